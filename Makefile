@@ -1,0 +1,46 @@
+# Python 3.11 or newer and make are all that a fresh machine needs: uv is taken from PATH, or put into .tools/ (ignored by git).
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench environment python
+
+# The environment's own Python first, so that an existing .venv is kept; then the newest that works.
+PYTHON ?= $(shell for python in .venv/bin/python python3.14 python3.13 python3.12 python3.11 python3; do \
+  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$python; break; }; done)
+UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
+RUN := $(UV) run --frozen
+
+ifneq ($(PYTHON),)
+export UV_PYTHON = $(PYTHON)
+endif
+export UV_PYTHON_DOWNLOADS = never
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: environment ## Issue a certificate from a local test CA, step by step (KEEP=1 leaves it running)
+	$(RUN) python -m compose.demo
+
+test: lint ## Lint, types and floors, then every test
+	$(RUN) pytest
+
+lint: environment ## ruff, mypy --strict and import-linter
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+bench: environment ## Measure, print one table, write .bench/latest.json
+	$(RUN) python -m tests.bench
+
+environment: python $(UV)
+	@$(UV) sync --frozen --quiet
+
+python:
+	@test -n "$(PYTHON)" || { echo "certmill needs Python 3.11 or newer: none of python3.14 … python3.11, python3 on PATH is. \
+	Install one, or run make PYTHON=/path/to/python" >&2; exit 1; }
+
+.tools/bin/uv: | python
+	@echo "uv is not here: putting it into .tools/"
+	@"$(PYTHON)" -m venv .tools 2>/dev/null && .tools/bin/python -m pip install --quiet --disable-pip-version-check uv \
+	|| { "$(PYTHON)" -m pip install --quiet --disable-pip-version-check --target .tools/uv uv && mkdir -p .tools/bin && ln -sf ../uv/bin/uv .tools/bin/uv; } \
+	|| { rm -rf .tools; echo "uv could not be installed: $(PYTHON) has neither venv nor pip, or there is no network. Install uv, then run make again" >&2; exit 1; }

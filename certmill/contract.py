@@ -1,0 +1,62 @@
+"""The wire, in one file: task names, queues, and the bodies of the two messages that other services may send.
+
+A producer in any language puts a Celery message (protocol 2, JSON) for `certificate.request` or `certificate.renew` on the queue `certmill.requests`, with one
+positional argument, the body below. Everything else on the wire is certmill talking to itself: a step carries the certificate's id and nothing more.
+"""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+REQUESTS_QUEUE = "certmill.requests"
+STEPS_QUEUE = "certmill.steps"
+TICKS_QUEUE = "certmill.ticks"
+
+REQUEST_TASK = "certificate.request"
+RENEW_TASK = "certificate.renew"
+
+STEP_NAMES = (
+    "register_account",
+    "create_order",
+    "set_up_challenge",
+    "wait_for_propagation",
+    "validate",
+    "finalize",
+    "store_secret",
+    "clean_up",
+)
+"""The steps of a run, in order (certmill.pipeline.flow)."""
+
+STEP_TASKS = tuple(f"certificate.{step}" for step in STEP_NAMES)
+
+WAKE_TASK = "tick.wake"
+RENEWALS_TASK = "tick.renewals"
+SWEEP_TASK = "tick.sweep"
+REREAD_TASK = "tick.reread"
+TICK_TASKS = (WAKE_TASK, RENEWALS_TASK, SWEEP_TASK, REREAD_TASK)
+
+TASKS_OF_QUEUE: dict[str, frozenset[str]] = {
+    REQUESTS_QUEUE: frozenset({REQUEST_TASK, RENEW_TASK}),
+    STEPS_QUEUE: frozenset(STEP_TASKS),
+    TICKS_QUEUE: frozenset(TICK_TASKS),
+}
+"""What each queue may carry; the guard (workers.guard) refuses anything else."""
+
+MAX_MESSAGE_BYTES = 65_536
+"""A larger body is refused by the client and by the guard."""
+
+
+class RequestBody(TypedDict):
+    """`certificate.request`: `spec` is a cert-manager.io/v1 Certificate's spec as JSON. `issuerRef.kind` may be left out (the namespace's Issuer, else the
+    ClusterIssuer, of that name); `secretName` defaults to the name."""
+
+    name: str
+    namespace: NotRequired[str]
+    spec: dict[str, object]
+
+
+class RenewBody(TypedDict):
+    """`certificate.renew`: issue this Certificate again now."""
+
+    name: str
+    namespace: NotRequired[str]

@@ -1,0 +1,152 @@
+"""Certificate chains as PEM, capped before they are parsed: what the leaf says, which of several is wanted, whether an issued one is ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+from certmill.crypto import keys
+from certmill.errors import CertificateWrong, SecretUnusable
+from certmill.model.certificate import Certificate
+
+MAX_LEAF_BYTES = 36_500
+MAX_CHAIN_BYTES = 95_000
+"""Larger ones are not parsed (cert-manager's caps after GHSA-r4pg-vg54-wxx4)."""
+
+_END = b"-----END CERTIFICATE-----"
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """What a chain's first certificate says. Serial in hex, instants in seconds since the epoch; `public_key`: SHA-256 of its SPKI, hex."""
+
+    serial: str
+    not_before: float
+    not_after: float
+    dns_names: tuple[str, ...]
+    ip_addresses: tuple[str, ...]
+    uris: tuple[str, ...]
+    common_name: str
+    public_key: str
+    issuer_common_name: str
+
+
+def leaf(pem_chain: bytes) -> Leaf:
+    """Read the first certificate of a chain that is readable to its end. Raises SecretUnusable without its content."""
+    certificate = _load(pem_chain)[0]
+    try:
+        names = _alternative_names(certificate)
+        return Leaf(
+            serial=f"{certificate.serial_number:x}",
+            not_before=certificate.not_valid_before_utc.timestamp(),
+            not_after=certificate.not_valid_after_utc.timestamp(),
+            dns_names=tuple(name.lower() for name in names.get_values_for_type(x509.DNSName)),
+            ip_addresses=tuple(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+            uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)),
+            common_name=_common_name(certificate.subject),
+            public_key=_fingerprint(certificate.public_key()),
+            issuer_common_name=_common_name(certificate.issuer),
+        )
+    except _UNREADABLE:
+        raise SecretUnusable("the first certificate has a field that cannot be read") from None
+
+
+def split(pem_chain: bytes) -> tuple[bytes, ...]:
+    """The chain's certificates, PEM each, leaf first. Raises SecretUnusable."""
+    return tuple(certificate.public_bytes(Encoding.PEM) for certificate in _load(pem_chain))
+
+
+def top_issuer_common_name(pem_chain: bytes) -> str:
+    """The issuer's common name of the top-most certificate: what `preferredChain` is compared with. Raises SecretUnusable."""
+    try:
+        return _common_name(_load(pem_chain)[-1].issuer)
+    except _UNREADABLE:
+        raise SecretUnusable("the last certificate has a field that cannot be read") from None
+
+
+def choose(default_pem: str, alternates: Sequence[str], preferred: str) -> str:
+    """The first chain whose top-most certificate was issued by `preferred`; the CA's default if none was, or nothing is preferred."""
+    if not preferred:
+        return default_pem
+    return next((pem for pem in (default_pem, *alternates) if _ends_at(pem, preferred)), default_pem)
+
+
+def key_of(pem: bytes) -> str:
+    """The SHA-256 (hex) of a private key's SPKI, to compare with `Leaf.public_key`. Raises SecretUnusable."""
+    return _fingerprint(keys.load(pem).public_key())
+
+
+def check(pem_chain: bytes, key_pem: bytes, certificate: Certificate, *, now: float) -> None:
+    """Make sure that an issued chain is for our key and our names, and has not expired. Raises CertificateWrong naming what differs."""
+    try:
+        found = leaf(pem_chain)
+    except SecretUnusable as error:
+        raise CertificateWrong(f"what the CA issued for {certificate.id} is not a certificate chain: {error}") from None
+    differs = []
+    if found.public_key != key_of(key_pem):
+        differs.append("its key is not ours")
+    differs += _names_that_differ("DNS names", found.dns_names, certificate.dns_names)
+    differs += _names_that_differ("IP addresses", found.ip_addresses, certificate.ip_addresses)
+    # A CA may leave the common name out (profiles of Let's Encrypt do); only another one is wrong.
+    if certificate.common_name and found.common_name not in ("", certificate.common_name):
+        differs.append("its common name is not the one asked for")
+    if found.not_after <= now:
+        differs.append("it has expired")
+    if differs:
+        raise CertificateWrong(f"the certificate that the CA issued for {certificate.id} is not stored: {'; '.join(differs)}")
+
+
+def _load(pem_chain: bytes) -> list[x509.Certificate]:
+    if len(pem_chain) > MAX_CHAIN_BYTES:
+        raise SecretUnusable(f"the certificate chain is larger than {MAX_CHAIN_BYTES} bytes")
+    if pem_chain.find(_END) > MAX_LEAF_BYTES:
+        raise SecretUnusable(f"the first certificate is larger than {MAX_LEAF_BYTES} bytes")
+    try:
+        return x509.load_pem_x509_certificates(pem_chain)
+    except _UNREADABLE:
+        raise SecretUnusable("the certificate chain is not readable PEM") from None
+
+
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return x509.SubjectAlternativeName([])
+
+
+def _common_name(name: x509.Name) -> str:
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[-1].value) if found else ""
+
+
+def _fingerprint(public_key: CertificatePublicKeyTypes) -> str:
+    return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _ends_at(pem: str, preferred: str) -> bool:
+    try:
+        return top_issuer_common_name(pem.encode()) == preferred
+    except SecretUnusable:
+        return False
+
+
+def _names_that_differ(what: str, found: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    lack = [f"its {what} lack {', '.join(missing[:3])}"] if missing else []
+    return lack + ([f"its {what} have {', '.join(name[:253] for name in extra[:3])} too"] if extra else [])

@@ -1,0 +1,45 @@
+"""The protocol of a DNS-01 provider: add and remove one TXT value among several at a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TxtRecord:
+    """One TXT value. `name` and `zone` are absolute without the final dot, lower case (`_acme-challenge.example.com`, `example.com`)."""
+
+    name: str
+    value: str
+    zone: str
+    ttl_seconds: int = 60
+
+
+class Provider(Protocol):
+    """A DNS provider's API. Each call is quick (seconds), has time-outs, and may be repeated with the same effect.
+
+    Raises ProviderUnavailable (with retry_after where the provider names one) when trying again may help, and SolverMisconfigured, with what to
+    do, when it refuses our credentials or does not know the zone. No message ever holds a credential or the provider's raw answer.
+    """
+
+    def present(self, record: TxtRecord) -> None:
+        """Add this value; other values at the name stay. Present already: no error, no second copy."""
+        ...
+
+    def cleanup(self, record: TxtRecord) -> None:
+        """Remove this value only. Not there: no error. Works even if present did not."""
+        ...
+
+
+class BatchProvider(Provider, Protocol):
+    """A provider that can write several values of one zone in one request."""
+
+    def present_all(self, records: Sequence[TxtRecord]) -> None:
+        """As present, for records of one zone."""
+        ...
+
+    def cleanup_all(self, records: Sequence[TxtRecord]) -> None:
+        """As cleanup, for records of one zone."""
+        ...

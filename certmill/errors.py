@@ -1,0 +1,151 @@
+"""Every error certmill raises, drawn as a tree. A message says what failed, for which name, and what to do next.
+
+    CertmillError
+    ├── Temporary                 trying again later may help; `retry_after` is seconds, or None to use the back-off of its class
+    │   ├── CAUnavailable         5xx, connection refused or cut, time-out, malformed answer, badNonce too often
+    │   ├── RateLimited           429, or a problem document of type rateLimited (RFC 8555 §6.6)
+    │   ├── DnsUnavailable        a name server did not answer, or answered SERVFAIL
+    │   ├── ProviderUnavailable   a DNS provider's API is down, slow, or asks to slow down
+    │   ├── HomeUnavailable       the home cannot be read or written now (disk full, read-only, API server away)
+    │   ├── StateUnavailable      Redis is away
+    │   └── Busy                  somebody else holds the lock; nothing is wrong
+    └── Permanent                 the same request would fail again; a person, or time, has to change something
+        ├── InvalidManifest       a manifest or a request is wrong; `path` names the field
+        ├── NotFound              an object that a manifest refers to is not in the home
+        ├── SecretUnusable        a Secret is there, but its content cannot be used
+        ├── AccountRefused        the CA refuses our account: EAB missing, account deactivated, key refused
+        ├── OrderRefused          the CA refuses this order or CSR: unknown profile, bad CSR
+        │   └── OrderNotReady     finalize came before the order was ready, or a second time: the order itself tells (RFC 8555 §7.4)
+        ├── NameRefused           the CA refuses a name, or its challenge failed: dns, caa, connection, rejectedIdentifier …
+        ├── OrderGone             the CA does not know the order or authorization any more, or it has expired; start a new one
+        ├── SolverMisconfigured   no solver matches, or a provider refuses our credentials
+        ├── CertificateWrong      the CA's certificate is not what was asked for (key, names)
+        └── StepKeepsDying        a step was begun too often without an end; it is parked
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class FailureClass(StrEnum):
+    """What a failure means for the next attempt (design §4)."""
+
+    TRANSIENT = "transient"
+    RATE_LIMITED = "rate-limited"
+    CA_REFUSES_US = "ca-refuses-us"
+    NAME_IS_WRONG = "name-is-wrong"
+    CONFIGURATION = "configuration"
+
+
+class CertmillError(Exception):
+    """The root. `str(error)` is one clean line without secrets, fit for a condition, an event and Flower."""
+
+    failure_class = FailureClass.TRANSIENT
+
+
+class Temporary(CertmillError):
+    """Trying again later may help."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CAUnavailable(Temporary):
+    """The CA did not answer, or answered 5xx or nonsense."""
+
+
+class RateLimited(Temporary):
+    """The CA asks us to slow down. Never terminal."""
+
+    failure_class = FailureClass.RATE_LIMITED
+
+
+class DnsUnavailable(Temporary):
+    """A name server did not answer, or answered with an error."""
+
+
+class ProviderUnavailable(Temporary):
+    """A DNS provider's API is down, slow, or asks us to slow down."""
+
+
+class HomeUnavailable(Temporary):
+    """The home cannot be read or written now."""
+
+
+class StateUnavailable(Temporary):
+    """Redis is away."""
+
+
+class Busy(Temporary):
+    """Somebody else holds what we need; nothing is wrong."""
+
+
+class Permanent(CertmillError):
+    """The same request would fail again until a person, or time, changes something."""
+
+    failure_class = FailureClass.CONFIGURATION
+
+
+class InvalidManifest(Permanent):
+    """A manifest or request is wrong. `path` names the field, as in `spec.dnsNames[0]`."""
+
+    def __init__(self, message: str, *, path: str = "", source: str = "") -> None:
+        super().__init__(": ".join(part for part in (source, path, message) if part))
+        self.path = path
+        self.source = source
+        self.reason = message
+
+
+class NotFound(Permanent):
+    """An object that was named is not in the home."""
+
+
+class SecretUnusable(Permanent):
+    """A Secret is there, but a key is missing from it or its content cannot be used."""
+
+
+class AccountRefused(Permanent):
+    """The CA refuses our account."""
+
+    failure_class = FailureClass.CA_REFUSES_US
+
+
+class OrderRefused(Permanent):
+    """The CA refuses this order or CSR, for a reason that is not one of its names."""
+
+
+class OrderNotReady(OrderRefused):
+    """The order is not ready to be finalized: too early, or it was finalized already. Look at the order."""
+
+
+class NameRefused(Permanent):
+    """The CA refuses a name, or the challenge for it failed. `identifiers` are the names it is about."""
+
+    failure_class = FailureClass.NAME_IS_WRONG
+
+    def __init__(self, message: str, *, identifiers: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.identifiers = tuple(identifiers)
+
+
+class OrderGone(Permanent):
+    """The CA does not know the order or authorization any more, or it has expired."""
+
+    failure_class = FailureClass.TRANSIENT
+
+
+class SolverMisconfigured(Permanent):
+    """No solver matches a name, or a provider refuses our credentials."""
+
+
+class CertificateWrong(Permanent):
+    """The issued certificate does not carry our key or our names. It is not stored."""
+
+
+class StepKeepsDying(Permanent):
+    """A step was begun too often without coming to an end."""
+
+    failure_class = FailureClass.NAME_IS_WRONG

@@ -1,0 +1,109 @@
+"""The protocol of a home: where manifests, Secrets and status are kept. Two implementations, one port suite (tests/ports)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.issuer import Issuer
+from certmill.model.names import CertificateId
+from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus, IssuerStatus
+
+Manifest = Certificate | Issuer | Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One object as a survey saw it. `signature` changes whenever the manifest, or (for a Certificate) its Secret, does."""
+
+    kind: str
+    namespace: str
+    name: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A manifest that cannot be used: `source` is the file (and document), `message` names the field. Everything else goes on."""
+
+    source: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Everything in a home, by signature, and what could not be read."""
+
+    sightings: tuple[Sighting, ...]
+    problems: tuple[Problem, ...]
+
+
+class Home(Protocol):
+    """Where manifests, Secrets and status are. Safe from many threads and processes at once.
+
+    Reads answer None for what is not there, and raise InvalidManifest for what is there and wrong. Every method raises HomeUnavailable when the
+    home cannot be reached (disk full, read-only, API server away). Every write is atomic and safe to repeat.
+    """
+
+    def certificate(self, certificate: CertificateId) -> Certificate | None: ...
+
+    def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
+        """All valid Certificates, ordered by id. Not for hot paths."""
+        ...
+
+    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
+        """The Issuer in `namespace`, or the ClusterIssuer, that `ref` names."""
+        ...
+
+    def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
+        """All valid Issuers and ClusterIssuers. Not for hot paths."""
+        ...
+
+    def secret(self, namespace: str, name: str) -> Secret | None: ...
+
+    def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
+        """All Secrets. Not for hot paths."""
+        ...
+
+    def write_secret(self, secret: Secret) -> None:
+        """Make our keys, labels and annotations be these, all at once. Keys, labels and annotations of others stay."""
+        ...
+
+    def create_secret(self, secret: Secret) -> bool:
+        """Write it only if there is no Secret of this name; False if there is one."""
+        ...
+
+    def delete_secret(self, namespace: str, name: str) -> bool:
+        """False if it was not there."""
+        ...
+
+    def apply(self, manifest: Manifest, document: str) -> str:
+        """Keep this manifest (`document`: its YAML as the user wrote it): "created", "configured" or "unchanged"."""
+        ...
+
+    def delete(self, kind: str, namespace: str, name: str) -> bool:
+        """Forget this manifest (and its status). Deleting a Certificate leaves its Secret. False if it was not there."""
+        ...
+
+    def certificate_status(self, certificate: CertificateId) -> CertificateStatus: ...
+
+    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+        """Writes nothing if it says this already."""
+        ...
+
+    def issuer_status(self, issuer: Issuer) -> IssuerStatus: ...
+
+    def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
+        """Writes nothing if it says this already."""
+        ...
+
+    def secrets_namespace(self, issuer: Issuer) -> str:
+        """Where an issuer's Secrets are: its own namespace, or the cluster resource namespace."""
+        ...
+
+    def survey(self) -> Survey:
+        """Everything, by signature; reads again only what changed since this process looked last."""
+        ...

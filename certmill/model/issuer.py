@@ -1,0 +1,134 @@
+"""An Issuer or ClusterIssuer (ACME) as certmill understands it: cert-manager.io/v1, parsed, defaulted and validated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretKeyRef:
+    """A key of a Secret. An Issuer's is in its own namespace, a ClusterIssuer's in the cluster resource namespace."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalAccountBinding:
+    """RFC 8555 §7.3.4. The Secret's value is the MAC key, base64url without padding."""
+
+    key_id: str
+    key_secret_ref: SecretKeyRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """Which names a solver is for; every kind that is set has to match."""
+
+    match_labels: Mapping[str, str] = field(default_factory=dict)
+    dns_names: tuple[str, ...] = ()
+    dns_zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http01Solver:
+    """Answered by the shared responder. The ingress fields say how the CA's request reaches it in a cluster."""
+
+    ingress_class: str | None = None
+    ingress_class_name: str | None = None
+    ingress_name: str | None = None
+    service_type: str | None = None
+
+
+class TsigAlgorithm(StrEnum):
+    """rfc2136.tsigAlgorithm."""
+
+    HMACMD5 = "HMACMD5"
+    HMACSHA1 = "HMACSHA1"
+    HMACSHA256 = "HMACSHA256"
+    HMACSHA512 = "HMACSHA512"
+
+
+class Protocol(StrEnum):
+    """rfc2136.protocol."""
+
+    UDP = "UDP"
+    TCP = "TCP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rfc2136:
+    """DNS UPDATE to `nameserver` (an IP address) with TSIG, unless no key is given."""
+
+    nameserver: str
+    port: int = 53
+    tsig_key_name: str = ""
+    tsig_secret: SecretKeyRef | None = None
+    tsig_algorithm: TsigAlgorithm = TsigAlgorithm.HMACMD5
+    protocol: Protocol = Protocol.UDP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloudflare:
+    """Exactly one of api_token and api_key; `email` goes with the key."""
+
+    email: str = ""
+    api_token: SecretKeyRef | None = None
+    api_key: SecretKeyRef | None = None
+
+
+Dns01Provider = Rfc2136 | Cloudflare
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dns01Solver:
+    """A provider, and how its records are found and checked. `nameservers`: host:port or https:// URLs asked instead of the authoritative ones."""
+
+    provider: Dns01Provider
+    follow_cname: bool = False
+    nameservers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solver:
+    """One of spec.acme.solvers: exactly one of http01 and dns01."""
+
+    selector: Selector | None = None
+    http01: Http01Solver | None = None
+    dns01: Dns01Solver | None = None
+    wait_instead_of_self_check: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """spec.acme of an Issuer (with its namespace) or a ClusterIssuer (namespace "")."""
+
+    kind: str
+    namespace: str
+    name: str
+    server: str
+    private_key: SecretKeyRef
+    email: str = ""
+    preferred_chain: str = ""
+    ca_bundle: bytes | None = None
+    skip_tls_verify: bool = False
+    external_account_binding: ExternalAccountBinding | None = None
+    disable_account_key_generation: bool = False
+    enable_duration: bool = False
+    profile: str = ""
+    solvers: tuple[Solver, ...] = ()
+    account_key_algorithm: str = "RSA-2048"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_cluster_issuer(self) -> bool:
+        return self.kind == "ClusterIssuer"
+
+    @property
+    def reference(self) -> str:
+        """`ClusterIssuer/name` or `Issuer/namespace/name`: for keys and messages."""
+        return f"{self.kind}/{self.name}" if self.is_cluster_issuer else f"{self.kind}/{self.namespace}/{self.name}"

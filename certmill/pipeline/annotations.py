@@ -1,0 +1,55 @@
+"""The Secret contract: type, keys, and the eight annotations of cert-manager (reference §0.2, §1.5). Pure."""
+
+from __future__ import annotations
+
+from certmill.crypto import chain, keys
+from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
+from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_TYPE, Secret
+
+PREFIX = "cert-manager.io/"
+MANAGED_LABEL = {"controller.cert-manager.io/fao": "true"}
+
+
+def of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
+    """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept."""
+    ref = certificate.issuer_ref
+    return {
+        f"{PREFIX}alt-names": ",".join(leaf.dns_names),
+        f"{PREFIX}certificate-name": certificate.name,
+        f"{PREFIX}common-name": leaf.common_name,
+        f"{PREFIX}ip-sans": ",".join(leaf.ip_addresses),
+        f"{PREFIX}issuer-group": ref.group,
+        f"{PREFIX}issuer-kind": ref.kind or "Issuer",
+        f"{PREFIX}issuer-name": ref.name,
+        f"{PREFIX}uri-sans": ",".join(leaf.uris),
+    }
+
+
+def issued_by(secret: Secret, ref: IssuerRef) -> bool:
+    """Whether the Secret's annotations name this issuer. A Secret without them is taken as it is: its other checks decide."""
+    found = secret.annotations
+    name = found.get(f"{PREFIX}issuer-name")
+    if name is None:
+        return True
+    same_group = (found.get(f"{PREFIX}issuer-group") or "cert-manager.io") == (ref.group or "cert-manager.io")
+    return name == ref.name and (found.get(f"{PREFIX}issuer-kind") or "Issuer") == (ref.kind or "Issuer") and same_group
+
+
+def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes) -> Secret:
+    """The Secret for an issued pair, as cert-manager writes it."""
+    leaf = chain.leaf(chain_pem)
+    key_pem = keys.reencode(key_pem, certificate.private_key.encoding)
+    data = {TLS_CERTIFICATE: chain_pem, TLS_PRIVATE_KEY: key_pem}
+    if OutputFormat.DER in certificate.additional_output_formats:
+        data["key.der"] = keys.to_der(key_pem)
+    if OutputFormat.COMBINED_PEM in certificate.additional_output_formats:
+        data["tls-combined.pem"] = key_pem + b"\n" + chain_pem
+    template = certificate.secret_template
+    return Secret(
+        namespace=certificate.namespace,
+        name=certificate.secret_name,
+        type=TLS_TYPE,
+        data=data,
+        labels={**template.labels, **MANAGED_LABEL},
+        annotations={**template.annotations, **of(certificate, leaf)},
+    )

@@ -1,0 +1,68 @@
+"""When to try again, by class of failure. Pure: the randomness is an argument.
+
+    class            a step is tried again after     a failed run begins again after
+    transient        1 s … 5 min, full jitter        1 min … 1 h, full jitter
+    rate-limited     Retry-After + up to 10 %         (never fails a run)
+    ca-refuses-us    -                               5 min … 1 h, or when the issuer changes
+    configuration    -                               1 min … 1 h, or when the manifest or the issuer changes
+    name-is-wrong    -                               1 h … 32 h (cert-manager's ceiling), never before 12 min (one failed authorization a name, at Let's Encrypt)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from certmill.errors import CertmillError, FailureClass, RateLimited, Temporary
+
+MINUTE = 60.0
+HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Exponential with full jitter between `floor` and min(`ceiling`, `base` · 2^(n-1)); seconds."""
+
+    floor: float
+    base: float
+    ceiling: float
+
+    def delay(self, attempt: int, jitter: float) -> float:
+        """Seconds after the `attempt`-th failure (from 1); `jitter` in [0, 1)."""
+        top = min(self.ceiling, self.base * 2.0 ** min(attempt - 1, 30))
+        return self.floor + jitter * max(0.0, top - self.floor)
+
+
+STEP = Backoff(floor=0.5, base=2.0, ceiling=5 * MINUTE)
+
+RUN: dict[FailureClass, Backoff] = {
+    FailureClass.TRANSIENT: Backoff(floor=MINUTE, base=2 * MINUTE, ceiling=HOUR),
+    FailureClass.RATE_LIMITED: Backoff(floor=MINUTE, base=2 * MINUTE, ceiling=HOUR),
+    FailureClass.CA_REFUSES_US: Backoff(floor=5 * MINUTE, base=10 * MINUTE, ceiling=HOUR),
+    FailureClass.CONFIGURATION: Backoff(floor=MINUTE, base=2 * MINUTE, ceiling=HOUR),
+    FailureClass.NAME_IS_WRONG: Backoff(floor=12 * MINUTE, base=HOUR, ceiling=32 * HOUR),
+}
+
+RATE_LIMITED_WITHOUT_A_TIME = HOUR
+"""A paused identifier answers 429 with no Retry-After (Boulder); somebody has to act, we look again hourly."""
+
+
+def step_delay(error: Temporary, tries: int, jitter: float) -> float:
+    """Seconds until a step is tried again after its `tries`-th temporary failure (from 1)."""
+    if isinstance(error, RateLimited):
+        return (error.retry_after if error.retry_after is not None else RATE_LIMITED_WITHOUT_A_TIME) * (1 + 0.1 * jitter)
+    if error.retry_after is not None:
+        return error.retry_after * (1 + 0.1 * jitter)
+    return STEP.delay(tries, jitter)
+
+
+def run_delay(error: CertmillError, attempts: int, jitter: float) -> float:
+    """Seconds until the next run after the `attempts`-th run in a row failed (from 1)."""
+    return RUN[error.failure_class].delay(attempts, jitter)
+
+
+POLL_SECONDS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
+
+
+def poll_delay(elapsed: float) -> float:
+    """Seconds until something that takes its time is looked at again; `elapsed`: since its step began."""
+    return next((seconds for seconds in POLL_SECONDS if elapsed < 2 * seconds), POLL_SECONDS[-1])

@@ -1,0 +1,76 @@
+"""The status of a Certificate after each thing that happens to it: cert-manager's conditions and reasons (§1.3). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from certmill.crypto.chain import Leaf
+from certmill.model.status import CertificateStatus, Condition
+from certmill.pipeline.decide import READY_MESSAGE, Violation
+from certmill.pipeline.facts import Failure
+
+READY = "Ready"
+ISSUING = "Issuing"
+
+
+def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now: float) -> CertificateStatus:
+    """A run has begun. A pair that is only to be renewed stays ready meanwhile."""
+    status = _with(status, _condition(status, ISSUING, True, violation.reason, violation.message, now))
+    if ready:
+        return _with(status, _condition(status, READY, True, "Ready", READY_MESSAGE, now))
+    return _with(status, _condition(status, READY, False, violation.reason, violation.message, now))
+
+
+def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
+    """A pair was stored: ready, and no failure counts any more. Said again of the same pair, nothing changes."""
+    again = status.not_after == leaf.not_after and status.not_before == leaf.not_before and status.condition(ISSUING) is None
+    ready = _condition(status, READY, True, "Ready", READY_MESSAGE, now)
+    return CertificateStatus(
+        conditions=(ready,),
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        renewal_time=renew_at,
+        revision=status.revision if again else status.revision + 1,
+    )
+
+
+def adopted(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
+    """The stored pair was found right."""
+    ready = _condition(status, READY, True, "Ready", READY_MESSAGE, now)
+    others = tuple(c for c in status.conditions if c.type not in (READY, ISSUING))
+    return replace(
+        status,
+        conditions=(ready, *others),
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        renewal_time=renew_at,
+        revision=max(1, status.revision),
+        last_failure_time=None,
+        failed_issuance_attempts=0,
+        next_attempt=None,
+        failed_spec="",
+    )
+
+
+def failed(status: CertificateStatus, failure: Failure, *, spec: str, now: float) -> CertificateStatus:
+    """A run failed: Issuing=False with the message; the count and the time decide the back-off."""
+    message = f"The certificate request has failed to complete and will be retried: {failure.message}"
+    status = _with(status, _condition(status, ISSUING, False, "Failed", message, now))
+    return replace(
+        status,
+        last_failure_time=now,
+        failed_issuance_attempts=status.failed_issuance_attempts + 1,
+        next_attempt=failure.next_attempt,
+        failed_spec=spec,
+    )
+
+
+def _condition(status: CertificateStatus, type_: str, value: bool, reason: str, message: str, now: float) -> Condition:
+    old = status.condition(type_)
+    since = old.last_transition if old is not None and old.status == value else now
+    return Condition(type=type_, status=value, reason=reason, message=message, last_transition=since)
+
+
+def _with(status: CertificateStatus, condition: Condition) -> CertificateStatus:
+    others = tuple(c for c in status.conditions if c.type != condition.type)
+    return replace(status, conditions=tuple(sorted((*others, condition), key=lambda c: c.type, reverse=True)))

@@ -1,0 +1,161 @@
+"""What a step may use: ports, made once per process by `runtime`, and the work at hand, made anew for each step."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from certmill.acme.client import AcmeClient
+from certmill.clock import Clock
+from certmill.crypto.seal import Seal
+from certmill.dns01.base import Provider
+from certmill.dns01.propagation import Visibility
+from certmill.dns01.zones import Zones
+from certmill.errors import Busy
+from certmill.home.base import Home
+from certmill.http01.selfcheck import Probe
+from certmill.model.certificate import Certificate
+from certmill.model.issuer import Dns01Solver, Issuer
+from certmill.model.names import CertificateId
+from certmill.pipeline.facts import Facts
+from certmill.state.due import DueTimes
+from certmill.state.journal import Journal
+from certmill.state.locks import Locks
+from certmill.state.records import Record, Records
+from certmill.state.requests import Requests
+from certmill.state.sightings import Sightings
+from certmill.state.tokens import KeyAuthorizations
+
+
+class Clients(Protocol):
+    """ACME clients: one per process, thread and account."""
+
+    def client(self, issuer: Issuer, key_pem: bytes, account: str | None) -> AcmeClient: ...
+
+
+class Providers(Protocol):
+    """DNS-01 providers for solvers, with their credentials from the issuer's Secrets."""
+
+    def provider(self, issuer: Issuer, solver: Dns01Solver) -> Provider:
+        """Raises SecretUnusable or NotFound naming the Secret."""
+        ...
+
+
+class Checks(Protocol):
+    """The self checks, each one look, bounded in time."""
+
+    def zones(self, solver: Dns01Solver) -> Zones: ...
+
+    def visible(self, record_name: str, value: str, zone: str, solver: Dns01Solver, *, timeout_seconds: float) -> Visibility: ...
+
+    def probe(self, host: str, token: str, key_authorization: str, *, timeout_seconds: float) -> Probe: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The settings that steps and ticks go by; seconds."""
+
+    lease: float = 60.0
+    grace: float = 10.0
+    max_attempts: int = 10
+    propagation_timeout: float = 600.0
+    validation_timeout: float = 300.0
+    renewal_jitter: float = 3600.0
+    high_water: int = 1000
+    short_queue: int = 50
+    linger: float = 0.8
+
+
+class Lanes:
+    """A bound on how many threads may be in a slow look at once, so that names which are dead cannot hold every thread."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = threading.BoundedSemaphore(max(1, slots))
+
+    @contextmanager
+    def slow(self) -> Iterator[None]:
+        """Hold a lane, or raise Busy at once."""
+        if not self._slots.acquire(blocking=False):
+            raise Busy("waits for its turn: many other names do not answer", retry_after=0.5)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+class ZoneLocks:
+    """One lock a zone in this process; the threads of a worker queue here instead of asking Redis again and again."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+
+    def of(self, zone: str) -> threading.Lock:
+        """The zone's lock."""
+        with self._guard:
+            return self._locks.setdefault(zone, threading.Lock())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside that the pipeline touches."""
+
+    home: Home
+    records: Records
+    due: DueTimes
+    locks: Locks
+    journal: Journal
+    requests: Requests
+    sightings: Sightings
+    key_authorizations: KeyAuthorizations
+    seal: Seal
+    clients: Clients
+    providers: Providers
+    checks: Checks
+    clock: Clock
+    jitter: Callable[[], float]
+    limits: Limits = field(default_factory=Limits)
+    lanes: Lanes = field(default_factory=lambda: Lanes(16))
+    zone_locks: ZoneLocks = field(default_factory=ZoneLocks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One step's work: what is wanted, what is known, and how to keep what it finds out before it ends."""
+
+    ports: Ports
+    certificate: Certificate
+    issuer: Issuer
+    record: Record
+    facts: Facts
+    keep: Callable[[Facts, str | None], None]
+    """Keep these facts (and the sealed key) now, and renew the lease; raises LeaseLost if the step is no longer ours."""
+
+    @property
+    def id(self) -> CertificateId:
+        return self.certificate.id
+
+    def elapsed(self) -> float:
+        """Seconds since the run came to this step."""
+        return max(0.0, self.ports.clock.now() - self.record.since)
+
+    @property
+    def first_look(self) -> bool:
+        """Whether this step has not yet waited or failed: the first look is short, so that dead names give the thread back quickly."""
+        return self.record.tries == 0
+
+    @contextmanager
+    def lane(self) -> Iterator[float]:
+        """Yields the time-out for a look outside: 1 s at first, then 5 s but in a bounded number of lanes. Raises Busy."""
+        if self.first_look:
+            yield 1.0
+        else:
+            with self.ports.lanes.slow():
+                yield 5.0
+
+
+class LeaseLost(Exception):  # noqa: N818 - a signal to the engine, not an error of certmill's tree
+    """This step has been claimed by somebody else meanwhile; whatever we found out is theirs to find out again."""

@@ -1,0 +1,97 @@
+"""Step 2: an order for the identifiers. Its key and CSR are kept before the CA hears of it, so that no crash can lose an issued key."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from certmill.acme.client import AcmeClient
+from certmill.acme.resources import Order, OrderStatus
+from certmill.clock import instant
+from certmill.crypto import csr, keys
+from certmill.errors import OrderGone, SecretUnusable
+from certmill.model.certificate import RotationPolicy
+from certmill.model.secret import TLS_PRIVATE_KEY
+from certmill.pipeline import account
+from certmill.pipeline.context import Work
+from certmill.pipeline.facts import Facts
+from certmill.pipeline.outcome import Advanced, Outcome, Waiting
+
+LOCK = "order"
+LOCK_SECONDS = 3600.0
+_GOING_ON = (OrderStatus.PENDING, OrderStatus.READY, OrderStatus.PROCESSING, OrderStatus.VALID)
+_STALE_SECONDS = 60.0
+
+
+def create_order(work: Work) -> Outcome:
+    """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA hands out one order twice."""
+    facts = work.facts
+    subject = (facts.account, ",".join(str(identifier) for identifier in work.certificate.identifiers), work.issuer.profile)
+    owner = work.ports.locks.take(LOCK, *subject, owner=work.id, seconds=LOCK_SECONDS)
+    if owner:
+        return Waiting(reason=f"{owner} has an order for the same names under way", seconds=2.0)
+    facts = replace(facts, lock=subject)
+    acme = account.client(work.ports, work.issuer)
+    order = _order_under_way(acme, facts, work.ports.clock.now())
+    if order is None:
+        facts = _with_key_and_csr(work, facts)
+        order = acme.new_order(work.certificate.identifiers, profile=work.issuer.profile, not_after=_not_after(work))
+    return Advanced(
+        facts=replace(
+            facts,
+            order=order.url,
+            finalize=order.finalize,
+            authorizations=order.authorizations,
+            order_expires=order.expires,
+            finalized=False,
+            answered=False,
+        )
+    )
+
+
+def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None:
+    """The order of an earlier attempt, if it can still lead to a certificate for the key we kept."""
+    if not facts.order or not facts.csr or (facts.order_expires is not None and facts.order_expires < now + _STALE_SECONDS):
+        return None
+    try:
+        order = acme.order(facts.order)
+    except OrderGone:
+        return None
+    return order if order.status in _GOING_ON else None
+
+
+def _with_key_and_csr(work: Work, facts: Facts) -> Facts:
+    """Make the key and the CSR and keep both; or those of an attempt that was cut off before it had an order."""
+    if facts.csr and work.record.sealed_key:
+        return facts
+    key_pem = _private_key(work)
+    request = csr.build(work.certificate, key_pem)
+    facts = replace(facts, csr=base64.b64encode(request).decode(), order="", finalize="", authorizations=())
+    work.keep(facts, work.ports.seal.seal(key_pem, context=work.id))
+    return facts
+
+
+def _private_key(work: Work) -> bytes:
+    """A new key; with rotationPolicy Never the Secret's, while it is of the wanted kind."""
+    spec = work.certificate.private_key
+    if spec.rotation_policy is RotationPolicy.NEVER:
+        secret = work.ports.home.secret(work.certificate.namespace, work.certificate.secret_name)
+        stored = secret.data.get(TLS_PRIVATE_KEY) if secret else None
+        if stored:
+            mismatch = keys.matches_spec(stored, spec)
+            if mismatch:
+                raise SecretUnusable(
+                    f"the key in Secret {work.certificate.namespace}/{work.certificate.secret_name} is not what the manifest asks for ({mismatch}), "
+                    "and rotationPolicy Never keeps it: delete the Secret, or set rotationPolicy Always"
+                )
+            return stored
+    return keys.generate(spec)
+
+
+def _not_after(work: Work) -> datetime | None:
+    """spec.duration as notAfter, only where the issuer says enableDurationFeature: Let's Encrypt refuses it."""
+    if not work.issuer.enable_duration:
+        return None
+    duration = work.certificate.duration or timedelta(days=90)
+    return instant(work.ports.clock.now()) + duration

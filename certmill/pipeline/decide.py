@@ -1,0 +1,198 @@
+"""Must this certificate be issued? A list of pure checks in order, as cert-manager's policies; each answers with its reason (§1.3)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from certmill.crypto import chain, keys
+from certmill.errors import SecretUnusable
+from certmill.model.certificate import Certificate
+from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
+from certmill.model.status import CertificateStatus
+from certmill.pipeline import annotations
+
+READY_MESSAGE = "Certificate is up to date and has not expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """Why the stored pair is not what is wanted: a stable reason and one line."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the decision is made from."""
+
+    certificate: Certificate
+    secret: Secret | None
+    leaf: chain.Leaf | None
+    unusable: str
+    status: CertificateStatus
+    spec: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """Begin a run."""
+
+    violation: Violation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """The stored pair is right until `renew_at` (seconds since the epoch)."""
+
+    renew_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """It has to be issued, but not before `until`."""
+
+    violation: Violation
+    until: float
+
+
+Decision = Issue | Keep | Hold
+
+
+def look(certificate: Certificate, secret: Secret | None, status: CertificateStatus, spec: str) -> Seen:
+    """Read the stored pair, with caps, so that the checks are about seen."""
+    leaf, unusable = None, ""
+    if secret is not None and secret.data.get(TLS_CERTIFICATE):
+        try:
+            leaf = chain.leaf(secret.data[TLS_CERTIFICATE])
+        except SecretUnusable as error:
+            unusable = str(error)
+    return Seen(certificate=certificate, secret=secret, leaf=leaf, unusable=unusable, status=status, spec=spec)
+
+
+def decide(seen: Seen, now: float) -> Decision:
+    """Issue, keep, or hold until a back-off ends; with the reason."""
+    violation = violated(seen, now)
+    if violation is None:
+        assert seen.leaf is not None
+        return Keep(renew_at=renewal_time(seen.certificate, seen.leaf))
+    status = seen.status
+    backing_off = status.next_attempt is not None and status.next_attempt > now and status.failed_spec == seen.spec
+    if backing_off and status.next_attempt is not None:
+        return Hold(violation=violation, until=status.next_attempt)
+    return Issue(violation=violation)
+
+
+def violated(seen: Seen, now: float) -> Violation | None:
+    """The first check that fails, or None: the pair is right."""
+    return next((violation for check in CHECKS if (violation := check(seen, now)) is not None), None)
+
+
+def renewal_time(certificate: Certificate, leaf: chain.Leaf) -> float:
+    """When to renew: renewBefore, renewBeforePercentage, else at 2/3 of the real lifetime; never later than the end of it."""
+    lifetime = leaf.not_after - leaf.not_before
+    before = lifetime / 3
+    if certificate.renew_before is not None and certificate.renew_before.total_seconds() < lifetime:
+        before = certificate.renew_before.total_seconds()
+    elif certificate.renew_before_percentage is not None:
+        before = lifetime * certificate.renew_before_percentage / 100
+    return leaf.not_after - before
+
+
+def jittered(renew_at: float, leaf: chain.Leaf, jitter_seconds: float) -> float:
+    """`renew_at`, earlier by a share of the jitter that the serial decides: many certificates of one day do not come back in one second."""
+    spread = min(jitter_seconds, (leaf.not_after - leaf.not_before) / 100)
+    share = int.from_bytes(hashlib.sha256(leaf.serial.encode()).digest()[:4], "big") / 2**32
+    return renew_at - spread * share
+
+
+def _absent(seen: Seen, now: float) -> Violation | None:
+    if seen.secret is None:
+        return Violation(reason="DoesNotExist", message="Issuing certificate as Secret does not exist")
+    return None
+
+
+def _missing_data(seen: Seen, now: float) -> Violation | None:
+    data = seen.secret.data if seen.secret else {}
+    missing = [key for key in (TLS_CERTIFICATE, TLS_PRIVATE_KEY) if not data.get(key)]
+    if missing:
+        return Violation(reason="MissingData", message=f"Issuing certificate as Secret has no {' and no '.join(missing)}")
+    return None
+
+
+def _unreadable(seen: Seen, now: float) -> Violation | None:
+    if seen.leaf is None:
+        return Violation(reason="InvalidCertificate", message=f"Issuing certificate as Secret holds no readable certificate: {seen.unusable}")
+    return None
+
+
+def _key_differs(seen: Seen, now: float) -> Violation | None:
+    assert seen.secret is not None
+    assert seen.leaf is not None
+    try:
+        public = chain.key_of(seen.secret.data[TLS_PRIVATE_KEY])
+    except SecretUnusable as error:
+        return Violation(reason="InvalidKeyPair", message=f"Issuing certificate as Secret holds no readable key: {error}")
+    if public != seen.leaf.public_key:
+        return Violation(reason="InvalidKeyPair", message="Issuing certificate as Secret's key is not its certificate's")
+    return None
+
+
+def _key_spec(seen: Seen, now: float) -> Violation | None:
+    assert seen.secret is not None
+    mismatch = keys.matches_spec(seen.secret.data[TLS_PRIVATE_KEY], seen.certificate.private_key)
+    if mismatch:
+        return Violation(reason="SecretMismatch", message=f"Issuing certificate as the existing private key is not up to date: {mismatch}")
+    return None
+
+
+def _issuer(seen: Seen, now: float) -> Violation | None:
+    assert seen.secret is not None
+    if not annotations.issued_by(seen.secret, seen.certificate.issuer_ref):
+        return Violation(reason="IncorrectIssuer", message="Issuing certificate as Secret was issued by another issuer")
+    return None
+
+
+def _names(seen: Seen, now: float) -> Violation | None:
+    leaf, wanted = seen.leaf, seen.certificate
+    assert leaf is not None
+    changed = []
+    if set(leaf.dns_names) != set(wanted.dns_names):
+        changed.append("spec.dnsNames")
+    if set(leaf.ip_addresses) != set(wanted.ip_addresses):
+        changed.append("spec.ipAddresses")
+    # A CA may leave the common name out (Let's Encrypt's tlsserver profile); only another one is a change.
+    if wanted.common_name and leaf.common_name not in ("", wanted.common_name):
+        changed.append("spec.commonName")
+    if changed:
+        return Violation(reason="RequestChanged", message=f"Issuing certificate as fields on existing certificate have changed: {', '.join(changed)}")
+    return None
+
+
+def _expired(seen: Seen, now: float) -> Violation | None:
+    assert seen.leaf is not None
+    if seen.leaf.not_after <= now:
+        return Violation(reason="Expired", message="Certificate expired")
+    return None
+
+
+def _renewing(seen: Seen, now: float) -> Violation | None:
+    assert seen.leaf is not None
+    if renewal_time(seen.certificate, seen.leaf) <= now:
+        return Violation(reason="Renewing", message="Renewing certificate as renewal was scheduled")
+    return None
+
+
+CHECKS: tuple[Callable[[Seen, float], Violation | None], ...] = (
+    _absent,
+    _missing_data,
+    _unreadable,
+    _key_differs,
+    _key_spec,
+    _issuer,
+    _names,
+    _expired,
+    _renewing,
+)

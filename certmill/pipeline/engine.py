@@ -1,0 +1,247 @@
+"""A step, whole: claim (one call), act (the step's module), commit (one call). What was decided is in the record before anybody is told.
+
+If the process dies on any line, the lease ends, the tick rings the step again, and acting again is safe. If a message is doubled or late, the claim fails
+and its chain ends there. If the lease was lost while we acted, the commit fails and what we found out is found out again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from certmill.errors import (
+    CertificateWrong,
+    CertmillError,
+    FailureClass,
+    InvalidManifest,
+    NotFound,
+    OrderGone,
+    OrderRefused,
+    Permanent,
+    StateUnavailable,
+    StepKeepsDying,
+    Temporary,
+)
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.issuer import Issuer
+from certmill.model.names import CertificateId
+from certmill.pipeline import backoff, conditions
+from certmill.pipeline.clean_up import MAX_TRIES, clean_up
+from certmill.pipeline.context import LeaseLost, Ports, Work
+from certmill.pipeline.facts import Facts, Failure
+from certmill.pipeline.flow import CLEAN_UP, STEPS, next_step
+from certmill.pipeline.outcome import Advanced, Back, Fail, Failed, Finished, Outcome, Proceed, StepResult, Stop, Wait, Waiting
+from certmill.pipeline.reconcile import Reconciler
+from certmill.pipeline.spec import digest
+from certmill.state.records import Due, Record, Unclaimed
+
+MAX_RESTARTS = 5
+_REUSE_AFTER = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.CONFIGURATION, FailureClass.CA_REFUSES_US)
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One claimed step: what the record said, and the newest facts."""
+
+    ports: Ports
+    certificate_id: CertificateId
+    step: str
+    record: Record
+    facts: Facts = field(repr=False)
+
+    def keep(self, facts: Facts, sealed_key: str | None) -> None:
+        """Keep facts in the middle of the step. Raises LeaseLost."""
+        fields = {"facts": facts.to_json()} | ({"key": sealed_key} if sealed_key is not None else {})
+        limits, now = self.ports.limits, self.ports.clock.now()
+        if not self.ports.records.keep(self.certificate_id, fence=self.record.fence, now=now, lease_seconds=limits.lease, fields=fields):
+            raise LeaseLost
+        self.facts = facts
+        if sealed_key is not None:
+            self.record = replace(self.record, sealed_key=sealed_key)
+
+    def commit(self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()) -> None:
+        """End the step. Raises LeaseLost."""
+        if step != self.step:
+            fields = {**fields, "since": f"{self.ports.clock.now():.3f}"}
+        if not self.ports.records.commit(self.certificate_id, fence=self.record.fence, step=step, due=due, at=at, fields=fields, drop=drop):
+            raise LeaseLost
+
+
+class Engine:
+    """Runs steps. One per process."""
+
+    def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
+        self._ports = ports
+        self._reconciler = reconciler
+
+    def run(self, step: str, certificate: CertificateId, *, task_id: str, root_id: str) -> StepResult:
+        """Claim, act, commit; the answer is what the task is to show. Raises nothing of certmill's."""
+        ports = self._ports
+        try:
+            record = ports.records.claim(
+                certificate, step, now=ports.clock.now(), lease_seconds=ports.limits.lease, task_id=task_id, root_id=root_id
+            )
+            if isinstance(record, Unclaimed):
+                return Stop()
+            attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=Facts.from_json(record.facts))
+            return self._end(attempt, self._act(attempt))
+        except LeaseLost:
+            return Stop()
+        except StateUnavailable as error:
+            return Wait(reason=str(error), seconds=ports.limits.lease)
+
+    def _act(self, attempt: Attempt) -> Outcome:
+        """The step's outcome; every error of the tree becomes one."""
+        try:
+            if attempt.step == CLEAN_UP:
+                return self._clean_up(attempt)
+            if attempt.record.attempts > self._ports.limits.max_attempts:
+                raise StepKeepsDying(f"{attempt.step} was begun {attempt.record.attempts} times without an end; see the workers' logs, then renew")
+            return self._step(attempt)
+        except StateUnavailable:
+            raise
+        except OrderGone as error:
+            return Back(step="create_order", reason=str(error), facts=replace(attempt.facts, order="", authorizations=(), finalized=False))
+        except Temporary as error:
+            seconds = backoff.step_delay(error, attempt.record.tries + 1, self._ports.jitter())
+            return Waiting(reason=str(error), seconds=seconds, facts=attempt.facts)
+        except CertmillError as error:
+            return Failed(error=error, facts=attempt.facts)
+
+    def _step(self, attempt: Attempt) -> Outcome:
+        ports = self._ports
+        certificate = ports.home.certificate(attempt.certificate_id)
+        if certificate is None:
+            return Back(step=CLEAN_UP, reason="the Certificate was deleted", facts=attempt.facts)
+        issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
+        if issuer is None:
+            ref = certificate.issuer_ref
+            raise NotFound(f"{ref.kind or 'Issuer'} {ref.name} of Certificate {certificate.id} is not there; apply it")
+        if digest(certificate, issuer) != attempt.record.spec:
+            return Back(step=CLEAN_UP, reason="the manifest changed; beginning again", facts=attempt.facts)
+        work = Work(ports=ports, certificate=certificate, issuer=issuer, record=attempt.record, facts=attempt.facts, keep=attempt.keep)
+        return STEPS[attempt.step](work)
+
+    def _clean_up(self, attempt: Attempt) -> Finished:
+        """Take down, or after MAX_TRIES leave it to the sweep; then say when to look again."""
+        ports, facts = self._ports, attempt.facts
+        certificate, issuer = self._wanted(attempt)
+        try:
+            clean_up(ports, attempt.certificate_id, certificate, issuer, attempt.record, facts)
+        except (Temporary, Permanent) as error:
+            given_up = attempt.record.tries >= MAX_TRIES or attempt.record.attempts > ports.limits.max_attempts
+            if not given_up or isinstance(error, StateUnavailable):
+                raise
+        return Finished(look_again=self._look_again(facts, certificate))
+
+    def _wanted(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
+        """The Certificate if it is still there, and the issuer that this run began with."""
+        facts, home = attempt.facts, self._ports.home
+        try:
+            certificate = home.certificate(attempt.certificate_id)
+            ref = IssuerRef(name=facts.issuer_name, kind=facts.issuer_kind)
+            return certificate, home.issuer(ref, facts.issuer_namespace) if facts.issuer_name else None
+        except InvalidManifest:
+            return None, None
+
+    def _look_again(self, facts: Facts, certificate: Certificate | None) -> float:
+        if facts.failure is not None:
+            return facts.failure.next_attempt
+        status = self._ports.home.certificate_status(certificate.id) if certificate and facts.stored else None
+        return status.renewal_time if status and status.renewal_time is not None else self._ports.clock.now()
+
+    def _end(self, attempt: Attempt, outcome: Outcome) -> StepResult:
+        """Commit, and say what the task is to show."""
+        match outcome:
+            case Advanced():
+                return self._advance(attempt, outcome)
+            case Waiting():
+                return self._wait(attempt, outcome)
+            case Back():
+                return self._go_back(attempt, outcome)
+            case Failed():
+                return self._fail(attempt, outcome)
+            case Finished():
+                return self._finish(attempt, outcome)
+
+    def _advance(self, attempt: Attempt, outcome: Advanced) -> StepResult:
+        at = self._ports.clock.now() + self._ports.limits.grace
+        attempt.commit(
+            step=next_step(attempt.step), due=Due.IN_FLIGHT, at=at, fields={"facts": outcome.facts.to_json()}, drop=("reason", "due")
+        )
+        return Proceed()
+
+    def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
+        at = self._ports.clock.now() + outcome.seconds
+        facts = outcome.facts if outcome.facts is not None else attempt.facts
+        fields = {"facts": facts.to_json(), "tries": str(attempt.record.tries + 1), "reason": outcome.reason, "due": f"{at:.3f}"}
+        attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
+        return Wait(reason=outcome.reason, seconds=outcome.seconds)
+
+    def _go_back(self, attempt: Attempt, outcome: Back) -> StepResult:
+        """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get one a second."""
+        facts = replace(outcome.facts, restarts=outcome.facts.restarts + 1)
+        if facts.restarts > MAX_RESTARTS and outcome.step != CLEAN_UP:
+            return self._fail(attempt, Failed(error=OrderRefused(f"gone back {MAX_RESTARTS} times: {outcome.reason}"), facts=facts))
+        soon = outcome.step == CLEAN_UP or facts.restarts == 1
+        seconds = 0.0 if soon else backoff.STEP.delay(facts.restarts, self._ports.jitter())
+        now = self._ports.clock.now()
+        fields = {"facts": facts.to_json(), "reason": outcome.reason, "due": f"{now + seconds:.3f}"}
+        if soon:
+            attempt.commit(step=outcome.step, due=Due.IN_FLIGHT, at=now + self._ports.limits.grace, fields=fields)
+        else:
+            attempt.commit(step=outcome.step, due=Due.WAITING, at=now + seconds, fields=fields)
+        return Stop(ring=soon)
+
+    def _fail(self, attempt: Attempt, outcome: Failed) -> StepResult:
+        """The run ends without a certificate: its status says why and when the next begins; the clean-up is rung at once."""
+        ports, now, error = self._ports, self._ports.clock.now(), outcome.error
+        try:
+            status = ports.home.certificate_status(attempt.certificate_id)
+            delay = backoff.run_delay(error, status.failed_issuance_attempts + 1, ports.jitter())
+            failure = Failure(failure_class=error.failure_class, message=str(error), next_attempt=now + delay)
+            ports.home.write_certificate_status(attempt.certificate_id, conditions.failed(status, failure, spec=attempt.record.spec, now=now))
+        except Temporary as away:
+            return self._wait(attempt, Waiting(reason=str(away), seconds=backoff.STEP.delay(attempt.record.tries + 1, ports.jitter())))
+        facts = replace(outcome.facts, failure=failure)
+        if isinstance(error, CertificateWrong | StepKeepsDying) or attempt.step == "store_secret":
+            facts = replace(facts, order="", csr="")
+        fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}"}
+        attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
+        return Fail(message=str(error))
+
+    def _finish(self, attempt: Attempt, outcome: Finished) -> StepResult:
+        """The run is over. What is idle is small: facts stay only if the next attempt can go on with their order."""
+        ports, facts, record = self._ports, attempt.facts, attempt.record
+        failure = facts.failure
+        fields = {"done": str(record.run), "result": "issued" if facts.stored else (failure.message if failure else "ended")}
+        drop = ["task", "root", "since", "tries", "begun", "due", "reason"]
+        if failure is not None and failure.failure_class in _REUSE_AFTER and facts.order and facts.csr:
+            fields["facts"] = facts.reusable().to_json()
+        else:
+            drop += ["facts", "key"]
+        if failure is not None and facts.stored is None:
+            fields |= {"due": f"{failure.next_attempt:.3f}", "reason": failure.message}
+            drop = [name for name in drop if name not in fields]
+            self._note_failing(attempt)
+        at = ports.clock.now() if record.again else outcome.look_again
+        attempt.commit(step="", due=Due.RENEWALS, at=at, fields=fields, drop=tuple(drop))
+        again = ports.records.again(attempt.certificate_id)
+        if again or (facts.stored is None and failure is None):
+            return Stop(ring=self._reconciler.reconcile(attempt.certificate_id, force=again == "force", root_id=record.root_id).ring)
+        return Proceed()
+
+    def _note_failing(self, attempt: Attempt) -> None:
+        try:
+            certificate = self._ports.home.certificate(attempt.certificate_id)
+        except CertmillError:
+            return
+        if certificate is not None:
+            self._ports.sightings.note_failing(_reference(certificate), attempt.certificate_id)
+
+
+def _reference(certificate: Certificate) -> str:
+    """The issuer's reference as `Issuer.reference` has it, whether it is there or not."""
+    ref = certificate.issuer_ref
+    return f"ClusterIssuer/{ref.name}" if ref.kind == "ClusterIssuer" else f"Issuer/{certificate.namespace}/{ref.name}"
+
+

@@ -1,0 +1,104 @@
+"""What a run has found out so far: kept in the record between steps, as JSON. The private key is not in here; it is kept beside it, sealed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from certmill.errors import FailureClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeFacts:
+    """A challenge that we set up. `record_name`, `zone` and `value` are for dns-01; times in seconds since the epoch."""
+
+    authorization: str
+    url: str
+    type: str
+    token: str
+    identifier: str
+    wildcard: bool = False
+    record_name: str = ""
+    zone: str = ""
+    value: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name as it was asked for."""
+        return f"*.{self.identifier}" if self.wildcard else self.identifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a run ends without a certificate, and when the next one may begin."""
+
+    failure_class: FailureClass
+    message: str
+    next_attempt: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The pair that this run put into the Secret."""
+
+    serial: str
+    not_before: float
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All of it. "" and () are "not yet"."""
+
+    issuer_kind: str = ""
+    issuer_namespace: str = ""
+    issuer_name: str = ""
+    account: str = ""
+    lock: tuple[str, ...] = ()
+    csr: str = ""
+    order: str = ""
+    finalize: str = ""
+    authorizations: tuple[str, ...] = ()
+    order_expires: float | None = None
+    challenges: tuple[ChallengeFacts, ...] = field(default=())
+    presented_at: float | None = None
+    answered: bool = False
+    finalized: bool = False
+    certificate: str = ""
+    stored: Stored | None = None
+    failure: Failure | None = None
+    restarts: int = 0
+    """How often this run went back to an earlier step."""
+
+    def to_json(self) -> str:
+        """Compact JSON of what is set."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value not in ("", (), None, False, 0)}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Facts:
+        """The facts of a record; "" is a run that has found out nothing yet."""
+        if not text:
+            return cls()
+        fields: dict[str, Any] = json.loads(text)
+        for name in ("lock", "authorizations"):
+            if name in fields:
+                fields[name] = tuple(fields[name])
+        if "challenges" in fields:
+            fields["challenges"] = tuple(ChallengeFacts(**challenge) for challenge in fields["challenges"])
+        if "stored" in fields:
+            fields["stored"] = Stored(**fields["stored"])
+        if "failure" in fields:
+            fields["failure"] = _failure(fields["failure"])
+        return cls(**fields)
+
+    def reusable(self) -> Facts:
+        """What the next run may go on with after this one failed: the order and its CSR, nothing else."""
+        return Facts(
+            csr=self.csr, order=self.order, finalize=self.finalize, authorizations=self.authorizations, order_expires=self.order_expires
+        )
+
+
+def _failure(fields: Mapping[str, Any]) -> Failure:
+    return Failure(failure_class=FailureClass(fields["failure_class"]), message=fields["message"], next_attempt=fields["next_attempt"])

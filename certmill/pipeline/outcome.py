@@ -1,0 +1,82 @@
+"""How a step ends (what a step returns), and what the caller of a step is to do (what the engine returns)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from certmill.errors import CertmillError
+from certmill.pipeline.facts import Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advanced:
+    """The next step may run."""
+
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Not yet: the same step again in `seconds`. Nothing is wrong."""
+
+    reason: str
+    seconds: float
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back:
+    """An earlier step has to run again (an order is gone)."""
+
+    step: str
+    reason: str
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """This run ends without a certificate, after its clean-up."""
+
+    error: CertmillError
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The run is over; look at the certificate again at `look_again`."""
+
+    look_again: float
+
+
+Outcome = Advanced | Waiting | Back | Failed | Finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proceed:
+    """To the task: done; the chain rings the next step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """To the task: this message's chain ends here, quietly (a duplicate, or late). With `ring`, a chain from the record's step is to be published."""
+
+    ring: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """To the task: show RETRY with this reason; publish nothing, the tick rings in `seconds`."""
+
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """To the task: show FAILURE with this one line. With `ring`, a chain from the record's step (the clean-up) is to be published."""
+
+    message: str
+    ring: bool = True
+
+
+StepResult = Proceed | Stop | Wait | Fail

@@ -1,0 +1,114 @@
+"""Putting challenges up and taking them down: TXT values through the solver's provider, key authorizations for the responder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import cast
+
+from certmill.acme import challenges as acme_challenges
+from certmill.dns01.base import BatchProvider, Provider, TxtRecord
+from certmill.errors import Busy
+from certmill.model.issuer import Issuer
+from certmill.model.names import CertificateId
+from certmill.pipeline import solvers
+from certmill.pipeline.context import Ports, Work
+from certmill.pipeline.facts import ChallengeFacts
+from certmill.state.journal import Presented
+
+_ZONE_LOCK_SECONDS = 30.0
+_ZONE_PATIENCE_SECONDS = 5.0
+_ZONE_POLL_SECONDS = 0.01
+_ZONE_POLLS = 60
+
+
+def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
+    """Present them all; what is there already stays one value. They are in the journal before they are up."""
+    ports = work.ports
+    ports.journal.add([entry(work.id, work.issuer, challenge) for challenge in challenges], now=ports.clock.now())
+    for challenge in challenges:
+        if challenge.type == solvers.HTTP01:
+            ports.key_authorizations.put(challenge.token, acme_challenges.key_authorization(challenge.token, thumbprint))
+    for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01]):
+        with zone_lock(ports, zone, owner=f"{work.id} {work.record.fence}"):
+            _write(ports, work.issuer, work.certificate.labels, group, adding=True)
+
+
+def take_down(ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], owner: str) -> None:
+    """Remove them all; what is not there is fine."""
+    for challenge in challenges:
+        if challenge.type == solvers.HTTP01:
+            ports.key_authorizations.remove(challenge.token)
+    for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01 and c.record_name]):
+        with zone_lock(ports, zone, owner=owner):
+            _write(ports, issuer, labels, group, adding=False)
+
+
+def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts) -> Presented:
+    """The journal's entry for a challenge."""
+    return Presented(
+        certificate=certificate,
+        issuer_kind=issuer.kind,
+        issuer_namespace=issuer.namespace,
+        issuer_name=issuer.name,
+        identifier=challenge.name,
+        record_name=challenge.record_name,
+        zone=challenge.zone,
+        value=challenge.value or challenge.token,
+    )
+
+
+@contextmanager
+def zone_lock(ports: Ports, zone: str, *, owner: str) -> Iterator[None]:
+    """Writes to one zone happen one after the other, in this process by a lock, in the fleet by another. Raises Busy after a short wait."""
+    local = ports.zone_locks.of(zone)
+    if not local.acquire(timeout=_ZONE_PATIENCE_SECONDS):
+        raise Busy(f"many challenges are being written to the zone {zone}", retry_after=1.0)
+    try:
+        _take(ports, zone, owner)
+        try:
+            yield
+        finally:
+            ports.locks.release("zone", zone, owner=owner)
+    finally:
+        local.release()
+
+
+def _take(ports: Ports, zone: str, owner: str) -> None:
+    for _ in range(_ZONE_POLLS):
+        if not ports.locks.take("zone", zone, owner=owner, seconds=_ZONE_LOCK_SECONDS):
+            return
+        ports.clock.pause(_ZONE_POLL_SECONDS)
+    raise Busy(f"another worker is writing to the zone {zone}", retry_after=1.0)
+
+
+def _by_zone(challenges: Sequence[ChallengeFacts]) -> Iterator[tuple[str, list[ChallengeFacts]]]:
+    def zone(challenge: ChallengeFacts) -> str:
+        return challenge.zone
+
+    for name, group in groupby(sorted(challenges, key=zone), key=zone):
+        yield name, list(group)
+
+
+def _write(ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], *, adding: bool) -> None:
+    """Write one zone's values, in one request where the provider can."""
+    by_provider: dict[int, tuple[Provider, list[TxtRecord]]] = {}
+    for challenge in challenges:
+        solver = solvers.pick(issuer, challenge.name, labels=labels, offered=(solvers.DNS01,))
+        assert solver.dns01 is not None
+        provider = ports.providers.provider(issuer, solver.dns01)
+        record = TxtRecord(name=challenge.record_name, value=challenge.value, zone=challenge.zone)
+        by_provider.setdefault(id(provider), (provider, []))[1].append(record)
+    for provider, records in by_provider.values():
+        _send(provider, records, adding=adding)
+
+
+def _send(provider: Provider, records: Sequence[TxtRecord], *, adding: bool) -> None:
+    if len(records) > 1 and hasattr(provider, "present_all"):
+        batch = cast("BatchProvider", provider)
+        (batch.present_all if adding else batch.cleanup_all)(records)
+        return
+    one: Callable[[TxtRecord], None] = provider.present if adding else provider.cleanup
+    for record in records:
+        one(record)

@@ -1,0 +1,144 @@
+"""From what is wanted and what is stored to a run, or none: applied to one certificate at a time, as often as anybody likes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
+from certmill.model.certificate import Certificate
+from certmill.model.names import CertificateId
+from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
+from certmill.pipeline import annotations, conditions, flow
+from certmill.pipeline.context import Ports
+from certmill.pipeline.decide import Decision, Hold, Issue, Keep, Seen, Violation, decide, jittered, look
+from certmill.pipeline.spec import digest
+from certmill.state.records import Verdict
+
+_OTHER_OWNER_SECONDS = 180.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """What was found and done. `run`: the number of the run that makes it right (0: it is right). `ring`: its chain is to be published now."""
+
+    reason: str
+    run: int = 0
+    ring: bool = False
+
+
+class Reconciler:
+    """Decides for one certificate, and begins its run. One per process."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def reconcile(
+        self, certificate_id: CertificateId, *, force: bool = False, now_please: bool = False, root_id: str = "", may_ring: bool = True
+    ) -> Reconciled:
+        """Look at one certificate. `force`: issue even if the pair is right; `now_please`: do not wait for a back-off to end.
+
+        Raises Temporary when the home or Redis is away; a manifest that is wrong is left as it is, with its stored pair.
+        """
+        ports, now = self._ports, self._ports.clock.now()
+        try:
+            certificate = ports.home.certificate(certificate_id)
+            issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace) if certificate else None
+        except InvalidManifest as error:
+            return Reconciled(reason=str(error))
+        if certificate is None:
+            return self._forget(certificate_id)
+        secret = ports.home.secret(certificate.namespace, certificate.secret_name)
+        if secret is not None and (other := self._other_owner(certificate, secret)):
+            ports.records.adopt(certificate_id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=digest(certificate, issuer))
+            return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
+        status = ports.home.certificate_status(certificate_id)
+        seen = look(certificate, secret, status, digest(certificate, issuer))
+        decision = decide(seen, now)
+        if isinstance(decision, Hold) and (force or now_please):
+            decision = Issue(violation=decision.violation)
+        if isinstance(decision, Keep) and force:
+            decision = Issue(violation=Violation(reason="ManuallyTriggered", message="Certificate re-issuance manually triggered"))
+        return self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force)
+
+    def _apply(self, decision: Decision, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool) -> Reconciled:
+        ports, certificate = self._ports, seen.certificate
+        match decision:
+            case Issue():
+                return self._begin(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force)
+            case Hold():
+                ports.records.adopt(certificate.id, now=now, at=decision.until, spec=seen.spec)
+                return Reconciled(reason=decision.violation.message)
+            case Keep():
+                return self._keep(decision, seen, now=now)
+
+    def _begin(self, decision: Issue, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool) -> Reconciled:
+        """Begin a run: rung at once while the queue is short, else among the arrivals."""
+        ports, certificate = self._ports, seen.certificate
+        ring = may_ring and ports.due.queue_length() < ports.limits.high_water
+        verdict, run = ports.records.begin(
+            certificate.id,
+            now=now,
+            first_step=flow.FIRST,
+            spec=seen.spec,
+            root_id=root_id,
+            in_flight_until=now + ports.limits.grace if ring else None,
+            force=force,
+        )
+        if verdict is Verdict.BEGUN:
+            still_good = decision.violation.reason in ("Renewing", "ManuallyTriggered")
+            begun = conditions.issuing(seen.status, decision.violation, ready=still_good, now=now)
+            ports.home.write_certificate_status(certificate.id, begun)
+        return Reconciled(reason=decision.violation.message, run=run, ring=ring and verdict is Verdict.BEGUN)
+
+    def _keep(self, decision: Keep, seen: Seen, *, now: float) -> Reconciled:
+        """The stored pair is right: remember when to renew it; write only what differs."""
+        ports, certificate, leaf = self._ports, seen.certificate, seen.leaf
+        assert leaf is not None
+        assert seen.secret is not None
+        self._refresh(certificate, seen.secret)
+        renew_at = jittered(decision.renew_at, leaf, ports.limits.renewal_jitter)
+        ports.records.adopt(certificate.id, now=now, at=renew_at, spec=seen.spec)
+        status = conditions.adopted(seen.status, leaf, renew_at=renew_at, now=now)
+        if status != seen.status:
+            ports.home.write_certificate_status(certificate.id, status)
+        return Reconciled(reason="Certificate is up to date")
+
+    def _refresh(self, certificate: Certificate, secret: Secret) -> None:
+        """What the manifest says of the Secret's form (template, encoding, output formats) needs no new order. Only on a Secret that is ours."""
+        if secret.annotations.get(f"{annotations.PREFIX}certificate-name") != certificate.name:
+            return
+        try:
+            wanted = annotations.secret_of(certificate, secret.data[TLS_CERTIFICATE], secret.data[TLS_PRIVATE_KEY])
+        except SecretUnusable:
+            return
+        self._ports.home.write_secret(wanted)
+
+    def _other_owner(self, certificate: Certificate, secret: Secret) -> str:
+        """The Certificate that the Secret was issued for, if that is another one which still wants it (cert-manager's owner rule)."""
+        owner = secret.annotations.get(f"{annotations.PREFIX}certificate-name", "")
+        if owner in ("", certificate.name):
+            return ""
+        try:
+            other = self._ports.home.certificate(CertificateId(f"{certificate.namespace}/{owner}"))
+        except InvalidManifest:
+            return ""
+        return owner if other is not None and other.secret_name == certificate.secret_name else ""
+
+    def _forget(self, certificate_id: CertificateId) -> Reconciled:
+        """The Certificate was deleted. A run under way notices by itself, and cleans up; its Secret stays."""
+        record = self._ports.records.read(certificate_id)
+        if record is not None and not record.step:
+            self._ports.records.forget(certificate_id)
+        return Reconciled(reason="the Certificate is not in the home")
+
+
+def reconcile_all(reconciler: Reconciler, certificates: Mapping[CertificateId, bool]) -> dict[CertificateId, CertmillError]:
+    """Reconcile several (`True`: without waiting for a back-off); what failed, by id. One that fails does not stop the others."""
+    failed: dict[CertificateId, CertmillError] = {}
+    for certificate, now_please in certificates.items():
+        try:
+            reconciler.reconcile(certificate, now_please=now_please, may_ring=False)
+        except CertmillError as error:
+            failed[certificate] = error
+    return failed

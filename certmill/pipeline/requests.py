@@ -1,0 +1,74 @@
+"""Requests of other services: a body becomes a Certificate in the home and, if need be, a run; a bad one is kept with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from certmill.errors import CertmillError, InvalidManifest, NotFound, Temporary
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.manifests import certificate_document, dump_yaml, parse_renewal, parse_request
+from certmill.model.names import CertificateId
+from certmill.pipeline.context import Ports
+from certmill.pipeline.reconcile import Reconciled, Reconciler
+from certmill.state.requests import Acceptance, Rejection
+
+
+class RequestDesk:
+    """Takes `certificate.request` and `certificate.renew`. One per process."""
+
+    def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
+        self._ports = ports
+        self._reconciler = reconciler
+
+    def request(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
+        """Keep the Certificate and begin its run. None: refused, and kept with the reason. Raises Temporary to be asked again."""
+        try:
+            certificate = self._with_issuer(parse_request(body))
+            self._ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
+        except Temporary:
+            raise
+        except CertmillError as error:
+            self.reject(request_id, _name_in(body), str(error))
+            return None
+        return self._begin(certificate.id, request_id, force=False)
+
+    def renew(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
+        """Begin a run even if the stored pair is right. None: refused, and kept with the reason."""
+        try:
+            certificate_id = parse_renewal(body)
+            if self._ports.home.certificate(certificate_id) is None:
+                raise NotFound(f"Certificate {certificate_id} is not there")
+        except Temporary:
+            raise
+        except CertmillError as error:
+            self.reject(request_id, _name_in(body), str(error))
+            return None
+        return self._begin(certificate_id, request_id, force=True)
+
+    def reject(self, request_id: str, certificate: str, reason: str) -> None:
+        """Keep a refused request with its reason, in a bounded list."""
+        rejection = Rejection(at=self._ports.clock.now(), request_id=request_id, certificate=certificate, reason=reason)
+        self._ports.requests.reject(rejection)
+
+    def _begin(self, certificate_id: CertificateId, request_id: str, *, force: bool) -> tuple[CertificateId, Reconciled]:
+        done = self._reconciler.reconcile(certificate_id, force=force, now_please=True, root_id=request_id)
+        self._ports.requests.accept(request_id, Acceptance(certificate=certificate_id, run=done.run))
+        return certificate_id, done
+
+    def _with_issuer(self, certificate: Certificate) -> Certificate:
+        """Without a kind: the namespace's Issuer of that name, else the ClusterIssuer. Raises InvalidManifest if there is neither."""
+        ref = certificate.issuer_ref
+        kinds = (ref.kind,) if ref.kind else ("Issuer", "ClusterIssuer")
+        for kind in kinds:
+            found = IssuerRef(name=ref.name, kind=kind, group=ref.group)
+            if self._ports.home.issuer(found, certificate.namespace) is not None:
+                return replace(certificate, issuer_ref=found)
+        raise InvalidManifest(f"there is no {' or '.join(kinds)} {ref.name!r}; apply it first", path="spec.issuerRef")
+
+
+def _name_in(body: object) -> str:
+    """namespace/name of a body, as far as it can be read and is harmless to show."""
+    if not isinstance(body, dict):
+        return "?"
+    parts = [str(body.get("namespace") or "default"), str(body.get("name") or "?")]
+    return "/".join("".join(c for c in part if c.isalnum() or c in "-.?")[:253] for part in parts)

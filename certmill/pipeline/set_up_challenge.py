@@ -1,0 +1,88 @@
+"""Step 3: for each authorization that is not valid yet, choose a solver and present its challenge. Everything is noted before it is presented."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from certmill.acme import challenges as acme_challenges
+from certmill.acme.client import AcmeClient
+from certmill.acme.jws import AccountKey
+from certmill.acme.resources import Authorization, AuthorizationStatus
+from certmill.errors import OrderGone, SolverMisconfigured
+from certmill.model.issuer import Solver
+from certmill.pipeline import account, presenting, solvers
+from certmill.pipeline.context import Work
+from certmill.pipeline.facts import ChallengeFacts
+from certmill.pipeline.outcome import Advanced, Back, Outcome
+
+_OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
+
+
+def set_up_challenge(work: Work) -> Outcome:
+    """Present what the CA will look for (RFC 8555 §8.3, §8.4). Authorizations that are valid already are skipped."""
+    acme = account.client(work.ports, work.issuer)
+    try:
+        authorizations = _fetch(work, acme)
+    except OrderGone as error:
+        return _start_over(work, str(error))
+    ended = [a for a in authorizations if a.status not in (*_OPEN, AuthorizationStatus.VALID)]
+    if ended:
+        return _start_over(work, f"the authorization for {ended[0].identifier.value} is {ended[0].status}")
+    key = _account_key(work)
+    setting_up = tuple(_challenge(work, a, key) for a in authorizations if a.status in _OPEN)
+    facts = replace(work.facts, challenges=setting_up)
+    work.keep(facts, None)
+    presenting.present(work, setting_up, key.thumbprint)
+    return Advanced(facts=replace(facts, presented_at=work.ports.clock.now()))
+
+
+def _fetch(work: Work, acme: AcmeClient) -> Sequence[Authorization]:
+    found = []
+    for url in work.facts.authorizations:
+        found.append(acme.authorization(url))
+        if len(found) % 10 == 0:
+            work.keep(work.facts, None)
+    return found
+
+
+def _start_over(work: Work, reason: str) -> Back:
+    """The order cannot be used any more: forget it and create another with the same key."""
+    facts = replace(work.facts, order="", finalize="", authorizations=(), order_expires=None, challenges=(), presented_at=None, answered=False)
+    return Back(step="create_order", reason=f"{reason}; a new order is created", facts=facts)
+
+
+def _account_key(work: Work) -> AccountKey:
+    found = account.registered(work.ports, work.issuer)
+    if found is None:
+        raise SolverMisconfigured(f"the account of {work.issuer.reference} changed while its order was under way")
+    return AccountKey.from_pem(found.key_pem)
+
+
+def _challenge(work: Work, authorization: Authorization, key: AccountKey) -> ChallengeFacts:
+    """The challenge to set up for an authorization. Raises SolverMisconfigured when no solver is for the name."""
+    name = f"*.{authorization.identifier.value}" if authorization.wildcard else authorization.identifier.value
+    offered = {challenge.type: challenge for challenge in authorization.challenges}
+    solver = solvers.pick(work.issuer, name, labels=work.certificate.labels, offered=offered.keys())
+    challenge = offered[solvers.challenge_type(solver)]
+    facts = ChallengeFacts(
+        authorization=authorization.url,
+        url=challenge.url,
+        type=challenge.type,
+        token=challenge.token,
+        identifier=authorization.identifier.value,
+        wildcard=authorization.wildcard,
+    )
+    return _with_record(work, facts, solver, key.thumbprint) if solver.dns01 is not None else facts
+
+
+def _with_record(work: Work, facts: ChallengeFacts, solver: Solver, thumbprint: str) -> ChallengeFacts:
+    """Where the TXT value goes: CNAMEs followed if the solver says so, and the zone that holds the name."""
+    assert solver.dns01 is not None
+    zones = work.ports.checks.zones(solver.dns01)
+    name = acme_challenges.dns01_record_name(facts.identifier)
+    with work.lane():
+        if solver.dns01.follow_cname:
+            name = zones.follow_cnames(name)
+        zone = zones.zone_of(name)
+    return replace(facts, record_name=name, zone=zone, value=acme_challenges.dns01_value(facts.token, thumbprint))

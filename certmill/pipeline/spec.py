@@ -1,0 +1,28 @@
+"""The digest of what a run is for. A run whose digest is no longer the manifest's begins again; kept facts are only for the same digest. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from certmill.model.certificate import Certificate
+from certmill.model.issuer import Issuer
+
+
+def digest(certificate: Certificate, issuer: Issuer | None) -> str:
+    """16 hex digits over everything that the order and its CSR depend on."""
+    wanted = {
+        "names": [str(identifier) for identifier in certificate.identifiers],
+        "common_name": certificate.common_name,
+        "issuer": [certificate.issuer_ref.kind or "Issuer", certificate.issuer_ref.name],
+        "key": [certificate.private_key.algorithm, certificate.private_key.size],
+        "subject": asdict(certificate.subject),
+        "usages": sorted(certificate.usages) if certificate.encode_usages_in_request else [],
+        "signature": certificate.signature_algorithm,
+        "secret": certificate.secret_name,
+        "server": issuer.server if issuer else "",
+        "profile": issuer.profile if issuer else "",
+        "duration": certificate.duration.total_seconds() if certificate.duration and issuer and issuer.enable_duration else None,
+    }
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,32 @@
+"""Step 7: download the chain (RFC 8555 §7.4.2), see that it is what we asked for, and store the pair in the home. Nothing is stored that is not ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from certmill.crypto import chain
+from certmill.errors import OrderGone
+from certmill.pipeline import account, annotations, conditions, decide
+from certmill.pipeline.context import Work
+from certmill.pipeline.facts import Stored
+from certmill.pipeline.outcome import Advanced, Back, Outcome
+
+
+def store_secret(work: Work) -> Outcome:
+    """Write the Secret and the status. Run twice, it writes the same."""
+    acme = account.client(work.ports, work.issuer)
+    try:
+        issued = acme.certificate(work.facts.certificate, alternates=bool(work.issuer.preferred_chain))
+    except OrderGone as error:
+        return Back(step="create_order", reason=str(error), facts=replace(work.facts, order="", certificate=""))
+    pem = chain.choose(issued.pem, issued.alternates, work.issuer.preferred_chain).encode()
+    key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
+    now = work.ports.clock.now()
+    chain.check(pem, key_pem, work.certificate, now=now)
+    work.ports.home.write_secret(annotations.secret_of(work.certificate, pem, key_pem))
+    leaf = chain.leaf(pem)
+    renew_at = decide.jittered(decide.renewal_time(work.certificate, leaf), leaf, work.ports.limits.renewal_jitter)
+    before = work.ports.home.certificate_status(work.id)
+    work.ports.home.write_certificate_status(work.id, conditions.issued(before, leaf, renew_at=renew_at, now=now))
+    stored = Stored(serial=leaf.serial, not_before=leaf.not_before, not_after=leaf.not_after)
+    return Advanced(facts=replace(work.facts, stored=stored))

@@ -1,0 +1,136 @@
+"""Every setting, with its unit, its default and why. Read from the environment as CERTMILL_<NAME>; every secret also as CERTMILL_<NAME>_FILE."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from certmill.errors import InvalidManifest
+
+_SECRETS = ("redis_url", "seal_keys", "flower_password")
+_MAX_SECRET_FILE_BYTES = 65_536
+
+
+class Settings(BaseSettings):
+    """Settings of every certmill process. Build one with `load()`."""
+
+    model_config = SettingsConfigDict(env_prefix="CERTMILL_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    home: Path = Path("certmill-home")
+    """The directory home: manifests/, secrets/, status/."""
+
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's roots). REDIS_URL is read too."""
+
+    redis_ca_file: Path | None = None
+    """PEM roots for rediss://."""
+
+    seal_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Base64 AES-256 keys, comma separated, that seal private keys in flight: the first seals, all open (rotation). None: one is made and kept in the home."""
+
+    cluster_resource_namespace: str = "cert-manager"
+    """Where ClusterIssuers' Secrets are; cert-manager's chart has the same default."""
+
+    cloudflare_api_url: str = "https://api.cloudflare.com/client/v4"
+    """Cloudflare's API; another address for a proxy or a test."""
+
+    recursive_nameservers: Annotated[tuple[str, ...], NoDecode] = ()
+    """host:port, comma separated, for zone and CNAME look-ups and self checks. None: the system's resolvers."""
+
+    authoritative_port: int = 53
+    """Port on which authoritative servers are asked; only tests need another."""
+
+    http01_port: int = 80
+    """Port of the self check's request (RFC 8555 §8.3: 80); another one only for a test CA."""
+
+    responder_host: str = "127.0.0.1"
+    """Where the HTTP-01 responder listens. Loopback unless you say otherwise: put it behind what faces the CA."""
+
+    responder_port: int = 8089
+    """Port of the HTTP-01 responder; the acmesolver's, so that rules for it go on to work."""
+
+    step_lease_seconds: float = Field(default=60.0, ge=1.0)
+    """How long a step may be silent before it is rung again; longer than any single request's time-outs."""
+
+    step_grace_seconds: float = Field(default=10.0, ge=0.5)
+    """How long a rung step may take to be claimed before its message is suspected lost."""
+
+    max_step_attempts: int = Field(default=10, ge=2)
+    """Begun so often without an end, a step is parked: it kills its worker."""
+
+    propagation_timeout_seconds: float = Field(default=600.0, ge=1.0)
+    """How long the name servers may take to show a TXT value before the run fails with that reason."""
+
+    validation_timeout_seconds: float = Field(default=300.0, ge=1.0)
+    """How long the CA may take to validate, and to issue, before the run fails with that reason."""
+
+    acme_timeout_seconds: float = Field(default=30.0, ge=1.0)
+    """Of one request to the CA; finalize may take that long at some CAs."""
+
+    high_water: int = Field(default=1000, ge=10)
+    """Steps waiting in the queue above which no new certificate is begun: what has begun goes first."""
+
+    worker_concurrency: int = Field(default=32, ge=2)
+    """Threads of one worker process."""
+
+    renewal_jitter_seconds: float = Field(default=3600.0, ge=0.0)
+    """Renewals are spread over so much time (never more than a hundredth of the lifetime)."""
+
+    flower_address: str = "127.0.0.1"
+    """Where Flower listens."""
+
+    flower_port: int = 5555
+    """Flower's port."""
+
+    flower_user: str = "certmill"
+    """Flower's login."""
+
+    flower_password: SecretStr | None = None
+    """Flower's password. None: one is made and kept in the home (`flower-password`, 0600)."""
+
+    log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
+    """json, console, or auto: console on a terminal."""
+
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """The least level that is logged."""
+
+    @field_validator("seal_keys", "recursive_nameservers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings from the environment. Raises InvalidManifest naming the variable that is wrong, never its value."""
+    values = dict(overrides)
+    if "CERTMILL_REDIS_URL" not in os.environ and os.environ.get("REDIS_URL"):
+        values.setdefault("redis_url", os.environ["REDIS_URL"])
+    for name in _SECRETS:
+        file = os.environ.get(f"CERTMILL_{name.upper()}_FILE")
+        if file:
+            values.setdefault(name, _read_secret(name, Path(file)))
+    try:
+        return Settings.model_validate({}) if not values else Settings(**values)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise _named(error) from None
+
+
+def _read_secret(name: str, file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MAX_SECRET_FILE_BYTES + 1)
+    except OSError as error:
+        raise InvalidManifest(f"cannot read the file it names: {error.strerror}", path=f"CERTMILL_{name.upper()}_FILE") from error
+    if len(content) > _MAX_SECRET_FILE_BYTES:
+        raise InvalidManifest(f"the file it names is larger than {_MAX_SECRET_FILE_BYTES} bytes", path=f"CERTMILL_{name.upper()}_FILE")
+    return content.decode("utf-8", "replace").strip()
+
+
+def _named(error: ValueError) -> InvalidManifest:
+    errors = getattr(error, "errors", None)
+    first = errors(include_url=False, include_input=False)[0] if callable(errors) else {"loc": ("settings",), "msg": "is wrong"}
+    return InvalidManifest(str(first["msg"]), path=f"CERTMILL_{str(first['loc'][0]).upper()}")

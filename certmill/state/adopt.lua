@@ -1,0 +1,9 @@
+-- Put an idle certificate where it waits for its renewal or next attempt; a run under way is left alone.
+-- KEYS record renewals in_flight waiting arrivals
+-- ARGV id score spec fence_seed
+if (redis.call('HGET', KEYS[1], 'step') or '') ~= '' then return 0 end
+redis.call('HSETNX', KEYS[1], 'fence', ARGV[4])
+redis.call('HSET', KEYS[1], 'step', '', 'spec', ARGV[3])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+return 1

@@ -1,0 +1,29 @@
+-- Begin a run, or join the one that is under way.
+-- KEYS record in_flight waiting arrivals renewals
+-- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a run under way will be followed by another)
+-- returns {verdict, run}: 'begun' | 'joined' | 'again', and the number of the run that will satisfy the caller
+local step = redis.call('HGET', KEYS[1], 'step') or ''
+local run = tonumber(redis.call('HGET', KEYS[1], 'run') or '0')
+local spec = redis.call('HGET', KEYS[1], 'spec')
+if step ~= '' then
+  if ARGV[8] == '1' or spec ~= ARGV[5] then
+    redis.call('HSET', KEYS[1], 'again', ARGV[8] == '1' and 'force' or ARGV[5])
+    return {'again', run + 1}
+  end
+  return {'joined', run}
+end
+if spec ~= ARGV[5] then redis.call('HDEL', KEYS[1], 'facts', 'key') end
+local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or '0'), tonumber(ARGV[4])) + 1
+redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0', 'tries', '0',
+  'task', '', 'root', ARGV[6], 'run', run + 1, 'spec', ARGV[5], 'since', ARGV[2], 'begun', ARGV[2])
+redis.call('HDEL', KEYS[1], 'reason', 'again', 'due')
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[5], ARGV[1])
+if ARGV[7] == '' then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('ZADD', KEYS[4], ARGV[2], ARGV[1])
+else
+  redis.call('ZREM', KEYS[4], ARGV[1])
+  redis.call('ZADD', KEYS[2], ARGV[7], ARGV[1])
+end
+return {'begun', run + 1}

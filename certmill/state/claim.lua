@@ -1,0 +1,17 @@
+-- Claim a step: the record is at this step and its lease is free.
+-- KEYS record in_flight waiting arrivals
+-- ARGV id step now lease_seconds task_id root_id
+-- returns {fence, field, value, …} or {0} (the record has moved on) or {-1} (leased)
+local at, lease = unpack(redis.call('HMGET', KEYS[1], 'step', 'lease'))
+if at ~= ARGV[2] then return {'0'} end
+if tonumber(lease or '0') > tonumber(ARGV[3]) then return {'-1'} end
+local till = tonumber(ARGV[3]) + tonumber(ARGV[4])
+redis.call('HSET', KEYS[1], 'lease', string.format('%.3f', till), 'task', ARGV[5], 'root', ARGV[6])
+redis.call('HINCRBY', KEYS[1], 'attempts', 1)
+redis.call('ZADD', KEYS[2], till, ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
+local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+local answer = redis.call('HGETALL', KEYS[1])
+table.insert(answer, 1, string.format('%.0f', fence))
+return answer

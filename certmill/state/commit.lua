@@ -1,0 +1,12 @@
+-- End a step: new facts, the step that is next, and in which set it waits; only while the fence is still ours.
+-- KEYS record chosen_set other_set other_set other_set
+-- ARGV id fence step score dropped_count [dropped field]… [field value]…
+if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[2] then return 0 end
+if redis.call('HGET', KEYS[1], 'step') ~= ARGV[3] then redis.call('HSET', KEYS[1], 'tries', '0', 'task', '') end
+redis.call('HSET', KEYS[1], 'step', ARGV[3], 'lease', '0', 'attempts', '0')
+local dropped = tonumber(ARGV[5])
+for i = 6, 5 + dropped do redis.call('HDEL', KEYS[1], ARGV[i]) end
+for i = 6 + dropped, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+return 1

@@ -1,0 +1,62 @@
+"""The connection to Redis: time-outs everywhere, TLS always verified, and its errors told as StateUnavailable."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import NoPermissionError, RedisError
+from redis.retry import Retry
+
+from certmill.errors import StateUnavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def connect(url: str, *, ca_file: Path | None = None, timeout_seconds: float = 5.0, max_connections: int = 128) -> redis.Redis:
+    """A client for `url`; nothing is sent yet. A `rediss://` server is always verified, whatever the URL says."""
+    options: dict[str, object] = {}
+    if url.startswith("rediss://"):
+        url = urlunsplit(urlsplit(url)._replace(query=""))  # `?ssl_cert_reqs=none` there would win over what follows
+        options = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, "ssl_ca_certs": str(ca_file) if ca_file else None}
+    client: redis.Redis = redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        socket_keepalive=True,
+        health_check_interval=25,
+        max_connections=max_connections,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+        **options,
+    )
+    return client
+
+
+def answering(call: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a method that talks to Redis: whatever goes wrong there is StateUnavailable, without the URL."""
+
+    @functools.wraps(call)
+    def answered(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except NoPermissionError as error:
+            raise StateUnavailable("Redis refuses this: the user of this URL may not do it; give it the ACL that the README names") from error
+        except RedisError as error:
+            raise StateUnavailable(f"Redis does not answer ({type(error).__name__}); see that it runs and is reachable") from error
+
+    return answered
+
+
+def script(client: redis.Redis, name: str) -> Callable[..., object]:
+    """The Lua script `<name>.lua` beside this file, to be called with keys=[…], args=[…]."""
+    text = resources.files("certmill.state").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    return client.register_script(text)

@@ -1,0 +1,38 @@
+"""The due-time indexes, as the ticks read them: a tick costs what is due, not what exists."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import redis
+
+from certmill import contract
+from certmill.model.names import CertificateId
+from certmill.state import keys
+from certmill.state.connection import answering, script
+from certmill.state.records import Due
+
+
+class DueTimes:
+    """What has to be rung, and how long the queue of steps is. Every method raises StateUnavailable when Redis is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._wake = script(client, "wake")
+
+    @answering
+    def take(self, due: Due, *, now: float, suspect_after: float, limit: int) -> list[CertificateId]:
+        """Ids that are due in this set, moved in flight; suspected lost after `suspect_after`. No two callers get the same id."""
+        ids = cast("list[str]", self._wake(keys=[due.value, keys.IN_FLIGHT], args=[f"{now:.3f}", f"{suspect_after:.3f}", limit]))
+        return [CertificateId(id_) for id_ in ids]
+
+    @answering
+    def renewals(self, *, now: float, limit: int) -> list[CertificateId]:
+        """Idle certificates whose renewal or next attempt is due, the longest overdue first. They stay in the set until a run begins."""
+        ids = cast("list[str]", self._redis.zrangebyscore(keys.RENEWALS, "-inf", now, start=0, num=limit))
+        return [CertificateId(id_) for id_ in ids]
+
+    @answering
+    def queue_length(self) -> int:
+        """Messages that wait on the queue of steps."""
+        return self._redis.llen(contract.STEPS_QUEUE)

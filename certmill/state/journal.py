@@ -1,0 +1,68 @@
+"""The journal of presented challenges: written before anything is put up, removed after it is gone; the sweep removes what a crash left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import redis
+
+from certmill.model.names import CertificateId
+from certmill.state import keys
+from certmill.state.connection import answering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presented:
+    """One challenge that is up: for which certificate and identifier, by whose solver; a TXT value and its place, or an HTTP-01 token (no place)."""
+
+    certificate: CertificateId
+    issuer_kind: str
+    issuer_namespace: str
+    issuer_name: str
+    identifier: str
+    record_name: str
+    zone: str
+    value: str
+    """The TXT value, or the token."""
+
+    @property
+    def field(self) -> str:
+        """What makes it one entry."""
+        return f"{self.certificate} {self.record_name} {self.value}"
+
+
+class Journal:
+    """Presented challenges in Redis. Every method raises StateUnavailable when Redis is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    @answering
+    def add(self, entries: Sequence[Presented], *, now: float) -> None:
+        """Note them, before they are presented."""
+        if not entries:
+            return
+        with self._redis.pipeline() as pipe:
+            pipe.hset(keys.JOURNAL, mapping={entry.field: json.dumps(asdict(entry), separators=(",", ":")) for entry in entries})
+            pipe.zadd(keys.JOURNAL_TIMES, {entry.field: now for entry in entries})
+            pipe.execute()
+
+    @answering
+    def remove(self, entries: Sequence[Presented]) -> None:
+        """They are gone from DNS."""
+        if not entries:
+            return
+        with self._redis.pipeline() as pipe:
+            pipe.hdel(keys.JOURNAL, *[entry.field for entry in entries])
+            pipe.zrem(keys.JOURNAL_TIMES, *[entry.field for entry in entries])
+            pipe.execute()
+
+    @answering
+    def older_than(self, instant: float, limit: int) -> list[Presented]:
+        """Entries from before `instant`, oldest first."""
+        fields = cast("list[str]", self._redis.zrangebyscore(keys.JOURNAL_TIMES, "-inf", instant, start=0, num=limit))
+        bodies = cast("list[str | None]", self._redis.hmget(keys.JOURNAL, fields)) if fields else []
+        return [Presented(**json.loads(body)) for body in bodies if body is not None]

@@ -1,0 +1,66 @@
+"""Every Redis key, in one place. All begin with `certmill:`; the broker's queues (`certmill.steps` …) are Celery's."""
+
+from __future__ import annotations
+
+import hashlib
+
+from certmill.model.names import CertificateId
+
+WAITING = "certmill:waiting"
+"""Sorted set id → instant: wake this step then."""
+
+IN_FLIGHT = "certmill:in_flight"
+"""Sorted set id → instant: rung or leased; suspect a lost message or a dead worker after then."""
+
+ARRIVALS = "certmill:arrivals"
+"""Sorted set id → instant: runs that were begun and not let in yet."""
+
+RENEWALS = "certmill:renewals"
+"""Sorted set id → instant: an idle certificate, and when to look at it again (renewal, or the next attempt after a failure)."""
+
+DUE_SETS = (IN_FLIGHT, WAITING, ARRIVALS, RENEWALS)
+"""A certificate is in exactly one of these."""
+
+SIGHTINGS = "certmill:sightings"
+"""Hash `kind/namespace/name` → signature: what the last re-read of the home saw and acted on."""
+
+REJECTED = "certmill:rejected"
+"""List of requests that were refused, newest first, bounded."""
+
+REREAD = "certmill:reread"
+"""Set when a person has changed the home: the next tick re-reads it at once."""
+
+JOURNAL = "certmill:presented"
+"""Hash of what was put up for challenges and not taken away yet."""
+
+JOURNAL_TIMES = "certmill:presented_at"
+"""Sorted set over the journal's fields: when each was presented."""
+
+
+def record(certificate: CertificateId) -> str:
+    """The certificate's record (hash)."""
+    return f"certmill:certificate:{certificate}"
+
+
+def request(request_id: str) -> str:
+    """What became of a request (string, expires)."""
+    return f"certmill:request:{_digest(request_id)}"
+
+
+def failing(issuer_reference: str) -> str:
+    """Set of certificates of this issuer whose last run failed: tried again when the issuer changes."""
+    return f"certmill:failing:{issuer_reference}"
+
+
+def lock(purpose: str, *subject: str) -> str:
+    """A lock. The subject may be long or hold anything, so only its digest is in the key."""
+    return f"certmill:lock:{purpose}:{_digest(chr(0).join(subject))}"
+
+
+def key_authorization(token: str) -> str:
+    """The key authorization the HTTP-01 responder serves for a token (string, expires)."""
+    return f"certmill:http01:{token}"
+
+
+def _digest(subject: str) -> str:
+    return hashlib.sha256(subject.encode()).hexdigest()[:32]

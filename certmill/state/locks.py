@@ -1,0 +1,28 @@
+"""Locks with an owner and an end. Whoever gets one looks again whether the work is still needed."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import redis
+
+from certmill.state import keys
+from certmill.state.connection import answering, script
+
+
+class Locks:
+    """Locks in Redis. Taking one that is the owner's already renews it, so a step may run twice."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._lock = script(client, "lock")
+        self._unlock = script(client, "unlock")
+
+    @answering
+    def take(self, purpose: str, *subject: str, owner: str, seconds: float) -> str:
+        """"" if the lock is ours now for `seconds`, else the name of its owner."""
+        return cast("str", self._lock(keys=[keys.lock(purpose, *subject)], args=[owner, int(seconds * 1000)]))
+
+    @answering
+    def release(self, purpose: str, *subject: str, owner: str) -> None:
+        """Give it up, if it is still ours."""
+        self._unlock(keys=[keys.lock(purpose, *subject)], args=[owner])

@@ -1,0 +1,206 @@
+"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (only if nobody claimed it since).
+
+A record is a hash `certmill:certificate:<id>`. Between runs only a few short fields stay. The fence grows with every claim, and starts from the clock, so
+that a worker which comes back from the dead after its record was lost or made anew cannot commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import cast
+
+import redis
+
+from certmill.model.names import CertificateId
+from certmill.state import keys
+from certmill.state.connection import answering, script
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key` are opaque here."""
+
+    step: str = ""
+    fence: int = 0
+    lease: float = 0.0
+    attempts: int = 0
+    tries: int = 0
+    task_id: str = ""
+    root_id: str = ""
+    spec: str = ""
+    again: str = ""
+    run: int = 0
+    done: int = 0
+    result: str = ""
+    since: float = 0.0
+    begun: float = 0.0
+    due: float = 0.0
+    reason: str = ""
+    facts: str = field(default="", repr=False)
+    sealed_key: str = field(default="", repr=False)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str]) -> Record:
+        """From the hash; what is missing has its default."""
+
+        def number(name: str) -> float:
+            return float(fields.get(name) or 0)
+
+        return cls(
+            step=fields.get("step", ""),
+            fence=int(number("fence")),
+            lease=number("lease"),
+            attempts=int(number("attempts")),
+            tries=int(number("tries")),
+            task_id=fields.get("task", ""),
+            root_id=fields.get("root", ""),
+            spec=fields.get("spec", ""),
+            again=fields.get("again", ""),
+            run=int(number("run")),
+            done=int(number("done")),
+            result=fields.get("result", ""),
+            since=number("since"),
+            begun=number("begun"),
+            due=number("due"),
+            reason=fields.get("reason", ""),
+            facts=fields.get("facts", ""),
+            sealed_key=fields.get("key", ""),
+        )
+
+
+class Unclaimed(StrEnum):
+    """Why a step could not be claimed: this message is a duplicate, or late."""
+
+    MOVED_ON = "moved-on"
+    LEASED = "leased"
+
+
+class Verdict(StrEnum):
+    """What begin() did."""
+
+    BEGUN = "begun"
+    JOINED = "joined"
+    AGAIN = "again"
+
+
+class Due(StrEnum):
+    """The set in which a certificate waits for what comes next."""
+
+    IN_FLIGHT = keys.IN_FLIGHT
+    WAITING = keys.WAITING
+    ARRIVALS = keys.ARRIVALS
+    RENEWALS = keys.RENEWALS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doorbell:
+    """A chain to publish: the steps from `step` on. `task_id` (if any) is the waiting task's, so that Flower shows it going on."""
+
+    certificate: CertificateId
+    step: str
+    task_id: str = ""
+    root_id: str = ""
+
+
+class Records:
+    """The records in Redis. Every method raises StateUnavailable when Redis is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._begin = script(client, "begin")
+        self._claim = script(client, "claim")
+        self._keep = script(client, "keep")
+        self._commit = script(client, "commit")
+        self._adopt = script(client, "adopt")
+
+    @answering
+    def begin(
+        self, certificate: CertificateId, *, now: float, first_step: str, spec: str, root_id: str, in_flight_until: float | None, force: bool = False
+    ) -> tuple[Verdict, int]:
+        """Begin a run at `first_step` (in flight, or with None among the arrivals), or join the one under way. Returns the number of the run to wait for."""
+        until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
+        answer = self._begin(
+            keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS],
+            args=[certificate, f"{now:.3f}", first_step, int(now * 1000), spec, root_id, until, "1" if force else "0"],
+        )
+        verdict, run = cast("tuple[str, int]", answer)
+        return Verdict(verdict), int(run)
+
+    @answering
+    def claim(
+        self, certificate: CertificateId, step: str, *, now: float, lease_seconds: float, task_id: str, root_id: str
+    ) -> Record | Unclaimed:
+        """Take this step for `lease_seconds`, or say why not. The record that comes back holds our fence."""
+        answer = cast(
+            "list[str]",
+            self._claim(
+                keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS],
+                args=[certificate, step, f"{now:.3f}", f"{lease_seconds:.3f}", task_id, root_id],
+            ),
+        )
+        if answer[0] == "0":
+            return Unclaimed.MOVED_ON
+        if answer[0] == "-1":
+            return Unclaimed.LEASED
+        return Record.from_fields(dict(zip(answer[1::2], answer[2::2], strict=True)))
+
+    @answering
+    def keep(self, certificate: CertificateId, *, fence: int, now: float, lease_seconds: float, fields: Mapping[str, str]) -> bool:
+        """Write fields in the middle of a step and renew its lease; False if the step is no longer ours."""
+        pairs = [part for item in fields.items() for part in item]
+        args = [certificate, fence, f"{now:.3f}", f"{lease_seconds:.3f}", *pairs]
+        return self._keep(keys=[keys.record(certificate), keys.IN_FLIGHT], args=args) == 1
+
+    @answering
+    def commit(
+        self, certificate: CertificateId, *, fence: int, step: str, due: Due, at: float, fields: Mapping[str, str], drop: Sequence[str] = ()
+    ) -> bool:
+        """End a step: the record is at `step` now and waits in `due` until `at`. False if the step is no longer ours."""
+        pairs = [part for item in fields.items() for part in item]
+        others = [name for name in keys.DUE_SETS if name != due.value]
+        args = [certificate, fence, step, f"{at:.3f}", len(drop), *drop, *pairs]
+        return self._commit(keys=[keys.record(certificate), due.value, *others], args=args) == 1
+
+    @answering
+    def adopt(self, certificate: CertificateId, *, now: float, at: float, spec: str) -> bool:
+        """Keep an idle certificate, to be looked at again at `at`. False if a run is under way."""
+        others = [name for name in keys.DUE_SETS if name != keys.RENEWALS]
+        answer = self._adopt(keys=[keys.record(certificate), keys.RENEWALS, *others], args=[certificate, f"{at:.3f}", spec, int(now * 1000)])
+        return answer == 1
+
+    @answering
+    def read(self, certificate: CertificateId) -> Record | None:
+        """The record, or None."""
+        fields = cast("dict[str, str]", self._redis.hgetall(keys.record(certificate)))
+        return Record.from_fields(fields) if fields else None
+
+    @answering
+    def again(self, certificate: CertificateId) -> str:
+        """Why another run has to follow this one: "force", the digest of a changed manifest, or ""."""
+        return cast("str | None", self._redis.hget(keys.record(certificate), "again")) or ""
+
+    @answering
+    def doorbells(self, certificates: Sequence[CertificateId]) -> list[Doorbell]:
+        """What has to be published to ring these; those that are idle or unknown are left out."""
+        if not certificates:
+            return []
+        with self._redis.pipeline(transaction=False) as pipe:
+            for certificate in certificates:
+                pipe.hmget(keys.record(certificate), "step", "task", "root")
+            answers = pipe.execute()
+        return [
+            Doorbell(certificate=certificate, step=step, task_id=task or "", root_id=root or "")
+            for certificate, (step, task, root) in zip(certificates, answers, strict=True)
+            if step
+        ]
+
+    @answering
+    def forget(self, certificate: CertificateId) -> None:
+        """Remove every trace of a certificate."""
+        with self._redis.pipeline() as pipe:
+            pipe.delete(keys.record(certificate))
+            for name in keys.DUE_SETS:
+                pipe.zrem(name, certificate)
+            pipe.execute()

@@ -1,0 +1,81 @@
+"""What became of requests: accepted (and which run answers them), or refused, with a bounded list of the refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+
+from certmill.model.names import CertificateId
+from certmill.state import keys
+from certmill.state.connection import answering
+
+KEPT_SECONDS = 3600
+KEPT_REJECTIONS = 1000
+_MAX_TEXT = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A request that was refused: when, whose (as far as it could be read), and why."""
+
+    at: float
+    request_id: str
+    certificate: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """A request that was accepted: run number `run` of the certificate answers it (0: nothing had to be done)."""
+
+    certificate: CertificateId
+    run: int
+
+
+class Requests:
+    """Requests in Redis. Every method raises StateUnavailable when Redis is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    @answering
+    def accept(self, request_id: str, acceptance: Acceptance) -> None:
+        """Remember for an hour which run answers this request."""
+        body = json.dumps({"certificate": acceptance.certificate, "run": acceptance.run})
+        self._redis.set(keys.request(request_id), body, ex=KEPT_SECONDS)
+
+    @answering
+    def reject(self, rejection: Rejection) -> None:
+        """Keep a refusal: for its sender for an hour, and in the bounded list."""
+        body = json.dumps(
+            {"at": rejection.at, "id": rejection.request_id[:64], "certificate": rejection.certificate[:320], "reason": rejection.reason[:_MAX_TEXT]}
+        )
+        with self._redis.pipeline() as pipe:
+            pipe.set(keys.request(rejection.request_id), body, ex=KEPT_SECONDS)
+            pipe.lpush(keys.REJECTED, body)
+            pipe.ltrim(keys.REJECTED, 0, KEPT_REJECTIONS - 1)
+            pipe.execute()
+
+    @answering
+    def find(self, request_id: str) -> Acceptance | Rejection | None:
+        """What became of a request; None: not handled yet, or more than an hour ago."""
+        body = cast("str | None", self._redis.get(keys.request(request_id)))
+        if body is None:
+            return None
+        fields = json.loads(body)
+        if "reason" in fields:
+            return _rejection(fields)
+        return Acceptance(certificate=CertificateId(fields["certificate"]), run=int(fields["run"]))
+
+    @answering
+    def rejections(self, limit: int = KEPT_REJECTIONS) -> list[Rejection]:
+        """The refused requests, newest first."""
+        bodies = cast("list[str]", self._redis.lrange(keys.REJECTED, 0, limit - 1))
+        return [_rejection(json.loads(body)) for body in bodies]
+
+
+def _rejection(fields: dict[str, str]) -> Rejection:
+    return Rejection(at=float(fields["at"]), request_id=fields["id"], certificate=fields["certificate"], reason=fields["reason"])

@@ -1,0 +1,103 @@
+"""A certmill on this machine, process by process: a home in a directory, workers, beats, the responder, Flower. For tests and the benchmark.
+
+`python -m workers up` is what a user runs; here each process is started, killed and frozen by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from certmill.client import Client
+from certmill.runtime import Runtime
+from certmill.settings import Settings
+from compose.servers.ports import answers, free_port
+from compose.servers.process import ServerProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(kw_only=True)
+class LocalCertmill:
+    """The processes of one installation. `settings`: CERTMILL_* names without the prefix, lower case."""
+
+    directory: Path
+    redis_url: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    processes: dict[str, ServerProcess] = field(default_factory=dict, init=False)
+    responder_port: int = field(default=0, init=False)
+    flower_port: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.responder_port, self.flower_port = free_port(), free_port()
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @property
+    def home(self) -> Path:
+        return self.directory / "home"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of this installation has in its environment."""
+        own = {
+            "home": str(self.home),
+            "redis_url": self.redis_url,
+            "responder_port": str(self.responder_port),
+            "flower_port": str(self.flower_port),
+            "flower_password": "correct-horse-battery-staple",
+            "log_format": "json",
+            **self.settings,
+        }
+        return {f"CERTMILL_{name.upper()}": value for name, value in own.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self, *, workers: int = 1, beats: int = 1, responder: bool = True, flower: bool = False) -> None:
+        """Start the processes; returns when the responder and Flower listen and the others have been started."""
+        for number in range(workers):
+            self.start_worker(f"worker{number + 1}")
+        for number in range(beats):
+            self._start(f"beat{number + 1}", "-m", "celery", "-A", "workers", "beat")
+        if responder:
+            self._start("responder", "-m", "workers", "responder", port=self.responder_port)
+        if flower:
+            self._start("flower", "-m", "celery", "-A", "workers", "flower", port=self.flower_port)
+
+    def start_worker(self, name: str, **settings: str) -> ServerProcess:
+        """Start a worker, or start it again. `settings` are this worker's own."""
+        return self._start(name, "-m", "celery", "-A", "workers", "worker", "-n", f"{name}@local", settings=settings)
+
+    def stop(self) -> None:
+        """Stop everything, workers first."""
+        for process in self.processes.values():
+            process.stop(timeout_seconds=10.0)
+        self.processes.clear()
+
+    def log_of(self, name: str) -> str:
+        """What a process wrote."""
+        return (self.directory / f"{name}.log").read_text(errors="replace")
+
+    def client(self) -> Client:
+        """A client of this installation."""
+        return Client.connect(self.redis_url)
+
+    def open(self) -> Runtime:
+        """The engine of this installation, in this process."""
+        names = Settings.model_fields
+        values = {name: value for key, value in self.environment.items() if (name := key.removeprefix("CERTMILL_").lower()) in names}
+        return Runtime.open(Settings.model_validate(values))
+
+    def _start(self, name: str, *arguments: str, port: int = 0, settings: Mapping[str, str] | None = None) -> ServerProcess:
+        process = self.processes.setdefault(name, ServerProcess(name, log=self.directory / f"{name}.log"))
+        environment = self.environment | {f"CERTMILL_{key.upper()}": value for key, value in (settings or {}).items()}
+        environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "PYTHONUNBUFFERED": "1"}
+        process.start([sys.executable, *arguments], answers=lambda: port == 0 or answers(port), environment=environment)
+        return process

@@ -1,0 +1,285 @@
+"""Pebble, Let's Encrypt's small ACME server for tests, and challtestsrv, its DNS server: built once, run on free loopback ports.
+
+Pebble keeps everything in memory (a restart forgets accounts and orders), enforces no rate limits, and rejects good nonces on purpose.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, cast
+
+from compose.servers import ServerFailed
+from compose.servers.build import go_install
+from compose.servers.certificates import make_local_tls
+from compose.servers.ports import answers, free_port, free_ports
+from compose.servers.process import ServerProcess
+
+VERSION = "2.10.1"
+_MODULE = "github.com/letsencrypt/pebble/v2/cmd"
+_STARTS = 3
+_TIMEOUT_SECONDS = 5.0
+
+
+def find_pebble() -> Path:
+    """The directory with `pebble` and `pebble-challtestsrv`, built if need be. Raises MissingServer."""
+    return go_install(f"pebble-{VERSION}", [f"{_MODULE}/pebble@v{VERSION}", f"{_MODULE}/pebble-challtestsrv@v{VERSION}"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PebbleProfile:
+    """A certificate profile that Pebble offers."""
+
+    description: str
+    validity_seconds: int = 90 * 86_400
+
+
+@dataclass(kw_only=True)
+class Pebble:
+    """A running Pebble. `dns` is the resolver its validation asks (host:port); without it the system's, which knows no test names."""
+
+    directory: Path
+    dns: str | None = None
+    http_port: int = 0
+    """Where HTTP-01 is looked for; 0: a free port is chosen."""
+    tls_port: int = 0
+    eab: Mapping[str, str] | None = None
+    """Key ids with their base64url MAC keys: external account binding is then required."""
+    profiles: Mapping[str, PebbleProfile] = field(default_factory=dict)
+    nonce_reject: int = 5
+    """Per cent of good nonces that are refused."""
+    authz_reuse: int = 0
+    """Per cent of identifiers whose valid authorization is used again."""
+    strict: bool = False
+    alternate_roots: int = 0
+    chain_length: int = 1
+    blocked: Sequence[str] = ()
+    """Domains that are refused as rejectedIdentifier."""
+    always_valid: bool = False
+    """Challenges are not looked at."""
+    validation_seconds: int = 0
+    """The longest random time that a validation takes."""
+    retry_after: tuple[int, int] = (0, 0)
+    """Seconds of Retry-After for authorizations and for orders; 0: none."""
+    key_algorithm: str = "ecdsa"
+    port: int = field(default=0, init=False)
+    management_port: int = field(default=0, init=False)
+    ca_bundle: bytes = field(default=b"", init=False, repr=False)
+    """PEM of the CA behind Pebble's own HTTPS endpoints; not of the certificates it issues: roots()."""
+    _process: ServerProcess = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._process = ServerProcess("pebble", log=self.directory / "pebble.log")
+
+    @property
+    def directory_url(self) -> str:
+        return f"https://127.0.0.1:{self.port}/dir"
+
+    @property
+    def ca_file(self) -> Path:
+        """`ca_bundle` as a file."""
+        return self.directory / "pebble-ca.pem"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "pebble.log"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, or start it again on its ports, with an empty memory. Raises MissingServer, ServerFailed."""
+        program = find_pebble() / "pebble"
+        self._make_tls()
+        self.http_port = self.http_port or free_port()
+        self.tls_port = self.tls_port or free_port()
+        fixed = self.port != 0
+        for attempt in range(1, _STARTS + 1):
+            if not fixed:
+                self.port, self.management_port = free_ports(2)
+            try:
+                self._process.start(self._command(program), answers=self._answers, environment=self._environment())
+                return
+            except ServerFailed:
+                if fixed or attempt == _STARTS:
+                    raise
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def restart(self) -> None:
+        """Stop and start on the same ports: accounts, orders and roots are forgotten, as Pebble keeps them in memory."""
+        self.stop()
+        self.start()
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        self._process.thaw()
+
+    def roots(self) -> tuple[bytes, ...]:
+        """PEM of the root of each chain, the default one first."""
+        return tuple(self.management(f"/roots/{index}") for index in range(1 + self.alternate_roots))
+
+    def status_of(self, serial: int) -> str:
+        """`Valid` or `Revoked` for a certificate it issued."""
+        body = cast("dict[str, object]", json.loads(self.management(f"/cert-status-by-serial/{serial:x}")))
+        return str(body["Status"])
+
+    def set_renewal_info(self, certificate_pem: bytes, answer: str) -> None:
+        """Answer renewalInfo for that certificate with the literal `answer` from now on."""
+        body = json.dumps({"certificate": certificate_pem.decode(), "ariResponse": answer}).encode()
+        self.management("/set-renewal-info/", body)
+
+    def management(self, path: str, body: bytes | None = None) -> bytes:
+        """GET, or POST `body`, on the management interface."""
+        context = ssl.create_default_context(cadata=self.ca_bundle.decode())
+        request = urllib.request.Request(f"https://127.0.0.1:{self.management_port}{path}", data=body)
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=context) as response:  # noqa: S310
+            return cast("bytes", response.read())
+
+    def _make_tls(self) -> None:
+        """The CA stays the same over restarts, so that who trusts it goes on to."""
+        if self.ca_bundle:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        tls = make_local_tls()
+        (self.directory / "pebble-key.pem").touch(mode=0o600)
+        (self.directory / "pebble-key.pem").write_bytes(tls.key)
+        (self.directory / "pebble-cert.pem").write_bytes(tls.certificate)
+        self.ca_file.write_bytes(tls.ca)
+        self.ca_bundle = tls.ca
+
+    def _command(self, program: Path) -> list[str | Path]:
+        configuration = self.directory / "pebble.json"
+        configuration.write_text(json.dumps({"pebble": self._configuration()}, indent=2))
+        command: list[str | Path] = [program, "-config", configuration]
+        command += ["-dnsserver", self.dns] if self.dns else []
+        return [*command, "-strict"] if self.strict else command
+
+    def _configuration(self) -> dict[str, object]:
+        return {
+            "listenAddress": f"127.0.0.1:{self.port}",
+            "managementListenAddress": f"127.0.0.1:{self.management_port}",
+            "certificate": str(self.directory / "pebble-cert.pem"),
+            "privateKey": str(self.directory / "pebble-key.pem"),
+            "httpPort": self.http_port,
+            "tlsPort": self.tls_port,
+            "externalAccountBindingRequired": self.eab is not None,
+            "externalAccountMACKeys": dict(self.eab or {}),
+            "domainBlocklist": list(self.blocked),
+            "keyAlgorithm": self.key_algorithm,
+            "retryAfter": {"authz": self.retry_after[0], "order": self.retry_after[1]},
+            "profiles": {
+                name: {"description": profile.description, "validityPeriod": profile.validity_seconds}
+                for name, profile in self.profiles.items()
+            },
+        }
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PEBBLE_WFE_NONCEREJECT": str(self.nonce_reject),
+            "PEBBLE_AUTHZREUSE": str(self.authz_reuse),
+            "PEBBLE_VA_NOSLEEP": "0" if self.validation_seconds else "1",
+            "PEBBLE_VA_SLEEPTIME": str(self.validation_seconds),
+            "PEBBLE_VA_ALWAYS_VALID": "1" if self.always_valid else "0",
+            "PEBBLE_ALTERNATE_ROOTS": str(self.alternate_roots),
+            "PEBBLE_CHAIN_LENGTH": str(self.chain_length),
+        }
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.management("/roots/0")) and answers(self.port)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@dataclass(kw_only=True)
+class ChallTestSrv:
+    """A DNS server that answers every name with 127.0.0.1, or as told, and remembers what was asked. A name's final dot may be left out."""
+
+    directory: Path
+    dns_port: int = field(default=0, init=False)
+    management_port: int = field(default=0, init=False)
+    _process: ServerProcess = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._process = ServerProcess("pebble-challtestsrv", log=self.directory / "challtestsrv.log")
+
+    @property
+    def dns(self) -> str:
+        """host:port, for Pebble's `dns`."""
+        return f"127.0.0.1:{self.dns_port}"
+
+    def __enter__(self) -> Self:
+        program = find_pebble() / "pebble-challtestsrv"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, _STARTS + 1):
+            self.dns_port, self.management_port = free_ports(2)
+            off = ["-doh", "", "-http01", "", "-https01", "", "-tlsalpn01", ""]
+            listen = ["-dnsserver", self.dns, "-management", f"127.0.0.1:{self.management_port}", "-defaultIPv6", ""]
+            try:
+                self._process.start([program, *listen, *off], answers=lambda: answers(self.management_port) and answers(self.dns_port))
+                break
+            except ServerFailed:
+                if attempt == _STARTS:
+                    raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.stop()
+
+    def set_txt(self, name: str, value: str) -> None:
+        """Add a TXT value at `name`."""
+        self.post("/set-txt", {"host": _absolute(name), "value": value})
+
+    def clear_txt(self, name: str) -> None:
+        """Remove every TXT value at `name`."""
+        self.post("/clear-txt", {"host": _absolute(name)})
+
+    def add_a(self, name: str, *addresses: str) -> None:
+        self.post("/add-a", {"host": _absolute(name), "addresses": list(addresses)})
+
+    def set_cname(self, name: str, target: str) -> None:
+        self.post("/set-cname", {"host": _absolute(name), "target": _absolute(target)})
+
+    def set_servfail(self, name: str) -> None:
+        """Answer SERVFAIL for `name`."""
+        self.post("/set-servfail", {"host": _absolute(name)})
+
+    def clear_servfail(self, name: str) -> None:
+        self.post("/clear-servfail", {"host": _absolute(name)})
+
+    def dns_requests(self, name: str) -> list[dict[str, object]]:
+        """What was asked about `name`."""
+        answer = json.loads(self.post("/dns-request-history", {"host": name.rstrip(".")}) or b"null")
+        return cast("list[dict[str, object]]", answer or [])
+
+    def post(self, path: str, body: Mapping[str, object]) -> bytes:
+        """POST to the management interface."""
+        url = f"http://127.0.0.1:{self.management_port}{path}"
+        request = urllib.request.Request(url, data=json.dumps(body).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+            return cast("bytes", response.read())
+
+
+def _absolute(name: str) -> str:
+    return f"{name.rstrip('.')}."

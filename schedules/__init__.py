@@ -1,0 +1,38 @@
+"""Beat's table: which tick, how often, and why. One place, no entry per certificate: a certificate's times are scores in Redis.
+
+Forbidden here: anything but the table. Every tick expires before the next but one, so that a stopped worker finds no pile of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from certmill.contract import RENEWALS_TASK, REREAD_TASK, SWEEP_TASK, TICKS_QUEUE, WAKE_TASK
+
+
+class Entry(NamedTuple):
+    """One row: the tick's task, seconds between two, and the reason for that number."""
+
+    task: str
+    every_seconds: float
+    why: str
+
+
+TABLE = (
+    Entry(WAKE_TASK, 1.0, "a step that waits goes on within a second of its time; a message that was lost is rung again"),
+    Entry(RENEWALS_TASK, 60.0, "renewal is days early, the next attempt after a failure minutes away: a minute is soon enough"),
+    Entry(REREAD_TASK, 30.0, "a manifest dropped into the home is acted on within half a minute; `certmill apply` asks for it at once"),
+    Entry(SWEEP_TASK, 3600.0, "what a crash left in DNS harms nobody for an hour"),
+)
+
+
+def beat_schedule() -> dict[str, dict[str, Any]]:
+    """The table as Celery's beat_schedule."""
+    return {
+        entry.task: {
+            "task": entry.task,
+            "schedule": entry.every_seconds,
+            "options": {"queue": TICKS_QUEUE, "expires": max(5.0, entry.every_seconds * 0.9)},
+        }
+        for entry in TABLE
+    }

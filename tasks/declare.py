@@ -1,0 +1,50 @@
+"""The one place that defines a Celery task: a closed list of options, log context, and errors made fit to be seen (Flower shows them)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.exceptions import Ignore, Reject, Retry
+
+from certmill.errors import CertmillError
+
+log = structlog.get_logger("certmill.tasks")
+
+
+class StepFailed(Exception):  # noqa: N818 - shown by Flower as StepFailed('…')
+    """A step failed for good; the message is one clean line."""
+
+
+class TaskBroken(Exception):  # noqa: N818
+    """A defect of certmill: the class of the error and where it was raised, never its text, which could hold anything."""
+
+
+def declare(app: Celery, *, name: str, run: Callable[..., Any]) -> None:
+    """Define the task `name`; `run` gets the bound task and the message's arguments. Its return value is never kept or shown."""
+
+    def guarded(task: Any, *args: Any, **kwargs: Any) -> None:
+        with structlog.contextvars.bound_contextvars(task=name, task_id=task.request.id):
+            try:
+                run(task, *args, **kwargs)
+            except (Retry, Ignore, Reject, StepFailed):
+                raise
+            except CertmillError as error:
+                task.request.chain = None
+                raise StepFailed(str(error)) from None
+            except Exception as error:
+                task.request.chain = None
+                log.error("task.broken", error=type(error).__name__, where=_where(error))
+                raise TaskBroken(f"{type(error).__name__} in {name} at {_where(error)}; the tick rings it again") from None
+
+    app.task(guarded, bind=True, name=name, ignore_result=True, acks_late=True, throws=(StepFailed,))
+
+
+def _where(error: BaseException) -> str:
+    """file:line of the innermost frame."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{frame.tb_lineno}" if frame else "?"

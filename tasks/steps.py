@@ -1,0 +1,54 @@
+"""The eight steps of a run as tasks, and how a chain of them is published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, chain, signature
+from celery.exceptions import Retry
+from kombu.utils.uuid import uuid
+
+from certmill.contract import STEP_NAMES, STEPS_QUEUE
+from certmill.model.names import CertificateId
+from certmill.pipeline.flow import remaining
+from certmill.pipeline.outcome import Fail, Stop, Wait
+from certmill.runtime import Runtime
+from certmill.state.records import Doorbell
+from tasks.declare import StepFailed, declare
+
+
+def publish(app: Celery, doorbell: Doorbell) -> None:
+    """Publish the chain of the remaining steps; its head keeps the waiting task's id, so that Flower shows one task going on."""
+    steps = [signature(f"certificate.{name}", args=(doorbell.certificate,), immutable=True, app=app) for name in remaining(doorbell.step)]
+    steps[0].set(task_id=doorbell.task_id or uuid(), queue=STEPS_QUEUE)
+    options: dict[str, Any] = {"root_id": doorbell.root_id} if doorbell.root_id else {}
+    chain(*steps, app=app).apply_async(**options) if len(steps) > 1 else steps[0].apply_async(**options)
+
+
+def ring(app: Celery, runtime: Runtime, certificate: CertificateId) -> None:
+    """Publish the chain from where the record is now."""
+    for doorbell in runtime.ports.records.doorbells([certificate]):
+        publish(app, doorbell)
+
+
+def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
+    """Define `certificate.<step>` for every step."""
+    for step in STEP_NAMES:
+        _register(app, runtime, step)
+
+
+def _register(app: Celery, runtime: Callable[[], Runtime], step: str) -> None:
+    def run(task: Any, certificate: str) -> None:
+        """One step of one certificate's run."""
+        result = runtime().engine.run(step, CertificateId(certificate), task_id=task.request.id, root_id=task.request.root_id or "")
+        if isinstance(result, Stop | Fail | Wait):
+            task.request.chain = None
+        if isinstance(result, Stop | Fail) and result.ring:
+            ring(app, runtime(), CertificateId(certificate))
+        if isinstance(result, Wait):
+            raise Retry(result.reason, when=round(result.seconds, 1))
+        if isinstance(result, Fail):
+            raise StepFailed(result.message)
+
+    declare(app, name=f"certificate.{step}", run=run)

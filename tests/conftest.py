@@ -1,0 +1,59 @@
+"""What every test may use: real servers, once for the whole run, and the rule for a server that is not installed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from compose.servers import MissingServer
+from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
+from compose.servers.redis import RedisServer
+
+
+def _without(error: MissingServer):
+    """A missing server is a failure in CI, and a skip that says what to install on a laptop."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(error), pytrace=False)
+    pytest.skip(str(error))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    try:
+        return (yield)
+    except MissingServer as error:
+        _without(error)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    except MissingServer as error:
+        _without(error)
+
+
+@pytest.fixture(scope="session")
+def challtestsrv(tmp_path_factory):
+    """A DNS server for Pebble that answers every name with 127.0.0.1. Shared: use names of your own."""
+    with ChallTestSrv(directory=tmp_path_factory.mktemp("challtestsrv")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pebble(tmp_path_factory, challtestsrv):
+    """A Pebble as an ordinary CA: 5 % of nonces rejected, two roots, a profile. Shared: do not stop, freeze or reconfigure it."""
+    shortlived = PebbleProfile(description="six days", validity_seconds=6 * 86_400)
+    profiles = {"default": PebbleProfile(description="90 days"), "shortlived": shortlived}
+    blocked = ("blocked.example",)
+    directory = tmp_path_factory.mktemp("pebble")
+    with Pebble(directory=directory, dns=challtestsrv.dns, profiles=profiles, alternate_roots=1, blocked=blocked) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    """A Redis for the whole run. Shared: flush only the database you use, and do not stop it."""
+    with RedisServer(directory=tmp_path_factory.mktemp("redis"), appendonly=False) as server:
+        yield server

@@ -1,0 +1,71 @@
+"""What the files of the project may say: nothing of this machine, of its registries, and every setting in the README."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from certmill.settings import Settings
+
+# Split, so that this file passes its own test.
+REGISTRY_HOSTS = (
+    "pypi" + ".org",
+    "pythonhosted" + ".org",
+    "registry" + ".npmjs",
+    "proxy.golang" + ".org",
+    "docker" + ".io",
+    "ghcr" + ".io",
+    "crates" + ".io",
+)
+MACHINE_PATHS = re.compile(r"(?<![\w./-])/(?:work|root|home/[a-z]+)/[\w.]")
+
+
+def test_no_file_names_the_host_of_a_registry(tracked_texts):
+    named = [(name, host) for name, text in tracked_texts.items() for host in REGISTRY_HOSTS if host in text]
+
+    assert named == []
+
+
+def test_no_file_names_a_path_of_one_machine(tracked_texts):
+    named = [f"{name}: {match.group()}" for name, text in tracked_texts.items() if (match := MACHINE_PATHS.search(text))]
+
+    assert named == []
+
+
+def test_a_machine_path_would_be_seen():
+    assert MACHINE_PATHS.search("see /" + "work/main")
+    assert MACHINE_PATHS.search("cd /" + "root/x")
+    assert not MACHINE_PATHS.search("https://example.com/work/x and ./root/x")
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_is_in_the_readme(root, name):
+    assert f"`CERTMILL_{name.upper()}`" in (root / "README.md").read_text()
+
+
+def test_the_readme_names_no_setting_that_is_not_there(root):
+    named = set(re.findall(r"`CERTMILL_([A-Z0-9_]+)`", (root / "README.md").read_text()))
+    known = {name.upper() for name in Settings.model_fields}
+
+    assert {name for name in named if name.removesuffix("_FILE") not in known} - {name for name in known if name.endswith("_FILE")} == set()
+
+
+def test_the_readme_shows_the_default_of_every_setting(root):
+    readme = (root / "README.md").read_text()
+    rows = {
+        match.group(1).lower(): match.group(2) for match in re.finditer(r"^\| `CERTMILL_([A-Z0-9_]+)` \| (.*?) \|", readme, re.MULTILINE)
+    }
+
+    wrong = {}
+    for name, field in Settings.model_fields.items():
+        default = field.default.get_secret_value() if hasattr(field.default, "get_secret_value") else field.default
+        shown = "" if default is None or default == () else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+        if rows.get(name) != shown:
+            wrong[name] = (rows.get(name), shown)
+
+    assert wrong == {}
+
+
+def test_the_scripts_of_ci_and_the_hooks_are_executable(root):
+    assert (root / ".ci" / "run").stat().st_mode & 0o111

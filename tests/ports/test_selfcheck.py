@@ -1,0 +1,293 @@
+"""The self check over real sockets: what a well, ill or hostile web server makes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import ssl
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from certmill.http01.responder import Responder
+from certmill.http01.selfcheck import MAX_BODY_BYTES, Probe, probe
+from certmill.testing.key_authorizations import MemoryKeyAuthorizations
+
+TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
+KEY_AUTHORIZATION = f"{TOKEN}.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
+PATH = f"/.well-known/acme-challenge/{TOKEN}"
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(KEY_AUTHORIZATION), KEY_AUTHORIZATION.encode())
+
+
+class Origin(socketserver.ThreadingTCPServer):
+    """A web server that answers each path with the bytes it was told, sees the heads, and can trickle or hang."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, context=None):
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self.answers: dict[str, bytes] = {}
+        self.heads: list[str] = []
+        self.hang = threading.Event()
+        self.context = context
+
+    @property
+    def port(self):
+        return self.server_address[1]
+
+    def finish_request(self, request, client_address):
+        with contextlib.suppress(OSError):
+            stream = self.context.wrap_socket(request, server_side=True) if self.context else request
+            head = b""
+            while b"\r\n\r\n" not in head and (chunk := stream.recv(4096)):
+                head += chunk
+            self.heads.append(head.decode())
+            self.answer(stream, self.answers.get(head.split(b" ")[1].decode(), b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
+
+    def answer(self, stream, answer):
+        if answer == b"hang":
+            self.hang.wait(10)
+        elif answer == b"trickle":
+            stream.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not self.hang.wait(0.05):
+                stream.sendall(b"X: y\r\n")
+        else:
+            stream.sendall(answer)
+            stream.close() if self.context else stream.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def running(origin):
+    thread = threading.Thread(target=origin.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield origin
+    finally:
+        origin.hang.set()
+        origin.shutdown()
+        origin.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def origin():
+    with running(Origin()) as origin:
+        yield origin
+
+
+def loopback(host):
+    return ("127.0.0.1",)
+
+
+def check(origin, answer=None, **options):
+    if answer is not None:
+        origin.answers[PATH] = answer
+    return probe("example.com", TOKEN, KEY_AUTHORIZATION, **{"addresses": loopback, "port": origin.port, **options})
+
+
+def test_our_own_responder_passes():
+    responder = Responder(MemoryKeyAuthorizations({TOKEN: KEY_AUTHORIZATION}), "127.0.0.1", 0)
+    responder.start()
+    try:
+        found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=loopback, port=responder.port)
+    finally:
+        responder.stop()
+
+    assert found == Probe(ok=True, reason="example.com answered with the key authorization")
+
+
+def test_it_asks_as_a_ca_asks(origin):
+    check(origin, GOOD)
+
+    assert origin.heads[0].startswith(f"GET {PATH} HTTP/1.1\r\nHost: example.com:{origin.port}\r\n")
+
+
+def test_an_address_is_asked_without_a_look_up(origin):
+    origin.answers[PATH] = GOOD
+
+    found = probe("127.0.0.1", TOKEN, KEY_AUTHORIZATION, addresses=lambda host: pytest.fail("looked up"), port=origin.port)
+
+    assert found == Probe(ok=True, reason="127.0.0.1 answered with the key authorization")
+
+
+@pytest.mark.parametrize("body", [KEY_AUTHORIZATION + "\n", KEY_AUTHORIZATION + " \r\n\t"])
+def test_white_space_at_the_end_is_ignored(origin, body):
+    assert check(origin, f"HTTP/1.1 200 OK\r\n\r\n{body}".encode()).ok
+
+
+def test_a_chunked_body_is_understood(origin):
+    head, tail = KEY_AUTHORIZATION[:10], KEY_AUTHORIZATION[10:]
+    chunks = f"{len(head):x}\r\n{head}\r\n{len(tail):x}\r\n{tail}\r\n0\r\n\r\n"
+
+    assert check(origin, f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}".encode()).ok
+
+
+@pytest.mark.parametrize("status", [200, 403, 404, 500, 503])
+def test_another_answer_is_told_by_its_status_alone(origin, status):
+    found = check(origin, f"HTTP/1.1 {status} internal-detail\r\nX-Secret: internal-detail\r\n\r\ninternal-detail".encode())
+
+    assert found == Probe(ok=False, reason=f"example.com answered {status}, not the key authorization")
+
+
+@pytest.mark.parametrize(
+    "body", [" " + KEY_AUTHORIZATION, KEY_AUTHORIZATION + "x", KEY_AUTHORIZATION + " x", "", KEY_AUTHORIZATION.swapcase()]
+)
+def test_nearly_the_key_authorization_is_not_it(origin, body):
+    assert check(origin, f"HTTP/1.1 200 OK\r\n\r\n{body}".encode()).reason == "example.com answered 200, not the key authorization"
+
+
+def test_a_body_without_end_is_read_to_the_cap_only(origin):
+    found = check(origin, b"HTTP/1.1 200 OK\r\n\r\n" + KEY_AUTHORIZATION.encode() + b" " * (MAX_BODY_BYTES * 20))
+
+    assert found == Probe(ok=False, reason="example.com answered 200, not the key authorization")
+
+
+def test_fields_without_end_are_no_http(origin):
+    found = check(origin, b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000)
+
+    assert found.reason == "example.com did not answer in HTTP"
+
+
+def test_what_is_not_http_is_said_to_be_not(origin):
+    assert check(origin, b"SSH-2.0-OpenSSH_9.6\r\n").reason == "example.com did not answer in HTTP"
+
+
+def test_a_cut_connection_is_said_to_be_cut(origin):
+    assert check(origin, b"").reason == "example.com could not be reached: the connection was cut"
+
+
+def test_nobody_there_is_connection_refused():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+    found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=loopback, port=port)
+
+    assert found == Probe(ok=False, reason="example.com could not be reached: connection refused")
+
+
+@pytest.mark.parametrize("answer", [b"hang", b"trickle"])
+def test_the_time_is_one_deadline_for_everything(origin, answer):
+    begun = time.monotonic()
+
+    found = check(origin, answer, timeout_seconds=0.4)
+
+    assert found.reason == "example.com could not be reached: time-out"
+    assert time.monotonic() - begun < 2
+
+
+def test_the_next_address_is_tried_when_one_refuses(origin):
+    found = check(origin, GOOD, addresses=lambda host: ("127.0.0.1", "::1"))
+
+    assert found.ok
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_followed_to_another_host(origin, status):
+    origin.answers["/elsewhere"] = GOOD
+
+    found = check(origin, f"HTTP/1.1 {status} Moved\r\nLocation: http://www.example.net:{origin.port}/elsewhere\r\n\r\n".encode())
+
+    assert found == Probe(ok=True, reason="example.com redirects to the key authorization")
+    assert f"Host: www.example.net:{origin.port}" in origin.heads[1]
+
+
+def hops(origin, count):
+    for hop in range(count):
+        here = PATH if hop == 0 else f"/{hop}"
+        origin.answers[here] = f"HTTP/1.1 302 Found\r\nLocation: /{hop + 1}\r\n\r\n".encode()
+    origin.answers[f"/{count}"] = GOOD
+
+
+def test_ten_redirects_are_followed(origin):
+    hops(origin, 10)
+
+    assert check(origin).ok
+
+
+def test_an_eleventh_redirect_is_not(origin):
+    hops(origin, 11)
+
+    found = check(origin)
+
+    assert not found.ok
+    assert len(origin.heads) == 11
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1:1/internal",
+        "file:///internal",
+        "http://internal.example:{port}/internal",
+        "https://internal.example:{port}/internal",
+        "//[",
+        "/hang",
+    ],
+)
+def test_a_redirect_that_fails_tells_nothing_of_where_it_led(origin, location):
+    origin.answers["/hang"] = b"hang"
+
+    found = check(origin, f"HTTP/1.1 302 Found\r\nLocation: {location.format(port=origin.port)}\r\n\r\n".encode(), timeout_seconds=0.5)
+
+    assert found == Probe(ok=False, reason="example.com answered with a redirect that does not lead to the key authorization")
+
+
+@pytest.fixture(scope="module")
+def self_signed(tmp_path_factory):
+    """A server context whose certificate nobody trusts, and which is for another name."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "other.invalid")])
+    now = datetime.now(UTC)
+    certificate = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=2), now).sign(
+        key, hashes.SHA256()
+    )
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    pkcs8 = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(pkcs8 + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+def test_a_redirect_to_https_is_followed_without_verifying(self_signed):
+    with running(Origin(self_signed)) as secure:
+        secure.answers["/secure"] = GOOD
+        responder = Redirecting(f"https://example.com:{secure.port}/secure", port=secure.port)
+
+        assert responder.probe().ok
+
+
+class Redirecting:
+    """Plain HTTP and TLS cannot share a port here, so the first hop listens on another loopback address with the same port."""
+
+    def __init__(self, location, port):
+        self.location, self.port = location, port
+
+    def probe(self):
+        answer = f"HTTP/1.1 301 Moved\r\nLocation: {self.location}\r\nContent-Length: 0\r\n\r\n".encode()
+        with socket.create_server(("127.0.0.2", self.port)) as server:
+            thread = threading.Thread(target=self.once, args=(server, answer))
+            thread.start()
+            asked: list[str] = []
+
+            def addresses(host):
+                asked.append(host)
+                return ("127.0.0.2",) if len(asked) == 1 else ("127.0.0.1",)
+
+            try:
+                return probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=addresses, port=self.port)
+            finally:
+                thread.join()
+
+    def once(self, server, answer):
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(answer)

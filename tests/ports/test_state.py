@@ -1,0 +1,302 @@
+"""Records, due times, locks, journal and requests on a real Redis: what each Lua script promises."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from certmill.contract import STEPS_QUEUE
+from certmill.errors import StateUnavailable
+from certmill.model.names import CertificateId
+from certmill.state import keys
+from certmill.state.connection import connect
+from certmill.state.due import DueTimes
+from certmill.state.journal import Journal, Presented
+from certmill.state.locks import Locks
+from certmill.state.records import Due, Records, Unclaimed, Verdict
+from certmill.state.requests import KEPT_REJECTIONS, Acceptance, Rejection, Requests
+from certmill.state.sightings import Sightings
+from certmill.state.tokens import KeyAuthorizations
+
+WEB = CertificateId("default/web")
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def redis(redis_server):
+    client = connect(redis_server.url.replace("/0", "/9"))
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture
+def records(redis):
+    return Records(redis)
+
+
+def begin(records, *, until=NOW + 10, **kwargs):
+    options = {"now": NOW, "first_step": "one", "spec": "abc", "root_id": "root", "in_flight_until": until} | kwargs
+    return records.begin(WEB, **options)
+
+
+def claim(records, step="one", *, now=NOW, task_id="t"):
+    return records.claim(WEB, step, now=now, lease_seconds=60, task_id=task_id, root_id="root")
+
+
+def places(redis):
+    return [name for name in keys.DUE_SETS if redis.zscore(name, WEB) is not None]
+
+
+def test_a_run_begins_in_flight_or_among_the_arrivals(records, redis):
+    assert begin(records) == (Verdict.BEGUN, 1)
+    assert places(redis) == [keys.IN_FLIGHT]
+
+    redis.flushdb()
+    begin(records, until=None)
+
+    assert places(redis) == [keys.ARRIVALS]
+
+
+def test_a_second_begin_joins_the_run_that_is_under_way(records):
+    begin(records)
+
+    assert begin(records) == (Verdict.JOINED, 1)
+    assert records.again(WEB) == ""
+
+
+def test_a_changed_spec_or_force_asks_for_another_run_after_this_one(records):
+    begin(records)
+
+    assert begin(records, spec="def") == (Verdict.AGAIN, 2)
+    assert records.again(WEB) == "def"
+    assert begin(records, force=True) == (Verdict.AGAIN, 2)
+    assert records.again(WEB) == "force"
+
+
+def test_a_claim_takes_the_lease_counts_the_attempt_and_raises_the_fence(records):
+    begin(records)
+
+    first = claim(records)
+    second = claim(records, now=NOW + 61, task_id="u")
+
+    assert (first.attempts, second.attempts) == (1, 2)
+    assert second.fence == first.fence + 1
+    assert (first.task_id, second.task_id, second.root_id) == ("t", "u", "root")
+
+
+def test_a_leased_step_and_another_step_cannot_be_claimed(records):
+    begin(records)
+    claim(records)
+
+    assert claim(records, now=NOW + 1) is Unclaimed.LEASED
+    assert claim(records, "two") is Unclaimed.MOVED_ON
+    assert records.claim(CertificateId("no/where"), "one", now=NOW, lease_seconds=60, task_id="t", root_id="") is Unclaimed.MOVED_ON
+
+
+def test_a_commit_moves_on_frees_the_lease_and_keeps_the_certificate_in_one_set(records, redis):
+    begin(records)
+    mine = claim(records)
+
+    assert records.commit(WEB, fence=mine.fence, step="two", due=Due.WAITING, at=NOW + 5, fields={"facts": "{}"})
+
+    moved = records.read(WEB)
+    assert (moved.step, moved.lease, moved.attempts, moved.facts, moved.task_id) == ("two", 0, 0, "{}", "")
+    assert places(redis) == [keys.WAITING]
+    assert redis.zscore(keys.WAITING, WEB) == NOW + 5
+
+
+def test_a_wait_at_the_same_step_keeps_the_task_id_so_that_flower_shows_one_task(records):
+    begin(records)
+    mine = claim(records, task_id="same")
+
+    records.commit(WEB, fence=mine.fence, step="one", due=Due.WAITING, at=NOW, fields={"tries": "1"})
+
+    (doorbell,) = records.doorbells([WEB])
+    assert (doorbell.step, doorbell.task_id, doorbell.root_id) == ("one", "same", "root")
+
+
+def test_a_commit_with_an_old_fence_changes_nothing(records):
+    begin(records)
+    slow = claim(records)
+    claim(records, now=NOW + 61)
+
+    assert not records.commit(WEB, fence=slow.fence, step="two", due=Due.WAITING, at=NOW, fields={})
+    assert not records.keep(WEB, fence=slow.fence, now=NOW, lease_seconds=60, fields={"facts": "stolen"})
+    assert records.read(WEB).facts == ""
+
+
+def test_keeping_facts_renews_the_lease(records):
+    begin(records)
+    mine = claim(records)
+
+    assert records.keep(WEB, fence=mine.fence, now=NOW + 50, lease_seconds=60, fields={"facts": "kept"})
+
+    assert claim(records, now=NOW + 100) is Unclaimed.LEASED
+    assert records.read(WEB).facts == "kept"
+
+
+def test_a_worker_from_before_a_flush_cannot_commit_into_the_new_record(records, redis):
+    begin(records)
+    zombie = claim(records)
+    redis.flushdb()
+    begin(records, now=NOW + 100, until=NOW + 110)
+
+    assert not records.commit(WEB, fence=zombie.fence, step="two", due=Due.WAITING, at=NOW, fields={})
+
+
+def test_a_new_spec_forgets_the_facts_and_the_key_of_the_last_run(records):
+    begin(records)
+    mine = claim(records)
+    records.commit(WEB, fence=mine.fence, step="", due=Due.RENEWALS, at=NOW, fields={"facts": "order", "key": "sealed"})
+
+    begin(records)
+    assert records.read(WEB).facts == "order"
+    mine = claim(records)
+    records.commit(WEB, fence=mine.fence, step="", due=Due.RENEWALS, at=NOW, fields={})
+
+    begin(records, spec="other")
+    assert (records.read(WEB).facts, records.read(WEB).sealed_key) == ("", "")
+
+
+def test_adopting_leaves_a_run_under_way_alone(records, redis):
+    assert records.adopt(WEB, now=NOW, at=NOW + 99, spec="abc")
+    assert places(redis) == [keys.RENEWALS]
+
+    begin(records)
+
+    assert not records.adopt(WEB, now=NOW, at=NOW + 99, spec="abc")
+    assert places(redis) == [keys.IN_FLIGHT]
+
+
+def test_forgetting_leaves_no_trace(records, redis):
+    begin(records)
+
+    records.forget(WEB)
+
+    assert records.read(WEB) is None
+    assert list(redis.scan_iter("*default/web*")) == []
+    assert places(redis) == []
+
+
+def test_two_ticks_at_once_never_take_the_same_id(records, redis):
+    due = DueTimes(redis)
+    for number in range(200):
+        redis.zadd(keys.WAITING, {f"default/{number}": NOW})
+    taken, lock = [], threading.Lock()
+
+    def tick():
+        ids = due.take(Due.WAITING, now=NOW, suspect_after=NOW + 10, limit=150)
+        with lock:
+            taken.extend(ids)
+
+    threads = [threading.Thread(target=tick) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(taken) == len(set(taken)) == 200
+    assert redis.zcard(keys.IN_FLIGHT) == 200
+
+
+def test_a_suspect_is_taken_once_a_grace_and_what_is_not_due_stays(redis):
+    due = DueTimes(redis)
+    redis.zadd(keys.IN_FLIGHT, {WEB: NOW, "default/later": NOW + 100})
+
+    assert due.take(Due.IN_FLIGHT, now=NOW, suspect_after=NOW + 10, limit=9) == [WEB]
+    assert due.take(Due.IN_FLIGHT, now=NOW, suspect_after=NOW + 10, limit=9) == []
+    assert due.take(Due.IN_FLIGHT, now=NOW + 11, suspect_after=NOW + 20, limit=9) == [WEB]
+
+
+def test_the_queue_is_as_long_as_celerys_list(redis):
+    redis.lpush(STEPS_QUEUE, "a", "b")
+
+    assert DueTimes(redis).queue_length() == 2
+
+
+def test_a_lock_is_its_owners_until_released_or_run_out(redis):
+    locks = Locks(redis)
+
+    assert locks.take("order", "acct", "a,b", owner="me", seconds=60) == ""
+    assert locks.take("order", "acct", "a,b", owner="me", seconds=60) == ""
+    assert locks.take("order", "acct", "a,b", owner="you", seconds=60) == "me"
+    assert locks.take("order", "acct,a", "b", owner="you", seconds=60) == ""
+
+    locks.release("order", "acct", "a,b", owner="you")
+    assert locks.take("order", "acct", "a,b", owner="you", seconds=60) == "me"
+    locks.release("order", "acct", "a,b", owner="me")
+    assert locks.take("order", "acct", "a,b", owner="you", seconds=60) == ""
+
+
+def test_the_journal_gives_back_what_is_old_and_not_removed(redis):
+    journal = Journal(redis)
+    entries = [
+        Presented(certificate=WEB, issuer_kind="Issuer", issuer_namespace="default", issuer_name="i", identifier="*.e.test", record_name="_acme-challenge.e.test", zone="e.test", value=value)
+        for value in ("one", "two", "three")
+    ]
+    journal.add(entries[:2], now=NOW)
+    journal.add(entries[2:], now=NOW + 100)
+
+    journal.remove(entries[:1])
+
+    assert journal.older_than(NOW + 1, 10) == [entries[1]]
+    assert journal.older_than(NOW + 100, 10) == entries[1:]
+
+
+def test_a_request_is_found_by_its_id_accepted_or_refused(redis):
+    requests = Requests(redis)
+    requests.accept("a", Acceptance(certificate=WEB, run=3))
+    requests.reject(Rejection(at=NOW, request_id="b", certificate="default/x", reason="spec.dnsNames: bad"))
+
+    assert requests.find("a") == Acceptance(certificate=WEB, run=3)
+    assert requests.find("b").reason == "spec.dnsNames: bad"
+    assert requests.find("c") is None
+
+
+def test_the_list_of_refused_requests_is_bounded_and_newest_first(redis):
+    requests = Requests(redis)
+    for number in range(KEPT_REJECTIONS + 5):
+        requests.reject(Rejection(at=NOW + number, request_id=str(number), certificate="?", reason="x" * 9000))
+
+    found = requests.rejections()
+
+    assert len(found) == KEPT_REJECTIONS
+    assert found[0].request_id == str(KEPT_REJECTIONS + 4)
+    assert len(found[0].reason) <= 500
+
+
+def test_a_reread_is_asked_for_once(redis):
+    sightings = Sightings(redis)
+    sightings.ask_reread()
+
+    assert sightings.reread_asked()
+    assert not sightings.reread_asked()
+
+
+def test_failing_certificates_are_handed_out_once_when_their_issuer_changes(redis):
+    sightings = Sightings(redis)
+    sightings.note_failing("ClusterIssuer/prod", WEB)
+
+    assert sightings.take_failing("ClusterIssuer/prod") == [WEB]
+    assert sightings.take_failing("ClusterIssuer/prod") == []
+
+
+def test_a_key_authorization_is_served_until_removed_and_ends_by_itself(redis):
+    tokens = KeyAuthorizations(redis)
+    tokens.put("token", "token.thumb")
+
+    assert tokens.get("token") == "token.thumb"
+    assert 0 < redis.ttl(keys.key_authorization("token")) <= 7 * 24 * 3600
+    tokens.remove("token")
+    assert tokens.get("token") is None
+
+
+def test_an_absent_redis_is_one_error_without_its_url():
+    records = Records(connect("redis://user:hunter2@127.0.0.1:1/0", timeout_seconds=0.2))
+
+    with pytest.raises(StateUnavailable, match="Redis does not answer") as caught:
+        records.read(WEB)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,52 @@
+"""A Celery app for tests: certmill's configuration and guard, and tasks that write down that they ran. Started as `celery -A probe_app worker`."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import redis
+from celery import Celery
+from celery.exceptions import Retry
+
+from certmill import settings as certmill_settings
+from certmill.contract import TASKS_OF_QUEUE
+from workers import signals
+from workers.configuration import configured_app
+
+settings = certmill_settings.load(home=Path(os.environ["CERTMILL_HOME"]))
+records = redis.Redis.from_url(os.environ["PROBE_URL"], socket_timeout=30)
+
+
+def on_rejected(request_id: str, certificate: str, reason: str) -> None:
+    """Stands in for Runtime.reject."""
+    records.rpush("rejected", json.dumps([request_id, certificate, reason]))
+
+
+def register(celery: Celery) -> None:
+    """Every task of the contract; `default/slow` takes a second, `default/fails` fails, `default/waits` waits."""
+    for name in (task for tasks in TASKS_OF_QUEUE.values() for task in tasks):
+        celery.task(probe_named(name), name=name, bind=True)
+
+
+def probe_named(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    """A task that records what it was called with."""
+
+    def probe(self, *args: object) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        if args == ("default/slow",):
+            threading.Event().wait(1.0)
+        called = {"task": name, "args": args, "id": self.request.id, "thread": threading.current_thread().name, "pid": os.getpid()}
+        records.rpush("ran", json.dumps({**called, "root_id": self.request.root_id, "chain": len(self.request.chain or ())}))
+        if args == ("default/fails",):
+            raise RuntimeError("refused by the CA")
+        if args == ("default/waits",):
+            raise Retry("not visible yet", when=5)
+
+    return probe
+
+
+app = configured_app(settings, schedule={"wake": {"task": "tick.wake", "schedule": 1.0, "options": {"expires": 5}}}, on_rejected=on_rejected)
+register(app)
+signals.connect(settings, close=lambda: None)

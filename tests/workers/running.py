@@ -1,0 +1,162 @@
+"""Real Redis servers and real Celery processes that tests start, kill and freeze; and messages as a producer writes them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parent.parent
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(condition: Callable[[], object], *, within: float = 20.0, what: str = "") -> None:
+    """Wait until `condition` holds; fail after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, what or "it did not happen in time"
+        time.sleep(0.05)
+
+
+@dataclass
+class Server:
+    """A redis-server that can be killed, frozen and started again with its data."""
+
+    directory: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, socket_timeout=5)
+
+    def start(self) -> None:
+        binary = shutil.which("redis-server")
+        assert binary is not None
+        command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), "--appendonly", "yes", "--save", "", *self.options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        eventually(self.answers, what="redis-server did not start")
+
+    def answers(self) -> bool:
+        try:
+            with self.client as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait()
+
+
+@dataclass
+class Processes:
+    """Celery processes of the probe app, with their logs."""
+
+    server: Server
+    directory: Path
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return {
+            **kept,
+            "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(CHECKOUT), str(HERE)])),
+            "CERTMILL_HOME": str(self.directory / "home"),
+            "CERTMILL_REDIS_URL": self.server.url,
+            "CERTMILL_LOG_FORMAT": "json",
+            "CERTMILL_WORKER_CONCURRENCY": "4",
+            "PROBE_URL": self.server.url,
+        }
+
+    def start(self, *command: str, log: str, **environment: str) -> subprocess.Popen[bytes]:
+        with (self.directory / log).open("ab") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                cwd=self.directory,
+                env={**self.environment(), **environment},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.running.append(process)
+        return process
+
+    def worker(self, *flags: str, log: str = "worker.log") -> subprocess.Popen[bytes]:
+        """`celery -A probe_app worker`, ready."""
+        process = self.start("celery", "-A", "probe_app", "worker", *flags, log=log)
+        eventually(lambda: "ready." in self.log(log), what=f"the worker did not start: {self.log(log)}")
+        return process
+
+    def log(self, name: str = "worker.log") -> str:
+        file = self.directory / name
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    def stop(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def item(task: str, args: object, *, queue: str = "certmill.steps", embed: object = None, headers: object = None, **changes: object) -> bytes:
+    """A message as a producer puts it into a list in Redis (Celery's protocol 2)."""
+    task_id = str(uuid.uuid4())
+    body = json.dumps([args, {}, embed]).encode()
+    plain = {"lang": "py", "task": task, "id": task_id, "root_id": task_id, "argsrepr": "SECRET", "kwargsrepr": "SECRET"}
+    envelope = {
+        "body": base64.b64encode(body).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {**plain, **headers} if isinstance(headers, dict) else plain,
+        "properties": {
+            "correlation_id": task_id,
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }
+    return json.dumps({**envelope, **changes}).encode()
+
+
+def ran(server: Server) -> list[dict[str, object]]:
+    """What the probe tasks have written down."""
+    with server.client as client:
+        return [json.loads(line) for line in client.lrange("ran", 0, -1)]
+
+
+def rejected(server: Server) -> list[list[str]]:
+    """The refused requests that were kept."""
+    with server.client as client:
+        return [json.loads(line) for line in client.lrange("rejected", 0, -1)]

@@ -1,0 +1,61 @@
+"""A worker outlives its broker: cut while a message is in flight, killed, frozen."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from tests.workers.running import Processes, Server, eventually, item, ran
+
+
+def _step(server: Server, certificate: str) -> None:
+    with server.client as client:
+        client.lpush("certmill.steps", item("certificate.validate", [certificate]))
+
+
+def _done(server: Server, certificate: str) -> bool:
+    return [certificate] in [line["args"] for line in ran(server)]
+
+
+@pytest.mark.parametrize("flags", [(), ("-P", "prefork", "-c", "2")], ids=["no flags", "somebody's flags"])
+def test_a_worker_survives_losing_redis_with_a_message_in_flight(processes: Processes, server: Server, flags: tuple[str, ...]) -> None:
+    worker = processes.worker(*flags)
+
+    for outage in ("one", "two"):
+        _step(server, "default/slow")
+        eventually(lambda: not server.client.exists("certmill.steps"))
+        server.kill()
+        threading.Event().wait(2.0)
+        server.start()
+        _step(server, f"default/{outage}")
+        eventually(lambda outage=outage: _done(server, f"default/{outage}"), within=30, what=processes.log())
+
+    assert worker.poll() is None
+    assert "Unrecoverable" not in processes.log()
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_works_on_after_redis_was_frozen_for_twenty_seconds(processes: Processes, server: Server) -> None:
+    worker = processes.worker()
+    _step(server, "default/slow")
+
+    server.send(signal.SIGSTOP)
+    threading.Event().wait(20.0)
+    server.send(signal.SIGCONT)
+    _step(server, "default/after")
+
+    eventually(lambda: _done(server, "default/after"), within=30, what=processes.log())
+    assert worker.poll() is None
+
+
+def test_a_worker_stops_while_redis_is_away(processes: Processes, server: Server) -> None:
+    worker = processes.worker()
+
+    server.kill()
+    threading.Event().wait(1.5)
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(timeout=15) is not None
+    server.start()

@@ -1,0 +1,66 @@
+"""What must hold is in the app's configuration, not in flags."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+import workers
+from certmill.settings import Settings
+from certmill.settings import load as load_settings
+from workers.configuration import App, configured_app, table
+
+
+def _app(**changes: object) -> App:
+    return configured_app(load_settings(**changes), schedule={}, on_rejected=lambda *_: None)
+
+
+def _settings(url: str, **changes: object) -> Settings:
+    return load_settings(redis_url=url, **changes)
+
+
+def test_tls_is_a_dict_that_verifies_the_server(tmp_path: Path) -> None:
+    conf = table(_settings("rediss://:pw@redis.example:6380/2", redis_ca_file=tmp_path / "ca.pem"), {})
+
+    assert conf["broker_use_ssl"] == {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_check_hostname": True,
+        "ssl_ca_certs": str(tmp_path / "ca.pem"),
+    }
+
+
+def test_tls_cannot_be_weakened_in_the_url() -> None:
+    app = _app(redis_url="rediss://redis.example/0?ssl_cert_reqs=none&ssl_check_hostname=false")
+
+    with app.connection_for_read() as connection:
+        assert connection.ssl["ssl_cert_reqs"] == ssl.CERT_REQUIRED
+        assert connection.ssl["ssl_check_hostname"] is True
+
+
+def test_plain_redis_has_no_tls_options() -> None:
+    assert table(_settings("redis://127.0.0.1/0"), {})["broker_use_ssl"] is None
+
+
+def test_somebody_elses_broker_in_the_environment_does_not_part_us_from_our_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://elsewhere/0")
+
+    app = _app(redis_url="redis://here:6379/0")
+
+    assert app.connection_for_read().as_uri() == app.connection_for_write().as_uri() == "redis://:**@here:6379/0"
+
+
+def test_messages_are_json_and_nothing_else() -> None:
+    assert _app().conf.accept_content == ["json"]
+
+
+def test_a_queue_that_is_not_ours_is_not_made() -> None:
+    with pytest.raises(KeyError):
+        _app().amqp.queues["celery"]
+
+
+def test_importing_the_package_builds_nothing() -> None:
+    assert "app" not in vars(workers)
+    with pytest.raises(AttributeError):
+        workers.celery  # noqa: B018

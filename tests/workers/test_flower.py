@@ -1,0 +1,110 @@
+"""Flower as `celery -A workers flower` starts it, and what flags can not take away."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.workers.running import Processes, eventually, free_port, item
+
+
+def _status(url: str, login: str | None = None, body: bytes | None = None) -> int:
+    headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers), timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except OSError:
+        return 0
+
+
+def _flower(processes: Processes, *flags: str, **environment: str) -> str:
+    port = free_port()
+    processes.start("celery", "-A", "workers", "flower", *flags, log="flower.log", CERTMILL_FLOWER_PORT=str(port), **environment)
+    url = f"http://127.0.0.1:{port}"
+    eventually(lambda: _status(f"{url}/healthcheck") == 200, what=processes.log("flower.log"))
+    return url
+
+
+def test_flower_wants_the_password_that_it_made_and_keeps(processes: Processes) -> None:
+    url = _flower(processes)
+    file = processes.directory / "home" / "flower-password"
+    login = f"certmill:{file.read_text().strip()}"
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text().strip() not in processes.log("flower.log")
+    for page in ("/", "/tasks", "/api/workers", "/api/tasks", "/api/task/types"):
+        assert _status(f"{url}{page}") == 401, page
+        assert _status(f"{url}{page}", "certmill:wrong") == 401, page
+        assert _status(f"{url}{page}", login) == 200, page
+
+
+def test_flower_is_read_only(processes: Processes) -> None:
+    url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
+
+    for operation in ("task/send-task/certificate.request", "task/async-apply/certificate.request", "task/apply/certificate.request", "worker/shutdown/x"):
+        assert _status(f"{url}/api/{operation}", "certmill:pass", b"{}") == 403, operation
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment"),
+    [(("--basic_auth=",), {}), ((), {"FLOWER_BASIC_AUTH": ""}), ((), {"FLOWER_UNAUTHENTICATED_API": "true"}), (("--auth=",), {})],
+    ids=["flag", "variable", "open API", "empty OAuth"],
+)
+def test_the_login_cannot_be_switched_off(processes: Processes, flags: tuple[str, ...], environment: dict[str, str]) -> None:
+    arguments = ["celery", "-A", "workers", "flower", f"--port={(port := free_port())}", *flags]
+
+    process = processes.start(*arguments, log="flower.log", **environment)
+
+    url = f"http://127.0.0.1:{port}"
+    eventually(lambda: process.poll() is not None or _status(f"{url}/healthcheck") == 200, what=processes.log("flower.log"))
+    if process.poll() is None:
+        assert _status(f"{url}/api/tasks") == 401
+    else:
+        assert "--basic_auth must be user:password" in processes.log("flower.log")
+
+
+@pytest.mark.parametrize("flag", ["--debug", "--read_only=false", "--basic_auth=user:"])
+def test_an_unsafe_flag_is_refused_with_a_reason(processes: Processes, flag: str) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "workers", "flower", f"--port={free_port()}", flag]
+
+    ended = subprocess.run(command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=30, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1].startswith("certmill: ")
+
+
+def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processes) -> None:
+    url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
+    processes.worker()
+    eventually(lambda: b"celery@" in _page(f"{url}/workers"))
+    with processes.server.client as client:
+        client.lpush("certmill.steps", item("certificate.validate", ["default/waits"], headers={"id": "the-task"}))
+    eventually(lambda: b"RETRY" in _page(f"{url}/api/tasks"), what=processes.log("flower.log"))
+
+    assert b"default/waits" in _page(f"{url}/api/task/info/the-task")
+    processes.running[0].terminate()
+    assert processes.running[0].wait(10) == 0
+
+    assert b"RETRY" in _page(f"{_flower(processes, CERTMILL_FLOWER_PASSWORD='pass')}/api/tasks")
+    state = processes.directory / "home" / "flower"
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert _files_beside(processes.directory) == []
+
+
+def _page(url: str) -> bytes:
+    request = urllib.request.Request(url, headers={"Authorization": f"Basic {base64.b64encode(b'certmill:pass').decode()}"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return bytes(answer.read())
+
+
+def _files_beside(directory: Path) -> list[str]:
+    return [file.name for file in directory.iterdir() if file.suffix != ".log" and file.name != "home"]

@@ -1,0 +1,169 @@
+"""`python -m workers up`: all of it comes up, comes back, and goes away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.workers.running import CHECKOUT, eventually, free_port
+
+
+@dataclass
+class Machine:
+    """An `up` in a directory of its own."""
+
+    process: subprocess.Popen[bytes]
+    directory: Path
+    flower_port: int
+    responder_port: int
+
+    @property
+    def output(self) -> str:
+        return (self.directory / "up.log").read_text(encoding="utf-8")
+
+    @property
+    def pids(self) -> dict[str, int]:
+        pids: dict[str, int] = json.loads((self.directory / "ready").read_text())["pids"]
+        return pids
+
+    @property
+    def client(self) -> redis.Redis:
+        url = (self.directory / "home" / "valkey" / "url").read_text().strip()
+        return redis.Redis.from_url(url, socket_timeout=5)  # type: ignore[no-any-return,no-untyped-call]
+
+    def children(self) -> set[int]:
+        """Every process whose environment names this directory, but the supervisor."""
+        found = set()
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and str(self.directory).encode() in (entry / "environ").read_bytes():
+                    found.add(int(entry.name))
+        return found - {self.process.pid}
+
+
+def _start(directory: Path, *flags: str, **environment: str) -> Machine:
+    flower_port, responder_port = free_port(), free_port()
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+    settings = {
+        "CERTMILL_HOME": str(directory / "home"),
+        "CERTMILL_FLOWER_PORT": str(flower_port),
+        "CERTMILL_RESPONDER_PORT": str(responder_port),
+        "CERTMILL_WORKER_CONCURRENCY": "4",
+        "PYTHONPATH": os.pathsep.join(filter(None, [kept.pop("PYTHONPATH", ""), str(CHECKOUT)])),
+    }
+    with (directory / "up.log").open("ab") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workers", "up", "--workers", "1", "--ready-file", str(directory / "ready"), *flags],
+            cwd=directory,
+            env={**kept, **settings, **environment},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    return Machine(process, directory, flower_port, responder_port)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    running = _start(tmp_path)
+    try:
+        eventually(lambda: (tmp_path / "ready").exists(), within=60, what=running.output)
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+        running.process.wait()
+
+
+def test_everything_comes_up_and_says_where(machine: Machine) -> None:
+    assert set(machine.pids) == {"valkey", "worker1", "beat", "responder", "flower"}
+    assert f"flower http://127.0.0.1:{machine.flower_port} (user certmill, password in {machine.directory}/home/flower-password)" in machine.output
+    assert (machine.directory / "home" / "flower-password").read_text().strip() not in machine.output
+    assert (machine.directory / "home" / "valkey" / "url").stat().st_mode & 0o777 == 0o600
+    with urllib.request.urlopen(f"http://127.0.0.1:{machine.responder_port}/healthz", timeout=5) as answer:
+        assert answer.status == 200
+    with machine.client as client:
+        assert client.config_get("appendonly") == {b"appendonly": b"yes"}
+        assert client.config_get("maxmemory-policy") == {b"maxmemory-policy": b"noeviction"}
+
+
+def test_valkey_wants_its_password(machine: Machine) -> None:
+    port = machine.client.connection_pool.connection_kwargs["port"]
+
+    with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+
+
+def test_sigterm_leaves_no_process_within_ten_seconds(machine: Machine) -> None:
+    assert len(machine.children()) >= 5
+
+    machine.process.send_signal(signal.SIGTERM)
+
+    assert machine.process.wait(10) == 0
+    assert machine.children() == set()
+
+
+def test_sigkill_takes_the_children_along(machine: Machine) -> None:
+    machine.process.kill()
+    machine.process.wait()
+
+    eventually(lambda: machine.children() == set(), within=5, what="a child outlives its supervisor")
+
+
+@pytest.mark.parametrize("name", ["worker1", "beat", "responder", "flower", "valkey"])
+def test_a_killed_child_is_started_again(machine: Machine, name: str) -> None:
+    before, pid = machine.children(), machine.pids[name]
+    with machine.client as client:
+        client.set("kept", "1")
+    threshold = len(before)
+    eventually(lambda: (machine.directory / "home" / "valkey" / "appendonlydir").exists())
+
+    os.kill(pid, signal.SIGKILL)
+
+    eventually(lambda: pid not in machine.children() and len(machine.children()) >= threshold, what=machine.output)
+    assert f"{name} ended (killed by SIGKILL); starts again in 1 s" in machine.output
+    eventually(lambda: _kept(machine), what=machine.output)
+    assert machine.process.poll() is None
+
+
+def _kept(machine: Machine) -> bool:
+    try:
+        with machine.client as client:
+            return bool(client.get("kept") == b"1")
+    except redis.RedisError:
+        return False
+
+
+def test_a_home_has_one_embedded_valkey(machine: Machine) -> None:
+    second = _start(machine.directory)
+
+    assert second.process.wait(20) == 1
+    assert "another `python -m workers up` runs in" in machine.output
+
+
+def test_a_port_that_is_taken_ends_it_with_the_settings_name(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        running = _start(tmp_path, CERTMILL_FLOWER_PORT=str(taken.getsockname()[1]))
+
+        assert running.process.wait(20) == 1
+    assert "choose another with CERTMILL_FLOWER_PORT" in running.output
+    assert running.children() == set()
+
+
+def test_a_setting_that_is_wrong_ends_it_with_its_name(tmp_path: Path) -> None:
+    running = _start(tmp_path, CERTMILL_WORKER_CONCURRENCY="many")
+
+    assert running.process.wait(20) == 1
+    assert "CERTMILL_WORKER_CONCURRENCY" in running.output
+    assert "Traceback" not in running.output

@@ -1,0 +1,49 @@
+"""`python -m workers up|responder`: the processes that are not Celery's own commands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from certmill import settings as certmill_settings
+from certmill.errors import CertmillError
+from workers import supervisor
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of the processes; answers the exit code."""
+    chosen = _parser().parse_args(arguments)
+    if chosen.process == "up":
+        return supervisor.up(workers=chosen.workers, ready_file=chosen.ready_file)
+    from workers import responder  # noqa: PLC0415 - the supervisor needs no engine
+
+    try:
+        return responder.run(certmill_settings.load())
+    except CertmillError as error:
+        sys.stderr.write(f"certmill: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m workers",
+        description="certmill's processes. Celery's own: celery -A workers worker | beat | flower. All settings: CERTMILL_… in the environment.",
+    )
+    processes = parser.add_subparsers(dest="process", required=True)
+    up = processes.add_parser("up", help="everything on this machine: Valkey if no REDIS_URL is set, workers, beat, responder, Flower")
+    up.add_argument("--workers", type=_count, default=len(os.sched_getaffinity(0)), metavar="N", help="worker processes (default: one a core)")
+    up.add_argument("--ready-file", type=Path, metavar="PATH", help="written (JSON) once everything is up; for scripts")
+    processes.add_parser("responder", help="serve HTTP-01 challenges")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError("a number of processes, 1 to 256")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""The one place where Celery, the tasks, the schedule and the engine are put together."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from celery import Celery
+
+import schedules
+import tasks
+from certmill import settings as certmill_settings
+from certmill.errors import CertmillError
+from certmill.runtime import Runtime
+from certmill.settings import Settings
+from workers import flower, signals
+from workers.configuration import configured_app
+
+
+class LazyRuntime:
+    """The engine of this process: opened when it is first needed, and anew after a fork; connections do not survive one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._runtime: Runtime | None = None
+        self._pid = 0
+
+    def __call__(self) -> Runtime:
+        with self._lock:
+            if self._runtime is None or self._pid != os.getpid():
+                self._runtime, self._pid = Runtime.open(self._settings), os.getpid()
+            return self._runtime
+
+    def close(self) -> None:
+        """Close it if it was opened in this process."""
+        with self._lock:
+            if self._runtime is not None and self._pid == os.getpid():
+                self._runtime.close()
+            self._runtime = None
+
+
+def make_app(settings: Settings) -> Celery:
+    """Celery's app for `settings`: configuration, guard, tasks and schedule. Connects to nothing."""
+    runtime = LazyRuntime(settings)
+
+    def keep_rejected(request_id: str, certificate: str, reason: str) -> None:
+        runtime().reject(request_id, certificate, reason)
+
+    app = configured_app(settings, schedule=schedules.beat_schedule(), on_rejected=keep_rejected)
+    tasks.register(app, runtime)
+    signals.connect(settings, close=runtime.close)
+    return app
+
+
+def app_from_environment() -> Celery:
+    """The app as the environment wants it. A setting that is wrong ends the process with one line that names it."""
+    try:
+        settings = certmill_settings.load()
+    except CertmillError as error:
+        raise SystemExit(f"certmill: {error}") from None
+    if "flower.command" in sys.modules:  # the `celery` command has loaded it, as its plug-in
+        flower.make_safe(settings)
+    return make_app(settings)

@@ -1,0 +1,124 @@
+"""One child process of the supervisor: started, found ready, started again with back-off when it dies, and never outliving its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
+_STABLE_SECONDS = 60.0  # having lived so long, the next death is a new story
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What to run. `probe` tells whether it does its work; `patience_seconds` is how long SIGTERM may take before SIGKILL."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    probe: Callable[[], bool]
+    patience_seconds: float = 10.0
+    inherited: tuple[int, ...] = ()
+
+
+class Child:
+    """A program that is kept running. All times are of the monotonic clock."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.exits = 0
+        self.exit_code: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._start_at = 0.0
+        self._pause = _FIRST_PAUSE_SECONDS
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of the running process."""
+        return self._process.pid if self._process is not None else None
+
+    def is_ready(self) -> bool:
+        """Does it run, and do its work?"""
+        return self._process is not None and self._process.poll() is None and self.program.probe()
+
+    def tend(self) -> str | None:
+        """Start it if it is due, notice its death; answers what there is to tell."""
+        now = time.monotonic()
+        if self._process is not None:
+            code = self._process.poll()
+            return None if code is None else self._bury(code, now)
+        if now >= self._start_at:
+            self._start(now)
+        return None
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; False if it still runs."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(max(seconds, 0.0))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End it now."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self, now: float) -> None:
+        self._process = subprocess.Popen(
+            self.program.command,
+            env=dict(self.program.environment),
+            stdin=subprocess.DEVNULL,
+            pass_fds=self.program.inherited,
+            start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which stops them in order
+            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - the supervisor has one thread
+        )
+        self._started = now
+
+    def _bury(self, code: int, now: float) -> str:
+        self._process, self.exit_code, self.exits = None, code, self.exits + 1
+        if now - self._started >= _STABLE_SECONDS:
+            self._pause = _FIRST_PAUSE_SECONDS
+        pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+        self._start_at = now + pause
+        return f"{self.program.name} ended ({_ending(code)}); starts again in {pause:.0f} s"
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """What a child does before exec, so that the kernel ends it with its parent, even when that is SIGKILLed (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+    def bind() -> None:
+        if libc is None:
+            return
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we said so
+            os._exit(1)
+
+    return bind
+
+
+def file_probe(file: Path) -> Callable[[], bool]:
+    """Ready when the child has made this file."""
+    return file.exists

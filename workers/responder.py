@@ -1,0 +1,36 @@
+"""The process `python -m workers responder`: serves HTTP-01 key authorizations out of Redis until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+from certmill.errors import CertmillError
+from certmill.http01.responder import Responder
+from certmill.observe import log
+from certmill.runtime import Runtime
+from certmill.settings import Settings
+from workers import signals
+
+_log = log.get_logger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; answers the exit code. Redis being away is answered with 503, not with an exit."""
+    signals.configure_log(settings, signals.process_name(["", "responder"]))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        runtime = Runtime.open(settings)
+        responder = Responder(runtime.key_authorizations, settings.responder_host, settings.responder_port)
+        responder.start()
+    except CertmillError as error:
+        _log.error("responder.cannot_start", error=str(error))
+        return 1
+    _log.info("responder.listening", host=settings.responder_host, port=responder.port)
+    signals.announce_ready()
+    stop.wait()
+    responder.stop()
+    runtime.close()
+    return 0

@@ -1,0 +1,69 @@
+"""What a Celery process does at the turns of its life: set logging up, say that it is ready, close the engine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from celery import signals
+
+from certmill.observe import log
+from certmill.settings import Settings
+
+PROCESS_VARIABLE = "CERTMILL_PROCESS"
+"""What the supervisor calls this process; marks its log lines."""
+
+READY_FILE_VARIABLE = "CERTMILL_PROCESS_READY_FILE"
+"""A file that a process makes once it does its work; the supervisor waits for it."""
+
+_QUIETER = {
+    "celery.beat": logging.WARNING,  # else a line a second: "Sending due task"
+    "celery.worker.strategy": logging.WARNING,  # two lines a step; the steps log what they did themselves
+    "celery.app.trace": logging.WARNING,
+    "flower.inspector": logging.ERROR,  # it asks by remote control, which is off
+}
+
+
+def connect(settings: Settings, *, close: Callable[[], None]) -> None:
+    """Connect the handlers; `close` is called when a worker has stopped."""
+
+    def set_logging_up(loglevel: int, **_: object) -> None:
+        # `-l` may ask for more than the setting does. Its default, WARNING, is not to be told from a wish for less.
+        level = min(loglevel, logging.getLevelNamesMapping()[settings.log_level])
+        configure_log(settings, process_name(sys.argv), level=logging.getLevelName(level))
+
+    def shut_down(**_: object) -> None:
+        close()
+
+    signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
+    signals.worker_ready.connect(_announce, weak=False, dispatch_uid="certmill.ready")
+    signals.beat_init.connect(_announce, weak=False, dispatch_uid="certmill.ready")
+    signals.worker_shutdown.connect(shut_down, weak=False, dispatch_uid="certmill.close")
+
+
+def configure_log(settings: Settings, process: str, *, level: str | None = None) -> None:
+    """Set the log of this process up."""
+    level = level or settings.log_level
+    log.configure(settings.log_format, level, process)
+    for name, least in _QUIETER.items():
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else least)
+
+
+def process_name(arguments: list[str]) -> str:
+    """What this process is called in the log: as the supervisor says, else by Celery's subcommand."""
+    named = os.environ.get(PROCESS_VARIABLE)
+    return named or next((argument for argument in arguments[1:] if argument in ("worker", "beat", "flower")), "celery")
+
+
+def announce_ready() -> None:
+    """Tell the supervisor, if there is one, that this process does its work."""
+    file = os.environ.get(READY_FILE_VARIABLE)
+    if file:
+        Path(file).touch(mode=0o600)
+
+
+def _announce(**_: object) -> None:
+    announce_ready()
