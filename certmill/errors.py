@@ -44,6 +44,9 @@ class CertmillError(Exception):
 
     failure_class = FailureClass.TRANSIENT
 
+    acme_type = ""
+    """The CA's own word for it, where a CA said it: alreadyReplaced, conflict, unauthorized … (RFC 8555 §6.7, without its URN)."""
+
 
 class Temporary(CertmillError):
     """Trying again later may help."""

@@ -39,7 +39,7 @@ def declare(app: Celery, *, name: str, run: Callable[..., Any]) -> None:
                 log.error("task.broken", error=type(error).__name__, where=_where(error))
                 raise TaskBroken(f"{type(error).__name__} in {name} at {_where(error)}; the tick rings it again") from None
 
-    app.task(guarded, bind=True, name=name, ignore_result=True, acks_late=True, throws=(StepFailed,))
+    app.task(bind=True, name=name, ignore_result=True, acks_late=True, throws=(StepFailed,))(guarded)
 
 
 def _where(error: BaseException) -> str:

@@ -47,7 +47,7 @@ def _register(app: Celery, runtime: Callable[[], Runtime], step: str) -> None:
         if isinstance(result, Stop | Fail) and result.ring:
             ring(app, runtime(), CertificateId(certificate))
         if isinstance(result, Wait):
-            raise Retry(result.reason, when=round(result.seconds, 1))
+            raise Retry(result.reason, when=round(result.seconds, 1))  # type: ignore[arg-type]  # numbers.Real, which no float is to mypy
         if isinstance(result, Fail):
             raise StepFailed(result.message)
 

@@ -1,4 +1,4 @@
-"""Certificate chains as PEM, capped before they are parsed: what the leaf says, which of several is wanted, whether an issued one is ours."""
+"""Certificate chains as PEM, capped before they are parsed: what the leaf says, which of several to take, whether an issued one is ours."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from certmill.errors import SecretUnusable
 from certmill.model.certificate import Certificate
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
-from certmill.pipeline import annotations
+from certmill.pipeline import secret_contract
 
 READY_MESSAGE = "Certificate is up to date and has not expired"
 
@@ -150,7 +150,7 @@ def _key_spec(seen: Seen, now: float) -> Violation | None:
 
 def _issuer(seen: Seen, now: float) -> Violation | None:
     assert seen.secret is not None
-    if not annotations.issued_by(seen.secret, seen.certificate.issuer_ref):
+    if not secret_contract.issued_by(seen.secret, seen.certificate.issuer_ref):
         return Violation(reason="IncorrectIssuer", message="Issuing certificate as Secret was issued by another issuer")
     return None
 

@@ -9,7 +9,7 @@ from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.model.certificate import Certificate
 from certmill.model.names import CertificateId
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
-from certmill.pipeline import annotations, conditions, flow
+from certmill.pipeline import conditions, flow, secret_contract
 from certmill.pipeline.context import Ports
 from certmill.pipeline.decide import Decision, Hold, Issue, Keep, Seen, Violation, decide, jittered, look
 from certmill.pipeline.spec import digest
@@ -49,7 +49,7 @@ class Reconciler:
         if certificate is None:
             return self._forget(certificate_id)
         secret = ports.home.secret(certificate.namespace, certificate.secret_name)
-        if secret is not None and (other := self._other_owner(certificate, secret)):
+        if secret is not None and (other := self.other_owner(certificate, secret)):
             ports.records.adopt(certificate_id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=digest(certificate, issuer))
             return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
         status = ports.home.certificate_status(certificate_id)
@@ -106,17 +106,17 @@ class Reconciler:
 
     def _refresh(self, certificate: Certificate, secret: Secret) -> None:
         """What the manifest says of the Secret's form (template, encoding, output formats) needs no new order. Only on a Secret that is ours."""
-        if secret.annotations.get(f"{annotations.PREFIX}certificate-name") != certificate.name:
+        if secret.annotations.get(f"{secret_contract.PREFIX}certificate-name") != certificate.name:
             return
         try:
-            wanted = annotations.secret_of(certificate, secret.data[TLS_CERTIFICATE], secret.data[TLS_PRIVATE_KEY])
+            wanted = secret_contract.secret_of(certificate, secret.data[TLS_CERTIFICATE], secret.data[TLS_PRIVATE_KEY])
         except SecretUnusable:
             return
         self._ports.home.write_secret(wanted)
 
-    def _other_owner(self, certificate: Certificate, secret: Secret) -> str:
+    def other_owner(self, certificate: Certificate, secret: Secret) -> str:
         """The Certificate that the Secret was issued for, if that is another one which still wants it (cert-manager's owner rule)."""
-        owner = secret.annotations.get(f"{annotations.PREFIX}certificate-name", "")
+        owner = secret.annotations.get(f"{secret_contract.PREFIX}certificate-name", "")
         if owner in ("", certificate.name):
             return ""
         try:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from certmill.crypto import chain
 from certmill.errors import OrderGone
-from certmill.pipeline import account, annotations, conditions, decide
+from certmill.pipeline import account, conditions, decide, secret_contract
 from certmill.pipeline.context import Work
 from certmill.pipeline.facts import Stored
 from certmill.pipeline.outcome import Advanced, Back, Outcome
@@ -23,7 +23,7 @@ def store_secret(work: Work) -> Outcome:
     key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
     now = work.ports.clock.now()
     chain.check(pem, key_pem, work.certificate, now=now)
-    work.ports.home.write_secret(annotations.secret_of(work.certificate, pem, key_pem))
+    work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
     leaf = chain.leaf(pem)
     renew_at = decide.jittered(decide.renewal_time(work.certificate, leaf), leaf, work.ports.limits.renewal_jitter)
     before = work.ports.home.certificate_status(work.id)

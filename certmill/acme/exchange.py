@@ -1,0 +1,75 @@
+"""Signed requests (RFC 8555 §6.2, §6.3): each is a POST with a nonce; a nonce that is refused is replaced by the one the refusal brought."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final, NoReturn
+
+from certmill.acme import jws
+from certmill.acme.jws import AccountKey
+from certmill.acme.nonces import NoncePool
+from certmill.acme.problems import About, raise_error, read_problem
+from certmill.acme.transport import Answer, Transport, host_of
+from certmill.clock import Clock
+from certmill.errors import CAUnavailable
+
+MAX_BAD_NONCES: Final = 10
+"""Refused nonces in one request. RFC 8555 §6.5: retry with the new one; Pebble refuses some on purpose, a CA that changes servers many."""
+_HEADERS: Final = {"Content-Type": jws.CONTENT_TYPE}
+_OK: Final = (200, 201, 202, 204)
+
+
+class Exchange:
+    """Requests to one CA, signed where they have to be. Every answer that comes back is a success; all others are raised."""
+
+    def __init__(self, *, transport: Transport, nonces: NoncePool, clock: Clock) -> None:
+        self._transport = transport
+        self._nonces = nonces
+        self._clock = clock
+
+    def get(self, url: str, *, about: About, what: str) -> Answer:
+        """An unsigned GET: directory and renewal information only (RFC 8555 §6.3, RFC 9773 §4.1)."""
+        answer = self._transport.request("GET", url)
+        self._nonces.put(answer.nonce)
+        return answer if answer.status in _OK else self._fail(answer, about, what)
+
+    def post(
+        self,
+        url: str,
+        payload: Mapping[str, object] | bytes,
+        *,
+        key: AccountKey,
+        kid: str | None,
+        new_nonce: str,
+        about: About,
+        what: str,
+    ) -> Answer:
+        """A signed POST; `payload` b"" makes it POST-as-GET. Raises what the answer means, CAUnavailable when nonces go on being refused."""
+        content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        nonce = self._nonces.take() or self._new_nonce(new_nonce)
+        for _ in range(1 + MAX_BAD_NONCES):
+            body = jws.sign(key, url=url, payload=content, kid=kid, nonce=nonce)
+            answer = self._transport.request("POST", url, body=body, headers=_HEADERS)
+            self._nonces.put(answer.nonce)
+            if answer.status in _OK:
+                return answer
+            if read_problem(answer).type != "badNonce":
+                self._fail(answer, about, what)
+            # The pool gives out the newest: the one that came with this very refusal, if no other thread was quicker.
+            nonce = self._nonces.take() or self._new_nonce(new_nonce)
+        raise CAUnavailable(f"{host_of(url)} refused {1 + MAX_BAD_NONCES} nonces one after the other; trying again later")
+
+    def _new_nonce(self, url: str) -> str:
+        """RFC 8555 §7.2: HEAD, and the nonce is in its header."""
+        answer = self._transport.request("HEAD", url)
+        if answer.status not in _OK:
+            self._fail(answer, About.ACCOUNT, "give out a nonce")
+        self._nonces.put(answer.nonce)
+        nonce = self._nonces.take()
+        if nonce is None:
+            raise CAUnavailable(f"{host_of(url)} gave out no nonce")
+        return nonce
+
+    def _fail(self, answer: Answer, about: About, what: str) -> NoReturn:
+        raise_error(answer, about=about, what=what, now=self._clock.now())

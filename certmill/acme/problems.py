@@ -1,0 +1,213 @@
+"""Problem documents (RFC 8555 §6.7, RFC 7807) turned into the tree of certmill/errors.py.
+
+What a type means depends on what was asked: `unauthorized` is about the account when an order is created, about an order that is not ours
+any more when one is read, and about the name when a challenge failed. The CA's text is data from outside: one clean, bounded line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, NoReturn
+
+from certmill.acme.headers import retry_after_in_text
+from certmill.acme.transport import Answer, host_of
+from certmill.errors import AccountRefused, CAUnavailable, CertmillError, NameRefused, OrderGone, OrderNotReady, OrderRefused, RateLimited
+
+_URN: Final = "urn:ietf:params:acme:error:"
+_MAX_DETAIL_CHARACTERS: Final = 500
+_MAX_SUBPROBLEMS: Final = 100
+_SERVER_ERROR: Final = 500
+# Line breaks, other controls, and what changes the direction of text.
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028-\u202e\u200b-\u200f\u2066-\u2069\ufeff]+")
+# CAs quote what they found: key authorizations and tokens are nobody's business while they are valid.
+_KEY_AUTHORIZATION: Final = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+_TOKEN_PATH: Final = re.compile(r"(/acme-challenge/)[A-Za-z0-9_-]+")
+
+
+class About(Enum):
+    """What a request was about."""
+
+    DIRECTORY = auto()
+    ACCOUNT = auto()
+    NEW_ORDER = auto()
+    RESOURCE = auto()
+    """An order, authorization, challenge or certificate that the CA told us of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A problem document. `type` is without its URN, "" if unknown; `identifiers` are the names it, or a subproblem, is about."""
+
+    type: str = ""
+    detail: str = ""
+    status: int = 0
+    instance: str = ""
+    identifiers: tuple[str, ...] = ()
+    subproblems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def from_json(cls, body: object) -> Problem:
+        """Read one, whatever it looks like; what makes no sense is left out. RFC 8555 §6.7.1: subproblems have none themselves."""
+        return cls._read(body, depth=1)
+
+    @classmethod
+    def _read(cls, body: object, *, depth: int) -> Problem:
+        if not isinstance(body, Mapping):
+            return cls()
+        below = body.get("subproblems") if depth else None
+        listed = below[:_MAX_SUBPROBLEMS] if isinstance(below, list) else []
+        subproblems = tuple(cls._read(sub, depth=depth - 1) for sub in listed)
+        status = body.get("status")
+        return cls(
+            type=clean(_text(body, "type"), 100).removeprefix(_URN),
+            detail=clean(_text(body, "detail") or _text(body, "title"), _MAX_DETAIL_CHARACTERS),
+            status=status if isinstance(status, int) else 0,
+            instance=clean(_text(body, "instance"), 200),
+            identifiers=(*_identifier(body.get("identifier")), *(name for sub in subproblems for name in sub.identifiers)),
+            subproblems=subproblems,
+        )
+
+    @property
+    def text(self) -> str:
+        """The detail, those of the subproblems, and the type, in one bounded line."""
+        parts = [self.detail.rstrip(". "), *(f"{', '.join(sub.identifiers)}: {sub.detail}".strip(": ") for sub in self.subproblems)]
+        said = "; ".join(part for part in parts if part)
+        said = said if len(said) <= _MAX_DETAIL_CHARACTERS else f"{said[: _MAX_DETAIL_CHARACTERS - 1]}…"
+        return f"{said} ({self.type})" if said and self.type else said or self.type or "no reason given"
+
+
+class AcmeProblem(Exception):
+    """The cause (`__cause__`) of an error that a CA's answer led to: the problem document, the HTTP status, and where it pointed to."""
+
+    def __init__(self, problem: Problem, *, status: int = 0, location: str = "") -> None:
+        super().__init__(f"{problem.text}, HTTP {status}" if status else problem.text)
+        self.problem = problem
+        self.status = status
+        self.location = location
+
+
+_ACCOUNT_ADVICE: Final = {
+    "externalAccountRequired": "this CA wants an external account: set spec.acme.externalAccountBinding to the key id and key it gave you",
+    "accountDoesNotExist": "the CA has no account for this key: delete the Secret of the account key to register a new one",
+    "userActionRequired": "the account's owner has to agree to something at the CA first",
+    "unsupportedContact": "correct spec.acme.email",
+    "invalidContact": "correct spec.acme.email",
+    "badSignatureAlgorithm": "use another kind of account key: RSA-2048 or ECDSA P-256 are accepted everywhere",
+    "badPublicKey": "use another account key: RSA-2048 or ECDSA P-256 are accepted everywhere",
+}
+_UNAUTHORIZED_ACCOUNT: Final = "the account is deactivated, or its external account key is wrong or used up: delete the Secret of the account key to register a new one"
+_NAME_ADVICE: Final = {
+    "caa": "allow this CA in the CAA records of the name",
+    "dns": "see that the name, and _acme-challenge below it, can be resolved from the Internet",
+    "connection": "see that the name can be reached from the Internet (HTTP-01: on port 80)",
+    "tls": "see that what the name redirects to speaks TLS",
+    "incorrectResponse": "see that this certmill answers for the name, and nothing else does",
+    "rejectedIdentifier": "the CA does not issue for it; remove it from the Certificate",
+    "unsupportedIdentifier": "the CA does not issue for names of this kind; remove it from the Certificate",
+}
+_UNAUTHORIZED_NAME: Final = "see that this certmill answers for the name, and nothing else does"
+_ORDER_ADVICE: Final = {
+    "invalidProfile": "set spec.acme.profile to one that the CA offers",
+    "badCSR": "see the key and the names of the Certificate",
+    "alreadyReplaced": "order again without `replaces`",
+}
+
+
+def problem_error(problem: Problem, *, name: str) -> CertmillError:
+    """The error for an authorization or order that failed (RFC 8555 §7.1.6), to be raised or kept; `name` is what it was for."""
+    kind = problem.type
+    if kind == "rateLimited":
+        return _marked(RateLimited(f"the CA limits what concerns {name}: {problem.text}"), problem)
+    if kind in ("serverInternal", "badNonce"):
+        return _marked(CAUnavailable(f"the CA failed while it validated {name}: {problem.text}"), problem)
+    if kind in _ACCOUNT_ADVICE:
+        return _marked(AccountRefused(_line(f"the CA refuses {name}: {problem.text}", _ACCOUNT_ADVICE[kind])), problem)
+    if kind in ("badCSR", "invalidProfile", "alreadyReplaced"):
+        return _marked(OrderRefused(_line(f"the CA refuses {name}: {problem.text}", _ORDER_ADVICE[kind])), problem)
+    advice = _NAME_ADVICE.get(kind, _UNAUTHORIZED_NAME if kind == "unauthorized" else "")
+    message = _line(f"the CA could not validate {name}: {problem.text}", advice)
+    return _marked(NameRefused(message, identifiers=problem.identifiers or (name,)), problem)
+
+
+def raise_error(answer: Answer, *, about: About, what: str, now: float) -> NoReturn:
+    """Raise what an answer that is no success means. `what` is what we asked for: "create an order for example.com"."""
+    problem = read_problem(answer)
+    error = _error(answer, problem, about=about, what=what, now=now)
+    raise _marked(error, problem) from AcmeProblem(problem, status=answer.status, location=answer.location)
+
+
+def read_problem(answer: Answer) -> Problem:
+    """The answer's problem document; an empty one if it has none."""
+    try:
+        return Problem.from_json(json.loads(answer.body))
+    except (ValueError, RecursionError):
+        return Problem()
+
+
+def _error(answer: Answer, problem: Problem, *, about: About, what: str, now: float) -> CertmillError:
+    """By type first, then by status: a proxy in front of the CA knows no types."""
+    host, kind, status = host_of(answer.url), problem.type, answer.status
+    said = problem.text if problem.detail or kind else f"HTTP {status}"
+    if kind == "rateLimited" or status == 429:
+        seconds = answer.retry_after if answer.retry_after is not None else retry_after_in_text(problem.detail, now=now)
+        return RateLimited(f"{host} limits how often one may {what}: {said}", retry_after=seconds)
+    if status >= _SERVER_ERROR or kind in ("serverInternal", "badNonce") or status == 408:
+        return CAUnavailable(f"{host} could not {what}: {said}", retry_after=answer.retry_after)
+    if status < 400:
+        redirect = f"it redirects to {clean(answer.location, 200)}" if answer.location else f"it answered HTTP {status}"
+        return CAUnavailable(f"{host} could not {what}: {redirect}; see that spec.acme.server is the URL of the directory itself")
+    refusal = f"{host} refuses to {what}: {said}"
+    if about is About.DIRECTORY:
+        return AccountRefused(_line(refusal, "see that spec.acme.server is the URL of an ACME directory"))
+    return _refused(problem, status, about, refusal)
+
+
+def _refused(problem: Problem, status: int, about: About, refusal: str) -> CertmillError:
+    kind = problem.type
+    if kind in _ACCOUNT_ADVICE:
+        see = f": see {problem.instance}" if problem.instance else ""
+        return AccountRefused(_line(refusal, f"{_ACCOUNT_ADVICE[kind]}{see}"))
+    if kind == "orderNotReady":
+        return OrderNotReady(refusal)
+    # An order that belongs to another account, or whose authorizations have expired, is lost to us; a new one shows whether the account is.
+    if about is About.RESOURCE and (status in (404, 410) or kind == "unauthorized" or status in (401, 403)):
+        return OrderGone(refusal)
+    if about is About.ACCOUNT or kind == "unauthorized":
+        return AccountRefused(_line(refusal, _UNAUTHORIZED_ACCOUNT if kind == "unauthorized" else ""))
+    if kind in _NAME_ADVICE or _is_about_names(problem.subproblems):
+        return NameRefused(_line(refusal, _NAME_ADVICE.get(kind, "")), identifiers=problem.identifiers)
+    return OrderRefused(_line(refusal, _ORDER_ADVICE.get(kind, "")))
+
+
+def _is_about_names(subproblems: Sequence[Problem]) -> bool:
+    return bool(subproblems) and all(sub.type in _NAME_ADVICE or sub.identifiers for sub in subproblems)
+
+
+def _marked(error: CertmillError, problem: Problem) -> CertmillError:
+    error.acme_type = problem.type
+    return error
+
+
+def _line(said: str, advice: str) -> str:
+    return f"{said}; {advice}" if advice else said
+
+
+def clean(text: str, characters: int) -> str:
+    """One printable line of bounded length, without key authorizations and tokens."""
+    line = _UNPRINTABLE.sub(" ", text[: 8 * characters]).strip()
+    line = _TOKEN_PATH.sub(r"\1…", _KEY_AUTHORIZATION.sub("(a key authorization)", line))
+    return line if len(line) <= characters else f"{line[: characters - 1]}…"
+
+
+def _text(body: Mapping[str, object], name: str) -> str:
+    value = body.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _identifier(value: object) -> tuple[str, ...]:
+    text = _text(value, "value") if isinstance(value, Mapping) else ""
+    return (clean(text, 253),) if text else ()

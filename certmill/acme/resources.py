@@ -1,0 +1,285 @@
+"""ACME's resources as frozen values (RFC 8555 §7.1, RFC 9773 §4), read from what a CA sent.
+
+What we need has to be there and of its type, else CAUnavailable: the CA talks nonsense. What we do not know (challenge types, statuses,
+further members) is no error: CAs add to the protocol.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Self
+
+from certmill.acme.challenges import TOKEN_TYPES, is_token
+from certmill.acme.problems import Problem, clean
+from certmill.errors import CAUnavailable, SecretUnusable
+from certmill.model.names import Identifier, IdentifierType
+
+Json = Mapping[str, object]
+
+
+class _Status(StrEnum):
+    """Statuses in lower case; what is none of ours is UNKNOWN (an AcmeStatus has one)."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:
+        return cls("unknown")
+
+
+class AccountStatus(_Status):
+    """RFC 8555 §7.1.2."""
+
+    VALID = "valid"
+    DEACTIVATED = "deactivated"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+class OrderStatus(_Status):
+    """RFC 8555 §7.1.3."""
+
+    PENDING = "pending"
+    READY = "ready"
+    PROCESSING = "processing"
+    VALID = "valid"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+
+
+class AuthorizationStatus(_Status):
+    """RFC 8555 §7.1.4; `processing` is there because some CAs say it."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    VALID = "valid"
+    INVALID = "invalid"
+    DEACTIVATED = "deactivated"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+class ChallengeStatus(_Status):
+    """RFC 8555 §7.1.5."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    VALID = "valid"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalAccount:
+    """An account that the CA knows by other means (RFC 8555 §7.3.4)."""
+
+    key_id: str
+    mac_key: bytes = field(repr=False)
+
+    @classmethod
+    def from_base64url(cls, key_id: str, text: str) -> ExternalAccount:
+        """From the key as CAs hand it out: base64url, padded or not. Raises SecretUnusable without a word of it."""
+        stripped = text.strip().rstrip("=")
+        try:
+            mac_key = urlsafe_b64decode(stripped + "=" * (-len(stripped) % 4)) if stripped.isascii() else b""
+        except (Base64Error, ValueError):
+            mac_key = b""
+        if not mac_key:
+            raise SecretUnusable(f"the key of the external account {key_id} is not base64url")
+        return cls(key_id=key_id, mac_key=mac_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """RFC 8555 §7.1.1. URLs that a CA does not have are ""; `profiles` are names with descriptions (draft-ietf-acme-profiles)."""
+
+    new_nonce: str
+    new_account: str
+    new_order: str
+    revoke_cert: str = ""
+    key_change: str = ""
+    renewal_info: str = ""
+    terms_of_service: str = ""
+    external_account_required: bool = False
+    profiles: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, body: Json) -> Directory:
+        """Raises CAUnavailable when it is no directory."""
+        meta = body.get("meta")
+        meta = meta if isinstance(meta, Mapping) else {}
+        profiles = meta.get("profiles")
+        return cls(
+            new_nonce=_need(body, "newNonce", "directory"),
+            new_account=_need(body, "newAccount", "directory"),
+            new_order=_need(body, "newOrder", "directory"),
+            revoke_cert=_text(body, "revokeCert"),
+            key_change=_text(body, "keyChange"),
+            renewal_info=_text(body, "renewalInfo"),
+            terms_of_service=_text(meta, "termsOfService"),
+            external_account_required=meta.get("externalAccountRequired") is True,
+            profiles={str(name): clean(str(text), 200) for name, text in profiles.items()} if isinstance(profiles, Mapping) else {},
+        )
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every URL it names that requests go to."""
+        named = (self.new_nonce, self.new_account, self.new_order, self.revoke_cert, self.key_change, self.renewal_info)
+        return tuple(url for url in named if url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """RFC 8555 §7.1.2. `existed`: the CA had it already (newAccount answered 200, §7.3.1)."""
+
+    url: str
+    status: AccountStatus
+    contact: tuple[str, ...] = ()
+    existed: bool = True
+
+    @classmethod
+    def from_json(cls, body: Json, *, url: str, existed: bool = True) -> Account:
+        """A body without a status is that of an account that was just found or made."""
+        status = AccountStatus(_text(body, "status") or "valid")
+        return cls(url=url, status=status, contact=_texts(body.get("contact")), existed=existed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """RFC 8555 §7.1.3. `authorizations` are URLs; `certificate` is "" until it is issued; times are seconds since the epoch."""
+
+    url: str
+    status: OrderStatus
+    identifiers: tuple[Identifier, ...]
+    authorizations: tuple[str, ...]
+    finalize: str
+    certificate: str = ""
+    expires: float | None = None
+    error: Problem | None = None
+    retry_after: float | None = None
+
+    @classmethod
+    def from_json(cls, body: Json, *, url: str, retry_after: float | None = None) -> Order:
+        """Raises CAUnavailable when it is no order."""
+        listed = body.get("identifiers")
+        return cls(
+            url=url,
+            status=OrderStatus(_need(body, "status", "order")),
+            identifiers=tuple(_identifier(item) for item in listed) if isinstance(listed, list) else (),
+            authorizations=_texts(body.get("authorizations")),
+            finalize=_need(body, "finalize", "order"),
+            certificate=_text(body, "certificate"),
+            expires=parse_time(body.get("expires")),
+            error=_problem(body.get("error")),
+            retry_after=retry_after,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """RFC 8555 §7.1.5. The token is "" for types that have none."""
+
+    type: str
+    url: str
+    status: ChallengeStatus
+    token: str = field(default="", repr=False)
+    error: Problem | None = None
+
+    @classmethod
+    def from_json(cls, body: Json) -> Challenge:
+        """Raises CAUnavailable when it is no challenge, or its token is none that RFC 8555 §8.1 allows."""
+        kind, token = _need(body, "type", "challenge"), _text(body, "token")
+        if kind in TOKEN_TYPES and not is_token(token):
+            raise CAUnavailable("the CA sent a challenge whose token is not base64url of at least 128 bits (RFC 8555 §8.1); it is not used")
+        return cls(
+            type=clean(kind, 64),
+            url=_need(body, "url", "challenge"),
+            status=ChallengeStatus(_text(body, "status") or "pending"),
+            token=token if is_token(token) else "",
+            error=_problem(body.get("error")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """RFC 8555 §7.1.4. The identifier of a wildcard's authorization is without `*.`, and `wildcard` is true."""
+
+    url: str
+    identifier: Identifier
+    status: AuthorizationStatus
+    challenges: tuple[Challenge, ...] = ()
+    wildcard: bool = False
+    expires: float | None = None
+    retry_after: float | None = None
+
+    @classmethod
+    def from_json(cls, body: Json, *, url: str, retry_after: float | None = None) -> Authorization:
+        """Raises CAUnavailable when it is no authorization. Challenges without type or URL are left out: we could not use them."""
+        listed = body.get("challenges")
+        usable = (
+            [item for item in listed if isinstance(item, Mapping) and item.get("type") and item.get("url")]
+            if isinstance(listed, list)
+            else []
+        )
+        return cls(
+            url=url,
+            identifier=_identifier(body.get("identifier")),
+            status=AuthorizationStatus(_need(body, "status", "authorization")),
+            challenges=tuple(Challenge.from_json(item) for item in usable),
+            wildcard=body.get("wildcard") is True,
+            expires=parse_time(body.get("expires")),
+            retry_after=retry_after,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedChain:
+    """A certificate and its chain (PEM, leaf first), and the CA's other chains for it (RFC 8555 §7.4.2)."""
+
+    pem: str
+    alternates: tuple[str, ...] = ()
+
+
+def parse_time(value: object) -> float | None:
+    """Seconds since the epoch of an RFC 3339 time; None for anything else. Without a zone it is UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+        return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _identifier(value: object) -> Identifier:
+    """RFC 8555 §9.7.7. Of another type than ours, it cannot be one that we asked for."""
+    if not isinstance(value, Mapping):
+        raise CAUnavailable("the CA sent an identifier that is none")
+    kind = _text(value, "type")
+    if kind not in tuple(IdentifierType):
+        raise CAUnavailable(f"the CA sent an identifier of a type that was not asked for: {clean(kind, 32)}")
+    return Identifier(type=IdentifierType(kind), value=clean(_need(value, "value", "identifier"), 253).lower())
+
+
+def _problem(value: object) -> Problem | None:
+    return Problem.from_json(value) if isinstance(value, Mapping) else None
+
+
+def _text(body: Json, name: str) -> str:
+    value = body.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _need(body: Json, name: str, what: str) -> str:
+    text = _text(body, name)
+    if not text:
+        raise CAUnavailable(f"the CA sent a {what} without {name!r}: it is not as RFC 8555 has it")
+    return text

@@ -1,0 +1,207 @@
+"""The command line, declared: arguments, options, help. What a command does is in its module, imported only when it is called."""
+# ruff: noqa: PLC0415 - `certmill --help` must not import the engine
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from certmill.cli.exits import MEANINGS, ExitCode, code_of, complain
+from certmill.cli.kinds import OBJECTS, Kind, kind_of, words
+from certmill.errors import CertmillError
+
+if TYPE_CHECKING:
+    from certmill.cli.session import Session
+
+_EXITS = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
+
+app = typer.Typer(
+    name="certmill",
+    help="Certificates from any ACME CA. Works on the home and on Redis; the processes are `python -m workers up`.",
+    epilog=_EXITS,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Output(StrEnum):
+    """-o."""
+
+    WIDE = "wide"
+    YAML = "yaml"
+    JSON = "json"
+
+
+def _kind(word: str) -> Kind:
+    try:
+        return kind_of(word)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _object(word: str) -> Kind:
+    try:
+        return kind_of(word, OBJECTS)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from certmill import __version__
+
+        print(f"certmill {__version__}")
+        raise typer.Exit
+
+
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the objects.")]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end, and show the steps as they go.")]
+Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait at most, with --wait.")]
+AnyKind = Annotated[
+    Kind, typer.Argument(parser=_kind, metavar="KIND", help=" | ".join(words()), autocompletion=lambda: words(), show_default=False)
+]
+ObjectKind = Annotated[
+    Kind,
+    typer.Argument(
+        parser=_object, metavar="KIND", help=" | ".join(words(OBJECTS)), autocompletion=lambda: words(OBJECTS), show_default=False
+    ),
+]
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    home: Annotated[Path | None, typer.Option(help="The directory home.", show_default="CERTMILL_HOME, or ./certmill-home")] = None,
+    redis_url: Annotated[str | None, typer.Option(help="Redis or Valkey.", show_default="CERTMILL_REDIS_URL, or REDIS_URL")] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Keep the options of all commands."""
+    context.obj = (home, redis_url)
+
+
+def _session(context: typer.Context) -> Session:
+    from certmill.cli.session import Options, Session
+
+    home, redis_url = context.obj
+    return Session(Options(home=home, redis_url=redis_url))
+
+
+@app.command("apply", epilog=_EXITS)
+def apply_command(
+    context: typer.Context,
+    file: Annotated[list[str], typer.Option("--filename", "-f", help="A file, a directory, or - for standard input. May be repeated.")],
+    namespace: Namespace = "default",
+) -> None:
+    """Keep manifests in the home: Certificates, Issuers, ClusterIssuers, Secrets; several documents a file."""
+    from certmill.cli import apply
+
+    raise typer.Exit(apply.apply(_session(context), file, namespace=namespace))
+
+
+@app.command("get", epilog=_EXITS)
+def get_command(
+    context: typer.Context,
+    kind: AnyKind,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these.", show_default=False)] = None,
+    output: Annotated[Output | None, typer.Option("--output", "-o", help="More columns, or the whole objects.")] = None,
+    namespace: Namespace = "default",
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False,
+) -> None:
+    """Print objects, or the requests that were refused."""
+    from certmill.cli import get
+
+    if names and (all_namespaces or kind is Kind.REQUEST):
+        raise typer.BadParameter("a name cannot be given with --all-namespaces, or for requests")
+    chosen = None if all_namespaces else namespace
+    raise typer.Exit(get.get(_session(context), kind, names or (), namespace=chosen, output=output or ""))
+
+
+@app.command("describe", epilog=_EXITS)
+def describe_command(
+    context: typer.Context,
+    kind: ObjectKind,
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
+    namespace: Namespace = "default",
+) -> None:
+    """Tell what happened to an object, what is next and when, and why."""
+    from certmill.cli import describe
+
+    raise typer.Exit(describe.describe(_session(context), kind, name, namespace=namespace))
+
+
+@app.command("delete", epilog=_EXITS)
+def delete_command(
+    context: typer.Context,
+    kind: ObjectKind,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    namespace: Namespace = "default",
+) -> None:
+    """Delete objects from the home. The Secret of a Certificate stays."""
+    from certmill.cli import delete
+
+    raise typer.Exit(delete.delete(_session(context), kind, names, namespace=namespace))
+
+
+@app.command("renew", epilog=_EXITS)
+def renew_command(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
+    namespace: Namespace = "default",
+    every: Annotated[bool, typer.Option("--all", help="Every Certificate of the namespace.")] = False,
+    wait: Wait = False,
+    timeout: Timeout = 300.0,
+) -> None:
+    """Issue Certificates again now, even if they are still good."""
+    from certmill.cli import ask
+
+    if bool(names) is every:
+        raise typer.BadParameter("name Certificates, or give --all")
+    waiting = ask.Waiting(wait=wait, timeout=timeout)
+    raise typer.Exit(ask.renew(_session(context), names or (), namespace=namespace, waiting=waiting))
+
+
+@app.command("request", epilog=_EXITS)
+def request_command(
+    context: typer.Context,
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="DNS names (also *.example.com) and IP addresses.", show_default=False)
+    ],
+    issuer: Annotated[str, typer.Option(help="Name of the Issuer or ClusterIssuer.", show_default=False)],
+    issuer_kind: Annotated[str, typer.Option(help="Issuer or ClusterIssuer.", show_default="whichever has the name")] = "",
+    name: Annotated[str, typer.Option(help="Name of the Certificate.", show_default="the first NAME")] = "",
+    secret_name: Annotated[str, typer.Option(help="Name of the Secret.", show_default="the Certificate's name")] = "",
+    key: Annotated[str, typer.Option(help="rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521.", show_default="rsa-2048")] = "",
+    duration: Annotated[str, typer.Option(help="Lifetime to ask for, as in 2160h.", show_default="the CA's")] = "",
+    namespace: Namespace = "default",
+    wait: Wait = False,
+    timeout: Timeout = 300.0,
+) -> None:
+    """Ask for a certificate without a manifest, as another service does."""
+    from certmill.cli import ask
+
+    wanted = ask.Wanted(
+        names=tuple(names),
+        issuer=issuer,
+        issuer_kind=issuer_kind,
+        name=name,
+        secret_name=secret_name,
+        key=key,
+        duration=duration,
+        namespace=namespace,
+    )
+    raise typer.Exit(ask.request(_session(context), wanted, ask.Waiting(wait=wait, timeout=timeout)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Returns the exit code of an error, else leaves by SystemExit, as typer does."""
+    try:
+        app(args=list(arguments) if arguments is not None else None, prog_name="certmill")
+    except CertmillError as error:
+        complain(str(error))
+        return code_of(error)
+    return ExitCode.OK

@@ -1,0 +1,50 @@
+"""The exit codes, all of them, and which error is which. Errors are one line on stderr; exits.HELP is what `--help` says."""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+
+from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest, NotFound, StateUnavailable
+
+
+class ExitCode(IntEnum):
+    """What a script can go by."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    NOT_READY = 4
+    UNREACHABLE = 5
+
+
+MEANINGS = {
+    ExitCode.OK: "it is done",
+    ExitCode.FAILED: "something failed: an issuance, or a document was refused",
+    ExitCode.USAGE: "the command line or a setting is wrong",
+    ExitCode.NOT_FOUND: "there is no such object",
+    ExitCode.NOT_READY: "not ready yet: --timeout passed first",
+    ExitCode.UNREACHABLE: "Redis or the home cannot be reached",
+}
+
+
+def code_of(error: CertmillError) -> ExitCode:
+    """The exit code for an error."""
+    if isinstance(error, NotFound):
+        return ExitCode.NOT_FOUND
+    if isinstance(error, StateUnavailable | HomeUnavailable):
+        return ExitCode.UNREACHABLE
+    if isinstance(error, InvalidManifest) and error.path.startswith("CERTMILL_"):
+        return ExitCode.USAGE
+    return ExitCode.FAILED
+
+
+def complain(message: str, *, prefix: str = "error") -> None:
+    """One line on stderr."""
+    print(f"{prefix}: {shown(message)}", file=sys.stderr)
+
+
+def shown(text: str) -> str:
+    """`text` on one line and without control characters: what others sent must not steer a terminal."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)

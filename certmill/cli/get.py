@@ -1,0 +1,180 @@
+"""`certmill get`: cert-manager's printer columns (reference §1.4), or the whole objects. Needs Redis only for the refused requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from certmill.cli import objects
+from certmill.cli.columns import age, table, timestamp
+from certmill.cli.exits import ExitCode, complain
+from certmill.cli.kinds import Kind, missing
+from certmill.cli.session import Session
+from certmill.errors import NotFound
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.issuer import Issuer
+from certmill.model.manifests import dump_yaml
+from certmill.model.names import certificate_id
+from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus, Condition, IssuerStatus
+from certmill.state.requests import Rejection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One object: its columns, those that `-o wide` adds, and the whole of it."""
+
+    namespace: str
+    name: str
+    columns: tuple[str, ...]
+    wide: tuple[str, ...] = ()
+    whole: Callable[[], objects.Object]
+
+
+HEADERS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    Kind.CERTIFICATE: (("READY", "SECRET", "AGE"), ("ISSUER", "STATUS", "EXPIRATION")),
+    Kind.ISSUER: (("READY", "AGE"), ("STATUS",)),
+    Kind.CLUSTER_ISSUER: (("READY", "AGE"), ("STATUS",)),
+    Kind.SECRET: (("TYPE", "DATA", "AGE"), ()),
+}
+
+
+def get(session: Session, kind: Kind, names: Sequence[str], *, namespace: str | None, output: str) -> ExitCode:
+    """Print these objects, or all; `namespace` None is all of them. What cannot be read is said on stderr, and the rest is printed."""
+    if kind is Kind.REQUEST:
+        return _requests(session, output)
+    where = "" if kind is Kind.CLUSTER_ISSUER else namespace
+    code = ExitCode.OK
+    if names:
+        rows = []
+        for name in names:
+            try:
+                rows.append(_one(session, kind, where or "", name))
+            except NotFound as error:
+                complain(str(error))
+                code = ExitCode.NOT_FOUND
+    else:
+        rows = list(_all(session, kind, where))
+        for problem in session.home.survey().problems:
+            complain(f"{problem.source}: {problem.message}", prefix="warning")
+    _print(kind, rows, where=where, output=output, single=len(names) == 1)
+    return code
+
+
+def _print(kind: Kind, rows: Sequence[Row], *, where: str | None, output: str, single: bool) -> None:
+    if output in ("yaml", "json"):
+        whole = [row.whole() for row in rows]
+        if not (single and not whole):
+            print(_dumped(whole[0] if single else objects.several(whole), output))
+    elif rows:
+        print("\n".join(_table(kind, rows, wide=output == "wide", namespaces=where is None)))
+    elif not single:
+        complain(f"nothing found in namespace {where}" if where else "nothing found", prefix="note")
+
+
+def _dumped(value: Mapping[str, object], output: str) -> str:
+    return json.dumps(value, indent=4, ensure_ascii=True) if output == "json" else dump_yaml(value).rstrip("\n")
+
+
+def _table(kind: Kind, rows: Sequence[Row], *, wide: bool, namespaces: bool) -> list[str]:
+    ordinary, more = HEADERS[kind]
+    first = ("NAMESPACE", "NAME") if namespaces else ("NAME",)
+    cells = [((row.namespace, row.name) if namespaces else (row.name,)) + row.columns + (row.wide if wide else ()) for row in rows]
+    return table((*first, *ordinary, *(more if wide else ())), cells)
+
+
+def _all(session: Session, kind: Kind, namespace: str | None) -> Iterator[Row]:
+    home = session.home
+    match kind:
+        case Kind.CERTIFICATE:
+            yield from (_certificate(session, certificate) for certificate in home.certificates(namespace))
+        case Kind.SECRET:
+            yield from (_secret(session, secret) for secret in home.secrets(namespace))
+        case _:
+            found = home.issuers(None if kind is Kind.CLUSTER_ISSUER else namespace)
+            yield from (_issuer(session, issuer) for issuer in found if issuer.kind == kind)
+
+
+def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
+    """Raises NotFound."""
+    home = session.home
+    if kind is Kind.CERTIFICATE:
+        certificate = home.certificate(certificate_id(namespace, name))
+        if certificate is not None:
+            return _certificate(session, certificate)
+    elif kind is Kind.SECRET:
+        secret = home.secret(namespace, name)
+        if secret is not None:
+            return _secret(session, secret)
+    else:
+        issuer = home.issuer(IssuerRef(name=name, kind=kind), namespace)
+        if issuer is not None:
+            return _issuer(session, issuer)
+    raise NotFound(missing(kind, namespace, name))
+
+
+def _certificate(session: Session, certificate: Certificate) -> Row:
+    status = session.home.certificate_status(certificate.id)
+    created = session.home.created(Kind.CERTIFICATE, certificate.namespace, certificate.name)
+    ready = status.condition("Ready")
+    return Row(
+        namespace=certificate.namespace,
+        name=certificate.name,
+        columns=(_truth(ready), certificate.secret_name, age(created, session.now())),
+        wide=(certificate.issuer_ref.name, ready.message if ready else "", _expiration(status)),
+        whole=lambda: objects.certificate_object(certificate, status, created),
+    )
+
+
+def _issuer(session: Session, issuer: Issuer) -> Row:
+    status: IssuerStatus = session.home.issuer_status(issuer)
+    created = session.home.created(issuer.kind, issuer.namespace, issuer.name)
+    ready = status.condition("Ready")
+    return Row(
+        namespace=issuer.namespace,
+        name=issuer.name,
+        columns=(_truth(ready), age(created, session.now())),
+        wide=(ready.message if ready else "",),
+        whole=lambda: objects.issuer_object(issuer, status, created),
+    )
+
+
+def _secret(session: Session, secret: Secret) -> Row:
+    created = session.home.created(Kind.SECRET, secret.namespace, secret.name)
+    return Row(
+        namespace=secret.namespace,
+        name=secret.name,
+        columns=(secret.type, str(len(secret.data)), age(created, session.now())),
+        whole=lambda: objects.secret_object(secret, created),
+    )
+
+
+def _truth(condition: Condition | None) -> str:
+    return str(condition.status) if condition else ""
+
+
+def _expiration(status: CertificateStatus) -> str:
+    return timestamp(status.not_after) if status.not_after is not None else ""
+
+
+def _requests(session: Session, output: str) -> ExitCode:
+    """The refused requests, newest first. Raises StateUnavailable."""
+    refused = session.runtime.ports.requests.rejections()
+    if output in ("yaml", "json"):
+        print(_dumped(objects.several([_rejection(rejection) for rejection in refused]), output))
+    elif refused:
+        now = session.now()
+        print("\n".join(table(("AGE", "CERTIFICATE", "REASON"), [(age(r.at, now), r.certificate, r.reason) for r in refused])))
+    else:
+        complain("no request was refused", prefix="note")
+    return ExitCode.OK
+
+
+def _rejection(rejection: Rejection) -> objects.Object:
+    return {
+        "at": timestamp(rejection.at),
+        "requestId": rejection.request_id,
+        "certificate": rejection.certificate,
+        "reason": rejection.reason,
+    }

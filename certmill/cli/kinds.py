@@ -1,0 +1,56 @@
+"""The kinds of objects that the command knows, by all the names kubectl and cert-manager have for them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """A kind, as manifests spell it."""
+
+    CERTIFICATE = "Certificate"
+    ISSUER = "Issuer"
+    CLUSTER_ISSUER = "ClusterIssuer"
+    SECRET = "Secret"  # noqa: S105 - a kind, no secret
+    REQUEST = "Request"
+    """Not a kind of Kubernetes: a request of another service that was refused."""
+
+
+_NAMES: dict[Kind, tuple[str, ...]] = {
+    Kind.CERTIFICATE: ("certificate", "certificates", "cert", "certs", "certificate.cert-manager.io", "certificates.cert-manager.io"),
+    Kind.ISSUER: ("issuer", "issuers", "iss", "issuer.cert-manager.io", "issuers.cert-manager.io"),
+    Kind.CLUSTER_ISSUER: ("clusterissuer", "clusterissuers", "ciss", "clusterissuer.cert-manager.io", "clusterissuers.cert-manager.io"),
+    Kind.SECRET: ("secret", "secrets"),
+    Kind.REQUEST: ("request", "requests"),
+}
+
+OBJECTS = (Kind.CERTIFICATE, Kind.ISSUER, Kind.CLUSTER_ISSUER, Kind.SECRET)
+"""The kinds that are in a home."""
+
+
+def kind_of(word: str, among: tuple[Kind, ...] = tuple(Kind)) -> Kind:
+    """The kind that `word` names. Raises ValueError saying which there are."""
+    for kind in among:
+        if word.lower() in _NAMES[kind]:
+            return kind
+    raise ValueError(f"{word!r} is not one of {', '.join(_NAMES[kind][1] for kind in among)}")
+
+
+def words(among: tuple[Kind, ...] = tuple(Kind)) -> list[str]:
+    """The plural of each kind, for completion."""
+    return [_NAMES[kind][1] for kind in among]
+
+
+def resource(kind: str, name: str) -> str:
+    """As kubectl prints an object: `certificate.cert-manager.io/web`, `secret/web`."""
+    return f"{kind.lower()}/{name}" if kind == Kind.SECRET else f"{kind.lower()}.cert-manager.io/{name}"
+
+
+def missing(kind: str, namespace: str, name: str) -> str:
+    """That an object is not there."""
+    where = f" in namespace {_quoted(namespace)}" if namespace else ""
+    return f"{kind.lower()} {_quoted(name)} not found{where}"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'

@@ -1,0 +1,95 @@
+"""What is next for a certificate, when and why, in one plain line. Decides nothing itself: it asks what the pipeline would. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from certmill.cli.columns import away, duration, moment
+from certmill.contract import STEP_NAMES
+from certmill.model.certificate import Certificate
+from certmill.model.issuer import Issuer
+from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus
+from certmill.pipeline.decide import Hold, Issue, Keep, decide, look
+from certmill.pipeline.facts import Facts
+from certmill.pipeline.spec import digest
+from certmill.state.records import Record
+
+_QUIET_SECONDS = 60.0
+_DOES = {
+    "register_account": "registers the account at the CA",
+    "create_order": "asks the CA for an order",
+    "set_up_challenge": "sets up the challenges",
+    "wait_for_propagation": "looks whether the challenges can be seen",
+    "validate": "has the CA look at the challenges",
+    "finalize": "has the CA issue the certificate",
+    "store_secret": "stores the pair",
+    "clean_up": "takes down what was set up for the challenges",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of a certificate. `record` None: nothing is in flight, or Redis is away. `owner`: whose the Secret is, if another's."""
+
+    certificate: Certificate
+    issuer: Issuer | None
+    secret: Secret | None
+    status: CertificateStatus
+    record: Record | None
+    owner: str = ""
+
+
+def next_line(known: Known, now: float) -> str:
+    """What is next."""
+    if known.record is not None and known.record.step:
+        return in_flight(known.record, now)
+    if known.owner:
+        return f"nothing, while Secret {known.certificate.secret_name} belongs to Certificate {known.owner}: give one of them another secretName"
+    return idle(known, now)
+
+
+def in_flight(record: Record, now: float) -> str:
+    """What the step that a run is at does next."""
+    does, facts = _DOES.get(record.step, record.step), Facts.from_json(record.facts)
+    if facts.failure is not None:
+        again = facts.failure.next_attempt
+        return f"{does}, then tries again at {moment(again)} ({away(again, now)}), because {facts.failure.message}"
+    if record.lease > now:
+        return f"a worker {does} now"
+    if record.reason and record.due > now:
+        return f"{does} again {away(record.due, now)}, because {record.reason}"
+    quiet = now - max(record.since, record.lease, record.due)
+    hint = f"; none has for {duration(quiet)}: see that workers and beat are running" if quiet > _QUIET_SECONDS else ""
+    return f"a worker {does} as soon as one is free{hint}"
+
+
+def idle(known: Known, now: float) -> str:
+    """What the next look at a certificate without a run finds: it is kept until its renewal, held until a back-off ends, or issued."""
+    certificate, status = known.certificate, known.status
+    decision = decide(look(certificate, known.secret, status, digest(certificate, known.issuer)), now)
+    match decision:
+        case Keep():
+            at = status.renewal_time if status.renewal_time is not None else decision.renew_at
+            when = f"renews at {moment(at)} ({away(at, now)})" if at > now else "renews as soon as a worker looks"
+            return f"{when}, {_renewal_rule(certificate)}"
+        case Hold():
+            issuing = status.condition("Issuing")
+            why = issuing.message.partition("will be retried: ")[2] or issuing.message if issuing else decision.violation.message
+            return f"tries again at {moment(decision.until)} ({away(decision.until, now)}), because {why}"
+        case Issue():
+            missing = "" if known.issuer else f"; first apply {certificate.issuer_ref.kind or 'Issuer'} {certificate.issuer_ref.name}"
+            return f"is issued when a worker looks (within 30 s): {decision.violation.message}{missing}"
+
+
+def _renewal_rule(certificate: Certificate) -> str:
+    if certificate.renew_before is not None:
+        return f"{duration(certificate.renew_before.total_seconds())} before its end (renewBefore)"
+    if certificate.renew_before_percentage is not None:
+        return f"with {certificate.renew_before_percentage} % of its lifetime left (renewBeforePercentage)"
+    return "2/3 of its lifetime"
+
+
+def step_number(step: str) -> str:
+    """`step 4 of 8`."""
+    return f"step {STEP_NAMES.index(step) + 1} of {len(STEP_NAMES)}" if step in STEP_NAMES else ""

@@ -1,0 +1,162 @@
+"""The home on a file system: manifests/, secrets/, status/ and .locks/ under one directory, for any number of threads and processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from certmill.clock import Clock, SystemClock
+from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
+from certmill.home import layout, ownership
+from certmill.home.base import Manifest, Problem, Sighting, Survey
+from certmill.home.documents import Key
+from certmill.home.files import Locks
+from certmill.home.manifest_files import ManifestFiles
+from certmill.home.manifest_index import Kept, ManifestIndex
+from certmill.home.secret_files import Change, SecretFiles
+from certmill.home.status_files import StatusFiles
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.issuer import Issuer
+from certmill.model.names import CertificateId, split_id
+from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus, IssuerStatus
+
+
+class DirectoryHome:
+    """A Home under `root`, which is made at the first write. What `home.base.Home` says holds; Secrets are written through to the disk."""
+
+    def __init__(self, root: Path, *, cluster_resource_namespace: str, clock: Clock | None = None) -> None:
+        locks = Locks(root / ".locks", clock or SystemClock())
+        self._cluster_resource_namespace = cluster_resource_namespace
+        self._index = ManifestIndex(root / "manifests")
+        self._manifests = ManifestFiles(root / "manifests", self._index, locks)
+        self._secrets = SecretFiles(root / "secrets", locks)
+        self._status = StatusFiles(root / "status", locks)
+        self._materialised: dict[Key, tuple[str, str]] = {}
+
+    def certificate(self, certificate: CertificateId) -> Certificate | None:
+        namespace, name = split_id(certificate)
+        value = self._find(("Certificate", namespace, name))
+        return value if isinstance(value, Certificate) else None
+
+    def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
+        self._index.refresh(None, everything=True)
+        for (kind, space, _), kept in self._index.objects():
+            if kind == "Certificate" and namespace in (None, space) and isinstance(kept.value, Certificate):
+                yield kept.value
+
+    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
+        value = self._find((ref.kind, "" if ref.kind == layout.CLUSTER_ISSUER else namespace, ref.name))
+        return value if isinstance(value, Issuer) else None
+
+    def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
+        self._index.refresh(None, everything=True)
+        for (_, space, _), kept in self._index.objects():
+            if isinstance(kept.value, Issuer) and namespace in (None, space):
+                yield kept.value
+
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        held = self._secrets.read(namespace, name)
+        return held.secret if held else None
+
+    def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
+        for space, name in self._secrets.names(namespace):
+            try:
+                secret = self.secret(space, name)
+            except SecretUnusable:
+                continue
+            if secret is not None:
+                yield secret
+
+    def write_secret(self, secret: Secret) -> None:
+        self._secrets.write(secret, ownership.CERTMILL)
+
+    def create_secret(self, secret: Secret) -> bool:
+        return self._secrets.create(secret, ownership.CERTMILL)
+
+    def delete_secret(self, namespace: str, name: str) -> bool:
+        in_manifests = self._manifests.delete(("Secret", namespace, name))
+        return self._secrets.delete(namespace, name) or in_manifests
+
+    def apply(self, manifest: Manifest, document: str) -> str:
+        if isinstance(manifest, Secret):
+            return self._apply_secret(manifest, document)
+        kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
+        return self._manifests.apply((kind, manifest.namespace, manifest.name), manifest, document)
+
+    def delete(self, kind: str, namespace: str, name: str) -> bool:
+        if kind == "Secret":
+            return self.delete_secret(namespace, name)
+        if not layout.is_name(namespace, name):
+            return False
+        key = (kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        deleted = self._manifests.delete(key)
+        self._status.delete(*key)
+        return deleted
+
+    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
+        return self._status.certificate(*split_id(certificate))
+
+    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+        self._status.write("Certificate", *split_id(certificate), status)
+
+    def issuer_status(self, issuer: Issuer) -> IssuerStatus:
+        return self._status.issuer(issuer.kind, issuer.namespace, issuer.name)
+
+    def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
+        self._status.write(issuer.kind, issuer.namespace, issuer.name, status)
+
+    def secrets_namespace(self, issuer: Issuer) -> str:
+        return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
+
+    def survey(self) -> Survey:
+        """Also makes Secrets of the Secret documents in manifests/ that are new or changed."""
+        self._index.refresh(None, everything=True)
+        objects = list(self._index.objects())
+        unmade = [problem for key, kept in objects if (problem := self._materialise(key, kept))]
+        sightings = (
+            Sighting(kind=key[0], namespace=key[1], name=key[2], signature=self._signature(kept)) for key, kept in objects if key[0] != "Secret"
+        )
+        return Survey(sightings=tuple(sightings), problems=(*self._index.problems(), *unmade))
+
+    def _find(self, key: Key) -> Manifest | None:
+        if not layout.is_name(key[1], key[2]):
+            return None
+        kept = self._index.find(key)
+        return kept.value if kept else None
+
+    def _apply_secret(self, secret: Secret, document: str) -> str:
+        """Write it to secrets/; where manifests/ has it too, it is changed there as well, or the next survey would bring the old one back."""
+        key = ("Secret", secret.namespace, secret.name)
+        if self._index.holders(key):
+            self._manifests.apply(key, secret, document)
+        return self._secrets.write(secret, ownership.APPLY, applied=layout.digest(document))
+
+    def _materialise(self, key: Key, kept: Kept) -> Problem | None:
+        """Make a Secret of its document, once for each text of it: what certmill or a person changes in the Secret afterwards stays."""
+        if not isinstance(kept.value, Secret):
+            return None
+        _, namespace, name = key
+        if self._materialised.get(key) == (kept.digest, self._secrets.signature(namespace, name)):
+            return None
+        try:
+            held = self._secrets.read(namespace, name)
+            if held is None or held.applied != kept.digest:
+                self._secrets.write(kept.value, ownership.APPLY, applied=kept.digest)
+        except (HomeUnavailable, InvalidManifest, SecretUnusable) as error:
+            return Problem(source=f"secrets/{namespace}/{name}", message=str(error))
+        self._materialised[key] = (kept.digest, self._secrets.signature(namespace, name))
+        return None
+
+    def _signature(self, kept: Kept) -> str:
+        """An issuer's covers the Secrets it refers to, so that what failed for a wrong credential goes on when it is repaired."""
+        value = kept.value
+        if isinstance(value, Certificate):
+            pairs = [self._secrets.signature(value.namespace, value.secret_name)]
+        else:
+            pairs = []
+        return hashlib.blake2b("\n".join([kept.digest, *pairs]).encode(), digest_size=12).hexdigest()
+
+
+_: type[Change] = Change

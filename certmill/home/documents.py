@@ -1,0 +1,135 @@
+"""The documents of a manifest file: which objects they are, which are wrong, and the file's text with one of them replaced or taken out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from certmill.errors import InvalidManifest
+from certmill.home import layout
+from certmill.model.manifests import Document, parse_documents
+
+Key = tuple[str, str, str]
+"""Kind, namespace (empty for a ClusterIssuer), name."""
+
+KINDS = ("Certificate", "Issuer", layout.CLUSTER_ISSUER, "Secret")
+
+_BOUNDARY = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_EMPTY_LINE = re.compile(r"\s*(#.*)?|---\s*(#.*)?|\.\.\.\s*(#.*)?")
+_KIND = re.compile(r"^[ \t{]*[\"']?kind[\"']?[ \t]*:[ \t]*[\"']?(" + "|".join(KINDS) + r")\b", re.MULTILINE)
+_METADATA = re.compile(r"^[ \t{]*[\"']?metadata[\"']?[ \t]*:(.{0,4000})", re.MULTILINE | re.DOTALL)
+_FIELD = {name: re.compile(rf"[\"']?\b{name}[\"']?[ \t]*:[ \t]*[\"']?([-.a-z0-9]+)") for name in ("name", "namespace")}
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A document that cannot be used: where, and why."""
+
+    source: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A file's objects, the wrong ones as far as they can be told by name, and everything that is wrong."""
+
+    objects: Mapping[Key, Document]
+    broken: Mapping[Key, Broken]
+    problems: tuple[Broken, ...]
+
+
+def key_of(document: Document) -> Key:
+    """Kind, namespace and name; a ClusterIssuer has no namespace."""
+    return (document.kind, "" if document.kind == layout.CLUSTER_ISSUER else document.namespace, document.name)
+
+
+def read(text: str, *, source: str) -> Read:
+    """Parse a file. Of two documents with one object the first counts."""
+    documents, invalid = parse_documents(text, source=source)
+    objects: dict[Key, Document] = {}
+    problems = [Broken(error.source or source, _message(error)) for error in invalid]
+    broken = dict(zip(_unread(text, documents), _endless(problems), strict=False)) if problems else {}
+    for document in documents:
+        key = key_of(document)
+        if objects.setdefault(key, document) is not document:
+            problems.append(Broken(document.source, f"{' '.join(key)} is in this file already; remove one of them"))
+    return Read(objects, {key: why for key, why in broken.items() if key not in objects}, tuple(problems))
+
+
+def with_document(text: str, key: Key, document: str, *, source: str) -> str:
+    """The file's text with this object's document replaced, or added at the end. Raises InvalidManifest if it is one of a List there."""
+    pieces = _split(text)
+    new = _bare(document)
+    at = _find(pieces, key, source)
+    if at is None:
+        kept = [piece for piece in pieces if not _is_empty(piece)]
+        return "".join([*pieces, "" if text.endswith("\n") else "\n", "---\n", new]) if kept else new
+    pieces[at] = new if at == 0 and not _BOUNDARY.match(pieces[at]) else f"---\n{new}"
+    return "".join(pieces)
+
+
+def without(text: str, key: Key, *, source: str) -> str:
+    """The file's text without this object's document; empty if nothing is left. Raises InvalidManifest if it is one of a List there."""
+    pieces = _split(text)
+    at = _find(pieces, key, source)
+    if at is not None:
+        del pieces[at]
+    return "".join(pieces) if any(not _is_empty(piece) for piece in pieces) else ""
+
+
+def count(text: str) -> int:
+    """How many documents a file has, readable or not."""
+    return sum(not _is_empty(piece) for piece in _split(text))
+
+
+def _split(text: str) -> list[str]:
+    """The documents with their `---` lines; joined, they are the text. YAML knows no `---` at the start of a line that is anything else (§9.1.4)."""
+    starts = [match.start() for match in _BOUNDARY.finditer(text)]
+    cuts = [0, *(start for start in starts if start > 0), len(text)]
+    return [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+
+
+def _is_empty(piece: str) -> bool:
+    return all(_EMPTY_LINE.fullmatch(line) for line in piece.splitlines())
+
+
+def _bare(document: str) -> str:
+    return re.sub(r"\A---[ \t]*\n", "", document.strip("\n")) + "\n"
+
+
+def _find(pieces: list[str], key: Key, source: str) -> int | None:
+    for index, piece in enumerate(pieces):
+        documents, _ = parse_documents(piece, source=source) if not _is_empty(piece) else ([], [])
+        keys = [key_of(document) for document in documents]
+        if key in keys and len(keys) > 1:
+            raise InvalidManifest(f"{' '.join(key)} is one of a List here; change it in this file", source=source)
+        if key in keys or (not keys and _guess(piece) == key):
+            return index
+    return None
+
+
+def _unread(text: str, documents: list[Document]) -> list[Key]:
+    read_keys = {key_of(document) for document in documents}
+    guesses = (_guess(piece) for piece in _split(text))
+    return [guess for guess in guesses if guess is not None and guess not in read_keys]
+
+
+def _guess(piece: str) -> Key | None:
+    """The object that a document which cannot be parsed is about, as far as its lines tell."""
+    kind, metadata = _KIND.search(piece), _METADATA.search(piece)
+    name = _FIELD["name"].search(metadata.group(1)) if metadata else None
+    if not kind or not metadata or not name:
+        return None
+    namespace = _FIELD["namespace"].search(metadata.group(1))
+    if kind.group(1) == layout.CLUSTER_ISSUER:
+        return (kind.group(1), "", name.group(1))
+    return (kind.group(1), namespace.group(1) if namespace else "default", name.group(1))
+
+
+def _message(error: InvalidManifest) -> str:
+    return ": ".join(part for part in (error.path, error.reason) if part)
+
+
+def _endless(problems: list[Broken]) -> list[Broken]:
+    return problems + problems[-1:] * 10_000

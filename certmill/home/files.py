@@ -1,0 +1,177 @@
+"""Files of a directory home: capped reads, atomic and durable writes, locks between processes, and OSError as HomeUnavailable."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from certmill.clock import Clock
+from certmill.errors import HomeUnavailable
+
+MAX_FILE_BYTES = 1_048_576
+"""Of a manifest file and of one key of a Secret (a whole Secret, in Kubernetes)."""
+
+_LOCK_STRIPES = 64
+_LOCK_SECONDS = 10.0
+_LOCK_PAUSE_SECONDS = 0.005
+_ADVICE = {
+    errno.ENOSPC: "the disk is full: free space",
+    errno.EDQUOT: "the disk quota is used up: free space",
+    errno.EFBIG: "a file may not grow so large: raise the file size limit of the process",
+    errno.EROFS: "the file system is read-only: mount it writable",
+    errno.EACCES: "permission denied: make the home belong to the user that certmill runs as",
+    errno.EPERM: "permission denied: make the home belong to the user that certmill runs as",
+    errno.EMFILE: "too many open files: raise the limit of the process",
+    errno.ENFILE: "too many open files: raise the limit of the machine",
+    errno.EIO: "the disk reports an error: check it",
+    errno.ESTALE: "the file server lost it: mount it again",
+}
+
+
+class TooLarge(Exception):
+    """A file is larger than the cap."""
+
+
+@contextmanager
+def reaching(action: str, what: str) -> Iterator[None]:
+    """Raise HomeUnavailable for an OSError: what failed (`read`, `write` …), where (relative to the home), and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise unavailable(action, what, error) from error
+
+
+def unavailable(action: str, what: str, error: OSError) -> HomeUnavailable:
+    """The HomeUnavailable for an OSError."""
+    return HomeUnavailable(f"cannot {action} {what} in the home: {advice(error)}")
+
+
+def advice(error: OSError) -> str:
+    """What is wrong and what to do, stable and without a path."""
+    return _ADVICE.get(error.errno or 0) or (error.strerror or type(error).__name__).lower()
+
+
+def read_capped(path: Path | str) -> bytes | None:
+    """The content of a regular file; None if it is something else (a directory, a pipe). Raises TooLarge and OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if status.st_size > MAX_FILE_BYTES:
+            raise TooLarge
+        chunks = []
+        left = MAX_FILE_BYTES + 1
+        while left > 0 and (chunk := os.read(descriptor, left)):
+            chunks.append(chunk)
+            left -= len(chunk)
+        if left <= 0:
+            raise TooLarge
+        return b"".join(chunks)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, content: bytes, *, durable: bool) -> None:
+    """Write a file that is not there yet, 0600; on the disk, if `durable`, when this returns. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
+    """Make `content` the file's, all at once. The caller holds the lock: what a crash left beside it is overwritten. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    try:
+        write_new(temporary, content, durable=durable)
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Put a directory's entries on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory, 0700, and those above it; on the disk when this returns. Raises OSError."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    sync_directory(path.parent)
+
+
+class Locks:
+    """Locks by name between the threads and processes of a home: a fixed number of lock files, so that none is ever removed."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._threads = tuple(threading.Lock() for _ in range(_LOCK_STRIPES))
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Hold the lock of `name`. Raises HomeUnavailable if somebody keeps it for 10 s, and OSError. Hold one at a time."""
+        stripe = hashlib.blake2b(name.encode(), digest_size=1).digest()[0] % _LOCK_STRIPES
+        if not self._threads[stripe].acquire(timeout=_LOCK_SECONDS):
+            raise _kept(name)
+        try:
+            descriptor = self._open(self._directory / f"{stripe:02d}")
+            try:
+                self._lock(descriptor, name)
+                yield
+            finally:
+                os.close(descriptor)
+        finally:
+            self._threads[stripe].release()
+
+    def _open(self, path: Path) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            make_directory(self._directory)
+            return os.open(path, flags, 0o600)
+
+    def _lock(self, descriptor: int, name: str) -> None:
+        waited = 0.0
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waited >= _LOCK_SECONDS:
+                    raise _kept(name) from None
+                self._clock.pause(_LOCK_PAUSE_SECONDS)
+                waited += _LOCK_PAUSE_SECONDS
+            else:
+                return
+
+
+def _kept(name: str) -> HomeUnavailable:
+    return HomeUnavailable(f"another process has kept the lock of {name} in the home for {_LOCK_SECONDS:.0f} s: is it stopped?")

@@ -1,0 +1,96 @@
+"""manifests/: people drop files there, with several documents each if they like, and `apply` keeps one file an object beside them.
+
+An object that lives in a file of a person is changed in that file, and the rest of its text stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from certmill.errors import InvalidManifest
+from certmill.home import documents, layout
+from certmill.home.base import Manifest
+from certmill.home.documents import Key
+from certmill.home.files import Locks, TooLarge, make_directory, reaching, read_capped, replace_file, sync_directory
+from certmill.home.manifest_index import ManifestIndex
+from certmill.home.secret_files import Change
+
+_LOCK = "manifests"
+
+
+class ManifestFiles:
+    """Writes to the directory that `index` reads. Every method raises HomeUnavailable; writers take turns."""
+
+    def __init__(self, directory: Path, index: ManifestIndex, locks: Locks) -> None:
+        self._directory = directory
+        self._index = index
+        self._locks = locks
+
+    def apply(self, key: Key, manifest: Manifest, document: str) -> Change:
+        """Keep the document. One that means what is kept already changes nothing. Raises InvalidManifest."""
+        layout.require_names(*key)
+        with self._writing(key):
+            try:
+                kept = self._index.find(key)
+            except InvalidManifest:
+                kept = None
+            if kept is not None and kept.value == manifest:
+                return Change.UNCHANGED
+            holders = self._index.holders(key) if kept is None else self._index.holders(key)
+            name = holders[0] if holders else layout.file_name(*key, ".yaml")
+            self._put(name, key, document)
+            return Change.CONFIGURED if holders else Change.CREATED
+
+    def delete(self, key: Key) -> bool:
+        """Take the object's document out of every file that has it. False if none has. Raises InvalidManifest if one is a link, or has it in a List."""
+        if not layout.is_name(key[1], key[2]):
+            return False
+        with self._writing(key):
+            holders = self._index.holders(key)
+            for name in holders:
+                self._take_out(name, key)
+            return bool(holders)
+
+    @contextmanager
+    def _writing(self, key: Key) -> Iterator[None]:
+        with reaching("write", f"manifests/{layout.file_name(*key, '.yaml')}"), self._locks.hold(_LOCK):
+            yield
+
+    def _put(self, name: str, key: Key, document: str) -> None:
+        path, source = self._directory / name, f"manifests/{name}"
+        make_directory(self._directory)
+        text = self._text(path, source)
+        if documents.count(text) == 1 and name == layout.file_name(*key, ".yaml") and not documents.read(text, source=source).objects:
+            text = ""
+        text = documents.with_document(text, key, document, source=source)
+        if path.suffix == ".json":
+            text = json.dumps(yaml.safe_load(document), indent=2, default=str) + "\n"
+        replace_file(path, text.encode(), durable=True)
+        self._index.load(name)
+
+    def _take_out(self, name: str, key: Key) -> None:
+        path, source = self._directory / name, f"manifests/{name}"
+        left = documents.without(self._text(path, source), key, source=source)
+        if left and (documents.count(left) > 1 or documents.read(left, source=source).objects or name != layout.file_name(*key, ".yaml")):
+            replace_file(path, left.encode(), durable=True)
+        else:
+            path.unlink()
+            sync_directory(self._directory)
+        self._index.load(name)
+
+    def _text(self, path: Path, source: str) -> str:
+        """The file's text; empty if it is not there. Only a plain, readable file is ours to change."""
+        if path.is_symlink():
+            raise InvalidManifest("is a link: change the file that it leads to", source=source)
+        try:
+            content = read_capped(path)
+            return "" if content is None else content.decode()
+        except FileNotFoundError:
+            return ""
+        except (TooLarge, UnicodeDecodeError):
+            raise InvalidManifest("cannot be changed: it is too large, or not UTF-8; repair it or remove it", source=source) from None

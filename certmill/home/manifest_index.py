@@ -1,0 +1,201 @@
+"""What the files of manifests/ hold, as this process read them last: by file, with the signature it had, and by object.
+
+An object is looked up by one `stat` of the file that is known to hold it; then in the file that has its name; then in whatever is new or, among the files
+that are not named after an object, has changed. A survey looks at every file, and parses what has changed. Of two files with one object the first
+by name counts, and the other is a problem.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from certmill.errors import InvalidManifest
+from certmill.home import documents, layout
+from certmill.home.base import Manifest, Problem
+from certmill.home.documents import Broken, Key
+from certmill.home.files import MAX_FILE_BYTES, TooLarge, advice, reaching, read_capped
+from certmill.model.certificate import Certificate, SecretTemplate
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_NAMED_AFTER_AN_OBJECT = re.compile(r"((certificate|issuer)\.[^.]+|clusterissuer)\..+\.yaml")
+_ONE_FILE = (PermissionError, IsADirectoryError)
+_Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An object as its document says, and a digest of the document."""
+
+    value: Manifest
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    signature: _Signature
+    objects: Mapping[Key, Kept]
+    broken: Mapping[Key, Broken]
+    problems: tuple[Problem, ...]
+
+
+class ManifestIndex:
+    """The index over one directory. Safe for threads; every method raises HomeUnavailable."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._files: dict[str, _File] = {}
+        self._holders: dict[Key, tuple[str, ...]] = {}
+        self._changing = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._shared: dict[object, object] = {}
+
+    def find(self, key: Key) -> Kept | None:
+        """The object; None if no file has it. Raises InvalidManifest if one has it and it is wrong."""
+        for name in self._holders.get(key, ())[:1]:
+            if (kept := self._in(name, key)) is not None:
+                return kept
+        own = layout.file_name(*key, ".yaml")
+        if (kept := self._in(own, key)) is not None:
+            return kept
+        self.refresh(key)
+        for name in self._holders.get(key, ())[:1]:
+            return self._in(name, key)
+        file = self._files.get(own)
+        if file is not None and not file.objects and file.problems:
+            raise InvalidManifest(file.problems[0].message, source=file.problems[0].source)
+        return None
+
+    def holders(self, key: Key) -> tuple[str, ...]:
+        """The files that hold the object, by name, wrong or not; the file with its name too, if nothing in it can be read."""
+        self.refresh(None)
+        own = layout.file_name(*key, ".yaml")
+        file = self._files.get(own)
+        unreadable = (own,) if file is not None and not file.objects and not file.broken and file.problems else ()
+        return self._holders.get(key, ()) or unreadable
+
+    def objects(self) -> Iterator[tuple[Key, Kept]]:
+        """Every valid object, by kind, namespace and name, as of the last refresh."""
+        for key, names in sorted(self._holders.items()):
+            file = self._files.get(names[0])
+            if file is not None and (kept := file.objects.get(key)) is not None:
+                yield key, kept
+
+    def problems(self) -> Iterator[Problem]:
+        """What cannot be used, by file, as of the last refresh."""
+        for name, file in sorted(self._files.items()):
+            yield from file.problems
+            for kind, namespace, object_name in sorted({*file.objects, *file.broken}):
+                first = self._holders.get((kind, namespace, object_name), (name,))[0]
+                if first != name:
+                    where = f"{namespace}/{object_name}" if namespace else object_name
+                    yield Problem(source=f"manifests/{name}", message=f"{kind} {where} is in manifests/{first} too, which counts; remove one of them")
+
+    def refresh(self, wanted: Key | None, *, everything: bool = False) -> None:
+        """Read what is new, and what has changed: among files not named after an object, or among all. Ends early when `wanted` is found."""
+        with self._refreshing:
+            names = self._names()
+            for name in self._files.keys() - set(names):
+                self._set(name, None)
+            by_hand = [name for name in names if not _NAMED_AFTER_AN_OBJECT.fullmatch(name)]
+            for name in by_hand:
+                self.load(name)
+            if wanted is not None and wanted in self._holders:
+                return
+            for name in set(names).difference(by_hand):
+                if everything or name not in self._files:
+                    self.load(name)
+
+    def load(self, name: str) -> _File | None:
+        """The file as it is now, parsed only if it has changed; None if it is gone."""
+        path = f"{self._directory}/{name}"
+        known = self._files.get(name)
+        with reaching("read", f"manifests/{name}"):
+            try:
+                status = os.stat(path)  # noqa: PTH116 - a survey does this for every file, and a look-up for its own
+            except FileNotFoundError:
+                if known is not None:
+                    self._set(name, None)
+                return None
+            signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+            if known is not None and known.signature == signature:
+                return known
+            file = self._parsed(name, signature, known)
+        self._set(name, file)
+        return file
+
+    def _in(self, name: str, key: Key) -> Kept | None:
+        file = self.load(name)
+        if file is None:
+            return None
+        broken = file.broken.get(key)
+        if broken is not None:
+            raise InvalidManifest(broken.message, source=broken.source)
+        return file.objects.get(key)
+
+    def _names(self) -> list[str]:
+        with reaching("read", "manifests"):
+            try:
+                return sorted(n for n in os.listdir(self._directory) if n.endswith(_SUFFIXES) and not n.startswith("."))  # noqa: PTH208
+            except FileNotFoundError:
+                return []
+
+    def _parsed(self, name: str, signature: _Signature, known: _File | None) -> _File:
+        source = f"manifests/{name}"
+        try:
+            content = read_capped(f"{self._directory}/{name}")
+            text = None if content is None else content.decode()
+        except TooLarge:
+            return _unusable(signature, known, source, f"is larger than {MAX_FILE_BYTES} bytes; split it")
+        except UnicodeDecodeError:
+            return _unusable(signature, known, source, "is not UTF-8")
+        except _ONE_FILE as error:
+            return _unusable(signature, known, source, f"cannot be read: {advice(error)}")
+        if text is None:
+            return _unusable(signature, known, source, "is not a file")
+        read = documents.read(text, source=source)
+        problems = tuple(Problem(source=broken.source, message=broken.message) for broken in read.problems)
+        objects = {key: Kept(self._compact(document.value), layout.digest(document.text)) for key, document in read.objects.items()}
+        return _File(signature, objects, read.broken, problems)
+
+    def _set(self, name: str, file: _File | None) -> None:
+        """Take a file's new content into both maps."""
+        with self._changing:
+            old = self._files.pop(name, None)
+            before = {*old.objects, *old.broken} if old else set()
+            after = {*file.objects, *file.broken} if file else set()
+            if file is not None:
+                self._files[name] = file
+            for key in before - after:
+                left = tuple(other for other in self._holders.get(key, ()) if other != name)
+                if left:
+                    self._holders[key] = left
+                else:
+                    self._holders.pop(key, None)
+            for key in after - before:
+                others = self._holders.get(key, ())
+                self._holders[key] = tuple(sorted({*others, name})) if others else (name,)
+
+    def _compact(self, value: Manifest) -> Manifest:
+        """The same value with parts that most Certificates have in common kept once: 100,000 of them have to fit."""
+        if not isinstance(value, Certificate):
+            return value
+        template = value.secret_template
+        return replace(
+            value,
+            namespace=self._once(value.namespace),
+            issuer_ref=self._once(value.issuer_ref),
+            private_key=self._once(value.private_key),
+            subject=self._once(value.subject),
+            usages=self._once(value.usages),
+            secret_template=template if template.labels or template.annotations else _NO_TEMPLATE,
+            labels=value.labels or _NOTHING,
+            annotations=value.annotations or _NOTHING,
+        )
+
+    def _once(self, part: _Part) -> _Part:
+        return self._shared.setdefault(part, part)  # type: ignore[return-value]

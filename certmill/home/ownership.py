@@ -1,0 +1,62 @@
+"""Who put what on a Secret: writers own keys, labels and annotations, as the field managers of Kubernetes' server-side apply do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from certmill.model.secret import Secret
+
+_Value = TypeVar("_Value")
+
+CERTMILL = "certmill"
+"""The pipeline, when it writes a Secret."""
+
+APPLY = "apply"
+"""A person, by `certmill apply` or a Secret document in manifests/."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """What one writer put there."""
+
+    keys: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+    annotations: frozenset[str] = frozenset()
+
+    def without(self, other: Owned) -> Owned:
+        return Owned(keys=self.keys - other.keys, labels=self.labels - other.labels, annotations=self.annotations - other.annotations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A Secret, who owns what of it, and the digest of the document that was applied to it last. What nobody owns came from outside."""
+
+    secret: Secret
+    owners: Mapping[str, Owned] = field(default_factory=dict)
+    applied: str = ""
+
+
+def merged(held: Held | None, wanted: Secret, writer: str, *, applied: str = "") -> Held:
+    """The Secret after `writer` wrote `wanted`: its own things become these, and what it no longer wants goes; those of others stay.
+
+    What it wants and another owns becomes its own. A Secret that is there keeps its type, as at cert-manager.
+    """
+    mine = Owned(keys=frozenset(wanted.data), labels=frozenset(wanted.labels), annotations=frozenset(wanted.annotations))
+    if held is None:
+        return Held(secret=wanted, owners={writer: mine}, applied=applied)
+    old, gone = held.secret, held.owners.get(writer, Owned()).without(mine)
+    others = {name: owned.without(mine) for name, owned in held.owners.items() if name != writer}
+    secret = replace(
+        wanted,
+        type=old.type,
+        data=_over(old.data, gone.keys, wanted.data),
+        labels=_over(old.labels, gone.labels, wanted.labels),
+        annotations=_over(old.annotations, gone.annotations, wanted.annotations),
+    )
+    return Held(secret=secret, owners={**others, writer: mine}, applied=applied or held.applied)
+
+
+def _over(old: Mapping[str, _Value], gone: frozenset[str], new: Mapping[str, _Value]) -> dict[str, _Value]:
+    return {**{name: value for name, value in old.items() if name not in gone}, **new}

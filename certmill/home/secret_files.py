@@ -1,0 +1,284 @@
+"""Secrets as files, in the layout of a mounted Secret, so that whatever reads `tls.crt` and `tls.key` there reads them here.
+
+    secrets/<namespace>/<name>/tls.crt -> ..data/tls.crt      a link for each key
+                              /tls.key -> ..data/tls.key
+                              /..data  -> ..6f0d…             the version that counts
+                              /..6f0d…/tls.crt, tls.key, ..metadata.json
+
+A write makes a whole new version, puts it on the disk, and then turns `..data` by one rename: whoever looks through `..data` sees
+all of the old pair or all of the new one, after a crash too. The links of new keys are made before the turn, those of old keys are
+removed after it. Plain files put there by hand are keys as well. What a crash left over is removed by the next write. Writers of one
+Secret take turns (`files.Locks`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
+from certmill.home import layout, ownership, secret_metadata
+from certmill.home.files import MAX_FILE_BYTES, Locks, TooLarge, make_directory, reaching, read_capped, sync_directory, write_new
+from certmill.home.ownership import Held
+from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
+
+_DATA = "..data"
+_TURNING = "..data_tmp"
+_LINKING = "..link_tmp"
+_TRASH = ".trash"
+_READS = 50
+
+
+class Change(StrEnum):
+    """What a write did, in kubectl's words."""
+
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A Secret as it is on the disk: what `..data` holds, and plain files beside it, which come before it."""
+
+    version: Mapping[str, bytes]
+    plain: Mapping[str, bytes]
+    held: Held
+
+
+class SecretFiles:
+    """Secrets under `root`. Every method raises HomeUnavailable. Names that Kubernetes does not allow are not there, and not written."""
+
+    def __init__(self, root: Path, locks: Locks) -> None:
+        self._root = root
+        self._locks = locks
+
+    def read(self, namespace: str, name: str) -> Held | None:
+        """The Secret; None if there is none. Raises SecretUnusable if a key is larger than 1 MiB or the metadata is damaged."""
+        if not namespace or not layout.is_name(namespace, name):
+            return None
+        with reaching("read", _named(namespace, name)):
+            found = self._read(namespace, name)
+        return found.held if found else None
+
+    def write(self, secret: Secret, writer: str, *, applied: str = "") -> Change:
+        """Make the writer's keys, labels and annotations be these, all at once. Raises InvalidManifest."""
+        _require_writable(secret)
+        with self._writing(secret.namespace, secret.name):
+            found = self._read(secret.namespace, secret.name)
+            wanted = ownership.merged(found.held if found else None, secret, writer, applied=applied)
+            if found and wanted == found.held:
+                self._tidy(self._directory(secret.namespace, secret.name))
+                return Change.UNCHANGED
+            self._write(found, wanted, secret)
+            return Change.CONFIGURED if found else Change.CREATED
+
+    def create(self, secret: Secret, writer: str) -> bool:
+        """Write it only if there is none of this name. Raises InvalidManifest."""
+        _require_writable(secret)
+        with self._writing(secret.namespace, secret.name):
+            if self._read(secret.namespace, secret.name):
+                return False
+            self._write(None, ownership.merged(None, secret, writer), secret)
+            return True
+
+    def delete(self, namespace: str, name: str) -> bool:
+        """Remove it with all its keys, at once. False if there was none."""
+        if not namespace or not layout.is_name(namespace, name):
+            return False
+        directory, trash = self._directory(namespace, name), self._root / _TRASH
+        if not os.path.lexists(directory):
+            return False
+        with self._writing(namespace, name, action="delete"):
+            make_directory(trash)
+            try:
+                directory.rename(trash / secrets.token_hex(8))
+            except FileNotFoundError:
+                return False
+            sync_directory(directory.parent)
+            for left in trash.iterdir():
+                _remove(left)
+        return True
+
+    def names(self, namespace: str | None = None) -> Iterator[tuple[str, str]]:
+        """(namespace, name) of whatever may be a Secret, in order."""
+        with reaching("read", "secrets"):
+            spaces = [namespace] if namespace is not None else _subdirectories(self._root)
+            for space in spaces:
+                if layout.is_name(space, "x") and space:
+                    yield from ((space, name) for name in _subdirectories(self._root / space) if layout.is_name("", name))
+
+    def signature(self, namespace: str, name: str) -> str:
+        """A short text that changes whenever the pair does: which version counts, and when its files were written. Three system calls."""
+        directory = f"{self._root}/{namespace}/{name}"
+        try:
+            version = os.readlink(f"{directory}/{_DATA}")  # noqa: PTH115 - a survey does this for every Certificate
+        except OSError:
+            version = ""
+        return "/".join((version, _written(f"{directory}/{TLS_CERTIFICATE}"), _written(f"{directory}/{TLS_PRIVATE_KEY}")))
+
+    def _directory(self, namespace: str, name: str) -> Path:
+        return self._root / namespace / name
+
+    @contextmanager
+    def _writing(self, namespace: str, name: str, *, action: str = "write") -> Iterator[None]:
+        with reaching(action, _named(namespace, name)), self._locks.hold(f"Secret {namespace}/{name}"):
+            yield
+
+    def _read(self, namespace: str, name: str) -> _Found | None:
+        """Look through `..data`; again if it was turned meanwhile. A key without its link was removed by a person."""
+        directory = self._directory(namespace, name)
+        for _ in range(_READS):
+            target = _target(directory)
+            try:
+                linked, plain = _keys(directory, namespace, name)
+                version = directory / target
+                data = _contents(((key, version / key) for key in linked), namespace, name) if target else {}
+                metadata = _contents([(secret_metadata.FILE, version / secret_metadata.FILE)], namespace, name) if target else {}
+            except (FileNotFoundError, NotADirectoryError):
+                if target == _target(directory):
+                    return None
+                continue
+            if target == _target(directory):
+                if not data and not plain and not metadata:
+                    return None
+                held = secret_metadata.decode(metadata.get(secret_metadata.FILE), namespace, name, {**data, **plain})
+                return _Found(data, plain, held)
+        raise HomeUnavailable(f"{_named(namespace, name)} in the home is rewritten faster than it can be read: who else writes it?")
+
+    def _write(self, found: _Found | None, wanted: Held, secret: Secret) -> None:
+        directory = self._directory(secret.namespace, secret.name)
+        make_directory(directory)
+        by_hand = dict(found.plain) if found else {}
+        replaced = {key: value for key, value in by_hand.items() if key in secret.data or key not in wanted.secret.data}
+        if found and replaced:
+            # First the same contents behind links, then the new ones by one turn: the pair is never half new.
+            self._turn(directory, {**found.version, **replaced}, found.held)
+        kept_plain = by_hand.keys() - replaced.keys()
+        self._turn(directory, {key: value for key, value in wanted.secret.data.items() if key not in kept_plain}, wanted)
+        self._tidy(directory)
+
+    def _turn(self, directory: Path, data: Mapping[str, bytes], held: Held) -> None:
+        """Write a new version, link its keys, and make it the one that counts."""
+        version = directory / f"..{secrets.token_hex(8)}"
+        try:
+            version.mkdir(mode=0o700)
+            for key, value in data.items():
+                write_new(version / key, value, durable=True)
+            write_new(version / secret_metadata.FILE, secret_metadata.encode(held), durable=True)
+            sync_directory(version)
+            _link(directory, [key for key in data if not os.path.lexists(directory / key)])
+            sync_directory(directory)
+            _replace_link(directory / _DATA, directory / _TURNING, version.name)
+        except OSError:
+            shutil.rmtree(version, ignore_errors=True)
+            raise
+        _link(directory, [key for key in data if not _is_our_link(directory / key)])
+        sync_directory(directory)
+
+    def _tidy(self, directory: Path) -> None:
+        """Remove versions that do not count, what a crash left, and the links of keys that are gone."""
+        target = _target(directory)
+        for entry in list(os.scandir(directory)):
+            if entry.name in (_DATA, target):
+                continue
+            stale = entry.is_symlink() and _is_our_link(Path(entry.path)) and not os.path.lexists(directory / target / entry.name)
+            if stale or entry.name.startswith(".."):
+                _remove(Path(entry.path))
+
+
+def _named(namespace: str, name: str) -> str:
+    return f"secrets/{namespace}/{name}"
+
+
+def _require_writable(secret: Secret) -> None:
+    layout.require_names("Secret", secret.namespace, secret.name)
+    for key, value in secret.data.items():
+        if not layout.is_secret_key(key):
+            raise InvalidManifest(f"{key[:64]!r} is no key for a Secret", path="data")
+        if len(value) > MAX_FILE_BYTES:
+            raise InvalidManifest(f"the value is larger than {MAX_FILE_BYTES} bytes", path=f"data[{key}]")
+
+
+def _target(directory: Path) -> str:
+    """The name of the version that counts; empty if none does. A link that leads elsewhere does not count."""
+    try:
+        target = str((directory / _DATA).readlink())
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return target if target.startswith("..") and "/" not in target and target not in ("..", _DATA) else ""
+
+
+def _keys(directory: Path, namespace: str, name: str) -> tuple[list[str], dict[str, bytes]]:
+    """Keys that lead through `..data`, and the content of those that were put there by hand."""
+    linked, by_hand = [], []
+    for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+        if layout.is_secret_key(entry.name):
+            if entry.is_symlink() and _is_our_link(Path(entry.path)):
+                linked.append(entry.name)
+            else:
+                by_hand.append((entry.name, Path(entry.path)))
+    return linked, _contents(by_hand, namespace, name)
+
+
+def _contents(files: Iterator[tuple[str, Path]] | list[tuple[str, Path]], namespace: str, name: str) -> dict[str, bytes]:
+    """What is in these files; what is gone, or no file, is left out."""
+    contents = {}
+    for key, path in files:
+        try:
+            content = read_capped(path)
+        except FileNotFoundError:
+            continue
+        except TooLarge:
+            raise SecretUnusable(f"the key {key!r} of Secret {namespace}/{name} is larger than {MAX_FILE_BYTES} bytes") from None
+        if content is not None:
+            contents[key] = content
+    return contents
+
+
+def _is_our_link(path: Path) -> bool:
+    try:
+        return str(path.readlink()) == f"{_DATA}/{path.name}"
+    except OSError:
+        return False
+
+
+def _link(directory: Path, keys: list[str]) -> None:
+    for key in keys:
+        _replace_link(directory / key, directory / _LINKING, f"{_DATA}/{key}")
+
+
+def _replace_link(link: Path, temporary: Path, target: str) -> None:
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _subdirectories(directory: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(directory) if not entry.name.startswith(".") and entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _written(path: str) -> str:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a survey does this for every Certificate
+    except OSError:
+        return ""
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"

@@ -1,0 +1,180 @@
+"""A CA in memory, behind the verbs of `certmill.acme.client.AcmeClient`: orders, authorizations and certificates with the states of RFC 8555 §7.1.6.
+
+Validation looks where the CA is told to (`validates`), at once. Orders are not reused, valid authorizations are not either: each order costs what it costs.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from certmill.acme.client import AcmeClient
+from certmill.acme.jws import AccountKey
+from certmill.acme.resources import (
+    Account,
+    Authorization,
+    AuthorizationStatus,
+    Challenge,
+    ChallengeStatus,
+    ExternalAccount,
+    IssuedChain,
+    Order,
+    OrderStatus,
+    Problem,
+)
+from certmill.clock import Clock
+from certmill.errors import OrderGone, OrderNotReady
+from certmill.model.issuer import Issuer
+from certmill.model.names import Identifier
+
+T = TypeVar("T")
+
+_DAY = 86_400.0
+
+
+@dataclass(kw_only=True)
+class MemoryCA:
+    """Orders and authorizations by URL. `validates(type, name, token)` says whether a challenge can be seen."""
+
+    clock: Clock
+    validates: Callable[[str, str, str], bool]
+    accounts: dict[str, str] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    authorizations: dict[str, Authorization] = field(default_factory=dict)
+    chains: dict[str, str] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+
+    def client(self, issuer: Issuer, key_pem: bytes, account: str | None) -> AcmeClient:
+        """A client for an account key (pipeline.context.Clients)."""
+        return cast("AcmeClient", MemoryAcmeClient(self, AccountKey.from_pem(key_pem)))
+
+    def url(self, kind: str) -> str:
+        """A new URL."""
+        return f"https://ca.test/{kind}/{next(self._numbers)}"
+
+    def issue(self, csr_der: bytes) -> str:
+        """A 90-day leaf for a CSR, PEM."""
+        csr = x509.load_der_x509_csr(csr_der)
+        now = datetime.datetime.fromtimestamp(self.clock.now(), datetime.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Memory CA")]))
+            .public_key(csr.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now)
+            .not_valid_after(now + datetime.timedelta(days=90))
+            .add_extension(csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=True)
+        )
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+class MemoryAcmeClient:
+    """The verbs of AcmeClient that the pipeline uses."""
+
+    def __init__(self, ca: MemoryCA, key: AccountKey) -> None:
+        self._ca = ca
+        self._key = key
+
+    def new_account(self, *, email: str = "", external_account: ExternalAccount | None = None, only_return_existing: bool = False) -> Account:
+        """RFC 8555 §7.3: the same key is the same account."""
+        existed = self._key.hash in self._ca.accounts
+        url = self._ca.accounts.setdefault(self._key.hash, self._ca.url("account"))
+        return Account(url=url, status="valid", contact=(f"mailto:{email}",) if email else (), existed=existed)
+
+    def new_order(
+        self, identifiers: Sequence[Identifier], *, profile: str = "", not_after: datetime.datetime | None = None, replaces: str = ""
+    ) -> Order:
+        """RFC 8555 §7.4: a new order, each of its authorizations pending."""
+        expires = self._ca.clock.now() + 7 * _DAY
+        authorizations = tuple(self._authorization(identifier, expires).url for identifier in identifiers)
+        order = Order(
+            url=self._ca.url("order"),
+            status=OrderStatus.PENDING,
+            identifiers=tuple(identifiers),
+            authorizations=authorizations,
+            finalize=self._ca.url("finalize"),
+            expires=expires,
+        )
+        self._ca.orders[order.url] = order
+        return order
+
+    def order(self, url: str) -> Order:
+        """The order, ready as soon as all its authorizations are valid."""
+        order = self._found(self._ca.orders, url)
+        statuses = {self._ca.authorizations[a].status for a in order.authorizations}
+        if order.status is OrderStatus.PENDING and statuses == {AuthorizationStatus.VALID}:
+            order = replace(order, status=OrderStatus.READY)
+        elif order.status is OrderStatus.PENDING and AuthorizationStatus.INVALID in statuses:
+            order = replace(order, status=OrderStatus.INVALID)
+        self._ca.orders[url] = order
+        return order
+
+    def authorization(self, url: str) -> Authorization:
+        """The authorization."""
+        return self._found(self._ca.authorizations, url)
+
+    def answer(self, challenge_url: str) -> Challenge:
+        """Validate at once (RFC 8555 §7.5.1)."""
+        for authorization in self._ca.authorizations.values():
+            for challenge in authorization.challenges:
+                if challenge.url == challenge_url:
+                    return self._validated(authorization, challenge)
+        raise OrderGone(f"no challenge at {challenge_url}")
+
+    def finalize(self, finalize_url: str, csr_der: bytes) -> Order:
+        """Issue at once. Raises OrderNotReady when the order is not ready, or was finalized."""
+        order = self.order(next(o.url for o in self._ca.orders.values() if o.finalize == finalize_url))
+        if order.status is not OrderStatus.READY:
+            raise OrderNotReady(f"the order is {order.status}")
+        url = self._ca.url("certificate")
+        self._ca.chains[url] = self._ca.issue(csr_der)
+        self._ca.orders[order.url] = replace(order, status=OrderStatus.VALID, certificate=url)
+        return self._ca.orders[order.url]
+
+    def certificate(self, url: str, *, alternates: bool = False) -> IssuedChain:
+        """The chain, which has no alternates."""
+        return IssuedChain(pem=self._found(self._ca.chains, url), alternates=())
+
+    def _authorization(self, identifier: Identifier, expires: float) -> Authorization:
+        token = f"token-{self._ca.url('t').rsplit('/', 1)[1]:0>20}"
+        types = ("dns-01",) if identifier.is_wildcard else ("http-01", "dns-01")
+        challenges = tuple(Challenge(type=t, url=self._ca.url("challenge"), token=token, status=ChallengeStatus.PENDING) for t in types)
+        authorization = Authorization(
+            url=self._ca.url("authorization"),
+            identifier=Identifier(type=identifier.type, value=identifier.base),
+            wildcard=identifier.is_wildcard,
+            status=AuthorizationStatus.PENDING,
+            challenges=challenges,
+            expires=expires,
+        )
+        self._ca.authorizations[authorization.url] = authorization
+        return authorization
+
+    def _validated(self, authorization: Authorization, challenge: Challenge) -> Challenge:
+        if authorization.status is not AuthorizationStatus.PENDING:
+            return challenge
+        valid = self._ca.validates(challenge.type, authorization.identifier.value, challenge.token)
+        problem = None if valid else Problem(type="urn:ietf:params:acme:error:unauthorized", detail="not what was expected", status=403)
+        answered = replace(challenge, status=ChallengeStatus.VALID if valid else ChallengeStatus.INVALID, error=problem)
+        self._ca.authorizations[authorization.url] = replace(
+            authorization,
+            status=AuthorizationStatus.VALID if valid else AuthorizationStatus.INVALID,
+            challenges=tuple(answered if c.url == challenge.url else c for c in authorization.challenges),
+        )
+        return answered
+
+    def _found(self, where: dict[str, T], url: str) -> T:
+        if url not in where:
+            raise OrderGone(f"the CA does not know {url}")
+        return where[url]

@@ -1,0 +1,132 @@
+"""The lab: an installation of certmill with a CA and name servers of its own, and the manifests that go with it."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import yaml
+
+from certmill.crypto import chain
+from certmill.model.manifests import parse_documents
+from certmill.model.names import certificate_id
+from certmill.runtime import Runtime
+from compose.local import LocalCertmill
+from compose.servers.bind import Bind
+from compose.servers.pebble import Pebble, PebbleProfile
+from compose.servers.ports import free_port
+
+TSIG_SECRET = base64.b64encode(b"a secret of sixteen-and-more bytes").decode()
+EAB_SECRET = base64.urlsafe_b64encode(b"m" * 32).decode().rstrip("=")
+
+
+@dataclass(kw_only=True)
+class Lab:
+    """Servers and processes in `directory`; `pebble_options` as Pebble has them; `settings` of certmill."""
+
+    directory: Path
+    redis_url: str
+    pebble_options: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    bind: Bind = field(init=False)
+    pebble: Pebble = field(init=False)
+    certmill: LocalCertmill = field(init=False)
+    runtime: Runtime = field(init=False)
+
+    def __enter__(self) -> Self:
+        zones = ("example.test", "other.test")
+        self.bind = Bind(directory=self.directory / "bind", zones=zones, tsig={"certmill": ("hmac-sha256", TSIG_SECRET)})
+        self.bind.start()
+        http01_port = free_port()
+        profiles = {"default": PebbleProfile(description="90 days"), "shortlived": PebbleProfile(description="six days", validity_seconds=6 * 86_400)}
+        options = {"profiles": profiles, "alternate_roots": 1, "blocked": ("blocked.example.test",)} | dict(self.pebble_options)
+        self.pebble = Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=http01_port, **options)
+        self.pebble.start()
+        settings = {
+            "recursive_nameservers": self.bind.address,
+            "authoritative_port": str(self.bind.port),
+            "http01_port": str(http01_port),
+            "step_lease_seconds": "4",
+            "step_grace_seconds": "2",
+        } | dict(self.settings)
+        self.certmill = LocalCertmill(directory=self.directory, redis_url=self.redis_url, settings=settings)
+        self.certmill.responder_port = http01_port
+        self.runtime = self.certmill.open()
+        self.apply_issuer("prod")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.certmill.stop()
+        self.runtime.close()
+        self.pebble.stop()
+        self.bind.stop()
+
+    def apply(self, *manifests: Mapping[str, object]) -> None:
+        """What `certmill apply` does."""
+        documents, errors = parse_documents(yaml.safe_dump_all(manifests), source="test")
+        assert not errors, errors
+        for document in documents:
+            self.runtime.ports.home.apply(document.value, document.text)
+        self.runtime.ports.sightings.ask_reread()
+
+    def apply_issuer(self, name: str, *, tsig_secret: str = TSIG_SECRET, annotations: Mapping[str, str] | None = None, **acme: object) -> None:
+        """A ClusterIssuer with DNS-01 by BIND for example.test, HTTP-01 for the rest."""
+        tsig = {"nameserver": self.bind.address, "tsigKeyName": "certmill", "tsigAlgorithm": "HMACSHA256", "tsigSecretSecretRef": {"name": f"{name}-tsig", "key": "secret"}}
+        spec = {
+            "server": self.pebble.directory_url,
+            "caBundle": base64.b64encode(self.pebble.ca_bundle).decode(),
+            "email": "ops@example.test",
+            "privateKeySecretRef": {"name": f"{name}-account"},
+            "solvers": [{"http01": {"ingress": {}}}, {"dns01": {"rfc2136": tsig}, "selector": {"dnsZones": ["example.test"]}}],
+        } | acme
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{name}-tsig", "namespace": "cert-manager"}, "stringData": {"secret": tsig_secret}}
+        self.apply(secret, {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name, "annotations": dict(annotations or {})}, "spec": {"acme": spec}})
+
+    def another_pebble(self, directory: Path, **options: object) -> Pebble:
+        """One more CA, which looks at the same responder and name servers."""
+        return Pebble(directory=directory / "pebble", dns=self.bind.address, http_port=self.pebble.http_port, **options)
+
+    @staticmethod
+    def at(pebble: Pebble) -> dict[str, object]:
+        """The fields of an issuer that lead to this CA."""
+        return {"server": pebble.directory_url, "caBundle": base64.b64encode(pebble.ca_bundle).decode()}
+
+    def request(self, name: str, *dns_names: str, issuer: str = "prod", **spec: object):
+        """Ask for a certificate as another service does; ECDSA unless said otherwise."""
+        options = {"private_key": {"algorithm": "ECDSA", "size": 256}} | spec
+        return self.certmill.client().request(name=name, dns_names=dns_names, issuer=issuer, **options)
+
+    def issue(self, name: str, *dns_names: str, timeout: float = 60.0, **spec: object) -> chain.Leaf:
+        """Ask, wait, and return the stored leaf."""
+        self.request(name, *dns_names, **spec).wait(timeout)
+        return self.leaf(name)
+
+    def leaf(self, name: str) -> chain.Leaf:
+        """The stored leaf of Certificate default/`name`."""
+        return chain.leaf(self.secret(name).data["tls.crt"])
+
+    def secret(self, name: str):
+        """The stored Secret."""
+        secret = self.runtime.ports.home.secret("default", name)
+        assert secret is not None, f"Secret {name} is not stored"
+        return secret
+
+    def record(self, name: str):
+        """The record in Redis."""
+        return self.runtime.ports.records.read(certificate_id("default", name))
+
+    def status(self, name: str):
+        """The status in the home."""
+        return self.runtime.ports.home.certificate_status(certificate_id("default", name))
+
+    def until(self, condition, *, seconds: float = 60.0, what: str = ""):
+        """Wait for a true value and return it."""
+        ends = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < ends, f"not within {seconds} s: {what or condition}"
+            time.sleep(0.05)
+        return value

@@ -1,0 +1,95 @@
+"""A world in memory around a real Redis: home, CA, provider, checks and clock are ours; for tests of the engine alone."""
+
+from __future__ import annotations
+
+from certmill.acme import challenges
+from certmill.acme.jws import AccountKey
+from certmill.crypto import chain
+from certmill.crypto.seal import Seal
+from certmill.dns01.propagation import Visibility
+from certmill.http01.selfcheck import Probe
+from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.pipeline.context import Ports
+from certmill.pipeline.spec import digest
+from certmill.state.due import DueTimes
+from certmill.state.journal import Journal
+from certmill.state.locks import Locks
+from certmill.state.requests import Requests
+from certmill.state.sightings import Sightings
+from certmill.state.tokens import KeyAuthorizations
+from certmill.testing.clock import FakeClock
+from certmill.testing.home import MemoryHome
+from certmill.testing.memory_ca import MemoryCA
+from certmill.testing.provider import MemoryProvider
+
+
+class OneProvider:
+    """Every solver has the same provider."""
+
+    def __init__(self, provider) -> None:
+        self._provider = provider
+
+    def provider(self, issuer, solver):
+        return self._provider
+
+
+class MemoryWorld:
+    """Everything that a run touches, and a look at it."""
+
+    def __init__(self, redis, certificate, issuer, *, records, now) -> None:
+        self.clock = FakeClock(now)
+        self.home = MemoryHome(cluster_resource_namespace="cert-manager")
+        self.home.apply(issuer, "kind: ClusterIssuer\n")
+        self.home.apply(certificate, dump_yaml(certificate_document(certificate)))
+        self.provider = MemoryProvider()
+        self.tokens = KeyAuthorizations(redis)
+        self.ca = MemoryCA(clock=self.clock, validates=self._validates)
+        self.spec = digest(certificate, issuer)
+        self.ports = Ports(
+            home=self.home,
+            records=records,
+            due=DueTimes(redis),
+            locks=Locks(redis),
+            journal=Journal(redis),
+            requests=Requests(redis),
+            sightings=Sightings(redis),
+            key_authorizations=self.tokens,
+            seal=Seal([b"k" * 32]),
+            clients=self.ca,
+            providers=OneProvider(self.provider),
+            checks=self,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+        )
+
+    def leaf(self, certificate):
+        """The stored leaf."""
+        return chain.leaf(self.home.secret(certificate.namespace, certificate.secret_name).data["tls.crt"])
+
+
+    def zones(self, solver):
+        return self
+
+    def zone_of(self, name):
+        return ".".join(name.split(".")[-2:])
+
+    def follow_cnames(self, name):
+        return name
+
+    def visible(self, record_name, value, zone, solver, *, timeout_seconds):
+        seen = value in self.provider.values.get(record_name, ())
+        return Visibility(visible=seen, reason="" if seen else f"ns1.{zone} does not have it yet")
+
+    def probe(self, host, token, key_authorization, *, timeout_seconds):
+        served = self.tokens.get(token)
+        return Probe(ok=served == key_authorization, reason="" if served == key_authorization else f"{host} answered 404")
+
+    def _validates(self, type_, name, token):
+        if type_ == "http-01":
+            return self.tokens.get(token) is not None
+        thumbprint = self._thumbprint()
+        return challenges.dns01_value(token, thumbprint) in self.provider.values.get(challenges.dns01_record_name(name), ())
+
+    def _thumbprint(self):
+        secret = self.home.secret("cert-manager", "prod-account")
+        return AccountKey.from_pem(secret.data["tls.key"]).thumbprint

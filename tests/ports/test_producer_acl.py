@@ -1,0 +1,72 @@
+"""A Redis user for producers can enqueue, and nothing else (README, "For other services")."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from certmill.client import Client
+from certmill.contract import REQUESTS_QUEUE
+from certmill.errors import StateUnavailable
+from compose.servers.redis import RedisServer
+
+PRODUCER_ACL = ("on", ">producer-password", "resetkeys", "resetchannels", "-@all", f"~{REQUESTS_QUEUE}", "+lpush", "+ping", "+hello", "+select", "+client|setinfo")
+FOLLOWER_ACL = (*PRODUCER_ACL, "%R~certmill:certificate:*", "%R~certmill:request:*", "+hgetall", "+get")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with RedisServer(directory=tmp_path_factory.mktemp("acl"), appendonly=False) as server:
+        admin = redis.Redis(port=server.port)
+        admin.execute_command("ACL", "SETUSER", "producer", *PRODUCER_ACL)
+        admin.execute_command("ACL", "SETUSER", "follower", *FOLLOWER_ACL)
+        yield server
+        admin.close()
+
+
+def url(server, user):
+    return f"redis://{user}:producer-password@127.0.0.1:{server.port}/0"
+
+
+def ask(server, user):
+    return Client.connect(url(server, user)).request(name="web", dns_names=["web.example.com"], issuer="prod")
+
+
+def test_a_producer_can_enqueue_a_request(server):
+    ask(server, "producer")
+
+    with redis.Redis(port=server.port) as admin:
+        assert admin.llen(REQUESTS_QUEUE) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("GET", "certmill:certificate:default/web"),
+        ("LPUSH", "certmill.steps", "x"),
+        ("LPUSH", "certmill.ticks", "x"),
+        ("RPOP", REQUESTS_QUEUE),
+        ("LRANGE", REQUESTS_QUEUE, "0", "-1"),
+        ("DEL", REQUESTS_QUEUE),
+        ("EVAL", "return 1", "0"),
+        ("PUBLISH", "/0.celeryev/task.sent", "x"),
+        ("SADD", "_kombu.binding.certmill.steps", "x"),
+        ("CONFIG", "GET", "*"),
+        ("FLUSHALL",),
+        ("KEYS", "*"),
+        ("CLIENT", "LIST"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_a_producer_can_do_nothing_else(server, command):
+    with redis.Redis.from_url(url(server, "producer")) as producer, pytest.raises(redis.exceptions.NoPermissionError):
+        producer.execute_command(*command)
+
+
+def test_a_producer_that_asks_for_status_is_told_that_it_may_not(server):
+    with pytest.raises(StateUnavailable, match="ACL"):
+        ask(server, "producer").status()
+
+
+def test_a_follower_can_read_what_became_of_its_request(server):
+    assert ask(server, "follower").status().phase == "queued"
