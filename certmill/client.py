@@ -1,10 +1,13 @@
-"""For other services: ask for a certificate, and follow what becomes of it. Needs no Celery; with a Celery app of your own, pass its `send_task`.
+"""For other services: ask for a certificate, and follow what becomes of it. Needs no Celery; with a Celery app of your own, pass its
+`send_task`.
 
     handle = Client.connect("redis://…").request(name="web", dns_names=["web.example.com"], issuer="prod")
     handle.wait(timeout=300)
 
-What is sent is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract` documents it for other languages. A Redis user
-that may only enqueue can send requests; to follow them it also needs to read `certmill:certificate:*` and `certmill:request:*` (README, ACL).
+What is sent is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract` documents it for other
+languages. A Redis user
+that may only enqueue can send requests; to follow them it also needs to read `certmill:certificate:*` and `certmill:request:*` (README,
+ACL).
 """
 
 from __future__ import annotations
@@ -54,7 +57,8 @@ class StillWaiting(Temporary):
 class Status:
     """What became of a request so far.
 
-    `phase`: queued, issuing, waiting (see `reason`, `next_at`), issued, failed (`next_at`: the next attempt), rejected. Times in seconds since the epoch.
+    `phase`: queued, issuing, waiting (see `reason`, `next_at`), issued, failed (`next_at`: the next attempt), rejected. Times in seconds
+    since the epoch.
     """
 
     phase: str
@@ -100,7 +104,8 @@ class Client:
     """Asks certmill for certificates."""
 
     def __init__(self, send: SendTask, *, state: redis.Redis | None = None, clock: Clock | None = None) -> None:
-        """`send`: your Celery app's `send_task`. `state`: a Redis client (decode_responses=True) for `Handle.status`; without it requests can only be sent."""
+        """`send`: your Celery app's `send_task`. `state`: a Redis client (decode_responses=True) for `Handle.status`; without it requests
+        can only be sent."""
         self._send = send
         self._records = Records(state) if state is not None else None
         self._requests = Requests(state) if state is not None else None
@@ -127,9 +132,10 @@ class Client:
     ) -> Handle:
         """Ask for a certificate, or for a change of one. `spec`: further fields of a cert-manager Certificate's spec, in its own spelling.
 
-        Without `issuer_kind`: the namespace's Issuer of that name, else the ClusterIssuer. Raises InvalidManifest with the path of a wrong field.
+        Without `issuer_kind`: the namespace's Issuer of that name, else the ClusterIssuer. Raises InvalidManifest with the path of a
+        wrong field.
         """
-        ref: dict[str, object] = {"name": issuer} | ({"kind": issuer_kind} if issuer_kind else {})
+        ref = {"name": issuer} | ({"kind": issuer_kind} if issuer_kind else {})
         wanted: dict[str, object] = {"secretName": secret_name or name, "issuerRef": ref, **spec}
         if dns_names:
             wanted["dnsNames"] = list(dns_names)
@@ -178,7 +184,9 @@ def _status(accepted: Acceptance, record: Record | None) -> Status:
             return Status(phase="issued")
         return Status(phase="failed", reason=record.result, next_at=record.due or None)
     waiting = bool(record.reason)
-    return Status(phase="waiting" if waiting else "issuing", step=record.step, reason=record.reason, next_at=record.due or None if waiting else None)
+    return Status(
+        phase="waiting" if waiting else "issuing", step=record.step, reason=record.reason, next_at=record.due or None if waiting else None
+    )
 
 
 def _check(body: contract.RequestBody) -> None:

@@ -1,26 +1,26 @@
 """Every error certmill raises, drawn as a tree. A message says what failed, for which name, and what to do next.
 
-    CertmillError
-    ├── Temporary                 trying again later may help; `retry_after` is seconds, or None to use the back-off of its class
-    │   ├── CAUnavailable         5xx, connection refused or cut, time-out, malformed answer, badNonce too often
-    │   ├── RateLimited           429, or a problem document of type rateLimited (RFC 8555 §6.6)
-    │   ├── DnsUnavailable        a name server did not answer, or answered SERVFAIL
-    │   ├── ProviderUnavailable   a DNS provider's API is down, slow, or asks to slow down
-    │   ├── HomeUnavailable       the home cannot be read or written now (disk full, read-only, API server away)
-    │   ├── StateUnavailable      Redis is away
-    │   └── Busy                  somebody else holds the lock; nothing is wrong
-    └── Permanent                 the same request would fail again; a person, or time, has to change something
-        ├── InvalidManifest       a manifest or a request is wrong; `path` names the field
-        ├── NotFound              an object that a manifest refers to is not in the home
-        ├── SecretUnusable        a Secret is there, but its content cannot be used
-        ├── AccountRefused        the CA refuses our account: EAB missing, account deactivated, key refused
-        ├── OrderRefused          the CA refuses this order or CSR: unknown profile, bad CSR
-        │   └── OrderNotReady     finalize came before the order was ready, or a second time: the order itself tells (RFC 8555 §7.4)
-        ├── NameRefused           the CA refuses a name, or its challenge failed: dns, caa, connection, rejectedIdentifier …
-        ├── OrderGone             the CA does not know the order or authorization any more, or it has expired; start a new one
-        ├── SolverMisconfigured   no solver matches, or a provider refuses our credentials
-        ├── CertificateWrong      the CA's certificate is not what was asked for (key, names)
-        └── StepKeepsDying        a step was begun too often without an end; it is parked
+CertmillError
+├── Temporary                 trying again later may help; `retry_after` is seconds, or None to use the back-off of its class
+│   ├── CAUnavailable         5xx, connection refused or cut, time-out, malformed answer, badNonce too often
+│   ├── RateLimited           429, or a problem document of type rateLimited (RFC 8555 §6.6)
+│   ├── DnsUnavailable        a name server did not answer, or answered SERVFAIL
+│   ├── ProviderUnavailable   a DNS provider's API is down, slow, or asks to slow down
+│   ├── HomeUnavailable       the home cannot be read or written now (disk full, read-only, API server away)
+│   ├── StateUnavailable      Redis is away
+│   └── Busy                  somebody else holds the lock; nothing is wrong
+└── Permanent                 the same request would fail again; a person, or time, has to change something
+    ├── InvalidManifest       a manifest or a request is wrong; `path` names the field
+    ├── NotFound              an object that a manifest refers to is not in the home
+    ├── SecretUnusable        a Secret is there, but its content cannot be used
+    ├── AccountRefused        the CA refuses our account: EAB missing, account deactivated, key refused
+    ├── OrderRefused          the CA refuses this order or CSR: unknown profile, bad CSR
+    │   └── OrderNotReady     finalize came before the order was ready, or a second time: the order itself tells (RFC 8555 §7.4)
+    ├── NameRefused           the CA refuses a name, or its challenge failed: dns, caa, connection, rejectedIdentifier …
+    ├── OrderGone             the CA does not know the order or authorization any more, or it has expired; start a new one
+    ├── SolverMisconfigured   no solver matches, or a provider refuses our credentials
+    ├── CertificateWrong      the CA's certificate is not what was asked for (key, names)
+    └── StepKeepsDying        a step was begun too often without an end; it is parked
 """
 
 from __future__ import annotations

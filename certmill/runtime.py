@@ -264,4 +264,6 @@ def _kept_seal_key(home: Path) -> str:
                 made.unlink()
         return file.read_text(encoding="ascii").strip()
     except OSError as error:
-        raise HomeUnavailable(f"cannot read or make {SEAL_KEY_FILE} in the home: {error.strerror}; see that the home is writable") from error
+        raise HomeUnavailable(
+            f"cannot read or make {SEAL_KEY_FILE} in the home: {error.strerror}; see that the home is writable"
+        ) from error

@@ -1,4 +1,5 @@
-"""Every setting, with its unit, its default and why. Read from the environment as CERTMILL_<NAME>; every secret also as CERTMILL_<NAME>_FILE."""
+"""Every setting, with its unit, its default and why. Read from the environment as CERTMILL_<NAME>; every secret also as
+CERTMILL_<NAME>_FILE."""
 
 from __future__ import annotations
 
@@ -24,13 +25,15 @@ class Settings(BaseSettings):
     """The directory home: manifests/, secrets/, status/."""
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's roots). REDIS_URL is read too."""
+    """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's
+    roots). REDIS_URL is read too."""
 
     redis_ca_file: Path | None = None
     """PEM roots for rediss://."""
 
     seal_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Base64 AES-256 keys, comma separated, that seal private keys in flight: the first seals, all open (rotation). None: one is made and kept in the home."""
+    """Base64 AES-256 keys, comma separated, that seal private keys in flight: the first seals, all open (rotation). None: one is made and
+    kept in the home."""
 
     cluster_resource_namespace: str = "cert-manager"
     """Where ClusterIssuers' Secrets are; cert-manager's chart has the same default."""

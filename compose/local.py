@@ -1,4 +1,5 @@
-"""A certmill on this machine, process by process: a home in a directory, workers, beats, the responder, Flower. For tests and the benchmark.
+"""A certmill on this machine, process by process: a home in a directory, workers, beats, the responder, Flower. For tests and the
+benchmark.
 
 `python -m workers up` is what a user runs; here each process is started, killed and frozen by itself.
 """

@@ -14,11 +14,11 @@ from certmill.errors import CertmillError
 log = structlog.get_logger("certmill.tasks")
 
 
-class StepFailed(Exception):  # noqa: N818 - shown by Flower as StepFailed('…')
+class StepFailed(Exception):
     """A step failed for good; the message is one clean line."""
 
 
-class TaskBroken(Exception):  # noqa: N818
+class TaskBroken(Exception):
     """A defect of certmill: the class of the error and where it was raised, never its text, which could hold anything."""
 
 
@@ -34,7 +34,7 @@ def declare(app: Celery, *, name: str, run: Callable[..., Any]) -> None:
             except CertmillError as error:
                 task.request.chain = None
                 raise StepFailed(str(error)) from None
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a task is where an unforeseen error ends: its class is shown, its text is not
                 task.request.chain = None
                 log.error("task.broken", error=type(error).__name__, where=_where(error))
                 raise TaskBroken(f"{type(error).__name__} in {name} at {_where(error)}; the tick rings it again") from None

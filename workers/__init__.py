@@ -1,9 +1,9 @@
-"""The processes: the Celery app with all of its configuration, the guard against poison messages, Flower, the HTTP-01 responder, an embedded
-Valkey, and the supervisor that runs all of them on one machine (`python -m workers up`).
+"""The processes: the Celery app with all of its configuration, the guard against poison messages, Flower, the HTTP-01 responder, an
+embedded Valkey, and the supervisor that runs all of them on one machine (`python -m workers up`).
 
-`celery -A workers worker`, `celery -A workers beat` and `celery -A workers flower` are the processes as they stand: what must hold is in the app,
-not in flags. Forbidden here: what a step does (certmill.pipeline), what a task does (tasks), when something is due (schedules), keys in Redis
-(certmill.state). Importing this package does nothing; its attribute `app` is built from the environment when it is first asked for.
+`celery -A workers worker`, `beat` and `flower` are the processes as they stand: what must hold is in the app, not in flags. Forbidden
+here: what a step does (certmill.pipeline), what a task does (tasks), when something is due (schedules), keys in Redis (certmill.state).
+Importing this package does nothing; its attribute `app` is built from the environment when it is first asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> object:
     """Build `workers.app`, which `celery -A workers` looks for; once a process."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from workers.celery_app import app_from_environment  # noqa: PLC0415 - importing `workers` must do nothing
+    from workers.celery_app import app_from_environment  # noqa: PLC0415 - importing `workers` does nothing
 
     globals()["app"] = built = app_from_environment()
     return built

@@ -29,14 +29,18 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m workers",
-        description="certmill's processes. Celery's own: celery -A workers worker | beat | flower. All settings: CERTMILL_… in the environment.",
+        description="certmill's processes. Celery's own: celery -A workers worker | beat | flower. Settings: CERTMILL_… variables.",
     )
     processes = parser.add_subparsers(dest="process", required=True)
     up = processes.add_parser("up", help="everything on this machine: Valkey if no REDIS_URL is set, workers, beat, responder, Flower")
-    up.add_argument("--workers", type=_count, default=len(os.sched_getaffinity(0)), metavar="N", help="worker processes (default: one a core)")
+    up.add_argument("--workers", type=_count, default=_cores(), metavar="N", help="worker processes (default: one a core)")
     up.add_argument("--ready-file", type=Path, metavar="PATH", help="written (JSON) once everything is up; for scripts")
     processes.add_parser("responder", help="serve HTTP-01 challenges")
     return parser
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _count(text: str) -> int:

@@ -21,7 +21,7 @@ from workers.guard import Rejected
 Schedule = Mapping[str, Mapping[str, object]]
 
 
-class App(Celery):  # type: ignore[type-arg]  # generic in its stubs only
+class App(Celery):
     """A Celery app whose guard has somewhere to keep what it refuses."""
 
     on_rejected: Rejected
@@ -64,7 +64,12 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
         "task_store_errors_even_if_ignored": False,
         "task_acks_late": True,  # a worker that stops gives back what it has not done
         "task_reject_on_worker_lost": False,  # True loops: nine starts in 8 s measured
-        "task_publish_retry_policy": {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},  # a doorbell: due rings again
+        "task_publish_retry_policy": {
+            "max_retries": 2,
+            "interval_start": 0,
+            "interval_step": 0.2,
+            "interval_max": 0.5,
+        },  # a doorbell: due rings again
         # -- the worker ------------------------------------------------------------------------------------------------
         "worker_pool": "threads",  # steps wait for networks: 32 threads in 55 MB do what 16 processes do in 460
         "worker_concurrency": threads,

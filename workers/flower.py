@@ -1,8 +1,8 @@
 """Flower, safe as `celery -A workers flower` starts it: login required, read-only, persistent, on loopback.
 
-Flower reads its own options (environment, file, flags). We set ours before it does, and look at what came out through Tornado's parse callback:
-what would make it unsafe ends the process with the reason. `/metrics` and `/healthcheck` need no login in Flower; they tell the names of tasks and
-workers, and counts, never an argument. That is why it listens on loopback, and belongs behind a proxy elsewhere.
+Flower reads its own options (environment, file, flags). We set ours before it does, and look at what came out through Tornado's parse
+callback: what would make it unsafe ends the process with the reason. `/metrics` and `/healthcheck` need no login in Flower; they tell
+names of tasks and workers, and counts, never an argument. That is why it listens on loopback, and belongs behind a proxy elsewhere.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 from certmill.settings import Settings
 from workers import signals
 
-PASSWORD_FILE = "flower-password"
+PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 _SAVE_EVERY_MILLISECONDS = 10_000
 _FORGET_WORKERS_AFTER_SECONDS = 3600
 
 
 def make_safe(settings: Settings) -> None:
     """Set Flower's options in this process, and have the outcome checked when Flower has read flags, environment and file."""
-    import flower.options  # noqa: F401, PLC0415 - defines the options; Flower is loaded only where it runs
+    import flower.options  # noqa: F401, PLC0415 - defines the options; loaded only where Flower runs
     from tornado.options import options  # noqa: PLC0415
 
     options.address = settings.flower_address

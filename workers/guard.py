@@ -1,7 +1,7 @@
 """The consumer of every worker: refuses what `messages.clean` refuses, and outlives a broken connection.
 
-A refused message is gone from the broker; one from the requests queue is kept with its reason (`App.on_rejected`). Gossip, mingle and with them
-the worker's traffic with strangers are off whoever starts the worker.
+A refused message is gone from the broker; one from the requests queue is kept with its reason (`App.on_rejected`). Gossip and mingle,
+and with them the worker's talk with strangers, are off whoever starts the worker.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ Rejected = Callable[[str, str, str], None]
 """Keeps a refused request: its task id (or `unreadable-` and a digest), namespace/name (or ""), and the reason."""
 
 
-class SafeConsumer(Consumer):
+_Consumer: Any = Consumer  # its stubs are incomplete
+
+
+class SafeConsumer(_Consumer):  # type: ignore[misc]
     """Celery's consumer behind the guard."""
 
     def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:  # Celery's own signature
@@ -32,7 +35,7 @@ class SafeConsumer(Consumer):
         super().__init__(*args, worker_options={**(worker_options or {}), **quiet}, **kwargs)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        handle = super().create_task_handler(*args, **kwargs)
+        handle: Callable[[Any], None] = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> None:  # a kombu.transport.virtual.Message
             received = _received(message)
@@ -56,7 +59,7 @@ class SafeConsumer(Consumer):
             except Temporary as error:  # not acknowledged: it comes again after the visibility time-out
                 _log.warning("request.rejection_delayed", error=str(error))
                 return
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever fails here, one bad message must not stop a worker
                 _log.exception("request.rejection_lost")
         message.reject_log_error(_celery_log, self.connection_errors)
 

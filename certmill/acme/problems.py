@@ -7,25 +7,16 @@ any more when one is read, and about the name when a challenge failed. The CA's 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final, NoReturn
 
 from certmill.acme.headers import retry_after_in_text
+from certmill.acme.resources import Problem, clean
 from certmill.acme.transport import Answer, host_of
 from certmill.errors import AccountRefused, CAUnavailable, CertmillError, NameRefused, OrderGone, OrderNotReady, OrderRefused, RateLimited
 
-_URN: Final = "urn:ietf:params:acme:error:"
-_MAX_DETAIL_CHARACTERS: Final = 500
-_MAX_SUBPROBLEMS: Final = 100
 _SERVER_ERROR: Final = 500
-# Line breaks, other controls, and what changes the direction of text.
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028-\u202e\u200b-\u200f\u2066-\u2069\ufeff]+")
-# CAs quote what they found: key authorizations and tokens are nobody's business while they are valid.
-_KEY_AUTHORIZATION: Final = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
-_TOKEN_PATH: Final = re.compile(r"(/acme-challenge/)[A-Za-z0-9_-]+")
 
 
 class About(Enum):
@@ -36,48 +27,6 @@ class About(Enum):
     NEW_ORDER = auto()
     RESOURCE = auto()
     """An order, authorization, challenge or certificate that the CA told us of."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """A problem document. `type` is without its URN, "" if unknown; `identifiers` are the names it, or a subproblem, is about."""
-
-    type: str = ""
-    detail: str = ""
-    status: int = 0
-    instance: str = ""
-    identifiers: tuple[str, ...] = ()
-    subproblems: tuple[Problem, ...] = ()
-
-    @classmethod
-    def from_json(cls, body: object) -> Problem:
-        """Read one, whatever it looks like; what makes no sense is left out. RFC 8555 §6.7.1: subproblems have none themselves."""
-        return cls._read(body, depth=1)
-
-    @classmethod
-    def _read(cls, body: object, *, depth: int) -> Problem:
-        if not isinstance(body, Mapping):
-            return cls()
-        below = body.get("subproblems") if depth else None
-        listed = below[:_MAX_SUBPROBLEMS] if isinstance(below, list) else []
-        subproblems = tuple(cls._read(sub, depth=depth - 1) for sub in listed)
-        status = body.get("status")
-        return cls(
-            type=clean(_text(body, "type"), 100).removeprefix(_URN),
-            detail=clean(_text(body, "detail") or _text(body, "title"), _MAX_DETAIL_CHARACTERS),
-            status=status if isinstance(status, int) else 0,
-            instance=clean(_text(body, "instance"), 200),
-            identifiers=(*_identifier(body.get("identifier")), *(name for sub in subproblems for name in sub.identifiers)),
-            subproblems=subproblems,
-        )
-
-    @property
-    def text(self) -> str:
-        """The detail, those of the subproblems, and the type, in one bounded line."""
-        parts = [self.detail.rstrip(". "), *(f"{', '.join(sub.identifiers)}: {sub.detail}".strip(": ") for sub in self.subproblems)]
-        said = "; ".join(part for part in parts if part)
-        said = said if len(said) <= _MAX_DETAIL_CHARACTERS else f"{said[: _MAX_DETAIL_CHARACTERS - 1]}…"
-        return f"{said} ({self.type})" if said and self.type else said or self.type or "no reason given"
 
 
 class AcmeProblem(Exception):
@@ -99,7 +48,10 @@ _ACCOUNT_ADVICE: Final = {
     "badSignatureAlgorithm": "use another kind of account key: RSA-2048 or ECDSA P-256 are accepted everywhere",
     "badPublicKey": "use another account key: RSA-2048 or ECDSA P-256 are accepted everywhere",
 }
-_UNAUTHORIZED_ACCOUNT: Final = "the account is deactivated, or its external account key is wrong or used up: delete the Secret of the account key to register a new one"
+_UNAUTHORIZED_ACCOUNT: Final = (
+    "the account is deactivated, or its external account key is wrong or used up: "
+    "correct spec.acme.externalAccountBinding, or delete the Secret of the account key to register a new one"
+)
 _NAME_ADVICE: Final = {
     "caa": "allow this CA in the CAA records of the name",
     "dns": "see that the name, and _acme-challenge below it, can be resolved from the Internet",
@@ -194,20 +146,3 @@ def _marked(error: CertmillError, problem: Problem) -> CertmillError:
 
 def _line(said: str, advice: str) -> str:
     return f"{said}; {advice}" if advice else said
-
-
-def clean(text: str, characters: int) -> str:
-    """One printable line of bounded length, without key authorizations and tokens."""
-    line = _UNPRINTABLE.sub(" ", text[: 8 * characters]).strip()
-    line = _TOKEN_PATH.sub(r"\1…", _KEY_AUTHORIZATION.sub("(a key authorization)", line))
-    return line if len(line) <= characters else f"{line[: characters - 1]}…"
-
-
-def _text(body: Mapping[str, object], name: str) -> str:
-    value = body.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _identifier(value: object) -> tuple[str, ...]:
-    text = _text(value, "value") if isinstance(value, Mapping) else ""
-    return (clean(text, 253),) if text else ()

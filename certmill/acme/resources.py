@@ -6,24 +6,33 @@ further members) is no error: CAs add to the protocol.
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from certmill.acme.challenges import TOKEN_TYPES, is_token
-from certmill.acme.problems import Problem, clean
 from certmill.errors import CAUnavailable, SecretUnusable
 from certmill.model.names import Identifier, IdentifierType
 
 Json = Mapping[str, object]
 
+_URN: Final = "urn:ietf:params:acme:error:"
+_MAX_DETAIL_CHARACTERS: Final = 500
+_MAX_SUBPROBLEMS: Final = 100
+# Line breaks, other controls, and what changes the direction of text.
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028-\u202e\u200b-\u200f\u2066-\u2069\ufeff]+")
+# CAs quote what they found: key authorizations and tokens are nobody's business while they are valid.
+_KEY_AUTHORIZATION: Final = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+_TOKEN_PATH: Final = re.compile(r"(/acme-challenge/)[A-Za-z0-9_-]+")
+
 
 class _Status(StrEnum):
-    """Statuses in lower case; what is none of ours is UNKNOWN (an AcmeStatus has one)."""
+    """A status that RFC 8555 does not have is "unknown", which each of them has."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self:
@@ -71,6 +80,49 @@ class ChallengeStatus(_Status):
     VALID = "valid"
     INVALID = "invalid"
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A problem document. `type` is without its URN, "" if unknown; `identifiers` are the names it, or a subproblem, is about."""
+
+    type: str = ""
+    detail: str = ""
+    status: int = 0
+    instance: str = ""
+    identifiers: tuple[str, ...] = ()
+    subproblems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def from_json(cls, body: object) -> Problem:
+        """Read one, whatever it looks like; what makes no sense is left out. RFC 8555 §6.7.1: subproblems have none themselves."""
+        return cls._read(body, depth=1)
+
+    @classmethod
+    def _read(cls, body: object, *, depth: int) -> Problem:
+        if not isinstance(body, Mapping):
+            return cls()
+        below = body.get("subproblems") if depth else None
+        listed = below[:_MAX_SUBPROBLEMS] if isinstance(below, list) else []
+        subproblems = tuple(cls._read(sub, depth=depth - 1) for sub in listed)
+        status = body.get("status")
+        return cls(
+            type=clean(_text(body, "type"), 100).removeprefix(_URN),
+            detail=clean(_text(body, "detail") or _text(body, "title"), _MAX_DETAIL_CHARACTERS),
+            status=status if isinstance(status, int) else 0,
+            instance=clean(_text(body, "instance"), 200),
+            identifiers=(*_name(body.get("identifier")), *(name for sub in subproblems for name in sub.identifiers)),
+            subproblems=subproblems,
+        )
+
+    @property
+    def text(self) -> str:
+        """The detail, those of the subproblems, and the type, in one bounded line."""
+        below = (f"{', '.join(sub.identifiers)}: {sub.detail}".strip(": ") for sub in self.subproblems)
+        parts = [self.detail.rstrip(". "), *below]
+        said = "; ".join(part for part in parts if part)
+        said = said if len(said) <= _MAX_DETAIL_CHARACTERS else f"{said[: _MAX_DETAIL_CHARACTERS - 1]}…"
+        return f"{said} ({self.type})" if said and self.type else said or self.type or "no reason given"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +296,13 @@ class IssuedChain:
     alternates: tuple[str, ...] = ()
 
 
+def clean(text: str, characters: int) -> str:
+    """One printable line of bounded length, without key authorizations and tokens."""
+    line = _UNPRINTABLE.sub(" ", text[: 8 * characters]).strip()
+    line = _TOKEN_PATH.sub(r"\1…", _KEY_AUTHORIZATION.sub("(a key authorization)", line))
+    return line if len(line) <= characters else f"{line[: characters - 1]}…"
+
+
 def parse_time(value: object) -> float | None:
     """Seconds since the epoch of an RFC 3339 time; None for anything else. Without a zone it is UTC."""
     if not isinstance(value, str):
@@ -267,6 +326,11 @@ def _identifier(value: object) -> Identifier:
 
 def _problem(value: object) -> Problem | None:
     return Problem.from_json(value) if isinstance(value, Mapping) else None
+
+
+def _name(value: object) -> tuple[str, ...]:
+    text = _text(value, "value") if isinstance(value, Mapping) else ""
+    return (clean(text, 253),) if text else ()
 
 
 def _text(body: Json, name: str) -> str:

@@ -1,5 +1,4 @@
 """The command line, declared: arguments, options, help. What a command does is in its module, imported only when it is called."""
-# ruff: noqa: PLC0415 - `certmill --help` must not import the engine
 
 from __future__ import annotations
 
@@ -37,18 +36,19 @@ class Output(StrEnum):
     JSON = "json"
 
 
-def _kind(word: str) -> Kind:
+def _kind(word: str, among: tuple[Kind, ...] = tuple(Kind)) -> Kind:
     try:
-        return kind_of(word)
+        return kind_of(word, among)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint="KIND") from None
 
 
-def _object(word: str) -> Kind:
-    try:
-        return kind_of(word, OBJECTS)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+def _words() -> list[str]:
+    return words()
+
+
+def _object_words() -> list[str]:
+    return words(OBJECTS)
 
 
 def _version(wanted: bool) -> None:
@@ -62,14 +62,9 @@ def _version(wanted: bool) -> None:
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the objects.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end, and show the steps as they go.")]
 Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait at most, with --wait.")]
-AnyKind = Annotated[
-    Kind, typer.Argument(parser=_kind, metavar="KIND", help=" | ".join(words()), autocompletion=lambda: words(), show_default=False)
-]
+AnyKind = Annotated[str, typer.Argument(metavar="KIND", help=" | ".join(words()), autocompletion=_words, show_default=False)]
 ObjectKind = Annotated[
-    Kind,
-    typer.Argument(
-        parser=_object, metavar="KIND", help=" | ".join(words(OBJECTS)), autocompletion=lambda: words(OBJECTS), show_default=False
-    ),
+    str, typer.Argument(metavar="KIND", help=" | ".join(words(OBJECTS)), autocompletion=_object_words, show_default=False)
 ]
 
 
@@ -107,7 +102,7 @@ def apply_command(
 def get_command(
     context: typer.Context,
     kind: AnyKind,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these.", show_default=False)] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these.", show_default=False)] = None,
     output: Annotated[Output | None, typer.Option("--output", "-o", help="More columns, or the whole objects.")] = None,
     namespace: Namespace = "default",
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False,
@@ -115,10 +110,11 @@ def get_command(
     """Print objects, or the requests that were refused."""
     from certmill.cli import get
 
-    if names and (all_namespaces or kind is Kind.REQUEST):
+    which = _kind(kind)
+    if names and (all_namespaces or which is Kind.REQUEST):
         raise typer.BadParameter("a name cannot be given with --all-namespaces, or for requests")
     chosen = None if all_namespaces else namespace
-    raise typer.Exit(get.get(_session(context), kind, names or (), namespace=chosen, output=output or ""))
+    raise typer.Exit(get.get(_session(context), which, names or (), namespace=chosen, output=output or ""))
 
 
 @app.command("describe", epilog=_EXITS)
@@ -131,26 +127,26 @@ def describe_command(
     """Tell what happened to an object, what is next and when, and why."""
     from certmill.cli import describe
 
-    raise typer.Exit(describe.describe(_session(context), kind, name, namespace=namespace))
+    raise typer.Exit(describe.describe(_session(context), _kind(kind, OBJECTS), name, namespace=namespace))
 
 
 @app.command("delete", epilog=_EXITS)
 def delete_command(
     context: typer.Context,
     kind: ObjectKind,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", show_default=False)],
     namespace: Namespace = "default",
 ) -> None:
     """Delete objects from the home. The Secret of a Certificate stays."""
     from certmill.cli import delete
 
-    raise typer.Exit(delete.delete(_session(context), kind, names, namespace=namespace))
+    raise typer.Exit(delete.delete(_session(context), _kind(kind, OBJECTS), names, namespace=namespace))
 
 
 @app.command("renew", epilog=_EXITS)
 def renew_command(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", show_default=False)] = None,
     namespace: Namespace = "default",
     every: Annotated[bool, typer.Option("--all", help="Every Certificate of the namespace.")] = False,
     wait: Wait = False,
@@ -169,7 +165,7 @@ def renew_command(
 def request_command(
     context: typer.Context,
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="DNS names (also *.example.com) and IP addresses.", show_default=False)
+        list[str], typer.Argument(metavar="NAME", help="DNS names (also *.example.com) and IP addresses.", show_default=False)
     ],
     issuer: Annotated[str, typer.Option(help="Name of the Issuer or ClusterIssuer.", show_default=False)],
     issuer_kind: Annotated[str, typer.Option(help="Issuer or ClusterIssuer.", show_default="whichever has the name")] = "",

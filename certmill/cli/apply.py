@@ -40,8 +40,8 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
                 continue
             applied += 1
             print(f"{resource(document.kind, document.name)} {done}")
-    for error in errors:
-        complain(str(error))
+    for wrong_one in errors:
+        complain(str(wrong_one))
     if applied:
         session.ask_reread()
     elif not errors:

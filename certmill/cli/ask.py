@@ -1,4 +1,4 @@
-"""`certmill request` and `certmill renew`: a message on the queue of requests, as any other service sends it, and (with --wait) what becomes of it."""
+"""`certmill request` and `renew`: a message on the queue of requests, as other services send it, and with --wait what becomes of it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""`certmill describe`: one object in full, and for a Certificate what happened, what is next and when, and why. Never a token, a key or a value."""
+"""`certmill describe`: one object, and of a Certificate what happened, what is next and when, and why. Never a token, a key or a value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from certmill.cli.columns import away, duration, fields, moment, table
-from certmill.cli.exits import ExitCode, shown
+from certmill.cli.exits import ExitCode, complain, shown
 from certmill.cli.kinds import Kind, missing
 from certmill.cli.outlook import Known, next_line, step_number
 from certmill.cli.session import Session
@@ -44,7 +44,19 @@ def known(session: Session, namespace: str, name: str) -> Known:
         issuer = session.home.issuer(certificate.issuer_ref, namespace)
     except InvalidManifest:
         issuer = None
-    secret = session.home.secret(namespace, certificate.secret_name)
+    return _known(session, certificate, issuer, _readable_secret(session, certificate))
+
+
+def _readable_secret(session: Session, certificate: Certificate) -> Secret | None:
+    """The Certificate's Secret; one that cannot be read is said on stderr, and is as good as none."""
+    try:
+        return session.home.secret(certificate.namespace, certificate.secret_name)
+    except SecretUnusable as error:
+        complain(str(error), prefix="warning")
+        return None
+
+
+def _known(session: Session, certificate: Certificate, issuer: Issuer | None, secret: Secret | None) -> Known:
     return Known(
         certificate=certificate,
         issuer=issuer,

@@ -116,7 +116,7 @@ def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
 
 def _certificate(session: Session, certificate: Certificate) -> Row:
     status = session.home.certificate_status(certificate.id)
-    created = session.home.created(Kind.CERTIFICATE, certificate.namespace, certificate.name)
+    created = _created(session, Kind.CERTIFICATE, certificate.namespace, certificate.name, status.conditions)
     ready = status.condition("Ready")
     return Row(
         namespace=certificate.namespace,
@@ -129,7 +129,7 @@ def _certificate(session: Session, certificate: Certificate) -> Row:
 
 def _issuer(session: Session, issuer: Issuer) -> Row:
     status: IssuerStatus = session.home.issuer_status(issuer)
-    created = session.home.created(issuer.kind, issuer.namespace, issuer.name)
+    created = _created(session, issuer.kind, issuer.namespace, issuer.name, status.conditions)
     ready = status.condition("Ready")
     return Row(
         namespace=issuer.namespace,
@@ -148,6 +148,12 @@ def _secret(session: Session, secret: Secret) -> Row:
         columns=(secret.type, str(len(secret.data)), age(created, session.now())),
         whole=lambda: objects.secret_object(secret, created),
     )
+
+
+def _created(session: Session, kind: str, namespace: str, name: str, conditions: Sequence[Condition]) -> float | None:
+    """The earliest that is known of it: a directory forgets when a manifest was first there, but a condition may be older than the file."""
+    found = session.home.created(kind, namespace, name)
+    return min([*(condition.last_transition for condition in conditions), *([] if found is None else [found])], default=None)
 
 
 def _truth(condition: Condition | None) -> str:

@@ -45,7 +45,8 @@ def next_line(known: Known, now: float) -> str:
     if known.record is not None and known.record.step:
         return in_flight(known.record, now)
     if known.owner:
-        return f"nothing, while Secret {known.certificate.secret_name} belongs to Certificate {known.owner}: give one of them another secretName"
+        secret = known.certificate.secret_name
+        return f"nothing, while Secret {secret} belongs to Certificate {known.owner}: give one of them another secretName"
     return idle(known, now)
 
 
@@ -58,7 +59,7 @@ def in_flight(record: Record, now: float) -> str:
     if record.lease > now:
         return f"a worker {does} now"
     if record.reason and record.due > now:
-        return f"{does} again {away(record.due, now)}, because {record.reason}"
+        return f"tries {record.step} again {away(record.due, now)}, because {record.reason}"
     quiet = now - max(record.since, record.lease, record.due)
     hint = f"; none has for {duration(quiet)}: see that workers and beat are running" if quiet > _QUIET_SECONDS else ""
     return f"a worker {does} as soon as one is free{hint}"

@@ -1,4 +1,4 @@
-"""The steps of a run as somebody who looks again and again sees them: which are done, which waits and for what, how long each took. Pure."""
+"""The steps of a run as seen by somebody who looks again and again: which are done, which waits for what, how long each took. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands work with, each made when it is first asked for: settings, the runtime, the client. Nothing is sent to Redis until a command does."""
+"""What the commands work with, each made when it is first asked for: settings, the runtime, the client."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _subject(certificate: Certificate) -> x509.Name:
         try:
             unique = [x509.NameAttribute(oid, value) for value in dict.fromkeys(values)]
         except ValueError:
-            raise InvalidManifest("a value is empty, or of a length that X.509 does not allow for it", path=field) from None
+            raise InvalidManifest("a value is of a length that X.509 does not allow for it", path=field) from None
         if unique:
             attributes.append(x509.RelativeDistinguishedName(unique))
     return x509.Name(attributes)

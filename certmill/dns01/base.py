@@ -20,7 +20,8 @@ class TxtRecord:
 class Provider(Protocol):
     """A DNS provider's API. Each call is quick (seconds), has time-outs, and may be repeated with the same effect.
 
-    Raises ProviderUnavailable (with retry_after where the provider names one) when trying again may help, and SolverMisconfigured, with what to
+    Raises ProviderUnavailable (with retry_after where the provider names one) when trying again may help, and SolverMisconfigured, with
+    what to
     do, when it refuses our credentials or does not know the zone. No message ever holds a credential or the provider's raw answer.
     """
 

@@ -44,7 +44,8 @@ class Survey:
 class Home(Protocol):
     """Where manifests, Secrets and status are. Safe from many threads and processes at once.
 
-    Reads answer None for what is not there, and raise InvalidManifest for what is there and wrong. Every method raises HomeUnavailable when the
+    Reads answer None for what is not there, and raise InvalidManifest for what is there and wrong. Every method raises HomeUnavailable
+    when the
     home cannot be reached (disk full, read-only, API server away). Every write is atomic and safe to repeat.
     """
 
@@ -86,6 +87,10 @@ class Home(Protocol):
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         """Forget this manifest (and its status). Deleting a Certificate leaves its Secret. False if it was not there."""
+        ...
+
+    def created(self, kind: str, namespace: str, name: str) -> float | None:
+        """Since when an object is there (seconds since the epoch), as far as the home knows; None if it does not. For a person's eyes only."""
         ...
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus: ...

@@ -14,10 +14,10 @@ from certmill.home.documents import Key
 from certmill.home.files import Locks
 from certmill.home.manifest_files import ManifestFiles
 from certmill.home.manifest_index import Kept, ManifestIndex
-from certmill.home.secret_files import Change, SecretFiles
+from certmill.home.secret_files import SecretFiles
 from certmill.home.status_files import StatusFiles
 from certmill.model.certificate import Certificate, IssuerRef
-from certmill.model.issuer import Issuer
+from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, SecretKeyRef
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
@@ -95,6 +95,11 @@ class DirectoryHome:
         self._status.delete(*key)
         return deleted
 
+    def created(self, kind: str, namespace: str, name: str) -> float | None:
+        if kind == "Secret":
+            return self._secrets.created(namespace, name)
+        return self._index.written((kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name))
+
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
         return self._status.certificate(*split_id(certificate))
 
@@ -116,7 +121,9 @@ class DirectoryHome:
         objects = list(self._index.objects())
         unmade = [problem for key, kept in objects if (problem := self._materialise(key, kept))]
         sightings = (
-            Sighting(kind=key[0], namespace=key[1], name=key[2], signature=self._signature(kept)) for key, kept in objects if key[0] != "Secret"
+            Sighting(kind=key[0], namespace=key[1], name=key[2], signature=self._signature(kept))
+            for key, kept in objects
+            if key[0] != "Secret"
         )
         return Survey(sightings=tuple(sightings), problems=(*self._index.problems(), *unmade))
 
@@ -127,7 +134,7 @@ class DirectoryHome:
         return kept.value if kept else None
 
     def _apply_secret(self, secret: Secret, document: str) -> str:
-        """Write it to secrets/; where manifests/ has it too, it is changed there as well, or the next survey would bring the old one back."""
+        """Write it to secrets/; a document of it in manifests/ is changed too, or the next survey would bring the old one back."""
         key = ("Secret", secret.namespace, secret.name)
         if self._index.holders(key):
             self._manifests.apply(key, secret, document)
@@ -151,12 +158,24 @@ class DirectoryHome:
 
     def _signature(self, kept: Kept) -> str:
         """An issuer's covers the Secrets it refers to, so that what failed for a wrong credential goes on when it is repaired."""
-        value = kept.value
+        value, seen = kept.value, [kept.digest]
         if isinstance(value, Certificate):
-            pairs = [self._secrets.signature(value.namespace, value.secret_name)]
-        else:
-            pairs = []
-        return hashlib.blake2b("\n".join([kept.digest, *pairs]).encode(), digest_size=12).hexdigest()
+            seen.append(self._secrets.signature(value.namespace, value.secret_name))
+        elif isinstance(value, Issuer):
+            namespace = self.secrets_namespace(value)
+            seen += [self._secrets.signature(namespace, ref.name, (ref.key,)) for ref in _credentials(value)]
+        return hashlib.blake2b("\n".join(seen).encode(), digest_size=12).hexdigest()
 
 
-_: type[Change] = Change
+def _credentials(issuer: Issuer) -> Iterator[SecretKeyRef]:
+    """The Secrets that people make for an issuer; not the account key, which certmill makes."""
+    if issuer.external_account_binding is not None:
+        yield issuer.external_account_binding.key_secret_ref
+    for solver in issuer.solvers:
+        match solver.dns01.provider if solver.dns01 else None:
+            case Rfc2136(tsig_secret=SecretKeyRef() as ref):
+                yield ref
+            case Cloudflare(api_token=token, api_key=key):
+                yield from (ref for ref in (token, key) if ref is not None)
+            case _:
+                pass

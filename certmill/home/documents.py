@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from certmill.errors import InvalidManifest
 from certmill.home import layout
@@ -84,10 +85,10 @@ def count(text: str) -> int:
 
 
 def _split(text: str) -> list[str]:
-    """The documents with their `---` lines; joined, they are the text. YAML knows no `---` at the start of a line that is anything else (§9.1.4)."""
+    """The documents with their `---` lines; joined, they are the text. No line of a YAML document may begin with `---` (§9.1.2)."""
     starts = [match.start() for match in _BOUNDARY.finditer(text)]
     cuts = [0, *(start for start in starts if start > 0), len(text)]
-    return [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(cuts)]
 
 
 def _is_empty(piece: str) -> bool:

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from certmill.clock import Clock
 from certmill.errors import HomeUnavailable
-
-MAX_FILE_BYTES = 1_048_576
-"""Of a manifest file and of one key of a Secret (a whole Secret, in Kubernetes)."""
+from certmill.home.layout import MAX_FILE_BYTES
 
 _LOCK_STRIPES = 64
 _LOCK_SECONDS = 10.0

@@ -6,6 +6,7 @@ import hashlib
 import re
 
 from certmill.errors import InvalidManifest
+from certmill.model.secret import Secret
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -15,6 +16,9 @@ _MAX_FILE_NAME = 200
 _KEPT_CHARACTERS = 120
 
 CLUSTER_ISSUER = "ClusterIssuer"
+
+MAX_FILE_BYTES = 1_048_576
+"""Of a manifest file and of one key of a Secret (a whole Secret, in Kubernetes)."""
 
 
 def is_name(namespace: str, name: str) -> bool:
@@ -33,6 +37,16 @@ def require_names(kind: str, namespace: str, name: str) -> None:
         raise InvalidManifest(f"{namespace[:64]!r} is no namespace for a {kind}", path="metadata.namespace")
     if not is_name("", name):
         raise InvalidManifest(f"{name[:64]!r} is no name for a {kind}", path="metadata.name")
+
+
+def require_secret(secret: Secret) -> None:
+    """Raise InvalidManifest unless the Secret's names and keys may become paths, and its values are not too large."""
+    require_names("Secret", secret.namespace, secret.name)
+    for key, value in secret.data.items():
+        if not is_secret_key(key):
+            raise InvalidManifest(f"{key[:64]!r} is no key for a Secret", path="data")
+        if len(value) > MAX_FILE_BYTES:
+            raise InvalidManifest(f"the value is larger than {MAX_FILE_BYTES} bytes", path=f"data[{key}]")
 
 
 def file_name(kind: str, namespace: str, name: str, suffix: str) -> str:

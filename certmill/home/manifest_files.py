@@ -41,13 +41,13 @@ class ManifestFiles:
                 kept = None
             if kept is not None and kept.value == manifest:
                 return Change.UNCHANGED
-            holders = self._index.holders(key) if kept is None else self._index.holders(key)
+            holders = self._index.holders(key)
             name = holders[0] if holders else layout.file_name(*key, ".yaml")
             self._put(name, key, document)
             return Change.CONFIGURED if holders else Change.CREATED
 
     def delete(self, key: Key) -> bool:
-        """Take the object's document out of every file that has it. False if none has. Raises InvalidManifest if one is a link, or has it in a List."""
+        """Take its document out of every file; False if none has it. Raises InvalidManifest if a file is a link, or has it in a List."""
         if not layout.is_name(key[1], key[2]):
             return False
         with self._writing(key):

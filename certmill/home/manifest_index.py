@@ -1,8 +1,8 @@
 """What the files of manifests/ hold, as this process read them last: by file, with the signature it had, and by object.
 
-An object is looked up by one `stat` of the file that is known to hold it; then in the file that has its name; then in whatever is new or, among the files
-that are not named after an object, has changed. A survey looks at every file, and parses what has changed. Of two files with one object the first
-by name counts, and the other is a problem.
+An object is looked up by one `stat` of the file that is known to hold it; then in the file that has its name; then in whatever is new
+or, among the files that are not named after an object, has changed. A survey looks at every file, and parses what has changed. Of two
+files with one object the first by name counts, and the other is a problem.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from certmill.errors import InvalidManifest
 from certmill.home import documents, layout
 from certmill.home.base import Manifest, Problem
 from certmill.home.documents import Broken, Key
-from certmill.home.files import MAX_FILE_BYTES, TooLarge, advice, reaching, read_capped
+from certmill.home.files import TooLarge, advice, reaching, read_capped
 from certmill.model.certificate import Certificate, SecretTemplate
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _NAMED_AFTER_AN_OBJECT = re.compile(r"((certificate|issuer)\.[^.]+|clusterissuer)\..+\.yaml")
 _ONE_FILE = (PermissionError, IsADirectoryError)
 _Signature = tuple[int, int, int, int]
+_Part = TypeVar("_Part")
+_NO_TEMPLATE = SecretTemplate()
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,11 @@ class ManifestIndex:
         unreadable = (own,) if file is not None and not file.objects and not file.broken and file.problems else ()
         return self._holders.get(key, ()) or unreadable
 
+    def written(self, key: Key) -> float | None:
+        """When the file that has the object was written, as of the last look at it; seconds since the epoch."""
+        files = (self._files.get(name) for name in self._holders.get(key, ())[:1])
+        return next((file.signature[0] / 1e9 for file in files if file is not None), None)
+
     def objects(self) -> Iterator[tuple[Key, Kept]]:
         """Every valid object, by kind, namespace and name, as of the last refresh."""
         for key, names in sorted(self._holders.items()):
@@ -93,10 +102,11 @@ class ManifestIndex:
                 first = self._holders.get((kind, namespace, object_name), (name,))[0]
                 if first != name:
                     where = f"{namespace}/{object_name}" if namespace else object_name
-                    yield Problem(source=f"manifests/{name}", message=f"{kind} {where} is in manifests/{first} too, which counts; remove one of them")
+                    message = f"{kind} {where} is in manifests/{first} too, which counts; remove one of them"
+                    yield Problem(source=f"manifests/{name}", message=message)
 
     def refresh(self, wanted: Key | None, *, everything: bool = False) -> None:
-        """Read what is new, and what has changed: among files not named after an object, or among all. Ends early when `wanted` is found."""
+        """Read what is new, and what has changed among files not named after an object, or among all. May end when `wanted` is found."""
         with self._refreshing:
             names = self._names()
             for name in self._files.keys() - set(names):
@@ -150,7 +160,7 @@ class ManifestIndex:
             content = read_capped(f"{self._directory}/{name}")
             text = None if content is None else content.decode()
         except TooLarge:
-            return _unusable(signature, known, source, f"is larger than {MAX_FILE_BYTES} bytes; split it")
+            return _unusable(signature, known, source, f"is larger than {layout.MAX_FILE_BYTES} bytes; split it")
         except UnicodeDecodeError:
             return _unusable(signature, known, source, "is not UTF-8")
         except _ONE_FILE as error:
@@ -199,3 +209,9 @@ class ManifestIndex:
 
     def _once(self, part: _Part) -> _Part:
         return self._shared.setdefault(part, part)  # type: ignore[return-value]
+
+
+def _unusable(signature: _Signature, known: _File | None, source: str, message: str) -> _File:
+    """A file that tells nothing now: what it held before is wrong for as long, not gone."""
+    before = {*known.objects, *known.broken} if known else set()
+    return _File(signature, {}, dict.fromkeys(before, Broken(source, message)), (Problem(source=source, message=message),))

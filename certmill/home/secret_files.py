@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
+from certmill.errors import HomeUnavailable, SecretUnusable
 from certmill.home import layout, ownership, secret_metadata
-from certmill.home.files import MAX_FILE_BYTES, Locks, TooLarge, make_directory, reaching, read_capped, sync_directory, write_new
+from certmill.home.files import Locks, TooLarge, make_directory, reaching, read_capped, sync_directory, write_new
 from certmill.home.ownership import Held
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 
@@ -69,7 +69,7 @@ class SecretFiles:
 
     def write(self, secret: Secret, writer: str, *, applied: str = "") -> Change:
         """Make the writer's keys, labels and annotations be these, all at once. Raises InvalidManifest."""
-        _require_writable(secret)
+        layout.require_secret(secret)
         with self._writing(secret.namespace, secret.name):
             found = self._read(secret.namespace, secret.name)
             wanted = ownership.merged(found.held if found else None, secret, writer, applied=applied)
@@ -81,7 +81,7 @@ class SecretFiles:
 
     def create(self, secret: Secret, writer: str) -> bool:
         """Write it only if there is none of this name. Raises InvalidManifest."""
-        _require_writable(secret)
+        layout.require_secret(secret)
         with self._writing(secret.namespace, secret.name):
             if self._read(secret.namespace, secret.name):
                 return False
@@ -114,14 +114,25 @@ class SecretFiles:
                 if layout.is_name(space, "x") and space:
                     yield from ((space, name) for name in _subdirectories(self._root / space) if layout.is_name("", name))
 
-    def signature(self, namespace: str, name: str) -> str:
-        """A short text that changes whenever the pair does: which version counts, and when its files were written. Three system calls."""
+    def created(self, namespace: str, name: str) -> float | None:
+        """When the oldest of its keys was put there: links stay when what they lead to is renewed. None if there is none."""
+        if not namespace or not layout.is_name(namespace, name):
+            return None
+        with reaching("read", _named(namespace, name)):
+            try:
+                entries = [entry for entry in os.scandir(self._directory(namespace, name)) if layout.is_secret_key(entry.name)]
+                return min((entry.stat(follow_symlinks=False).st_mtime for entry in entries), default=None)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def signature(self, namespace: str, name: str, keys: tuple[str, ...] = (TLS_CERTIFICATE, TLS_PRIVATE_KEY)) -> str:
+        """A short text that changes whenever these keys do: which version counts, and when their files were written. A few system calls."""
         directory = f"{self._root}/{namespace}/{name}"
         try:
             version = os.readlink(f"{directory}/{_DATA}")  # noqa: PTH115 - a survey does this for every Certificate
         except OSError:
             version = ""
-        return "/".join((version, _written(f"{directory}/{TLS_CERTIFICATE}"), _written(f"{directory}/{TLS_PRIVATE_KEY}")))
+        return "/".join((version, *(_written(f"{directory}/{key}") for key in keys)))
 
     def _directory(self, namespace: str, name: str) -> Path:
         return self._root / namespace / name
@@ -197,15 +208,6 @@ def _named(namespace: str, name: str) -> str:
     return f"secrets/{namespace}/{name}"
 
 
-def _require_writable(secret: Secret) -> None:
-    layout.require_names("Secret", secret.namespace, secret.name)
-    for key, value in secret.data.items():
-        if not layout.is_secret_key(key):
-            raise InvalidManifest(f"{key[:64]!r} is no key for a Secret", path="data")
-        if len(value) > MAX_FILE_BYTES:
-            raise InvalidManifest(f"the value is larger than {MAX_FILE_BYTES} bytes", path=f"data[{key}]")
-
-
 def _target(directory: Path) -> str:
     """The name of the version that counts; empty if none does. A link that leads elsewhere does not count."""
     try:
@@ -236,7 +238,7 @@ def _contents(files: Iterator[tuple[str, Path]] | list[tuple[str, Path]], namesp
         except FileNotFoundError:
             continue
         except TooLarge:
-            raise SecretUnusable(f"the key {key!r} of Secret {namespace}/{name} is larger than {MAX_FILE_BYTES} bytes") from None
+            raise SecretUnusable(f"the key {key!r} of Secret {namespace}/{name} is larger than {layout.MAX_FILE_BYTES} bytes") from None
         if content is not None:
             contents[key] = content
     return contents

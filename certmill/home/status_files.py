@@ -1,4 +1,4 @@
-"""Status as small JSON files, `status/<kind>.<namespace>.<name>.json`: replaced at once, not forced to the disk: it can be found out again."""
+"""Status as small JSON files, `status/<kind>.<namespace>.<name>.json`: replaced at once, not forced to the disk (it can be found again)."""
 
 from __future__ import annotations
 

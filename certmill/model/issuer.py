@@ -85,7 +85,8 @@ Dns01Provider = Rfc2136 | Cloudflare
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dns01Solver:
-    """A provider, and how its records are found and checked. `nameservers`: host:port or https:// URLs asked instead of the authoritative ones."""
+    """A provider, and how its records are found and checked. `nameservers`: host:port or https:// URLs asked instead of the authoritative
+    ones."""
 
     provider: Dns01Provider
     follow_cname: bool = False

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass, field, replace
 
 from certmill.acme.client import AcmeClient
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import ExternalAccount
 from certmill.crypto import keys
-from certmill.errors import AccountRefused, Busy, NotFound, SecretUnusable
+from certmill.errors import AccountRefused, Busy, CertmillError, NotFound, SecretUnusable
 from certmill.model.issuer import Issuer, SecretKeyRef
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.status import Condition, IssuerStatus
@@ -66,7 +64,8 @@ def client(ports: Ports, issuer: Issuer) -> AcmeClient:
 
 
 def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
-    """Make sure that the issuer has an account, and write its status. Raises AccountRefused, Busy (somebody else is at it), CAUnavailable …"""
+    """Make sure that the issuer has an account, and write its status. Raises AccountRefused, Busy (somebody else is at it), CAUnavailable
+    …"""
     account = registered(ports, issuer)
     if account is not None:
         return account
@@ -86,7 +85,9 @@ def _register(ports: Ports, issuer: Issuer) -> Account:
     acme = ports.clients.client(issuer, key_pem, None)
     account = acme.new_account(email=issuer.email, external_account=_external_account(ports, issuer))
     if account.status != "valid":
-        raise AccountRefused(f"the CA says that the account of {issuer.reference} is {account.status}; delete its key Secret to register a new one")
+        raise AccountRefused(
+            f"the CA says that the account of {issuer.reference} is {account.status}; delete its key Secret to register a new one"
+        )
     before = ports.home.issuer_status(issuer)
     if account.existed and before.last_registered_email != issuer.email:
         acme.update_account(email=issuer.email)
@@ -108,8 +109,12 @@ def _account_key(ports: Ports, issuer: Issuer) -> bytes:
     if secret is not None and secret.data.get(ref.key):
         return secret.data[ref.key]
     if issuer.disable_account_key_generation:
-        raise AccountRefused(f"the account key Secret {namespace}/{ref.name} of {issuer.reference} is not there, and disableAccountKeyGeneration is set")
-    made = Secret(namespace=namespace, name=ref.name, type=OPAQUE_TYPE, data={ref.key: keys.generate_account_key(issuer.account_key_algorithm)})
+        raise AccountRefused(
+            f"the account key Secret {namespace}/{ref.name} of {issuer.reference} is not there, and disableAccountKeyGeneration is set"
+        )
+    made = Secret(
+        namespace=namespace, name=ref.name, type=OPAQUE_TYPE, data={ref.key: keys.generate_account_key(issuer.account_key_algorithm)}
+    )
     if secret is None and ports.home.create_secret(made):
         return made.data[ref.key]
     if secret is not None:
@@ -122,12 +127,11 @@ def _external_account(ports: Ports, issuer: Issuer) -> ExternalAccount | None:
     binding = issuer.external_account_binding
     if binding is None:
         return None
-    text = secret_value(ports, issuer, binding.key_secret_ref, "external account key").strip()
+    text = secret_value(ports, issuer, binding.key_secret_ref, "external account key").decode("ascii", "replace").strip()
     try:
-        mac_key = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        raise SecretUnusable(f"the external account key of {issuer.reference} is not base64url") from None
-    return ExternalAccount(key_id=binding.key_id, mac_key=mac_key)
+        return ExternalAccount.from_base64url(binding.key_id, text)
+    except CertmillError as error:
+        raise SecretUnusable(f"the external account key of {issuer.reference} cannot be used: {error}") from None
 
 
 def _key(key_pem: bytes, issuer: Issuer) -> AccountKey:

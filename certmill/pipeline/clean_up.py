@@ -18,7 +18,9 @@ MAX_TRIES = 5
 """After so many tries the journal keeps what is left, and the hourly sweep goes on with it."""
 
 
-def clean_up(ports: Ports, certificate_id: CertificateId, certificate: Certificate | None, issuer: Issuer | None, record: Record, facts: Facts) -> None:
+def clean_up(
+    ports: Ports, certificate_id: CertificateId, certificate: Certificate | None, issuer: Issuer | None, record: Record, facts: Facts
+) -> None:
     """Take everything down and release the order's lock. Raises Temporary to be tried again, but only so often."""
     try:
         if issuer is not None and facts.challenges:
@@ -32,7 +34,6 @@ def clean_up(ports: Ports, certificate_id: CertificateId, certificate: Certifica
 def _take_down(
     ports: Ports, certificate_id: CertificateId, issuer: Issuer, labels: Mapping[str, str], record: Record, facts: Facts
 ) -> None:
-
 
     try:
         presenting.take_down(ports, issuer, labels, facts.challenges, owner=f"{certificate_id} {record.fence}")

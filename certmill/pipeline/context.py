@@ -157,5 +157,5 @@ class Work:
                 yield 5.0
 
 
-class LeaseLost(Exception):  # noqa: N818 - a signal to the engine, not an error of certmill's tree
+class LeaseLost(Exception):
     """This step has been claimed by somebody else meanwhile; whatever we found out is theirs to find out again."""

@@ -82,7 +82,7 @@ def _private_key(work: Work) -> bytes:
             mismatch = keys.matches_spec(stored, spec)
             if mismatch:
                 raise SecretUnusable(
-                    f"the key in Secret {work.certificate.namespace}/{work.certificate.secret_name} is not what the manifest asks for ({mismatch}), "
+                    f"the key in Secret {work.certificate.namespace}/{work.certificate.secret_name} is not what is asked for ({mismatch}), "
                     "and rotationPolicy Never keeps it: delete the Secret, or set rotationPolicy Always"
                 )
             return stored

@@ -124,7 +124,9 @@ def _missing_data(seen: Seen, now: float) -> Violation | None:
 
 def _unreadable(seen: Seen, now: float) -> Violation | None:
     if seen.leaf is None:
-        return Violation(reason="InvalidCertificate", message=f"Issuing certificate as Secret holds no readable certificate: {seen.unusable}")
+        return Violation(
+            reason="InvalidCertificate", message=f"Issuing certificate as Secret holds no readable certificate: {seen.unusable}"
+        )
     return None
 
 
@@ -167,7 +169,9 @@ def _names(seen: Seen, now: float) -> Violation | None:
     if wanted.common_name and leaf.common_name not in ("", wanted.common_name):
         changed.append("spec.commonName")
     if changed:
-        return Violation(reason="RequestChanged", message=f"Issuing certificate as fields on existing certificate have changed: {', '.join(changed)}")
+        return Violation(
+            reason="RequestChanged", message=f"Issuing certificate as fields on existing certificate have changed: {', '.join(changed)}"
+        )
     return None
 
 

@@ -1,6 +1,7 @@
 """A step, whole: claim (one call), act (the step's module), commit (one call). What was decided is in the record before anybody is told.
 
-If the process dies on any line, the lease ends, the tick rings the step again, and acting again is safe. If a message is doubled or late, the claim fails
+If the process dies on any line, the lease ends, the tick rings the step again, and acting again is safe. If a message is doubled or late,
+the claim fails
 and its chain ends there. If the lease was lost while we acted, the commit fails and what we found out is found out again.
 """
 
@@ -95,7 +96,9 @@ class Engine:
             if attempt.step == CLEAN_UP:
                 return self._clean_up(attempt)
             if attempt.record.attempts > self._ports.limits.max_attempts:
-                raise StepKeepsDying(f"{attempt.step} was begun {attempt.record.attempts} times without an end; see the workers' logs, then renew")
+                raise StepKeepsDying(
+                    f"{attempt.step} was begun {attempt.record.attempts} times without an end; see the workers' logs, then renew"
+                )
             return self._step(attempt)
         except StateUnavailable:
             raise
@@ -199,7 +202,9 @@ class Engine:
             status = ports.home.certificate_status(attempt.certificate_id)
             delay = backoff.run_delay(error, status.failed_issuance_attempts + 1, ports.jitter())
             failure = Failure(failure_class=error.failure_class, message=str(error), next_attempt=now + delay)
-            ports.home.write_certificate_status(attempt.certificate_id, conditions.failed(status, failure, spec=attempt.record.spec, now=now))
+            ports.home.write_certificate_status(
+                attempt.certificate_id, conditions.failed(status, failure, spec=attempt.record.spec, now=now)
+            )
         except Temporary as away:
             return self._wait(attempt, Waiting(reason=str(away), seconds=backoff.STEP.delay(attempt.record.tries + 1, ports.jitter())))
         facts = replace(outcome.facts, failure=failure)
@@ -243,5 +248,3 @@ def _reference(certificate: Certificate) -> str:
     """The issuer's reference as `Issuer.reference` has it, whether it is there or not."""
     ref = certificate.issuer_ref
     return f"ClusterIssuer/{ref.name}" if ref.kind == "ClusterIssuer" else f"Issuer/{certificate.namespace}/{ref.name}"
-
-

@@ -1,4 +1,5 @@
-"""What a run has found out so far: kept in the record between steps, as JSON. The private key is not in here; it is kept beside it, sealed."""
+"""What a run has found out so far: kept in the record between steps, as JSON. The private key is not in here; it is kept beside it,
+sealed."""
 
 from __future__ import annotations
 
@@ -74,7 +75,9 @@ class Facts:
 
     def to_json(self) -> str:
         """Compact JSON of what is set."""
-        return json.dumps({name: value for name, value in asdict(self).items() if value not in ("", (), None, False, 0)}, separators=(",", ":"))
+        return json.dumps(
+            {name: value for name, value in asdict(self).items() if value not in ("", (), None, False, 0)}, separators=(",", ":")
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Facts:

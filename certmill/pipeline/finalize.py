@@ -52,7 +52,9 @@ def _judged(work: Work, facts: Facts, order: Order) -> Outcome:
         return Advanced(facts=replace(facts, certificate=order.certificate))
     names = ", ".join(str(identifier) for identifier in work.certificate.identifiers[:3])
     if order.status is OrderStatus.INVALID:
-        error = problem_error(order.error, name=names) if order.error else OrderRefused(f"the CA says that the order for {names} is invalid")
+        error = (
+            problem_error(order.error, name=names) if order.error else OrderRefused(f"the CA says that the order for {names} is invalid")
+        )
         return Failed(error=error, facts=facts)
     elapsed = work.elapsed()
     if elapsed >= work.ports.limits.validation_timeout:

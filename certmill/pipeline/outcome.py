@@ -58,7 +58,8 @@ class Proceed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """To the task: this message's chain ends here, quietly (a duplicate, or late). With `ring`, a chain from the record's step is to be published."""
+    """To the task: this message's chain ends here, quietly (a duplicate, or late). With `ring`, a chain from the record's step is to be
+    published."""
 
     ring: bool = False
 

@@ -20,7 +20,8 @@ _OTHER_OWNER_SECONDS = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """What was found and done. `run`: the number of the run that makes it right (0: it is right). `ring`: its chain is to be published now."""
+    """What was found and done. `run`: the number of the run that makes it right (0: it is right). `ring`: its chain is to be published
+    now."""
 
     reason: str
     run: int = 0
@@ -105,7 +106,8 @@ class Reconciler:
         return Reconciled(reason="Certificate is up to date")
 
     def _refresh(self, certificate: Certificate, secret: Secret) -> None:
-        """What the manifest says of the Secret's form (template, encoding, output formats) needs no new order. Only on a Secret that is ours."""
+        """What the manifest says of the Secret's form (template, encoding, output formats) needs no new order. Only on a Secret that is
+        ours."""
         if secret.annotations.get(f"{secret_contract.PREFIX}certificate-name") != certificate.name:
             return
         try:

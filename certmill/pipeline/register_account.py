@@ -13,7 +13,5 @@ def register_account(work: Work) -> Outcome:
     """Register the issuer's account (RFC 8555 §7.3), or find it registered."""
     found = account.register(work.ports, work.issuer, owner=work.id)
     issuer = work.issuer
-    facts = replace(
-        work.facts, account=found.uri, issuer_kind=issuer.kind, issuer_namespace=issuer.namespace, issuer_name=issuer.name
-    )
+    facts = replace(work.facts, account=found.uri, issuer_kind=issuer.kind, issuer_namespace=issuer.namespace, issuer_name=issuer.name)
     return Advanced(facts=facts)

@@ -1,4 +1,5 @@
-"""Step 3: for each authorization that is not valid yet, choose a solver and present its challenge. Everything is noted before it is presented."""
+"""Step 3: for each authorization that is not valid yet, choose a solver and present its challenge. Everything is noted before it is
+presented."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ def _fetch(work: Work, acme: AcmeClient) -> Sequence[Authorization]:
 
 def _start_over(work: Work, reason: str) -> Back:
     """The order cannot be used any more: forget it and create another with the same key."""
-    facts = replace(work.facts, order="", finalize="", authorizations=(), order_expires=None, challenges=(), presented_at=None, answered=False)
+    facts = replace(
+        work.facts, order="", finalize="", authorizations=(), order_expires=None, challenges=(), presented_at=None, answered=False
+    )
     return Back(step="create_order", reason=f"{reason}; a new order is created", facts=facts)
 
 

@@ -19,7 +19,8 @@ def challenge_type(solver: Solver) -> str:
 def pick(issuer: Issuer, name: str, *, labels: Mapping[str, str], offered: Collection[str]) -> Solver:
     """The issuer's solver for `name` (a wildcard under its `*.` spelling), of a type the CA offers.
 
-    An exact dnsNames hit wins, then the longest dnsZones hit, then the most matchLabels, then the first in the list. Raises SolverMisconfigured.
+    An exact dnsNames hit wins, then the longest dnsZones hit, then the most matchLabels, then the first in the list. Raises
+    SolverMisconfigured.
     """
     ranked = [
         (rank, -index, solver)
@@ -30,7 +31,8 @@ def pick(issuer: Issuer, name: str, *, labels: Mapping[str, str], offered: Colle
         return max(ranked, key=lambda entry: entry[:2])[2]
     wanted = "dns-01 (a wildcard needs it)" if name.startswith("*.") else " or ".join(sorted(offered)) or "nothing we know"
     raise SolverMisconfigured(
-        f"no solver of {issuer.reference} is for {name}: the CA offers {wanted}; add a solver, or change the selectors, under spec.acme.solvers"
+        f"no solver of {issuer.reference} is for {name}: the CA offers {wanted}; "
+        "add a solver, or change the selectors, under spec.acme.solvers"
     )
 
 

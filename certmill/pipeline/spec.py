@@ -1,4 +1,5 @@
-"""The digest of what a run is for. A run whose digest is no longer the manifest's begins again; kept facts are only for the same digest. Pure."""
+"""The digest of what a run is for. A run whose digest is no longer the manifest's begins again; kept facts are only for the same digest.
+Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Step 7: download the chain (RFC 8555 §7.4.2), see that it is what we asked for, and store the pair in the home. Nothing is stored that is not ours."""
+"""Step 7: download the chain (RFC 8555 §7.4.2), see that it is what we asked for, and store the pair in the home. Nothing is stored that
+is not ours."""
 
 from __future__ import annotations
 

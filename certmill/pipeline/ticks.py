@@ -1,4 +1,5 @@
-"""What the ticks do: ring what is due, begin what is to be renewed, re-read the home, sweep what a crash left. Idempotent: any number may run."""
+"""What the ticks do: ring what is due, begin what is to be renewed, re-read the home, sweep what a crash left. Idempotent: any number may
+run."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class Ticks:
         self._reconciler = reconciler
 
     def wake(self) -> Woken:
-        """Wake-ups always; suspects only while the queue is short (in a backlog a doorbell is late, not lost); arrivals below high water."""
+        """Wake-ups always; suspects only while the queue is short (in a backlog a doorbell is late, not lost); arrivals below high
+        water."""
         ports, limits = self._ports, self._ports.limits
         now = ports.clock.now()
         suspect = now + limits.grace

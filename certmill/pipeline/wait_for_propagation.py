@@ -26,7 +26,9 @@ def wait_for_propagation(work: Work) -> Outcome:
         work.ports.clock.pause(pause)
     elapsed = work.elapsed()
     if elapsed >= work.ports.limits.propagation_timeout:
-        return Failed(error=NameRefused(f"{reason}; given up after {elapsed / 60:.0f} min: see that this is public, then renew"), facts=work.facts)
+        return Failed(
+            error=NameRefused(f"{reason}; given up after {elapsed / 60:.0f} min: see that this is public, then renew"), facts=work.facts
+        )
     return Waiting(reason=reason, seconds=poll_delay(elapsed))
 
 

@@ -49,7 +49,9 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
         try:
             return call(*args, **kwargs)
         except NoPermissionError as error:
-            raise StateUnavailable("Redis refuses this: the user of this URL may not do it; give it the ACL that the README names") from error
+            raise StateUnavailable(
+                "Redis refuses this: the user of this URL may not do it; give it the ACL that the README names"
+            ) from error
         except RedisError as error:
             raise StateUnavailable(f"Redis does not answer ({type(error).__name__}); see that it runs and is reachable") from error
 

@@ -16,7 +16,8 @@ from certmill.state.connection import answering
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
-    """One challenge that is up: for which certificate and identifier, by whose solver; a TXT value and its place, or an HTTP-01 token (no place)."""
+    """One challenge that is up: for which certificate and identifier, by whose solver; a TXT value and its place, or an HTTP-01 token (no
+    place)."""
 
     certificate: CertificateId
     issuer_kind: str

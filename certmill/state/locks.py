@@ -19,7 +19,7 @@ class Locks:
 
     @answering
     def take(self, purpose: str, *subject: str, owner: str, seconds: float) -> str:
-        """"" if the lock is ours now for `seconds`, else the name of its owner."""
+        """ "" if the lock is ours now for `seconds`, else the name of its owner."""
         return cast("str", self._lock(keys=[keys.lock(purpose, *subject)], args=[owner, int(seconds * 1000)]))
 
     @answering

@@ -1,6 +1,8 @@
-"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (only if nobody claimed it since).
+"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (only if nobody claimed it
+since).
 
-A record is a hash `certmill:certificate:<id>`. Between runs only a few short fields stay. The fence grows with every claim, and starts from the clock, so
+A record is a hash `certmill:certificate:<id>`. Between runs only a few short fields stay. The fence grows with every claim, and starts
+from the clock, so
 that a worker which comes back from the dead after its record was lost or made anew cannot commit.
 """
 
@@ -117,9 +119,18 @@ class Records:
 
     @answering
     def begin(
-        self, certificate: CertificateId, *, now: float, first_step: str, spec: str, root_id: str, in_flight_until: float | None, force: bool = False
+        self,
+        certificate: CertificateId,
+        *,
+        now: float,
+        first_step: str,
+        spec: str,
+        root_id: str,
+        in_flight_until: float | None,
+        force: bool = False,
     ) -> tuple[Verdict, int]:
-        """Begin a run at `first_step` (in flight, or with None among the arrivals), or join the one under way. Returns the number of the run to wait for."""
+        """Begin a run at `first_step` (in flight, or with None among the arrivals), or join the one under way. Returns the number of the
+        run to wait for."""
         until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
         answer = self._begin(
             keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS],
@@ -167,7 +178,9 @@ class Records:
     def adopt(self, certificate: CertificateId, *, now: float, at: float, spec: str) -> bool:
         """Keep an idle certificate, to be looked at again at `at`. False if a run is under way."""
         others = [name for name in keys.DUE_SETS if name != keys.RENEWALS]
-        answer = self._adopt(keys=[keys.record(certificate), keys.RENEWALS, *others], args=[certificate, f"{at:.3f}", spec, int(now * 1000)])
+        answer = self._adopt(
+            keys=[keys.record(certificate), keys.RENEWALS, *others], args=[certificate, f"{at:.3f}", spec, int(now * 1000)]
+        )
         return answer == 1
 
     @answering

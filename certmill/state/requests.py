@@ -51,7 +51,12 @@ class Requests:
     def reject(self, rejection: Rejection) -> None:
         """Keep a refusal: for its sender for an hour, and in the bounded list."""
         body = json.dumps(
-            {"at": rejection.at, "id": rejection.request_id[:64], "certificate": rejection.certificate[:320], "reason": rejection.reason[:_MAX_TEXT]}
+            {
+                "at": rejection.at,
+                "id": rejection.request_id[:64],
+                "certificate": rejection.certificate[:320],
+                "reason": rejection.reason[:_MAX_TEXT],
+            }
         )
         with self._redis.pipeline() as pipe:
             pipe.set(keys.request(rejection.request_id), body, ex=KEPT_SECONDS)

@@ -1,6 +1,8 @@
-"""A CA in memory, behind the verbs of `certmill.acme.client.AcmeClient`: orders, authorizations and certificates with the states of RFC 8555 §7.1.6.
+"""A CA in memory, behind the verbs of `certmill.acme.client.AcmeClient`: orders, authorizations and certificates with the states of RFC
+8555 §7.1.6.
 
-Validation looks where the CA is told to (`validates`), at once. Orders are not reused, valid authorizations are not either: each order costs what it costs.
+Validation looks where the CA is told to (`validates`), at once. Orders are not reused, valid authorizations are not either: each order
+costs what it costs.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import (
     Account,
+    AccountStatus,
     Authorization,
     AuthorizationStatus,
     Challenge,
@@ -41,7 +44,7 @@ T = TypeVar("T")
 _DAY = 86_400.0
 
 
-@dataclass(kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class MemoryCA:
     """Orders and authorizations by URL. `validates(type, name, token)` says whether a challenge can be seen."""
 
@@ -86,11 +89,13 @@ class MemoryAcmeClient:
         self._ca = ca
         self._key = key
 
-    def new_account(self, *, email: str = "", external_account: ExternalAccount | None = None, only_return_existing: bool = False) -> Account:
+    def new_account(
+        self, *, email: str = "", external_account: ExternalAccount | None = None, only_return_existing: bool = False
+    ) -> Account:
         """RFC 8555 §7.3: the same key is the same account."""
         existed = self._key.hash in self._ca.accounts
         url = self._ca.accounts.setdefault(self._key.hash, self._ca.url("account"))
-        return Account(url=url, status="valid", contact=(f"mailto:{email}",) if email else (), existed=existed)
+        return Account(url=url, status=AccountStatus.VALID, contact=(f"mailto:{email}",) if email else (), existed=existed)
 
     def new_order(
         self, identifiers: Sequence[Identifier], *, profile: str = "", not_after: datetime.datetime | None = None, replaces: str = ""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, cast
 
+from certmill.testing.localhost import make_local_tls
 from compose.servers import ServerFailed
 from compose.servers.build import go_install
-from compose.servers.certificates import make_local_tls
 from compose.servers.ports import answers, free_port, free_ports
 from compose.servers.process import ServerProcess
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Self
 
 import yaml
+from certmill.model.manifests import parse_documents
+from compose.servers.bind import Bind
 
 from certmill.crypto import chain
-from certmill.model.manifests import parse_documents
 from certmill.model.names import certificate_id
 from certmill.runtime import Runtime
 from compose.local import LocalCertmill
-from compose.servers.bind import Bind
 from compose.servers.pebble import Pebble, PebbleProfile
 from compose.servers.ports import free_port
 
@@ -42,7 +42,10 @@ class Lab:
         self.bind = Bind(directory=self.directory / "bind", zones=zones, tsig={"certmill": ("hmac-sha256", TSIG_SECRET)})
         self.bind.start()
         http01_port = free_port()
-        profiles = {"default": PebbleProfile(description="90 days"), "shortlived": PebbleProfile(description="six days", validity_seconds=6 * 86_400)}
+        profiles = {
+            "default": PebbleProfile(description="90 days"),
+            "shortlived": PebbleProfile(description="six days", validity_seconds=6 * 86_400),
+        }
         options = {"profiles": profiles, "alternate_roots": 1, "blocked": ("blocked.example.test",)} | dict(self.pebble_options)
         self.pebble = Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=http01_port, **options)
         self.pebble.start()
@@ -73,9 +76,16 @@ class Lab:
             self.runtime.ports.home.apply(document.value, document.text)
         self.runtime.ports.sightings.ask_reread()
 
-    def apply_issuer(self, name: str, *, tsig_secret: str = TSIG_SECRET, annotations: Mapping[str, str] | None = None, **acme: object) -> None:
+    def apply_issuer(
+        self, name: str, *, tsig_secret: str = TSIG_SECRET, annotations: Mapping[str, str] | None = None, **acme: object
+    ) -> None:
         """A ClusterIssuer with DNS-01 by BIND for example.test, HTTP-01 for the rest."""
-        tsig = {"nameserver": self.bind.address, "tsigKeyName": "certmill", "tsigAlgorithm": "HMACSHA256", "tsigSecretSecretRef": {"name": f"{name}-tsig", "key": "secret"}}
+        tsig = {
+            "nameserver": self.bind.address,
+            "tsigKeyName": "certmill",
+            "tsigAlgorithm": "HMACSHA256",
+            "tsigSecretSecretRef": {"name": f"{name}-tsig", "key": "secret"},
+        }
         spec = {
             "server": self.pebble.directory_url,
             "caBundle": base64.b64encode(self.pebble.ca_bundle).decode(),
@@ -83,8 +93,21 @@ class Lab:
             "privateKeySecretRef": {"name": f"{name}-account"},
             "solvers": [{"http01": {"ingress": {}}}, {"dns01": {"rfc2136": tsig}, "selector": {"dnsZones": ["example.test"]}}],
         } | acme
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{name}-tsig", "namespace": "cert-manager"}, "stringData": {"secret": tsig_secret}}
-        self.apply(secret, {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name, "annotations": dict(annotations or {})}, "spec": {"acme": spec}})
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"{name}-tsig", "namespace": "cert-manager"},
+            "stringData": {"secret": tsig_secret},
+        }
+        self.apply(
+            secret,
+            {
+                "apiVersion": "cert-manager.io/v1",
+                "kind": "ClusterIssuer",
+                "metadata": {"name": name, "annotations": dict(annotations or {})},
+                "spec": {"acme": spec},
+            },
+        )
 
     def another_pebble(self, directory: Path, **options: object) -> Pebble:
         """One more CA, which looks at the same responder and name servers."""

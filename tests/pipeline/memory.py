@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from certmill.dns01.propagation import Visibility
+from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.testing.clock import FakeClock
+from certmill.testing.home import MemoryHome
+from certmill.testing.provider import MemoryProvider
+
 from certmill.acme import challenges
 from certmill.acme.jws import AccountKey
 from certmill.crypto import chain
 from certmill.crypto.seal import Seal
-from certmill.dns01.propagation import Visibility
 from certmill.http01.selfcheck import Probe
-from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.pipeline.context import Ports
 from certmill.pipeline.spec import digest
 from certmill.state.due import DueTimes
@@ -17,10 +21,7 @@ from certmill.state.locks import Locks
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings
 from certmill.state.tokens import KeyAuthorizations
-from certmill.testing.clock import FakeClock
-from certmill.testing.home import MemoryHome
 from certmill.testing.memory_ca import MemoryCA
-from certmill.testing.provider import MemoryProvider
 
 
 class OneProvider:
@@ -65,7 +66,6 @@ class MemoryWorld:
     def leaf(self, certificate):
         """The stored leaf."""
         return chain.leaf(self.home.secret(certificate.namespace, certificate.secret_name).data["tls.crt"])
-
 
     def zones(self, solver):
         return self

@@ -1,6 +1,7 @@
 """Any interleaving of crashes, losses and duplicates of steps ends in the same state as the straight run.
 
-Real Redis and its Lua; the engine, the ticks; a CA, a provider and a home in memory; a clock that we turn. Celery's part is played as it behaves: a step
+Real Redis and its Lua; the engine, the ticks; a CA, a provider and a home in memory; a clock that we turn. Celery's part is played as it
+behaves: a step
 that advanced publishes the next one before it is acknowledged, so a worker that dies in between delivers it twice, or never.
 """
 

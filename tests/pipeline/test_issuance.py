@@ -175,13 +175,20 @@ def test_an_ecdsa_account_key(lab):
 
 def test_a_ca_that_requires_an_external_account(lab, tmp_path):
     with lab.another_pebble(tmp_path, eab={"kid-1": EAB_SECRET}) as pebble:
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "eab", "namespace": "cert-manager"}, "stringData": {"secret": EAB_SECRET}}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "eab", "namespace": "cert-manager"},
+            "stringData": {"secret": EAB_SECRET},
+        }
         lab.apply(secret)
         lab.apply_issuer("noeab", **lab.at(pebble))
-        lab.apply_issuer("eab", **lab.at(pebble), externalAccountBinding={"keyID": "kid-1", "keySecretRef": {"name": "eab", "key": "secret"}})
+        lab.apply_issuer(
+            "eab", **lab.at(pebble), externalAccountBinding={"keyID": "kid-1", "keySecretRef": {"name": "eab", "key": "secret"}}
+        )
 
         assert lab.issue("eab", "eab.other.test", issuer="eab").dns_names == ("eab.other.test",)
-        with pytest.raises(IssuanceFailed, match="(?i)external"):
+        with pytest.raises(IssuanceFailed, match=r"(?i)external"):
             lab.request("noeab", "noeab.other.test", issuer="noeab").wait(60)
 
 

@@ -10,7 +10,19 @@ from certmill.contract import REQUESTS_QUEUE
 from certmill.errors import StateUnavailable
 from compose.servers.redis import RedisServer
 
-PRODUCER_ACL = ("on", ">producer-password", "resetkeys", "resetchannels", "-@all", f"~{REQUESTS_QUEUE}", "+lpush", "+ping", "+hello", "+select", "+client|setinfo")
+PRODUCER_ACL = (
+    "on",
+    ">producer-password",
+    "resetkeys",
+    "resetchannels",
+    "-@all",
+    f"~{REQUESTS_QUEUE}",
+    "+lpush",
+    "+ping",
+    "+hello",
+    "+select",
+    "+client|setinfo",
+)
 FOLLOWER_ACL = (*PRODUCER_ACL, "%R~certmill:certificate:*", "%R~certmill:request:*", "+hgetall", "+get")
 
 

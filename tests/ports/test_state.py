@@ -234,7 +234,16 @@ def test_a_lock_is_its_owners_until_released_or_run_out(redis):
 def test_the_journal_gives_back_what_is_old_and_not_removed(redis):
     journal = Journal(redis)
     entries = [
-        Presented(certificate=WEB, issuer_kind="Issuer", issuer_namespace="default", issuer_name="i", identifier="*.e.test", record_name="_acme-challenge.e.test", zone="e.test", value=value)
+        Presented(
+            certificate=WEB,
+            issuer_kind="Issuer",
+            issuer_namespace="default",
+            issuer_name="i",
+            identifier="*.e.test",
+            record_name="_acme-challenge.e.test",
+            zone="e.test",
+            value=value,
+        )
         for value in ("one", "two", "three")
     ]
     journal.add(entries[:2], now=NOW)

@@ -1,4 +1,4 @@
-"""Messages that stop, or fool, a worker without the guard (celery.md §0.3 measured the first twelve), each with the queue it is put into."""
+"""Messages that stop or fool a worker without the guard (celery.md §0.3 measured the first twelve), and the queue each is put into."""
 
 from __future__ import annotations
 
@@ -56,11 +56,17 @@ MORE = {
     "half a surrogate pair": (STEPS, _property("body_encoding", None).replace(b'"body": "', b'"body": "\\ud800')),
     "nested without end": (STEPS, b"[" * 50_000),
     "nested a little less": (STEPS, _body(b"[" * 500 + b"]" * 500)),
-    "a bomb": (STEPS, item(STEP, ID, headers={"compression": "application/x-gzip"}, body=b64encode(zlib.compress(b"0" * 10_000_000)).decode())),
+    "a bomb": (
+        STEPS,
+        item(STEP, ID, headers={"compression": "application/x-gzip"}, body=b64encode(zlib.compress(b"0" * 10_000_000)).decode()),
+    ),
     "a megabyte": (STEPS, item(STEP, ["x" * 1_000_000])),
     "one byte too many": (STEPS, _body(b'[["default/web"], {}, null]' + b" " * 65_536)),
     "NaN": (STEPS, _body(b"[[NaN], {}, null]")),
-    "the stand-in's own type": (STEPS, item(STEP, ID, headers={"reason": "SECRET"}, **{"content-type": "application/x-certmill-unreadable"})),
+    "the stand-in's own type": (
+        STEPS,
+        item(STEP, ID, headers={"reason": "SECRET"}, **{"content-type": "application/x-certmill-unreadable"}),
+    ),
     "UTF-16": (STEPS, item(STEP, ID, **{"content-encoding": "utf-16"})),
     "a tick as a step": (STEPS, item("tick.wake", [])),
     "Celery's own task": (STEPS, item("celery.chord_unlock", [])),

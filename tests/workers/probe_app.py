@@ -1,11 +1,14 @@
-"""A Celery app for tests: certmill's configuration and guard, and tasks that write down that they ran. Started as `celery -A probe_app worker`."""
+"""A Celery app for tests: certmill's configuration and guard, and tasks that write down that they ran (`celery -A probe_app worker`)."""
 
 from __future__ import annotations
 
 import json
 import os
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import redis
 from celery import Celery
@@ -28,25 +31,28 @@ def on_rejected(request_id: str, certificate: str, reason: str) -> None:
 def register(celery: Celery) -> None:
     """Every task of the contract; `default/slow` takes a second, `default/fails` fails, `default/waits` waits."""
     for name in (task for tasks in TASKS_OF_QUEUE.values() for task in tasks):
-        celery.task(probe_named(name), name=name, bind=True)
+        celery.task(bind=True, name=name)(probe_named(name))
 
 
-def probe_named(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def probe_named(name: str) -> Callable[..., None]:
     """A task that records what it was called with."""
 
-    def probe(self, *args: object) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def probe(task: Any, *args: object) -> None:
         if args == ("default/slow",):
             threading.Event().wait(1.0)
-        called = {"task": name, "args": args, "id": self.request.id, "thread": threading.current_thread().name, "pid": os.getpid()}
-        records.rpush("ran", json.dumps({**called, "root_id": self.request.root_id, "chain": len(self.request.chain or ())}))
+        called = {"task": name, "args": args, "id": task.request.id, "thread": threading.current_thread().name, "pid": os.getpid()}
+        records.rpush("ran", json.dumps({**called, "root_id": task.request.root_id, "chain": len(task.request.chain or ())}))
         if args == ("default/fails",):
             raise RuntimeError("refused by the CA")
         if args == ("default/waits",):
-            raise Retry("not visible yet", when=5)
+            raise Retry("not visible yet", when=datetime.now(UTC) + timedelta(seconds=5))
 
     return probe
 
 
-app = configured_app(settings, schedule={"wake": {"task": "tick.wake", "schedule": 1.0, "options": {"expires": 5}}}, on_rejected=on_rejected)
+app = configured_app(
+    settings, schedule={"wake": {"task": "tick.wake", "schedule": 1.0, "options": {"expires": 5}}}, on_rejected=on_rejected
+)
+app.conf.worker_enable_remote_control = "PROBE_REMOTE_CONTROL" in os.environ
 register(app)
 signals.connect(settings, close=lambda: None)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 import redis
 
 HERE = Path(__file__).parent
@@ -29,11 +30,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(condition: Callable[[], object], *, within: float = 20.0, what: str = "") -> None:
-    """Wait until `condition` holds; fail after `within` seconds."""
+def eventually(
+    condition: Callable[[], object], *, within: float = 20.0, what: str | Callable[[], str] = "it did not happen in time"
+) -> None:
+    """Wait until `condition` holds; fail after `within` seconds, saying `what`."""
     deadline = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < deadline, what or "it did not happen in time"
+        if time.monotonic() > deadline:
+            pytest.fail(what if isinstance(what, str) else what())
         time.sleep(0.05)
 
 
@@ -57,7 +61,20 @@ class Server:
     def start(self) -> None:
         binary = shutil.which("redis-server")
         assert binary is not None
-        command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), "--appendonly", "yes", "--save", "", *self.options]
+        command = [
+            binary,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self.directory),
+            "--appendonly",
+            "yes",
+            "--save",
+            "",
+            *self.options,
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         eventually(self.answers, what="redis-server did not start")
 
@@ -111,10 +128,10 @@ class Processes:
         self.running.append(process)
         return process
 
-    def worker(self, *flags: str, log: str = "worker.log") -> subprocess.Popen[bytes]:
+    def worker(self, *flags: str, log: str = "worker.log", **environment: str) -> subprocess.Popen[bytes]:
         """`celery -A probe_app worker`, ready."""
-        process = self.start("celery", "-A", "probe_app", "worker", *flags, log=log)
-        eventually(lambda: "ready." in self.log(log), what=f"the worker did not start: {self.log(log)}")
+        process = self.start("celery", "-A", "probe_app", "worker", *flags, log=log, **environment)
+        eventually(lambda: "ready." in self.log(log), what=lambda: f"the worker did not start: {self.log(log)}")
         return process
 
     def log(self, name: str = "worker.log") -> str:
@@ -128,7 +145,9 @@ class Processes:
             process.wait()
 
 
-def item(task: str, args: object, *, queue: str = "certmill.steps", embed: object = None, headers: object = None, **changes: object) -> bytes:
+def item(
+    task: str, args: object, *, queue: str = "certmill.steps", embed: object = None, headers: object = None, **changes: object
+) -> bytes:
     """A message as a producer puts it into a list in Redis (Celery's protocol 2)."""
     task_id = str(uuid.uuid4())
     body = json.dumps([args, {}, embed]).encode()

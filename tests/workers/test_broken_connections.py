@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from functools import partial
 
 import pytest
 
@@ -19,9 +20,15 @@ def _done(server: Server, certificate: str) -> bool:
     return [certificate] in [line["args"] for line in ran(server)]
 
 
-@pytest.mark.parametrize("flags", [(), ("-P", "prefork", "-c", "2")], ids=["no flags", "somebody's flags"])
-def test_a_worker_survives_losing_redis_with_a_message_in_flight(processes: Processes, server: Server, flags: tuple[str, ...]) -> None:
-    worker = processes.worker(*flags)
+@pytest.mark.parametrize(
+    ("flags", "environment"),
+    [((), {}), (("-P", "prefork", "-c", "2"), {}), ((), {"PROBE_REMOTE_CONTROL": "1"})],
+    ids=["no flags", "somebody's flags", "remote control on, which kombu 5.7 alone does not survive"],
+)
+def test_a_worker_survives_losing_redis_with_a_message_in_flight(
+    processes: Processes, server: Server, flags: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    worker = processes.worker(*flags, **environment)
 
     for outage in ("one", "two"):
         _step(server, "default/slow")
@@ -30,7 +37,7 @@ def test_a_worker_survives_losing_redis_with_a_message_in_flight(processes: Proc
         threading.Event().wait(2.0)
         server.start()
         _step(server, f"default/{outage}")
-        eventually(lambda outage=outage: _done(server, f"default/{outage}"), within=30, what=processes.log())
+        eventually(partial(_done, server, f"default/{outage}"), within=30, what=processes.log)
 
     assert worker.poll() is None
     assert "Unrecoverable" not in processes.log()
@@ -46,7 +53,7 @@ def test_a_worker_works_on_after_redis_was_frozen_for_twenty_seconds(processes: 
     server.send(signal.SIGCONT)
     _step(server, "default/after")
 
-    eventually(lambda: _done(server, "default/after"), within=30, what=processes.log())
+    eventually(lambda: _done(server, "default/after"), within=30, what=processes.log)
     assert worker.poll() is None
 
 

@@ -35,6 +35,7 @@ def test_tls_cannot_be_weakened_in_the_url() -> None:
     app = _app(redis_url="rediss://redis.example/0?ssl_cert_reqs=none&ssl_check_hostname=false")
 
     with app.connection_for_read() as connection:
+        assert isinstance(connection.ssl, dict)
         assert connection.ssl["ssl_cert_reqs"] == ssl.CERT_REQUIRED
         assert connection.ssl["ssl_check_hostname"] is True
 
@@ -63,4 +64,4 @@ def test_a_queue_that_is_not_ours_is_not_made() -> None:
 def test_importing_the_package_builds_nothing() -> None:
     assert "app" not in vars(workers)
     with pytest.raises(AttributeError):
-        workers.celery  # noqa: B018
+        _ = workers.celery

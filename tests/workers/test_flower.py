@@ -30,7 +30,7 @@ def _flower(processes: Processes, *flags: str, **environment: str) -> str:
     port = free_port()
     processes.start("celery", "-A", "workers", "flower", *flags, log="flower.log", CERTMILL_FLOWER_PORT=str(port), **environment)
     url = f"http://127.0.0.1:{port}"
-    eventually(lambda: _status(f"{url}/healthcheck") == 200, what=processes.log("flower.log"))
+    eventually(lambda: _status(f"{url}/healthcheck") == 200, what=lambda: processes.log("flower.log"))
     return url
 
 
@@ -50,7 +50,12 @@ def test_flower_wants_the_password_that_it_made_and_keeps(processes: Processes) 
 def test_flower_is_read_only(processes: Processes) -> None:
     url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
 
-    for operation in ("task/send-task/certificate.request", "task/async-apply/certificate.request", "task/apply/certificate.request", "worker/shutdown/x"):
+    for operation in (
+        "task/send-task/certificate.request",
+        "task/async-apply/certificate.request",
+        "task/apply/certificate.request",
+        "worker/shutdown/x",
+    ):
         assert _status(f"{url}/api/{operation}", "certmill:pass", b"{}") == 403, operation
 
 
@@ -65,7 +70,7 @@ def test_the_login_cannot_be_switched_off(processes: Processes, flags: tuple[str
     process = processes.start(*arguments, log="flower.log", **environment)
 
     url = f"http://127.0.0.1:{port}"
-    eventually(lambda: process.poll() is not None or _status(f"{url}/healthcheck") == 200, what=processes.log("flower.log"))
+    eventually(lambda: process.poll() is not None or _status(f"{url}/healthcheck") == 200, what=lambda: processes.log("flower.log"))
     if process.poll() is None:
         assert _status(f"{url}/api/tasks") == 401
     else:
@@ -76,7 +81,9 @@ def test_the_login_cannot_be_switched_off(processes: Processes, flags: tuple[str
 def test_an_unsafe_flag_is_refused_with_a_reason(processes: Processes, flag: str) -> None:
     command = [sys.executable, "-m", "celery", "-A", "workers", "flower", f"--port={free_port()}", flag]
 
-    ended = subprocess.run(command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(
+        command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=30, check=False
+    )
 
     assert ended.returncode == 1
     assert ended.stderr.strip().splitlines()[-1].startswith("certmill: ")
@@ -88,7 +95,7 @@ def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processe
     eventually(lambda: b"celery@" in _page(f"{url}/workers"))
     with processes.server.client as client:
         client.lpush("certmill.steps", item("certificate.validate", ["default/waits"], headers={"id": "the-task"}))
-    eventually(lambda: b"RETRY" in _page(f"{url}/api/tasks"), what=processes.log("flower.log"))
+    eventually(lambda: b"RETRY" in _page(f"{url}/api/tasks"), what=lambda: processes.log("flower.log"))
 
     assert b"default/waits" in _page(f"{url}/api/task/info/the-task")
     processes.running[0].terminate()

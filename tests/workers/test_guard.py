@@ -7,8 +7,8 @@ import json
 import signal
 from typing import TYPE_CHECKING
 
-from tests.workers.running import Processes, Server, eventually, item, ran, rejected
 from tests.workers.poison import MORE, REQUESTS, TWELVE
+from tests.workers.running import Processes, Server, eventually, item, ran, rejected
 
 if TYPE_CHECKING:
     import subprocess
@@ -41,7 +41,7 @@ def test_poison_leaves_the_worker_alive_and_none_of_it_comes_back(processes: Pro
 
     for queue, raw in poison.values():
         _push(server, queue, raw)
-    eventually(lambda: processes.log().count("message.refused") == len(poison), what=processes.log())
+    eventually(lambda: processes.log().count("message.refused") == len(poison), what=processes.log)
     _works(server)
 
     assert worker.poll() is None
@@ -62,7 +62,7 @@ def test_a_refused_request_is_kept_with_its_reason(processes: Processes, server:
     _push(server, REQUESTS, *refused)
     _push(server, REQUESTS, item("certificate.request", [{"name": "web"}], headers={"id": "mine", "eta": "soon"}))
 
-    eventually(lambda: len(rejected(server)) == len(refused) + 1, what=processes.log())
+    eventually(lambda: len(rejected(server)) == len(refused) + 1, what=processes.log)
     assert ["mine", "default/web", "a message with an ETA is not accepted"] in rejected(server)
     assert all(reason for _, _, reason in rejected(server))
 
@@ -86,7 +86,14 @@ def test_nothing_of_a_strangers_message_but_its_clean_id_is_in_an_event(processe
         listener.psubscribe("*celeryev*")
         listener.get_message(timeout=5)
 
-        hostile = {"argsrepr": "SECRET", "kwargsrepr": "SECRET", "shadow": "SECRET", "root_id": "SECRET", "parent_id": "SECRET", "origin": "SECRET"}
+        hostile = {
+            "argsrepr": "SECRET",
+            "kwargsrepr": "SECRET",
+            "shadow": "SECRET",
+            "root_id": "SECRET",
+            "parent_id": "SECRET",
+            "origin": "SECRET",
+        }
         _push(server, REQUESTS, item("certificate.request", [{"name": "web", "spec": {"x": "SECRET"}}], headers=hostile))
         eventually(lambda: ran(server))
         heard = [message["data"] for message in iter(lambda: listener.get_message(timeout=1), None)]
@@ -101,7 +108,7 @@ def test_beat_without_flags_ticks_every_second_and_leaves_no_file(processes: Pro
     beats = [processes.start("celery", "-A", "probe_app", "beat", log=f"beat{number}.log") for number in (1, 2)]
 
     with server.client as client:
-        eventually(lambda: client.llen("certmill.ticks") >= 4, what=processes.log("beat1.log"))
+        eventually(lambda: client.llen("certmill.ticks") >= 4, what=lambda: processes.log("beat1.log"))
         tick = json.loads(client.lindex("certmill.ticks", 0))
 
     assert tick["headers"]["expires"]

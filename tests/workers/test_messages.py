@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.workers.running import item
 from tests.workers.poison import MORE, TWELVE
+from tests.workers.running import item
 from workers.messages import UNREADABLE, Accepted, Message, Refusal, certificate_of, clean, id_of, readable
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
 
 
 def _received(raw: bytes, queue: str) -> Message:
@@ -45,7 +47,13 @@ def test_poison_is_refused_with_a_reason_that_holds_none_of_it(name: str) -> Non
 
 
 def test_a_step_with_the_rest_of_its_chain_is_accepted() -> None:
-    signature = {"task": "certificate.finalize", "args": ["default/web"], "kwargs": {}, "options": {"task_id": "b", "root_id": "r"}, "immutable": True}
+    signature = {
+        "task": "certificate.finalize",
+        "args": ["default/web"],
+        "kwargs": {},
+        "options": {"task_id": "b", "root_id": "r"},
+        "immutable": True,
+    }
     raw = item("certificate.validate", ["default/web"], embed={"callbacks": None, "errbacks": None, "chain": [signature], "chord": None})
 
     accepted = _accepted(raw)
@@ -64,7 +72,16 @@ def test_a_step_keeps_its_root_parent_and_expiry() -> None:
 
 
 def test_of_a_request_only_its_task_its_id_and_its_object_are_left() -> None:
-    stranger = {"root_id": "r", "parent_id": "p", "retries": 9, "timelimit": [1, 1], "shadow": "shown", "stamps": {"x": "y"}, "origin": "me", "lang": "go"}
+    stranger = {
+        "root_id": "r",
+        "parent_id": "p",
+        "retries": 9,
+        "timelimit": [1, 1],
+        "shadow": "shown",
+        "stamps": {"x": "y"},
+        "origin": "me",
+        "lang": "go",
+    }
     body = {"name": "web", "namespace": "shop", "spec": {"dnsNames": ["ü.example"]}}
     raw = item("certificate.request", [body], headers=stranger)
 
@@ -119,7 +136,11 @@ def test_any_bytes_make_an_envelope(raw: bytes) -> None:
     assert envelope["properties"]["delivery_info"]["routing_key"] == "certmill.steps"
 
 
-@given(body=JSON, headers=st.dictionaries(st.sampled_from(["id", "task", "eta", "expires", "root_id", "retries", "group"]), JSON), queue=st.sampled_from(["certmill.steps", "certmill.requests", "certmill.ticks"]))
+@given(
+    body=JSON,
+    headers=st.dictionaries(st.sampled_from(["id", "task", "eta", "expires", "root_id", "retries", "group"]), JSON),
+    queue=st.sampled_from(["certmill.steps", "certmill.requests", "certmill.ticks"]),
+)
 def test_any_message_is_accepted_or_refused(body: object, headers: dict[str, object], queue: str) -> None:
     raw = item("certificate.validate", ["default/web"], headers=headers, body=json.dumps(body))
     envelope = json.loads(raw)

@@ -25,7 +25,7 @@ def test_the_responder_outlives_redis_and_stops_at_once(processes: Processes, se
     port = free_port()
     responder = processes.start("workers", "responder", log="responder.log", CERTMILL_RESPONDER_PORT=str(port))
     url = f"http://127.0.0.1:{port}"
-    eventually(lambda: _status(f"{url}/healthz") == 200, what=processes.log("responder.log"))
+    eventually(lambda: _status(f"{url}/healthz") == 200, what=lambda: processes.log("responder.log"))
     token = f"{url}/.well-known/acme-challenge/no-such-token"
     assert _status(token) == 404
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,14 +30,12 @@ def _self_signed(directory: Path, name: str) -> Path:
     pem = serialization.Encoding.PEM
     file = directory / f"{name}.pem"
     file.write_bytes(certificate.public_bytes(pem))
-    (directory / f"{name}.key").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    (directory / f"{name}.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     return file
 
 
 @pytest.fixture
-def tls_port(server: Server, tmp_path: Path) -> Iterator[int]:
+def tls_port(server: Server, tmp_path: Path) -> int:
     """The server again, with a TLS port too."""
     file, port = _self_signed(tmp_path, "redis"), free_port()
     server.kill()
@@ -57,7 +54,7 @@ def test_a_worker_works_over_tls(processes: Processes, server: Server, tls_port:
     with server.client as client:
         client.lpush("certmill.steps", item("certificate.validate", ["default/web"]))
 
-    eventually(lambda: ran(server), what=processes.log())
+    eventually(lambda: ran(server), what=processes.log)
 
 
 def test_a_worker_does_not_speak_to_a_server_it_cannot_verify(processes: Processes, server: Server, tls_port: int, tmp_path: Path) -> None:
@@ -67,7 +64,7 @@ def test_a_worker_does_not_speak_to_a_server_it_cannot_verify(processes: Process
     with server.client as client:
         client.lpush("certmill.steps", item("certificate.validate", ["default/web"]))
 
-    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in processes.log(), what=processes.log())
+    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in processes.log(), what=processes.log)
     threading.Event().wait(2.0)
     assert not ran(server)
     assert worker.poll() is None

@@ -20,7 +20,14 @@ def dns01(server="192.0.2.1", **selector):
 
 
 def issuer(*list_):
-    return Issuer(kind="ClusterIssuer", namespace="", name="prod", server="https://ca.test/dir", private_key=SecretKeyRef(name="k", key="tls.key"), solvers=list_)
+    return Issuer(
+        kind="ClusterIssuer",
+        namespace="",
+        name="prod",
+        server="https://ca.test/dir",
+        private_key=SecretKeyRef(name="k", key="tls.key"),
+        solvers=list_,
+    )
 
 
 def picked(name, *list_, labels=None, offered=BOTH):

@@ -1,4 +1,4 @@
-"""A throw-away CA and a certificate for localhost, so that local servers speak verifiable TLS."""
+"""A throw-away CA and a certificate for localhost, so that fakes and local servers speak verifiable TLS."""
 
 from __future__ import annotations
 

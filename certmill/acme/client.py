@@ -1,0 +1,321 @@
+"""The verbs of ACME (RFC 8555 §7, RFC 9773): each is one request (and one more for a nonce or the directory when none is at hand).
+
+What a CA sends is checked before it is used: requests go only to the directory's host and to those that the directory names, never from
+https to http; an order has to be for the identifiers that were asked for; a certificate has to be PEM and nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urljoin
+
+from certmill.acme import jws
+from certmill.acme.ari import RenewalInfo, is_cert_id
+from certmill.acme.exchange import Exchange
+from certmill.acme.jws import AccountKey
+from certmill.acme.nonces import NoncePool
+from certmill.acme.problems import About, AcmeProblem
+from certmill.acme.resources import Account, Authorization, Challenge, Directory, ExternalAccount, IssuedChain, Order
+from certmill.acme.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
+from certmill.clock import Clock, SystemClock
+from certmill.errors import AccountRefused, CAUnavailable, InvalidManifest, OrderRefused
+from certmill.model.names import Identifier, IdentifierType
+
+DIRECTORY_SECONDS: Final = 3600.0
+MAX_CHAIN_BYTES: Final = 262_144
+_MAX_ALTERNATES: Final = 8
+# RFC 8555 §9.1: one or more certificates; "MUST use the strict encoding and MUST NOT include explanatory text".
+_CHAIN: Final = re.compile(r"(?:-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*){1,16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A directory, until when it is believed, and the hosts that it lets requests go to."""
+
+    directory: Directory
+    until: float
+    hosts: frozenset[str]
+
+
+class DirectoryCache:
+    """The directories of CAs, for an hour each; one of these per process. Safe from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, TlsTrust], _Known] = {}
+
+    def get(self, url: str, trust: TlsTrust, *, now: float) -> _Known | None:
+        """What is known, if it is young enough. Trust is part of the name: what one Issuer believes is nothing to another."""
+        with self._lock:
+            known = self._known.get((url, trust))
+        return known if known is not None and now < known.until else None
+
+    def put(self, url: str, trust: TlsTrust, directory: Directory, *, now: float) -> _Known:
+        """Keep a directory. Two threads that fetched it at once keep the same."""
+        hosts = frozenset(host_of(named) for named in (url, *directory.urls))
+        known = _Known(directory=directory, until=now + DIRECTORY_SECONDS, hosts=hosts)
+        with self._lock:
+            self._known[url, trust] = known
+        return known
+
+
+class AcmeClient:
+    """An ACME client for one account; one per process, thread and account. Nonces, directories and connections may be shared.
+
+    Every verb raises CAUnavailable and RateLimited, AccountRefused when the account is at fault, and what its own docstring adds.
+    """
+
+    def __init__(  # noqa: PLR0913 - all by name, most with a default
+        self,
+        *,
+        server: str,
+        key: AccountKey,
+        nonces: NoncePool,
+        directories: DirectoryCache,
+        account_uri: str | None = None,
+        trust: TlsTrust | None = None,
+        connections: Connections | None = None,
+        timeout_seconds: float = 30.0,
+        user_agent: str = USER_AGENT,
+        clock: Clock | None = None,
+    ) -> None:
+        self._server = server
+        self._key = key
+        self._directories = directories
+        self._trust = trust or TlsTrust()
+        self._clock = clock or SystemClock()
+        self._transport = Transport(
+            trust=self._trust, connections=connections, timeout_seconds=timeout_seconds, user_agent=user_agent, clock=self._clock
+        )
+        self._exchange = Exchange(transport=self._transport, nonces=nonces, clock=self._clock)
+        self.account_uri = account_uri
+
+    def directory(self) -> Directory:
+        """The CA's directory (RFC 8555 §7.1.1), at most an hour old. Raises InvalidManifest (server is no URL)."""
+        return self._known().directory
+
+    def new_account(
+        self, *, email: str = "", external_account: ExternalAccount | None = None, only_return_existing: bool = False
+    ) -> Account:
+        """Register the key, agreeing to the terms, or find it registered (RFC 8555 §7.3, §7.3.1); later requests are the account's."""
+        url = self.directory().new_account
+        payload: dict[str, object] = {"termsOfServiceAgreed": True}
+        if only_return_existing:
+            payload["onlyReturnExisting"] = True
+        if email:
+            payload["contact"] = [f"mailto:{email}"]
+        if external_account is not None:
+            binding = jws.bind_external_account(self._key, key_id=external_account.key_id, mac_key=external_account.mac_key, url=url)
+            payload["externalAccountBinding"] = json.loads(binding)
+        try:
+            answer = self._post(url, payload, about=About.ACCOUNT, what="register the account", by_key=True)
+        except AccountRefused as error:
+            return self._conflicting(error)
+        self.account_uri = self._located(answer, "an account")
+        return Account.from_json(_json(answer) if answer.body else {}, url=self.account_uri, existed=answer.status == 200)
+
+    def account(self) -> Account:
+        """The account as the CA has it (RFC 8555 §7.3.3: POST-as-GET)."""
+        return self._account(b"", "tell the state of the account")
+
+    def update_account(self, *, email: str) -> Account:
+        """Replace the account's contact (RFC 8555 §7.3.2); "" removes it."""
+        return self._account({"contact": [f"mailto:{email}"] if email else []}, "change the contact of the account")
+
+    def deactivate_account(self) -> Account:
+        """Deactivate the account, for ever (RFC 8555 §7.3.6)."""
+        return self._account({"status": "deactivated"}, "deactivate the account")
+
+    def change_key(self, new_key: AccountKey) -> None:
+        """Replace the account's key (RFC 8555 §7.3.5). Refused when an account has the new key; the cause says which (`location`)."""
+        url = self.directory().key_change
+        if not url:
+            raise AccountRefused(f"{host_of(self._server)} offers no change of account keys")
+        inner = jws.roll_over(self._key, new_key, account_uri=self._kid(), url=url)
+        self._post(url, inner, about=About.ACCOUNT, what="change the key of the account")
+        self._key = new_key
+
+    def new_order(
+        self, identifiers: Sequence[Identifier], *, profile: str = "", not_after: datetime | None = None, replaces: str = ""
+    ) -> Order:
+        """Create an order (RFC 8555 §7.4); `replaces` is a certificate's ARI id (RFC 9773 §5). Raises NameRefused, OrderRefused."""
+        payload: dict[str, object] = {"identifiers": [{"type": str(wanted.type), "value": wanted.value} for wanted in identifiers]}
+        if profile:
+            payload["profile"] = profile
+        if not_after is not None:
+            payload["notAfter"] = not_after.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        if replaces:
+            payload["replaces"] = replaces
+        names = _named(identifiers)
+        answer = self._post(self.directory().new_order, payload, about=About.NEW_ORDER, what=f"create an order for {names}")
+        order = Order.from_json(_json(answer), url=self._located(answer, "an order"), retry_after=answer.retry_after)
+        if _normal(order.identifiers) != _normal(identifiers):
+            raise OrderRefused(f"{host_of(self._server)} made an order for {_named(order.identifiers)} where {names} was asked for")
+        return order
+
+    def order(self, url: str) -> Order:
+        """The order's present state. Raises OrderGone."""
+        answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the order")
+        return Order.from_json(_json(answer), url=url, retry_after=answer.retry_after)
+
+    def authorization(self, url: str) -> Authorization:
+        """The authorization's present state (RFC 8555 §7.5). Raises OrderGone."""
+        answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the authorization")
+        return Authorization.from_json(_json(answer), url=url, retry_after=answer.retry_after)
+
+    def answer(self, challenge_url: str) -> Challenge:
+        """Say that the challenge is set up (RFC 8555 §7.5.1). Raises OrderRefused (it was answered already, at some CAs), OrderGone."""
+        return Challenge.from_json(_json(self._post(challenge_url, {}, about=About.RESOURCE, what="validate the challenge")))
+
+    def deactivate_authorization(self, url: str) -> Authorization:
+        """Give an authorization up (RFC 8555 §7.5.2). Raises OrderGone, OrderRefused."""
+        answer = self._post(url, {"status": "deactivated"}, about=About.RESOURCE, what="deactivate the authorization")
+        return Authorization.from_json(_json(answer), url=url)
+
+    def finalize(self, finalize_url: str, csr_der: bytes) -> Order:
+        """Send the CSR (RFC 8555 §7.4). `url` is "" where the CA does not repeat it. Raises OrderNotReady, OrderRefused, OrderGone."""
+        answer = self._post(finalize_url, {"csr": jws.b64url(csr_der)}, about=About.RESOURCE, what="issue for the CSR")
+        return Order.from_json(_json(answer), url=answer.location, retry_after=answer.retry_after)
+
+    def certificate(self, url: str, *, alternates: bool = True) -> IssuedChain:
+        """The certificate's chain and, one request each, the CA's other chains for it (RFC 8555 §7.4.2). Raises OrderGone."""
+        answer = self._download(url)
+        others = answer.links("alternate")[:_MAX_ALTERNATES] if alternates else ()
+        return IssuedChain(pem=_chain(answer), alternates=tuple(_chain(self._download(other)) for other in others))
+
+    def revoke(self, certificate_der: bytes, *, reason: int | None = None) -> None:
+        """Revoke a certificate of this account (RFC 8555 §7.6, reasons of RFC 5280 §5.3.1); one that is revoked already is no error."""
+        url = self.directory().revoke_cert
+        if not url:
+            raise OrderRefused(f"{host_of(self._server)} offers no revocation")
+        payload: dict[str, object] = {"certificate": jws.b64url(certificate_der)}
+        if reason is not None:
+            payload["reason"] = reason
+        try:
+            self._post(url, payload, about=About.NEW_ORDER, what="revoke the certificate")
+        except OrderRefused as error:
+            if error.acme_type != "alreadyRevoked":
+                raise
+
+    def renewal_info(self, cert_id: str) -> RenewalInfo:
+        """When the CA wants the certificate renewed (RFC 9773 §4.1). Raises OrderRefused: the CA says nothing about it, or has no ARI."""
+        url = self.directory().renewal_info
+        if not url or not is_cert_id(cert_id):
+            raise OrderRefused(
+                f"{host_of(self._server)} offers no renewal information" if not url else "this is not the id of a certificate"
+            )
+        asked = self._checked(f"{url.rstrip('/')}/{cert_id}")
+        answer = self._exchange.get(asked, about=About.NEW_ORDER, what="tell when to renew the certificate")
+        return RenewalInfo.from_json(_json(answer), retry_after=answer.retry_after)
+
+    def close(self) -> None:
+        """Close the connections that are this client's own."""
+        self._transport.close()
+
+    def _known(self) -> _Known:
+        now = self._clock.now()
+        known = self._directories.get(self._server, self._trust, now=now)
+        if known is not None:
+            return known
+        mistake = url_mistake(self._server)
+        if mistake:
+            raise InvalidManifest(mistake, path="spec.acme.server")
+        answer = self._exchange.get(self._server, about=About.DIRECTORY, what="show its directory")
+        directory = Directory.from_json(_json(answer))
+        for url in directory.urls:
+            self._judge(url, frozenset({host_of(url)}))
+        return self._directories.put(self._server, self._trust, directory, now=now)
+
+    def _post(self, url: str, payload: Mapping[str, object] | bytes, *, about: About, what: str, by_key: bool = False) -> Answer:
+        """A signed request in the name of the account; `by_key`: of the key, which is then in the header (RFC 8555 §6.2)."""
+        new_nonce = self.directory().new_nonce
+        who = None if by_key else self._kid()
+        return self._exchange.post(self._checked(url), payload, key=self._key, kid=who, new_nonce=new_nonce, about=about, what=what)
+
+    def _kid(self) -> str:
+        if not self.account_uri:
+            raise AccountRefused(f"no account is registered at {host_of(self._server)} yet")
+        return self.account_uri
+
+    def _account(self, payload: Mapping[str, object] | bytes, what: str) -> Account:
+        url = self._kid()
+        return Account.from_json(_json(self._post(url, payload, about=About.ACCOUNT, what=what)), url=url)
+
+    def _conflicting(self, error: AccountRefused) -> Account:
+        """RFC 8555 §7.3.1 has 200 for a key that is registered; some CAs say 409 and where the account is."""
+        cause = error.__cause__
+        if not isinstance(cause, AcmeProblem) or cause.status != 409 or not cause.location:
+            raise error
+        self.account_uri = self._checked(urljoin(self._server, cause.location))
+        return self.account()
+
+    def _download(self, url: str) -> Answer:
+        return self._post(url, b"", about=About.RESOURCE, what="hand out the certificate")
+
+    def _located(self, answer: Answer, what: str) -> str:
+        """The Location of what was created."""
+        if not answer.location:
+            raise CAUnavailable(f"{host_of(answer.url)} made {what} but does not say where it is (Location)")
+        return self._checked(urljoin(answer.url, answer.location))
+
+    def _checked(self, url: str) -> str:
+        """`url`, if requests may go there. Raises CAUnavailable."""
+        self._judge(url, self._known().hosts)
+        return url
+
+    def _judge(self, url: str, hosts: frozenset[str]) -> None:
+        mistake = url_mistake(url)
+        if not mistake and host_of(url) not in hosts:
+            mistake = f"its host {host_of(url)} is not in the directory"
+        if not mistake and self._server.startswith("https:") and not url.startswith("https:"):
+            mistake = "it is http:, and the directory is https:"
+        if mistake:
+            raise CAUnavailable(f"{host_of(self._server)} names a URL that is not asked: {mistake}")
+
+
+def _json(answer: Answer) -> Mapping[str, object]:
+    """The answer's JSON object. Raises CAUnavailable."""
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise CAUnavailable(f"{host_of(answer.url)} answered with something that is not a JSON object", retry_after=answer.retry_after)
+    return body
+
+
+def _chain(answer: Answer) -> str:
+    """The answer's PEM chain. Raises CAUnavailable: a file that may become a key pair's holds certificates and nothing else."""
+    if len(answer.body) > MAX_CHAIN_BYTES:
+        raise CAUnavailable(f"{host_of(answer.url)} sent a chain of more than {MAX_CHAIN_BYTES} bytes")
+    text = answer.body.decode("ascii", "replace").replace("\r\n", "\n").strip() + "\n"
+    if _CHAIN.fullmatch(text) is None:
+        raise CAUnavailable(f"{host_of(answer.url)} sent something that is not a PEM chain of 1 to 16 certificates")
+    return text
+
+
+def _named(identifiers: Sequence[Identifier]) -> str:
+    """Three names at most, for messages."""
+    more = f" and {len(identifiers) - 3} more" if len(identifiers) > 3 else ""
+    return ", ".join(identifier.value for identifier in identifiers[:3]) + more
+
+
+def _normal(identifiers: Sequence[Identifier]) -> frozenset[tuple[str, str]]:
+    """Comparable: CAs lower names, reorder them, and write IPv6 addresses in their own way."""
+
+    def value(identifier: Identifier) -> str:
+        if identifier.type is IdentifierType.IP:
+            try:
+                return str(ipaddress.ip_address(identifier.value))
+            except ValueError:
+                return identifier.value
+        return identifier.value.lower()
+
+    return frozenset((str(identifier.type), value(identifier)) for identifier in identifiers)

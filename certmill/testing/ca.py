@@ -1,0 +1,242 @@
+"""A CA that fails on demand: it stands in front of a real one (Pebble) and answers some requests itself, loses others, or is gone.
+
+    with FaultyCA(upstream=pebble.directory_url, upstream_ca=pebble.ca_bundle) as ca:
+        ca.break_with(Fault(status=503, headers={"Retry-After": "2"}), on="/order", times=3)
+
+Without an upstream it answers what it was told to, and 404. It speaks HTTPS, as ACME demands; `ca_bundle` is whom to trust for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import urllib3
+
+from certmill.testing.localhost import make_local_tls
+
+_RELAYED_REQUEST_HEADERS = ("Content-Type", "User-Agent", "Accept", "Accept-Language")
+_DROPPED_ANSWER_HEADERS = {"connection", "transfer-encoding", "content-length", "date"}
+_UPSTREAM_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What happens to a request. `cut`: the connection ends without an answer, or after half of `body`; `relay`: upstream gets it first.
+
+    `hang_seconds`: nothing is answered for so long, or until the CA is healed; then the connection is cut.
+    """
+
+    status: int = 500
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    cut: bool = False
+    relay: bool = False
+    hang_seconds: float = 0.0
+
+    @classmethod
+    def problem(
+        cls, kind: str, *, status: int = 400, detail: str = "", headers: Mapping[str, str] | None = None, **members: object
+    ) -> Fault:
+        """A problem document of an ACME type; `members` are further ones."""
+        body = {"type": f"urn:ietf:params:acme:error:{kind}", "detail": detail, "status": status, **members}
+        return cls(status=status, headers={"Content-Type": "application/problem+json", **(headers or {})}, body=json.dumps(body).encode())
+
+    @classmethod
+    def json(cls, body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
+        """A JSON answer: no fault at all, where the CA is the test itself."""
+        return cls(status=status, headers={"Content-Type": "application/json", **(headers or {})}, body=json.dumps(body).encode())
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rule:
+    fault: Fault
+    on: str
+    method: str
+    times: int | None
+    """How often it still applies; None: always."""
+
+    def take(self, method: str, path: str) -> bool:
+        if self.times == 0 or self.on not in path or self.method not in ("", method):
+            return False
+        self.times = None if self.times is None else self.times - 1
+        return True
+
+
+class FaultyCA:
+    """A CA on a free port of loopback. Safe from many threads; `requests` lists (method, path) in the order of their arrival."""
+
+    def __init__(self, *, upstream: str = "", upstream_ca: bytes | None = None) -> None:
+        self._upstream = urlsplit(upstream)
+        context = ssl.create_default_context(cadata=upstream_ca.decode()) if upstream_ca else None
+        self._pools = urllib3.PoolManager(ssl_context=context, maxsize=32)
+        self._lock = threading.Lock()
+        self._rules: list[_Rule] = []
+        self._healed = threading.Event()
+        self._server: _Server | None = None
+        self._port = 0
+        tls = make_local_tls()
+        self.ca_bundle = tls.ca
+        self._context = _server_context(tls.certificate, tls.key)
+        self.requests: list[tuple[str, str]] = []
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self._port}"
+
+    @property
+    def directory_url(self) -> str:
+        return f"{self.url}{self._upstream.path or '/directory'}"
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.heal()
+        self.down()
+        self._pools.clear()
+
+    def break_with(self, fault: Fault, *, on: str = "", method: str = "", times: int | None = None) -> None:
+        """From now on, `times` requests (None: all) whose path contains `on` meet the fault; of several faults the latest that applies."""
+        with self._lock:
+            self._healed.clear()
+            self._rules.insert(0, _Rule(fault=fault, on=on, method=method, times=times))
+
+    def heal(self) -> None:
+        """Forget all faults, and end what hangs."""
+        with self._lock:
+            self._rules.clear()
+        self._healed.set()
+
+    def down(self) -> None:
+        """Be gone: connections are closed and new ones refused, until up()."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+
+    def up(self) -> None:
+        """Listen, on the same port as before."""
+        if self._server is not None:
+            return
+        self._server = _Server(("127.0.0.1", self._port), self)
+        self._port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def fault_for(self, method: str, path: str) -> Fault | None:
+        """Note a request, and say what happens to it."""
+        with self._lock:
+            self.requests.append((method, path))
+            return next((rule.fault for rule in self._rules if rule.take(method, path)), None)
+
+    def hang(self, seconds: float) -> None:
+        self._healed.wait(seconds)
+
+    def relay(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Fault:
+        """Upstream's answer. It gets our Host, and so names URLs that lead here."""
+        if not self._upstream.netloc:
+            return Fault(status=404)
+        url = f"{self._upstream.scheme}://{self._upstream.netloc}{path}"
+        try:
+            answer = self._pools.request(
+                method, url, body=body or None, headers=dict(headers), redirect=False, retries=False, timeout=_UPSTREAM_SECONDS
+            )
+        except urllib3.exceptions.HTTPError:
+            return Fault(cut=True)
+        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _DROPPED_ANSWER_HEADERS}
+        return Fault(status=answer.status, headers=kept, body=answer.data)
+
+    def wrap(self, connection: socket.socket) -> socket.socket:
+        """TLS; the handshake happens in the connection's own thread."""
+        return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], ca: FaultyCA) -> None:
+        self.ca = ca
+        self._connections: set[socket.socket] = set()
+        super().__init__(address, _Handler)
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        connection, address = self.socket.accept()
+        wrapped = self.ca.wrap(connection)
+        self._connections.add(wrapped)
+        return wrapped, address
+
+    def shutdown_request(self, request: object) -> None:
+        assert isinstance(request, socket.socket)
+        self._connections.discard(request)
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
+        request.close()
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Connections that the client cuts are what faults are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def _serve(self) -> None:
+        ca = self.server.ca
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = ca.fault_for(self.command, self.path)
+        if fault is None or fault.relay:
+            kept = {name: self.headers[name] for name in _RELAYED_REQUEST_HEADERS if name in self.headers}
+            relayed = ca.relay(self.command, self.path, {**kept, "Host": self.headers["Host"]}, body)
+            fault = fault or relayed
+        if fault.hang_seconds:
+            ca.hang(fault.hang_seconds)
+        self.close_connection = fault.cut or bool(fault.hang_seconds) or self.close_connection
+        if (fault.cut and not fault.body) or fault.hang_seconds:
+            return
+        self._answer(fault)
+
+    def _answer(self, fault: Fault) -> None:
+        self.send_response(fault.status)
+        for name, value in fault.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(fault.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(fault.body[: len(fault.body) // 2] if fault.cut else fault.body)
+
+    do_GET = do_POST = do_HEAD = _serve  # noqa: N815 - http.server's names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Say nothing."""
+
+
+def _server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
+    """`ssl` reads certificates from files only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory(prefix="certmill-ca-") as directory:
+        chain = Path(directory) / "chain.pem"
+        chain.touch(mode=0o600)
+        chain.write_bytes(key + certificate)
+        context.load_cert_chain(chain)
+    return context

@@ -1,0 +1,172 @@
+"""A home in memory, held to the same suite as the one on a file system."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+from certmill.errors import HomeUnavailable, InvalidManifest
+from certmill.home import layout, ownership
+from certmill.home.base import Manifest, Problem, Sighting, Survey
+from certmill.home.ownership import Held
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.issuer import Issuer
+from certmill.model.names import CertificateId, split_id
+from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus, IssuerStatus
+
+_Key = tuple[str, str, str]
+
+
+class MemoryHome:
+    """A Home over dicts. Set `away` and it behaves like one that cannot be reached; `break_manifest` spoils an object as a person would."""
+
+    def __init__(self, *, cluster_resource_namespace: str = "cert-manager") -> None:
+        self.away = False
+        self._cluster_resource_namespace = cluster_resource_namespace
+        self._lock = threading.RLock()
+        self._changes = itertools.count(1)
+        self._manifests: dict[_Key, tuple[Certificate | Issuer, str]] = {}
+        self._broken: dict[_Key, str] = {}
+        self._secrets: dict[tuple[str, str], tuple[Held, int]] = {}
+        self._status: dict[_Key, CertificateStatus | IssuerStatus] = {}
+
+    def break_manifest(self, kind: str, namespace: str, name: str, message: str) -> None:
+        """Make this object one that is there and wrong, until it is applied again."""
+        self._broken[kind, namespace, name] = message
+
+    def certificate(self, certificate: CertificateId) -> Certificate | None:
+        found = self._find(("Certificate", *split_id(certificate)))
+        return found if isinstance(found, Certificate) else None
+
+    def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
+        for value in self._values():
+            if isinstance(value, Certificate) and namespace in (None, value.namespace):
+                yield value
+
+    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
+        found = self._find((ref.kind, "" if ref.kind == layout.CLUSTER_ISSUER else namespace, ref.name))
+        return found if isinstance(found, Issuer) else None
+
+    def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
+        for value in self._values():
+            if isinstance(value, Issuer) and namespace in (None, value.namespace):
+                yield value
+
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        with self._reached():
+            held = self._secrets.get((namespace, name))
+        return held[0].secret if held else None
+
+    def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
+        with self._reached():
+            found = [held.secret for (space, _), (held, _) in sorted(self._secrets.items()) if namespace in (None, space)]
+        yield from found
+
+    def write_secret(self, secret: Secret) -> None:
+        self._write(secret, ownership.CERTMILL)
+
+    def create_secret(self, secret: Secret) -> bool:
+        with self._reached():
+            if (secret.namespace, secret.name) in self._secrets:
+                return False
+            self._write(secret, ownership.CERTMILL)
+            return True
+
+    def delete_secret(self, namespace: str, name: str) -> bool:
+        with self._reached():
+            return self._secrets.pop((namespace, name), None) is not None
+
+    def apply(self, manifest: Manifest, document: str) -> str:
+        if isinstance(manifest, Secret):
+            return self._write(manifest, ownership.APPLY)
+        key = ("Certificate" if isinstance(manifest, Certificate) else manifest.kind, manifest.namespace, manifest.name)
+        layout.require_names(*key)
+        with self._reached():
+            known, broken = self._manifests.get(key), self._broken.pop(key, None)
+            if known is not None and known[0] == manifest and broken is None:
+                return "unchanged"
+            self._manifests[key] = (manifest, layout.digest(document))
+            return "created" if known is None and broken is None else "configured"
+
+    def delete(self, kind: str, namespace: str, name: str) -> bool:
+        if kind == "Secret":
+            return self.delete_secret(namespace, name)
+        key = (kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        with self._reached():
+            self._status.pop(key, None)
+            found = [self._manifests.pop(key, None), self._broken.pop(key, None)]
+            return any(each is not None for each in found)
+
+    def created(self, kind: str, namespace: str, name: str) -> float | None:
+        return None
+
+    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
+        with self._reached():
+            found = self._status.get(("Certificate", *split_id(certificate)))
+        return found if isinstance(found, CertificateStatus) else CertificateStatus()
+
+    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+        layout.require_names("Certificate", *split_id(certificate))
+        with self._reached():
+            self._status["Certificate", *split_id(certificate)] = status
+
+    def issuer_status(self, issuer: Issuer) -> IssuerStatus:
+        with self._reached():
+            found = self._status.get((issuer.kind, issuer.namespace, issuer.name))
+        return found if isinstance(found, IssuerStatus) else IssuerStatus()
+
+    def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
+        with self._reached():
+            self._status[issuer.kind, issuer.namespace, issuer.name] = status
+
+    def secrets_namespace(self, issuer: Issuer) -> str:
+        return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
+
+    def survey(self) -> Survey:
+        with self._reached():
+            sightings = tuple(
+                Sighting(kind=key[0], namespace=key[1], name=key[2], signature=self._signature(value, digest))
+                for key, (value, digest) in sorted(self._manifests.items())
+                if key not in self._broken
+            )
+            problems = tuple(
+                Problem(source="/".join(part for part in key if part), message=why) for key, why in sorted(self._broken.items())
+            )
+        return Survey(sightings=sightings, problems=problems)
+
+    def _reached(self) -> threading.RLock:
+        if self.away:
+            raise HomeUnavailable("the home is away; try again")
+        return self._lock
+
+    def _find(self, key: _Key) -> Certificate | Issuer | None:
+        with self._reached():
+            if key in self._broken:
+                raise InvalidManifest(self._broken[key], source="/".join(part for part in key if part))
+            found = self._manifests.get(key)
+        return found[0] if found else None
+
+    def _values(self) -> list[Certificate | Issuer]:
+        with self._reached():
+            return [value for key, (value, _) in sorted(self._manifests.items()) if key not in self._broken]
+
+    def _write(self, secret: Secret, writer: str) -> str:
+        layout.require_secret(secret)
+        secret = replace(secret, data=dict(secret.data), labels=dict(secret.labels), annotations=dict(secret.annotations))
+        with self._reached():
+            known = self._secrets.get((secret.namespace, secret.name))
+            held = ownership.merged(known[0] if known else None, secret, writer)
+            if known is not None and known[0] == held:
+                return "unchanged"
+            self._secrets[secret.namespace, secret.name] = (held, next(self._changes))
+            return "configured" if known else "created"
+
+    def _signature(self, value: Certificate | Issuer, digest: str) -> str:
+        """The issuer's covers no Secret here: which ones count is the directory home's matter."""
+        if isinstance(value, Issuer):
+            return digest
+        known = self._secrets.get((value.namespace, value.secret_name))
+        return f"{digest}-{known[1] if known else 0}"

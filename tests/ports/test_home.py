@@ -1,0 +1,459 @@
+"""What every home promises (certmill/home/base.py), over the directory home and the one in memory."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from certmill.errors import HomeUnavailable, InvalidManifest
+from certmill.home.directory import DirectoryHome
+from certmill.model.certificate import IssuerRef
+from certmill.model.manifests import parse_documents
+from certmill.model.names import CertificateId
+from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
+from certmill.model.status import CertificateStatus, Condition, IssuerStatus
+from certmill.testing.home import MemoryHome
+
+WEB = CertificateId("default/web")
+PAIR = Secret(namespace="default", name="web", type=TLS_TYPE, data={"tls.crt": b"chain 1", "tls.key": b"key 1"})
+READY = Condition(type="Ready", status=True, reason="Ready", message="Certificate is up to date", last_transition=1_800_000_000.25)
+STATUS = CertificateStatus(
+    conditions=(READY,),
+    not_before=1.5,
+    not_after=2.0,
+    renewal_time=1.75,
+    revision=3,
+    last_failure_time=1.0,
+    failed_issuance_attempts=2,
+    next_attempt=4.0,
+    failed_spec="abc",
+)
+
+
+def certificate_text(name="web", namespace="default", dns_name="example.com", secret=None):
+    return f"""\
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata:
+  name: {name}
+  namespace: {namespace}
+spec:
+  secretName: {secret or name}
+  issuerRef:
+    name: prod
+    kind: ClusterIssuer
+  dnsNames:
+  - {dns_name}
+"""
+
+
+def issuer_text(name="prod", kind="ClusterIssuer", namespace="default", server="https://ca.example/dir"):
+    return f"""\
+apiVersion: cert-manager.io/v1
+kind: {kind}
+metadata:
+  name: {name}{"" if kind == "ClusterIssuer" else chr(10) + "  namespace: " + namespace}
+spec:
+  acme:
+    server: {server}
+    privateKeySecretRef:
+      name: {name}-account
+    solvers:
+    - http01:
+        ingress: {{}}
+"""
+
+
+def secret_text(name="token", namespace="default", value="hunter2"):
+    return f"""\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {name}
+  namespace: {namespace}
+stringData:
+  token: {value}
+"""
+
+
+def parsed(text):
+    documents, problems = parse_documents(text, source="test")
+    assert not problems, problems
+    return documents[0].value
+
+
+def apply(home, text):
+    return home.apply(parsed(text), text)
+
+
+@pytest.fixture(params=["directory", "memory"])
+def home(request, tmp_path):
+    if request.param == "memory":
+        return MemoryHome(cluster_resource_namespace="cluster-secrets")
+    return DirectoryHome(tmp_path / "home", cluster_resource_namespace="cluster-secrets")
+
+
+def signatures(home):
+    return {f"{s.kind}/{s.namespace}/{s.name}": s.signature for s in home.survey().sightings}
+
+
+class TestReading:
+    def test_what_is_not_there_is_none(self, home):
+        assert home.certificate(WEB) is None
+        assert home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), "default") is None
+        assert home.secret("default", "web") is None
+        assert home.certificate_status(WEB) == CertificateStatus()
+        assert list(home.certificates()) == list(home.issuers()) == list(home.secrets()) == []
+        assert home.survey().sightings == ()
+
+    @pytest.mark.parametrize("name", ["", ".", "..", "../web", "a/b", "a/../../b", "/etc/passwd", "UPPER", "a\0b", "x" * 254, "-a", "a\n"])
+    def test_a_name_that_kubernetes_does_not_allow_is_not_there(self, home, name):
+        assert home.certificate(CertificateId(f"default/{name}")) is None
+        assert home.certificate(CertificateId(f"{name}/web")) is None
+        assert home.issuer(IssuerRef(name=name), "default") is None
+        assert home.secret("default", name) is None
+        assert home.secret(name, "web") is None
+        assert home.delete("Certificate", "default", name) is False
+        assert home.delete_secret("default", name) is False
+        assert home.certificate_status(CertificateId(f"default/{name}")) == CertificateStatus()
+
+    def test_certificates_come_in_the_order_of_their_ids(self, home):
+        for namespace, name in (("b", "a"), ("a", "z"), ("a", "b")):
+            apply(home, certificate_text(name, namespace))
+
+        assert [c.id for c in home.certificates()] == ["a/b", "a/z", "b/a"]
+        assert [c.id for c in home.certificates("a")] == ["a/b", "a/z"]
+
+    def test_an_issuer_is_found_by_its_kind_in_its_namespace(self, home):
+        apply(home, issuer_text("prod", "Issuer", "a"))
+        apply(home, issuer_text("prod", "ClusterIssuer"))
+
+        found = home.issuer(IssuerRef(name="prod", kind="Issuer"), "a")
+        assert found.reference == "Issuer/a/prod"
+        assert home.issuer(IssuerRef(name="prod", kind="Issuer"), "b") is None
+        assert home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), "b").reference == "ClusterIssuer/prod"
+        assert {issuer.reference for issuer in home.issuers()} == {"Issuer/a/prod", "ClusterIssuer/prod"}
+        assert [issuer.reference for issuer in home.issuers("a")] == ["Issuer/a/prod"]
+
+    def test_an_issuers_secrets_are_in_its_namespace_and_a_cluster_issuers_in_the_cluster_resource_namespace(self, home):
+        assert home.secrets_namespace(parsed(issuer_text("prod", "Issuer", "a"))) == "a"
+        assert home.secrets_namespace(parsed(issuer_text("prod", "ClusterIssuer"))) == "cluster-secrets"
+
+
+class TestApply:
+    def test_a_new_manifest_is_created_a_changed_one_configured_and_the_same_unchanged(self, home):
+        assert apply(home, certificate_text()) == "created"
+        assert apply(home, certificate_text()) == "unchanged"
+        assert apply(home, certificate_text(dns_name="example.org")) == "configured"
+
+        assert home.certificate(WEB).dns_names == ("example.org",)
+
+    def test_a_manifest_that_means_the_same_is_unchanged(self, home):
+        apply(home, certificate_text())
+
+        assert apply(home, "# a comment\n" + certificate_text()) == "unchanged"
+
+    def test_a_secret_is_created_configured_and_unchanged(self, home):
+        assert apply(home, secret_text()) == "created"
+        assert apply(home, secret_text()) == "unchanged"
+        assert apply(home, secret_text(value="other")) == "configured"
+
+        assert home.secret("default", "token").data == {"token": b"other"}
+
+    def test_a_very_long_name_can_be_kept(self, home):
+        name = "n" * 253
+
+        assert apply(home, certificate_text(name)) == "created"
+        home.write_certificate_status(CertificateId(f"default/{name}"), STATUS)
+
+        assert home.certificate(CertificateId(f"default/{name}")).name == name
+        assert home.certificate_status(CertificateId(f"default/{name}")) == STATUS
+
+    def test_names_that_kubernetes_does_not_allow_are_refused(self, home):
+        certificate = parsed(certificate_text())
+
+        with pytest.raises(InvalidManifest) as caught:
+            home.apply(replace(certificate, name="../x"), certificate_text())
+        assert caught.value.path == "metadata.name"
+        with pytest.raises(InvalidManifest) as caught:
+            home.apply(replace(certificate, namespace="a/b"), certificate_text())
+        assert caught.value.path == "metadata.namespace"
+
+
+class TestDelete:
+    def test_a_deleted_manifest_is_gone_with_its_status_and_only_once(self, home):
+        apply(home, certificate_text())
+        home.write_certificate_status(WEB, STATUS)
+
+        assert home.delete("Certificate", "default", "web") is True
+        assert home.delete("Certificate", "default", "web") is False
+        assert home.certificate(WEB) is None
+        assert home.certificate_status(WEB) == CertificateStatus()
+
+    def test_deleting_a_certificate_leaves_its_secret(self, home):
+        apply(home, certificate_text())
+        home.write_secret(PAIR)
+
+        home.delete("Certificate", "default", "web")
+
+        assert home.secret("default", "web") == PAIR
+
+    def test_a_cluster_issuer_is_deleted_whatever_the_namespace_says(self, home):
+        apply(home, issuer_text())
+
+        assert home.delete("ClusterIssuer", "default", "prod") is True
+        assert home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), "default") is None
+
+    def test_others_stay(self, home):
+        apply(home, certificate_text("web"))
+        apply(home, certificate_text("mail"))
+
+        home.delete("Certificate", "default", "web")
+
+        assert [c.name for c in home.certificates()] == ["mail"]
+
+
+class TestSecrets:
+    def test_a_secret_is_read_as_it_was_written(self, home):
+        secret = replace(
+            PAIR, labels={"a": "b"}, annotations={"cert-manager.io/ip-sans": "", "ä": "ö\n"}, data={"tls.crt": b"", "x": b"\0\xff"}
+        )
+
+        home.write_secret(secret)
+
+        assert home.secret("default", "web") == secret
+
+    def test_what_leaves_the_template_leaves_the_secret(self, home):
+        home.write_secret(replace(PAIR, labels={"team": "a"}, annotations={"note": "x"}, data={**PAIR.data, "key.der": b"der"}))
+
+        home.write_secret(replace(PAIR, labels={"team": "b"}))
+
+        assert home.secret("default", "web") == replace(PAIR, labels={"team": "b"})
+
+    def test_keys_labels_and_annotations_of_others_stay(self, home):
+        theirs = Secret(namespace="default", name="web", data={"ca.crt": b"ca"}, labels={"owner": "them"}, annotations={"note": "theirs"})
+        home.apply(theirs, "theirs")
+
+        home.write_secret(replace(PAIR, labels={"ours": "1"}))
+        home.write_secret(PAIR)
+
+        found = home.secret("default", "web")
+        assert found.data == {**PAIR.data, "ca.crt": b"ca"}
+        assert (found.labels, found.annotations) == ({"owner": "them"}, {"note": "theirs"})
+
+    def test_what_two_want_belongs_to_the_last_writer(self, home):
+        home.apply(Secret(namespace="default", name="web", data={"tls.key": b"imported"}), "theirs")
+        home.write_secret(PAIR)
+
+        home.apply(Secret(namespace="default", name="web", data={"note": b"n"}), "theirs, later")
+
+        assert home.secret("default", "web").data == {**PAIR.data, "note": b"n"}
+
+    def test_a_secret_keeps_its_type(self, home):
+        home.apply(Secret(namespace="default", name="web", type=OPAQUE_TYPE, data={"a": b"b"}), "theirs")
+
+        home.write_secret(PAIR)
+
+        assert home.secret("default", "web").type == OPAQUE_TYPE
+
+    def test_creating_is_for_what_is_not_there(self, home):
+        assert home.create_secret(PAIR) is True
+        assert home.create_secret(replace(PAIR, data={"tls.key": b"other"})) is False
+
+        assert home.secret("default", "web") == PAIR
+
+    def test_of_many_creators_one_wins(self, home):
+        secrets = [replace(PAIR, data={"tls.key": str(n).encode()}) for n in range(8)]
+        created, start = [], threading.Barrier(8)
+
+        def create(secret):
+            start.wait()
+            if home.create_secret(secret):
+                created.append(secret)
+
+        threads = [threading.Thread(target=create, args=(secret,)) for secret in secrets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len(created) == 1
+        assert home.secret("default", "web") == created[0]
+
+    def test_a_deleted_secret_is_gone_and_only_once(self, home):
+        home.write_secret(PAIR)
+
+        assert home.delete_secret("default", "web") is True
+        assert home.delete_secret("default", "web") is False
+        assert home.secret("default", "web") is None
+        assert list(home.secrets()) == []
+
+    def test_all_secrets_can_be_listed(self, home):
+        for namespace, name in (("b", "a"), ("a", "z"), ("a", "b")):
+            home.write_secret(replace(PAIR, namespace=namespace, name=name))
+
+        assert [(s.namespace, s.name) for s in home.secrets()] == [("a", "b"), ("a", "z"), ("b", "a")]
+        assert [(s.namespace, s.name) for s in home.secrets("b")] == [("b", "a")]
+
+    @pytest.mark.parametrize("key", ["", ".", "..", "..data", "..x", "a/b", "../x", "ä", "x" * 254])
+    def test_a_key_that_kubernetes_does_not_allow_is_refused(self, home, key):
+        with pytest.raises(InvalidManifest) as caught:
+            home.write_secret(replace(PAIR, data={key: b""}))
+
+        assert caught.value.path == "data"
+
+    def test_a_value_over_the_cap_is_refused_by_its_key(self, home):
+        with pytest.raises(InvalidManifest) as caught:
+            home.write_secret(replace(PAIR, data={"big": b"x" * 1_048_577}))
+
+        assert caught.value.path == "data[big]"
+
+    @pytest.mark.parametrize(("namespace", "name"), [("default", "../web"), ("..", "web"), ("", "web"), ("default", "")])
+    def test_a_secret_can_not_be_written_elsewhere(self, home, namespace, name):
+        with pytest.raises(InvalidManifest):
+            home.write_secret(replace(PAIR, namespace=namespace, name=name))
+
+
+class TestStatus:
+    def test_a_status_is_read_as_it_was_written(self, home):
+        home.write_certificate_status(WEB, STATUS)
+
+        assert home.certificate_status(WEB) == STATUS
+        assert home.certificate_status(CertificateId("default/other")) == CertificateStatus()
+
+    def test_an_issuers_status_is_its_own(self, home):
+        one, other = parsed(issuer_text("prod", "Issuer", "a")), parsed(issuer_text("prod", "ClusterIssuer"))
+        status = IssuerStatus(conditions=(READY,), uri="https://ca/1", last_registered_email="a@b", last_private_key_hash="h", server="s")
+
+        home.write_issuer_status(one, status)
+
+        assert home.issuer_status(one) == status
+        assert home.issuer_status(other) == IssuerStatus()
+
+
+class TestSurvey:
+    def test_it_sees_every_certificate_and_issuer(self, home):
+        apply(home, certificate_text())
+        apply(home, issuer_text())
+        apply(home, issuer_text("stage", "Issuer", "a"))
+
+        assert set(signatures(home)) == {"Certificate/default/web", "ClusterIssuer//prod", "Issuer/a/stage"}
+        assert home.survey().problems == ()
+
+    def test_a_signature_stays_while_nothing_changes(self, home):
+        apply(home, certificate_text())
+        home.write_secret(PAIR)
+        before = signatures(home)
+
+        home.write_secret(PAIR)
+        home.write_certificate_status(WEB, STATUS)
+        apply(home, certificate_text("other"))
+
+        assert signatures(home)["Certificate/default/web"] == before["Certificate/default/web"]
+
+    def test_a_signature_changes_with_the_manifest_and_with_the_secret(self, home):
+        apply(home, certificate_text())
+        seen = [signatures(home)]
+
+        apply(home, certificate_text(dns_name="example.org"))
+        seen.append(signatures(home))
+        home.write_secret(PAIR)
+        seen.append(signatures(home))
+        home.write_secret(replace(PAIR, data={"tls.crt": b"chain 2", "tls.key": b"key 2"}))
+        seen.append(signatures(home))
+        home.delete_secret("default", "web")
+        seen.append(signatures(home))
+
+        assert len({each["Certificate/default/web"] for each in seen[:4]}) == 4
+        assert seen[4] != seen[3]
+
+    def test_what_is_deleted_is_seen_no_more(self, home):
+        apply(home, certificate_text())
+        home.survey()
+
+        home.delete("Certificate", "default", "web")
+
+        assert home.survey().sightings == ()
+
+
+def broken(home, tmp_path, name="web"):
+    """Spoil a Certificate, as a person does."""
+    if isinstance(home, MemoryHome):
+        home.break_manifest("Certificate", "default", name, "spec.dnsNames: is wrong")
+    else:
+        text = certificate_text(name).replace("dnsNames:\n  - example.com", "dnsNames: 7")
+        (tmp_path / "home" / "manifests" / f"certificate.default.{name}.yaml").write_text(text)
+
+
+class TestBrokenManifests:
+    def test_what_is_there_and_wrong_is_no_none(self, home, tmp_path):
+        apply(home, certificate_text())
+        broken(home, tmp_path)
+
+        with pytest.raises(InvalidManifest):
+            home.certificate(WEB)
+
+    def test_it_is_a_problem_and_everything_else_goes_on(self, home, tmp_path):
+        apply(home, certificate_text())
+        apply(home, certificate_text("mail"))
+        broken(home, tmp_path)
+
+        survey = home.survey()
+
+        assert [s.name for s in survey.sightings] == ["mail"]
+        assert [c.name for c in home.certificates()] == ["mail"]
+        assert len(survey.problems) == 1
+        assert "web" in survey.problems[0].source
+
+    def test_it_can_be_repaired_by_applying_it(self, home, tmp_path):
+        apply(home, certificate_text())
+        broken(home, tmp_path)
+
+        assert apply(home, certificate_text()) == "configured"
+        assert home.certificate(WEB).dns_names == ("example.com",)
+        assert home.survey().problems == ()
+
+    def test_it_can_be_deleted(self, home, tmp_path):
+        apply(home, certificate_text())
+        broken(home, tmp_path)
+
+        assert home.delete("Certificate", "default", "web") is True
+        assert home.certificate(WEB) is None
+        assert home.survey().problems == ()
+
+
+CALLS = {
+    "certificate": lambda home: home.certificate(WEB),
+    "certificates": lambda home: list(home.certificates()),
+    "issuer": lambda home: home.issuer(IssuerRef(name="prod"), "default"),
+    "issuers": lambda home: list(home.issuers()),
+    "secret": lambda home: home.secret("default", "web"),
+    "secrets": lambda home: list(home.secrets()),
+    "write_secret": lambda home: home.write_secret(PAIR),
+    "create_secret": lambda home: home.create_secret(PAIR),
+    "delete_secret": lambda home: home.delete_secret("default", "web"),
+    "apply": lambda home: apply(home, certificate_text()),
+    "apply a Secret": lambda home: apply(home, secret_text()),
+    "delete": lambda home: home.delete("Certificate", "default", "web"),
+    "certificate_status": lambda home: home.certificate_status(WEB),
+    "write_certificate_status": lambda home: home.write_certificate_status(WEB, STATUS),
+    "issuer_status": lambda home: home.issuer_status(parsed(issuer_text())),
+    "write_issuer_status": lambda home: home.write_issuer_status(parsed(issuer_text()), IssuerStatus()),
+    "survey": lambda home: home.survey(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_home_that_cannot_be_reached_says_so_and_what_to_do(home, tmp_path, call):
+    if isinstance(home, MemoryHome):
+        home.away = True
+    else:
+        (tmp_path / "home").symlink_to("home")
+
+    with pytest.raises(HomeUnavailable) as caught:
+        CALLS[call](home)
+
+    assert str(tmp_path) not in str(caught.value)
+    assert ":" in str(caught.value) or ";" in str(caught.value)

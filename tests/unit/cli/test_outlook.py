@@ -1,0 +1,139 @@
+"""What is next for a certificate, when and why."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from certmill.cli.outlook import Known, next_line, step_number
+from certmill.clock import instant
+from certmill.contract import STEP_NAMES
+from certmill.errors import FailureClass
+from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm, KeyEncoding, PrivateKeySpec
+from certmill.model.issuer import Issuer, SecretKeyRef
+from certmill.model.secret import TLS_TYPE, Secret
+from certmill.model.status import CertificateStatus, Condition
+from certmill.pipeline.facts import Facts, Failure
+from certmill.pipeline.spec import digest
+from certmill.state.records import Record
+
+DAY = 86_400.0
+NOW = 1_800_000_000.0
+
+CERTIFICATE = Certificate(
+    namespace="default",
+    name="web",
+    secret_name="web-tls",
+    issuer_ref=IssuerRef(name="prod"),
+    dns_names=("web.example.com",),
+    private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=256, encoding=KeyEncoding.PKCS8),
+)
+ISSUER = Issuer(kind="Issuer", namespace="default", name="prod", server="https://ca.test/dir", private_key=SecretKeyRef(name="k", key="tls.key"))
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """A pair for web.example.com, valid for 90 days from NOW."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    leaf = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(instant(NOW))
+        .not_valid_after(instant(NOW) + datetime.timedelta(days=90))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("web.example.com")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    data = {"tls.crt": leaf.public_bytes(serialization.Encoding.PEM), "tls.key": pem}
+    return Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data)
+
+
+def known(**changes):
+    given = {"certificate": CERTIFICATE, "issuer": ISSUER, "secret": None, "status": CertificateStatus(), "record": None}
+    return Known(**(given | changes))
+
+
+def test_a_stored_pair_is_renewed_at_two_thirds_of_its_lifetime(pair):
+    line = next_line(known(secret=pair), NOW + DAY)
+
+    assert line == "renews at 2027-03-16 08:00:00 UTC (in 59d), 2/3 of its lifetime"
+
+
+def test_the_renewal_that_is_planned_is_the_one_that_is_shown(pair):
+    status = CertificateStatus(renewal_time=NOW + 60 * DAY - 600)
+
+    assert next_line(known(secret=pair, status=status), NOW).startswith("renews at 2027-03-16 07:50:00 UTC")
+
+
+def test_nothing_stored_is_issued_at_the_next_look():
+    line = next_line(known(), NOW)
+
+    assert line == "is issued when a worker looks (within 30 s): Issuing certificate as Secret does not exist"
+
+
+def test_a_missing_issuer_is_said():
+    assert next_line(known(issuer=None), NOW).endswith("; first apply Issuer prod")
+
+
+def test_a_failed_certificate_is_tried_again_because_of_what_failed():
+    message = "The certificate request has failed to complete and will be retried: the CA refuses web.example.com"
+    status = CertificateStatus(
+        conditions=(Condition(type="Issuing", status=False, reason="Failed", message=message, last_transition=NOW),),
+        next_attempt=NOW + 3600,
+        failed_spec=digest(CERTIFICATE, ISSUER),
+    )
+
+    line = next_line(known(status=status), NOW)
+
+    assert line == "tries again at 2027-01-15 09:00:00 UTC (in 60m), because the CA refuses web.example.com"
+
+
+def test_a_waiting_step_says_when_and_why():
+    record = Record(step="wait_for_propagation", due=NOW + 3, reason="web.example.com: ns2.example.com does not have it yet", since=NOW - 5)
+
+    line = next_line(known(record=record), NOW)
+
+    assert line == "tries wait_for_propagation again in 3s, because web.example.com: ns2.example.com does not have it yet"
+
+
+def test_a_leased_step_is_run_by_a_worker_now():
+    record = Record(step="finalize", lease=NOW + 50, since=NOW - 1, reason="the CA is issuing", due=NOW - 1)
+
+    assert next_line(known(record=record), NOW) == "a worker has the CA issue the certificate now"
+
+
+def test_a_run_that_failed_says_when_it_is_tried_again_after_its_clean_up():
+    failure = Failure(failure_class=FailureClass.NAME_IS_WRONG, message="no such name", next_attempt=NOW + 720)
+    record = Record(step="clean_up", reason="no such name", due=NOW + 720, since=NOW, facts=Facts(failure=failure).to_json())
+
+    line = next_line(known(record=record), NOW)
+
+    assert line.endswith("then tries again at 2027-01-15 08:12:00 UTC (in 12m), because no such name")
+
+
+def test_a_step_that_nobody_takes_up_hints_at_the_workers():
+    record = Record(step="create_order", since=NOW - 600)
+
+    line = next_line(known(record=record), NOW)
+
+    assert line == "a worker asks the CA for an order as soon as one is free; none has for 10m: see that workers and beat are running"
+    assert "none has" not in next_line(known(record=Record(step="create_order", since=NOW - 5)), NOW)
+
+
+def test_a_secret_of_another_certificate_stops_everything(pair):
+    line = next_line(known(secret=pair, owner="old"), NOW)
+
+    assert line == "nothing, while Secret web-tls belongs to Certificate old: give one of them another secretName"
+
+
+def test_every_step_has_its_number():
+    assert step_number("wait_for_propagation") == "step 4 of 8"
+    assert [step_number(step) for step in STEP_NAMES][-1] == "step 8 of 8"
