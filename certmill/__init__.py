@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from certmill.version import __version__
+
 if TYPE_CHECKING:
     from certmill.client import Client, Handle, Status
 
 __all__ = ["Client", "Handle", "Status", "__version__"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

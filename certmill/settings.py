@@ -15,6 +15,9 @@ from certmill.errors import InvalidManifest
 _SECRETS = ("redis_url", "seal_keys", "flower_password")
 _MAX_SECRET_FILE_BYTES = 65_536
 
+EMBEDDED_URL_FILE = Path("valkey") / "url"
+"""In the home: where the embedded Valkey of `python -m workers up` answers. Read when no URL is set, so that other commands find it."""
+
 
 class Settings(BaseSettings):
     """Settings of every certmill process. Build one with `load()`."""
@@ -117,9 +120,13 @@ def load(**overrides: object) -> Settings:
         if file:
             values.setdefault(name, _read_secret(name, Path(file)))
     try:
-        return Settings.model_validate({}) if not values else Settings(**values)  # type: ignore[arg-type]
+        settings = Settings.model_validate({}) if not values else Settings(**values)  # type: ignore[arg-type]
+        embedded = settings.home / EMBEDDED_URL_FILE
+        if "redis_url" not in settings.model_fields_set and embedded.is_file():
+            return Settings(**{**values, "redis_url": _read_secret("redis_url", embedded)})  # type: ignore[arg-type]
     except ValueError as error:
         raise _named(error) from None
+    return settings
 
 
 def _read_secret(name: str, file: Path) -> str:

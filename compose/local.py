@@ -72,9 +72,9 @@ class LocalCertmill:
         if flower:
             self._start("flower", "-m", "celery", "-A", "workers", "flower", port=self.flower_port)
 
-    def start_worker(self, name: str, **settings: str) -> ServerProcess:
-        """Start a worker, or start it again. `settings` are this worker's own."""
-        return self._start(name, "-m", "celery", "-A", "workers", "worker", "-n", f"{name}@local", settings=settings)
+    def start_worker(self, name: str, *, app: str = "workers", **settings: str) -> ServerProcess:
+        """Start a worker, or start it again. `app`: Celery's -A. `settings` are this worker's own."""
+        return self._start(name, "-m", "celery", "-A", app, "worker", "-n", f"{name}@local", settings=settings)
 
     def stop(self) -> None:
         """Stop everything, workers first."""

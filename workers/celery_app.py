@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 
 from celery import Celery
 
@@ -21,8 +22,9 @@ from workers.configuration import configured_app
 class LazyRuntime:
     """The engine of this process: opened when it is first needed, and anew after a fork; connections do not survive one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> None:
         self._settings = settings
+        self._open = open_runtime
         self._lock = threading.Lock()
         self._runtime: Runtime | None = None
         self._pid = 0
@@ -30,7 +32,7 @@ class LazyRuntime:
     def __call__(self) -> Runtime:
         with self._lock:
             if self._runtime is None or self._pid != os.getpid():
-                self._runtime, self._pid = Runtime.open(self._settings), os.getpid()
+                self._runtime, self._pid = self._open(self._settings), os.getpid()
             return self._runtime
 
     def close(self) -> None:
@@ -41,9 +43,9 @@ class LazyRuntime:
             self._runtime = None
 
 
-def make_app(settings: Settings) -> Celery:
-    """Celery's app for `settings`: configuration, guard, tasks and schedule. Connects to nothing."""
-    runtime = LazyRuntime(settings)
+def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> Celery:
+    """Celery's app for `settings`: configuration, guard, tasks and schedule. Connects to nothing. `open_runtime` makes its engine."""
+    runtime = LazyRuntime(settings, open_runtime)
 
     def keep_rejected(request_id: str, certificate: str, reason: str) -> None:
         runtime().reject(request_id, certificate, reason)

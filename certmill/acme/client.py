@@ -22,10 +22,10 @@ from certmill.acme.exchange import Exchange
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import About, AcmeProblem
-from certmill.acme.resources import Account, Authorization, Challenge, Directory, ExternalAccount, IssuedChain, Order
+from certmill.acme.resources import Account, Authorization, Challenge, Directory, ExternalAccount, IssuedChain, Order, clean
 from certmill.acme.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
 from certmill.clock import Clock, SystemClock
-from certmill.errors import AccountRefused, CAUnavailable, InvalidManifest, OrderRefused
+from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderRefused
 from certmill.model.names import Identifier, IdentifierType
 
 DIRECTORY_SECONDS: Final = 3600.0
@@ -134,13 +134,21 @@ class AcmeClient:
         return self._account({"status": "deactivated"}, "deactivate the account")
 
     def change_key(self, new_key: AccountKey) -> None:
-        """Replace the account's key (RFC 8555 §7.3.5). Refused when an account has the new key; the cause says which (`location`)."""
+        """Replace the account's key (RFC 8555 §7.3.5), and see that it is replaced. Raises AccountRefused: an account has the new key.
+
+        Pebble 2.10 answers 200 in that case, and keeps the old key; others 409, with the other account in the cause's `location`.
+        """
         url = self.directory().key_change
         if not url:
             raise AccountRefused(f"{host_of(self._server)} offers no change of account keys")
         inner = jws.roll_over(self._key, new_key, account_uri=self._kid(), url=url)
         self._post(url, inner, about=About.ACCOUNT, what="change the key of the account")
-        self._key = new_key
+        old, self._key = self._key, new_key
+        try:
+            self.account()
+        except CertmillError:
+            self._key = old
+            raise
 
     def new_order(
         self, identifiers: Sequence[Identifier], *, profile: str = "", not_after: datetime | None = None, replaces: str = ""
@@ -304,7 +312,7 @@ def _chain(answer: Answer) -> str:
 def _named(identifiers: Sequence[Identifier]) -> str:
     """Three names at most, for messages."""
     more = f" and {len(identifiers) - 3} more" if len(identifiers) > 3 else ""
-    return ", ".join(identifier.value for identifier in identifiers[:3]) + more
+    return clean(", ".join(identifier.value for identifier in identifiers[:3]), 120) + more
 
 
 def _normal(identifiers: Sequence[Identifier]) -> frozenset[tuple[str, str]]:

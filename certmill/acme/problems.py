@@ -32,11 +32,14 @@ class About(Enum):
 class AcmeProblem(Exception):
     """The cause (`__cause__`) of an error that a CA's answer led to: the problem document, the HTTP status, and where it pointed to."""
 
-    def __init__(self, problem: Problem, *, status: int = 0, location: str = "") -> None:
-        super().__init__(f"{problem.text}, HTTP {status}" if status else problem.text)
+    def __init__(self, problem: Problem, status: int, location: str) -> None:
+        super().__init__(problem, status, location)
         self.problem = problem
         self.status = status
         self.location = location
+
+    def __str__(self) -> str:
+        return f"{self.problem.text}, HTTP {self.status}"
 
 
 _ACCOUNT_ADVICE: Final = {
@@ -89,7 +92,7 @@ def raise_error(answer: Answer, *, about: About, what: str, now: float) -> NoRet
     """Raise what an answer that is no success means. `what` is what we asked for: "create an order for example.com"."""
     problem = read_problem(answer)
     error = _error(answer, problem, about=about, what=what, now=now)
-    raise _marked(error, problem) from AcmeProblem(problem, status=answer.status, location=answer.location)
+    raise _marked(error, problem) from AcmeProblem(problem, answer.status, answer.location)
 
 
 def read_problem(answer: Answer) -> Problem:
@@ -126,7 +129,7 @@ def _refused(problem: Problem, status: int, about: About, refusal: str) -> Certm
     if kind == "orderNotReady":
         return OrderNotReady(refusal)
     # An order that belongs to another account, or whose authorizations have expired, is lost to us; a new one shows whether the account is.
-    if about is About.RESOURCE and (status in (404, 410) or kind == "unauthorized" or status in (401, 403)):
+    if about is About.RESOURCE and (status in (404, 410) or kind == "unauthorized" or (not kind and status in (401, 403))):
         return OrderGone(refusal)
     if about is About.ACCOUNT or kind == "unauthorized":
         return AccountRefused(_line(refusal, _UNAUTHORIZED_ACCOUNT if kind == "unauthorized" else ""))

@@ -7,7 +7,7 @@ further members) is no error: CAs add to the protocol.
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,10 +22,8 @@ from certmill.model.names import Identifier, IdentifierType
 Json = Mapping[str, object]
 
 _URN: Final = "urn:ietf:params:acme:error:"
-_MAX_DETAIL_CHARACTERS: Final = 500
+_MAX_DETAIL_CHARACTERS: Final = 400
 _MAX_SUBPROBLEMS: Final = 100
-# Line breaks, other controls, and what changes the direction of text.
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028-\u202e\u200b-\u200f\u2066-\u2069\ufeff]+")
 # CAs quote what they found: key authorizations and tokens are nobody's business while they are valid.
 _KEY_AUTHORIZATION: Final = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
 _TOKEN_PATH: Final = re.compile(r"(/acme-challenge/)[A-Za-z0-9_-]+")
@@ -134,10 +132,10 @@ class ExternalAccount:
 
     @classmethod
     def from_base64url(cls, key_id: str, text: str) -> ExternalAccount:
-        """From the key as CAs hand it out: base64url, padded or not. Raises SecretUnusable without a word of it."""
-        stripped = text.strip().rstrip("=")
+        """From the key as CAs hand it out: base64url or base64, padded or not. Raises SecretUnusable without a word of it."""
+        stripped = text.strip().rstrip("=").replace("+", "-").replace("/", "_")
         try:
-            mac_key = urlsafe_b64decode(stripped + "=" * (-len(stripped) % 4)) if stripped.isascii() else b""
+            mac_key = b64decode(stripped + "=" * (-len(stripped) % 4), altchars=b"-_", validate=True)
         except (Base64Error, ValueError):
             mac_key = b""
         if not mac_key:
@@ -298,7 +296,7 @@ class IssuedChain:
 
 def clean(text: str, characters: int) -> str:
     """One printable line of bounded length, without key authorizations and tokens."""
-    line = _UNPRINTABLE.sub(" ", text[: 8 * characters]).strip()
+    line = " ".join("".join(character if character.isprintable() else " " for character in text[: 8 * characters]).split())
     line = _TOKEN_PATH.sub(r"\1…", _KEY_AUTHORIZATION.sub("(a key authorization)", line))
     return line if len(line) <= characters else f"{line[: characters - 1]}…"
 

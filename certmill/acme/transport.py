@@ -20,17 +20,17 @@ import urllib3
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError, ReadTimeoutError
 
-from certmill import __version__
 from certmill.acme import headers as response_headers
 from certmill.clock import Clock, SystemClock
 from certmill.errors import CAUnavailable, InvalidManifest
+from certmill.version import __version__
 
 CONNECT_SECONDS: Final = 5.0
 MAX_ANSWER_BYTES: Final = 1_048_576
 _CHUNK_BYTES: Final = 65_536
 _CONNECTIONS_PER_CA: Final = 64
 _MAX_URL_CHARACTERS: Final = 2048
-USER_AGENT: Final = f"certmill/{__version__} (+ACME client; urllib3/{urllib3.__version__})"  # type: ignore[attr-defined]
+USER_AGENT: Final = f"certmill/{__version__} (+ACME client; urllib3/{urllib3.__version__})"
 """RFC 8555 §6.1: a client MUST send one; the software's name and version, and those of the HTTP library."""
 
 
@@ -247,12 +247,12 @@ def _why(error: HTTPError | OSError, timeout_seconds: float) -> str:
     match error:
         case NameResolutionError():
             why = "has no address: its name cannot be resolved"
-        case ConnectTimeoutError():
-            why = f"accepts no connection within {CONNECT_SECONDS:g} s"
         case NewConnectionError():
             cause = error.__cause__ or error.__context__
             reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else "no connection"
             why = f"cannot be connected to ({reason.lower()})"
+        case ConnectTimeoutError():  # the base class of the former two
+            why = f"accepts no connection within {CONNECT_SECONDS:g} s"
         case ReadTimeoutError():
             why = f"did not answer within {timeout_seconds:g} s"
         case urllib3.exceptions.SSLError():

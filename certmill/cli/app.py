@@ -53,7 +53,7 @@ def _object_words() -> list[str]:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from certmill import __version__
+        from certmill.version import __version__
 
         print(f"certmill {__version__}")
         raise typer.Exit

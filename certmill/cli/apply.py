@@ -11,7 +11,8 @@ from certmill.cli.exits import ExitCode, complain
 from certmill.cli.kinds import resource
 from certmill.cli.session import Session
 from certmill.errors import InvalidManifest
-from certmill.model.manifests import MAX_MANIFEST_BYTES, parse_documents
+from certmill.home.layout import MAX_FILE_BYTES
+from certmill.model.manifests import parse_documents
 
 STDIN = "-"
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -81,17 +82,17 @@ def _source(file: str) -> str:
 
 
 def _read(file: str) -> str:
-    """At most MAX_MANIFEST_BYTES of UTF-8. Raises InvalidManifest naming the file."""
+    """At most MAX_FILE_BYTES of UTF-8. Raises InvalidManifest naming the file."""
     try:
         if file == STDIN:
-            content = sys.stdin.buffer.read(MAX_MANIFEST_BYTES + 1)
+            content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
         else:
             with Path(file).open("rb") as stream:
-                content = stream.read(MAX_MANIFEST_BYTES + 1)
+                content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InvalidManifest(f"cannot be read: {error.strerror}", source=_source(file)) from error
-    if len(content) > MAX_MANIFEST_BYTES:
-        raise InvalidManifest(f"is larger than {MAX_MANIFEST_BYTES} bytes; split it", source=_source(file))
+    if len(content) > MAX_FILE_BYTES:
+        raise InvalidManifest(f"is larger than {MAX_FILE_BYTES} bytes; split it", source=_source(file))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+
+import idna
 
 from certmill.cli.columns import away, fields, moment
 from certmill.cli.exits import ExitCode, complain
@@ -19,7 +22,8 @@ from certmill.model.names import certificate_id, split_id
 from certmill.model.secret import TLS_CERTIFICATE
 
 _KEY = re.compile(r"(rsa|ecdsa)(?:-([0-9]{3,4}))?", re.IGNORECASE)
-_NOT_IN_A_NAME = re.compile(r"[^a-z0-9.-]+")
+_NOT_IN_A_LABEL = re.compile(r"[^a-z0-9-]")
+_MAX_LABEL = 63
 _MAX_NAME = 253
 
 
@@ -118,9 +122,10 @@ def issued(session: Session, handle: Handle) -> list[str]:
 def object_name(first: str) -> str:
     """The name of a Certificate for this DNS name or address: `wildcard.example.com` for `*.example.com`."""
     text = f"wildcard.{first[2:]}" if first.startswith("*.") else first
-    if not _is_address(text) and not text.isascii():
-        text = text.encode("idna", "ignore").decode("ascii", "ignore")
-    return _NOT_IN_A_NAME.sub("-", text.lower().replace(":", "-")).strip(".-")[:_MAX_NAME] or "certificate"
+    with suppress(idna.IDNAError):
+        text = idna.encode(text, uts46=True).decode() if not text.isascii() else text
+    labels = (_NOT_IN_A_LABEL.sub("-", label)[:_MAX_LABEL].strip("-") for label in text.lower().split("."))
+    return ".".join(label for label in labels if label)[:_MAX_NAME].rstrip(".-") or "certificate"
 
 
 def private_key(text: str) -> dict[str, object] | None:

@@ -25,10 +25,10 @@ from certmill.model.certificate import Certificate, SecretTemplate
 _SUFFIXES = (".yaml", ".yml", ".json")
 _NAMED_AFTER_AN_OBJECT = re.compile(r"((certificate|issuer)\.[^.]+|clusterissuer)\..+\.yaml")
 _ONE_FILE = (PermissionError, IsADirectoryError)
-_Signature = tuple[int, int, int, int]
 _Part = TypeVar("_Part")
 _NO_TEMPLATE = SecretTemplate()
 _NOTHING: Mapping[str, str] = {}
+_NONE_BROKEN: Mapping[Key, Broken] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    signature: _Signature
+    signature: int
+    written_ns: int
     objects: Mapping[Key, Kept]
     broken: Mapping[Key, Broken]
     problems: tuple[Problem, ...]
@@ -57,6 +58,9 @@ class ManifestIndex:
         self._changing = threading.Lock()
         self._refreshing = threading.Lock()
         self._shared: dict[object, object] = {}
+        self._by_hand: set[str] = set()
+        self._unread: set[str] = set()
+        self._listed = -1
 
     def find(self, key: Key) -> Kept | None:
         """The object; None if no file has it. Raises InvalidManifest if one has it and it is wrong."""
@@ -85,7 +89,7 @@ class ManifestIndex:
     def written(self, key: Key) -> float | None:
         """When the file that has the object was written, as of the last look at it; seconds since the epoch."""
         files = (self._files.get(name) for name in self._holders.get(key, ())[:1])
-        return next((file.signature[0] / 1e9 for file in files if file is not None), None)
+        return next((file.written_ns / 1e9 for file in files if file is not None), None)
 
     def objects(self) -> Iterator[tuple[Key, Kept]]:
         """Every valid object, by kind, namespace and name, as of the last refresh."""
@@ -108,17 +112,15 @@ class ManifestIndex:
     def refresh(self, wanted: Key | None, *, everything: bool = False) -> None:
         """Read what is new, and what has changed among files not named after an object, or among all. May end when `wanted` is found."""
         with self._refreshing:
-            names = self._names()
-            for name in self._files.keys() - set(names):
-                self._set(name, None)
-            by_hand = [name for name in names if not _NAMED_AFTER_AN_OBJECT.fullmatch(name)]
-            for name in by_hand:
+            new = self._list(always=everything)
+            for name in [*self._by_hand]:
                 self.load(name)
             if wanted is not None and wanted in self._holders:
                 return
-            for name in set(names).difference(by_hand):
-                if everything or name not in self._files:
-                    self.load(name)
+            self._unread |= new
+            for name in {*self._unread, *self._files} - self._by_hand if everything else [*self._unread]:
+                self.load(name)
+                self._unread.discard(name)
 
     def load(self, name: str) -> _File | None:
         """The file as it is now, parsed only if it has changed; None if it is gone."""
@@ -128,13 +130,14 @@ class ManifestIndex:
             try:
                 status = os.stat(path)  # noqa: PTH116 - a survey does this for every file, and a look-up for its own
             except FileNotFoundError:
-                if known is not None:
-                    self._set(name, None)
-                return None
-            signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+                linked = Path(path).is_symlink()
+                file = _unusable(0, known, f"manifests/{name}", "is a link that leads nowhere") if linked else None
+                self._set(name, file)
+                return file
+            signature = hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
             if known is not None and known.signature == signature:
                 return known
-            file = self._parsed(name, signature, known)
+            file = self._parsed(name, signature, status.st_mtime_ns, known)
         self._set(name, file)
         return file
 
@@ -147,14 +150,28 @@ class ManifestIndex:
             raise InvalidManifest(broken.message, source=broken.source)
         return file.objects.get(key)
 
-    def _names(self) -> list[str]:
+    def _list(self, *, always: bool) -> set[str]:
+        """Drop what is gone, and give the names that are new and an object's. Nothing, if the directory says that no file came or went."""
         with reaching("read", "manifests"):
             try:
-                return sorted(n for n in os.listdir(self._directory) if n.endswith(_SUFFIXES) and not n.startswith("."))  # noqa: PTH208
+                changed = os.stat(self._directory).st_mtime_ns  # noqa: PTH116 - as in load
+                if changed == self._listed and not always:
+                    return set()
+                names = {name for name in os.listdir(self._directory) if name.endswith(_SUFFIXES) and name[0] != "."}  # noqa: PTH208
             except FileNotFoundError:
-                return []
+                changed, names = -1, set()
+        known = self._files.keys() | self._by_hand | self._unread
+        for name in known - names:
+            self._set(name, None)
+            self._by_hand.discard(name)
+            self._unread.discard(name)
+        new = names - known
+        by_hand = {name for name in new if not _NAMED_AFTER_AN_OBJECT.fullmatch(name)}
+        self._by_hand |= by_hand
+        self._listed = changed
+        return new - by_hand
 
-    def _parsed(self, name: str, signature: _Signature, known: _File | None) -> _File:
+    def _parsed(self, name: str, signature: int, written_ns: int, known: _File | None) -> _File:
         source = f"manifests/{name}"
         try:
             content = read_capped(f"{self._directory}/{name}")
@@ -170,7 +187,7 @@ class ManifestIndex:
         read = documents.read(text, source=source)
         problems = tuple(Problem(source=broken.source, message=broken.message) for broken in read.problems)
         objects = {key: Kept(self._compact(document.value), layout.digest(document.text)) for key, document in read.objects.items()}
-        return _File(signature, objects, read.broken, problems)
+        return _File(signature, written_ns, objects, read.broken or _NONE_BROKEN, problems)
 
     def _set(self, name: str, file: _File | None) -> None:
         """Take a file's new content into both maps."""
@@ -211,7 +228,13 @@ class ManifestIndex:
         return self._shared.setdefault(part, part)  # type: ignore[return-value]
 
 
-def _unusable(signature: _Signature, known: _File | None, source: str, message: str) -> _File:
+def _unusable(signature: int, known: _File | None, source: str, message: str) -> _File:
     """A file that tells nothing now: what it held before is wrong for as long, not gone."""
     before = {*known.objects, *known.broken} if known else set()
-    return _File(signature, {}, dict.fromkeys(before, Broken(source, message)), (Problem(source=source, message=message),))
+    return _File(
+        signature,
+        known.written_ns if known else 0,
+        {},
+        dict.fromkeys(before, Broken(source, message)),
+        (Problem(source=source, message=message),),
+    )

@@ -41,7 +41,7 @@ class Held:
 def merged(held: Held | None, wanted: Secret, writer: str, *, applied: str = "") -> Held:
     """The Secret after `writer` wrote `wanted`: its own things become these, and what it no longer wants goes; those of others stay.
 
-    What it wants and another owns becomes its own. A Secret that is there keeps its type, as at cert-manager.
+    What it wants and another owns becomes its own. A Secret that somebody wrote keeps its type, as at cert-manager.
     """
     mine = Owned(keys=frozenset(wanted.data), labels=frozenset(wanted.labels), annotations=frozenset(wanted.annotations))
     if held is None:
@@ -50,7 +50,7 @@ def merged(held: Held | None, wanted: Secret, writer: str, *, applied: str = "")
     others = {name: owned.without(mine) for name, owned in held.owners.items() if name != writer}
     secret = replace(
         wanted,
-        type=old.type,
+        type=old.type if held.owners else wanted.type,
         data=_over(old.data, gone.keys, wanted.data),
         labels=_over(old.labels, gone.labels, wanted.labels),
         annotations=_over(old.annotations, gone.annotations, wanted.annotations),

@@ -15,29 +15,35 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import NoPermissionError, RedisError
 from redis.retry import Retry
 
-from certmill.errors import StateUnavailable
+from certmill.errors import InvalidManifest, StateUnavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def connect(url: str, *, ca_file: Path | None = None, timeout_seconds: float = 5.0, max_connections: int = 128) -> redis.Redis:
-    """A client for `url`; nothing is sent yet. A `rediss://` server is always verified, whatever the URL says."""
+    """A client for `url`; nothing is sent yet. A `rediss://` server is always verified, whatever the URL says.
+
+    Raises InvalidManifest for what is no URL of a Redis.
+    """
     options: dict[str, object] = {}
     if url.startswith("rediss://"):
         url = urlunsplit(urlsplit(url)._replace(query=""))  # `?ssl_cert_reqs=none` there would win over what follows
         options = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, "ssl_ca_certs": str(ca_file) if ca_file else None}
-    client: redis.Redis = redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        socket_keepalive=True,
-        health_check_interval=25,
-        max_connections=max_connections,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
-        **options,
-    )
+    try:
+        client: redis.Redis = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=timeout_seconds,
+            socket_keepalive=True,
+            health_check_interval=25,
+            max_connections=max_connections,
+            retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+            **options,
+        )
+    except ValueError:  # from None: the text may hold the password
+        raise InvalidManifest("is not a redis://, rediss:// or unix:// URL", path="CERTMILL_REDIS_URL") from None
     return client
 
 

@@ -7,6 +7,7 @@ that advanced publishes the next one before it is acknowledged, so a worker that
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 import pytest
@@ -38,12 +39,21 @@ class WorkerKilled(BaseException):
     """SIGKILL, as far as the engine can tell."""
 
 
+class Stalled:
+    """A worker that stops at a point of its step for as long as we like, and then goes on: a paused machine, a slow network."""
+
+    def __init__(self, at: str, step: str) -> None:
+        self.at, self.step = at, step
+        self.parked, self.go = threading.Event(), threading.Event()
+
+
 class MortalRecords(Records):
-    """Records whose worker may be killed after the claim, before the commit, or after it."""
+    """Records whose worker may be killed, or stall, after the claim, before the commit, or after it."""
 
     def __init__(self, client) -> None:
         super().__init__(client)
         self.kill_at = ""
+        self.stalling = threading.local()
 
     def claim(self, *args, **kwargs):
         claimed = super().claim(*args, **kwargs)
@@ -62,7 +72,12 @@ class MortalRecords(Records):
         return committed
 
     def _maybe(self, where: str) -> None:
-        if self.kill_at == where:
+        stalled = getattr(self.stalling, "plan", None)
+        if stalled is not None and stalled.at == where:
+            self.stalling.plan = None
+            stalled.parked.set()
+            stalled.go.wait()
+        if stalled is None and self.kill_at == where:
             self.kill_at = ""
             raise WorkerKilled
 
@@ -74,6 +89,8 @@ class Play:
     world: MemoryWorld
     messages: list[str] = field(default_factory=list)
     kills: int = 0
+    stalls: int = 0
+    stalled: list[tuple[Stalled, threading.Thread]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.records = self.world.ports.records
@@ -94,6 +111,35 @@ class Play:
             return
         finally:
             self.records.kill_at = ""
+        self._celery_goes_on(step, result)
+
+    def stall(self, which: int, at: str) -> None:
+        """Deliver a message to a worker that stalls at a point, holding its step while time goes by."""
+        if not self.messages or len(self.stalled) >= 3:
+            return
+        plan = Stalled(at, self.messages.pop(which % len(self.messages)))
+        thread = threading.Thread(target=self._run_stalling, args=(plan,))
+        thread.start()
+        plan.parked.wait()
+        self.stalled.append((plan, thread))
+        self.stalls += 1
+
+    def resume(self, which: int = 0) -> None:
+        """Let a stalled worker go on with what it had in hand."""
+        if self.stalled:
+            plan, thread = self.stalled.pop(which % len(self.stalled))
+            plan.go.set()
+            thread.join()
+
+    def _run_stalling(self, plan: Stalled) -> None:
+        self.records.stalling.plan = plan
+        try:
+            result = self.engine.run(plan.step, CERTIFICATE.id, task_id="s", root_id="r")
+        finally:
+            plan.parked.set()
+        self._celery_goes_on(plan.step, result)
+
+    def _celery_goes_on(self, step: str, result) -> None:
         if isinstance(result, Proceed) and step != STEP_NAMES[-1]:
             self.messages.append(STEP_NAMES[STEP_NAMES.index(step) + 1])
         elif isinstance(result, Stop | Fail) and result.ring:
@@ -115,8 +161,9 @@ class Play:
         for _ in range(400):
             while self.messages:
                 self.deliver(0)
+            self.resume()
             record = self.records.read(CERTIFICATE.id)
-            if record.step == "":
+            if record.step == "" and not self.stalled and not self.messages:
                 return
             self.tick(30.0)
         pytest.fail(f"still at {self.records.read(CERTIFICATE.id)}")
@@ -147,7 +194,7 @@ def assert_as_after_the_straight_run(play: Play, redis) -> None:
     assert [name for name in keys.DUE_SETS if redis.zscore(name, CERTIFICATE.id) is not None] == [keys.RENEWALS]
     left = {key for pattern in ("certmill:http01:*", "certmill:lock:*", keys.JOURNAL) for key in redis.scan_iter(pattern)}
     assert left == set()
-    assert len(world.ca.orders) <= 1 + play.kills
+    assert len(world.ca.orders) <= 1 + play.kills + play.stalls
 
 
 def test_the_straight_run_takes_eight_steps_and_one_order(redis):
@@ -169,6 +216,8 @@ EVENTS = st.one_of(
     st.tuples(st.just("lose"), st.integers(0, 3)),
     st.tuples(st.just("double"), st.integers(0, 3)),
     st.tuples(st.sampled_from(POINTS), st.integers(0, 3)),
+    st.tuples(st.sampled_from([f"stall {point}" for point in POINTS]), st.integers(0, 3)),
+    st.tuples(st.just("resume"), st.integers(0, 3)),
     st.tuples(st.just("tick"), st.sampled_from([0, 1, 12, 61])),
 )
 
@@ -188,6 +237,10 @@ def test_any_interleaving_of_crashes_losses_and_duplicates_ends_as_the_straight_
                 play.double(number)
             case "tick":
                 play.tick(number)
+            case "resume":
+                play.resume(number)
+            case stall if stall.startswith("stall "):
+                play.stall(number, stall.removeprefix("stall "))
             case _:
                 play.deliver(number, kill_at=event)
     play.to_the_end()

@@ -316,6 +316,21 @@ class TestSecrets:
             home.write_secret(replace(PAIR, namespace=namespace, name=name))
 
 
+class TestAge:
+    def test_what_is_not_there_has_no_age(self, home):
+        assert home.created("Certificate", "default", "web") is None
+        assert home.created("Secret", "default", "web") is None
+        assert home.created("Secret", "default", "../web") is None
+
+    def test_a_renewed_secret_is_as_old_as_before(self, home):
+        home.write_secret(PAIR)
+        before = home.created("Secret", "default", "web")
+
+        home.write_secret(replace(PAIR, data={"tls.crt": b"chain 2", "tls.key": b"key 2"}))
+
+        assert home.created("Secret", "default", "web") == before
+
+
 class TestStatus:
     def test_a_status_is_read_as_it_was_written(self, home):
         home.write_certificate_status(WEB, STATUS)

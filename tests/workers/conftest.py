@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +12,8 @@ from tests.workers.running import Processes, Server
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    if shutil.which("redis-server") is None:
-        assert os.environ.get("CI") != "true", "redis-server is not installed"
-        pytest.skip("redis-server is not installed")
-    directory = tmp_path / "redis"
-    directory.mkdir()
-    running = Server(directory)
-    running.start()
-    yield running
-    running.kill()
+    with Server(directory=tmp_path / "redis") as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,15 +16,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from compose.servers.redis import RedisServer
+
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parent.parent
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(
@@ -41,58 +33,13 @@ def eventually(
         time.sleep(0.05)
 
 
-@dataclass
-class Server:
-    """A redis-server that can be killed, frozen and started again with its data."""
-
-    directory: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-    options: tuple[str, ...] = ()
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+@dataclass(kw_only=True)
+class Server(RedisServer):
+    """A RedisServer with a client of its own."""
 
     @property
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, socket_timeout=5)
-
-    def start(self) -> None:
-        binary = shutil.which("redis-server")
-        assert binary is not None
-        command = [
-            binary,
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(self.directory),
-            "--appendonly",
-            "yes",
-            "--save",
-            "",
-            *self.options,
-        ]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        eventually(self.answers, what="redis-server did not start")
-
-    def answers(self) -> bool:
-        try:
-            with self.client as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
-
-    def send(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        self.send(signal.SIGKILL)
-        assert self.process is not None
-        self.process.wait()
 
 
 @dataclass

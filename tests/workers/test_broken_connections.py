@@ -48,9 +48,9 @@ def test_a_worker_works_on_after_redis_was_frozen_for_twenty_seconds(processes: 
     worker = processes.worker()
     _step(server, "default/slow")
 
-    server.send(signal.SIGSTOP)
+    server.freeze()
     threading.Event().wait(20.0)
-    server.send(signal.SIGCONT)
+    server.thaw()
     _step(server, "default/after")
 
     eventually(lambda: _done(server, "default/after"), within=30, what=processes.log)

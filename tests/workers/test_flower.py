@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.running import Processes, eventually, free_port, item
+from compose.servers.ports import free_port
+from tests.workers.running import Processes, eventually, item
 
 
 def _status(url: str, login: str | None = None, body: bytes | None = None) -> int:

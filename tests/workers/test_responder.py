@@ -7,7 +7,8 @@ import time
 import urllib.error
 import urllib.request
 
-from tests.workers.running import Processes, Server, eventually, free_port
+from compose.servers.ports import free_port
+from tests.workers.running import Processes, Server, eventually
 
 
 def _status(url: str) -> int:

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.workers.running import CHECKOUT, eventually, free_port
+from compose.servers.ports import free_port
+from tests.workers.running import CHECKOUT, eventually
 
 
 @dataclass

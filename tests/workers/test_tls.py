@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.workers.running import Processes, Server, eventually, free_port, item, ran
+from compose.servers import require
+from compose.servers.ports import free_port
+from tests.workers.running import Processes, Server, eventually, item, ran
 
 
 def _self_signed(directory: Path, name: str) -> Path:
@@ -37,9 +39,10 @@ def _self_signed(directory: Path, name: str) -> Path:
 @pytest.fixture
 def tls_port(server: Server, tmp_path: Path) -> int:
     """The server again, with a TLS port too."""
+    require("redis-server")  # the bundled Valkey may be built without TLS
     file, port = _self_signed(tmp_path, "redis"), free_port()
     server.kill()
-    server.options = (
+    server.arguments = (
         *("--tls-port", str(port), "--tls-cert-file", str(file), "--tls-key-file", str(file.with_suffix(".key"))),
         *("--tls-ca-cert-file", str(file), "--tls-auth-clients", "no"),
     )

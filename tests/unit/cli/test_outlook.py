@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -32,7 +33,9 @@ CERTIFICATE = Certificate(
     dns_names=("web.example.com",),
     private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=256, encoding=KeyEncoding.PKCS8),
 )
-ISSUER = Issuer(kind="Issuer", namespace="default", name="prod", server="https://ca.test/dir", private_key=SecretKeyRef(name="k", key="tls.key"))
+ISSUER = Issuer(
+    kind="Issuer", namespace="default", name="prod", server="https://ca.test/dir", private_key=SecretKeyRef(name="k", key="tls.key")
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +60,7 @@ def pair():
 
 
 def known(**changes):
-    given = {"certificate": CERTIFICATE, "issuer": ISSUER, "secret": None, "status": CertificateStatus(), "record": None}
-    return Known(**(given | changes))
+    return replace(Known(certificate=CERTIFICATE, issuer=ISSUER, secret=None, status=CertificateStatus(), record=None), **changes)
 
 
 def test_a_stored_pair_is_renewed_at_two_thirds_of_its_lifetime(pair):

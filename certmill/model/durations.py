@@ -1,0 +1,35 @@
+"""Durations as Kubernetes writes them: Go's time.ParseDuration ("2160h", "1h30m"), to and from timedelta (whole microseconds)."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from fractions import Fraction
+
+_MAX_CHARACTERS = 64
+_MAX_NANOSECONDS = 2**63 - 1
+_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_WHOLE = re.compile(rf"[-+]?(?:0|(?:{_PART.pattern})+)")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a Go duration. Raises ValueError saying how one is written."""
+    if len(text) > _MAX_CHARACTERS or not _WHOLE.fullmatch(text):
+        raise ValueError('must be a duration in hours, minutes and seconds, such as "2160h" or "1h30m"')
+    nanoseconds = sum(Fraction(number) * _NANOSECONDS[unit] for number, unit in _PART.findall(text))
+    if nanoseconds > _MAX_NANOSECONDS:
+        raise ValueError("is longer than a duration can be (292 years)")
+    length = timedelta(microseconds=int(nanoseconds // 1000))
+    return -length if text.startswith("-") else length
+
+
+def format_duration(length: timedelta) -> str:
+    """Write a Go duration, without the units that are nought: "2160h", "1h30m", "1.5s"."""
+    sign = "-" if length < timedelta() else ""
+    seconds, microseconds = divmod(abs(length) // timedelta(microseconds=1), 10**6)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{microseconds:06}".rstrip("0") if microseconds else ""
+    parts = (f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{seconds}{fraction}s" if seconds or fraction else "")
+    return sign + "".join(parts) if any(parts) else "0s"

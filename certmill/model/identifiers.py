@@ -1,0 +1,181 @@
+"""What may be a name: Kubernetes' object names, keys, labels and annotations, and the DNS names and IP addresses of a certificate.
+
+Each function gives the canonical form back, or raises ValueError with a message that completes "spec.dnsNames[0]: …".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+
+import idna
+
+MAX_NAME = 253
+_MAX_LABEL = 63
+_MAX_ANNOTATIONS_BYTES = 256 * 1024
+_MAX_SHOWN = 80
+_MAX_INPUT = 1024
+
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def shown(value: str) -> str:
+    """A value in a message: quoted, on one line, cut. Never for the values of a Secret."""
+    return repr(value if len(value) <= _MAX_SHOWN else f"{value[:_MAX_SHOWN]}…")
+
+
+def object_name(name: str) -> str:
+    """The name of an object, RFC 1123 subdomain (it becomes the name of a file, too)."""
+    if not name:
+        raise ValueError("is required")
+    if len(name) > MAX_NAME or not _SUBDOMAIN.fullmatch(name):
+        raise ValueError(f"{shown(name)} is no name for an object: lower-case letters, digits, '-' and '.', {MAX_NAME} characters at most")
+    return name
+
+
+def namespace_name(name: str) -> str:
+    """The name of a namespace, RFC 1123 label."""
+    if not _LABEL.fullmatch(name):
+        raise ValueError(f"{shown(name)} is no namespace: lower-case letters, digits and '-', {_MAX_LABEL} characters at most")
+    return name
+
+
+def secret_key(key: str) -> str:
+    """A key of a Secret."""
+    if not _SECRET_KEY.fullmatch(key) or key == "." or key.startswith(".."):
+        raise ValueError(f"is no key of a Secret: letters, digits, '-', '_' and '.' ({MAX_NAME} at most), not beginning with '..'")
+    return key
+
+
+def line(text: str) -> str:
+    """One line of text without control characters."""
+    if len(text) > _MAX_INPUT or _UNPRINTABLE.search(text):
+        raise ValueError(f"must be one line without control characters, {_MAX_INPUT} characters at most")
+    return text
+
+
+def label_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
+    """metadata.labels, or a selector's matchLabels."""
+    for key, value in pairs.items():
+        _check_key(key)
+        if value and not _QUALIFIED.fullmatch(value):
+            raise ValueError(f"{shown(key)} has no label's value: letters, digits, '-', '_' and '.', {_MAX_LABEL} characters at most")
+    return dict(pairs)
+
+
+def annotation_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
+    """metadata.annotations: any text, 256 KiB in all."""
+    size = 0
+    for key, value in pairs.items():
+        _check_key(key.lower(), key)
+        try:
+            size += len(key) + len(value.encode())
+        except UnicodeEncodeError:
+            raise ValueError(f"the value of {shown(key)} is not valid Unicode") from None
+    if size > _MAX_ANNOTATIONS_BYTES:
+        raise ValueError(f"are larger than {_MAX_ANNOTATIONS_BYTES} bytes in all")
+    return dict(pairs)
+
+
+def _check_key(key: str, as_written: str = "") -> None:
+    prefix, slash, name = key.rpartition("/")
+    if (slash and (len(prefix) > MAX_NAME or not _SUBDOMAIN.fullmatch(prefix))) or not _QUALIFIED.fullmatch(name):
+        raise ValueError(f"{shown(as_written or key)} is no key: [prefix/]name of letters, digits, '-', '_' and '.'")
+
+
+def dns_name(name: str) -> str:
+    """A DNS name, lower case, IDNA U-labels as A-labels (UTS 46); '*' only as the whole leftmost label."""
+    base = name.removeprefix("*.")
+    if len(name) > _MAX_INPUT:
+        raise ValueError(f"{shown(name)} is longer than a DNS name can be ({MAX_NAME} characters)")
+    if is_ip_address(base):
+        raise ValueError(f"{shown(name)} is an IP address; put it into ipAddresses")
+    if "*" in base:
+        raise ValueError(f"{shown(name)} has '*' elsewhere than as its whole first label")
+    if base.endswith("."):
+        raise ValueError(f"{shown(name)} ends with a dot; leave it away")
+    ascii_name = base.lower() if base.isascii() else _to_a_labels(base)
+    if is_ip_address(ascii_name):
+        raise ValueError(f"{shown(name)} is an IP address; put it into ipAddresses")
+    canonical = name[: len(name) - len(base)] + ascii_name
+    if len(canonical) > MAX_NAME:
+        raise ValueError(f"{shown(name)} is longer than a DNS name can be ({MAX_NAME} characters)")
+    if not all(_is_dns_label(label) for label in ascii_name.split(".")) or ascii_name.rpartition(".")[2].isdigit():
+        raise ValueError(f"{shown(name)} is no DNS name: labels of letters, digits and '-', {_MAX_LABEL} characters at most, joined by '.'")
+    return canonical
+
+
+def _to_a_labels(name: str) -> str:
+    try:
+        return idna.encode(name, uts46=True, std3_rules=True).decode("ascii")
+    except UnicodeError:
+        raise ValueError(f"{shown(name)} is no international DNS name (IDNA 2008, UTS 46)") from None
+
+
+def _is_dns_label(label: str) -> bool:
+    if not _LABEL.fullmatch(label):
+        return False
+    if not label.startswith("xn--"):
+        return True
+    try:
+        return not label[4:].encode("ascii").decode("punycode").isascii()
+    except UnicodeError:
+        return False
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether this is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def ip_address(text: str) -> str:
+    """An IP address in its canonical text form; an IPv4 address mapped into IPv6 is the IPv4 address."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f"{shown(text)} is no IP address") from None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            raise ValueError(f"{shown(text)} has a zone; leave '%…' away")
+        return str(address.ipv4_mapped or address)
+    return str(address)
+
+
+def host_and_port(text: str) -> tuple[str, int | None]:
+    """(host, port or None) of `192.0.2.1:53`, `[2001:db8::1]:53` or `ns1.example.com`; an IPv6 address alone needs no brackets."""
+    if is_ip_address(text):
+        return ip_address(text), None
+    parts = _HOST_AND_PORT.fullmatch(text)
+    if parts is None:
+        raise ValueError(f"{shown(text)} is no address: write 192.0.2.1:53 or [2001:db8::1]:53")
+    port = int(parts["port"]) if parts["port"] else None
+    if port is not None and not 0 < port < 2**16:
+        raise ValueError(f"{shown(text)} has no port from 1 to 65535 after its ':'")
+    host = parts["v6"] or parts["host"]
+    return (ip_address(host) if parts["v6"] or is_ip_address(host) else dns_name(host)), port
+
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+
+def field_path(parts: Iterable[str | int | None]) -> str:
+    """`spec.dnsNames[0]`, `metadata.annotations[certmill.io/x]`: on one line, each part cut."""
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part is not None and _PLAIN_KEY.fullmatch(part):
+            path += f".{part}"
+        elif part is not None:
+            path += f"[{part[:_MAX_SHOWN].encode('unicode_escape').decode('ascii')}]"
+    return path.removeprefix(".")

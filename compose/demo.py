@@ -1,0 +1,212 @@
+"""`make demo`: what a new user would do by hand, on servers of its own, in a fresh directory that is removed at the end.
+
+A test CA (Pebble) and its DNS server, `python -m workers up` beside them, then the real commands: apply an issuer, request a certificate.
+Nothing is shortened or pretended: the CA looks at the responder through HTTP, and the steps' times are Flower's. KEEP=1 leaves it running.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from certmill.contract import STEP_TASKS
+from compose.flower_tasks import TaskSeen, tasks
+from compose.servers import MissingServer, ServerFailed
+from compose.servers.pebble import ChallTestSrv, Pebble
+from compose.servers.ports import free_ports
+from compose.servers.process import ServerProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("demo.example.test", "www.demo.example.test")
+_FLOWER_USER = "certmill"
+_LOG_TAIL_LINES = 15
+_FLOWER_SECONDS = 5.0
+_SOMEBODY_ELSES = ("CERTMILL_", "CELERY_", "FLOWER_", "REDIS_URL")
+"""What the user's shell may have set for an installation of his own; not for this one."""
+
+_ISSUER = """\
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata:
+  name: demo
+spec:
+  acme:
+    server: {server}
+    caBundle: {ca_bundle}
+    email: demo@example.test
+    privateKeySecretRef:
+      name: demo-account
+    solvers:
+    - http01:
+        ingress: {{}}
+"""
+
+
+class DemoFailed(Exception):
+    """The demo ended without a certificate; the message says at what."""
+
+
+@dataclass(kw_only=True)
+class Demo:
+    """One run in `directory`. Made by start(), which leaves its processes to `stack`."""
+
+    directory: Path
+    stack: ExitStack = field(repr=False)
+    began: float = field(default_factory=time.monotonic)
+    up: ServerProcess = field(init=False, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    flower: str = ""
+
+    def __post_init__(self) -> None:
+        self.up = ServerProcess("python -m workers up", log=self.directory / "certmill.log")
+
+    @property
+    def home(self) -> Path:
+        return self.directory / "home"
+
+    def start(self) -> None:
+        """Start the servers, then certmill, and write the issuer's manifest."""
+        responder_port, flower_port = free_ports(2)
+        dns = self.stack.enter_context(ChallTestSrv(directory=self.directory / "dns"))
+        self.say(f"a DNS server that knows every name as 127.0.0.1, on {dns.dns}")
+        pebble = self.stack.enter_context(Pebble(directory=self.directory / "pebble", dns=dns.dns, http_port=responder_port))
+        self.say(f"Pebble, a test CA that speaks ACME, on {pebble.directory_url}")
+        ca_bundle = base64.b64encode(pebble.ca_bundle).decode()
+        (self.directory / "issuer.yaml").write_text(_ISSUER.format(server=pebble.directory_url, ca_bundle=ca_bundle))
+        self._start_certmill(dns.dns, responder_port, flower_port)
+
+    def _start_certmill(self, dns: str, responder_port: int, flower_port: int) -> None:
+        settings = {
+            "home": str(self.home),
+            "http01_port": str(responder_port),
+            "responder_port": str(responder_port),
+            "recursive_nameservers": dns,
+            "flower_port": str(flower_port),
+            "flower_user": _FLOWER_USER,
+        }
+        own = {f"CERTMILL_{name.upper()}": value for name, value in settings.items()}
+        self.environment = {**os.environ, **own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        ready = self.directory / "ready.json"
+        self.stack.callback(self.up.stop, timeout_seconds=20.0)
+        self.up.start(
+            [sys.executable, "-m", "workers", "up", "--ready-file", ready],
+            answers=ready.exists,
+            environment=self.environment,
+            timeout_seconds=90.0,
+        )
+        self.environment = {**self.environment, "CERTMILL_REDIS_URL_FILE": str(self.home / "valkey" / "url")}
+        self.flower = f"http://127.0.0.1:{flower_port}"
+        self.say("certmill, by `python -m workers up`: Valkey, workers, beat, HTTP-01 responder, Flower")
+
+    def command(self, *arguments: str) -> None:
+        """Run `certmill …` as a user would, and show it. Raises DemoFailed."""
+        print(f"\n$ certmill {' '.join(arguments)}", flush=True)
+        program = Path(sys.executable).with_name("certmill")
+        code = subprocess.run([program, *arguments], env=self.environment, cwd=self.directory, check=False, timeout=120).returncode
+        if code != 0:
+            raise DemoFailed(f"`certmill {arguments[0]}` ended with exit code {code}")
+
+    def show_steps(self) -> None:
+        """The steps of the run with their times, as Flower's API has them. Raises DemoFailed."""
+        seen = self._steps_in_flower()
+        missing = [name for name in STEP_TASKS if not any(step.name == name and step.state == "SUCCESS" for step in seen)]
+        print("\nThe steps, as Flower shows them:")
+        for step in seen:
+            note = f"  waited: {step.reason}" if step.retried and step.reason else ""
+            at = step.started - seen[0].started
+            print(f"  {step.name.partition('.')[2]:<22}{step.state:<9}began at {at:6.3f} s, took {step.seconds:6.3f} s{note}")
+        if missing:
+            raise DemoFailed(f"Flower does not show these as done: {', '.join(missing)}")
+
+    def _steps_in_flower(self) -> list[TaskSeen]:
+        """Flower hears of a task a moment after it ended."""
+        password = (self.home / "flower-password").read_text().strip()
+        deadline = time.monotonic() + _FLOWER_SECONDS
+        while True:
+            seen = [task for task in tasks(self.flower, _FLOWER_USER, password) if task.name in STEP_TASKS]
+            if sum(task.state == "SUCCESS" for task in seen) >= len(STEP_TASKS) or time.monotonic() > deadline:
+                return seen
+            time.sleep(0.1)
+
+    def show_logs(self) -> None:
+        """The end of every log, on stderr."""
+        for file in sorted(self.directory.rglob("*.log")):
+            lines = file.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+            if lines:
+                print(f"\n--- the end of {file.relative_to(self.directory)}", *lines, sep="\n", file=sys.stderr)
+
+    def keep(self) -> None:
+        """Say how to look at it, and stay until Ctrl-C. Raises DemoFailed when certmill ends by itself."""
+        print(f"\nLeft running (KEEP=1) in {self.directory}. For commands in another terminal:")
+        print(f"  export CERTMILL_HOME={self.home} CERTMILL_REDIS_URL_FILE={self.home / 'valkey' / 'url'}")
+        print(f"Stop it with Ctrl-C here, or: kill {os.getpid()}", flush=True)
+        stop = threading.Event()
+        try:
+            while not stop.wait(0.5):
+                if not self.up.is_running:
+                    raise DemoFailed("`python -m workers up` ended by itself")
+        except KeyboardInterrupt:
+            print("\nStopping.", flush=True)
+
+    def say(self, line: str) -> None:
+        print(f"{time.monotonic() - self.began:5.1f} s  {line}", flush=True)
+
+
+def main() -> int:
+    """Run the demo; answers the exit code."""
+    keep = os.environ.get("KEEP", "") not in ("", "0")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in [name for name in os.environ if name.startswith(_SOMEBODY_ELSES) and name != "CERTMILL_CACHE"]:
+        del os.environ[name]
+    with _directory() as directory, ExitStack() as stack:
+        demo = Demo(directory=directory, stack=stack)
+        try:
+            _tell(demo, keep=keep)
+        except (DemoFailed, MissingServer, ServerFailed, subprocess.TimeoutExpired, urllib.error.HTTPError) as error:
+            demo.show_logs()
+            print(f"\nThe demo failed: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("\nInterrupted; stopping.", file=sys.stderr)
+            return 130
+    return 0
+
+
+def _tell(demo: Demo, *, keep: bool) -> None:
+    print(f"certmill's demo, in {demo.directory}{'' if keep else ' (removed at the end; KEEP=1 make demo leaves it running)'}\n")
+    demo.start()
+    demo.command("apply", "-f", "issuer.yaml")
+    demo.command("request", *NAMES, "--issuer", "demo", "--wait", "--timeout", "60")
+    demo.show_steps()
+    demo.command("get", "certificates", "-o", "wide")
+    print(f"\nFlower: {demo.flower}  (user {_FLOWER_USER}, password in {demo.home / 'flower-password'})")
+    print(f"Issued by a real ACME server, after {time.monotonic() - demo.began:.1f} s in all.", flush=True)
+    if keep:
+        demo.keep()
+    else:
+        print("Stopping; KEEP=1 make demo leaves it running to look at.", flush=True)
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="certmill-demo-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""What the CA has in its books: every order of an account, whoever made it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from certmill.acme.problems import About
+from certmill.acme.resources import Order
+from certmill.model.issuer import Issuer
+from certmill.pipeline import account
+from certmill.runtime import Runtime
+
+
+def issuer_named(runtime: Runtime, name: str) -> Issuer:
+    """The ClusterIssuer."""
+    return next(issuer for issuer in runtime.ports.home.issuers() if issuer.name == name)
+
+
+def orders_of(runtime: Runtime, issuer_name: str) -> list[Order]:
+    """All orders of the issuer's account (RFC 8555 §7.1.2.1: a list of URLs, in pages)."""
+    acme = account.client(runtime.ports, issuer_named(runtime, issuer_name))
+    assert acme.account_uri is not None
+    pages, urls = [acme.account_uri.replace("/my-account/", "/list-orderz/")], []
+    while pages:
+        answer = acme._post(pages.pop(), b"", about=About.RESOURCE, what="list the orders")
+        urls += json.loads(answer.body)["orders"]
+        pages += answer.links("next")
+    return [acme.order(url) for url in dict.fromkeys(urls)]
+
+
+def orders_by_name(runtime: Runtime, issuer_name: str) -> Counter[str]:
+    """How many orders each name has cost."""
+    return Counter(identifier.value for order in orders_of(runtime, issuer_name) for identifier in order.identifiers)

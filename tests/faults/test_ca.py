@@ -1,0 +1,102 @@
+"""A CA that is away, in trouble, or talks nonsense: each case has an issuer of its own, and all of them run at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from certmill.client import Handle
+from certmill.testing.ca import Fault, FaultyCA
+from tests.faults.ledger import orders_of
+
+DOWN_SECONDS = 30.0
+RESOURCES = ("/dir", "/nonce-plz", "/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/my-order/", "/certZ/")
+PROBLEM = {"Content-Type": "application/problem+json"}
+SERVER_INTERNAL = b'{"type": "urn:ietf:params:acme:error:serverInternal", "detail": "out of disk"}'
+
+ONCE_AT_EACH_RESOURCE = {
+    "answers-500": Fault(status=500, headers=PROBLEM, body=SERVER_INTERNAL),
+    "answers-500-of-a-proxy": Fault(status=500, body=b"<html>502 Bad Gateway</html>"),
+    "answers-503-retry-after": Fault(status=503, headers={"Retry-After": "1"}, body=b"maintenance"),
+    "answers-429": Fault.problem("rateLimited", status=429, detail="too many requests", headers={"Retry-After": "1"}),
+    "answers-half-a-document": Fault(status=200, headers={"Content-Type": "application/json"}, body=b'{"status": "val'),
+    "answers-a-list": Fault.json([1, 2, 3]),
+    "cuts-before-the-request": Fault(cut=True),
+    "cuts-in-the-answer": Fault(status=200, body=b'{"status": "valid", "identifiers": []}', cut=True),
+    "does-not-answer": Fault(hang_seconds=20.0),
+    # The CA has done what was asked, and we never hear of it.
+    "loses-the-answer": Fault(cut=True, relay=True),
+    "does-it-and-answers-500": Fault(status=500, headers=PROBLEM, body=SERVER_INTERNAL, relay=True),
+}
+
+
+@dataclass
+class Case:
+    """A CA with its fault, and the certificate that was asked of it."""
+
+    ca: FaultyCA
+    handle: Handle
+
+
+@pytest.fixture(scope="module")
+def cases(lab):
+    """Every case begun at once."""
+    begun = {name: FaultyCA(upstream=lab.pebble.directory_url, upstream_ca=lab.pebble.ca_bundle) for name in (*ONCE_AT_EACH_RESOURCE, "down")}
+    for name, ca in begun.items():
+        ca.up()
+        for resource in RESOURCES if name in ONCE_AT_EACH_RESOURCE else ():
+            ca.break_with(ONCE_AT_EACH_RESOURCE[name], on=resource, times=1)
+        if name == "down":
+            ca.down()
+        lab.apply_issuer_behind(ca, name)
+    threading.Timer(DOWN_SECONDS, begun["down"].up).start()
+    yield {name: Case(ca, lab.request(name, f"{name}.example.test", issuer=name)) for name, ca in begun.items()}
+    for ca in begun.values():
+        ca.heal()
+        ca.down()
+
+
+def test_a_ca_that_is_down_is_waited_for_with_its_reason_and_a_next_time(lab, cases):
+    status = lab.until(lambda: (found := cases["down"].handle.status()).phase == "waiting" and found, seconds=25)
+
+    assert "127.0.0.1" in status.reason
+    assert "connect" in status.reason
+    assert status.next_at is not None
+    assert status.next_at > time.time() - 5
+
+
+@pytest.mark.parametrize("name", ONCE_AT_EACH_RESOURCE)
+def test_a_ca_that_fails_once_at_each_resource_issues_in_the_end(lab, cases, name):
+    cases[name].handle.wait(100)
+
+    orders = orders_of(lab.runtime, name)
+    assert lab.leaf(name).dns_names == (f"{name}.example.test",)
+    assert len(orders) <= 2 if ONCE_AT_EACH_RESOURCE[name].relay else len(orders) == 1
+    lab.assert_nothing_is_left_of([f"{name}.example.test"])
+
+
+def test_a_rate_limit_without_a_time_is_no_failure_and_waits_an_hour(lab):
+    with FaultyCA(upstream=lab.pebble.directory_url, upstream_ca=lab.pebble.ca_bundle) as ca:
+        ca.break_with(Fault.problem("rateLimited", status=429, detail="new orders are paused"), on="/order-plz")
+        lab.apply_issuer_behind(ca, "limited")
+        handle = lab.request("limited", "limited.example.test", issuer="limited")
+
+        status = lab.until(lambda: (found := handle.status()).step == "create_order" and found.next_at and found)
+
+    assert status.phase == "waiting"
+    assert "paused" in status.reason
+    assert 3000 < status.next_at - time.time() < 4000
+
+
+def test_a_ca_that_was_down_for_half_a_minute_issues_as_soon_as_it_is_back(lab, cases):
+    cases["down"].handle.wait(DOWN_SECONDS + 80)
+
+    assert len(orders_of(lab.runtime, "down")) == 1
+    assert lab.status("down").condition("Ready").status
+
+
+def test_no_worker_has_died_of_it(lab, cases):
+    assert None not in lab.pids().values()

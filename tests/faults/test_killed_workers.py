@@ -1,0 +1,98 @@
+"""Workers killed on every line of every step, messages lost at every step, every message doubled: it costs time, and at most an order a kill."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+
+import pytest
+
+from certmill.contract import STEP_NAMES, STEPS_QUEUE
+from certmill.state import keys
+from compose.servers.redis import RedisServer
+from tests.faults.ledger import orders_by_name
+from tests.faults.lives import POINTS, Lives
+from tests.pipeline.lab import Lab
+
+# `keep` is called in the middle of these steps only.
+KEEPING = ("create_order", "set_up_challenge", "validate")
+KILLS = [
+    f"kill-{step.replace('_', '-')}-{point}"
+    for step in STEP_NAMES
+    for point in POINTS
+    if point != "in-the-middle" or step in KEEPING
+]
+LOSSES = [f"lose-{step.replace('_', '-')}" for step in STEP_NAMES]
+COPIED = [f"copied-{number}" for number in range(6)]
+# A step that is killed by accident again and again (24 kills in one minute) is not to be parked.
+SETTINGS = {"step_lease_seconds": "3", "step_grace_seconds": "1", "worker_concurrency": "4", "max_step_attempts": "50"}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Servers, beat and responder. The workers are the tests'."""
+    directory = tmp_path_factory.mktemp("mortal")
+    with (
+        RedisServer(directory=directory / "redis") as redis,
+        Lab(directory=directory, redis_url=redis.url, settings=SETTINGS) as lab,
+    ):
+        lab.certmill.start(workers=0)
+        yield lab
+
+
+def issue(lab: Lab, names: list[str]) -> None:
+    """One certificate for each, all at once: one name by DNS-01, one by HTTP-01."""
+    handles = [lab.request(name, f"{name}.example.test", f"{name}.other.test") for name in names]
+    for handle in handles:
+        handle.wait(100)
+
+
+def assert_nothing_is_left(lab: Lab, names: list[str]) -> None:
+    assert {name: lab.bind.txt(f"_acme-challenge.{name}.example.test") for name in names} == {name: set() for name in names}
+    assert lab.runtime.redis.hgetall(keys.JOURNAL) == {}
+    assert list(lab.runtime.redis.scan_iter("certmill:http01:*")) == []
+    assert list(lab.runtime.redis.scan_iter("certmill:lock:*")) == []
+
+
+def test_a_worker_killed_on_any_line_of_any_step_costs_at_most_one_order(lab, tmp_path):
+    with Lives(lab.certmill, workers=3, deaths=str(tmp_path)) as lives:
+        issue(lab, KILLS)
+        lab.until(lives.all_running, what="the workers are back")
+
+    assert {file.name for file in tmp_path.iterdir()} == set(KILLS)
+    assert set(lives.exit_codes) == {-signal.SIGKILL}
+    caught = Counter(id_ for file in tmp_path.iterdir() for id_, step in json.loads(file.read_text()).items() if step == "create_order")
+    ordered = orders_by_name(lab.runtime, "prod")
+    too_many = {name: ordered[f"{name}.example.test"] for name in KILLS if ordered[f"{name}.example.test"] > 1 + caught[f"default/{name}"]}
+    assert too_many == {}
+    assert_nothing_is_left(lab, KILLS)
+
+
+def test_every_message_lost_at_any_step_costs_time_only(lab, tmp_path):
+    lost = []
+
+    def empty_the_queue() -> None:
+        lost.append(lab.runtime.redis.llen(STEPS_QUEUE))
+        lab.runtime.redis.delete(STEPS_QUEUE)
+
+    with Lives(lab.certmill, workers=1, after_stop=empty_the_queue, deaths=str(tmp_path)) as lives:
+        issue(lab, LOSSES)
+
+    assert {file.name for file in tmp_path.iterdir()} == set(LOSSES)
+    assert set(lives.exit_codes) == {0}
+    assert min(lost) >= 1
+    ordered = orders_by_name(lab.runtime, "prod")
+    assert {name: ordered[f"{name}.example.test"] for name in LOSSES} == dict.fromkeys(LOSSES, 1)
+    assert_nothing_is_left(lab, LOSSES)
+
+
+def test_every_message_sent_four_times_changes_nothing(lab, tmp_path):
+    with Lives(lab.certmill, workers=2, deaths=str(tmp_path), copies="4", worker_concurrency="8") as lives:
+        issue(lab, COPIED)
+
+    assert lives.exit_codes == []
+    ordered = orders_by_name(lab.runtime, "prod")
+    assert {name: ordered[f"{name}.example.test"] for name in COPIED} == dict.fromkeys(COPIED, 1)
+    assert [lab.status(name).revision for name in COPIED] == [1] * len(COPIED)
+    assert_nothing_is_left(lab, COPIED)

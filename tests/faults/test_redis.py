@@ -1,0 +1,68 @@
+"""Redis killed and frozen under two workers and two beats with certificates at every step: all are issued, no order is doubled, nobody dies."""
+
+from __future__ import annotations
+
+import time
+
+from tests.faults.ledger import orders_by_name
+
+FROZEN_SECONDS = 20.0
+AWAY_SECONDS = 3.0
+
+
+def names(prefix: str, count: int = 12) -> list[str]:
+    return [f"{prefix}-{number}" for number in range(count)]
+
+
+def begin(lab, wanted: list[str]) -> list:
+    """Ask for all of them, their TXT values not visible: every run is under way, none can end."""
+    lab.nameserver.faults.update(dict.fromkeys(wanted[::2], "txt-servfail"))
+    handles = [lab.request(name, f"{name}.example.test") for name in wanted]
+    lab.until(lambda: sum(lab.record(name) is not None for name in wanted) == len(wanted), what="all have begun")
+    return handles
+
+
+def assert_all_issued(lab, handles: list, wanted: list[str], *, extra: int) -> None:
+    lab.nameserver.heal(*wanted)
+    for handle in handles:
+        handle.wait(90)
+    ordered = orders_by_name(lab.runtime, "prod")
+    assert {name: ordered[f"{name}.example.test"] for name in wanted if not 1 <= ordered[f"{name}.example.test"] <= 1 + extra} == {}
+    lab.assert_nothing_is_left_of([f"{name}.example.test" for name in wanted])
+
+
+def test_redis_killed_in_mid_flight_and_started_again_from_its_file(lab):
+    before, wanted = lab.pids(), names("killed-redis")
+    handles = begin(lab, wanted)
+
+    lab.redis.kill()
+    time.sleep(AWAY_SECONDS)
+    lab.redis.start()
+
+    assert_all_issued(lab, handles, wanted, extra=1)
+    assert lab.pids() == before
+
+
+def test_redis_frozen_for_twenty_seconds(lab):
+    before, wanted = lab.pids(), names("frozen-redis")
+    handles = begin(lab, wanted)
+
+    lab.redis.freeze()
+    time.sleep(FROZEN_SECONDS)
+    lab.redis.thaw()
+
+    assert_all_issued(lab, handles, wanted, extra=1)
+    assert lab.pids() == before
+    assert lab.issue("after-the-frost", "after-the-frost.example.test")
+
+
+def test_two_workers_and_two_beats_issue_each_certificate_once(lab):
+    wanted = names("twice", 16)
+
+    for handle in [lab.request(name, f"{name}.example.test") for name in wanted]:
+        handle.wait(60)
+
+    ordered = orders_by_name(lab.runtime, "prod")
+    assert {name: ordered[f"{name}.example.test"] for name in wanted} == dict.fromkeys(wanted, 1)
+    assert [lab.status(name).revision for name in wanted] == [1] * len(wanted)
+    assert None not in lab.pids().values()
