@@ -16,7 +16,7 @@ import redis
 from certmill.acme.client import AcmeClient, DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePools
-from certmill.acme.transport import TlsTrust
+from certmill.acme.transport import Connections, TlsTrust
 from certmill.clock import Clock, SystemClock
 from certmill.crypto import seal
 from certmill.crypto.seal import Seal
@@ -51,12 +51,13 @@ SEAL_KEY_FILE = "seal-key"
 
 
 class AcmeClients:
-    """ACME clients of this process: one per thread and account; nonces and directories are shared."""
+    """ACME clients of this process: one per thread and account; nonces, directories and connections are shared."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.acme_timeout_seconds
         self._nonces = NoncePools()
         self._directories = DirectoryCache()
+        self._connections = Connections()
         self._local = threading.local()
 
     def client(self, issuer: Issuer, key_pem: bytes, account_uri: str | None) -> AcmeClient:
@@ -72,6 +73,7 @@ class AcmeClients:
                 trust=TlsTrust(ca_bundle=issuer.ca_bundle, skip_verify=issuer.skip_tls_verify),
                 nonces=self._nonces.pool(issuer.server),
                 directories=self._directories,
+                connections=self._connections,
                 timeout_seconds=self._timeout,
             )
         return clients[which]

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from compose.servers import MissingServer
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
+
+# No test is about how long an example takes, and CI machines are slow when they like.
+settings.register_profile("certmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("certmill")
 
 
 def _without(error: MissingServer):

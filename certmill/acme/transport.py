@@ -30,7 +30,7 @@ MAX_ANSWER_BYTES: Final = 1_048_576
 _CHUNK_BYTES: Final = 65_536
 _CONNECTIONS_PER_CA: Final = 64
 _MAX_URL_CHARACTERS: Final = 2048
-USER_AGENT: Final = f"certmill/{__version__} (+ACME client; urllib3/{urllib3.__version__})"
+USER_AGENT: Final = f"certmill/{__version__} (+ACME client; urllib3/{urllib3.__version__})"  # type: ignore[attr-defined] # not in its __all__
 """RFC 8555 §6.1: a client MUST send one; the software's name and version, and those of the HTTP library."""
 
 

@@ -12,7 +12,7 @@ from certmill.cli.kinds import resource
 from certmill.cli.session import Session
 from certmill.errors import InvalidManifest
 from certmill.home.layout import MAX_FILE_BYTES
-from certmill.model.manifests import parse_documents
+from certmill.model.manifests import Document, parse_documents
 
 STDIN = "-"
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -27,27 +27,37 @@ class Text:
 
 
 def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode:
-    """Keep every document of these files and directories (`-`: standard input), and have the home re-read."""
+    """Keep every document of these files and directories (`-`: standard input), and have the home re-read.
+
+    Raises HomeUnavailable; what was kept until then counts.
+    """
     errors: list[InvalidManifest] = []
     applied = 0
-    for text in _texts(names, errors):
-        documents, wrong = parse_documents(text.text, source=text.source, default_namespace=namespace)
-        errors += wrong
-        for document in documents:
-            try:
-                done = session.home.apply(document.value, document.text)
-            except InvalidManifest as error:
-                errors.append(InvalidManifest(error.reason, path=error.path, source=error.source or document.source))
-                continue
-            applied += 1
-            print(f"{resource(document.kind, document.name)} {done}")
-    for wrong_one in errors:
-        complain(str(wrong_one))
-    if applied:
-        session.ask_reread()
-    elif not errors:
+    try:
+        for text in _texts(names, errors):
+            documents, wrong = parse_documents(text.text, source=text.source, default_namespace=namespace)
+            errors += wrong
+            for document in documents:
+                applied += _kept(session, document, errors)
+    finally:
+        for error in errors:
+            complain(str(error))
+        if applied:
+            session.ask_reread()
+    if not applied and not errors:
         complain("there is no document in what was given")
     return ExitCode.OK if applied and not errors else ExitCode.FAILED
+
+
+def _kept(session: Session, document: Document, errors: list[InvalidManifest]) -> bool:
+    """Keep one document and say so; what the home refuses goes to `errors`."""
+    try:
+        done = session.home.apply(document.value, document.text)
+    except InvalidManifest as error:
+        errors.append(InvalidManifest(error.reason, path=error.path, source=error.source or document.source))
+        return False
+    print(f"{resource(document.kind, document.name)} {done}")
+    return True
 
 
 def _texts(names: Sequence[str], errors: list[InvalidManifest]) -> Iterator[Text]:

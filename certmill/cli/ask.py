@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from certmill.cli.session import Session
 from certmill.client import Handle
 from certmill.crypto import chain
 from certmill.errors import InvalidManifest, NotFound, SecretUnusable
+from certmill.model.identifiers import is_ip_address
 from certmill.model.names import certificate_id, split_id
 from certmill.model.secret import TLS_CERTIFICATE
 
@@ -51,7 +51,7 @@ class Wanted:
 
 def request(session: Session, wanted: Wanted, waiting: Waiting) -> ExitCode:
     """Ask for a certificate for these names. Raises InvalidManifest naming the field, StateUnavailable."""
-    addresses = tuple(name for name in wanted.names if _is_address(name))
+    addresses = tuple(name for name in wanted.names if is_ip_address(name))
     handle = session.client.request(
         name=wanted.name or object_name(wanted.names[0]),
         namespace=wanted.namespace,
@@ -136,11 +136,3 @@ def private_key(text: str) -> dict[str, object] | None:
     if match is None:
         raise InvalidManifest(f"{text!r} is not rsa-2048 … rsa-8192 or ecdsa-256, ecdsa-384, ecdsa-521", path="--key")
     return {"algorithm": match.group(1).upper()} | ({"size": int(match.group(2))} if match.group(2) else {})
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import timedelta
 
 from certmill.cli.columns import timestamp
 from certmill.model.certificate import Certificate
+from certmill.model.durations import format_duration
 from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, Issuer, Rfc2136, SecretKeyRef, Selector, Solver
 from certmill.model.manifests import certificate_document
 from certmill.model.secret import Secret
@@ -110,7 +110,7 @@ def _solver(solver: Solver) -> Object:
     if solver.dns01 is not None:
         found["dns01"] = _dns01(solver.dns01)
     if solver.wait_instead_of_self_check is not None:
-        found["waitInsteadOfSelfCheck"] = seconds(solver.wait_instead_of_self_check)
+        found["waitInsteadOfSelfCheck"] = format_duration(solver.wait_instead_of_self_check)
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -165,8 +165,3 @@ def _set(fields: Mapping[str, object]) -> Object:
 
 def _time(at: float | None) -> str | None:
     return timestamp(at) if at is not None else None
-
-
-def seconds(length: timedelta) -> str:
-    """A duration as Go writes one, in seconds: `30s`."""
-    return f"{length.total_seconds():g}s"

@@ -1,3 +1,101 @@
-"""STAND-IN by the lead, to be overwritten."""
+"""DNS UPDATE (RFC 2136) with TSIG (RFC 8945): one value added to, or removed from, a name; the server does it atomically."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable, Sequence
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+import dns.tsig
+import dns.tsigkeyring
+import dns.update
+
+from certmill.dns01.base import TxtRecord
+from certmill.errors import ProviderUnavailable, SecretUnusable, SolverMisconfigured
+from certmill.model.issuer import Protocol, Rfc2136, TsigAlgorithm
+
+_ALGORITHMS = {
+    TsigAlgorithm.HMACMD5: dns.tsig.HMAC_MD5,
+    TsigAlgorithm.HMACSHA1: dns.tsig.HMAC_SHA1,
+    TsigAlgorithm.HMACSHA256: dns.tsig.HMAC_SHA256,
+    TsigAlgorithm.HMACSHA512: dns.tsig.HMAC_SHA512,
+}
+_MAX_UDP_BYTES = 512
+_BATCH = 50
+
+
 class Rfc2136Provider:
-    pass
+    """A name server that takes updates. Safe for many threads: it keeps no connection."""
+
+    def __init__(self, config: Rfc2136, *, tsig_secret: str | None, timeout_seconds: float = 5.0) -> None:
+        """`tsig_secret` is base64. Raises SecretUnusable when it is not."""
+        self._config = config
+        self._timeout = timeout_seconds
+        self._keyring = None
+        if tsig_secret is not None and config.tsig_key_name:
+            try:
+                self._keyring = dns.tsigkeyring.from_text({config.tsig_key_name: (_ALGORITHMS[config.tsig_algorithm], tsig_secret)})
+            except (binascii.Error, ValueError, dns.exception.DNSException):
+                raise SecretUnusable(f"the TSIG secret of key {config.tsig_key_name} is not base64") from None
+
+    def present(self, record: TxtRecord) -> None:
+        """Add one value."""
+        self.present_all((record,))
+
+    def cleanup(self, record: TxtRecord) -> None:
+        """Remove one value."""
+        self.cleanup_all((record,))
+
+    def present_all(self, records: Sequence[TxtRecord]) -> None:
+        """Add values of one zone, in one update for every fifty."""
+
+        def add(update: dns.update.UpdateMessage, record: TxtRecord) -> None:
+            update.add(f"{record.name}.", record.ttl_seconds, "TXT", f'"{record.value}"')
+
+        self._update_all(records, add)
+
+    def cleanup_all(self, records: Sequence[TxtRecord]) -> None:
+        """Remove values of one zone, in one update for every fifty."""
+
+        def remove(update: dns.update.UpdateMessage, record: TxtRecord) -> None:
+            update.delete(f"{record.name}.", "TXT", f'"{record.value}"')
+
+        self._update_all(records, remove)
+
+    def _update_all(self, records: Sequence[TxtRecord], change: Callable[[dns.update.UpdateMessage, TxtRecord], None]) -> None:
+        for start in range(0, len(records), _BATCH):
+            batch = records[start : start + _BATCH]
+            update = dns.update.UpdateMessage(f"{batch[0].zone}.", keyring=self._keyring)
+            for record in batch:
+                change(update, record)
+            self._send(update, batch[0].zone)
+
+    def _send(self, update: dns.update.UpdateMessage, zone: str) -> None:
+        server = f"the name server {self._config.nameserver}"
+        tcp = self._config.protocol is Protocol.TCP or len(update.to_wire()) > _MAX_UDP_BYTES
+        send: Callable[..., dns.message.Message] = dns.query.tcp if tcp else dns.query.udp
+        try:
+            answer = send(update, self._config.nameserver, port=self._config.port, timeout=self._timeout)
+        except (dns.tsig.PeerBadKey, dns.tsig.PeerBadSignature, dns.tsig.BadSignature, dns.tsig.BadKey):
+            raise SolverMisconfigured(
+                f"{server} does not accept the TSIG key {self._config.tsig_key_name}: see its name, secret and algorithm on both sides"
+            ) from None
+        except (dns.tsig.PeerBadTime, dns.tsig.BadTime):
+            raise SolverMisconfigured(f"{server} refuses our TSIG signature's time: set the clocks right") from None
+        except dns.exception.Timeout as error:
+            raise ProviderUnavailable(f"{server} does not answer updates of {zone}") from error
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            raise ProviderUnavailable(f"{server} cannot be reached for updates of {zone}") from error
+        self._judge(answer.rcode(), server, zone)
+
+    def _judge(self, rcode: dns.rcode.Rcode, server: str, zone: str) -> None:
+        if rcode == dns.rcode.NOERROR:
+            return
+        text = dns.rcode.to_text(rcode)
+        if rcode in (dns.rcode.REFUSED, dns.rcode.NOTAUTH, dns.rcode.NOTZONE):
+            key = f"the TSIG key {self._config.tsig_key_name}" if self._keyring else "updates without a TSIG key"
+            raise SolverMisconfigured(f"{server} answers {text} to an update of {zone}: let it take updates of this zone with {key}")
+        raise ProviderUnavailable(f"{server} answers {text} to an update of {zone}")

@@ -23,7 +23,7 @@ _METADATA = re.compile(r"^[ \t{]*[\"']?metadata[\"']?[ \t]*:(.{0,4000})", re.MUL
 _FIELD = {name: re.compile(rf"[\"']?\b{name}[\"']?[ \t]*:[ \t]*[\"']?([-.a-z0-9]+)") for name in ("name", "namespace")}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
     """A document that cannot be used: where, and why."""
 
@@ -31,7 +31,7 @@ class Broken:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """A file's objects, the wrong ones as far as they can be told by name, and everything that is wrong."""
 
@@ -49,13 +49,13 @@ def read(text: str, *, source: str) -> Read:
     """Parse a file. Of two documents with one object the first counts."""
     documents, invalid = parse_documents(text, source=source)
     objects: dict[Key, Document] = {}
-    problems = [Broken(error.source or source, _message(error)) for error in invalid]
+    problems = [Broken(source=error.source or source, message=_message(error)) for error in invalid]
     broken = dict(zip(_unread(text, documents), _endless(problems), strict=False)) if problems else {}
     for document in documents:
         key = key_of(document)
         if objects.setdefault(key, document) is not document:
-            problems.append(Broken(document.source, f"{' '.join(key)} is in this file already; remove one of them"))
-    return Read(objects, {key: why for key, why in broken.items() if key not in objects}, tuple(problems))
+            problems.append(Broken(source=document.source, message=f"{' '.join(key)} is in this file already; remove one of them"))
+    return Read(objects=objects, broken={key: why for key, why in broken.items() if key not in objects}, problems=tuple(problems))
 
 
 def with_document(text: str, key: Key, document: str, *, source: str) -> str:

@@ -31,7 +31,7 @@ _NOTHING: Mapping[str, str] = {}
 _NONE_BROKEN: Mapping[Key, Broken] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """An object as its document says, and a digest of the document."""
 
@@ -39,7 +39,7 @@ class Kept:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
     signature: int
     written_ns: int
@@ -186,8 +186,10 @@ class ManifestIndex:
             return _unusable(signature, known, source, "is not a file")
         read = documents.read(text, source=source)
         problems = tuple(Problem(source=broken.source, message=broken.message) for broken in read.problems)
-        objects = {key: Kept(self._compact(document.value), layout.digest(document.text)) for key, document in read.objects.items()}
-        return _File(signature, written_ns, objects, read.broken or _NONE_BROKEN, problems)
+        objects = {
+            key: Kept(value=self._compact(document.value), digest=layout.digest(document.text)) for key, document in read.objects.items()
+        }
+        return _File(signature=signature, written_ns=written_ns, objects=objects, broken=read.broken or _NONE_BROKEN, problems=problems)
 
     def _set(self, name: str, file: _File | None) -> None:
         """Take a file's new content into both maps."""
@@ -232,9 +234,9 @@ def _unusable(signature: int, known: _File | None, source: str, message: str) ->
     """A file that tells nothing now: what it held before is wrong for as long, not gone."""
     before = {*known.objects, *known.broken} if known else set()
     return _File(
-        signature,
-        known.written_ns if known else 0,
-        {},
-        dict.fromkeys(before, Broken(source, message)),
-        (Problem(source=source, message=message),),
+        signature=signature,
+        written_ns=known.written_ns if known else 0,
+        objects={},
+        broken=dict.fromkeys(before, Broken(source=source, message=message)),
+        problems=(Problem(source=source, message=message),),
     )

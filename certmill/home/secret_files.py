@@ -43,7 +43,7 @@ class Change(StrEnum):
     UNCHANGED = "unchanged"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     """A Secret as it is on the disk: what `..data` holds, and plain files beside it, which come before it."""
 
@@ -160,7 +160,7 @@ class SecretFiles:
                 if not data and not plain and not metadata:
                     return None
                 held = secret_metadata.decode(metadata.get(secret_metadata.FILE), namespace, name, {**data, **plain})
-                return _Found(data, plain, held)
+                return _Found(version=data, plain=plain, held=held)
         raise HomeUnavailable(f"{_named(namespace, name)} in the home is rewritten faster than it can be read: who else writes it?")
 
     def _write(self, found: _Found | None, wanted: Held, secret: Secret) -> None:

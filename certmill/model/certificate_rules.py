@@ -1,6 +1,6 @@
 """The rules between a Certificate's fields, and which fields certmill acts on: from the spec's shape to a Certificate.
 
-cert-manager's rules first (internal/apis/certmanager/validation/certificate.go), then those of ACME, then the refusal of what would be ignored.
+The rules are cert-manager's (internal/apis/certmanager/validation/certificate.go) and ACME's; what certmill would ignore is refused last.
 """
 
 from __future__ import annotations

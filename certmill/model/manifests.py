@@ -1,55 +1,195 @@
-"""STAND-IN by the lead, to be overwritten by the helper's version."""
+"""cert-manager's manifests, and requests, into the values of this package, and back.
+
+`yaml_documents` reads YAML, `schema*` say what each kind may hold, `*_rules` make the values; what certmill would ignore is refused.
+Every error is an InvalidManifest with its source and the path of the field; one bad document does not spoil the others.
+"""
+
 from __future__ import annotations
-from collections.abc import Mapping
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-import base64, yaml
+from typing import TypeAlias
+
 from certmill.errors import InvalidManifest
-from certmill.model.certificate import *
-from certmill.model.issuer import *
-from certmill.model.names import CertificateId
+from certmill.model.certificate import Certificate
+from certmill.model.certificate_document import certificate_document
+from certmill.model.certificate_rules import certificate_of
+from certmill.model.identifiers import namespace_name, shown
+from certmill.model.issuer import Issuer
+from certmill.model.names import CertificateId, certificate_id
+from certmill.model.schema import Metadata, validated
+from certmill.model.schema_certificate import CertificateManifest, Renew, Request
+from certmill.model.schema_issuer import IssuerManifest, issuer_of
+from certmill.model.schema_secret import SecretManifest, secret_of
 from certmill.model.secret import Secret
+from certmill.model.yaml_documents import MAX_MANIFEST_BYTES, dump_yaml, read_documents
+
+DEFAULT_NAMESPACE = "default"
+
+_GROUP_VERSION = "cert-manager.io/v1"
+_KEPT_METADATA = ("name", "namespace", "labels", "annotations")
+_LIST_FIELDS = frozenset({"apiVersion", "kind", "metadata", "items"})
+
+Value: TypeAlias = Certificate | Issuer | Secret
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    source: str; kind: str; namespace: str; name: str
-    value: Certificate | Issuer | Secret
-    text: str = field(repr=False)
+    """One object of a file. `source` is "file.yaml", or "file.yaml#2" if there are several; a ClusterIssuer's namespace is ""."""
 
-def _ref(r, d): return SecretKeyRef(name=r["name"], key=r.get("key", d))
-def parse_certificate(body, *, source="", default_namespace="default"):
-    m, s = body["metadata"], body["spec"]
-    pk = s.get("privateKey", {}); alg = KeyAlgorithm(pk.get("algorithm", "RSA"))
-    return Certificate(namespace=m.get("namespace", default_namespace), name=m["name"], secret_name=s["secretName"],
-        issuer_ref=IssuerRef(name=s["issuerRef"]["name"], kind=s["issuerRef"].get("kind", "Issuer"), group=s["issuerRef"].get("group", "")),
-        common_name=s.get("commonName", ""), dns_names=tuple(s.get("dnsNames", ())), ip_addresses=tuple(s.get("ipAddresses", ())),
-        private_key=PrivateKeySpec(algorithm=alg, size=pk.get("size", 2048 if alg == "RSA" else 256), encoding=KeyEncoding(pk.get("encoding", "PKCS1")), rotation_policy=RotationPolicy(pk.get("rotationPolicy", "Always"))))
-def _issuer(b):
-    m, a = b["metadata"], b["spec"]["acme"]; solvers = []
-    for s in a.get("solvers", ()):
-        sel = s.get("selector"); d = s.get("dns01")
-        dn = None
-        if d:
-            r = d["rfc2136"]; host, _, port = r["nameserver"].partition(":")
-            dn = Dns01Solver(provider=Rfc2136(nameserver=host, port=int(port or 53), tsig_key_name=r.get("tsigKeyName", ""), tsig_secret=_ref(r["tsigSecretSecretRef"], ""), tsig_algorithm=TsigAlgorithm(r["tsigAlgorithm"])))
-        solvers.append(Solver(selector=Selector(dns_zones=tuple(sel.get("dnsZones", ()))) if sel else None, http01=Http01Solver() if "http01" in s else None, dns01=dn))
-    e = a.get("externalAccountBinding")
-    return Issuer(kind=b["kind"], namespace=m.get("namespace", "") if b["kind"] == "Issuer" else "", name=m["name"], server=a["server"], email=a.get("email", ""), private_key=_ref(a["privateKeySecretRef"], "tls.key"), ca_bundle=base64.b64decode(a["caBundle"]) if a.get("caBundle") else None, preferred_chain=a.get("preferredChain", ""), profile=a.get("profile", ""), solvers=tuple(solvers), external_account_binding=ExternalAccountBinding(key_id=e["keyID"], key_secret_ref=_ref(e["keySecretRef"], "")) if e else None, account_key_algorithm=(m.get("annotations") or {}).get("certmill.io/account-key-algorithm", "RSA-2048"))
-def parse_documents(text, *, source, default_namespace="default"):
-    out, errors = [], []
-    for n, b in enumerate(yaml.safe_load_all(text), 1):
-        if not b: continue
-        k = b["kind"]; m = b["metadata"]
-        if k == "Certificate": v = parse_certificate(b); ns = v.namespace
-        elif k == "Secret":
-            ns = m.get("namespace", default_namespace); v = Secret(namespace=ns, name=m["name"], data={k2: v2.encode() for k2, v2 in b.get("stringData", {}).items()})
-        else: v = _issuer(b); ns = v.namespace
-        out.append(Document(source=source, kind=k, namespace=ns, name=m["name"], value=v, text=dump_yaml(b)))
-    return out, errors
-def parse_request(body):
-    ns = body.get("namespace", "default"); s = dict(body["spec"]); s.setdefault("secretName", body["name"])
-    r = s["issuerRef"]; c = parse_certificate({"metadata": {"name": body["name"], "namespace": ns}, "spec": {**s, "issuerRef": {"kind": "", **r}}})
-    return c
-def parse_renewal(body): return CertificateId(f"{body.get('namespace','default')}/{body['name']}")
-def certificate_document(c):
-    return {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": c.name, "namespace": c.namespace}, "spec": {"secretName": c.secret_name, "issuerRef": {"name": c.issuer_ref.name, "kind": c.issuer_ref.kind}, "dnsNames": list(c.dns_names), "ipAddresses": list(c.ip_addresses), "commonName": c.common_name, "privateKey": {"algorithm": str(c.private_key.algorithm), "size": c.private_key.size, "encoding": str(c.private_key.encoding), "rotationPolicy": str(c.private_key.rotation_policy)}}}
-def dump_yaml(obj): return yaml.safe_dump(obj, sort_keys=False)
+    source: str
+    kind: str
+    namespace: str
+    name: str
+    value: Value
+    text: str = field(repr=False)
+    """Its YAML as a home keeps it: with its namespace, without status and what an API server sets."""
+
+
+def parse_documents(
+    text: str | bytes, *, source: str, default_namespace: str = DEFAULT_NAMESPACE
+) -> tuple[list[Document], list[InvalidManifest]]:
+    """Read every object in YAML or JSON, those of a `kind: List` too: the good ones, and an error for each that is not."""
+    documents: list[Document] = []
+    wrong: list[InvalidManifest] = []
+    try:
+        found = read_documents(text)
+    except InvalidManifest as error:
+        return [], [_placed(error, source)]
+    for number, one in enumerate(found, 1):
+        where = f"{source}#{number}" if len(found) > 1 else source
+        for path, body in _objects(one):
+            try:
+                documents.append(_document(body, where, default_namespace))
+            except InvalidManifest as error:
+                wrong.append(_placed(error, where, path))
+    return documents, wrong
+
+
+def parse_certificate(body: Mapping[str, object], *, source: str, default_namespace: str = DEFAULT_NAMESPACE) -> Certificate:
+    """Read a whole Certificate. Raises InvalidManifest."""
+    try:
+        return _certificate(dict(body), default_namespace)
+    except InvalidManifest as error:
+        raise _placed(error, source) from None
+
+
+def parse_request(body: object) -> Certificate:
+    """Read a contract.RequestBody. The kind of the issuer is "" if the request leaves it open. Raises InvalidManifest."""
+    request = validated(Request, body)
+    return certificate_of(
+        request.spec,
+        metadata=Metadata(name=request.name),
+        namespace=request.namespace or DEFAULT_NAMESPACE,
+        secret_name=request.spec.secret_name or request.name,
+        default_kind="",
+    )
+
+
+def parse_renewal(body: object) -> CertificateId:
+    """Read a contract.RenewBody. Raises InvalidManifest."""
+    renewal = validated(Renew, body)
+    return certificate_id(renewal.namespace or DEFAULT_NAMESPACE, renewal.name)
+
+
+def _placed(error: InvalidManifest, source: str, path: str = "") -> InvalidManifest:
+    return InvalidManifest(error.reason, path=".".join(part for part in (path, error.path) if part), source=source)
+
+
+def _objects(document: object) -> Iterator[tuple[str, object]]:
+    """(path, object) of a document: itself, or the items of a List, or the error that it is."""
+    items = document.get("items") if isinstance(document, dict) and document.get("kind") == "List" else None
+    if isinstance(document, dict) and isinstance(items, list) and document.get("apiVersion") == "v1" and _LIST_FIELDS.issuperset(document):
+        yield from ((f"items[{index}]", item) for index, item in enumerate(items))
+    else:
+        yield "", document
+
+
+def _document(body: object, source: str, default_namespace: str) -> Document:
+    if isinstance(body, InvalidManifest):
+        raise body
+    if not isinstance(body, dict):
+        raise InvalidManifest("must be an object with apiVersion, kind and metadata")
+    value = _reader(body)(body, default_namespace)
+    kind = str(body["kind"])
+    return Document(
+        source=source, kind=kind, namespace=value.namespace, name=value.name, value=value, text=dump_yaml(_kept(body, value.namespace))
+    )
+
+
+def _kept(body: dict[str, object], namespace: str) -> dict[str, object]:
+    """The manifest as its author meant it, with the namespace in which it was read."""
+    metadata = body["metadata"]
+    assert isinstance(metadata, dict)
+    ours = {"name": metadata["name"], "namespace": namespace} | {key: metadata[key] for key in _KEPT_METADATA[2:] if metadata.get(key)}
+    return {key: value for key, value in body.items() if key != "status"} | {
+        "metadata": {key: value for key, value in ours.items() if value}
+    }
+
+
+_Reader: TypeAlias = Callable[[dict[str, object], str], Value]
+
+
+def _reader(body: Mapping[str, object]) -> _Reader:
+    """What reads objects of this kind. Raises InvalidManifest."""
+    kind, version = body.get("kind"), body.get("apiVersion")
+    if not isinstance(kind, str):
+        raise InvalidManifest("is required" if kind is None else "must be a string", path="kind")
+    if kind == "List" and version == "v1":
+        raise InvalidManifest("a List has apiVersion, kind and items, and no List among them", path="kind")
+    known = _READERS.get(kind)
+    if known is None:
+        raise InvalidManifest(f"{shown(kind)} is not a kind that certmill reads; it reads {', '.join(_READERS)} and List", path="kind")
+    expected, reader = known
+    if version != expected:
+        found = f", not {shown(version)}" if isinstance(version, str) else ""
+        raise InvalidManifest(f"must be {expected} for a {kind}{found}", path="apiVersion")
+    return reader
+
+
+def _namespace(metadata: Metadata, default: str) -> str:
+    if metadata.namespace is not None:
+        return metadata.namespace
+    try:
+        return namespace_name(default)
+    except ValueError as error:
+        raise InvalidManifest(str(error), path="metadata.namespace") from None
+
+
+def _certificate(body: dict[str, object], default_namespace: str) -> Certificate:
+    manifest = validated(CertificateManifest, body)
+    namespace = _namespace(manifest.metadata, default_namespace)
+    spec = manifest.spec
+    return certificate_of(spec, metadata=manifest.metadata, namespace=namespace, secret_name=spec.secret_name, default_kind="Issuer")
+
+
+def _issuer(body: dict[str, object], default_namespace: str) -> Issuer:
+    """A namespace on a ClusterIssuer means nothing and is dropped, as kubectl does."""
+    manifest = validated(IssuerManifest, body)
+    return issuer_of(manifest, "" if manifest.kind == "ClusterIssuer" else _namespace(manifest.metadata, default_namespace))
+
+
+def _secret(body: dict[str, object], default_namespace: str) -> Secret:
+    manifest = validated(SecretManifest, body)
+    return secret_of(manifest, _namespace(manifest.metadata, default_namespace))
+
+
+_READERS: dict[str, tuple[str, _Reader]] = {
+    "Certificate": (_GROUP_VERSION, _certificate),
+    "Issuer": (_GROUP_VERSION, _issuer),
+    "ClusterIssuer": (_GROUP_VERSION, _issuer),
+    "Secret": ("v1", _secret),
+}
+
+__all__ = [
+    "DEFAULT_NAMESPACE",
+    "MAX_MANIFEST_BYTES",
+    "Document",
+    "Value",
+    "certificate_document",
+    "dump_yaml",
+    "parse_certificate",
+    "parse_documents",
+    "parse_renewal",
+    "parse_request",
+]

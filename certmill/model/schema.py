@@ -23,6 +23,11 @@ def _duration(value: object) -> timedelta:
     return parse_duration(value)
 
 
+def _no_generated_name(value: object) -> None:
+    if value is not None:
+        raise ValueError("certmill makes up no names: set metadata.name")
+
+
 Line = Annotated[str, AfterValidator(line)]
 ObjectName = Annotated[str, AfterValidator(object_name)]
 NamespaceName = Annotated[str, AfterValidator(namespace_name)]
@@ -54,11 +59,11 @@ class Schema(BaseModel):
 class Metadata(Schema):
     """metadata. What only the API server sets is accepted and dropped."""
 
+    generate_name: Annotated[object, AfterValidator(_no_generated_name)] = None
     name: ObjectName
     namespace: NamespaceName | None = None
     labels: Labels | None = None
     annotations: Annotations | None = None
-    generate_name: object = None
     uid: object = None
     resource_version: object = None
     generation: object = None

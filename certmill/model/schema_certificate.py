@@ -1,4 +1,4 @@
-"""The shape of a cert-manager.io/v1 Certificate, and of a request for one: every field and what each may hold (`certificate_rules` has the rest).
+"""The shape of a cert-manager.io/v1 Certificate, and of a request for one: every field, and what each may hold by itself.
 
 Fields are those of cert-manager's pkg/apis/certmanager/v1/types_certificate.go, whether certmill acts on them or not.
 """
@@ -15,10 +15,30 @@ from certmill.model.identifiers import dns_name, ip_address, shown
 from certmill.model.schema import Annotations, Duration, Labels, Line, Metadata, NamespaceName, ObjectName, Schema, SecretKey
 
 USAGES = (
-    "signing|digital signature|content commitment|key encipherment|key agreement|data encipherment|cert sign|crl sign|encipher only|"
-    "decipher only|any|server auth|client auth|code signing|email protection|s/mime|ipsec end system|ipsec tunnel|ipsec user|timestamping|"
-    "ocsp signing|microsoft sgc|netscape sgc"
-).split("|")
+    "signing",
+    "digital signature",
+    "content commitment",
+    "key encipherment",
+    "key agreement",
+    "data encipherment",
+    "cert sign",
+    "crl sign",
+    "encipher only",
+    "decipher only",
+    "any",
+    "server auth",
+    "client auth",
+    "code signing",
+    "email protection",
+    "s/mime",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "timestamping",
+    "ocsp signing",
+    "microsoft sgc",
+    "netscape sgc",
+)
 """What spec.usages may hold (pkg/apis/certmanager/v1/types.go)."""
 
 _EMAIL = re.compile(r"[^\s@<>,]{1,64}@[^\s@<>,]{1,255}")

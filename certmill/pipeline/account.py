@@ -63,6 +63,11 @@ def client(ports: Ports, issuer: Issuer) -> AcmeClient:
     return ports.clients.client(issuer, account.key_pem, account.uri)
 
 
+def forget(ports: Ports, issuer: Issuer) -> None:
+    """The CA does not know the account any more (accountDoesNotExist): the same key is registered again with the next attempt."""
+    ports.home.write_issuer_status(issuer, replace(ports.home.issuer_status(issuer), uri=""))
+
+
 def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
     """Make sure that the issuer has an account, and write its status. Raises AccountRefused, Busy (somebody else is at it), CAUnavailable
     …"""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from certmill.errors import (
+    AccountRefused,
     CertificateWrong,
     CertmillError,
     FailureClass,
@@ -25,17 +26,18 @@ from certmill.errors import (
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
-from certmill.pipeline import backoff, conditions
+from certmill.pipeline import account, backoff, conditions
 from certmill.pipeline.clean_up import MAX_TRIES, clean_up
 from certmill.pipeline.context import LeaseLost, Ports, Work
 from certmill.pipeline.facts import Facts, Failure
-from certmill.pipeline.flow import CLEAN_UP, STEPS, next_step
+from certmill.pipeline.flow import CLEAN_UP, FIRST, STEPS, next_step
 from certmill.pipeline.outcome import Advanced, Back, Fail, Failed, Finished, Outcome, Proceed, StepResult, Stop, Wait, Waiting
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.spec import digest
 from certmill.state.records import Due, Record, Unclaimed
 
 MAX_RESTARTS = 5
+ACCOUNT_LOST = "accountDoesNotExist"
 _REUSE_AFTER = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.CONFIGURATION, FailureClass.CA_REFUSES_US)
 
 
@@ -103,7 +105,7 @@ class Engine:
         except StateUnavailable:
             raise
         except OrderGone as error:
-            return Back(step="create_order", reason=str(error), facts=replace(attempt.facts, order="", authorizations=(), finalized=False))
+            return Back(step="create_order", reason=str(error), facts=attempt.facts.without_order())
         except Temporary as error:
             seconds = backoff.step_delay(error, attempt.record.tries + 1, self._ports.jitter())
             return Waiting(reason=str(error), seconds=seconds, facts=attempt.facts)
@@ -122,7 +124,13 @@ class Engine:
         if digest(certificate, issuer) != attempt.record.spec:
             return Back(step=CLEAN_UP, reason="the manifest changed; beginning again", facts=attempt.facts)
         work = Work(ports=ports, certificate=certificate, issuer=issuer, record=attempt.record, facts=attempt.facts, keep=attempt.keep)
-        return STEPS[attempt.step](work)
+        try:
+            return STEPS[attempt.step](work)
+        except AccountRefused as error:
+            if error.acme_type != ACCOUNT_LOST or attempt.step == FIRST:
+                raise
+            account.forget(ports, issuer)
+            return Back(step=FIRST, reason=str(error), facts=attempt.facts.without_order())
 
     def _clean_up(self, attempt: Attempt) -> Finished:
         """Take down, or after MAX_TRIES leave it to the sweep; then say when to look again."""

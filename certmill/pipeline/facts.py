@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from certmill.errors import FailureClass
@@ -95,6 +95,20 @@ class Facts:
         if "failure" in fields:
             fields["failure"] = _failure(fields["failure"])
         return cls(**fields)
+
+    def without_order(self) -> Facts:
+        """The order cannot be used any more. Key and CSR stay, and so do the challenges: they still have to be taken down."""
+        return replace(
+            self,
+            order="",
+            finalize="",
+            authorizations=(),
+            order_expires=None,
+            presented_at=None,
+            answered=False,
+            finalized=False,
+            certificate="",
+        )
 
     def reusable(self) -> Facts:
         """What the next run may go on with after this one failed: the order and its CSR, nothing else."""

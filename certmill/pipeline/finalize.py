@@ -24,8 +24,7 @@ def finalize(work: Work) -> Outcome:
     try:
         return _polled(work, acme, _send_csr(work, acme))
     except OrderGone as error:
-        facts = replace(work.facts, order="", authorizations=(), finalized=False)
-        return Back(step="create_order", reason=f"{error}; a new order is created", facts=facts)
+        return Back(step="create_order", reason=f"{error}; a new order is created", facts=work.facts.without_order())
 
 
 def _send_csr(work: Work, acme: AcmeClient) -> Order:

@@ -19,7 +19,7 @@ def store_secret(work: Work) -> Outcome:
     try:
         issued = acme.certificate(work.facts.certificate, alternates=bool(work.issuer.preferred_chain))
     except OrderGone as error:
-        return Back(step="create_order", reason=str(error), facts=replace(work.facts, order="", certificate=""))
+        return Back(step="create_order", reason=str(error), facts=work.facts.without_order())
     pem = chain.choose(issued.pem, issued.alternates, work.issuer.preferred_chain).encode()
     key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
     now = work.ports.clock.now()

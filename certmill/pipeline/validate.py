@@ -31,7 +31,7 @@ def validate(work: Work) -> Outcome:
             try:
                 authorization = acme.authorization(challenge.authorization)
             except OrderGone as error:
-                return Back(step="create_order", reason=str(error), facts=facts)
+                return Back(step="create_order", reason=str(error), facts=facts.without_order())
             if authorization.status in (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING):
                 still.append(challenge)
                 retry_after = authorization.retry_after

@@ -1,3 +1,128 @@
-"""STAND-IN by the lead, to be overwritten."""
+"""BIND as the authoritative server of test zones that take DNS UPDATE with TSIG, and as the resolver that Pebble asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rdatatype
+
+from compose.servers import ServerFailed, require
+from compose.servers.ports import free_port
+from compose.servers.process import ServerProcess
+
+_STARTS = 3
+
+_OPTIONS = """
+options {{
+  directory "{directory}";
+  listen-on port {port} {{ 127.0.0.1; }};
+  listen-on-v6 {{ none; }};
+  pid-file none;
+  session-keyfile "{directory}/session.key";
+  recursion no;
+  allow-query {{ any; }};
+  dnssec-validation no;
+  minimal-responses no;
+  notify no;
+}};
+controls {{ }};
+"""
+
+
+@dataclass(kw_only=True)
 class Bind:
-    pass
+    """A running named. Every name of every zone is 127.0.0.1; `delegated` are zones of their own below another of `zones`."""
+
+    directory: Path
+    zones: Sequence[str] = ("example.test",)
+    tsig: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Key name → (algorithm as in hmac-sha256, secret in base64); each may update every zone."""
+    port: int = field(default=0, init=False)
+    _process: ServerProcess = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._process = ServerProcess("named", log=self.directory / "named.log")
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+        return f"127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, or start it again on its port with its zones as they were. Raises MissingServer, ServerFailed."""
+        program = require("named")
+        fixed = self.port != 0
+        for attempt in range(1, _STARTS + 1):
+            self.port = self.port if fixed else free_port()
+            configuration = self._configure()
+            try:
+                self._process.start([program, "-f", "-g", "-c", configuration, "-n", "1"], answers=self._answers)
+                return
+            except ServerFailed:
+                if fixed or attempt == _STARTS:
+                    raise
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def txt(self, name: str) -> set[str]:
+        """The TXT values at a name now."""
+        answer = self._ask(name, "TXT")
+        return {b"".join(record.strings).decode() for rrset in answer.answer if rrset.rdtype == dns.rdatatype.TXT for record in rrset}
+
+    def freeze(self) -> None:
+        """SIGSTOP: nothing answers."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        self._process.thaw()
+
+    def _ask(self, name: str, type_: str) -> dns.message.Message:
+        query = dns.message.make_query(name, type_)
+        return dns.query.udp(query, "127.0.0.1", port=self.port, timeout=2.0, raise_on_truncation=False)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._ask(self.zones[0], "SOA").answer)
+        except (dns.exception.DNSException, OSError):
+            return False
+
+    def _configure(self) -> Path:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        keys = "".join(f'key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};\n' for name, (algorithm, secret) in self.tsig.items())
+        update = "".join(f'key "{name}"; ' for name in self.tsig) or "none; "
+        zones = ""
+        for zone in self.zones:
+            file = self.directory / f"{zone}.zone"
+            if not file.exists():
+                file.write_text(self._zone(zone))
+            zones += f'zone "{zone}" {{ type primary; file "{file}"; allow-update {{ {update}}}; }};\n'
+        configuration = self.directory / "named.conf"
+        configuration.write_text(_OPTIONS.format(directory=self.directory, port=self.port) + keys + zones)
+        configuration.chmod(0o600)
+        return configuration
+
+    def _zone(self, zone: str) -> str:
+        below = [other for other in self.zones if other.endswith(f".{zone}")]
+        delegations = "".join(f"{other}. NS ns1.{other}.\nns1.{other}. A 127.0.0.1\n" for other in below)
+        return f"""$TTL 1
+$ORIGIN {zone}.
+@ SOA ns1 hostmaster 1 3600 600 86400 1
+@ NS ns1
+@ A 127.0.0.1
+ns1 A 127.0.0.1
+* A 127.0.0.1
+{delegations}"""

@@ -73,7 +73,9 @@ def find_go() -> Path:
 
 
 def _go_of(wheel: Path) -> Path | None:
-    return next((path for path in sorted(wheel.rglob("bin/go")) if os.access(path, os.X_OK)), None) if wheel.is_dir() else None
+    """Go itself: it has its source tree's `src` beside its `bin`. The wheel's other bin/go is a script that wants to be imported."""
+    found = (path for path in sorted(wheel.rglob("bin/go")) if (path.parent.parent / "src").is_dir() and os.access(path, os.X_OK))
+    return next(found, None)
 
 
 def _install_wheel(target: Path) -> None:

@@ -26,7 +26,7 @@ from josepy.util import ComparableRSAKey
 from tests.bench.figures import Result
 from tests.bench.ground import TSIG_KEY, TSIG_SECRET, ZONE, Ground
 
-COUNT, WARM = 60, 5
+COUNT, WARM = 150, 5
 _LOOK_SECONDS = 0.02
 _LOOKS = 500
 

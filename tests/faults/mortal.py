@@ -24,7 +24,7 @@ from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.requests import RequestDesk
 from certmill.pipeline.ticks import Ticks
 from certmill.runtime import Runtime
-from certmill.state.records import Due, Records, Unclaimed, Verdict
+from certmill.state.records import Due, Records, Unclaimed
 from workers.celery_app import make_app
 
 DEATHS = Path(os.environ.get("CERTMILL_DEATHS", "."))
@@ -38,12 +38,6 @@ class MortalRecords(Records):
         super().__init__(client)
         self._under_way: dict[str, str] = {}
         self._guard = threading.Lock()
-
-    def begin(self, certificate, **options):
-        answer = super().begin(certificate, **options)
-        if answer[0] is Verdict.BEGUN and options["in_flight_until"] is not None:
-            self._lose(certificate, options["first_step"])
-        return answer
 
     def claim(self, certificate, step, **options):
         claimed = super().claim(certificate, step, **options)
@@ -66,6 +60,12 @@ class MortalRecords(Records):
         if options["due"] is Due.IN_FLIGHT:
             self._lose(certificate, options["step"])
         return committed
+
+    def doorbells(self, certificates):
+        bells = super().doorbells(certificates)
+        for bell in bells:
+            self._lose(bell.certificate, bell.step)
+        return bells
 
     def _kill(self, certificate: str, step: str, point: str) -> None:
         """Die here, leaving behind what every thread was at."""

@@ -46,7 +46,7 @@ class Lab:
             "default": PebbleProfile(description="90 days"),
             "shortlived": PebbleProfile(description="six days", validity_seconds=6 * 86_400),
         }
-        options = {"profiles": profiles, "alternate_roots": 1, "blocked": ("blocked.example.test",)} | dict(self.pebble_options)
+        options = {"profiles": profiles, "alternate_roots": 1, "blocked": ("blocked.test",)} | dict(self.pebble_options)
         self.pebble = Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=http01_port, **options)
         self.pebble.start()
         settings = {
@@ -123,7 +123,7 @@ class Lab:
         options = {"private_key": {"algorithm": "ECDSA", "size": 256}} | spec
         return self.certmill.client().request(name=name, dns_names=dns_names, issuer=issuer, **options)
 
-    def issue(self, name: str, *dns_names: str, timeout: float = 60.0, **spec: object) -> chain.Leaf:
+    def issue(self, name: str, *dns_names: str, timeout: float = 30.0, **spec: object) -> chain.Leaf:
         """Ask, wait, and return the stored leaf."""
         self.request(name, *dns_names, **spec).wait(timeout)
         return self.leaf(name)

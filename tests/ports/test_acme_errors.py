@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 
@@ -192,8 +193,6 @@ def test_a_name_that_cannot_be_resolved_is_said(scripted, connect):
 
 def test_what_is_no_tls_is_said(connect, scripted):
     """An http:// port behind an https:// URL."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as plain:
 
         def talk():

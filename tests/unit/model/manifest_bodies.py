@@ -1,0 +1,47 @@
+"""Manifests for the tests of this folder: a good one of each kind, and how to change one field of it."""
+
+from __future__ import annotations
+
+import copy
+
+
+def a_certificate_body(**spec):
+    """A Certificate prod/web; fields of its spec replaced or added."""
+    return {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": {"name": "web", "namespace": "prod"},
+        "spec": {"secretName": "web-tls", "issuerRef": {"name": "ca", "kind": "ClusterIssuer"}, "dnsNames": ["web.example.com"]} | spec,
+    }
+
+
+def an_issuer_body(*, kind="ClusterIssuer", **acme):
+    """A ClusterIssuer prod; fields of its spec.acme replaced or added."""
+    return {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": kind,
+        "metadata": {"name": "prod"},
+        "spec": {
+            "acme": {
+                "server": "https://acme-v02.api.letsencrypt.org/directory",
+                "privateKeySecretRef": {"name": "prod-account"},
+                "solvers": [{"http01": {"ingress": {}}}],
+            }
+            | acme
+        },
+    }
+
+
+def a_secret_body(**fields):
+    """A Secret prod/token; fields replaced or added."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token", "namespace": "prod"}} | fields
+
+
+def without(body, *path):
+    """A copy of `body` without one field."""
+    changed = copy.deepcopy(body)
+    inner = changed
+    for part in path[:-1]:
+        inner = inner[part]
+    del inner[path[-1]]
+    return changed
