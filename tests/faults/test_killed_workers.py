@@ -76,7 +76,7 @@ def assert_nothing_is_left(lab: Lab, names: list[str]) -> None:
     assert {name: lab.bind.txt(f"_acme-challenge.{name}.example.test") for name in names} == {name: set() for name in names}
     assert lab.runtime.redis.hgetall(keys.JOURNAL) == {}
     assert list(lab.runtime.redis.scan_iter("certmill:http01:*")) == []
-    assert list(lab.runtime.redis.scan_iter("certmill:lock:*")) == []
+    assert list(lab.runtime.redis.scan_iter("certmill:lock:order:*")) == []
 
 
 def test_a_worker_killed_on_any_line_of_any_step_costs_at_most_one_order(lab, tmp_path):

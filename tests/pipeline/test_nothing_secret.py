@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 
 import pytest
@@ -48,6 +49,12 @@ def forms(secret: bytes) -> list[str]:
     return [secret.decode("latin-1"), *encoded, *[text.replace("+", "-").replace("/", "_") for text in encoded]]
 
 
+def decoded(traffic: str) -> str:
+    """The bodies of messages and events, which travel in base64."""
+    bodies = re.findall(r'"body\\*": \\*"([A-Za-z0-9+/=]+)', traffic)
+    return "\n".join(base64.b64decode(body).decode("utf-8", "replace") for body in bodies)
+
+
 def private_forms(pem: bytes) -> list[str]:
     """A private key's PEM lines, and its private number in hex and base64."""
     key = load_pem_private_key(pem, None)
@@ -74,7 +81,8 @@ def watched(tmp_path_factory):
             dump = "\n".join(_dump(url))
             texts = {path.name: path.read_bytes().decode("latin-1") for path in directory.rglob("*.log")}
             texts |= {path.name: path.read_bytes().decode("latin-1") for path in (lab.certmill.home / "flower").rglob("*") if path.is_file()}
-            texts |= {"redis": dump, "traffic": "\n".join(overheard.commands)}
+            traffic = "\n".join(overheard.commands)
+            texts |= {"redis": dump, "traffic": traffic, "bodies": decoded(traffic)}
             secrets = {
                 "TSIG secret": forms(TSIG_SECRET.encode()) + forms(base64.b64decode(TSIG_SECRET)),
                 "wrong TSIG secret": forms(WRONG_TSIG.encode()) + forms(base64.b64decode(WRONG_TSIG)),
@@ -115,7 +123,8 @@ def test_everything_that_passed_was_overheard(watched):
     _, texts = watched
 
     assert "certificate.finalize" in texts["traffic"]
-    assert "task-succeeded" in texts["traffic"]
+    assert "task-succeeded" in texts["bodies"]
+    assert "task-failed" in texts["bodies"]
     assert {"worker1.log", "beat1.log", "responder.log", "flower.log"} <= texts.keys()
 
 
