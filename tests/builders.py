@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from certmill.crypto import keys
@@ -22,37 +23,33 @@ ECDSA = PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=256)
 
 def a_certificate(**fields):
     """A Certificate default/web for web.example.test."""
-    return Certificate(
-        **{
-            "namespace": "default",
-            "name": "web",
-            "secret_name": "web-tls",
-            "issuer_ref": IssuerRef(name="prod", kind="ClusterIssuer"),
-            "dns_names": ("web.example.test",),
-            "private_key": ECDSA,
-        }
-        | fields
+    certificate = Certificate(
+        namespace="default",
+        name="web",
+        secret_name="web-tls",
+        issuer_ref=IssuerRef(name="prod", kind="ClusterIssuer"),
+        dns_names=("web.example.test",),
+        private_key=ECDSA,
     )
+    return replace(certificate, **fields)
 
 
 def an_issuer(**fields):
     """ClusterIssuer/prod with one HTTP-01 solver."""
-    return Issuer(
-        **{
-            "kind": "ClusterIssuer",
-            "namespace": "",
-            "name": "prod",
-            "server": "https://ca.test/dir",
-            "private_key": SecretKeyRef(name="prod-account", key="tls.key"),
-            "solvers": (Solver(http01=Http01Solver()),),
-        }
-        | fields
+    issuer = Issuer(
+        kind="ClusterIssuer",
+        namespace="",
+        name="prod",
+        server="https://ca.test/dir",
+        private_key=SecretKeyRef(name="prod-account", key="tls.key"),
+        solvers=(Solver(http01=Http01Solver()),),
     )
+    return replace(issuer, **fields)
 
 
 def a_chain(key_pem, *, dns_names=("web.example.test",), ip_addresses=(), common_name="", not_before=NOW, days=90.0, issuer="Test Root"):
     """A self-made leaf for a key, PEM."""
-    key = load_pem_private_key(key_pem, None)
+    key = keys.load(key_pem)
     at = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
     names = [x509.DNSName(name) for name in dns_names] + [x509.IPAddress(ip_address(address)) for address in ip_addresses]
     builder = (

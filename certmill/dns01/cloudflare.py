@@ -1,3 +1,222 @@
-"""STAND-IN by the lead, to be overwritten."""
+"""Cloudflare's API v4: one TXT value added to, or removed from, a zone of the account that a token, or an e-mail address and key, may edit.
+
+Zone ids are remembered; records never are: cleanup looks for the value itself, so it works after a crash, and takes nobody else's away.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+from urllib.parse import quote, urlencode, urlsplit
+
+from certmill.acme.transport import Answer, TlsTrust, Transport
+from certmill.clock import Clock
+from certmill.dns01.base import TxtRecord
+from certmill.errors import CAUnavailable, ProviderUnavailable, SecretUnusable, SolverMisconfigured
+from certmill.version import __version__
+
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_MIN_TTL_SECONDS: Final = 120
+_PER_PAGE: Final = 100
+_MAX_PAGES: Final = 100
+_MAX_KNOWN_ZONES: Final = 10_000
+
+# https://developers.cloudflare.com/api/ and /fundamentals/api/troubleshooting/
+_CREDENTIALS_REFUSED: Final = frozenset({6003, 6111, 9103, 9106, 9109, 10000})
+_IS_THERE_ALREADY: Final = frozenset({81057, 81058})
+_NO_SUCH_RECORD: Final = frozenset({81044})
+_TRY_AGAIN: Final = frozenset({408, 409, 425})
+_NO_SUCH_ZONE: Final = frozenset({7000, 7003})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reply:
+    """Cloudflare's envelope: {success, errors: [{code, message}], result, result_info}."""
+
+    status: int
+    success: bool
+    codes: frozenset[int]
+    result: object
+    total_pages: int = 1
+    retry_after: float | None = None
+
+    def is_one_of(self, codes: frozenset[int]) -> bool:
+        return bool(self.codes & codes)
+
+
 class CloudflareProvider:
-    pass
+    """Cloudflare with one set of credentials. Safe for many threads: they share kept-alive connections."""
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        token: str | None,
+        email: str = "",
+        key: str | None = None,
+        clock: Clock,
+        timeout_seconds: float = 10.0,
+    ) -> None:
+        """`token`, or `email` and `key`. Raises SecretUnusable for what no header can hold, SolverMisconfigured for a URL without TLS."""
+        url = urlsplit(api_url)
+        if url.scheme != "https" and url.hostname not in _LOOPBACK:
+            raise SolverMisconfigured("CERTMILL_CLOUDFLARE_API_URL is not https://, and would show the credentials to everybody on the way")
+        self._api_url = api_url.rstrip("/")
+        self._credential = "API token" if token is not None else "e-mail address and API key"
+        self._headers = {"Accept": "application/json", "Content-Type": "application/json", **_authorization(token, email, key)}
+        self._transport = Transport(trust=TlsTrust(), timeout_seconds=timeout_seconds, user_agent=f"certmill/{__version__}", clock=clock)
+        self._zone_ids: dict[str, str] = {}
+        self._guard = threading.Lock()
+
+    def present(self, record: TxtRecord) -> None:
+        """Add one value; the TTL is at least 120 s."""
+        reply = self._create(record, self._zone_id(record.zone))
+        if reply.is_one_of(_NO_SUCH_ZONE):
+            # The zone was taken out of the account and put in again since we looked.
+            self._forget(record.zone)
+            reply = self._create(record, self._zone_id(record.zone))
+        if not reply.is_one_of(_IS_THERE_ALREADY):
+            self._judge(reply, record.zone, f"adding a TXT record at {record.name}")
+
+    def cleanup(self, record: TxtRecord) -> None:
+        """Remove every record at the name that has this value (there is one, unless a person added others)."""
+        zone_id = self._zone_id(record.zone)
+        reply, ids = self._ids(record, zone_id)
+        if reply.is_one_of(_NO_SUCH_ZONE):
+            self._forget(record.zone)
+            zone_id = self._zone_id(record.zone)
+            reply, ids = self._ids(record, zone_id)
+        self._judge(reply, record.zone, f"listing the TXT records at {record.name}")
+        for record_id in ids:
+            gone = self._call("DELETE", f"/zones/{quote(zone_id, safe='')}/dns_records/{quote(record_id, safe='')}", record.zone)
+            if gone.status != 404 and not gone.is_one_of(_NO_SUCH_RECORD):
+                self._judge(gone, record.zone, f"removing a TXT record at {record.name}")
+
+    def _create(self, record: TxtRecord, zone_id: str) -> _Reply:
+        # Cloudflare asks for quoted character strings (RFC 1035 §3.3); our values hold no quote and no backslash.
+        body = {"type": "TXT", "name": record.name, "content": f'"{record.value}"', "ttl": max(record.ttl_seconds, _MIN_TTL_SECONDS)}
+        return self._call("POST", f"/zones/{quote(zone_id, safe='')}/dns_records", record.zone, body=body)
+
+    def _ids(self, record: TxtRecord, zone_id: str) -> tuple[_Reply, list[str]]:
+        """The ids of the records with this value, and the last reply; all pages are read before anything is removed."""
+        found: list[str] = []
+        page = 1
+        while True:
+            asked = {"type": "TXT", "name": record.name, "per_page": _PER_PAGE, "page": page}
+            reply = self._call("GET", f"/zones/{quote(zone_id, safe='')}/dns_records?{urlencode(asked)}", record.zone)
+            found += [_text(entry, "id") for entry in _entries(reply) if _holds(entry, record)]
+            if not reply.success or page >= min(reply.total_pages, _MAX_PAGES):
+                return reply, [record_id for record_id in dict.fromkeys(found) if record_id]
+            page += 1
+
+    def _zone_id(self, zone: str) -> str:
+        """The id of the zone, or of the nearest of its parents in the account: a sub-zone may be held there without a zone of its own."""
+        with self._guard:
+            known = self._zone_ids.get(zone)
+        if known is not None:
+            return known
+        labels = zone.split(".")
+        for start in range(max(1, len(labels) - 1)):
+            found = self._look_up(".".join(labels[start:]))
+            if found:
+                with self._guard:
+                    if len(self._zone_ids) >= _MAX_KNOWN_ZONES:
+                        self._zone_ids.clear()
+                    self._zone_ids[zone] = found
+                return found
+        raise SolverMisconfigured(
+            f"Cloudflare shows no zone {zone} to our {self._credential}: see that the zone is in the account, and that the "
+            f"{self._credential} may read it ({self._needed()})"
+        )
+
+    def _look_up(self, name: str) -> str:
+        reply = self._call("GET", f"/zones?{urlencode({'name': name, 'per_page': 50})}", name)
+        self._judge(reply, name, f"looking for the zone {name}")
+        found = [entry for entry in _entries(reply) if _text(entry, "name").lower() == name and _text(entry, "id")]
+        # The same name may be pending in one account and active in another.
+        found.sort(key=lambda entry: _text(entry, "status") != "active")
+        return _text(found[0], "id") if found else ""
+
+    def _forget(self, zone: str) -> None:
+        with self._guard:
+            self._zone_ids.pop(zone, None)
+
+    def _call(self, method: str, path: str, zone: str, *, body: Mapping[str, object] | None = None) -> _Reply:
+        """One request. Raises ProviderUnavailable when there is no answer, or none in Cloudflare's form."""
+        content = json.dumps(body).encode() if body is not None else None
+        try:
+            answer = self._transport.request(method, f"{self._api_url}{path}", body=content, headers=self._headers)
+        except CAUnavailable as error:
+            # What follows a semicolon is the transport's advice about a CA.
+            raise ProviderUnavailable(f"Cloudflare, for the zone {zone}: {str(error).partition(';')[0]}") from None
+        return _parsed(answer, zone)
+
+    def _judge(self, reply: _Reply, zone: str, what: str) -> None:
+        """Raise what the reply means, unless it is a success."""
+        if reply.success and reply.status < 300:
+            return
+        codes = ", ".join(str(code) for code in sorted(reply.codes)[:5])
+        said = f"{reply.status}, code {codes}" if codes else str(reply.status)
+        if reply.status == 429:
+            raise ProviderUnavailable(f"Cloudflare asks us to slow down (429), {what}", retry_after=reply.retry_after)
+        if reply.status in (401, 403) or reply.is_one_of(_CREDENTIALS_REFUSED):
+            raise SolverMisconfigured(f"Cloudflare refuses our {self._credential} ({said}), {what}: it needs {self._needed()} of {zone}")
+        if 400 <= reply.status < 500 and reply.status not in _TRY_AGAIN:
+            raise SolverMisconfigured(f"Cloudflare refuses the request ({said}), {what}: see the code in its API's documentation")
+        raise ProviderUnavailable(f"Cloudflare answers {said}, {what}", retry_after=reply.retry_after)
+
+    def _needed(self) -> str:
+        return "the permissions Zone:Read and DNS:Edit"
+
+
+def _authorization(token: str | None, email: str, key: str | None) -> dict[str, str]:
+    secret, name = (token, "API token") if token is not None else (key or "", "API key")
+    if not secret or not secret.isascii() or any(character <= " " or character == "\x7f" for character in secret):
+        raise SecretUnusable(f"the Cloudflare {name} is empty, or holds spaces or characters that none has; see the Secret's value")
+    if token is not None:
+        return {"Authorization": f"Bearer {token}"}
+    if not email.isascii() or not email.isprintable():
+        raise SolverMisconfigured("the e-mail address of the Cloudflare solver holds characters that a header cannot have")
+    return {"X-Auth-Email": email, "X-Auth-Key": secret}
+
+
+def _parsed(answer: Answer, zone: str) -> _Reply:
+    """The envelope. An error's body may be anything (a proxy's page); a success without one is no success."""
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        body = None
+    envelope = cast("Mapping[str, object]", body) if isinstance(body, dict) else None
+    if envelope is None or not isinstance(envelope.get("success"), bool):
+        if answer.status < 300:
+            raise ProviderUnavailable(f"Cloudflare, for the zone {zone}: the answer is not one of its API's")
+        envelope = {}
+    errors, pages = envelope.get("errors"), envelope.get("result_info")
+    codes = {error.get("code") for error in errors if isinstance(error, dict)} if isinstance(errors, list) else set()
+    total = pages.get("total_pages") if isinstance(pages, dict) else None
+    return _Reply(
+        status=answer.status,
+        success=envelope.get("success") is True,
+        codes=frozenset(code for code in codes if isinstance(code, int)),
+        result=envelope.get("result"),
+        total_pages=total if isinstance(total, int) else 1,
+        retry_after=answer.retry_after,
+    )
+
+
+def _entries(reply: _Reply) -> Sequence[Mapping[str, object]]:
+    return [entry for entry in reply.result if isinstance(entry, dict)] if isinstance(reply.result, list) else []
+
+
+def _text(entry: Mapping[str, object], name: str) -> str:
+    value = entry.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _holds(entry: Mapping[str, object], record: TxtRecord) -> bool:
+    """Ours: the API's filters are asked for, and not relied on."""
+    at = _text(entry, "type") == "TXT" and _text(entry, "name").lower() == record.name
+    return at and _text(entry, "content") in (record.value, f'"{record.value}"')

@@ -1,22 +1,31 @@
-"""Can the CA see the TXT value? Every authoritative server is asked once, directly, without a cache; the answer says which one lacks it."""
+"""Can the CA see the TXT value? Every authoritative server is asked once, directly, without a cache; the answer says which one lacks it.
+
+Servers are asked side by side, and all of it ends within twice the time-out, whatever they do. Reasons are stable text: they are compared.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
-import dns.exception
 import dns.flags
 import dns.message
-import dns.query
 import dns.rcode
-import dns.rdatatype
+from dns.rdtypes.ANY.CNAME import CNAME
+from dns.rdtypes.ANY.TXT import TXT
 
-from certmill.dns01.resolver import Resolver, split_server
+from certmill.dns01.resolver import ANSWERED, Resolver, Unanswered, exchange, question, records, split_server
 from certmill.errors import DnsUnavailable
 
+_Answer = TypeVar("_Answer")
+
 _MAX_SERVERS = 16
+_MAX_ADDRESSES = 4
+# Once one address of a server has shown the value, another that may be out of our reach (IPv6) gets no more than this.
+_SECOND_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +37,20 @@ class Visibility:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Server:
-    """An authoritative server: its name and one of its addresses."""
+class _Look:
+    """What is looked for, and until when (of the monotonic clock)."""
 
     name: str
-    address: str
+    value: str
+    zone: str
+    resolver: Resolver
     port: int
+    timeout_seconds: float
+    deadline: float
 
-    def __str__(self) -> str:
-        return f"{self.name} ({self.address})" if self.name != self.address else self.address
+    def seconds(self, at_most: float | None = None) -> float:
+        """The time that a look may take now."""
+        return max(0.1, min(at_most or self.timeout_seconds, self.deadline - time.monotonic()))
 
 
 def is_visible(  # noqa: PLR0913 - all but the record by name
@@ -49,71 +63,95 @@ def is_visible(  # noqa: PLR0913 - all but the record by name
     nameservers: Sequence[str] = (),
     timeout_seconds: float = 3.0,
 ) -> Visibility:
-    """Ask each server of the zone (or each of `nameservers`) once. Raises DnsUnavailable when the zone's servers cannot be found."""
+    """Ask each authoritative server of the zone once, or each of `nameservers` (host:port or https:// URLs) instead.
+
+    `timeout_seconds` is for each of them; all of it takes at most twice as long. Raises DnsUnavailable when the zone's servers cannot be
+    found, NameRefused for what cannot be a name.
+    """
+    look = _Look(
+        name=record_name,
+        value=value,
+        zone=zone,
+        resolver=resolver,
+        port=authoritative_port,
+        timeout_seconds=timeout_seconds,
+        deadline=time.monotonic() + 2 * timeout_seconds,
+    )
     if nameservers:
-        return _through_resolvers(record_name, value, nameservers, timeout_seconds)
-    servers = _servers(zone, resolver, authoritative_port)
+        return _judged(_side_by_side(lambda nameserver: _through(look, nameserver), nameservers[:_MAX_SERVERS]))
+    answers = _side_by_side(lambda server: _at(look, server), _servers(look))
+    if all(answer is None for answer in answers):
+        raise DnsUnavailable(f"no name server of the zone {zone} has an address: see its NS records")
+    return _judged(answer for answer in answers if answer is not None)
+
+
+def _judged(reasons: Iterable[str]) -> Visibility:
+    reason = next((reason for reason in reasons if reason), "")
+    return Visibility(visible=not reason, reason=reason)
+
+
+def _side_by_side(ask: Callable[[str], _Answer], servers: Sequence[str]) -> list[_Answer]:
     if len(servers) == 1:
-        reasons = [_lacks(servers[0], record_name, value, timeout_seconds)]
-    else:
-        with ThreadPoolExecutor(max_workers=len(servers), thread_name_prefix="propagation") as pool:
-            reasons = list(pool.map(lambda server: _lacks(server, record_name, value, timeout_seconds), servers))
-    return _judged(servers, reasons)
+        return [ask(servers[0])]
+    with ThreadPoolExecutor(max_workers=len(servers), thread_name_prefix="propagation") as pool:
+        return list(pool.map(ask, servers))
 
 
-def _judged(servers: Sequence[_Server], reasons: Sequence[str]) -> Visibility:
-    """A server with an address that answered counts by that one: an IPv6 that we cannot reach says nothing about the CA's view."""
-    by_name: dict[str, list[str]] = {}
-    for server, reason in zip(servers, reasons, strict=True):
-        by_name.setdefault(server.name, []).append(reason)
-    for server, reason in zip(servers, reasons, strict=True):
-        others = by_name[server.name]
-        unreached = reason.endswith(("cannot be reached", "did not answer"))
-        if reason and not (unreached and "" in others):
-            return Visibility(visible=False, reason=reason)
-    return Visibility(visible=True)
+def _servers(look: _Look) -> list[str]:
+    answer = look.resolver.ask(look.zone, "NS", within_seconds=look.seconds())
+    names = sorted({record.to_text().rstrip(".").lower() for record in records(answer, "NS", at=look.zone)})
+    if not names:
+        raise DnsUnavailable(f"the zone {look.zone} has no name servers: see that it is delegated, and that our resolvers know it")
+    return names[:_MAX_SERVERS]
 
 
-def _servers(zone: str, resolver: Resolver, port: int) -> list[_Server]:
-    names = sorted(name.rstrip(".").lower() for name in resolver.records(zone, "NS"))[:_MAX_SERVERS]
-    found, reason = [], ""
-    for name in names:
-        try:
-            found += [_Server(name=name, address=address, port=port) for address in resolver.addresses(name)]
-        except DnsUnavailable as error:
-            reason = str(error)
-    if not found:
-        raise DnsUnavailable(reason or f"the zone {zone} has no name servers")
-    return found[:_MAX_SERVERS]
+def _at(look: _Look, server: str) -> str | None:
+    """Why an authoritative server lacks the value; "" if it has it; None if it has no address, so that the CA will not ask it either.
 
-
-def _lacks(server: _Server, record_name: str, value: str, timeout_seconds: float) -> str:
-    """"" if this server has the value, else why not."""
-    query = dns.message.make_query(record_name, "TXT")
-    query.flags &= ~dns.flags.RD
+    An address that cannot be reached counts for nothing where another of the same server has the value.
+    """
     try:
-        answer, _ = dns.query.udp_with_fallback(query, server.address, timeout=timeout_seconds, port=server.port)
-    except dns.exception.Timeout:
-        return f"{server} did not answer"
-    except (OSError, EOFError):
-        return f"{server} cannot be reached"
-    except dns.exception.DNSException:
-        return f"{server} answered with nonsense"
-    return _reading(answer, str(server), value)
+        addresses = look.resolver.find_addresses(server, within_seconds=look.seconds() / 2)
+    except DnsUnavailable as error:
+        return str(error)
+    if not addresses:
+        return None
+    seen, unreached = False, ""
+    for address in addresses[:_MAX_ADDRESSES]:
+        shown = f"{server} ({address})" if server != address else server
+        query = question(look.name, "TXT")
+        query.flags &= ~dns.flags.RD
+        try:
+            answer = exchange(query, address, look.port, timeout_seconds=look.seconds(_SECOND_LOOK_SECONDS if seen else None))
+        except Unanswered as error:
+            unreached = unreached or f"{shown} {error}"
+            continue
+        if not answer.answer and not answer.flags & dns.flags.AA and answer.rcode() == dns.rcode.NOERROR:
+            return f"{shown} does not serve the zone {look.zone}, although it is one of its name servers"
+        if lack := _lack(answer, look):
+            return f"{shown} {lack}"
+        seen = True
+    return "" if seen else unreached
 
 
-def _reading(answer: dns.message.Message, server: str, value: str) -> str:
-    if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        return f"{server} answered {dns.rcode.to_text(answer.rcode())}"
-    values = {b"".join(r.strings) for rrset in answer.answer if rrset.rdtype == dns.rdatatype.TXT for r in rrset}
-    return "" if value.encode() in values else f"{server} does not have it yet"
+def _through(look: _Look, nameserver: str) -> str:
+    """Why a recursive server does not see the value; "" if it does."""
+    shown = nameserver if nameserver.startswith("https://") else split_server(nameserver)[0]
+    try:
+        answer = Resolver((nameserver,)).ask(look.name, "TXT", within_seconds=look.timeout_seconds)
+    except DnsUnavailable as error:
+        return f"{shown}: {error}"
+    lack = _lack(answer, look)
+    return f"{shown} {lack}" if lack else ""
 
 
-def _through_resolvers(record_name: str, value: str, nameservers: Sequence[str], timeout_seconds: float) -> Visibility:
-    for nameserver in nameservers:
-        host = nameserver if nameserver.startswith("https://") else split_server(nameserver)[0]
-        answer = Resolver((nameserver,), timeout_seconds=timeout_seconds).ask(record_name, "TXT")
-        reason = _reading(answer, host, value)
-        if reason:
-            return Visibility(visible=False, reason=reason)
-    return Visibility(visible=True)
+def _lack(answer: dns.message.Message, look: _Look) -> str:
+    if answer.rcode() not in ANSWERED:
+        return f"answered {dns.rcode.to_text(answer.rcode())}"
+    values = {b"".join(record.strings) for record in records(answer, "TXT") if isinstance(record, TXT)}
+    if look.value.encode() in values:
+        return ""
+    aliases = [record.target for record in records(answer, "CNAME", at=look.name) if isinstance(record, CNAME)]
+    if aliases:
+        return f"has a CNAME to {aliases[0].to_text(omit_final_dot=True)} there: set cnameStrategy: Follow, or remove it"
+    return "does not have it yet"

@@ -1,93 +1,157 @@
-"""Looking things up as a stub resolver: through the system's servers, through given ones (host:port), or by DNS over HTTPS.
+"""Looking things up as a stub resolver: through the system's servers, through given ones (host:port), or by DNS over HTTPS (RFC 8484).
 
-Answers are never cached here. One question goes to each server in turn until one answers; SERVFAIL everywhere is an error, NXDOMAIN an answer.
+Answers are never kept here. A question goes to one server after the other until one answers; SERVFAIL everywhere is an error, NXDOMAIN an
+answer. Every record is looked for by owner and type, wherever it stands: servers send what nobody asked for, and in any order.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Sequence
 
 import dns.exception
-import dns.flags
 import dns.message
+import dns.name
 import dns.query
 import dns.rcode
+import dns.rdata
 import dns.rdatatype
 import dns.resolver
-import dns.rrset
 import requests
 import urllib3
 
-from certmill.errors import DnsUnavailable
+from certmill.dns01.body import ThreadSession, TooMuch, read_body
+from certmill.errors import DnsUnavailable, NameRefused
 
-_GOOD = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+ANSWERED = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 _MAX_DOH_BYTES = 128 * 1024
 _DNS_PORT = 53
+_DOH_HEADERS = {"Content-Type": "application/dns-message", "Accept": "application/dns-message"}
+
+
+class Unanswered(Exception):
+    """A server gave no answer that can be used. The message goes after the server's name: "did not answer"."""
 
 
 class Resolver:
     """Asks recursive servers. Safe for many threads."""
 
     def __init__(self, nameservers: Sequence[str] = (), *, timeout_seconds: float = 5.0) -> None:
-        """`nameservers`: host:port or https:// URLs; none: the system's (read when first needed)."""
+        """`nameservers`: host:port or https:// URLs; none: the system's (read when they are needed). The time is for each server."""
         self._given = tuple(nameservers)
-        self._timeout = timeout_seconds
+        self._timeout_seconds = timeout_seconds
+        self._https = ThreadSession()
 
-    def ask(self, name: str, type_: str) -> dns.message.Message:
-        """The whole answer, NOERROR or NXDOMAIN. Raises DnsUnavailable with the last reason."""
-        query = dns.message.make_query(name, type_)
-        reason = "no name servers are configured"
-        for server in self._given or self._system():
+    def ask(self, name: str, type_: str, *, within_seconds: float | None = None) -> dns.message.Message:
+        """The whole answer, NOERROR or NXDOMAIN. `within_seconds` is for all servers together.
+
+        Raises DnsUnavailable with the last server's reason, NameRefused for what cannot be a name.
+        """
+        query = question(name, type_)
+        servers = self._given or _system()
+        each = min(self._timeout_seconds, within_seconds / max(1, len(servers))) if within_seconds is not None else self._timeout_seconds
+        reason = "has no name servers: see /etc/resolv.conf, or set CERTMILL_RECURSIVE_NAMESERVERS"
+        for server in servers:
             try:
-                answer = self._send(query, server)
-            except (dns.exception.DNSException, OSError, ValueError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                reason = "did not answer" if isinstance(error, dns.exception.Timeout | requests.Timeout) else "cannot be reached"
+                answer = self._send(query, server, each)
+            except Unanswered as error:
+                reason = str(error)
                 continue
-            if answer.rcode() in _GOOD:
+            if answer.rcode() in ANSWERED:
                 return answer
             reason = f"answered {dns.rcode.to_text(answer.rcode())}"
         raise DnsUnavailable(f"looking up {type_} of {name}: the resolver {reason}")
 
     def addresses(self, name: str) -> list[str]:
-        """IPv4 then IPv6 addresses of a name (CNAMEs followed by the server); an address is its own. Raises DnsUnavailable if there is none."""
-        try:
-            return [str(ipaddress.ip_address(name))]
-        except ValueError:
-            found = [text for type_ in ("A", "AAAA") for text in self.records(name, type_)]
+        """As find_addresses; raises DnsUnavailable if there is none."""
+        found = self.find_addresses(name)
         if not found:
             raise DnsUnavailable(f"{name} has no address")
         return found
 
-    def records(self, name: str, type_: str) -> list[str]:
-        """The texts of the records of one type in the answer, whatever else comes with them."""
-        wanted = dns.rdatatype.from_text(type_)
-        return [record.to_text() for rrset in self.ask(name, type_).answer if rrset.rdtype == wanted for record in rrset]
+    def find_addresses(self, name: str, *, within_seconds: float | None = None) -> list[str]:
+        """IPv4, then IPv6 addresses of a name (CNAMEs followed by the server), if it has any; an address is its own.
 
-    def _send(self, query: dns.message.Message, server: str) -> dns.message.Message:
-        if server.startswith("https://"):
-            return self._over_https(query, server)
-        host, port = split_server(server)
-        answer, _ = dns.query.udp_with_fallback(query, host, timeout=self._timeout, port=port)
-        return answer
-
-    def _over_https(self, query: dns.message.Message, url: str) -> dns.message.Message:
-        headers = {"Content-Type": "application/dns-message", "Accept": "application/dns-message"}
-        with requests.post(
-            url, data=query.to_wire(), headers=headers, timeout=self._timeout, stream=True, allow_redirects=False
-        ) as response:
-            response.raise_for_status()
-            body = response.raw.read(_MAX_DOH_BYTES + 1, decode_content=True)
-        if len(body) > _MAX_DOH_BYTES:
-            raise ValueError("the answer is too large")
-        return dns.message.from_wire(body)
-
-    def _system(self) -> Iterable[str]:
+        One family is enough: some servers answer AAAA with an error. Raises DnsUnavailable when there is no answer to go by.
+        """
         try:
-            system = dns.resolver.Resolver()
-        except dns.resolver.NoResolverConfiguration:
-            return ()
-        return [str(server) for server in system.nameservers]
+            return [str(ipaddress.ip_address(name))]
+        except ValueError:
+            pass
+        found: list[str] = []
+        trouble: DnsUnavailable | None = None
+        for type_ in ("A", "AAAA"):
+            try:
+                found += [record.to_text() for record in records(self.ask(name, type_, within_seconds=within_seconds), type_)]
+            except DnsUnavailable as error:
+                trouble = trouble or error
+        if not found and trouble is not None:
+            raise trouble
+        return found
+
+    def _send(self, query: dns.message.Message, server: str, timeout_seconds: float) -> dns.message.Message:
+        if server.startswith("https://"):
+            return self._over_https(query, server, timeout_seconds)
+        host, port = split_server(server)
+        return exchange(query, host, port, timeout_seconds=timeout_seconds)
+
+    def _over_https(self, query: dns.message.Message, url: str, timeout_seconds: float) -> dns.message.Message:
+        try:
+            with self._https.session.post(
+                url, data=query.to_wire(), headers=_DOH_HEADERS, timeout=timeout_seconds, stream=True, allow_redirects=False
+            ) as response:
+                body = read_body(response, max_bytes=_MAX_DOH_BYTES, timeout_seconds=timeout_seconds)
+        except requests.Timeout:
+            raise Unanswered("did not answer") from None
+        except TooMuch:
+            raise Unanswered("answered too much, or too slowly") from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+            raise Unanswered("cannot be reached") from None
+        if response.status_code != requests.codes.ok:
+            raise Unanswered(f"answered HTTP {response.status_code}")
+        return _parsed(query, body)
+
+
+def question(name: str, type_: str) -> dns.message.Message:
+    """A query with RD. Raises NameRefused if the name cannot be one in DNS: "_acme-challenge." in front may make it too long."""
+    try:
+        return dns.message.make_query(name, type_)
+    except dns.exception.DNSException:
+        raise NameRefused(f"{name} cannot be looked up: a name has at most 253 characters, and 63 between two dots") from None
+
+
+def exchange(query: dns.message.Message, host: str, port: int, *, timeout_seconds: float) -> dns.message.Message:
+    """Ask one server, once: by UDP, then by TCP if that answer was cut short, both in `timeout_seconds`. Raises Unanswered.
+
+    Answers to other questions (a wrong id, a forged source) are passed over, so that they cannot end the wait.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    try:
+        return dns.query.udp(
+            query, host, timeout_seconds, port, ignore_unexpected=True, ignore_errors=True, ignore_trailing=True, raise_on_truncation=True
+        )
+    except dns.message.Truncated:
+        pass
+    except dns.exception.Timeout:
+        raise Unanswered("did not answer") from None
+    except (dns.exception.DNSException, OSError, ValueError):
+        raise Unanswered("cannot be reached") from None
+    try:
+        return dns.query.tcp(query, host, max(0.1, deadline - time.monotonic()), port)
+    except dns.exception.Timeout:
+        raise Unanswered("did not answer by TCP, and its answer is too large for UDP") from None
+    except (OSError, EOFError):
+        raise Unanswered("cannot be reached by TCP, and its answer is too large for UDP") from None
+    except dns.exception.DNSException:
+        raise Unanswered("answered with what is no DNS message") from None
+
+
+def records(answer: dns.message.Message, type_: str, *, at: str | None = None) -> list[dns.rdata.Rdata]:
+    """The records of one type in the answer section; with `at`, only those of that name."""
+    wanted = dns.rdatatype.from_text(type_)
+    owner = dns.name.from_text(at) if at is not None else None
+    return [record for rrset in answer.answer if rrset.rdtype == wanted and owner in (None, rrset.name) for record in rrset]
 
 
 def split_server(server: str) -> tuple[str, int]:
@@ -96,4 +160,21 @@ def split_server(server: str) -> tuple[str, int]:
         return str(ipaddress.ip_address(server)), _DNS_PORT
     except ValueError:
         host, _, port = server.rpartition(":")
-        return (host.strip("[]"), int(port)) if host else (server, _DNS_PORT)
+        return (host.strip("[]"), int(port)) if host and port.isdecimal() else (server.strip("[]"), _DNS_PORT)
+
+
+def _parsed(query: dns.message.Message, wire: bytes) -> dns.message.Message:
+    try:
+        answer = dns.message.from_wire(wire)
+    except (dns.exception.DNSException, ValueError):
+        raise Unanswered("answered with what is no DNS message") from None
+    if not query.is_response(answer):
+        raise Unanswered("answered another question")
+    return answer
+
+
+def _system() -> Sequence[str]:
+    try:
+        return [str(server) for server in dns.resolver.Resolver().nameservers]
+    except dns.resolver.NoResolverConfiguration:
+        return ()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import binascii
 from collections.abc import Callable, Sequence
 
 import dns.exception
 import dns.message
+import dns.name
 import dns.query
 import dns.rcode
 import dns.tsig
-import dns.tsigkeyring
 import dns.update
 
 from certmill.dns01.base import TxtRecord
@@ -23,6 +24,7 @@ _ALGORITHMS = {
     TsigAlgorithm.HMACSHA256: dns.tsig.HMAC_SHA256,
     TsigAlgorithm.HMACSHA512: dns.tsig.HMAC_SHA512,
 }
+_Keyring = dict[dns.name.Name, dns.tsig.Key]
 _MAX_UDP_BYTES = 512
 _BATCH = 50
 
@@ -34,12 +36,9 @@ class Rfc2136Provider:
         """`tsig_secret` is base64. Raises SecretUnusable when it is not."""
         self._config = config
         self._timeout = timeout_seconds
-        self._keyring = None
+        self._keyring: _Keyring | None = None
         if tsig_secret is not None and config.tsig_key_name:
-            try:
-                self._keyring = dns.tsigkeyring.from_text({config.tsig_key_name: (_ALGORITHMS[config.tsig_algorithm], tsig_secret)})
-            except (binascii.Error, ValueError, dns.exception.DNSException):
-                raise SecretUnusable(f"the TSIG secret of key {config.tsig_key_name} is not base64") from None
+            self._keyring = _keyring(config, tsig_secret)
 
     def present(self, record: TxtRecord) -> None:
         """Add one value."""
@@ -99,3 +98,17 @@ class Rfc2136Provider:
             key = f"the TSIG key {self._config.tsig_key_name}" if self._keyring else "updates without a TSIG key"
             raise SolverMisconfigured(f"{server} answers {text} to an update of {zone}: let it take updates of this zone with {key}")
         raise ProviderUnavailable(f"{server} answers {text} to an update of {zone}")
+
+
+def _keyring(config: Rfc2136, tsig_secret: str) -> _Keyring:
+    """The one key. dnspython would skip over characters that base64 has not, and sign with what is left."""
+    try:
+        secret = base64.b64decode("".join(tsig_secret.split()), validate=True)
+        name = dns.name.from_text(config.tsig_key_name)
+    except (binascii.Error, ValueError):
+        raise SecretUnusable(f"the TSIG secret of key {config.tsig_key_name} is not base64") from None
+    except dns.exception.DNSException:
+        raise SolverMisconfigured(f"the TSIG key name {config.tsig_key_name} is not a DNS name") from None
+    if not secret:
+        raise SecretUnusable(f"the TSIG secret of key {config.tsig_key_name} is empty")
+    return {name: dns.tsig.Key(name, secret, _ALGORITHMS[config.tsig_algorithm])}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 
-import dns.message
 import dns.name
-import dns.rcode
-import dns.rdatatype
+from dns.rdtypes.ANY.CNAME import CNAME
 
 from certmill.clock import Clock
-from certmill.dns01.resolver import Resolver
+from certmill.dns01.resolver import Resolver, records
 from certmill.errors import NameRefused, SolverMisconfigured
 
 _KEPT_SECONDS = 60.0
@@ -27,20 +25,26 @@ class Zones:
         self._known: dict[str, tuple[float, bool]] = {}
         self._guard = threading.Lock()
 
-    def zone_of(self, name: str) -> str:
-        """The zone that holds `name`, without a final dot. Raises DnsUnavailable, or SolverMisconfigured if there is none."""
-        labels = name.rstrip(".").lower().split(".")
+    def zone_of(self, name: str, *, within_seconds: float | None = None) -> str:
+        """The zone that holds `name`, without a final dot; `within_seconds` is for each look-up.
+
+        Raises DnsUnavailable, NameRefused, or SolverMisconfigured if there is none.
+        """
+        labels = _canonical(name).split(".")
         for start in range(len(labels)):
             candidate = ".".join(labels[start:])
-            if self._is_zone(candidate):
+            if self._is_zone(candidate, within_seconds):
                 return candidate
         raise SolverMisconfigured(f"no zone was found for {name}: see that its domain is delegated, and that our resolvers know it")
 
-    def follow_cnames(self, name: str) -> str:
-        """The name at the end of the CNAMEs of `name`; itself if it has none. Raises NameRefused for a loop or a long chain."""
-        seen = [name.rstrip(".").lower()]
+    def follow_cnames(self, name: str, *, within_seconds: float | None = None) -> str:
+        """The name at the end of the CNAMEs of `name`; itself if it has none; `within_seconds` is for each look-up.
+
+        Raises DnsUnavailable, or NameRefused for a loop or a long chain.
+        """
+        seen = [_canonical(name)]
         while len(seen) <= _MAX_CNAMES:
-            target = self._cname(seen[-1])
+            target = self._cname(seen[-1], within_seconds)
             if not target:
                 return seen[-1]
             if target in seen:
@@ -48,23 +52,29 @@ class Zones:
             seen.append(target)
         raise NameRefused(f"{name} has more than {_MAX_CNAMES} CNAMEs one after the other; shorten the chain")
 
-    def _is_zone(self, name: str) -> bool:
-        """Whether an SOA stands at exactly this name. It may be anywhere in the answer (a server may send NS records first)."""
+    def _is_zone(self, name: str, within_seconds: float | None) -> bool:
+        """Whether an SOA stands at exactly this name."""
         now = self._clock.now()
         with self._guard:
             known = self._known.get(name)
         if known is not None and known[0] > now:
             return known[1]
-        answer = self._resolver.ask(name, "SOA")
-        found = any(r.rdtype == dns.rdatatype.SOA and r.name == dns.name.from_text(name) for r in answer.answer)
+        found = bool(records(self._resolver.ask(name, "SOA", within_seconds=within_seconds), "SOA", at=name))
         with self._guard:
             if len(self._known) >= _MAX_KEPT:
                 self._known.clear()
             self._known[name] = (now + _KEPT_SECONDS, found)
         return found
 
-    def _cname(self, name: str) -> str:
-        answer = self._resolver.ask(name, "CNAME")
-        at = dns.name.from_text(name)
-        targets = [record.target for r in answer.answer if r.rdtype == dns.rdatatype.CNAME and r.name == at for record in r]
-        return targets[0].to_text(omit_final_dot=True).lower() if targets else ""
+    def _cname(self, name: str, within_seconds: float | None) -> str:
+        answer = self._resolver.ask(name, "CNAME", within_seconds=within_seconds)
+        targets = [record.target for record in records(answer, "CNAME", at=name) if isinstance(record, CNAME)]
+        return _text(targets[0]) if targets else ""
+
+
+def _canonical(name: str) -> str:
+    return name.rstrip(".").lower()
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower()

@@ -136,9 +136,11 @@ class DirectoryHome:
     def _apply_secret(self, secret: Secret, document: str) -> str:
         """Write it to secrets/; a document of it in manifests/ is changed too, or the next survey would bring the old one back."""
         key = ("Secret", secret.namespace, secret.name)
+        kept = None
         if self._index.holders(key):
             self._manifests.apply(key, secret, document)
-        return self._secrets.write(secret, ownership.APPLY, applied=layout.digest(document))
+            kept = self._index.find(key)
+        return self._secrets.write(secret, ownership.APPLY, applied=kept.digest if kept else layout.digest(document))
 
     def _materialise(self, key: Key, kept: Kept) -> Problem | None:
         """Make a Secret of its document, once for each text of it: what certmill or a person changes in the Secret afterwards stays."""

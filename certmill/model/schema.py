@@ -41,7 +41,6 @@ _MESSAGES = {
     "extra_forbidden": "is not a known field here",
     "invalid_key": "is not a known field here",
     "string_type": "must be a string; quote it",
-    "string_unicode": "must be valid Unicode",
     "int_type": "must be a whole number",
     "bool_type": "must be true or false",
     "list_type": "must be a list",

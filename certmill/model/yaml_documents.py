@@ -45,7 +45,9 @@ def read_documents(text: str | bytes) -> list[object]:
     """
     budget = _Budget()
     found: list[object] = []
-    for first_line, chunk in _chunks(_decoded(text)):
+    for number, (first_line, chunk) in enumerate(_chunks(_decoded(text))):
+        if number > _MAX_DOCUMENTS:
+            raise InvalidManifest(f"has more than {_MAX_DOCUMENTS} documents; split it")
         try:
             found += (document for document in _Builder(budget, first_line).documents(chunk) if document is not None)
         except InvalidManifest as error:
@@ -54,8 +56,6 @@ def read_documents(text: str | bytes) -> list[object]:
             found.append(InvalidManifest(_invalid(error, first_line)))
         except yaml.YAMLError:
             found.append(InvalidManifest("is not valid YAML: it holds a character that YAML does not allow"))
-        if len(found) > _MAX_DOCUMENTS:
-            raise InvalidManifest(f"has more than {_MAX_DOCUMENTS} documents; split it")
     return found
 
 

@@ -1,7 +1,38 @@
-"""STAND-IN by the lead, to be overwritten."""
+"""A DNS-01 provider in memory: what it holds is in `values`, and a test may make it fail."""
+
+from __future__ import annotations
+
+import threading
+
+from certmill.dns01.base import TxtRecord
+from certmill.errors import CertmillError
+
+
 class MemoryProvider:
-    def __init__(self): self.values = {}
-    def present(self, r): self.values.setdefault(r.name, set()).add(r.value)
-    def cleanup(self, r):
-        self.values.get(r.name, set()).discard(r.value)
-        if not self.values.get(r.name): self.values.pop(r.name, None)
+    """A Provider without a network. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, set[str]] = {}
+        """Name → the values there; a name without values is not in it."""
+        self.failure: CertmillError | None = None
+        """Raised by each call until it is None again."""
+        self._guard = threading.Lock()
+
+    def present(self, record: TxtRecord) -> None:
+        """Add one value."""
+        self._fail()
+        with self._guard:
+            self.values.setdefault(record.name, set()).add(record.value)
+
+    def cleanup(self, record: TxtRecord) -> None:
+        """Remove one value."""
+        self._fail()
+        with self._guard:
+            left = self.values.get(record.name, set())
+            left.discard(record.value)
+            if not left:
+                self.values.pop(record.name, None)
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure

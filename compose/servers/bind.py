@@ -43,6 +43,8 @@ class Bind:
     zones: Sequence[str] = ("example.test",)
     tsig: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Key name → (algorithm as in hmac-sha256, secret in base64); each may update every zone."""
+    secondaries: Mapping[str, str] = field(default_factory=dict)
+    """Zone → address of a second name server, on the same port, that somebody else runs."""
     port: int = field(default=0, init=False)
     _process: ServerProcess = field(init=False, repr=False)
 
@@ -118,6 +120,7 @@ class Bind:
     def _zone(self, zone: str) -> str:
         below = [other for other in self.zones if other.endswith(f".{zone}")]
         delegations = "".join(f"{other}. NS ns1.{other}.\nns1.{other}. A 127.0.0.1\n" for other in below)
+        second = f"@ NS ns2\nns2 A {self.secondaries[zone]}\n" if zone in self.secondaries else ""
         return f"""$TTL 1
 $ORIGIN {zone}.
 @ SOA ns1 hostmaster 1 3600 600 86400 1
@@ -125,4 +128,4 @@ $ORIGIN {zone}.
 @ A 127.0.0.1
 ns1 A 127.0.0.1
 * A 127.0.0.1
-{delegations}"""
+{second}{delegations}"""

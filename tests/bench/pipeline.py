@@ -10,6 +10,7 @@ import os
 import time
 
 from certmill.contract import STEP_TASKS
+from certmill.model.names import certificate_id
 from tests.bench.events import Events
 from tests.bench.figures import Result
 from tests.bench.ground import CORES, Ground, Installation, until
@@ -56,11 +57,13 @@ def _processes(ground: Ground, installation: Installation) -> dict[str, list[int
 
 
 def _check(installation: Installation, events: Events) -> None:
-    stored = [installation.runtime.ports.home.secret("default", f"site-{number:04}") for number in range(COUNT)]
-    missing = [number for number, secret in enumerate(stored) if secret is None]
+    home, names = installation.runtime.ports.home, [f"site-{number:04}" for number in range(COUNT)]
+    missing = [name for name in names if home.secret("default", name) is None]
     if missing:
-        raise RuntimeError(f"{len(missing)} of {COUNT} certificates are not stored; see {installation.certmill.directory}/worker1.log")
+        conditions = home.certificate_status(certificate_id("default", missing[0])).conditions
+        why = "; ".join(condition.message for condition in conditions)
+        raise RuntimeError(f"{len(missing)} of {COUNT} certificates are not stored, as {missing[0]}: {why}")
     seen = events.steps_seen()
-    unseen = [name for name in (f"('default/site-{number:04}',)" for number in range(COUNT)) if seen[name] < len(STEP_TASKS)]
+    unseen = [name for name in names if seen[f"('default/{name}',)"] < len(STEP_TASKS)]
     if unseen:
-        raise RuntimeError(f"not all steps of {len(unseen)} certificates were seen in the events, as of {unseen[0]}: {seen[unseen[0]]}")
+        raise RuntimeError(f"not all steps of {len(unseen)} certificates were seen in the events, as of {unseen[0]}")

@@ -1,4 +1,5 @@
-"""One installation for all faults but the killed workers: two workers, two beats, a Redis of its own, a CA and name servers that can fail."""
+"""One installation for all faults but the killed workers: two workers, two beats, a Redis of its own, a CA and name servers that can
+fail."""
 
 from __future__ import annotations
 

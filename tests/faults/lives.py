@@ -12,7 +12,8 @@ POINTS = ("before-act", "in-the-middle", "after-act", "after-commit")
 
 
 class Lives:
-    """Keeps so many mortal workers alive; after one that was stopped rather than killed, `after_stop` is called before it is started again."""
+    """Keeps so many mortal workers alive; after one that was stopped rather than killed, `after_stop` is called before it is started
+    again."""
 
     def __init__(self, certmill: LocalCertmill, *, workers: int, after_stop: Callable[[], object] = lambda: None, **settings: str) -> None:
         self._certmill = certmill

@@ -1,7 +1,10 @@
-"""A worker like any other, but for the lines on which it is killed, and the messages it sends more than once (`celery -A tests.faults.mortal`).
+"""A worker like any other, but for the lines on which it is killed, and the messages it sends more than once (`celery -A
+tests.faults.mortal`).
 
-Which line is said by a certificate's name, so that a test has many in flight at once: `kill-<step>-<point>` SIGKILLs the worker at that point of
-that step, `lose-<step>` stops it (SIGTERM) when the record has come to that step and its message is not yet sent. Each happens once: CERTMILL_DEATHS
+Which line is said by a certificate's name, so that a test has many in flight at once: `kill-<step>-<point>` SIGKILLs the worker at that
+point of
+that step, `lose-<step>` stops it (SIGTERM) when the record has come to that step and its message is not yet sent. Each happens once:
+CERTMILL_DEATHS
 names a directory that remembers. With CERTMILL_COPIES every message to the queue of steps is sent so often.
 """
 

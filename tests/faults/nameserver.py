@@ -1,4 +1,5 @@
-"""A name server in front of a real one, which misbehaves for names of one's choice: a name meets the fault whose word is one of its labels."""
+"""A name server in front of a real one, which misbehaves for names of one's choice: a name meets the fault whose word is one of its
+labels."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ import dns.rrset
 
 
 class FaultyNameserver:
-    """UDP and TCP on one free port of loopback. `faults`: label → "servfail", "silent", "slow" or "ns-first"; "txt-" before it: TXT questions only."""
+    """UDP and TCP on one free port of loopback. `faults`: label → "servfail", "silent", "slow" or "ns-first"; "txt-" before it: TXT
+    questions only."""
 
     def __init__(self) -> None:
         self.faults: dict[str, str] = {}

@@ -1,4 +1,5 @@
-"""Workers killed on every line of every step, messages lost at every step, every message doubled: it costs time, and at most an order a kill."""
+"""Workers killed on every line of every step, messages lost at every step, every message doubled: it costs time, and at most an order a
+kill."""
 
 from __future__ import annotations
 

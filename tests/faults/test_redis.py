@@ -1,4 +1,5 @@
-"""Redis killed and frozen under two workers and two beats with certificates at every step: all are issued, no order is doubled, nobody dies."""
+"""Redis killed and frozen under two workers and two beats with certificates at every step: all are issued, no order is doubled, nobody
+dies."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def small_house(root, tmp_path):
     settings = (root / "pyproject.toml").read_text()
     (tmp_path / "pyproject.toml").write_text(settings[settings.index("[tool.importlinter]") :])
     upper = "cli runtime pipeline controller client home dns01 http01 targets acme state kube"
-    lower = "crypto settings observe contract model clock errors testing"
+    lower = "crypto settings observe contract model clock errors version testing"
     for package in ["certmill", "tasks", "schedules", "workers", *(f"certmill/{name}" for name in f"{upper} {lower}".split())]:
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("")

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Self
 
 import yaml
-from certmill.model.manifests import parse_documents
-from compose.servers.bind import Bind
 
 from certmill.crypto import chain
+from certmill.model.manifests import parse_documents
 from certmill.model.names import certificate_id
+from certmill.model.secret import Secret
 from certmill.runtime import Runtime
 from compose.local import LocalCertmill
+from compose.servers.bind import Bind
 from compose.servers.pebble import Pebble, PebbleProfile
 from compose.servers.ports import free_port
 
@@ -32,14 +33,17 @@ class Lab:
     redis_url: str
     pebble_options: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    secondaries: Mapping[str, str] = field(default_factory=dict)
     bind: Bind = field(init=False)
     pebble: Pebble = field(init=False)
     certmill: LocalCertmill = field(init=False)
     runtime: Runtime = field(init=False)
 
     def __enter__(self) -> Self:
-        zones = ("example.test", "other.test")
-        self.bind = Bind(directory=self.directory / "bind", zones=zones, tsig={"certmill": ("hmac-sha256", TSIG_SECRET)})
+        tsig = {"certmill": ("hmac-sha256", TSIG_SECRET)}
+        self.bind = Bind(
+            directory=self.directory / "bind", zones=("example.test", "other.test", "lag.test"), tsig=tsig, secondaries=self.secondaries
+        )
         self.bind.start()
         http01_port = free_port()
         profiles = {
@@ -91,7 +95,7 @@ class Lab:
             "caBundle": base64.b64encode(self.pebble.ca_bundle).decode(),
             "email": "ops@example.test",
             "privateKeySecretRef": {"name": f"{name}-account"},
-            "solvers": [{"http01": {"ingress": {}}}, {"dns01": {"rfc2136": tsig}, "selector": {"dnsZones": ["example.test"]}}],
+            "solvers": [{"http01": {"ingress": {}}}, {"dns01": {"rfc2136": tsig}, "selector": {"dnsZones": ["example.test", "lag.test"]}}],
         } | acme
         secret = {
             "apiVersion": "v1",
@@ -132,9 +136,9 @@ class Lab:
         """The stored leaf of Certificate default/`name`."""
         return chain.leaf(self.secret(name).data["tls.crt"])
 
-    def secret(self, name: str):
+    def secret(self, name: str, namespace: str = "default") -> Secret:
         """The stored Secret."""
-        secret = self.runtime.ports.home.secret("default", name)
+        secret = self.runtime.ports.home.secret(namespace, name)
         assert secret is not None, f"Secret {name} is not stored"
         return secret
 

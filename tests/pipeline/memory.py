@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from certmill.dns01.propagation import Visibility
-from certmill.model.manifests import certificate_document, dump_yaml
-from certmill.testing.clock import FakeClock
-from certmill.testing.home import MemoryHome
-from certmill.testing.provider import MemoryProvider
-
 from certmill.acme import challenges
 from certmill.acme.jws import AccountKey
 from certmill.crypto import chain
 from certmill.crypto.seal import Seal
+from certmill.dns01.propagation import Visibility
 from certmill.http01.selfcheck import Probe
+from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.secret import Secret
 from certmill.pipeline.context import Ports
 from certmill.pipeline.spec import digest
 from certmill.state.due import DueTimes
@@ -21,7 +18,10 @@ from certmill.state.locks import Locks
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings
 from certmill.state.tokens import KeyAuthorizations
+from certmill.testing.clock import FakeClock
+from certmill.testing.home import MemoryHome
 from certmill.testing.memory_ca import MemoryCA
+from certmill.testing.provider import MemoryProvider
 
 
 class OneProvider:
@@ -65,7 +65,13 @@ class MemoryWorld:
 
     def leaf(self, certificate):
         """The stored leaf."""
-        return chain.leaf(self.home.secret(certificate.namespace, certificate.secret_name).data["tls.crt"])
+        return chain.leaf(self.secret(certificate.namespace, certificate.secret_name).data["tls.crt"])
+
+    def secret(self, namespace, name) -> Secret:
+        """The stored Secret."""
+        secret = self.home.secret(namespace, name)
+        assert secret is not None, f"Secret {namespace}/{name} is not stored"
+        return secret
 
     def zones(self, solver):
         return self
@@ -91,5 +97,4 @@ class MemoryWorld:
         return challenges.dns01_value(token, thumbprint) in self.provider.values.get(challenges.dns01_record_name(name), ())
 
     def _thumbprint(self):
-        secret = self.home.secret("cert-manager", "prod-account")
-        return AccountKey.from_pem(secret.data["tls.key"]).thumbprint
+        return AccountKey.from_pem(self.secret("cert-manager", "prod-account").data["tls.key"]).thumbprint

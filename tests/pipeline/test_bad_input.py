@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,15 +15,13 @@ import yaml
 from certmill.client import IssuanceFailed
 from certmill.errors import InvalidManifest
 
-CERTIFICATE = {
+CERTIFICATE: dict[str, Any] = {
     "apiVersion": "cert-manager.io/v1",
     "kind": "Certificate",
     "metadata": {"name": "web"},
     "spec": {"secretName": "web", "dnsNames": ["web.other.test"], "issuerRef": {"name": "prod", "kind": "ClusterIssuer"}},
 }
-BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
-    f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]" for n in range(9)
-)
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]" for n in range(9))
 
 
 def certificate(name="bad", **spec):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import re
 import threading
+from typing import cast
 
 import pytest
 import redis as redis_client
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from certmill.client import IssuanceFailed
@@ -57,11 +60,10 @@ def decoded(traffic: str) -> str:
 
 def private_forms(pem: bytes) -> list[str]:
     """A private key's PEM lines, and its private number in hex and base64."""
-    key = load_pem_private_key(pem, None)
+    key = cast("RSAPrivateKey | EllipticCurvePrivateKey", load_pem_private_key(pem, None))
     lines = [line for line in pem.decode().splitlines() if len(line) > 40 and "-----" not in line]
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    numbers = key.private_numbers()
-    number = getattr(numbers, "private_value", 0) or numbers.d
+    number = key.private_numbers().d if isinstance(key, RSAPrivateKey) else key.private_numbers().private_value
     raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
     return [*lines, raw.hex(), *forms(raw)[1:], der.hex()]
 
@@ -80,7 +82,9 @@ def watched(tmp_path_factory):
                 lab.request("wrong", "wrong.example.test", issuer="wrong").wait(60)
             dump = "\n".join(_dump(url))
             texts = {path.name: path.read_bytes().decode("latin-1") for path in directory.rglob("*.log")}
-            texts |= {path.name: path.read_bytes().decode("latin-1") for path in (lab.certmill.home / "flower").rglob("*") if path.is_file()}
+            texts |= {
+                path.name: path.read_bytes().decode("latin-1") for path in (lab.certmill.home / "flower").rglob("*") if path.is_file()
+            }
             traffic = "\n".join(overheard.commands)
             texts |= {"redis": dump, "traffic": traffic, "bodies": decoded(traffic)}
             secrets = {
@@ -89,7 +93,7 @@ def watched(tmp_path_factory):
                 "EAB": forms(EAB_SECRET.encode()),
                 "Flower's password": ["correct-horse-battery-staple"],
                 "seal key": [(lab.certmill.home / "seal-key").read_text().strip()],
-                "account key": private_forms(lab.runtime.ports.home.secret("cert-manager", "prod-account").data["tls.key"]),
+                "account key": private_forms(lab.secret("prod-account", "cert-manager").data["tls.key"]),
                 "RSA key": private_forms(lab.secret("dns").data["tls.key"]),
                 "ECDSA key": private_forms(lab.secret("http").data["tls.key"]),
             }
@@ -99,12 +103,12 @@ def watched(tmp_path_factory):
 def _dump(url):
     client = redis_client.Redis.from_url(url)
     for key in client.scan_iter("*"):
-        kind = str(client.type(key), "ascii")
+        kind = cast("bytes", client.type(key)).decode()
         read = {
-            "string": lambda k: client.get(k),
-            "hash": lambda k: client.hgetall(k),
+            "string": client.get,
+            "hash": client.hgetall,
             "list": lambda k: client.lrange(k, 0, -1),
-            "set": lambda k: client.smembers(k),
+            "set": client.smembers,
             "zset": lambda k: client.zrange(k, 0, -1, withscores=True),
         }[kind]
         yield f"{key!r} {read(key)!r}"
@@ -140,4 +144,4 @@ def test_no_pem_of_a_private_key_is_anywhere(watched):
     _, texts = watched
 
     assert [where for where, text in texts.items() if "PRIVATE KEY-----" in text] == []
-    assert [where for where, text in texts.items() if REDIS_PASSWORD in text and where not in ("traffic",)] == []
+    assert [where for where, text in texts.items() if REDIS_PASSWORD in text and where != "traffic"] == []

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import redis
+from celery import Celery
 
 from certmill.client import Client
 from certmill.contract import REQUESTS_QUEUE
 from certmill.errors import StateUnavailable
 from compose.servers.redis import RedisServer
 
-PRODUCER_ACL = (
-    "on",
-    ">producer-password",
-    "resetkeys",
-    "resetchannels",
-    "-@all",
-    f"~{REQUESTS_QUEUE}",
-    "+lpush",
-    "+ping",
-    "+hello",
-    "+select",
-    "+client|setinfo",
-)
-FOLLOWER_ACL = (*PRODUCER_ACL, "%R~certmill:certificate:*", "%R~certmill:request:*", "+hgetall", "+get")
+README = Path(__file__).parents[2] / "README.md"
+
+
+def acl_lines() -> list[list[str]]:
+    """The two ACL SETUSER lines that the README gives, as arguments."""
+    lines = [line for line in README.read_text().splitlines() if line.startswith("ACL SETUSER producer ")]
+    return [line.removeprefix("ACL SETUSER producer ").replace("PASSWORD", "producer-password").split() for line in lines]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with RedisServer(directory=tmp_path_factory.mktemp("acl"), appendonly=False) as server:
         admin = redis.Redis(port=server.port)
-        admin.execute_command("ACL", "SETUSER", "producer", *PRODUCER_ACL)
-        admin.execute_command("ACL", "SETUSER", "follower", *FOLLOWER_ACL)
+        producer, follower = acl_lines()
+        admin.execute_command("ACL", "SETUSER", "producer", *producer)
+        admin.execute_command("ACL", "SETUSER", "follower", *producer, *follower)
         yield server
         admin.close()
 
@@ -49,6 +46,17 @@ def test_a_producer_can_enqueue_a_request(server):
 
     with redis.Redis(port=server.port) as admin:
         assert admin.llen(REQUESTS_QUEUE) == 1
+
+
+def test_a_producers_own_celery_app_can_enqueue_a_request(server):
+    app = Celery("somebody", broker=url(server, "producer"), set_as_current=False)
+    with redis.Redis(port=server.port) as admin:
+        before = admin.llen(REQUESTS_QUEUE)
+
+        Client(app.send_task).request(name="web", dns_names=["web.example.com"], issuer="prod")
+
+        assert admin.llen(REQUESTS_QUEUE) == before + 1
+    app.close()
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,7 @@ def test_a_request_is_found_by_its_id_accepted_or_refused(redis):
     requests.reject(Rejection(at=NOW, request_id="b", certificate="default/x", reason="spec.dnsNames: bad"))
 
     assert requests.find("a") == Acceptance(certificate=WEB, run=3)
-    assert requests.find("b").reason == "spec.dnsNames: bad"
+    assert requests.find("b") == Rejection(at=NOW, request_id="b", certificate="default/x", reason="spec.dnsNames: bad")
     assert requests.find("c") is None
 
 

@@ -167,6 +167,7 @@ def test_a_leaf_over_its_own_cap_is_refused(ca):
         chain.leaf(ca.certificate(public_key, extensions=[large]))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # what cryptography still accepts, with a warning
 @settings(max_examples=200)
 @given(st.integers(0, 700), st.binary(min_size=1, max_size=8))
 def test_whatever_a_certificate_holds_it_is_readable_or_unusable(ca, at, noise):

@@ -297,10 +297,11 @@ class TestSecretDocuments:
         drop("token.yaml", secret_text())
         home.survey()
 
-        assert apply(home, secret_text("applied")) == "configured"
+        assert apply(home, "# mine\n" + secret_text("applied")) == "configured"
+        home.write_secret(pair(1, name="token", data={"token": b"renewed"}))
         home.survey()
 
-        assert home.secret("default", "token").data == {"token": b"applied"}
+        assert home.secret("default", "token").data == {"token": b"renewed"}
 
     def test_applying_one_without_a_document_keeps_it_out_of_manifests(self, home, root):
         apply(home, secret_text())

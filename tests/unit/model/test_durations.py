@@ -32,7 +32,9 @@ def test_go_durations_are_read(text, length):
     assert parse_duration(text) == length
 
 
-@pytest.mark.parametrize("text", ["", "90d", "90", "h", "1 h", "1h ", "1h\n", "--1h", "1e3h", "١h", "1h" * 40, "9" * 60 + "h", "2600000h"])
+@pytest.mark.parametrize(
+    "text", ["", "90d", "90", "h", "1 h", "1h ", "1h\n", "--1h", "1e3h", "\u0661h", "1h" * 40, "9" * 60 + "h", "2600000h"]
+)
 def test_what_is_no_go_duration_is_refused(text):
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)

@@ -64,7 +64,7 @@ def test_a_dns_name_is_kept_in_lower_case_a_labels(written, kept):
         ("www.*.example.com", r"'\*'"),
         ("192.0.2.1", "ipAddresses"),
         ("2001:db8::1", "ipAddresses"),
-        ("１９２.0.2.1", "ipAddresses"),
+        ("\uff11\uff19\uff12.0.2.1", "ipAddresses"),
         ("*.192.0.2.1", "ipAddresses"),
         ("999.0.2.1", "no DNS name"),
         (f"{'a' * 64}.example", "no DNS name"),
@@ -84,11 +84,12 @@ def test_what_is_no_dns_name_is_refused(written, says):
 @given(st.text(max_size=80) | st.text("abcdefghijklmnopqrstuvwxyz0123456789-", max_size=59).map("xn--{}".format))
 def test_any_text_is_a_canonical_dns_name_or_refused_in_one_line(text):
     try:
-        kept = dns_name(text)
+        kept, message = dns_name(text), ""
     except ValueError as error:
-        assert type(error) is ValueError
-        assert "\n" not in str(error)
-    else:
+        kept, message = None, str(error)
+
+    assert "\n" not in message
+    if kept is not None:
         assert dns_name(kept) == kept
         assert kept.isascii()
         assert kept == kept.lower()
@@ -108,7 +109,7 @@ def test_an_ip_address_is_kept_in_its_canonical_form(written, kept):
 
 @pytest.mark.parametrize("written", ["", "192.0.2", "192.0.2.01", "192.0.2.0/24", "fe80::1%eth0", "[::1]", "localhost", " 192.0.2.1", "1"])
 def test_what_is_no_ip_address_is_refused(written):
-    with pytest.raises(ValueError, match="IP address|zone"):
+    with pytest.raises(ValueError, match=r"IP address|zone"):
         ip_address(written)
 
 
@@ -121,7 +122,7 @@ def test_names_that_kubernetes_allows_are_names_of_objects(name):
     "name", ["", "A", "a_b", "-a", "a-", ".a", "a.", "a..b", "..", "../a", "a/b", "a\\b", "a\n", "a\x00", "a" * 254, "ü"]
 )
 def test_nothing_else_is_the_name_of_an_object(name):
-    with pytest.raises(ValueError, match="required|no name"):
+    with pytest.raises(ValueError, match=r"required|no name"):
         object_name(name)
 
 
@@ -157,7 +158,7 @@ def test_keys_of_a_secret_may_begin_with_one_dot():
     ],
 )
 def test_labels_are_held_to_kubernetes_rules(pairs):
-    with pytest.raises(ValueError, match="no key|label"):
+    with pytest.raises(ValueError, match=r"no key|label"):
         label_pairs(pairs)
 
 
@@ -191,7 +192,7 @@ def test_addresses_with_ports_are_read(text, address):
     "text", ["", ":53", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536", "192.0.2.1:x", "[::1", "[a]:53", "a b", "a:1:2", "*.a*:1"]
 )
 def test_what_is_no_address_is_refused(text):
-    with pytest.raises(ValueError, match="address|port|DNS name|'\\*'"):
+    with pytest.raises(ValueError, match=r"address|port|DNS name|'\*'"):
         host_and_port(text)
 
 

@@ -1,0 +1,345 @@
+"""Cloudflare's API v4 on loopback: zones, TXT records, tokens and keys, rate limit, paging, and the errors as they are published.
+
+Its zones are served by DNS too (`dns_address`), so that a CA and our own checks see what was written, `visible_after_seconds` later.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final, Self, cast
+from urllib.parse import parse_qs, urlsplit
+
+from certmill.clock import Clock, SystemClock
+from certmill.testing.nameserver import FakeNameserver
+
+_PREFIX: Final = "/client/v4"
+_POLL_SECONDS: Final = 0.05
+_MAX_BODY_BYTES: Final = 1_048_576
+_TTL_SECONDS: Final = range(60, 86_401)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permissions:
+    """What a token may do. `zones`: the names it is for; None: all."""
+
+    read_zones: bool = True
+    edit_dns: bool = True
+    zones: frozenset[str] | None = None
+
+    def includes(self, zone: str) -> bool:
+        return self.zones is None or zone in self.zones
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """So many requests in a window; the next are answered 429."""
+
+    requests: int
+    window_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    id: str
+    zone_id: str
+    name: str
+    content: str
+    ttl: int
+    created: float
+
+    @property
+    def text(self) -> str:
+        """The value, without quotes."""
+        return self.content[1:-1] if len(self.content) > 1 and self.content[0] == self.content[-1] == '"' else self.content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reply:
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Refused(Exception):
+    """An error as Cloudflare words it."""
+
+    def __init__(self, status: int, code: int, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        error = {"code": code, "message": message}
+        self.reply = _envelope(None, status=status, errors=[error], headers=headers)
+
+
+class FakeCloudflare:
+    """The API at `url` and the name server at `dns_address`, a context manager. `requests` are (method, path with query), in order."""
+
+    def __init__(
+        self,
+        *,
+        zones: Sequence[str] = ("example.test",),
+        tokens: Mapping[str, Permissions] | None = None,
+        keys: Mapping[str, str] | None = None,
+        rate_limit: RateLimit | None = None,
+        max_per_page: int = 100,
+        visible_after_seconds: float = 0.0,
+        dns_port: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
+        """`tokens`: secret → permissions. `keys`: e-mail address → Global API Key."""
+        self.tokens = dict(tokens or {})
+        self.keys = dict(keys or {})
+        self.rate_limit = rate_limit
+        self.max_per_page = max_per_page
+        self.visible_after_seconds = visible_after_seconds
+        self.requests: list[tuple[str, str]] = []
+        self._clock = clock or SystemClock()
+        self._zones = {f"{number:032x}": zone for number, zone in enumerate(zones, start=0xC10)}
+        self._records: dict[str, _Record] = {}
+        self._numbers = itertools.count(0x1EC)
+        self._recent: deque[float] = deque()
+        self._prepared: deque[_Reply] = deque()
+        self._guard = threading.RLock()
+        self._nameserver = FakeNameserver(port=dns_port, records=self._served)
+        self._server: _Server | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """For CERTMILL_CLOUDFLARE_API_URL."""
+        return f"http://127.0.0.1:{self._port}{_PREFIX}"
+
+    @property
+    def dns_address(self) -> str:
+        """host:port of the name server."""
+        return self._nameserver.address
+
+    @property
+    def dns_port(self) -> int:
+        return self._nameserver.port
+
+    def __enter__(self) -> Self:
+        self._nameserver.start()
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+        self._nameserver.stop()
+
+    def start(self) -> None:
+        """Listen, or listen again on the same port, with the records as they were."""
+        self._server = _Server(("127.0.0.1", self._port), self)
+        self._port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="fake-cloudflare").start()
+
+    def stop(self) -> None:
+        """Stop the API; its name server goes on."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def records(self, name: str) -> list[str]:
+        """The TXT values at a name, without quotes, oldest first."""
+        with self._guard:
+            return [record.text for record in self._records.values() if record.name == name.lower().rstrip(".")]
+
+    def add(self, name: str, content: str, *, ttl: int = 300) -> None:
+        """A record that somebody else made; `content` as given, quoted or not."""
+        with self._guard:
+            self._keep(next(zone_id for zone_id, zone in self._zones.items() if _is_in(name, zone)), name, content, ttl)
+
+    def move_zone(self, zone: str) -> None:
+        """Take a zone out of the account and put it in again: a new id, and no records."""
+        with self._guard:
+            old = next(zone_id for zone_id, name in self._zones.items() if name == zone)
+            del self._zones[old]
+            self._zones[f"{next(self._numbers):032x}"] = zone
+            self._records = {key: record for key, record in self._records.items() if record.zone_id != old}
+
+    def answer_next(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+        """Answer the next request with this, whatever it is; called again: the one after it."""
+        self._prepared.append(_Reply(status=status, body=body, headers=headers or {}))
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> _Reply:
+        """The reply to a request."""
+        with self._guard:
+            self.requests.append((method, target))
+            if self._prepared:
+                return self._prepared.popleft()
+            try:
+                self._count()
+                permissions = self._authenticate(headers)
+                return self._route(method, target, permissions, body)
+            except _Refused as refused:
+                return refused.reply
+
+    def _count(self) -> None:
+        if self.rate_limit is None:
+            return
+        now = self._clock.now()
+        while self._recent and self._recent[0] <= now - self.rate_limit.window_seconds:
+            self._recent.popleft()
+        if len(self._recent) >= self.rate_limit.requests:
+            wait = max(1, round(self._recent[0] + self.rate_limit.window_seconds - now))
+            raise _Refused(429, 971, "Please wait and consider throttling your request speed", headers={"Retry-After": str(wait)})
+        self._recent.append(now)
+
+    def _authenticate(self, headers: Mapping[str, str]) -> Permissions:
+        authorization, email, key = (headers.get(name) for name in ("Authorization", "X-Auth-Email", "X-Auth-Key"))
+        if authorization is not None:
+            scheme, _, token = authorization.partition(" ")
+            if scheme != "Bearer" or not token or not all(character.isalnum() or character in "_-" for character in token):
+                raise _Refused(400, 6003, "Invalid request headers")
+            if token not in self.tokens:
+                raise _Refused(403, 9109, "Invalid access token")
+            return self.tokens[token]
+        if email is None or key is None:
+            raise _Refused(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+        if self.keys.get(email) != key:
+            raise _Refused(403, 9103, "Unknown X-Auth-Key or X-Auth-Email")
+        return Permissions()
+
+    def _route(self, method: str, target: str, permissions: Permissions, body: bytes) -> _Reply:
+        url = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        match method, url.path.removeprefix(_PREFIX).strip("/").split("/"):
+            case "GET", ["zones"]:
+                return self._list_zones(query, permissions)
+            case "GET", ["zones", zone_id, "dns_records"]:
+                return self._list_records(self._zone(zone_id, permissions), query)
+            case "POST", ["zones", zone_id, "dns_records"]:
+                return self._create(self._zone(zone_id, permissions), body)
+            case "DELETE", ["zones", zone_id, "dns_records", record_id]:
+                return self._delete(self._zone(zone_id, permissions), record_id)
+            case _, ["zones", *_]:
+                raise _Refused(405, 10405, "Method not allowed for this authentication scheme")
+        raise _Refused(400, 7000, "No route for that URI")
+
+    def _zone(self, zone_id: str, permissions: Permissions) -> str:
+        """The id again, if it is a zone where the token may edit records."""
+        if zone_id not in self._zones:
+            path = f"/zones/{zone_id}/dns_records"
+            raise _Refused(404, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
+        if not permissions.edit_dns or not permissions.includes(self._zones[zone_id]):
+            raise _Refused(403, 10000, "Authentication error")
+        return zone_id
+
+    def _list_zones(self, query: Mapping[str, str], permissions: Permissions) -> _Reply:
+        if not permissions.read_zones:
+            raise _Refused(403, 9109, "Unauthorized to access requested resource")
+        seen = [(zone_id, zone) for zone_id, zone in self._zones.items() if permissions.includes(zone)]
+        wanted = query.get("name")
+        found = [{"id": zone_id, "name": zone, "status": "active"} for zone_id, zone in seen if wanted in (None, zone)]
+        return self._page(found, query)
+
+    def _list_records(self, zone_id: str, query: Mapping[str, str]) -> _Reply:
+        name, type_ = query.get("name"), query.get("type")
+        here = [record for record in self._records.values() if record.zone_id == zone_id]
+        return self._page([_shown(record) for record in here if name in (None, record.name) and type_ in (None, "TXT")], query)
+
+    def _page(self, entries: Sequence[object], query: Mapping[str, str]) -> _Reply:
+        per_page, page = min(int(query.get("per_page", "20")), self.max_per_page), int(query.get("page", "1"))
+        shown = entries[(page - 1) * per_page : page * per_page]
+        total = len(entries)
+        info = {"page": page, "per_page": per_page, "count": len(shown), "total_count": total, "total_pages": -(-total // per_page)}
+        return _envelope(shown, info=info)
+
+    def _create(self, zone_id: str, body: bytes) -> _Reply:
+        try:
+            wanted = cast("object", json.loads(body))
+        except ValueError:
+            raise _Refused(400, 9207, "Request body is invalid.") from None
+        if not isinstance(wanted, dict) or wanted.get("type") != "TXT" or not all(wanted.get(name) for name in ("name", "content")):
+            raise _Refused(400, 1004, "DNS Validation Error")
+        ttl = wanted.get("ttl", 1)
+        if ttl != 1 and ttl not in _TTL_SECONDS:
+            raise _Refused(400, 9021, "Invalid TTL. Must be between 60 and 86400 seconds, or 1 for Automatic.")
+        return _envelope(_shown(self._keep(zone_id, str(wanted["name"]), str(wanted["content"]), int(ttl))))
+
+    def _keep(self, zone_id: str, name: str, content: str, ttl: int) -> _Record:
+        zone, name = self._zones[zone_id], name.lower().rstrip(".")
+        # Cloudflare takes a name outside of the zone for one below it.
+        name = name if _is_in(name, zone) else f"{name}.{zone}"
+        number = f"{next(self._numbers):032x}"
+        record = _Record(id=number, zone_id=zone_id, name=name, content=content, ttl=ttl, created=self._clock.now())
+        if any((other.zone_id, other.name, other.text) == (zone_id, name, record.text) for other in self._records.values()):
+            raise _Refused(400, 81058, "An identical record already exists.")
+        self._records[number] = record
+        return record
+
+    def _delete(self, zone_id: str, record_id: str) -> _Reply:
+        record = self._records.get(record_id)
+        if record is None or record.zone_id != zone_id:
+            raise _Refused(404, 81044, "Record does not exist.")
+        del self._records[record_id]
+        return _envelope({"id": record_id})
+
+    def _served(self) -> dict[str, dict[str, list[str]]]:
+        """The zones as the name server has them: every name is at 127.0.0.1."""
+        served: dict[str, dict[str, list[str]]] = {}
+        with self._guard:
+            for zone in self._zones.values():
+                soa = f"ns1.{zone}. hostmaster.{zone}. 1 3600 600 86400 1"
+                served[zone] = {"SOA": [soa], "NS": [f"ns1.{zone}."], "A": ["127.0.0.1"]}
+                served[f"ns1.{zone}"] = served[f"*.{zone}"] = {"A": ["127.0.0.1"]}
+            until = self._clock.now() - self.visible_after_seconds
+            for record in self._records.values():
+                if record.created <= until:
+                    served.setdefault(record.name, {"A": ["127.0.0.1"]}).setdefault("TXT", []).append(f'"{record.text}"')
+        return served
+
+
+def _is_in(name: str, zone: str) -> bool:
+    return name == zone or name.endswith(f".{zone}")
+
+
+def _shown(record: _Record) -> dict[str, object]:
+    return {"id": record.id, "type": "TXT", "name": record.name, "content": record.content, "ttl": record.ttl, "proxied": False}
+
+
+def _envelope(
+    result: object,
+    *,
+    status: int = 200,
+    errors: Sequence[object] = (),
+    info: Mapping[str, int] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> _Reply:
+    body = {"success": not errors, "errors": errors, "messages": [], "result": result} | ({"result_info": info} if info else {})
+    return _Reply(status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/json", **(headers or {})})
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], cloudflare: FakeCloudflare) -> None:
+        self.cloudflare = cloudflare
+        super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        size = min(int(self.headers.get("Content-Length") or 0), _MAX_BODY_BYTES)
+        cloudflare = cast("_Server", self.server).cloudflare
+        reply = cloudflare.answer(self.command, self.path, dict(self.headers.items()), self.rfile.read(size))
+        try:
+            self.send_response(reply.status)
+            for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply.body)
+        except OSError:
+            # The client has seen enough.
+            return
+
+    do_POST = do_DELETE = do_PUT = do_PATCH = do_GET  # noqa: N815 - http.server's names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
+        """Say nothing: `requests` has it."""

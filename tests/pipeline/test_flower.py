@@ -1,0 +1,142 @@
+"""What Flower shows of a run: one root, the steps in order, RETRY with the reason, SUCCESS under the same id, FAILURE with one clean
+line."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import urllib.request
+from urllib.error import HTTPError
+
+import pytest
+
+from certmill.client import IssuanceFailed
+from certmill.contract import STEP_TASKS
+from certmill.testing.nameserver import FakeNameserver
+from compose.servers import require
+from compose.servers.redis import RedisServer
+from tests.pipeline.lab import Lab
+
+LAGGING = "127.0.0.2"
+
+
+class FlowerApi:
+    """Flower's HTTP API, logged in."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._login = "Basic " + base64.b64encode(b"certmill:correct-horse-battery-staple").decode()
+
+    def get(self, path: str, *, login: bool = True, method: str = "GET") -> bytes:
+        headers = {"Authorization": self._login} if login else {}
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers, method=method), timeout=10) as response:
+            return bytes(response.read())
+
+    def tasks(self, certificate: str) -> list[dict[str, str]]:
+        """The tasks of a certificate, oldest first."""
+        found = json.loads(self.get("/api/tasks?limit=10000"))
+        mine = [task for task in found.values() if certificate in (task["args"] or "")]
+        return sorted(mine, key=lambda task: float(task["received"] or 0))
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("flower")
+    redis = RedisServer(directory=directory / "redis")
+    with redis, Lab(directory=directory, redis_url=redis.url, secondaries={"lag.test": LAGGING}) as lab:
+        lab.certmill.start(flower=True)
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def flower(lab):
+    return FlowerApi(lab.certmill.flower_port)
+
+
+def steps(tasks):
+    return [task["name"] for task in tasks if task["name"] in STEP_TASKS]
+
+
+def test_a_run_is_one_root_with_the_steps_in_order(lab, flower):
+    handle = lab.request("straight", "straight.other.test")
+    handle.wait(30)
+
+    tasks = lab.until(lambda: len(found := flower.tasks("'default/straight'")) == 9 and found, what="nine tasks in Flower")
+
+    assert [task["name"] for task in tasks] == ["certificate.request", *STEP_TASKS]
+    assert {task["root_id"] for task in tasks} == {handle.id}
+    assert {task["state"] for task in tasks} == {"SUCCESS"}
+
+
+def test_no_argument_but_the_id_and_no_result_is_shown(lab, flower):
+    lab.issue("shown", "shown.other.test")
+
+    tasks = flower.tasks("'default/shown'")
+
+    assert {task["args"] for task in tasks} == {"('default/shown',)"}
+    assert {task["kwargs"] for task in tasks} <= {"{}", ""}
+    assert {task["result"] for task in tasks} <= {None, "None"}
+
+
+def test_a_wait_for_dns_is_retry_with_the_reason_and_then_success_under_the_same_id(lab, flower):
+    with FakeNameserver(address=LAGGING, port=lab.bind.port, forward_to=lab.bind.address, hide_txt=True) as secondary:
+        handle = lab.request("lagging", "lagging.lag.test")
+        (retried,) = lab.until(
+            lambda: [task for task in flower.tasks("'default/lagging'") if task["state"] == "RETRY"], what="RETRY in Flower"
+        )
+        assert retried["name"] == "certificate.wait_for_propagation"
+        assert "ns2.lag.test (127.0.0.2) does not have it yet" in retried["exception"]
+
+        secondary.reveal()
+        handle.wait(60)
+
+    tasks = lab.until(lambda: steps(found := flower.tasks("'default/lagging'"))[-1:] == ["certificate.clean_up"] and found, what="the end")
+    assert sorted(steps(tasks), key=STEP_TASKS.index) == list(STEP_TASKS)
+    went_on = next(task for task in tasks if task["name"] == "certificate.wait_for_propagation")
+    assert (went_on["uuid"], went_on["state"]) == (retried["uuid"], "SUCCESS")
+    assert {task["root_id"] for task in tasks} == {handle.id}
+
+
+def test_a_refused_name_is_a_failure_with_one_clean_line_and_is_cleaned_up(lab, flower):
+    handle = lab.request("refused", "www.blocked.test")
+    with pytest.raises(IssuanceFailed):
+        handle.wait(30)
+
+    tasks = lab.until(lambda: "certificate.clean_up" in steps(found := flower.tasks("'default/refused'")) and found, what="cleaned up")
+
+    (failed,) = [task for task in tasks if task["state"] == "FAILURE"]
+    assert failed["name"] == "certificate.create_order"
+    assert "www.blocked.test" in failed["exception"]
+    assert "\n" not in failed["exception"].strip()
+    assert "Traceback" not in failed["exception"]
+    assert steps(tasks) == ["certificate.register_account", "certificate.create_order", "certificate.clean_up"]
+    assert {task["root_id"] for task in tasks} == {handle.id}
+
+
+def test_flower_wants_a_login_and_changes_nothing(flower):
+    for path in ("/", "/api/tasks", "/api/workers", "/tasks"):
+        with pytest.raises(HTTPError) as refused:
+            flower.get(path, login=False)
+        assert refused.value.code == 401
+
+    with pytest.raises(HTTPError) as refused:
+        flower.get("/api/task/send-task/certificate.request", method="POST")
+    assert refused.value.code == 403
+
+
+def test_a_person_sees_the_run_in_a_browser(lab, flower, tmp_path):
+    lab.issue("seen", "seen.other.test")
+    picture, page = tmp_path / "flower.png", flower.url.replace("http://", "http://certmill:correct-horse-battery-staple@")
+    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command = [str(require("chromium")), "--headless", "--no-sandbox", "--disable-gpu", *quiet, f"--user-data-dir={tmp_path / 'profile'}"]
+
+    shot = [*command, "--window-size=1600,900", "--virtual-time-budget=6000", f"--screenshot={picture}", f"{page}/tasks"]
+    subprocess.run(shot, check=True, capture_output=True, timeout=60)
+    dom = subprocess.run(
+        [*command, "--virtual-time-budget=6000", "--dump-dom", f"{page}/tasks"], check=True, capture_output=True, timeout=60, text=True
+    )
+
+    assert picture.stat().st_size > 20_000
+    assert "certificate.store_secret" in dom.stdout
+    assert "default/seen" in dom.stdout

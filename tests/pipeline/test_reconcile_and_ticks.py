@@ -1,0 +1,430 @@
+"""Deciding, admitting, renewing, re-reading and sweeping, on a real Redis with everything else in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from certmill.contract import STEP_NAMES, STEPS_QUEUE
+from certmill.errors import AccountRefused, CAUnavailable, HomeUnavailable, RateLimited
+from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.names import CertificateId
+from certmill.model.secret import Secret
+from certmill.pipeline.context import Limits
+from certmill.pipeline.engine import Engine
+from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
+from certmill.pipeline.reconcile import Reconciler
+from certmill.pipeline.requests import RequestDesk
+from certmill.pipeline.ticks import SWEEP_AFTER_SECONDS, Ticks
+from certmill.state import keys
+from certmill.state.connection import connect
+from certmill.state.journal import Presented
+from certmill.state.records import Records
+from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
+from tests.pipeline.memory import MemoryWorld
+
+WEB = a_certificate()
+
+
+@pytest.fixture
+def redis(redis_server):
+    client = connect(redis_server.url.replace("/0", "/7"))
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+class Mill:
+    """A world with the engine's parts, and the chain played straight."""
+
+    def __init__(self, redis, *, certificate=WEB, issuer=None, limits=None) -> None:
+        self.world = MemoryWorld(redis, certificate, issuer or an_issuer(), records=Records(redis), now=NOW)
+        self.ports = replace(self.world.ports, limits=limits or Limits())
+        self.reconciler = Reconciler(self.ports)
+        self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
+        self.desk = RequestDesk(self.ports, self.reconciler)
+        self.certificate = certificate
+
+    def run(self, step=STEP_NAMES[0]):
+        """Play the chain from a step; the last result, and the step it came from."""
+        result = None
+        while step:
+            result, ran = self.engine.run(step, self.certificate.id, task_id="t", root_id="r"), step
+            step = ""
+            if isinstance(result, Proceed) and ran != STEP_NAMES[-1]:
+                step = STEP_NAMES[STEP_NAMES.index(ran) + 1]
+            if isinstance(result, Stop | Fail) and result.ring:
+                step = self.ports.records.doorbells([self.certificate.id])[0].step
+                if isinstance(result, Fail):
+                    self.failed = result.message
+        return result
+
+    def issue(self):
+        assert self.reconciler.reconcile(self.certificate.id).ring
+        self.run()
+        return self.world.leaf(self.certificate)
+
+    def record(self):
+        return self.ports.records.read(self.certificate.id)
+
+    def status(self):
+        return self.ports.home.certificate_status(self.certificate.id)
+
+    def apply(self, certificate):
+        self.certificate = certificate
+        self.ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
+
+
+def test_what_is_right_is_adopted_without_an_order_or_a_write(redis):
+    mill = Mill(redis)
+    pair = a_pair(WEB)
+    mill.ports.home.write_secret(pair)
+
+    mill.reconciler.reconcile(WEB.id)
+
+    assert mill.record().step == ""
+    assert redis.zscore(keys.RENEWALS, WEB.id) == pytest.approx(NOW + 60 * DAY, abs=3601)
+    assert mill.world.ca.orders == {}
+    assert mill.ports.home.secret("default", "web-tls") == pair
+
+
+def test_after_a_flush_everything_good_is_adopted_and_nothing_is_issued_again(redis):
+    mill = Mill(redis)
+    before = mill.issue()
+    redis.flushdb()
+
+    mill.ticks.reread("tick")
+
+    assert mill.record().step == ""
+    assert len(mill.world.ca.orders) == 1
+    assert mill.world.leaf(WEB).serial == before.serial
+
+
+def test_a_renewal_is_begun_when_it_is_due_and_not_before(redis):
+    mill = Mill(redis)
+    first = mill.issue()
+    mill.world.clock.advance(59 * DAY)
+
+    assert mill.ticks.renew() == 0
+    mill.world.clock.advance(1.1 * DAY)
+    assert mill.ticks.renew() == 1
+    mill.run()
+
+    assert mill.world.leaf(WEB).serial != first.serial
+    assert mill.status().revision == 2
+    assert mill.ticks.renew() == 0
+
+
+def test_a_pair_stays_ready_while_it_is_renewed(redis):
+    mill = Mill(redis)
+    mill.issue()
+    mill.world.clock.advance(61 * DAY)
+    mill.ticks.renew()
+
+    assert mill.status().condition("Ready").status
+    assert mill.status().condition("Issuing").reason == "Renewing"
+
+
+def test_a_changed_manifest_in_mid_run_ends_in_what_is_wanted_now(redis):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    mill.engine.run("register_account", WEB.id, task_id="t", root_id="r")
+    mill.engine.run("create_order", WEB.id, task_id="t", root_id="r")
+    mill.apply(replace(WEB, dns_names=("new.example.test",)))
+
+    mill.run("set_up_challenge")
+
+    assert mill.world.leaf(WEB).dns_names == ("new.example.test",)
+    assert mill.record().result == "issued"
+
+
+def test_a_certificate_deleted_in_mid_run_leaves_nothing(redis):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    for step in STEP_NAMES[:4]:
+        mill.engine.run(step, WEB.id, task_id="t", root_id="r")
+    mill.ports.home.delete("Certificate", "default", "web")
+
+    mill.run("validate")
+
+    assert mill.record() is None
+    assert list(redis.scan_iter("certmill:http01:*")) == []
+    assert list(redis.scan_iter("certmill:lock:*")) == []
+    assert mill.ports.home.secret("default", "web-tls") is None
+
+
+def test_a_secret_deleted_by_hand_is_issued_again(redis):
+    mill = Mill(redis)
+    mill.issue()
+    mill.ticks.reread("one")
+    mill.ports.home.delete_secret("default", "web-tls")
+
+    mill.ticks.reread("two")
+
+    assert mill.record().step == "register_account"
+
+
+def test_a_changed_template_rewrites_the_secret_without_an_order(redis):
+    mill = Mill(redis)
+    mill.issue()
+    labelled = replace(WEB, secret_template=replace(WEB.secret_template, labels={"team": "web"}))
+    mill.apply(labelled)
+
+    mill.ticks.reread("tick")
+
+    assert mill.world.secret("default", "web-tls").labels["team"] == "web"
+    assert len(mill.world.ca.orders) == 1
+
+
+def test_two_certificates_with_one_secret_do_not_fight(redis):
+    mill = Mill(redis)
+    mill.issue()
+    rival = a_certificate(name="rival", dns_names=("rival.example.test",))
+    mill.ports.home.apply(rival, dump_yaml(certificate_document(rival)))
+
+    found = mill.reconciler.reconcile(rival.id)
+
+    assert "belongs to Certificate web" in found.reason
+    assert len(mill.world.ca.orders) == 1
+
+
+def test_above_high_water_a_run_is_begun_but_not_rung_and_let_in_later(redis):
+    mill = Mill(redis, limits=Limits(high_water=10, short_queue=5))
+    redis.lpush(STEPS_QUEUE, *["x"] * 10)
+
+    assert not mill.reconciler.reconcile(WEB.id).ring
+    assert mill.ticks.wake().doorbells == []
+    redis.delete(STEPS_QUEUE)
+
+    (doorbell,) = mill.ticks.wake().doorbells
+    assert (doorbell.certificate, doorbell.step) == (WEB.id, "register_account")
+
+
+def test_in_a_backlog_a_wake_up_is_rung_and_a_suspect_is_not(redis):
+    mill = Mill(redis, limits=Limits(short_queue=5))
+    redis.zadd(keys.IN_FLIGHT, {WEB.id: NOW - 1})
+    redis.hset(keys.record(WEB.id), mapping={"step": "validate"})
+    redis.lpush(STEPS_QUEUE, *["x"] * 6)
+
+    assert mill.ticks.wake().doorbells == []
+    redis.zadd(keys.WAITING, {WEB.id: NOW - 1})
+    assert [doorbell.step for doorbell in mill.ticks.wake().doorbells] == ["validate"]
+
+
+def test_a_failure_is_tried_again_at_its_time_with_the_count_going_up(redis):
+    mill = Mill(redis)
+    mill.world.ca.validates = lambda *_: False
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    first = mill.status()
+
+    assert (first.failed_issuance_attempts, first.condition("Issuing").status) == (1, False)
+    assert first.next_attempt >= NOW + 12 * 60
+    assert mill.ticks.renew() == 0
+    mill.world.clock.advance(first.next_attempt - NOW + 1)
+    assert mill.ticks.renew() == 1
+    mill.run()
+    assert mill.status().failed_issuance_attempts == 2
+    assert list(redis.scan_iter("certmill:http01:*")) == []
+
+
+def test_success_forgets_the_failures(redis):
+    mill = Mill(redis)
+    mill.world.ca.validates, validates = lambda *_: False, mill.world.ca.validates
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    mill.world.ca.validates = validates
+
+    mill.reconciler.reconcile(WEB.id, now_please=True)
+    mill.run()
+
+    assert (mill.status().failed_issuance_attempts, mill.status().next_attempt) == (0, None)
+
+
+def test_what_failed_is_tried_again_when_its_issuer_changes(redis):
+    mill = Mill(redis)
+    mill.world.ca.validates, validates = lambda *_: False, mill.world.ca.validates
+    mill.ticks.reread("zero")
+    mill.run()
+    assert mill.status().failed_issuance_attempts == 1
+    mill.world.ca.validates = validates
+    mill.ports.home.apply(an_issuer(email="new@example.test"), "changed: true\n")
+
+    mill.ticks.reread("one")
+
+    assert mill.record().step == "register_account"
+
+
+def test_a_missing_issuer_is_named_and_the_run_begins_when_it_is_there(redis):
+    mill = Mill(redis)
+    mill.ports.home.delete("ClusterIssuer", "", "prod")
+    mill.reconciler.reconcile(WEB.id)
+
+    mill.run()
+
+    assert "ClusterIssuer prod" in mill.failed
+    mill.ports.home.apply(an_issuer(), "back: true\n")
+    mill.ticks.reread("tick")
+    assert mill.record().step == "register_account"
+
+
+class Faulty:
+    """A CA client whose next calls raise."""
+
+    def __init__(self, client, errors) -> None:
+        self._client, self._errors = client, errors
+
+    def __getattr__(self, name):
+        if self._errors.get(name):
+            raise self._errors[name].pop(0)
+        return getattr(self._client, name)
+
+
+def with_faults(mill, **errors):
+    """The mill, with a CA that fails so often at these verbs."""
+    ca = mill.world.ca
+
+    class Clients:
+        def client(self, issuer, key_pem, account):
+            return Faulty(ca.client(issuer, key_pem, account), errors)
+
+    mill.ports = replace(mill.ports, clients=Clients())
+    mill.engine = Engine(mill.ports, Reconciler(mill.ports))
+    return mill
+
+
+def test_a_rate_limit_waits_for_retry_after_and_does_not_fail_the_run(redis):
+    mill = with_faults(Mill(redis), new_order=[RateLimited("too many orders", retry_after=3600)])
+    mill.reconciler.reconcile(WEB.id)
+
+    result = mill.run()
+
+    assert isinstance(result, Wait)
+    assert "too many orders" in result.reason
+    assert redis.zscore(keys.WAITING, WEB.id) == pytest.approx(NOW + 3600, rel=0.1)
+    assert mill.status().failed_issuance_attempts == 0
+
+
+def test_a_ca_that_is_away_is_tried_again_at_the_same_step(redis):
+    mill = with_faults(Mill(redis), finalize=[CAUnavailable("503"), CAUnavailable("503")])
+    mill.reconciler.reconcile(WEB.id)
+
+    assert isinstance(mill.run(), Wait)
+    assert mill.record().step == "finalize"
+    assert isinstance(mill.run("finalize"), Wait)
+    mill.run("finalize")
+
+    assert mill.record().result == "issued"
+    assert len(mill.world.ca.orders) == 1
+
+
+def test_an_account_that_the_ca_has_lost_is_registered_again_with_the_same_key(redis):
+    lost = AccountRefused("the CA does not know the account")
+    lost.acme_type = "accountDoesNotExist"
+    mill = with_faults(Mill(redis), new_order=[lost])
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    assert mill.record().result == "issued"
+    assert len(mill.world.ca.accounts) == 1
+
+
+def test_an_account_that_is_refused_makes_the_issuer_not_ready(redis):
+    mill = with_faults(Mill(redis), new_account=[AccountRefused("external account required")])
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    ready = mill.ports.home.issuer_status(an_issuer()).condition("Ready")
+    assert (ready.status, ready.reason, ready.message) == (False, "ErrRegisterACMEAccount", "external account required")
+    assert mill.failed == "external account required"
+
+
+def test_a_full_disk_waits_and_stores_the_same_certificate_later(redis):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    write, full = mill.ports.home.write_secret, [HomeUnavailable("the disk is full: free space")]
+
+    def failing(secret: Secret) -> None:
+        if full and secret.name == WEB.secret_name:
+            raise full.pop()
+        write(secret)
+
+    mill.ports.home.write_secret = failing
+    result = mill.run()
+
+    assert isinstance(result, Wait)
+    assert "disk is full" in result.reason
+    mill.run("store_secret")
+    assert mill.record().result == "issued"
+    assert len(mill.world.ca.orders) == 1
+
+
+def test_the_sweep_takes_down_what_belongs_to_no_run_and_leaves_the_rest(redis):
+    mill = Mill(redis, issuer=an_issuer())
+    orphan = Presented(
+        certificate=CertificateId("default/gone"), issuer_kind="ClusterIssuer", issuer_namespace="", issuer_name="prod",
+        identifier="gone.example.test", record_name="", zone="", value="token-of-a-dead-worker",
+    )  # fmt: skip
+    mill.ports.key_authorizations.put(orphan.value, "x.y")
+    mill.ports.journal.add([orphan], now=NOW)
+    mill.reconciler.reconcile(WEB.id)
+    for step in STEP_NAMES[:4]:
+        mill.engine.run(step, WEB.id, task_id="t", root_id="r")
+
+    assert mill.ticks.sweep() == 0
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
+    assert mill.ticks.sweep() == 1
+
+    assert mill.ports.key_authorizations.get(orphan.value) is None
+    assert len(list(redis.scan_iter("certmill:http01:*"))) == 1
+
+
+def test_a_request_becomes_a_certificate_in_the_home_and_a_run(redis):
+    mill = Mill(redis)
+    body = {"name": "asked", "spec": {"dnsNames": ["asked.example.test"], "issuerRef": {"name": "prod"}}}
+
+    certificate, done = mill.desk.request(body, request_id="id")
+
+    assert (certificate, done.run, done.ring) == ("default/asked", 1, True)
+    assert mill.ports.home.certificate(certificate).issuer_ref.kind == "ClusterIssuer"
+    assert mill.ports.requests.find("id").run == 1
+
+
+@pytest.mark.parametrize(
+    "body", [None, 42, {}, {"name": "../x", "spec": {}}, {"name": "x", "spec": {"dnsNames": ["a b"], "issuerRef": {"name": "prod"}}}]
+)
+def test_a_bad_request_is_kept_with_its_reason(redis, body):
+    mill = Mill(redis)
+
+    assert mill.desk.request(body, request_id="bad") is None
+
+    (kept,) = mill.ports.requests.rejections()
+    assert kept.reason
+    assert "/" in kept.certificate or kept.certificate == "?"
+    assert ".." not in kept.certificate.replace("..x", "")
+
+
+def test_a_renewal_of_what_is_right_issues_it_again(redis):
+    mill = Mill(redis)
+    first = mill.issue()
+
+    _, done = mill.desk.renew({"name": "web"}, request_id="again")
+    mill.run()
+
+    assert done.run == 2
+    assert mill.world.leaf(WEB).serial != first.serial
+
+
+def test_a_forced_renewal_in_mid_run_is_followed_by_another_run(redis):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    mill.engine.run("register_account", WEB.id, task_id="t", root_id="r")
+
+    _, done = mill.desk.renew({"name": "web"}, request_id="again")
+    mill.run("create_order")
+
+    assert done.run == 2
+    assert mill.record().done == 2
+    assert len(mill.world.ca.orders) == 2

@@ -1,0 +1,462 @@
+"""Certificates: what is read, by which rules, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certmill.errors import InvalidManifest
+from certmill.model.certificate import (
+    Certificate,
+    IssuerRef,
+    KeyAlgorithm,
+    KeyEncoding,
+    OutputFormat,
+    PrivateKeySpec,
+    RotationPolicy,
+    SecretTemplate,
+    Subject,
+)
+from certmill.model.certificate_rules import DEFAULT_USAGES
+from certmill.model.manifests import certificate_document, dump_yaml, parse_certificate, parse_documents
+from certmill.model.schema_certificate import USAGES
+from tests.unit.model.manifest_bodies import a_certificate_body, without
+
+
+def read(body):
+    return parse_certificate(body, source="web.yaml")
+
+
+def refusal(body):
+    with pytest.raises(InvalidManifest) as caught:
+        read(body)
+    assert caught.value.source == "web.yaml"
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_a_small_certificate_gets_cert_managers_defaults():
+    assert read(a_certificate_body()) == Certificate(
+        namespace="prod",
+        name="web",
+        secret_name="web-tls",
+        issuer_ref=IssuerRef(name="ca", kind="ClusterIssuer", group=""),
+        dns_names=("web.example.com",),
+        private_key=PrivateKeySpec(
+            algorithm=KeyAlgorithm.RSA, size=2048, encoding=KeyEncoding.PKCS1, rotation_policy=RotationPolicy.ALWAYS
+        ),
+        usages=("digital signature", "key encipherment"),
+        encode_usages_in_request=True,
+    )
+
+
+def test_every_field_that_is_acted_on_is_read():
+    body = a_certificate_body(
+        issuerRef={"name": "ca", "group": "cert-manager.io"},
+        commonName="Web.example.com",
+        dnsNames=["web.example.com", "*.Example.com", "WEB.example.com", "bücher.example"],
+        ipAddresses=["192.0.2.1", "2001:DB8::1", "::ffff:192.0.2.1"],
+        duration="720h",
+        renewBefore="240h30m",
+        privateKey={"algorithm": "ECDSA", "size": 384, "encoding": "PKCS8", "rotationPolicy": "Never"},
+        signatureAlgorithm="ECDSAWithSHA384",
+        subject={
+            "organizations": ["Example"],
+            "countries": ["DE"],
+            "organizationalUnits": ["Ops"],
+            "localities": ["Berlin"],
+            "provinces": ["BE"],
+            "streetAddresses": ["Street 1"],
+            "postalCodes": ["10115"],
+            "serialNumber": "7",
+        },
+        usages=["server auth", "digital signature", "server auth"],
+        encodeUsagesInRequest=False,
+        secretTemplate={
+            "labels": {"team": "web"},
+            "annotations": {"example.com/copy": "x y", "cert-manager.io/allow-direct-injection": "true"},
+        },
+        additionalOutputFormats=[{"type": "CombinedPEM"}, {"type": "DER"}],
+        revisionHistoryLimit=3,
+        isCA=False,
+    )
+    body["metadata"] |= {"labels": {"app": "web"}, "annotations": {"note": "hello"}}
+
+    assert read(body) == Certificate(
+        namespace="prod",
+        name="web",
+        secret_name="web-tls",
+        issuer_ref=IssuerRef(name="ca", kind="Issuer", group="cert-manager.io"),
+        common_name="web.example.com",
+        dns_names=("web.example.com", "*.example.com", "xn--bcher-kva.example"),
+        ip_addresses=("192.0.2.1", "2001:db8::1"),
+        duration=timedelta(days=30),
+        renew_before=timedelta(hours=240, minutes=30),
+        private_key=PrivateKeySpec(
+            algorithm=KeyAlgorithm.ECDSA, size=384, encoding=KeyEncoding.PKCS8, rotation_policy=RotationPolicy.NEVER
+        ),
+        signature_algorithm="ECDSAWithSHA384",
+        subject=Subject(
+            organizations=("Example",),
+            countries=("DE",),
+            organizational_units=("Ops",),
+            localities=("Berlin",),
+            provinces=("BE",),
+            street_addresses=("Street 1",),
+            postal_codes=("10115",),
+            serial_number="7",
+        ),
+        usages=("server auth", "digital signature"),
+        encode_usages_in_request=False,
+        secret_template=SecretTemplate(
+            labels={"team": "web"}, annotations={"example.com/copy": "x y", "cert-manager.io/allow-direct-injection": "true"}
+        ),
+        additional_output_formats=(OutputFormat.COMBINED_PEM, OutputFormat.DER),
+        labels={"app": "web"},
+        annotations={"note": "hello"},
+    )
+
+
+def test_an_ecdsa_key_is_256_bits_by_default():
+    assert read(a_certificate_body(privateKey={"algorithm": "ECDSA"})).private_key.size == 256
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"privateKey": {"size": 8192}},
+        {"privateKey": {"algorithm": "ECDSA", "size": 521}},
+        {"privateKey": {"size": 0}},
+        {"privateKey": {}},
+        {"privateKey": None, "usages": None, "subject": None, "commonName": None, "secretTemplate": None},
+        {"usages": []},
+        {"commonName": ""},
+        {"renewBeforePercentage": 33},
+        {"duration": "1h", "renewBefore": "5m"},
+        {"duration": "1h", "renewBeforePercentage": 9},
+        {"dnsNames": [], "ipAddresses": ["192.0.2.1"], "commonName": "192.0.2.1"},
+        {"dnsNames": [f"n{n}.example.com" for n in range(100)]},
+        {"dnsNames": [f"n{n}.example.com" for n in range(100)] * 2},
+        {"signatureAlgorithm": "SHA512WithRSA"},
+        {"usages": list(USAGES)},
+        {"uris": [], "emailAddresses": [], "otherNames": [], "literalSubject": ""},
+    ],
+)
+def test_what_cert_manager_takes_is_taken(spec):
+    assert isinstance(read(a_certificate_body(**spec)), Certificate)
+
+
+def test_names_come_in_a_stable_order_whatever_the_manifests():
+    one = read(a_certificate_body(dnsNames=["b.example", "a.example"], ipAddresses=["192.0.2.1"]))
+    other = read(a_certificate_body(dnsNames=["a.example", "b.example"], ipAddresses=["192.0.2.1"]))
+
+    assert one.identifiers == other.identifiers
+
+
+# The objects that cert-manager's webhook refuses (internal/apis/certmanager/validation/certificate_test.go), and those that only ACME does.
+WRONG_SPECS = {
+    "no secret name": ({"secretName": ""}, "spec.secretName", "required"),
+    "a secret name that is no name": ({"secretName": "Web_TLS"}, "spec.secretName", "no name for an object"),
+    "a secret name that is a path": ({"secretName": "../../etc/passwd"}, "spec.secretName", "no name for an object"),
+    "no issuer": ({"issuerRef": {}}, "spec.issuerRef.name", "required"),
+    "an empty issuer": ({"issuerRef": {"name": ""}}, "spec.issuerRef.name", "required"),
+    "an issuer of an unknown kind": (
+        {"issuerRef": {"name": "a", "kind": "VenafiIssuer"}},
+        "spec.issuerRef.kind",
+        "Issuer or ClusterIssuer",
+    ),
+    "an issuer as a string": ({"issuerRef": "ca"}, "spec.issuerRef", "must be a mapping"),
+    "no names": ({"dnsNames": []}, "spec.dnsNames", "at least one name"),
+    "null names": ({"dnsNames": None}, "spec.dnsNames", "at least one name"),
+    "a common name alone": ({"dnsNames": [], "commonName": "a.example"}, "spec.commonName", "add it to spec.dnsNames"),
+    "a common name that is no other name": ({"commonName": "other.example.com"}, "spec.commonName", "one of the certificate's names"),
+    "a common name of words": ({"commonName": "My Web"}, "spec.commonName", "one of the certificate's names"),
+    "a long common name": ({"commonName": "a" * 65}, "spec.commonName", "longer than 64"),
+    "names as a string": ({"dnsNames": "foo"}, "spec.dnsNames", "must be a list"),
+    "a number for a name": ({"dnsNames": ["a.example", 7]}, "spec.dnsNames[1]", "must be a string"),
+    "a null name": ({"dnsNames": [None]}, "spec.dnsNames[0]", "must be a string"),
+    "a bad name": ({"dnsNames": ["a.example", "b_c.example"]}, "spec.dnsNames[1]", "'b_c.example' is no DNS name"),
+    "an address among the names": ({"dnsNames": ["192.0.2.1"]}, "spec.dnsNames[0]", "put it into ipAddresses"),
+    "a bad address": ({"ipAddresses": ["192.0.2.300"]}, "spec.ipAddresses[0]", "no IP address"),
+    "101 names": ({"dnsNames": [f"n{n}.example" for n in range(101)]}, "spec.dnsNames", "has 101 names"),
+    "100 names and an address": (
+        {"dnsNames": [f"n{n}.example" for n in range(100)], "ipAddresses": ["192.0.2.1"]},
+        "spec.dnsNames",
+        "has 101 names",
+    ),
+    "101 addresses": ({"dnsNames": [], "ipAddresses": [f"192.0.2.{n}" for n in range(101)]}, "spec.ipAddresses", "has 101 names"),
+    "a short duration": ({"duration": "59m"}, "spec.duration", "at least 1h"),
+    "a duration in days": ({"duration": "90d"}, "spec.duration", "such as"),
+    "a duration as a number": ({"duration": 90}, "spec.duration", "duration as a string"),
+    "a short renewBefore": ({"renewBefore": "4m"}, "spec.renewBefore", "at least 5m"),
+    "a renewBefore as long as the default": ({"renewBefore": "2160h"}, "spec.renewBefore", "shorter than spec.duration"),
+    "a renewBefore as long as the duration": ({"duration": "2h", "renewBefore": "2h"}, "spec.renewBefore", "shorter than spec.duration"),
+    "both ways to say when": ({"renewBefore": "5h", "renewBeforePercentage": 5}, "spec.renewBefore", "together"),
+    "a percentage of 0": ({"renewBeforePercentage": 0}, "spec.renewBeforePercentage", "from 1 to 99"),
+    "a percentage of 100": ({"renewBeforePercentage": 100}, "spec.renewBeforePercentage", "from 1 to 99"),
+    "a negative percentage": ({"renewBeforePercentage": -5}, "spec.renewBeforePercentage", "from 1 to 99"),
+    "a percentage of a short life": ({"duration": "1h", "renewBeforePercentage": 8}, "spec.renewBeforePercentage", "at least 5m"),
+    "a percentage in words": ({"renewBeforePercentage": "33"}, "spec.renewBeforePercentage", "whole number"),
+    "a small RSA key": ({"privateKey": {"algorithm": "RSA", "size": 1024}}, "spec.privateKey.size", "2048 to 8192"),
+    "a small key": ({"privateKey": {"size": 2047}}, "spec.privateKey.size", "2048 to 8192"),
+    "a huge RSA key": ({"privateKey": {"size": 8196}}, "spec.privateKey.size", "2048 to 8192"),
+    "a negative key": ({"privateKey": {"size": -1}}, "spec.privateKey.size", "2048 to 8192"),
+    "a curve that is none": ({"privateKey": {"algorithm": "ECDSA", "size": 255}}, "spec.privateKey.size", "256, 384 or 521"),
+    "an unknown key": ({"privateKey": {"algorithm": "DSA"}}, "spec.privateKey.algorithm", "must be 'RSA', 'ECDSA' or 'Ed25519'"),
+    "a key in lower case": ({"privateKey": {"algorithm": "rsa"}}, "spec.privateKey.algorithm", "must be"),
+    "an unknown encoding": ({"privateKey": {"encoding": "DER"}}, "spec.privateKey.encoding", "'PKCS1' or 'PKCS8'"),
+    "an unknown rotation": ({"privateKey": {"rotationPolicy": "Often"}}, "spec.privateKey.rotationPolicy", "'Never' or 'Always'"),
+    "a size as a boolean": ({"privateKey": {"size": True}}, "spec.privateKey.size", "whole number"),
+    "a size as a float": ({"privateKey": {"size": 2048.0}}, "spec.privateKey.size", "whole number"),
+    "a signature that does not suit RSA": ({"signatureAlgorithm": "ECDSAWithSHA256"}, "spec.signatureAlgorithm", "for an RSA key"),
+    "a signature that does not suit ECDSA": (
+        {"signatureAlgorithm": "SHA256WithRSA", "privateKey": {"algorithm": "ECDSA"}},
+        "spec.signatureAlgorithm",
+        "for an ECDSA key",
+    ),
+    "an unknown signature": ({"signatureAlgorithm": "MD5WithRSA"}, "spec.signatureAlgorithm", "must be"),
+    "an unknown usage": ({"usages": ["server auth", "no usage"]}, "spec.usages[1]", "'no usage' is not a usage"),
+    "no history": ({"revisionHistoryLimit": 0}, "spec.revisionHistoryLimit", "at least 1"),
+    "an annotation of ours": (
+        {"secretTemplate": {"annotations": {"cert-manager.io/alt-names": "x"}}},
+        "spec.secretTemplate.annotations",
+        "'cert-manager.io/alt-names' is not allowed",
+    ),
+    "a bad annotation": ({"secretTemplate": {"annotations": {"a b": "x"}}}, "spec.secretTemplate.annotations", "no key"),
+    "a bad label": ({"secretTemplate": {"labels": {"a": "x y"}}}, "spec.secretTemplate.labels", "label"),
+    "a label as a number": ({"secretTemplate": {"labels": {"a": 1}}}, "spec.secretTemplate.labels.a", "must be a string"),
+    "an output format twice": (
+        {"additionalOutputFormats": [{"type": "DER"}, {"type": "DER"}]},
+        "spec.additionalOutputFormats",
+        "twice",
+    ),
+    "an unknown output format": (
+        {"additionalOutputFormats": [{"type": "PEM"}]},
+        "spec.additionalOutputFormats[0].type",
+        "'DER' or 'CombinedPEM'",
+    ),
+    "a bad country": ({"subject": {"countries": ["Germany"]}}, "spec.subject.countries[0]", "two letters"),
+    "an empty organization": ({"subject": {"organizations": [""]}}, "spec.subject.organizations[0]", "must not be empty"),
+    "two lines": ({"subject": {"organizations": ["a\nb"]}}, "spec.subject.organizations[0]", "one line"),
+    "a serial number that X.520 does not know": ({"subject": {"serialNumber": "№ 7"}}, "spec.subject.serialNumber", "PrintableString"),
+    "an unknown field": ({"dnsName": ["a.example"]}, "spec.dnsName", "not a known field"),
+    "an unknown field deep down": ({"privateKey": {"algoritm": "RSA"}}, "spec.privateKey.algoritm", "not a known field"),
+    "a boolean as a string": ({"encodeUsagesInRequest": "false"}, "spec.encodeUsagesInRequest", "true or false"),
+    "a bad e-mail address": ({"emailAddresses": ["Ops <ops@example.com>"]}, "spec.emailAddresses[0]", "e-mail address"),
+    "a subject in two ways": (
+        {"literalSubject": "CN=a", "subject": {"organizations": ["x"]}},
+        "spec.literalSubject",
+        "together with spec.subject",
+    ),
+    "a common name in two ways": ({"literalSubject": "CN=a", "commonName": "a"}, "spec.literalSubject", "together with spec.commonName"),
+    "a keystore without a password": ({"keystores": {"jks": {"create": True}}}, "spec.keystores.jks", "exactly one of"),
+    "a keystore with two passwords": (
+        {"keystores": {"pkcs12": {"create": True, "password": "hunter2", "passwordSecretRef": {"name": "a", "key": "b"}}}},
+        "spec.keystores.pkcs12",
+        "exactly one of",
+    ),
+    "a keystore with an empty password": ({"keystores": {"jks": {"create": True, "password": ""}}}, "spec.keystores.jks.password", "empty"),
+    "an unknown keystore profile": (
+        {"keystores": {"pkcs12": {"create": True, "password": "hunter2", "profile": "New"}}},
+        "spec.keystores.pkcs12.profile",
+        "must be",
+    ),
+    "a bad otherName": ({"otherNames": [{"oid": "1.x", "utf8Value": "a"}]}, "spec.otherNames[0].oid", "object identifier"),
+    "an empty otherName": ({"otherNames": [{"oid": "1.2.3", "utf8Value": ""}]}, "spec.otherNames[0].utf8Value", "empty"),
+    "constraints without a CA": ({"nameConstraints": {"permitted": {}}}, "spec.nameConstraints", "isCA"),
+    "empty constraints": ({"isCA": True, "nameConstraints": {}}, "spec.nameConstraints", "permitted or excluded"),
+    "a bad network": (
+        {"isCA": True, "nameConstraints": {"permitted": {"ipRanges": ["192.0.2.0/33"]}}},
+        "spec.nameConstraints.permitted.ipRanges[0]",
+        "no network",
+    ),
+    "windows without renewal": (
+        {"renewal": {"policy": "Disabled", "windows": [{"cron": "0 0 * * *", "windowDuration": "1h"}]}},
+        "spec.renewal.windows",
+        "Disabled",
+    ),
+    "an unknown renewal policy": ({"renewal": {"policy": "Never"}}, "spec.renewal.policy", "must be"),
+    "a bad cron": (
+        {"renewal": {"policy": "RenewBefore", "windows": [{"cron": "daily", "windowDuration": "1h"}]}},
+        "spec.renewal.windows[0].cron",
+        "five fields",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "path", "says"), WRONG_SPECS.values(), ids=WRONG_SPECS.keys())
+def test_a_wrong_spec_is_refused_with_its_path(spec, path, says):
+    error = refusal(a_certificate_body(**spec))
+
+    assert (error.path, says in error.reason) == (path, True), str(error)
+    assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"isCA": True}, "spec.isCA"),
+        ({"literalSubject": "CN=web.example.com,O=Example"}, "spec.literalSubject"),
+        ({"uris": ["spiffe://example.com/web"]}, "spec.uris"),
+        ({"dnsNames": [], "uris": ["spiffe://example.com/web"]}, "spec.uris"),
+        ({"emailAddresses": ["ops@example.com"]}, "spec.emailAddresses"),
+        ({"otherNames": [{"oid": "1.3.6.1.4.1.311.20.2.3", "utf8Value": "upn@example.com"}]}, "spec.otherNames"),
+        ({"keystores": {"jks": {"create": True, "password": "hunter2", "alias": "web"}}}, "spec.keystores"),
+        (
+            {"keystores": {"pkcs12": {"create": True, "passwordSecretRef": {"name": "a", "key": "b"}, "profile": "Modern2023"}}},
+            "spec.keystores",
+        ),
+        ({"renewal": {"policy": "Disabled"}}, "spec.renewal"),
+        (
+            {"renewal": {"policy": "RenewBefore", "windows": [{"cron": "0 0 * * 1-5", "windowDuration": "4h", "timezone": "UTC"}]}},
+            "spec.renewal",
+        ),
+        ({"privateKey": {"algorithm": "Ed25519"}}, "spec.privateKey.algorithm"),
+        ({"privateKey": {"algorithm": "Ed25519", "size": 7}, "signatureAlgorithm": "PureEd25519"}, "spec.privateKey.algorithm"),
+        ({"issuerRef": {"name": "a", "kind": "AWSPCAIssuer", "group": "awspca.cert-manager.io"}}, "spec.issuerRef.group"),
+    ],
+)
+def test_a_field_that_certmill_does_not_act_on_is_refused_and_never_ignored(spec, path):
+    error = refusal(a_certificate_body(**spec))
+
+    assert error.path == path
+    assert error.reason.startswith("certmill does not act on this yet; ")
+    assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "path", "says"),
+    [
+        (None, "metadata", "must be a mapping"),
+        ({}, "metadata.name", "required"),
+        ({"name": ""}, "metadata.name", "required"),
+        ({"name": "Web"}, "metadata.name", "no name for an object"),
+        ({"name": "a" * 254}, "metadata.name", "no name for an object"),
+        ({"name": "../web"}, "metadata.name", "no name for an object"),
+        ({"name": "web", "namespace": "a.b"}, "metadata.namespace", "no namespace"),
+        ({"name": "web", "namespace": ""}, "metadata.namespace", "no namespace"),
+        ({"generateName": "web-"}, "metadata.generateName", "set metadata.name"),
+        ({"name": "web", "labels": {"a": "b c"}}, "metadata.labels", "label"),
+        ({"name": "web", "labels": ["a"]}, "metadata.labels", "must be a mapping"),
+        ({"name": "web", "annotations": {"a": True}}, "metadata.annotations.a", "must be a string"),
+        ({"name": "web", "label": {}}, "metadata.label", "not a known field"),
+    ],
+)
+def test_wrong_metadata_is_refused_with_its_path(metadata, path, says):
+    error = refusal(a_certificate_body() | {"metadata": metadata})
+
+    assert (error.path, says in error.reason) == (path, True), str(error)
+
+
+def test_what_only_an_api_server_sets_is_dropped():
+    body = a_certificate_body()
+    body["metadata"] |= {
+        "uid": "7",
+        "resourceVersion": "9",
+        "generation": 1,
+        "creationTimestamp": None,
+        "managedFields": [{"manager": "kubectl"}],
+        "ownerReferences": [],
+        "finalizers": ["x"],
+        "selfLink": "/a",
+    }
+    body["status"] = {"conditions": [{"type": "Ready"}]}
+
+    assert read(body) == read(a_certificate_body())
+    (document,), _ = parse_documents(dump_yaml(body), source="web.yaml")
+    assert document.text == dump_yaml(a_certificate_body())
+
+
+@pytest.mark.parametrize("missing", [("spec",), ("metadata",), ("kind",), ("apiVersion",), ("spec", "secretName"), ("spec", "issuerRef")])
+def test_what_is_required_is_named(missing):
+    error = refusal(without(a_certificate_body(), *missing))
+
+    assert (error.path, error.reason) == (".".join(missing), "is required")
+
+
+def test_the_namespace_is_the_one_given_if_the_manifest_has_none():
+    body = without(a_certificate_body(), "metadata", "namespace")
+
+    assert parse_certificate(body, source="x").namespace == "default"
+    assert parse_certificate(body, source="x", default_namespace="blue").namespace == "blue"
+    with pytest.raises(InvalidManifest, match=r"metadata\.namespace"):
+        parse_certificate(body, source="x", default_namespace="../x")
+
+
+labels = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+names = st.lists(labels, min_size=1, max_size=3).map(".".join)
+words = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=12).filter(str.strip)
+pairs = st.dictionaries(st.builds("{}/{}".format, names, labels), labels, max_size=2)
+keys = st.one_of(
+    st.builds(
+        PrivateKeySpec, size=st.integers(2048, 8192), encoding=st.sampled_from(KeyEncoding), rotation_policy=st.sampled_from(RotationPolicy)
+    ),
+    st.builds(
+        PrivateKeySpec, algorithm=st.just(KeyAlgorithm.ECDSA), size=st.sampled_from([256, 384, 521]), encoding=st.sampled_from(KeyEncoding)
+    ),
+)
+minutes = st.integers(60, 100_000)
+several_words = st.lists(words, max_size=2).map(tuple)
+
+
+@st.composite
+def certificates(draw):
+    dns_names = tuple(draw(st.lists(st.builds("{}{}".format, st.sampled_from(["", "*."]), names), min_size=1, max_size=4, unique=True)))
+    duration = draw(st.none() | minutes.map(lambda n: timedelta(minutes=n)))
+    short_enough = [name for name in dns_names if len(name) <= 64]
+    before = draw(st.none() | st.integers(5, 59).map(lambda n: timedelta(minutes=n, seconds=0.5)))
+    key = draw(keys)
+    signature = "SHA384WithRSA" if key.algorithm == KeyAlgorithm.RSA else "ECDSAWithSHA512"
+    return Certificate(
+        namespace=draw(labels),
+        name=draw(names),
+        secret_name=draw(names),
+        issuer_ref=IssuerRef(
+            name=draw(names), kind=draw(st.sampled_from(["Issuer", "ClusterIssuer"])), group=draw(st.sampled_from(["", "cert-manager.io"]))
+        ),
+        common_name=draw(st.sampled_from(["", *short_enough])),
+        dns_names=dns_names,
+        ip_addresses=tuple(dict.fromkeys(map(str, draw(st.lists(st.ip_addresses(v=4), max_size=3))))),
+        duration=duration,
+        renew_before=before,
+        renew_before_percentage=None if before else draw(st.none() | st.integers(9, 99)),
+        private_key=key,
+        subject=draw(
+            st.builds(
+                Subject,
+                organizations=several_words,
+                countries=st.sampled_from([(), ("DE",)]),
+                organizational_units=several_words,
+                localities=several_words,
+                provinces=several_words,
+                street_addresses=several_words,
+                postal_codes=several_words,
+                serial_number=st.sampled_from(["", "7"]),
+            )
+        ),
+        usages=draw(st.lists(st.sampled_from(USAGES), min_size=1, unique=True).map(tuple) | st.just(DEFAULT_USAGES)),
+        encode_usages_in_request=draw(st.booleans()),
+        signature_algorithm=draw(st.sampled_from(["", signature])),
+        secret_template=SecretTemplate(labels=draw(pairs), annotations=draw(st.dictionaries(labels, words, max_size=2))),
+        additional_output_formats=tuple(draw(st.lists(st.sampled_from(OutputFormat), unique=True))),
+        labels=draw(pairs),
+        annotations=draw(st.dictionaries(labels, words, max_size=2)),
+    )
+
+
+@given(certificates())
+def test_a_certificate_written_as_a_manifest_reads_the_same(certificate):
+    (document,), wrong = parse_documents(dump_yaml(certificate_document(certificate)), source="x")
+
+    assert wrong == []
+    assert document.value == certificate
+    assert document.text == dump_yaml(certificate_document(certificate))
+
+
+def test_only_what_is_no_default_is_written():
+    body = certificate_document(read(a_certificate_body()))
+
+    assert body == a_certificate_body()
