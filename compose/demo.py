@@ -181,6 +181,9 @@ def main() -> int:
         except KeyboardInterrupt:
             print("\nInterrupted; stopping.", file=sys.stderr)
             return 130
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):  # a second one, as of make and uv, must not leave processes behind
+                signal.signal(number, signal.SIG_IGN)
     return 0
 
 

@@ -53,7 +53,7 @@ class _Look:
         return max(0.1, min(at_most or self.timeout_seconds, self.deadline - time.monotonic()))
 
 
-def is_visible(  # noqa: PLR0913 - all but the record by name
+def is_visible(
     record_name: str,
     value: str,
     zone: str,
@@ -117,7 +117,8 @@ def _at(look: _Look, server: str) -> str | None:
     if not addresses:
         return None
     seen, unreached = False, ""
-    for address in addresses[:_MAX_ADDRESSES]:
+    # IPv4 first; in an order of ours, because servers shuffle their answers, and a reason stays the same.
+    for address in sorted(addresses, key=lambda address: (":" in address, address))[:_MAX_ADDRESSES]:
         shown = f"{server} ({address})" if server != address else server
         query = question(look.name, "TXT")
         query.flags &= ~dns.flags.RD

@@ -51,6 +51,7 @@ _SIGNATURES = {
     "ECDSA": ("ECDSAWithSHA256", "ECDSAWithSHA384", "ECDSAWithSHA512"),
     "Ed25519": ("PureEd25519",),
 }
+_ONLY_WITH_AGREEMENT = frozenset({"encipher only", "decipher only"})
 _TEMPLATE_PREFIX = "cert-manager.io/"
 _ALLOWED_IN_TEMPLATE = "cert-manager.io/allow-direct-injection"
 _INSTEAD = "remove it, or keep cert-manager for this certificate"
@@ -64,6 +65,9 @@ def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, sec
     dns_names, ip_addresses = _merged(spec.dns_names), _merged(spec.ip_addresses)
     key = _private_key(spec.private_key or PrivateKeySchema(), spec.signature_algorithm)
     issuer_ref = _issuer_ref(spec.issuer_ref, default_kind)
+    usages = _merged(spec.usages) or DEFAULT_USAGES
+    lonely = not _ONLY_WITH_AGREEMENT.isdisjoint(usages) and "key agreement" not in usages
+    refuse_if(lonely, "needs key agreement with encipher only or decipher only (RFC 5280 §4.2.1.3)", "spec.usages")
     _refuse_what_is_not_acted_on(spec)
     return Certificate(
         namespace=namespace,
@@ -78,7 +82,7 @@ def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, sec
         renew_before_percentage=spec.renew_before_percentage,
         private_key=key,
         subject=_subject(spec.subject or SubjectSchema()),
-        usages=_merged(spec.usages) or DEFAULT_USAGES,
+        usages=usages,
         encode_usages_in_request=spec.encode_usages_in_request is not False,
         signature_algorithm=spec.signature_algorithm or "",
         secret_template=_secret_template(spec.secret_template or SecretTemplateSchema()),

@@ -44,7 +44,7 @@ T = TypeVar("T")
 _DAY = 86_400.0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryCA:
     """Orders and authorizations by URL. `validates(type, name, token)` says whether a challenge can be seen."""
 

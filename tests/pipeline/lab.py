@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import yaml
 
@@ -127,7 +127,7 @@ class Lab:
         options = {"private_key": {"algorithm": "ECDSA", "size": 256}} | spec
         return self.certmill.client().request(name=name, dns_names=dns_names, issuer=issuer, **options)
 
-    def issue(self, name: str, *dns_names: str, timeout: float = 30.0, **spec: object) -> chain.Leaf:
+    def issue(self, name: str, *dns_names: str, timeout: float = 30.0, **spec: Any) -> chain.Leaf:
         """Ask, wait, and return the stored leaf."""
         self.request(name, *dns_names, **spec).wait(timeout)
         return self.leaf(name)

@@ -44,7 +44,8 @@ class MemoryWorld:
         self.home.apply(certificate, dump_yaml(certificate_document(certificate)))
         self.provider = MemoryProvider()
         self.tokens = KeyAuthorizations(redis)
-        self.ca = MemoryCA(clock=self.clock, validates=self._validates)
+        self.validates = self._validates
+        self.ca = MemoryCA(clock=self.clock, validates=lambda *challenge: self.validates(*challenge))
         self.spec = digest(certificate, issuer)
         self.ports = Ports(
             home=self.home,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -93,7 +94,7 @@ class Play:
     stalled: list[tuple[Stalled, threading.Thread]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.records = self.world.ports.records
+        self.records: Any = self.world.ports.records  # MortalRecords
         reconciler = Reconciler(self.world.ports)
         self.engine, self.ticks = Engine(self.world.ports, reconciler), Ticks(self.world.ports, reconciler)
         assert reconciler.reconcile(CERTIFICATE.id).ring
@@ -182,7 +183,7 @@ def a_world(redis) -> MemoryWorld:
     return MemoryWorld(redis, CERTIFICATE, ISSUER, records=MortalRecords(redis), now=NOW)
 
 
-def assert_as_after_the_straight_run(play: Play, redis) -> None:
+def assert_as_after_the_straight_run(play, redis):
     world = play.world
     stored = world.leaf(CERTIFICATE)
     assert set(stored.dns_names) == set(CERTIFICATE.dns_names)

@@ -215,7 +215,7 @@ def test_in_a_backlog_a_wake_up_is_rung_and_a_suspect_is_not(redis):
 
 def test_a_failure_is_tried_again_at_its_time_with_the_count_going_up(redis):
     mill = Mill(redis)
-    mill.world.ca.validates = lambda *_: False
+    mill.world.validates = lambda *_: False
     mill.reconciler.reconcile(WEB.id)
     mill.run()
     first = mill.status()
@@ -232,10 +232,10 @@ def test_a_failure_is_tried_again_at_its_time_with_the_count_going_up(redis):
 
 def test_success_forgets_the_failures(redis):
     mill = Mill(redis)
-    mill.world.ca.validates, validates = lambda *_: False, mill.world.ca.validates
+    mill.world.validates, validates = lambda *_: False, mill.world.validates
     mill.reconciler.reconcile(WEB.id)
     mill.run()
-    mill.world.ca.validates = validates
+    mill.world.validates = validates
 
     mill.reconciler.reconcile(WEB.id, now_please=True)
     mill.run()
@@ -245,11 +245,11 @@ def test_success_forgets_the_failures(redis):
 
 def test_what_failed_is_tried_again_when_its_issuer_changes(redis):
     mill = Mill(redis)
-    mill.world.ca.validates, validates = lambda *_: False, mill.world.ca.validates
+    mill.world.validates, validates = lambda *_: False, mill.world.validates
     mill.ticks.reread("zero")
     mill.run()
     assert mill.status().failed_issuance_attempts == 1
-    mill.world.ca.validates = validates
+    mill.world.validates = validates
     mill.ports.home.apply(an_issuer(email="new@example.test"), "changed: true\n")
 
     mill.ticks.reread("one")

@@ -219,6 +219,7 @@ WRONG_SPECS = {
     ),
     "an unknown signature": ({"signatureAlgorithm": "MD5WithRSA"}, "spec.signatureAlgorithm", "must be"),
     "an unknown usage": ({"usages": ["server auth", "no usage"]}, "spec.usages[1]", "'no usage' is not a usage"),
+    "encipher only alone": ({"usages": ["encipher only"]}, "spec.usages", "needs key agreement"),
     "no history": ({"revisionHistoryLimit": 0}, "spec.revisionHistoryLimit", "at least 1"),
     "an annotation of ours": (
         {"secretTemplate": {"annotations": {"cert-manager.io/alt-names": "x"}}},
@@ -399,6 +400,13 @@ keys = st.one_of(
     ),
 )
 minutes = st.integers(60, 100_000)
+
+
+def suited(usages):
+    """Two of the usages need a third."""
+    return tuple(usages) if {"encipher only", "decipher only"}.isdisjoint(usages) else tuple(dict.fromkeys([*usages, "key agreement"]))
+
+
 several_words = st.lists(words, max_size=2).map(tuple)
 
 
@@ -437,7 +445,7 @@ def certificates(draw):
                 serial_number=st.sampled_from(["", "7"]),
             )
         ),
-        usages=draw(st.lists(st.sampled_from(USAGES), min_size=1, unique=True).map(tuple) | st.just(DEFAULT_USAGES)),
+        usages=draw(st.lists(st.sampled_from(USAGES), min_size=1, unique=True).map(suited) | st.just(DEFAULT_USAGES)),
         encode_usages_in_request=draw(st.booleans()),
         signature_algorithm=draw(st.sampled_from(["", signature])),
         secret_template=SecretTemplate(labels=draw(pairs), annotations=draw(st.dictionaries(labels, words, max_size=2))),

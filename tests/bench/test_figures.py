@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+
+from tests.bench.figures import FIGURES, Result, table, write
+
+KEYS = [
+    "raw_certs_per_s",
+    "pipeline_certs_per_s",
+    "pipeline_vs_raw",
+    "single_p50_s",
+    "single_p95_s",
+    "cpu_ms_per_cert",
+    "worker_idle_rss_mb",
+    "redis_bytes_per_idle_cert",
+    "tick_ms_at_1m",
+    "good_among_dead_s",
+]
+
+
+def test_the_file_has_the_agreed_keys_and_no_other(tmp_path):
+    write(Result(figures=dict.fromkeys(KEYS, 1.0)), tmp_path / ".bench" / "latest.json")
+
+    assert list(json.loads((tmp_path / ".bench" / "latest.json").read_text())) == KEYS
+    assert list(FIGURES) == KEYS
+
+
+def test_a_figure_is_shown_beside_its_target_and_whether_it_is_reached():
+    said = table(Result(figures={"pipeline_vs_raw": 0.4, "single_p50_s": 0.2, "raw_certs_per_s": 50.0}, notes=["a remark"]))
+
+    lines = {line.split()[0]: line for line in said.splitlines() if line}
+    assert "≥ 0.5" in lines["pipeline_vs_raw"]
+    assert "NOT reached" in lines["pipeline_vs_raw"]
+    assert "reached" in lines["single_p50_s"]
+    assert "NOT" not in lines["single_p50_s"]
+    assert "reached" not in lines["raw_certs_per_s"]
+    assert "- a remark" in said
