@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 import redis
 
@@ -109,7 +109,19 @@ class Client:
         self._send = send
         self._records = Records(state) if state is not None else None
         self._requests = Requests(state) if state is not None else None
+        self._state = state
         self._clock = clock or SystemClock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to Redis. Handles can look no longer."""
+        if self._state is not None:
+            self._state.close()
 
     @classmethod
     def connect(cls, url: str, *, ca_file: Path | None = None) -> Client:

@@ -32,6 +32,7 @@ class LocalCertmill:
     processes: dict[str, ServerProcess] = field(default_factory=dict, init=False)
     responder_port: int = field(default=0, init=False)
     flower_port: int = field(default=0, init=False)
+    _client: Client | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.responder_port, self.flower_port = free_port(), free_port()
@@ -72,12 +73,15 @@ class LocalCertmill:
         if flower:
             self._start("flower", "-m", "celery", "-A", "workers", "flower", port=self.flower_port)
 
-    def start_worker(self, name: str, *, app: str = "workers", **settings: str) -> ServerProcess:
-        """Start a worker, or start it again. `app`: Celery's -A. `settings` are this worker's own."""
-        return self._start(name, "-m", "celery", "-A", app, "worker", "-n", f"{name}@local", settings=settings)
+    def start_worker(self, name: str, **settings: str) -> ServerProcess:
+        """Start a worker, or start it again. `settings` are this worker's own."""
+        return self._start(name, "-m", "celery", "-A", "workers", "worker", "-n", f"{name}@local", settings=settings)
 
     def stop(self) -> None:
         """Stop everything, workers first."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
         for process in self.processes.values():
             process.stop(timeout_seconds=10.0)
         self.processes.clear()
@@ -87,8 +91,10 @@ class LocalCertmill:
         return (self.directory / f"{name}.log").read_text(errors="replace")
 
     def client(self) -> Client:
-        """A client of this installation."""
-        return Client.connect(self.redis_url)
+        """The client of this installation; stop() closes it."""
+        if self._client is None:
+            self._client = Client.connect(self.redis_url)
+        return self._client
 
     def open(self) -> Runtime:
         """The engine of this installation, in this process."""

@@ -18,6 +18,13 @@ class StepFailed(Exception):
     """A step failed for good; the message is one clean line."""
 
 
+class NotYet(Retry):
+    """The step waits: shown by Flower as RETRY with the reason. Nothing is published; the tick rings the same task at its time."""
+
+    def __repr__(self) -> str:
+        return str(self.message)
+
+
 class TaskBroken(Exception):
     """A defect of certmill: the class of the error and where it was raised, never its text, which could hold anything."""
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, chain, signature
-from celery.exceptions import Retry
 from kombu.utils.uuid import uuid
 
 from certmill.contract import STEP_NAMES, STEPS_QUEUE
@@ -15,7 +14,7 @@ from certmill.pipeline.flow import remaining
 from certmill.pipeline.outcome import Fail, Stop, Wait
 from certmill.runtime import Runtime
 from certmill.state.records import Doorbell
-from tasks.declare import StepFailed, declare
+from tasks.declare import NotYet, StepFailed, declare
 
 
 def publish(app: Celery, doorbell: Doorbell) -> None:
@@ -47,7 +46,7 @@ def _register(app: Celery, runtime: Callable[[], Runtime], step: str) -> None:
         if isinstance(result, Stop | Fail) and result.ring:
             ring(app, runtime(), CertificateId(certificate))
         if isinstance(result, Wait):
-            raise Retry(result.reason, when=round(result.seconds, 1))  # type: ignore[arg-type]  # numbers.Real, which no float is to mypy
+            raise NotYet(result.reason, when=round(result.seconds, 1))  # type: ignore[arg-type]  # numbers.Real, which no float is to mypy
         if isinstance(result, Fail):
             raise StepFailed(result.message)
 

@@ -32,6 +32,7 @@ def make_safe(settings: Settings) -> None:
     options.db = str(settings.home.absolute() / "flower" / "state")
     options.enable_events = False  # workers send them anyway, and nobody listens to remote control
     options.purge_offline_workers = _FORGET_WORKERS_AFTER_SECONDS
+    options.tasks_columns = "name,args,state,received,runtime,exception,uuid,worker"  # which certificate, and what it waits for
     options.logging = "none"  # Tornado's own handler; the log is ours
     options.add_parse_callback(lambda: _check(settings))
 

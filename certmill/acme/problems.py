@@ -44,7 +44,7 @@ class AcmeProblem(Exception):
 
 _ACCOUNT_ADVICE: Final = {
     "externalAccountRequired": "this CA wants an external account: set spec.acme.externalAccountBinding to the key id and key it gave you",
-    "accountDoesNotExist": "the CA has no account for this key: delete the Secret of the account key to register a new one",
+    "accountDoesNotExist": "the CA has no account for this key any more; it is registered again with the same key",
     "userActionRequired": "the account's owner has to agree to something at the CA first",
     "unsupportedContact": "correct spec.acme.email",
     "invalidContact": "correct spec.acme.email",

@@ -6,11 +6,12 @@ Zone ids are remembered; records never are: cleanup looks for the value itself, 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from certmill.acme.transport import Answer, TlsTrust, Transport
 from certmill.clock import Clock
@@ -23,6 +24,7 @@ _MIN_TTL_SECONDS: Final = 120
 _PER_PAGE: Final = 100
 _MAX_PAGES: Final = 100
 _MAX_KNOWN_ZONES: Final = 10_000
+_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 # https://developers.cloudflare.com/api/ and /fundamentals/api/troubleshooting/
 _CREDENTIALS_REFUSED: Final = frozenset({6003, 6111, 9103, 9106, 9109, 10000})
@@ -91,14 +93,14 @@ class CloudflareProvider:
             reply, ids = self._ids(record, zone_id)
         self._judge(reply, record.zone, f"listing the TXT records at {record.name}")
         for record_id in ids:
-            gone = self._call("DELETE", f"/zones/{quote(zone_id, safe='')}/dns_records/{quote(record_id, safe='')}", record.zone)
+            gone = self._call("DELETE", f"/zones/{zone_id}/dns_records/{record_id}", record.zone)
             if gone.status != 404 and not gone.is_one_of(_NO_SUCH_RECORD):
                 self._judge(gone, record.zone, f"removing a TXT record at {record.name}")
 
     def _create(self, record: TxtRecord, zone_id: str) -> _Reply:
         # Cloudflare asks for quoted character strings (RFC 1035 §3.3); our values hold no quote and no backslash.
         body = {"type": "TXT", "name": record.name, "content": f'"{record.value}"', "ttl": max(record.ttl_seconds, _MIN_TTL_SECONDS)}
-        return self._call("POST", f"/zones/{quote(zone_id, safe='')}/dns_records", record.zone, body=body)
+        return self._call("POST", f"/zones/{zone_id}/dns_records", record.zone, body=body)
 
     def _ids(self, record: TxtRecord, zone_id: str) -> tuple[_Reply, list[str]]:
         """The ids of the records with this value, and the last reply; all pages are read before anything is removed."""
@@ -106,8 +108,8 @@ class CloudflareProvider:
         page = 1
         while True:
             asked = {"type": "TXT", "name": record.name, "per_page": _PER_PAGE, "page": page}
-            reply = self._call("GET", f"/zones/{quote(zone_id, safe='')}/dns_records?{urlencode(asked)}", record.zone)
-            found += [_text(entry, "id") for entry in _entries(reply) if _holds(entry, record)]
+            reply = self._call("GET", f"/zones/{zone_id}/dns_records?{urlencode(asked)}", record.zone)
+            found += [_id(entry) for entry in _entries(reply) if _holds(entry, record)]
             if not reply.success or page >= min(reply.total_pages, _MAX_PAGES):
                 return reply, [record_id for record_id in dict.fromkeys(found) if record_id]
             page += 1
@@ -135,10 +137,10 @@ class CloudflareProvider:
     def _look_up(self, name: str) -> str:
         reply = self._call("GET", f"/zones?{urlencode({'name': name, 'per_page': 50})}", name)
         self._judge(reply, name, f"looking for the zone {name}")
-        found = [entry for entry in _entries(reply) if _text(entry, "name").lower() == name and _text(entry, "id")]
+        found = [entry for entry in _entries(reply) if _text(entry, "name").lower() == name and _id(entry)]
         # The same name may be pending in one account and active in another.
         found.sort(key=lambda entry: _text(entry, "status") != "active")
-        return _text(found[0], "id") if found else ""
+        return _id(found[0]) if found else ""
 
     def _forget(self, zone: str) -> None:
         with self._guard:
@@ -195,7 +197,7 @@ def _parsed(answer: Answer, zone: str) -> _Reply:
             raise ProviderUnavailable(f"Cloudflare, for the zone {zone}: the answer is not one of its API's")
         envelope = {}
     errors, pages = envelope.get("errors"), envelope.get("result_info")
-    codes = {error.get("code") for error in errors if isinstance(error, dict)} if isinstance(errors, list) else set()
+    codes = [error.get("code") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     total = pages.get("total_pages") if isinstance(pages, dict) else None
     return _Reply(
         status=answer.status,
@@ -214,6 +216,12 @@ def _entries(reply: _Reply) -> Sequence[Mapping[str, object]]:
 def _text(entry: Mapping[str, object], name: str) -> str:
     value = entry.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _id(entry: Mapping[str, object]) -> str:
+    """The id; "" for one that would change the path it is put into."""
+    text = _text(entry, "id")
+    return text if _ID.fullmatch(text) else ""
 
 
 def _holds(entry: Mapping[str, object], record: TxtRecord) -> bool:

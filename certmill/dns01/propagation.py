@@ -17,7 +17,8 @@ import dns.rcode
 from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.TXT import TXT
 
-from certmill.dns01.resolver import ANSWERED, Resolver, Unanswered, exchange, question, records, split_server
+from certmill.dns01.exchange import Unanswered, exchange, question
+from certmill.dns01.resolver import ANSWERED, Resolver, records, split_server
 from certmill.errors import DnsUnavailable
 
 _Answer = TypeVar("_Answer")

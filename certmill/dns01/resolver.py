@@ -7,41 +7,35 @@ answer. Every record is looked for by owner and type, wherever it stands: server
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Sequence
 
-import dns.exception
 import dns.message
 import dns.name
-import dns.query
 import dns.rcode
 import dns.rdata
 import dns.rdatatype
 import dns.resolver
-import requests
-import urllib3
 
-from certmill.dns01.body import ThreadSession, TooMuch, read_body
-from certmill.errors import DnsUnavailable, NameRefused
+from certmill.acme.transport import TlsTrust
+from certmill.dns01.doh import DnsOverHttps
+from certmill.dns01.exchange import Unanswered, exchange, question
+from certmill.errors import DnsUnavailable
 
 ANSWERED = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
-_MAX_DOH_BYTES = 128 * 1024
 _DNS_PORT = 53
-_DOH_HEADERS = {"Content-Type": "application/dns-message", "Accept": "application/dns-message"}
-
-
-class Unanswered(Exception):
-    """A server gave no answer that can be used. The message goes after the server's name: "did not answer"."""
 
 
 class Resolver:
     """Asks recursive servers. Safe for many threads."""
 
-    def __init__(self, nameservers: Sequence[str] = (), *, timeout_seconds: float = 5.0) -> None:
-        """`nameservers`: host:port or https:// URLs; none: the system's (read when they are needed). The time is for each server."""
+    def __init__(self, nameservers: Sequence[str] = (), *, timeout_seconds: float = 5.0, trust: TlsTrust | None = None) -> None:
+        """`nameservers`: host:port or https:// URLs; none: the system's (read when they are needed). The time is for each server.
+
+        `trust`: whom to believe that it is the https:// server.
+        """
         self._given = tuple(nameservers)
         self._timeout_seconds = timeout_seconds
-        self._https = ThreadSession()
+        self._https = DnsOverHttps(trust or TlsTrust())
 
     def ask(self, name: str, type_: str, *, within_seconds: float | None = None) -> dns.message.Message:
         """The whole answer, NOERROR or NXDOMAIN. `within_seconds` is for all servers together.
@@ -92,59 +86,9 @@ class Resolver:
 
     def _send(self, query: dns.message.Message, server: str, timeout_seconds: float) -> dns.message.Message:
         if server.startswith("https://"):
-            return self._over_https(query, server, timeout_seconds)
+            return self._https.ask(query, server, timeout_seconds=timeout_seconds)
         host, port = split_server(server)
         return exchange(query, host, port, timeout_seconds=timeout_seconds)
-
-    def _over_https(self, query: dns.message.Message, url: str, timeout_seconds: float) -> dns.message.Message:
-        try:
-            with self._https.session.post(
-                url, data=query.to_wire(), headers=_DOH_HEADERS, timeout=timeout_seconds, stream=True, allow_redirects=False
-            ) as response:
-                body = read_body(response, max_bytes=_MAX_DOH_BYTES, timeout_seconds=timeout_seconds)
-        except requests.Timeout:
-            raise Unanswered("did not answer") from None
-        except TooMuch:
-            raise Unanswered("answered too much, or too slowly") from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            raise Unanswered("cannot be reached") from None
-        if response.status_code != requests.codes.ok:
-            raise Unanswered(f"answered HTTP {response.status_code}")
-        return _parsed(query, body)
-
-
-def question(name: str, type_: str) -> dns.message.Message:
-    """A query with RD. Raises NameRefused if the name cannot be one in DNS: "_acme-challenge." in front may make it too long."""
-    try:
-        return dns.message.make_query(name, type_)
-    except dns.exception.DNSException:
-        raise NameRefused(f"{name} cannot be looked up: a name has at most 253 characters, and 63 between two dots") from None
-
-
-def exchange(query: dns.message.Message, host: str, port: int, *, timeout_seconds: float) -> dns.message.Message:
-    """Ask one server, once: by UDP, then by TCP if that answer was cut short, both in `timeout_seconds`. Raises Unanswered.
-
-    Answers to other questions (a wrong id, a forged source) are passed over, so that they cannot end the wait.
-    """
-    deadline = time.monotonic() + timeout_seconds
-    try:
-        return dns.query.udp(
-            query, host, timeout_seconds, port, ignore_unexpected=True, ignore_errors=True, ignore_trailing=True, raise_on_truncation=True
-        )
-    except dns.message.Truncated:
-        pass
-    except dns.exception.Timeout:
-        raise Unanswered("did not answer") from None
-    except (dns.exception.DNSException, OSError, ValueError):
-        raise Unanswered("cannot be reached") from None
-    try:
-        return dns.query.tcp(query, host, max(0.1, deadline - time.monotonic()), port)
-    except dns.exception.Timeout:
-        raise Unanswered("did not answer by TCP, and its answer is too large for UDP") from None
-    except (OSError, EOFError):
-        raise Unanswered("cannot be reached by TCP, and its answer is too large for UDP") from None
-    except dns.exception.DNSException:
-        raise Unanswered("answered with what is no DNS message") from None
 
 
 def records(answer: dns.message.Message, type_: str, *, at: str | None = None) -> list[dns.rdata.Rdata]:
@@ -161,16 +105,6 @@ def split_server(server: str) -> tuple[str, int]:
     except ValueError:
         host, _, port = server.rpartition(":")
         return (host.strip("[]"), int(port)) if host and port.isdecimal() else (server.strip("[]"), _DNS_PORT)
-
-
-def _parsed(query: dns.message.Message, wire: bytes) -> dns.message.Message:
-    try:
-        answer = dns.message.from_wire(wire)
-    except (dns.exception.DNSException, ValueError):
-        raise Unanswered("answered with what is no DNS message") from None
-    if not query.is_response(answer):
-        raise Unanswered("answered another question")
-    return answer
 
 
 def _system() -> Sequence[str]:

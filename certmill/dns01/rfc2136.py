@@ -75,9 +75,8 @@ class Rfc2136Provider:
     def _send(self, update: dns.update.UpdateMessage, zone: str) -> None:
         server = f"the name server {self._config.nameserver}"
         tcp = self._config.protocol is Protocol.TCP or len(update.to_wire()) > _MAX_UDP_BYTES
-        send: Callable[..., dns.message.Message] = dns.query.tcp if tcp else dns.query.udp
         try:
-            answer = send(update, self._config.nameserver, port=self._config.port, timeout=self._timeout)
+            answer = self._exchange(update, tcp=tcp)
         except (dns.tsig.PeerBadKey, dns.tsig.PeerBadSignature, dns.tsig.BadSignature, dns.tsig.BadKey):
             raise SolverMisconfigured(
                 f"{server} does not accept the TSIG key {self._config.tsig_key_name}: see its name, secret and algorithm on both sides"
@@ -89,12 +88,25 @@ class Rfc2136Provider:
         except (dns.exception.DNSException, OSError, EOFError) as error:
             raise ProviderUnavailable(f"{server} cannot be reached for updates of {zone}") from error
         self._judge(answer.rcode(), server, zone)
+        if self._keyring is not None and not answer.had_tsig:
+            # RFC 8945 §5.3: the answer to a signed request is signed; dnspython takes one that is not.
+            raise ProviderUnavailable(f"{server} answered an update of {zone} without the signature of TSIG: it may be somebody else")
+
+    def _exchange(self, update: dns.update.UpdateMessage, *, tcp: bool) -> dns.message.Message:
+        """One update, by TCP if it is too large for UDP (RFC 2136 §6.2), or if the answer was. A second time it changes nothing."""
+        host, port, timeout = self._config.nameserver, self._config.port, self._timeout
+        if not tcp:
+            try:
+                return dns.query.udp(update, host, port=port, timeout=timeout, ignore_unexpected=True, raise_on_truncation=True)
+            except dns.message.Truncated:
+                pass
+        return dns.query.tcp(update, host, port=port, timeout=timeout)
 
     def _judge(self, rcode: dns.rcode.Rcode, server: str, zone: str) -> None:
         if rcode == dns.rcode.NOERROR:
             return
         text = dns.rcode.to_text(rcode)
-        if rcode in (dns.rcode.REFUSED, dns.rcode.NOTAUTH, dns.rcode.NOTZONE):
+        if rcode in (dns.rcode.REFUSED, dns.rcode.NOTAUTH, dns.rcode.NOTZONE, dns.rcode.NOTIMP):
             key = f"the TSIG key {self._config.tsig_key_name}" if self._keyring else "updates without a TSIG key"
             raise SolverMisconfigured(f"{server} answers {text} to an update of {zone}: let it take updates of this zone with {key}")
         raise ProviderUnavailable(f"{server} answers {text} to an update of {zone}")
@@ -111,4 +123,11 @@ def _keyring(config: Rfc2136, tsig_secret: str) -> _Keyring:
         raise SolverMisconfigured(f"the TSIG key name {config.tsig_key_name} is not a DNS name") from None
     if not secret:
         raise SecretUnusable(f"the TSIG secret of key {config.tsig_key_name} is empty")
-    return {name: dns.tsig.Key(name, secret, _ALGORITHMS[config.tsig_algorithm])}
+    return {name: _Key(name, secret, _ALGORITHMS[config.tsig_algorithm])}
+
+
+class _Key(dns.tsig.Key):
+    """dnspython's own shows the secret in its repr."""
+
+    def __repr__(self) -> str:
+        return f"<TSIG key {self.name}>"

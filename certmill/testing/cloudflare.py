@@ -166,6 +166,10 @@ class FakeCloudflare:
         """Answer the next request with this, whatever it is; called again: the one after it."""
         self._prepared.append(_Reply(status=status, body=body, headers=headers or {}))
 
+    def forget_answers(self) -> None:
+        """Drop what answer_next() has prepared and nobody asked for."""
+        self._prepared.clear()
+
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> _Reply:
         """The reply to a request."""
         with self._guard:

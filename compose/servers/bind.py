@@ -104,7 +104,9 @@ class Bind:
 
     def _configure(self) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
-        keys = "".join(f'key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};\n' for name, (algorithm, secret) in self.tsig.items())
+        keys = "".join(
+            f'key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};\n' for name, (algorithm, secret) in self.tsig.items()
+        )
         update = "".join(f'key "{name}"; ' for name in self.tsig) or "none; "
         zones = ""
         for zone in self.zones:

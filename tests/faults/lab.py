@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 from certmill.state import keys
 from certmill.testing.ca import FaultyCA
 from compose.servers.redis import RedisServer
-from tests.faults.nameserver import FaultyNameserver
+from tests.faults.nameserver import MoodyNameserver
 from tests.pipeline.lab import Lab
 
 
@@ -19,8 +19,7 @@ class FaultyLab(Lab):
     """`nameserver` stands in front of BIND for everybody but Pebble."""
 
     redis: RedisServer
-    nameserver: FaultyNameserver
-    workers: dict[str, int] = field(default_factory=dict, init=False)
+    nameserver: MoodyNameserver
 
     def __enter__(self) -> Self:
         self.settings = {
@@ -31,7 +30,7 @@ class FaultyLab(Lab):
             "step_grace_seconds": "1",
         } | dict(self.settings)
         super().__enter__()
-        self.nameserver.ask(self.bind.address)
+        self.nameserver.forward_to = self.bind.address
         return self
 
     def apply_issuer_behind(self, ca: FaultyCA, name: str) -> None:

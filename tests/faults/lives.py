@@ -1,9 +1,9 @@
-"""Workers that are started again whenever they end: what systemd, or `python -m workers up`, does."""
+"""Mortal workers with their supervisors, and how each of their lives ended."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import json
+from pathlib import Path
 
 from compose.local import LocalCertmill
 
@@ -12,40 +12,28 @@ POINTS = ("before-act", "in-the-middle", "after-act", "after-commit")
 
 
 class Lives:
-    """Keeps so many mortal workers alive; after one that was stopped rather than killed, `after_stop` is called before it is started
-    again."""
+    """So many mortal workers, each started again when it ends."""
 
-    def __init__(self, certmill: LocalCertmill, *, workers: int, after_stop: Callable[[], object] = lambda: None, **settings: str) -> None:
+    def __init__(self, certmill: LocalCertmill, marks: Path, *, workers: int, **settings: str) -> None:
         self._certmill = certmill
-        self._settings = settings
-        self._after_stop = after_stop
-        self._stop = threading.Event()
-        self._processes = {f"mortal{number}": self._start(f"mortal{number}") for number in range(1, workers + 1)}
-        self._thread = threading.Thread(target=self._tend, daemon=True)
-        self.exit_codes: list[int] = []
+        self._marks = marks
+        self._settings = {**settings, "marks": str(marks)}
+        self._names = [f"{marks.name}-{number}" for number in range(workers)]
 
     def __enter__(self):
-        self._thread.start()
+        for name in self._names:
+            self._certmill._start(name, "-m", "tests.faults.mortal", name, settings=self._settings)
         return self
 
     def __exit__(self, *exception):
-        self._stop.set()
-        self._thread.join()
-        for process in self._processes.values():
-            process.stop(timeout_seconds=10.0)
+        for name in self._names:
+            self._certmill.processes.pop(name).stop(timeout_seconds=10.0)
 
-    def all_running(self) -> bool:
-        """Is every worker alive?"""
-        return all(process.is_running for process in self._processes.values())
+    def marks(self) -> dict[str, dict[str, str]]:
+        """What has happened, and at which steps the worker's certificates were then."""
+        return {file.name: json.loads(file.read_text()) for file in self._marks.iterdir()}
 
-    def _start(self, name: str):
-        return self._certmill.start_worker(name, app="tests.faults.mortal", **self._settings)
-
-    def _tend(self) -> None:
-        while not self._stop.wait(0.05):
-            for name, process in self._processes.items():
-                if not process.is_running:
-                    self.exit_codes.append(process._child.returncode)
-                    if self.exit_codes[-1] == 0:
-                        self._after_stop()
-                    self._start(name)
+    def ends(self) -> list[dict[str, int]]:
+        """How each life ended that was not ended by us."""
+        lines = [line for name in self._names for line in self._certmill.log_of(name).splitlines() if line.startswith('{"ended"')]
+        return [end for end in map(json.loads, lines) if not end["stopped_by_us"]]

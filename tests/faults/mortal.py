@@ -1,11 +1,11 @@
-"""A worker like any other, but for the lines on which it is killed, and the messages it sends more than once (`celery -A
-tests.faults.mortal`).
+"""A worker like any other, but for the lines on which it is killed, and the messages that it sends more than once.
 
-Which line is said by a certificate's name, so that a test has many in flight at once: `kill-<step>-<point>` SIGKILLs the worker at that
-point of
-that step, `lose-<step>` stops it (SIGTERM) when the record has come to that step and its message is not yet sent. Each happens once:
-CERTMILL_DEATHS
-names a directory that remembers. With CERTMILL_COPIES every message to the queue of steps is sent so often.
+A certificate's name says the line, so that a test can have many in flight at once: `kill-<step>-<point>` SIGKILLs the worker at that
+point of that step; `lose-<step>` stops it (SIGTERM) when the record is at that step and its message not yet sent. Each happens once:
+the directory of CERTMILL_MARKS remembers. With CERTMILL_COPIES each message to the queue of steps is sent so often.
+
+`python -m tests.faults.mortal NAME` is the worker's supervisor: it forks one, and the next when that has ended. A worker that was
+stopped, not killed, leaves its messages in the queue; the supervisor empties it before it goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import dataclasses
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -27,10 +28,11 @@ from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.requests import RequestDesk
 from certmill.pipeline.ticks import Ticks
 from certmill.runtime import Runtime
+from certmill.state.connection import connect
 from certmill.state.records import Due, Records, Unclaimed
 from workers.celery_app import make_app
 
-DEATHS = Path(os.environ.get("CERTMILL_DEATHS", "."))
+MARKS = Path(os.environ.get("CERTMILL_MARKS", "."))
 COPIES = int(os.environ.get("CERTMILL_COPIES", "1"))
 
 
@@ -86,7 +88,7 @@ class MortalRecords(Records):
             return False
         with self._guard:
             try:
-                with (DEATHS / name).open("x") as file:
+                with (MARKS / name).open("x") as file:
                     json.dump(self._under_way, file)
             except FileExistsError:
                 return False
@@ -108,16 +110,53 @@ def open_mortal(settings) -> Runtime:
     )
 
 
-app = make_app(certmill_settings.load(), open_runtime=open_mortal)
+def send_copies(app) -> None:
+    """Have each message to the queue of steps sent COPIES times."""
+
+    def again(sender, headers, body, exchange, routing_key, **_):
+        for _copy in range(COPIES - 1 if routing_key == STEPS_QUEUE else 0):
+            with app.producer_pool.acquire(block=True) as producer:
+                options = {"exchange": exchange, "routing_key": routing_key, "serializer": "json", "correlation_id": headers["id"]}
+                producer.publish(body, headers=headers, **options)
+
+    after_task_publish.connect(again, weak=False)
 
 
-@after_task_publish.connect
-def publish_copies(sender, headers, body, exchange, routing_key, **_):
-    """Send what was sent again."""
-    if routing_key != STEPS_QUEUE:
-        return
-    for _copy in range(COPIES - 1):
-        with app.producer_pool.acquire(block=True) as producer:
-            producer.publish(
-                body, headers=headers, exchange=exchange, routing_key=routing_key, serializer="json", correlation_id=headers["id"]
-            )
+def supervise(name: str) -> int:
+    """Fork a worker, and another one whenever it has ended, until SIGTERM. A line on standard output says how each ended."""
+    settings = certmill_settings.load()
+    app = make_app(settings, open_runtime=open_mortal)
+    send_copies(app)
+    app.loader.import_default_modules()
+    child, stopping = 0, False
+
+    def stop(*_) -> None:
+        nonlocal stopping
+        stopping = True
+        if child:
+            os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    while not stopping:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            app.worker_main(["--quiet", "worker", "-n", f"{name}@local"])
+            return 0
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        lost = empty_the_queue(settings) if code == 0 and not stopping else 0
+        print(json.dumps({"ended": code, "lost": lost, "stopped_by_us": stopping}), flush=True)
+    return 0
+
+
+def empty_the_queue(settings) -> int:
+    """Lose every message that waits; how many."""
+    client = connect(settings.redis_url.get_secret_value())
+    lost = client.llen(STEPS_QUEUE)
+    client.delete(STEPS_QUEUE)
+    client.close()
+    return lost
+
+
+if __name__ == "__main__":
+    sys.exit(supervise(sys.argv[1]))

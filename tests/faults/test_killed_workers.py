@@ -3,14 +3,13 @@ kill."""
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections import Counter
 
 import pytest
 
-from certmill.contract import STEP_NAMES, STEPS_QUEUE
+from certmill.contract import STEP_NAMES
 from certmill.model.names import certificate_id
 from certmill.pipeline.reconcile import reconcile_all
 from certmill.state import keys
@@ -83,13 +82,12 @@ def assert_nothing_is_left(lab: Lab, names: list[str]) -> None:
 def test_a_worker_killed_on_any_line_of_any_step_costs_at_most_one_order(lab, tmp_path):
     begin(lab, KILLS)
 
-    with Lives(lab.certmill, workers=3, deaths=str(tmp_path)) as lives:
+    with Lives(lab.certmill, tmp_path, workers=3) as lives:
         wait_until_issued(lab, KILLS)
-        lab.until(lives.all_running, what="the workers are back")
 
-    assert {file.name for file in tmp_path.iterdir()} == set(KILLS)
-    assert set(lives.exit_codes) == {-signal.SIGKILL}
-    caught = Counter(id_ for file in tmp_path.iterdir() for id_, step in json.loads(file.read_text()).items() if step == "create_order")
+    assert set(lives.marks()) == set(KILLS)
+    assert [end["ended"] for end in lives.ends()] == [-signal.SIGKILL] * len(KILLS)
+    caught = Counter(id_ for steps in lives.marks().values() for id_, step in steps.items() if step == "create_order")
     ordered = orders_by_name(lab.runtime, "prod")
     too_many = {name: ordered[f"{name}.example.test"] for name in KILLS if ordered[f"{name}.example.test"] > 1 + caught[f"default/{name}"]}
     assert too_many == {}
@@ -97,20 +95,14 @@ def test_a_worker_killed_on_any_line_of_any_step_costs_at_most_one_order(lab, tm
 
 
 def test_every_message_lost_at_any_step_costs_time_only(lab, tmp_path):
-    lost = []
-
-    def empty_the_queue() -> None:
-        lost.append(lab.runtime.redis.llen(STEPS_QUEUE))
-        lab.runtime.redis.delete(STEPS_QUEUE)
-
     begin(lab, LOSSES)
 
-    with Lives(lab.certmill, workers=1, after_stop=empty_the_queue, deaths=str(tmp_path)) as lives:
+    with Lives(lab.certmill, tmp_path, workers=1) as lives:
         wait_until_issued(lab, LOSSES)
 
-    assert {file.name for file in tmp_path.iterdir()} == set(LOSSES)
-    assert set(lives.exit_codes) == {0}
-    assert min(lost) >= 1
+    assert set(lives.marks()) == set(LOSSES)
+    assert [end["ended"] for end in lives.ends()] == [0] * len(LOSSES)
+    assert min(end["lost"] for end in lives.ends()) >= 1
     ordered = orders_by_name(lab.runtime, "prod")
     assert {name: ordered[f"{name}.example.test"] for name in LOSSES} == dict.fromkeys(LOSSES, 1)
     assert_nothing_is_left(lab, LOSSES)
@@ -119,10 +111,10 @@ def test_every_message_lost_at_any_step_costs_time_only(lab, tmp_path):
 def test_every_message_sent_four_times_changes_nothing(lab, tmp_path):
     begin(lab, COPIED)
 
-    with Lives(lab.certmill, workers=2, deaths=str(tmp_path), copies="4", worker_concurrency="8") as lives:
+    with Lives(lab.certmill, tmp_path, workers=2, copies="4") as lives:
         wait_until_issued(lab, COPIED)
 
-    assert lives.exit_codes == []
+    assert lives.ends() == []
     ordered = orders_by_name(lab.runtime, "prod")
     assert {name: ordered[f"{name}.example.test"] for name in COPIED} == dict.fromkeys(COPIED, 1)
     assert [lab.status(name).revision for name in COPIED] == [1] * len(COPIED)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import time
 
+from certmill.testing.nameserver import Behaviour
 from tests.faults.ledger import orders_by_name
+from tests.faults.nameserver import Trouble
 
 FROZEN_SECONDS = 20.0
 AWAY_SECONDS = 3.0
@@ -16,8 +18,8 @@ def names(prefix: str, count: int = 12) -> list[str]:
 
 
 def begin(lab, wanted: list[str]) -> list:
-    """Ask for all of them, their TXT values not visible: every run is under way, none can end."""
-    lab.nameserver.faults.update(dict.fromkeys(wanted[::2], "txt-servfail"))
+    """Ask for all of them: half are held up while they wait for DNS, the others are wherever they are."""
+    lab.nameserver.troubles.update(dict.fromkeys(wanted[::2], Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True)))
     handles = [lab.request(name, f"{name}.example.test") for name in wanted]
     lab.until(lambda: sum(lab.record(name) is not None for name in wanted) == len(wanted), what="all have begun")
     return handles

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import yaml
 
+from certmill.client import Handle
 from certmill.crypto import chain
 from certmill.model.manifests import parse_documents
 from certmill.model.names import certificate_id
@@ -122,9 +123,9 @@ class Lab:
         """The fields of an issuer that lead to this CA."""
         return {"server": pebble.directory_url, "caBundle": base64.b64encode(pebble.ca_bundle).decode()}
 
-    def request(self, name: str, *dns_names: str, issuer: str = "prod", **spec: object):
+    def request(self, name: str, *dns_names: str, issuer: str = "prod", **spec: Any) -> Handle:
         """Ask for a certificate as another service does; ECDSA unless said otherwise."""
-        options = {"private_key": {"algorithm": "ECDSA", "size": 256}} | spec
+        options: dict[str, Any] = {"private_key": {"algorithm": "ECDSA", "size": 256}} | spec
         return self.certmill.client().request(name=name, dns_names=dns_names, issuer=issuer, **options)
 
     def issue(self, name: str, *dns_names: str, timeout: float = 30.0, **spec: Any) -> chain.Leaf:

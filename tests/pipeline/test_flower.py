@@ -46,6 +46,7 @@ def lab(tmp_path_factory):
     redis = RedisServer(directory=directory / "redis")
     with redis, Lab(directory=directory, redis_url=redis.url, secondaries={"lag.test": LAGGING}) as lab:
         lab.certmill.start(flower=True)
+        lab.until(lambda: FlowerApi(lab.certmill.flower_port).tasks(""), what="Flower hears the worker")
         yield lab
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
-import threading
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from certmill.clock import SystemClock
 from certmill.dns01.base import TxtRecord
 from certmill.dns01.cloudflare import CloudflareProvider
-from certmill.errors import ProviderUnavailable, SecretUnusable, SolverMisconfigured
+from certmill.errors import CertmillError, ProviderUnavailable, SecretUnusable, SolverMisconfigured
 from certmill.testing.cloudflare import FakeCloudflare, Permissions, RateLimit
 
 TOKEN = "right-token_0123456789012345678901234567"
@@ -215,6 +217,37 @@ def test_a_zone_list_of_another_shape_holds_no_zone(fake, result):
         provider(fake, "other-zone").present(RECORD)
 
 
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from([NAME, "example.test", "..", "\ud800", "TXT"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "name", "type", "content", "code"]), inner),
+    max_leaves=8,
+)
+ENVELOPES = st.fixed_dictionaries({}, optional=dict.fromkeys(("success", "errors", "result", "result_info"), VALUES))
+
+
+@given(bodies=st.lists(st.tuples(st.sampled_from([200, 400, 404, 500]), ENVELOPES), min_size=1, max_size=3))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_it_answers_only_our_errors_come_out(fake, bodies):
+    for status, body in bodies:
+        fake.answer_next(status, json.dumps(body).encode())
+
+    with contextlib.suppress(CertmillError):
+        provider(fake).cleanup(RECORD)
+    fake.forget_answers()
+
+
+@pytest.mark.parametrize("record_id", ["..", "a/b", "a?b", "\ud800", "", 7])
+def test_an_id_that_would_change_the_path_is_not_used(fake, record_id):
+    cloudflare = provider(fake)
+    cloudflare.present(RECORD)
+    listed = {"id": record_id, "type": "TXT", "name": NAME, "content": RECORD.value}
+    fake.answer_next(200, envelope(success=True, result=[listed]))
+
+    cloudflare.cleanup(RECORD)
+
+    assert not [method for method, _ in fake.requests if method == "DELETE"]
+
+
 def test_a_redirect_is_not_followed_and_gets_no_token(fake):
     with FakeCloudflare(zones=("example.test",), tokens={TOKEN: Permissions()}) as elsewhere:
         fake.answer_next(307, b"", {"Location": f"{elsewhere.url}/zones?name=example.test"})
@@ -234,7 +267,6 @@ def test_a_huge_answer_is_not_read(fake):
 
 def test_an_api_that_says_nothing_is_left_after_the_time_out():
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        threading.Thread(target=silent.accept, daemon=True).start()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.dns01.resolver import Resolver, question, split_server
+from certmill.dns01.exchange import question
+from certmill.dns01.resolver import Resolver, split_server
 from certmill.errors import NameRefused
 
 

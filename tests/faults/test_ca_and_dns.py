@@ -1,4 +1,7 @@
-"""A CA that is away, in trouble, or talks nonsense: each case has an issuer of its own, and all of them run at once."""
+"""A CA that is away, in trouble, or talks nonsense, and name servers that answer SERVFAIL, out of order, slowly, or not at all.
+
+Each case has an issuer or a name of its own, and all of them are begun at once: most of their time is waiting.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ import pytest
 
 from certmill.client import Handle
 from certmill.testing.ca import Fault, FaultyCA
+from certmill.testing.nameserver import Behaviour
 from tests.faults.ledger import orders_of
+from tests.faults.nameserver import Trouble
 
 DOWN_SECONDS = 30.0
 RESOURCES = ("/dir", "/nonce-plz", "/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/my-order/", "/certZ/")
@@ -32,6 +37,14 @@ ONCE_AT_EACH_RESOURCE = {
     "does-it-and-answers-500": Fault(status=500, headers=PROBLEM, body=SERVER_INTERNAL, relay=True),
 }
 
+TROUBLES = {
+    "servfail": (Trouble(behaviour=Behaviour.SERVFAIL), "SERVFAIL"),
+    "silent": (Trouble(behaviour=Behaviour.SILENT), "did not answer"),
+    "servfail-txt": (Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True), "SERVFAIL"),
+    "silent-txt": (Trouble(behaviour=Behaviour.SILENT, txt_only=True), "did not answer"),
+}
+"""By a label of the name: what the name servers do, and the words of the reason that the certificate waits with."""
+
 
 @dataclass
 class Case:
@@ -43,8 +56,10 @@ class Case:
 
 @pytest.fixture(scope="module")
 def cases(lab):
-    """Every case begun at once."""
-    begun = {name: FaultyCA(upstream=lab.pebble.directory_url, upstream_ca=lab.pebble.ca_bundle) for name in (*ONCE_AT_EACH_RESOURCE, "down")}
+    """Every CA, and a certificate asked of it."""
+    begun = {
+        name: FaultyCA(upstream=lab.pebble.directory_url, upstream_ca=lab.pebble.ca_bundle) for name in (*ONCE_AT_EACH_RESOURCE, "down")
+    }
     for name, ca in begun.items():
         ca.up()
         for resource in RESOURCES if name in ONCE_AT_EACH_RESOURCE else ():
@@ -59,6 +74,15 @@ def cases(lab):
         ca.down()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def looked_up(lab, cases):
+    """Every trouble of the name servers, and a certificate for the name that has it. Begun together with the cases of the CA."""
+    lab.nameserver.troubles |= {label: trouble for label, (trouble, _) in TROUBLES.items()}
+    lab.nameserver.troubles["slow"] = Trouble(behaviour=Behaviour.SLOW)
+    yield {label: lab.request(f"dns-{label}", f"{label}.example.test", f"*.{label}.example.test") for label in (*TROUBLES, "slow")}
+    lab.nameserver.heal(*TROUBLES, "slow")
+
+
 def test_a_ca_that_is_down_is_waited_for_with_its_reason_and_a_next_time(lab, cases):
     status = lab.until(lambda: (found := cases["down"].handle.status()).phase == "waiting" and found, seconds=25)
 
@@ -68,13 +92,33 @@ def test_a_ca_that_is_down_is_waited_for_with_its_reason_and_a_next_time(lab, ca
     assert status.next_at > time.time() - 5
 
 
+@pytest.mark.parametrize("label", TROUBLES)
+def test_while_a_name_server_fails_the_certificate_says_why_it_waits_and_until_when(lab, looked_up, label):
+    status = lab.until(lambda: (found := looked_up[label].status()).phase == "waiting" and found, seconds=30)
+    lab.nameserver.heal(label)
+
+    assert TROUBLES[label][1] in status.reason
+    assert f"{label}.example.test" in status.reason
+    assert status.next_at is not None
+    assert time.time() - 10 < status.next_at < time.time() + 300
+
+
+def test_a_name_server_that_is_slow_or_puts_ns_before_soa_has_answered_all_the_same(lab, looked_up):
+    looked_up["slow"].wait(60)
+
+    assert ("example.test", "SOA") in lab.nameserver.asked
+    lab.assert_nothing_is_left_of(["slow.example.test"])
+
+
 @pytest.mark.parametrize("name", ONCE_AT_EACH_RESOURCE)
 def test_a_ca_that_fails_once_at_each_resource_issues_in_the_end(lab, cases, name):
     cases[name].handle.wait(100)
 
     orders = orders_of(lab.runtime, name)
+    unasked = {resource for resource in RESOURCES if not any(path.startswith(resource) for _, path in cases[name].ca.requests)}
+    assert unasked == set()
     assert lab.leaf(name).dns_names == (f"{name}.example.test",)
-    assert len(orders) <= 2 if ONCE_AT_EACH_RESOURCE[name].relay else len(orders) == 1
+    assert len(orders) == (2 if ONCE_AT_EACH_RESOURCE[name].relay else 1)  # the CA made the first, and nobody heard of it
     lab.assert_nothing_is_left_of([f"{name}.example.test"])
 
 
@@ -96,6 +140,13 @@ def test_a_ca_that_was_down_for_half_a_minute_issues_as_soon_as_it_is_back(lab, 
 
     assert len(orders_of(lab.runtime, "down")) == 1
     assert lab.status("down").condition("Ready").status
+
+
+@pytest.mark.parametrize("label", TROUBLES)
+def test_when_the_name_server_is_well_again_the_certificate_is_issued(lab, looked_up, label):
+    looked_up[label].wait(100)
+
+    lab.assert_nothing_is_left_of([f"{label}.example.test"])
 
 
 def test_no_worker_has_died_of_it(lab, cases):

@@ -1,0 +1,50 @@
+"""One question over HTTPS (RFC 8484): an answer is bounded in size and in time, redirects are not followed, connections are kept."""
+
+from __future__ import annotations
+
+import dns.exception
+import dns.message
+
+from certmill.acme.transport import Connections, TlsTrust, Transport, host_of
+from certmill.dns01.exchange import Unanswered
+from certmill.errors import CAUnavailable
+
+MAX_ANSWER_BYTES = 128 * 1024
+_HEADERS = {"Content-Type": "application/dns-message", "Accept": "application/dns-message"}
+_OK = 200
+
+
+class DnsOverHttps:
+    """Asks DoH servers. Safe for many threads: they share connections. Proxies are the environment's."""
+
+    def __init__(self, trust: TlsTrust) -> None:
+        self._trust = trust
+        self._connections = Connections()
+
+    def ask(self, query: dns.message.Message, url: str, *, timeout_seconds: float) -> dns.message.Message:
+        """The server's answer to `query`. Raises Unanswered."""
+        transport = Transport(trust=self._trust, connections=self._connections, timeout_seconds=timeout_seconds)
+        try:
+            answer = transport.request("POST", url, body=query.to_wire(), headers=_HEADERS)
+        except CAUnavailable as error:
+            raise Unanswered(_reason(error, url)) from None
+        if answer.status != _OK:
+            raise Unanswered(f"answered HTTP {answer.status}")
+        if len(answer.body) > MAX_ANSWER_BYTES:
+            raise Unanswered(f"answered more than {MAX_ANSWER_BYTES} bytes")
+        return _parsed(query, answer.body)
+
+
+def _reason(error: CAUnavailable, url: str) -> str:
+    """What the transport says, without the host, the seconds (they differ from look to look), and its advice about a CA."""
+    return str(error).removeprefix(f"{host_of(url)} ").partition(";")[0].partition(" within ")[0]
+
+
+def _parsed(query: dns.message.Message, wire: bytes) -> dns.message.Message:
+    try:
+        answer = dns.message.from_wire(wire)
+    except (dns.exception.DNSException, ValueError):
+        raise Unanswered("answered with what is no DNS message") from None
+    if not query.is_response(answer):
+        raise Unanswered("answered another question")
+    return answer

@@ -1,0 +1,49 @@
+"""One question to one server, once, in bounded time: by UDP, and by TCP where the answer is too large for UDP."""
+
+from __future__ import annotations
+
+import time
+
+import dns.exception
+import dns.message
+import dns.query
+
+from certmill.errors import NameRefused
+
+
+class Unanswered(Exception):
+    """A server gave no answer that can be used. The message goes after the server's name: "did not answer"."""
+
+
+def question(name: str, type_: str) -> dns.message.Message:
+    """A query with RD. Raises NameRefused if the name cannot be one in DNS: "_acme-challenge." in front may make it too long."""
+    try:
+        return dns.message.make_query(name, type_)
+    except dns.exception.DNSException:
+        raise NameRefused(f"{name} cannot be looked up: a name has at most 253 characters, and 63 between two dots") from None
+
+
+def exchange(query: dns.message.Message, host: str, port: int, *, timeout_seconds: float) -> dns.message.Message:
+    """Ask one server, once: by UDP, then by TCP if that answer was cut short, both in `timeout_seconds`. Raises Unanswered.
+
+    Answers to other questions (a wrong id, a forged source) are passed over, so that they cannot end the wait.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    try:
+        return dns.query.udp(
+            query, host, timeout_seconds, port, ignore_unexpected=True, ignore_errors=True, ignore_trailing=True, raise_on_truncation=True
+        )
+    except dns.message.Truncated:
+        pass
+    except dns.exception.Timeout:
+        raise Unanswered("did not answer") from None
+    except (dns.exception.DNSException, OSError, ValueError):
+        raise Unanswered("cannot be reached") from None
+    try:
+        return dns.query.tcp(query, host, max(0.1, deadline - time.monotonic()), port)
+    except dns.exception.Timeout:
+        raise Unanswered("did not answer by TCP, and its answer is too large for UDP") from None
+    except (OSError, EOFError):
+        raise Unanswered("cannot be reached by TCP, and its answer is too large for UDP") from None
+    except dns.exception.DNSException:
+        raise Unanswered("answered with what is no DNS message") from None
