@@ -83,14 +83,16 @@ class Rfc2136Provider:
             ) from None
         except (dns.tsig.PeerBadTime, dns.tsig.BadTime):
             raise SolverMisconfigured(f"{server} refuses our TSIG signature's time: set the clocks right") from None
+        except dns.exception.FormError as error:
+            # RFC 8945 §5.3: the answer to a signed request is signed, or says which key was bad; dnspython takes no other.
+            key = self._config.tsig_key_name
+            lack = f"without the signature of the TSIG key {key}: see that it has this key" if self._keyring else "with no DNS message"
+            raise ProviderUnavailable(f"{server} answers an update of {zone} {lack}") from error
         except dns.exception.Timeout as error:
             raise ProviderUnavailable(f"{server} does not answer updates of {zone}") from error
         except (dns.exception.DNSException, OSError, EOFError) as error:
             raise ProviderUnavailable(f"{server} cannot be reached for updates of {zone}") from error
         self._judge(answer.rcode(), server, zone)
-        if self._keyring is not None and not answer.had_tsig:
-            # RFC 8945 §5.3: the answer to a signed request is signed; dnspython takes one that is not.
-            raise ProviderUnavailable(f"{server} answered an update of {zone} without the signature of TSIG: it may be somebody else")
 
     def _exchange(self, update: dns.update.UpdateMessage, *, tcp: bool) -> dns.message.Message:
         """One update, by TCP if it is too large for UDP (RFC 2136 §6.2), or if the answer was. A second time it changes nothing."""

@@ -133,6 +133,8 @@ class Work:
     facts: Facts
     keep: Callable[[Facts, str | None], None]
     """Keep these facts (and the sealed key) now, and renew the lease; raises LeaseLost if the step is no longer ours."""
+    hold: Callable[[], None]
+    """Called between the requests of a long step: renews the lease when a third of it has gone by; raises LeaseLost."""
 
     @property
     def id(self) -> CertificateId:

@@ -14,6 +14,7 @@ from certmill.errors import OrderGone, SecretUnusable
 from certmill.model.certificate import RotationPolicy
 from certmill.model.secret import TLS_PRIVATE_KEY
 from certmill.pipeline import account
+from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import Work
 from certmill.pipeline.facts import Facts
 from certmill.pipeline.outcome import Advanced, Outcome, Waiting
@@ -30,7 +31,7 @@ def create_order(work: Work) -> Outcome:
     subject = (facts.account, ",".join(str(identifier) for identifier in work.certificate.identifiers), work.issuer.profile)
     owner = work.ports.locks.take(LOCK, *subject, owner=work.id, seconds=LOCK_SECONDS)
     if owner:
-        return Waiting(reason=f"{owner} has an order for the same names under way", seconds=2.0)
+        return Waiting(reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
     facts = replace(facts, lock=subject)
     acme = account.client(work.ports, work.issuer)
     order = _order_under_way(acme, facts, work.ports.clock.now())

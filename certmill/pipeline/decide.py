@@ -34,6 +34,13 @@ class Seen:
     unusable: str
     status: CertificateStatus
     spec: str
+    jitter_seconds: float = 0.0
+
+    @property
+    def renew_at(self) -> float:
+        """When the stored pair is to be renewed, with its share of the jitter."""
+        assert self.leaf is not None
+        return jittered(renewal_time(self.certificate, self.leaf), self.leaf, self.jitter_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,23 +68,32 @@ class Hold:
 Decision = Issue | Keep | Hold
 
 
-def look(certificate: Certificate, secret: Secret | None, status: CertificateStatus, spec: str) -> Seen:
-    """Read the stored pair, with caps, so that the checks are about seen."""
-    leaf, unusable = None, ""
+def look(
+    certificate: Certificate,
+    secret: Secret | None,
+    status: CertificateStatus,
+    spec: str,
+    *,
+    unusable: str = "",
+    jitter_seconds: float = 0.0,
+) -> Seen:
+    """Read the stored pair, with caps, so that the checks are about facts. `unusable`: why the Secret is there and could not be read."""
+    leaf = None
     if secret is not None and secret.data.get(TLS_CERTIFICATE):
         try:
             leaf = chain.leaf(secret.data[TLS_CERTIFICATE])
         except SecretUnusable as error:
             unusable = str(error)
-    return Seen(certificate=certificate, secret=secret, leaf=leaf, unusable=unusable, status=status, spec=spec)
+    return Seen(
+        certificate=certificate, secret=secret, leaf=leaf, unusable=unusable, status=status, spec=spec, jitter_seconds=jitter_seconds
+    )
 
 
 def decide(seen: Seen, now: float) -> Decision:
     """Issue, keep, or hold until a back-off ends; with the reason."""
     violation = violated(seen, now)
     if violation is None:
-        assert seen.leaf is not None
-        return Keep(renew_at=renewal_time(seen.certificate, seen.leaf))
+        return Keep(renew_at=seen.renew_at)
     status = seen.status
     backing_off = status.next_attempt is not None and status.next_attempt > now and status.failed_spec == seen.spec
     if backing_off and status.next_attempt is not None:
@@ -109,6 +125,8 @@ def jittered(renew_at: float, leaf: chain.Leaf, jitter_seconds: float) -> float:
 
 
 def _absent(seen: Seen, now: float) -> Violation | None:
+    if seen.secret is None and seen.unusable:
+        return Violation(reason="InvalidCertificate", message=f"Issuing certificate as Secret cannot be read: {seen.unusable}")
     if seen.secret is None:
         return Violation(reason="DoesNotExist", message="Issuing certificate as Secret does not exist")
     return None
@@ -183,8 +201,7 @@ def _expired(seen: Seen, now: float) -> Violation | None:
 
 
 def _renewing(seen: Seen, now: float) -> Violation | None:
-    assert seen.leaf is not None
-    if renewal_time(seen.certificate, seen.leaf) <= now:
+    if seen.renew_at <= now:
         return Violation(reason="Renewing", message="Renewing certificate as renewal was scheduled")
     return None
 

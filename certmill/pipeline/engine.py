@@ -50,6 +50,7 @@ class Attempt:
     step: str
     record: Record
     facts: Facts = field(repr=False)
+    renewed_at: float
 
     def keep(self, facts: Facts, sealed_key: str | None) -> None:
         """Keep facts in the middle of the step. Raises LeaseLost."""
@@ -57,9 +58,14 @@ class Attempt:
         limits, now = self.ports.limits, self.ports.clock.now()
         if not self.ports.records.keep(self.certificate_id, fence=self.record.fence, now=now, lease_seconds=limits.lease, fields=fields):
             raise LeaseLost
-        self.facts = facts
+        self.facts, self.renewed_at = facts, now
         if sealed_key is not None:
             self.record = replace(self.record, sealed_key=sealed_key)
+
+    def hold(self) -> None:
+        """Renew the lease when a third of it has gone by. Raises LeaseLost."""
+        if self.ports.clock.now() - self.renewed_at > self.ports.limits.lease / 3:
+            self.keep(self.facts, None)
 
     def commit(self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()) -> None:
         """End the step. Raises LeaseLost."""
@@ -85,7 +91,8 @@ class Engine:
             )
             if isinstance(record, Unclaimed):
                 return Stop()
-            attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=Facts.from_json(record.facts))
+            facts, now = Facts.from_json(record.facts), ports.clock.now()
+            attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=facts, renewed_at=now)
             return self._end(attempt, self._act(attempt))
         except LeaseLost:
             return Stop()
@@ -123,7 +130,15 @@ class Engine:
             raise NotFound(f"{ref.kind or 'Issuer'} {ref.name} of Certificate {certificate.id} is not there; apply it")
         if digest(certificate, issuer) != attempt.record.spec:
             return Back(step=CLEAN_UP, reason="the manifest changed; beginning again", facts=attempt.facts)
-        work = Work(ports=ports, certificate=certificate, issuer=issuer, record=attempt.record, facts=attempt.facts, keep=attempt.keep)
+        work = Work(
+            ports=ports,
+            certificate=certificate,
+            issuer=issuer,
+            record=attempt.record,
+            facts=attempt.facts,
+            keep=attempt.keep,
+            hold=attempt.hold,
+        )
         try:
             return STEPS[attempt.step](work)
         except AccountRefused as error:

@@ -76,8 +76,9 @@ def zone_lock(ports: Ports, zone: str, *, owner: str) -> Iterator[None]:
 
 
 def _take(ports: Ports, zone: str, owner: str) -> None:
+    seconds = min(_ZONE_LOCK_SECONDS, ports.limits.lease)  # a killed worker's lock is not to outlive its step
     for _ in range(_ZONE_POLLS):
-        if not ports.locks.take("zone", zone, owner=owner, seconds=_ZONE_LOCK_SECONDS):
+        if not ports.locks.take("zone", zone, owner=owner, seconds=seconds):
             return
         ports.clock.pause(_ZONE_POLL_SECONDS)
     raise Busy(f"another worker is writing to the zone {zone}", retry_after=1.0)

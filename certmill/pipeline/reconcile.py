@@ -11,9 +11,12 @@ from certmill.model.names import CertificateId
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.pipeline import conditions, flow, secret_contract
 from certmill.pipeline.context import Ports
-from certmill.pipeline.decide import Decision, Hold, Issue, Keep, Seen, Violation, decide, jittered, look
+from certmill.pipeline.decide import Decision, Hold, Issue, Keep, Seen, Violation, decide, look
 from certmill.pipeline.spec import digest
 from certmill.state.records import Verdict
+
+LOOK_AGAIN_SECONDS = 600.0
+"""A certificate that could not be looked at does not stand in the way of those that are due after it."""
 
 _OTHER_OWNER_SECONDS = 180.0
 
@@ -46,15 +49,17 @@ class Reconciler:
             certificate = ports.home.certificate(certificate_id)
             issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace) if certificate else None
         except InvalidManifest as error:
+            ports.due.postpone([certificate_id], at=now + LOOK_AGAIN_SECONDS)
             return Reconciled(reason=str(error))
         if certificate is None:
             return self._forget(certificate_id)
-        secret = ports.home.secret(certificate.namespace, certificate.secret_name)
+        secret, unusable = self._secret(certificate)
         if secret is not None and (other := self.other_owner(certificate, secret)):
             ports.records.adopt(certificate_id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=digest(certificate, issuer))
             return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
         status = ports.home.certificate_status(certificate_id)
-        seen = look(certificate, secret, status, digest(certificate, issuer))
+        jitter, spec = ports.limits.renewal_jitter, digest(certificate, issuer)
+        seen = look(certificate, secret, status, spec, unusable=unusable, jitter_seconds=jitter)
         decision = decide(seen, now)
         if isinstance(decision, Hold) and (force or now_please):
             decision = Issue(violation=decision.violation)
@@ -98,12 +103,18 @@ class Reconciler:
         assert leaf is not None
         assert seen.secret is not None
         self._refresh(certificate, seen.secret)
-        renew_at = jittered(decision.renew_at, leaf, ports.limits.renewal_jitter)
-        ports.records.adopt(certificate.id, now=now, at=renew_at, spec=seen.spec)
-        status = conditions.adopted(seen.status, leaf, renew_at=renew_at, now=now)
+        ports.records.adopt(certificate.id, now=now, at=decision.renew_at, spec=seen.spec)
+        status = conditions.adopted(seen.status, leaf, renew_at=decision.renew_at, now=now)
         if status != seen.status:
             ports.home.write_certificate_status(certificate.id, status)
         return Reconciled(reason="Certificate is up to date")
+
+    def _secret(self, certificate: Certificate) -> tuple[Secret | None, str]:
+        """The Secret, or why it is there and cannot be used."""
+        try:
+            return self._ports.home.secret(certificate.namespace, certificate.secret_name), ""
+        except SecretUnusable as error:
+            return None, str(error)
 
     def _refresh(self, certificate: Certificate, secret: Secret) -> None:
         """What the manifest says of the Secret's form (template, encoding, output formats) needs no new order. Only on a Secret that is

@@ -51,8 +51,7 @@ def _fetch(work: Work, acme: AcmeClient) -> Sequence[Authorization]:
     found = []
     for url in work.facts.authorizations:
         found.append(acme.authorization(url))
-        if len(found) % 10 == 0:
-            work.keep(work.facts, None)
+        work.hold()
     return found
 
 
@@ -91,6 +90,7 @@ def _challenge(work: Work, authorization: Authorization, key: AccountKey) -> Cha
 def _with_record(work: Work, facts: ChallengeFacts, solver: Solver, thumbprint: str) -> ChallengeFacts:
     """Where the TXT value goes: CNAMEs followed if the solver says so, and the zone that holds the name."""
     assert solver.dns01 is not None
+    work.hold()
     zones = work.ports.checks.zones(solver.dns01)
     name = acme_challenges.dns01_record_name(facts.identifier)
     with work.lane():

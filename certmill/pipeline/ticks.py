@@ -14,7 +14,7 @@ from certmill.model.names import CertificateId, certificate_id
 from certmill.pipeline import account, presenting, solvers
 from certmill.pipeline.context import Ports
 from certmill.pipeline.facts import ChallengeFacts, Facts
-from certmill.pipeline.reconcile import Reconciler, reconcile_all
+from certmill.pipeline.reconcile import LOOK_AGAIN_SECONDS, Reconciler, reconcile_all
 from certmill.state.journal import Presented
 from certmill.state.records import Doorbell, Due
 
@@ -70,7 +70,8 @@ class Ticks:
         """Look at the certificates whose time has come (renewal, or the next attempt); how many."""
         now = self._ports.clock.now()
         due = self._ports.due.renewals(now=now, limit=RENEWALS_LIMIT)
-        reconcile_all(self._reconciler, dict.fromkeys(due, False))
+        failed = reconcile_all(self._reconciler, dict.fromkeys(due, False))
+        self._ports.due.postpone(list(failed), at=now + LOOK_AGAIN_SECONDS)
         return len(due)
 
     def reread(self, owner: str) -> Reread:

@@ -28,6 +28,7 @@ def validate(work: Work) -> Outcome:
     for pause in (*_LINGER_SECONDS, 0.0):
         still = []
         for challenge in pending:
+            work.hold()
             try:
                 authorization = acme.authorization(challenge.authorization)
             except OrderGone as error:
@@ -48,6 +49,7 @@ def validate(work: Work) -> Outcome:
 def _answer(work: Work, acme: AcmeClient) -> Facts:
     """Answer them all, and keep that we did. Asked again after a crash, a CA may refuse what is no longer pending: the poll tells."""
     for challenge in work.facts.challenges:
+        work.hold()
         try:
             acme.answer(challenge.url)
         except (OrderRefused, OrderGone):

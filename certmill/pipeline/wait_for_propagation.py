@@ -35,6 +35,7 @@ def wait_for_propagation(work: Work) -> Outcome:
 def _not_yet(work: Work) -> tuple[str, bool]:
     """("", _) if every challenge can be seen, else why not, and whether a moment's linger may help."""
     for challenge in work.facts.challenges:
+        work.hold()
         solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(challenge.type,))
         if solver.wait_instead_of_self_check is not None:
             left = (work.facts.presented_at or 0.0) + solver.wait_instead_of_self_check.total_seconds() - work.ports.clock.now()

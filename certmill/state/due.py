@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import redis
@@ -31,6 +32,12 @@ class DueTimes:
         """Idle certificates whose renewal or next attempt is due, the longest overdue first. They stay in the set until a run begins."""
         ids = cast("list[str]", self._redis.zrangebyscore(keys.RENEWALS, "-inf", now, start=0, num=limit))
         return [CertificateId(id_) for id_ in ids]
+
+    @answering
+    def postpone(self, certificates: Sequence[CertificateId], *, at: float) -> None:
+        """Look at these idle certificates again at `at`; those that are not idle are left alone."""
+        if certificates:
+            self._redis.zadd(keys.RENEWALS, {str(certificate): at for certificate in certificates}, xx=True)
 
     @answering
     def queue_length(self) -> int:

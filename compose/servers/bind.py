@@ -37,7 +37,7 @@ controls {{ }};
 
 @dataclass(kw_only=True)
 class Bind:
-    """A running named. Every name of every zone is 127.0.0.1; `delegated` are zones of their own below another of `zones`."""
+    """A running named. Every name of every zone is 127.0.0.1; a zone below another of `zones` is delegated there."""
 
     directory: Path
     zones: Sequence[str] = ("example.test",)
@@ -94,12 +94,12 @@ class Bind:
 
     def _ask(self, name: str, type_: str) -> dns.message.Message:
         query = dns.message.make_query(name, type_)
-        return dns.query.udp(query, "127.0.0.1", port=self.port, timeout=2.0, raise_on_truncation=False)
+        return dns.query.udp_with_fallback(query, "127.0.0.1", port=self.port, timeout=2.0)[0]
 
     def _answers(self) -> bool:
         try:
-            return bool(self._ask(self.zones[0], "SOA").answer)
-        except (dns.exception.DNSException, OSError):
+            return all(self._ask(zone, "SOA").answer for zone in self.zones)
+        except (dns.exception.DNSException, OSError, EOFError):
             return False
 
     def _configure(self) -> Path:

@@ -10,6 +10,7 @@ stopped, not killed, leaves its messages in the queue; the supervisor empties it
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -128,24 +129,27 @@ def supervise(name: str) -> int:
     app = make_app(settings, open_runtime=open_mortal)
     send_copies(app)
     app.loader.import_default_modules()
-    child, stopping = 0, False
+    child, stopping = 0, threading.Event()
 
     def stop(*_) -> None:
-        nonlocal stopping
-        stopping = True
+        stopping.set()
         if child:
-            os.kill(child, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, stop)
-    while not stopping:
+    while not stopping.is_set():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        if child == 0:
             app.worker_main(["--quiet", "worker", "-n", f"{name}@local"])
             return 0
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        lost = empty_the_queue(settings) if code == 0 and not stopping else 0
-        print(json.dumps({"ended": code, "lost": lost, "stopped_by_us": stopping}), flush=True)
+        lost = empty_the_queue(settings) if code == 0 and not stopping.is_set() else 0
+        print(json.dumps({"ended": code, "lost": lost, "stopped_by_us": stopping.is_set()}), flush=True)
     return 0
 
 

@@ -20,12 +20,7 @@ from tests.pipeline.lab import Lab
 
 # `keep` is called in the middle of these steps only.
 KEEPING = ("create_order", "set_up_challenge", "validate")
-KILLS = [
-    f"kill-{step.replace('_', '-')}-{point}"
-    for step in STEP_NAMES
-    for point in POINTS
-    if point != "in-the-middle" or step in KEEPING
-]
+KILLS = [f"kill-{step.replace('_', '-')}-{point}" for step in STEP_NAMES for point in POINTS if point != "in-the-middle" or step in KEEPING]
 LOSSES = [f"lose-{step.replace('_', '-')}" for step in STEP_NAMES]
 COPIED = [f"copied-{number}" for number in range(6)]
 # A step that is killed by accident again and again (24 kills in one minute) is not to be parked.

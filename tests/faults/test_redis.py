@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 
+from certmill.client import Handle
 from certmill.testing.nameserver import Behaviour
 from tests.faults.ledger import orders_by_name
 from tests.faults.nameserver import Trouble
@@ -17,7 +18,7 @@ def names(prefix: str, count: int = 12) -> list[str]:
     return [f"{prefix}-{number}" for number in range(count)]
 
 
-def begin(lab, wanted: list[str]) -> list:
+def begin(lab, wanted: list[str]) -> list[Handle]:
     """Ask for all of them: half are held up while they wait for DNS, the others are wherever they are."""
     lab.nameserver.troubles.update(dict.fromkeys(wanted[::2], Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True)))
     handles = [lab.request(name, f"{name}.example.test") for name in wanted]
@@ -25,7 +26,7 @@ def begin(lab, wanted: list[str]) -> list:
     return handles
 
 
-def assert_all_issued(lab, handles: list, wanted: list[str], *, extra: int) -> None:
+def assert_all_issued(lab, handles: list[Handle], wanted: list[str], *, extra: int) -> None:
     lab.nameserver.heal(*wanted)
     for handle in handles:
         handle.wait(90)
@@ -49,12 +50,17 @@ def test_redis_killed_in_mid_flight_and_started_again_from_its_file(lab):
 def test_redis_frozen_for_twenty_seconds(lab):
     before, wanted = lab.pids(), names("frozen-redis")
     handles = begin(lab, wanted)
+    by_http = [lab.request(f"frozen-http-{number}", f"frozen-http-{number}.other.test") for number in range(4)]
+    lab.until(lambda: lab.record("frozen-http-0") is not None, what="begun")
 
     lab.redis.freeze()
     time.sleep(FROZEN_SECONDS)
     lab.redis.thaw()
 
     assert_all_issued(lab, handles, wanted, extra=1)
+    for handle in by_http:  # the responder had nothing to serve: where the CA asked it then, the name was refused
+        status = lab.until(lambda handle=handle: (found := handle.status()).ended and found, seconds=90)
+        assert status.phase == "issued" or (status.reason and status.next_at and status.next_at > time.time()), status
     assert lab.pids() == before
     assert lab.issue("after-the-frost", "after-the-frost.example.test")
 

@@ -1,156 +1,277 @@
-"""Whether the CA can see a TXT value: every authoritative server of the zone is asked, and the one that lags is named."""
+"""Whether the CA can see a value, asked of name servers on loopback, good and bad: all on one port, each at an address of its own."""
 
 from __future__ import annotations
 
 import base64
 import time
+from contextlib import ExitStack
 
+import dns.flags
+import dns.message
 import pytest
 
 from certmill.dns01.base import TxtRecord
-from certmill.dns01.propagation import is_visible
+from certmill.dns01.propagation import Visibility, is_visible
 from certmill.dns01.resolver import Resolver
 from certmill.dns01.rfc2136 import Rfc2136Provider
-from certmill.errors import DnsUnavailable
+from certmill.errors import DnsUnavailable, NameRefused
 from certmill.model.issuer import Rfc2136, TsigAlgorithm
 from certmill.testing.nameserver import Behaviour, FakeNameserver
 from compose.servers.bind import Bind
 
-ZONE = "example.test"
-NAME = f"_acme-challenge.{ZONE}"
-VALUE = "gfj9Xq-Rg85nM_value"
-TIMEOUT = 0.4
+NAME, VALUE = "_acme-challenge.web.example.test", "gfj9Xq-Rg85nM_Hn1wYTK8bbHfQhC5hOyAbCdEfGhIj"
+HAS_IT = {NAME: {"TXT": [f'"{VALUE}"']}}
+LACKS_IT = {NAME: {"TXT": ['"another value"']}}
+ONE, TWO = "127.0.0.2", "127.0.0.3"
 
 
-def zone(*values):
-    return {
-        ZONE: {"SOA": [f"ns1.{ZONE}. host.{ZONE}. 1 2 3 4 5"], "NS": [f"ns1.{ZONE}.", f"ns2.{ZONE}."]},
-        f"ns1.{ZONE}": {"A": ["127.0.0.1"]},
-        f"ns2.{ZONE}": {"A": ["127.0.0.2"]},
-        NAME: {"TXT": [f'"{value}"' for value in values]},
-    }
+class Net:
+    """A resolver, and name servers `ns1` (at 127.0.0.2) and `ns2` (at 127.0.0.3) of example.test."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.delegation = {
+            "example.test": {"SOA": ["ns1.example.test. h.example.test. 1 2 3 4 5"], "NS": ["ns1.example.test."]},
+            "ns1.example.test": {"A": [ONE]},
+            "ns2.example.test": {"A": [TWO]},
+        }
+        self.recursive = self._stack.enter_context(FakeNameserver(records=lambda: self.delegation))
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def serve(self, *servers: FakeNameserver) -> None:
+        """Start the name servers on one port, the first at 127.0.0.2."""
+        for server, address in zip(servers, (ONE, TWO), strict=False):
+            server.host, server.port = address, servers[0].port
+            self._stack.enter_context(server)
+        self.port = servers[0].port
+        self.delegation["example.test"]["NS"] = [f"ns{number}.example.test." for number in range(1, len(servers) + 1)]
+
+    def look(self, *, timeout_seconds: float = 0.5, nameservers: tuple[str, ...] = ()) -> Visibility:
+        return is_visible(
+            NAME,
+            VALUE,
+            "example.test",
+            resolver=Resolver([self.recursive.address], timeout_seconds=1),
+            authoritative_port=self.port,
+            nameservers=nameservers,
+            timeout_seconds=timeout_seconds,
+        )
 
 
 @pytest.fixture
-def recursive():
-    """The resolver's server: it knows where the zone's servers are, and nothing of the value."""
-    with FakeNameserver(records=zone()) as server:
-        yield server
+def net():
+    net = Net()
+    yield net
+    net.close()
 
 
-@pytest.fixture
-def first():
-    with FakeNameserver(records=zone("another", VALUE)) as server:
-        yield server
+def test_a_value_that_every_server_has_is_visible(net):
+    one, two = FakeNameserver(records=HAS_IT), FakeNameserver(records=HAS_IT)
+    net.serve(one, two)
+
+    assert net.look() == Visibility(visible=True)
+    assert one.asked == two.asked == [(NAME, "TXT")]
 
 
-@pytest.fixture
-def second(first):
-    """On the same port as the first, at another address."""
-    with FakeNameserver("127.0.0.2", first.port, records=zone(VALUE)) as server:
-        yield server
+def test_the_server_that_lacks_it_is_named_in_the_same_words_each_time(net):
+    net.serve(FakeNameserver(records=HAS_IT), FakeNameserver(records=LACKS_IT))
+
+    seen = [net.look() for _ in range(3)]
+
+    assert seen == [Visibility(visible=False, reason="ns2.example.test (127.0.0.3) does not have it yet")] * 3
 
 
-def look(recursive, first, *, zone=ZONE, value=VALUE, **options):
-    resolver = Resolver((recursive.address,), timeout_seconds=TIMEOUT)
-    return is_visible(NAME, value, zone, resolver=resolver, authoritative_port=first.port, timeout_seconds=TIMEOUT, **options)
+def test_a_name_that_is_not_there_yet_is_looked_for_anew_each_time(net):
+    records: dict[str, dict[str, list[str]]] = {}
+    net.serve(FakeNameserver(records=lambda: records))
+
+    before = net.look()
+    records.update(HAS_IT)
+
+    assert before.reason == "ns1.example.test (127.0.0.2) does not have it yet"
+    assert net.look().visible
 
 
-def test_a_value_that_every_server_has_is_visible(recursive, first, second):
-    assert look(recursive, first).visible
+def test_one_value_among_many_is_found_although_the_answer_is_too_large_for_udp(net):
+    others = [f'"{number:043d}"' for number in range(40)]
+    net.serve(FakeNameserver(records={NAME: {"TXT": [*others, f'"{VALUE}"']}}))
 
-    assert (NAME, "TXT") in first.asked
-    assert (NAME, "TXT") in second.asked
-    assert (NAME, "TXT") not in recursive.asked
-
-
-def test_a_value_among_others_counts_only_whole(recursive, first, second):
-    assert not look(recursive, first, value=VALUE[:-1]).visible
+    assert net.look().visible
 
 
-def test_a_server_that_lags_behind_is_named(recursive, first, second):
-    second.hide_txt()
-    lagging = look(recursive, first)
-    second.reveal()
+def test_a_value_in_several_strings_is_one_value(net):
+    net.serve(FakeNameserver(records={NAME: {"TXT": [f'"{VALUE[:20]}" "{VALUE[20:]}"']}}))
 
-    assert not lagging.visible
-    assert lagging.reason == f"ns2.{ZONE} (127.0.0.2) does not have it yet"
-    assert look(recursive, first).visible
+    assert net.look().visible
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.TRUNCATED, Behaviour.NS_FIRST, Behaviour.SLOW])
+def test_an_odd_answer_is_an_answer(net, behaviour):
+    net.serve(FakeNameserver(records=HAS_IT, behaviour=behaviour, slow_seconds=0.2))
+
+    assert net.look(timeout_seconds=2).visible
 
 
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
     [
-        (Behaviour.SERVFAIL, "answered SERVFAIL"),
-        (Behaviour.LAME, "answered REFUSED"),
-        (Behaviour.SILENT, "did not answer"),
-        (Behaviour.WRONG_ID, "did not answer"),
+        (Behaviour.SERVFAIL, "ns2.example.test (127.0.0.3) answered SERVFAIL"),
+        (Behaviour.LAME, "ns2.example.test (127.0.0.3) answered REFUSED"),
+        (Behaviour.SILENT, "ns2.example.test (127.0.0.3) did not answer"),
+        (Behaviour.WRONG_ID, "ns2.example.test (127.0.0.3) did not answer"),
     ],
 )
-def test_a_server_in_trouble_is_named_in_bounded_time_with_a_stable_reason(recursive, first, second, behaviour, reason):
-    second.behaviour = behaviour
-    began = time.monotonic()
+def test_a_server_in_trouble_is_named_although_the_other_has_it(net, behaviour, reason):
+    net.serve(FakeNameserver(records=HAS_IT), FakeNameserver(records=HAS_IT, behaviour=behaviour))
 
-    reasons = {look(recursive, first).reason for _ in range(2)}
-
-    assert reasons == {f"ns2.{ZONE} (127.0.0.2) {reason}"}
-    assert time.monotonic() - began < 2 * 2 * TIMEOUT + 1
+    assert net.look() == Visibility(visible=False, reason=reason)
 
 
-def test_a_server_that_is_not_there_is_named(recursive, first):
-    assert look(recursive, first).reason.startswith(f"ns2.{ZONE} (127.0.0.2) ")
+class Unaware(FakeNameserver):
+    """Answers without authority, and with nothing: a name server that was never told of the zone."""
+
+    def answer(self, wire: bytes, *, udp: bool) -> bytes | None:
+        response = dns.message.make_response(dns.message.from_wire(wire))
+        response.flags &= ~dns.flags.AA
+        return response.to_wire()
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour.TRUNCATED, Behaviour.NS_FIRST])
-def test_a_server_that_answers_otherwise_than_most_is_understood(recursive, first, second, behaviour):
-    second.behaviour = behaviour
+def test_a_server_that_does_not_serve_the_zone_is_told_apart_from_one_that_is_late(net):
+    net.serve(Unaware())
 
-    assert look(recursive, first).visible
-
-
-def test_a_server_that_is_slow_within_the_time_out_is_waited_for(recursive, first, second):
-    second.behaviour, second.slow_seconds = Behaviour.SLOW, TIMEOUT / 2
-
-    assert look(recursive, first).visible
+    assert net.look().reason == "ns1.example.test (127.0.0.2) does not serve the zone example.test, although it is one of its name servers"
 
 
-def test_many_values_come_by_tcp(recursive, first, second):
-    first.records = second.records = zone(*(f"{number:043}" for number in range(50)), VALUE)
+def test_a_cname_in_the_way_is_told_with_what_to_do(net):
+    net.serve(FakeNameserver(records={NAME: {"CNAME": ["elsewhere.test."]}}))
 
-    assert look(recursive, first).visible
-
-
-def test_a_zone_without_name_servers_is_temporary(recursive, first):
-    with pytest.raises(DnsUnavailable, match=r"missing\.test"):
-        look(recursive, first, zone="missing.test")
+    assert net.look().reason == (
+        "ns1.example.test (127.0.0.2) has a CNAME to elsewhere.test there: set cnameStrategy: Follow, or remove it"
+    )
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour.SERVFAIL, Behaviour.SILENT, Behaviour.LAME])
-def test_a_resolver_in_trouble_is_temporary(recursive, first, behaviour):
-    recursive.behaviour = behaviour
+def test_an_address_out_of_reach_counts_for_nothing_where_the_server_answers_at_another(net):
+    net.delegation["ns1.example.test"]["AAAA"] = ["2001:db8::53"]
+    net.serve(FakeNameserver(records=HAS_IT))
 
-    with pytest.raises(DnsUnavailable, match=f"NS of {ZONE}"):
-        look(recursive, first)
-
-
-def test_the_solvers_own_name_servers_are_asked_instead(recursive, first, second):
-    second.hide_txt()
-
-    assert look(recursive, first, nameservers=(first.address,)).visible
-    lagging = look(recursive, first, nameservers=(first.address, second.address))
-
-    assert lagging.reason == "127.0.0.2 does not have it yet"
+    assert net.look().visible
 
 
-def test_a_secondary_that_forwards_to_bind_lags_until_it_catches_up(tmp_path):
-    secret = base64.b64encode(b"the secret of the key").decode()
-    with Bind(directory=tmp_path, zones=(ZONE,), tsig={"k": ("hmac-sha256", secret)}, secondaries={ZONE: "127.0.0.2"}) as bind:
+def test_a_server_at_addresses_out_of_reach_only_is_in_the_way(net):
+    net.serve(FakeNameserver(records=HAS_IT), FakeNameserver(records=HAS_IT))
+    net.delegation["ns2.example.test"] = {"AAAA": ["2001:db8::53"]}
+
+    assert net.look().reason.startswith("ns2.example.test (2001:db8::53) ")
+
+
+def test_a_name_server_without_an_address_is_passed_over_as_the_ca_does(net):
+    net.serve(FakeNameserver(records=HAS_IT))
+    net.delegation["example.test"]["NS"] = ["ns1.example.test.", "gone.example.test."]
+
+    assert net.look().visible
+
+
+def test_a_zone_whose_name_servers_have_no_addresses_is_an_error(net):
+    net.serve(FakeNameserver(records=HAS_IT))
+    net.delegation["example.test"]["NS"] = ["gone.example.test."]
+
+    with pytest.raises(DnsUnavailable, match=r"no name server of the zone example\.test has an address"):
+        net.look()
+
+
+def test_a_zone_without_name_servers_is_an_error(net):
+    net.serve(FakeNameserver(records=HAS_IT))
+    del net.delegation["example.test"]
+
+    with pytest.raises(DnsUnavailable, match=r"the zone example\.test has no name servers"):
+        net.look()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"), [(Behaviour.SERVFAIL, "the resolver answered SERVFAIL"), (Behaviour.SILENT, "the resolver did not answer")]
+)
+def test_a_resolver_in_trouble_is_an_error(net, behaviour, reason):
+    net.serve(FakeNameserver(records=HAS_IT))
+    net.recursive.behaviour = behaviour
+
+    with pytest.raises(DnsUnavailable, match=f"^looking up NS of example.test: {reason}$"):
+        net.look()
+
+
+def test_the_solvers_own_servers_are_asked_instead(net):
+    authoritative = FakeNameserver(records=HAS_IT)
+    net.serve(authoritative)
+    net.delegation |= LACKS_IT
+
+    seen = net.look(nameservers=(net.recursive.address,))
+
+    assert seen == Visibility(visible=False, reason="127.0.0.1 does not have it yet")
+    assert authoritative.asked == []
+
+
+def test_each_of_the_solvers_own_servers_has_to_see_it(net):
+    one, two = FakeNameserver(records=HAS_IT), FakeNameserver(records=HAS_IT, behaviour=Behaviour.SERVFAIL)
+    net.serve(one, two)
+    both = (one.address, two.address)
+
+    troubled = net.look(nameservers=both)
+    two.behaviour = Behaviour.NORMAL
+
+    assert (troubled.visible, troubled.reason) == (False, f"127.0.0.3: looking up TXT of {NAME}: the resolver answered SERVFAIL")
+    assert net.look(nameservers=both).visible
+
+
+def test_all_of_it_ends_within_twice_the_time_out_whatever_servers_do(net):
+    silent = Behaviour.SILENT
+    net.serve(FakeNameserver(behaviour=silent), FakeNameserver(behaviour=silent))
+    net.delegation["ns1.example.test"]["A"] = [ONE, "127.0.0.4", "127.0.0.5", "127.0.0.6"]
+
+    begun = time.monotonic()
+    seen = net.look(timeout_seconds=0.5)
+
+    assert seen.reason == "ns1.example.test (127.0.0.2) did not answer"
+    assert time.monotonic() - begun < 3
+
+
+def test_what_cannot_be_a_name_is_refused(net):
+    net.serve(FakeNameserver())
+
+    with pytest.raises(NameRefused, match="at most 253 characters"):
+        is_visible(
+            f"_acme-challenge.{'a' * 64}.test",
+            VALUE,
+            "example.test",
+            resolver=Resolver([net.recursive.address]),
+            authoritative_port=net.port,
+        )
+
+
+def test_a_value_that_only_begins_like_ours_is_another(net):
+    net.serve(FakeNameserver(records={NAME: {"TXT": [f'"{VALUE}x"', f'"{VALUE[:-1]}"']}}))
+
+    assert not net.look().visible
+
+
+def test_a_server_that_is_not_there_is_named(net):
+    one, two = FakeNameserver(records=HAS_IT), FakeNameserver(records=HAS_IT)
+    net.serve(one, two)
+    two.stop()
+
+    assert net.look().reason.startswith("ns2.example.test (127.0.0.3) ")
+
+
+def test_a_secondary_of_bind_lags_until_it_catches_up(tmp_path):
+    secret, zone = base64.b64encode(b"the secret of the key").decode(), "example.test"
+    with Bind(directory=tmp_path, zones=(zone,), tsig={"k": ("hmac-sha256", secret)}, secondaries={zone: ONE}) as bind:
         config = Rfc2136(nameserver="127.0.0.1", port=bind.port, tsig_key_name="k", tsig_algorithm=TsigAlgorithm.HMACSHA256)
-        Rfc2136Provider(config, tsig_secret=secret).present(TxtRecord(name=NAME, value=VALUE, zone=ZONE))
-        with FakeNameserver("127.0.0.2", bind.port, forward_to=bind.address, hide_txt=True) as secondary:
-            lagging = look(bind, bind)
+        Rfc2136Provider(config, tsig_secret=secret).present(TxtRecord(name=NAME, value=VALUE, zone=zone))
+        with FakeNameserver(ONE, bind.port, forward_to=bind.address, hide_txt=True) as secondary:
+            resolver = Resolver([bind.address])
+            before = is_visible(NAME, VALUE, zone, resolver=resolver, authoritative_port=bind.port)
             secondary.reveal()
-            later = look(bind, bind)
+            after = is_visible(NAME, VALUE, zone, resolver=resolver, authoritative_port=bind.port)
 
-    assert lagging.reason == f"ns2.{ZONE} (127.0.0.2) does not have it yet"
-    assert later.visible
+    assert before.reason == "ns2.example.test (127.0.0.2) does not have it yet"
+    assert after.visible

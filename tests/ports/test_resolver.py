@@ -94,7 +94,7 @@ def test_the_next_server_is_asked_when_one_is_in_trouble(server, behaviour):
 
 
 def test_a_server_that_is_not_there_is_temporary():
-    with pytest.raises(DnsUnavailable, match="the resolver (did not answer|cannot be reached)$"):
+    with pytest.raises(DnsUnavailable, match=r"the resolver (did not answer|cannot be reached)$"):
         Resolver([f"127.0.0.1:{free_port()}"], timeout_seconds=0.3).addresses("example.test")
 
 
@@ -131,12 +131,23 @@ def test_an_error_for_aaaa_does_not_hide_the_ipv4_address():
         assert Resolver([server.address]).addresses("example.test") == ["192.0.2.1"]
 
 
+class Quiet(ThreadingHTTPServer):
+    """Clients hang up here as a matter of course."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass
+
+
 class Doh:
     """A DNS-over-HTTPS server in front of a FakeNameserver; `status`, `body` and `pause` make it odd."""
 
     def __init__(self, behind, tls, directory) -> None:
         self.behind, self.trust = behind, TlsTrust(ca_bundle=tls.ca)
-        self.status, self.body, self.headers, self.paths = 200, None, {}, []
+        self.status, self.body = 200, None
+        self.headers: dict[str, str] = {}
+        self.paths: list[tuple[str, str]] = []
         self.closing = threading.Event()
         self.pause_seconds = 0.0
         doh = self
@@ -161,8 +172,7 @@ class Doh:
         key.write_bytes(tls.key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain, key)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.handle_error = lambda *_: None
+        self._http = Quiet(("127.0.0.1", 0), Handler)
         self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         self.url = f"https://127.0.0.1:{self._http.server_port}/dns-query"
 

@@ -130,5 +130,17 @@ def test_renew_before_and_its_percentage_are_taken_from_the_end():
     assert decided(certificate=replace(WEB, renew_before_percentage=10)).renew_at == pytest.approx(NOW + 81 * DAY)
 
 
+def test_the_decision_and_the_due_time_have_the_same_jitter():
+    seen = look(WEB, PAIR, CertificateStatus(), "abc", jitter_seconds=3600)
+
+    assert isinstance(decide(seen, seen.renew_at - 1), Keep)
+    assert isinstance(decide(seen, seen.renew_at), Issue)
+    assert NOW + 60 * DAY - 3600 <= seen.renew_at <= NOW + 60 * DAY
+
+
+def test_a_secret_that_cannot_be_read_is_issued():
+    assert decide(look(WEB, None, CertificateStatus(), "abc", unusable="too large"), NOW).violation.reason == "InvalidCertificate"
+
+
 def test_a_renew_before_longer_than_the_life_does_not_renew_without_end():
     assert isinstance(decided(certificate=replace(WEB, renew_before=timedelta(days=200))), Keep)
