@@ -93,8 +93,8 @@ def _with_record(work: Work, facts: ChallengeFacts, solver: Solver, thumbprint: 
     work.hold()
     zones = work.ports.checks.zones(solver.dns01)
     name = acme_challenges.dns01_record_name(facts.identifier)
-    with work.lane():
+    with work.lane() as seconds:
         if solver.dns01.follow_cname:
-            name = zones.follow_cnames(name)
-        zone = zones.zone_of(name)
+            name = zones.follow_cnames(name, within_seconds=seconds)
+        zone = zones.zone_of(name, within_seconds=seconds)
     return replace(facts, record_name=name, zone=zone, value=acme_challenges.dns01_value(facts.token, thumbprint))

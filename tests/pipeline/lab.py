@@ -51,7 +51,7 @@ class Lab:
             "default": PebbleProfile(description="90 days"),
             "shortlived": PebbleProfile(description="six days", validity_seconds=6 * 86_400),
         }
-        options = {"profiles": profiles, "alternate_roots": 1, "blocked": ("blocked.test",)} | dict(self.pebble_options)
+        options: dict[str, Any] = {"profiles": profiles, "alternate_roots": 1, "blocked": ("blocked.test",)} | dict(self.pebble_options)
         self.pebble = Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=http01_port, **options)
         self.pebble.start()
         settings = {
@@ -114,7 +114,7 @@ class Lab:
             },
         )
 
-    def another_pebble(self, directory: Path, **options: object) -> Pebble:
+    def another_pebble(self, directory: Path, **options: Any) -> Pebble:
         """One more CA, which looks at the same responder and name servers."""
         return Pebble(directory=directory / "pebble", dns=self.bind.address, http_port=self.pebble.http_port, **options)
 
