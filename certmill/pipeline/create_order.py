@@ -15,12 +15,14 @@ from certmill.model.certificate import RotationPolicy
 from certmill.model.secret import TLS_PRIVATE_KEY
 from certmill.pipeline import account
 from certmill.pipeline.backoff import poll_delay
-from certmill.pipeline.context import Work
+from certmill.pipeline.context import LeaseLost, Work
 from certmill.pipeline.facts import Facts
 from certmill.pipeline.outcome import Advanced, Outcome, Waiting
 
 LOCK = "order"
-LOCK_SECONDS = 3600.0
+LOCK_SECONDS = 7 * 24 * 3600.0
+"""As long as an order may be pending; the clean-up releases it, whatever became of the run."""
+
 _GOING_ON = (OrderStatus.PENDING, OrderStatus.READY, OrderStatus.PROCESSING, OrderStatus.VALID)
 _STALE_SECONDS = 60.0
 
@@ -29,7 +31,9 @@ def create_order(work: Work) -> Outcome:
     """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA hands out one order twice."""
     facts = work.facts
     subject = (facts.account, ",".join(str(identifier) for identifier in work.certificate.identifiers), work.issuer.profile)
-    owner = work.ports.locks.take(LOCK, *subject, owner=work.id, seconds=LOCK_SECONDS)
+    owner = work.ports.locks.take_for_step(LOCK, *subject, certificate=work.id, fence=work.record.fence, seconds=LOCK_SECONDS)
+    if owner is None:
+        raise LeaseLost
     if owner:
         return Waiting(reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
     facts = replace(facts, lock=subject)

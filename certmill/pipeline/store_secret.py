@@ -24,6 +24,7 @@ def store_secret(work: Work) -> Outcome:
     key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
     now = work.ports.clock.now()
     chain.check(pem, key_pem, work.certificate, now=now)
+    work.keep(work.facts, None)  # still ours: a worker that was away for long must not write an older pair over a newer one
     work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
     leaf = chain.leaf(pem)
     renew_at = decide.jittered(decide.renewal_time(work.certificate, leaf), leaf, work.ports.limits.renewal_jitter)

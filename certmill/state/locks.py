@@ -6,6 +6,7 @@ from typing import cast
 
 import redis
 
+from certmill.model.names import CertificateId
 from certmill.state import keys
 from certmill.state.connection import answering, script
 
@@ -21,6 +22,13 @@ class Locks:
     def take(self, purpose: str, *subject: str, owner: str, seconds: float) -> str:
         """ "" if the lock is ours now for `seconds`, else the name of its owner."""
         return cast("str", self._lock(keys=[keys.lock(purpose, *subject)], args=[owner, int(seconds * 1000)]))
+
+    @answering
+    def take_for_step(self, purpose: str, *subject: str, certificate: CertificateId, fence: int, seconds: float) -> str | None:
+        """As take, owned by the certificate; None if the step with this fence is no longer the newest: then nothing was taken."""
+        names = [keys.lock(purpose, *subject), keys.record(certificate)]
+        owner = cast("str", self._lock(keys=names, args=[certificate, int(seconds * 1000), fence]))
+        return None if owner == "!" else owner
 
     @answering
     def release(self, purpose: str, *subject: str, owner: str) -> None:

@@ -59,7 +59,8 @@ def test_redis_frozen_for_twenty_seconds(lab):
 
     assert_all_issued(lab, handles, wanted, extra=1)
     for handle in by_http:  # the responder had nothing to serve: where the CA asked it then, the name was refused
-        status = lab.until(lambda handle=handle: (found := handle.status()).ended and found, seconds=90)
+        lab.until(lambda handle=handle: handle.status().ended, seconds=60, what=str(handle.status()))
+        status = handle.status()
         assert status.phase == "issued" or (status.reason and status.next_at and status.next_at > time.time()), status
     assert lab.pids() == before
     assert lab.issue("after-the-frost", "after-the-frost.example.test")

@@ -20,7 +20,7 @@ from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, 
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Fail, Proceed, Stop
 from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.ticks import Ticks
+from certmill.pipeline.ticks import SWEEP_AFTER_SECONDS, Ticks
 from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.records import Records
@@ -165,6 +165,8 @@ class Play:
             self.resume()
             record = self.records.read(CERTIFICATE.id)
             if record.step == "" and not self.stalled and not self.messages:
+                self.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
+                self.ticks.sweep()
                 return
             self.tick(30.0)
         pytest.fail(f"still at {self.records.read(CERTIFICATE.id)}")
@@ -223,7 +225,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(EVENTS, max_size=60))
 def test_any_interleaving_of_crashes_losses_and_duplicates_ends_as_the_straight_run(redis, events):
     play = Play(world=a_world(redis))

@@ -231,6 +231,17 @@ def test_a_lock_is_its_owners_until_released_or_run_out(redis):
     assert locks.take("order", "acct", "a,b", owner="you", seconds=60) == ""
 
 
+def test_a_step_that_was_lost_takes_no_lock(records, redis):
+    begin(records)
+    slow = claim(records)
+    newer = claim(records, now=NOW + 61)
+    locks = Locks(redis)
+
+    assert locks.take_for_step("order", "names", certificate=WEB, fence=slow.fence, seconds=60) is None
+    assert locks.take_for_step("order", "names", certificate=WEB, fence=newer.fence, seconds=60) == ""
+    assert locks.take("order", "names", owner="you", seconds=60) == WEB
+
+
 def test_the_journal_gives_back_what_is_old_and_not_removed(redis):
     journal = Journal(redis)
     entries = [
