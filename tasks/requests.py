@@ -6,12 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import Reject
 
 from certmill.contract import RENEW_TASK, REQUEST_TASK
-from certmill.errors import InvalidManifest
+from certmill.errors import InvalidManifest, Temporary
+from certmill.model.names import CertificateId
+from certmill.pipeline.reconcile import Reconciled
 from certmill.runtime import Runtime
 from tasks.declare import declare
 from tasks.steps import ring
+
+_AGAIN_SECONDS = 1.0  # the queue gives out at once what it gets back
 
 
 def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
@@ -19,19 +24,24 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
 
     def request(task: Any, body: object) -> None:
         """Keep the Certificate of a request, and begin its run."""
-        accepted = runtime().requests.request(body, request_id=task.request.id)
-        if accepted is None:
-            raise InvalidManifest("refused; `certmill get requests` shows the reason")
-        if accepted[1].ring:
-            ring(app, runtime(), accepted[0])
+        _take(app, runtime(), task, runtime().requests.request, body)
 
     def renew(task: Any, body: object) -> None:
         """Begin a run even if the stored pair is right."""
-        accepted = runtime().requests.renew(body, request_id=task.request.id)
-        if accepted is None:
-            raise InvalidManifest("refused; `certmill get requests` shows the reason")
-        if accepted[1].ring:
-            ring(app, runtime(), accepted[0])
+        _take(app, runtime(), task, runtime().requests.renew, body)
 
     declare(app, name=REQUEST_TASK, run=request)
     declare(app, name=RENEW_TASK, run=renew)
+
+
+def _take(app: Celery, runtime: Runtime, task: Any, desk: Callable[..., tuple[CertificateId, Reconciled] | None], body: object) -> None:
+    """One call of the desk. Its message is all there is of a request: while home or Redis is away it goes back to its queue."""
+    try:
+        accepted = desk(body, request_id=task.request.id)
+    except Temporary as error:
+        runtime.ports.clock.pause(_AGAIN_SECONDS)
+        raise Reject(str(error), requeue=True) from None
+    if accepted is None:
+        raise InvalidManifest("refused; `certmill get requests` shows the reason")
+    if accepted[1].ring:
+        ring(app, runtime, accepted[0])

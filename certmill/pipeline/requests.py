@@ -22,6 +22,9 @@ class RequestDesk:
 
     def request(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
         """Keep the Certificate and begin its run. None: refused, and kept with the reason. Raises Temporary to be asked again."""
+        answered = self._answered(request_id)
+        if answered is not None:
+            return answered
         try:
             certificate = self._with_issuer(parse_request(body))
             self._ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
@@ -33,7 +36,10 @@ class RequestDesk:
         return self._begin(certificate.id, request_id, force=False)
 
     def renew(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
-        """Begin a run even if the stored pair is right. None: refused, and kept with the reason."""
+        """Begin a run even if the stored pair is right. None: refused, and kept with the reason. Raises Temporary to be asked again."""
+        answered = self._answered(request_id)
+        if answered is not None:
+            return answered
         try:
             certificate_id = parse_renewal(body)
             if self._ports.home.certificate(certificate_id) is None:
@@ -49,6 +55,15 @@ class RequestDesk:
         """Keep a refused request with its reason, in a bounded list."""
         rejection = Rejection(at=self._ports.clock.now(), request_id=request_id, certificate=certificate, reason=reason)
         self._ports.requests.reject(rejection)
+
+    def _answered(self, request_id: str) -> tuple[CertificateId, Reconciled] | None:
+        """A message that comes twice is one request: it is not to undo what was asked for since, or to issue again."""
+        found = self._ports.requests.find(request_id)
+        return (
+            (found.certificate, Reconciled(reason="this request was taken before", run=found.run))
+            if isinstance(found, Acceptance)
+            else None
+        )
 
     def _begin(self, certificate_id: CertificateId, request_id: str, *, force: bool) -> tuple[CertificateId, Reconciled]:
         done = self._reconciler.reconcile(certificate_id, force=force, now_please=True, root_id=request_id)

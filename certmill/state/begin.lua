@@ -6,7 +6,8 @@ local step = redis.call('HGET', KEYS[1], 'step') or ''
 local run = tonumber(redis.call('HGET', KEYS[1], 'run') or '0')
 local spec = redis.call('HGET', KEYS[1], 'spec')
 if step ~= '' then
-  if ARGV[8] == '1' or spec ~= ARGV[5] then
+  local same = ARGV[6] ~= '' and ARGV[6] == redis.call('HGET', KEYS[1], 'root') -- the request that began this run, come twice
+  if (ARGV[8] == '1' and not same) or spec ~= ARGV[5] then
     redis.call('HSET', KEYS[1], 'again', ARGV[8] == '1' and 'force' or ARGV[5])
     return {'again', run + 1}
   end

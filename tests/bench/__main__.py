@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from compose.servers import MissingServer
+from compose.servers import MissingServer, ServerFailed
 from tests.bench import dead, idle, million, pipeline, profile, raw, single
 from tests.bench.figures import Result, machine, table, write
 from tests.bench.ground import Ground
@@ -58,5 +58,5 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except MissingServer as error:
+    except (MissingServer, ServerFailed, TimeoutError) as error:
         sys.exit(f"cannot measure: {error}")

@@ -38,9 +38,9 @@ local running, ended, dropped = list(), list(), list()
 for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do
   local id = string.format('default/site-%07d', i)
   local record = 'certmill:certificate:' .. id
-  redis.call('HSET', record, unpack(running))
+  if #running > 0 then redis.call('HSET', record, unpack(running)) end
   redis.call('HSET', record, unpack(ended))
-  redis.call('HDEL', record, unpack(dropped))
+  if #dropped > 0 then redis.call('HDEL', record, unpack(dropped)) end
   redis.call('ZADD', KEYS[1], tonumber(ARGV[3]) + i % 3600, id)
   redis.call('HSET', KEYS[2], 'Certificate/' .. id, ARGV[4])
 end
@@ -74,6 +74,8 @@ def _fill(installation: Installation, certificate: CertificateId, running: dict[
     signature = client.hget(keys.SIGHTINGS, f"Certificate/{certificate}")
     if due is None or signature is None:
         raise RuntimeError(f"{certificate} is not idle, or was not sighted")
+    if client.object("encoding", keys.record(certificate)) == "listpack":
+        running = {}  # the run has made its record anew at its end
     lists = (
         [p for item in running.items() for p in item],
         [p for item in ended.items() for p in item],

@@ -14,7 +14,7 @@ from certmill.model.names import certificate_id
 from tests.bench.events import Events
 from tests.bench.figures import Result
 from tests.bench.ground import CORES, Ground, Installation, until
-from tests.bench.processes import cpu_seconds
+from tests.bench.processes import cpu_seconds, idle_seconds
 
 COUNT = 300
 
@@ -26,19 +26,22 @@ def measure(ground: Ground) -> Result:
         installation.warm_up()
         idle, who = installation.idle(), _processes(ground, installation)
         with Events(installation.redis_server.url) as events:
-            before, began = {name: cpu_seconds(pids) for name, pids in who.items()}, time.perf_counter()
+            before, idle_before = {name: cpu_seconds(pids) for name, pids in who.items()}, idle_seconds()
+            began = time.perf_counter()
             client = installation.client
             for number in range(COUNT):
                 installation.request(f"site-{number:04}", client=client)
             until(lambda: installation.idle() >= idle + COUNT, what=f"{COUNT} certificates are issued", seconds=300, every=0.05)
             seconds = time.perf_counter() - began
+            unused = 1000 * (idle_seconds() - idle_before) / COUNT
             each = {name: 1000 * (cpu_seconds(pids) - before[name]) / COUNT for name, pids in who.items()}
             time.sleep(1.0)  # the last events
         _check(installation, events)
     shares = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in each.items())
     waits = f"{events.retries()} waits" if events.retries() else "no step had to wait"
-    there_was = 1000 * CORES * seconds / COUNT
-    note = f"pipeline: {COUNT} in {seconds:.1f} s on {CORES} workers, {waits}; ms of CPU for each: {shares}; of {there_was:.1f} there were"
+    there_were = 1000 * CORES * seconds / COUNT
+    rest = f"idle {unused:.1f}, other programs {max(0.0, there_were - unused - sum(each.values())):.1f}"
+    note = f"pipeline: {COUNT} in {seconds:.1f} s on {CORES} workers, {waits}; CPU ms for each: {shares}; {rest}; of {there_were:.1f}"
     return Result(figures={"pipeline_certs_per_s": COUNT / seconds, "cpu_ms_per_cert": each["workers"] + each["beat"]}, notes=[note])
 
 

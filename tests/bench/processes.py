@@ -18,6 +18,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total / _TICKS_PER_SECOND
 
 
+def idle_seconds() -> float:
+    """How long the cores of this machine had nothing to do so far."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    return (int(fields[4]) + int(fields[5])) / _TICKS_PER_SECOND
+
+
 def resident_mb(pid: int) -> float:
     """Resident memory of a process and its children, in MB (10^6 bytes)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

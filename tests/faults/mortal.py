@@ -145,8 +145,7 @@ def supervise(name: str) -> int:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         if child == 0:
-            app.worker_main(["--quiet", "worker", "-n", f"{name}@local"])
-            return 0
+            sys.exit(app.worker_main(["--quiet", "worker", "-n", f"{name}@local"]))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         lost = empty_the_queue(settings) if code == 0 and not stopping.is_set() else 0
         print(json.dumps({"ended": code, "lost": lost, "stopped_by_us": stopping.is_set()}), flush=True)

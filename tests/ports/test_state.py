@@ -72,8 +72,15 @@ def test_a_changed_spec_or_force_asks_for_another_run_after_this_one(records):
 
     assert begin(records, spec="def") == (Verdict.AGAIN, 2)
     assert records.again(WEB) == "def"
-    assert begin(records, force=True) == (Verdict.AGAIN, 2)
+    assert begin(records, force=True, root_id="another") == (Verdict.AGAIN, 2)
     assert records.again(WEB) == "force"
+
+
+def test_the_request_that_began_a_run_joins_it_when_it_comes_twice(records):
+    begin(records, force=True)
+
+    assert begin(records, force=True) == (Verdict.JOINED, 1)
+    assert records.again(WEB) == ""
 
 
 def test_a_claim_takes_the_lease_counts_the_attempt_and_raises_the_fence(records):
