@@ -34,6 +34,9 @@ from certmill.state.requests import Acceptance, Rejection, Requests
 
 POLL_SECONDS = 0.1
 
+ASK_AGAIN_SECONDS = 30.0
+"""A request that nobody has taken after so long may be lost (a worker died with it in hand): wait() sends it again, under the same id."""
+
 
 class SendTask(Protocol):
     """The shape of `Celery.send_task`."""
@@ -74,11 +77,19 @@ class Status:
 class Handle:
     """A request that was sent."""
 
-    def __init__(self, request_id: str, certificate: CertificateId, read: Callable[[str, CertificateId], Status], clock: Clock) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        certificate: CertificateId,
+        read: Callable[[str, CertificateId], Status],
+        clock: Clock,
+        send_again: Callable[[], None] | None = None,
+    ) -> None:
         self.id = request_id
         self.certificate = certificate
         self._read = read
         self._clock = clock
+        self._send_again = send_again
 
     def status(self) -> Status:
         """Look now. Raises StateUnavailable when Redis is away, or this user may not read."""
@@ -87,6 +98,7 @@ class Handle:
     def wait(self, timeout: float = 300.0) -> Status:
         """Wait until it is issued, at most `timeout` seconds. Raises RequestRejected, IssuanceFailed, StillWaiting."""
         ends = self._clock.now() + timeout
+        ask_again = self._clock.now() + ASK_AGAIN_SECONDS
         while True:
             status = self.status()
             if status.phase == "issued":
@@ -97,6 +109,9 @@ class Handle:
                 raise IssuanceFailed(f"{self.certificate}: {status.reason}")
             if self._clock.now() >= ends:
                 raise StillWaiting(f"{self.certificate} is not issued after {timeout:g} s: {status.reason or status.step or status.phase}")
+            if status.phase == "queued" and self._send_again is not None and self._clock.now() >= ask_again:
+                self._send_again()
+                ask_again = self._clock.now() + ASK_AGAIN_SECONDS
             self._clock.pause(POLL_SECONDS)
 
 
@@ -171,8 +186,12 @@ class Client:
         request_id = str(uuid.uuid4())
         if len(json.dumps(body)) > contract.MAX_MESSAGE_BYTES // 2:
             raise InvalidManifest("the request is too large; ask for fewer names", path="spec")
-        self._send(task, args=(body,), queue=contract.REQUESTS_QUEUE, task_id=request_id, argsrepr=f"('{certificate}',)")
-        return Handle(request_id, certificate, self._status, self._clock)
+
+        def send() -> None:
+            self._send(task, args=(body,), queue=contract.REQUESTS_QUEUE, task_id=request_id, argsrepr=f"('{certificate}',)")
+
+        send()
+        return Handle(request_id, certificate, self._status, self._clock, send)
 
     def _status(self, request_id: str, certificate: CertificateId) -> Status:
         if self._requests is None or self._records is None:

@@ -96,8 +96,9 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
 
 def _transport_options(settings: Settings) -> dict[str, object]:
     return {
-        # Far above the longest step, because the lease is never extended and the shortest of all apps on a broker wins.
-        "visibility_timeout": int(max(600, 10 * settings.step_lease_seconds)),
+        # Above the longest step. What comes back too early does no harm (a step that was claimed, a request that was taken); a request that
+        # died with its worker waits as long as this.
+        "visibility_timeout": int(max(120, 2 * settings.step_lease_seconds)),
         "unacked_restore_interval": 5,  # with throttle 1: looked for every 5 s; Celery's defaults make that 100 s
         "unacked_restore_throttle": 1,
         "socket_timeout": 10,  # kombu's default waits for ever on a frozen Redis
