@@ -45,7 +45,7 @@ TASKS_OF_QUEUE: dict[str, frozenset[str]] = {
 """What each queue may carry; the guard (workers.guard) refuses anything else."""
 
 MAX_MESSAGE_BYTES = 65_536
-"""A larger body is refused by the client and by the guard."""
+"""Of a whole message, as the guard takes it. A body may have half of that (the client refuses more): base64 and headers are added to it."""
 
 
 class RequestBody(TypedDict):

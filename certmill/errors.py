@@ -145,7 +145,9 @@ class SolverMisconfigured(Permanent):
 
 
 class CertificateWrong(Permanent):
-    """The issued certificate does not carry our key or our names. It is not stored."""
+    """The issued certificate does not carry our key or our names. It is not stored; each attempt costs a real certificate."""
+
+    failure_class = FailureClass.NAME_IS_WRONG
 
 
 class StepKeepsDying(Permanent):

@@ -8,6 +8,7 @@ import hashlib
 import os
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,31 @@ from certmill.state.sightings import Sightings
 from certmill.state.tokens import KeyAuthorizations
 
 SEAL_KEY_FILE = "seal-key"
+
+
+class LazySeal(Seal):
+    """A Seal whose keys are asked for when it is first used: who only looks leaves no key in the home."""
+
+    __slots__ = ("_guard", "_keys", "_made")
+
+    def __init__(self, keys: Callable[[], list[bytes]]) -> None:
+        self._keys = keys
+        self._guard = threading.Lock()
+        self._made: Seal | None = None
+
+    def seal(self, plaintext: bytes, *, context: str) -> str:
+        """As Seal.seal. Raises HomeUnavailable when there is no key, and none can be made."""
+        return self._built().seal(plaintext, context=context)
+
+    def open(self, sealed: str, *, context: str) -> bytes:
+        """As Seal.open. Raises HomeUnavailable when there is no key, and none can be made."""
+        return self._built().open(sealed, context=context)
+
+    def _built(self) -> Seal:
+        with self._guard:
+            if self._made is None:
+                self._made = Seal(self._keys())
+            return self._made
 
 
 class AcmeClients:
@@ -175,7 +201,7 @@ class Runtime:
 
     @classmethod
     def open(cls, settings: Settings) -> Runtime:
-        """Build everything. Nothing is sent to anybody yet; the home's directories and the seal key are made if they are not there."""
+        """Build everything. Nothing is sent to anybody yet, and nothing is made in the home."""
         clock = SystemClock()
         client = connect(
             settings.redis_url.get_secret_value(), ca_file=settings.redis_ca_file, max_connections=settings.worker_concurrency + 16
@@ -219,7 +245,8 @@ def _ports(settings: Settings, client: redis.Redis, home: Home, clock: Clock, pr
         requests=Requests(client),
         sightings=Sightings(client),
         key_authorizations=KeyAuthorizations(client),
-        seal=Seal(seal_keys(settings)),
+        # Configured keys are looked at now, so that a wrong one ends the process at its start.
+        seal=Seal(seal_keys(settings)) if settings.seal_keys else LazySeal(lambda: seal_keys(settings)),
         clients=AcmeClients(settings),
         providers=providers,
         checks=SelfChecks(settings, clock),

@@ -1,5 +1,5 @@
 """Every setting, with its unit, its default and why. Read from the environment as CERTMILL_<NAME>; every secret also as
-CERTMILL_<NAME>_FILE."""
+CERTMILL_<NAME>_FILE. What is said nearer wins: an argument, the variable, the file; an empty variable is none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EMBEDDED_URL_FILE = Path("valkey") / "url"
 class Settings(BaseSettings):
     """Settings of every certmill process. Build one with `load()`."""
 
-    model_config = SettingsConfigDict(env_prefix="CERTMILL_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix="CERTMILL_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     home: Path = Path("certmill-home")
     """The directory home: manifests/, secrets/, status/."""
@@ -112,13 +112,7 @@ class Settings(BaseSettings):
 
 def load(**overrides: object) -> Settings:
     """Read the settings from the environment. Raises InvalidManifest naming the variable that is wrong, never its value."""
-    values = dict(overrides)
-    if "CERTMILL_REDIS_URL" not in os.environ and os.environ.get("REDIS_URL"):
-        values.setdefault("redis_url", os.environ["REDIS_URL"])
-    for name in _SECRETS:
-        file = os.environ.get(f"CERTMILL_{name.upper()}_FILE")
-        if file:
-            values.setdefault(name, _read_secret(name, Path(file)))
+    values = {**_elsewhere(set(overrides)), **overrides}
     try:
         settings = Settings.model_validate({}) if not values else Settings(**values)  # type: ignore[arg-type]
         embedded = settings.home / EMBEDDED_URL_FILE
@@ -127,6 +121,20 @@ def load(**overrides: object) -> Settings:
     except ValueError as error:
         raise _named(error) from None
     return settings
+
+
+def _elsewhere(given: set[str]) -> dict[str, object]:
+    """What no argument and no CERTMILL_<NAME> says, from CERTMILL_<NAME>_FILE, and for Redis then from REDIS_URL."""
+    values: dict[str, object] = {}
+    for name in _SECRETS:
+        variable = f"CERTMILL_{name.upper()}"
+        if name in given or os.environ.get(variable):
+            continue
+        if file := os.environ.get(f"{variable}_FILE"):
+            values[name] = _read_secret(name, Path(file))
+        elif name == "redis_url" and os.environ.get("REDIS_URL"):
+            values[name] = os.environ["REDIS_URL"]
+    return values
 
 
 def _read_secret(name: str, file: Path) -> str:

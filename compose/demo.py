@@ -106,7 +106,6 @@ class Demo:
             environment=self.environment,
             timeout_seconds=90.0,
         )
-        self.environment = {**self.environment, "CERTMILL_REDIS_URL_FILE": str(self.home / "valkey" / "url")}
         self.flower = f"http://127.0.0.1:{flower_port}"
         self.say("certmill, by `python -m workers up`: Valkey, workers, beat, HTTP-01 responder, Flower")
 
@@ -150,7 +149,7 @@ class Demo:
     def keep(self) -> None:
         """Say how to look at it, and stay until Ctrl-C. Raises DemoFailed when certmill ends by itself."""
         print(f"\nLeft running (KEEP=1) in {self.directory}. For commands in another terminal:")
-        print(f"  export CERTMILL_HOME={self.home} CERTMILL_REDIS_URL_FILE={self.home / 'valkey' / 'url'}")
+        print(f"  export CERTMILL_HOME={self.home}")
         print(f"Stop it with Ctrl-C here, or: kill {os.getpid()}", flush=True)
         stop = threading.Event()
         try:
@@ -194,12 +193,16 @@ def _tell(demo: Demo, *, keep: bool) -> None:
     demo.command("request", *NAMES, "--issuer", "demo", "--wait", "--timeout", "60")
     demo.show_steps()
     demo.command("get", "certificates", "-o", "wide")
-    print(f"\nFlower: {demo.flower}  (user {_FLOWER_USER}, password in {demo.home / 'flower-password'})")
+    print(f"\nFlower: {demo.flower}{_login(demo) if keep else ', until it is stopped now; KEEP=1 make demo leaves it running to look at'}")
     print(f"Issued by a real ACME server, after {time.monotonic() - demo.began:.1f} s in all.", flush=True)
     if keep:
         demo.keep()
     else:
-        print("Stopping; KEEP=1 make demo leaves it running to look at.", flush=True)
+        print("Stopping.", flush=True)
+
+
+def _login(demo: Demo) -> str:
+    return f"  (user {_FLOWER_USER}, password in {demo.home / 'flower-password'})"
 
 
 @contextmanager

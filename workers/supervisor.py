@@ -165,7 +165,7 @@ class _Supervisor:
         workers = sum(child.program.name.startswith("worker") for child in self._clients)
         _tell(f"certmill is up: home {settings.home.absolute()}, {workers} workers")
         if valkey is not None:
-            _tell(f"redis (embedded) 127.0.0.1:{valkey.port}; for other commands: export CERTMILL_REDIS_URL_FILE={valkey.url_file}")
+            _tell(f"redis (embedded) 127.0.0.1:{valkey.port}; other commands find it with CERTMILL_HOME={settings.home.absolute()}")
         _tell(f"responder http://{settings.responder_host}:{settings.responder_port}")
         _tell(f"flower http://{settings.flower_address}:{settings.flower_port} (user {settings.flower_user}, {login})")
         if self._ready_file is not None:

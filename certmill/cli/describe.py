@@ -6,19 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from certmill.cli.columns import away, duration, fields, moment, table
 from certmill.cli.exits import ExitCode, complain, shown
-from certmill.cli.kinds import Kind, missing
+from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.outlook import Known, next_line, step_number
 from certmill.cli.session import Session
 from certmill.crypto import chain
 from certmill.errors import InvalidManifest, NotFound, SecretUnusable
 from certmill.model.certificate import Certificate, IssuerRef
-from certmill.model.issuer import Cloudflare, Issuer, Solver
+from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
 from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus, Condition
 from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.pipeline.secret_contract import PREFIX
 from certmill.state.records import Record
+
+_DNS_PORT = 53
 
 
 def describe(session: Session, kind: Kind, name: str, *, namespace: str) -> ExitCode:
@@ -70,13 +72,14 @@ def _known(session: Session, certificate: Certificate, issuer: Issuer | None, se
 def _certificate(session: Session, namespace: str, name: str) -> list[str]:
     seen, now = known(session, namespace, name), session.now()
     certificate, ref = seen.certificate, seen.certificate.issuer_ref
+    issuer = f"{ref.kind or Kind.ISSUER} {ref.name}"
     lines = fields(
         [
             ("Name", name),
             ("Namespace", namespace),
             ("Names", ", ".join((*certificate.dns_names, *certificate.ip_addresses))),
             ("Common name", certificate.common_name),
-            ("Issuer", f"{ref.kind or 'Issuer'} {ref.name}" + ("" if seen.issuer else " (not there, or wrong: see certmill get issuers)")),
+            ("Issuer", issuer if seen.issuer else f"{issuer} (not there, or wrong: see certmill get {plural(ref.kind or Kind.ISSUER)})"),
             ("Secret", _where(session, certificate) if seen.secret else f"{certificate.secret_name} (not there yet)"),
             ("Key", _key(certificate)),
             ("Issued by", _issued_by(seen.secret)),
@@ -197,7 +200,13 @@ def _solver(solver: Solver) -> tuple[str, str, str]:
     if solver.dns01 is None:
         return "http-01", "the responder", names
     provider = solver.dns01.provider
-    return "dns-01", "Cloudflare" if isinstance(provider, Cloudflare) else f"RFC 2136, {provider.nameserver}", names
+    return "dns-01", "Cloudflare" if isinstance(provider, Cloudflare) else f"RFC 2136, {_server(provider)}", names
+
+
+def _server(provider: Rfc2136) -> str:
+    """The name server, with its port if that is not DNS's own."""
+    address = f"[{provider.nameserver}]" if ":" in provider.nameserver else provider.nameserver
+    return provider.nameserver if provider.port == _DNS_PORT else f"{address}:{provider.port}"
 
 
 def _secret(session: Session, namespace: str, name: str) -> list[str]:

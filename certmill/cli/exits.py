@@ -1,4 +1,4 @@
-"""The exit codes, all of them, and which error is which. Errors are one line on stderr; exits.HELP is what `--help` says."""
+"""The exit codes, all of them, and which error is which. Errors are one line on stderr; MEANINGS is what `--help` says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: "it is done",
-    ExitCode.FAILED: "something failed: an issuance, or a document was refused",
+    ExitCode.FAILED: "something failed: an issuance, or a document or a request was refused",
     ExitCode.USAGE: "the command line or a setting is wrong",
     ExitCode.NOT_FOUND: "there is no such object",
     ExitCode.NOT_READY: "not ready yet: --timeout passed first",
@@ -35,7 +35,7 @@ def code_of(error: CertmillError) -> ExitCode:
         return ExitCode.NOT_FOUND
     if isinstance(error, StateUnavailable | HomeUnavailable):
         return ExitCode.UNREACHABLE
-    if isinstance(error, InvalidManifest) and error.path.startswith("CERTMILL_"):
+    if isinstance(error, InvalidManifest) and error.path.startswith(("CERTMILL_", "--")):
         return ExitCode.USAGE
     return ExitCode.FAILED
 

@@ -58,11 +58,11 @@ def get(session: Session, kind: Kind, names: Sequence[str], *, namespace: str | 
         rows = list(_all(session, kind, where))
         for problem in session.home.survey().problems:
             complain(f"{problem.source}: {problem.message}", prefix="warning")
-    _print(kind, rows, where=where, output=output, single=len(names) == 1)
+    _print(session, kind, rows, where=where, output=output, single=len(names) == 1)
     return code
 
 
-def _print(kind: Kind, rows: Sequence[Row], *, where: str | None, output: str, single: bool) -> None:
+def _print(session: Session, kind: Kind, rows: Sequence[Row], *, where: str | None, output: str, single: bool) -> None:
     if output in ("yaml", "json"):
         whole = [row.whole() for row in rows]
         if not (single and not whole):
@@ -71,6 +71,13 @@ def _print(kind: Kind, rows: Sequence[Row], *, where: str | None, output: str, s
         print("\n".join(_table(kind, rows, wide=output == "wide", namespaces=where is None)))
     elif not single:
         complain(f"nothing found in namespace {where}" if where else "nothing found", prefix="note")
+        _doubt_the_home(session)
+
+
+def _doubt_the_home(session: Session) -> None:
+    """An empty home is most often the wrong one."""
+    if not session.home.survey().sightings:
+        complain(f"there is no manifest in the home {session.settings.home.absolute()}; see that CERTMILL_HOME is right", prefix="note")
 
 
 def _dumped(value: Mapping[str, object], output: str) -> str:

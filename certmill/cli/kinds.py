@@ -41,6 +41,11 @@ def words(among: tuple[Kind, ...] = tuple(Kind)) -> list[str]:
     return [_NAMES[kind][1] for kind in among]
 
 
+def plural(kind: str) -> str:
+    """What `certmill get` lists this kind under: `clusterissuers` for ClusterIssuer."""
+    return _NAMES[Kind(kind)][1]
+
+
 def resource(kind: str, name: str) -> str:
     """As kubectl prints an object: `certificate.cert-manager.io/web`, `secret/web`."""
     return f"{kind.lower()}/{name}" if kind == Kind.SECRET else f"{kind.lower()}.cert-manager.io/{name}"

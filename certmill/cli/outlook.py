@@ -80,7 +80,8 @@ def idle(known: Known, now: float) -> str:
             return f"tries again at {moment(decision.until)} ({away(decision.until, now)}), because {why}"
         case Issue():
             missing = "" if known.issuer else f"; first apply {certificate.issuer_ref.kind or 'Issuer'} {certificate.issuer_ref.name}"
-            return f"is issued when a worker looks (within 30 s): {decision.violation.message}{missing}"
+            soon = "a minute" if status.failed_issuance_attempts else "30 s"  # beat's renewals tick, or its re-read of the home
+            return f"is issued when a worker looks (within {soon}): {decision.violation.message}{missing}"
 
 
 def _renewal_rule(certificate: Certificate) -> str:

@@ -20,7 +20,7 @@ from certmill.errors import CAUnavailable, ProviderUnavailable, SecretUnusable, 
 from certmill.version import __version__
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_MIN_TTL_SECONDS: Final = 120
+_MIN_TTL_SECONDS: Final = 60  # of zones that are not Enterprise's; 1 would mean automatic
 _PER_PAGE: Final = 100
 _MAX_PAGES: Final = 100
 _MAX_KNOWN_ZONES: Final = 10_000
@@ -74,7 +74,7 @@ class CloudflareProvider:
         self._guard = threading.Lock()
 
     def present(self, record: TxtRecord) -> None:
-        """Add one value; the TTL is at least 120 s."""
+        """Add one value; the TTL is at least 60 s."""
         reply = self._create(record, self._zone_id(record.zone))
         if reply.is_one_of(_NO_SUCH_ZONE):
             # The zone was taken out of the account and put in again since we looked.

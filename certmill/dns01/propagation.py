@@ -142,7 +142,7 @@ def _through(look: _Look, nameserver: str) -> str:
     try:
         answer = Resolver((nameserver,)).ask(look.name, "TXT", within_seconds=look.timeout_seconds)
     except DnsUnavailable as error:
-        return f"{shown}: {error}"
+        return str(error)
     lack = _lack(answer, look)
     return f"{shown} {lack}" if lack else ""
 

@@ -23,6 +23,7 @@ from certmill.errors import DnsUnavailable
 
 ANSWERED = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 _DNS_PORT = 53
+_ADVICE = "see that it looks names up for this machine, or set others: CERTMILL_RECURSIVE_NAMESERVERS, or the solver's own"
 
 
 class Resolver:
@@ -45,17 +46,17 @@ class Resolver:
         query = question(name, type_)
         servers = self._given or _system()
         each = min(self._timeout_seconds, within_seconds / max(1, len(servers))) if within_seconds is not None else self._timeout_seconds
-        reason = "has no name servers: see /etc/resolv.conf, or set CERTMILL_RECURSIVE_NAMESERVERS"
+        reason = "this machine has no name servers: see /etc/resolv.conf, or set CERTMILL_RECURSIVE_NAMESERVERS"
         for server in servers:
             try:
                 answer = self._send(query, server, each)
             except Unanswered as error:
-                reason = str(error)
+                reason = f"{_shown(server)} {error}; {_ADVICE}"
                 continue
             if answer.rcode() in ANSWERED:
                 return answer
-            reason = f"answered {dns.rcode.to_text(answer.rcode())}"
-        raise DnsUnavailable(f"looking up {type_} of {name}: the resolver {reason}")
+            reason = f"{_shown(server)} answered {dns.rcode.to_text(answer.rcode())}; {_ADVICE}"
+        raise DnsUnavailable(f"looking up {type_} of {name}: {reason}")
 
     def addresses(self, name: str) -> list[str]:
         """As find_addresses; raises DnsUnavailable if there is none."""
@@ -105,6 +106,11 @@ def split_server(server: str) -> tuple[str, int]:
     except ValueError:
         host, _, port = server.rpartition(":")
         return (host.strip("[]"), int(port)) if host and port.isdecimal() else (server.strip("[]"), _DNS_PORT)
+
+
+def _shown(server: str) -> str:
+    """The server as a message names it: without its port."""
+    return f"the resolver {server if server.startswith('https://') else split_server(server)[0]}"
 
 
 def _system() -> Sequence[str]:

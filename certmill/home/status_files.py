@@ -29,6 +29,7 @@ class StatusFiles:
             not_after=_instant(content, "not_after"),
             renewal_time=_instant(content, "renewal_time"),
             revision=_count(content, "revision"),
+            last_issuance_time=_instant(content, "last_issuance_time"),
             last_failure_time=_instant(content, "last_failure_time"),
             failed_issuance_attempts=_count(content, "failed_issuance_attempts"),
             next_attempt=_instant(content, "next_attempt"),

@@ -25,6 +25,7 @@ class CertificateStatus:
     not_after: float | None = None
     renewal_time: float | None = None
     revision: int = 0
+    last_issuance_time: float | None = None
     last_failure_time: float | None = None
     failed_issuance_attempts: int = 0
     next_attempt: float | None = None

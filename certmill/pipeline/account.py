@@ -68,6 +68,11 @@ def forget(ports: Ports, issuer: Issuer) -> None:
     ports.home.write_issuer_status(issuer, replace(ports.home.issuer_status(issuer), uri=""))
 
 
+def refused(ports: Ports, issuer: Issuer, error: AccountRefused) -> None:
+    """A later request showed that the CA refuses the account: the issuer is not ready, and says why."""
+    _write_condition(ports, issuer, ports.home.issuer_status(issuer), ready=False, reason=REFUSED, message=str(error))
+
+
 def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
     """Make sure that the issuer has an account, and write its status. Raises AccountRefused, Busy (somebody else is at it), CAUnavailable
     …"""

@@ -1,12 +1,12 @@
 """When to try again, by class of failure. Pure: the randomness is an argument.
 
 class            a step is tried again after     a failed run begins again after
-transient        1 s … 5 min, full jitter        1 min … 1 h, full jitter
+transient        0.5 s … 5 min, full jitter       1 min … 1 h, full jitter
 rate-limited     Retry-After + up to 10 %         (never fails a run)
 ca-refuses-us    -                               5 min … 1 h, or when the issuer changes
 configuration    -                               1 min … 1 h, or when the manifest or the issuer changes
-name-is-wrong    -                               1 h … 32 h (cert-manager's ceiling), never before 12 min (one failed authorization a
-name, at Let's Encrypt)
+name-is-wrong    -                               12 min … 32 h, full jitter under 1 h, 2 h, 4 h … (32 h is cert-manager's ceiling;
+                                                 12 min gives back one failed authorization a name, at Let's Encrypt)
 """
 
 from __future__ import annotations

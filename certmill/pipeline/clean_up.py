@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from certmill.errors import NotFound, SecretUnusable, SolverMisconfigured
-from certmill.model.certificate import Certificate
+from certmill.errors import Permanent
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.pipeline import presenting
@@ -18,25 +15,20 @@ MAX_TRIES = 5
 """After so many tries the journal keeps what is left, and the hourly sweep goes on with it."""
 
 
-def clean_up(
-    ports: Ports, certificate_id: CertificateId, certificate: Certificate | None, issuer: Issuer | None, record: Record, facts: Facts
-) -> None:
+def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts) -> None:
     """Take everything down and release the order's lock. Raises Temporary to be tried again, but only so often."""
     try:
         if issuer is not None and facts.challenges:
-            labels: Mapping[str, str] = certificate.labels if certificate else {}
-            _take_down(ports, certificate_id, issuer, labels, record, facts)
+            _take_down(ports, certificate_id, issuer, record, facts)
     finally:
         if facts.lock:
             ports.locks.release(LOCK, *facts.lock, owner=certificate_id)
 
 
-def _take_down(
-    ports: Ports, certificate_id: CertificateId, issuer: Issuer, labels: Mapping[str, str], record: Record, facts: Facts
-) -> None:
+def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer, record: Record, facts: Facts) -> None:
 
     try:
-        presenting.take_down(ports, issuer, labels, facts.challenges, owner=f"{certificate_id} {record.fence}")
-    except (SolverMisconfigured, NotFound, SecretUnusable):
-        return  # the credentials are gone: the journal keeps the values, the sweep tries when they are back
-    ports.journal.remove([presenting.entry(certificate_id, issuer, challenge) for challenge in facts.challenges])
+        presenting.take_down(ports, issuer, facts.labels, facts.challenges, owner=f"{certificate_id} {record.fence}")
+    except Permanent:
+        return  # credentials or solver are gone: the journal keeps what is up, the sweep takes it down when they are back
+    ports.journal.remove([presenting.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges])

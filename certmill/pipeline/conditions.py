@@ -31,6 +31,7 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
         not_after=leaf.not_after,
         renewal_time=renew_at,
         revision=status.revision if again else status.revision + 1,
+        last_issuance_time=status.last_issuance_time if again else now,
     )
 
 

@@ -79,11 +79,15 @@ class Lanes:
     def slow(self) -> Iterator[None]:
         """Hold a lane, or raise Busy at once."""
         if not self._slots.acquire(blocking=False):
-            raise Busy("waits for its turn: many other names do not answer", retry_after=0.5)
+            raise Busy("waits for its turn: many other names do not answer")
         try:
             yield
         finally:
             self._slots.release()
+
+
+SLOW_WRITE_SECONDS = 2.0
+SLOW_ZONE_SECONDS = 60.0
 
 
 class ZoneLocks:
@@ -92,11 +96,21 @@ class ZoneLocks:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
+        self._slow_until: dict[str, float] = {}
 
     def of(self, zone: str) -> threading.Lock:
         """The zone's lock."""
         with self._guard:
             return self._locks.setdefault(zone, threading.Lock())
+
+    def is_slow(self, zone: str, now: float) -> bool:
+        """Whether a write took long lately: then nobody stands in line for this zone with a thread in hand."""
+        return self._slow_until.get(zone, 0.0) > now
+
+    def note(self, zone: str, began: float, ended: float) -> None:
+        """A write ended."""
+        if ended - began > SLOW_WRITE_SECONDS:
+            self._slow_until[zone] = ended + SLOW_ZONE_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

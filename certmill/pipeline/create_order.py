@@ -36,7 +36,9 @@ def create_order(work: Work) -> Outcome:
         raise LeaseLost
     if owner:
         return Waiting(reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
-    facts = replace(facts, lock=subject)
+    if facts.lock != subject:
+        facts = replace(facts, lock=subject)
+        work.keep(facts, None)  # the clean-up has to know what to release
     acme = account.client(work.ports, work.issuer)
     order = _order_under_way(acme, facts, work.ports.clock.now())
     if order is None:

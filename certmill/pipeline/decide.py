@@ -13,6 +13,12 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
 from certmill.pipeline import secret_contract
 
+LEAST_SHARE = 0.1
+"""No certificate is renewed in the first tenth of its life, whatever renewBefore says: that would be a loop."""
+
+LEAST_SECONDS_BETWEEN = 3600.0
+"""Nor for having grown old within an hour of its issue: then a clock is wrong, and each look would be an order."""
+
 READY_MESSAGE = "Certificate is up to date and has not expired"
 
 
@@ -95,6 +101,9 @@ def decide(seen: Seen, now: float) -> Decision:
     if violation is None:
         return Keep(renew_at=seen.renew_at)
     status = seen.status
+    issued = status.last_issuance_time
+    if violation.reason in ("Renewing", "Expired") and issued is not None and issued <= now < issued + LEAST_SECONDS_BETWEEN:
+        return Hold(violation=violation, until=issued + LEAST_SECONDS_BETWEEN)
     backing_off = status.next_attempt is not None and status.next_attempt > now and status.failed_spec == seen.spec
     if backing_off and status.next_attempt is not None:
         return Hold(violation=violation, until=status.next_attempt)
@@ -114,7 +123,7 @@ def renewal_time(certificate: Certificate, leaf: chain.Leaf) -> float:
         before = certificate.renew_before.total_seconds()
     elif certificate.renew_before_percentage is not None:
         before = lifetime * certificate.renew_before_percentage / 100
-    return leaf.not_after - before
+    return max(leaf.not_after - before, leaf.not_before + lifetime * LEAST_SHARE)
 
 
 def jittered(renew_at: float, leaf: chain.Leaf, jitter_seconds: float) -> float:

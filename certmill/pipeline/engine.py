@@ -7,6 +7,7 @@ and its chain ends there. If the lease was lost while we acted, the commit fails
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from certmill.errors import (
@@ -17,8 +18,6 @@ from certmill.errors import (
     InvalidManifest,
     NotFound,
     OrderGone,
-    OrderRefused,
-    Permanent,
     StateUnavailable,
     StepKeepsDying,
     Temporary,
@@ -36,8 +35,9 @@ from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.spec import digest
 from certmill.state.records import Due, Record, Unclaimed
 
-MAX_RESTARTS = 5
+MAX_RESTARTS = 3
 ACCOUNT_LOST = "accountDoesNotExist"
+CSR_REFUSED = ("badCSR", "badPublicKey")
 _REUSE_AFTER = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.CONFIGURATION, FailureClass.CA_REFUSES_US)
 
 
@@ -91,7 +91,7 @@ class Engine:
             )
             if isinstance(record, Unclaimed):
                 return Stop()
-            facts, now = Facts.from_json(record.facts), ports.clock.now()
+            facts, now = Facts.read(record.facts), ports.clock.now()
             attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=facts, renewed_at=now)
             return self._end(attempt, self._act(attempt))
         except LeaseLost:
@@ -143,6 +143,7 @@ class Engine:
             return STEPS[attempt.step](work)
         except AccountRefused as error:
             if error.acme_type != ACCOUNT_LOST or attempt.step == FIRST:
+                account.refused(ports, issuer, error)
                 raise
             account.forget(ports, issuer)
             return Back(step=FIRST, reason=str(error), facts=attempt.facts.without_order())
@@ -151,23 +152,26 @@ class Engine:
         """Take down, or after MAX_TRIES leave it to the sweep; then say when to look again."""
         ports, facts = self._ports, attempt.facts
         certificate, issuer = self._wanted(attempt)
-        try:
-            clean_up(ports, attempt.certificate_id, certificate, issuer, attempt.record, facts)
-        except (Temporary, Permanent) as error:
-            given_up = attempt.record.tries >= MAX_TRIES or attempt.record.attempts > ports.limits.max_attempts
-            if not given_up or isinstance(error, StateUnavailable):
+        if attempt.record.attempts <= ports.limits.max_attempts:
+            try:
+                clean_up(ports, attempt.certificate_id, issuer, attempt.record, facts)
+            except StateUnavailable:
                 raise
+            except Temporary:
+                if attempt.record.tries < MAX_TRIES:
+                    raise
         return Finished(look_again=self._look_again(facts, certificate))
 
     def _wanted(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
         """The Certificate if it is still there, and the issuer that this run began with."""
         facts, home = attempt.facts, self._ports.home
-        try:
+        certificate, issuer = None, None
+        with suppress(InvalidManifest):
             certificate = home.certificate(attempt.certificate_id)
+        with suppress(InvalidManifest):
             ref = IssuerRef(name=facts.issuer_name, kind=facts.issuer_kind)
-            return certificate, home.issuer(ref, facts.issuer_namespace) if facts.issuer_name else None
-        except InvalidManifest:
-            return None, None
+            issuer = home.issuer(ref, facts.issuer_namespace) if facts.issuer_name else None
+        return certificate, issuer
 
     def _look_again(self, facts: Facts, certificate: Certificate | None) -> float:
         if facts.failure is not None:
@@ -207,7 +211,7 @@ class Engine:
         """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get one a second."""
         facts = replace(outcome.facts, restarts=outcome.facts.restarts + 1)
         if facts.restarts > MAX_RESTARTS and outcome.step != CLEAN_UP:
-            return self._fail(attempt, Failed(error=OrderRefused(f"gone back {MAX_RESTARTS} times: {outcome.reason}"), facts=facts))
+            return self._fail(attempt, Failed(error=StepKeepsDying(f"begun again {MAX_RESTARTS} times: {outcome.reason}"), facts=facts))
         soon = outcome.step == CLEAN_UP or facts.restarts == 1
         seconds = 0.0 if soon else backoff.STEP.delay(facts.restarts, self._ports.jitter())
         now = self._ports.clock.now()
@@ -231,7 +235,7 @@ class Engine:
         except Temporary as away:
             return self._wait(attempt, Waiting(reason=str(away), seconds=backoff.STEP.delay(attempt.record.tries + 1, ports.jitter())))
         facts = replace(outcome.facts, failure=failure)
-        if isinstance(error, CertificateWrong | StepKeepsDying) or attempt.step == "store_secret":
+        if isinstance(error, CertificateWrong | StepKeepsDying) or attempt.step == "store_secret" or error.acme_type in CSR_REFUSED:
             facts = replace(facts, order="", csr="")
         fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}"}
         attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
@@ -251,12 +255,19 @@ class Engine:
             fields |= {"due": f"{failure.next_attempt:.3f}", "reason": failure.message}
             drop = [name for name in drop if name not in fields]
             self._note_failing(attempt)
-        at = ports.clock.now() if record.again else outcome.look_again
-        attempt.commit(step="", due=Due.RENEWALS, at=at, fields=fields, drop=tuple(drop))
-        again = ports.records.again(attempt.certificate_id)
-        if again or (facts.stored is None and failure is None):
-            return Stop(ring=self._reconciler.reconcile(attempt.certificate_id, force=again == "force", root_id=record.root_id).ring)
+        attempt.commit(step="", due=Due.RENEWALS, at=outcome.look_again, fields=fields, drop=tuple(drop))
+        if ports.records.again(attempt.certificate_id) or (facts.stored is None and failure is None):
+            return self._go_on(attempt)
+        if facts.stored is not None and facts.issuer_name:
+            ports.sightings.forget_failing(_reference_of(facts), [attempt.certificate_id])
         return Proceed()
+
+    def _go_on(self, attempt: Attempt) -> StepResult:
+        """The run is over, and another is wanted. If it cannot be begun now, the tick does: it is due."""
+        try:
+            return Stop(ring=self._reconciler.reconcile(attempt.certificate_id, root_id=attempt.record.root_id).ring)
+        except CertmillError:
+            return Stop()
 
     def _note_failing(self, attempt: Attempt) -> None:
         try:
@@ -265,6 +276,12 @@ class Engine:
             return
         if certificate is not None:
             self._ports.sightings.note_failing(_reference(certificate), attempt.certificate_id)
+
+
+def _reference_of(facts: Facts) -> str:
+    """The reference of the issuer that the run was for."""
+    cluster = facts.issuer_kind == "ClusterIssuer"
+    return f"ClusterIssuer/{facts.issuer_name}" if cluster else f"Issuer/{facts.issuer_namespace}/{facts.issuer_name}"
 
 
 def _reference(certificate: Certificate) -> str:

@@ -63,6 +63,8 @@ class Facts:
     finalize: str = ""
     authorizations: tuple[str, ...] = ()
     order_expires: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The certificate's labels with which the solvers were chosen: the same are asked when the challenges are taken down."""
     challenges: tuple[ChallengeFacts, ...] = field(default=())
     presented_at: float | None = None
     answered: bool = False
@@ -76,8 +78,16 @@ class Facts:
     def to_json(self) -> str:
         """Compact JSON of what is set."""
         return json.dumps(
-            {name: value for name, value in asdict(self).items() if value not in ("", (), None, False, 0)}, separators=(",", ":")
+            {name: value for name, value in asdict(self).items() if value not in ("", (), None, False, 0, {})}, separators=(",", ":")
         )
+
+    @classmethod
+    def read(cls, text: str) -> Facts:
+        """As from_json; facts that cannot be read (another release wrote them) are a run that has found out nothing yet."""
+        try:
+            return cls.from_json(text)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls()
 
     @classmethod
     def from_json(cls, text: str) -> Facts:

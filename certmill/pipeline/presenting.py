@@ -26,7 +26,7 @@ _ZONE_POLLS = 60
 def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
     """Present them all; what is there already stays one value. They are in the journal before they are up."""
     ports = work.ports
-    ports.journal.add([entry(work.id, work.issuer, challenge) for challenge in challenges], now=ports.clock.now())
+    ports.journal.add([entry(work.id, work.issuer, challenge, work.certificate.labels) for challenge in challenges], now=ports.clock.now())
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
             ports.key_authorizations.put(challenge.token, acme_challenges.key_authorization(challenge.token, thumbprint))
@@ -45,7 +45,7 @@ def take_down(ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenge
             _write(ports, issuer, labels, group, adding=False)
 
 
-def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts) -> Presented:
+def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts, labels: Mapping[str, str]) -> Presented:
     """The journal's entry for a challenge."""
     return Presented(
         certificate=certificate,
@@ -56,15 +56,16 @@ def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts)
         record_name=challenge.record_name,
         zone=challenge.zone,
         value=challenge.value or challenge.token,
+        labels=labels,
     )
 
 
 @contextmanager
 def zone_lock(ports: Ports, zone: str, *, owner: str) -> Iterator[None]:
     """Writes to one zone happen one after the other, in this process by a lock, in the fleet by another. Raises Busy after a short wait."""
-    local = ports.zone_locks.of(zone)
-    if not local.acquire(timeout=_ZONE_PATIENCE_SECONDS):
-        raise Busy(f"many challenges are being written to the zone {zone}", retry_after=1.0)
+    local, began = ports.zone_locks.of(zone), ports.clock.now()
+    if not local.acquire(timeout=0 if ports.zone_locks.is_slow(zone, began) else _ZONE_PATIENCE_SECONDS):
+        raise Busy(f"many challenges are being written to the zone {zone}")
     try:
         _take(ports, zone, owner)
         try:
@@ -73,6 +74,7 @@ def zone_lock(ports: Ports, zone: str, *, owner: str) -> Iterator[None]:
             ports.locks.release("zone", zone, owner=owner)
     finally:
         local.release()
+        ports.zone_locks.note(zone, began, ports.clock.now())
 
 
 def _take(ports: Ports, zone: str, owner: str) -> None:
@@ -81,7 +83,7 @@ def _take(ports: Ports, zone: str, owner: str) -> None:
         if not ports.locks.take("zone", zone, owner=owner, seconds=seconds):
             return
         ports.clock.pause(_ZONE_POLL_SECONDS)
-    raise Busy(f"another worker is writing to the zone {zone}", retry_after=1.0)
+    raise Busy(f"another worker is writing to the zone {zone}")
 
 
 def _by_zone(challenges: Sequence[ChallengeFacts]) -> Iterator[tuple[str, list[ChallengeFacts]]]:

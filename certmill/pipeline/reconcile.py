@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.model.certificate import Certificate
 from certmill.model.names import CertificateId
@@ -23,10 +24,14 @@ _OTHER_OWNER_SECONDS = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """What was found and done. `run`: the number of the run that makes it right (0: it is right). `ring`: its chain is to be published
-    now."""
+    """What was found and done.
+
+    `right`: the stored pair is what is wanted. Else `run` is the number of the run that makes it right, or of the one that failed and
+    whose back-off holds; 0: nothing can be done, for `reason`. `ring`: the run's chain is to be published now.
+    """
 
     reason: str
+    right: bool = False
     run: int = 0
     ring: bool = False
 
@@ -60,6 +65,7 @@ class Reconciler:
         status = ports.home.certificate_status(certificate_id)
         jitter, spec = ports.limits.renewal_jitter, digest(certificate, issuer)
         seen = look(certificate, secret, status, spec, unusable=unusable, jitter_seconds=jitter)
+        force = force or ports.records.again(certificate_id) == "force"
         decision = decide(seen, now)
         if isinstance(decision, Hold) and (force or now_please):
             decision = Issue(violation=decision.violation)
@@ -74,7 +80,11 @@ class Reconciler:
                 return self._begin(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force)
             case Hold():
                 ports.records.adopt(certificate.id, now=now, at=decision.until, spec=seen.spec)
-                return Reconciled(reason=decision.violation.message)
+                record = ports.records.read(certificate.id)
+                failed = record.done if record is not None and record.result != "issued" else 0
+                return Reconciled(
+                    reason=f"{decision.violation.message}; held until {instant(decision.until):%Y-%m-%d %H:%M} UTC", run=failed
+                )
             case Keep():
                 return self._keep(decision, seen, now=now)
 
@@ -107,7 +117,7 @@ class Reconciler:
         status = conditions.adopted(seen.status, leaf, renew_at=decision.renew_at, now=now)
         if status != seen.status:
             ports.home.write_certificate_status(certificate.id, status)
-        return Reconciled(reason="Certificate is up to date")
+        return Reconciled(reason="Certificate is up to date", right=True)
 
     def _secret(self, certificate: Certificate) -> tuple[Secret | None, str]:
         """The Secret, or why it is there and cannot be used."""
@@ -139,9 +149,11 @@ class Reconciler:
         return owner if other is not None and other.secret_name == certificate.secret_name else ""
 
     def _forget(self, certificate_id: CertificateId) -> Reconciled:
-        """The Certificate was deleted. A run under way notices by itself, and cleans up; its Secret stays."""
+        """The Certificate was deleted. A run under way is woken to notice, and cleans up; its Secret stays."""
         record = self._ports.records.read(certificate_id)
-        if record is not None and not record.step:
+        if record is not None and record.step:
+            self._ports.due.wake_now(certificate_id, now=self._ports.clock.now())
+        elif record is not None:
             self._ports.records.forget(certificate_id)
         return Reconciled(reason="the Certificate is not in the home")
 

@@ -27,13 +27,14 @@ class RequestDesk:
             return answered
         try:
             certificate = self._with_issuer(parse_request(body))
-            self._ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
+            change = self._ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
         except Temporary:
             raise
         except CertmillError as error:
             self.reject(request_id, _name_in(body), str(error))
             return None
-        return self._begin(certificate.id, request_id, force=False)
+        # Asked again for the same, a back-off holds: a service that restarts in a circle must not use up the CA's patience.
+        return self._begin(certificate.id, request_id, now_please=change != "unchanged")
 
     def renew(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
         """Begin a run even if the stored pair is right. None: refused, and kept with the reason. Raises Temporary to be asked again."""
@@ -49,7 +50,7 @@ class RequestDesk:
         except CertmillError as error:
             self.reject(request_id, _name_in(body), str(error))
             return None
-        return self._begin(certificate_id, request_id, force=True)
+        return self._begin(certificate_id, request_id, force=True, now_please=True)
 
     def reject(self, request_id: str, certificate: str, reason: str) -> None:
         """Keep a refused request with its reason, in a bounded list."""
@@ -65,8 +66,13 @@ class RequestDesk:
             else None
         )
 
-    def _begin(self, certificate_id: CertificateId, request_id: str, *, force: bool) -> tuple[CertificateId, Reconciled]:
-        done = self._reconciler.reconcile(certificate_id, force=force, now_please=True, root_id=request_id)
+    def _begin(
+        self, certificate_id: CertificateId, request_id: str, *, now_please: bool, force: bool = False
+    ) -> tuple[CertificateId, Reconciled] | None:
+        done = self._reconciler.reconcile(certificate_id, force=force, now_please=now_please, root_id=request_id)
+        if not done.right and not done.run:
+            self.reject(request_id, certificate_id, done.reason)
+            return None
         self._ports.requests.accept(request_id, Acceptance(certificate=certificate_id, run=done.run))
         return certificate_id, done
 

@@ -33,7 +33,7 @@ def set_up_challenge(work: Work) -> Outcome:
     key = _account_key(work)
     setting_up = tuple(_challenge(work, a, key) for a in authorizations if a.status in _OPEN)
     _take_down_stale(work, setting_up)
-    facts = replace(work.facts, challenges=setting_up)
+    facts = replace(work.facts, challenges=setting_up, labels=dict(work.certificate.labels))
     work.keep(facts, None)
     presenting.present(work, setting_up, key.thumbprint)
     return Advanced(facts=replace(facts, presented_at=work.ports.clock.now()))
@@ -43,8 +43,8 @@ def _take_down_stale(work: Work, setting_up: Sequence[ChallengeFacts]) -> None:
     """What an order that is gone had put up is not needed any more."""
     stale = [challenge for challenge in work.facts.challenges if challenge not in setting_up]
     if stale:
-        presenting.take_down(work.ports, work.issuer, work.certificate.labels, stale, owner=f"{work.id} {work.record.fence}")
-        work.ports.journal.remove([presenting.entry(work.id, work.issuer, challenge) for challenge in stale])
+        presenting.take_down(work.ports, work.issuer, work.facts.labels, stale, owner=f"{work.id} {work.record.fence}")
+        work.ports.journal.remove([presenting.entry(work.id, work.issuer, challenge, work.facts.labels) for challenge in stale])
 
 
 def _fetch(work: Work, acme: AcmeClient) -> Sequence[Authorization]:

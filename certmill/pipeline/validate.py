@@ -14,6 +14,7 @@ from certmill.pipeline.context import Work
 from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.pipeline.outcome import Advanced, Back, Failed, Outcome, Waiting
 
+_LINGER_NAMES = 3
 _LINGER_SECONDS = (0.03, 0.06, 0.12, 0.24, 0.35)
 
 
@@ -26,7 +27,7 @@ def validate(work: Work) -> Outcome:
     pending = list(facts.challenges)
     retry_after = None
     for pause in (*_LINGER_SECONDS, 0.0):
-        still = []
+        still: list[ChallengeFacts] = []
         for challenge in pending:
             work.hold()
             try:
@@ -41,8 +42,9 @@ def validate(work: Work) -> Outcome:
         pending = still
         if not pending:
             return Advanced(facts=facts)
-        if pause:
-            work.ports.clock.pause(pause)
+        if not pause or len(pending) > _LINGER_NAMES or retry_after is not None:
+            break
+        work.ports.clock.pause(pause)
     return _not_yet(work, facts, pending[0], retry_after)
 
 

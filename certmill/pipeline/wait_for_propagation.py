@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from certmill.acme import challenges as acme_challenges
 from certmill.acme.jws import AccountKey
-from certmill.errors import DnsUnavailable, NameRefused
+from certmill.errors import AccountRefused, Busy, DnsUnavailable, NameRefused
 from certmill.pipeline import account, solvers
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import Work
@@ -56,15 +56,19 @@ def _dns01(work: Work, challenge: ChallengeFacts) -> tuple[str, bool]:
     try:
         with work.lane() as seconds:
             seen = work.ports.checks.visible(challenge.record_name, challenge.value, challenge.zone, solver.dns01, timeout_seconds=seconds)
-    except DnsUnavailable as error:
+    except (DnsUnavailable, Busy) as error:
         return str(error), False
     return ("", False) if seen.visible else (f"{challenge.name}: {seen.reason}", True)
 
 
 def _http01(work: Work, challenge: ChallengeFacts) -> tuple[str, bool]:
     found = account.registered(work.ports, work.issuer)
-    thumbprint = AccountKey.from_pem(found.key_pem).thumbprint if found else ""
-    expected = acme_challenges.key_authorization(challenge.token, thumbprint)
-    with work.lane() as seconds:
-        probe = work.ports.checks.probe(challenge.identifier, challenge.token, expected, timeout_seconds=seconds)
+    if found is None:
+        raise AccountRefused(f"the account of {work.issuer.reference} changed while its order was under way")
+    expected = acme_challenges.key_authorization(challenge.token, AccountKey.from_pem(found.key_pem).thumbprint)
+    try:
+        with work.lane() as seconds:
+            probe = work.ports.checks.probe(challenge.identifier, challenge.token, expected, timeout_seconds=seconds)
+    except Busy as error:
+        return str(error), False
     return ("", False) if probe.ok else (probe.reason, False)

@@ -4,6 +4,7 @@
 if (redis.call('HGET', KEYS[1], 'step') or '') ~= '' then return 0 end
 redis.call('HSETNX', KEYS[1], 'fence', ARGV[4])
 redis.call('HSET', KEYS[1], 'step', '', 'spec', ARGV[3])
+redis.call('HDEL', KEYS[1], 'again')
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
 return 1

@@ -9,6 +9,7 @@ if step ~= '' then
   local same = ARGV[6] ~= '' and ARGV[6] == redis.call('HGET', KEYS[1], 'root') -- the request that began this run, come twice
   if (ARGV[8] == '1' and not same) or spec ~= ARGV[5] then
     redis.call('HSET', KEYS[1], 'again', ARGV[8] == '1' and 'force' or ARGV[5])
+    if spec ~= ARGV[5] then redis.call('ZADD', KEYS[3], 'XX', ARGV[2], ARGV[1]) end -- what it waits for is not wanted any more
     return {'again', run + 1}
   end
   return {'joined', run}

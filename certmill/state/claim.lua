@@ -1,10 +1,14 @@
 -- Claim a step: the record is at this step and its lease is free.
 -- KEYS record in_flight waiting arrivals
 -- ARGV id step now lease_seconds task_id root_id
--- returns {fence, field, value, …} or {0} (the record has moved on) or {-1} (leased)
+-- returns {fence, field, value, …} or {0} (the record has moved on) or {-1} (leased, or waiting)
 local at, lease = unpack(redis.call('HMGET', KEYS[1], 'step', 'lease'))
 if at ~= ARGV[2] then return {'0'} end
-if tonumber(lease or '0') > tonumber(ARGV[3]) then return {'-1'} end
+local now, held = tonumber(ARGV[3]), tonumber(lease or '0')
+-- A lease far ahead of now was taken before the clock was set back.
+if held > now and held < now + 2 * tonumber(ARGV[4]) then return {'-1'} end
+-- It waits, and was not woken: a late or doubled message must not end the wait (Retry-After) early.
+if tonumber(redis.call('ZSCORE', KEYS[3], ARGV[1]) or '0') > now then return {'-1'} end
 local till = tonumber(ARGV[3]) + tonumber(ARGV[4])
 redis.call('HSET', KEYS[1], 'lease', string.format('%.3f', till), 'task', ARGV[5], 'root', ARGV[6])
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)

@@ -8,7 +8,9 @@ local dropped = tonumber(ARGV[5])
 for i = 6, 5 + dropped do redis.call('HDEL', KEYS[1], ARGV[i]) end
 for i = 6 + dropped, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+-- Somebody asked for another run while this one went on: look again at once.
+local again = ARGV[3] == '' and redis.call('HEXISTS', KEYS[1], 'again') == 1
+redis.call('ZADD', KEYS[2], again and '0' or ARGV[4], ARGV[1])
 if ARGV[3] == '' then -- a hash that has held the facts keeps their larger encoding for ever: 672 bytes instead of 216
   local left = redis.call('HGETALL', KEYS[1])
   if #left < 100 then

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import ConnectionError as Disconnected
 from redis.retry import Retry
 
 from certmill.errors import InvalidManifest, StateUnavailable
@@ -58,10 +59,26 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
             raise StateUnavailable(
                 "Redis refuses this: the user of this URL may not do it; give it the ACL that the README names"
             ) from error
+        except AuthenticationError as error:
+            raise StateUnavailable("Redis refuses our login: see the user and password of CERTMILL_REDIS_URL") from error
+        except Disconnected as error:
+            raise StateUnavailable(
+                f"Redis does not answer ({type(error).__name__}); see that CERTMILL_REDIS_URL leads to it and that it runs: start it, or "
+                "everything on this machine with `python -m workers up`"
+            ) from error
         except RedisError as error:
             raise StateUnavailable(f"Redis does not answer ({type(error).__name__}); see that it runs and is reachable") from error
 
     return answered
+
+
+def eviction_policy(client: redis.Redis) -> str | None:
+    """Redis' maxmemory-policy; None when it does not answer, or does not tell this user (CONFIG is often denied)."""
+    try:
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
+    except RedisError:
+        return None
+    return str(policy) if policy else None
 
 
 def script(client: redis.Redis, name: str) -> Callable[..., object]:

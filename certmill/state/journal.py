@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import field as dataclass_field
 from typing import cast
 
 import redis
@@ -28,6 +29,8 @@ class Presented:
     zone: str
     value: str
     """The TXT value, or the token."""
+    labels: Mapping[str, str] = dataclass_field(default_factory=dict)
+    """The certificate's labels with which the solver was chosen."""
 
     @property
     def field(self) -> str:
@@ -60,6 +63,12 @@ class Journal:
             pipe.hdel(keys.JOURNAL, *[entry.field for entry in entries])
             pipe.zrem(keys.JOURNAL_TIMES, *[entry.field for entry in entries])
             pipe.execute()
+
+    @answering
+    def postpone(self, entries: Sequence[Presented], *, now: float) -> None:
+        """They stay; those that are younger come before them now."""
+        if entries:
+            self._redis.zadd(keys.JOURNAL_TIMES, {entry.field: now for entry in entries}, xx=True)
 
     @answering
     def older_than(self, instant: float, limit: int) -> list[Presented]:

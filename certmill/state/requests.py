@@ -12,7 +12,8 @@ from certmill.model.names import CertificateId
 from certmill.state import keys
 from certmill.state.connection import answering
 
-KEPT_SECONDS = 3600
+KEPT_SECONDS = 3 * 24 * 3600
+"""Longer than a CA's longest Retry-After, so that whoever waits still learns the end."""
 KEPT_REJECTIONS = 1000
 _MAX_TEXT = 500
 
@@ -43,13 +44,13 @@ class Requests:
 
     @answering
     def accept(self, request_id: str, acceptance: Acceptance) -> None:
-        """Remember for an hour which run answers this request."""
+        """Remember which run answers this request."""
         body = json.dumps({"certificate": acceptance.certificate, "run": acceptance.run})
         self._redis.set(keys.request(request_id), body, ex=KEPT_SECONDS)
 
     @answering
     def reject(self, rejection: Rejection) -> None:
-        """Keep a refusal: for its sender for an hour, and in the bounded list."""
+        """Keep a refusal: for its sender, and in the bounded list."""
         body = json.dumps(
             {
                 "at": rejection.at,
@@ -66,7 +67,7 @@ class Requests:
 
     @answering
     def find(self, request_id: str) -> Acceptance | Rejection | None:
-        """What became of a request; None: not handled yet, or more than an hour ago."""
+        """What became of a request; None: not handled yet, or days ago."""
         body = cast("str | None", self._redis.get(keys.request(request_id)))
         if body is None:
             return None

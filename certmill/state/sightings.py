@@ -58,3 +58,9 @@ class Sightings:
     def reread_asked(self) -> bool:
         """Whether somebody asked since this was called last."""
         return self._redis.getdel(keys.REREAD) is not None
+
+    @answering
+    def forget_failing(self, issuer_reference: str, certificates: Sequence[CertificateId]) -> None:
+        """These wait for their issuer no longer."""
+        if certificates:
+            self._redis.srem(keys.failing(issuer_reference), *certificates)

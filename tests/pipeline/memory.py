@@ -24,6 +24,20 @@ from certmill.testing.memory_ca import MemoryCA
 from certmill.testing.provider import MemoryProvider
 
 
+class SkewedClock:
+    """Another machine's clock, so many seconds off ours."""
+
+    def __init__(self, clock) -> None:
+        self._clock = clock
+        self.skew = 0.0
+
+    def now(self) -> float:
+        return self._clock.now() + self.skew
+
+    def pause(self, seconds: float) -> None:
+        self._clock.pause(seconds)
+
+
 class OneProvider:
     """Every solver has the same provider."""
 
@@ -45,7 +59,8 @@ class MemoryWorld:
         self.provider = MemoryProvider()
         self.tokens = KeyAuthorizations(redis)
         self.validates = self._validates
-        self.ca = MemoryCA(clock=self.clock, validates=lambda *challenge: self.validates(*challenge))  # noqa: PLW0108 - tests change it
+        self.ca_clock = SkewedClock(self.clock)
+        self.ca = MemoryCA(clock=self.ca_clock, validates=lambda *challenge: self.validates(*challenge))  # noqa: PLW0108 - tests change it
         self.spec = digest(certificate, issuer)
         self.ports = Ports(
             home=self.home,

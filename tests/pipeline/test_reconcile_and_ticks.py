@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from certmill.contract import STEP_NAMES, STEPS_QUEUE
-from certmill.errors import AccountRefused, CAUnavailable, HomeUnavailable, RateLimited
+from certmill.errors import AccountRefused, CAUnavailable, HomeUnavailable, OrderGone, OrderRefused, RateLimited
+from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
@@ -20,7 +22,7 @@ from certmill.pipeline.ticks import SWEEP_AFTER_SECONDS, Ticks
 from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.journal import Presented
-from certmill.state.records import Records
+from certmill.state.records import Due, Records
 from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.memory import MemoryWorld
 
@@ -60,6 +62,12 @@ class Mill:
                 if isinstance(result, Fail):
                     self.failed = result.message
         return result
+
+    def wake(self, seconds=600):
+        """Let time pass, and play what the tick rings."""
+        self.world.clock.advance(seconds)
+        (doorbell,) = self.ticks.wake().doorbells
+        return self.run(doorbell.step)
 
     def issue(self):
         assert self.reconciler.reconcile(self.certificate.id).ring
@@ -313,8 +321,8 @@ def test_a_ca_that_is_away_is_tried_again_at_the_same_step(redis):
 
     assert isinstance(mill.run(), Wait)
     assert mill.record().step == "finalize"
-    assert isinstance(mill.run("finalize"), Wait)
-    mill.run("finalize")
+    assert isinstance(mill.wake(), Wait)
+    mill.wake()
 
     assert mill.record().result == "issued"
     assert len(mill.world.ca.orders) == 1
@@ -356,7 +364,7 @@ def test_a_full_disk_waits_and_stores_the_same_certificate_later(redis):
 
     assert isinstance(result, Wait)
     assert "disk is full" in result.reason
-    mill.run("store_secret")
+    mill.wake()
     assert mill.record().result == "issued"
     assert len(mill.world.ca.orders) == 1
 
@@ -428,3 +436,151 @@ def test_a_forced_renewal_in_mid_run_is_followed_by_another_run(redis):
     assert done.run == 2
     assert mill.record().done == 2
     assert len(mill.world.ca.orders) == 2
+
+
+def test_a_request_for_what_cannot_be_had_is_refused_and_not_called_issued(redis):
+    mill = Mill(redis)
+    mill.issue()
+    rival = {"name": "rival", "spec": {"secretName": "web-tls", "dnsNames": ["rival.example.test"], "issuerRef": {"name": "prod"}}}
+
+    assert mill.desk.request(rival, request_id="rival") is None
+
+    assert "belongs to Certificate web" in mill.ports.requests.find("rival").reason
+
+
+def test_the_same_request_again_and_again_does_not_break_the_back_off(redis):
+    mill = Mill(redis)
+    mill.world.validates = lambda *_: False
+    body = {"name": "dead", "spec": {"dnsNames": ["dead.example.test"], "issuerRef": {"name": "prod"}}}
+    for number in range(10):
+        mill.certificate = a_certificate(name="dead")
+        if mill.desk.request(body, request_id=f"r{number}")[1].ring:
+            mill.run()
+        mill.world.clock.advance(10)
+
+    assert len(mill.world.ca.orders) == 1
+    record = mill.record()
+    assert mill.ports.requests.find("r9").run == record.done == 1
+    assert record.result != "issued"
+
+
+def test_a_manifest_that_changes_during_a_long_wait_ends_the_wait(redis):
+    mill = with_faults(Mill(redis), new_order=[RateLimited("slow down", retry_after=36_000)])
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    mill.apply(replace(WEB, dns_names=("new.example.test",)))
+
+    mill.ticks.reread("tick")
+    (doorbell,) = mill.ticks.wake().doorbells
+    mill.run(doorbell.step)
+
+    assert mill.world.leaf(WEB).dns_names == ("new.example.test",)
+
+
+def test_a_certificate_deleted_during_a_long_wait_is_cleaned_up_at_once(redis):
+    mill = with_faults(Mill(redis), new_order=[RateLimited("slow down", retry_after=36_000)])
+    mill.ticks.reread("one")
+    mill.ticks.wake()
+    mill.run()
+    mill.ports.home.delete("Certificate", "default", "web")
+
+    mill.ticks.reread("two")
+    (doorbell,) = mill.ticks.wake().doorbells
+    mill.run(doorbell.step)
+
+    assert mill.record() is None
+    assert list(redis.scan_iter("certmill:lock:*")) == []
+
+
+def test_a_late_message_does_not_end_a_wait_early(redis):
+    mill = with_faults(Mill(redis), new_order=[RateLimited("slow down", retry_after=3600)])
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    assert mill.run("create_order") == Stop()
+    assert mill.world.ca.orders == {}
+
+
+def test_a_change_that_comes_during_the_clean_up_is_not_lost_with_its_worker(redis):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    for step in STEP_NAMES[:-1]:
+        mill.engine.run(step, WEB.id, task_id="t", root_id="r")
+    claimed = mill.ports.records.claim(WEB.id, STEP_NAMES[-1], now=NOW, lease_seconds=60, task_id="t", root_id="r")
+    mill.reconciler.reconcile(WEB.id, force=True)
+
+    mill.ports.records.commit(WEB.id, fence=claimed.fence, step="", due=Due.RENEWALS, at=NOW + 60 * DAY, fields={"done": "1"})
+
+    assert mill.ticks.renew() == 1
+    assert mill.record().step == "register_account"
+
+
+def test_nothing_is_renewed_in_the_first_tenth_of_its_life(redis):
+    eager = a_certificate(renew_before=timedelta(days=89.99))
+    mill = Mill(redis, certificate=eager)
+    mill.issue()
+
+    for _ in range(20):
+        mill.world.clock.advance(600)
+        mill.ticks.renew()
+
+    assert len(mill.world.ca.orders) == 1
+
+
+def test_a_clock_that_is_wrong_costs_one_order_an_hour_at_most(redis):
+    mill = Mill(redis)
+    mill.world.ca_clock.skew = -61 * DAY
+    mill.issue()
+    for _ in range(6):
+        mill.world.clock.advance(60)
+        if mill.ticks.renew():
+            mill.run()
+
+    assert len(mill.world.ca.orders) == 1
+
+
+def test_an_account_that_is_refused_later_makes_the_issuer_not_ready_too(redis):
+    mill = with_faults(Mill(redis), new_order=[AccountRefused("the account is deactivated")])
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    assert not mill.ports.home.issuer_status(an_issuer()).condition("Ready").status
+
+
+def test_a_values_solver_is_found_again_by_the_labels_it_was_chosen_with(redis):
+    labelled = Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")), selector=Selector(match_labels={"team": "web"}))
+    certificate = a_certificate(labels={"team": "web"})
+    mill = Mill(redis, certificate=certificate, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()), labelled)))
+    mill.reconciler.reconcile(WEB.id)
+    for step in STEP_NAMES[:4]:
+        mill.engine.run(step, WEB.id, task_id="t", root_id="r")
+    assert mill.world.provider.values != {}
+    mill.ports.home.delete("Certificate", "default", "web")
+
+    mill.run("validate")
+
+    assert mill.world.provider.values == {}
+
+
+def test_a_csr_that_the_ca_refuses_is_not_sent_again(redis):
+    bad = OrderRefused("bad CSR")
+    bad.acme_type = "badCSR"
+    mill = with_faults(Mill(redis), finalize=[bad])
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    assert mill.record().facts == ""
+
+
+def test_a_ca_that_forgets_every_order_gets_no_order_a_minute(redis):
+    gone = [OrderGone("unknown order") for _ in range(50)]
+    mill = with_faults(Mill(redis), authorization=gone)
+    mill.engine = Engine(replace(mill.ports, jitter=lambda: 0.5), mill.reconciler)
+    mill.reconciler.reconcile(WEB.id)
+    for _ in range(60):
+        mill.world.clock.advance(60)
+        for doorbell in mill.ticks.wake().doorbells:
+            mill.run(doorbell.step)
+        mill.ticks.renew()
+
+    assert len(mill.world.ca.orders) <= 8

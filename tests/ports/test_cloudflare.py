@@ -297,14 +297,14 @@ def test_the_token_is_in_no_repr(fake):
     assert TOKEN not in repr(fake)
 
 
-def test_the_ttl_is_at_least_two_minutes(fake):
+def test_the_ttl_is_at_least_a_minute(fake):
     sent = []
     original = fake.answer
     fake.answer = lambda method, target, headers, body: (sent.append(body), original(method, target, headers, body))[1]
 
-    provider(fake).present(RECORD)
+    provider(fake).present(replace(RECORD, ttl_seconds=30))
 
-    assert [json.loads(body)["ttl"] for body in sent if body] == [120]
+    assert [json.loads(body)["ttl"] for body in sent if body] == [60]
 
 
 def test_the_fake_shows_its_values_by_dns_after_a_while():

@@ -16,6 +16,11 @@ def _step(server: Server, certificate: str) -> None:
         client.lpush("certmill.steps", item("certificate.validate", [certificate]))
 
 
+def _taken(server: Server) -> bool:
+    with server.client as client:
+        return not client.exists("certmill.steps")
+
+
 def _done(server: Server, certificate: str) -> bool:
     return [certificate] in [line["args"] for line in ran(server)]
 
@@ -32,7 +37,7 @@ def test_a_worker_survives_losing_redis_with_a_message_in_flight(
 
     for outage in ("one", "two"):
         _step(server, "default/slow")
-        eventually(lambda: not server.client.exists("certmill.steps"))
+        eventually(partial(_taken, server))
         server.kill()
         threading.Event().wait(2.0)
         server.start()

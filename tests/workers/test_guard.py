@@ -32,7 +32,7 @@ def _is_empty(server: Server) -> bool:
 
 def _stop(worker: subprocess.Popen[bytes]) -> int:
     worker.send_signal(signal.SIGTERM)
-    return worker.wait(timeout=10)
+    return worker.wait(timeout=30)
 
 
 def test_poison_leaves_the_worker_alive_and_none_of_it_comes_back(processes: Processes, server: Server) -> None:

@@ -104,7 +104,8 @@ def test_everything_comes_up_and_says_where(machine: Machine) -> None:
 
 
 def test_valkey_wants_its_password(machine: Machine) -> None:
-    port = machine.client.connection_pool.connection_kwargs["port"]
+    with machine.client as client:
+        port = client.connection_pool.connection_kwargs["port"]
 
     with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
