@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -24,6 +25,7 @@ READY_FILE_VARIABLE = "CERTMILL_PROCESS_READY_FILE"
 """A file that a process makes once it does its work; the supervisor waits for it."""
 
 _SAFE_POLICY = "noeviction"
+_COLLECT_AFTER = (20_000, 20, 50)  # young objects, and rounds of the generations; Celery makes thousands a second that die young
 _log = log.get_logger(__name__)
 
 _QUIETER = {
@@ -51,6 +53,7 @@ def connect(settings: Settings, *, close: Callable[[], None]) -> None:
 
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
+    signals.worker_ready.connect(_quieten_collector, weak=False, dispatch_uid="certmill.collector")
     signals.worker_ready.connect(_announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_ready.connect(warn, weak=False, dispatch_uid="certmill.warn")
     signals.beat_init.connect(_announce, weak=False, dispatch_uid="certmill.ready")
@@ -90,6 +93,13 @@ def _warn_of_eviction(settings: Settings) -> None:
         policy = eviction_policy(client)
     if policy not in (None, _SAFE_POLICY):
         _log.warning("redis.may_evict", maxmemory_policy=policy, advice=f"set maxmemory-policy to {_SAFE_POLICY}: others lose messages")
+
+
+def _quieten_collector(**_: object) -> None:
+    """What is loaded now stays: the collector need not look at it again with every few hundred objects of a message."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
 
 
 def _announce(**_: object) -> None:

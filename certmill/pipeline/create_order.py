@@ -38,7 +38,8 @@ def create_order(work: Work) -> Outcome:
         return Waiting(reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
     if facts.lock != subject:
         facts = replace(facts, lock=subject)
-        work.keep(facts, None)  # the clean-up has to know what to release
+        if facts.csr:  # else they are kept with the new key, below
+            work.keep(facts, None)  # the clean-up has to know what to release
     acme = account.client(work.ports, work.issuer)
     order = _order_under_way(acme, facts, work.ports.clock.now())
     if order is None:

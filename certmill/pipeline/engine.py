@@ -258,7 +258,7 @@ class Engine:
         attempt.commit(step="", due=Due.RENEWALS, at=outcome.look_again, fields=fields, drop=tuple(drop))
         if ports.records.again(attempt.certificate_id) or (facts.stored is None and failure is None):
             return self._go_on(attempt)
-        if facts.stored is not None and facts.issuer_name:
+        if facts.stored is not None and facts.stored.recovered:
             ports.sightings.forget_failing(_reference_of(facts), [attempt.certificate_id])
         return Proceed()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from certmill.errors import FailureClass
@@ -47,6 +47,8 @@ class Stored:
     serial: str
     not_before: float
     not_after: float
+    recovered: bool = False
+    """Whether runs before this one had failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +79,7 @@ class Facts:
 
     def to_json(self) -> str:
         """Compact JSON of what is set."""
-        return json.dumps(
-            {name: value for name, value in asdict(self).items() if value not in ("", (), None, False, 0, {})}, separators=(",", ":")
-        )
+        return json.dumps(_set(self), default=_fields, separators=(",", ":"))
 
     @classmethod
     def read(cls, text: str) -> Facts:
@@ -125,6 +125,15 @@ class Facts:
         return Facts(
             csr=self.csr, order=self.order, finalize=self.finalize, authorizations=self.authorizations, order_expires=self.order_expires
         )
+
+
+def _set(facts: Facts) -> dict[str, object]:
+    """What is set, by name. Twice a step: dataclasses.asdict, which copies deeply, took 3 ms a certificate."""
+    return {name: value for name, value in _fields(facts).items() if value not in ("", (), None, False, 0, {})}
+
+
+def _fields(value: Facts | ChallengeFacts | Failure | Stored) -> dict[str, object]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _failure(fields: Mapping[str, Any]) -> Failure:

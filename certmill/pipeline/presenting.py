@@ -19,8 +19,8 @@ from certmill.state.journal import Presented
 
 _ZONE_LOCK_SECONDS = 30.0
 _ZONE_PATIENCE_SECONDS = 5.0
-_ZONE_POLL_SECONDS = 0.01
-_ZONE_POLLS = 60
+_ZONE_POLL_SECONDS = 0.003
+_ZONE_POLLS = 1000
 
 
 def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
@@ -63,27 +63,29 @@ def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts,
 @contextmanager
 def zone_lock(ports: Ports, zone: str, *, owner: str) -> Iterator[None]:
     """Writes to one zone happen one after the other, in this process by a lock, in the fleet by another. Raises Busy after a short wait."""
-    local, began = ports.zone_locks.of(zone), ports.clock.now()
-    if not local.acquire(timeout=0 if ports.zone_locks.is_slow(zone, began) else _ZONE_PATIENCE_SECONDS):
-        raise Busy(f"many challenges are being written to the zone {zone}")
+    local, slow = ports.zone_locks.of(zone), ports.zone_locks.is_slow(zone, ports.clock.now())
+    if not local.acquire(timeout=0 if slow else _ZONE_PATIENCE_SECONDS):
+        # A slow zone's writers come back later and later; the others soon.
+        raise Busy(f"many challenges are being written to the zone {zone}", retry_after=None if slow else 1.0)
     try:
-        _take(ports, zone, owner)
+        _take(ports, zone, owner, slow=slow)
+        began = ports.clock.now()
         try:
             yield
         finally:
             ports.locks.release("zone", zone, owner=owner)
+            ports.zone_locks.note(zone, began, ports.clock.now())
     finally:
         local.release()
-        ports.zone_locks.note(zone, began, ports.clock.now())
 
 
-def _take(ports: Ports, zone: str, owner: str) -> None:
+def _take(ports: Ports, zone: str, owner: str, *, slow: bool) -> None:
     seconds = min(_ZONE_LOCK_SECONDS, ports.limits.lease)  # a killed worker's lock is not to outlive its step
-    for _ in range(_ZONE_POLLS):
+    for _ in range(1 if slow else _ZONE_POLLS):
         if not ports.locks.take("zone", zone, owner=owner, seconds=seconds):
             return
         ports.clock.pause(_ZONE_POLL_SECONDS)
-    raise Busy(f"another worker is writing to the zone {zone}")
+    raise Busy(f"another worker is writing to the zone {zone}", retry_after=None if slow else 1.0)
 
 
 def _by_zone(challenges: Sequence[ChallengeFacts]) -> Iterator[tuple[str, list[ChallengeFacts]]]:

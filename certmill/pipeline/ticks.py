@@ -4,13 +4,14 @@ run."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from certmill.errors import CertmillError, InvalidManifest, Temporary
+from certmill.errors import Busy, CertmillError, HomeUnavailable, InvalidManifest, Temporary
 from certmill.home.base import Problem, Sighting
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId, certificate_id
+from certmill.observe.log import get_logger
 from certmill.pipeline import account, presenting, solvers
 from certmill.pipeline.context import Ports
 from certmill.pipeline.facts import ChallengeFacts, Facts
@@ -21,9 +22,17 @@ from certmill.state.records import Doorbell, Due
 WAKE_LIMIT = 500
 RENEWALS_LIMIT = 500
 REREAD_SECONDS = 20.0
+"""For certificates; the issuers have their own, so that neither waits for the other's time."""
+ISSUERS_SECONDS = 15.0
+REREAD_LOCK_SECONDS = 25.0
 SWEEP_AFTER_SECONDS = 600.0
 SWEEP_LIMIT = 500
+ORPHAN_SECONDS = 7 * 86_400.0
+"""How long what is up waits for its issuer to come back."""
+_BATCH = 100
 _CERTIFICATE = "Certificate"
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +51,15 @@ class Reread:
     problems: tuple[Problem, ...]
     failed: tuple[str, ...]
     complete: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pass:
+    """One re-read as it goes."""
+
+    owner: str
+    failed: list[str] = field(default_factory=list)
+    complete: bool = True
 
 
 class Ticks:
@@ -75,84 +93,152 @@ class Ticks:
         return len(due)
 
     def reread(self, owner: str) -> Reread:
-        """Act on what changed in the home since the last re-read: issuers first, then certificates, as far as the time goes."""
+        """Act on what changed in the home since the last re-read: certificates first, then issuers, as far as the time goes."""
         ports = self._ports
-        if ports.locks.take("reread", owner=owner, seconds=REREAD_SECONDS * 3):
+        if not self._hold(owner):
             return Reread(looked_at=0, problems=(), failed=(), complete=False)
         try:
             survey = ports.home.survey()
             known = ports.sightings.all()
             changed = [s for s in survey.sightings if known.get(_field(s)) != s.signature]
-            issuers = [s for s in changed if s.kind != _CERTIFICATE]
-            failed = self._issuers(issuers)
-            complete, more = self._certificates([s for s in changed if s.kind == _CERTIFICATE])
-            self._gone(known.keys() - {_field(s) for s in survey.sightings})
-            return Reread(looked_at=len(changed), problems=survey.problems, failed=(*failed, *more), complete=complete)
+            pass_ = _Pass(owner=owner)
+            self._certificates(pass_, [s for s in changed if s.kind == _CERTIFICATE])
+            self._gone(pass_, known.keys() - {_field(s) for s in survey.sightings})
+            self._issuers(pass_, [s for s in changed if s.kind != _CERTIFICATE])
+            return Reread(looked_at=len(changed), problems=survey.problems, failed=tuple(pass_.failed), complete=pass_.complete)
         finally:
             ports.locks.release("reread", owner=owner)
 
     def sweep(self) -> int:
-        """Take down what was put up for challenges and belongs to no run any more; how many."""
+        """Take down what was put up for challenges and belongs to no run any more; how many.
+
+        What cannot be taken down now makes room for the younger, and is tried again by a later sweep.
+        """
         swept = 0
         for entry in self._ports.journal.older_than(self._ports.clock.now() - SWEEP_AFTER_SECONDS, SWEEP_LIMIT):
-            swept += self._sweep_one(entry)
+            if self._sweep_one(entry):
+                self._ports.journal.remove([entry])
+                swept += 1
+            else:
+                self._ports.journal.postpone([entry], now=self._ports.clock.now())
         return swept
 
-    def _issuers(self, sightings: Iterable[Sighting]) -> list[str]:
-        """Register accounts, and begin again what failed under an issuer that has changed."""
-        failed = []
+    def _hold(self, owner: str) -> bool:
+        """Whether the re-read is ours (still); after a SIGKILL another worker's begins soon."""
+        return not self._ports.locks.take("reread", owner=owner, seconds=REREAD_LOCK_SECONDS)
+
+    def _goes_on(self, pass_: _Pass, ends: float) -> bool:
+        """Whether there is time for more, and the re-read is still ours."""
+        if self._ports.clock.now() > ends or not self._hold(pass_.owner):
+            pass_.complete = False
+        return pass_.complete
+
+    def _certificates(self, pass_: _Pass, sightings: list[Sighting]) -> None:
+        ends = self._ports.clock.now() + REREAD_SECONDS
+        for start in range(0, len(sightings), _BATCH):
+            if not self._goes_on(pass_, ends):
+                return
+            batch = {certificate_id(s.namespace, s.name): s for s in sightings[start : start + _BATCH]}
+            errors = reconcile_all(self._reconciler, dict.fromkeys(batch, False))
+            pass_.failed += [f"Certificate {id_}: {error}" for id_, error in errors.items()]
+            self._ports.sightings.note({_field(s): s.signature for id_, s in batch.items() if id_ not in errors})
+
+    def _gone(self, pass_: _Pass, fields: Iterable[str]) -> None:
+        gone = set(fields)
+        errors = reconcile_all(
+            self._reconciler, {CertificateId(rest): False for kind, _, rest in (f.partition("/") for f in gone) if kind == _CERTIFICATE}
+        )
+        pass_.failed += [f"Certificate {id_}: {error}" for id_, error in errors.items()]
+        self._ports.sightings.forget(sorted(gone - {f"{_CERTIFICATE}/{id_}" for id_ in errors}))
+
+    def _issuers(self, pass_: _Pass, sightings: Iterable[Sighting]) -> None:
+        """Register accounts, those that were not tried longest first; a CA that is away costs one time-out a back-off."""
+        now = self._ports.clock.now()
+        complete, pass_.complete = pass_.complete, True
+        waiting = []
         for sighting in sightings:
             try:
                 issuer = self._ports.home.issuer(IssuerRef(name=sighting.name, kind=sighting.kind), sighting.namespace)
-                if issuer is not None:
-                    self._issuer(issuer)
-            except (Temporary, InvalidManifest) as error:
-                failed.append(str(error))
+                postponed = account.postponed(self._ports, issuer) if issuer is not None else None
+            except (HomeUnavailable, InvalidManifest) as error:
+                pass_.failed.append(f"{_reference(sighting)}: {error}")
                 continue
-            except CertmillError as error:
-                failed.append(str(error))
-            self._ports.sightings.note({_field(sighting): sighting.signature})
-        return failed
+            until = postponed.until if postponed is not None else 0.0
+            if issuer is not None and until <= now:
+                waiting.append((until, sighting, issuer))
+        for _, sighting, issuer in sorted(waiting, key=lambda each: each[0]):
+            if not self._goes_on(pass_, now + ISSUERS_SECONDS):
+                break
+            self._issuer(pass_, sighting, issuer, now + ISSUERS_SECONDS)
+        pass_.complete = pass_.complete and complete
 
-    def _issuer(self, issuer: Issuer) -> None:
+    def _issuer(self, pass_: _Pass, sighting: Sighting, issuer: Issuer, ends: float) -> None:
+        """Register one, and begin again what failed under it; noted when all that is done."""
         try:
-            account.register(self._ports, issuer, owner="reread")
-        finally:
-            reconcile_all(self._reconciler, dict.fromkeys(self._ports.sightings.take_failing(issuer.reference), True))
+            account.register(self._ports, issuer, owner=f"reread {pass_.owner}")
+            done = self._try_again(pass_, issuer, ends)
+        except Busy:
+            return
+        except CertmillError as error:
+            pass_.failed.append(f"{issuer.reference}: {error}")
+            done = not isinstance(error, Temporary)
+        if done:
+            self._ports.sightings.note({_field(sighting): sighting.signature})
 
-    def _certificates(self, sightings: list[Sighting]) -> tuple[bool, list[str]]:
-        ends = self._ports.clock.now() + REREAD_SECONDS
-        failed: list[str] = []
-        for start in range(0, len(sightings), 100):
-            if self._ports.clock.now() > ends:
-                return False, failed
-            batch = {certificate_id(s.namespace, s.name): s for s in sightings[start : start + 100]}
-            errors = reconcile_all(self._reconciler, dict.fromkeys(batch, False))
-            failed += [str(error) for error in errors.values()]
-            self._ports.sightings.note({_field(s): s.signature for id_, s in batch.items() if id_ not in errors})
-        return True, failed
+    def _try_again(self, pass_: _Pass, issuer: Issuer, ends: float) -> bool:
+        """Begin again what failed under an issuer that has changed; whether that is all. A certificate waits until its run is begun."""
+        sightings = self._ports.sightings
+        done = True
+        for number, certificate in enumerate(sightings.failing(issuer.reference)):
+            if number % _BATCH == _BATCH - 1 and not self._goes_on(pass_, ends):
+                return False
+            errors = reconcile_all(self._reconciler, {certificate: True})
+            if errors:
+                pass_.failed.append(f"Certificate {certificate}: {errors[certificate]}")
+                done = done and not isinstance(errors[certificate], Temporary)
+            else:
+                sightings.forget_failing(issuer.reference, [certificate])
+        return done
 
-    def _gone(self, fields: Iterable[str]) -> None:
-        gone = list(fields)
-        for field in gone:
-            kind, _, rest = field.partition("/")
-            if kind == _CERTIFICATE:
-                self._reconciler.reconcile(CertificateId(rest))
-        self._ports.sightings.forget(gone)
-
-    def _sweep_one(self, entry: Presented) -> int:
+    def _sweep_one(self, entry: Presented) -> bool:
+        """Take it down; False if it has to stay."""
         ports = self._ports
         record = ports.records.read(entry.certificate)
-        if record is not None and any((c.value or c.token) == entry.value for c in Facts.from_json(record.facts).challenges):
-            return 0
+        if record is not None and any((c.value or c.token) == entry.value for c in Facts.read(record.facts).challenges):
+            return False
+        if not entry.record_name:
+            ports.key_authorizations.remove(entry.value)
+            return True
         try:
             issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)
-            if issuer is not None:
-                presenting.take_down(ports, issuer, {}, (_as_challenge(entry),), owner=f"sweep {entry.field}")
-        except CertmillError:
-            return 0
-        ports.journal.remove([entry])
-        return 1
+            if issuer is None:
+                return self._given_up(entry)
+            ports.sightings.issuer_found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
+            presenting.take_down(ports, issuer, entry.labels, (_as_challenge(entry),), owner=f"sweep {entry.field}")
+        except CertmillError as error:
+            log.warning("sweep.postponed", record=entry.record_name, certificate=entry.certificate, reason=str(error))
+            return False
+        return True
+
+    def _given_up(self, entry: Presented) -> bool:
+        """Nobody has the credentials any more: whether that has lasted for so long that a person has to take it away."""
+        gone = (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
+        now = self._ports.clock.now()
+        since = self._ports.sightings.issuer_gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
+        if now - since < ORPHAN_SECONDS:
+            return False
+        log.warning(
+            "sweep.given_up",
+            record=entry.record_name,
+            value=entry.value,
+            certificate=entry.certificate,
+            reason=f"{entry.issuer_kind} {entry.issuer_name} is gone, and its credentials with it; remove the TXT record by hand",
+        )
+        return True
+
+
+def _reference(sighting: Sighting) -> str:
+    return "/".join(part for part in (sighting.kind, sighting.namespace, sighting.name) if part)
 
 
 def _field(sighting: Sighting) -> str:

@@ -52,6 +52,16 @@ def failing(issuer_reference: str) -> str:
     return f"certmill:failing:{issuer_reference}"
 
 
+def registration(issuer_reference: str) -> str:
+    """Before when this issuer's account is not registered, and why (string, expires)."""
+    return f"certmill:registration:{issuer_reference}"
+
+
+def issuer_gone(kind: str, namespace: str, name: str) -> str:
+    """Since when the sweep misses this issuer, whose challenges are still up (string, expires)."""
+    return f"certmill:issuer_gone:{kind}/{namespace}/{name}"
+
+
 def lock(purpose: str, *subject: str) -> str:
     """A lock. The subject may be long or hold anything, so only its digest is in the key."""
     return f"certmill:lock:{purpose}:{_digest(chr(0).join(subject))}"

@@ -31,7 +31,7 @@ class SkewedClock:
         self._clock = clock
         self.skew = 0.0
 
-    def now(self) -> float:
+    def now(self):
         return self._clock.now() + self.skew
 
     def pause(self, seconds: float) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings

@@ -189,14 +189,12 @@ def test_a_zone_without_name_servers_is_an_error(net):
         net.look()
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "reason"), [(Behaviour.SERVFAIL, "the resolver answered SERVFAIL"), (Behaviour.SILENT, "the resolver did not answer")]
-)
+@pytest.mark.parametrize(("behaviour", "reason"), [(Behaviour.SERVFAIL, "answered SERVFAIL"), (Behaviour.SILENT, "did not answer")])
 def test_a_resolver_in_trouble_is_an_error(net, behaviour, reason):
     net.serve(FakeNameserver(records=HAS_IT))
     net.recursive.behaviour = behaviour
 
-    with pytest.raises(DnsUnavailable, match=f"^looking up NS of example.test: {reason}$"):
+    with pytest.raises(DnsUnavailable, match=rf"^looking up NS of example\.test: the resolver 127\.0\.0\.1 {reason}; see that"):
         net.look()
 
 
@@ -219,7 +217,8 @@ def test_each_of_the_solvers_own_servers_has_to_see_it(net):
     troubled = net.look(nameservers=both)
     two.behaviour = Behaviour.NORMAL
 
-    assert (troubled.visible, troubled.reason) == (False, f"127.0.0.3: looking up TXT of {NAME}: the resolver answered SERVFAIL")
+    assert not troubled.visible
+    assert troubled.reason.startswith(f"looking up TXT of {NAME}: the resolver 127.0.0.3 answered SERVFAIL; see that")
     assert net.look(nameservers=both).visible
 
 

@@ -10,7 +10,7 @@ from certmill.contract import STEPS_QUEUE
 from certmill.errors import StateUnavailable
 from certmill.model.names import CertificateId
 from certmill.state import keys
-from certmill.state.connection import connect
+from certmill.state.connection import connect, eviction_policy
 from certmill.state.due import DueTimes
 from certmill.state.journal import Journal, Presented
 from certmill.state.locks import Locks
@@ -324,6 +324,23 @@ def test_a_key_authorization_is_served_until_removed_and_ends_by_itself(redis):
 def test_an_absent_redis_is_one_error_without_its_url():
     records = Records(connect("redis://user:hunter2@127.0.0.1:1/0", timeout_seconds=0.2))
 
-    with pytest.raises(StateUnavailable, match="Redis does not answer") as caught:
+    with pytest.raises(StateUnavailable, match=r"Redis does not answer .* start it, .*`python -m workers up`") as caught:
         records.read(WEB)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_refused_login_is_told_as_one_without_its_password(redis_server):
+    client = connect(redis_server.url.replace("redis://", "redis://nobody:hunter2@"))
+
+    with (
+        client,
+        pytest.raises(StateUnavailable, match="Redis refuses our login: see the user and password of CERTMILL_REDIS_URL") as caught,
+    ):
+        Records(client).read(WEB)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_eviction_policy_is_none_where_nobody_tells(redis):
+    assert eviction_policy(redis) == "noeviction"
+    with connect("redis://127.0.0.1:1/0", timeout_seconds=0.2) as absent:
+        assert eviction_policy(absent) is None

@@ -14,7 +14,7 @@ from certmill.errors import InvalidManifest, StateUnavailable
 from certmill.testing.clock import FakeClock
 
 
-class Sent(list):
+class Sent(list[tuple[object, ...]]):
     """A send_task that keeps what it is given."""
 
     def __call__(self, name, *, args, queue, task_id, argsrepr, **options):

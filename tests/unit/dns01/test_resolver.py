@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from certmill.dns01.exchange import question
 from certmill.dns01.resolver import Resolver, split_server
-from certmill.errors import NameRefused
+from certmill.errors import DnsUnavailable, NameRefused
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,8 @@ def test_what_cannot_be_a_name_is_refused(name):
 
 def test_an_address_is_its_own():
     assert Resolver(["192.0.2.1:53"]).addresses("2001:DB8::1") == ["2001:db8::1"]
+
+
+def test_a_server_that_is_not_there_is_named_with_what_to_do():
+    with pytest.raises(DnsUnavailable, match=r"the resolver 127\.0\.0\.1 cannot be reached; see .*CERTMILL_RECURSIVE_NAMESERVERS"):
+        Resolver(["127.0.0.1:0"], timeout_seconds=0.2).ask("example.test", "TXT")

@@ -1,0 +1,50 @@
+"""What opening a process's parts leaves behind: nothing, until something is sealed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from certmill.crypto.seal import Seal, new_key
+from certmill.errors import InvalidManifest
+from certmill.runtime import LazySeal, Runtime
+from certmill.settings import Settings
+
+
+def opened(home: Path, **settings: object) -> Runtime:
+    return Runtime.open(Settings.model_validate({"home": home, **settings}))
+
+
+def test_opening_makes_nothing_and_sealing_makes_the_key(tmp_path):
+    runtime = opened(tmp_path / "home")
+    before = list(tmp_path.iterdir())
+
+    sealed = runtime.ports.seal.seal(b"key", context="default/web")
+    runtime.close()
+
+    assert before == []
+    assert (tmp_path / "home" / "seal-key").stat().st_mode & 0o777 == 0o600
+    assert opened(tmp_path / "home").ports.seal.open(sealed, context="default/web") == b"key"
+
+
+def test_a_configured_key_that_is_wrong_is_told_at_once(tmp_path):
+    with pytest.raises(InvalidManifest, match="CERTMILL_SEAL_KEYS"):
+        opened(tmp_path, seal_keys="c2hvcnQ=")
+
+
+def test_many_threads_ask_for_the_keys_once():
+    asked = []
+
+    def keys() -> list[bytes]:
+        asked.append(new_key())
+        return [b"k" * 32]
+
+    lazy = LazySeal(keys)
+    with ThreadPoolExecutor(8) as threads:
+        sealed = list(threads.map(lambda number: lazy.seal(b"key", context=str(number)), range(32)))
+
+    assert isinstance(lazy, Seal)
+    assert [lazy.open(text, context=str(number)) for number, text in enumerate(sealed)] == [b"key"] * 32
+    assert len(asked) == 1

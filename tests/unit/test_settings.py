@@ -1,0 +1,87 @@
+"""Which of the places that may say a setting is believed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from certmill.errors import InvalidManifest
+from certmill.settings import load
+
+ARGUMENT, PLAIN, FILE, BARE, EMBEDDED, DEFAULT = (
+    f"redis://{host}:6379/0" for host in ("arg", "plain", "file", "bare", "home", "127.0.0.1")
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """An environment in which nothing is set but the home, and in which a directory's settings are nobody else's."""
+    for name in [name for name in os.environ if name.startswith("CERTMILL_") or name == "REDIS_URL"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CERTMILL_HOME", str(tmp_path))
+    return tmp_path
+
+
+def written(directory, name, text):
+    (directory / name).parent.mkdir(exist_ok=True)
+    (directory / name).write_text(f"{text}\n")
+    return str(directory / name)
+
+
+@pytest.mark.parametrize(
+    ("places", "believed"),
+    [
+        (("plain", "file", "bare", "home"), PLAIN),
+        (("file", "bare", "home"), FILE),
+        (("bare", "home"), BARE),
+        (("home",), EMBEDDED),
+        ((), DEFAULT),
+        (("plain", "bare"), PLAIN),
+        (("plain", "file"), PLAIN),
+        (("file", "home"), FILE),
+    ],
+)
+def test_the_url_that_is_said_nearest_to_certmill_is_believed(home, monkeypatch, places, believed):
+    if "plain" in places:
+        monkeypatch.setenv("CERTMILL_REDIS_URL", PLAIN)
+    if "file" in places:
+        monkeypatch.setenv("CERTMILL_REDIS_URL_FILE", written(home, "mounted", FILE))
+    if "bare" in places:
+        monkeypatch.setenv("REDIS_URL", BARE)
+    if "home" in places:
+        written(home, "valkey/url", EMBEDDED)
+
+    assert load().redis_url.get_secret_value() == believed
+    assert load(redis_url=ARGUMENT).redis_url.get_secret_value() == ARGUMENT
+
+
+def test_a_password_in_the_variable_wins_over_the_one_in_a_file(home, monkeypatch):
+    monkeypatch.setenv("CERTMILL_FLOWER_PASSWORD_FILE", written(home, "password", "of the file"))
+    from_file = load().flower_password
+    monkeypatch.setenv("CERTMILL_FLOWER_PASSWORD", "of the variable")
+    from_variable = load().flower_password
+
+    assert [password.get_secret_value() for password in (from_file, from_variable)] == ["of the file", "of the variable"]
+
+
+def test_a_file_that_is_not_needed_is_not_read(monkeypatch):
+    monkeypatch.setenv("CERTMILL_REDIS_URL", PLAIN)
+    monkeypatch.setenv("CERTMILL_REDIS_URL_FILE", "/no/such/file")
+
+    assert load().redis_url.get_secret_value() == PLAIN
+
+
+def test_an_empty_variable_is_none(home, monkeypatch):
+    monkeypatch.setenv("CERTMILL_REDIS_URL", "")
+    monkeypatch.setenv("CERTMILL_HTTP01_PORT", "")
+    monkeypatch.setenv("REDIS_URL", BARE)
+
+    assert (load().redis_url.get_secret_value(), load().http01_port) == (BARE, 80)
+
+
+def test_a_file_that_cannot_be_read_is_named_by_its_variable(monkeypatch):
+    monkeypatch.setenv("CERTMILL_REDIS_URL_FILE", "/no/such/file")
+
+    with pytest.raises(InvalidManifest, match="CERTMILL_REDIS_URL_FILE"):
+        load()

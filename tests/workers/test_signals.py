@@ -1,0 +1,60 @@
+"""What a worker says of itself and of its Redis when it starts."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.workers.running import Processes, Server, eventually
+from workers.signals import PROCESS_VARIABLE, process_name
+
+
+def _events(processes: Processes, log: str = "worker.log") -> list[dict[str, object]]:
+    return [json.loads(line) for line in processes.log(log).splitlines() if line.startswith("{")]
+
+
+def _named(processes: Processes, event: str) -> list[dict[str, object]]:
+    return [line for line in _events(processes) if line["event"] == event]
+
+
+def test_a_redis_that_may_evict_is_told_once(processes: Processes, server: Server) -> None:
+    with server.client as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+
+    processes.worker()
+
+    eventually(lambda: _named(processes, "redis.may_evict"), what=processes.log)
+    (line,) = _named(processes, "redis.may_evict")
+    assert (line["level"], line["maxmemory_policy"]) == ("warning", "allkeys-lru")
+
+
+@pytest.mark.parametrize("denied", [False, True], ids=["noeviction", "a user who may not ask"])
+def test_nothing_is_told_of_a_redis_that_keeps_all_or_does_not_tell(processes: Processes, server: Server, denied: bool) -> None:
+    with server.client as client:
+        if denied:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            client.execute_command("ACL", "SETUSER", "default", "-config")
+
+    processes.worker()  # Celery says "ready." after the handlers of worker_ready
+
+    assert "evict" not in processes.log()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is warned")
+def test_root_is_told_in_one_line(processes: Processes) -> None:
+    processes.worker()
+
+    eventually(lambda: _named(processes, "worker.runs_as_root"), what=processes.log)
+    assert len(_named(processes, "worker.runs_as_root")) == 1
+    assert "superuser" not in processes.log()
+    assert "SecurityWarning" not in processes.log()
+
+
+@pytest.mark.parametrize("process", ["worker", "beat", "flower", "responder"])
+def test_a_process_started_by_hand_is_called_by_what_it_is(monkeypatch: pytest.MonkeyPatch, process: str) -> None:
+    monkeypatch.delenv(PROCESS_VARIABLE, raising=False)
+
+    assert process_name([str(Path("/bin/celery")), "-A", "workers", process]) == process
