@@ -21,7 +21,7 @@ demo: environment ## Issue a certificate from a local test CA, step by step (KEE
 	$(RUN) python -m compose.demo
 
 test: lint ## Lint, types and floors, then every test
-	$(RUN) pytest
+	$(RUN) pytest -n 2 --dist loadfile
 
 lint: environment ## ruff, mypy --strict and import-linter
 	$(RUN) ruff check

@@ -303,12 +303,14 @@ def test_a_reread_is_asked_for_once(redis):
     assert not sightings.reread_asked()
 
 
-def test_failing_certificates_are_handed_out_once_when_their_issuer_changes(redis):
+def test_failing_certificates_wait_for_their_issuer_until_they_are_forgotten(redis):
     sightings = Sightings(redis)
     sightings.note_failing("ClusterIssuer/prod", WEB)
+    sightings.note_failing("ClusterIssuer/prod", CertificateId("default/other"))
 
-    assert sightings.take_failing("ClusterIssuer/prod") == [WEB]
-    assert sightings.take_failing("ClusterIssuer/prod") == []
+    assert sightings.failing("ClusterIssuer/prod") == ["default/other", WEB]
+    sightings.forget_failing("ClusterIssuer/prod", [WEB])
+    assert sightings.failing("ClusterIssuer/prod") == ["default/other"]
 
 
 def test_a_key_authorization_is_served_until_removed_and_ends_by_itself(redis):
