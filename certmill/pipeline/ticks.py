@@ -61,6 +61,10 @@ class _Pass:
     failed: list[str] = field(default_factory=list)
     complete: bool = True
 
+    def cut_short(self) -> None:
+        """Time ran out, or the lock was lost; the next re-read goes on."""
+        self.complete = False
+
 
 class Ticks:
     """The ticks' work. One per process."""
@@ -130,7 +134,7 @@ class Ticks:
     def _goes_on(self, pass_: _Pass, ends: float) -> bool:
         """Whether there is time for more, and the re-read is still ours."""
         if self._ports.clock.now() > ends or not self._hold(pass_.owner):
-            pass_.complete = False
+            pass_.cut_short()
         return pass_.complete
 
     def _certificates(self, pass_: _Pass, sightings: list[Sighting]) -> None:

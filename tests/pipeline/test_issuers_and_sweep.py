@@ -1,0 +1,400 @@
+"""Issuers whose CA or Secrets are in trouble, re-reads that are cut short, and a sweep that comes by what it cannot take down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from certmill.errors import AccountRefused, Busy, CAUnavailable, ProviderUnavailable, RateLimited, StateUnavailable
+from certmill.model.issuer import Cloudflare, Dns01Solver, ExternalAccountBinding, SecretKeyRef, Selector, Solver
+from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.names import CertificateId
+from certmill.model.secret import OPAQUE_TYPE, Secret
+from certmill.pipeline import account
+from certmill.pipeline.engine import Engine
+from certmill.pipeline.reconcile import Reconciler
+from certmill.pipeline.ticks import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, Ticks
+from certmill.state import keys
+from certmill.state.connection import connect
+from certmill.state.journal import Presented
+from tests.builders import DAY, NOW, a_certificate, an_issuer
+from tests.pipeline.test_reconcile_and_ticks import WEB, Mill
+
+KEY = SecretKeyRef(name="cf", key="token")
+DNS01 = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=KEY))),))
+
+
+@pytest.fixture
+def redis(redis_server):
+    client = connect(redis_server.url.replace("/0", "/8"))
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+class TroubledCA:
+    """The mill's CA; `trouble(issuer)` is called in each newAccount, and may raise or take its time. `asked`: by whom."""
+
+    def __init__(self, mill, trouble) -> None:
+        self.asked, self.trouble = [], trouble
+        self._ca = mill.world.ca
+
+    def client(self, issuer, key_pem, account_uri):
+        troubled, inner = self, self._ca.client(issuer, key_pem, account_uri)
+
+        class Client:
+            def __getattr__(self, name):
+                return getattr(inner, name)
+
+            def new_account(self, **arguments):
+                troubled.asked.append(issuer.name)
+                troubled.trouble(issuer)
+                return inner.new_account(**arguments)
+
+        return Client()
+
+
+def raising(error):
+    """Trouble: this error."""
+
+    def trouble(issuer):
+        raise error
+
+    return trouble
+
+
+def troubled(redis, trouble, **mill):
+    """A mill with such a CA, and full jitter."""
+    made = Mill(redis, **mill)
+    made.ca = TroubledCA(made, trouble)
+    made.ports = replace(made.ports, clients=made.ca, jitter=lambda: 0.99)
+    made.reconciler = Reconciler(made.ports)
+    made.engine, made.ticks = Engine(made.ports, made.reconciler), Ticks(made.ports, made.reconciler)
+    return made
+
+
+def ready_of(mill, issuer=None):
+    return mill.ports.home.issuer_status(issuer or an_issuer()).condition("Ready")
+
+
+def an_entry(number=0, **fields):
+    """What a crash left up."""
+    entry = Presented(
+        certificate=CertificateId(f"default/gone{number}"), issuer_kind="ClusterIssuer", issuer_namespace="", issuer_name="prod",
+        identifier="gone.example.test", record_name=f"_acme-challenge.gone{number}.example.test", zone="example.test", value=f"v{number}",
+    )  # fmt: skip
+    return replace(entry, **fields)
+
+
+def test_a_new_certificate_does_not_wait_for_hanging_cas(redis):
+    begun = []
+    mill = troubled(redis, lambda _: None)
+
+    def hang(_):
+        begun.append(mill.record() is not None)
+        mill.world.clock.advance(30)
+        raise CAUnavailable("ca.test did not answer in time")
+
+    mill.ca.trouble = hang
+    mill.ticks.reread("tick")
+
+    assert begun == [True]
+
+
+def test_a_reread_with_many_hanging_cas_ends_and_the_next_goes_on_with_those_not_tried(redis):
+    mill = troubled(redis, lambda _: None)
+
+    def hang(_):
+        mill.world.clock.advance(30)
+        raise CAUnavailable("ca.test did not answer in time", retry_after=3600)
+
+    mill.ca.trouble = hang
+    for name in ("a", "b", "c"):
+        mill.ports.home.apply(an_issuer(name=name, private_key=SecretKeyRef(name=name, key="tls.key")), f"name: {name}\n")
+
+    found = [mill.ticks.reread(f"tick {number}") for number in range(6)]
+
+    assert sorted(mill.ca.asked) == ["a", "b", "c", "prod"]
+    assert [each.complete for each in found] == [False, False, False, True, True, True]
+
+
+def test_retry_after_is_kept_by_the_rereads(redis):
+    mill = troubled(redis, raising(RateLimited("too many registrations", retry_after=3600)))
+
+    for number in range(119):
+        mill.ticks.reread(f"tick {number}")
+        mill.world.clock.advance(30)
+
+    assert len(mill.ca.asked) == 1
+    mill.world.clock.advance(600)
+    mill.ticks.reread("after")
+    assert len(mill.ca.asked) == 2
+
+
+def test_a_ca_that_is_away_is_asked_less_and_less_often(redis):
+    mill = troubled(redis, raising(CAUnavailable("503")))
+
+    for number in range(120):
+        mill.ticks.reread(f"tick {number}")
+        mill.world.clock.advance(30)
+
+    assert 8 <= len(mill.ca.asked) <= 25
+
+
+def test_many_certificates_of_a_dead_ca_ask_once(redis):
+    mill = troubled(redis, raising(CAUnavailable("503 of ca.test")))
+    for number in range(20):
+        certificate = a_certificate(name=f"web{number}", secret_name=f"web{number}-tls", dns_names=(f"web{number}.example.test",))
+        mill.apply(certificate)
+        mill.reconciler.reconcile(certificate.id)
+        mill.run()
+
+    assert mill.ca.asked == ["prod"]
+    with pytest.raises(Busy, match=r"503 of ca\.test") as busy:
+        account.register(mill.ports, an_issuer(), owner="someone")
+    assert 0 < busy.value.retry_after <= 2
+
+
+def test_a_changed_issuer_does_not_wait_for_the_back_off_of_what_it_was(redis):
+    mill = troubled(redis, raising(RateLimited("too many", retry_after=3600)))
+    mill.ticks.reread("one")
+    mill.ca.trouble = lambda _: None
+
+    changed = an_issuer(server="https://other.test/dir")
+    mill.ports.home.apply(changed, "changed: true\n")
+    mill.ticks.reread("two")
+
+    assert ready_of(mill).status
+    assert mill.ports.sightings.postponed(changed.reference) is None
+
+
+def test_a_changed_secret_of_an_issuer_does_not_wait_either(redis):
+    ref = SecretKeyRef(name="eab", key="hmac")
+    issuer = an_issuer(external_account_binding=ExternalAccountBinding(key_id="kid", key_secret_ref=ref))
+    mill = troubled(redis, raising(RateLimited("too many", retry_after=3600)), issuer=issuer)
+    eab = Secret(namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"})
+    mill.ports.home.write_secret(eab)
+    mill.ticks.reread("one")
+    mill.ca.trouble = lambda _: None
+    mill.ports.home.write_secret(replace(eab, data={"hmac": b"c2VjcmV0LXR3by1zZWNyZXQtdHdv"}))
+
+    mill.ticks.reread("two")
+
+    assert ready_of(mill, issuer).status
+
+
+@pytest.mark.parametrize("error", [CAUnavailable("503 of ca.test"), RateLimited("too many"), AccountRefused("no")])
+def test_why_there_is_no_account_is_in_the_issuers_status(redis, error):
+    mill = troubled(redis, raising(error))
+    mill.ticks.reread("tick")
+
+    assert (ready_of(mill).status, ready_of(mill).reason, ready_of(mill).message) == (False, "ErrRegisterACMEAccount", str(error))
+
+
+def test_a_missing_external_account_key_is_in_the_issuers_status(redis):
+    binding = ExternalAccountBinding(key_id="kid", key_secret_ref=SecretKeyRef(name="eab", key="hmac"))
+    mill = Mill(redis, issuer=an_issuer(external_account_binding=binding))
+    found = mill.ticks.reread("tick")
+
+    assert (ready_of(mill).status, ready_of(mill).reason) == (False, "ErrRegisterACMEAccount")
+    assert "cert-manager/eab" in ready_of(mill).message
+    assert found.failed == (f"ClusterIssuer/prod: {ready_of(mill).message}",)
+
+
+def test_a_spoiled_account_key_is_in_the_issuers_status_under_its_own_reason(redis):
+    mill = Mill(redis)
+    mill.issue()
+    spoiled = Secret(namespace="cert-manager", name="prod-account", type=OPAQUE_TYPE, data={"tls.key": b"garbage"})
+    mill.ports.home.write_secret(spoiled)
+
+    mill.ticks.reread("tick")
+
+    assert (ready_of(mill).status, ready_of(mill).reason) == (False, "ErrVerifyACMEAccount")
+    assert "prod-account" in ready_of(mill).message
+    assert "garbage" not in ready_of(mill).message
+
+
+def test_a_ca_that_is_away_does_not_make_a_registered_account_unready(redis):
+    mill = troubled(redis, lambda _: None)
+    mill.ticks.reread("one")
+    before = ready_of(mill)
+    mill.ca.trouble = raising(CAUnavailable("503"))
+    mill.ports.home.apply(an_issuer(email="new@example.test"), "changed: true\n")
+
+    mill.ticks.reread("two")
+
+    assert ready_of(mill) == before
+    assert mill.ca.asked == ["prod", "prod"]
+
+
+def test_an_account_that_a_later_request_shows_refused_stays_the_account_and_is_asked_for_again(redis):
+    mill = troubled(redis, lambda _: None)
+    first = account.register(mill.ports, an_issuer(), owner="a")
+
+    account.refused(mill.ports, an_issuer(), AccountRefused("agree to the new terms"))
+
+    assert (ready_of(mill).status, ready_of(mill).message) == (False, "agree to the new terms")
+    assert account.registered(mill.ports, an_issuer()) == first
+    assert account.register(mill.ports, an_issuer(), owner="a") == first
+    assert ready_of(mill).status
+    assert mill.ca.asked == ["prod", "prod"]
+
+
+def test_an_account_that_the_ca_does_not_know_is_not_trusted_any_more(redis):
+    mill = Mill(redis)
+    account.register(mill.ports, an_issuer(), owner="a")
+    lost = AccountRefused("no such account")
+    lost.acme_type = "accountDoesNotExist"
+
+    account.refused(mill.ports, an_issuer(), lost)
+
+    assert account.registered(mill.ports, an_issuer()) is None
+
+
+def a_failed_mill(redis):
+    """A run has failed, and its issuer has been repaired since."""
+    mill = Mill(redis)
+    mill.world.validates, validates = lambda *_: False, mill.world.validates
+    mill.ticks.reread("zero")
+    mill.run()
+    mill.world.validates = validates
+    mill.ports.home.apply(an_issuer(email="new@example.test"), "changed: true\n")
+    return mill
+
+
+def test_a_reread_that_dies_before_it_begins_anew_what_failed_is_made_good_by_the_next(redis):
+    mill = a_failed_mill(redis)
+    reconcile, died = mill.reconciler.reconcile, [KeyboardInterrupt()]
+
+    def dying(*arguments, **options):
+        if options.get("now_please") and died:
+            raise died.pop()
+        return reconcile(*arguments, **options)
+
+    mill.reconciler.reconcile = dying
+    with pytest.raises(KeyboardInterrupt):
+        mill.ticks.reread("one")
+    assert mill.ports.sightings.failing("ClusterIssuer/prod") == [WEB.id]
+
+    mill.ticks.reread("two")
+
+    assert mill.record().step == "register_account"
+    assert mill.ports.sightings.failing("ClusterIssuer/prod") == []
+
+
+def test_what_failed_waits_on_while_the_changed_issuers_ca_is_away(redis):
+    mill = a_failed_mill(redis)
+    mill.ports = replace(mill.ports, clients=TroubledCA(mill, raising(CAUnavailable("503"))))
+
+    Ticks(mill.ports, mill.reconciler).reread("one")
+
+    assert mill.ports.sightings.failing("ClusterIssuer/prod") == [WEB.id]
+
+
+def test_what_a_reread_could_not_do_names_its_object(redis):
+    mill = troubled(redis, raising(CAUnavailable("503")))
+
+    def away(*_, **__):
+        raise StateUnavailable("Redis does not answer")
+
+    mill.reconciler.reconcile = away
+    found = mill.ticks.reread("tick")
+
+    assert found.failed == ("Certificate default/web: Redis does not answer", "ClusterIssuer/prod: 503")
+
+
+def test_a_sweep_comes_by_what_belongs_to_a_run_or_cannot_be_taken_down(redis):
+    mill = Mill(redis, issuer=DNS01)
+
+    class Providers:
+        def provider(self, issuer, solver):
+            raise ProviderUnavailable("the API is down")
+
+    mill.ports = replace(mill.ports, providers=Providers())
+    mill.ticks = Ticks(mill.ports, mill.reconciler)
+    mill.ports.journal.add([an_entry(number) for number in range(SWEEP_LIMIT)], now=NOW)
+    mill.ports.journal.add([an_entry("", record_name="", zone="", value="token")], now=NOW + 1)
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + 2)
+
+    assert mill.ticks.sweep() == 0
+    assert mill.ticks.sweep() == 1
+    left = {entry.value for entry in mill.ports.journal.older_than(NOW + DAY, 1000)}
+    assert left == {f"v{number}" for number in range(SWEEP_LIMIT)}
+
+
+def test_a_sweep_asks_the_solver_that_was_chosen_by_the_certificates_labels(redis):
+    chosen = Solver(selector=Selector(match_labels={"team": "a"}), dns01=Dns01Solver(provider=Cloudflare(api_token=KEY)))
+    mill = Mill(redis, issuer=an_issuer(solvers=(chosen,)))
+    mill.world.provider.values["_acme-challenge.gone0.example.test"] = {"v0"}
+    mill.ports.journal.add([an_entry(labels={"team": "a"})], now=NOW)
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
+
+    assert mill.ticks.sweep() == 1
+    assert not mill.world.provider.values.get("_acme-challenge.gone0.example.test")
+
+
+def test_what_an_issuer_that_is_gone_left_up_is_kept_for_a_week(redis):
+    mill = Mill(redis, issuer=DNS01)
+    mill.ports.home.delete("ClusterIssuer", "", "prod")
+    mill.ports.journal.add([an_entry()], now=NOW)
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
+
+    assert mill.ticks.sweep() == 0
+    mill.world.clock.advance(ORPHAN_SECONDS - 60)
+    assert mill.ticks.sweep() == 0
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
+    assert mill.ticks.sweep() == 1
+    assert mill.ports.journal.older_than(NOW + 30 * DAY, 10) == []
+
+
+def test_what_an_issuer_left_up_is_taken_down_when_it_is_back(redis):
+    mill = Mill(redis, issuer=DNS01)
+    mill.ports.home.delete("ClusterIssuer", "", "prod")
+    mill.world.provider.values["_acme-challenge.gone0.example.test"] = {"v0"}
+    mill.ports.journal.add([an_entry()], now=NOW)
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
+    mill.ticks.sweep()
+
+    mill.ports.home.apply(DNS01, "back: true\n")
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
+
+    assert mill.ticks.sweep() == 1
+    assert not mill.world.provider.values.get("_acme-challenge.gone0.example.test")
+    assert redis.exists(keys.issuer_gone("ClusterIssuer", "", "prod")) == 0
+
+
+def test_the_lock_of_a_reread_is_short_and_renewed_between_batches(redis):
+    mill = Mill(redis)
+    for number in range(150):
+        certificate = a_certificate(name=f"w{number:03}", secret_name=f"w{number:03}-tls", dns_names=(f"w{number}.example.test",))
+        mill.ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
+    left, reconcile = [], mill.reconciler.reconcile
+
+    def watched(certificate_id, **options):
+        left.append(redis.pttl(keys.lock("reread")))
+        redis.pexpire(keys.lock("reread"), 5000)
+        return reconcile(certificate_id, **options)
+
+    mill.reconciler.reconcile = watched
+    mill.ticks.reread("tick")
+
+    assert max(left) <= 25_000
+    assert [number for number, ttl in enumerate(left) if ttl > 5000] == [0, 100]
+
+
+def test_a_reread_whose_lock_was_lost_leaves_the_rest_to_the_other(redis):
+    mill = troubled(redis, lambda _: None)
+    reconcile = mill.reconciler.reconcile
+
+    def slow(certificate_id, **options):
+        redis.set(keys.lock("reread"), "another worker")
+        return reconcile(certificate_id, **options)
+
+    mill.reconciler.reconcile = slow
+    found = mill.ticks.reread("tick")
+
+    assert not found.complete
+    assert mill.ca.asked == []
+    assert redis.get(keys.lock("reread")) == "another worker"
