@@ -94,6 +94,7 @@ def test_everything_comes_up_and_says_where(machine: Machine) -> None:
         f"flower http://127.0.0.1:{machine.flower_port} (user certmill, password in {machine.directory}/home/flower-password)"
         in machine.output
     )
+    assert f"other commands find it with CERTMILL_HOME={machine.directory}/home" in machine.output
     assert (machine.directory / "home" / "flower-password").read_text().strip() not in machine.output
     assert (machine.directory / "home" / "valkey" / "url").stat().st_mode & 0o777 == 0o600
     with urllib.request.urlopen(f"http://127.0.0.1:{machine.responder_port}/healthz", timeout=5) as answer:
