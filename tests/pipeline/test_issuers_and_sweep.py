@@ -38,7 +38,8 @@ class TroubledCA:
     """The mill's CA; `trouble(issuer)` is called in each newAccount, and may raise or take its time. `asked`: by whom."""
 
     def __init__(self, mill, trouble) -> None:
-        self.asked, self.trouble = [], trouble
+        self.asked: list[str] = []
+        self.trouble = trouble
         self._ca = mill.world.ca
 
     def client(self, issuer, key_pem, account_uri):
