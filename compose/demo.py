@@ -148,15 +148,16 @@ class Demo:
 
     def keep(self) -> None:
         """Say how to look at it, and stay until Ctrl-C. Raises DemoFailed when certmill ends by itself."""
-        print(f"\nLeft running (KEEP=1) in {self.directory}. For commands in another terminal:")
-        print(f"  export CERTMILL_HOME={self.home}")
-        print(f"Stop it with Ctrl-C here, or: kill {os.getpid()}", flush=True)
         stop = threading.Event()
         try:
+            print(f"\nLeft running (KEEP=1) in {self.directory}. For commands in another terminal:")
+            print(f"  export CERTMILL_HOME={self.home}")
+            print(f"Stop it with Ctrl-C here, or: kill {os.getpid()}", flush=True)
             while not stop.wait(0.5):
                 if not self.up.is_running:
                     raise DemoFailed("`python -m workers up` ended by itself")
         except KeyboardInterrupt:
+            _ignore_interrupts()
             print("\nStopping.", flush=True)
 
     def say(self, line: str) -> None:
@@ -181,9 +182,14 @@ def main() -> int:
             print("\nInterrupted; stopping.", file=sys.stderr)
             return 130
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):  # a second one, as of make and uv, must not leave processes behind
-                signal.signal(number, signal.SIG_IGN)
+            _ignore_interrupts()
     return 0
+
+
+def _ignore_interrupts() -> None:
+    """A second one, as of make and uv, must not leave processes behind."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _tell(demo: Demo, *, keep: bool) -> None:

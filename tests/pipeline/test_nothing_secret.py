@@ -80,6 +80,7 @@ def watched(tmp_path_factory):
             lab.issue("http", "www.other.test")
             with pytest.raises(IssuanceFailed):
                 lab.request("wrong", "wrong.example.test", issuer="wrong").wait(60)
+            lab.until(lambda: "task-failed" in decoded("\n".join(overheard.commands)), what="the failure's event, which travels in a batch")
             dump = "\n".join(_dump(url))
             texts = {path.name: path.read_bytes().decode("latin-1") for path in directory.rglob("*.log")}
             texts |= {
