@@ -132,4 +132,9 @@ class Issuer:
     @property
     def reference(self) -> str:
         """`ClusterIssuer/name` or `Issuer/namespace/name`: for keys and messages."""
-        return f"{self.kind}/{self.name}" if self.is_cluster_issuer else f"{self.kind}/{self.namespace}/{self.name}"
+        return reference(self.kind, self.namespace, self.name)
+
+
+def reference(kind: str, namespace: str, name: str) -> str:
+    """`Issuer.reference`, whether there is such an issuer or not; no kind is an Issuer."""
+    return f"{kind}/{name}" if kind == "ClusterIssuer" else f"{kind or 'Issuer'}/{namespace}/{name}"

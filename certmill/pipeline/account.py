@@ -21,6 +21,8 @@ from certmill.state.sightings import Postponement
 REGISTERED = "ACMEAccountRegistered"
 REGISTERED_MESSAGE = "The ACME account was registered with the ACME server"
 REFUSED = "ErrRegisterACMEAccount"
+LOST = "accountDoesNotExist"
+"""The RFC 8555 §6.7 type that says: register again, with the same key."""
 UNVERIFIED = "ErrVerifyACMEAccount"
 _UNKNOWN_TO_CA = "accountDoesNotExist"
 _LOCK_SECONDS = 60.0
@@ -59,10 +61,13 @@ def registered(ports: Ports, issuer: Issuer) -> Account | None:
 
 
 def client(ports: Ports, issuer: Issuer) -> AcmeClient:
-    """The ACME client of this thread for the issuer's account. Raises Busy when the account has to be registered (again) first."""
+    """The ACME client of this thread for the issuer's account. Raises AccountRefused, of type accountDoesNotExist, when the account
+    has to be registered again first (its key, e-mail or server changed): the engine goes back to the first step."""
     account = registered(ports, issuer)
     if account is None:
-        raise AccountRefused(f"{issuer.reference} has no registered account any more; it is registered again with the next attempt")
+        error = AccountRefused(f"{issuer.reference} has no registered account any more; it is registered again")
+        error.acme_type = LOST
+        raise error
     return ports.clients.client(issuer, account.key_pem, account.uri)
 
 

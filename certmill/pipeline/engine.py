@@ -23,7 +23,7 @@ from certmill.errors import (
     Temporary,
 )
 from certmill.model.certificate import Certificate, IssuerRef
-from certmill.model.issuer import Issuer
+from certmill.model.issuer import Issuer, reference
 from certmill.model.names import CertificateId
 from certmill.pipeline import account, backoff, conditions
 from certmill.pipeline.clean_up import MAX_TRIES, clean_up
@@ -36,7 +36,6 @@ from certmill.pipeline.spec import digest
 from certmill.state.records import Due, Record, Unclaimed
 
 MAX_RESTARTS = 3
-ACCOUNT_LOST = "accountDoesNotExist"
 CSR_REFUSED = ("badCSR", "badPublicKey")
 _REUSE_AFTER = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.CONFIGURATION, FailureClass.CA_REFUSES_US)
 
@@ -142,7 +141,7 @@ class Engine:
         try:
             return STEPS[attempt.step](work)
         except AccountRefused as error:
-            if error.acme_type != ACCOUNT_LOST or attempt.step == FIRST:
+            if error.acme_type != account.LOST or attempt.step == FIRST:
                 account.refused(ports, issuer, error)
                 raise
             account.forget(ports, issuer)
@@ -259,7 +258,9 @@ class Engine:
         if ports.records.again(attempt.certificate_id) or (facts.stored is None and failure is None):
             return self._go_on(attempt)
         if facts.stored is not None and facts.stored.recovered:
-            ports.sightings.forget_failing(_reference_of(facts), [attempt.certificate_id])
+            ports.sightings.forget_failing(
+                reference(facts.issuer_kind, facts.issuer_namespace, facts.issuer_name), [attempt.certificate_id]
+            )
         return Proceed()
 
     def _go_on(self, attempt: Attempt) -> StepResult:
@@ -275,16 +276,5 @@ class Engine:
         except CertmillError:
             return
         if certificate is not None:
-            self._ports.sightings.note_failing(_reference(certificate), attempt.certificate_id)
-
-
-def _reference_of(facts: Facts) -> str:
-    """The reference of the issuer that the run was for."""
-    cluster = facts.issuer_kind == "ClusterIssuer"
-    return f"ClusterIssuer/{facts.issuer_name}" if cluster else f"Issuer/{facts.issuer_namespace}/{facts.issuer_name}"
-
-
-def _reference(certificate: Certificate) -> str:
-    """The issuer's reference as `Issuer.reference` has it, whether it is there or not."""
-    ref = certificate.issuer_ref
-    return f"ClusterIssuer/{ref.name}" if ref.kind == "ClusterIssuer" else f"Issuer/{certificate.namespace}/{ref.name}"
+            ref = certificate.issuer_ref
+            self._ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)

@@ -584,3 +584,16 @@ def test_a_ca_that_forgets_every_order_gets_no_order_a_minute(redis):
         mill.ticks.renew()
 
     assert len(mill.world.ca.orders) <= 8
+
+
+def test_an_e_mail_that_changes_in_mid_run_registers_again_and_does_not_fail_the_run(redis):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    mill.engine.run("register_account", WEB.id, task_id="t", root_id="r")
+    mill.ports.home.apply(an_issuer(email="new@example.test"), "changed: true\n")
+
+    mill.run("create_order")
+
+    assert mill.record().result == "issued"
+    assert mill.status().failed_issuance_attempts == 0
+    assert mill.ports.home.issuer_status(an_issuer()).last_registered_email == "new@example.test"
