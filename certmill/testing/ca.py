@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
@@ -32,8 +33,9 @@ _UPSTREAM_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What happens to a request. `cut`: the connection ends without an answer, or after half of `body`; `relay`: upstream gets it first.
+    """What happens to a request. `cut`: the connection ends without an answer, or after half of `body`.
 
+    `relay`: upstream does first what it is asked; what it refuses (a nonce, say) is answered as it is, and the fault waits for another.
     `hang_seconds`: nothing is answered for so long, or until the CA is healed; then the connection is cut.
     """
 
@@ -71,6 +73,9 @@ class _Rule:
             return False
         self.times = None if self.times is None else self.times - 1
         return True
+
+    def give_back(self) -> None:
+        self.times = None if self.times is None else self.times + 1
 
 
 class FaultyCA:
@@ -134,11 +139,20 @@ class FaultyCA:
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
-    def fault_for(self, method: str, path: str) -> Fault | None:
-        """Note a request, and say what happens to it."""
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Fault:
+        """Note a request, and say what is answered: by a fault, or by upstream."""
         with self._lock:
             self.requests.append((method, path))
-            return next((rule.fault for rule in self._rules if rule.take(method, path)), None)
+            rule = next((rule for rule in self._rules if rule.take(method, path)), None)
+        if rule is not None and not rule.fault.relay:
+            return rule.fault
+        relayed = self.relay(method, path, headers, body)
+        if rule is not None and relayed.status < HTTPStatus.BAD_REQUEST:
+            return rule.fault
+        if rule is not None:
+            with self._lock:
+                rule.give_back()
+        return relayed
 
     def hang(self, seconds: float) -> None:
         self._healed.wait(seconds)
@@ -204,11 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         ca = self.server.ca
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = ca.fault_for(self.command, self.path)
-        if fault is None or fault.relay:
-            kept = {name: self.headers[name] for name in _RELAYED_REQUEST_HEADERS if name in self.headers}
-            relayed = ca.relay(self.command, self.path, {**kept, "Host": self.headers["Host"]}, body)
-            fault = fault or relayed
+        kept = {name: self.headers[name] for name in _RELAYED_REQUEST_HEADERS if name in self.headers}
+        fault = ca.answer(self.command, self.path, {**kept, "Host": self.headers["Host"]}, body)
         if fault.hang_seconds:
             ca.hang(fault.hang_seconds)
         self.close_connection = fault.cut or bool(fault.hang_seconds) or self.close_connection
