@@ -7,10 +7,13 @@ CertmillError
 │   ├── DnsUnavailable        a name server did not answer, or answered SERVFAIL
 │   ├── ProviderUnavailable   a DNS provider's API is down, slow, or asks to slow down
 │   ├── HomeUnavailable       the home cannot be read or written now (disk full, read-only, API server away)
+│   ├── Conflict              an object of the API changed since it was read; read it again
+│   ├── WatchExpired          a watch goes on from what the API server has forgotten; list again
 │   ├── StateUnavailable      Redis is away
 │   └── Busy                  somebody else holds the lock; nothing is wrong
 └── Permanent                 the same request would fail again; a person, or time, has to change something
     ├── InvalidManifest       a manifest or a request is wrong; `path` names the field
+    ├── Forbidden             the Kubernetes API refuses us: a role is missing
     ├── NotFound              an object that a manifest refers to is not in the home
     ├── SecretUnusable        a Secret is there, but its content cannot be used
     ├── AccountRefused        the CA refuses our account: EAB missing, account deactivated, key refused
@@ -78,6 +81,14 @@ class HomeUnavailable(Temporary):
     """The home cannot be read or written now."""
 
 
+class Conflict(Temporary):
+    """An object of the API changed, or was made, since it was read."""
+
+
+class WatchExpired(Temporary):
+    """A watch, or a list in pages, goes on from what the API server has forgotten."""
+
+
 class StateUnavailable(Temporary):
     """Redis is away."""
 
@@ -100,6 +111,10 @@ class InvalidManifest(Permanent):
         self.path = path
         self.source = source
         self.reason = message
+
+
+class Forbidden(Permanent):
+    """The Kubernetes API refuses us. The message has the server's words, which name the right that is missing."""
 
 
 class NotFound(Permanent):

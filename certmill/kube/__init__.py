@@ -1,5 +1,6 @@
-"""The place of thin typed calls on the official Kubernetes client, with its errors mapped to ours.
+"""Thin typed calls on the official Kubernetes client: its configuration, credentials and connections, JSON in and out, its errors as ours.
 
-Empty in this release: the home is a directory.
-Forbidden here: decisions, Redis, ACME; imported only where Kubernetes is used, so that other workers stay small.
+`resources` names the API's resources, `client` has a call for each verb, `objects` reads what every object has, `connection` finds the
+API server. Forbidden here: decisions, Redis, ACME, what a certificate is. Imported only where Kubernetes is used (the client takes 40 MB),
+so that other workers stay small.
 """

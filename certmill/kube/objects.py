@@ -1,0 +1,99 @@
+"""What every object of the API has: its metadata, typed; and ways to read JSON whose shape is only believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeAlias, cast
+
+JsonObject: TypeAlias = dict[str, object]
+"""An object as the API server sends it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerReference:
+    """metadata.ownerReferences[]."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """metadata. Instants in seconds since the epoch; `deleting`: a deletion has begun."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    owners: tuple[OwnerReference, ...] = ()
+    created: float = 0.0
+    deleting: bool = False
+
+
+def meta_of(body: Mapping[str, object]) -> Meta:
+    """The metadata of an object; what is missing has its default."""
+    metadata = mapping(body.get("metadata"))
+    generation = metadata.get("generation")
+    return Meta(
+        namespace=text(metadata.get("namespace")),
+        name=text(metadata.get("name")),
+        uid=text(metadata.get("uid")),
+        resource_version=text(metadata.get("resourceVersion")),
+        generation=generation if isinstance(generation, int) else 0,
+        labels=strings(metadata.get("labels")),
+        annotations=strings(metadata.get("annotations")),
+        owners=tuple(_owner(mapping(owner)) for owner in sequence(metadata.get("ownerReferences"))),
+        created=instant_of(metadata.get("creationTimestamp")) or 0.0,
+        deleting=metadata.get("deletionTimestamp") is not None,
+    )
+
+
+def _owner(reference: Mapping[str, object]) -> OwnerReference:
+    return OwnerReference(
+        api_version=text(reference.get("apiVersion")),
+        kind=text(reference.get("kind")),
+        name=text(reference.get("name")),
+        uid=text(reference.get("uid")),
+        controller=reference.get("controller") is True,
+    )
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    """A JSON object, or an empty one."""
+    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
+
+
+def sequence(value: object) -> Sequence[object]:
+    """A JSON array, or an empty one."""
+    return value if isinstance(value, list) else ()
+
+
+def text(value: object) -> str:
+    """A JSON string, or ""."""
+    return value if isinstance(value, str) else ""
+
+
+def strings(value: object) -> dict[str, str]:
+    """The string members of a JSON object."""
+    return {name: member for name, member in mapping(value).items() if isinstance(member, str)}
+
+
+def instant_of(value: object) -> float | None:
+    """Seconds since the epoch of an RFC 3339 time; None for what is none."""
+    try:
+        return datetime.fromisoformat(text(value)).timestamp() if value else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def rfc3339(instant: float) -> str:
+    """The form of metav1.Time: seconds, in UTC."""
+    return datetime.fromtimestamp(int(instant), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
