@@ -14,7 +14,7 @@ import urllib3
 from kubernetes.client import ApiClient
 from urllib3.exceptions import HTTPError
 
-from certmill.errors import CertmillError, Conflict, Forbidden, HomeUnavailable, InvalidManifest, WatchExpired
+from certmill.errors import CertmillError, Conflict, Forbidden, HomeUnavailable, InvalidManifest, NotFound, WatchExpired
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 from certmill.kube.resources import Resource
 from certmill.version import __version__
@@ -100,7 +100,10 @@ class KubeClient:
         return self._found("PATCH", path, query=query, body=patch, content_type="application/merge-patch+json", what=what)
 
     def apply(self, resource: Resource, body: Mapping[str, object]) -> JsonObject:
-        """Server-side apply as our field manager, by force: what we name becomes ours, what we no longer name goes. Raises InvalidManifest."""
+        """Server-side apply as our field manager, by force: what we name becomes ours, what we no longer name goes.
+
+        Raises InvalidManifest.
+        """
         meta = meta_of(body)
         path = resource.path(meta.namespace, meta.name)
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
@@ -153,7 +156,7 @@ class KubeClient:
             self._fail(code if isinstance(code, int) else HTTPStatus.INTERNAL_SERVER_ERROR, line, {}, what)
         return WatchEvent(type=text(event.get("type")), object=body)
 
-    def _found(self, method: str, path: str, *, what: str, **options: Any) -> JsonObject | None:
+    def _found(self, method: str, path: str, *, what: str, **options: Any) -> JsonObject | None:  # noqa: ANN401 - those of _json
         try:
             return self._json(method, path, what=what, **options)
         except _Missing:
@@ -217,8 +220,8 @@ class KubeClient:
         raise _error(status, said, headers, what)
 
 
-class _Missing(CertmillError):
-    """404. Never leaves this module: a verb on one object answers None, a list means that the API has no such resource."""
+class _Missing(NotFound):
+    """404: a verb on one object answers None then; of a collection it means that the API has no such resource."""
 
 
 def _error(status: int, said: str, headers: Mapping[str, str], what: str) -> CertmillError:

@@ -22,9 +22,10 @@ def connect(*, kubeconfig: Path | None = None, connections: int = 64) -> ApiClie
     configuration = Configuration()
     try:
         if kubeconfig is None and os.environ.get(IN_CLUSTER_VARIABLE):
-            config.load_incluster_config(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            config.load_kube_config(config_file=str(kubeconfig) if kubeconfig else None, client_configuration=configuration)
+            file = str(kubeconfig) if kubeconfig is not None else None
+            config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError) as error:
         raise HomeUnavailable(
             f"no way to a Kubernetes API server: {' '.join(str(error).split())[:200]}; run in a Pod, or set CERTMILL_KUBECONFIG"
