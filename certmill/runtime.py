@@ -9,7 +9,7 @@ import os
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import redis
@@ -28,8 +28,9 @@ from certmill.dns01.resolver import Resolver
 from certmill.dns01.rfc2136 import Rfc2136Provider
 from certmill.dns01.zones import Zones
 from certmill.errors import HomeUnavailable, InvalidManifest
-from certmill.home.base import Home
+from certmill.home.base import Events, Home, NoEvents
 from certmill.home.directory import DirectoryHome
+from certmill.home.recent import RecentHome
 from certmill.http01.selfcheck import Probe, probe
 from certmill.model.issuer import Cloudflare, Dns01Solver, Issuer
 from certmill.pipeline import account
@@ -206,15 +207,15 @@ class Runtime:
         client = connect(
             settings.redis_url.get_secret_value(), ca_file=settings.redis_ca_file, max_connections=settings.worker_concurrency + 16
         )
-        home = DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace)
+        home, events = _home(settings, clock)
         providers = SolverProviders(settings, clock)
-        ports = _ports(settings, client, home, clock, providers)
+        ports = _ports(settings, client, home, events, clock, providers)
         providers.ports = ports
         reconciler = Reconciler(ports)
         return cls(
             settings=settings,
             ports=ports,
-            engine=Engine(ports, reconciler),
+            engine=Engine(_for_steps(ports), reconciler),
             reconciler=reconciler,
             requests=RequestDesk(ports, reconciler),
             ticks=Ticks(ports, reconciler),
@@ -235,9 +236,29 @@ class Runtime:
         self.redis.close()
 
 
-def _ports(settings: Settings, client: redis.Redis, home: Home, clock: Clock, providers: SolverProviders) -> Ports:
+def _home(settings: Settings, clock: Clock) -> tuple[Home, Events]:
+    if settings.home_kind == "directory":
+        return DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace), NoEvents()
+    # The Kubernetes client takes 40 MB and a second: only where it is wanted.
+    from certmill.home.kubernetes import KubernetesHome
+    from certmill.home.kubernetes_events import KubernetesEvents
+    from certmill.kube.client import KubeClient
+    from certmill.kube.connection import connect as connect_kube
+
+    kube = KubeClient(connect_kube(kubeconfig=settings.kubeconfig, connections=settings.worker_concurrency + 16))
+    home = KubernetesHome(kube, cluster_resource_namespace=settings.cluster_resource_namespace)
+    return home, KubernetesEvents(kube, clock)
+
+
+def _for_steps(ports: Ports) -> Ports:
+    """A step's reads of an API server may be a moment old."""
+    return replace(ports, home=RecentHome(ports.home, ports.clock)) if ports.home.watched else ports
+
+
+def _ports(settings: Settings, client: redis.Redis, home: Home, events: Events, clock: Clock, providers: SolverProviders) -> Ports:
     return Ports(
         home=home,
+        events=events,
         records=Records(client),
         due=DueTimes(client),
         locks=Locks(client),

@@ -27,6 +27,12 @@ class Settings(BaseSettings):
     home: Path = Path("certmill-home")
     """The directory home: manifests/, secrets/, status/."""
 
+    home_kind: str = Field(default="directory", pattern="^(directory|kubernetes)$")
+    """Where manifests, Secrets and status are: `directory` (CERTMILL_HOME), or `kubernetes` (the API server's)."""
+
+    kubeconfig: Path | None = None
+    """The way to the API server outside a Pod. None: the Pod's service account, else $KUBECONFIG or ~/.kube/config."""
+
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's
     roots). REDIS_URL is read too."""

@@ -41,6 +41,19 @@ class Survey:
     problems: tuple[Problem, ...]
 
 
+class Events(Protocol):
+    """Tells people what happens to a Certificate, where the home has a place for it. Best effort: raises nothing."""
+
+    def tell(self, certificate: Certificate, reason: str, message: str, *, warning: bool = False) -> None: ...
+
+
+class NoEvents:
+    """Of a home that has no place for them."""
+
+    def tell(self, certificate: Certificate, reason: str, message: str, *, warning: bool = False) -> None:
+        """Nothing."""
+
+
 class Home(Protocol):
     """Where manifests, Secrets and status are. Safe from many threads and processes at once.
 
@@ -48,6 +61,11 @@ class Home(Protocol):
     when the
     home cannot be reached (disk full, read-only, API server away). Every write is atomic and safe to repeat.
     """
+
+    @property
+    def watched(self) -> bool:
+        """Whether a controller tells what changes; else the home is to be re-read."""
+        ...
 
     def certificate(self, certificate: CertificateId) -> Certificate | None: ...
 

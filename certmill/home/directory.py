@@ -26,6 +26,8 @@ from certmill.model.status import CertificateStatus, IssuerStatus
 class DirectoryHome:
     """A Home under `root`, which is made at the first write. What `home.base.Home` says holds; Secrets are written through to the disk."""
 
+    watched = False
+
     def __init__(self, root: Path, *, cluster_resource_namespace: str, clock: Clock | None = None) -> None:
         locks = Locks(root / ".locks", clock or SystemClock())
         self._cluster_resource_namespace = cluster_resource_namespace

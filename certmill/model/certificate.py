@@ -102,6 +102,8 @@ class Certificate:
     additional_output_formats: tuple[OutputFormat, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    uid: str = ""
+    """The API server's; "" elsewhere."""
 
     @property
     def id(self) -> CertificateId:

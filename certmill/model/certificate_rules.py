@@ -89,6 +89,7 @@ def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, sec
         additional_output_formats=_output_formats(spec),
         labels=metadata.labels or {},
         annotations=metadata.annotations or {},
+        uid=metadata.uid or "",
     )
 
 

@@ -74,6 +74,22 @@ def parse_certificate(body: Mapping[str, object], *, source: str, default_namesp
         raise _placed(error, source) from None
 
 
+def parse_issuer(body: Mapping[str, object], *, source: str, default_namespace: str = DEFAULT_NAMESPACE) -> Issuer:
+    """Read a whole Issuer or ClusterIssuer. Raises InvalidManifest."""
+    try:
+        return _issuer(dict(body), default_namespace)
+    except InvalidManifest as error:
+        raise _placed(error, source) from None
+
+
+def parse_document(text: str) -> dict[str, object]:
+    """The one mapping in a Document's text. Raises InvalidManifest."""
+    found = read_documents(text)
+    if len(found) != 1 or not isinstance(found[0], dict):
+        raise InvalidManifest("must be one object with apiVersion, kind and metadata")
+    return found[0]
+
+
 def parse_request(body: object) -> Certificate:
     """Read a contract.RequestBody. The kind of the issuer is "" if the request leaves it open. Raises InvalidManifest."""
     request = validated(Request, body)
@@ -189,7 +205,9 @@ __all__ = [
     "certificate_document",
     "dump_yaml",
     "parse_certificate",
+    "parse_document",
     "parse_documents",
+    "parse_issuer",
     "parse_renewal",
     "parse_request",
 ]

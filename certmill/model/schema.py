@@ -63,7 +63,7 @@ class Metadata(Schema):
     namespace: NamespaceName | None = None
     labels: Labels | None = None
     annotations: Annotations | None = None
-    uid: object = None
+    uid: str | None = None
     resource_version: object = None
     generation: object = None
     creation_timestamp: object = None

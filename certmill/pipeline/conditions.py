@@ -11,6 +11,13 @@ from certmill.pipeline.facts import Failure
 
 READY = "Ready"
 ISSUING = "Issuing"
+MANUALLY_TRIGGERED = "ManuallyTriggered"
+
+
+def is_triggered(status: CertificateStatus) -> bool:
+    """Whether somebody asked for a run through the status (`cmctl renew`). While one is under way, it is our own mark of such a run."""
+    found = status.condition(ISSUING)
+    return found is not None and found.status and found.reason == MANUALLY_TRIGGERED
 
 
 def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now: float) -> CertificateStatus:

@@ -15,7 +15,7 @@ from certmill.dns01.base import Provider
 from certmill.dns01.propagation import Visibility
 from certmill.dns01.zones import Zones
 from certmill.errors import Busy
-from certmill.home.base import Home
+from certmill.home.base import Events, Home
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Dns01Solver, Issuer
@@ -118,6 +118,7 @@ class Ports:
     """Everything outside that the pipeline touches."""
 
     home: Home
+    events: Events
     records: Records
     due: DueTimes
     locks: Locks

@@ -45,6 +45,7 @@ def create_order(work: Work) -> Outcome:
     if order is None:
         facts = _with_key_and_csr(work, facts)
         order = acme.new_order(work.certificate.identifiers, profile=work.issuer.profile, not_after=_not_after(work))
+        work.ports.events.tell(work.certificate, "Requested", f"Created order {order.url}")
     return Advanced(
         facts=replace(
             facts,

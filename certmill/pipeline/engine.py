@@ -50,6 +50,7 @@ class Attempt:
     record: Record
     facts: Facts = field(repr=False)
     renewed_at: float
+    certificate: Certificate | None = None
 
     def keep(self, facts: Facts, sealed_key: str | None) -> None:
         """Keep facts in the middle of the step. Raises LeaseLost."""
@@ -65,6 +66,11 @@ class Attempt:
         """Renew the lease when a third of it has gone by. Raises LeaseLost."""
         if self.ports.clock.now() - self.renewed_at > self.ports.limits.lease / 3:
             self.keep(self.facts, None)
+
+    def tell(self, reason: str, message: str, *, warning: bool = False) -> None:
+        """Tell people, once it is committed."""
+        if self.certificate is not None:
+            self.ports.events.tell(self.certificate, reason, message, warning=warning)
 
     def commit(self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()) -> None:
         """End the step. Raises LeaseLost."""
@@ -123,6 +129,7 @@ class Engine:
         certificate = ports.home.certificate(attempt.certificate_id)
         if certificate is None:
             return Back(step=CLEAN_UP, reason="the Certificate was deleted", facts=attempt.facts)
+        attempt.certificate = certificate
         issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
         if issuer is None:
             ref = certificate.issuer_ref
@@ -204,6 +211,8 @@ class Engine:
         facts = outcome.facts if outcome.facts is not None else attempt.facts
         fields = {"facts": facts.to_json(), "tries": str(attempt.record.tries + 1), "reason": outcome.reason, "due": f"{at:.3f}"}
         attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
+        if outcome.reason != attempt.record.reason:
+            attempt.tell("Waiting", outcome.reason)
         return Wait(reason=outcome.reason, seconds=outcome.seconds)
 
     def _go_back(self, attempt: Attempt, outcome: Back) -> StepResult:
@@ -238,6 +247,7 @@ class Engine:
             facts = replace(facts, order="", csr="")
         fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}"}
         attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
+        attempt.tell("Failed", failure.message, warning=True)
         return Fail(message=str(error))
 
     def _finish(self, attempt: Attempt, outcome: Finished) -> StepResult:

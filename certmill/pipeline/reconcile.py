@@ -64,13 +64,16 @@ class Reconciler:
             return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
         status = ports.home.certificate_status(certificate_id)
         jitter, spec = ports.limits.renewal_jitter, digest(certificate, issuer)
+        triggered = conditions.is_triggered(status)
         seen = look(certificate, secret, status, spec, unusable=unusable, jitter_seconds=jitter)
         force = force or ports.records.again(certificate_id) == "force"
         decision = decide(seen, now)
-        if isinstance(decision, Hold) and (force or now_please):
+        if isinstance(decision, Hold) and (force or triggered or now_please):
             decision = Issue(violation=decision.violation)
-        if isinstance(decision, Keep) and force:
-            decision = Issue(violation=Violation(reason="ManuallyTriggered", message="Certificate re-issuance manually triggered"))
+        if isinstance(decision, Keep) and (force or triggered):
+            decision = Issue(
+                violation=Violation(reason=conditions.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered")
+            )
         return self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force)
 
     def _apply(self, decision: Decision, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool) -> Reconciled:
@@ -102,9 +105,10 @@ class Reconciler:
             force=force,
         )
         if verdict is Verdict.BEGUN:
-            still_good = decision.violation.reason in ("Renewing", "ManuallyTriggered")
+            still_good = decision.violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
             begun = conditions.issuing(seen.status, decision.violation, ready=still_good, now=now)
             ports.home.write_certificate_status(certificate.id, begun)
+            ports.events.tell(certificate, "Issuing", decision.violation.message)
         return Reconciled(reason=decision.violation.message, run=run, ring=ring and verdict is Verdict.BEGUN)
 
     def _keep(self, decision: Keep, seen: Seen, *, now: float) -> Reconciled:

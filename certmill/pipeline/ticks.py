@@ -99,7 +99,7 @@ class Ticks:
     def reread(self, owner: str) -> Reread:
         """Act on what changed in the home since the last re-read: certificates first, then issuers, as far as the time goes."""
         ports = self._ports
-        if not self._hold(owner):
+        if ports.home.watched or not self._hold(owner):
             return Reread(looked_at=0, problems=(), failed=(), complete=False)
         try:
             survey = ports.home.survey()

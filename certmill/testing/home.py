@@ -23,6 +23,8 @@ _Key = tuple[str, str, str]
 class MemoryHome:
     """A Home over dicts. Set `away` and it behaves like one that cannot be reached; `break_manifest` spoils an object as a person would."""
 
+    watched = False
+
     def __init__(self, *, cluster_resource_namespace: str = "cert-manager") -> None:
         self.away = False
         self._cluster_resource_namespace = cluster_resource_namespace

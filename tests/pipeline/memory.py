@@ -7,6 +7,7 @@ from certmill.acme.jws import AccountKey
 from certmill.crypto import chain
 from certmill.crypto.seal import Seal
 from certmill.dns01.propagation import Visibility
+from certmill.home.base import NoEvents
 from certmill.http01.selfcheck import Probe
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import Secret
@@ -64,6 +65,7 @@ class MemoryWorld:
         self.spec = digest(certificate, issuer)
         self.ports = Ports(
             home=self.home,
+            events=NoEvents(),
             records=records,
             due=DueTimes(redis),
             locks=Locks(redis),

@@ -1,0 +1,71 @@
+"""Events of Certificates in the Kubernetes API, as `kubectl describe` shows them. Best effort: one that cannot be written is logged."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from certmill.clock import Clock
+from certmill.errors import CertmillError, Conflict
+from certmill.kube.client import KubeClient
+from certmill.kube.objects import JsonObject, rfc3339
+from certmill.kube.resources import CERTIFICATES, EVENTS
+from certmill.model.certificate import Certificate
+from certmill.observe.log import get_logger
+
+_MAX_MESSAGE: Final = 1024
+"""The API's limit."""
+
+log = get_logger(__name__)
+
+
+class KubernetesEvents:
+    """Writes events. One of the same object, reason and message is one Event, counted on."""
+
+    def __init__(self, client: KubeClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+
+    def tell(self, certificate: Certificate, reason: str, message: str, *, warning: bool = False) -> None:
+        """Something has happened to this Certificate."""
+        body = _event(certificate, reason, message, warning=warning, now=self._clock.now())
+        try:
+            try:
+                self._client.create(EVENTS, body)
+            except Conflict:
+                self._count(body)
+        except CertmillError as error:
+            log.warning("event.lost", certificate=certificate.id, event_reason=reason, error=str(error))
+
+    def _count(self, body: JsonObject) -> None:
+        metadata = body["metadata"]
+        assert isinstance(metadata, dict)
+        found = self._client.get(EVENTS, metadata["namespace"], metadata["name"])
+        count = found.get("count") if found is not None else 0
+        patch = {"count": (count if isinstance(count, int) else 0) + 1, "lastTimestamp": body["lastTimestamp"]}
+        self._client.merge(EVENTS, metadata["namespace"], metadata["name"], patch)
+
+
+def _event(certificate: Certificate, reason: str, message: str, *, warning: bool, now: float) -> JsonObject:
+    told = hashlib.sha256(f"{certificate.uid}\0{reason}\0{message}".encode()).hexdigest()[:16]
+    instant = rfc3339(now)
+    return {
+        "apiVersion": EVENTS.api_version,
+        "kind": EVENTS.kind,
+        "metadata": {"namespace": certificate.namespace, "name": f"{certificate.name[:230]}.{told}"},
+        "involvedObject": {
+            "apiVersion": CERTIFICATES.api_version,
+            "kind": CERTIFICATES.kind,
+            "namespace": certificate.namespace,
+            "name": certificate.name,
+            "uid": certificate.uid,
+        },
+        "type": "Warning" if warning else "Normal",
+        "reason": reason,
+        "message": message[:_MAX_MESSAGE],
+        "source": {"component": "certmill"},
+        "reportingComponent": "certmill",
+        "firstTimestamp": instant,
+        "lastTimestamp": instant,
+        "count": 1,
+    }
