@@ -12,6 +12,7 @@ from typing import NotRequired, TypedDict
 
 REQUESTS_QUEUE = "certmill.requests"
 STEPS_QUEUE = "certmill.steps"
+CHANGES_QUEUE = "certmill.changes"
 TICKS_QUEUE = "certmill.ticks"
 
 REQUEST_TASK = "certificate.request"
@@ -37,9 +38,13 @@ SWEEP_TASK = "tick.sweep"
 REREAD_TASK = "tick.reread"
 TICK_TASKS = (WAKE_TASK, RENEWALS_TASK, SWEEP_TASK, REREAD_TASK)
 
+RECONCILE_TASKS = {kind: f"reconcile.{kind.lower()}" for kind in ("Certificate", "Issuer", "ClusterIssuer", "Ingress", "VirtualServer")}
+"""By kind: look at this object of the cluster again. One argument: namespace/name, of a ClusterIssuer its name."""
+
 TASKS_OF_QUEUE: dict[str, frozenset[str]] = {
     REQUESTS_QUEUE: frozenset({REQUEST_TASK, RENEW_TASK}),
     STEPS_QUEUE: frozenset(STEP_TASKS),
+    CHANGES_QUEUE: frozenset(RECONCILE_TASKS.values()),
     TICKS_QUEUE: frozenset(TICK_TASKS),
 }
 """What each queue may carry; the guard (workers.guard) refuses anything else."""

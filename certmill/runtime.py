@@ -246,7 +246,7 @@ def _home(settings: Settings, clock: Clock) -> tuple[Home, Events]:
     from certmill.kube.connection import connect as connect_kube
 
     kube = KubeClient(connect_kube(kubeconfig=settings.kubeconfig, connections=settings.worker_concurrency + 16))
-    home = KubernetesHome(kube, cluster_resource_namespace=settings.cluster_resource_namespace)
+    home = KubernetesHome(kube, cluster_resource_namespace=settings.cluster_resource_namespace, clock=clock)
     return home, KubernetesEvents(kube, clock)
 
 

@@ -16,7 +16,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from certmill.contract import MAX_MESSAGE_BYTES, REQUESTS_QUEUE, STEP_TASKS, STEPS_QUEUE, TASKS_OF_QUEUE
+from certmill.contract import CHANGES_QUEUE, MAX_MESSAGE_BYTES, REQUESTS_QUEUE, STEP_TASKS, STEPS_QUEUE, TASKS_OF_QUEUE, TICKS_QUEUE
 
 UNREADABLE = "application/x-certmill-unreadable"
 """Content type of the envelope that stands in for an item which could not be read; its header `reason` says why."""
@@ -212,7 +212,9 @@ def _check_arguments(args: list[object], queue: str) -> None:
         raise Refusal("a step takes one argument, namespace/name of a Certificate")
     if queue == REQUESTS_QUEUE and not (len(args) == 1 and isinstance(args[0], dict)):
         raise Refusal("a request takes one argument, an object")
-    if queue not in (STEPS_QUEUE, REQUESTS_QUEUE) and args:
+    if queue == CHANGES_QUEUE and not (len(args) == 1 and _is_object_name(args[0])):
+        raise Refusal("a reconcile takes one argument, namespace/name of an object, or its name")
+    if queue == TICKS_QUEUE and args:
         raise Refusal("a tick takes no argument")
 
 
@@ -274,6 +276,10 @@ def _requested(args: list[object]) -> str:
 
 def _is_task_id(value: object) -> bool:
     return isinstance(value, str) and _TASK_ID.fullmatch(value) is not None
+
+
+def _is_object_name(value: object) -> bool:
+    return _is_certificate_id(value) or (isinstance(value, str) and _NAME.fullmatch(value) is not None)
 
 
 def _is_certificate_id(value: object) -> bool:

@@ -1,5 +1,7 @@
-"""The place of the Kubernetes controller: it will watch and translate, and write nothing itself.
+"""The Kubernetes controller: it watches, and says what is to be looked at again; it writes nothing to the API itself.
 
-Empty in this release: the directory home is re-read by a tick (pipeline.ticks).
-Forbidden here: writes to the API (they are steps or small tasks), ACME, Redis itself.
+`views` are the watched objects, stripped to what is decided from; `changes` decides (pure) what a change means, `adoption` which
+certificates are right as they stand; `watch` lists and watches one resource; `leader` is the Lease; `ingress`, `virtualserver` and `shim`
+plan the Certificates of annotated objects (pure). Forbidden here: writes to the API but the Lease (they are steps or small tasks), ACME,
+Redis, Celery.
 """

@@ -123,6 +123,10 @@ class Home(Protocol):
         """Writes nothing if it says this already."""
         ...
 
+    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
+        """Say on a Certificate or an issuer that is there and wrong that it cannot be used, where the home has a place for it."""
+        ...
+
     def secrets_namespace(self, issuer: Issuer) -> str:
         """Where an issuer's Secrets are: its own namespace, or the cluster resource namespace."""
         ...

@@ -114,6 +114,9 @@ class DirectoryHome:
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
         self._status.write(issuer.kind, issuer.namespace, issuer.name, status)
 
+    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
+        """A survey tells of it."""
+
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
 

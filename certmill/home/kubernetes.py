@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from certmill.clock import Clock
 from certmill.errors import Conflict, InvalidManifest, SecretUnusable
 from certmill.home import layout
 from certmill.home.base import Manifest, Problem, Sighting, Survey
@@ -21,6 +22,7 @@ from certmill.home.kubernetes_status import (
     issuer_status_of,
     with_certificate_status,
     with_issuer_status,
+    with_refusal,
 )
 from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, strings, text
@@ -40,13 +42,17 @@ _RESOURCES: Final[Mapping[str, Resource]] = {
 }
 _STATUS_TRIES: Final = 3
 
+INVALID_CONFIG: Final = "InvalidConfig"
+INVALID_SPEC: Final = "InvalidSpec"
+
 
 class KubernetesHome:
     """A Home (home.base.Home) on one API server."""
 
     watched = True
 
-    def __init__(self, client: KubeClient, *, cluster_resource_namespace: str) -> None:
+    def __init__(self, client: KubeClient, *, cluster_resource_namespace: str, clock: Clock) -> None:
+        self._clock = clock
         self._client = client
         self._cluster_resource_namespace = cluster_resource_namespace
 
@@ -145,6 +151,13 @@ class KubernetesHome:
         body = self._get(issuer.kind, issuer.namespace, issuer.name)
         if body is not None:
             self._write_status(_RESOURCES[issuer.kind], body, with_issuer_status(body, status))
+
+    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
+        """Ready=False, with cert-manager's reason for an issuer (InvalidConfig), and one of our own for a Certificate."""
+        body = self._get(kind, namespace, name)
+        if body is not None:
+            reason = INVALID_SPEC if kind == "Certificate" else INVALID_CONFIG
+            self._write_status(_RESOURCES[kind], body, with_refusal(body, reason, message, now=self._clock.now()))
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace

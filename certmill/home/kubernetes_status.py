@@ -81,6 +81,14 @@ def with_issuer_status(body: Mapping[str, object], status: IssuerStatus) -> Json
     return _with(body, {"acme": {name: value for name, value in acme.items() if value} or None}, status.conditions)
 
 
+def with_refusal(body: Mapping[str, object], reason: str, message: str, *, now: float) -> JsonObject:
+    """The object with Ready=False: its spec cannot be used. All else in its status stays."""
+    status = mapping(body.get("status"))
+    others = tuple(one for one in _conditions(status) if one.type != "Ready")
+    ready = Condition(type="Ready", status=False, reason=reason, message=message, last_transition=now)
+    return _with(body, {}, (ready, *others))
+
+
 def _with(body: Mapping[str, object], fields: JsonObject, conditions: tuple[Condition, ...]) -> JsonObject:
     before = mapping(body.get("status"))
     merged = {name: value for name, value in {**before, **fields}.items() if value is not None} if before else _given(fields)

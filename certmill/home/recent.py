@@ -98,6 +98,9 @@ class RecentHome:
         self._home.write_issuer_status(issuer, status)
         self._forget("status", issuer.reference)
 
+    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
+        self._home.refuse(kind, namespace, name, message)
+
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._home.secrets_namespace(issuer)
 

@@ -102,7 +102,7 @@ class Certificate:
     additional_output_formats: tuple[OutputFormat, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
-    uid: str = ""
+    uid: str = field(default="", compare=False)
     """The API server's; "" elsewhere."""
 
     @property

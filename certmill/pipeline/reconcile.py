@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.model.certificate import Certificate
-from certmill.model.names import CertificateId
+from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.pipeline import conditions, flow, secret_contract
 from certmill.pipeline.context import Ports
@@ -52,6 +52,11 @@ class Reconciler:
         ports, now = self._ports, self._ports.clock.now()
         try:
             certificate = ports.home.certificate(certificate_id)
+        except InvalidManifest as error:
+            ports.due.postpone([certificate_id], at=now + LOOK_AGAIN_SECONDS)
+            ports.home.refuse("Certificate", *split_id(certificate_id), str(error))
+            return Reconciled(reason=str(error))
+        try:
             issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace) if certificate else None
         except InvalidManifest as error:
             ports.due.postpone([certificate_id], at=now + LOOK_AGAIN_SECONDS)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from certmill.errors import Busy, CertmillError, HomeUnavailable, InvalidManifest, Temporary
+from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest
 from certmill.home.base import Problem, Sighting
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
@@ -15,6 +15,7 @@ from certmill.observe.log import get_logger
 from certmill.pipeline import account, presenting, solvers
 from certmill.pipeline.context import Ports
 from certmill.pipeline.facts import ChallengeFacts, Facts
+from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.reconcile import LOOK_AGAIN_SECONDS, Reconciler, reconcile_all
 from certmill.state.journal import Presented
 from certmill.state.records import Doorbell, Due
@@ -72,6 +73,7 @@ class Ticks:
     def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
         self._ports = ports
         self._reconciler = reconciler
+        self._issuer_reconciler = IssuerReconciler(ports, reconciler)
 
     def wake(self) -> Woken:
         """Wake-ups always; suspects only while the queue is short (in a backlog a doorbell is late, not lost); arrivals below high
@@ -178,31 +180,10 @@ class Ticks:
 
     def _issuer(self, pass_: _Pass, sighting: Sighting, issuer: Issuer, ends: float) -> None:
         """Register one, and begin again what failed under it; noted when all that is done."""
-        try:
-            account.register(self._ports, issuer, owner=f"reread {pass_.owner}")
-            done = self._try_again(pass_, issuer, ends)
-        except Busy:
-            return
-        except CertmillError as error:
-            pass_.failed.append(f"{issuer.reference}: {error}")
-            done = not isinstance(error, Temporary)
-        if done:
+        looked = self._issuer_reconciler.reconcile(issuer, owner=f"reread {pass_.owner}", goes_on=lambda: self._goes_on(pass_, ends))
+        pass_.failed += looked.failed
+        if looked.done:
             self._ports.sightings.note({_field(sighting): sighting.signature})
-
-    def _try_again(self, pass_: _Pass, issuer: Issuer, ends: float) -> bool:
-        """Begin again what failed under an issuer that has changed; whether that is all. A certificate waits until its run is begun."""
-        sightings = self._ports.sightings
-        done = True
-        for number, certificate in enumerate(sightings.failing(issuer.reference)):
-            if number % _BATCH == _BATCH - 1 and not self._goes_on(pass_, ends):
-                return False
-            errors = reconcile_all(self._reconciler, {certificate: True})
-            if errors:
-                pass_.failed.append(f"Certificate {certificate}: {errors[certificate]}")
-                done = done and not isinstance(errors[certificate], Temporary)
-            else:
-                sightings.forget_failing(issuer.reference, [certificate])
-        return done
 
     def _sweep_one(self, entry: Presented) -> bool:
         """Take it down; False if it has to stay."""

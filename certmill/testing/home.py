@@ -124,6 +124,9 @@ class MemoryHome:
         with self._reached():
             self._status[issuer.kind, issuer.namespace, issuer.name] = status
 
+    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
+        """A survey tells of it."""
+
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
 

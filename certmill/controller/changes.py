@@ -1,0 +1,67 @@
+"""What a change of a watched object means: which objects are to be looked at again. Pure; too much is only work, too little is a defect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from certmill.controller.views import CertificateView, IssuerView, SecretView, ShimView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Look at this object again. `namespace` is "" for a ClusterIssuer."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+def of_certificate(before: CertificateView | None, after: CertificateView | None) -> Iterator[Look]:
+    """Its spec or metadata changed, it came or went, somebody asked for a run or changed the failure that counts: not our own statuses."""
+    view = after or before
+    if view is None:
+        return
+    if before is not None and after is not None:
+        asked = after.asked and not before.asked
+        aged = before.failure != after.failure and after.failure[1] <= before.failure[1]  # ours counts up
+        if _wanted(before) == _wanted(after) and not asked and not aged:
+            return
+    yield Look(kind="Certificate", namespace=view.namespace, name=view.name)
+
+
+def of_secret(before: SecretView | None, after: SecretView | None, certificate: CertificateView | None) -> Iterator[Look]:
+    """It was changed or deleted by somebody. While its Certificate is being issued it is us who write it, and look at it at the end."""
+    view = after or before
+    if view is None or (before is not None and after is not None and before.version == after.version):
+        return
+    if certificate is not None and certificate.issuing and after is not None:
+        return
+    name = view.certificate or (certificate.name if certificate is not None else "")
+    if name:
+        yield Look(kind="Certificate", namespace=view.namespace, name=name)
+
+
+def of_issuer(kind: str, before: IssuerView | None, after: IssuerView | None) -> Iterator[Look]:
+    """Its spec or annotations changed, or it came. One that went is noticed by what needs it."""
+    if after is not None and (before is None or replace(before, ready=after.ready) != after):
+        yield Look(kind=kind, namespace=after.namespace, name=after.name)
+
+
+def of_shim(kind: str, before: ShimView | None, after: ShimView | None) -> Iterator[Look]:
+    """Anything that its Certificates are made of changed. Those of one that went are the garbage collector's (ownerReferences)."""
+    if after is not None and before != after:
+        yield Look(kind=kind, namespace=after.namespace, name=after.name)
+
+
+def _wanted(view: CertificateView) -> tuple[object, ...]:
+    return view.uid, view.generation, view.metadata
+
+
+def is_right(certificate: CertificateView, secret: SecretView | None, *, now: float) -> bool:
+    """Whether a Certificate can be taken as it stands at first sight: Ready for what it says now, its Secret there and of the same issuer,
+    and nothing asked for. What is in the Secret is looked at when its time comes."""
+    if not certificate.ready or certificate.issuing or secret is None or certificate.renewal_time is None or certificate.not_after is None:
+        return False
+    belongs = secret.certificate == certificate.name and secret.issuer == certificate.issuer
+    return belongs and certificate.renewal_time > now and certificate.not_after > now and not certificate.failure[1]

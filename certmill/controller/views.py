@@ -1,0 +1,153 @@
+"""What the controller keeps of each object that it watches: a few hundred bytes, whatever the object's size. Read from the API's JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, sequence, text
+from certmill.kube.resources import Resource
+
+CERTIFICATE_NAME = "cert-manager.io/certificate-name"
+MANAGED = "controller.cert-manager.io/fao=true"
+"""Label of the Secrets that are ours to watch."""
+
+_ISSUER_ANNOTATIONS = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-group")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateView:
+    """A Certificate. `asked`: Issuing was set by hand; `failure`: what counts of the last one; `ready`: as of this generation."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    secret_name: str
+    issuer: tuple[str, str, str]
+    metadata: int
+    ready: bool
+    issuing: bool
+    asked: bool
+    failure: tuple[str, int]
+    renewal_time: float | None
+    not_after: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretView:
+    """A Secret of ours: which Certificate and issuer its annotations name, and its version."""
+
+    namespace: str
+    name: str
+    version: str
+    certificate: str
+    issuer: tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerView:
+    """An Issuer or ClusterIssuer."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    annotations: int
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShimView:
+    """An Ingress or VirtualServer: all that its Certificates are made of, as a digest."""
+
+    namespace: str
+    name: str
+    uid: str
+    content: int
+
+
+View = CertificateView | SecretView | IssuerView | ShimView
+
+
+def certificate_view(body: Mapping[str, object]) -> CertificateView:
+    """Strip a Certificate."""
+    meta, spec, status = meta_of(body), mapping(body.get("spec")), mapping(body.get("status"))
+    ref = mapping(spec.get("issuerRef"))
+    conditions = {text(mapping(one).get("type")): mapping(one) for one in sequence(status.get("conditions"))}
+    ready, issuing = conditions.get("Ready", {}), conditions.get("Issuing", {})
+    attempts = status.get("failedIssuanceAttempts")
+    return CertificateView(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        generation=meta.generation,
+        secret_name=text(spec.get("secretName")),
+        issuer=_issuer(text(ref.get("name")), text(ref.get("kind")), text(ref.get("group"))),
+        metadata=_digest(
+            [meta.labels, {name: value for name, value in meta.annotations.items() if not name.startswith("certmill.io/next-")}]
+        ),
+        ready=ready.get("status") == "True" and ready.get("observedGeneration") in (None, meta.generation),
+        issuing=issuing.get("status") == "True",
+        asked=issuing.get("status") == "True" and issuing.get("reason") == "ManuallyTriggered",
+        failure=(text(status.get("lastFailureTime")), attempts if isinstance(attempts, int) else 0),
+        renewal_time=instant_of(status.get("renewalTime")),
+        not_after=instant_of(status.get("notAfter")),
+    )
+
+
+def secret_view(body: Mapping[str, object]) -> SecretView:
+    """Strip a Secret's metadata (its values are never asked for)."""
+    meta = meta_of(body)
+    name, kind, group = (meta.annotations.get(annotation, "") for annotation in _ISSUER_ANNOTATIONS)
+    return SecretView(
+        namespace=meta.namespace,
+        name=meta.name,
+        version=f"{meta.uid} {meta.resource_version}",
+        certificate=meta.annotations.get(CERTIFICATE_NAME, ""),
+        issuer=_issuer(name, kind, group),
+    )
+
+
+def issuer_view(body: Mapping[str, object]) -> IssuerView:
+    """Strip an Issuer or a ClusterIssuer."""
+    meta = meta_of(body)
+    conditions = sequence(mapping(body.get("status")).get("conditions"))
+    return IssuerView(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        generation=meta.generation,
+        annotations=_digest(meta.annotations),
+        ready=any(mapping(one).get("type") == "Ready" and mapping(one).get("status") == "True" for one in conditions),
+    )
+
+
+def shim_view(body: Mapping[str, object]) -> ShimView:
+    """Digest an Ingress or a VirtualServer; their own controllers write statuses often, which are nothing to us."""
+    meta = meta_of(body)
+    content = [meta.labels, meta.annotations, body.get("spec"), meta.deleting]
+    return ShimView(namespace=meta.namespace, name=meta.name, uid=meta.uid, content=_digest(content))
+
+
+def identity(body: JsonObject) -> tuple[str, str]:
+    """(namespace, name)."""
+    meta = meta_of(body)
+    return meta.namespace, meta.name
+
+
+def reference(resource: Resource, namespace: str, name: str) -> str:
+    """The argument of a reconcile task: `namespace/name`, or the name of what has no namespace."""
+    return f"{namespace}/{name}" if resource.namespaced else name
+
+
+def _issuer(name: str, kind: str, group: str) -> tuple[str, str, str]:
+    return name, kind or "Issuer", group or "cert-manager.io"
+
+
+def _digest(content: object) -> int:
+    """Eight bytes: enough to tell a change of one object."""
+    said = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")

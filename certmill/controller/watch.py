@@ -1,0 +1,121 @@
+"""List and watch one resource, and keep a stripped view of each object: from its list, through watches, after 410 from a new list.
+
+The official client's informer cannot handle the objects of custom resources, and keeps them whole.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from certmill.controller.views import identity
+from certmill.errors import CertmillError, WatchExpired
+from certmill.kube.client import KubeClient, WatchEvent
+from certmill.kube.objects import meta_of
+from certmill.kube.resources import Resource
+from certmill.observe.log import get_logger
+
+WATCH_SECONDS = 240
+_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+_ABSENT_PAUSE = 5.0
+
+log = get_logger(__name__)
+
+ViewT = TypeVar("ViewT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched(Generic[ViewT]):
+    """What to watch: `strip` makes the view; `changed` is called with (before, after), either None, in the order of the events;
+    `listed` when a whole list has been taken in."""
+
+    resource: Resource
+    strip: Callable[[Mapping[str, object]], ViewT]
+    changed: Callable[[ViewT | None, ViewT | None], None]
+    listed: Callable[[], None] = lambda: None
+    namespace: str = ""
+    labels: str = ""
+    metadata_only: bool = False
+    optional: bool = False
+    """The API may not have the resource (yet)."""
+
+
+class Watch(Generic[ViewT]):
+    """Watches until `stop` is set. `views` may be read by other threads."""
+
+    def __init__(self, client: KubeClient, watched: Watched[ViewT], stop: threading.Event) -> None:
+        self._client = client
+        self._watched = watched
+        self._stop = stop
+        self._failures = 0
+        self.views: dict[tuple[str, str], ViewT] = {}
+        self.synced = threading.Event()
+
+    def run(self) -> None:
+        """List, then watch, again and again."""
+        while not self._stop.is_set():
+            try:
+                if self._watched.optional and not self._client.serves(self._watched.resource):
+                    self.synced.set()
+                    self._stop.wait(_ABSENT_PAUSE)
+                    continue
+                version = self._list()
+                while not self._stop.is_set():
+                    version = self._follow(version)
+                    self._failures = 0
+            except WatchExpired:
+                continue
+            except CertmillError as error:
+                pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+                self._failures += 1
+                log.warning("watch.failed", resource=self._watched.resource.plural, reason=str(error), again_in_seconds=pause)
+                self._stop.wait(pause)
+
+    def _list(self) -> str:
+        watched = self._watched
+        listing = self._client.list(watched.resource, watched.namespace, labels=watched.labels, metadata_only=watched.metadata_only)
+        found = {identity(item) for item in listing.items}
+        for item in listing.items:
+            self._take(identity(item), watched.strip(item))
+        for gone in self.views.keys() - found:
+            self._take(gone, None)
+        if not self.synced.is_set():
+            log.info("watch.listed", resource=watched.resource.plural, objects=len(found))
+        self.synced.set()
+        watched.listed()
+        return listing.resource_version
+
+    def _follow(self, version: str) -> str:
+        """One watch, to its end; the version to go on from."""
+        watched = self._watched
+        events = self._client.watch(
+            watched.resource,
+            watched.namespace,
+            resource_version=version,
+            seconds=WATCH_SECONDS,
+            labels=watched.labels,
+            metadata_only=watched.metadata_only,
+        )
+        for event in events:
+            version = meta_of(event.object).resource_version or version
+            self._event(event)
+            if self._stop.is_set():
+                break
+        return version
+
+    def _event(self, event: WatchEvent) -> None:
+        if event.type in ("ADDED", "MODIFIED"):
+            self._take(identity(event.object), self._watched.strip(event.object))
+        elif event.type == "DELETED":
+            self._take(identity(event.object), None)
+
+    def _take(self, key: tuple[str, str], after: ViewT | None) -> None:
+        before = self.views.get(key)
+        if after is None:
+            self.views.pop(key, None)
+        else:
+            self.views[key] = after
+        if before != after:
+            self._watched.changed(before, after)

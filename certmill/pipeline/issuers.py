@@ -1,0 +1,56 @@
+"""An issuer that is new or has changed: its account is registered, and what had failed under it begins again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from certmill.errors import Busy, CertmillError, Temporary
+from certmill.model.issuer import Issuer
+from certmill.pipeline import account
+from certmill.pipeline.context import Ports
+from certmill.pipeline.reconcile import Reconciler, reconcile_all
+
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerLooked:
+    """What was done: `done` is False if it has to be looked at again; `failed` says why, a line each."""
+
+    done: bool
+    failed: tuple[str, ...] = ()
+
+
+class IssuerReconciler:
+    """Decides for one issuer at a time. One per process."""
+
+    def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
+        self._ports = ports
+        self._reconciler = reconciler
+
+    def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:
+        """Register its account, and begin again what failed under it, while `goes_on()`."""
+        try:
+            account.register(self._ports, issuer, owner=owner)
+            return self._try_again(issuer, goes_on)
+        except Busy:
+            return IssuerLooked(done=False)
+        except CertmillError as error:
+            return IssuerLooked(done=not isinstance(error, Temporary), failed=(f"{issuer.reference}: {error}",))
+
+    def _try_again(self, issuer: Issuer, goes_on: Callable[[], bool]) -> IssuerLooked:
+        """A certificate waits for its issuer to change until its run is begun."""
+        sightings = self._ports.sightings
+        done = True
+        failed: list[str] = []
+        for number, certificate in enumerate(sightings.failing(issuer.reference)):
+            if number % _BATCH == _BATCH - 1 and not goes_on():
+                return IssuerLooked(done=False, failed=tuple(failed))
+            errors = reconcile_all(self._reconciler, {certificate: True})
+            if errors:
+                failed.append(f"Certificate {certificate}: {errors[certificate]}")
+                done = done and not isinstance(errors[certificate], Temporary)
+            else:
+                sightings.forget_failing(issuer.reference, [certificate])
+        return IssuerLooked(done=done, failed=tuple(failed))
