@@ -36,6 +36,7 @@ from certmill.model.issuer import Cloudflare, Dns01Solver, Issuer
 from certmill.pipeline import account
 from certmill.pipeline.context import Lanes, Limits, Ports
 from certmill.pipeline.engine import Engine
+from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.requests import RequestDesk
 from certmill.pipeline.ticks import Ticks
@@ -196,6 +197,7 @@ class Runtime:
     ports: Ports
     engine: Engine
     reconciler: Reconciler
+    issuers: IssuerReconciler
     requests: RequestDesk
     ticks: Ticks
     redis: redis.Redis
@@ -217,6 +219,7 @@ class Runtime:
             ports=ports,
             engine=Engine(_for_steps(ports), reconciler),
             reconciler=reconciler,
+            issuers=IssuerReconciler(ports, reconciler),
             requests=RequestDesk(ports, reconciler),
             ticks=Ticks(ports, reconciler),
             redis=client,

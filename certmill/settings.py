@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = None
     """The way to the API server outside a Pod. None: the Pod's service account, else $KUBECONFIG or ~/.kube/config."""
 
+    controller_namespace: str = "cert-manager"
+    """Where the controller's Lease is: certmill's own namespace."""
+
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's
     roots). REDIS_URL is read too."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tasks import requests, steps, ticks
+from tasks import changes, requests, steps, ticks
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -21,4 +21,5 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
     """Define every task of the contract on this app; `runtime` gives the process's Runtime."""
     steps.register(app, runtime)
     requests.register(app, runtime)
+    changes.register(app, runtime)
     ticks.register(app, runtime)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from certmill import settings as certmill_settings
 from certmill.errors import CertmillError
+from certmill.settings import Settings
 from workers import supervisor
 
 
@@ -17,13 +19,22 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     if chosen.process == "up":
         return supervisor.up(workers=chosen.workers, ready_file=chosen.ready_file)
-    from workers import responder  # noqa: PLC0415 - the supervisor needs no engine
-
     try:
-        return responder.run(certmill_settings.load())
+        return _process(chosen.process)(certmill_settings.load())
     except CertmillError as error:
         sys.stderr.write(f"certmill: {error}\n")
         return 1
+
+
+def _process(name: str) -> Callable[[Settings], int]:
+    """Loaded when it is chosen: the supervisor needs no engine, and the responder no Kubernetes."""
+    if name == "controller":
+        from workers import controller  # noqa: PLC0415
+
+        return controller.run
+    from workers import responder  # noqa: PLC0415
+
+    return responder.run
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--workers", type=_count, default=_cores(), metavar="N", help="worker processes (default: one a core)")
     up.add_argument("--ready-file", type=Path, metavar="PATH", help="written (JSON) once everything is up; for scripts")
     processes.add_parser("responder", help="serve HTTP-01 challenges")
+    processes.add_parser("controller", help="watch a cluster, and tell the workers what has changed (CERTMILL_HOME_KIND=kubernetes)")
     return parser
 
 

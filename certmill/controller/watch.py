@@ -53,6 +53,11 @@ class Watch(Generic[ViewT]):
         self.views: dict[tuple[str, str], ViewT] = {}
         self.synced = threading.Event()
 
+    @property
+    def kind(self) -> str:
+        """Of what is watched."""
+        return self._watched.resource.kind
+
     def run(self) -> None:
         """List, then watch, again and again."""
         while not self._stop.is_set():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from certmill.errors import Busy, CertmillError, Temporary
+from certmill.errors import Busy, CertmillError, InvalidManifest, Temporary
+from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.pipeline import account
 from certmill.pipeline.context import Ports
@@ -28,6 +29,17 @@ class IssuerReconciler:
     def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
         self._ports = ports
         self._reconciler = reconciler
+
+    def look(self, kind: str, reference: str, *, owner: str) -> None:
+        """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`; one that is wrong is told so. Raises Temporary."""
+        namespace, _, name = reference.rpartition("/")
+        try:
+            issuer = self._ports.home.issuer(IssuerRef(name=name, kind=kind), namespace)
+        except InvalidManifest as error:
+            self._ports.home.refuse(kind, namespace, name, str(error))
+            return
+        if issuer is not None:
+            self.reconcile(issuer, owner=owner)
 
     def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:
         """Register its account, and begin again what failed under it, while `goes_on()`."""

@@ -27,6 +27,9 @@ SIGHTINGS = "certmill:sightings"
 REJECTED = "certmill:rejected"
 """List of requests that were refused, newest first, bounded."""
 
+ADOPTED = "certmill:adopted"
+"""Set when a controller has gone through the cluster; gone, Redis has lost its memory."""
+
 REREAD = "certmill:reread"
 """Set when a person has changed the home: the next tick re-reads it at once."""
 

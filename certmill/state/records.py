@@ -72,6 +72,9 @@ class Record:
         )
 
 
+_BATCH = 1000
+
+
 class Unclaimed(StrEnum):
     """Why a step could not be claimed: this message is a duplicate, or late."""
 
@@ -182,6 +185,27 @@ class Records:
             keys=[keys.record(certificate), keys.RENEWALS, *others], args=[certificate, f"{at:.3f}", spec, int(now * 1000)]
         )
         return answer == 1
+
+    @answering
+    def adopt_all(self, certificates: Sequence[tuple[CertificateId, float]], *, now: float) -> None:
+        """Adopt many at once, each until its time; those with a run under way are left alone."""
+        others = [name for name in keys.DUE_SETS if name != keys.RENEWALS]
+        for start in range(0, len(certificates), _BATCH):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for certificate, at in certificates[start : start + _BATCH]:
+                    names = [keys.record(certificate), keys.RENEWALS, *others]
+                    self._adopt(keys=names, args=[certificate, f"{at:.3f}", "", int(now * 1000)], client=pipe)
+                pipe.execute()
+
+    @answering
+    def remembers(self) -> bool:
+        """Whether Redis has kept its memory since `note_adopted`."""
+        return bool(self._redis.exists(keys.ADOPTED))
+
+    @answering
+    def note_adopted(self) -> None:
+        """The cluster has been gone through."""
+        self._redis.set(keys.ADOPTED, "1")
 
     @answering
     def read(self, certificate: CertificateId) -> Record | None:

@@ -1,0 +1,162 @@
+"""The watches together: what they see becomes looks to take, in order and each once, for whoever leads.
+
+At first sight, after a change of leaders and after Redis has lost its memory, every Certificate is gone through: those that are right are
+adopted in bulk, at no request each, the others are looked at. Now and then, what is not ready is looked at again: a look may get lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from certmill.clock import Clock
+from certmill.controller import changes
+from certmill.controller.changes import Look
+from certmill.controller.views import (
+    MANAGED,
+    CertificateView,
+    IssuerView,
+    SecretView,
+    ShimView,
+    certificate_view,
+    issuer_view,
+    secret_view,
+    shim_view,
+)
+from certmill.controller.watch import Watch, Watched
+from certmill.kube.client import KubeClient
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS, Resource
+from certmill.model.names import CertificateId, certificate_id
+
+RESYNC_SECONDS: Final = 30.0
+
+Adopt = Callable[[Sequence[tuple[CertificateId, float]]], None]
+"""Keep these certificates until their renewal times."""
+
+
+class Controller:
+    """What is to be looked at. Threads: one a watch, and whoever calls `take`."""
+
+    def __init__(self, client: KubeClient, clock: Clock, stop: threading.Event) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._looks: dict[Look, None] = {}
+        self._there_is_one = threading.Event()
+        self._resync_at = 0.0
+        self._live = False
+        self._certificates: Watch[CertificateView] = Watch(
+            client, Watched(resource=CERTIFICATES, strip=certificate_view, changed=self._certificate_changed), stop
+        )
+        self._secrets: Watch[SecretView] = Watch(
+            client,
+            Watched(resource=SECRETS, strip=secret_view, changed=self._secret_changed, labels=MANAGED, metadata_only=True),
+            stop,
+        )
+        self._issuers = [self._issuer_watch(client, resource, stop) for resource in (ISSUERS, CLUSTER_ISSUERS)]
+        self._shims = [self._shim_watch(client, resource, stop) for resource in (INGRESSES, VIRTUAL_SERVERS)]
+
+    def watches(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """(name, what to run in a thread of its own) of every watch."""
+        yield "certificates", self._certificates.run
+        yield "secrets", self._secrets.run
+        yield from ((f"issuers{number}", watch.run) for number, watch in enumerate(self._issuers))
+        yield from ((f"shims{number}", watch.run) for number, watch in enumerate(self._shims))
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything has been listed once."""
+        kinds = (watch.synced for watch in self._issuers), (watch.synced for watch in self._shims)
+        return all(synced.is_set() for synced in (self._certificates.synced, self._secrets.synced, *kinds[0], *kinds[1]))
+
+    def first_sight(self, adopt: Adopt) -> int:
+        """Go through everything: adopt what is right, look at the rest. Returns how many were adopted."""
+        now = self._clock.now()
+        with self._guard:
+            self._looks.clear()
+            self._live = True
+        right: list[tuple[CertificateId, float]] = []
+        for issuers in self._issuers:
+            self._put(_all(issuers))
+        for shims in self._shims:
+            self._put(_all(shims))
+        for view in list(self._certificates.views.values()):
+            if changes.is_right(view, self._secret_of(view), now=now) and view.renewal_time is not None:
+                right.append((certificate_id(view.namespace, view.name), view.renewal_time))
+            else:
+                self._put([Look(kind="Certificate", namespace=view.namespace, name=view.name)])
+        adopt(right)
+        self._resync_at = now + RESYNC_SECONDS
+        return len(right)
+
+    def take(self, limit: int, *, seconds: float) -> list[Look]:
+        """The next looks; waits so long for one. Give them back with `put_back` if they could not be told."""
+        self._there_is_one.wait(seconds)
+        self._resync()
+        with self._guard:
+            taken = list(self._looks)[:limit]
+            for look in taken:
+                del self._looks[look]
+            if not self._looks:
+                self._there_is_one.clear()
+        return taken
+
+    def put_back(self, looks: Sequence[Look]) -> None:
+        """Redis is away: they come first again."""
+        with self._guard:
+            self._looks = dict.fromkeys([*looks, *self._looks])
+        self._there_is_one.set()
+
+    def _put(self, looks: Iterable[Look]) -> None:
+        with self._guard:
+            self._looks.update(dict.fromkeys(looks))
+            if self._looks:
+                self._there_is_one.set()
+
+    def _resync(self) -> None:
+        """A look may have been lost on its way: what is not ready, and not because it failed, is looked at again."""
+        now = self._clock.now()
+        if not self._live or now < self._resync_at:
+            return
+        self._resync_at = now + RESYNC_SECONDS
+        for watch in self._issuers:
+            self._put(
+                Look(kind=watch.kind, namespace=view.namespace, name=view.name) for view in list(watch.views.values()) if not view.ready
+            )
+        self._put(
+            Look(kind="Certificate", namespace=view.namespace, name=view.name)
+            for view in list(self._certificates.views.values())
+            if not view.ready and not view.failure[1]
+        )
+
+    def _secret_of(self, view: CertificateView) -> SecretView | None:
+        return self._secrets.views.get((view.namespace, view.secret_name))
+
+    def _certificate_changed(self, before: CertificateView | None, after: CertificateView | None) -> None:
+        if self._live:
+            self._put(changes.of_certificate(before, after))
+
+    def _secret_changed(self, before: SecretView | None, after: SecretView | None) -> None:
+        view = after or before
+        if self._live and view is not None:
+            owner = self._certificates.views.get((view.namespace, view.certificate))
+            self._put(changes.of_secret(before, after, owner))
+
+    def _issuer_watch(self, client: KubeClient, resource: Resource, stop: threading.Event) -> Watch[IssuerView]:
+        def changed(before: IssuerView | None, after: IssuerView | None) -> None:
+            if self._live:
+                self._put(changes.of_issuer(resource.kind, before, after))
+
+        return Watch(client, Watched(resource=resource, strip=issuer_view, changed=changed), stop)
+
+    def _shim_watch(self, client: KubeClient, resource: Resource, stop: threading.Event) -> Watch[ShimView]:
+        def changed(before: ShimView | None, after: ShimView | None) -> None:
+            if self._live:
+                self._put(changes.of_shim(resource.kind, before, after))
+
+        watched = Watched(resource=resource, strip=shim_view, changed=changed, optional=resource is VIRTUAL_SERVERS)
+        return Watch(client, watched, stop)
+
+
+def _all(watch: Watch[IssuerView] | Watch[ShimView]) -> Iterator[Look]:
+    yield from (Look(kind=watch.kind, namespace=namespace, name=name) for namespace, name in list(watch.views))

@@ -1,0 +1,53 @@
+"""Looks at objects of the cluster that have changed, as the controller tells them: `reconcile.<kind>` (certmill.contract)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import Reject
+
+from certmill.contract import RECONCILE_TASKS
+from certmill.errors import Temporary
+from certmill.model.names import CertificateId
+from certmill.runtime import Runtime
+from tasks.declare import declare
+from tasks.steps import ring
+
+_AGAIN_SECONDS = 1.0  # the queue gives out at once what it gets back
+
+
+def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
+    """Define a task for every kind."""
+
+    def certificate(task: Any, reference: str) -> None:
+        """Begin its run, if the stored pair is not what is wanted."""
+        found = runtime().reconciler.reconcile(CertificateId(reference), root_id=task.request.id)
+        if found.ring:
+            ring(app, runtime(), CertificateId(reference))
+
+    def issuer(task: Any, reference: str) -> None:
+        """Register its account, and begin again what failed under it."""
+        runtime().issuers.look("Issuer", reference, owner=task.request.id)
+
+    def cluster_issuer(task: Any, reference: str) -> None:
+        """As for an Issuer."""
+        runtime().issuers.look("ClusterIssuer", reference, owner=task.request.id)
+
+    looks = {"Certificate": certificate, "Issuer": issuer, "ClusterIssuer": cluster_issuer}
+    for kind, look in looks.items():
+        declare(app, name=RECONCILE_TASKS[kind], run=_patiently(runtime, look))
+
+
+def _patiently(runtime: Callable[[], Runtime], look: Callable[[Any, str], None]) -> Callable[[Any, str], None]:
+    """While the API server or Redis is away, a look goes back to its queue."""
+
+    def run(task: Any, reference: str) -> None:
+        try:
+            look(task, reference)
+        except Temporary as error:
+            runtime().ports.clock.pause(_AGAIN_SECONDS)
+            raise Reject(str(error), requeue=True) from None
+
+    return run

@@ -1,0 +1,129 @@
+"""The process `python -m workers controller`: watches the cluster, and tells the workers what is to be looked at. Any number may run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Sequence
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from certmill.clock import SystemClock
+from certmill.contract import CHANGES_QUEUE, RECONCILE_TASKS
+from certmill.controller.changes import Look
+from certmill.controller.controller import Controller
+from certmill.controller.leader import RENEW_SECONDS, Leadership
+from certmill.errors import CertmillError, StateUnavailable, Temporary
+from certmill.kube.client import KubeClient
+from certmill.kube.connection import connect
+from certmill.model.names import CertificateId
+from certmill.observe import log
+from certmill.runtime import Runtime
+from certmill.settings import Settings
+from workers import signals
+from workers.celery_app import make_app
+
+_AT_ONCE = 200
+_IDLE_SECONDS = 0.5
+_REMEMBERS_EVERY_SECONDS = 5.0
+_log = log.get_logger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Watch until SIGTERM or SIGINT; answers the exit code."""
+    signals.configure_log(settings, signals.process_name(["", "controller"]))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        client = KubeClient(connect(kubeconfig=settings.kubeconfig))
+        runtime = Runtime.open(settings)
+    except CertmillError as error:
+        _log.error("controller.cannot_start", error=str(error))
+        return 1
+    identity = f"{socket.gethostname()} {os.getpid()}"
+    leadership = Leadership(
+        client, namespace=settings.controller_namespace, name="certmill-controller", identity=identity, clock=SystemClock()
+    )
+    process = Process(make_app(settings), runtime, Controller(client, SystemClock(), stop), leadership, stop)
+    process.run()
+    runtime.close()
+    return 0
+
+
+class Process:
+    """The controller's threads, and the loop that tells the workers."""
+
+    def __init__(self, app: Celery, runtime: Runtime, controller: Controller, leadership: Leadership, stop: threading.Event) -> None:
+        self._app = app
+        self._runtime = runtime
+        self._controller = controller
+        self._leadership = leadership
+        self._stop = stop
+        self._led = False
+        self._remembered_at = 0.0
+
+    def run(self) -> None:
+        """Until `stop`."""
+        for name, watch in self._controller.watches():
+            threading.Thread(target=watch, name=name, daemon=True).start()
+        threading.Thread(target=self._contend, name="leader", daemon=True).start()
+        signals.announce_ready()
+        while not self._stop.is_set():
+            try:
+                self._tell()
+            except Temporary as error:
+                _log.warning("controller.waits", reason=str(error))
+                self._stop.wait(1.0)
+        try:
+            self._leadership.give_up()
+        except CertmillError as error:
+            _log.warning("controller.lease_kept", reason=str(error))
+
+    def _contend(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._leadership.contend()
+            except CertmillError as error:
+                _log.error("controller.cannot_lead", error=str(error))
+            self._stop.wait(RENEW_SECONDS)
+
+    def _tell(self) -> None:
+        """One turn: go through everything if that is due, else pass on what was seen."""
+        if not self._leadership.leads or not self._controller.synced:
+            self._led = False
+            self._stop.wait(0.1)
+            return
+        if not self._led or not self._remembers():
+            began = time.monotonic()
+            adopted = self._controller.first_sight(self._adopt)
+            self._runtime.ports.records.note_adopted()
+            self._led = True
+            _log.info("controller.leads", adopted=adopted, seconds=round(time.monotonic() - began, 1))
+        looks = self._controller.take(_AT_ONCE, seconds=_IDLE_SECONDS)
+        if looks:
+            self._publish(looks)
+
+    def _remembers(self) -> bool:
+        """Whether Redis still knows what we told it; asked now and then."""
+        now = time.monotonic()
+        if now - self._remembered_at < _REMEMBERS_EVERY_SECONDS:
+            return True
+        self._remembered_at = now
+        return self._runtime.ports.records.remembers()
+
+    def _adopt(self, certificates: Sequence[tuple[CertificateId, float]]) -> None:
+        self._runtime.ports.records.adopt_all(certificates, now=self._runtime.ports.clock.now())
+
+    def _publish(self, looks: list[Look]) -> None:
+        for number, look in enumerate(looks):
+            reference = f"{look.namespace}/{look.name}" if look.namespace else look.name
+            try:
+                self._app.send_task(RECONCILE_TASKS[look.kind], args=[reference], queue=CHANGES_QUEUE, retry=False)
+            except OperationalError as error:
+                self._controller.put_back(looks[number:])
+                raise StateUnavailable(f"Redis does not take a message ({type(error).__name__})") from error
