@@ -1,0 +1,119 @@
+"""etcd, the store of an API server: built once, run on free loopback ports without fsync, its data kept over a kill."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, cast
+
+from compose.servers import ServerFailed
+from compose.servers.build import go_build
+from compose.servers.ports import free_ports
+from compose.servers.process import ServerProcess
+
+_SOURCE = Path(__file__).resolve().parent / "go" / "etcd"
+_STARTS = 3
+_TIMEOUT_SECONDS = 5.0
+
+
+def find_etcd() -> Path:
+    """The program, built if need be. Raises MissingServer."""
+    return go_build(_SOURCE)
+
+
+@dataclass(kw_only=True)
+class Etcd:
+    """A running etcd with its data in `directory`. Anybody on this machine may read and write it: it is for test data only."""
+
+    directory: Path
+    port: int = field(default=0, init=False)
+    peer_port: int = field(default=0, init=False)
+    _process: ServerProcess = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._process = ServerProcess("etcd", log=self.directory / "etcd.log")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.is_running
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, or start it again on its ports with its data. Raises MissingServer, ServerFailed."""
+        program = find_etcd()
+        fixed = self.port != 0
+        for attempt in range(1, _STARTS + 1):
+            if not fixed:
+                self.port, self.peer_port = free_ports(2)
+            try:
+                self._process.start([program, *self._options()], answers=self._answers)
+                return
+            except ServerFailed:
+                if fixed or attempt == _STARTS:
+                    raise
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def freeze(self) -> None:
+        """SIGSTOP: the API server's requests time out."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        self._process.thaw()
+
+    def compact(self) -> int:
+        """Forget every revision but the newest, whose number is returned: a watch from an older one is then 410 Gone.
+
+        Not at once: an API server goes on answering from its watch cache until it is started again.
+        """
+        anything = base64.b64encode(b"\0").decode()
+        answer = self._post("/v3/kv/range", {"key": anything, "range_end": anything, "limit": 1, "keys_only": True})
+        revision = int(cast("dict[str, str]", answer["header"])["revision"])
+        self._post("/v3/kv/compaction", {"revision": revision, "physical": True})
+        return revision
+
+    def _post(self, path: str, body: dict[str, object]) -> dict[str, object]:
+        request = urllib.request.Request(f"{self.url}{path}", data=json.dumps(body).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+            return cast("dict[str, object]", json.load(response))
+
+    def _options(self) -> list[str]:
+        peer = f"http://127.0.0.1:{self.peer_port}"
+        return [
+            f"--data-dir={self.directory / 'etcd-data'}",
+            f"--listen-client-urls={self.url}",
+            f"--advertise-client-urls={self.url}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",  # a killed process loses nothing by it; only a machine would
+            "--log-level=warn",
+        ]
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+                return cast("int", response.status) == 200
+        except OSError:
+            return False

@@ -1,0 +1,222 @@
+"""A Kubernetes API server with RBAC on an etcd of its own: built once, run on a free loopback port, its objects kept over a kill.
+
+There is no controller-manager and no kubelet: nothing is garbage collected by owner references, Services get no EndpointSlices, namespaces
+are not finalised, no Pod runs. EndpointSlices refuse addresses in 127.0.0.0/8.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from certmill.testing.localhost import make_local_tls
+from compose.servers import ServerFailed
+from compose.servers.build import go_build
+from compose.servers.etcd import Etcd, find_etcd
+from compose.servers.kubernetes_api import KubernetesApi
+from compose.servers.ports import free_port
+from compose.servers.process import ServerProcess
+
+ADMIN = "admin"
+"""A user in system:masters, whom RBAC does not ask."""
+
+SERVICE_ACCOUNT = "system:serviceaccount:"
+"""What the name of a service account's user begins with; namespace:name follows."""
+
+_SOURCE = Path(__file__).resolve().parent / "go" / "kube-apiserver"
+_STARTS = 3
+_START_SECONDS = 60.0
+_TOKEN_SECONDS = 86_400
+
+# What a cluster of its kind would do for Pods, volumes and quotas, which there are none of. What remains on: namespaces' lifecycle, the
+# default IngressClass, and admission by policies and webhooks.
+_NO_ADMISSION = (
+    "CertificateApproval,CertificateSigning,CertificateSubjectRestriction,ClusterTrustBundleAttest,DefaultStorageClass,"
+    "DefaultTolerationSeconds,LimitRanger,PersistentVolumeClaimResize,PodSecurity,Priority,ResourceQuota,RuntimeClass,ServiceAccount,"
+    "StorageObjectInUseProtection,TaintNodesByCondition"
+)
+# Likewise; each API costs a watch cache a resource: without these 250 MB instead of 290.
+_NO_APIS = ("certificates.k8s.io/v1", "node.k8s.io/v1", "resource.k8s.io/v1", "scheduling.k8s.io/v1", "storage.k8s.io/v1")
+# Off in plain Kubernetes, on in OpenShift: an owner reference that blocks its owner's deletion needs the right to the owner's finalizers.
+_ADMISSION = "OwnerReferencesPermissionEnforcement"
+
+
+def find_kube_apiserver() -> Path:
+    """The program, built if need be. Raises MissingServer."""
+    (version,) = re.findall(r"^\s+k8s\.io/kubernetes v(\S+)$", (_SOURCE / "go.mod").read_text(), re.MULTILINE)
+    major, minor, _ = version.split(".", 2)
+    # Without a version it takes itself for v0.0.0 and refuses to start: every API is newer than that.
+    variables = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+    return go_build(_SOURCE, variables={f"k8s.io/component-base/version.{name}": value for name, value in variables.items()})
+
+
+def build_kubernetes() -> None:
+    """Build both programs, which takes minutes where they are not in the cache. Raises MissingServer."""
+    find_etcd()
+    find_kube_apiserver()
+
+
+@dataclass(kw_only=True)
+class KubeApiServer:
+    """A running API server. `users`: those who are there from the start, with their groups; `admin` always is."""
+
+    directory: Path
+    users: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    """More of kube-apiserver's options, as in ("--event-ttl=1m",)."""
+    etcd: Etcd = field(init=False)
+    port: int = field(default=0, init=False)
+    _tokens: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    _api: KubernetesApi | None = field(default=None, init=False, repr=False)
+    _process: ServerProcess = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.etcd = Etcd(directory=self.directory / "etcd")
+        self._tokens = {user: secrets.token_urlsafe(24) for user in (ADMIN, *self.users)}
+        self._process = ServerProcess("kube-apiserver", log=self.directory / "kube-apiserver.log")
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def ca_file(self) -> Path:
+        """PEM of the CA behind `url`."""
+        return self.directory / "ca.pem"
+
+    @property
+    def admin_token(self) -> str:
+        return self._tokens[ADMIN]
+
+    @property
+    def api(self) -> KubernetesApi:
+        """Requests as admin."""
+        if self._api is None:
+            self._api = KubernetesApi(url=self.url, ca_file=self.ca_file, token=self.admin_token)
+        return self._api
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, or start it again on its port with its objects; etcd too, if it does not run. Raises MissingServer, ServerFailed."""
+        program = find_kube_apiserver()
+        if not self.etcd.is_running:
+            self.etcd.start()
+        self._write_files()
+        fixed = self.port != 0
+        for attempt in range(1, _STARTS + 1):
+            self.port, self._api = (self.port if fixed else free_port()), None
+            try:
+                self._process.start([program, *self._options()], answers=lambda: self.api.is_ready(), timeout_seconds=_START_SECONDS)
+                return
+            except ServerFailed:
+                if fixed or attempt == _STARTS:
+                    self.etcd.stop()
+                    raise
+
+    def stop(self) -> None:
+        """Both; their data stays."""
+        self._process.stop()
+        self.etcd.stop()
+
+    def kill(self) -> None:
+        """SIGKILL, for the API server alone; `etcd` has its own."""
+        self._process.kill()
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections and watches stay open, and nothing answers."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        self._process.thaw()
+
+    def token(self, user: str) -> str:
+        """A bearer token of admin, of one of `users`, or of a service account (system:serviceaccount:NAMESPACE:NAME).
+
+        A service account and its namespace are made if they are not there; its token is a real one, by the TokenRequest API.
+        """
+        if user not in self._tokens:
+            namespace, _, name = user.removeprefix(SERVICE_ACCOUNT).partition(":")
+            if not user.startswith(SERVICE_ACCOUNT) or not name:
+                raise KeyError(f"{user} is neither among this server's users nor a service account")
+            self._tokens[user] = self.api.request_token(namespace, name, seconds=_TOKEN_SECONDS)
+        return self._tokens[user]
+
+    def kubeconfig(self, user: str = ADMIN, *, namespace: str = "default") -> Path:
+        """A kubeconfig file of a user, for this user of the machine only."""
+        path = self.directory / f"kubeconfig-{user.replace(':', '-')}-{namespace}"
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": str(self.ca_file)}}],
+            "users": [{"name": user, "user": {"token": self.token(user)}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user, "namespace": namespace}}],
+            "current-context": "test",
+        }
+        _write_private(path, yaml.safe_dump(content).encode())
+        return path
+
+    def _write_files(self) -> None:
+        """What the server reads: once, so that a restarted server is the same to its clients."""
+        if self.ca_file.exists():
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        tls = make_local_tls()
+        key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        groups = {ADMIN: ("system:masters",), **self.users}
+        rows = [f'{token},{user},{user},"{",".join(groups[user])}"\n' for user, token in self._tokens.items() if user in groups]
+        _write_private(self.directory / "server.pem", tls.certificate)
+        _write_private(self.directory / "server.key", tls.key)
+        _write_private(self.directory / "service-accounts.key", key)
+        _write_private(self.directory / "tokens.csv", "".join(rows).encode())
+        self.ca_file.write_bytes(tls.ca)
+
+    def _options(self) -> list[str]:
+        key = self.directory / "service-accounts.key"
+        return [
+            f"--etcd-servers={self.etcd.url}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self.port}",
+            "--advertise-address=192.0.2.1",  # nobody connects to it; without it a machine without a network cannot start one
+            "--endpoint-reconciler-type=none",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            f"--tls-cert-file={self.directory / 'server.pem'}",
+            f"--tls-private-key-file={self.directory / 'server.key'}",
+            f"--token-auth-file={self.directory / 'tokens.csv'}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--authorization-mode=RBAC",
+            f"--disable-admission-plugins={_NO_ADMISSION}",
+            f"--enable-admission-plugins={_ADMISSION}",
+            f"--runtime-config={','.join(f'{api}=false' for api in _NO_APIS)}",
+            "--watch-cache=true",
+            "--etcd-compaction-interval=5m",
+            "--event-ttl=15m",
+            "--profiling=false",
+            *self.arguments,
+        ]
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """A file that only its owner may read, from its first byte on."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(content)

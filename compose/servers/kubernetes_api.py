@@ -1,0 +1,134 @@
+"""Just enough of a client to prepare an API server for tests: JSON requests, applying manifests of CRDs, service accounts' tokens."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from compose.servers import ServerFailed
+
+Json: TypeAlias = dict[str, Any]
+
+_TIMEOUT_SECONDS = 10.0
+_ESTABLISHED_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_CONFLICT = 409
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the API server said."""
+
+    status: int
+    body: Json
+
+    @property
+    def is_ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def message(self) -> str:
+        """Of a Status, as kubectl shows it."""
+        return str(self.body.get("message", ""))
+
+
+class KubernetesApi:
+    """Requests to one API server as one user."""
+
+    def __init__(self, *, url: str, ca_file: Path, token: str) -> None:
+        self._url, self._token = url, token
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca_file)))
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Answer:
+        """One request. An error status is an answer; no answer at all is an OSError."""
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": accept, "Content-Type": content_type}
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(f"{self._url}{path}", data=data, headers=headers, method=method)
+        try:
+            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
+                return _answer(response.status, response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return _answer(error.code, error.read())
+
+    def is_ready(self) -> bool:
+        """Whether it says so itself; what is in its way is in the log then."""
+        try:
+            return self.request("GET", "/readyz").is_ok
+        except OSError:
+            return False
+
+    def apply(self, path: str, body: Mapping[str, object]) -> Json:
+        """Apply an object by server-side apply, in place of whoever else has its fields. Raises ServerFailed."""
+        answer = self.request("PATCH", f"{path}?fieldManager=tests&force=true", body, content_type="application/apply-patch+yaml")
+        return _required(answer, path).body
+
+    def install_crds(self, files: Iterable[Path]) -> None:
+        """Apply the CustomResourceDefinitions in these files, and return when they are served. Raises ServerFailed."""
+        documents = [document for file in files for document in yaml.safe_load_all(file.read_text()) if document]
+        for document in documents:
+            self.apply(f"{_CRDS}/{document['metadata']['name']}", document)
+        deadline = time.monotonic() + _ESTABLISHED_SECONDS
+        for document in documents:
+            while not self._is_served(document):
+                if time.monotonic() > deadline:
+                    raise ServerFailed(f"{document['metadata']['name']} is not served after {_ESTABLISHED_SECONDS:g} s")
+                time.sleep(_POLL_SECONDS)
+
+    def request_token(self, namespace: str, name: str, *, seconds: int) -> str:
+        """A token of a service account, which is made with its namespace if it is not there. Raises ServerFailed."""
+        self._create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        self._create(accounts, {"metadata": {"name": name}})
+        path = f"{accounts}/{name}/token"
+        token = _required(self.request("POST", path, {"spec": {"expirationSeconds": seconds}}), path).body["status"]["token"]
+        return str(token)
+
+    def _create(self, path: str, body: Json) -> None:
+        answer = self.request("POST", path, body)
+        if answer.status != _CONFLICT:
+            _required(answer, path)
+
+    def _is_served(self, document: Json) -> bool:
+        crd = self.request("GET", f"{_CRDS}/{document['metadata']['name']}").body
+        conditions = crd.get("status", {}).get("conditions", ())
+        spec = document["spec"]
+        served = all(
+            self.request("GET", f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}?limit=1").is_ok
+            for version in spec["versions"]
+        )
+        return served and any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
+def _answer(status: int, content: bytes) -> Answer:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = {"message": content.decode(errors="replace")}
+    return Answer(status=status, body=body)
+
+
+def _required(answer: Answer, path: str) -> Answer:
+    if not answer.is_ok:
+        raise ServerFailed(f"{path}: {answer.status} {answer.message}")
+    return answer
