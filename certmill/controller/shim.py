@@ -68,7 +68,7 @@ def wanted(
     metadata: JsonObject = {"name": secret_name, "namespace": owner.namespace}
     metadata |= {name: dict(pairs) for name, pairs in (("labels", labels), ("annotations", annotations)) if pairs}
     metadata["ownerReferences"] = [{**reference, "controller": True, "blockOwnerDeletion": True}]
-    document = {"apiVersion": CERTIFICATES.api_version, "kind": CERTIFICATES.kind, "metadata": metadata, "spec": dict(spec)}
+    document: JsonObject = {"apiVersion": CERTIFICATES.api_version, "kind": CERTIFICATES.kind, "metadata": metadata, "spec": dict(spec)}
     return Wanted(name=secret_name, document=document)
 
 
