@@ -122,11 +122,13 @@ def _selector(selector: Selector | None) -> Object | None:
 
 
 def _ingress(solver: Http01Solver) -> Object:
+    template = solver.ingress_template
     fields = {
         "class": solver.ingress_class,
         "ingressClassName": solver.ingress_class_name,
         "name": solver.ingress_name,
         "serviceType": solver.service_type,
+        "ingressTemplate": _set({"metadata": _set({"annotations": dict(template.annotations), "labels": dict(template.labels)})}),
     }
     return _set(fields)
 

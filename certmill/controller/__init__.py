@@ -1,7 +1,7 @@
-"""The Kubernetes controller: it watches, and says what is to be looked at again; it writes nothing to the API itself.
+"""The Kubernetes controller: it watches, and says what is to be looked at again; the process writes nothing to the API but its Lease.
 
-`views` are the watched objects, stripped to what is decided from; `changes` decides (pure) what a change means, `adoption` which
-certificates are right as they stand; `watch` lists and watches one resource; `leader` is the Lease; `ingress`, `virtualserver` and `shim`
-plan the Certificates of annotated objects (pure). Forbidden here: writes to the API but the Lease (they are steps or small tasks), ACME,
-Redis, Celery.
+`views` are the watched objects, stripped to what is decided from; `changes` decides what a change means, `watch` lists and watches one
+resource, `controller` is all of them together, `leader` the Lease. `ingress` (with `ingress_annotations`) and `virtualserver` read an owner
+into what it wishes for, `existing` the Certificates that are there, `shim` compares the two; `shims` acts on that, for a small task.
+Forbidden here: ACME, Redis, Celery, steps of a run.
 """

@@ -41,11 +41,11 @@ DEFAULT_DURATION = timedelta(days=90)
 DEFAULT_USAGES = ("digital signature", "key encipherment")
 DEFAULT_SIZES = {KeyAlgorithm.RSA: 2048, KeyAlgorithm.ECDSA: 256}
 
-_MIN_DURATION = timedelta(hours=1)
-_MIN_RENEW_BEFORE = timedelta(minutes=5)
-_MAX_COMMON_NAME = 64
-_RSA_SIZES = range(2048, 8192 + 1)
-_CURVES = (256, 384, 521)
+MIN_DURATION = timedelta(hours=1)
+MIN_RENEW_BEFORE = timedelta(minutes=5)
+MAX_COMMON_NAME = 64
+RSA_SIZES = range(2048, 8192 + 1)
+CURVES = (256, 384, 521)
 _SIGNATURES = {
     "RSA": ("SHA256WithRSA", "SHA384WithRSA", "SHA512WithRSA"),
     "ECDSA": ("ECDSAWithSHA256", "ECDSAWithSHA384", "ECDSAWithSHA512"),
@@ -118,8 +118,8 @@ def _common_name(text: str, names: set[str]) -> str:
         canonical = ip_address(text) if is_ip_address(text) else dns_name(text)
     except ValueError:
         canonical = text
-    if max(len(text), len(canonical)) > _MAX_COMMON_NAME:
-        raise InvalidManifest(f"is longer than {_MAX_COMMON_NAME} characters; leave it away", path=path)
+    if max(len(text), len(canonical)) > MAX_COMMON_NAME:
+        raise InvalidManifest(f"is longer than {MAX_COMMON_NAME} characters; leave it away", path=path)
     if canonical not in names:
         raise InvalidManifest(f"{shown(text)} must be one of the certificate's names too: add it to spec.dnsNames", path=path)
     return canonical
@@ -129,24 +129,24 @@ def _check_lifetime(spec: RequestSpec) -> None:
     """Of duration, renewBefore and renewBeforePercentage."""
     duration = DEFAULT_DURATION if spec.duration is None else spec.duration
     before, percentage = spec.renew_before, spec.renew_before_percentage
-    refuse_if(duration < _MIN_DURATION, "must be at least 1h", "spec.duration")
+    refuse_if(duration < MIN_DURATION, "must be at least 1h", "spec.duration")
     refuse_if(before is not None and percentage is not None, "cannot be set together with spec.renewBeforePercentage", "spec.renewBefore")
     if before is not None:
-        refuse_if(before < _MIN_RENEW_BEFORE, "must be at least 5m", "spec.renewBefore")
+        refuse_if(before < MIN_RENEW_BEFORE, "must be at least 5m", "spec.renewBefore")
         refuse_if(before >= duration, "must be shorter than spec.duration (2160h if not set)", "spec.renewBefore")
     if percentage is not None:
         path = "spec.renewBeforePercentage"
         refuse_if(not 0 < percentage < 100, "must be from 1 to 99", path)
-        refuse_if(duration * percentage / 100 < _MIN_RENEW_BEFORE, "must come to at least 5m of spec.duration", path)
+        refuse_if(duration * percentage / 100 < MIN_RENEW_BEFORE, "must come to at least 5m of spec.duration", path)
 
 
 def _private_key(key: PrivateKeySchema, signature: str | None) -> PrivateKeySpec:
     path = "spec.privateKey.size"
     name = key.algorithm or "RSA"
     if name == "RSA":
-        refuse_if(bool(key.size) and key.size not in _RSA_SIZES, "must be from 2048 to 8192 for an RSA key", path)
+        refuse_if(bool(key.size) and key.size not in RSA_SIZES, "must be from 2048 to 8192 for an RSA key", path)
     elif name == "ECDSA":
-        refuse_if(bool(key.size) and key.size not in _CURVES, "must be 256, 384 or 521 for an ECDSA key", path)
+        refuse_if(bool(key.size) and key.size not in CURVES, "must be 256, 384 or 521 for an ECDSA key", path)
     suited = _SIGNATURES[name]
     refuse_if(
         bool(signature) and signature not in suited, f"must be one of {', '.join(suited)} for an {name} key", "spec.signatureAlgorithm"

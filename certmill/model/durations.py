@@ -33,3 +33,25 @@ def format_duration(length: timedelta) -> str:
     fraction = f".{microseconds:06}".rstrip("0") if microseconds else ""
     parts = (f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{seconds}{fraction}s" if seconds or fraction else "")
     return sign + "".join(parts) if any(parts) else "0s"
+
+
+def go_duration(length: timedelta) -> str:
+    """Write a duration as Go itself does, and so the objects that other controllers make: "2160h0m0s", "1.5s", "250ms"."""
+    sign = "-" if length < timedelta() else ""
+    microseconds = abs(length) // timedelta(microseconds=1)
+    if microseconds == 0:
+        return "0s"
+    if microseconds < 10**3:
+        return f"{sign}{microseconds}µs"
+    if microseconds < 10**6:
+        return f"{sign}{_decimal(microseconds, 10**3)}ms"
+    minutes, rest = divmod(microseconds, 60 * 10**6)
+    hours, minutes = divmod(minutes, 60)
+    parts = (f"{hours}h" if hours else "", f"{minutes}m" if hours or minutes else "", f"{_decimal(rest, 10**6)}s")
+    return sign + "".join(parts)
+
+
+def _decimal(number: int, unit: int) -> str:
+    whole, fraction = divmod(number, unit)
+    digits = str(unit + fraction)[1:].rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)

@@ -34,13 +34,25 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IngressTemplate:
+    """http01.ingress.ingressTemplate: what the Ingress that is made for a challenge carries besides."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Http01Solver:
-    """Answered by the shared responder. The ingress fields say how the CA's request reaches it in a cluster."""
+    """Answered by the shared responder. The ingress fields say how the CA's request reaches it in a cluster.
+
+    A podTemplate is accepted and dropped: no Pod is made, so there is nothing that it could be about.
+    """
 
     ingress_class: str | None = None
     ingress_class_name: str | None = None
     ingress_name: str | None = None
     service_type: str | None = None
+    ingress_template: IngressTemplate = field(default_factory=IngressTemplate)
 
 
 class TsigAlgorithm(StrEnum):

@@ -54,7 +54,8 @@ def _usage(text: str) -> str:
     return text
 
 
-def _email(text: str) -> str:
+def email_address(text: str) -> str:
+    """An e-mail address, alone. Raises ValueError."""
     if not _EMAIL.fullmatch(text):
         raise ValueError(f"{shown(text)} is no e-mail address, alone and without brackets")
     return text
@@ -100,7 +101,7 @@ def _serial_number(text: str) -> str:
 
 DnsNames = list[Annotated[str, AfterValidator(dns_name)]]
 IpAddresses = list[Annotated[str, AfterValidator(ip_address)]]
-Emails = list[Annotated[str, AfterValidator(_email)]]
+Emails = list[Annotated[str, AfterValidator(email_address)]]
 FilledLine = Annotated[Line, AfterValidator(_filled)]
 
 

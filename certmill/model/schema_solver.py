@@ -78,7 +78,7 @@ class PodTemplate(Schema):
     spec: PodSpec | None = None
 
 
-class IngressTemplate(Schema):
+class IngressTemplateSchema(Schema):
     """ingressTemplate of an HTTP-01 solver."""
 
     metadata: TemplateMetadata | None = None
@@ -92,7 +92,7 @@ class IngressSolver(Schema):
     ingress_class: Line | None = Field(default=None, alias="class")
     name: ObjectName | None = None
     pod_template: PodTemplate | None = None
-    ingress_template: IngressTemplate | None = None
+    ingress_template: IngressTemplateSchema | None = None
 
 
 class ParentRef(Schema):

@@ -16,6 +16,7 @@ from certmill.model.issuer import (
     Dns01Provider,
     Dns01Solver,
     Http01Solver,
+    IngressTemplate,
     Protocol,
     Rfc2136,
     SecretKeyRef,
@@ -30,6 +31,7 @@ from certmill.model.schema_solver import (
     Dns01Schema,
     Http01Schema,
     IngressSolver,
+    IngressTemplateSchema,
     Rfc2136Schema,
     Route53,
     SelectorSchema,
@@ -85,16 +87,20 @@ def _http01(http01: Http01Schema, path: str) -> Http01Solver:
 def _ingress(ingress: IngressSolver, path: str) -> Http01Solver:
     ways = (ingress.ingress_class, ingress.ingress_class_name, ingress.name)
     refuse_if(sum(way is not None for way in ways) > 1, "may have only one of ingressClassName, class and name", path)
-    if ingress.pod_template is not None:
-        raise not_acted_on(f"{path}.podTemplate", instead="certmill runs no solver pods; remove it")
-    if ingress.ingress_template is not None:
-        raise not_acted_on(f"{path}.ingressTemplate", instead=INSTEAD)
     return Http01Solver(
         ingress_class=ingress.ingress_class,
         ingress_class_name=ingress.ingress_class_name,
         ingress_name=ingress.name,
         service_type=ingress.service_type or None,
+        ingress_template=_ingress_template(ingress.ingress_template),
     )
+
+
+def _ingress_template(template: IngressTemplateSchema | None) -> IngressTemplate:
+    metadata = template.metadata if template is not None else None
+    if metadata is None:
+        return IngressTemplate()
+    return IngressTemplate(labels=metadata.labels or {}, annotations=metadata.annotations or {})
 
 
 def _dns01(dns01: Dns01Schema, path: str) -> Dns01Solver:

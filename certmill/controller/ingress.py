@@ -1,0 +1,175 @@
+"""An annotated Ingress: the Certificates that it asks for, one for each entry of spec.tls, as cert-manager's ingress-shim has them. Pure.
+
+Unlike there, a wrong annotation is told by an event instead of only being logged, and what is added to the Ingress later (edit in place,
+another class for challenges) reaches the Certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from certmill.controller import ingress_annotations
+from certmill.controller.ingress_annotations import Asked
+from certmill.controller.shim import Event, Owner, Rules, Wanted, Wishes, bad_config, owner_of, wanted
+from certmill.kube.objects import JsonObject, Meta, mapping, meta_of, sequence, text
+from certmill.kube.resources import INGRESSES
+from certmill.model.annotations import (
+    ISSUE_TEMPORARY_CERTIFICATE,
+    OVERRIDE_INGRESS_CLASS,
+    OVERRIDE_INGRESS_CLASS_NAME,
+    OVERRIDE_INGRESS_NAME,
+    OVERRIDES,
+)
+from certmill.model.certificate_rules import DEFAULT_USAGES
+from certmill.model.identifiers import is_ip_address
+
+RULES: Final = Rules(
+    triggers=(
+        "labels",
+        "common_name",
+        "dns_names",
+        "secret_name",
+        "issuer_name",
+        "issuer_kind",
+        "revision_history_limit",
+        "key_algorithm",
+        "key_encoding",
+        "key_rotation_policy",
+        "key_size",
+        "duration",
+        "renew_before",
+    ),
+    annotations=frozenset(OVERRIDES),
+)
+
+ISSUER: Final = "cert-manager.io/issuer"
+CLUSTER_ISSUER: Final = "cert-manager.io/cluster-issuer"
+ISSUER_KIND: Final = "cert-manager.io/issuer-kind"
+ISSUER_GROUP: Final = "cert-manager.io/issuer-group"
+TLS_ACME: Final = "kubernetes.io/tls-acme"
+EDIT_IN_PLACE: Final = "acme.cert-manager.io/http01-edit-in-place"
+CHALLENGE_CLASS: Final = "acme.cert-manager.io/http01-ingress-class"
+CHALLENGE_CLASS_NAME: Final = "acme.cert-manager.io/http01-ingress-ingressclassname"
+
+_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # Go's strconv.ParseBool
+_APPLYSET_LABEL: Final = "applyset.kubernetes.io/part-of"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultIssuer:
+    """The issuer of an Ingress that names none, only kubernetes.io/tls-acme. No name: there is none."""
+
+    name: str = ""
+    kind: str = "Issuer"
+    group: str = "cert-manager.io"
+
+
+NO_DEFAULT: Final = DefaultIssuer()
+
+
+def wishes_of(body: Mapping[str, object], default: DefaultIssuer = NO_DEFAULT) -> Wishes:
+    """What an Ingress asks for. Without one of the annotations that ask, or while it is being deleted, nothing is done."""
+    meta = meta_of(body)
+    owner = owner_of(INGRESSES, meta)
+    if not _asks(meta.annotations) or _is_going(body):
+        return Wishes(owner=owner, rules=RULES)
+    entries = [mapping(entry) for entry in sequence(mapping(body.get("spec")).get("tls"))]
+    asked = ingress_annotations.read(meta.annotations)
+    mistakes = _issuer_mistakes(meta.annotations, default) or _duplicates(entries) or _wrong_values(asked)
+    if mistakes:
+        return Wishes(owner=owner, rules=RULES, events=mistakes)
+    base = {"issuerRef": _issuer_ref(meta.annotations, default), "usages": list(DEFAULT_USAGES)} | asked.spec
+    missing = [_missing(entry, f"spec.tls[{index}]") for index, entry in enumerate(entries)]
+    return Wishes(
+        owner=owner,
+        rules=RULES,
+        wanted=tuple(_certificate(owner, meta, entry, base, asked) for entry, parts in zip(entries, missing, strict=True) if not parts),
+        secret_names=frozenset(text(entry.get("secretName")) for entry in entries),
+        events=tuple(_skipped(parts) for parts in missing if parts),
+    )
+
+
+def _asks(annotations: Mapping[str, str]) -> bool:
+    return ISSUER in annotations or CLUSTER_ISSUER in annotations or annotations.get(TLS_ACME) in _TRUE
+
+
+def _is_going(body: Mapping[str, object]) -> bool:
+    """Whether it is being deleted, perhaps in the foreground: then its Certificates go first, and are not to come back."""
+    metadata = mapping(body.get("metadata"))
+    return metadata.get("deletionTimestamp") is not None or "foregroundDeletion" in sequence(metadata.get("finalizers"))
+
+
+def _issuer_ref(annotations: Mapping[str, str], default: DefaultIssuer) -> JsonObject:
+    name, kind = default.name, default.kind
+    if ISSUER in annotations:
+        name, kind = annotations[ISSUER], "Issuer"
+    if CLUSTER_ISSUER in annotations:
+        name, kind = annotations[CLUSTER_ISSUER], "ClusterIssuer"
+    kind = annotations.get(ISSUER_KIND, kind)
+    group = annotations.get(ISSUER_GROUP, default.group)
+    return {key: value for key, value in (("name", name), ("kind", kind), ("group", group)) if value}
+
+
+def _issuer_mistakes(annotations: Mapping[str, str], default: DefaultIssuer) -> tuple[Event, ...]:
+    named = "name" in _issuer_ref(annotations, default)
+    found = [] if named else ["failed to determine issuer name to be used for ingress resource"]
+    pairs = ((ISSUER, CLUSTER_ISSUER), (CLUSTER_ISSUER, ISSUER_GROUP), (CLUSTER_ISSUER, ISSUER_KIND))
+    found += [f'both "{one}" and "{other}" may not be set' for one, other in pairs if {one, other} <= annotations.keys()]
+    message = f"Could not determine issuer for ingress due to bad annotations: {', '.join(found)}"
+    return (bad_config(message),) if found else ()
+
+
+def _duplicates(entries: list[Mapping[str, object]]) -> tuple[Event, ...]:
+    """Two entries with one Secret would be two Certificates with one name."""
+    places: dict[str, list[str]] = {}
+    for index, entry in enumerate(entries):
+        places.setdefault(text(entry.get("secretName")), []).append(f"spec.tls[{index}].secretName")
+    found = [
+        f'{paths[0]}: Invalid value: "{name}": this secret name must only appear in a single TLS entry but is also used in {paths[1]}'
+        for name, paths in places.items()
+        if name and len(paths) > 1
+    ]
+    return (bad_config(_listed(found)),) if found else ()
+
+
+def _wrong_values(asked: Asked) -> tuple[Event, ...]:
+    return tuple(bad_config(f'invalid ingress annotation "{error.path}": {error.reason}') for error in asked.wrong)
+
+
+def _missing(entry: Mapping[str, object], path: str) -> list[str]:
+    return [f"{path}.{name}: Required value" for name in ("hosts", "secretName") if not entry.get(name)]
+
+
+def _skipped(parts: list[str]) -> Event:
+    return bad_config(f"Skipped a TLS block: {_listed(parts)}")
+
+
+def _listed(parts: list[str]) -> str:
+    """Several errors as Kubernetes writes them."""
+    return parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
+
+
+def _certificate(owner: Owner, meta: Meta, entry: Mapping[str, object], base: Mapping[str, object], asked: Asked) -> Wanted:
+    hosts = [text(host) for host in sequence(entry.get("hosts"))]
+    dns_names = dict.fromkeys([host for host in hosts if not is_ip_address(host)] + list(asked.dns_names))
+    ip_addresses = dict.fromkeys([host for host in hosts if is_ip_address(host)] + list(asked.ip_addresses))
+    names = {"dnsNames": list(dns_names), "ipAddresses": list(ip_addresses)}
+    secret_name = text(entry.get("secretName"))
+    spec = {"secretName": secret_name} | {name: values for name, values in names.items() if values} | dict(base)
+    labels = {name: value for name, value in meta.labels.items() if name != _APPLYSET_LABEL}  # an applyset would prune the Certificate
+    return wanted(owner, secret_name, spec, labels=labels, annotations=_annotations(meta))
+
+
+def _annotations(meta: Meta) -> dict[str, str]:
+    """What the Certificate's challenges have to know. Behind an Ingress with TLS, edit in place works only with a temporary certificate."""
+    there = meta.annotations
+    edits = there.get(EDIT_IN_PLACE) == "true"
+    found = {
+        OVERRIDE_INGRESS_NAME: meta.name if edits else "",
+        OVERRIDE_INGRESS_CLASS: there.get(CHALLENGE_CLASS, ""),
+        OVERRIDE_INGRESS_CLASS_NAME: there.get(CHALLENGE_CLASS_NAME, ""),
+        ISSUE_TEMPORARY_CERTIFICATE: "true" if edits or there.get(ISSUE_TEMPORARY_CERTIFICATE) == "true" else "",
+    }
+    return {name: value for name, value in found.items() if value}

@@ -1,0 +1,99 @@
+"""A VirtualServer of the NGINX Ingress Controller: the Certificate that its spec.tls.cert-manager asks for. Pure.
+
+With -enable-cert-manager, NGINX makes this Certificate itself (its internal/certmanager). Ours has the same fields with the same values,
+and is compared by the same ones, so that whoever comes first, the other finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from certmill.controller.shim import Owner, Rules, Wanted, Wishes, bad_config, owner_of, wanted
+from certmill.errors import InvalidManifest
+from certmill.kube.objects import JsonObject, mapping, meta_of, text
+from certmill.kube.resources import VIRTUAL_SERVERS
+from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
+from certmill.model.certificate_rules import DEFAULT_USAGES
+from certmill.model.durations import go_duration, parse_duration
+from certmill.model.identifiers import shown
+from certmill.model.schema_certificate import USAGES
+
+RULES: Final = Rules(triggers=("labels", "common_name", "dns_names", "secret_name", "issuer_name", "issuer_kind"))
+"""The order of the names matters. Annotations are set when the Certificate is made, and never again."""
+
+_FIELD: Final = "tls.cert-manager"
+
+
+def wishes_of(body: Mapping[str, object]) -> Wishes:
+    """What a VirtualServer asks for: one Certificate, or nothing (no cert-manager in its tls; a mistake, with its event)."""
+    meta = meta_of(body)
+    owner = owner_of(VIRTUAL_SERVERS, meta)
+    spec = mapping(body.get("spec"))
+    tls = mapping(spec.get("tls"))
+    asked = tls.get("cert-manager")
+    if not isinstance(asked, dict) or meta.deleting:
+        return Wishes(owner=owner, rules=RULES)
+    conflicts = _conflicts(asked)
+    if conflicts:
+        message = f"Could not determine issuer for virtual server due to bad config: {', '.join(conflicts)}"
+        return Wishes(owner=owner, rules=RULES, events=(bad_config(message),))
+    try:
+        one = _certificate(owner, text(spec.get("host")), text(tls.get("secret")), mapping(asked), meta.labels)
+    except InvalidManifest as error:
+        message = f"Incorrect cert-manager configuration for VirtualServer resource: {error}"
+        return Wishes(owner=owner, rules=RULES, events=(bad_config(message),))
+    return Wishes(owner=owner, rules=RULES, wanted=(one,), secret_names=frozenset({one.name}))
+
+
+def _conflicts(asked: Mapping[str, object]) -> list[str]:
+    given = {name for name in ("issuer", "cluster-issuer", "issuer-kind", "issuer-group") if text(asked.get(name))}
+    found = [] if given & {"issuer", "cluster-issuer"} else ["failed to determine Issuer name to be used for VirtualServer resource"]
+    pairs = (("issuer", "cluster-issuer"), ("cluster-issuer", "issuer-group"), ("cluster-issuer", "issuer-kind"))
+    return found + [f'both "{_FIELD}.{one}" and "{_FIELD}.{other}" may not be set' for one, other in pairs if {one, other} <= given]
+
+
+def _certificate(owner: Owner, host: str, secret: str, asked: Mapping[str, object], labels: Mapping[str, str]) -> Wanted:
+    for name, value in (("host", host), ("tls.secret", secret)):
+        if not value:
+            raise InvalidManifest("is required", path=name)
+    spec: JsonObject = {
+        "commonName": text(asked.get("common-name")),
+        "dnsNames": [host],
+        "secretName": secret,
+        "issuerRef": _issuer_ref(asked),
+        "duration": _duration(asked, "duration"),
+        "renewBefore": _duration(asked, "renew-before"),
+        "usages": _usages(asked),
+    }
+    annotations = {ISSUE_TEMPORARY_CERTIFICATE: "true"} if asked.get("issue-temp-cert") is True else {}
+    return wanted(owner, secret, {name: value for name, value in spec.items() if value}, labels=labels, annotations=annotations)
+
+
+def _issuer_ref(asked: Mapping[str, object]) -> JsonObject:
+    """The group is left out unless it is given: the Secret's annotation repeats it as it is."""
+    cluster = text(asked.get("cluster-issuer"))
+    kind = text(asked.get("issuer-kind")) or ("ClusterIssuer" if cluster else "Issuer")
+    group = text(asked.get("issuer-group"))
+    reference: JsonObject = {"name": cluster or text(asked.get("issuer")), "kind": kind}
+    return {**reference, "group": group} if group else reference
+
+
+def _duration(asked: Mapping[str, object], name: str) -> str:
+    """In the form in which NGINX writes it."""
+    value = text(asked.get(name))
+    if not value:
+        return ""
+    try:
+        return go_duration(parse_duration(value))
+    except ValueError as error:
+        raise InvalidManifest(f"{shown(value)} {error}", path=f"{_FIELD}.{name}") from None
+
+
+def _usages(asked: Mapping[str, object]) -> list[str]:
+    value = text(asked.get("usages"))
+    usages = [usage.strip(" ") for usage in value.split(",")] if value else list(DEFAULT_USAGES)
+    for usage in usages:
+        if usage not in USAGES:
+            raise InvalidManifest(f"{shown(usage)} is not a usage; known are {', '.join(USAGES)}", path=f"{_FIELD}.usages")
+    return usages
