@@ -44,7 +44,11 @@ WRONG = {
     "ACME needs a server": (without(an_issuer_body(), "spec", "acme", "server"), "spec.acme.server", "Required value"),
     "a server is not empty": (an_issuer_body(server=""), "spec.acme.server", "no URL"),
     "a server is a URL": (an_issuer_body(server="letsencrypt"), "spec.acme.server", "no URL"),
-    "ACME needs an account key": (without(an_issuer_body(), "spec", "acme", "privateKeySecretRef"), "spec.acme.privateKeySecretRef", "Required"),
+    "ACME needs an account key": (
+        without(an_issuer_body(), "spec", "acme", "privateKeySecretRef"),
+        "spec.acme.privateKeySecretRef",
+        "Required",
+    ),
     "an account key has a name": (an_issuer_body(privateKeySecretRef={}), "spec.acme.privateKeySecretRef.name", "Required value"),
     "an account key's name is not empty": (
         an_issuer_body(privateKeySecretRef={"name": ""}),
@@ -52,7 +56,11 @@ WRONG = {
         "at least 1 chars",
     ),
     "a chain is no longer than a common name": (an_issuer_body(preferredChain="x" * 65), "spec.acme.preferredChain", "Too long"),
-    "caBundle excludes skipTLSVerify": (an_issuer_body(caBundle=PEM, skipTLSVerify=True), "spec.acme.caBundle", "together with skipTLSVerify"),
+    "caBundle excludes skipTLSVerify": (
+        an_issuer_body(caBundle=PEM, skipTLSVerify=True),
+        "spec.acme.caBundle",
+        "together with skipTLSVerify",
+    ),
     "caBundle is base64": (an_issuer_body(caBundle="-----BEGIN CERTIFICATE-----"), "spec.acme.caBundle", "must be base64"),
     "EAB needs a key id": (
         an_issuer_body(externalAccountBinding={"keySecretRef": SECRET}),
@@ -88,7 +96,11 @@ WRONG = {
         f"{SOLVER}.http01.ingress",
         "only one of",
     ),
-    "an Ingress has one of name and ingressClassName": (with_ingress(name="a", ingressClassName="b"), f"{SOLVER}.http01.ingress", "only one of"),
+    "an Ingress has one of name and ingressClassName": (
+        with_ingress(name="a", ingressClassName="b"),
+        f"{SOLVER}.http01.ingress",
+        "only one of",
+    ),
     "an IngressClass has a name for objects": (
         with_ingress(ingressClassName="azure/gateway"),
         f"{SOLVER}.http01.ingress.ingressClassName",
@@ -130,7 +142,11 @@ WRONG = {
         f"{SOLVER}.dns01.nameservers[1]",
         "https:// URL",
     ),
-    "Cloudflare needs a credential": (with_dns01(cloudflare={"email": "a@b.c"}), f"{SOLVER}.dns01.cloudflare", "exactly one of apiTokenSecretRef"),
+    "Cloudflare needs a credential": (
+        with_dns01(cloudflare={"email": "a@b.c"}),
+        f"{SOLVER}.dns01.cloudflare",
+        "exactly one of apiTokenSecretRef",
+    ),
     "Cloudflare takes only one credential": (
         with_dns01(cloudflare={"email": "a@b.c", "apiKeySecretRef": SECRET, "apiTokenSecretRef": SECRET}),
         f"{SOLVER}.dns01.cloudflare",
@@ -160,7 +176,11 @@ WRONG = {
     "a TSIG algorithm is known": (with_rfc2136(tsigAlgorithm="HMACSHA3"), f"{SOLVER}.dns01.rfc2136.tsigAlgorithm", "HMACSHA512"),
     "an RFC 2136 server is needed": (with_dns01(rfc2136={}), f"{SOLVER}.dns01.rfc2136.nameserver", "Required value"),
     "an RFC 2136 server is an address": (with_rfc2136(nameserver=":53"), f"{SOLVER}.dns01.rfc2136.nameserver", "no address"),
-    "an RFC 2136 server has a number for a port": (with_rfc2136(nameserver="192.0.2.1:dns"), f"{SOLVER}.dns01.rfc2136.nameserver", "no address"),
+    "an RFC 2136 server has a number for a port": (
+        with_rfc2136(nameserver="192.0.2.1:dns"),
+        f"{SOLVER}.dns01.rfc2136.nameserver",
+        "no address",
+    ),
     "an RFC 2136 protocol is known": (with_rfc2136(protocol="udp"), f"{SOLVER}.dns01.rfc2136.protocol", "Unsupported value"),
     "an Azure client has a secret and a tenant": (
         with_dns01(azureDNS=AZURE | {"clientID": "c", "tenantID": "t"}),
@@ -168,7 +188,9 @@ WRONG = {
         "clientSecretSecretRef and tenantID together",
     ),
     "an Azure client is no managed identity": (
-        with_dns01(azureDNS=AZURE | {"clientID": "c", "tenantID": "t", "clientSecretSecretRef": SECRET, "managedIdentity": {"clientID": "c"}}),
+        with_dns01(
+            azureDNS=AZURE | {"clientID": "c", "tenantID": "t", "clientSecretSecretRef": SECRET, "managedIdentity": {"clientID": "c"}}
+        ),
         f"{SOLVER}.dns01.azureDNS.managedIdentity",
         "together with clientID",
     ),
@@ -227,7 +249,11 @@ WRONG = {
     ),
     "a key's algorithm is known": (a_certificate_body(privateKey={"algorithm": "DSA"}), "spec.privateKey.algorithm", "Unsupported value"),
     "a key's encoding is known": (a_certificate_body(privateKey={"encoding": "DER"}), "spec.privateKey.encoding", "Unsupported value"),
-    "a key's rotation is known": (a_certificate_body(privateKey={"rotationPolicy": "Often"}), "spec.privateKey.rotationPolicy", "Unsupported value"),
+    "a key's rotation is known": (
+        a_certificate_body(privateKey={"rotationPolicy": "Often"}),
+        "spec.privateKey.rotationPolicy",
+        "Unsupported value",
+    ),
     "a signature suits an RSA key": (a_certificate_body(signatureAlgorithm="ECDSAWithSHA256"), "spec.signatureAlgorithm", "must suit"),
     "a signature suits an ECDSA key": (
         a_certificate_body(signatureAlgorithm="SHA256WithRSA", privateKey={"algorithm": "ECDSA"}),
@@ -242,7 +268,11 @@ WRONG = {
     "a certificate lives an hour": (a_certificate_body(duration="59m59s"), "spec.duration", "at least 1h"),
     "a duration has no days": (a_certificate_body(duration="90d"), "spec.duration", "such as 2160h"),
     "renewBefore is 5 minutes": (a_certificate_body(renewBefore="4m59s"), "spec.renewBefore", "at least 5m"),
-    "renewBefore is shorter than the default duration": (a_certificate_body(renewBefore="2160h"), "spec.renewBefore", "shorter than duration"),
+    "renewBefore is shorter than the default duration": (
+        a_certificate_body(renewBefore="2160h"),
+        "spec.renewBefore",
+        "shorter than duration",
+    ),
     "renewBefore is shorter than duration": (
         a_certificate_body(duration="120m", renewBefore="2h"),
         "spec.renewBefore",
@@ -262,7 +292,11 @@ WRONG = {
     ),
     "a usage is known": (a_certificate_body(usages=["server auth", "no usage"]), "spec.usages[1]", "Unsupported value"),
     "an address is one": (a_certificate_body(ipAddresses=["192.0.2.1", "192.0.2.300"]), "spec.ipAddresses[1]", "no IP address"),
-    "an e-mail address is alone": (a_certificate_body(emailAddresses=["Ops <ops@example.com>"]), "spec.emailAddresses[0]", "no e-mail address"),
+    "an e-mail address is alone": (
+        a_certificate_body(emailAddresses=["Ops <ops@example.com>"]),
+        "spec.emailAddresses[0]",
+        "no e-mail address",
+    ),
     "an otherName has an object identifier": (
         a_certificate_body(otherNames=[{"oid": "1.x", "utf8Value": "a"}]),
         "spec.otherNames[0].oid",
@@ -309,7 +343,11 @@ WRONG = {
         "spec.secretTemplate.annotations",
         "must have keys",
     ),
-    "a Secret's labels have keys": (a_certificate_body(secretTemplate={"labels": {"a b": "x"}}), "spec.secretTemplate.labels", "must have keys"),
+    "a Secret's labels have keys": (
+        a_certificate_body(secretTemplate={"labels": {"a b": "x"}}),
+        "spec.secretTemplate.labels",
+        "must have keys",
+    ),
     "a Secret's labels have values": (
         a_certificate_body(secretTemplate={"labels": {"a": "x y"}}),
         "spec.secretTemplate.labels",
@@ -444,7 +482,9 @@ FULL_STATUS = {
 }
 
 FULL_ISSUER_STATUS = {
-    "conditions": [{"type": "Ready", "status": "True", "reason": "ACMEAccountRegistered", "message": "registered", "observedGeneration": 1}],
+    "conditions": [
+        {"type": "Ready", "status": "True", "reason": "ACMEAccountRegistered", "message": "registered", "observedGeneration": 1}
+    ],
     "acme": {"uri": "https://ca.example/acct/1", "lastRegisteredEmail": "ops@example.com", "lastPrivateKeyHash": "x="},
 }
 
@@ -591,7 +631,11 @@ FULL_ISSUER = an_issuer_body(
 OTHER_ISSUERS = {
     "ca": {"secretName": "ca", "crlDistributionPoints": ["http://crl.example"], "ocspServers": [], "issuingCertificateURLs": []},
     "selfSigned": {},
-    "vault": {"server": "https://vault.example", "path": "pki/sign/x", "auth": {"appRole": {"path": "a", "roleId": "r", "secretRef": SECRET}}},
+    "vault": {
+        "server": "https://vault.example",
+        "path": "pki/sign/x",
+        "auth": {"appRole": {"path": "a", "roleId": "r", "secretRef": SECRET}},
+    },
     "venafi": {"zone": "z", "tpp": {"url": "https://tpp.example", "credentialsRef": {"name": "c"}, "caBundle": PEM}},
 }
 
