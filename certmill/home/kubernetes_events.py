@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Final
 
 from certmill.clock import Clock
@@ -19,6 +20,17 @@ _MAX_MESSAGE: Final = 1024
 log = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Involved:
+    """The object that an event is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
 class KubernetesEvents:
     """Writes events. One of the same object, reason and message is one Event, counted on."""
 
@@ -28,14 +40,25 @@ class KubernetesEvents:
 
     def tell(self, certificate: Certificate, reason: str, message: str, *, warning: bool = False) -> None:
         """Something has happened to this Certificate."""
-        body = _event(certificate, reason, message, warning=warning, now=self._clock.now())
+        involved = Involved(
+            api_version=CERTIFICATES.api_version,
+            kind=CERTIFICATES.kind,
+            namespace=certificate.namespace,
+            name=certificate.name,
+            uid=certificate.uid,
+        )
+        self.tell_of(involved, reason, message, warning=warning)
+
+    def tell_of(self, involved: Involved, reason: str, message: str, *, warning: bool = False) -> None:
+        """Something has happened to this object."""
+        body = _event(involved, reason, message, warning=warning, now=self._clock.now())
         try:
             try:
                 self._client.create(EVENTS, body)
             except Conflict:
                 self._count(body)
         except CertmillError as error:
-            log.warning("event.lost", certificate=certificate.id, event_reason=reason, error=str(error))
+            log.warning("event.lost", object=f"{involved.kind} {involved.namespace}/{involved.name}", event_reason=reason, error=str(error))
 
     def _count(self, body: JsonObject) -> None:
         metadata = body["metadata"]
@@ -46,19 +69,19 @@ class KubernetesEvents:
         self._client.merge(EVENTS, metadata["namespace"], metadata["name"], patch)
 
 
-def _event(certificate: Certificate, reason: str, message: str, *, warning: bool, now: float) -> JsonObject:
-    told = hashlib.sha256(f"{certificate.uid}\0{reason}\0{message}".encode()).hexdigest()[:16]
+def _event(involved: Involved, reason: str, message: str, *, warning: bool, now: float) -> JsonObject:
+    told = hashlib.sha256(f"{involved.uid}\0{reason}\0{message}".encode()).hexdigest()[:16]
     instant = rfc3339(now)
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
-        "metadata": {"namespace": certificate.namespace, "name": f"{certificate.name[:230]}.{told}"},
+        "metadata": {"namespace": involved.namespace, "name": f"{involved.name[:230]}.{told}"},
         "involvedObject": {
-            "apiVersion": CERTIFICATES.api_version,
-            "kind": CERTIFICATES.kind,
-            "namespace": certificate.namespace,
-            "name": certificate.name,
-            "uid": certificate.uid,
+            "apiVersion": involved.api_version,
+            "kind": involved.kind,
+            "namespace": involved.namespace,
+            "name": involved.name,
+            "uid": involved.uid,
         },
         "type": "Warning" if warning else "Normal",
         "reason": reason,

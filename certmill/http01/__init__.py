@@ -2,6 +2,6 @@
 
 `base` is the protocol of the store behind the responder, `responder` serves it for the whole fleet, `selfcheck` probes one name. `way` says
 how a challenge is led to the responder; `ingress` (an Ingress of its own), `edit` (a path in the user's) and `service` build the objects
-for it, purely. Forbidden here: Redis (the store is a protocol), ACME verbs, Celery, DNS-01 (the self check is given a function that looks
-names up), calls on the Kubernetes API.
+for it, purely, and `exposure` writes them. Forbidden here: Redis (the store is a protocol), ACME verbs, Celery, DNS-01 (the self check is
+given a function that looks names up).
 """

@@ -19,6 +19,9 @@ LEAST_SHARE = 0.1
 LEAST_SECONDS_BETWEEN = 3600.0
 """Nor for having grown old within an hour of its issue: then a clock is wrong, and each look would be an order."""
 
+UNSERVABLE = ("DoesNotExist", "MissingData", "InvalidCertificate", "InvalidKeyPair")
+"""Reasons with which the Secret holds no pair that a server could use."""
+
 READY_MESSAGE = "Certificate is up to date and has not expired"
 
 
@@ -179,6 +182,8 @@ def _key_spec(seen: Seen, now: float) -> Violation | None:
 
 def _issuer(seen: Seen, now: float) -> Violation | None:
     assert seen.secret is not None
+    if secret_contract.is_temporary(seen.secret):
+        return Violation(reason="IncorrectIssuer", message="Issuing certificate as Secret holds a temporary certificate")
     if not secret_contract.issued_by(seen.secret, seen.certificate.issuer_ref):
         return Violation(reason="IncorrectIssuer", message="Issuing certificate as Secret was issued by another issuer")
     return None

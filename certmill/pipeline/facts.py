@@ -24,6 +24,8 @@ class ChallengeFacts:
     record_name: str = ""
     zone: str = ""
     value: str = ""
+    way: str = ""
+    """For http-01: how the CA's request comes to the responder (http01.exposure)."""
 
     @property
     def name(self) -> str:

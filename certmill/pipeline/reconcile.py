@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from certmill.clock import instant
+from certmill.crypto.temporary import temporary_pair
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
+from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import Certificate
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.pipeline import conditions, flow, secret_contract
 from certmill.pipeline.context import Ports
-from certmill.pipeline.decide import Decision, Hold, Issue, Keep, Seen, Violation, decide, look
+from certmill.pipeline.decide import UNSERVABLE, Decision, Hold, Issue, Keep, Seen, Violation, decide, look
 from certmill.pipeline.spec import digest
 from certmill.state.records import Verdict
 
@@ -110,11 +112,20 @@ class Reconciler:
             force=force,
         )
         if verdict is Verdict.BEGUN:
-            still_good = decision.violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
+            temporary = self._temporary(certificate, decision.violation, now=now)
+            still_good = temporary or decision.violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
             begun = conditions.issuing(seen.status, decision.violation, ready=still_good, now=now)
             ports.home.write_certificate_status(certificate.id, begun)
             ports.events.tell(certificate, "Issuing", decision.violation.message)
         return Reconciled(reason=decision.violation.message, run=run, ring=ring and verdict is Verdict.BEGUN)
+
+    def _temporary(self, certificate: Certificate, violation: Violation, *, now: float) -> bool:
+        """If the Certificate asks for it, keep a temporary pair where there is none that could be served; whether there is one now."""
+        if certificate.annotations.get(ISSUE_TEMPORARY_CERTIFICATE) != "true" or violation.reason not in UNSERVABLE:
+            return False
+        pem, key_pem = temporary_pair(certificate, now=now)
+        self._ports.home.write_secret(secret_contract.secret_of(certificate, pem, key_pem, temporary=True))
+        return True
 
     def _keep(self, decision: Keep, seen: Seen, *, now: float) -> Reconciled:
         """The stored pair is right: remember when to renew it; write only what differs."""

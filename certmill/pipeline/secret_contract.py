@@ -7,36 +7,45 @@ from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_TYPE, Secret
 
 PREFIX = "cert-manager.io/"
+CERTIFICATE_NAME = f"{PREFIX}certificate-name"
+ISSUER_NAME = f"{PREFIX}issuer-name"
 MANAGED_LABEL = {"controller.cert-manager.io/fao": "true"}
 
 
 def of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
     """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept."""
     ref = certificate.issuer_ref
+    issuer = {f"{PREFIX}issuer-group": ref.group, f"{PREFIX}issuer-kind": ref.kind or "Issuer", ISSUER_NAME: ref.name}
+    return _of_leaf(certificate, leaf) | issuer
+
+
+def _of_leaf(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
     return {
         f"{PREFIX}alt-names": ",".join(leaf.dns_names),
-        f"{PREFIX}certificate-name": certificate.name,
+        CERTIFICATE_NAME: certificate.name,
         f"{PREFIX}common-name": leaf.common_name,
         f"{PREFIX}ip-sans": ",".join(leaf.ip_addresses),
-        f"{PREFIX}issuer-group": ref.group,
-        f"{PREFIX}issuer-kind": ref.kind or "Issuer",
-        f"{PREFIX}issuer-name": ref.name,
         f"{PREFIX}uri-sans": ",".join(leaf.uris),
     }
+
+
+def is_temporary(secret: Secret) -> bool:
+    """Whether it holds a temporary certificate: it is of a Certificate, and of no issuer."""
+    return CERTIFICATE_NAME in secret.annotations and ISSUER_NAME not in secret.annotations
 
 
 def issued_by(secret: Secret, ref: IssuerRef) -> bool:
     """Whether the Secret's annotations name this issuer. A Secret without them is taken as it is: its other checks decide."""
     found = secret.annotations
-    name = found.get(f"{PREFIX}issuer-name")
+    name = found.get(ISSUER_NAME)
     if name is None:
         return True
     same_group = (found.get(f"{PREFIX}issuer-group") or "cert-manager.io") == (ref.group or "cert-manager.io")
     return name == ref.name and (found.get(f"{PREFIX}issuer-kind") or "Issuer") == (ref.kind or "Issuer") and same_group
 
 
-def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes) -> Secret:
-    """The Secret for an issued pair, as cert-manager writes it."""
+def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, temporary: bool = False) -> Secret:
+    """The Secret for an issued pair, as cert-manager writes it; one for a temporary pair has five annotations, none of an issuer."""
     leaf = chain.leaf(chain_pem)
     key_pem = keys.reencode(key_pem, certificate.private_key.encoding)
     data = {TLS_CERTIFICATE: chain_pem, TLS_PRIVATE_KEY: key_pem}
@@ -51,5 +60,5 @@ def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes) -> Sec
         type=TLS_TYPE,
         data=data,
         labels={**template.labels, **MANAGED_LABEL},
-        annotations={**template.annotations, **of(certificate, leaf)},
+        annotations={**template.annotations, **(_of_leaf if temporary else of)(certificate, leaf)},
     )

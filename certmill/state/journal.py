@@ -29,6 +29,8 @@ class Presented:
     zone: str
     value: str
     """The TXT value, or the token."""
+    way: str = ""
+    """Of a token: how the CA's request is led to the responder."""
     labels: Mapping[str, str] = dataclass_field(default_factory=dict)
     """The certificate's labels with which the solver was chosen."""
 

@@ -8,6 +8,7 @@ from certmill.crypto import chain
 from certmill.crypto.seal import Seal
 from certmill.dns01.propagation import Visibility
 from certmill.home.base import NoEvents
+from certmill.http01.exposure import NoExposure
 from certmill.http01.selfcheck import Probe
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import Secret
@@ -73,6 +74,7 @@ class MemoryWorld:
             requests=Requests(redis),
             sightings=Sightings(redis),
             key_authorizations=self.tokens,
+            exposure=NoExposure(),
             seal=Seal([b"k" * 32]),
             clients=self.ca,
             providers=OneProvider(self.provider),

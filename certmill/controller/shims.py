@@ -1,0 +1,71 @@
+"""What an Ingress or a VirtualServer asks for, done: read it, plan, write its Certificates, and tell of each on it. A small task's work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from certmill.controller import ingress, virtualserver
+from certmill.controller.existing import existing_of
+from certmill.controller.ingress import DefaultIssuer
+from certmill.controller.shim import Event, Owner, Plan, Wishes, Write, plan
+from certmill.errors import Permanent
+from certmill.home.kubernetes_events import Involved, KubernetesEvents
+from certmill.kube.client import KubeClient
+from certmill.kube.objects import JsonObject
+from certmill.kube.resources import CERTIFICATES, INGRESSES, VIRTUAL_SERVERS
+
+
+class ShimReconciler:
+    """Keeps the Certificates of annotated objects. One per process; running twice at once ends in a Conflict for one of the two."""
+
+    def __init__(self, client: KubeClient, events: KubernetesEvents, default_issuer: DefaultIssuer) -> None:
+        self._client = client
+        self._events = events
+        self._readers: dict[str, Callable[[JsonObject], Wishes]] = {
+            INGRESSES.kind: lambda body: ingress.wishes_of(body, default_issuer),
+            VIRTUAL_SERVERS.kind: virtualserver.wishes_of,
+        }
+
+    def reconcile(self, kind: str, reference: str) -> None:
+        """Look at the object `namespace/name`. Raises Temporary; what the API refuses for good is told on the object."""
+        namespace, _, name = reference.partition("/")
+        resource = INGRESSES if kind == INGRESSES.kind else VIRTUAL_SERVERS
+        body = self._client.get(resource, namespace, name)
+        if body is None:
+            return  # its Certificates have it as their owner, and are collected
+        wishes = self._readers[kind](body)
+        found = [existing_of(_whole(item)) for item in self._client.list(CERTIFICATES, namespace).items] if _may_act(wishes) else []
+        self._carry_out(wishes.owner, plan(wishes, found))
+
+    def _carry_out(self, owner: Owner, planned: Plan) -> None:
+        for event in planned.events:
+            self._tell(owner, event)
+        for write in planned.create:
+            self._write(owner, write, self._client.create)
+        for write in planned.update:
+            self._write(owner, write, self._client.update)
+        for removal in planned.delete:
+            if self._client.delete(CERTIFICATES, owner.namespace, removal.name, uid=removal.uid):
+                self._tell(owner, removal.done)
+
+    def _write(self, owner: Owner, write: Write, send: Callable[..., object]) -> None:
+        try:
+            send(CERTIFICATES, write.document)
+        except Permanent as error:
+            self._tell(owner, write.refused(owner, str(error)))
+        else:
+            self._tell(owner, write.done)
+
+    def _tell(self, owner: Owner, event: Event) -> None:
+        involved = Involved(api_version=owner.api_version, kind=owner.kind, namespace=owner.namespace, name=owner.name, uid=owner.uid)
+        self._events.tell_of(involved, event.reason, event.message, warning=event.type == "Warning")
+
+
+def _may_act(wishes: Wishes) -> bool:
+    return bool(wishes.wanted) or wishes.secret_names is not None
+
+
+def _whole(item: Mapping[str, object]) -> JsonObject:
+    """The items of a list have neither kind nor apiVersion."""
+    return {"apiVersion": CERTIFICATES.api_version, "kind": CERTIFICATES.kind, **item}
+

@@ -1,0 +1,160 @@
+"""The way of the CA's request to the responder, made and taken away in the API: Service, EndpointSlices, and an Ingress or a path in one.
+
+Everything is idempotent and safe to repeat; opening again heals what somebody changed meanwhile. Whatever is ours in a namespace goes when
+its last challenge does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from certmill.errors import Conflict, SolverMisconfigured
+from certmill.http01 import edit, service
+from certmill.http01.ingress import SOLVER_LABEL, solver_ingress, solver_ingress_name
+from certmill.http01.way import EditIngress, OwnIngress, way
+from certmill.kube.client import KubeClient
+from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
+from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SERVICES
+from certmill.model.certificate import Certificate
+from certmill.model.issuer import Http01Solver
+from certmill.model.names import CertificateId, split_id
+
+_TRIES: Final = 5
+_FRESH_SECONDS: Final = 5.0
+_OWN: Final = "own"
+_EDIT: Final = "edit:"
+
+
+class Exposure(Protocol):
+    """How the CA's request comes to the responder. Quick and idempotent. Raises Temporary, SolverMisconfigured, Forbidden."""
+
+    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
+        """A word for the way, to be noted before it is opened, and closed with. Asks nobody."""
+        ...
+
+    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
+        """Lead requests for `host` to the responder."""
+        ...
+
+    def close(self, certificate: CertificateId, host: str, way: str) -> None:
+        """Lead them there no longer, for this Certificate. Not there: no error."""
+        ...
+
+
+class NoExposure:
+    """Where the operator has led the requests to the responder himself."""
+
+    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
+        return ""
+
+    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
+        """Nothing."""
+
+    def close(self, certificate: CertificateId, host: str, way: str) -> None:
+        """Nothing."""
+
+
+class KubernetesExposure:
+    """An Exposure by Ingress. `addresses` are the responders' now, `port` theirs."""
+
+    def __init__(self, client: KubeClient, addresses: Callable[[], Sequence[str]], port: int) -> None:
+        self._client = client
+        self._addresses = addresses
+        self._port = port
+
+    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
+        chosen = way(solver, certificate.annotations)
+        return f"{_EDIT}{chosen.name}" if isinstance(chosen, EditIngress) else _OWN
+
+    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
+        self._lead_to_responder(certificate.namespace)
+        chosen = way(solver, certificate.annotations)
+        if isinstance(chosen, OwnIngress):
+            self._client.apply(INGRESSES, solver_ingress(certificate, host, chosen))
+            return
+
+        def with_path(ingress: JsonObject) -> JsonObject | None:
+            return edit.with_challenge_path(ingress, host, certificate.name)
+
+        if not self._edited(certificate.namespace, chosen.name, with_path):
+            raise SolverMisconfigured(
+                f"the Ingress {certificate.namespace}/{chosen.name}, which the challenge for {host} is to be led through, is not there; "
+                "create it, or use another solver"
+            )
+
+    def close(self, certificate: CertificateId, host: str, way: str) -> None:
+        namespace, name = split_id(certificate)
+        if way == _OWN:
+            self._client.delete(INGRESSES, namespace, solver_ingress_name(certificate, host))
+        elif way.startswith(_EDIT):
+            self._edited(namespace, way.removeprefix(_EDIT), lambda ingress: edit.without_challenge_path(ingress, host, name))
+        else:
+            return
+        self._leave(namespace)
+
+    def _edited(self, namespace: str, name: str, change: Callable[[JsonObject], JsonObject | None]) -> bool:
+        """Change the user's Ingress, over whatever else changes it at the same time; False if it is not there."""
+        for _ in range(_TRIES):
+            ingress = self._client.get(INGRESSES, namespace, name)
+            if ingress is None:
+                return False
+            changed = change(ingress)
+            if changed is None:
+                return True
+            with suppress(Conflict):
+                return self._client.update(INGRESSES, changed) is not None
+        raise Conflict(f"the Ingress {namespace}/{name} is being changed again and again")
+
+    def _lead_to_responder(self, namespace: str) -> None:
+        addresses = self._addresses()
+        if not addresses:
+            raise SolverMisconfigured(
+                "no responder is running, to which a challenge could be led; see the responder's Deployment, or set "
+                "CERTMILL_RESPONDER_ADDRESSES"
+            )
+        self._client.apply(SERVICES, service.responder_service(namespace, self._port))
+        for family in service.FAMILIES:
+            slice_ = service.responder_slice(namespace, addresses, self._port, family=family)
+            if slice_["endpoints"]:
+                self._client.apply(ENDPOINT_SLICES, slice_)
+
+    def _leave(self, namespace: str) -> None:
+        """Take the Service and its slices away when no Ingress of the namespace leads to it any more."""
+        for item in self._client.list(INGRESSES, namespace).items:
+            if meta_of(item).labels.get(SOLVER_LABEL) == "true" or edit.certificates_served(item):
+                return
+        for family in service.FAMILIES:
+            name = service.slice_name(family)
+            if self._client.get(ENDPOINT_SLICES, namespace, name) is not None:
+                # NGINX keeps the addresses of a slice that is deleted, not of one that is emptied (measured).
+                self._client.apply(ENDPOINT_SLICES, service.responder_slice(namespace, (), self._port, family=family))
+                self._client.delete(ENDPOINT_SLICES, namespace, name)
+        self._client.delete(SERVICES, namespace, service.SERVICE_NAME)
+
+
+class ResponderAddresses:
+    """Where the responders are: the ready addresses of their own Service's EndpointSlices, looked up every few seconds at most."""
+
+    def __init__(self, client: KubeClient, namespace: str, service_name: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._labels = f"kubernetes.io/service-name={service_name}"
+        self._kept: tuple[float, tuple[str, ...]] = (0.0, ())
+
+    def __call__(self) -> Sequence[str]:
+        looked_at, found = self._kept
+        now = time.monotonic()
+        if not found or now - looked_at > _FRESH_SECONDS:
+            items = self._client.list(ENDPOINT_SLICES, self._namespace, labels=self._labels).items
+            found = tuple(sorted({address for item in items for address in _ready(item)}))
+            self._kept = (now, found)
+        return found
+
+
+def _ready(slice_: Mapping[str, object]) -> Sequence[str]:
+    endpoints = [mapping(endpoint) for endpoint in sequence(slice_.get("endpoints"))]
+    return [text(address) for one in endpoints if mapping(one.get("conditions")).get("ready") is not False for address in sequence(one.get("addresses"))]
+
