@@ -19,6 +19,9 @@ LEAST_SHARE = 0.1
 LEAST_SECONDS_BETWEEN = 3600.0
 """Nor for having grown old within an hour of its issue: then a clock is wrong, and each look would be an order."""
 
+LONGEST_HOLD = 48 * 3600.0
+"""No back-off is longer (pipeline.backoff): a later one was noted under a clock that was wrong."""
+
 READY_MESSAGE = "Certificate is up to date and has not expired"
 
 
@@ -104,8 +107,7 @@ def decide(seen: Seen, now: float) -> Decision:
     issued = status.last_issuance_time
     if violation.reason in ("Renewing", "Expired") and issued is not None and issued <= now < issued + LEAST_SECONDS_BETWEEN:
         return Hold(violation=violation, until=issued + LEAST_SECONDS_BETWEEN)
-    backing_off = status.next_attempt is not None and status.next_attempt > now and status.failed_spec == seen.spec
-    if backing_off and status.next_attempt is not None:
+    if status.next_attempt is not None and now < status.next_attempt <= now + LONGEST_HOLD and status.failed_spec == seen.spec:
         return Hold(violation=violation, until=status.next_attempt)
     return Issue(violation=violation)
 

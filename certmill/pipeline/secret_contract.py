@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from certmill.crypto import chain, keys
 from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
+from certmill.model.issuer import Issuer
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_TYPE, Secret
 
 PREFIX = "cert-manager.io/"
+ACCOUNT_LABEL = {"certmill.io/acme-account": "true"}
+"""On the Secrets with account keys that certmill makes: no pair is ever written over one."""
+
 MANAGED_LABEL = {"controller.cert-manager.io/fao": "true"}
 
 
@@ -23,6 +27,16 @@ def of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
         f"{PREFIX}issuer-name": ref.name,
         f"{PREFIX}uri-sans": ",".join(leaf.uris),
     }
+
+
+def taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_namespace: str, secret: Secret | None) -> str:
+    """Why the Certificate's Secret may not be written: it is one that an issuer needs. "" if it may."""
+    if secret is not None and ACCOUNT_LABEL.items() <= secret.labels.items():
+        return "is the Secret with the account key of an issuer; choose another name"
+    names = {ref.name for ref in (issuer.private_key, *issuer.credentials)} if issuer is not None else set()
+    if issuer is not None and certificate.namespace == issuer_namespace and certificate.secret_name in names:
+        return f"is a Secret that {issuer.reference} needs for itself; choose another name"
+    return ""
 
 
 def issued_by(secret: Secret, ref: IssuerRef) -> bool:
