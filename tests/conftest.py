@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from compose.servers import MissingServer
+from compose.servers.kubernetes import build_kubernetes
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
 
@@ -37,6 +39,20 @@ def pytest_runtest_call(item):
         return (yield)
     except MissingServer as error:
         _without(error)
+
+
+def pytest_collection_finish(session):
+    """What takes minutes to build is built before the first test's time runs. What is missing is told by the test that needs it."""
+    wanted = any("kube_programs" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        with contextlib.suppress(MissingServer):
+            build_kubernetes()
+
+
+@pytest.fixture(scope="session")
+def kube_programs():
+    """etcd and kube-apiserver are there. A test or fixture that starts a KubeApiServer needs it."""
+    build_kubernetes()
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,7 @@ class Etcd:
         return revision
 
     def _post(self, path: str, body: dict[str, object]) -> dict[str, object]:
-        request = urllib.request.Request(f"{self.url}{path}", data=json.dumps(body).encode(), method="POST")
+        request = urllib.request.Request(f"{self.url}{path}", data=json.dumps(body).encode(), method="POST")  # noqa: S310
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
             return cast("dict[str, object]", json.load(response))
 

@@ -124,7 +124,7 @@ class KubeApiServer:
         for attempt in range(1, _STARTS + 1):
             self.port, self._api = (self.port if fixed else free_port()), None
             try:
-                self._process.start([program, *self._options()], answers=lambda: self.api.is_ready(), timeout_seconds=_START_SECONDS)
+                self._process.start([program, *self._options()], answers=self.api.is_ready, timeout_seconds=_START_SECONDS)
                 return
             except ServerFailed:
                 if fixed or attempt == _STARTS:
@@ -174,18 +174,18 @@ class KubeApiServer:
         return path
 
     def _write_files(self) -> None:
-        """What the server reads: once, so that a restarted server is the same to its clients."""
+        """What the server reads. Its keys are made once, so that a restarted server is the same to its clients."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        groups = {ADMIN: ("system:masters",), **self.users}
+        rows = [f'{self._tokens[user]},{user},{user},"{",".join(of_user)}"\n' for user, of_user in groups.items()]
+        _write_private(self.directory / "tokens.csv", "".join(rows).encode())
         if self.ca_file.exists():
             return
-        self.directory.mkdir(parents=True, exist_ok=True)
         tls = make_local_tls()
         key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-        groups = {ADMIN: ("system:masters",), **self.users}
-        rows = [f'{token},{user},{user},"{",".join(groups[user])}"\n' for user, token in self._tokens.items() if user in groups]
         _write_private(self.directory / "server.pem", tls.certificate)
         _write_private(self.directory / "server.key", tls.key)
         _write_private(self.directory / "service-accounts.key", key)
-        _write_private(self.directory / "tokens.csv", "".join(rows).encode())
         self.ca_file.write_bytes(tls.ca)
 
     def _options(self) -> list[str]:

@@ -45,8 +45,8 @@ class Answer:
 class KubernetesApi:
     """Requests to one API server as one user."""
 
-    def __init__(self, *, url: str, ca_file: Path, token: str) -> None:
-        self._url, self._token = url, token
+    def __init__(self, *, url: str, ca_file: Path, token: str, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
+        self._url, self._token, self._timeout_seconds = url, token, timeout_seconds
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca_file)))
         )
@@ -63,9 +63,9 @@ class KubernetesApi:
         """One request. An error status is an answer; no answer at all is an OSError."""
         headers = {"Authorization": f"Bearer {self._token}", "Accept": accept, "Content-Type": content_type}
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(f"{self._url}{path}", data=data, headers=headers, method=method)
+        request = urllib.request.Request(f"{self._url}{path}", data=data, headers=headers, method=method)  # noqa: S310
         try:
-            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
+            with self._opener.open(request, timeout=self._timeout_seconds) as response:
                 return _answer(response.status, response.read())
         except urllib.error.HTTPError as error:
             with error:
