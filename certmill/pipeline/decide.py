@@ -104,7 +104,8 @@ def decide(seen: Seen, now: float) -> Decision:
     issued = status.last_issuance_time
     if violation.reason in ("Renewing", "Expired") and issued is not None and issued <= now < issued + LEAST_SECONDS_BETWEEN:
         return Hold(violation=violation, until=issued + LEAST_SECONDS_BETWEEN)
-    backing_off = status.next_attempt is not None and status.next_attempt > now and status.failed_spec == seen.spec
+    # Of a failure that another program wrote into the status it is not known what failed: then it holds for whatever is wanted now.
+    backing_off = status.next_attempt is not None and status.next_attempt > now and status.failed_spec in ("", seen.spec)
     if backing_off and status.next_attempt is not None:
         return Hold(violation=violation, until=status.next_attempt)
     return Issue(violation=violation)
