@@ -29,14 +29,15 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
     status = mapping(body.get("status"))
     failed_at, attempts = instant_of(status.get("lastFailureTime")), _count(status.get("failedIssuanceAttempts"))
     kept = _kept(body)
+    issued, renewal = instant_of(kept.get("issued")), instant_of(status.get("renewalTime"))
     next_attempt, failed_spec = _attempt(body, kept, failed_at, attempts)
     return CertificateStatus(
         conditions=_conditions(status),
         not_before=instant_of(status.get("notBefore")),
         not_after=instant_of(status.get("notAfter")),
-        renewal_time=instant_of(status.get("renewalTime")),
+        renewal_time=renewal,
         revision=_count(status.get("revision")),
-        last_issuance_time=instant_of(kept.get("issued")),
+        last_issuance_time=issued if _is_soon(issued, renewal) else None,
         last_failure_time=failed_at,
         failed_issuance_attempts=attempts,
         next_attempt=next_attempt,
@@ -67,9 +68,8 @@ def attempt_of(status: CertificateStatus) -> str | None:
             "attempts": status.failed_issuance_attempts,
             "spec": status.failed_spec,
         }
-    issued, renewal = status.last_issuance_time, status.renewal_time
-    if issued is not None and renewal is not None and renewal < issued + _SOON:
-        kept["issued"] = rfc3339(issued)
+    if status.last_issuance_time is not None and _is_soon(status.last_issuance_time, status.renewal_time):
+        kept["issued"] = rfc3339(status.last_issuance_time)
     return json.dumps(kept, separators=(",", ":")) if kept else None
 
 
@@ -155,6 +155,10 @@ def _attempt(body: Mapping[str, object], kept: Mapping[str, object], failed_at: 
     if not spec and _generation_of(body, "Issuing") not in (None, meta_of(body).generation):
         return None, ""  # cert-manager's failure, of an earlier spec: a changed one does not wait
     return failed_at + _HOUR * min(2 ** min(max(attempts, 1) - 1, 6), _CEILING_HOURS), spec
+
+
+def _is_soon(issued: float | None, renewal: float | None) -> bool:
+    return issued is not None and renewal is not None and renewal < issued + _SOON
 
 
 def _is_ready(body: Mapping[str, object]) -> bool:
