@@ -17,6 +17,8 @@ _CHUNK_BYTES: Final = 65_536
 _MAX_RETRY_AFTER: Final = 300.0
 _MAX_SAID: Final = 500
 _TERMINATING: Final = "NamespaceTerminating"
+_UNKNOWN_FIELD: Final = "failed to create typed patch object"
+"""How a server-side apply refuses a field that the schema does not have: as an internal error."""
 
 
 class Missing(NotFound):
@@ -50,6 +52,8 @@ def lines(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> Itera
             if len(rest) > limit:
                 raise HomeUnavailable(f"cannot {what}: an event is larger than {limit} bytes")
             yield from (line for line in whole if line.strip())
+        if rest.strip():
+            raise HomeUnavailable(f"the API server cut short: {what} (in the middle of an event)")
     except HTTPError as error:
         raise HomeUnavailable(f"the API server cut short: {what} ({type(error).__name__})") from error
 
@@ -101,6 +105,8 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
             error = Forbidden(f"cannot {what}: {words or 'the API server refuses us'}; see the roles of certmill's chart")
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY:
             error = InvalidManifest(f"cannot {what}: {words or 'the API server takes it for a bad request'}")
+        case HTTPStatus.INTERNAL_SERVER_ERROR if words.startswith(_UNKNOWN_FIELD):
+            error = InvalidManifest(f"cannot {what}: {words}")
     return error or HomeUnavailable(f"cannot {what}: the API server answers {code}", retry_after=_retry_after(headers))
 
 
