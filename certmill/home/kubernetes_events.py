@@ -15,6 +15,7 @@ from certmill.observe.log import get_logger
 
 _MAX_MESSAGE: Final = 1024
 """The API's limit."""
+_MAX_NAME: Final = 230
 
 log = get_logger(__name__)
 
@@ -52,7 +53,7 @@ def _event(certificate: Certificate, reason: str, message: str, *, warning: bool
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
-        "metadata": {"namespace": certificate.namespace, "name": f"{certificate.name[:230]}.{told}"},
+        "metadata": {"namespace": certificate.namespace, "name": f"{certificate.name[:_MAX_NAME].rstrip('-.')}.{told}"},
         "involvedObject": {
             "apiVersion": CERTIFICATES.api_version,
             "kind": CERTIFICATES.kind,
