@@ -8,7 +8,7 @@ The official client's informer cannot handle the objects of custom resources, an
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -135,7 +135,7 @@ class Watch(Generic[ViewT]):
         elif event.type == "DELETED":
             self._take(identity(event.object), None)
 
-    def _drop(self, gone: Set[tuple[str, str]]) -> None:
+    def _drop(self, gone: Iterable[tuple[str, str]]) -> None:
         for key in gone:
             self._take(key, None)
 
