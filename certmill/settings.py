@@ -33,8 +33,17 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = None
     """The way to the API server outside a Pod. None: the Pod's service account, else $KUBECONFIG or ~/.kube/config."""
 
-    controller_namespace: str = "cert-manager"
-    """Where the controller's Lease is: certmill's own namespace."""
+    namespace: str = "cert-manager"
+    """certmill's own namespace in a cluster: of the controller's Lease and of the responder's Service."""
+
+    responder_service: str = "certmill-responder"
+    """The responder's Service in that namespace: challenges are led to its addresses."""
+
+    default_issuer_name: str = ""
+    """The issuer of an Ingress that names none and has kubernetes.io/tls-acme. None: such an Ingress gets no certificate."""
+
+    default_issuer_kind: str = Field(default="Issuer", pattern="^(Issuer|ClusterIssuer)$")
+    """The kind of that issuer."""
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from compose.servers import MissingServer
-from compose.servers.kubernetes import build_kubernetes
+from compose.servers.kubernetes import KubeApiServer, build_kubernetes
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
+from tests.cluster import CRDS
 
 # No test is about how long an example takes, and CI machines are slow when they like.
 settings.register_profile("certmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,6 +54,14 @@ def pytest_collection_finish(session):
 def kube_programs():
     """etcd and kube-apiserver are there. A test or fixture that starts a KubeApiServer needs it."""
     build_kubernetes()
+
+
+@pytest.fixture(scope="session")
+def kube(kube_programs, tmp_path_factory):
+    """An API server with certmill's CRDs. Shared: what a test leaves may be removed; do not stop or freeze it."""
+    with KubeApiServer(directory=tmp_path_factory.mktemp("kube")) as server:
+        server.api.install_crds(CRDS)
+        yield server
 
 
 @pytest.fixture(scope="session")

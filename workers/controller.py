@@ -46,9 +46,7 @@ def run(settings: Settings) -> int:
         _log.error("controller.cannot_start", error=str(error))
         return 1
     identity = f"{socket.gethostname()} {os.getpid()}"
-    leadership = Leadership(
-        client, namespace=settings.controller_namespace, name="certmill-controller", identity=identity, clock=SystemClock()
-    )
+    leadership = Leadership(client, namespace=settings.namespace, name="certmill-controller", identity=identity, clock=SystemClock())
     process = Process(make_app(settings), runtime, Controller(client, SystemClock(), stop), leadership, stop)
     process.run()
     runtime.close()
