@@ -11,7 +11,6 @@ from certmill.controller.changes import Look
 from certmill.controller.controller import Controller
 from certmill.controller.leader import LEASE_SECONDS, Leadership
 from certmill.home.kubernetes import KubernetesHome
-from certmill.kube.client import Listing
 from certmill.kube.objects import mapping
 from certmill.kube.resources import CERTIFICATES, LEASES
 from certmill.model.manifests import certificate_document, dump_yaml
@@ -24,17 +23,14 @@ from tests.cluster import client_of
 from tests.workers.running import eventually
 
 
-class Streams:
-    """A client whose streams can be closed from outside, as a test must at its end: a watch waits in a read."""
+class ShortWatches:
+    """A client whose watches are short: a thread that waits in one cannot be stopped."""
 
     def __init__(self, client, seconds):
         self._client, self._seconds = client, seconds
 
     def __getattr__(self, name):
         return getattr(self._client, name)
-
-    def list(self, *args, **options) -> Listing:
-        return self._client.list(*args, **options)
 
     def watch(self, *args, **options):
         return self._client.watch(*args, **{**options, "seconds": self._seconds})
@@ -43,7 +39,7 @@ class Streams:
 @pytest.fixture
 def controller(kube):
     stop = threading.Event()
-    controller = Controller(Streams(client_of(kube), 2), SystemClock(), stop)
+    controller = Controller(ShortWatches(client_of(kube), 2), SystemClock(), stop)
     threads = [threading.Thread(target=run, name=name) for name, run in controller.watches()]
     for thread in threads:
         thread.start()
