@@ -34,7 +34,11 @@ class Settings(BaseSettings):
     """The way to the API server outside a Pod. None: the Pod's service account, else $KUBECONFIG or ~/.kube/config."""
 
     controller_namespace: str = "cert-manager"
-    """Where the controller's Lease is: certmill's own namespace."""
+    """certmill's own namespace: the controller's Lease and the responder's Service are there."""
+
+    namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Namespaces that the controller watches, comma separated: all that certmill then needs rights in, besides the cluster resource
+    namespace and its own. None: all."""
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's
@@ -67,6 +71,9 @@ class Settings(BaseSettings):
 
     responder_port: int = 8089
     """Port of the HTTP-01 responder; the acmesolver's, so that rules for it go on to work."""
+
+    responder_service: str = "certmill-responder"
+    """The responder's Service in certmill's own namespace; its EndpointSlices say where challenges are to be led in a cluster."""
 
     step_lease_seconds: float = Field(default=60.0, ge=1.0)
     """How long a step may be silent before it is rung again; longer than any single request's time-outs."""
@@ -107,13 +114,17 @@ class Settings(BaseSettings):
     flower_password: SecretStr | None = None
     """Flower's password. None: one is made and kept in the home (`flower-password`, 0600)."""
 
+    heartbeat_file: Path | None = None
+    """A file that a worker, a beat or a controller touches every few seconds while its main loop turns, each its own;
+    `python -m workers.alive` fails when it is older than two minutes. None: none."""
+
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     """json, console, or auto: console on a terminal."""
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """The least level that is logged."""
 
-    @field_validator("seal_keys", "recursive_nameservers", mode="before")
+    @field_validator("seal_keys", "recursive_nameservers", "namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
