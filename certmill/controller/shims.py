@@ -68,4 +68,3 @@ def _may_act(wishes: Wishes) -> bool:
 def _whole(item: Mapping[str, object]) -> JsonObject:
     """The items of a list have neither kind nor apiVersion."""
     return {"apiVersion": CERTIFICATES.api_version, "kind": CERTIFICATES.kind, **item}
-

@@ -17,7 +17,7 @@ from certmill.home.manifest_index import Kept, ManifestIndex
 from certmill.home.secret_files import SecretFiles
 from certmill.home.status_files import StatusFiles
 from certmill.model.certificate import Certificate, IssuerRef
-from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, SecretKeyRef
+from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
@@ -170,19 +170,7 @@ class DirectoryHome:
             seen.append(self._secrets.signature(value.namespace, value.secret_name))
         elif isinstance(value, Issuer):
             namespace = self.secrets_namespace(value)
-            seen += [self._secrets.signature(namespace, ref.name, (ref.key,)) for ref in _credentials(value)]
+            # certmill makes the account key itself, unless it is told not to.
+            refs = (*value.credentials, *((value.private_key,) if value.disable_account_key_generation else ()))
+            seen += [self._secrets.signature(namespace, ref.name, (ref.key,)) for ref in refs]
         return hashlib.blake2b("\n".join(seen).encode(), digest_size=12).hexdigest()
-
-
-def _credentials(issuer: Issuer) -> Iterator[SecretKeyRef]:
-    """The Secrets that people make for an issuer; not the account key, which certmill makes."""
-    if issuer.external_account_binding is not None:
-        yield issuer.external_account_binding.key_secret_ref
-    for solver in issuer.solvers:
-        match solver.dns01.provider if solver.dns01 else None:
-            case Rfc2136(tsig_secret=SecretKeyRef() as ref):
-                yield ref
-            case Cloudflare(api_token=token, api_key=key):
-                yield from (ref for ref in (token, key) if ref is not None)
-            case _:
-                pass

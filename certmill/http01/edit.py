@@ -19,7 +19,6 @@ from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 NOTE: Final = "certmill.io/http01-challenges"
 """The annotation, JSON: `for` (the names, each with its Certificates) and `undo` (by the host of a rule)."""
 
-_RULE: Final = "rule"
 _HTTP: Final = "http"
 
 Rule = Mapping[str, object]
@@ -31,7 +30,8 @@ class _Note:
     """The Certificates that need a name."""
 
     undo: Mapping[str, object] = field(default_factory=dict)
-    """By the host of a rule: the rule was made (`rule`), or its http (`http`), or this path of the user was there (itself)."""
+    """By the host of a rule: its http was made too (`http`), or this path of the user's had been there (itself). Else there is no more to
+    undo than the path, and a rule that is left with none was made for it."""
 
 
 def with_challenge_path(ingress: Mapping[str, object], host: str, certificate: str) -> JsonObject | None:
@@ -70,7 +70,7 @@ def _ensure(rules: list[Rule], host: str, undo: dict[str, object]) -> None:
     """Put the path into the rule that answers for `host`, or into a new one; into a rule that has it, as it should be."""
     place = _place(rules, host)
     if place is None:
-        undo[host] = _RULE
+        undo.pop(host, None)
         rules.append(challenge_rule(host))
         return
     rule = rules[place]
@@ -114,12 +114,12 @@ def _is_in_the_way(path: Mapping[str, object]) -> bool:
 
 
 def _led(rule: Rule) -> tuple[Rule, object]:
-    """The rule with the path before all others, or in the place of one that means the same; and how to undo that, if not by taking it out."""
+    """The rule with the path before all others, or in the place of one that means the same; and what else there is to undo."""
     paths = _paths(rule)
     taken = next((place for place, path in enumerate(paths) if _is_in_the_way(path)), None)
     if taken is not None:
         return _with_paths(rule, [*paths[:taken], challenge_path(), *paths[taken + 1 :]]), paths[taken]
-    return _with_paths(rule, [challenge_path(), *paths]), None if "http" in rule else _HTTP
+    return _with_paths(rule, [challenge_path(), *paths]), None if paths else _HTTP
 
 
 def _with_paths(rule: Rule, paths: list[Mapping[str, object]]) -> Rule:

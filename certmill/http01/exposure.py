@@ -156,5 +156,9 @@ class ResponderAddresses:
 
 def _ready(slice_: Mapping[str, object]) -> Sequence[str]:
     endpoints = [mapping(endpoint) for endpoint in sequence(slice_.get("endpoints"))]
-    return [text(address) for one in endpoints if mapping(one.get("conditions")).get("ready") is not False for address in sequence(one.get("addresses"))]
-
+    return [
+        text(address)
+        for one in endpoints
+        if mapping(one.get("conditions")).get("ready") is not False
+        for address in sequence(one.get("addresses"))
+    ]

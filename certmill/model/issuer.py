@@ -142,6 +142,22 @@ class Issuer:
         return self.kind == "ClusterIssuer"
 
     @property
+    def credentials(self) -> tuple[SecretKeyRef, ...]:
+        """The keys of Secrets that people make for it: of its solvers and of its external account. Not the account key."""
+        found: list[SecretKeyRef | None] = []
+        if self.external_account_binding is not None:
+            found.append(self.external_account_binding.key_secret_ref)
+        for solver in self.solvers:
+            match solver.dns01.provider if solver.dns01 else None:
+                case Rfc2136(tsig_secret=secret):
+                    found.append(secret)
+                case Cloudflare(api_token=token, api_key=key):
+                    found += [token, key]
+                case None:
+                    pass
+        return tuple(ref for ref in found if ref is not None)
+
+    @property
     def reference(self) -> str:
         """`ClusterIssuer/name` or `Issuer/namespace/name`: for keys and messages."""
         return reference(self.kind, self.namespace, self.name)

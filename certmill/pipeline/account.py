@@ -16,6 +16,7 @@ from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.status import Condition, IssuerStatus
 from certmill.pipeline import backoff
 from certmill.pipeline.context import Ports
+from certmill.pipeline.secret_contract import ACCOUNT_LABEL
 from certmill.state.sightings import Postponement
 
 REGISTERED = "ACMEAccountRegistered"
@@ -205,7 +206,11 @@ def _account_key(ports: Ports, issuer: Issuer) -> bytes:
             f"the account key Secret {namespace}/{ref.name} of {issuer.reference} is not there, and disableAccountKeyGeneration is set"
         )
     made = Secret(
-        namespace=namespace, name=ref.name, type=OPAQUE_TYPE, data={ref.key: keys.generate_account_key(issuer.account_key_algorithm)}
+        namespace=namespace,
+        name=ref.name,
+        type=OPAQUE_TYPE,
+        data={ref.key: keys.generate_account_key(issuer.account_key_algorithm)},
+        labels=ACCOUNT_LABEL,
     )
     if ports.home.secret(namespace, ref.name) is not None:
         ports.home.write_secret(made)

@@ -43,22 +43,25 @@ RUN: dict[FailureClass, Backoff] = {
     FailureClass.NAME_IS_WRONG: Backoff(floor=12 * MINUTE, base=HOUR, ceiling=32 * HOUR),
 }
 
+LEAST_RETRY_AFTER = 1.0
+"""A Retry-After of 0 or in the past is no time: the back-off holds."""
+
 RATE_LIMITED_WITHOUT_A_TIME = HOUR
 """A paused identifier answers 429 with no Retry-After (Boulder); somebody has to act, we look again hourly."""
 
 
 def step_delay(error: Temporary, tries: int, jitter: float) -> float:
     """Seconds until a step is tried again after its `tries`-th temporary failure (from 1)."""
-    if isinstance(error, RateLimited):
-        return (error.retry_after if error.retry_after is not None else RATE_LIMITED_WITHOUT_A_TIME) * (1 + 0.1 * jitter)
-    if error.retry_after is not None:
+    if isinstance(error, RateLimited) and error.retry_after is None:
+        return RATE_LIMITED_WITHOUT_A_TIME * (1 + 0.1 * jitter)
+    if error.retry_after is not None and error.retry_after >= LEAST_RETRY_AFTER:
         return error.retry_after * (1 + 0.1 * jitter)
     return STEP.delay(tries, jitter)
 
 
-def run_delay(error: CertmillError, attempts: int, jitter: float) -> float:
-    """Seconds until the next run after the `attempts`-th run in a row failed (from 1)."""
-    return RUN[error.failure_class].delay(attempts, jitter)
+def run_delay(error: CertmillError, attempts: int, jitter: float, *, costly: bool = False) -> float:
+    """Seconds until the next run after the `attempts`-th run in a row failed (from 1). `costly`: each attempt uses up a certificate."""
+    return RUN[FailureClass.NAME_IS_WRONG if costly else error.failure_class].delay(attempts, jitter)
 
 
 POLL_SECONDS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)

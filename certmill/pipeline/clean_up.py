@@ -7,7 +7,6 @@ from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.pipeline import presenting
 from certmill.pipeline.context import Ports
-from certmill.pipeline.create_order import LOCK
 from certmill.pipeline.facts import Facts
 from certmill.state.records import Record
 
@@ -21,8 +20,7 @@ def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None,
         if issuer is not None and facts.challenges:
             _take_down(ports, certificate_id, issuer, record, facts)
     finally:
-        if facts.lock:
-            ports.locks.release(LOCK, *facts.lock, owner=certificate_id)
+        ports.locks.release_of(record, certificate_id)
 
 
 def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer, record: Record, facts: Facts) -> None:

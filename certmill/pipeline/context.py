@@ -157,6 +157,10 @@ class Work:
     def id(self) -> CertificateId:
         return self.certificate.id
 
+    def since(self, instant: float | None) -> float:
+        """Seconds since something was done; 0 if it was not."""
+        return max(0.0, self.ports.clock.now() - instant) if instant is not None else 0.0
+
     def elapsed(self) -> float:
         """Seconds since the run came to this step."""
         return max(0.0, self.ports.clock.now() - self.record.since)

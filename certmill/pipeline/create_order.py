@@ -10,10 +10,10 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.resources import Order, OrderStatus
 from certmill.clock import instant
 from certmill.crypto import csr, keys
-from certmill.errors import OrderGone, SecretUnusable
+from certmill.errors import InvalidManifest, OrderGone, SecretUnusable
 from certmill.model.certificate import RotationPolicy
 from certmill.model.secret import TLS_PRIVATE_KEY
-from certmill.pipeline import account
+from certmill.pipeline import account, secret_contract
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import LeaseLost, Work
 from certmill.pipeline.facts import Facts
@@ -30,16 +30,15 @@ _STALE_SECONDS = 60.0
 def create_order(work: Work) -> Outcome:
     """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA hands out one order twice."""
     facts = work.facts
+    _require_a_place(work)
     subject = (facts.account, ",".join(str(identifier) for identifier in work.certificate.identifiers), work.issuer.profile)
-    owner = work.ports.locks.take_for_step(LOCK, *subject, certificate=work.id, fence=work.record.fence, seconds=LOCK_SECONDS)
+    owner = work.ports.locks.take_for_step(
+        LOCK, *subject, certificate=work.id, fence=work.record.fence, before=work.record.lock, seconds=LOCK_SECONDS
+    )
     if owner is None:
         raise LeaseLost
     if owner:
         return Waiting(reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
-    if facts.lock != subject:
-        facts = replace(facts, lock=subject)
-        if facts.csr:  # else they are kept with the new key, below
-            work.keep(facts, None)  # the clean-up has to know what to release
     acme = account.client(work.ports, work.issuer)
     order = _order_under_way(acme, facts, work.ports.clock.now())
     if order is None:
@@ -53,10 +52,25 @@ def create_order(work: Work) -> Outcome:
             finalize=order.finalize,
             authorizations=order.authorizations,
             order_expires=order.expires,
-            finalized=False,
-            answered=False,
+            finalized_at=None,
+            answered_at=None,
         )
     )
+
+
+def _require_a_place(work: Work) -> None:
+    """Before the CA is asked: the pair can be stored in the end. What failed only then would cost a certificate each time."""
+    certificate, home = work.certificate, work.ports.home
+    try:
+        secret = home.secret(certificate.namespace, certificate.secret_name)
+    except SecretUnusable as error:
+        raise SecretUnusable(
+            f"the Secret {certificate.namespace}/{certificate.secret_name}, where the pair is to be stored, cannot be used: {error}; "
+            "delete it, or choose another spec.secretName"
+        ) from error
+    taken = secret_contract.taken_by_issuer(certificate, work.issuer, home.secrets_namespace(work.issuer), secret)
+    if taken:
+        raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
 
 
 def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None:

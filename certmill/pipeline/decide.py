@@ -22,6 +22,9 @@ LEAST_SECONDS_BETWEEN = 3600.0
 UNSERVABLE = ("DoesNotExist", "MissingData", "InvalidCertificate", "InvalidKeyPair")
 """Reasons with which the Secret holds no pair that a server could use."""
 
+LONGEST_HOLD = 48 * 3600.0
+"""No back-off is longer (pipeline.backoff): a later one was noted under a clock that was wrong."""
+
 READY_MESSAGE = "Certificate is up to date and has not expired"
 
 
@@ -107,8 +110,7 @@ def decide(seen: Seen, now: float) -> Decision:
     issued = status.last_issuance_time
     if violation.reason in ("Renewing", "Expired") and issued is not None and issued <= now < issued + LEAST_SECONDS_BETWEEN:
         return Hold(violation=violation, until=issued + LEAST_SECONDS_BETWEEN)
-    backing_off = status.next_attempt is not None and status.next_attempt > now and status.failed_spec == seen.spec
-    if backing_off and status.next_attempt is not None:
+    if status.next_attempt is not None and now < status.next_attempt <= now + LONGEST_HOLD and status.failed_spec == seen.spec:
         return Hold(violation=violation, until=status.next_attempt)
     return Issue(violation=violation)
 

@@ -97,8 +97,8 @@ class Engine:
             if isinstance(record, Unclaimed):
                 return Stop()
             facts, now = Facts.read(record.facts), ports.clock.now()
-            attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=facts, renewed_at=now)
-            return self._end(attempt, self._act(attempt))
+            attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=facts or Facts(), renewed_at=now)
+            return self._end(attempt, self._act(attempt) if facts is not None else _unreadable(step))
         except LeaseLost:
             return Stop()
         except StateUnavailable as error:
@@ -119,8 +119,8 @@ class Engine:
         except OrderGone as error:
             return Back(step="create_order", reason=str(error), facts=attempt.facts.without_order())
         except Temporary as error:
-            seconds = backoff.step_delay(error, attempt.record.tries + 1, self._ports.jitter())
-            return Waiting(reason=str(error), seconds=seconds, facts=attempt.facts)
+            seconds = backoff.step_delay(error, attempt.record.failures + 1, self._ports.jitter())
+            return Waiting(reason=str(error), seconds=seconds, failed=True, facts=attempt.facts)
         except CertmillError as error:
             return Failed(error=error, facts=attempt.facts)
 
@@ -158,14 +158,16 @@ class Engine:
         """Take down, or after MAX_TRIES leave it to the sweep; then say when to look again."""
         ports, facts = self._ports, attempt.facts
         certificate, issuer = self._wanted(attempt)
-        if attempt.record.attempts <= ports.limits.max_attempts:
-            try:
-                clean_up(ports, attempt.certificate_id, issuer, attempt.record, facts)
-            except StateUnavailable:
+        if attempt.record.attempts > ports.limits.max_attempts:
+            ports.locks.release_of(attempt.record, attempt.certificate_id)
+            return Finished(look_again=self._look_again(facts, certificate))
+        try:
+            clean_up(ports, attempt.certificate_id, issuer, attempt.record, facts)
+        except StateUnavailable:
+            raise
+        except Temporary:
+            if attempt.record.tries < MAX_TRIES:
                 raise
-            except Temporary:
-                if attempt.record.tries < MAX_TRIES:
-                    raise
         return Finished(look_again=self._look_again(facts, certificate))
 
     def _wanted(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
@@ -209,7 +211,9 @@ class Engine:
     def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
         at = self._ports.clock.now() + outcome.seconds
         facts = outcome.facts if outcome.facts is not None else attempt.facts
-        fields = {"facts": facts.to_json(), "tries": str(attempt.record.tries + 1), "reason": outcome.reason, "due": f"{at:.3f}"}
+        record = attempt.record
+        fields = {"facts": facts.to_json(), "reason": outcome.reason, "due": f"{at:.3f}"}
+        fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
         attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
         if outcome.reason != attempt.record.reason:
             attempt.tell("Waiting", outcome.reason)
@@ -233,15 +237,18 @@ class Engine:
     def _fail(self, attempt: Attempt, outcome: Failed) -> StepResult:
         """The run ends without a certificate: its status says why and when the next begins; the clean-up is rung at once."""
         ports, now, error = self._ports, self._ports.clock.now(), outcome.error
+        attempt.keep(attempt.facts, None)  # still ours: a worker that was away for long must not say that the run of another failed
         try:
             status = ports.home.certificate_status(attempt.certificate_id)
-            delay = backoff.run_delay(error, status.failed_issuance_attempts + 1, ports.jitter())
+            costly = attempt.step == "store_secret"
+            delay = backoff.run_delay(error, status.failed_issuance_attempts + 1, ports.jitter(), costly=costly)
             failure = Failure(failure_class=error.failure_class, message=str(error), next_attempt=now + delay)
             ports.home.write_certificate_status(
                 attempt.certificate_id, conditions.failed(status, failure, spec=attempt.record.spec, now=now)
             )
         except Temporary as away:
-            return self._wait(attempt, Waiting(reason=str(away), seconds=backoff.STEP.delay(attempt.record.tries + 1, ports.jitter())))
+            seconds = backoff.STEP.delay(attempt.record.failures + 1, ports.jitter())
+            return self._wait(attempt, Waiting(reason=str(away), seconds=seconds, failed=True))
         facts = replace(outcome.facts, failure=failure)
         if isinstance(error, CertificateWrong | StepKeepsDying) or attempt.step == "store_secret" or error.acme_type in CSR_REFUSED:
             facts = replace(facts, order="", csr="")
@@ -255,7 +262,7 @@ class Engine:
         ports, facts, record = self._ports, attempt.facts, attempt.record
         failure = facts.failure
         fields = {"done": str(record.run), "result": "issued" if facts.stored else (failure.message if failure else "ended")}
-        drop = ["task", "root", "since", "tries", "begun", "due", "reason"]
+        drop = ["task", "root", "since", "tries", "failures", "begun", "due", "reason", "lock"]
         if failure is not None and failure.failure_class in _REUSE_AFTER and facts.order and facts.csr:
             fields["facts"] = facts.reusable().to_json()
         else:
@@ -288,3 +295,10 @@ class Engine:
         if certificate is not None:
             ref = certificate.issuer_ref
             self._ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)
+
+
+def _unreadable(step: str) -> Outcome:
+    """Another release wrote what the run has found out: it begins again, and the sweep takes down what is up."""
+    if step == CLEAN_UP:
+        return Back(step=CLEAN_UP, reason="what this run found out cannot be read by this release", facts=Facts())
+    return Back(step=FIRST, reason="what this run found out cannot be read by this release; beginning again", facts=Facts())

@@ -61,7 +61,6 @@ class Facts:
     issuer_namespace: str = ""
     issuer_name: str = ""
     account: str = ""
-    lock: tuple[str, ...] = ()
     csr: str = ""
     order: str = ""
     finalize: str = ""
@@ -71,8 +70,10 @@ class Facts:
     """The certificate's labels with which the solvers were chosen: the same are asked when the challenges are taken down."""
     challenges: tuple[ChallengeFacts, ...] = field(default=())
     presented_at: float | None = None
-    answered: bool = False
-    finalized: bool = False
+    answered_at: float | None = None
+    """When all challenges had been answered: from then on the CA has its time to validate."""
+    finalized_at: float | None = None
+    """When the CSR was sent: from then on the CA has its time to issue."""
     certificate: str = ""
     stored: Stored | None = None
     failure: Failure | None = None
@@ -84,12 +85,12 @@ class Facts:
         return json.dumps(_set(self), default=_fields, separators=(",", ":"))
 
     @classmethod
-    def read(cls, text: str) -> Facts:
-        """As from_json; facts that cannot be read (another release wrote them) are a run that has found out nothing yet."""
+    def read(cls, text: str) -> Facts | None:
+        """As from_json; None for what cannot be read (another release wrote it)."""
         try:
             return cls.from_json(text)
         except (ValueError, TypeError, KeyError, AttributeError):
-            return cls()
+            return None
 
     @classmethod
     def from_json(cls, text: str) -> Facts:
@@ -97,9 +98,8 @@ class Facts:
         if not text:
             return cls()
         fields: dict[str, Any] = json.loads(text)
-        for name in ("lock", "authorizations"):
-            if name in fields:
-                fields[name] = tuple(fields[name])
+        if "authorizations" in fields:
+            fields["authorizations"] = tuple(fields["authorizations"])
         if "challenges" in fields:
             fields["challenges"] = tuple(ChallengeFacts(**challenge) for challenge in fields["challenges"])
         if "stored" in fields:
@@ -117,8 +117,8 @@ class Facts:
             authorizations=(),
             order_expires=None,
             presented_at=None,
-            answered=False,
-            finalized=False,
+            answered_at=None,
+            finalized_at=None,
             certificate="",
         )
 

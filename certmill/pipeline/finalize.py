@@ -8,7 +8,7 @@ from dataclasses import replace
 from certmill.acme.client import AcmeClient
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import Order, OrderStatus
-from certmill.errors import NameRefused, OrderGone, OrderNotReady, OrderRefused
+from certmill.errors import CAUnavailable, OrderGone, OrderNotReady, OrderRefused
 from certmill.pipeline import account
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import Work
@@ -28,7 +28,7 @@ def finalize(work: Work) -> Outcome:
 
 
 def _send_csr(work: Work, acme: AcmeClient) -> Order:
-    if work.facts.finalized:
+    if work.facts.finalized_at is not None:
         return acme.order(work.facts.order)
     try:
         return acme.finalize(work.facts.finalize, base64.b64decode(work.facts.csr))
@@ -37,7 +37,8 @@ def _send_csr(work: Work, acme: AcmeClient) -> Order:
 
 
 def _polled(work: Work, acme: AcmeClient, order: Order) -> Outcome:
-    facts = replace(work.facts, finalized=True)
+    sent_at = work.facts.finalized_at if work.facts.finalized_at is not None else work.ports.clock.now()
+    facts = replace(work.facts, finalized_at=sent_at)
     for pause in _LINGER_SECONDS:
         if order.status is not OrderStatus.PROCESSING:
             break
@@ -55,12 +56,13 @@ def _judged(work: Work, facts: Facts, order: Order) -> Outcome:
             problem_error(order.error, name=names) if order.error else OrderRefused(f"the CA says that the order for {names} is invalid")
         )
         return Failed(error=error, facts=facts)
-    elapsed = work.elapsed()
+    elapsed = work.since(facts.finalized_at)
     if elapsed >= work.ports.limits.validation_timeout:
-        return Failed(error=NameRefused(f"the CA has not issued {names} within {elapsed / 60:.0f} min"), facts=facts)
+        # The next run goes on with this order and this key: the CA may have issued by then, and a second certificate would cost.
+        return Failed(error=CAUnavailable(f"the CA has not issued {names} within {elapsed / 60:.0f} min"), facts=facts)
     if order.status in (OrderStatus.PENDING, OrderStatus.READY):
         # Not finalized after all (orderNotReady): the CSR goes again, the authorizations may need a moment (RFC 8555 §7.4).
         step = "validate" if order.status is OrderStatus.PENDING else "finalize"
-        return Back(step=step, reason=f"the order for {names} is {order.status}", facts=replace(facts, finalized=False))
+        return Back(step=step, reason=f"the order for {names} is {order.status}", facts=replace(facts, finalized_at=None))
     seconds = min(order.retry_after, 60.0) if order.retry_after is not None else poll_delay(elapsed)
     return Waiting(reason=f"the CA is issuing {names}", seconds=seconds, facts=facts)

@@ -17,10 +17,11 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Not yet: the same step again in `seconds`. Nothing is wrong."""
+    """Not yet: the same step again in `seconds`. Nothing is wrong, unless `failed`: then more failures in a row wait longer."""
 
     reason: str
     seconds: float
+    failed: bool = False
     facts: Facts | None = None
 
 

@@ -10,6 +10,7 @@ from certmill.crypto.temporary import temporary_pair
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import Certificate
+from certmill.model.issuer import reference
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.pipeline import conditions, flow, secret_contract
@@ -58,14 +59,16 @@ class Reconciler:
             ports.due.postpone([certificate_id], at=now + LOOK_AGAIN_SECONDS)
             ports.home.refuse("Certificate", *split_id(certificate_id), str(error))
             return Reconciled(reason=str(error))
-        try:
-            issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace) if certificate else None
-        except InvalidManifest as error:
-            ports.due.postpone([certificate_id], at=now + LOOK_AGAIN_SECONDS)
-            return Reconciled(reason=str(error))
         if certificate is None:
             return self._forget(certificate_id)
+        try:
+            issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
+        except InvalidManifest as error:
+            return self._look_later(certificate, str(error))
         secret, unusable = self._secret(certificate)
+        issuer_namespace = ports.home.secrets_namespace(issuer) if issuer is not None else ""
+        if taken := secret_contract.taken_by_issuer(certificate, issuer, issuer_namespace, secret):
+            return self._look_later(certificate, f"spec.secretName: {taken}")
         if secret is not None and (other := self.other_owner(certificate, secret)):
             ports.records.adopt(certificate_id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=digest(certificate, issuer))
             return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
@@ -82,6 +85,14 @@ class Reconciler:
                 violation=Violation(reason=conditions.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered")
             )
         return self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force)
+
+    def _look_later(self, certificate: Certificate, reason: str) -> Reconciled:
+        """Nothing can be done until a person changes something: look again when the issuer changes, and now and then."""
+        ports, now = self._ports, self._ports.clock.now()
+        ports.records.adopt(certificate.id, now=now, at=now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None))
+        ref = certificate.issuer_ref
+        ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
+        return Reconciled(reason=reason)
 
     def _apply(self, decision: Decision, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool) -> Reconciled:
         ports, certificate = self._ports, seen.certificate
@@ -132,8 +143,8 @@ class Reconciler:
         ports, certificate, leaf = self._ports, seen.certificate, seen.leaf
         assert leaf is not None
         assert seen.secret is not None
-        self._refresh(certificate, seen.secret)
-        ports.records.adopt(certificate.id, now=now, at=decision.renew_at, spec=seen.spec)
+        if ports.records.adopt(certificate.id, now=now, at=decision.renew_at, spec=seen.spec):
+            self._refresh(certificate, seen.secret)
         status = conditions.adopted(seen.status, leaf, renew_at=decision.renew_at, now=now)
         if status != seen.status:
             ports.home.write_certificate_status(certificate.id, status)
@@ -155,7 +166,9 @@ class Reconciler:
             wanted = secret_contract.secret_of(certificate, secret.data[TLS_CERTIFICATE], secret.data[TLS_PRIVATE_KEY])
         except SecretUnusable:
             return
-        self._ports.home.write_secret(wanted)
+        # A run may have come to its end since we looked: its pair is newer than the one we would write.
+        if self._secret(certificate)[0] == secret:
+            self._ports.home.write_secret(wanted)
 
     def other_owner(self, certificate: Certificate, secret: Secret) -> str:
         """The Certificate that the Secret was issued for, if that is another one which still wants it (cert-manager's owner rule)."""

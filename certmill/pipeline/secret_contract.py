@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from certmill.crypto import chain, keys
 from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
+from certmill.model.issuer import Issuer
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_TYPE, Secret
 
 PREFIX = "cert-manager.io/"
 CERTIFICATE_NAME = f"{PREFIX}certificate-name"
 ISSUER_NAME = f"{PREFIX}issuer-name"
+
+ACCOUNT_LABEL = {"certmill.io/acme-account": "true"}
+"""On the Secrets with account keys that certmill makes: no pair is ever written over one."""
+
 MANAGED_LABEL = {"controller.cert-manager.io/fao": "true"}
 
 
@@ -32,6 +37,16 @@ def _of_leaf(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
 def is_temporary(secret: Secret) -> bool:
     """Whether it holds a temporary certificate: it is of a Certificate, and of no issuer."""
     return CERTIFICATE_NAME in secret.annotations and ISSUER_NAME not in secret.annotations
+
+
+def taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_namespace: str, secret: Secret | None) -> str:
+    """Why the Certificate's Secret may not be written: it is one that an issuer needs. "" if it may."""
+    if secret is not None and ACCOUNT_LABEL.items() <= secret.labels.items():
+        return "is the Secret with the account key of an issuer; choose another name"
+    names = {ref.name for ref in (issuer.private_key, *issuer.credentials)} if issuer is not None else set()
+    if issuer is not None and certificate.namespace == issuer_namespace and certificate.secret_name in names:
+        return f"is a Secret that {issuer.reference} needs for itself; choose another name"
+    return ""
 
 
 def issued_by(secret: Secret, ref: IssuerRef) -> bool:

@@ -189,7 +189,8 @@ class Ticks:
         """Take it down; False if it has to stay."""
         ports = self._ports
         record = ports.records.read(entry.certificate)
-        if record is not None and any((c.value or c.token) == entry.value for c in Facts.read(record.facts).challenges):
+        facts = Facts.read(record.facts) if record is not None else Facts()
+        if facts is None or any((c.value or c.token) == entry.value for c in facts.challenges):
             return False
         if not entry.record_name:
             ports.key_authorizations.remove(entry.value)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from certmill.acme.client import AcmeClient
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import Authorization, AuthorizationStatus, ChallengeStatus
-from certmill.errors import CertmillError, NameRefused, OrderGone, OrderRefused
+from certmill.errors import CAUnavailable, CertmillError, NameRefused, OrderGone, OrderRefused
 from certmill.pipeline import account
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import Work
@@ -22,7 +22,7 @@ def validate(work: Work) -> Outcome:
     """Answer each challenge once, then look at each authorization until all are valid or one is not."""
     acme = account.client(work.ports, work.issuer)
     facts = work.facts
-    if not facts.answered:
+    if facts.answered_at is None:
         facts = _answer(work, acme)
     pending = list(facts.challenges)
     retry_after = None
@@ -56,16 +56,16 @@ def _answer(work: Work, acme: AcmeClient) -> Facts:
             acme.answer(challenge.url)
         except (OrderRefused, OrderGone):
             continue
-    facts = replace(work.facts, answered=True)
+    facts = replace(work.facts, answered_at=work.ports.clock.now())
     work.keep(facts, None)
     return facts
 
 
 def _not_yet(work: Work, facts: Facts, challenge: ChallengeFacts, retry_after: float | None) -> Outcome:
-    elapsed = work.elapsed()
+    elapsed = work.since(facts.answered_at)
     if elapsed >= work.ports.limits.validation_timeout:
-        error = NameRefused(f"the CA has not validated {challenge.name} within {elapsed / 60:.0f} min", identifiers=(challenge.name,))
-        return Failed(error=error, facts=facts)
+        # That the CA is slow says nothing of the name: the next run goes on with this order.
+        return Failed(error=CAUnavailable(f"the CA has not validated {challenge.name} within {elapsed / 60:.0f} min"), facts=facts)
     seconds = min(retry_after, 60.0) if retry_after is not None else poll_delay(elapsed)
     return Waiting(reason=f"the CA is validating {challenge.name}", seconds=seconds, facts=facts)
 

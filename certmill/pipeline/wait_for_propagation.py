@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
+
 from certmill.acme import challenges as acme_challenges
 from certmill.acme.jws import AccountKey
 from certmill.errors import AccountRefused, Busy, DnsUnavailable, NameRefused
+from certmill.model.issuer import Dns01Solver
 from certmill.pipeline import account, solvers
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import Work
@@ -14,54 +18,66 @@ from certmill.pipeline.outcome import Advanced, Failed, Outcome, Waiting
 _LINGER_SECONDS = (0.05, 0.15, 0.3)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NotYet:
+    """Why a challenge cannot be seen. `may_linger`: a moment may help. `looked`: somebody was asked, so the deadline counts."""
+
+    reason: str
+    may_linger: bool = False
+    looked: bool = True
+
+
 def wait_for_propagation(work: Work) -> Outcome:
     """Advance when all can be seen; else wait with the reason, until the deadline of settings."""
-    reason = ""
+    found = None
     for pause in (*_LINGER_SECONDS, 0.0):
-        reason, may_linger = _not_yet(work)
-        if not reason:
+        found = _not_yet(work)
+        if found is None:
             return Advanced(facts=work.facts)
-        if not may_linger or not pause or not work.first_look:
+        if not found.may_linger or not pause or not work.first_look:
             break
         work.ports.clock.pause(pause)
+    assert found is not None
     elapsed = work.elapsed()
-    if elapsed >= work.ports.limits.propagation_timeout:
+    if found.looked and elapsed >= work.ports.limits.propagation_timeout:
         return Failed(
-            error=NameRefused(f"{reason}; given up after {elapsed / 60:.0f} min: see that this is public, then renew"), facts=work.facts
+            error=NameRefused(f"{found.reason}; given up after {elapsed / 60:.0f} min: see that this is public, then renew"),
+            facts=work.facts,
         )
-    return Waiting(reason=reason, seconds=poll_delay(elapsed))
+    return Waiting(reason=found.reason, seconds=poll_delay(elapsed))
 
 
-def _not_yet(work: Work) -> tuple[str, bool]:
-    """("", _) if every challenge can be seen, else why not, and whether a moment's linger may help."""
+def _not_yet(work: Work) -> _NotYet | None:
+    """None if every challenge can be seen, else what is in the way of the first that cannot."""
     for challenge in work.facts.challenges:
         work.hold()
         solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(challenge.type,))
         if solver.wait_instead_of_self_check is not None:
-            left = (work.facts.presented_at or 0.0) + solver.wait_instead_of_self_check.total_seconds() - work.ports.clock.now()
-            reason = f"{challenge.name}: the solver waits {solver.wait_instead_of_self_check} instead of a self check" if left > 0 else ""
-            lingering = False
-        elif solver.dns01 is not None:
-            reason, lingering = _dns01(work, challenge)
+            found = _solver_waits(work, challenge, solver.wait_instead_of_self_check)
         else:
-            reason, lingering = _http01(work, challenge)
-        if reason:
-            return reason, lingering
-    return "", False
+            found = _dns01(work, challenge, solver.dns01) if solver.dns01 is not None else _http01(work, challenge)
+        if found is not None:
+            return found
+    return None
 
 
-def _dns01(work: Work, challenge: ChallengeFacts) -> tuple[str, bool]:
-    solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(solvers.DNS01,))
-    assert solver.dns01 is not None
+def _solver_waits(work: Work, challenge: ChallengeFacts, wait: timedelta) -> _NotYet | None:
+    left = (work.facts.presented_at or 0.0) + wait.total_seconds() - work.ports.clock.now()
+    return _NotYet(reason=f"{challenge.name}: the solver waits {wait} instead of a self check", looked=False) if left > 0 else None
+
+
+def _dns01(work: Work, challenge: ChallengeFacts, solver: Dns01Solver) -> _NotYet | None:
     try:
         with work.lane() as seconds:
-            seen = work.ports.checks.visible(challenge.record_name, challenge.value, challenge.zone, solver.dns01, timeout_seconds=seconds)
-    except (DnsUnavailable, Busy) as error:
-        return str(error), False
-    return ("", False) if seen.visible else (f"{challenge.name}: {seen.reason}", True)
+            seen = work.ports.checks.visible(challenge.record_name, challenge.value, challenge.zone, solver, timeout_seconds=seconds)
+    except Busy as error:
+        return _NotYet(reason=str(error), looked=False)
+    except DnsUnavailable as error:
+        return _NotYet(reason=str(error))
+    return None if seen.visible else _NotYet(reason=f"{challenge.name}: {seen.reason}", may_linger=True)
 
 
-def _http01(work: Work, challenge: ChallengeFacts) -> tuple[str, bool]:
+def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
     found = account.registered(work.ports, work.issuer)
     if found is None:
         raise AccountRefused(f"the account of {work.issuer.reference} changed while its order was under way")
@@ -70,5 +86,5 @@ def _http01(work: Work, challenge: ChallengeFacts) -> tuple[str, bool]:
         with work.lane() as seconds:
             probe = work.ports.checks.probe(challenge.identifier, challenge.token, expected, timeout_seconds=seconds)
     except Busy as error:
-        return str(error), False
-    return ("", False) if probe.ok else (probe.reason, False)
+        return _NotYet(reason=str(error), looked=False)
+    return None if probe.ok else _NotYet(reason=probe.reason)

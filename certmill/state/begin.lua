@@ -16,7 +16,7 @@ if step ~= '' then
 end
 if spec ~= ARGV[5] then redis.call('HDEL', KEYS[1], 'facts', 'key') end
 local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or '0'), tonumber(ARGV[4])) + 1
-redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0', 'tries', '0',
+redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0', 'tries', '0', 'failures', '0',
   'task', '', 'root', ARGV[6], 'run', run + 1, 'spec', ARGV[5], 'since', ARGV[2], 'begun', ARGV[2])
 redis.call('HDEL', KEYS[1], 'reason', 'again', 'due')
 redis.call('ZREM', KEYS[3], ARGV[1])

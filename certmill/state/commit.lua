@@ -2,7 +2,7 @@
 -- KEYS record chosen_set other_set other_set other_set
 -- ARGV id fence step score dropped_count [dropped field]… [field value]…
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[2] then return 0 end
-if redis.call('HGET', KEYS[1], 'step') ~= ARGV[3] then redis.call('HSET', KEYS[1], 'tries', '0', 'task', '') end
+if redis.call('HGET', KEYS[1], 'step') ~= ARGV[3] then redis.call('HSET', KEYS[1], 'tries', '0', 'failures', '0', 'task', '') end
 redis.call('HSET', KEYS[1], 'step', ARGV[3], 'lease', '0', 'attempts', '0')
 local dropped = tonumber(ARGV[5])
 for i = 6, 5 + dropped do redis.call('HDEL', KEYS[1], ARGV[i]) end

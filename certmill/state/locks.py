@@ -9,6 +9,7 @@ import redis
 from certmill.model.names import CertificateId
 from certmill.state import keys
 from certmill.state.connection import answering, script
+from certmill.state.records import Record
 
 
 class Locks:
@@ -24,9 +25,13 @@ class Locks:
         return cast("str", self._lock(keys=[keys.lock(purpose, *subject)], args=[owner, int(seconds * 1000)]))
 
     @answering
-    def take_for_step(self, purpose: str, *subject: str, certificate: CertificateId, fence: int, seconds: float) -> str | None:
-        """As take, owned by the certificate; None if the step with this fence is no longer the newest: then nothing was taken."""
-        names = [keys.lock(purpose, *subject), keys.record(certificate)]
+    def take_for_step(self, purpose: str, *subject: str, certificate: CertificateId, fence: int, before: str, seconds: float) -> str | None:
+        """As take, owned by the certificate, whose record remembers it (`Record.lock`) in place of the one `before`.
+
+        None if the step with this fence is no longer the newest: then nothing was taken.
+        """
+        name = keys.lock(purpose, *subject)
+        names = [name, keys.record(certificate), before or name]
         owner = cast("str", self._lock(keys=names, args=[certificate, int(seconds * 1000), fence]))
         return None if owner == "!" else owner
 
@@ -34,3 +39,9 @@ class Locks:
     def release(self, purpose: str, *subject: str, owner: str) -> None:
         """Give it up, if it is still ours."""
         self._unlock(keys=[keys.lock(purpose, *subject)], args=[owner])
+
+    @answering
+    def release_of(self, record: Record, certificate: CertificateId) -> None:
+        """Give up what `take_for_step` took, if it is still the certificate's."""
+        if record.lock:
+            self._unlock(keys=[record.lock], args=[certificate])

@@ -22,7 +22,11 @@ from certmill.state.connection import answering, script
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key` are opaque here."""
+    """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key` are opaque here.
+
+    Of the step it is at: `attempts` began and did not end, `tries` ended in waiting, the last `failures` of them because something failed.
+    `lock` is the key of the order's lock that the run holds.
+    """
 
     step: str = ""
     fence: int = 0
@@ -40,6 +44,8 @@ class Record:
     begun: float = 0.0
     due: float = 0.0
     reason: str = ""
+    lock: str = ""
+    failures: int = 0
     facts: str = field(default="", repr=False)
     sealed_key: str = field(default="", repr=False)
 
@@ -67,6 +73,8 @@ class Record:
             begun=number("begun"),
             due=number("due"),
             reason=fields.get("reason", ""),
+            lock=fields.get("lock", ""),
+            failures=int(number("failures")),
             facts=fields.get("facts", ""),
             sealed_key=fields.get("key", ""),
         )

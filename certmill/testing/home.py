@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from certmill.errors import HomeUnavailable, InvalidManifest
+from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership
 from certmill.home.base import Manifest, Problem, Sighting, Survey
 from certmill.home.ownership import Held
@@ -33,11 +33,21 @@ class MemoryHome:
         self._manifests: dict[_Key, tuple[Certificate | Issuer, str]] = {}
         self._broken: dict[_Key, str] = {}
         self._secrets: dict[tuple[str, str], tuple[Held, int]] = {}
+        self._spoilt: dict[tuple[str, str], str] = {}
+        self._after_read: dict[tuple[str, str], Callable[[], None]] = {}
         self._status: dict[_Key, CertificateStatus | IssuerStatus] = {}
 
     def break_manifest(self, kind: str, namespace: str, name: str, message: str) -> None:
         """Make this object one that is there and wrong, until it is applied again."""
         self._broken[kind, namespace, name] = message
+
+    def spoil_secret(self, namespace: str, name: str, message: str) -> None:
+        """Make this Secret one that is there and cannot be read."""
+        self._spoilt[namespace, name] = message
+
+    def after_next_read_of(self, namespace: str, name: str, then: Callable[[], None]) -> None:
+        """Call this once, after the Secret has been read and before its reader knows: what another process does meanwhile."""
+        self._after_read[namespace, name] = then
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         found = self._find(("Certificate", *split_id(certificate)))
@@ -60,6 +70,9 @@ class MemoryHome:
     def secret(self, namespace: str, name: str) -> Secret | None:
         with self._reached():
             held = self._secrets.get((namespace, name))
+        if (namespace, name) in self._spoilt:
+            raise SecretUnusable(self._spoilt[namespace, name])
+        self._after_read.pop((namespace, name), lambda: None)()
         return held[0].secret if held else None
 
     def secrets(self, namespace: str | None = None) -> Iterator[Secret]:

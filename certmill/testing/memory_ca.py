@@ -35,7 +35,7 @@ from certmill.acme.resources import (
     Problem,
 )
 from certmill.clock import Clock
-from certmill.errors import OrderGone, OrderNotReady
+from certmill.errors import CertmillError, OrderGone, OrderNotReady
 from certmill.model.issuer import Issuer
 from certmill.model.names import Identifier
 
@@ -44,9 +44,25 @@ T = TypeVar("T")
 _DAY = 86_400.0
 
 
+@dataclass(slots=True, kw_only=True)
+class Trouble:
+    """What a CA in memory does not do as it should. Set back, what was asked for meanwhile is done."""
+
+    validation: bool = False
+    """Answered challenges stay pending."""
+    issuance: bool = False
+    """Finalized orders stay processing."""
+    down: CertmillError | None = None
+    """Raised by the next looks at an authorization."""
+    before_next_authorization: Callable[[], None] | None = None
+    """Called once, while somebody waits for an authorization."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryCA:
     """Orders and authorizations by URL. `validates(type, name, token)` says whether a challenge can be seen."""
+
+    slow: Trouble = field(default_factory=Trouble)
 
     clock: Clock
     validates: Callable[[str, str, str], bool]
@@ -121,6 +137,8 @@ class MemoryAcmeClient:
     def order(self, url: str) -> Order:
         """The order, ready as soon as all its authorizations are valid."""
         order = self._found(self._ca.orders, url)
+        if self._ca.slow.issuance and order.status is OrderStatus.VALID:
+            return replace(order, status=OrderStatus.PROCESSING, certificate="")
         statuses = {self._ca.authorizations[a].status for a in order.authorizations}
         if order.status is OrderStatus.PENDING and statuses == {AuthorizationStatus.VALID}:
             order = replace(order, status=OrderStatus.READY)
@@ -131,10 +149,15 @@ class MemoryAcmeClient:
 
     def authorization(self, url: str) -> Authorization:
         """The authorization."""
+        called, self._ca.slow.before_next_authorization = self._ca.slow.before_next_authorization, None
+        if called is not None:
+            called()
+        if self._ca.slow.down is not None:
+            raise self._ca.slow.down
         return self._found(self._ca.authorizations, url)
 
     def answer(self, challenge_url: str) -> Challenge:
-        """Validate at once (RFC 8555 §7.5.1)."""
+        """Validate at once (RFC 8555 §7.5.1), unless the CA is slow."""
         for authorization in self._ca.authorizations.values():
             for challenge in authorization.challenges:
                 if challenge.url == challenge_url:
@@ -149,7 +172,7 @@ class MemoryAcmeClient:
         url = self._ca.url("certificate")
         self._ca.chains[url] = self._ca.issue(csr_der)
         self._ca.orders[order.url] = replace(order, status=OrderStatus.VALID, certificate=url)
-        return self._ca.orders[order.url]
+        return self.order(order.url)
 
     def certificate(self, url: str, *, alternates: bool = False) -> IssuedChain:
         """The chain, which has no alternates."""
@@ -171,7 +194,7 @@ class MemoryAcmeClient:
         return authorization
 
     def _validated(self, authorization: Authorization, challenge: Challenge) -> Challenge:
-        if authorization.status is not AuthorizationStatus.PENDING:
+        if authorization.status is not AuthorizationStatus.PENDING or self._ca.slow.validation:
             return challenge
         valid = self._ca.validates(challenge.type, authorization.identifier.value, challenge.token)
         problem = None if valid else Problem(type="urn:ietf:params:acme:error:unauthorized", detail="not what was expected", status=403)

@@ -15,16 +15,15 @@ from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
 from certmill.pipeline.context import Limits
 from certmill.pipeline.engine import Engine
-from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
+from certmill.pipeline.outcome import Stop, Wait
 from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.requests import RequestDesk
-from certmill.pipeline.ticks import SWEEP_AFTER_SECONDS, Ticks
+from certmill.pipeline.ticks import SWEEP_AFTER_SECONDS
 from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.journal import Presented
-from certmill.state.records import Due, Records
+from certmill.state.records import Due
 from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
-from tests.pipeline.memory import MemoryWorld
+from tests.pipeline.mill import Mill
 
 WEB = a_certificate()
 
@@ -36,53 +35,6 @@ def redis(redis_server):
     yield client
     client.flushdb()
     client.close()
-
-
-class Mill:
-    """A world with the engine's parts, and the chain played straight."""
-
-    def __init__(self, redis, *, certificate=WEB, issuer=None, limits=None) -> None:
-        self.world = MemoryWorld(redis, certificate, issuer or an_issuer(), records=Records(redis), now=NOW)
-        self.ports = replace(self.world.ports, limits=limits or Limits())
-        self.reconciler = Reconciler(self.ports)
-        self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
-        self.desk = RequestDesk(self.ports, self.reconciler)
-        self.certificate = certificate
-
-    def run(self, step=STEP_NAMES[0]):
-        """Play the chain from a step; the last result, and the step it came from."""
-        result = None
-        while step:
-            result, ran = self.engine.run(step, self.certificate.id, task_id="t", root_id="r"), step
-            step = ""
-            if isinstance(result, Proceed) and ran != STEP_NAMES[-1]:
-                step = STEP_NAMES[STEP_NAMES.index(ran) + 1]
-            if isinstance(result, Stop | Fail) and result.ring:
-                step = self.ports.records.doorbells([self.certificate.id])[0].step
-                if isinstance(result, Fail):
-                    self.failed = result.message
-        return result
-
-    def wake(self, seconds=600):
-        """Let time pass, and play what the tick rings."""
-        self.world.clock.advance(seconds)
-        (doorbell,) = self.ticks.wake().doorbells
-        return self.run(doorbell.step)
-
-    def issue(self):
-        assert self.reconciler.reconcile(self.certificate.id).ring
-        self.run()
-        return self.world.leaf(self.certificate)
-
-    def record(self):
-        return self.ports.records.read(self.certificate.id)
-
-    def status(self):
-        return self.ports.home.certificate_status(self.certificate.id)
-
-    def apply(self, certificate):
-        self.certificate = certificate
-        self.ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
 
 
 def test_what_is_right_is_adopted_without_an_order_or_a_write(redis):

@@ -244,9 +244,24 @@ def test_a_step_that_was_lost_takes_no_lock(records, redis):
     newer = claim(records, now=NOW + 61)
     locks = Locks(redis)
 
-    assert locks.take_for_step("order", "names", certificate=WEB, fence=slow.fence, seconds=60) is None
-    assert locks.take_for_step("order", "names", certificate=WEB, fence=newer.fence, seconds=60) == ""
+    assert locks.take_for_step("order", "names", certificate=WEB, fence=slow.fence, before="", seconds=60) is None
+    assert locks.take_for_step("order", "names", certificate=WEB, fence=newer.fence, before="", seconds=60) == ""
     assert locks.take("order", "names", owner="you", seconds=60) == WEB
+
+
+def test_a_record_knows_the_lock_that_its_run_holds_and_has_one_at_most(records, redis):
+    begin(records)
+    fence = claim(records).fence
+    locks = Locks(redis)
+
+    locks.take_for_step("order", "names", certificate=WEB, fence=fence, before="", seconds=60)
+    first = records.read(WEB)
+    locks.take_for_step("order", "other names", certificate=WEB, fence=fence, before=first.lock, seconds=60)
+
+    assert locks.take("order", "names", owner="you", seconds=60) == ""
+    assert locks.take("order", "other names", owner="you", seconds=60) == WEB
+    locks.release_of(records.read(WEB), WEB)
+    assert locks.take("order", "other names", owner="you", seconds=60) == ""
 
 
 def test_the_journal_gives_back_what_is_old_and_not_removed(redis):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.model.durations import format_duration, parse_duration
+from certmill.model.durations import format_duration, go_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,26 @@ def test_durations_are_written_without_the_units_that_are_nought(length, text):
 @given(st.timedeltas(min_value=timedelta(days=-100_000), max_value=timedelta(days=100_000)))
 def test_a_duration_that_was_written_reads_the_same(length):
     assert parse_duration(format_duration(length)) == length
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(days=90), "2160h0m0s"),
+        (timedelta(minutes=5), "5m0s"),
+        (timedelta(seconds=5400.25), "1h30m0.25s"),
+        (timedelta(seconds=1.5), "1.5s"),
+        (timedelta(milliseconds=250), "250ms"),
+        (timedelta(microseconds=1500), "1.5ms"),
+        (timedelta(microseconds=7), "7µs"),
+        (timedelta(), "0s"),
+        (timedelta(hours=-1), "-1h0m0s"),
+    ],
+)
+def test_durations_are_written_as_go_writes_them(length, text):
+    assert go_duration(length) == text
+
+
+@given(st.timedeltas(min_value=timedelta(days=-100_000), max_value=timedelta(days=100_000)))
+def test_a_duration_that_was_written_as_go_does_reads_the_same(length):
+    assert parse_duration(go_duration(length)) == length

@@ -17,6 +17,7 @@ from certmill.model.issuer import (
     Dns01Solver,
     ExternalAccountBinding,
     Http01Solver,
+    IngressTemplate,
     Issuer,
     Protocol,
     Rfc2136,
@@ -177,6 +178,34 @@ def test_every_field_that_is_acted_on_is_read(root_pem):
         labels={"a": "b"},
         annotations={"certmill.io/account-key-algorithm": "ECDSA-384"},
     )
+
+
+def test_the_template_of_an_ingress_is_read():
+    metadata = {"labels": {"team": "shop"}, "annotations": {"a/b": "c"}}
+    (solver,) = read(
+        an_issuer_body(solvers=[{"http01": {"ingress": {"class": "nginx", "ingressTemplate": {"metadata": metadata}}}}])
+    ).solvers
+
+    assert solver.http01 == Http01Solver(
+        ingress_class="nginx", ingress_template=IngressTemplate(labels={"team": "shop"}, annotations={"a/b": "c"})
+    )
+
+
+def test_the_template_of_a_pod_is_accepted_and_means_nothing_as_no_pod_is_made():
+    template = {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"nodeSelector": {"a": "b"}, "affinity": {"x": {}}, "securityContext": {"runAsUser": 1}},
+    }
+    (solver,) = read(an_issuer_body(solvers=[{"http01": {"ingress": {"podTemplate": template}}}])).solvers
+
+    assert solver.http01 == Http01Solver()
+
+
+@pytest.mark.parametrize("template", [{}, {"metadata": None}, {"metadata": {}}])
+def test_an_empty_template_of_an_ingress_is_none(template):
+    (solver,) = read(an_issuer_body(solvers=[{"http01": {"ingress": {"ingressTemplate": template}}}])).solvers
+
+    assert solver.http01 == Http01Solver()
 
 
 def test_an_rfc_2136_server_needs_no_more_than_its_address():
@@ -421,27 +450,6 @@ def test_a_wrong_dns01_solver_is_refused_with_its_path(dns01, path, says):
         (
             {"solvers": [{"http01": {"gatewayHTTPRoute": {"labels": {"a": "b"}, "parentRefs": [{"kind": "Gateway", "name": "g"}]}}}]},
             f"{PATH}.http01.gatewayHTTPRoute",
-        ),
-        (
-            {
-                "solvers": [
-                    {
-                        "http01": {
-                            "ingress": {
-                                "podTemplate": {
-                                    "metadata": {"labels": {"a": "b"}},
-                                    "spec": {"nodeSelector": {"a": "b"}, "affinity": {"x": {}}, "securityContext": {"runAsUser": 1}},
-                                }
-                            }
-                        }
-                    }
-                ]
-            },
-            f"{PATH}.http01.ingress.podTemplate",
-        ),
-        (
-            {"solvers": [{"http01": {"ingress": {"ingressTemplate": {"metadata": {"annotations": {"a": "b"}}}}}}]},
-            f"{PATH}.http01.ingress.ingressTemplate",
         ),
         *(
             ({"solvers": [{"dns01": {name: provider}}]}, f"{DNS01}.{name}")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.errors import CAUnavailable, FailureClass, NameRefused, RateLimited
+from certmill.errors import CAUnavailable, FailureClass, NameRefused, RateLimited, SecretUnusable
 from certmill.pipeline import backoff
 
 
@@ -50,6 +50,15 @@ def test_a_transient_failure_has_full_jitter():
 
 def test_a_servers_own_time_is_kept():
     assert backoff.step_delay(CAUnavailable("503", retry_after=30), 1, 0.0) == 30
+
+
+@pytest.mark.parametrize("error", [CAUnavailable("503", retry_after=0.0), RateLimited("429", retry_after=0.0)])
+def test_a_retry_after_of_no_time_does_not_turn_the_back_off_off(error):
+    assert backoff.step_delay(error, 9, 0.9) > 60
+
+
+def test_a_failure_that_costs_a_certificate_each_time_waits_as_long_as_a_wrong_name():
+    assert backoff.run_delay(SecretUnusable("too large"), 1, 0.0, costly=True) == 12 * 60
 
 
 @pytest.mark.parametrize(("elapsed", "expected"), [(0, 1), (3.9, 2), (9.9, 5), (1000, 30)])

@@ -25,14 +25,13 @@ challenges = st.builds(
 facts = st.builds(
     Facts,
     account=texts,
-    lock=st.lists(texts, max_size=3).map(tuple),
     csr=texts,
     order=texts,
     authorizations=st.lists(texts, max_size=3).map(tuple),
     order_expires=st.none() | times,
     challenges=st.lists(challenges, max_size=3).map(tuple),
     presented_at=st.none() | times,
-    answered=st.booleans(),
+    answered_at=st.none() | times,
     stored=st.none() | st.builds(Stored, serial=texts, not_before=times, not_after=times),
     failure=st.none() | st.builds(Failure, failure_class=st.sampled_from(FailureClass), message=texts, next_attempt=times),
     restarts=st.integers(0, 9),
@@ -49,6 +48,6 @@ def test_no_json_is_a_run_that_has_found_out_nothing():
 
 
 def test_what_a_next_run_may_go_on_with_is_the_order_and_its_csr_only():
-    failed = Facts(order="o", csr="c", finalize="f", authorizations=("a",), challenges=(), answered=True, restarts=3, lock=("x",))
+    failed = Facts(order="o", csr="c", finalize="f", authorizations=("a",), challenges=(), answered_at=1.0, restarts=3)
 
     assert failed.reusable() == Facts(order="o", csr="c", finalize="f", authorizations=("a",))

@@ -1,0 +1,69 @@
+"""A world in memory with the engine's parts, and chains played straight: what a worker and a beat would do, without them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from certmill.contract import STEP_NAMES
+from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.pipeline.context import Limits
+from certmill.pipeline.engine import Engine
+from certmill.pipeline.outcome import Fail, Proceed, Stop
+from certmill.pipeline.reconcile import Reconciler
+from certmill.pipeline.requests import RequestDesk
+from certmill.pipeline.ticks import Ticks
+from certmill.state.records import Records
+from tests.builders import NOW, a_certificate, an_issuer
+from tests.pipeline.memory import MemoryWorld
+
+
+class Mill:
+    """A world with the engine's parts, and the chain played straight."""
+
+    def __init__(self, redis, *, certificate=None, issuer=None, limits=None) -> None:
+        certificate = certificate or a_certificate()
+        self.world = MemoryWorld(redis, certificate, issuer or an_issuer(), records=Records(redis), now=NOW)
+        self.ports = replace(self.world.ports, limits=limits or Limits())
+        self.reconciler = Reconciler(self.ports)
+        self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
+        self.desk = RequestDesk(self.ports, self.reconciler)
+        self.certificate = certificate
+
+    def step(self, name):
+        """One step alone."""
+        return self.engine.run(name, self.certificate.id, task_id="t", root_id="r")
+
+    def run(self, step=STEP_NAMES[0]):
+        """Play the chain from a step; the last result, and the step it came from."""
+        result = None
+        while step:
+            result, ran = self.step(step), step
+            step = ""
+            if isinstance(result, Proceed) and ran != STEP_NAMES[-1]:
+                step = STEP_NAMES[STEP_NAMES.index(ran) + 1]
+            if isinstance(result, Stop | Fail) and result.ring:
+                step = self.ports.records.doorbells([self.certificate.id])[0].step
+                if isinstance(result, Fail):
+                    self.failed = result.message
+        return result
+
+    def wake(self, seconds=600):
+        """Let time pass, and play what the tick rings."""
+        self.world.clock.advance(seconds)
+        (doorbell,) = self.ticks.wake().doorbells
+        return self.run(doorbell.step)
+
+    def issue(self):
+        assert self.reconciler.reconcile(self.certificate.id).ring
+        self.run()
+        return self.world.leaf(self.certificate)
+
+    def record(self):
+        return self.ports.records.read(self.certificate.id)
+
+    def status(self):
+        return self.ports.home.certificate_status(self.certificate.id)
+
+    def apply(self, certificate):
+        self.certificate = certificate
+        self.ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))

@@ -1,0 +1,286 @@
+"""What is left of a run that fails, is slow, or meets a change: nothing that blocks others, costs orders, or is never looked at again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from certmill.contract import STEP_NAMES
+from certmill.errors import CAUnavailable, FailureClass, NameRefused
+from certmill.http01.selfcheck import Probe
+from certmill.model.certificate import PrivateKeySpec, RotationPolicy
+from certmill.model.issuer import Http01Solver, Selector, Solver
+from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
+from certmill.state import keys
+from certmill.state.connection import connect
+from tests.builders import DAY, ECDSA, a_certificate, a_pair, an_issuer
+from tests.pipeline.mill import Mill
+
+WEB = a_certificate()
+
+
+@pytest.fixture
+def redis(redis_server):
+    client = connect(redis_server.url.replace("/0", "/9"))
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+def until(mill, step):
+    """Begin a run, and play it as far as this step."""
+    mill.reconciler.reconcile(mill.certificate.id)
+    for name in STEP_NAMES[: STEP_NAMES.index(step)]:
+        assert isinstance(mill.step(name), Proceed)
+
+
+def play(mill, *, seconds, every):
+    """Let time pass, and play what is rung."""
+    last = None
+    for _ in range(int(seconds / every)):
+        mill.world.clock.advance(every)
+        for doorbell in mill.ticks.wake().doorbells:
+            last = mill.run(doorbell.step)
+    return last
+
+
+class TestAnIssuerThatIsWrong:
+    def test_a_certificate_that_came_meanwhile_is_issued_when_it_is_repaired(self, redis):
+        mill = Mill(redis)
+        mill.ports.home.break_manifest("ClusterIssuer", "", "prod", "typo")
+        mill.ticks.reread("r1")
+        assert redis.zscore(keys.RENEWALS, WEB.id) is not None
+
+        mill.ports.home.apply(an_issuer(), "kind: ClusterIssuer\n")
+        mill.ticks.reread("r2")
+
+        assert [doorbell.step for doorbell in mill.ticks.wake().doorbells] == [STEP_NAMES[0]]
+
+    def test_a_good_pair_is_adopted_after_the_repair_though_redis_was_lost(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        redis.flushdb()
+        mill.ports.home.break_manifest("ClusterIssuer", "", "prod", "typo")
+        mill.ticks.reread("r1")
+
+        mill.ports.home.apply(an_issuer(), "kind: ClusterIssuer\n")
+        mill.ticks.reread("r2")
+
+        assert redis.zscore(keys.RENEWALS, WEB.id) > mill.world.clock.now() + 30 * DAY
+
+
+class TestTheLockOfAnOrder:
+    def test_a_run_that_fails_before_its_order_leaves_no_lock(self, redis):
+        never = a_certificate(private_key=replace(ECDSA, rotation_policy=RotationPolicy.NEVER))
+        mill = Mill(redis, certificate=never)
+        mill.ports.home.write_secret(a_pair(a_certificate(private_key=PrivateKeySpec())))  # an RSA key
+        mill.reconciler.reconcile(never.id)
+
+        mill.run()
+
+        assert "rotationPolicy Never" in mill.failed
+        assert list(redis.scan_iter("certmill:lock:order:*")) == []
+
+    def test_a_step_that_kept_dying_leaves_no_lock(self, redis):
+        mill = Mill(redis)
+        until(mill, "set_up_challenge")
+        redis.hset(keys.record(WEB.id), "attempts", 99)
+
+        mill.run("set_up_challenge")
+
+        assert "without an end" in mill.failed
+        assert list(redis.scan_iter("certmill:lock:order:*")) == []
+
+
+def test_an_order_of_another_spec_is_not_gone_on_with(redis):
+    issuer = an_issuer(solvers=(Solver(http01=Http01Solver(), selector=Selector(dns_names=("web.example.test",))),))
+    mill = Mill(redis, issuer=issuer)
+    mill.issue()
+    mill.apply(a_certificate(dns_names=("web.example.test", "b.example.test")))
+    mill.ticks.reread("a")
+    (doorbell,) = mill.ticks.wake().doorbells
+    mill.run(doorbell.step)
+    assert "no solver" in mill.failed
+
+    mill.apply(WEB)
+    mill.ticks.reread("b")
+    mill.reconciler.reconcile(WEB.id, force=True)
+    mill.run()
+
+    assert mill.record().result == "issued"
+    assert [len(order.identifiers) for order in mill.world.ca.orders.values()] == [1, 2, 1]
+
+
+class TestACaThatIsSlow:
+    def test_workers_that_were_away_before_they_answered_have_lost_no_time(self, redis):
+        mill = Mill(redis)
+        mill.world.ca.slow.validation = True
+        until(mill, "validate")
+        mill.world.clock.advance(3600)
+
+        assert isinstance(mill.step("validate"), Wait)
+
+    def test_an_order_that_is_still_processing_is_gone_on_with_by_the_next_run(self, redis):
+        mill = Mill(redis)
+        mill.world.ca.slow.issuance = True
+        until(mill, "finalize")
+        assert isinstance(mill.step("finalize"), Wait)
+        play(mill, seconds=330, every=5)
+        assert "has not issued" in mill.failed
+
+        mill.world.ca.slow.issuance = False
+        mill.world.clock.advance(3700)
+        mill.ticks.renew()
+        mill.wake(1)
+
+        assert mill.record().result == "issued"
+        assert (len(mill.world.ca.orders), len(mill.world.ca.chains)) == (1, 1)
+
+    def test_polls_do_not_count_as_failures(self, redis):
+        mill = Mill(redis)
+        mill.world.ca.slow.validation = True
+        until(mill, "validate")
+        for _ in range(6):
+            mill.step("validate")
+            mill.world.clock.advance(40)
+            mill.ticks.wake()
+
+        assert (mill.record().tries, mill.record().failures) == (6, 0)
+
+    def test_failures_in_a_row_do(self, redis):
+        mill = Mill(redis)
+        until(mill, "validate")
+        mill.world.ca.slow.down = CAUnavailable("ca.test answers 503")
+        for _ in range(3):
+            mill.step("validate")
+            mill.world.clock.advance(400)
+            mill.ticks.wake()
+
+        assert mill.record().failures == 3
+
+
+class TestSelfChecks:
+    def test_a_solver_that_waits_longer_than_the_deadline_issues_in_the_end(self, redis):
+        issuer = an_issuer(solvers=(Solver(http01=Http01Solver(), wait_instead_of_self_check=timedelta(minutes=15)),))
+        mill = Mill(redis, issuer=issuer)
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+
+        play(mill, seconds=1000, every=10)
+
+        assert mill.record().result == "issued"
+
+    def test_what_cannot_be_seen_fails_at_the_deadline(self, redis):
+        mill = Mill(redis)
+        mill.world.seen = lambda: Probe(ok=False, reason="web.example.test answered 404")
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+
+        play(mill, seconds=700, every=10)
+
+        assert "answered 404; given up after" in mill.failed
+        assert mill.status().next_attempt > mill.world.clock.now() + 300
+
+
+class TestTheSecret:
+    def test_one_that_cannot_be_read_fails_before_the_ca_is_asked(self, redis):
+        mill = Mill(redis)
+        mill.ports.home.spoil_secret("default", "web-tls", "tls.crt is larger than 1048576 bytes")
+        mill.reconciler.reconcile(WEB.id)
+
+        mill.run()
+
+        assert "default/web-tls" in mill.failed
+        assert "delete it" in mill.failed
+        assert mill.world.ca.orders == {}
+
+    @pytest.mark.parametrize("name", ["prod-account", "stage-account"])
+    def test_an_account_key_is_never_written_over(self, redis, name):
+        mill = Mill(redis)
+        mill.issue()
+        stage = an_issuer(name="stage", private_key=replace(an_issuer().private_key, name="stage-account"))
+        mill.ports.home.apply(stage, "kind: ClusterIssuer\n# stage\n")
+        mill.ticks.reread("x")
+        before = mill.world.secret("cert-manager", name)
+        slip = a_certificate(namespace="cert-manager", name="slip", secret_name=name)
+        mill.apply(slip)
+
+        found = mill.reconciler.reconcile(slip.id)
+
+        assert "spec.secretName" in found.reason
+        assert found.run == 0
+        assert mill.world.secret("cert-manager", name) == before
+
+    def test_a_pair_that_was_stored_meanwhile_is_not_written_over_by_an_older_look(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        mill.reconciler.reconcile(WEB.id, force=True)
+        renewed = []
+
+        def another_worker_ends_the_run():
+            mill.run()
+            renewed.append(mill.world.leaf(WEB))
+
+        mill.ports.home.after_next_read_of("default", "web-tls", another_worker_ends_the_run)
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.world.leaf(WEB) == renewed[0]
+        assert mill.status().revision == 2
+
+
+def test_a_worker_that_lost_its_step_does_not_say_that_the_run_failed(redis):
+    mill = Mill(redis)
+    until(mill, "validate")
+
+    def go_on_elsewhere():
+        mill.world.clock.advance(301)
+        for doorbell in mill.ticks.wake().doorbells:
+            mill.run(doorbell.step)
+        raise NameRefused("an answer that came late")
+
+    mill.world.ca.slow.before_next_authorization = go_on_elsewhere
+
+    assert isinstance(mill.step("validate"), Stop)
+
+    assert mill.record().result == "issued"
+    assert mill.status().condition("Issuing") is None
+    assert mill.status().failed_issuance_attempts == 0
+
+
+def test_a_run_whose_facts_cannot_be_read_begins_again(redis):
+    mill = Mill(redis)
+    until(mill, "finalize")
+    redis.hset(keys.record(WEB.id), "facts", '{"a_field_of_the_next_release": 1}')
+
+    mill.run("finalize")
+
+    assert mill.record().result == "issued"
+
+
+def test_a_failure_noted_under_a_clock_that_was_years_ahead_does_not_hold_for_years(redis):
+    mill = Mill(redis, issuer=an_issuer(solvers=()))
+    mill.world.clock.advance(3650 * DAY)
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    assert mill.status().next_attempt is not None
+
+    mill.world.clock.advance(-3650 * DAY)
+
+    assert mill.reconciler.reconcile(WEB.id).ring
+
+
+def test_a_ca_that_is_slow_to_issue_is_no_wrong_name(redis):
+    mill = Mill(redis)
+    mill.world.ca.slow.issuance = True
+    until(mill, "finalize")
+    mill.step("finalize")
+    mill.world.clock.advance(400)
+    mill.ticks.wake()
+
+    result = mill.step("finalize")
+
+    assert isinstance(result, Fail)
+    assert f'"failure_class":"{FailureClass.TRANSIENT}"' in mill.record().facts

@@ -1,0 +1,258 @@
+"""Edit in place: the challenge's path in the user's Ingress, and the Ingress as it was afterwards."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certmill.http01.edit import NOTE, certificates_served, with_challenge_path, without_challenge_path
+from certmill.http01.ingress import challenge_path
+
+HOST = "cert.example.com"
+OURS = challenge_path()
+
+
+def a_path(path, path_type="Prefix", service="tea-svc"):
+    return {"path": path, "pathType": path_type, "backend": {"service": {"name": service, "port": {"number": 80}}}}
+
+
+TEA, COFFEE = a_path("/tea"), a_path("/coffee", service="coffee-svc")
+
+
+def an_ingress(*rules, **spec):
+    found = list(rules) or [{"host": HOST, "http": {"paths": [TEA, COFFEE]}}]
+    return copy.deepcopy(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": "cafe-ingress", "annotations": {"acme.cert-manager.io/http01-edit-in-place": "true"}},
+            "spec": {"ingressClassName": "nginx", "rules": found} | spec,
+        }
+    )
+
+
+def paths(ingress, place=0):
+    return ingress["spec"]["rules"][place]["http"]["paths"]
+
+
+def as_bytes(ingress):
+    return json.dumps(ingress).encode()
+
+
+def test_the_path_comes_before_the_others_in_the_rule_of_the_host():
+    found = with_challenge_path(an_ingress(), HOST, "cafe-secret")
+
+    assert paths(found) == [OURS, TEA, COFFEE]
+    assert OURS["path"] == "/.well-known/acme-challenge"
+    assert OURS["pathType"] == "Prefix"
+
+
+def test_the_ingress_is_byte_for_byte_what_it_was_when_the_path_is_gone():
+    before = an_ingress()
+    found = without_challenge_path(with_challenge_path(before, HOST, "cafe-secret"), HOST, "cafe-secret")
+
+    assert as_bytes(found) == as_bytes(an_ingress())
+    assert as_bytes(before) == as_bytes(an_ingress())
+
+
+def test_a_path_that_is_there_is_nothing_to_change():
+    assert with_challenge_path(with_challenge_path(an_ingress(), HOST, "a"), HOST, "a") is None
+
+
+def test_a_path_that_is_not_there_is_nothing_to_take_out():
+    assert without_challenge_path(an_ingress(), HOST, "a") is None
+    assert without_challenge_path(with_challenge_path(an_ingress(), HOST, "a"), HOST, "b") is None
+
+
+def test_a_host_without_a_rule_gets_one_and_loses_it_again():
+    before = an_ingress({"host": "other.example.com", "http": {"paths": [TEA]}})
+    found = with_challenge_path(before, HOST, "a")
+
+    assert found["spec"]["rules"] == [*before["spec"]["rules"], {"host": HOST, "http": {"paths": [OURS]}}]
+    assert without_challenge_path(found, HOST, "a") == before
+
+
+def test_a_rule_of_ours_stays_if_the_user_has_put_a_path_into_it():
+    found = with_challenge_path(an_ingress({"host": "other.example.com", "http": {"paths": [TEA]}}), HOST, "a")
+    paths(found, 1).append(COFFEE)
+
+    assert paths(without_challenge_path(found, HOST, "a"), 1) == [COFFEE]
+
+
+def test_a_rule_without_paths_is_without_them_again():
+    before = an_ingress({"host": HOST})
+    found = with_challenge_path(before, HOST, "a")
+
+    assert paths(found) == [OURS]
+    assert without_challenge_path(found, HOST, "a") == before
+
+
+def test_an_ingress_without_rules_or_annotations_is_without_them_again():
+    before = an_ingress()
+    del before["spec"]["rules"], before["metadata"]["annotations"]
+    found = with_challenge_path(before, HOST, "a")
+
+    assert paths(found) == [OURS]
+    assert as_bytes(without_challenge_path(found, HOST, "a")) == as_bytes(before)
+
+
+@pytest.mark.parametrize("covering", [{"host": "*.example.com"}, {}])
+def test_a_host_that_another_rule_answers_for_gets_no_rule_that_would_take_its_paths_away(covering):
+    before = an_ingress({**covering, "http": {"paths": [TEA]}})
+    found = with_challenge_path(before, HOST, "a")
+
+    assert found["spec"]["rules"] == [{**covering, "http": {"paths": [OURS, TEA]}}]
+    assert without_challenge_path(found, HOST, "a") == before
+
+
+def test_a_wildcard_is_for_one_label_only():
+    found = with_challenge_path(an_ingress({"host": "*.example.com", "http": {"paths": [TEA]}}), "a.b.example.com", "a")
+
+    assert [rule["host"] for rule in found["spec"]["rules"]] == ["*.example.com", "a.b.example.com"]
+
+
+def test_an_ip_address_goes_by_the_rule_of_every_host():
+    before = an_ingress()
+    found = with_challenge_path(before, "192.0.2.1", "a")
+
+    assert found["spec"]["rules"] == [*before["spec"]["rules"], {"http": {"paths": [OURS]}}]
+    assert without_challenge_path(found, "192.0.2.1", "a") == before
+
+
+@pytest.mark.parametrize("spelling", ["/.well-known/acme-challenge", "/.well-known/acme-challenge/"])
+def test_a_path_of_the_user_that_means_the_same_gives_way_and_comes_back_to_its_place(spelling):
+    theirs = a_path(spelling, "ImplementationSpecific")
+    before = an_ingress({"host": HOST, "http": {"paths": [TEA, theirs, COFFEE]}})
+    found = with_challenge_path(before, HOST, "a")
+
+    assert paths(found) == [TEA, OURS, COFFEE]
+    assert without_challenge_path(found, HOST, "a") == before
+
+
+@pytest.mark.parametrize("theirs", [a_path("/.well-known/acme-challenge/token", "Exact"), a_path("/.well-known/acme-challenge", "Exact")])
+def test_an_exact_path_of_somebody_else_stays(theirs):
+    found = with_challenge_path(an_ingress({"host": HOST, "http": {"paths": [theirs, TEA]}}), HOST, "a")
+
+    assert paths(found) == [OURS, theirs, TEA]
+
+
+def test_two_certificates_for_one_host_share_the_path_until_the_last_is_done():
+    before = an_ingress()
+    both = with_challenge_path(with_challenge_path(before, HOST, "a"), HOST, "b")
+    assert paths(both) == [OURS, TEA, COFFEE]
+    assert certificates_served(both) == {HOST: {"a", "b"}}
+
+    one = without_challenge_path(both, HOST, "a")
+    assert paths(one) == [OURS, TEA, COFFEE]
+
+    assert without_challenge_path(one, HOST, "b") == before
+
+
+def test_two_hosts_under_one_wildcard_share_the_path_until_the_last_is_done():
+    before = an_ingress({"host": "*.example.com", "http": {"paths": [TEA]}})
+    both = with_challenge_path(with_challenge_path(before, "a.example.com", "cert"), "b.example.com", "cert")
+    assert paths(both) == [OURS, TEA]
+
+    one = without_challenge_path(both, "a.example.com", "cert")
+    assert paths(one) == [OURS, TEA]
+
+    assert without_challenge_path(one, "b.example.com", "cert") == before
+
+
+def test_a_manifest_that_is_applied_again_in_mid_challenge_gets_the_path_again():
+    before = an_ingress()
+    found = with_challenge_path(before, HOST, "a")
+    found["spec"] = copy.deepcopy(before["spec"])  # kubectl apply: a list is replaced, annotations of others stay
+
+    again = with_challenge_path(found, HOST, "a")
+    assert paths(again) == [OURS, TEA, COFFEE]
+    assert without_challenge_path(again, HOST, "a") == before
+
+
+def test_an_ingress_that_is_replaced_in_mid_challenge_gets_the_path_again():
+    changed = an_ingress({"host": HOST, "http": {"paths": [COFFEE]}})
+
+    assert without_challenge_path(with_challenge_path(changed, HOST, "a"), HOST, "a") == changed
+
+
+def test_what_the_user_changes_in_mid_challenge_stays_changed():
+    found = with_challenge_path(an_ingress(), HOST, "a")
+    paths(found)[1:] = [COFFEE]
+    found["metadata"]["annotations"]["new"] = "x"
+    after = without_challenge_path(found, HOST, "a")
+
+    assert paths(after) == [COFFEE]
+    assert after["metadata"]["annotations"]["new"] == "x"
+
+
+@pytest.mark.parametrize("note", [None, "not JSON", "[" * 100_000, "[]", '{"for": {"cert.example.com": 7}}', '{"for": null, "undo": []}'])
+def test_the_path_is_taken_out_even_when_the_note_of_it_is_lost(note):
+    found = with_challenge_path(an_ingress(), HOST, "a")
+    found["metadata"]["annotations"] = {NOTE: note} if note else {}
+    after = without_challenge_path(found, HOST, "a")
+
+    assert paths(after) == [TEA, COFFEE]
+    assert NOTE not in after["metadata"].get("annotations", {})
+
+
+def test_a_path_that_leads_to_another_port_of_ours_is_put_right():
+    found = with_challenge_path(an_ingress(), HOST, "a")
+    paths(found)[0]["backend"]["service"]["port"]["number"] = 1
+
+    assert paths(with_challenge_path(found, HOST, "a"))[0] == OURS
+
+
+def an_ingress_with(rules):
+    return an_ingress() | {"spec": {"rules": rules} if rules else {"defaultBackend": {"service": {"name": "tea-svc"}}}}
+
+
+HOSTS = st.sampled_from([HOST, "a.example.com", "*.example.com", "b.test", ""])
+PATHS = st.builds(
+    a_path,
+    st.sampled_from(["/", "/tea", "/coffee", "/.well-known", "/.well-known/acme-challenge", "/.well-known/acme-challenge/"]),
+    st.sampled_from(["Prefix", "Exact", "ImplementationSpecific"]),
+    st.sampled_from(["tea-svc", "coffee-svc"]),
+)
+RULES = st.builds(
+    lambda host, found: ({"host": host} if host else {}) | ({"http": {"paths": found}} if found else {}),
+    HOSTS,
+    st.lists(PATHS, max_size=4),
+)
+INGRESSES = st.lists(RULES, max_size=4).map(an_ingress_with)
+NEEDS = st.tuples(st.sampled_from([HOST, "a.example.com", "c.d.test", "192.0.2.1"]), st.sampled_from(["one", "two"]))
+
+
+@given(INGRESSES, NEEDS)
+def test_adding_and_taking_out_gives_the_same_ingress(before, need):
+    host, certificate = need
+    found = with_challenge_path(before, host, certificate)
+
+    assert as_bytes(without_challenge_path(found, host, certificate)) == as_bytes(before)
+
+
+@given(INGRESSES, st.lists(NEEDS, min_size=1, max_size=6), st.randoms())
+def test_challenges_in_any_order_leave_the_same_ingress(before, needs, random):
+    found = before
+    for host, certificate in needs:
+        found = with_challenge_path(found, host, certificate) or found
+        assert with_challenge_path(found, host, certificate) is None
+    ending = sorted(set(needs))
+    random.shuffle(ending)
+    for host, certificate in ending:
+        assert served(found) == {(name, one) for name, one in map(by_rule, ending[ending.index((host, certificate)) :])}
+        found = without_challenge_path(found, host, certificate) or found
+
+    assert as_bytes(found) == as_bytes(before)
+
+
+def served(ingress):
+    return {(host, one) for host, certificates in certificates_served(ingress).items() for one in certificates}
+
+
+def by_rule(need):
+    host, certificate = need
+    return ("" if host == "192.0.2.1" else host), certificate
