@@ -24,7 +24,8 @@ _log = log.get_logger(__name__)
 _celery_log = get_logger(__name__)
 
 _EVENTS_EVERY_SECONDS = 0.1
-_STUCK_SECONDS = 600.0
+STUCK_SECONDS = 600.0
+"""Longer than any task may take."""
 
 Rejected = Callable[[str, str, str], None]
 """Keeps a refused request: its task id (or `unreadable-` and a digest), namespace/name (or ""), and the reason."""
@@ -76,7 +77,7 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
     def _beat(self) -> None:
         """A sign of life, unless all threads have been at the same tasks for longer than any step may take."""
         begun = [request.time_start or time.time() for request in tuple(active_requests)]
-        if len(begun) < self.pool.num_processes or max(begun) > time.time() - _STUCK_SECONDS:
+        if len(begun) < self.pool.num_processes or max(begun) > time.time() - STUCK_SECONDS:
             self.app.heartbeat.beat()
 
     def _refuse(self, message: Any, received: Message, reason: str) -> None:
