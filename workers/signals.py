@@ -71,7 +71,7 @@ def configure_log(settings: Settings, process: str, *, level: str | None = None)
 def process_name(arguments: list[str]) -> str:
     """What this process is called in the log: as the supervisor says, else by its subcommand."""
     named = os.environ.get(PROCESS_VARIABLE)
-    return named or next((argument for argument in arguments[1:] if argument in ("worker", "beat", "flower", "responder")), "celery")
+    return named or next((argument for argument in arguments[1:] if argument in ("worker", "beat", "flower", "responder", "controller")), "celery")
 
 
 def announce_ready() -> None:
