@@ -37,8 +37,8 @@ _HEAD = """\
 #   kubectl get crd certificates.cert-manager.io || kubectl apply --server-side -f compose/chart/crds/
 #   kubectl apply -f compose/kubernetes/certmill.yaml
 #
-# The image is `certmill`, from compose/Dockerfile: push it to a registry of yours, and put its name here. On OpenShift, take the line fsGroup
-# out, or use Helm, which does.
+# The image is `certmill`, from compose/Dockerfile: push it to a registry of yours, and put its name here. On OpenShift, take the two lines
+# fsGroup out, or use Helm, which does.
 """
 
 

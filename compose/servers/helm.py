@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +20,10 @@ def find_helm() -> Path:
     return go_install(f"helm-{_VERSION}", [f"helm.sh/helm/v3/cmd/helm@v{_VERSION}"]) / "helm"
 
 
-def helm(*arguments: str | Path, kubeconfig: Path | None = None, home: Path | None = None) -> str:
-    """Run it; its output. `home` is where it may keep things (default: it keeps none). Raises MissingServer, ServerFailed with what it says."""
-    return _run(find_helm(), arguments, kubeconfig, home or Path(os.devnull))
+def helm(*arguments: str | Path, kubeconfig: Path | None = None) -> str:
+    """Run it; its output. What it keeps on the machine is gone afterwards. Raises MissingServer, ServerFailed with what it says."""
+    with tempfile.TemporaryDirectory(prefix="certmill-helm-") as home:
+        return _run(find_helm(), arguments, kubeconfig, Path(home))
 
 
 def _run(program: Path, arguments: Sequence[str | Path], kubeconfig: Path | None, home: Path) -> str:

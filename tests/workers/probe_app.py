@@ -29,7 +29,7 @@ def on_rejected(request_id: str, certificate: str, reason: str) -> None:
 
 
 def register(celery: Celery) -> None:
-    """Every task of the contract; `default/slow` takes a second, `default/stuck` has no end, `default/fails` fails, `default/waits` waits."""
+    """Every task of the contract; `default/slow` takes a second, `default/stuck` a minute, `default/fails` fails, `default/waits` waits."""
     for name in (task for tasks in TASKS_OF_QUEUE.values() for task in tasks):
         celery.task(bind=True, name=name)(probe_named(name))
 
