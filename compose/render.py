@@ -30,7 +30,7 @@ _HEAD = """\
 #     --from-literal=flower-password="$(openssl rand -hex 16)" \\
 #     --from-literal=redis-url="redis://certmill:$password@certmill-valkey:6379/0" \\
 #     --from-literal=users.acl="user default off resetkeys resetchannels -@all
-#   user certmill on >$password ~* &* +@all -@admin -@dangerous +info"
+#   user certmill on >$password ~* &* +@all -@admin -@dangerous +info +config|get"
 #
 # Then the CustomResourceDefinitions, unless cert-manager's are there (these would replace them), and this file:
 #
