@@ -1,7 +1,7 @@
 # Python 3.11 or newer and make are all that a fresh machine needs: uv is taken from PATH, or put into .tools/ (ignored by git).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench environment python
+.PHONY: help demo test lint bench chart environment python
 
 # The environment's own Python first, so that an existing .venv is kept; then the newest that works.
 PYTHON ?= $(shell for python in .venv/bin/python python3.14 python3.13 python3.12 python3.11 python3; do \
@@ -31,6 +31,9 @@ lint: environment ## ruff, mypy --strict and import-linter
 
 bench: environment ## Measure, print one table, write .bench/latest.json
 	$(RUN) python -m tests.bench
+
+chart: environment ## Render compose/kubernetes/certmill.yaml from the Helm chart
+	$(RUN) python -m compose.render
 
 environment: python $(UV)
 	@$(UV) sync --frozen --quiet

@@ -33,8 +33,12 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = None
     """The way to the API server outside a Pod. None: the Pod's service account, else $KUBECONFIG or ~/.kube/config."""
 
-    namespace: str = "cert-manager"
-    """certmill's own namespace in a cluster: of the controller's Lease and of the responder's Service."""
+    controller_namespace: str = "cert-manager"
+    """certmill's own namespace: the controller's Lease and the responder's Service are there."""
+
+    namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Namespaces that the controller watches, comma separated: all that certmill then needs rights in, besides the cluster resource
+    namespace and its own. None: all."""
 
     responder_service: str = "certmill-responder"
     """The responder's Service in that namespace: challenges are led to its addresses."""
@@ -77,6 +81,9 @@ class Settings(BaseSettings):
     responder_port: int = 8089
     """Port of the HTTP-01 responder; the acmesolver's, so that rules for it go on to work."""
 
+    responder_service: str = "certmill-responder"
+    """The responder's Service in certmill's own namespace; its EndpointSlices say where challenges are to be led in a cluster."""
+
     step_lease_seconds: float = Field(default=60.0, ge=1.0)
     """How long a step may be silent before it is rung again; longer than any single request's time-outs."""
 
@@ -116,13 +123,17 @@ class Settings(BaseSettings):
     flower_password: SecretStr | None = None
     """Flower's password. None: one is made and kept in the home (`flower-password`, 0600)."""
 
+    heartbeat_file: Path | None = None
+    """A file that a worker, a beat or a controller touches every few seconds while its main loop turns, each its own;
+    `python -m workers.alive` fails when it is older than two minutes. None: none."""
+
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     """json, console, or auto: console on a terminal."""
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """The least level that is logged."""
 
-    @field_validator("seal_keys", "recursive_nameservers", mode="before")
+    @field_validator("seal_keys", "recursive_nameservers", "namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from compose.servers import MissingServer
+from compose.servers.helm import find_helm
 from compose.servers.kubernetes import KubeApiServer, build_kubernetes
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
@@ -44,10 +45,11 @@ def pytest_runtest_call(item):
 
 def pytest_collection_finish(session):
     """What takes minutes to build is built before the first test's time runs. What is missing is told by the test that needs it."""
-    wanted = any("kube_programs" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
-        with contextlib.suppress(MissingServer):
-            build_kubernetes()
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    for fixture, build in (("kube_programs", build_kubernetes), ("helm_program", find_helm)):
+        if fixture in wanted and not session.config.option.collectonly:
+            with contextlib.suppress(MissingServer):
+                build()
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,12 @@ def kube(kube_programs, tmp_path_factory):
     with KubeApiServer(directory=tmp_path_factory.mktemp("kube")) as server:
         server.api.install_crds(CRDS)
         yield server
+
+
+@pytest.fixture(scope="session")
+def helm_program():
+    """Helm is there. A test or fixture that renders the chart needs it."""
+    return find_helm()
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,6 @@ import sys
 import threading
 from collections.abc import Callable
 
-from celery import Celery
-
 import schedules
 import tasks
 from certmill import settings as certmill_settings
@@ -16,7 +14,7 @@ from certmill.errors import CertmillError
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from workers import flower, signals
-from workers.configuration import configured_app
+from workers.configuration import App, configured_app
 
 
 class LazyRuntime:
@@ -43,7 +41,7 @@ class LazyRuntime:
             self._runtime = None
 
 
-def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> Celery:
+def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> App:
     """Celery's app for `settings`: configuration, guard, tasks and schedule. Connects to nothing. `open_runtime` makes its engine."""
     runtime = LazyRuntime(settings, open_runtime)
 
@@ -56,7 +54,7 @@ def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] 
     return app
 
 
-def app_from_environment() -> Celery:
+def app_from_environment() -> App:
     """The app as the environment wants it. A setting that is wrong ends the process with one line that names it."""
     try:
         settings = certmill_settings.load()

@@ -16,15 +16,17 @@ from kombu import Exchange, Queue
 from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE
 from certmill.settings import Settings
 from workers import transport
+from workers.alive import Heartbeat
 from workers.guard import Rejected
 
 Schedule = Mapping[str, Mapping[str, object]]
 
 
 class App(Celery):
-    """A Celery app whose guard has somewhere to keep what it refuses."""
+    """A Celery app whose guard has somewhere to keep what it refuses, and whose loops give a sign of life."""
 
     on_rejected: Rejected
+    heartbeat: Heartbeat
 
 
 def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejected) -> App:
@@ -32,6 +34,7 @@ def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejec
     transport.install()
     app = App("certmill", set_as_current=False)  # a worker makes it current itself
     app.on_rejected = on_rejected
+    app.heartbeat = Heartbeat(settings.heartbeat_file)
     app.conf.update(table(settings, schedule))
     return app
 
@@ -85,7 +88,7 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
         "task_send_sent_event": False,  # received says the same milliseconds later; it costs 0.35 ms CPU on 0.9 a publish
         # -- beat ------------------------------------------------------------------------------------------------------
         "beat_schedule": {name: dict(entry) for name, entry in schedule.items()},
-        "beat_scheduler": "celery.beat:Scheduler",  # in memory: intervals need no file, so any number of beats run anywhere
+        "beat_scheduler": "workers.scheduler:Scheduler",  # in memory: any number of beats run anywhere
         "beat_max_loop_interval": 1,  # ticks of one second
         "beat_enable_remote_control": False,
         # -- time ------------------------------------------------------------------------------------------------------

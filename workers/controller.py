@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Sequence
 
-from celery import Celery
 from kombu.exceptions import OperationalError
 
 from certmill.clock import SystemClock
@@ -26,6 +25,7 @@ from certmill.runtime import Runtime
 from certmill.settings import Settings
 from workers import signals
 from workers.celery_app import make_app
+from workers.configuration import App
 
 _AT_ONCE = 200
 _IDLE_SECONDS = 0.5
@@ -46,8 +46,11 @@ def run(settings: Settings) -> int:
         _log.error("controller.cannot_start", error=str(error))
         return 1
     identity = f"{socket.gethostname()} {os.getpid()}"
-    leadership = Leadership(client, namespace=settings.namespace, name="certmill-controller", identity=identity, clock=SystemClock())
-    process = Process(make_app(settings), runtime, Controller(client, SystemClock(), stop), leadership, stop)
+    leadership = Leadership(
+        client, namespace=settings.controller_namespace, name="certmill-controller", identity=identity, clock=SystemClock()
+    )
+    controller = Controller(client, SystemClock(), stop, settings.namespaces)
+    process = Process(make_app(settings), runtime, controller, leadership, stop)
     process.run()
     runtime.close()
     return 0
@@ -56,7 +59,7 @@ def run(settings: Settings) -> int:
 class Process:
     """The controller's threads, and the loop that tells the workers."""
 
-    def __init__(self, app: Celery, runtime: Runtime, controller: Controller, leadership: Leadership, stop: threading.Event) -> None:
+    def __init__(self, app: App, runtime: Runtime, controller: Controller, leadership: Leadership, stop: threading.Event) -> None:
         self._app = app
         self._runtime = runtime
         self._controller = controller
@@ -67,11 +70,14 @@ class Process:
 
     def run(self) -> None:
         """Until `stop`."""
-        for name, watch in self._controller.watches():
-            threading.Thread(target=watch, name=name, daemon=True).start()
-        threading.Thread(target=self._contend, name="leader", daemon=True).start()
+        runs = [*self._controller.watches(), ("leader", self._contend)]
+        threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in runs]
+        for thread in threads:
+            thread.start()
         signals.announce_ready()
         while not self._stop.is_set():
+            if all(thread.is_alive() for thread in threads):  # one that an unforeseen error has ended sees nothing any more
+                self._app.heartbeat.beat()
             try:
                 self._tell()
             except Temporary as error:

@@ -1,4 +1,4 @@
-"""The consumer of every worker: refuses what `messages.clean` refuses, and outlives a broken connection.
+"""The consumer of every worker: refuses what `messages.clean` refuses, outlives a broken connection, and gives a sign of life.
 
 A refused message is gone from the broker; one from the requests queue is kept with its reason (`App.on_rejected`). Gossip and mingle,
 and with them the worker's talk with strangers, are off whoever starts the worker.
@@ -12,16 +12,20 @@ from typing import Any
 
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
+from celery.worker.state import active_requests
 
 from certmill.contract import REQUESTS_QUEUE
 from certmill.errors import Temporary
 from certmill.observe import log
+from workers.alive import EVERY_SECONDS
 from workers.messages import Message, Refusal, certificate_of, clean, digest, id_of
 
 _log = log.get_logger(__name__)
 _celery_log = get_logger(__name__)
 
 _EVENTS_EVERY_SECONDS = 0.1
+STUCK_SECONDS = 600.0
+"""Longer than any task may take."""
 
 Rejected = Callable[[str, str, str], None]
 """Keeps a refused request: its task id (or `unreadable-` and a digest), namespace/name (or ""), and the reason."""
@@ -49,8 +53,14 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
             self._flush_at = now + _EVENTS_EVERY_SECONDS
             self.hub.call_soon(self.hub.call_later, _EVENTS_EVERY_SECONDS, self._flush_events)
 
+    def ensure_connected(self, conn: Any) -> Any:
+        """Celery's own; Redis may be away for an hour."""
+        return super().ensure_connected(self.app.heartbeat.beats_while_connecting(conn))
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Called once a connection; the timer is the loop's own, and is taken away with the connection."""
         handle: Callable[[Any], None] = super().create_task_handler(*args, **kwargs)
+        self.timer.call_repeatedly(EVERY_SECONDS, self._beat)
 
         def on_task_received(message: Any) -> None:  # a kombu.transport.virtual.Message
             received = _received(message)
@@ -63,6 +73,12 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
             handle(message)
 
         return on_task_received
+
+    def _beat(self) -> None:
+        """A sign of life, unless all threads have been at the same tasks for longer than any step may take."""
+        begun = [request.time_start or time.time() for request in tuple(active_requests)]
+        if len(begun) < self.pool.num_processes or max(begun) > time.time() - STUCK_SECONDS:
+            self.app.heartbeat.beat()
 
     def _refuse(self, message: Any, received: Message, reason: str) -> None:
         headers = received.headers if isinstance(received.headers, dict) else {}

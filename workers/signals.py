@@ -25,6 +25,7 @@ READY_FILE_VARIABLE = "CERTMILL_PROCESS_READY_FILE"
 """A file that a process makes once it does its work; the supervisor waits for it."""
 
 _SAFE_POLICY = "noeviction"
+_PROCESSES = ("worker", "beat", "flower", "responder", "controller")
 _COLLECT_AFTER = (20_000, 20, 50)  # young objects, and rounds of the generations; Celery makes thousands a second that die young
 _log = log.get_logger(__name__)
 
@@ -71,7 +72,7 @@ def configure_log(settings: Settings, process: str, *, level: str | None = None)
 def process_name(arguments: list[str]) -> str:
     """What this process is called in the log: as the supervisor says, else by its subcommand."""
     named = os.environ.get(PROCESS_VARIABLE)
-    return named or next((argument for argument in arguments[1:] if argument in ("worker", "beat", "flower", "responder")), "celery")
+    return named or next((argument for argument in arguments[1:] if argument in _PROCESSES), "celery")
 
 
 def announce_ready() -> None:

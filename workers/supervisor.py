@@ -24,6 +24,7 @@ from certmill import settings as certmill_settings
 from certmill.errors import CertmillError
 from certmill.settings import Settings
 from workers import embedded, flower
+from workers.alive import FILE_VARIABLE as HEARTBEAT_FILE_VARIABLE
 from workers.children import Child, Program, file_probe
 from workers.signals import PROCESS_VARIABLE, READY_FILE_VARIABLE
 
@@ -180,7 +181,8 @@ def _environment() -> dict[str, str]:
     """Ours, with the checkout on the path, wherever `up` was called."""
     checkout = str(Path(__file__).resolve().parent.parent)
     paths = [checkout, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    kept = {name: value for name, value in os.environ.items() if name != HEARTBEAT_FILE_VARIABLE}  # of one process, not of several
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from certmill.controller.views import (
     secret_view,
     shim_view,
 )
-from certmill.controller.watch import Watch, Watched
+from certmill.controller.watch import Watched
+from certmill.controller.watches import Watches
 from certmill.kube.client import KubeClient
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS, Resource
 from certmill.model.names import CertificateId, certificate_id
@@ -38,36 +39,34 @@ Adopt = Callable[[Sequence[tuple[CertificateId, float]]], None]
 class Controller:
     """What is to be looked at. Threads: one a watch, and whoever calls `take`."""
 
-    def __init__(self, client: KubeClient, clock: Clock, stop: threading.Event) -> None:
+    def __init__(self, client: KubeClient, clock: Clock, stop: threading.Event, namespaces: Sequence[str] = ()) -> None:
         self._clock = clock
         self._guard = threading.Lock()
         self._looks: dict[Look, None] = {}
         self._there_is_one = threading.Event()
         self._resync_at = 0.0
         self._live = False
-        self._certificates: Watch[CertificateView] = Watch(
-            client, Watched(resource=CERTIFICATES, strip=certificate_view, changed=self._certificate_changed), stop
-        )
-        self._secrets: Watch[SecretView] = Watch(
-            client,
-            Watched(resource=SECRETS, strip=secret_view, changed=self._secret_changed, labels=MANAGED, metadata_only=True),
-            stop,
-        )
-        self._issuers = [self._issuer_watch(client, resource, stop) for resource in (ISSUERS, CLUSTER_ISSUERS)]
-        self._shims = [self._shim_watch(client, resource, stop) for resource in (INGRESSES, VIRTUAL_SERVERS)]
+        certificates = Watched(resource=CERTIFICATES, strip=certificate_view, changed=self._certificate_changed)
+        secrets = Watched(resource=SECRETS, strip=secret_view, changed=self._secret_changed, labels=MANAGED, metadata_only=True)
+        self._certificates: Watches[CertificateView] = Watches(client, certificates, stop, namespaces)
+        self._secrets: Watches[SecretView] = Watches(client, secrets, stop, namespaces)
+        self._issuers = [Watches(client, self._watched_issuers(kind), stop, namespaces) for kind in (ISSUERS, CLUSTER_ISSUERS)]
+        self._shims = [Watches(client, self._watched_shims(kind), stop, namespaces) for kind in (INGRESSES, VIRTUAL_SERVERS)]
 
     def watches(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """(name, what to run in a thread of its own) of every watch."""
-        yield "certificates", self._certificates.run
-        yield "secrets", self._secrets.run
-        yield from ((f"issuers{number}", watch.run) for number, watch in enumerate(self._issuers))
-        yield from ((f"shims{number}", watch.run) for number, watch in enumerate(self._shims))
+        yield from self._certificates.runs()
+        yield from self._secrets.runs()
+        for issuers in self._issuers:
+            yield from issuers.runs()
+        for shims in self._shims:
+            yield from shims.runs()
 
     @property
     def synced(self) -> bool:
         """Whether everything has been listed once."""
-        kinds = (watch.synced for watch in self._issuers), (watch.synced for watch in self._shims)
-        return all(synced.is_set() for synced in (self._certificates.synced, self._secrets.synced, *kinds[0], *kinds[1]))
+        kinds = (watches.synced for watches in self._issuers), (watches.synced for watches in self._shims)
+        return all((self._certificates.synced, self._secrets.synced, *kinds[0], *kinds[1]))
 
     def first_sight(self, adopt: Adopt) -> int:
         """Go through everything: adopt what is right, look at the rest. Returns how many were adopted."""
@@ -80,7 +79,7 @@ class Controller:
             self._put(_all(issuers))
         for shims in self._shims:
             self._put(_all(shims))
-        for view in list(self._certificates.views.values()):
+        for view in self._certificates.views():
             if changes.is_right(view, self._secret_of(view), now=now) and view.renewal_time is not None:
                 right.append((certificate_id(view.namespace, view.name), view.renewal_time))
             else:
@@ -120,17 +119,15 @@ class Controller:
             return
         self._resync_at = now + RESYNC_SECONDS
         for watch in self._issuers:
-            self._put(
-                Look(kind=watch.kind, namespace=view.namespace, name=view.name) for view in list(watch.views.values()) if not view.ready
-            )
+            self._put(Look(kind=watch.kind, namespace=view.namespace, name=view.name) for view in watch.views() if not view.ready)
         self._put(
             Look(kind="Certificate", namespace=view.namespace, name=view.name)
-            for view in list(self._certificates.views.values())
+            for view in self._certificates.views()
             if not view.ready and not view.failure[1]
         )
 
     def _secret_of(self, view: CertificateView) -> SecretView | None:
-        return self._secrets.views.get((view.namespace, view.secret_name))
+        return self._secrets.view(view.namespace, view.secret_name)
 
     def _certificate_changed(self, before: CertificateView | None, after: CertificateView | None) -> None:
         if self._live:
@@ -139,24 +136,23 @@ class Controller:
     def _secret_changed(self, before: SecretView | None, after: SecretView | None) -> None:
         view = after or before
         if self._live and view is not None:
-            owner = self._certificates.views.get((view.namespace, view.certificate))
+            owner = self._certificates.view(view.namespace, view.certificate)
             self._put(changes.of_secret(before, after, owner))
 
-    def _issuer_watch(self, client: KubeClient, resource: Resource, stop: threading.Event) -> Watch[IssuerView]:
+    def _watched_issuers(self, resource: Resource) -> Watched[IssuerView]:
         def changed(before: IssuerView | None, after: IssuerView | None) -> None:
             if self._live:
                 self._put(changes.of_issuer(resource.kind, before, after))
 
-        return Watch(client, Watched(resource=resource, strip=issuer_view, changed=changed), stop)
+        return Watched(resource=resource, strip=issuer_view, changed=changed)
 
-    def _shim_watch(self, client: KubeClient, resource: Resource, stop: threading.Event) -> Watch[ShimView]:
+    def _watched_shims(self, resource: Resource) -> Watched[ShimView]:
         def changed(before: ShimView | None, after: ShimView | None) -> None:
             if self._live:
                 self._put(changes.of_shim(resource.kind, before, after))
 
-        watched = Watched(resource=resource, strip=shim_view, changed=changed, optional=resource is VIRTUAL_SERVERS)
-        return Watch(client, watched, stop)
+        return Watched(resource=resource, strip=shim_view, changed=changed, optional=resource is VIRTUAL_SERVERS)
 
 
-def _all(watch: Watch[IssuerView] | Watch[ShimView]) -> Iterator[Look]:
-    yield from (Look(kind=watch.kind, namespace=namespace, name=name) for namespace, name in list(watch.views))
+def _all(watches: Watches[IssuerView] | Watches[ShimView]) -> Iterator[Look]:
+    yield from (Look(kind=watches.kind, namespace=namespace, name=name) for namespace, name in watches.keys())  # noqa: SIM118 - no dict

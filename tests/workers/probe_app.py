@@ -16,7 +16,7 @@ from celery.exceptions import Retry
 
 from certmill import settings as certmill_settings
 from certmill.contract import TASKS_OF_QUEUE
-from workers import signals
+from workers import guard, signals
 from workers.configuration import configured_app
 
 settings = certmill_settings.load(home=Path(os.environ["CERTMILL_HOME"]))
@@ -29,7 +29,7 @@ def on_rejected(request_id: str, certificate: str, reason: str) -> None:
 
 
 def register(celery: Celery) -> None:
-    """Every task of the contract; `default/slow` takes a second, `default/fails` fails, `default/waits` waits."""
+    """Every task of the contract; `default/slow` takes a second, `default/stuck` a minute, `default/fails` fails, `default/waits` waits."""
     for name in (task for tasks in TASKS_OF_QUEUE.values() for task in tasks):
         celery.task(bind=True, name=name)(probe_named(name))
 
@@ -40,6 +40,8 @@ def probe_named(name: str) -> Callable[..., None]:
     def probe(task: Any, *args: object) -> None:
         if args == ("default/slow",):
             threading.Event().wait(1.0)
+        if args == ("default/stuck",):
+            threading.Event().wait(60.0)
         called = {"task": name, "args": args, "id": task.request.id, "thread": threading.current_thread().name, "pid": os.getpid()}
         records.rpush("ran", json.dumps({**called, "root_id": task.request.root_id, "chain": len(task.request.chain or ())}))
         if args == ("default/fails",):
@@ -55,4 +57,5 @@ app = configured_app(
 )
 app.conf.worker_enable_remote_control = "PROBE_REMOTE_CONTROL" in os.environ
 register(app)
+guard.STUCK_SECONDS = float(os.environ.get("PROBE_STUCK_AFTER", guard.STUCK_SECONDS))
 signals.connect(settings, close=lambda: None)

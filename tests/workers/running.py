@@ -81,6 +81,11 @@ class Processes:
         eventually(lambda: "ready." in self.log(log), what=lambda: f"the worker did not start: {self.log(log)}")
         return process
 
+    def ring(self, certificate: str) -> None:
+        """One step of a certificate is to be done."""
+        with self.server.client as client:
+            client.lpush("certmill.steps", item("certificate.validate", [certificate]))
+
     def log(self, name: str = "worker.log") -> str:
         file = self.directory / name
         return file.read_text(encoding="utf-8") if file.exists() else ""

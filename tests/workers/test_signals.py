@@ -53,7 +53,7 @@ def test_root_is_told_in_one_line(processes: Processes) -> None:
     assert "SecurityWarning" not in processes.log()
 
 
-@pytest.mark.parametrize("process", ["worker", "beat", "flower", "responder"])
+@pytest.mark.parametrize("process", ["worker", "beat", "flower", "responder", "controller"])
 def test_a_process_started_by_hand_is_called_by_what_it_is(monkeypatch: pytest.MonkeyPatch, process: str) -> None:
     monkeypatch.delenv(PROCESS_VARIABLE, raising=False)
 

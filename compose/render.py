@@ -1,0 +1,65 @@
+"""The chart as plain YAML: `python -m compose.render` writes compose/kubernetes/certmill.yaml, for those who use no Helm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from compose.servers.helm import helm
+
+Json: TypeAlias = dict[str, Any]
+
+CHART = Path(__file__).resolve().parent / "chart"
+PLAIN = Path(__file__).resolve().parent / "kubernetes" / "certmill.yaml"
+RELEASE, NAMESPACE = "certmill", "cert-manager"
+KUBERNETES = "1.33.0"
+"""What a chart is rendered for when no cluster is asked."""
+
+_HEAD = """\
+# certmill in a cluster without Helm: compose/chart with its default values, made by `make chart`; do not edit.
+#
+# YAML cannot make passwords, so first, once:
+#
+#   kubectl create namespace cert-manager
+#   password=$(openssl rand -hex 24)
+#   kubectl create secret generic certmill --namespace cert-manager \\
+#     --from-literal=seal-keys="$(openssl rand -base64 32)" \\
+#     --from-literal=flower-password="$(openssl rand -hex 16)" \\
+#     --from-literal=redis-url="redis://certmill:$password@certmill-valkey:6379/0" \\
+#     --from-literal=users.acl="user default off resetkeys resetchannels -@all
+#   user certmill on >$password ~* &* +@all -@admin -@dangerous +info +config|get"
+#
+# Then the CustomResourceDefinitions, unless cert-manager's are there (these would replace them), and this file:
+#
+#   kubectl get crd certificates.cert-manager.io || kubectl apply --server-side -f compose/chart/crds/
+#   kubectl apply -f compose/kubernetes/certmill.yaml
+#
+# The image is `certmill`, from compose/Dockerfile: push it to a registry of yours, and put its name here. On OpenShift, take the two lines
+# fsGroup out, or use Helm, which does.
+"""
+
+
+def rendered(*options: str, release: str = RELEASE, namespace: str = NAMESPACE, values: Sequence[Path] = ()) -> str:
+    """What Helm makes of the chart, without its CRDs. Raises MissingServer, ServerFailed."""
+    files = [part for file in values for part in ("--values", str(file))]
+    return helm("template", release, CHART, "--namespace", namespace, "--kube-version", KUBERNETES, *files, *options)
+
+
+def objects(*options: str, release: str = RELEASE, namespace: str = NAMESPACE, values: Sequence[Path] = ()) -> list[Json]:
+    """The same, parsed."""
+    documents = yaml.safe_load_all(rendered(*options, release=release, namespace=namespace, values=values))
+    return [document for document in documents if document]
+
+
+def plain_yaml() -> str:
+    """The content of compose/kubernetes/certmill.yaml."""
+    return _HEAD + rendered("--set", "secret.existing=certmill")
+
+
+if __name__ == "__main__":
+    PLAIN.parent.mkdir(exist_ok=True)
+    PLAIN.write_text(plain_yaml(), encoding="utf-8")
+    print(f"wrote {PLAIN.relative_to(Path.cwd()) if PLAIN.is_relative_to(Path.cwd()) else PLAIN}")

@@ -1,0 +1,111 @@
+"""The chart, rendered with three sets of values, and put on an API server with its own roles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from compose import render
+from compose.render import Json
+from compose.servers import ServerFailed
+from compose.servers.kubernetes import SERVICE_ACCOUNT, KubeApiServer
+from compose.servers.kubernetes_api import Answer, KubernetesApi
+
+PLURALS = {"NetworkPolicy": "networkpolicies"}
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
+RIGHTS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+HIGHLY_AVAILABLE: Json = {
+    "image": {"repository": "registry.example/certmill", "digest": f"sha256:{'0' * 64}"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "clusterResourceNamespace": "default",
+    "settings": {"recursive_nameservers": "192.0.2.53:53", "propagation_timeout_seconds": 300},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
+    "secret": {"sealKeys": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "flowerPassword": "open sesame"},
+    "valkey": {"persistence": {"storageClassName": "fast", "size": "2Gi"}, "maxmemory": "256mb", "nodeSelector": {"disk": "ssd"}},
+    "defaults": {
+        "replicas": 2,
+        "podAnnotations": {"example.com/team": "edge"},
+        "podLabels": {"team": "edge"},
+        "tolerations": [{"key": "edge", "operator": "Exists"}],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "certmill"}},
+            }
+        ],
+    },
+    "controller": {"replicas": 2},
+    "worker": {"replicas": 3, "concurrency": 64},
+    "beat": {"replicas": 2},
+    "responder": {"replicas": 2, "port": 8090},
+    "flower": {"user": "viewer"},
+    "serviceAccounts": {"annotations": {"worker": {"example.com/role": "dns"}}},
+    "networkPolicy": {"enabled": True, "responderFrom": [{"namespaceSelector": {"matchLabels": {"name": "nginx-ingress"}}}]},
+}
+
+
+def listed(*namespaces: str) -> Json:
+    """Values for some namespaces only, and an external Redis."""
+    redis = {"existingSecret": "redis", "existingSecretKey": "url", "caConfigMap": "redis-ca"}
+    return {"namespaces": list(namespaces), "redis": redis, "flower": {"enabled": False}, "rbac": {"aggregateClusterRoles": False}}
+
+
+def rendered(directory: Path, values: Json, *options: str, release: str = "certmill", namespace: str = "cert-manager") -> list[Json]:
+    """The chart's objects with these values."""
+    file = directory / f"{release}-values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return render.objects(*options, release=release, namespace=namespace, values=[file])
+
+
+def path_of(body: Json) -> str:
+    """Of the collection that an object belongs to."""
+    version, kind = body["apiVersion"], body["kind"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    where = "" if kind in CLUSTER_WIDE else f"/namespaces/{body['metadata']['namespace']}"
+    return f"{root}{where}/{PLURALS.get(kind, kind.lower() + 's')}"
+
+
+def create(kube: KubeApiServer, body: Json, *, dry_run: bool) -> Answer:
+    """As `kubectl create --validate=strict`."""
+    return kube.api.request("POST", f"{path_of(body)}?fieldValidation=Strict{'&dryRun=All' if dry_run else ''}", body)
+
+
+def make_namespace(kube: KubeApiServer, name: str) -> None:
+    kube.api.apply(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+
+def grant(kube: KubeApiServer, objects: list[Json]) -> None:
+    """Put the ServiceAccounts and roles among `objects` on the server. Raises ServerFailed."""
+    for body in (one for one in objects if one["kind"] in RIGHTS):
+        answer = create(kube, body, dry_run=False)
+        if not answer.is_ok:
+            raise ServerFailed(f"{body['kind']} {body['metadata']['name']}: {answer.message}")
+
+
+def as_account(kube: KubeApiServer, namespace: str, name: str) -> KubernetesApi:
+    """Requests as one of the chart's ServiceAccounts."""
+    return KubernetesApi(url=kube.url, ca_file=kube.ca_file, token=kube.token(f"{SERVICE_ACCOUNT}{namespace}:{name}"))
+
+
+def pods(objects: list[Json]) -> dict[str, Json]:
+    """The Pod templates of the workloads, by component."""
+    found = [one for one in objects if one["kind"] in ("Deployment", "StatefulSet")]
+    return {one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"]["template"] for one in found}
+
+
+def containers(objects: list[Json]) -> dict[str, Json]:
+    """The containers, by component; each Pod has one."""
+    return {component: template["spec"]["containers"][0] for component, template in pods(objects).items()}
+
+
+def environment(container: Json) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in container.get("env", ())}
+
+
+def named(objects: list[Json], kind: str, name: str) -> Any:
+    (found,) = (one for one in objects if (one["kind"], one["metadata"]["name"]) == (kind, name))
+    return found
