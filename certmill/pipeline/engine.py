@@ -153,7 +153,7 @@ class Engine:
         certificate, issuer = self._wanted(attempt)
         if attempt.record.attempts <= ports.limits.max_attempts:
             try:
-                clean_up(ports, attempt.certificate_id, issuer, attempt.record, facts)
+                clean_up(ports, attempt.certificate_id, issuer, attempt.record, facts, attempt.hold)
             except StateUnavailable:
                 raise
             except Temporary:
