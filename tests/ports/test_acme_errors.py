@@ -172,6 +172,19 @@ def test_a_silent_ca_is_given_up_after_the_time_out(scripted, connect):
     scripted.ca.heal()
 
 
+def test_a_head_that_trickles_does_not_buy_a_ca_more_time(scripted, connect):
+    acme = connect(scripted.ca, timeout_seconds=0.4)
+    acme.directory()
+    scripted.ca.break_with(Fault(trickle=True), on="/order/1")
+    begun = time.monotonic()
+
+    error = failure(lambda: acme.order(f"{scripted.url}/order/1"))
+
+    assert str(error) == "127.0.0.1 did not answer within 0.4 s"
+    assert time.monotonic() - begun < 2
+    scripted.ca.heal()
+
+
 def test_a_ca_that_is_down_is_unavailable_and_is_found_when_it_is_back(scripted, acme):
     acme.directory()
     scripted.answer("/order/1", scripted.order())
