@@ -446,11 +446,14 @@ def test_a_chain_is_taken_whatever_its_line_ends(scripted, acme):
     assert acme.certificate(f"{scripted.url}/cert/1").pem == LEAF * 2
 
 
-def test_alternates_elsewhere_are_not_fetched(scripted, acme):
+def test_alternates_elsewhere_are_not_asked_and_do_not_spoil_the_chain(scripted, acme):
     fault = Fault(status=200, headers={**NONCE, "Link": '<https://evil.example/1>;rel="alternate"'}, body=LEAF.encode())
     scripted.ca.break_with(fault, on="/cert/1")
 
-    assert "evil.example" in str(failure(lambda: acme.certificate(f"{scripted.url}/cert/1")))
+    chain = acme.certificate(f"{scripted.url}/cert/1")
+
+    assert chain.pem == LEAF
+    assert "evil.example is not in the directory" in str(failure(lambda: acme.certificate(chain.alternates[0])))
 
 
 def test_no_renewal_information_is_told_apart_from_no_ca(scripted, acme):
