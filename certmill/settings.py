@@ -40,9 +40,6 @@ class Settings(BaseSettings):
     """Namespaces that the controller watches, comma separated: all that certmill then needs rights in, besides the cluster resource
     namespace and its own. None: all."""
 
-    responder_service: str = "certmill-responder"
-    """The responder's Service in that namespace: challenges are led to its addresses."""
-
     default_issuer_name: str = ""
     """The issuer of an Ingress that names none and has kubernetes.io/tls-acme. None: such an Ingress gets no certificate."""
 
