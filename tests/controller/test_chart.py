@@ -21,7 +21,7 @@ from compose.servers import ServerFailed
 from compose.servers.helm import helm
 from compose.servers.ports import free_port
 from compose.servers.process import ServerProcess
-from compose.servers.redis import _bundled
+from compose.servers.redis import _bundled, find_redis
 from tests.controller.chart import (
     HIGHLY_AVAILABLE,
     containers,
@@ -314,7 +314,7 @@ class Valkey:
             configuration = configuration.replace(there, here)
         (directory / "valkey.conf").write_text(configuration)
         self._process = ServerProcess("valkey", log=directory / "valkey.log")
-        self._process.start([_bundled(), directory / "valkey.conf"], answers=self._answers)
+        self._process.start([_bundled() or find_redis(), directory / "valkey.conf"], answers=self._answers)
 
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url) as client:
@@ -394,7 +394,7 @@ def test_celery_needs_no_right_that_its_user_has_not(valkey, tmp_path):
         processes.worker()
         processes.start("celery", "-A", "probe_app", "beat", log="beat.log")
 
-        def ticked() -> int:
+        def ticked():
             with valkey.observer() as client:
                 return client.llen("ran")
 
