@@ -9,8 +9,9 @@ import os
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import redis
 
@@ -31,6 +32,7 @@ from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.base import Events, Home, NoEvents
 from certmill.home.directory import DirectoryHome
 from certmill.home.recent import RecentHome
+from certmill.http01.base import Exposure, NoExposure
 from certmill.http01.selfcheck import Probe, probe
 from certmill.model.issuer import Cloudflare, Dns01Solver, Issuer
 from certmill.pipeline import account
@@ -198,6 +200,7 @@ class Runtime:
     engine: Engine
     reconciler: Reconciler
     issuers: IssuerReconciler
+    shims: Shims
     requests: RequestDesk
     ticks: Ticks
     redis: redis.Redis
@@ -209,9 +212,9 @@ class Runtime:
         client = connect(
             settings.redis_url.get_secret_value(), ca_file=settings.redis_ca_file, max_connections=settings.worker_concurrency + 16
         )
-        home, events = _home(settings, clock)
+        place = _place(settings, clock)
         providers = SolverProviders(settings, clock)
-        ports = _ports(settings, client, home, events, clock, providers)
+        ports = _ports(settings, client, place, clock, providers)
         providers.ports = ports
         reconciler = Reconciler(ports)
         return cls(
@@ -220,6 +223,7 @@ class Runtime:
             engine=Engine(_for_steps(ports), reconciler),
             reconciler=reconciler,
             issuers=IssuerReconciler(ports, reconciler),
+            shims=place.shims,
             requests=RequestDesk(ports, reconciler),
             ticks=Ticks(ports, reconciler),
             redis=client,
@@ -239,18 +243,51 @@ class Runtime:
         self.redis.close()
 
 
-def _home(settings: Settings, clock: Clock) -> tuple[Home, Events]:
+class Shims(Protocol):
+    """Keeps the Certificates of annotated Ingresses and VirtualServers, where there are any (controller.shims)."""
+
+    def reconcile(self, kind: str, reference: str) -> None: ...
+
+
+class _NoShims:
+    """Of a home that has neither Ingresses nor VirtualServers."""
+
+    def reconcile(self, kind: str, reference: str) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where manifests are, and what goes with that place."""
+
+    home: Home
+    events: Events = field(default_factory=NoEvents)
+    exposure: Exposure = field(default_factory=NoExposure)
+    shims: Shims = field(default_factory=_NoShims)
+
+
+def _place(settings: Settings, clock: Clock) -> _Place:
     if settings.home_kind == "directory":
-        return DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace), NoEvents()
+        return _Place(home=DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace))
     # The Kubernetes client takes 40 MB and a second: only where it is wanted.
+    from certmill.controller.ingress import DefaultIssuer
+    from certmill.controller.shims import ShimReconciler
     from certmill.home.kubernetes import KubernetesHome
     from certmill.home.kubernetes_events import KubernetesEvents
+    from certmill.http01.exposure import KubernetesExposure, ResponderAddresses
     from certmill.kube.client import KubeClient
     from certmill.kube.connection import connect as connect_kube
 
     kube = KubeClient(connect_kube(kubeconfig=settings.kubeconfig, connections=settings.worker_concurrency + 16))
-    home = KubernetesHome(kube, cluster_resource_namespace=settings.cluster_resource_namespace, clock=clock)
-    return home, KubernetesEvents(kube, clock)
+    events = KubernetesEvents(kube, clock)
+    addresses = ResponderAddresses(kube, settings.namespace, settings.responder_service)
+    default = DefaultIssuer(name=settings.default_issuer_name, kind=settings.default_issuer_kind)
+    return _Place(
+        home=KubernetesHome(kube, cluster_resource_namespace=settings.cluster_resource_namespace, clock=clock),
+        events=events,
+        exposure=KubernetesExposure(kube, addresses, settings.responder_port),
+        shims=ShimReconciler(kube, events, default),
+    )
 
 
 def _for_steps(ports: Ports) -> Ports:
@@ -258,10 +295,11 @@ def _for_steps(ports: Ports) -> Ports:
     return replace(ports, home=RecentHome(ports.home, ports.clock)) if ports.home.watched else ports
 
 
-def _ports(settings: Settings, client: redis.Redis, home: Home, events: Events, clock: Clock, providers: SolverProviders) -> Ports:
+def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock, providers: SolverProviders) -> Ports:
     return Ports(
-        home=home,
-        events=events,
+        home=place.home,
+        events=place.events,
+        exposure=place.exposure,
         records=Records(client),
         due=DueTimes(client),
         locks=Locks(client),

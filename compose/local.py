@@ -73,6 +73,10 @@ class LocalCertmill:
         if flower:
             self._start("flower", "-m", "celery", "-A", "workers", "flower", port=self.flower_port)
 
+    def start_controller(self, name: str = "controller") -> ServerProcess:
+        """Start a controller, or start it again."""
+        return self._start(name, "-m", "workers", "controller")
+
     def start_worker(self, name: str, **settings: str) -> ServerProcess:
         """Start a worker, or start it again. `settings` are this worker's own."""
         return self._start(name, "-m", "celery", "-A", "workers", "worker", "-n", f"{name}@local", settings=settings)

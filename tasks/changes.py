@@ -35,7 +35,21 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         """As for an Issuer."""
         runtime().issuers.look("ClusterIssuer", reference, owner=task.request.id)
 
-    looks = {"Certificate": certificate, "Issuer": issuer, "ClusterIssuer": cluster_issuer}
+    def ingress(task: Any, reference: str) -> None:
+        """Keep the Certificates that its annotations ask for."""
+        runtime().shims.reconcile("Ingress", reference)
+
+    def virtual_server(task: Any, reference: str) -> None:
+        """Keep the Certificate that its spec.tls.cert-manager asks for."""
+        runtime().shims.reconcile("VirtualServer", reference)
+
+    looks = {
+        "Certificate": certificate,
+        "Issuer": issuer,
+        "ClusterIssuer": cluster_issuer,
+        "Ingress": ingress,
+        "VirtualServer": virtual_server,
+    }
     for kind, look in looks.items():
         declare(app, name=RECONCILE_TASKS[kind], run=_patiently(runtime, look))
 

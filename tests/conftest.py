@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, settings
 
 from compose.servers import MissingServer
 from compose.servers.helm import find_helm
-from compose.servers.kubernetes import build_kubernetes
+from compose.servers.kubernetes import KubeApiServer, build_kubernetes
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
+from tests.cluster import CRDS
 
 # No test is about how long an example takes, and CI machines are slow when they like.
 settings.register_profile("certmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -61,6 +62,14 @@ def kube_programs():
 def helm_program():
     """Helm is there. A test or fixture that renders the chart needs it."""
     return find_helm()
+
+
+@pytest.fixture(scope="session")
+def kube(kube_programs, tmp_path_factory):
+    """An API server with certmill's CRDs. Shared: what a test leaves may be removed; do not stop or freeze it."""
+    with KubeApiServer(directory=tmp_path_factory.mktemp("kube")) as server:
+        server.api.install_crds(CRDS)
+        yield server
 
 
 @pytest.fixture(scope="session")

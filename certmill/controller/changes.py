@@ -24,21 +24,20 @@ def of_certificate(before: CertificateView | None, after: CertificateView | None
         return
     if before is not None and after is not None:
         asked = after.asked and not before.asked
-        aged = before.failure != after.failure and after.failure[1] <= before.failure[1]  # ours counts up
-        if _wanted(before) == _wanted(after) and not asked and not aged:
+        if _wanted(before) == _wanted(after) and not asked and not _aged(before, after):
             return
     yield Look(kind="Certificate", namespace=view.namespace, name=view.name)
 
 
 def of_secret(before: SecretView | None, after: SecretView | None, certificate: CertificateView | None) -> Iterator[Look]:
-    """It was changed or deleted by somebody. While its Certificate is being issued it is us who write it, and look at it at the end."""
+    """It was changed or deleted by somebody: whose it was is looked at, and whose it is now. While its Certificate is being issued it is us
+    who write it."""
     view = after or before
     if view is None or (before is not None and after is not None and before.version == after.version):
         return
     if certificate is not None and certificate.issuing and after is not None:
         return
-    name = view.certificate or (certificate.name if certificate is not None else "")
-    if name:
+    for name in dict.fromkeys(each.certificate for each in (before, after) if each is not None and each.certificate):
         yield Look(kind="Certificate", namespace=view.namespace, name=name)
 
 
@@ -56,6 +55,13 @@ def of_shim(kind: str, before: ShimView | None, after: ShimView | None) -> Itera
 
 def _wanted(view: CertificateView) -> tuple[object, ...]:
     return view.uid, view.generation, view.metadata
+
+
+def _aged(before: CertificateView, after: CertificateView) -> bool:
+    """Whether somebody changed the failure that counts: ours count up, and are cleared when it gets ready or has a new pair."""
+    if before.failure == after.failure or after.failure[1] > before.failure[1]:
+        return False
+    return not after.ready or (before.ready and before.not_after == after.not_after)
 
 
 def is_right(certificate: CertificateView, secret: SecretView | None, *, now: float) -> bool:

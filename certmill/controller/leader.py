@@ -1,4 +1,8 @@
-"""Leader election by a Lease (coordination.k8s.io/v1): of several controllers one tells the workers; the others watch and wait."""
+"""Leader election by a Lease (coordination.k8s.io/v1): of several controllers one tells the workers; the others watch and wait.
+
+Clocks of two machines differ. So a Lease has ended when we have not seen it renewed for so long, by our own clock; only at the first look
+its own word is taken for when that was, so that a new controller need not wait for one that died long ago.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Final
 from certmill.clock import Clock
 from certmill.errors import Conflict, HomeUnavailable
 from certmill.kube.client import KubeClient
-from certmill.kube.objects import JsonObject, instant_of, mapping, text
+from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, text
 from certmill.kube.resources import LEASES
 
 LEASE_SECONDS: Final = 15
@@ -25,6 +29,8 @@ class Leadership:
         self._identity = identity
         self._clock = clock
         self._held_until = 0.0
+        self._seen = ""
+        self._seen_at: float | None = None
 
     @property
     def leads(self) -> bool:
@@ -35,28 +41,40 @@ class Leadership:
         """Take the Lease, or renew it; whether it is ours. Raises Forbidden; an API server that is away costs the Lease when it ends."""
         now = self._clock.now()
         try:
-            found = self._client.get(LEASES, self._namespace, self._name)
-            if found is None:
-                self._client.create(LEASES, self._lease({}, now))
-            elif self._is_free(found, now):
-                self._client.update(LEASES, self._lease(found, now))
-            else:
-                return False
+            taken = self._contend(now)
         except (Conflict, HomeUnavailable):
             return self.leads
-        self._held_until = now + LEASE_SECONDS
-        return True
+        self._held_until = now + LEASE_SECONDS if taken else 0.0
+        return taken
 
     def give_up(self) -> None:
         """Let another one begin at once."""
-        if self.leads and (found := self._client.get(LEASES, self._namespace, self._name)) is not None:
-            self._held_until = 0.0
+        if not self.leads:
+            return
+        self._held_until = 0.0
+        found = self._client.get(LEASES, self._namespace, self._name)
+        if found is not None and self._holder(found) == self._identity:
             self._client.update(LEASES, {**found, "spec": {**mapping(found.get("spec")), "holderIdentity": ""}})
 
-    def _is_free(self, lease: JsonObject, now: float) -> bool:
-        spec = mapping(lease.get("spec"))
-        holder, renewed = text(spec.get("holderIdentity")), instant_of(spec.get("renewTime")) or 0.0
-        return holder in ("", self._identity) or renewed + LEASE_SECONDS < now
+    def _contend(self, now: float) -> bool:
+        found = self._client.get(LEASES, self._namespace, self._name)
+        if found is None:
+            self._client.create(LEASES, self._lease({}, now))
+            return True
+        if self._holder(found) in ("", self._identity) or self._has_ended(found, now):
+            return self._client.update(LEASES, self._lease(found, now)) is not None
+        return False
+
+    def _has_ended(self, lease: JsonObject, now: float) -> bool:
+        version = meta_of(lease).resource_version
+        if self._seen_at is None:
+            self._seen, self._seen_at = version, min(now, instant_of(mapping(lease.get("spec")).get("renewTime")) or 0.0)
+        elif version != self._seen:
+            self._seen, self._seen_at = version, now
+        return self._seen_at + LEASE_SECONDS < now
+
+    def _holder(self, lease: JsonObject) -> str:
+        return text(mapping(lease.get("spec")).get("holderIdentity"))
 
     def _lease(self, before: JsonObject, now: float) -> JsonObject:
         spec = mapping(before.get("spec"))

@@ -1,17 +1,20 @@
 """List and watch one resource, and keep a stripped view of each object: from its list, through watches, after 410 from a new list.
 
+A watch that is cut goes on from the last version that it told of: a list of ten thousand objects is for when that is forgotten (410).
+
 The official client's informer cannot handle the objects of custom resources, and keeps them whole.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from certmill.controller.views import identity
 from certmill.errors import CertmillError, WatchExpired
+from certmill.kube.answers import NotServed
 from certmill.kube.client import KubeClient, WatchEvent
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import Resource
@@ -20,6 +23,9 @@ from certmill.observe.log import get_logger
 WATCH_SECONDS = 240
 _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 _ABSENT_PAUSE = 5.0
+_QUIET_PAUSE = 1.0
+_LIST_AFTER = 5
+"""Failures one after another: then the version itself may be what is wrong."""
 
 log = get_logger(__name__)
 
@@ -50,6 +56,7 @@ class Watch(Generic[ViewT]):
         self._watched = watched
         self._stop = stop
         self._failures = 0
+        self._version = ""
         self.views: dict[tuple[str, str], ViewT] = {}
         self.synced = threading.Event()
 
@@ -62,40 +69,52 @@ class Watch(Generic[ViewT]):
         """List, then watch, again and again."""
         while not self._stop.is_set():
             try:
-                if self._watched.optional and not self._client.serves(self._watched.resource):
-                    self.synced.set()
-                    self._stop.wait(_ABSENT_PAUSE)
-                    continue
-                version = self._list()
-                while not self._stop.is_set():
-                    version = self._follow(version)
+                if self._version or self._list():
+                    self._follow()
                     self._failures = 0
-            except WatchExpired:
-                continue
+            except WatchExpired as error:
+                self._version = ""
+                self._failed(error, pauses=self._failures > 0)  # again and again, lists would be all that the server does
             except CertmillError as error:
-                pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
-                self._failures += 1
-                log.warning("watch.failed", resource=self._watched.resource.plural, reason=str(error), again_in_seconds=pause)
-                self._stop.wait(pause)
+                if isinstance(error, NotServed) or self._failures >= _LIST_AFTER:
+                    self._version = ""
+                self._failed(error, pauses=True)
 
-    def _list(self) -> str:
+    def _list(self) -> bool:
+        """Take in a whole list; False if there can be none."""
         watched = self._watched
+        if watched.optional and not self._client.serves(watched.resource):
+            self._drop(set(self.views))
+            self.synced.set()
+            self._stop.wait(_ABSENT_PAUSE)
+            return False
         listing = self._client.list(watched.resource, watched.namespace, labels=watched.labels, metadata_only=watched.metadata_only)
         found = {identity(item) for item in listing.items}
         for item in listing.items:
             self._take(identity(item), watched.strip(item))
-        for gone in self.views.keys() - found:
-            self._take(gone, None)
+        self._drop(self.views.keys() - found)
         if not self.synced.is_set():
             log.info("watch.listed", resource=watched.resource.plural, objects=len(found))
         self.synced.set()
         watched.listed()
-        return listing.resource_version
+        self._version = listing.resource_version
+        return True
 
-    def _follow(self, version: str) -> str:
-        """One watch, to its end; the version to go on from."""
+    def _follow(self) -> None:
+        """One watch, to its end."""
+        before = self._version
+        for event in self._events(before):
+            self._version = meta_of(event.object).resource_version or self._version
+            self._event(event)
+            self._failures = 0
+            if self._stop.is_set():
+                return
+        if self._version == before:
+            self._stop.wait(_QUIET_PAUSE)  # a server that ends every watch at once is not to be asked without a pause
+
+    def _events(self, version: str) -> Iterator[WatchEvent]:
         watched = self._watched
-        events = self._client.watch(
+        return self._client.watch(
             watched.resource,
             watched.namespace,
             resource_version=version,
@@ -103,18 +122,22 @@ class Watch(Generic[ViewT]):
             labels=watched.labels,
             metadata_only=watched.metadata_only,
         )
-        for event in events:
-            version = meta_of(event.object).resource_version or version
-            self._event(event)
-            if self._stop.is_set():
-                break
-        return version
+
+    def _failed(self, error: CertmillError, *, pauses: bool) -> None:
+        pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)] if pauses else 0.0
+        self._failures += 1
+        log.warning("watch.failed", resource=self._watched.resource.plural, reason=str(error), again_in_seconds=pause)
+        self._stop.wait(pause)
 
     def _event(self, event: WatchEvent) -> None:
         if event.type in ("ADDED", "MODIFIED"):
             self._take(identity(event.object), self._watched.strip(event.object))
         elif event.type == "DELETED":
             self._take(identity(event.object), None)
+
+    def _drop(self, gone: Iterable[tuple[str, str]]) -> None:
+        for key in gone:
+            self._take(key, None)
 
     def _take(self, key: tuple[str, str], after: ViewT | None) -> None:
         before = self.views.get(key)

@@ -58,8 +58,9 @@ class Home(Protocol):
     """Where manifests, Secrets and status are. Safe from many threads and processes at once.
 
     Reads answer None for what is not there, and raise InvalidManifest for what is there and wrong. Every method raises HomeUnavailable
-    when the
-    home cannot be reached (disk full, read-only, API server away). Every write is atomic and safe to repeat.
+    when the home cannot be reached (disk full, read-only, API server away), and Forbidden when it refuses us for good (a role is missing, a
+    namespace is being deleted). Every write is atomic and safe to repeat, and raises InvalidManifest for what may not be written. Instants
+    are kept to the second.
     """
 
     @property
@@ -111,16 +112,21 @@ class Home(Protocol):
         """Since when an object is there (seconds since the epoch), as far as the home knows, else None. For people only."""
         ...
 
-    def certificate_status(self, certificate: CertificateId) -> CertificateStatus: ...
-
-    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
-        """Writes nothing if it says this already."""
+    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
+        """`last_issuance_time` is kept at least while it matters: the pair is to be renewed within an hour of it."""
         ...
 
-    def issuer_status(self, issuer: Issuer) -> IssuerStatus: ...
+    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+        """Writes nothing if it says this already, or if there is no such Certificate (any more). Raises Conflict if somebody else changes
+        it in this moment."""
+        ...
+
+    def issuer_status(self, issuer: Issuer) -> IssuerStatus:
+        """Its `server` is the issuer's own while the account is known to be one there."""
+        ...
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
-        """Writes nothing if it says this already."""
+        """As for a Certificate's."""
         ...
 
     def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from certmill.clock import Clock, SystemClock
@@ -106,13 +107,13 @@ class DirectoryHome:
         return self._status.certificate(*split_id(certificate))
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
-        self._status.write("Certificate", *split_id(certificate), status)
+        self._write_status(("Certificate", *split_id(certificate)), status)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
         return self._status.issuer(issuer.kind, issuer.namespace, issuer.name)
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
-        self._status.write(issuer.kind, issuer.namespace, issuer.name, status)
+        self._write_status((issuer.kind, issuer.namespace, issuer.name), status)
 
     def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
         """A survey tells of it."""
@@ -131,6 +132,14 @@ class DirectoryHome:
             if key[0] != "Secret"
         )
         return Survey(sightings=tuple(sightings), problems=(*self._index.problems(), *unmade))
+
+    def _write_status(self, key: Key, status: CertificateStatus | IssuerStatus) -> None:
+        """Of what is there, be it wrong: what was deleted in mid-run must not find an old status when it comes back."""
+        layout.require_names(*key)
+        with suppress(InvalidManifest):
+            if self._index.find(key) is None:
+                return
+        self._status.write(*key, status)
 
     def _find(self, key: Key) -> Manifest | None:
         if not layout.is_name(key[1], key[2]):

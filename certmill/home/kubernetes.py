@@ -1,20 +1,20 @@
 """The home in a cluster: cert-manager's objects and Secrets in the Kubernetes API. Nothing is kept in here; the API is the truth.
 
-A status is written over the one that it was made from: when somebody (cmctl) changed the status meanwhile, the write is refused as
-Conflict, and the step looks again. Secrets are written by server-side apply, so that what others put on them stays.
+A status is written over the one that is there: when somebody (cmctl) changes it in that very moment, the write is refused as Conflict,
+and whoever wrote looks again. What there is no object of any more has no status, and none is written. Secrets are in
+`kubernetes_secrets`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from certmill.clock import Clock
-from certmill.errors import Conflict, InvalidManifest, SecretUnusable
+from certmill.errors import Conflict, InvalidManifest
 from certmill.home import layout
 from certmill.home.base import Manifest, Problem, Sighting, Survey
+from certmill.home.kubernetes_secrets import APPLY_MANAGER, KubernetesSecrets
 from certmill.home.kubernetes_status import (
     ATTEMPT_ANNOTATION,
     attempt_of,
@@ -24,14 +24,14 @@ from certmill.home.kubernetes_status import (
     with_issuer_status,
     with_refusal,
 )
-from certmill.kube.client import FIELD_MANAGER, KubeClient
-from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, strings, text
+from certmill.kube.client import KubeClient
+from certmill.kube.objects import JsonObject, mapping, meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.manifests import parse_certificate, parse_document, parse_issuer
 from certmill.model.names import CertificateId, split_id
-from certmill.model.secret import OPAQUE_TYPE, Secret
+from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 
 _RESOURCES: Final[Mapping[str, Resource]] = {
@@ -54,6 +54,7 @@ class KubernetesHome:
     def __init__(self, client: KubeClient, *, cluster_resource_namespace: str, clock: Clock) -> None:
         self._clock = clock
         self._client = client
+        self._secrets = KubernetesSecrets(client)
         self._cluster_resource_namespace = cluster_resource_namespace
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
@@ -83,41 +84,31 @@ class KubernetesHome:
                 continue
 
     def secret(self, namespace: str, name: str) -> Secret | None:
-        body = self._get("Secret", namespace, name)
-        return _secret_of(body) if body is not None else None
+        return self._secrets.read(namespace, name)
 
     def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
-        for body in self._all(SECRETS, namespace):
-            try:
-                yield _secret_of(body)
-            except SecretUnusable:
-                continue
+        return self._secrets.all(namespace or "")
 
     def write_secret(self, secret: Secret) -> None:
-        layout.require_secret(secret)
-        found = self._get("Secret", secret.namespace, secret.name)
-        if found is not None and _says(found, secret):
-            return
-        # A Secret's type cannot be changed: one that is there keeps its own, as at cert-manager.
-        type_ = text(found.get("type")) or OPAQUE_TYPE if found is not None else secret.type
-        self._client.apply(SECRETS, _secret_body(secret, type_))
+        self._secrets.write(secret)
 
     def create_secret(self, secret: Secret) -> bool:
-        layout.require_secret(secret)
-        try:
-            self._client.create(SECRETS, _secret_body(secret, secret.type))
-        except Conflict:
-            return False
-        return True
+        return self._secrets.create(secret)
 
     def delete_secret(self, namespace: str, name: str) -> bool:
-        return self._client.delete(SECRETS, namespace, name)
+        return self._secrets.delete(namespace, name)
 
     def apply(self, manifest: Manifest, document: str) -> str:
-        kind = "Certificate" if isinstance(manifest, Certificate) else "Secret" if isinstance(manifest, Secret) else manifest.kind
+        """The document as it is, so that the API server sees what the user wrote; of a Secret its content, however it was written."""
+        if isinstance(manifest, Secret):
+            return self._secrets.write(manifest, APPLY_MANAGER)
+        kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
+        layout.require_names(kind, manifest.namespace, manifest.name)
         body = parse_document(document)
+        named = {"name": manifest.name, "namespace": manifest.namespace or None}
+        metadata = {name: value for name, value in {**mapping(body.get("metadata")), **named}.items() if value is not None}
         before = self._get(kind, manifest.namespace, manifest.name)
-        after = self._client.apply(_RESOURCES[kind], body)
+        after = self._client.apply(_RESOURCES[kind], {**body, "metadata": metadata}, manager=APPLY_MANAGER)
         if before is None:
             return "created"
         return "unchanged" if meta_of(before).resource_version == meta_of(after).resource_version else "configured"
@@ -163,22 +154,26 @@ class KubernetesHome:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
 
     def survey(self) -> Survey:
-        """For people: a controller has watches."""
+        """For people: a controller has watches. The signature of a Certificate covers its Secret's version."""
         sightings, problems = [], []
+        versions = self._secrets.versions()
         for resource, parse in ((CERTIFICATES, parse_certificate), (ISSUERS, parse_issuer), (CLUSTER_ISSUERS, parse_issuer)):
             for body in self._all(resource, None):
                 meta = meta_of(body)
                 source = f"{resource.kind} {meta.namespace}/{meta.name}" if meta.namespace else f"{resource.kind} {meta.name}"
-                signature = f"{meta.uid} {meta.generation}"
-                sightings.append(Sighting(kind=resource.kind, namespace=meta.namespace, name=meta.name, signature=signature))
                 try:
-                    parse(body, source="")
+                    value = parse(body, source="")
                 except InvalidManifest as error:
                     problems.append(Problem(source=source, message=str(error)))
+                    continue
+                signature = f"{meta.uid} {meta.generation}"
+                if isinstance(value, Certificate):
+                    signature += f" {versions.get((value.namespace, value.secret_name), '')}"
+                sightings.append(Sighting(kind=resource.kind, namespace=meta.namespace, name=meta.name, signature=signature))
         return Survey(sightings=tuple(sightings), problems=tuple(problems))
 
     def _get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
-        if not layout.is_name(namespace, name) or (not namespace and kind != layout.CLUSTER_ISSUER):
+        if kind not in _RESOURCES or not layout.is_name(namespace, name) or (not namespace and kind != layout.CLUSTER_ISSUER):
             return None
         return self._client.get(_RESOURCES[kind], namespace, name)
 
@@ -204,54 +199,3 @@ class KubernetesHome:
                     raise
                 before, wanted = now, {**now, "status": wanted["status"]}
         raise Conflict(f"{resource.kind} {meta_of(before).name} is being changed again and again; its status is written later")
-
-
-def _secret_of(body: Mapping[str, object]) -> Secret:
-    meta = meta_of(body)
-    try:
-        data = {name: base64.b64decode(value, validate=True) for name, value in strings(body.get("data")).items()}
-    except (binascii.Error, ValueError):
-        raise SecretUnusable(f"the Secret {meta.namespace}/{meta.name} holds what is no base64") from None
-    return Secret(
-        namespace=meta.namespace,
-        name=meta.name,
-        type=text(body.get("type")) or OPAQUE_TYPE,
-        data=data,
-        labels=meta.labels,
-        annotations=meta.annotations,
-    )
-
-
-def _secret_body(secret: Secret, type_: str) -> JsonObject:
-    metadata: JsonObject = {"name": secret.name, "namespace": secret.namespace}
-    metadata |= {name: dict(value) for name, value in (("labels", secret.labels), ("annotations", secret.annotations)) if value}
-    data = {name: base64.b64encode(value).decode() for name, value in secret.data.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": type_, "data": data}
-
-
-def _says(body: Mapping[str, object], secret: Secret) -> bool:
-    """Whether an apply of this Secret would change nothing: all of it is there, and we own nothing else."""
-    found = _secret_of(body)
-    parts = (
-        ("f:data", found.data, secret.data),
-        ("f:labels", found.labels, secret.labels),
-        ("f:annotations", found.annotations, secret.annotations),
-    )
-    owned = _owned(body)
-    return all(
-        all(there.get(name) == value for name, value in wanted.items()) and owned is not None and owned[part] == set(wanted)
-        for part, there, wanted in parts
-    )
-
-
-def _owned(body: Mapping[str, object]) -> dict[str, set[str]] | None:
-    """What we own of a Secret by server-side apply (metadata.managedFields), by part; None if we never applied it."""
-    for entry in sequence(mapping(body.get("metadata")).get("managedFields")):
-        one = mapping(entry)
-        if one.get("manager") == FIELD_MANAGER and one.get("operation") == "Apply" and not one.get("subresource"):
-            fields = mapping(one.get("fieldsV1"))
-            parts = {"f:data": fields.get("f:data")} | {
-                name: mapping(fields.get("f:metadata")).get(name) for name in ("f:labels", "f:annotations")
-            }
-            return {part: {name.removeprefix("f:") for name in mapping(members) if name != "."} for part, members in parts.items()}
-    return None

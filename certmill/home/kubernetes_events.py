@@ -16,6 +16,7 @@ from certmill.observe.log import get_logger
 
 _MAX_MESSAGE: Final = 1024
 """The API's limit."""
+_MAX_NAME: Final = 230
 
 log = get_logger(__name__)
 
@@ -75,7 +76,7 @@ def _event(involved: Involved, reason: str, message: str, *, warning: bool, now:
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
-        "metadata": {"namespace": involved.namespace, "name": f"{involved.name[:230]}.{told}"},
+        "metadata": {"namespace": involved.namespace, "name": f"{involved.name[:_MAX_NAME].rstrip('-.')}.{told}"},
         "involvedObject": {
             "apiVersion": involved.api_version,
             "kind": involved.kind,

@@ -1,7 +1,8 @@
 """The status of a Certificate or an Issuer in the form of cert-manager's CRDs, and back (reference §1.3). Pure.
 
-What those have no field for, the next attempt and what it is for, is in one annotation. Whoever changes `lastFailureTime` or
-`failedIssuanceAttempts` by hand changes when the next attempt comes, as at cert-manager: then its rule holds (1 h · 2^(n-1), 32 h at most).
+What those have no field for is in one annotation: the next attempt and what it is for, and when it was issued last, while that matters.
+Whoever changes `lastFailureTime` or `failedIssuanceAttempts` by hand (or is cert-manager) changes when the next attempt comes: then
+cert-manager's rule holds (1 h · 2^(n-1), 32 h at most).
 """
 
 from __future__ import annotations
@@ -14,23 +15,29 @@ from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, rfc3
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 
 ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
-"""JSON: `next` and `after` (the failure it follows), RFC 3339; `spec`: the digest of what failed."""
+"""JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `issued`: the last issuance."""
 
 _HOUR = 3600.0
 _CEILING_HOURS = 32
+_SOON = 3600.0
+"""A pair that is to be renewed within an hour of its issue was issued under a wrong clock, or for a strange renewBefore: then the time of
+its issue is kept, so that it does not become an order a second (pipeline.decide). No other certificate pays a request for it."""
 
 
 def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
     """Read `.status` and our annotation; what is missing or damaged has its default."""
     status = mapping(body.get("status"))
     failed_at, attempts = instant_of(status.get("lastFailureTime")), _count(status.get("failedIssuanceAttempts"))
-    next_attempt, failed_spec = _attempt(body, failed_at, attempts)
+    kept = _kept(body)
+    issued, renewal = instant_of(kept.get("issued")), instant_of(status.get("renewalTime"))
+    next_attempt, failed_spec = _attempt(body, kept, failed_at, attempts)
     return CertificateStatus(
         conditions=_conditions(status),
         not_before=instant_of(status.get("notBefore")),
         not_after=instant_of(status.get("notAfter")),
-        renewal_time=instant_of(status.get("renewalTime")),
+        renewal_time=renewal,
         revision=_count(status.get("revision")),
+        last_issuance_time=issued if _is_soon(issued, renewal) else None,
         last_failure_time=failed_at,
         failed_issuance_attempts=attempts,
         next_attempt=next_attempt,
@@ -52,26 +59,32 @@ def with_certificate_status(body: Mapping[str, object], status: CertificateStatu
 
 
 def attempt_of(status: CertificateStatus) -> str | None:
-    """The annotation that goes with a failed status; None when no failure counts."""
-    if status.next_attempt is None or status.last_failure_time is None:
-        return None
-    after, following = rfc3339(status.last_failure_time), rfc3339(status.next_attempt)
-    return json.dumps({"next": following, "after": after, "spec": status.failed_spec}, separators=(",", ":"))
+    """The annotation that goes with this status; None when there is nothing to keep (one of an earlier status is not about it then)."""
+    kept: JsonObject = {}
+    if status.next_attempt is not None and status.last_failure_time is not None:
+        kept |= {
+            "next": rfc3339(status.next_attempt),
+            "after": rfc3339(status.last_failure_time),
+            "attempts": status.failed_issuance_attempts,
+            "spec": status.failed_spec,
+        }
+    if status.last_issuance_time is not None and _is_soon(status.last_issuance_time, status.renewal_time):
+        kept["issued"] = rfc3339(status.last_issuance_time)
+    return json.dumps(kept, separators=(",", ":")) if kept else None
 
 
 def issuer_status_of(body: Mapping[str, object]) -> IssuerStatus:
-    """Read `.status`. The server it is about is that of `spec` while the condition is of this generation, else nobody's."""
+    """Read `.status`. The account it tells of is one at the server of `spec` if it is Ready for what that says now, or by cert-manager's
+    check that both have one host (reference §1.1); else at nobody's."""
     status = mapping(body.get("status"))
     acme = mapping(status.get("acme"))
-    generation = meta_of(body).generation
-    server = text(mapping(mapping(body.get("spec")).get("acme")).get("server"))
-    current = any(mapping(one).get("observedGeneration") == generation for one in sequence(status.get("conditions")))
+    server, uri = text(mapping(mapping(body.get("spec")).get("acme")).get("server")), text(acme.get("uri"))
     return IssuerStatus(
         conditions=_conditions(status),
-        uri=text(acme.get("uri")),
+        uri=uri,
         last_registered_email=text(acme.get("lastRegisteredEmail")),
         last_private_key_hash=text(acme.get("lastPrivateKeyHash")),
-        server=server if current or _same_host(server, text(acme.get("uri"))) else "",
+        server=server if _is_ready(body) or _same_host(server, uri) else "",
     )
 
 
@@ -91,15 +104,11 @@ def with_refusal(body: Mapping[str, object], reason: str, message: str, *, now: 
 
 def _with(body: Mapping[str, object], fields: JsonObject, conditions: tuple[Condition, ...]) -> JsonObject:
     before = mapping(body.get("status"))
-    merged = {name: value for name, value in {**before, **fields}.items() if value is not None} if before else _given(fields)
+    merged = {name: value for name, value in {**before, **fields}.items() if value is not None}
     generation = meta_of(body).generation
     known = {text(mapping(one).get("type")): mapping(one) for one in sequence(before.get("conditions"))}
     merged["conditions"] = [_condition_json(one, known.get(one.type, {}), generation) for one in conditions]
     return {**body, "status": merged}
-
-
-def _given(fields: JsonObject) -> JsonObject:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _condition_json(condition: Condition, before: Mapping[str, object], generation: int) -> JsonObject:
@@ -130,20 +139,43 @@ def _condition(body: Mapping[str, object]) -> Condition:
     )
 
 
-def _attempt(body: Mapping[str, object], failed_at: float | None, attempts: int) -> tuple[float | None, str]:
-    """(when the next attempt may be, the digest of what failed). The annotation counts while it is about this very failure."""
-    if failed_at is None or attempts < 1:
-        return None, ""
-    kept: Mapping[str, object] = {}
+def _kept(body: Mapping[str, object]) -> Mapping[str, object]:
     with suppress(ValueError, RecursionError):
-        kept = mapping(json.loads(meta_of(body).annotations.get(ATTEMPT_ANNOTATION, "{}")))
-    if instant_of(kept.get("after")) == failed_at and (following := instant_of(kept.get("next"))) is not None:
-        return following, text(kept.get("spec"))
-    return failed_at + _HOUR * min(2 ** min(attempts - 1, 6), _CEILING_HOURS), text(kept.get("spec"))
+        return mapping(json.loads(meta_of(body).annotations.get(ATTEMPT_ANNOTATION, "{}")))
+    return {}
+
+
+def _attempt(body: Mapping[str, object], kept: Mapping[str, object], failed_at: float | None, attempts: int) -> tuple[float | None, str]:
+    """(when the next attempt may be, the digest of what failed; "": whatever there is). What we kept counts for this very failure."""
+    if failed_at is None:
+        return None, ""
+    following, spec = instant_of(kept.get("next")), text(kept.get("spec"))
+    if following is not None and (instant_of(kept.get("after")), kept.get("attempts")) == (failed_at, attempts):
+        return following, spec
+    if not spec and _generation_of(body, "Issuing") not in (None, meta_of(body).generation):
+        return None, ""  # cert-manager's failure, of an earlier spec: a changed one does not wait
+    return failed_at + _HOUR * min(2 ** min(max(attempts, 1) - 1, 6), _CEILING_HOURS), spec
+
+
+def _is_soon(issued: float | None, renewal: float | None) -> bool:
+    return issued is not None and renewal is not None and renewal < issued + _SOON
+
+
+def _is_ready(body: Mapping[str, object]) -> bool:
+    ready = _raw_condition(body, "Ready")
+    return ready.get("status") == "True" and ready.get("observedGeneration") == meta_of(body).generation
+
+
+def _generation_of(body: Mapping[str, object], type_: str) -> object:
+    return _raw_condition(body, type_).get("observedGeneration")
+
+
+def _raw_condition(body: Mapping[str, object], type_: str) -> Mapping[str, object]:
+    conditions = (mapping(one) for one in sequence(mapping(body.get("status")).get("conditions")))
+    return next((one for one in conditions if one.get("type") == type_), {})
 
 
 def _same_host(server: str, uri: str) -> bool:
-    """cert-manager's own check that an account is of this server: it compares hosts (reference §1.1)."""
     return bool(uri) and server.split("/")[2:3] == uri.split("/")[2:3]
 
 

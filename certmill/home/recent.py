@@ -34,6 +34,7 @@ class RecentHome:
         self._seconds = seconds
         self._guard = threading.Lock()
         self._kept: dict[_Key, tuple[float, object]] = {}
+        self._reading: dict[_Key, object] = {}
 
     @property
     def watched(self) -> bool:
@@ -108,23 +109,36 @@ class RecentHome:
         return self._home.survey()
 
     def _recent(self, key: _Key, read: Callable[[], _Value]) -> _Value:
-        now = self._clock.now()
+        now, mine = self._clock.now(), object()
         with self._guard:
             kept = self._kept.get(key)
-        if kept is not None and now - self._seconds < kept[0] <= now:
-            return cast("_Value", kept[1])
-        value = read()
-        if value is not None:  # what is not there may come the next moment
-            with self._guard:
+            if kept is not None and now - self._seconds < kept[0] <= now:
+                return cast("_Value", kept[1])
+            self._reading[key] = mine
+        value = None
+        try:
+            value = read()
+        finally:
+            self._take_in(key, mine, now, value)
+        return value
+
+    def _take_in(self, key: _Key, mine: object, now: float, value: object) -> None:
+        """Remember what was read: unless it was written meanwhile, or is not there (it may come the next moment)."""
+        with self._guard:
+            if self._reading.get(key) is not mine:
+                return
+            del self._reading[key]
+            if value is not None:
                 if len(self._kept) >= _MOST:
                     self._kept.clear()
                 self._kept[key] = (now, value)
-        return value
 
     def _forget(self, *key: str) -> None:
         with self._guard:
             self._kept.pop(key, None)
+            self._reading.pop(key, None)
 
     def _forget_all(self) -> None:
         with self._guard:
             self._kept.clear()
+            self._reading.clear()

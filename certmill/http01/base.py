@@ -1,9 +1,14 @@
-"""The protocol of the key authorization store, and the shape of what is asked of it: a token arrives from anybody on the Internet."""
+"""The protocols of HTTP-01: the store of key authorizations, and the way of the CA's request; and the shape of a token, which comes from
+anybody on the Internet."""
 
 from __future__ import annotations
 
 import re
 from typing import Final, Protocol
+
+from certmill.model.certificate import Certificate
+from certmill.model.issuer import Http01Solver
+from certmill.model.names import CertificateId
 
 WELL_KNOWN_PATH: Final = "/.well-known/acme-challenge/"
 """RFC 8555 §8.3: the path is this and the token."""
@@ -23,3 +28,32 @@ class KeyAuthorizations(Protocol):
     def get(self, token: str) -> str | None:
         """Return the key authorization, or None when there is none. Raises StateUnavailable when the store is away."""
         ...
+
+
+class Exposure(Protocol):
+    """How the CA's request comes to the responder. Quick and idempotent. Raises Temporary, SolverMisconfigured, Forbidden."""
+
+    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
+        """A word for the way, to be noted before it is opened, and closed with. Asks nobody."""
+        ...
+
+    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
+        """Lead requests for `host` to the responder."""
+        ...
+
+    def close(self, certificate: CertificateId, host: str, way: str) -> None:
+        """Lead them there no longer, for this Certificate. Not there: no error."""
+        ...
+
+
+class NoExposure:
+    """Where the operator has led the requests to the responder himself."""
+
+    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
+        return ""
+
+    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
+        """Nothing."""
+
+    def close(self, certificate: CertificateId, host: str, way: str) -> None:
+        """Nothing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from certmill.errors import Conflict, SolverMisconfigured
 from certmill.http01 import edit, service
@@ -28,37 +28,8 @@ _OWN: Final = "own"
 _EDIT: Final = "edit:"
 
 
-class Exposure(Protocol):
-    """How the CA's request comes to the responder. Quick and idempotent. Raises Temporary, SolverMisconfigured, Forbidden."""
-
-    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
-        """A word for the way, to be noted before it is opened, and closed with. Asks nobody."""
-        ...
-
-    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
-        """Lead requests for `host` to the responder."""
-        ...
-
-    def close(self, certificate: CertificateId, host: str, way: str) -> None:
-        """Lead them there no longer, for this Certificate. Not there: no error."""
-        ...
-
-
-class NoExposure:
-    """Where the operator has led the requests to the responder himself."""
-
-    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
-        return ""
-
-    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
-        """Nothing."""
-
-    def close(self, certificate: CertificateId, host: str, way: str) -> None:
-        """Nothing."""
-
-
 class KubernetesExposure:
-    """An Exposure by Ingress. `addresses` are the responders' now, `port` theirs."""
+    """An Exposure (http01.base) by Ingress. `addresses` are the responders' now, `port` theirs."""
 
     def __init__(self, client: KubeClient, addresses: Callable[[], Sequence[str]], port: int) -> None:
         self._client = client

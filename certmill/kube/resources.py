@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from certmill.errors import InvalidManifest
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
@@ -22,12 +24,24 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
-        """The URL's path of one object, or of a collection (of all namespaces without one)."""
+        """The URL's path of one object, or of a collection (of all namespaces without one).
+
+        Raises InvalidManifest for a name that would lead elsewhere: without one, a deletion is of all objects; `..` is their namespace.
+        """
+        if not _is_segment(namespace or "x") or (name is not None and not _is_segment(name)):
+            raise InvalidManifest(f"{namespace or ''}/{name or ''} is no name for a {self.kind}"[:200], path="metadata.name")
+        if name is not None and self.namespaced and not namespace:
+            raise InvalidManifest(f"the {self.kind} {name} has no namespace"[:200], path="metadata.namespace")
         parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
         if self.namespaced and namespace:
             parts += ["namespaces", namespace]
         parts += [part for part in (self.plural, name, subresource) if part]
         return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _is_segment(name: str) -> bool:
+    """Whether a name is one segment of a path, as the API server sees it."""
+    return name not in ("", ".", "..") and "/" not in name and "%" not in name
 
 
 CERTIFICATES = Resource(group="cert-manager.io", version="v1", plural="certificates", kind="Certificate")

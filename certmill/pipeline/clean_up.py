@@ -26,7 +26,7 @@ def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None,
 def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer, record: Record, facts: Facts) -> None:
 
     try:
-        presenting.take_down(ports, issuer, facts.labels, facts.challenges, owner=f"{certificate_id} {record.fence}")
+        presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, owner=f"{certificate_id} {record.fence}")
     except Permanent:
         return  # credentials or solver are gone: the journal keeps what is up, the sweep takes it down when they are back
     ports.journal.remove([presenting.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges])

@@ -16,7 +16,7 @@ from certmill.dns01.propagation import Visibility
 from certmill.dns01.zones import Zones
 from certmill.errors import Busy
 from certmill.home.base import Events, Home
-from certmill.http01.exposure import Exposure
+from certmill.http01.base import Exposure
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Dns01Solver, Issuer

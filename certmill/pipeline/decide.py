@@ -110,7 +110,9 @@ def decide(seen: Seen, now: float) -> Decision:
     issued = status.last_issuance_time
     if violation.reason in ("Renewing", "Expired") and issued is not None and issued <= now < issued + LEAST_SECONDS_BETWEEN:
         return Hold(violation=violation, until=issued + LEAST_SECONDS_BETWEEN)
-    if status.next_attempt is not None and now < status.next_attempt <= now + LONGEST_HOLD and status.failed_spec == seen.spec:
+    # Of a failure that another program wrote into the status it is not known what failed: then it holds for whatever is wanted now.
+    same = status.failed_spec in ("", seen.spec)
+    if status.next_attempt is not None and now < status.next_attempt <= now + LONGEST_HOLD and same:
         return Hold(violation=violation, until=status.next_attempt)
     return Issue(violation=violation)
 

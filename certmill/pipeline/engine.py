@@ -15,6 +15,7 @@ from certmill.errors import (
     CertificateWrong,
     CertmillError,
     FailureClass,
+    Forbidden,
     InvalidManifest,
     NotFound,
     OrderGone,
@@ -37,6 +38,8 @@ from certmill.state.records import Due, Record, Unclaimed
 
 MAX_RESTARTS = 3
 CSR_REFUSED = ("badCSR", "badPublicKey")
+HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
+"""A missing role or namespace is no fault of the certificate: the next attempt stores the one that was issued, and buys no other."""
 _REUSE_AFTER = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.CONFIGURATION, FailureClass.CA_REFUSES_US)
 
 
@@ -250,7 +253,8 @@ class Engine:
             seconds = backoff.STEP.delay(attempt.record.failures + 1, ports.jitter())
             return self._wait(attempt, Waiting(reason=str(away), seconds=seconds, failed=True))
         facts = replace(outcome.facts, failure=failure)
-        if isinstance(error, CertificateWrong | StepKeepsDying) or attempt.step == "store_secret" or error.acme_type in CSR_REFUSED:
+        not_stored = attempt.step == "store_secret" and not isinstance(error, HOME_REFUSES)
+        if isinstance(error, CertificateWrong | StepKeepsDying) or not_stored or error.acme_type in CSR_REFUSED:
             facts = replace(facts, order="", csr="")
         fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}"}
         attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)

@@ -30,15 +30,31 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
             ports.key_authorizations.put(challenge.token, acme_challenges.key_authorization(challenge.token, thumbprint))
+            expose(work, challenge)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01]):
         with zone_lock(ports, zone, owner=f"{work.id} {work.record.fence}"):
             _write(ports, work.issuer, work.certificate.labels, group, adding=True)
 
 
-def take_down(ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], owner: str) -> None:
+def expose(work: Work, challenge: ChallengeFacts) -> None:
+    """Lead the CA's request for an http-01 challenge to the responder; done again, it heals what somebody changed."""
+    solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(solvers.HTTP01,))
+    assert solver.http01 is not None
+    work.ports.exposure.open(work.certificate, challenge.identifier, solver.http01)
+
+
+def take_down(
+    ports: Ports,
+    certificate: CertificateId,
+    issuer: Issuer,
+    labels: Mapping[str, str],
+    challenges: Sequence[ChallengeFacts],
+    owner: str,
+) -> None:
     """Remove them all; what is not there is fine."""
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
+            ports.exposure.close(certificate, challenge.identifier, challenge.way)
             ports.key_authorizations.remove(challenge.token)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01 and c.record_name]):
         with zone_lock(ports, zone, owner=owner):
@@ -56,6 +72,7 @@ def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts,
         record_name=challenge.record_name,
         zone=challenge.zone,
         value=challenge.value or challenge.token,
+        way=challenge.way,
         labels=labels,
     )
 

@@ -43,7 +43,7 @@ def _take_down_stale(work: Work, setting_up: Sequence[ChallengeFacts]) -> None:
     """What an order that is gone had put up is not needed any more."""
     stale = [challenge for challenge in work.facts.challenges if challenge not in setting_up]
     if stale:
-        presenting.take_down(work.ports, work.issuer, work.facts.labels, stale, owner=f"{work.id} {work.record.fence}")
+        presenting.take_down(work.ports, work.id, work.issuer, work.facts.labels, stale, owner=f"{work.id} {work.record.fence}")
         work.ports.journal.remove([presenting.entry(work.id, work.issuer, challenge, work.facts.labels) for challenge in stale])
 
 
@@ -84,7 +84,9 @@ def _challenge(work: Work, authorization: Authorization, key: AccountKey) -> Cha
         identifier=authorization.identifier.value,
         wildcard=authorization.wildcard,
     )
-    return _with_record(work, facts, solver, key.thumbprint) if solver.dns01 is not None else facts
+    if solver.http01 is not None:
+        return replace(facts, way=work.ports.exposure.way(work.certificate, solver.http01))
+    return _with_record(work, facts, solver, key.thumbprint)
 
 
 def _with_record(work: Work, facts: ChallengeFacts, solver: Solver, thumbprint: str) -> ChallengeFacts:

@@ -192,15 +192,16 @@ class Ticks:
         facts = Facts.read(record.facts) if record is not None else Facts()
         if facts is None or any((c.value or c.token) == entry.value for c in facts.challenges):
             return False
-        if not entry.record_name:
-            ports.key_authorizations.remove(entry.value)
-            return True
         try:
+            if not entry.record_name:
+                ports.exposure.close(entry.certificate, entry.identifier, entry.way)
+                ports.key_authorizations.remove(entry.value)
+                return True
             issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)
             if issuer is None:
                 return self._given_up(entry)
             ports.sightings.issuer_found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
-            presenting.take_down(ports, issuer, entry.labels, (_as_challenge(entry),), owner=f"sweep {entry.field}")
+            presenting.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), owner=f"sweep {entry.field}")
         except CertmillError as error:
             log.warning("sweep.postponed", record=entry.record_name, certificate=entry.certificate, reason=str(error))
             return False

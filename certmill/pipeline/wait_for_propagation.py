@@ -9,7 +9,7 @@ from certmill.acme import challenges as acme_challenges
 from certmill.acme.jws import AccountKey
 from certmill.errors import AccountRefused, Busy, DnsUnavailable, NameRefused
 from certmill.model.issuer import Dns01Solver
-from certmill.pipeline import account, solvers
+from certmill.pipeline import account, presenting, solvers
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import Work
 from certmill.pipeline.facts import ChallengeFacts
@@ -87,4 +87,7 @@ def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
             probe = work.ports.checks.probe(challenge.identifier, challenge.token, expected, timeout_seconds=seconds)
     except Busy as error:
         return _NotYet(reason=str(error), looked=False)
-    return None if probe.ok else _NotYet(reason=probe.reason)
+    if probe.ok:
+        return None
+    presenting.expose(work, challenge)  # somebody may have changed the Ingress meanwhile
+    return _NotYet(reason=probe.reason)

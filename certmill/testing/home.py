@@ -124,9 +124,7 @@ class MemoryHome:
         return found if isinstance(found, CertificateStatus) else CertificateStatus()
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
-        layout.require_names("Certificate", *split_id(certificate))
-        with self._reached():
-            self._status["Certificate", *split_id(certificate)] = status
+        self._write_status(("Certificate", *split_id(certificate)), status)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
         with self._reached():
@@ -134,8 +132,7 @@ class MemoryHome:
         return found if isinstance(found, IssuerStatus) else IssuerStatus()
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
-        with self._reached():
-            self._status[issuer.kind, issuer.namespace, issuer.name] = status
+        self._write_status((issuer.kind, issuer.namespace, issuer.name), status)
 
     def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
         """A survey tells of it."""
@@ -159,6 +156,12 @@ class MemoryHome:
         if self.away:
             raise HomeUnavailable("the home is away; try again")
         return self._lock
+
+    def _write_status(self, key: _Key, status: CertificateStatus | IssuerStatus) -> None:
+        layout.require_names(*key)
+        with self._reached():
+            if key in self._manifests or key in self._broken:
+                self._status[key] = status
 
     def _find(self, key: _Key) -> Certificate | Issuer | None:
         with self._reached():

@@ -44,18 +44,18 @@ T = TypeVar("T")
 _DAY = 86_400.0
 
 
-@dataclass(slots=True, kw_only=True)
 class Trouble:
     """What a CA in memory does not do as it should. Set back, what was asked for meanwhile is done."""
 
-    validation: bool = False
-    """Answered challenges stay pending."""
-    issuance: bool = False
-    """Finalized orders stay processing."""
-    down: CertmillError | None = None
-    """Raised by the next looks at an authorization."""
-    before_next_authorization: Callable[[], None] | None = None
-    """Called once, while somebody waits for an authorization."""
+    def __init__(self) -> None:
+        self.validation = False
+        """Answered challenges stay pending."""
+        self.issuance = False
+        """Finalized orders stay processing."""
+        self.down: CertmillError | None = None
+        """Raised by the next looks at an authorization."""
+        self.before_next_authorization: Callable[[], None] | None = None
+        """Called once, while somebody waits for an authorization."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-_APT = {"named": "bind9", "redis-server": "redis-server", "chromium": "chromium", "chromedriver": "chromium-driver"}
+_APT = {"named": "bind9", "redis-server": "redis-server", "chromium": "chromium", "nginx": "nginx-light", "chromedriver": "chromium-driver"}
 # Where systems keep servers that are not on everybody's PATH.
 _WELL_KNOWN = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/opt/homebrew/sbin", "/opt/homebrew/bin", "/usr/local/bin")
 

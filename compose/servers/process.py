@@ -87,6 +87,10 @@ class ServerProcess:
         self._child.wait()
         self._child = None
 
+    def reload(self) -> None:
+        """SIGHUP: read the configuration again, where a server does that."""
+        self._signal(signal.SIGHUP)
+
     def freeze(self) -> None:
         """SIGSTOP: connections stay open and nothing answers."""
         self._signal(signal.SIGSTOP)

@@ -167,8 +167,8 @@ def test_every_process_starts_with_the_settings_that_the_chart_gives_it(chart, t
 def test_the_controller_watches_the_namespaces_of_the_list(tmp_path, default):
     some = rendered(tmp_path, listed("shop", "blog"))
 
-    assert environment(containers(some)["controller"])["CERTMILL_NAMESPACES"] == "shop,blog"
-    assert "CERTMILL_NAMESPACES" not in environment(containers(default)["controller"])
+    assert environment(containers(some)["controller"])["CERTMILL_WATCHED_NAMESPACES"] == "shop,blog"
+    assert "CERTMILL_WATCHED_NAMESPACES" not in environment(containers(default)["controller"])
 
 
 def test_the_worker_looks_for_the_responder_by_the_name_and_port_of_its_service(chart):

@@ -18,7 +18,7 @@ from certmill.model.manifests import certificate_document, dump_yaml, parse_docu
 from certmill.model.schema_certificate import CertificateSpec
 from certmill.model.schema_issuer import IssuerSpec
 from compose.servers.kubernetes import KubeApiServer
-from tests.controller.conftest import CRDS
+from tests.cluster import CRDS
 from tests.controller.crd_manifests import (
     FULL_CERTIFICATE,
     FULL_ISSUER,

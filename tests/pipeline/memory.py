@@ -8,7 +8,7 @@ from certmill.crypto import chain
 from certmill.crypto.seal import Seal
 from certmill.dns01.propagation import Visibility
 from certmill.home.base import NoEvents
-from certmill.http01.exposure import NoExposure
+from certmill.http01.base import NoExposure
 from certmill.http01.selfcheck import Probe
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import Secret

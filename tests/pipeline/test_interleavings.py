@@ -225,6 +225,7 @@ EVENTS = st.one_of(
 )
 
 
+@pytest.mark.timeout(600)  # forty seconds alone
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(EVENTS, max_size=60))
 def test_any_interleaving_of_crashes_losses_and_duplicates_ends_as_the_straight_run(redis, events):

@@ -19,8 +19,9 @@ from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.journal import Presented
 from tests.builders import DAY, NOW, a_certificate, an_issuer
-from tests.pipeline.test_reconcile_and_ticks import WEB, Mill
+from tests.pipeline.mill import Mill
 
+WEB = a_certificate()
 KEY = SecretKeyRef(name="cf", key="token")
 DNS01 = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=KEY))),))
 

@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 
 from certmill.contract import STEP_NAMES, STEPS_QUEUE
-from certmill.errors import AccountRefused, CAUnavailable, HomeUnavailable, OrderGone, OrderRefused, RateLimited
+from certmill.errors import AccountRefused, CAUnavailable, Forbidden, HomeUnavailable, OrderGone, OrderRefused, RateLimited
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
+from certmill.model.status import Condition
 from certmill.pipeline.context import Limits
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Stop, Wait
@@ -549,3 +550,113 @@ def test_an_e_mail_that_changes_in_mid_run_registers_again_and_does_not_fail_the
     assert mill.record().result == "issued"
     assert mill.status().failed_issuance_attempts == 0
     assert mill.ports.home.issuer_status(an_issuer()).last_registered_email == "new@example.test"
+
+
+def trigger(mill):
+    """As `cmctl renew` does it: Issuing=True in the status, by whoever may write that."""
+    status = mill.status()
+    asked = Condition(
+        type="Issuing", status=True, reason="ManuallyTriggered", message="Certificate re-issuance manually triggered", last_transition=NOW
+    )
+    others = tuple(each for each in status.conditions if each.type != "Issuing")
+    mill.ports.home.write_certificate_status(mill.certificate.id, replace(status, conditions=(*others, asked)))
+
+
+def test_a_run_asked_for_through_the_status_is_begun_once_and_ends_the_asking(redis):
+    mill = Mill(redis)
+    first = mill.issue()
+    trigger(mill)
+
+    begun = [mill.reconciler.reconcile(WEB.id).ring for _ in range(3)]
+    mill.run()
+
+    assert begun == [True, False, False]
+    assert mill.world.leaf(WEB).serial != first.serial
+    assert mill.status().condition("Issuing") is None
+    assert mill.status().condition("Ready").status
+    assert mill.reconciler.reconcile(WEB.id).right
+    assert len(mill.world.ca.orders) == 2
+
+
+def test_a_pair_stays_ready_while_it_is_issued_again_by_hand(redis):
+    mill = Mill(redis)
+    mill.issue()
+    trigger(mill)
+
+    mill.reconciler.reconcile(WEB.id)
+
+    assert mill.status().condition("Ready").status
+    assert mill.status().condition("Issuing").reason == "ManuallyTriggered"
+
+
+def test_asked_for_while_a_run_is_under_way_it_changes_nothing(redis):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    mill.engine.run("register_account", WEB.id, task_id="t", root_id="r")
+    trigger(mill)
+
+    assert mill.reconciler.reconcile(WEB.id).ring is False
+    mill.run("create_order")
+
+    assert mill.record().run == mill.record().done == 1
+    assert mill.status().condition("Issuing") is None
+    assert mill.reconciler.reconcile(WEB.id).right
+    assert len(mill.world.ca.orders) == 1
+
+
+def test_asked_for_it_does_not_wait_for_a_back_off_to_end(redis):
+    mill = Mill(redis)
+    mill.world.validates = lambda *_: False
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    assert mill.reconciler.reconcile(WEB.id).ring is False
+    mill.world.validates = lambda *_: True
+    trigger(mill)
+
+    assert mill.reconciler.reconcile(WEB.id).ring is True
+    mill.run()
+
+    assert mill.record().result == "issued"
+
+
+def test_one_that_was_asked_for_and_fails_is_not_begun_again_at_once(redis):
+    mill = Mill(redis)
+    mill.issue()
+    mill.world.validates = lambda *_: False
+    trigger(mill)
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    assert (mill.status().condition("Issuing").status, mill.status().condition("Issuing").reason) == (False, "Failed")
+    assert mill.status().condition("Ready").status
+    assert mill.reconciler.reconcile(WEB.id).right
+
+
+def test_a_home_that_refuses_for_good_fails_the_run_ever_less_often_and_costs_one_certificate(redis):
+    """Its namespace is being deleted, or a role is missing."""
+    mill = Mill(redis)
+    mill.ports = replace(mill.ports, jitter=lambda: 0.9)
+    mill.engine = Engine(mill.ports, mill.reconciler)
+    write, refuses = mill.ports.home.write_secret, [True] * 5
+
+    def refusing(secret: Secret) -> None:
+        if secret.name == WEB.secret_name and refuses:
+            refuses.pop()
+            raise Forbidden("cannot apply Secret default/web-tls: its namespace is being deleted; nothing new can be made there")
+        write(secret)
+
+    mill.ports.home.write_secret = refusing
+    delays = []
+    while refuses:
+        assert mill.reconciler.reconcile(WEB.id).ring
+        mill.run()
+        assert "its namespace is being deleted" in mill.failed
+        delays.append(mill.status().next_attempt - mill.world.clock.now())
+        mill.world.clock.advance(delays[-1])
+    assert mill.reconciler.reconcile(WEB.id).ring
+    mill.run()
+
+    assert delays == sorted(set(delays))
+    assert delays[-1] > 900
+    assert mill.record().result == "issued"
+    assert len(mill.world.ca.orders) == 1

@@ -1,4 +1,4 @@
-"""What every home promises (certmill/home/base.py), over the directory home and the one in memory."""
+"""What every home promises (certmill/home/base.py), over the directory home, the one in a cluster and the one in memory."""
 
 from __future__ import annotations
 
@@ -7,25 +7,33 @@ from dataclasses import replace
 
 import pytest
 
+from certmill.clock import SystemClock
 from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.directory import DirectoryHome
+from certmill.home.kubernetes import KubernetesHome
+from certmill.kube.client import KubeClient
+from certmill.kube.connection import connect
+from certmill.kube.resources import CERTIFICATES
 from certmill.model.certificate import IssuerRef
 from certmill.model.manifests import parse_documents
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from certmill.testing.home import MemoryHome
+from compose.servers.ports import free_port
+from tests.cluster import client_of, make_empty, make_namespaces
 
 WEB = CertificateId("default/web")
 PAIR = Secret(namespace="default", name="web", type=TLS_TYPE, data={"tls.crt": b"chain 1", "tls.key": b"key 1"})
-READY = Condition(type="Ready", status=True, reason="Ready", message="Certificate is up to date", last_transition=1_800_000_000.25)
+READY = Condition(type="Ready", status=True, reason="Ready", message="Certificate is up to date", last_transition=1_800_000_000.0)
 STATUS = CertificateStatus(
     conditions=(READY,),
-    not_before=1.5,
-    not_after=2.0,
-    renewal_time=1.75,
+    not_before=1.0,
+    not_after=9.0,
+    renewal_time=7.0,
     revision=3,
-    last_failure_time=1.0,
+    last_issuance_time=2.0,
+    last_failure_time=3.0,
     failed_issuance_attempts=2,
     next_attempt=4.0,
     failed_spec="abc",
@@ -66,6 +74,15 @@ spec:
 """
 
 
+ISSUER_STATUS = IssuerStatus(
+    conditions=(READY,),
+    uri="https://ca.example/account/1",
+    last_registered_email="a@b.example",
+    last_private_key_hash="h",
+    server="https://ca.example/dir",
+)
+
+
 def secret_text(name="token", namespace="default", value="hunter2"):
     return f"""\
 apiVersion: v1
@@ -88,11 +105,61 @@ def apply(home, text):
     return home.apply(parsed(text), text)
 
 
-@pytest.fixture(params=["directory", "memory"])
-def home(request, tmp_path):
+class DirectoryPlace:
+    """A home, and what befalls it: `spoil` makes a Certificate one that is there and wrong, as a person does; `leave` takes it away."""
+
+    def __init__(self, directory):
+        self._directory = directory / "home"
+        self.home = DirectoryHome(self._directory, cluster_resource_namespace="cluster-secrets")
+
+    def spoil(self, name):
+        text = certificate_text(name).replace("dnsNames:\n  - example.com", "dnsNames: 7")
+        (self._directory / "manifests" / f"certificate.default.{name}.yaml").write_text(text)
+
+    def leave(self):
+        self._directory.symlink_to("home")
+
+
+class MemoryPlace:
+    def __init__(self):
+        self.home = MemoryHome(cluster_resource_namespace="cluster-secrets")
+
+    def spoil(self, name):
+        self.home.break_manifest("Certificate", "default", name, "spec.dnsNames: is wrong")
+
+    def leave(self):
+        self.home.away = True
+
+
+class ClusterPlace:
+    def __init__(self, server):
+        self._server = server
+        self._client = client_of(server)
+        make_empty(self._client)
+        make_namespaces(self._client, "a", "b", "cluster-secrets")
+        self.home = KubernetesHome(self._client, cluster_resource_namespace="cluster-secrets", clock=SystemClock())
+
+    def spoil(self, name):
+        self._client.merge(CERTIFICATES, "default", name, {"spec": {"dnsNames": ["-.example.com"]}})
+
+    def leave(self):
+        nobody = connect(kubeconfig=self._server.kubeconfig())
+        nobody.configuration.host = f"https://127.0.0.1:{free_port()}"
+        self.home = KubernetesHome(KubeClient(nobody), cluster_resource_namespace="cluster-secrets", clock=SystemClock())
+
+
+@pytest.fixture(params=["directory", "kubernetes", "memory"])
+def place(request, tmp_path):
     if request.param == "memory":
-        return MemoryHome(cluster_resource_namespace="cluster-secrets")
-    return DirectoryHome(tmp_path / "home", cluster_resource_namespace="cluster-secrets")
+        return MemoryPlace()
+    if request.param == "kubernetes":
+        return ClusterPlace(request.getfixturevalue("kube"))
+    return DirectoryPlace(tmp_path)
+
+
+@pytest.fixture
+def home(place):
+    return place.home
 
 
 def signatures(home):
@@ -218,7 +285,10 @@ class TestDelete:
 class TestSecrets:
     def test_a_secret_is_read_as_it_was_written(self, home):
         secret = replace(
-            PAIR, labels={"a": "b"}, annotations={"cert-manager.io/ip-sans": "", "ä": "ö\n"}, data={"tls.crt": b"", "x": b"\0\xff"}
+            PAIR,
+            labels={"a": "b"},
+            annotations={"cert-manager.io/ip-sans": "", "note": "ö\n"},
+            data={"tls.crt": b"", "tls.key": b"", "x": b"\0\xff"},
         )
 
         home.write_secret(secret)
@@ -260,12 +330,12 @@ class TestSecrets:
 
     def test_creating_is_for_what_is_not_there(self, home):
         assert home.create_secret(PAIR) is True
-        assert home.create_secret(replace(PAIR, data={"tls.key": b"other"})) is False
+        assert home.create_secret(replace(PAIR, data={**PAIR.data, "tls.key": b"other"})) is False
 
         assert home.secret("default", "web") == PAIR
 
     def test_of_many_creators_one_wins(self, home):
-        secrets = [replace(PAIR, data={"tls.key": str(n).encode()}) for n in range(8)]
+        secrets = [replace(PAIR, data={**PAIR.data, "tls.key": str(n).encode()}) for n in range(8)]
         created, start = [], threading.Barrier(8)
 
         def create(secret):
@@ -281,6 +351,13 @@ class TestSecrets:
 
         assert len(created) == 1
         assert home.secret("default", "web") == created[0]
+
+    def test_what_was_created_is_ours_to_change_and_to_take_away(self, home):
+        home.create_secret(replace(PAIR, labels={"team": "a"}, data={**PAIR.data, "key.der": b"der"}))
+
+        home.write_secret(replace(PAIR, annotations={"note": "x"}))
+
+        assert home.secret("default", "web") == replace(PAIR, annotations={"note": "x"})
 
     def test_a_deleted_secret_is_gone_and_only_once(self, home):
         home.write_secret(PAIR)
@@ -333,19 +410,54 @@ class TestAge:
 
 class TestStatus:
     def test_a_status_is_read_as_it_was_written(self, home):
+        apply(home, certificate_text())
+        apply(home, certificate_text("other"))
+
         home.write_certificate_status(WEB, STATUS)
 
         assert home.certificate_status(WEB) == STATUS
         assert home.certificate_status(CertificateId("default/other")) == CertificateStatus()
 
+    def test_a_status_replaces_all_of_the_one_before(self, home):
+        apply(home, certificate_text())
+        home.write_certificate_status(WEB, STATUS)
+        after = CertificateStatus(conditions=(replace(READY, status=False, reason="Expired", last_transition=1_800_000_060.0),))
+
+        home.write_certificate_status(WEB, after)
+
+        assert home.certificate_status(WEB) == after
+
+    def test_what_is_not_there_has_no_status_and_gets_none(self, home):
+        home.write_certificate_status(WEB, STATUS)
+        home.write_issuer_status(parsed(issuer_text()), ISSUER_STATUS)
+        apply(home, certificate_text())
+        apply(home, issuer_text())
+
+        assert home.certificate_status(WEB) == CertificateStatus()
+        assert home.issuer_status(parsed(issuer_text())) == IssuerStatus()
+
     def test_an_issuers_status_is_its_own(self, home):
-        one, other = parsed(issuer_text("prod", "Issuer", "a")), parsed(issuer_text("prod", "ClusterIssuer"))
-        status = IssuerStatus(conditions=(READY,), uri="https://ca/1", last_registered_email="a@b", last_private_key_hash="h", server="s")
+        one, other = issuer_text("prod", "Issuer", "a"), issuer_text("prod", "ClusterIssuer")
+        apply(home, one)
+        apply(home, other)
 
-        home.write_issuer_status(one, status)
+        home.write_issuer_status(parsed(one), ISSUER_STATUS)
 
-        assert home.issuer_status(one) == status
-        assert home.issuer_status(other) == IssuerStatus()
+        assert home.issuer_status(parsed(one)) == ISSUER_STATUS
+        assert home.issuer_status(parsed(other)) == IssuerStatus()
+
+    def test_the_account_of_another_server_is_none_of_the_servers_that_an_issuer_names_now(self, home):
+        apply(home, issuer_text())
+        home.write_issuer_status(parsed(issuer_text()), ISSUER_STATUS)
+        moved = issuer_text(server="https://other.example/dir")
+
+        apply(home, moved)
+        status = home.issuer_status(parsed(moved))
+        refused = replace(READY, status=False, reason="ErrRegisterACMEAccount", last_transition=1_800_000_060.0)
+        home.write_issuer_status(parsed(moved), replace(status, conditions=(refused,)))
+
+        assert status.server != "https://other.example/dir"
+        assert home.issuer_status(parsed(moved)).server != "https://other.example/dir"
 
 
 class TestSurvey:
@@ -393,27 +505,18 @@ class TestSurvey:
         assert home.survey().sightings == ()
 
 
-def broken(home, tmp_path, name="web"):
-    """Spoil a Certificate, as a person does."""
-    if isinstance(home, MemoryHome):
-        home.break_manifest("Certificate", "default", name, "spec.dnsNames: is wrong")
-    else:
-        text = certificate_text(name).replace("dnsNames:\n  - example.com", "dnsNames: 7")
-        (tmp_path / "home" / "manifests" / f"certificate.default.{name}.yaml").write_text(text)
-
-
 class TestBrokenManifests:
-    def test_what_is_there_and_wrong_is_no_none(self, home, tmp_path):
+    def test_what_is_there_and_wrong_is_no_none(self, place, home):
         apply(home, certificate_text())
-        broken(home, tmp_path)
+        place.spoil("web")
 
         with pytest.raises(InvalidManifest):
             home.certificate(WEB)
 
-    def test_it_is_a_problem_and_everything_else_goes_on(self, home, tmp_path):
+    def test_it_is_a_problem_and_everything_else_goes_on(self, place, home):
         apply(home, certificate_text())
         apply(home, certificate_text("mail"))
-        broken(home, tmp_path)
+        place.spoil("web")
 
         survey = home.survey()
 
@@ -422,17 +525,17 @@ class TestBrokenManifests:
         assert len(survey.problems) == 1
         assert "web" in survey.problems[0].source
 
-    def test_it_can_be_repaired_by_applying_it(self, home, tmp_path):
+    def test_it_can_be_repaired_by_applying_it(self, place, home):
         apply(home, certificate_text())
-        broken(home, tmp_path)
+        place.spoil("web")
 
         assert apply(home, certificate_text()) == "configured"
         assert home.certificate(WEB).dns_names == ("example.com",)
         assert home.survey().problems == ()
 
-    def test_it_can_be_deleted(self, home, tmp_path):
+    def test_it_can_be_deleted(self, place, home):
         apply(home, certificate_text())
-        broken(home, tmp_path)
+        place.spoil("web")
 
         assert home.delete("Certificate", "default", "web") is True
         assert home.certificate(WEB) is None
@@ -461,14 +564,11 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_home_that_cannot_be_reached_says_so_and_what_to_do(home, tmp_path, call):
-    if isinstance(home, MemoryHome):
-        home.away = True
-    else:
-        (tmp_path / "home").symlink_to("home")
+def test_a_home_that_cannot_be_reached_says_so_and_what_to_do(place, tmp_path, call):
+    place.leave()
 
     with pytest.raises(HomeUnavailable) as caught:
-        CALLS[call](home)
+        CALLS[call](place.home)
 
     assert str(tmp_path) not in str(caught.value)
     assert ":" in str(caught.value) or ";" in str(caught.value)

@@ -8,7 +8,8 @@ from base64 import b64encode
 
 from tests.workers.running import item
 
-STEPS, REQUESTS = "certmill.steps", "certmill.requests"
+STEPS, REQUESTS, CHANGES = "certmill.steps", "certmill.requests", "certmill.changes"
+LOOK = "reconcile.certificate"
 STEP, ID = "certificate.validate", ["default/web"]
 
 
@@ -93,5 +94,19 @@ MORE = {
     "a request that says it is a step": (REQUESTS, item(STEP, ID, queue=STEPS)),
     "a request that is a string": (REQUESTS, item("certificate.request", ["default/web"], queue=REQUESTS)),
     "a request with a chain": (REQUESTS, item("certificate.request", [{"name": "web", "spec": {}}], embed={"chain": [_signature()]})),
+    "a step as a look": (CHANGES, item(STEP, ID)),
+    "a look as a step": (STEPS, item(LOOK, ID)),
+    "a look as a request": (REQUESTS, item(LOOK, ID)),
+    "a look at another kind": (CHANGES, item("reconcile.secret", ID)),
+    "a look at nothing": (CHANGES, item(LOOK, [])),
+    "a look at two": (CHANGES, item(LOOK, ["default/web", "default/mail"])),
+    "a look at a path": (CHANGES, item(LOOK, ["default/../web"])),
+    "a look at a parent": (CHANGES, item("reconcile.clusterissuer", [".."])),
+    "a look at capitals": (CHANGES, item("reconcile.clusterissuer", ["Prod"])),
+    "a look at no name": (CHANGES, item("reconcile.clusterissuer", [""])),
+    "a look at an object": (CHANGES, item(LOOK, [{"name": "web"}])),
+    "a look with a chain": (CHANGES, item(LOOK, ID, embed={"chain": [_signature()]})),
+    "a look with a callback": (CHANGES, item(LOOK, ID, embed={"callbacks": [_signature()]})),
+    "a look in a year": (CHANGES, item(LOOK, ID, headers={"eta": "2030-01-01T00:00:00+00:00"})),
     "a request that is not JSON": (REQUESTS, b"GET / HTTP/1.1"),
 }

@@ -7,6 +7,7 @@ import json
 import signal
 from typing import TYPE_CHECKING
 
+from certmill.contract import TASKS_OF_QUEUE
 from tests.workers.poison import MORE, REQUESTS, TWELVE
 from tests.workers.running import Processes, Server, eventually, item, ran, rejected
 
@@ -27,7 +28,7 @@ def _works(server: Server) -> None:
 
 def _is_empty(server: Server) -> bool:
     with server.client as client:
-        return not any(client.exists(key) for key in ("certmill.steps", "certmill.requests", "certmill.ticks", "unacked", "unacked_index"))
+        return not any(client.exists(key) for key in (*TASKS_OF_QUEUE, "unacked", "unacked_index"))
 
 
 def _stop(worker: subprocess.Popen[bytes]) -> int:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certmill.contract import CHANGES_QUEUE, RECONCILE_TASKS, TASKS_OF_QUEUE
 from tests.workers.poison import MORE, TWELVE
 from tests.workers.running import item
 from workers.messages import UNREADABLE, Accepted, Message, Refusal, certificate_of, clean, id_of, readable
@@ -106,6 +107,22 @@ def test_of_a_request_only_its_task_its_id_and_its_object_are_left() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", RECONCILE_TASKS)
+def test_a_look_at_an_object_is_accepted_with_its_name_and_nothing_else(kind: str) -> None:
+    name = "prod.eu" if kind == "ClusterIssuer" else "default/web"
+
+    accepted = _accepted(item(RECONCILE_TASKS[kind], [name], headers={"root_id": "r"}), CHANGES_QUEUE)
+
+    assert json.loads(accepted.body)[:2] == [[name], {}]
+    assert (accepted.headers["argsrepr"], accepted.headers["root_id"]) == (f"('{name}',)", "r")
+
+
+def test_no_task_is_allowed_on_two_queues() -> None:
+    tasks = [task for allowed in TASKS_OF_QUEUE.values() for task in allowed]
+
+    assert len(tasks) == len(set(tasks))
+
+
 @pytest.mark.parametrize("name", ["<b>", "a b", "", "-web", "x" * 254, "web\n", 7, None])
 def test_a_request_for_no_clean_name_is_shown_as_a_question_mark(name: object) -> None:
     accepted = _accepted(item("certificate.renew", [{"name": name}]), "certmill.requests")
@@ -139,7 +156,7 @@ def test_any_bytes_make_an_envelope(raw: bytes) -> None:
 @given(
     body=JSON,
     headers=st.dictionaries(st.sampled_from(["id", "task", "eta", "expires", "root_id", "retries", "group"]), JSON),
-    queue=st.sampled_from(["certmill.steps", "certmill.requests", "certmill.ticks"]),
+    queue=st.sampled_from(list(TASKS_OF_QUEUE)),
 )
 def test_any_message_is_accepted_or_refused(body: object, headers: dict[str, object], queue: str) -> None:
     raw = item("certificate.validate", ["default/web"], headers=headers, body=json.dumps(body))

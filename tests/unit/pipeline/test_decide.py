@@ -114,6 +114,12 @@ def test_a_changed_spec_does_not_wait_for_the_back_off_of_the_old_one():
     assert isinstance(decided(secret=None, status=failing), Issue)
 
 
+def test_a_failure_that_another_program_noted_holds_for_whatever_is_wanted():
+    failing = CertificateStatus(next_attempt=NOW + 2 * DAY, failed_issuance_attempts=1)
+
+    assert isinstance(decided(secret=None, status=failing), Hold)
+
+
 @given(days=st.floats(0.1, 400), percentage=st.integers(1, 99) | st.none(), before_days=st.floats(0.01, 500) | st.none())
 def test_renewal_is_always_within_the_life_of_the_certificate(days, percentage, before_days):
     wanted = a_certificate(renew_before=None if before_days is None else timedelta(days=before_days), renew_before_percentage=percentage)

@@ -1,0 +1,141 @@
+"""Secrets in the Kubernetes API, written by server-side apply: what others put on them stays, and what we no longer want goes.
+
+What a person applies with certmill has a field manager of its own, so that the pipeline's writes and theirs do not undo each other.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from certmill.errors import Conflict, SecretUnusable
+from certmill.home import layout
+from certmill.kube.client import FIELD_MANAGER, KubeClient
+from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, strings, text
+from certmill.kube.resources import SECRETS
+from certmill.model.secret import OPAQUE_TYPE, Secret
+
+APPLY_MANAGER: Final = "certmill-apply"
+"""Field manager of what a person applies."""
+
+
+class KubernetesSecrets:
+    """The Secrets of one API server."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self._client = client
+
+    def read(self, namespace: str, name: str) -> Secret | None:
+        """Raises SecretUnusable."""
+        body = self._get(namespace, name)
+        return _secret_of(body) if body is not None else None
+
+    def all(self, namespace: str) -> Iterator[Secret]:
+        """Those of a namespace, or of all ("")."""
+        for body in self._client.list(SECRETS, namespace).items:
+            try:
+                yield _secret_of(body)
+            except SecretUnusable:
+                continue
+
+    def versions(self) -> dict[tuple[str, str], str]:
+        """What changes with each of them; without their values."""
+        metas = (meta_of(body) for body in self._client.list(SECRETS, metadata_only=True).items)
+        return {(meta.namespace, meta.name): f"{meta.uid} {meta.resource_version}" for meta in metas}
+
+    def write(self, secret: Secret, manager: str = FIELD_MANAGER) -> str:
+        """Make the manager's keys, labels and annotations be these: "created", "configured", or "unchanged" (nothing was sent).
+
+        A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises InvalidManifest.
+        """
+        layout.require_secret(secret)
+        found = self._get(secret.namespace, secret.name)
+        if found is None:
+            self._client.apply(SECRETS, _body(secret, secret.type), manager=manager)
+            return "created"
+        if _says(found, secret, manager):
+            return "unchanged"
+        self._own_what_was_created(found, manager)
+        self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=manager)
+        return "configured"
+
+    def create(self, secret: Secret) -> bool:
+        """False if there is one of this name. Raises InvalidManifest."""
+        layout.require_secret(secret)
+        try:
+            self._client.create(SECRETS, _body(secret, secret.type))
+        except Conflict:
+            return False
+        return True
+
+    def delete(self, namespace: str, name: str) -> bool:
+        """False if it was not there."""
+        return bool(namespace) and layout.is_name(namespace, name) and self._client.delete(SECRETS, namespace, name)
+
+    def _get(self, namespace: str, name: str) -> JsonObject | None:
+        return self._client.get(SECRETS, namespace, name) if namespace and layout.is_name(namespace, name) else None
+
+    def _own_what_was_created(self, found: JsonObject, manager: str) -> None:
+        """What `create` wrote is the manager's by Update, and an apply would take nothing of it away: make it the manager's by Apply."""
+        entries = [mapping(entry) for entry in sequence(mapping(found.get("metadata")).get("managedFields"))]
+        created = [_is_of(entry, manager, "Update") for entry in entries]
+        if not any(created) or any(_is_of(entry, manager, "Apply") for entry in entries):
+            return
+        owned = [{**entry, "operation": "Apply"} if ours else entry for entry, ours in zip(entries, created, strict=True)]
+        meta = meta_of(found)
+        patch = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": owned}}
+        self._client.merge(SECRETS, meta.namespace, meta.name, patch)
+
+
+def _secret_of(body: Mapping[str, object]) -> Secret:
+    meta = meta_of(body)
+    try:
+        data = {name: base64.b64decode(value, validate=True) for name, value in strings(body.get("data")).items()}
+    except (binascii.Error, ValueError):
+        raise SecretUnusable(f"the Secret {meta.namespace}/{meta.name} holds what is no base64") from None
+    return Secret(
+        namespace=meta.namespace,
+        name=meta.name,
+        type=text(body.get("type")) or OPAQUE_TYPE,
+        data=data,
+        labels=meta.labels,
+        annotations=meta.annotations,
+    )
+
+
+def _body(secret: Secret, type_: str) -> JsonObject:
+    metadata: JsonObject = {"name": secret.name, "namespace": secret.namespace}
+    metadata |= {name: dict(value) for name, value in (("labels", secret.labels), ("annotations", secret.annotations)) if value}
+    data = {name: base64.b64encode(value).decode() for name, value in secret.data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": type_, "data": data}
+
+
+def _says(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
+    """Whether an apply of this Secret would change nothing: all of it is there, and the manager owns this and nothing else."""
+    found, owned = _secret_of(body), _owned(body, manager)
+    parts = (
+        ("f:data", found.data, secret.data),
+        ("f:labels", found.labels, secret.labels),
+        ("f:annotations", found.annotations, secret.annotations),
+    )
+    return owned is not None and all(
+        owned[part] == set(wanted) and all(there.get(name) == value for name, value in wanted.items()) for part, there, wanted in parts
+    )
+
+
+def _owned(body: Mapping[str, object], manager: str) -> dict[str, set[str]] | None:
+    """What a manager owns by server-side apply (metadata.managedFields), by part; None if it never applied."""
+    for entry in sequence(mapping(body.get("metadata")).get("managedFields")):
+        if _is_of(mapping(entry), manager, "Apply"):
+            fields = mapping(mapping(entry).get("fieldsV1"))
+            parts = {"f:data": fields.get("f:data")} | {
+                name: mapping(fields.get("f:metadata")).get(name) for name in ("f:labels", "f:annotations")
+            }
+            return {part: {name.removeprefix("f:") for name in mapping(members) if name != "."} for part, members in parts.items()}
+    return None
+
+
+def _is_of(entry: Mapping[str, object], manager: str, operation: str) -> bool:
+    return entry.get("manager") == manager and entry.get("operation") == operation and not entry.get("subresource")

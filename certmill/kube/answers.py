@@ -1,0 +1,121 @@
+"""What an answer of the API server means: JSON of a bounded size, or an error of ours that keeps the server's own words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Final
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from certmill.errors import CertmillError, Conflict, Forbidden, HomeUnavailable, InvalidManifest, NotFound, WatchExpired
+from certmill.kube.objects import JsonObject, mapping, sequence, text
+
+_CHUNK_BYTES: Final = 65_536
+_MAX_RETRY_AFTER: Final = 300.0
+_MAX_SAID: Final = 500
+_TERMINATING: Final = "NamespaceTerminating"
+_UNKNOWN_FIELD: Final = "failed to create typed patch object"
+"""How a server-side apply refuses a field that the schema does not have: as an internal error."""
+
+
+class Missing(NotFound):
+    """404 by the resource itself: this object, or the namespace that it is to be put into, is not there."""
+
+
+class NotServed(HomeUnavailable):
+    """404 by nobody: the API has no such resource (yet). That is no reason to take any object for deleted."""
+
+
+def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
+    """The whole answer; its connection goes back to the pool. Raises HomeUnavailable if it is cut short, or too large."""
+    try:
+        content = response.read(limit + 1, decode_content=True)
+    except HTTPError as error:
+        response.close()
+        raise HomeUnavailable(f"the API server cut short: {what} ({type(error).__name__})") from error
+    if len(content) > limit:
+        response.close()
+        raise HomeUnavailable(f"cannot {what}: the API server's answer is larger than {limit} bytes")
+    response.release_conn()
+    return content
+
+
+def lines(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> Iterator[bytes]:
+    """The events of a watch, a line each, as they come. Raises HomeUnavailable if it is cut short, or one is too large."""
+    rest = b""
+    try:
+        while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
+            *whole, rest = (rest + chunk).split(b"\n")
+            if len(rest) > limit:
+                raise HomeUnavailable(f"cannot {what}: an event is larger than {limit} bytes")
+            yield from (line for line in whole if line.strip())
+        if rest.strip():
+            raise HomeUnavailable(f"the API server cut short: {what} (in the middle of an event)")
+    except HTTPError as error:
+        raise HomeUnavailable(f"the API server cut short: {what} ({type(error).__name__})") from error
+
+
+def parsed(content: bytes, what: str) -> JsonObject:
+    """A JSON object. Raises HomeUnavailable: what answers something else is no API server, or not all of it."""
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        raise HomeUnavailable(f"cannot {what}: the API server's answer is no JSON") from None
+    if not isinstance(body, dict):
+        raise HomeUnavailable(f"cannot {what}: the API server's answer is no object")
+    return body
+
+
+def status_of(content: bytes) -> Mapping[str, object]:
+    """The Status in an answer that refuses; empty if there is none."""
+    try:
+        return mapping(json.loads(content))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def said(status: Mapping[str, object]) -> str:
+    """The server's own words, on one line: they name the field, or the right that is missing."""
+    return " ".join(text(status.get("message")).split())[:_MAX_SAID]
+
+
+def is_terminating(status: Mapping[str, object]) -> bool:
+    """Whether a create was refused because its namespace is being deleted."""
+    causes = sequence(mapping(status.get("details")).get("causes"))
+    return any(mapping(cause).get("reason") == _TERMINATING for cause in causes)
+
+
+def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str], what: str) -> CertmillError:
+    """What a refusal is to us."""
+    words = said(status)
+    error: CertmillError | None = None
+    match code:
+        case HTTPStatus.NOT_FOUND:
+            error = _absent(status, what)
+        case HTTPStatus.CONFLICT:
+            error = Conflict(f"cannot {what}: it changed meanwhile")
+        case HTTPStatus.GONE:
+            error = WatchExpired(f"cannot {what}: what it goes on from is too old")
+        case HTTPStatus.FORBIDDEN if is_terminating(status):
+            error = Forbidden(f"cannot {what}: its namespace is being deleted; nothing new can be made there")
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            error = Forbidden(f"cannot {what}: {words or 'the API server refuses us'}; see the roles of certmill's chart")
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY:
+            error = InvalidManifest(f"cannot {what}: {words or 'the API server takes it for a bad request'}")
+        case HTTPStatus.INTERNAL_SERVER_ERROR if words.startswith(_UNKNOWN_FIELD):
+            error = InvalidManifest(f"cannot {what}: {words}")
+    return error or HomeUnavailable(f"cannot {what}: the API server answers {code}", retry_after=_retry_after(headers))
+
+
+def _absent(status: Mapping[str, object], what: str) -> CertmillError:
+    if status.get("kind") == "Status":
+        return Missing(f"cannot {what}: {said(status) or 'not found'}")
+    return NotServed(f"cannot {what}: the API does not serve this resource; see that its CustomResourceDefinition is installed")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    value = headers.get("Retry-After", "")
+    return min(float(value), _MAX_RETRY_AFTER) if value.isascii() and value.isdecimal() else None

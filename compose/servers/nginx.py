@@ -1,0 +1,70 @@
+"""nginx in front of test names, on a free loopback port, with a configuration that can be changed while it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from compose.servers import require
+from compose.servers.ports import answers, free_port
+from compose.servers.process import ServerProcess
+
+_CONFIGURATION = """
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+events {{ worker_connections 128; }}
+http {{
+  access_log {directory}/access.log;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  server_names_hash_bucket_size 128;
+  server {{ listen 127.0.0.1:{port} default_server; return 404; }}
+{servers}
+}}
+"""
+
+
+@dataclass(kw_only=True)
+class Nginx:
+    """A running nginx. `configure` gives it its servers, each as nginx' own text; `{port}` in it is its port."""
+
+    directory: Path
+    port: int = 0
+    reloads: int = field(default=0, init=False)
+    _servers: str = field(default="", init=False)
+    _process: ServerProcess = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._process = ServerProcess("nginx", log=self.directory / "nginx.log")
+
+    def __enter__(self) -> Self:
+        """Start it, with no servers yet. Raises MissingServer, ServerFailed."""
+        program = require("nginx")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port = self.port or free_port()
+        self._write()
+        command = [program, "-p", self.directory, "-c", self.directory / "nginx.conf", "-e", self.directory / "error.log"]
+        self._process.start(command, answers=lambda: answers(self.port))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.stop()
+
+    def configure(self, servers: str) -> None:
+        """Serve these from now on; nothing is reloaded if they are the same."""
+        if servers != self._servers:
+            self._servers = servers
+            self._write()
+            self._process.reload()
+            self.reloads += 1
+
+    def _write(self) -> None:
+        servers = self._servers.replace("{port}", str(self.port))
+        text = _CONFIGURATION.format(directory=self.directory, port=self.port, servers=servers)
+        (self.directory / "nginx.conf").write_text(text)

@@ -1,0 +1,52 @@
+"""A real API server as tests use it: certmill's CRDs, clients, an empty cluster, and objects as people and other programs write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from certmill.kube.client import KubeClient
+from certmill.kube.connection import connect
+from certmill.kube.objects import meta_of
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS, LEASES, NAMESPACES, SECRETS
+from compose.servers.kubernetes import ADMIN
+
+CRDS = sorted((Path(__file__).resolve().parents[1] / "compose" / "chart" / "crds").glob("*.yaml"))
+OTHER = "kubectl-edit"
+"""The field manager of somebody else."""
+
+
+def client_of(server, user=ADMIN, **options):
+    """A KubeClient of a user."""
+    return KubeClient(connect(kubeconfig=server.kubeconfig(user)), **options)
+
+
+def make_namespaces(client, *names):
+    """Those that are not there."""
+    for name in names:
+        client.apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, manager=OTHER)
+
+
+def make_empty(client):
+    """Remove everything that certmill reads or writes, in all namespaces."""
+    for resource in (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS, SECRETS, EVENTS, LEASES):
+        for body in client.list(resource, metadata_only=True).items:
+            meta = meta_of(body)
+            if not meta.namespace.startswith("kube-"):
+                client.delete(resource, meta.namespace, meta.name)
+
+
+def grant(server, user, rules):
+    """Bind these rules to a user, in the whole cluster."""
+    name, group = user.replace(":", "-"), "rbac.authorization.k8s.io"
+    path, version = f"/apis/{group}/v1", f"{group}/v1"
+    server.api.apply(
+        f"{path}/clusterroles/{name}", {"apiVersion": version, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
+    )
+    binding = {
+        "apiVersion": version,
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+    }
+    server.api.apply(f"{path}/clusterrolebindings/{name}", binding)

@@ -1,0 +1,215 @@
+"""A cluster with certmill in it: a real API server, Redis, Pebble, BIND, nginx, and certmill's processes, each a process of its own."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from certmill.crypto import chain
+from certmill.kube.client import KubeClient
+from certmill.kube.connection import connect
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ENDPOINT_SLICES, EVENTS, INGRESSES, SECRETS, SERVICES
+from certmill.runtime import Runtime
+from compose.local import LocalCertmill
+from compose.servers.bind import Bind
+from compose.servers.nginx import Nginx
+from compose.servers.pebble import Pebble
+from compose.servers.redis import RedisServer
+from tests.controller.ingress_controller import IngressController
+
+TSIG_SECRET = base64.b64encode(b"a secret of sixteen-and-more bytes").decode()
+RESPONDER = "192.0.2.80"
+"""The responder's address in the cluster; EndpointSlices take no loopback address. The lab's nginx knows where it really is."""
+
+VIRTUAL_SERVER_CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "virtualservers.k8s.nginx.org"},
+    "spec": {
+        "group": "k8s.nginx.org",
+        "names": {"kind": "VirtualServer", "plural": "virtualservers", "singular": "virtualserver", "shortNames": ["vs"]},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+@dataclass(kw_only=True)
+class KubeLab:
+    """Everything of one installation, on an API server that is there."""
+
+    directory: Path
+    kube: object
+    settings: dict = field(default_factory=dict)
+
+    def __enter__(self):
+        self._stack = contextlib.ExitStack()
+        enter = self._stack.enter_context
+        self.redis = enter(RedisServer(directory=self.directory / "redis"))
+        self.bind = enter(
+            Bind(
+                directory=self.directory / "bind",
+                zones=("example.test",),
+                tsig={"certmill": ("hmac-sha256", TSIG_SECRET)},
+            )
+        )
+        self.nginx = enter(Nginx(directory=self.directory / "nginx"))
+        self.pebble = enter(Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=self.nginx.port))
+        self.client = KubeClient(connect(kubeconfig=self.kube.kubeconfig()))
+        self.kube.token("system:serviceaccount:cert-manager:certmill")  # makes the namespace
+        own = {
+            "home_kind": "kubernetes",
+            "kubeconfig": str(self.kube.kubeconfig()),
+            "recursive_nameservers": self.bind.address,
+            "authoritative_port": str(self.bind.port),
+            "http01_port": str(self.nginx.port),
+            "step_lease_seconds": "6",
+            "step_grace_seconds": "2",
+        }
+        self.certmill = enter(LocalCertmill(directory=self.directory, redis_url=self.redis.url, settings=own | self.settings))
+        self._expose_responder()
+        addresses = {RESPONDER: f"127.0.0.1:{self.certmill.responder_port}"}
+        enter(IngressController(self.client, self.nginx, addresses))
+        self.certmill.start(workers=1)
+        self.certmill.start_controller()
+        self.runtime: Runtime = self.certmill.open()
+        self._stack.callback(self.runtime.close)
+        self.apply_secret("cert-manager", "tsig", {"secret": TSIG_SECRET})
+        return self
+
+    def __exit__(self, *exception):
+        self._stack.close()
+
+    def _expose_responder(self):
+        """What the chart's Service and Kubernetes' own controller make of the responder's Pod."""
+        self.client.apply(
+            ENDPOINT_SLICES,
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    "name": "certmill-responder-1",
+                    "namespace": "cert-manager",
+                    "labels": {"kubernetes.io/service-name": "certmill-responder"},
+                },
+                "addressType": "IPv4",
+                "ports": [{"name": "http", "port": self.certmill.responder_port}],
+                "endpoints": [{"addresses": [RESPONDER], "conditions": {"ready": True}}],
+            },
+        )
+
+    def acme(self, *solvers, **fields):
+        """spec.acme with this lab's CA."""
+        return {
+            "email": "ops@example.test",
+            "server": self.pebble.directory_url,
+            "caBundle": base64.b64encode(self.pebble.ca_bundle).decode(),
+            "privateKeySecretRef": {"name": "prod-issuer-account-key"},
+            "solvers": list(solvers),
+        } | fields
+
+    def rfc2136(self):
+        """A DNS-01 solver by the lab's BIND."""
+        tsig = {"tsigKeyName": "certmill", "tsigAlgorithm": "HMACSHA256", "tsigSecretSecretRef": {"name": "tsig", "key": "secret"}}
+        return {"dns01": {"rfc2136": {"nameserver": self.bind.address, **tsig}}}
+
+    def apply(self, manifest, namespace=""):
+        """What `kubectl apply` does; the manifest's kind says where."""
+        resource = {one.kind: one for one in (CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS)}.get(manifest["kind"])
+        plural = f"{manifest['kind'].lower()}s"
+        group, _, version = manifest["apiVersion"].rpartition("/")
+        if resource is not None:
+            path = resource.path(namespace, manifest["metadata"]["name"])
+        else:
+            path = f"/apis/{group}/{version}/namespaces/{namespace}/{plural}/{manifest['metadata']['name']}"
+        body = manifest | {"metadata": manifest["metadata"] | ({"namespace": namespace} if namespace else {})}
+        return self.kube.api.apply(path, body)
+
+    def apply_issuer(self, *solvers, name="prod-issuer", **fields):
+        """The tutorial's ClusterIssuer, with these solvers, and wait until it is ready."""
+        spec = {"acme": self.acme(*solvers, **fields)}
+        self.apply({"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": spec})
+        self.until(lambda: self.condition(CLUSTER_ISSUERS, "", name, "Ready") == "True", what=f"{name} ready")
+
+    def apply_secret(self, namespace, name, values):
+        """An Opaque Secret."""
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
+        return self.apply(body, namespace)
+
+    def apply_certificate(self, namespace, name, *dns_names, annotations=None, **spec):
+        """A Certificate with an ECDSA key, by the tutorial's issuer."""
+        own = {
+            "secretName": f"{name}-tls",
+            "dnsNames": list(dns_names),
+            "privateKey": {"algorithm": "ECDSA", "size": 256},
+            "issuerRef": {"name": "prod-issuer", "kind": "ClusterIssuer"},
+        }
+        metadata = {"name": name, "annotations": annotations or {}}
+        body = {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata, "spec": own | spec}
+        return self.apply(body, namespace)
+
+    def condition(self, resource, namespace, name, type_):
+        """The status of a condition, or ""."""
+        return self.conditions(resource, namespace, name).get(type_, {}).get("status", "")
+
+    def conditions(self, resource, namespace, name):
+        """The conditions of an object, by type."""
+        found = self.client.get(resource, namespace, name) or {}
+        return {one["type"]: one for one in found.get("status", {}).get("conditions", [])}
+
+    def wait_ready(self, namespace, name, *, seconds=60):
+        """Until a Certificate is Ready and nothing is being issued; the leaf that is stored then."""
+
+        def ready():
+            found = self.conditions(CERTIFICATES, namespace, name)
+            return found.get("Ready", {}).get("status") == "True" and "Issuing" not in found
+
+        self.until(ready, seconds=seconds, what=lambda: json.dumps(self.conditions(CERTIFICATES, namespace, name)))
+        secret_name = self.client.get(CERTIFICATES, namespace, name)["spec"]["secretName"]
+        return self.leaf(namespace, secret_name)
+
+    def leaf(self, namespace, secret_name):
+        """The leaf in a Secret."""
+        return chain.leaf(base64.b64decode(self.client.get(SECRETS, namespace, secret_name)["data"]["tls.crt"]))
+
+    def events(self, namespace, name):
+        """(type, reason, message) of the events about an object of this name."""
+        found = self.client.list(EVENTS, namespace).items
+        return [(one["type"], one["reason"], one["message"]) for one in found if one["involvedObject"]["name"] == name]
+
+    def orders(self):
+        """How many orders the CA has made."""
+        return self.pebble.log.read_text().count("Added order")
+
+    def traces(self, namespace):
+        """What is left of solvers in a namespace."""
+        made = [
+            f"{resource.kind} {one['metadata']['name']}"
+            for resource in (SERVICES, ENDPOINT_SLICES)
+            for one in self.client.list(resource, namespace).items
+        ]
+        solvers = [
+            f"Ingress {one['metadata']['name']}"
+            for one in self.client.list(INGRESSES, namespace).items
+            if one["metadata"].get("labels", {}).get("acme.cert-manager.io/http01-solver")
+        ]
+        return made + solvers
+
+    def until(self, condition, *, seconds=60, what=""):
+        """Wait for a true value and return it."""
+        ends = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < ends, f"not within {seconds} s: {what() if callable(what) else what}"
+            time.sleep(0.1)
+        return value

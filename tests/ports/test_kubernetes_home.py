@@ -1,0 +1,306 @@
+"""What the home in a cluster does that other homes cannot: against the real API server."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from certmill.clock import SystemClock
+from certmill.errors import Conflict, Forbidden, InvalidManifest, NotFound, Permanent
+from certmill.home.kubernetes import INVALID_CONFIG, INVALID_SPEC, KubernetesHome
+from certmill.home.kubernetes_events import KubernetesEvents
+from certmill.kube.client import KubeClient
+from certmill.kube.connection import connect
+from certmill.kube.objects import meta_of
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, NAMESPACES, SECRETS
+from certmill.model.certificate import IssuerRef
+from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.secret import TLS_TYPE, Secret
+from certmill.model.status import CertificateStatus, Condition
+from certmill.pipeline import decide
+from certmill.testing.clock import FakeClock
+from compose.servers.ports import free_port
+from tests.builders import NOW, a_certificate, a_pair, an_issuer
+from tests.cluster import OTHER, client_of, make_empty, make_namespaces
+
+WEB = a_certificate()
+PAIR = Secret(namespace="default", name="web-tls", type=TLS_TYPE, data={"tls.crt": b"chain", "tls.key": b"key"})
+ISSUING = Condition(type="Issuing", status=True, reason="DoesNotExist", message="Issuing certificate", last_transition=NOW)
+STATUS = CertificateStatus(conditions=(ISSUING,))
+
+
+@pytest.fixture
+def client(kube):
+    client = client_of(kube)
+    make_empty(client)
+    return client
+
+
+@pytest.fixture
+def home(client):
+    return KubernetesHome(client, cluster_resource_namespace="cert-manager", clock=SystemClock())
+
+
+@pytest.fixture
+def events(client):
+    return KubernetesEvents(client, FakeClock(NOW))
+
+
+ISSUER_TEXT = """\
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata:
+  name: prod
+spec:
+  acme:
+    server: https://ca.test/dir
+    privateKeySecretRef:
+      name: prod-account
+    solvers:
+    - http01:
+        ingress: {}
+"""
+
+
+def apply(home, certificate):
+    return home.apply(certificate, dump_yaml(certificate_document(certificate)))
+
+
+def version(client, resource, namespace, name):
+    return meta_of(client.get(resource, namespace, name)).resource_version
+
+
+class Interfering:
+    """A client before whose first write of an object somebody else writes it."""
+
+    def __init__(self, client, interfere):
+        self._client, self._interfere = client, interfere
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def update(self, resource, body, **options):
+        interfere, self._interfere = self._interfere, lambda: None
+        interfere()
+        return self._client.update(resource, body, **options)
+
+
+class TestSecrets:
+    def test_a_write_that_says_nothing_new_sends_nothing(self, home, client):
+        secret = replace(PAIR, labels={"a": "b"}, annotations={"note": ""})
+        home.write_secret(secret)
+        before = version(client, SECRETS, "default", "web-tls")
+
+        home.write_secret(secret)
+
+        assert version(client, SECRETS, "default", "web-tls") == before
+
+    def test_what_anybody_else_put_there_stays(self, home, client):
+        home.write_secret(PAIR)
+        foreign = {"metadata": {"labels": {"team": "x"}, "annotations": {"note": "theirs"}}, "data": {"extra": "eA=="}}
+        client.merge(SECRETS, "default", "web-tls", foreign)
+
+        home.write_secret(replace(PAIR, data={"tls.crt": b"chain 2", "tls.key": b"key 2"}))
+
+        found = home.secret("default", "web-tls")
+        assert (found.labels, found.annotations, found.data["extra"]) == ({"team": "x"}, {"note": "theirs"}, b"x")
+        assert found.data["tls.crt"] == b"chain 2"
+
+    def test_what_was_changed_by_hand_is_put_right(self, home, client):
+        home.write_secret(replace(PAIR, annotations={"note": "ours"}))
+        client.merge(SECRETS, "default", "web-tls", {"metadata": {"annotations": {"note": None}}, "data": {"tls.key": "eA=="}})
+
+        home.write_secret(replace(PAIR, annotations={"note": "ours"}))
+
+        found = home.secret("default", "web-tls")
+        assert (found.annotations, found.data) == ({"note": "ours"}, PAIR.data)
+
+    def test_a_secret_that_is_already_right_but_not_ours_becomes_ours_once(self, home, client):
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web-tls", "namespace": "default"}, "type": TLS_TYPE}
+        client.apply(SECRETS, {**body, "data": {"tls.crt": "Y2hhaW4=", "tls.key": "a2V5"}}, manager=OTHER)
+
+        home.write_secret(PAIR)
+        before = version(client, SECRETS, "default", "web-tls")
+        home.write_secret(PAIR)
+
+        assert version(client, SECRETS, "default", "web-tls") == before
+
+    @pytest.mark.parametrize(
+        "secret",
+        [replace(PAIR, data={"tls.crt": b"only"}), replace(PAIR, data={**PAIR.data, "a": b"x" * 700_000, "b": b"x" * 700_000})],
+        ids=["a TLS Secret without a key", "more than a megabyte in all"],
+    )
+    def test_what_the_api_does_not_take_is_refused_for_good(self, home, secret):
+        for write in (home.write_secret, home.create_secret):
+            with pytest.raises(InvalidManifest):
+                write(secret)
+
+    def test_a_secret_that_is_immutable_is_refused_with_the_servers_words(self, home, client):
+        home.write_secret(PAIR)
+        client.merge(SECRETS, "default", "web-tls", {"immutable": True})
+
+        with pytest.raises(InvalidManifest, match="immutable"):
+            home.write_secret(replace(PAIR, data={"tls.crt": b"2", "tls.key": b"2"}))
+
+    def test_a_megabyte_of_crafted_pem_is_a_reason_to_issue_and_costs_no_time(self, home):
+        certificate = a_certificate()
+        pem = a_pair(certificate, days=1.0).data["tls.crt"]
+        crafted = (pem + b"-----BEGIN CERTIFICATE-----\n" * 20_000 + pem * 400)[:1_000_000]
+        home.write_secret(replace(PAIR, data={"tls.crt": crafted, "tls.key": b"-----BEGIN PRIVATE KEY-----\n" * 1_000}))
+
+        began = time.monotonic()
+        seen = decide.look(certificate, home.secret("default", "web-tls"), CertificateStatus(), "spec")
+        decision = decide.decide(seen, NOW)
+
+        assert decision.violation.reason == "InvalidCertificate"
+        assert time.monotonic() - began < 1.0
+
+
+class TestNamespaces:
+    @pytest.fixture
+    def doomed(self, client):
+        name = f"doomed-{time.monotonic_ns()}"
+        make_namespaces(client, name)
+        client.delete(NAMESPACES, "", name)
+        return name
+
+    def test_in_one_that_is_being_deleted_nothing_is_made_and_nobody_tries_for_ever(self, home, doomed):
+        for write in (home.write_secret, home.create_secret):
+            with pytest.raises(Forbidden, match="its namespace is being deleted") as caught:
+                write(replace(PAIR, namespace=doomed))
+            assert isinstance(caught.value, Permanent)
+
+    def test_an_event_in_it_is_lost_quietly(self, events, doomed):
+        events.tell(a_certificate(namespace=doomed), "Issuing", "message")
+
+    def test_without_its_namespace_a_secret_cannot_be_written(self, home):
+        with pytest.raises(NotFound, match="nowhere"):
+            home.write_secret(replace(PAIR, namespace="nowhere"))
+
+
+class TestStatuses:
+    def test_a_write_that_says_nothing_new_sends_nothing(self, home, client):
+        apply(home, WEB)
+        failed = replace(STATUS, last_failure_time=NOW, failed_issuance_attempts=2, next_attempt=NOW + 60, failed_spec="x")
+        home.write_certificate_status(WEB.id, failed)
+        before = version(client, CERTIFICATES, "default", "web")
+
+        home.write_certificate_status(WEB.id, failed)
+
+        assert version(client, CERTIFICATES, "default", "web") == before
+
+    def test_a_status_that_somebody_changed_in_this_moment_is_not_overwritten(self, home, client):
+        apply(home, WEB)
+
+        def interfere():
+            client.merge(CERTIFICATES, "default", "web", {"status": {"lastFailureTime": "2027-01-01T00:00:00Z"}}, subresource="status")
+
+        home._client = Interfering(client, interfere)
+
+        with pytest.raises(Conflict):
+            home.write_certificate_status(WEB.id, STATUS)
+        assert home.certificate_status(WEB.id).conditions == ()
+
+    def test_a_label_or_spec_that_somebody_changed_in_this_moment_is_nothing_to_it(self, home, client):
+        apply(home, WEB)
+
+        def interfere():
+            client.merge(CERTIFICATES, "default", "web", {"metadata": {"labels": {"a": "b"}}, "spec": {"dnsNames": ["new.example.test"]}})
+
+        home._client = Interfering(client, interfere)
+        home.write_certificate_status(WEB.id, STATUS)
+
+        assert home.certificate_status(WEB.id).conditions == (ISSUING,)
+        assert home.certificate(WEB.id).dns_names == ("new.example.test",)
+
+    def test_a_certificate_deleted_in_this_moment_gets_no_status(self, home, client):
+        apply(home, WEB)
+        home._client = Interfering(client, lambda: client.delete(CERTIFICATES, "default", "web"))
+
+        home.write_certificate_status(WEB.id, STATUS)
+
+        assert home.certificate(WEB.id) is None
+
+    def test_what_cannot_be_used_is_told_so_once_and_keeps_the_rest(self, home, client):
+        apply(home, WEB)
+        home.apply(an_issuer(), ISSUER_TEXT)
+        home.write_certificate_status(WEB.id, replace(STATUS, revision=3))
+
+        for _ in range(2):
+            home.refuse("Certificate", "default", "web", "spec.dnsNames[0]: is no name")
+            home.refuse("ClusterIssuer", "", "prod", "spec.acme: is missing")
+            before = version(client, CERTIFICATES, "default", "web"), version(client, CLUSTER_ISSUERS, "", "prod")
+        home.refuse("Certificate", "default", "web", "spec.dnsNames[0]: is no name")
+        home.refuse("Certificate", "default", "gone", "nobody is there")
+
+        status = home.certificate_status(WEB.id)
+        assert (status.condition("Ready").reason, status.condition("Ready").status) == (INVALID_SPEC, False)
+        assert (status.condition("Issuing").status, status.revision) == (True, 3)
+        assert home.issuer_status(an_issuer()).condition("Ready").reason == INVALID_CONFIG
+        assert (version(client, CERTIFICATES, "default", "web"), version(client, CLUSTER_ISSUERS, "", "prod")) == before
+
+
+class TestApplying:
+    def test_a_document_without_a_namespace_goes_where_the_manifest_says(self, home):
+        text = dump_yaml(certificate_document(WEB)).replace("  namespace: default\n", "")
+
+        assert home.apply(replace(WEB, namespace="default"), text) == "created"
+        assert home.certificate(WEB.id).dns_names == WEB.dns_names
+
+    def test_what_the_crd_refuses_names_the_field(self, home):
+        text = dump_yaml(certificate_document(WEB)).replace("secretName: web-tls", "secretName: ''")
+
+        with pytest.raises(InvalidManifest, match=r"spec\.secretName"):
+            home.apply(WEB, text)
+
+    def test_a_field_that_somebody_else_owns_is_taken_over(self, home, client):
+        apply(home, WEB)
+        client.merge(CERTIFICATES, "default", "web", {"spec": {"dnsNames": ["theirs.example.test"]}})
+
+        assert apply(home, WEB) == "configured"
+        assert home.certificate(WEB.id).dns_names == WEB.dns_names
+
+    def test_an_issuer_of_no_kind_that_we_know_is_not_there(self, home):
+        assert home.issuer(IssuerRef(name="prod", kind="AWSPCAIssuer"), "default") is None
+        assert home.created("Ingress", "default", "web") is None
+
+
+class TestEvents:
+    def listed(self, client, **fields):
+        found = client.list(EVENTS, "default").items
+        return [body for body in found if all(body["involvedObject"].get(name) == value for name, value in fields.items())]
+
+    def test_kubectl_describe_finds_an_event_by_the_object_it_is_about(self, home, client, events, kube):
+        apply(home, WEB)
+        certificate = home.certificate(WEB.id)
+
+        events.tell(certificate, "Failed", "the CA says no", warning=True)
+
+        uid = meta_of(client.get(CERTIFICATES, "default", "web")).uid
+        selector = f"involvedObject.name=web,involvedObject.namespace=default,involvedObject.uid={uid},involvedObject.kind=Certificate"
+        found = kube.api.request("GET", f"/api/v1/namespaces/default/events?fieldSelector={selector}").body["items"]
+        assert [(body["type"], body["reason"], body["message"]) for body in found] == [("Warning", "Failed", "the CA says no")]
+
+    def test_the_same_again_is_counted_and_another_is_another(self, client, events):
+        for message in ("one", "one", "two", "one"):
+            events.tell(WEB, "Issuing", message)
+
+        assert sorted((body["message"], body["count"]) for body in self.listed(client, name="web")) == [("one", 3), ("two", 1)]
+
+    @pytest.mark.parametrize("name", ["n" * 253, f"{'n' * 229}.{'m' * 23}", f"{'n' * 229}-{'m' * 23}"])
+    def test_a_long_name_and_a_long_message_are_told_too(self, client, events, name):
+        events.tell(a_certificate(name=name), "Issuing", "x" * 5_000)
+
+        (body,) = self.listed(client, name=name)
+        assert len(body["message"]) == 1024
+
+    def test_one_that_cannot_be_told_raises_nothing(self, kube, client, events):
+        events.tell(a_certificate(namespace="nowhere"), "Issuing", "message")
+        events.tell(a_certificate(namespace="../x"), "Issuing", "message")
+        nobody = connect(kubeconfig=kube.kubeconfig())
+        nobody.configuration.host = f"https://127.0.0.1:{free_port()}"
+        KubernetesEvents(KubeClient(nobody), FakeClock()).tell(WEB, "Issuing", "message")
+
+        assert self.listed(client) == []

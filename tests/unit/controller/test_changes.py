@@ -1,0 +1,165 @@
+"""What a change of a watched object means: which objects are looked at, and which changes are nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from certmill.controller import changes
+from certmill.controller.changes import Look
+from certmill.controller.views import certificate_view, issuer_view, secret_view, shim_view
+from certmill.kube.objects import instant_of
+from tests.unit.controller.bodies import END, ISSUED, READY, RENEWAL, a_certificate, a_secret, an_issuer, condition
+
+WEB = Look(kind="Certificate", namespace="default", name="web")
+NOW = instant_of("2027-01-01T00:00:00Z")
+FAILED = {"conditions": [condition("Issuing", "False", "Failed")], "lastFailureTime": "2027-01-01T00:00:00Z", "failedIssuanceAttempts": 2}
+
+
+def certificate(status=None, **metadata):
+    return certificate_view(a_certificate(status=status, **metadata))
+
+
+def of_certificate(before, after):
+    return list(changes.of_certificate(before, after))
+
+
+class TestOfACertificate:
+    def test_one_that_came_is_looked_at_and_one_that_went_too(self):
+        assert of_certificate(None, certificate()) == of_certificate(certificate(), None) == [WEB]
+
+    @pytest.mark.parametrize(
+        "change", [{"generation": 2}, {"uid": "another"}, {"labels": {"a": "b"}}, {"annotations": {"cert-manager.io/x": "y"}}]
+    )
+    def test_another_spec_label_or_annotation_is_looked_at(self, change):
+        assert of_certificate(certificate(), certificate(**change)) == [WEB]
+
+    def test_a_run_asked_for_through_the_status_is_looked_at_once(self):
+        asked = certificate({**ISSUED, "conditions": [READY, condition("Issuing", "True", "ManuallyTriggered")]})
+
+        assert of_certificate(certificate(ISSUED), asked) == [WEB]
+        assert of_certificate(asked, asked) == []
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ({}, {"conditions": [condition("Ready", "False"), condition("Issuing", "True", "DoesNotExist")]}),
+            ({"conditions": [condition("Issuing", "True", "DoesNotExist")]}, ISSUED),
+            ({"conditions": [condition("Issuing", "True", "DoesNotExist")]}, FAILED),
+            (FAILED, {**FAILED, "failedIssuanceAttempts": 3, "lastFailureTime": "2027-01-01T02:00:00Z"}),
+            (FAILED, {**FAILED, "conditions": [condition("Issuing", "True", "DoesNotExist")]}),
+            (FAILED, ISSUED),
+            ({**ISSUED, **FAILED, "conditions": [READY]}, {**ISSUED, "notAfter": "2027-06-01T00:00:00Z"}),
+            (ISSUED, {**ISSUED, "renewalTime": "2027-02-01T00:00:00Z"}),
+        ],
+        ids=["a run begins", "is issued", "fails", "fails again", "begins again", "is issued then", "is renewed then", "is adopted"],
+    )
+    def test_our_own_statuses_are_nothing(self, before, after):
+        assert of_certificate(certificate(before), certificate(after)) == []
+
+    def test_our_own_annotation_is_nothing(self):
+        assert of_certificate(certificate(), certificate(annotations={"certmill.io/next-attempt": "x"})) == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"lastFailureTime": "2026-01-01T00:00:00Z"},
+            {"failedIssuanceAttempts": 1},
+            {"failedIssuanceAttempts": 0},
+            {"lastFailureTime": ""},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("ready", [False, True])
+    def test_a_failure_that_somebody_aged_or_cleared_is_looked_at(self, change, ready):
+        before = {**ISSUED, **FAILED, "conditions": [READY]} if ready else FAILED
+
+        assert of_certificate(certificate(before), certificate({**before, **change})) == [WEB]
+
+
+class TestOfASecret:
+    def of(self, before, after, owner=None):
+        return list(changes.of_secret(before, after, owner))
+
+    def test_one_that_somebody_edited_or_deleted_is_its_certificates_matter(self):
+        before, after = secret_view(a_secret()), secret_view(a_secret(resourceVersion="2"))
+
+        assert self.of(before, after, certificate(ISSUED)) == self.of(before, None, certificate(ISSUED)) == self.of(None, after) == [WEB]
+
+    def test_one_that_did_not_change_is_nothing(self):
+        assert self.of(secret_view(a_secret()), secret_view(a_secret())) == []
+
+    def test_while_its_certificate_is_issued_it_is_us_who_write_it_and_a_deletion_is_not_us(self):
+        issuing = certificate({"conditions": [condition("Issuing", "True")]})
+        before, after = secret_view(a_secret()), secret_view(a_secret(resourceVersion="2"))
+
+        assert self.of(before, after, issuing) == []
+        assert self.of(before, None, issuing) == [WEB]
+
+    def test_one_whose_annotations_were_taken_away_is_still_its_certificates_matter(self):
+        assert self.of(secret_view(a_secret()), secret_view(a_secret(certificate="", resourceVersion="2"))) == [WEB]
+
+    def test_one_that_changes_hands_is_the_matter_of_both(self):
+        found = self.of(secret_view(a_secret()), secret_view(a_secret(certificate="mail", resourceVersion="2")))
+
+        assert [look.name for look in found] == ["web", "mail"]
+
+    def test_one_that_nobody_was_issued_is_nothing(self):
+        assert self.of(None, secret_view(a_secret(certificate=""))) == []
+
+
+class TestOfAnIssuer:
+    def of(self, before, after):
+        return list(changes.of_issuer("ClusterIssuer", before, after))
+
+    def test_one_that_came_or_changed_is_looked_at(self):
+        look = Look(kind="ClusterIssuer", namespace="", name="prod")
+        before = issuer_view(an_issuer())
+
+        assert self.of(None, before) == [look]
+        for change in ({"generation": 2}, {"uid": "another"}, {"annotations": {"a": "b"}}):
+            assert self.of(before, issuer_view(an_issuer(**change))) == [look]
+
+    def test_its_status_is_ours_and_one_that_went_is_noticed_by_what_needs_it(self):
+        assert self.of(issuer_view(an_issuer(ready=False)), issuer_view(an_issuer())) == []
+        assert self.of(issuer_view(an_issuer()), None) == []
+
+
+class TestOfAShim:
+    def test_whatever_its_certificates_are_made_of_is_looked_at(self):
+        before, after = (shim_view({"metadata": {"name": "x", "namespace": "a"}, "spec": spec}) for spec in ({}, {"tls": []}))
+
+        assert list(changes.of_shim("Ingress", before, after)) == [Look(kind="Ingress", namespace="a", name="x")]
+        assert list(changes.of_shim("Ingress", None, after)) == [Look(kind="Ingress", namespace="a", name="x")]
+        assert list(changes.of_shim("Ingress", after, after)) == list(changes.of_shim("Ingress", after, None)) == []
+
+
+class TestWhatIsRightAtFirstSight:
+    def is_right(self, status=ISSUED, secret=None, now=NOW, **metadata):
+        found = a_secret() if secret is None else secret
+        return changes.is_right(certificate(status, **metadata), secret_view(found) if found else None, now=now)
+
+    def test_a_ready_certificate_with_its_secret_is(self):
+        assert self.is_right()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"status": {}},
+            {"status": {**ISSUED, "renewalTime": ""}},
+            {"status": {**ISSUED, "notAfter": ""}},
+            {"status": {**ISSUED, "conditions": [READY, condition("Issuing", "True", "ManuallyTriggered")]}},
+            {"status": {**ISSUED, "failedIssuanceAttempts": 1}},
+            {"generation": 2},
+            {"secret": {}},
+            {"secret": a_secret(certificate="mail")},
+            {"secret": a_secret(issuer=("stage", "ClusterIssuer", "cert-manager.io"))},
+            {"now": instant_of(RENEWAL)},
+            {"now": instant_of(END)},
+        ],
+        ids=[
+            "not ready", "no renewal", "no end", "asked for", "failing", "another spec", "no Secret", "another's Secret", "another issuer",
+            "to be renewed", "expired",
+        ],
+    )  # fmt: skip
+    def test_anything_else_is_not(self, change):
+        assert not self.is_right(**change)

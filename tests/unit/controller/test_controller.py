@@ -1,0 +1,203 @@
+"""The watches together: what is adopted at first sight, and which looks come out, in order and each once."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from certmill.controller.changes import Look
+from certmill.controller.controller import RESYNC_SECONDS, Controller
+from certmill.kube.client import Listing, WatchEvent
+from certmill.kube.objects import instant_of
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS
+from certmill.testing.clock import FakeClock
+from tests.unit.controller.bodies import ISSUED, RENEWAL, a_certificate, a_secret, an_issuer, condition
+
+NOW = instant_of("2027-01-01T00:00:00Z")
+FAILED = {"conditions": [condition("Issuing", "False", "Failed")], "lastFailureTime": "2027-01-01T00:00:00Z", "failedIssuanceAttempts": 2}
+
+
+class Cluster:
+    """An API server: lists what it has, tells what happens, and ends every watch when it has told all."""
+
+    def __init__(self, stop):
+        self._stop = stop
+        self.objects = {}
+        self._events = {}
+
+    def happens(self, resource, type_, body):
+        self._events.setdefault(resource.plural, []).append(WatchEvent(type=type_, object=body))
+
+    def serves(self, resource):
+        if resource.plural in self.objects:
+            return True
+        self._stop.set()
+        return False
+
+    def list(self, resource, namespace="", **options):
+        return Listing(items=tuple(self.objects.get(resource.plural, ())), resource_version="1")
+
+    def watch(self, resource, namespace="", **options):
+        yield from self._events.pop(resource.plural, ())
+        self._stop.set()
+
+
+class Process:
+    """A controller whose watches run when they are told to, one after another."""
+
+    def __init__(self):
+        self.clock, self._stop = FakeClock(NOW), threading.Event()
+        self.cluster = Cluster(self._stop)
+        self.controller = Controller(self.cluster, self.clock, self._stop)
+        self.adopted = []
+
+    def has(self, resource, *objects):
+        self.cluster.objects[resource.plural] = objects
+        return self
+
+    def watch(self):
+        for _, run in self.controller.watches():
+            self._stop.clear()
+            run()
+        return self
+
+    def sees(self, resource, type_, body):
+        self.cluster.happens(resource, type_, body)
+        self.watch()
+
+    def first_sight(self):
+        self.adopted = []
+        return self.controller.first_sight(self.adopted.extend)
+
+    def take(self, limit=100):
+        return [f"{look.kind} {look.namespace}/{look.name}" for look in self.controller.take(limit, seconds=0)]
+
+
+@pytest.fixture
+def process():
+    return Process()
+
+
+def test_nothing_is_begun_before_everything_was_listed_once(process):
+    assert process.controller.synced is False
+
+    process.watch()
+
+    assert process.controller.synced is True
+
+
+def test_at_first_sight_what_is_right_is_adopted_and_the_rest_is_looked_at(process):
+    right, new = a_certificate("web", status=ISSUED), a_certificate("new")
+    process.has(CERTIFICATES, right, new, a_certificate("lost", status=ISSUED)).has(SECRETS, a_secret("web-tls")).watch()
+
+    assert process.first_sight() == 1
+
+    assert process.adopted == [("default/web", instant_of(RENEWAL))]
+    assert process.take() == ["Certificate default/new", "Certificate default/lost"]
+
+
+def test_issuers_and_shims_come_first(process):
+    process.has(CERTIFICATES, a_certificate()).has(ISSUERS, an_issuer("dev", "default")).has(CLUSTER_ISSUERS, an_issuer())
+    process.has(INGRESSES, {"metadata": {"name": "shop", "namespace": "default"}})
+    process.has(VIRTUAL_SERVERS, {"metadata": {"name": "cafe", "namespace": "default"}}).watch()
+
+    process.first_sight()
+
+    assert process.take() == [
+        "Issuer default/dev",
+        "ClusterIssuer /prod",
+        "Ingress default/shop",
+        "VirtualServer default/cafe",
+        "Certificate default/web",
+    ]
+
+
+def test_before_it_leads_nothing_is_told(process):
+    process.watch()
+    process.sees(CERTIFICATES, "ADDED", a_certificate())
+
+    assert process.take() == []
+
+
+def test_then_every_change_is_told_once_and_in_order(process):
+    process.watch().first_sight()
+    process.sees(CERTIFICATES, "ADDED", a_certificate("b"))
+    process.sees(CERTIFICATES, "ADDED", a_certificate("a"))
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate("b", generation=2))
+    process.sees(CLUSTER_ISSUERS, "ADDED", an_issuer())
+    process.sees(INGRESSES, "ADDED", {"metadata": {"name": "shop", "namespace": "default"}})
+
+    assert process.take(2) == ["Certificate default/b", "Certificate default/a"]
+    assert process.take() == ["ClusterIssuer /prod", "Ingress default/shop"]
+    assert process.take() == []
+
+
+def test_a_secret_that_was_edited_is_its_certificates_matter(process):
+    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().first_sight()
+
+    process.sees(SECRETS, "MODIFIED", a_secret(resourceVersion="2"))
+    assert process.take() == ["Certificate default/web"]
+    process.sees(SECRETS, "DELETED", a_secret(resourceVersion="3"))
+    assert process.take() == ["Certificate default/web"]
+
+
+def test_a_secret_that_is_written_while_its_certificate_is_issued_is_not(process):
+    issuing = a_certificate(status={"conditions": [condition("Issuing", "True")]})
+    process.has(CERTIFICATES, issuing).watch().first_sight()
+    process.take()
+
+    process.sees(SECRETS, "ADDED", a_secret())
+
+    assert process.take() == []
+
+
+def test_a_resource_that_appears_later_is_seen_then(process):
+    process.watch().first_sight()
+
+    process.has(VIRTUAL_SERVERS, {"metadata": {"name": "cafe", "namespace": "default"}}).watch()
+
+    assert process.take() == ["VirtualServer default/cafe"]
+
+
+def test_looks_that_could_not_be_told_come_first_again_and_each_once(process):
+    process.watch().first_sight()
+    for name in ("a", "b", "c"):
+        process.sees(CERTIFICATES, "ADDED", a_certificate(name))
+    taken = process.controller.take(2, seconds=0)
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate("a", generation=2))
+
+    process.controller.put_back(taken)
+
+    assert process.take() == ["Certificate default/a", "Certificate default/b", "Certificate default/c"]
+
+
+def test_a_new_first_sight_forgets_what_was_to_be_told_and_goes_through_everything(process):
+    process.has(CERTIFICATES, a_certificate(status=ISSUED), a_certificate("new")).has(SECRETS, a_secret()).watch().first_sight()
+    process.controller.put_back([Look(kind="Certificate", namespace="default", name="gone")])
+
+    assert process.first_sight() == 1
+    assert process.take() == ["Certificate default/new"]
+
+
+def test_now_and_then_what_is_not_ready_and_did_not_fail_is_looked_at_again(process):
+    process.has(CERTIFICATES, a_certificate("new"), a_certificate("failed", status=FAILED), a_certificate(status=ISSUED))
+    process.has(SECRETS, a_secret()).has(CLUSTER_ISSUERS, an_issuer(), an_issuer("stage", ready=False)).watch().first_sight()
+    process.take()
+
+    process.clock.advance(RESYNC_SECONDS - 1)
+    assert process.take() == []
+    process.clock.advance(1)
+    assert process.take() == ["ClusterIssuer /stage", "Certificate default/new"]
+    assert process.take() == []
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == ["ClusterIssuer /stage", "Certificate default/new"]
+
+
+def test_an_idle_one_has_nothing_to_tell(process):
+    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).has(CLUSTER_ISSUERS, an_issuer()).watch().first_sight()
+    process.take()
+
+    for _ in range(3):
+        process.clock.advance(RESYNC_SECONDS)
+        assert process.take() == []

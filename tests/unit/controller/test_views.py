@@ -1,0 +1,101 @@
+"""What is kept of a watched object, and that any object can be stripped."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certmill.controller.views import certificate_view, issuer_view, reference, secret_view, shim_view
+from certmill.kube.objects import instant_of
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS
+from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, an_issuer, condition
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6
+)
+OBJECTS = st.fixed_dictionaries({}, optional={"metadata": JSON, "spec": JSON, "status": JSON})
+
+
+def test_a_certificate_that_was_issued_is_ready_until_it_is_renewed():
+    view = certificate_view(a_certificate(status=ISSUED))
+
+    assert (view.ready, view.issuing, view.asked, view.failure) == (True, False, False, ("", 0))
+    assert (view.renewal_time, view.not_after) == (instant_of(RENEWAL), instant_of(END))
+    assert (view.secret_name, view.issuer) == ("web-tls", ("prod", "ClusterIssuer", "cert-manager.io"))
+
+
+def test_ready_for_an_earlier_spec_is_not_ready():
+    assert not certificate_view(a_certificate(status=ISSUED, generation=2)).ready
+
+
+def test_ready_without_a_generation_counts():
+    status = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+    assert certificate_view(a_certificate(status=status, generation=2)).ready
+
+
+def test_a_run_that_was_asked_for_by_hand_is_told_from_one_that_began_by_itself():
+    asked, begun, over = (
+        certificate_view(a_certificate(status={"conditions": [condition("Issuing", status, reason)]}))
+        for status, reason in (("True", "ManuallyTriggered"), ("True", "DoesNotExist"), ("False", "ManuallyTriggered"))
+    )
+
+    assert [(view.issuing, view.asked) for view in (asked, begun, over)] == [(True, True), (True, False), (False, False)]
+
+
+def test_an_issuer_without_a_kind_or_group_is_cert_managers_issuer():
+    assert certificate_view(a_certificate(spec={"issuerRef": {"name": "prod"}})).issuer == ("prod", "Issuer", "cert-manager.io")
+    assert secret_view(a_secret(issuer=("prod", "", ""))).issuer == ("prod", "Issuer", "cert-manager.io")
+
+
+def test_our_own_annotation_is_no_change_of_the_metadata_and_any_other_is():
+    plain, ours, theirs, labelled = (
+        certificate_view(a_certificate(**metadata)).metadata
+        for metadata in ({}, {"annotations": {"certmill.io/next-attempt": "x"}}, {"annotations": {"a": "b"}}, {"labels": {"a": "b"}})
+    )
+
+    assert plain == ours
+    assert len({plain, theirs, labelled}) == 3
+
+
+def test_a_secret_has_its_certificate_and_a_version_that_changes_with_it():
+    view = secret_view(a_secret())
+
+    assert view.certificate == "web"
+    assert view.version != secret_view(a_secret(resourceVersion="2")).version
+    assert view.version != secret_view(a_secret(uid="another")).version
+
+
+def test_an_issuer_is_ready_or_not():
+    assert issuer_view(an_issuer()).ready
+    assert not issuer_view(an_issuer(ready=False)).ready
+
+
+@pytest.mark.parametrize("change", [{"labels": {"a": "b"}}, {"annotations": {"a": "b"}}, {"deletionTimestamp": "2027-01-01T00:00:00Z"}])
+def test_a_shim_changes_with_its_metadata(change):
+    before, after = (shim_view({"metadata": {"name": "x", **more}, "spec": {}}) for more in ({}, change))
+
+    assert before.content != after.content
+
+
+def test_a_shim_changes_with_its_spec_and_not_with_its_status():
+    before = shim_view({"metadata": {"name": "x", "resourceVersion": "1", "managedFields": []}, "spec": {"a": 1}})
+
+    assert before == shim_view({"metadata": {"name": "x", "resourceVersion": "2"}, "spec": {"a": 1}, "status": {"b": 2}})
+    assert before != shim_view({"metadata": {"name": "x"}, "spec": {"a": 2}})
+
+
+def test_the_order_of_an_objects_fields_is_no_change():
+    assert shim_view({"metadata": {}, "spec": {"a": 1, "b": 2}}) == shim_view({"spec": {"b": 2, "a": 1}, "metadata": {}})
+
+
+@given(body=OBJECTS)
+def test_any_object_can_be_stripped(body):
+    for strip in (certificate_view, secret_view, issuer_view, shim_view):
+        assert hash(strip(body)) is not None
+
+
+def test_a_reference_is_what_a_task_takes():
+    assert reference(CERTIFICATES, "default", "web") == "default/web"
+    assert reference(CLUSTER_ISSUERS, "", "prod") == "prod"

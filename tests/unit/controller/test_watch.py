@@ -1,0 +1,152 @@
+"""One resource listed and watched: from its list, through watches, past errors and 410, with a scripted API server."""
+
+from __future__ import annotations
+
+import threading
+
+from certmill.controller.watch import Watch, Watched
+from certmill.errors import Forbidden, HomeUnavailable, WatchExpired
+from certmill.kube.answers import NotServed
+from certmill.kube.objects import meta_of
+from certmill.kube.resources import CERTIFICATES
+from tests.unit.controller.bodies import Script, a_secret
+
+
+class Stop(threading.Event):
+    """Nobody waits: how long they would have is kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.pauses = []
+
+    def wait(self, timeout=None):
+        self.pauses.append(timeout)
+        return self.is_set()
+
+
+def obj(name, version="1"):
+    return a_secret(name, resourceVersion=version)
+
+
+class Watching:
+    def __init__(self, *, optional=False, **script):
+        self.stop, self.changes, self.lists = Stop(), [], 0
+        self.script = Script(self.stop, **script)
+        watched = Watched(
+            resource=CERTIFICATES,
+            strip=lambda body: meta_of(body).resource_version,
+            changed=lambda before, after: self.changes.append((before, after)),
+            listed=self._listed,
+            namespace="default",
+            labels="a=b",
+            metadata_only=True,
+            optional=optional,
+        )
+        self.watch = Watch(self.script, watched, self.stop)
+        self.watch.run()
+
+    def _listed(self):
+        self.lists += 1
+
+    @property
+    def names(self):
+        return {name for _, name in self.watch.views}
+
+
+def test_what_is_listed_is_told_and_kept():
+    seen = Watching(lists=[[obj("a"), obj("b", "2")]])
+
+    assert seen.watch.views == {("default", "a"): "1", ("default", "b"): "2"}
+    assert seen.changes == [(None, "1"), (None, "2")]
+    assert seen.watch.synced.is_set()
+    assert seen.lists == 1
+    assert seen.script.options == [{"namespace": "default", "labels": "a=b", "metadata_only": True}]
+
+
+def test_what_happens_then_is_told_in_order():
+    events = [("ADDED", obj("b", "5")), ("MODIFIED", obj("a", "6")), ("DELETED", obj("b", "7"))]
+
+    seen = Watching(lists=[[obj("a")]], watches=[events])
+
+    assert seen.changes == [(None, "1"), (None, "5"), ("1", "6"), ("5", None)]
+    assert seen.watch.views == {("default", "a"): "6"}
+
+
+def test_a_change_that_is_none_is_not_told():
+    seen = Watching(lists=[[obj("a")]], watches=[[("MODIFIED", obj("a")), ("BOOKMARK", obj("", "9")), ("DELETED", obj("nobody"))]])
+
+    assert seen.changes == [(None, "1")]
+
+
+def test_the_next_watch_goes_on_from_the_last_event_or_bookmark():
+    seen = Watching(lists=[[]], watches=[[("ADDED", obj("a", "5"))], [("BOOKMARK", {"metadata": {"resourceVersion": "8"}})]])
+
+    assert seen.script.asked == ["list", "watch from list 1", "watch from 5", "watch from 8"]
+
+
+def test_a_watch_that_is_cut_goes_on_without_a_new_list():
+    seen = Watching(lists=[[]], watches=[[("ADDED", obj("a", "5")), HomeUnavailable("cut")], [HomeUnavailable("away")]])
+
+    assert seen.script.asked == ["list", "watch from list 1", "watch from 5", "watch from 5"]
+    assert seen.stop.pauses[:2] == [1.0, 2.0]
+
+
+def test_a_version_that_is_forgotten_is_listed_anew_at_once_and_what_is_gone_is_told():
+    seen = Watching(lists=[[obj("a"), obj("b")], [obj("b", "2"), obj("c")]], watches=[[WatchExpired("410")]])
+
+    assert seen.script.asked[:3] == ["list", "watch from list 1", "list"]
+    assert seen.stop.pauses[0] == 0
+    assert seen.names == {"b", "c"}
+    assert ("1", None) in seen.changes
+    assert ("1", "2") in seen.changes
+
+
+def test_versions_that_are_forgotten_again_and_again_are_listed_ever_more_slowly():
+    seen = Watching(lists=[[]] * 4, watches=[[WatchExpired("410")]] * 4)
+
+    assert seen.stop.pauses[:4] == [0, 2.0, 5.0, 10.0]
+
+
+def test_errors_are_waited_for_ever_longer_and_an_event_ends_that():
+    errors = [HomeUnavailable("away"), Forbidden("no role"), HomeUnavailable("away")]
+
+    seen = Watching(lists=[*errors, []], watches=[[("ADDED", obj("a", "5")), HomeUnavailable("cut")]])
+
+    assert seen.stop.pauses[:4] == [1.0, 2.0, 5.0, 1.0]
+    assert seen.names == {"a"}
+
+
+def test_after_many_failures_the_version_itself_is_doubted():
+    seen = Watching(lists=[[], []], watches=[[HomeUnavailable("away")]] * 6)
+
+    assert seen.script.asked == ["list", *["watch from list 1"] * 6, "list", "watch from list 2"]
+
+
+def test_a_watch_that_ends_at_once_is_not_begun_again_without_a_pause():
+    seen = Watching(lists=[[]], watches=[[], []])
+
+    assert seen.stop.pauses[:2] == [1.0, 1.0]
+
+
+def test_a_resource_that_is_not_there_yet_is_nothing_and_is_looked_for():
+    seen = Watching(optional=True, served=["no", "no", "yes"], lists=[[obj("a")]])
+
+    assert seen.script.asked[:4] == ["serves", "serves", "serves", "list"]
+    assert seen.stop.pauses[:2] == [5.0, 5.0]
+    assert seen.names == {"a"}
+
+
+def test_while_it_is_not_there_nobody_waits_for_it():
+    seen = Watching(optional=True, served=["no"])
+
+    assert seen.watch.synced.is_set()
+    assert "list" not in seen.script.asked
+
+
+def test_a_resource_that_goes_away_takes_its_objects_along():
+    stop_after = [[NotServed("404")]]
+
+    seen = Watching(optional=True, served=["yes", "no", "yes"], lists=[[obj("a")], []], watches=stop_after)
+
+    assert seen.script.asked[:4] == ["serves", "list", "watch from list 1", "serves"]
+    assert seen.changes == [(None, "1"), ("1", None)]
