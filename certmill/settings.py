@@ -33,18 +33,21 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = None
     """The way to the API server outside a Pod. None: the Pod's service account, else $KUBECONFIG or ~/.kube/config."""
 
-    controller_namespace: str = "cert-manager"
-    """certmill's own namespace: the controller's Lease and the responder's Service are there."""
+    namespace: str = "cert-manager"
+    """certmill's own namespace in a cluster: of the controller's Lease and of the responder's Service."""
 
-    namespaces: Annotated[tuple[str, ...], NoDecode] = ()
-    """Namespaces that the controller watches, comma separated: all that certmill then needs rights in, besides the cluster resource
-    namespace and its own. None: all."""
+    responder_service: str = "certmill-responder"
+    """The responder's Service in that namespace: challenges are led to its addresses."""
 
     default_issuer_name: str = ""
     """The issuer of an Ingress that names none and has kubernetes.io/tls-acme. None: such an Ingress gets no certificate."""
 
     default_issuer_kind: str = Field(default="Issuer", pattern="^(Issuer|ClusterIssuer)$")
     """The kind of that issuer."""
+
+    watched_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """The namespaces that the controller watches, comma separated; in no others does certmill then need any right, but in its own and the
+    cluster resource namespace. None: all."""
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's
@@ -77,9 +80,6 @@ class Settings(BaseSettings):
 
     responder_port: int = 8089
     """Port of the HTTP-01 responder; the acmesolver's, so that rules for it go on to work."""
-
-    responder_service: str = "certmill-responder"
-    """The responder's Service in certmill's own namespace; its EndpointSlices say where challenges are to be led in a cluster."""
 
     step_lease_seconds: float = Field(default=60.0, ge=1.0)
     """How long a step may be silent before it is rung again; longer than any single request's time-outs."""
@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """The least level that is logged."""
 
-    @field_validator("seal_keys", "recursive_nameservers", "namespaces", mode="before")
+    @field_validator("seal_keys", "recursive_nameservers", "watched_namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

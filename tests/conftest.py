@@ -59,17 +59,17 @@ def kube_programs():
 
 
 @pytest.fixture(scope="session")
+def helm_program():
+    """Helm is there. A test or fixture that renders the chart needs it."""
+    return find_helm()
+
+
+@pytest.fixture(scope="session")
 def kube(kube_programs, tmp_path_factory):
     """An API server with certmill's CRDs. Shared: what a test leaves may be removed; do not stop or freeze it."""
     with KubeApiServer(directory=tmp_path_factory.mktemp("kube")) as server:
         server.api.install_crds(CRDS)
         yield server
-
-
-@pytest.fixture(scope="session")
-def helm_program():
-    """Helm is there. A test or fixture that renders the chart needs it."""
-    return find_helm()
 
 
 @pytest.fixture(scope="session")

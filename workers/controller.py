@@ -46,10 +46,8 @@ def run(settings: Settings) -> int:
         _log.error("controller.cannot_start", error=str(error))
         return 1
     identity = f"{socket.gethostname()} {os.getpid()}"
-    leadership = Leadership(
-        client, namespace=settings.controller_namespace, name="certmill-controller", identity=identity, clock=SystemClock()
-    )
-    controller = Controller(client, SystemClock(), stop, settings.namespaces)
+    leadership = Leadership(client, namespace=settings.namespace, name="certmill-controller", identity=identity, clock=SystemClock())
+    controller = Controller(client, SystemClock(), stop, settings.watched_namespaces)
     process = Process(make_app(settings), runtime, controller, leadership, stop)
     process.run()
     runtime.close()

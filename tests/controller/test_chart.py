@@ -21,7 +21,7 @@ from compose.servers import ServerFailed
 from compose.servers.helm import helm
 from compose.servers.ports import free_port
 from compose.servers.process import ServerProcess
-from compose.servers.redis import _bundled
+from compose.servers.redis import _bundled, find_redis
 from tests.controller.chart import (
     HIGHLY_AVAILABLE,
     containers,
@@ -167,8 +167,8 @@ def test_every_process_starts_with_the_settings_that_the_chart_gives_it(chart, t
 def test_the_controller_watches_the_namespaces_of_the_list(tmp_path, default):
     some = rendered(tmp_path, listed("shop", "blog"))
 
-    assert environment(containers(some)["controller"])["CERTMILL_NAMESPACES"] == "shop,blog"
-    assert "CERTMILL_NAMESPACES" not in environment(containers(default)["controller"])
+    assert environment(containers(some)["controller"])["CERTMILL_WATCHED_NAMESPACES"] == "shop,blog"
+    assert "CERTMILL_WATCHED_NAMESPACES" not in environment(containers(default)["controller"])
 
 
 def test_the_worker_looks_for_the_responder_by_the_name_and_port_of_its_service(chart):
@@ -314,7 +314,7 @@ class Valkey:
             configuration = configuration.replace(there, here)
         (directory / "valkey.conf").write_text(configuration)
         self._process = ServerProcess("valkey", log=directory / "valkey.log")
-        self._process.start([_bundled(), directory / "valkey.conf"], answers=self._answers)
+        self._process.start([_bundled() or find_redis(), directory / "valkey.conf"], answers=self._answers)
 
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url) as client:
@@ -394,9 +394,9 @@ def test_celery_needs_no_right_that_its_user_has_not(valkey, tmp_path):
         processes.worker()
         processes.start("celery", "-A", "probe_app", "beat", log="beat.log")
 
-        def ticked() -> int:
+        def ticked():
             with valkey.observer() as client:
-                return client.llen("ran")
+                return int(client.llen("ran"))
 
         eventually(ticked, what=lambda: processes.log() + processes.log("beat.log"))
     finally:

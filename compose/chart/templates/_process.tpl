@@ -96,7 +96,7 @@ spec:
 - {name: CERTMILL_HOME, value: /var/run/certmill}
 {{- if .api }}
 - {name: CERTMILL_HOME_KIND, value: kubernetes}
-- {name: CERTMILL_CONTROLLER_NAMESPACE, value: {{ $root.Release.Namespace }}}
+- {name: CERTMILL_NAMESPACE, value: {{ $root.Release.Namespace }}}
 - {name: CERTMILL_CLUSTER_RESOURCE_NAMESPACE, value: {{ include "certmill.clusterResourceNamespace" $root }}}
 {{- end }}
 - {name: CERTMILL_LOG_FORMAT, value: json}
