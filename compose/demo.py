@@ -25,7 +25,7 @@ from certmill.contract import STEP_TASKS
 from compose.flower_tasks import TaskSeen, tasks
 from compose.servers import MissingServer, ServerFailed
 from compose.servers.pebble import ChallTestSrv, Pebble
-from compose.servers.ports import free_ports
+from compose.servers.ports import free_port
 from compose.servers.process import ServerProcess
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,14 +78,14 @@ class Demo:
 
     def start(self) -> None:
         """Start the servers, then certmill, and write the issuer's manifest."""
-        responder_port, flower_port = free_ports(2)
+        responder_port = free_port()
         dns = self.stack.enter_context(ChallTestSrv(directory=self.directory / "dns"))
         self.say(f"a DNS server that knows every name as 127.0.0.1, on {dns.dns}")
         pebble = self.stack.enter_context(Pebble(directory=self.directory / "pebble", dns=dns.dns, http_port=responder_port))
         self.say(f"Pebble, a test CA that speaks ACME, on {pebble.directory_url}")
         ca_bundle = base64.b64encode(pebble.ca_bundle).decode()
         (self.directory / "issuer.yaml").write_text(_ISSUER.format(server=pebble.directory_url, ca_bundle=ca_bundle))
-        self._start_certmill(dns.dns, responder_port, flower_port)
+        self._start_certmill(dns.dns, responder_port, free_port())
 
     def _start_certmill(self, dns: str, responder_port: int, flower_port: int) -> None:
         settings = {

@@ -166,7 +166,7 @@ def _resolve(host: str, addresses: Addresses, deadline: float) -> Sequence[str]:
     except TimeoutError:
         raise _Unreachable("could not be reached: time-out") from None
     except CertmillError as error:
-        raise _Unreachable(f"could not be looked up: {error}") from error
+        raise _Unreachable("could not be looked up: no resolver answered for it (CERTMILL_RECURSIVE_NAMESERVERS)") from error
     if not found:
         raise _Unreachable("has no address in DNS")
     return sorted(found, key=lambda address: ":" not in address)[:_MAX_ADDRESSES]  # IPv6 first, as Boulder does

@@ -58,10 +58,7 @@ def _fetch(work: Work, acme: AcmeClient) -> Sequence[Authorization]:
 
 def _start_over(work: Work, reason: str) -> Back:
     """The order cannot be used any more: forget it and create another with the same key."""
-    facts = replace(
-        work.facts, order="", finalize="", authorizations=(), order_expires=None, challenges=(), presented_at=None, answered_at=None
-    )
-    return Back(step="create_order", reason=f"{reason}; a new order is created", facts=facts)
+    return Back(step="create_order", reason=f"{reason}; a new order is created", facts=work.facts.without_order())
 
 
 def _account_key(work: Work) -> AccountKey:

@@ -25,7 +25,7 @@ class Overheard:
     """Every command that reached Redis while we listened (MONITOR)."""
 
     def __init__(self, url: str) -> None:
-        self._redis = redis_client.Redis.from_url(url)
+        self._redis = redis_client.Redis.from_url(url, socket_timeout=None)  # nothing may come for long while processes start
         self._stop = threading.Event()
         self.commands: list[str] = []
         self._thread = threading.Thread(target=self._listen, daemon=True)

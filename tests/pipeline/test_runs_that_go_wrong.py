@@ -11,7 +11,7 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, FailureClass, NameRefused
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import PrivateKeySpec, RotationPolicy
-from certmill.model.issuer import Http01Solver, Selector, Solver
+from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
 from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
 from certmill.state import keys
 from certmill.state.connection import connect
@@ -112,6 +112,22 @@ def test_an_order_of_another_spec_is_not_gone_on_with(redis):
 
     assert mill.record().result == "issued"
     assert [len(order.identifiers) for order in mill.world.ca.orders.values()] == [1, 2, 1]
+
+
+def test_an_order_that_goes_after_its_challenges_were_put_up_leaves_no_value_of_theirs(redis):
+    solver = Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")))
+    mill = Mill(redis, issuer=an_issuer(solvers=(solver,)))
+    until(mill, "set_up_challenge")
+    kept = redis.hgetall(keys.record(WEB.id))
+    mill.step("set_up_challenge")
+    facts = redis.hget(keys.record(WEB.id), "facts")
+    redis.hset(keys.record(WEB.id), mapping=kept | {"facts": facts})  # killed after it had put them up
+    mill.world.ca.authorizations.clear()
+
+    mill.run("set_up_challenge")
+
+    assert mill.record().result == "issued"
+    assert {name: values for name, values in mill.world.provider.values.items() if values} == {}
 
 
 class TestACaThatIsSlow:

@@ -26,7 +26,9 @@ def test_a_look_up_that_fails_is_a_reason_and_no_exception():
 
     found = probe("example.com", "token", "token.thumbprint", addresses=broken)
 
-    assert found == Probe(ok=False, reason="example.com could not be looked up: example.com: every name server answered SERVFAIL")
+    assert found == Probe(
+        ok=False, reason="example.com could not be looked up: no resolver answered for it (CERTMILL_RECURSIVE_NAMESERVERS)"
+    )
 
 
 def test_a_look_up_gets_the_time_that_is_left_and_no_more():
