@@ -281,7 +281,7 @@ def _place(settings: Settings, clock: Clock) -> _Place:
     kube = KubeClient(connect_kube(kubeconfig=settings.kubeconfig, connections=settings.worker_concurrency + 16))
     events = KubernetesEvents(kube, clock)
     addresses = ResponderAddresses(kube, settings.namespace, settings.responder_service)
-    default = DefaultIssuer(name=settings.default_issuer_name, kind=settings.default_issuer_kind)
+    default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
     return _Place(
         home=KubernetesHome(kube, cluster_resource_namespace=settings.cluster_resource_namespace, clock=clock),
         events=events,

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     responder_service: str = "certmill-responder"
     """The responder's Service in that namespace: challenges are led to its addresses."""
 
-    default_issuer_name: str = ""
+    default_issuer_name: str | None = None
     """The issuer of an Ingress that names none and has kubernetes.io/tls-acme. None: such an Ingress gets no certificate."""
 
     default_issuer_kind: str = Field(default="Issuer", pattern="^(Issuer|ClusterIssuer)$")

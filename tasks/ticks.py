@@ -41,7 +41,7 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
 
     def sweep(task: Any) -> None:
         """Take down what a crash left up."""
-        runtime().ticks.sweep()
+        runtime().ticks.sweep(owner=task.request.id)
 
     for name, run in ((WAKE_TASK, wake), (RENEWALS_TASK, renewals), (REREAD_TASK, reread), (SWEEP_TASK, sweep)):
         declare(app, name=name, run=run)

@@ -288,7 +288,7 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedChain:
-    """A certificate and its chain (PEM, leaf first), and the CA's other chains for it (RFC 8555 §7.4.2)."""
+    """A certificate and its chain (PEM, leaf first), and the URLs of the CA's other chains for it (RFC 8555 §7.4.2)."""
 
     pem: str
     alternates: tuple[str, ...] = ()

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import ssl
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
 import urllib3
-from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError, ReadTimeoutError
 
 from certmill.acme import headers as response_headers
+from certmill.acme.connection import POOLS, PROXIED_POOLS
 from certmill.clock import Clock, SystemClock
 from certmill.errors import CAUnavailable, InvalidManifest
 from certmill.version import __version__
@@ -105,13 +104,16 @@ class Transport:
         self._shared = connections is not None
         self._connections = connections or Connections()
         self._timeout_seconds = timeout_seconds
-        self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=timeout_seconds)
+        self._timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, timeout_seconds), read=timeout_seconds, total=timeout_seconds)
         self._headers = {"User-Agent": user_agent, "Accept-Language": "en"}
         self._clock = clock or SystemClock()
         self._pools: urllib3.PoolManager | None = None
 
     def request(self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """One request; an answer of any status. Raises CAUnavailable (connection, time-out, size), InvalidManifest (caBundle)."""
+        """One request; an answer of any status, all of it within the time-out, but for the system's look-up of the name.
+
+        Raises CAUnavailable (connection, time-out, size), InvalidManifest (caBundle).
+        """
         if self._pools is None:
             self._pools = self._connections.pools(url, self._trust)
         host = host_of(url)
@@ -135,20 +137,16 @@ class Transport:
         return Answer(url=url, status=response.status, headers=response.headers, body=content, retry_after=seconds)
 
     def _read(self, response: urllib3.BaseHTTPResponse, host: str) -> bytes:
-        """The whole body. A server that sends a byte now and then has as long as one that is silent."""
-        deadline = time.monotonic() + self._timeout_seconds
+        """The whole body."""
         content = b""
-        while chunk := response.read1(_CHUNK_BYTES):
-            content = content + chunk if content else chunk
-            late = time.monotonic() > deadline
-            if late or len(content) > MAX_ANSWER_BYTES:
-                response.close()
-                why = (
-                    f"did not finish its answer within {self._timeout_seconds:g} s"
-                    if late
-                    else f"answered more than {MAX_ANSWER_BYTES} bytes"
-                )
-                raise CAUnavailable(f"{host} {why}")
+        try:
+            while chunk := response.read1(_CHUNK_BYTES):
+                content = content + chunk if content else chunk
+                if len(content) > MAX_ANSWER_BYTES:
+                    response.close()
+                    raise CAUnavailable(f"{host} answered more than {MAX_ANSWER_BYTES} bytes")
+        except ReadTimeoutError:
+            raise CAUnavailable(f"{host} did not finish its answer within {self._timeout_seconds:g} s") from None
         response.release_conn()
         return content
 
@@ -184,31 +182,6 @@ def _proxy_for(url: str) -> str | None:
     return None if not proxy or proxy_bypass(parts.hostname or "") else proxy
 
 
-class _OneWrite(HTTPSConnection):
-    """Head and body of a request in one TLS record: half the system calls, and the server is woken once."""
-
-    _held: list[bytes] | None = None
-
-    def request(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - urllib3's signature, passed on
-        self._held = []
-        try:
-            super().request(*arguments, **options)
-            whole = b"".join(self._held)
-        finally:
-            self._held = None
-        self.send(whole)
-
-    def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's signature
-        if self._held is None:
-            super().send(data)
-        else:
-            self._held.append(data)
-
-
-class _Pool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _OneWrite
-
-
 def _make_pools(trust: TlsTrust, proxy: str | None) -> urllib3.PoolManager:
     context = _ssl_context(trust)
     if trust.skip_verify:
@@ -216,12 +189,14 @@ def _make_pools(trust: TlsTrust, proxy: str | None) -> urllib3.PoolManager:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if proxy is None:
         pools = urllib3.PoolManager(num_pools=16, maxsize=_CONNECTIONS_PER_CA, ssl_context=context)
-        pools.pool_classes_by_scheme = {**pools.pool_classes_by_scheme, "https": _Pool}
+        pools.pool_classes_by_scheme = POOLS
         return pools
     user = urlsplit(proxy)
     login = f"{user.username}:{user.password or ''}" if user.username else None
     authorization = urllib3.make_headers(proxy_basic_auth=login) if login else None
-    return urllib3.ProxyManager(proxy, proxy_headers=authorization, num_pools=16, maxsize=_CONNECTIONS_PER_CA, ssl_context=context)
+    pools = urllib3.ProxyManager(proxy, proxy_headers=authorization, num_pools=16, maxsize=_CONNECTIONS_PER_CA, ssl_context=context)
+    pools.pool_classes_by_scheme = PROXIED_POOLS
+    return pools
 
 
 # Loading the roots takes 20 ms and more; a context is shared by any number of connections.
@@ -252,7 +227,7 @@ def _why(error: HTTPError | OSError, timeout_seconds: float) -> str:
             reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else "no connection"
             why = f"cannot be connected to ({reason.lower()})"
         case ConnectTimeoutError():  # the base class of the former two
-            why = f"accepts no connection within {CONNECT_SECONDS:g} s"
+            why = f"accepts no connection within {min(CONNECT_SECONDS, timeout_seconds):g} s"
         case ReadTimeoutError():
             why = f"did not answer within {timeout_seconds:g} s"
         case urllib3.exceptions.SSLError():

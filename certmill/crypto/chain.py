@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -80,11 +80,14 @@ def top_issuer_common_name(pem_chain: bytes) -> str:
         raise SecretUnusable("the last certificate has a field that cannot be read") from None
 
 
-def choose(default_pem: str, alternates: Sequence[str], preferred: str) -> str:
-    """The first chain whose top-most certificate was issued by `preferred`; the CA's default if none was, or nothing is preferred."""
-    if not preferred:
+def choose(default_pem: str, alternates: Iterable[str], preferred: str) -> str:
+    """The first chain whose top-most certificate was issued by `preferred`; the CA's default if none was, or nothing is preferred.
+
+    No more alternates are taken than it needs.
+    """
+    if not preferred or _ends_at(default_pem, preferred):
         return default_pem
-    return next((pem for pem in (default_pem, *alternates) if _ends_at(pem, preferred)), default_pem)
+    return next((pem for pem in alternates if _ends_at(pem, preferred)), default_pem)
 
 
 def key_of(pem: bytes) -> str:

@@ -112,7 +112,7 @@ def _at(look: _Look, server: str) -> str | None:
     An address that cannot be reached counts for nothing where another of the same server has the value.
     """
     try:
-        addresses = look.resolver.find_addresses(server, within_seconds=look.seconds() / 2)
+        addresses = look.resolver.find_addresses(server, within_seconds=look.seconds())
     except DnsUnavailable as error:
         return str(error)
     if not addresses:

@@ -7,6 +7,7 @@ answer. Every record is looked for by owner and type, wherever it stands: server
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Sequence
 
 import dns.message
@@ -58,9 +59,9 @@ class Resolver:
             reason = f"{_shown(server)} answered {dns.rcode.to_text(answer.rcode())}; {_ADVICE}"
         raise DnsUnavailable(f"looking up {type_} of {name}: {reason}")
 
-    def addresses(self, name: str) -> list[str]:
+    def addresses(self, name: str, *, within_seconds: float | None = None) -> list[str]:
         """As find_addresses; raises DnsUnavailable if there is none."""
-        found = self.find_addresses(name)
+        found = self.find_addresses(name, within_seconds=within_seconds)
         if not found:
             raise DnsUnavailable(f"{name} has no address")
         return found
@@ -68,8 +69,10 @@ class Resolver:
     def find_addresses(self, name: str, *, within_seconds: float | None = None) -> list[str]:
         """IPv4, then IPv6 addresses of a name (CNAMEs followed by the server), if it has any; an address is its own.
 
-        One family is enough: some servers answer AAAA with an error. Raises DnsUnavailable when there is no answer to go by.
+        One family is enough: some servers answer AAAA with an error, or not at all. `within_seconds` is for both; each gets half of what is
+        left, so that what was found can still be used. Raises DnsUnavailable when there is no answer to go by.
         """
+        deadline = time.monotonic() + within_seconds if within_seconds is not None else None
         try:
             return [str(ipaddress.ip_address(name))]
         except ValueError:
@@ -78,7 +81,8 @@ class Resolver:
         trouble: DnsUnavailable | None = None
         for type_ in ("A", "AAAA"):
             try:
-                found += [record.to_text() for record in records(self.ask(name, type_, within_seconds=within_seconds), type_)]
+                share = max(0.1, (deadline - time.monotonic()) / 2) if deadline is not None else None
+                found += [record.to_text() for record in records(self.ask(name, type_, within_seconds=share), type_)]
             except DnsUnavailable as error:
                 trouble = trouble or error
         if not found and trouble is not None:

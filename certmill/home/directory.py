@@ -30,9 +30,10 @@ class DirectoryHome:
     watched = False
 
     def __init__(self, root: Path, *, cluster_resource_namespace: str, clock: Clock | None = None) -> None:
-        locks = Locks(root / ".locks", clock or SystemClock())
+        clock = clock or SystemClock()
+        locks = Locks(root / ".locks", clock)
         self._cluster_resource_namespace = cluster_resource_namespace
-        self._index = ManifestIndex(root / "manifests")
+        self._index = ManifestIndex(root / "manifests", clock)
         self._manifests = ManifestFiles(root / "manifests", self._index, locks)
         self._secrets = SecretFiles(root / "secrets", locks)
         self._status = StatusFiles(root / "status", locks)

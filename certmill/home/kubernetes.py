@@ -7,6 +7,8 @@ and whoever wrote looks again. What there is no object of any more has no status
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -41,9 +43,21 @@ _RESOURCES: Final[Mapping[str, Resource]] = {
     "Secret": SECRETS,
 }
 _STATUS_TRIES: Final = 3
+_FRESH_SECONDS: Final = 1.0
 
 INVALID_CONFIG: Final = "InvalidConfig"
 INVALID_SPEC: Final = "InvalidSpec"
+
+
+class _LastRead(threading.local):
+    """The Certificate that this thread has read last: its status is in the same object, and is written over that very version."""
+
+    certificate = ""
+    body: JsonObject | None = None
+    fresh_until = 0.0
+
+    def note(self, certificate: str, body: JsonObject | None, *, fresh_until: float = 0.0) -> None:
+        self.certificate, self.body, self.fresh_until = certificate, body, fresh_until
 
 
 class KubernetesHome:
@@ -53,12 +67,14 @@ class KubernetesHome:
 
     def __init__(self, client: KubeClient, *, cluster_resource_namespace: str, clock: Clock) -> None:
         self._clock = clock
+        self._last = _LastRead()
         self._client = client
         self._secrets = KubernetesSecrets(client)
         self._cluster_resource_namespace = cluster_resource_namespace
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         body = self._get("Certificate", *split_id(certificate))
+        self._last.note(certificate, body, fresh_until=time.monotonic() + _FRESH_SECONDS)
         return parse_certificate(body, source=f"Certificate {certificate}") if body is not None else None
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
@@ -123,10 +139,18 @@ class KubernetesHome:
         return (meta_of(body).created or None) if body is not None else None
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
-        return certificate_status_of(self._get("Certificate", *split_id(certificate)) or {})
+        last = self._last
+        fresh = last.certificate == certificate and time.monotonic() < last.fresh_until
+        body = last.body if fresh else self._get("Certificate", *split_id(certificate))
+        last.note(certificate, body)
+        return certificate_status_of(body or {})
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
-        body = self._get("Certificate", *split_id(certificate))
+        """Over what this thread read the status from: what somebody wrote since (cmctl) is a Conflict, and not lost."""
+        last = self._last
+        known = last.certificate == certificate and last.body is not None
+        body = last.body if known else self._get("Certificate", *split_id(certificate))
+        last.note("", None)
         if body is None:
             return  # it was deleted, and its status with it
         attempt = attempt_of(status)

@@ -1,8 +1,10 @@
 """What the files of manifests/ hold, as this process read them last: by file, with the signature it had, and by object.
 
-An object is looked up by one `stat` of the file that is known to hold it; then in the file that has its name; then in whatever is new
-or, among the files that are not named after an object, has changed. A survey looks at every file, and parses what has changed. Of two
-files with one object the first by name counts, and the other is a problem.
+An object is looked up by one `stat` of the file that has its name; then in the file that is known to hold it; then in whatever is new
+or, among the files that are not named after an object, has changed. A survey looks at every file, and parses what has changed.
+
+Of several files with one object the one that has its name counts, else the first by name, and the others are problems. All processes see
+that alike: the one that has its name is looked at each time, and as long as there is none, the files of people every few seconds.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from certmill.clock import Clock
 from certmill.errors import InvalidManifest
 from certmill.home import documents, layout
 from certmill.home.base import Manifest, Problem
@@ -24,6 +27,8 @@ from certmill.model.certificate import Certificate, SecretTemplate
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _NAMED_AFTER_AN_OBJECT = re.compile(r"((certificate|issuer)\.[^.]+|clusterissuer)\..+\.yaml")
+_BY_HAND_SECONDS = 5.0
+"""So old may be what this process knows of the files that are not named after an object, when one of them counts."""
 _ONE_FILE = (PermissionError, IsADirectoryError)
 _Part = TypeVar("_Part")
 _NO_TEMPLATE = SecretTemplate()
@@ -47,12 +52,18 @@ class _File:
     broken: Mapping[Key, Broken]
     problems: tuple[Problem, ...]
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether it tells nothing, not even what is wrong with which object."""
+        return bool(self.problems) and not self.objects and not self.broken
+
 
 class ManifestIndex:
     """The index over one directory. Safe for threads; every method raises HomeUnavailable."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Clock) -> None:
         self._directory = directory
+        self._clock = clock
         self._files: dict[str, _File] = {}
         self._holders: dict[Key, tuple[str, ...]] = {}
         self._changing = threading.Lock()
@@ -61,30 +72,35 @@ class ManifestIndex:
         self._by_hand: set[str] = set()
         self._unread: set[str] = set()
         self._listed = -1
+        self._refreshed = 0.0
 
     def find(self, key: Key) -> Kept | None:
         """The object; None if no file has it. Raises InvalidManifest if one has it and it is wrong."""
-        for name in self._holders.get(key, ())[:1]:
-            if (kept := self._in(name, key)) is not None:
-                return kept
         own = layout.file_name(*key, ".yaml")
         if (kept := self._in(own, key)) is not None:
             return kept
+        file = self._files.get(own)
+        if file is not None and file.is_unreadable:
+            raise InvalidManifest(file.problems[0].message, source=file.problems[0].source)
+        if self._holders.get(key) and not 0.0 <= self._clock.now() - self._refreshed < _BY_HAND_SECONDS:
+            self.refresh(key)
+        for name in self._holders.get(key, ())[:1]:
+            if (kept := self._in(name, key)) is not None:
+                return kept
         self.refresh(key)
         for name in self._holders.get(key, ())[:1]:
             return self._in(name, key)
-        file = self._files.get(own)
         if file is not None and not file.objects and file.problems:
             raise InvalidManifest(file.problems[0].message, source=file.problems[0].source)
         return None
 
     def holders(self, key: Key) -> tuple[str, ...]:
-        """The files that hold the object, by name, wrong or not; the file with its name too, if nothing in it can be read."""
+        """The files that hold the object, wrong or not, that which counts first; the file with its name too, if it is unreadable."""
         self.refresh(None)
         own = layout.file_name(*key, ".yaml")
         file = self._files.get(own)
-        unreadable = (own,) if file is not None and not file.objects and not file.broken and file.problems else ()
-        return self._holders.get(key, ()) or unreadable
+        unreadable = (own,) if file is not None and file.is_unreadable else ()
+        return unreadable + self._holders.get(key, ())
 
     def written(self, key: Key) -> float | None:
         """When the file that has the object was written, as of the last look at it; seconds since the epoch."""
@@ -112,12 +128,12 @@ class ManifestIndex:
     def refresh(self, wanted: Key | None, *, everything: bool = False) -> None:
         """Read what is new, and what has changed among files not named after an object, or among all. May end when `wanted` is found."""
         with self._refreshing:
-            new = self._list(always=everything)
+            self._unread |= self._list(always=everything)
             for name in [*self._by_hand]:
                 self.load(name)
+            self._refreshed = self._clock.now()
             if wanted is not None and wanted in self._holders:
                 return
-            self._unread |= new
             for name in {*self._unread, *self._files} - self._by_hand if everything else [*self._unread]:
                 self.load(name)
                 self._unread.discard(name)
@@ -207,7 +223,7 @@ class ManifestIndex:
                     self._holders.pop(key, None)
             for key in after - before:
                 others = self._holders.get(key, ())
-                self._holders[key] = tuple(sorted({*others, name})) if others else (name,)
+                self._holders[key] = _in_order(key, {*others, name}) if others else (name,)
 
     def _compact(self, value: Manifest) -> Manifest:
         """The same value with parts that most Certificates have in common kept once: 100,000 of them have to fit."""
@@ -228,6 +244,12 @@ class ManifestIndex:
 
     def _once(self, part: _Part) -> _Part:
         return self._shared.setdefault(part, part)  # type: ignore[return-value]
+
+
+def _in_order(key: Key, names: Iterable[str]) -> tuple[str, ...]:
+    """The file that has the object's name first; those with another object's last, which are read only when nothing else is found."""
+    own = layout.file_name(*key, ".yaml")
+    return tuple(sorted(names, key=lambda name: (name != own, _NAMED_AFTER_AN_OBJECT.fullmatch(name) is not None, name)))
 
 
 def _unusable(signature: int, known: _File | None, source: str, message: str) -> _File:

@@ -14,16 +14,20 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final, Protocol, cast
 from urllib.parse import quote, urljoin, urlsplit
 
 from certmill.errors import CertmillError
 from certmill.http01.base import WELL_KNOWN_PATH, is_token
 
-Addresses = Callable[[str], Sequence[str]]
-"""Looks a host name up: its IP addresses as text, none when it has none. May raise DnsUnavailable."""
+
+class Addresses(Protocol):
+    """Looks a host name up, in that time: its IP addresses as text, none when it has none. May raise DnsUnavailable."""
+
+    def __call__(self, host: str, /, *, within_seconds: float) -> Sequence[str]: ...
+
 
 MAX_REDIRECTS: Final = 10
 MAX_BODY_BYTES: Final = 65_536
@@ -76,8 +80,8 @@ def probe(
 ) -> Probe:
     """Ask `url_host` (a DNS name or an IP address) for `token`, and compare the answer with `key_authorization`.
 
-    `addresses` looks names up, with time-outs of its own. `port` is 80 but for a test CA. Redirects are followed to http and https on the
-    ports 80, 443 and `port`, without verifying TLS, as CAs do. Never raises for what the other side does.
+    All of it, looking names up with `addresses` too, ends within `timeout_seconds`. `port` is 80 but for a test CA. Redirects are followed
+    to http and https on the ports 80, 443 and `port`, without verifying TLS, as CAs do. Never raises for what the other side does.
     """
     if not is_token(token):
         return Probe(ok=False, reason=f"the CA's token for {url_host} is malformed; start a new order")
@@ -136,7 +140,7 @@ def _is_key_authorization(answer: _Answer, key_authorization: str) -> bool:
 
 def _ask(target: _Target, addresses: Addresses, deadline: float) -> _Answer:
     """GET `target` from the first of its addresses that takes the connection."""
-    connection = _connect(target, _resolve(target.host, addresses), deadline)
+    connection = _connect(target, _resolve(target.host, addresses, deadline), deadline)
     try:
         if target.scheme == "https":
             connection = _encrypt(connection, target.host, deadline)
@@ -154,11 +158,13 @@ def _ask(target: _Target, addresses: Addresses, deadline: float) -> _Answer:
         connection.close()
 
 
-def _resolve(host: str, addresses: Addresses) -> Sequence[str]:
+def _resolve(host: str, addresses: Addresses, deadline: float) -> Sequence[str]:
     if _is_address(host):
         return (host,)
     try:
-        found = [address for address in addresses(host) if _is_address(address)]
+        found = [address for address in addresses(host, within_seconds=_remaining(deadline)) if _is_address(address)]
+    except TimeoutError:
+        raise _Unreachable("could not be reached: time-out") from None
     except CertmillError as error:
         raise _Unreachable(f"could not be looked up: {error}") from error
     if not found:

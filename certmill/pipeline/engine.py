@@ -165,7 +165,7 @@ class Engine:
             ports.locks.release_of(attempt.record, attempt.certificate_id)
             return Finished(look_again=self._look_again(facts, certificate))
         try:
-            clean_up(ports, attempt.certificate_id, issuer, attempt.record, facts)
+            clean_up(ports, attempt.certificate_id, issuer, attempt.record, facts, attempt.hold)
         except StateUnavailable:
             raise
         except Temporary:

@@ -33,6 +33,7 @@ def _send_csr(work: Work, acme: AcmeClient) -> Order:
     try:
         return acme.finalize(work.facts.finalize, base64.b64decode(work.facts.csr))
     except OrderNotReady:
+        work.hold()
         return acme.order(work.facts.order)
 
 
@@ -43,6 +44,7 @@ def _polled(work: Work, acme: AcmeClient, order: Order) -> Outcome:
         if order.status is not OrderStatus.PROCESSING:
             break
         work.ports.clock.pause(pause)
+        work.hold()
         order = acme.order(work.facts.order)
     return _judged(work, facts, order)
 

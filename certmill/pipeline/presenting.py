@@ -1,4 +1,8 @@
-"""Putting challenges up and taking them down: TXT values through the solver's provider, key authorizations for the responder."""
+"""Putting challenges up and taking them down: TXT values through the solver's provider, key authorizations for the responder.
+
+A hundred values may take minutes. Before each request to a provider the caller's lease (`hold`) and the zone's lock are held for longer, so
+that nobody begins the same work meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,9 @@ _ZONE_PATIENCE_SECONDS = 5.0
 _ZONE_POLL_SECONDS = 0.003
 _ZONE_POLLS = 1000
 
+Hold = Callable[[], object]
+"""Called before each request: goes on holding what the work is done under. It costs nothing until a third of the time has gone by."""
+
 
 def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
     """Present them all; what is there already stays one value. They are in the journal before they are up."""
@@ -32,8 +39,8 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
             ports.key_authorizations.put(challenge.token, acme_challenges.key_authorization(challenge.token, thumbprint))
             expose(work, challenge)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01]):
-        with zone_lock(ports, zone, owner=f"{work.id} {work.record.fence}"):
-            _write(ports, work.issuer, work.certificate.labels, group, adding=True)
+        with zone_lock(ports, zone, owner=f"{work.id} {work.record.fence}", hold=work.hold) as hold:
+            _write(ports, work.issuer, work.certificate.labels, group, hold, adding=True)
 
 
 def expose(work: Work, challenge: ChallengeFacts) -> None:
@@ -50,15 +57,16 @@ def take_down(
     labels: Mapping[str, str],
     challenges: Sequence[ChallengeFacts],
     owner: str,
+    hold: Hold,
 ) -> None:
-    """Remove them all; what is not there is fine."""
+    """Remove them all; what is not there is fine. `hold` is called before each request."""
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
             ports.exposure.close(certificate, challenge.identifier, challenge.way)
             ports.key_authorizations.remove(challenge.token)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01 and c.record_name]):
-        with zone_lock(ports, zone, owner=owner):
-            _write(ports, issuer, labels, group, adding=False)
+        with zone_lock(ports, zone, owner=owner, hold=hold) as hold_both:
+            _write(ports, issuer, labels, group, hold_both, adding=False)
 
 
 def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts, labels: Mapping[str, str]) -> Presented:
@@ -78,17 +86,29 @@ def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts,
 
 
 @contextmanager
-def zone_lock(ports: Ports, zone: str, *, owner: str) -> Iterator[None]:
-    """Writes to one zone happen one after the other, in this process by a lock, in the fleet by another. Raises Busy after a short wait."""
+def zone_lock(ports: Ports, zone: str, *, owner: str, hold: Hold) -> Iterator[Hold]:
+    """Writes to one zone happen one after the other, in this process by a lock, in the fleet by another. Raises Busy after a short wait.
+
+    Yields what goes on holding both the caller's lease and the lock; it raises Busy if the lock is somebody else's now.
+    """
     local, slow = ports.zone_locks.of(zone), ports.zone_locks.is_slow(zone, ports.clock.now())
     if not local.acquire(timeout=0 if slow else _ZONE_PATIENCE_SECONDS):
         # A slow zone's writers come back later and later; the others soon.
         raise Busy(f"many challenges are being written to the zone {zone}", retry_after=None if slow else 1.0)
     try:
         _take(ports, zone, owner, slow=slow)
-        began = ports.clock.now()
+        began = held_at = ports.clock.now()
+
+        def hold_both() -> None:
+            nonlocal held_at
+            hold()
+            now = ports.clock.now()
+            if now - held_at > _zone_lock_seconds(ports) / 3:
+                _take(ports, zone, owner, slow=True)
+                held_at = now
+
         try:
-            yield
+            yield hold_both
         finally:
             ports.locks.release("zone", zone, owner=owner)
             ports.zone_locks.note(zone, began, ports.clock.now())
@@ -97,12 +117,16 @@ def zone_lock(ports: Ports, zone: str, *, owner: str) -> Iterator[None]:
 
 
 def _take(ports: Ports, zone: str, owner: str, *, slow: bool) -> None:
-    seconds = min(_ZONE_LOCK_SECONDS, ports.limits.lease)  # a killed worker's lock is not to outlive its step
     for _ in range(1 if slow else _ZONE_POLLS):
-        if not ports.locks.take("zone", zone, owner=owner, seconds=seconds):
+        if not ports.locks.take("zone", zone, owner=owner, seconds=_zone_lock_seconds(ports)):
             return
         ports.clock.pause(_ZONE_POLL_SECONDS)
     raise Busy(f"another worker is writing to the zone {zone}", retry_after=None if slow else 1.0)
+
+
+def _zone_lock_seconds(ports: Ports) -> float:
+    """A killed worker's lock is not to outlive its step."""
+    return min(_ZONE_LOCK_SECONDS, ports.limits.lease)
 
 
 def _by_zone(challenges: Sequence[ChallengeFacts]) -> Iterator[tuple[str, list[ChallengeFacts]]]:
@@ -113,7 +137,9 @@ def _by_zone(challenges: Sequence[ChallengeFacts]) -> Iterator[tuple[str, list[C
         yield name, list(group)
 
 
-def _write(ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], *, adding: bool) -> None:
+def _write(
+    ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], hold: Hold, *, adding: bool
+) -> None:
     """Write one zone's values, in one request where the provider can."""
     by_provider: dict[int, tuple[Provider, list[TxtRecord]]] = {}
     for challenge in challenges:
@@ -123,14 +149,16 @@ def _write(ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: 
         record = TxtRecord(name=challenge.record_name, value=challenge.value, zone=challenge.zone)
         by_provider.setdefault(id(provider), (provider, []))[1].append(record)
     for provider, records in by_provider.values():
-        _send(provider, records, adding=adding)
+        _send(provider, records, hold, adding=adding)
 
 
-def _send(provider: Provider, records: Sequence[TxtRecord], *, adding: bool) -> None:
+def _send(provider: Provider, records: Sequence[TxtRecord], hold: Hold, *, adding: bool) -> None:
     if len(records) > 1 and hasattr(provider, "present_all"):
         batch = cast("BatchProvider", provider)
+        hold()
         (batch.present_all if adding else batch.cleanup_all)(records)
         return
     one: Callable[[TxtRecord], None] = provider.present if adding else provider.cleanup
     for record in records:
+        hold()
         one(record)

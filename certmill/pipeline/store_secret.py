@@ -3,24 +3,32 @@ is not ours."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from certmill.acme.client import AcmeClient
 from certmill.crypto import chain
-from certmill.errors import OrderGone
+from certmill.errors import CAUnavailable, CertmillError, OrderGone
+from certmill.observe.log import get_logger
 from certmill.pipeline import account, conditions, decide, secret_contract
 from certmill.pipeline.context import Work
 from certmill.pipeline.facts import Stored
 from certmill.pipeline.outcome import Advanced, Back, Outcome
+
+_ALTERNATE_TRIES = 3
+"""How often a chain that the CA cannot hand out now is asked for, before the certificate is stored without it."""
+
+log = get_logger(__name__)
 
 
 def store_secret(work: Work) -> Outcome:
     """Write the Secret and the status. Run twice, it writes the same."""
     acme = account.client(work.ports, work.issuer)
     try:
-        issued = acme.certificate(work.facts.certificate, alternates=bool(work.issuer.preferred_chain))
+        issued = acme.certificate(work.facts.certificate)
     except OrderGone as error:
         return Back(step="create_order", reason=str(error), facts=work.facts.without_order())
-    pem = chain.choose(issued.pem, issued.alternates, work.issuer.preferred_chain).encode()
+    pem = chain.choose(issued.pem, _downloaded(work, acme, issued.alternates), work.issuer.preferred_chain).encode()
     key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
     now = work.ports.clock.now()
     chain.check(pem, key_pem, work.certificate, now=now)
@@ -33,3 +41,17 @@ def store_secret(work: Work) -> Outcome:
     work.ports.events.tell(work.certificate, "Issuing", "The certificate has been successfully issued")
     stored = Stored(serial=leaf.serial, not_before=leaf.not_before, not_after=leaf.not_after, recovered=before.failed_issuance_attempts > 0)
     return Advanced(facts=replace(work.facts, stored=stored))
+
+
+def _downloaded(work: Work, acme: AcmeClient, alternates: Sequence[str]) -> Iterator[str]:
+    """The CA's other chains, each asked for when it is wanted. One that cannot be had is left out: the certificate is there without it."""
+    for url in alternates:
+        work.hold()
+        try:
+            pem = acme.certificate(url).pem
+        except CertmillError as error:
+            if isinstance(error, CAUnavailable) and work.record.tries + 1 < _ALTERNATE_TRIES:
+                raise
+            log.warning("chain.alternate.left-out", certificate=work.id, reason=str(error))
+            continue
+        yield pem

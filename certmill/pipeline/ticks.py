@@ -6,18 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest
+from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.base import Problem, Sighting
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId, certificate_id
-from certmill.observe.log import get_logger
-from certmill.pipeline import account, presenting, solvers
+from certmill.pipeline import account, sweep
 from certmill.pipeline.context import Ports
-from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.reconcile import LOOK_AGAIN_SECONDS, Reconciler, reconcile_all
-from certmill.state.journal import Presented
 from certmill.state.records import Doorbell, Due
 
 WAKE_LIMIT = 500
@@ -26,14 +23,8 @@ REREAD_SECONDS = 20.0
 """For certificates; the issuers have their own, so that neither waits for the other's time."""
 ISSUERS_SECONDS = 15.0
 REREAD_LOCK_SECONDS = 25.0
-SWEEP_AFTER_SECONDS = 600.0
-SWEEP_LIMIT = 500
-ORPHAN_SECONDS = 7 * 86_400.0
-"""How long what is up waits for its issuer to come back."""
 _BATCH = 100
 _CERTIFICATE = "Certificate"
-
-log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,19 +106,9 @@ class Ticks:
         finally:
             ports.locks.release("reread", owner=owner)
 
-    def sweep(self) -> int:
-        """Take down what was put up for challenges and belongs to no run any more; how many.
-
-        What cannot be taken down now makes room for the younger, and is tried again by a later sweep.
-        """
-        swept = 0
-        for entry in self._ports.journal.older_than(self._ports.clock.now() - SWEEP_AFTER_SECONDS, SWEEP_LIMIT):
-            if self._sweep_one(entry):
-                self._ports.journal.remove([entry])
-                swept += 1
-            else:
-                self._ports.journal.postpone([entry], now=self._ports.clock.now())
-        return swept
+    def sweep(self, owner: str) -> int:
+        """Take down what was put up for challenges and belongs to no run any more, as far as the time goes; how many."""
+        return sweep.sweep(self._ports, owner)
 
     def _hold(self, owner: str) -> bool:
         """Whether the re-read is ours (still); after a SIGKILL another worker's begins soon."""
@@ -185,44 +166,6 @@ class Ticks:
         if looked.done:
             self._ports.sightings.note({_field(sighting): sighting.signature})
 
-    def _sweep_one(self, entry: Presented) -> bool:
-        """Take it down; False if it has to stay."""
-        ports = self._ports
-        record = ports.records.read(entry.certificate)
-        facts = Facts.read(record.facts) if record is not None else Facts()
-        if facts is None or any((c.value or c.token) == entry.value for c in facts.challenges):
-            return False
-        try:
-            if not entry.record_name:
-                ports.exposure.close(entry.certificate, entry.identifier, entry.way)
-                ports.key_authorizations.remove(entry.value)
-                return True
-            issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)
-            if issuer is None:
-                return self._given_up(entry)
-            ports.sightings.issuer_found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
-            presenting.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), owner=f"sweep {entry.field}")
-        except CertmillError as error:
-            log.warning("sweep.postponed", record=entry.record_name, certificate=entry.certificate, reason=str(error))
-            return False
-        return True
-
-    def _given_up(self, entry: Presented) -> bool:
-        """Nobody has the credentials any more: whether that has lasted for so long that a person has to take it away."""
-        gone = (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
-        now = self._ports.clock.now()
-        since = self._ports.sightings.issuer_gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
-        if now - since < ORPHAN_SECONDS:
-            return False
-        log.warning(
-            "sweep.given_up",
-            record=entry.record_name,
-            value=entry.value,
-            certificate=entry.certificate,
-            reason=f"{entry.issuer_kind} {entry.issuer_name} is gone, and its credentials with it; remove the TXT record by hand",
-        )
-        return True
-
 
 def _reference(sighting: Sighting) -> str:
     return "/".join(part for part in (sighting.kind, sighting.namespace, sighting.name) if part)
@@ -230,19 +173,3 @@ def _reference(sighting: Sighting) -> str:
 
 def _field(sighting: Sighting) -> str:
     return f"{sighting.kind}/{sighting.namespace}/{sighting.name}"
-
-
-def _as_challenge(entry: Presented) -> ChallengeFacts:
-    """What take_down needs of a challenge."""
-    dns = bool(entry.record_name)
-    return ChallengeFacts(
-        authorization="",
-        url="",
-        type=solvers.DNS01 if dns else solvers.HTTP01,
-        token="" if dns else entry.value,
-        identifier=entry.identifier.removeprefix("*."),
-        wildcard=entry.identifier.startswith("*."),
-        record_name=entry.record_name,
-        zone=entry.zone,
-        value=entry.value if dns else "",
-    )

@@ -29,6 +29,7 @@ from certmill.testing.localhost import make_local_tls
 _RELAYED_REQUEST_HEADERS = ("Content-Type", "User-Agent", "Accept", "Accept-Language")
 _DROPPED_ANSWER_HEADERS = {"connection", "transfer-encoding", "content-length", "date"}
 _UPSTREAM_SECONDS = 60.0
+_TRICKLE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Fault:
 
     `relay`: upstream does first what it is asked; what it refuses (a nonce, say) is answered as it is, and the fault waits for another.
     `hang_seconds`: nothing is answered for so long, or until the CA is healed; then the connection is cut.
+    `trickle`: the head of the answer comes byte by byte, and has no end until the CA is healed.
     """
 
     status: int = 500
@@ -45,6 +47,7 @@ class Fault:
     cut: bool = False
     relay: bool = False
     hang_seconds: float = 0.0
+    trickle: bool = False
 
     @classmethod
     def problem(
@@ -154,8 +157,9 @@ class FaultyCA:
                 rule.give_back()
         return relayed
 
-    def hang(self, seconds: float) -> None:
-        self._healed.wait(seconds)
+    def hang(self, seconds: float) -> bool:
+        """Wait; True once the CA is healed."""
+        return self._healed.wait(seconds)
 
     def relay(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Fault:
         """Upstream's answer. It gets our Host, and so names URLs that lead here."""
@@ -225,7 +229,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = fault.cut or bool(fault.hang_seconds) or self.close_connection
         if (fault.cut and not fault.body) or fault.hang_seconds:
             return
+        if fault.trickle:
+            self._trickle()
         self._answer(fault)
+
+    def _trickle(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Trickle: ")
+        while not self.server.ca.hang(_TRICKLE_SECONDS):
+            self.wfile.write(b".")
+        self.close_connection = True
 
     def _answer(self, fault: Fault) -> None:
         self.send_response(fault.status)

@@ -70,6 +70,10 @@ class MemoryCA:
     orders: dict[str, Order] = field(default_factory=dict)
     authorizations: dict[str, Authorization] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
+    alternates: list[str] = field(default_factory=list)
+    """URLs that each certificate is said to have other chains at; what is in `chains` is found there."""
+    downloads: list[str] = field(default_factory=list)
+    """The URLs of certificates that were asked for, in order."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
@@ -81,14 +85,14 @@ class MemoryCA:
         """A new URL."""
         return f"https://ca.test/{kind}/{next(self._numbers)}"
 
-    def issue(self, csr_der: bytes) -> str:
+    def issue(self, csr_der: bytes, *, issuer: str = "Memory CA") -> str:
         """A 90-day leaf for a CSR, PEM."""
         csr = x509.load_der_x509_csr(csr_der)
         now = datetime.datetime.fromtimestamp(self.clock.now(), datetime.UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Memory CA")]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
             .public_key(csr.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now)
@@ -174,9 +178,12 @@ class MemoryAcmeClient:
         self._ca.orders[order.url] = replace(order, status=OrderStatus.VALID, certificate=url)
         return self.order(order.url)
 
-    def certificate(self, url: str, *, alternates: bool = False) -> IssuedChain:
-        """The chain, which has no alternates."""
-        return IssuedChain(pem=self._found(self._ca.chains, url), alternates=())
+    def certificate(self, url: str) -> IssuedChain:
+        """The chain; with its `alternates`, if it is not one of them."""
+        self._ca.downloads.append(url)
+        return IssuedChain(
+            pem=self._found(self._ca.chains, url), alternates=() if url in self._ca.alternates else tuple(self._ca.alternates)
+        )
 
     def _authorization(self, identifier: Identifier, expires: float) -> Authorization:
         token = f"token-{self._ca.url('t').rsplit('/', 1)[1]:0>20}"

@@ -49,7 +49,15 @@ class Nginx:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = self.port or free_port()
         self._write()
-        command = [program, "-p", self.directory, "-c", self.directory / "nginx.conf", "-e", self.directory / "error.log"]
+        command: list[str | Path] = [
+            program,
+            "-p",
+            self.directory,
+            "-c",
+            self.directory / "nginx.conf",
+            "-e",
+            self.directory / "error.log",
+        ]
         self._process.start(command, answers=lambda: answers(self.port))
         return self
 

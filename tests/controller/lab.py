@@ -54,7 +54,7 @@ class KubeLab:
 
     directory: Path
     kube: object
-    settings: dict = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()

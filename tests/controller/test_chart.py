@@ -396,7 +396,7 @@ def test_celery_needs_no_right_that_its_user_has_not(valkey, tmp_path):
 
         def ticked():
             with valkey.observer() as client:
-                return client.llen("ran")
+                return int(client.llen("ran"))
 
         eventually(ticked, what=lambda: processes.log() + processes.log("beat.log"))
     finally:

@@ -20,7 +20,8 @@ from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, 
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Fail, Proceed, Stop
 from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.ticks import SWEEP_AFTER_SECONDS, Ticks
+from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
+from certmill.pipeline.ticks import Ticks
 from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.records import Records
@@ -166,7 +167,7 @@ class Play:
             record = self.records.read(CERTIFICATE.id)
             if record.step == "" and not self.stalled and not self.messages:
                 self.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
-                self.ticks.sweep()
+                self.ticks.sweep("sweep")
                 return
             self.tick(30.0)
         pytest.fail(f"still at {self.records.read(CERTIFICATE.id)}")

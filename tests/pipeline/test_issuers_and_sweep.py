@@ -14,7 +14,8 @@ from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.pipeline import account
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.ticks import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, Ticks
+from certmill.pipeline.sweep import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, SWEEP_SECONDS
+from certmill.pipeline.ticks import Ticks
 from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.journal import Presented
@@ -320,10 +321,80 @@ def test_a_sweep_comes_by_what_belongs_to_a_run_or_cannot_be_taken_down(redis):
     mill.ports.journal.add([an_entry("", record_name="", zone="", value="token")], now=NOW + 1)
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 2)
 
-    assert mill.ticks.sweep() == 0
-    assert mill.ticks.sweep() == 1
+    assert mill.ticks.sweep("sweep") == 0
+    assert mill.ticks.sweep("sweep") == 1
     left = {entry.value for entry in mill.ports.journal.older_than(NOW + DAY, 1000)}
     assert left == {f"v{number}" for number in range(SWEEP_LIMIT)}
+
+
+def a_slow_mill(redis, *, seconds, entries, trouble=lambda _: None):
+    """A mill with orphans, whose provider takes its time for each, notes it in `mill.tried`, and then may raise."""
+    mill = Mill(redis, issuer=DNS01)
+    mill.tried = []
+
+    class Slow:
+        def cleanup(self, record):
+            mill.tried.append(record.value)
+            mill.world.clock.advance(seconds)
+            trouble(record)
+
+    class Providers:
+        def provider(self, issuer, solver):
+            return Slow()
+
+    mill.ports = replace(mill.ports, providers=Providers())
+    mill.ticks = Ticks(mill.ports, mill.reconciler)
+    for number, entry in enumerate(entries):
+        mill.ports.journal.add([entry], now=NOW + number / 1000)
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + len(entries))
+    return mill
+
+
+def test_a_sweep_tries_an_issuers_zone_that_times_out_once_and_goes_on_with_the_others(redis):
+    def trouble(record):
+        if record.zone == "dead.test":
+            raise ProviderUnavailable("the API did not answer in time")
+
+    dead = [an_entry(number, zone="dead.test", record_name=f"_acme-challenge.n{number}.dead.test") for number in range(SWEEP_LIMIT - 1)]
+    mill = a_slow_mill(redis, seconds=5, entries=[*dead, an_entry("well")], trouble=trouble)
+    begun = mill.world.clock.now()
+
+    assert mill.ticks.sweep("sweep") == 1
+    assert mill.tried == ["v0", "vwell"]
+    assert mill.world.clock.now() - begun == 10
+    assert len(mill.ports.journal.older_than(NOW + DAY, 1000)) == SWEEP_LIMIT - 1
+
+
+def test_a_sweep_ends_in_time_and_the_next_goes_on_where_it_stopped(redis):
+    mill = a_slow_mill(redis, seconds=5, entries=[an_entry(number) for number in range(20)])
+    begun = mill.world.clock.now()
+
+    assert mill.ticks.sweep("one") == 13
+    assert mill.world.clock.now() - begun <= SWEEP_SECONDS + 5
+    assert mill.ticks.sweep("two") == 7
+    assert mill.tried == [f"v{number}" for number in range(20)]
+
+
+def test_only_one_sweep_runs_at_a_time(redis):
+    others = []
+    mill = a_slow_mill(
+        redis, seconds=5, entries=[an_entry(number) for number in range(3)], trouble=lambda _: others.append(mill.ticks.sweep("another"))
+    )
+
+    assert mill.ticks.sweep("one") == 3
+    assert others == [0, 0, 0]
+    assert mill.tried == ["v0", "v1", "v2"]
+    assert not redis.exists(keys.lock("sweep"))
+
+
+def test_a_sweep_whose_lock_was_lost_leaves_the_rest_to_the_other(redis):
+    def lose(_):
+        redis.set(keys.lock("sweep"), "another worker")
+
+    mill = a_slow_mill(redis, seconds=1, entries=[an_entry(number) for number in range(3)], trouble=lose)
+
+    assert mill.ticks.sweep("one") == 1
+    assert redis.get(keys.lock("sweep")) == "another worker"
 
 
 def test_a_sweep_asks_the_solver_that_was_chosen_by_the_certificates_labels(redis):
@@ -333,7 +404,7 @@ def test_a_sweep_asks_the_solver_that_was_chosen_by_the_certificates_labels(redi
     mill.ports.journal.add([an_entry(labels={"team": "a"})], now=NOW)
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
 
-    assert mill.ticks.sweep() == 1
+    assert mill.ticks.sweep("sweep") == 1
     assert not mill.world.provider.values.get("_acme-challenge.gone0.example.test")
 
 
@@ -343,11 +414,11 @@ def test_what_an_issuer_that_is_gone_left_up_is_kept_for_a_week(redis):
     mill.ports.journal.add([an_entry()], now=NOW)
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
 
-    assert mill.ticks.sweep() == 0
+    assert mill.ticks.sweep("sweep") == 0
     mill.world.clock.advance(ORPHAN_SECONDS - 60)
-    assert mill.ticks.sweep() == 0
+    assert mill.ticks.sweep("sweep") == 0
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
-    assert mill.ticks.sweep() == 1
+    assert mill.ticks.sweep("sweep") == 1
     assert mill.ports.journal.older_than(NOW + 30 * DAY, 10) == []
 
 
@@ -357,12 +428,12 @@ def test_what_an_issuer_left_up_is_taken_down_when_it_is_back(redis):
     mill.world.provider.values["_acme-challenge.gone0.example.test"] = {"v0"}
     mill.ports.journal.add([an_entry()], now=NOW)
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
-    mill.ticks.sweep()
+    mill.ticks.sweep("sweep")
 
     mill.ports.home.apply(DNS01, "back: true\n")
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
 
-    assert mill.ticks.sweep() == 1
+    assert mill.ticks.sweep("sweep") == 1
     assert not mill.world.provider.values.get("_acme-challenge.gone0.example.test")
     assert redis.exists(keys.issuer_gone("ClusterIssuer", "", "prod")) == 0
 

@@ -18,7 +18,7 @@ from certmill.pipeline.context import Limits
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Stop, Wait
 from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.ticks import SWEEP_AFTER_SECONDS
+from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
 from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.journal import Presented
@@ -334,9 +334,9 @@ def test_the_sweep_takes_down_what_belongs_to_no_run_and_leaves_the_rest(redis):
     for step in STEP_NAMES[:4]:
         mill.engine.run(step, WEB.id, task_id="t", root_id="r")
 
-    assert mill.ticks.sweep() == 0
+    assert mill.ticks.sweep("sweep") == 0
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
-    assert mill.ticks.sweep() == 1
+    assert mill.ticks.sweep("sweep") == 1
 
     assert mill.ports.key_authorizations.get(orphan.value) is None
     assert len(list(redis.scan_iter("certmill:http01:*"))) == 1

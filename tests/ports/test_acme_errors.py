@@ -172,6 +172,19 @@ def test_a_silent_ca_is_given_up_after_the_time_out(scripted, connect):
     scripted.ca.heal()
 
 
+def test_a_head_that_trickles_does_not_buy_a_ca_more_time(scripted, connect):
+    acme = connect(scripted.ca, timeout_seconds=0.4)
+    acme.directory()
+    scripted.ca.break_with(Fault(trickle=True), on="/order/1")
+    begun = time.monotonic()
+
+    error = failure(lambda: acme.order(f"{scripted.url}/order/1"))
+
+    assert str(error) == "127.0.0.1 did not answer within 0.4 s"
+    assert time.monotonic() - begun < 2
+    scripted.ca.heal()
+
+
 def test_a_ca_that_is_down_is_unavailable_and_is_found_when_it_is_back(scripted, acme):
     acme.directory()
     scripted.answer("/order/1", scripted.order())
@@ -433,11 +446,14 @@ def test_a_chain_is_taken_whatever_its_line_ends(scripted, acme):
     assert acme.certificate(f"{scripted.url}/cert/1").pem == LEAF * 2
 
 
-def test_alternates_elsewhere_are_not_fetched(scripted, acme):
+def test_alternates_elsewhere_are_not_asked_and_do_not_spoil_the_chain(scripted, acme):
     fault = Fault(status=200, headers={**NONCE, "Link": '<https://evil.example/1>;rel="alternate"'}, body=LEAF.encode())
     scripted.ca.break_with(fault, on="/cert/1")
 
-    assert "evil.example" in str(failure(lambda: acme.certificate(f"{scripted.url}/cert/1")))
+    chain = acme.certificate(f"{scripted.url}/cert/1")
+
+    assert chain.pem == LEAF
+    assert "evil.example is not in the directory" in str(failure(lambda: acme.certificate(chain.alternates[0])))
 
 
 def test_no_renewal_information_is_told_apart_from_no_ca(scripted, acme):

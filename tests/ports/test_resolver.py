@@ -152,6 +152,7 @@ class Doh:
         self.paths: list[tuple[str, str]] = []
         self.closing = threading.Event()
         self.pause_seconds = 0.0
+        self.trickles = False
         doh = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -159,12 +160,19 @@ class Doh:
                 wire = self.rfile.read(int(self.headers["Content-Length"]))
                 doh.paths.append((self.path, self.headers["Content-Type"]))
                 doh.closing.wait(doh.pause_seconds)
+                if doh.trickles:
+                    self.trickle()
                 body = doh.body if doh.body is not None else doh.behind.answer(wire, udp=False)
                 self.send_response(doh.status)
                 for name, value in {"Content-Length": str(len(body)), **doh.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+
+            def trickle(self):
+                self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Trickle: ")
+                while not doh.closing.wait(0.05):
+                    self.wfile.write(b".")
 
             def log_message(self, format, *args):
                 pass
@@ -236,6 +244,14 @@ def test_a_slow_https_server_is_left_after_the_time_out(doh):
     doh.pause_seconds = 5
 
     assert unanswered(doh.resolver(timeout_seconds=0.3)) == "did not answer"
+
+
+def test_an_https_server_whose_head_trickles_is_left_after_the_time_out(doh):
+    doh.trickles = True
+    begun = time.monotonic()
+
+    assert unanswered(doh.resolver(timeout_seconds=0.4)) == "did not answer"
+    assert time.monotonic() - begun < 2
 
 
 def test_an_https_server_that_nobody_vouches_for_is_not_believed(doh):

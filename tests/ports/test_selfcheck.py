@@ -15,9 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from certmill.dns01.resolver import Resolver
 from certmill.http01.responder import Responder
 from certmill.http01.selfcheck import MAX_BODY_BYTES, Probe, probe
 from certmill.testing.key_authorizations import MemoryKeyAuthorizations
+from certmill.testing.nameserver import Behaviour, FakeNameserver
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 KEY_AUTHORIZATION = f"{TOKEN}.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
@@ -82,7 +84,7 @@ def origin():
         yield origin
 
 
-def loopback(host):
+def loopback(host, *, within_seconds):
     return ("127.0.0.1",)
 
 
@@ -112,7 +114,7 @@ def test_it_asks_as_a_ca_asks(origin):
 def test_an_address_is_asked_without_a_look_up(origin):
     origin.answers[PATH] = GOOD
 
-    found = probe("127.0.0.1", TOKEN, KEY_AUTHORIZATION, addresses=lambda host: pytest.fail("looked up"), port=origin.port)
+    found = probe("127.0.0.1", TOKEN, KEY_AUTHORIZATION, addresses=lambda host, **_: pytest.fail("looked up"), port=origin.port)
 
     assert found == Probe(ok=True, reason="127.0.0.1 answered with the key authorization")
 
@@ -182,8 +184,31 @@ def test_the_time_is_one_deadline_for_everything(origin, answer):
     assert time.monotonic() - begun < 2
 
 
+@pytest.mark.parametrize("dead", [1, 2])
+def test_resolvers_that_are_dead_do_not_outlast_the_time(dead):
+    with contextlib.ExitStack() as servers:
+        resolver = Resolver([servers.enter_context(FakeNameserver(behaviour=Behaviour.SILENT)).address for _ in range(dead)])
+        begun = time.monotonic()
+
+        found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=resolver.addresses, timeout_seconds=0.4)
+
+    assert "could not be looked up" in found.reason
+    assert time.monotonic() - begun < 1
+
+
+def test_a_resolver_that_says_nothing_to_aaaa_leaves_time_for_the_request(origin):
+    class NoAaaa(FakeNameserver):
+        def answer(self, wire, *, udp):
+            return None if b"\x00\x1c\x00\x01" in wire else super().answer(wire, udp=udp)
+
+    with NoAaaa(records={"example.com": {"A": ["127.0.0.1"]}}) as server:
+        found = check(origin, GOOD, addresses=Resolver([server.address]).addresses, timeout_seconds=0.8)
+
+    assert found.ok
+
+
 def test_the_next_address_is_tried_when_one_refuses(origin):
-    found = check(origin, GOOD, addresses=lambda host: ("127.0.0.1", "::1"))
+    found = check(origin, GOOD, addresses=lambda host, **_: ("127.0.0.1", "::1"))
 
     assert found.ok
 
@@ -277,7 +302,7 @@ class Redirecting:
             thread.start()
             asked: list[str] = []
 
-            def addresses(host):
+            def addresses(host, *, within_seconds):
                 asked.append(host)
                 return ("127.0.0.2",) if len(asked) == 1 else ("127.0.0.1",)
 

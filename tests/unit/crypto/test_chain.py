@@ -79,6 +79,17 @@ def test_the_preferred_chain_is_the_one_whose_top_was_issued_by_that_name(ca):
     assert chain.top_issuer_common_name(alternate.encode()) == "Root X2"
 
 
+def test_no_more_alternates_are_taken_than_the_choice_needs(ca):
+    default = ca.chain(KEY, root="Root X1").decode()
+    wanted, another = (ca.chain(KEY, root=root).decode() for root in ("Root X2", "Root X3"))
+    alternates = iter([wanted, another])
+
+    assert chain.choose(default, alternates, "") == default
+    assert chain.choose(default, alternates, "Root X1") == default
+    assert chain.choose(default, alternates, "Root X2") == wanted
+    assert list(alternates) == [another]
+
+
 def test_a_broken_alternate_does_not_stop_the_choice(ca):
     default = ca.chain(KEY, root="Root X1").decode()
     alternate = ca.chain(KEY, root="Root X2").decode()

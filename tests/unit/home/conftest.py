@@ -14,8 +14,19 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def home(root):
-    return DirectoryHome(root, cluster_resource_namespace="cert-manager", clock=FakeClock())
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def home(root, clock):
+    return DirectoryHome(root, cluster_resource_namespace="cert-manager", clock=clock)
+
+
+@pytest.fixture
+def other(root, clock):
+    """The same home in another process."""
+    return DirectoryHome(root, cluster_resource_namespace="cert-manager", clock=clock)
 
 
 @pytest.fixture

@@ -177,6 +177,84 @@ def test_of_two_files_with_one_object_the_first_by_name_counts_and_the_other_is_
     assert home.certificate(WEB).dns_names == ("b.example",)
 
 
+def test_of_two_files_with_one_object_that_with_its_name_counts_in_every_process(home, other, drop):
+    apply(home, certificate_text(dns_name="own.example"))
+    drop("a.yaml", certificate_text(dns_name="a.example"))
+
+    survey = home.survey()
+
+    assert [(p.source, p.message) for p in survey.problems] == [
+        ("manifests/a.yaml", "Certificate default/web is in manifests/certificate.default.web.yaml too, which counts; remove one of them")
+    ]
+    assert home.certificate(WEB) == other.certificate(WEB)
+    assert home.certificate(WEB).dns_names == ("own.example",)
+    assert survey.sightings == other.survey().sightings
+
+
+def test_a_file_with_an_objects_name_counts_from_when_it_comes(home, other, drop):
+    drop("a.yaml", certificate_text(dns_name="a.example"))
+    home.survey()
+
+    drop("certificate.default.web.yaml", certificate_text(dns_name="own.example"))
+
+    assert home.certificate(WEB).dns_names == other.certificate(WEB).dns_names == ("own.example",)
+    assert apply(home, certificate_text(dns_name="new.example")) == "configured"
+    assert home.certificate(WEB).dns_names == other.certificate(WEB).dns_names == ("new.example",)
+
+
+def test_a_file_with_an_objects_name_that_cannot_be_read_counts_too(home, other, root, drop):
+    """Which file counts must not be a matter of who has read it while it was right."""
+    drop("a.yaml", certificate_text(dns_name="a.example"))
+    drop("certificate.default.web.yaml", certificate_text(dns_name="own.example"))
+    home.certificate(WEB)
+
+    (root / "manifests" / "certificate.default.web.yaml").write_bytes(b"\xff")
+
+    for each in (home, other):
+        with pytest.raises(InvalidManifest, match=r"certificate\.default\.web\.yaml: is not UTF-8"):
+            each.certificate(WEB)
+
+
+def test_which_of_two_files_of_people_counts_is_the_same_everywhere_in_seconds(home, other, clock, drop):
+    drop("b.yaml", certificate_text(dns_name="b.example"))
+    home.certificate(WEB)
+
+    drop("a.yaml", certificate_text(dns_name="a.example"))
+    clock.advance(5)
+
+    assert home.certificate(WEB).dns_names == other.certificate(WEB).dns_names == ("a.example",)
+
+
+def test_a_file_with_another_objects_name_counts_last_in_every_process(home, other, drop):
+    drop("people.yaml", certificate_text(dns_name="people.example"))
+    drop("certificate.default.another.yaml", certificate_text(dns_name="another.example"))
+
+    home.survey()
+
+    assert home.certificate(WEB).dns_names == other.certificate(WEB).dns_names == ("people.example",)
+
+
+def test_the_files_of_people_are_not_all_looked_at_for_each_object(home, clock, drop, monkeypatch):
+    for name in ("a", "b", "c", "d"):
+        drop(f"{name}.yaml", certificate_text(name))
+    home.certificate(CertificateId("default/d"))
+    looks, stat = [], os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **options: looks.append(str(path).rpartition("/")[2]) or stat(path, **options))
+
+    home.certificate(CertificateId("default/d"))
+
+    assert looks.count("d.yaml") == 1
+    assert not {"a.yaml", "b.yaml", "c.yaml"} & set(looks)
+
+
+def test_an_object_in_a_file_with_anothers_name_is_found_after_one_in_a_file_of_people(home, drop):
+    drop("people.yaml", certificate_text("mail"))
+    drop("certificate.default.another.yaml", certificate_text())
+
+    assert home.certificate(CertificateId("default/mail")) is not None
+    assert home.certificate(WEB) is not None
+
+
 def test_deleting_takes_an_object_out_of_every_file(home, drop):
     drop("b.yaml", certificate_text())
     drop("a.yaml", certificate_text())

@@ -10,7 +10,7 @@ from certmill.http01.selfcheck import Probe, _redirect_target, _Target, probe
 HERE = _Target(scheme="http", host="example.com", port=80, path="/.well-known/acme-challenge/token")
 
 
-def nowhere(host):
+def nowhere(host, *, within_seconds):
     return ()
 
 
@@ -21,7 +21,7 @@ def test_a_name_without_an_address_is_said_to_have_none():
 
 
 def test_a_look_up_that_fails_is_a_reason_and_no_exception():
-    def broken(host):
+    def broken(host, *, within_seconds):
         raise DnsUnavailable(f"{host}: every name server answered SERVFAIL")
 
     found = probe("example.com", "token", "token.thumbprint", addresses=broken)
@@ -29,9 +29,31 @@ def test_a_look_up_that_fails_is_a_reason_and_no_exception():
     assert found == Probe(ok=False, reason="example.com could not be looked up: example.com: every name server answered SERVFAIL")
 
 
+def test_a_look_up_gets_the_time_that_is_left_and_no_more():
+    given = []
+
+    def addresses(host, *, within_seconds):
+        given.append(within_seconds)
+        return ()
+
+    probe("example.com", "token", "token.thumbprint", addresses=addresses, timeout_seconds=1)
+
+    assert given == [pytest.approx(1, abs=0.5)]
+    assert given[0] < 1
+
+
+def test_a_look_up_is_not_begun_when_the_time_is_over():
+    def addresses(host, *, within_seconds):
+        pytest.fail("the name was looked up")
+
+    found = probe("example.com", "token", "token.thumbprint", addresses=addresses, timeout_seconds=0)
+
+    assert found == Probe(ok=False, reason="example.com could not be reached: time-out")
+
+
 @pytest.mark.parametrize("token", ["", "../../etc/passwd", "a b", "a\r\nHost: other", "a" * 129])
 def test_a_malformed_token_is_never_sent(token):
-    def addresses(host):
+    def addresses(host, *, within_seconds):
         pytest.fail("the name was looked up")
 
     found = probe("example.com", token, "x", addresses=addresses)
@@ -40,7 +62,7 @@ def test_a_malformed_token_is_never_sent(token):
 
 
 def test_what_is_not_an_address_is_not_connected_to():
-    found = probe("example.com", "token", "x", addresses=lambda host: ("localhost", "fe80::1%eth0"))
+    found = probe("example.com", "token", "x", addresses=lambda host, **_: ("localhost", "fe80::1%eth0"))
 
     assert found.reason == "example.com has no address in DNS"
 

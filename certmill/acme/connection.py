@@ -1,0 +1,121 @@
+"""A connection to a server that a tenant chose, with an end: connecting is bounded as a whole, and so is an answer from its first byte on.
+
+urllib3's time-outs are for each address of a name and for each byte that comes, so that a name with many dead addresses, or a header line
+now and then, holds a thread for as long as somebody likes. Here they are for all addresses, and for all bytes, together: a socket's
+time-out shrinks. With `urllib3.Timeout(total=…)` the answer gets what connecting has left, and the whole exchange has one end.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from typing import Any, cast
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+
+class _Incoming(io.RawIOBase):
+    """What comes in on a socket, until the time-out that it has at the beginning is over."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        # Its own reader: the socket counts them, and is open for as long as it is read.
+        self._stream = connection.makefile("rb", buffering=0)
+        self._deadline = time.monotonic() + (connection.gettimeout() or 0.0)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """What HTTPResponse asks of a socket."""
+        assert mode == "rb"
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override] # the buffer protocol has no name before Python 3.12
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        self._connection.settimeout(remaining)
+        return self._stream.readinto(buffer)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - http.client's signature, passed on
+        super().__init__(cast("socket.socket", _Incoming(sock)), *arguments, **options)
+
+
+class _Bounded(HTTPConnection):
+    response_class = _Response
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to the first address that answers. Each gets its share of the time; TLS gets what is left."""
+        host, timeout = self._dns_host, self.timeout or 0.0
+        try:
+            found = [address[0] for *_, address in socket.getaddrinfo(host.strip("[]"), self.port, type=socket.SOCK_STREAM)]
+        except (socket.gaierror, UnicodeError) as error:
+            raise NameResolutionError(self.host, self, cast("socket.gaierror", error)) from error
+        deadline = time.monotonic() + timeout
+        try:
+            for left in range(len(found), 0, -1):
+                self._dns_host, self.timeout = str(found[-left]), max(0.001, (deadline - time.monotonic()) / left)
+                try:
+                    connection = super()._new_conn()
+                except (ConnectTimeoutError, NewConnectionError):
+                    if left == 1:
+                        raise
+                    continue
+                connection.settimeout(max(0.001, deadline - time.monotonic()))
+                return connection
+        finally:
+            self._dns_host, self.timeout = host, timeout
+        raise NewConnectionError(self, "the name has no address")
+
+
+class _BoundedTls(_Bounded, HTTPSConnection):
+    pass
+
+
+class _OneWrite(_BoundedTls):
+    """Head and body of a request in one TLS record: half the system calls, and the server is woken once."""
+
+    _held: list[bytes] | None = None
+
+    def request(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - urllib3's signature, passed on
+        self._held = []
+        try:
+            super().request(*arguments, **options)
+            whole = b"".join(self._held)
+        finally:
+            self._held = None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's signature
+        if self._held is None:
+            super().send(data)
+        else:
+            self._held.append(data)
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Bounded
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _OneWrite
+
+
+class _ProxiedTlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _BoundedTls
+
+
+POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https": _TlsPool}
+"""For urllib3's PoolManager, by scheme."""
+PROXIED_POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https": _ProxiedTlsPool}

@@ -1,0 +1,135 @@
+"""The sweep: what a crash, or a clean-up that gave up, left in DNS and with the responder is taken down.
+
+It ends in bounded time, whatever providers do: with an end of its own, and with one try for each issuer and zone that is in trouble. The
+queue's visibility time-out is twice as long, so that no second copy of its message comes while it runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from certmill.errors import CertmillError, Temporary
+from certmill.model.certificate import IssuerRef
+from certmill.observe.log import get_logger
+from certmill.pipeline import presenting, solvers
+from certmill.pipeline.context import Ports
+from certmill.pipeline.facts import ChallengeFacts, Facts
+from certmill.state.journal import Presented
+
+SWEEP_AFTER_SECONDS = 600.0
+SWEEP_LIMIT = 500
+SWEEP_SECONDS = 60.0
+SWEEP_LOCK_SECONDS = 45.0
+"""Renewed before each value: longer than a provider takes for one, and after a SIGKILL the next hour's finds it free."""
+ORPHAN_SECONDS = 7 * 86_400.0
+"""How long what is up waits for its issuer to come back."""
+
+log = get_logger(__name__)
+
+_Place = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sweep:
+    """One sweep as it goes. `troubled`: the issuers and zones that failed in it and may be better later."""
+
+    ports: Ports
+    owner: str
+    ends: float
+    troubled: set[_Place] = field(default_factory=set)
+
+    def goes_on(self) -> bool:
+        """Whether there is time for more, and the sweep is still ours."""
+        return self.ports.clock.now() <= self.ends and self.hold()
+
+    def hold(self) -> bool:
+        """Take the sweep, or go on holding it."""
+        return not self.ports.locks.take("sweep", owner=self.owner, seconds=SWEEP_LOCK_SECONDS)
+
+    def take_down(self, entry: Presented) -> bool:
+        """Take one down; False if it has to stay."""
+        if _place(entry) in self.troubled:
+            return False
+        ports = self.ports
+        record = ports.records.read(entry.certificate)
+        facts = Facts.read(record.facts) if record is not None else Facts()
+        if facts is None or any((c.value or c.token) == entry.value for c in facts.challenges):
+            return False
+        try:
+            if not entry.record_name:
+                ports.exposure.close(entry.certificate, entry.identifier, entry.way)
+                ports.key_authorizations.remove(entry.value)
+                return True
+            issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)
+            if issuer is None:
+                return _given_up(ports, entry)
+            ports.sightings.issuer_found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
+            presenting.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), f"sweep {entry.field}", self.hold)
+        except CertmillError as error:
+            if isinstance(error, Temporary):
+                self.troubled.add(_place(entry))
+            log.warning("sweep.postponed", record=entry.record_name, certificate=entry.certificate, reason=str(error))
+            return False
+        return True
+
+
+def sweep(ports: Ports, owner: str) -> int:
+    """Take down what belongs to no run any more; how many. 0 if another sweep is under way.
+
+    What cannot be taken down now makes room for the younger, and is tried again by a later sweep; so is what the time was too short for.
+    """
+    now = ports.clock.now()
+    pass_ = _Sweep(ports=ports, owner=owner, ends=now + SWEEP_SECONDS)
+    if not pass_.hold():
+        return 0
+    swept = 0
+    try:
+        for entry in ports.journal.older_than(now - SWEEP_AFTER_SECONDS, SWEEP_LIMIT):
+            if not pass_.goes_on():
+                break
+            if pass_.take_down(entry):
+                ports.journal.remove([entry])
+                swept += 1
+            else:
+                ports.journal.postpone([entry], now=ports.clock.now())
+    finally:
+        ports.locks.release("sweep", owner=owner)
+    return swept
+
+
+def _place(entry: Presented) -> _Place:
+    """Where a failure says something of the next: an issuer's credentials at one zone. The responder ("") has no trouble of its own."""
+    return (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name, entry.zone)
+
+
+def _given_up(ports: Ports, entry: Presented) -> bool:
+    """Nobody has the credentials any more: whether that has lasted for so long that a person has to take it away."""
+    gone = (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
+    now = ports.clock.now()
+    since = ports.sightings.issuer_gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
+    if now - since < ORPHAN_SECONDS:
+        return False
+    log.warning(
+        "sweep.given_up",
+        record=entry.record_name,
+        value=entry.value,
+        certificate=entry.certificate,
+        reason=f"{entry.issuer_kind} {entry.issuer_name} is gone, and its credentials with it; remove the TXT record by hand",
+    )
+    return True
+
+
+def _as_challenge(entry: Presented) -> ChallengeFacts:
+    """What take_down needs of a challenge."""
+    dns = bool(entry.record_name)
+    return ChallengeFacts(
+        authorization="",
+        url="",
+        type=solvers.DNS01 if dns else solvers.HTTP01,
+        token="" if dns else entry.value,
+        identifier=entry.identifier.removeprefix("*."),
+        wildcard=entry.identifier.startswith("*."),
+        record_name=entry.record_name,
+        zone=entry.zone,
+        value=entry.value if dns else "",
+    )
