@@ -29,6 +29,8 @@ class LocalCertmill:
     directory: Path
     redis_url: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    settings_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By kind of process (worker, beat, responder, flower, controller): what it has besides, or instead."""
     processes: dict[str, ServerProcess] = field(default_factory=dict, init=False)
     responder_port: int = field(default=0, init=False)
     flower_port: int = field(default=0, init=False)
@@ -108,7 +110,8 @@ class LocalCertmill:
 
     def _start(self, name: str, *arguments: str, port: int = 0, settings: Mapping[str, str] | None = None) -> ServerProcess:
         process = self.processes.setdefault(name, ServerProcess(name, log=self.directory / f"{name}.log"))
-        environment = self.environment | {f"CERTMILL_{key.upper()}": value for key, value in (settings or {}).items()}
+        own = {**self.settings_of.get(name.rstrip("0123456789"), {}), **(settings or {})}
+        environment = self.environment | {f"CERTMILL_{key.upper()}": value for key, value in own.items()}
         environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "PYTHONUNBUFFERED": "1"}
         process.start([sys.executable, *arguments], answers=lambda: port == 0 or answers(port), environment=environment)
         return process

@@ -9,7 +9,6 @@ import yaml
 
 from compose import render
 from compose.render import Json
-from compose.servers import ServerFailed
 from compose.servers.kubernetes import SERVICE_ACCOUNT, KubeApiServer
 from compose.servers.kubernetes_api import Answer, KubernetesApi
 
@@ -69,9 +68,9 @@ def path_of(body: Json) -> str:
     return f"{root}{where}/{PLURALS.get(kind, kind.lower() + 's')}"
 
 
-def create(kube: KubeApiServer, body: Json, *, dry_run: bool) -> Answer:
-    """As `kubectl create --validate=strict`."""
-    return kube.api.request("POST", f"{path_of(body)}?fieldValidation=Strict{'&dryRun=All' if dry_run else ''}", body)
+def try_to_create(kube: KubeApiServer, body: Json) -> Answer:
+    """As `kubectl create --validate=strict --dry-run=server`."""
+    return kube.api.request("POST", f"{path_of(body)}?fieldValidation=Strict&dryRun=All", body)
 
 
 def make_namespace(kube: KubeApiServer, name: str) -> None:
@@ -81,9 +80,7 @@ def make_namespace(kube: KubeApiServer, name: str) -> None:
 def grant(kube: KubeApiServer, objects: list[Json]) -> None:
     """Put the ServiceAccounts and roles among `objects` on the server. Raises ServerFailed."""
     for body in (one for one in objects if one["kind"] in RIGHTS):
-        answer = create(kube, body, dry_run=False)
-        if not answer.is_ok:
-            raise ServerFailed(f"{body['kind']} {body['metadata']['name']}: {answer.message}")
+        kube.api.apply(f"{path_of(body)}/{body['metadata']['name']}", body)
 
 
 def as_account(kube: KubeApiServer, namespace: str, name: str) -> KubernetesApi:

@@ -14,11 +14,14 @@ from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ENDPOINT_SLICES, EVENTS, INGRESSES, SECRETS, SERVICES
 from certmill.runtime import Runtime
+from compose import render
 from compose.local import LocalCertmill
 from compose.servers.bind import Bind
+from compose.servers.kubernetes import SERVICE_ACCOUNT
 from compose.servers.nginx import Nginx
 from compose.servers.pebble import Pebble
 from compose.servers.redis import RedisServer
+from tests.controller.chart import grant, make_namespace
 from tests.controller.ingress_controller import IngressController
 
 TSIG_SECRET = base64.b64encode(b"a secret of sixteen-and-more bytes").decode()
@@ -67,7 +70,6 @@ class KubeLab:
         self.nginx = enter(Nginx(directory=self.directory / "nginx"))
         self.pebble = enter(Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=self.nginx.port))
         self.client = KubeClient(connect(kubeconfig=self.kube.kubeconfig()))
-        self.kube.token("system:serviceaccount:cert-manager:certmill")  # makes the namespace
         own = {
             "home_kind": "kubernetes",
             "kubeconfig": str(self.kube.kubeconfig()),
@@ -77,7 +79,11 @@ class KubeLab:
             "step_lease_seconds": "6",
             "step_grace_seconds": "2",
         }
-        self.certmill = enter(LocalCertmill(directory=self.directory, redis_url=self.redis.url, settings=own | self.settings))
+        self.certmill = enter(
+            LocalCertmill(
+                directory=self.directory, redis_url=self.redis.url, settings=own | self.settings, settings_of=self._accounts_of_the_chart()
+            )
+        )
         self._expose_responder()
         addresses = {RESPONDER: f"127.0.0.1:{self.certmill.responder_port}"}
         enter(IngressController(self.client, self.nginx, addresses))
@@ -90,6 +96,14 @@ class KubeLab:
 
     def __exit__(self, *exception):
         self._stack.close()
+
+    def _accounts_of_the_chart(self):
+        """Each process has the rights that the chart gives it, and no other; only the tests are admin."""
+        make_namespace(self.kube, render.NAMESPACE)
+        grant(self.kube, render.objects())
+        account = f"{SERVICE_ACCOUNT}{render.NAMESPACE}:{render.RELEASE}"
+        tokens = {name: {"kubeconfig": str(self.kube.kubeconfig(f"{account}-{name}"))} for name in ("controller", "worker")}
+        return tokens | {name: {"home_kind": "directory"} for name in ("beat", "responder", "flower")}
 
     def _expose_responder(self):
         """What the chart's Service and Kubernetes' own controller make of the responder's Pod."""
