@@ -175,7 +175,7 @@ class Engine:
 
     def _wanted(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
         """The Certificate if it is still there, and the issuer that this run began with."""
-        facts, home = attempt.facts, self._ports.home
+        facts, home = attempt.facts, self._reconciler.home  # with a solver of before a change, what is up would stay up
         certificate, issuer = None, None
         with suppress(InvalidManifest):
             certificate = home.certificate(attempt.certificate_id)

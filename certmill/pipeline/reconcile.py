@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from certmill.clock import instant
 from certmill.crypto.temporary import temporary_pair
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
+from certmill.home.base import Home
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import reference
@@ -44,6 +45,11 @@ class Reconciler:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+
+    @property
+    def home(self) -> Home:
+        """The home itself, of whose reads none is old."""
+        return self._ports.home
 
     def reconcile(
         self, certificate_id: CertificateId, *, force: bool = False, now_please: bool = False, root_id: str = "", may_ring: bool = True

@@ -111,7 +111,7 @@ class KubernetesApi:
 
     def _is_served(self, document: Json) -> bool:
         crd = self.request("GET", f"{_CRDS}/{document['metadata']['name']}").body
-        conditions = crd.get("status", {}).get("conditions", ())
+        conditions = crd.get("status", {}).get("conditions") or ()  # null at first
         spec = document["spec"]
         served = all(
             self.request("GET", f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}?limit=1").is_ok

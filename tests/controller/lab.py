@@ -154,7 +154,13 @@ class KubeLab:
         """The tutorial's ClusterIssuer, with these solvers, and wait until it is ready."""
         spec = {"acme": self.acme(*solvers, **fields)}
         self.apply({"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": spec})
-        self.until(lambda: self.condition(CLUSTER_ISSUERS, "", name, "Ready") == "True", what=f"{name} ready")
+
+        def ready():
+            generation = self.client.get(CLUSTER_ISSUERS, "", name)["metadata"]["generation"]
+            found = self.conditions(CLUSTER_ISSUERS, "", name).get("Ready", {})
+            return found.get("status") == "True" and found.get("observedGeneration") == generation
+
+        self.until(ready, what=f"{name} ready")
 
     def apply_secret(self, namespace, name, values):
         """An Opaque Secret."""
