@@ -56,6 +56,20 @@ class Trouble:
         """Raised by the next looks at an authorization."""
         self.before_next_authorization: Callable[[], None] | None = None
         """Called once, while somebody waits for an authorization."""
+        self.other_key = False
+        """Certificates are issued for a key that nobody asked with."""
+        self.other_names: tuple[str, ...] = ()
+        """DNS names that certificates are issued for, whatever was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """What a new order was asked for with."""
+
+    identifiers: tuple[Identifier, ...]
+    profile: str
+    not_after: datetime.datetime | None
+    replaces: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +88,8 @@ class MemoryCA:
     """URLs that each certificate is said to have other chains at; what is in `chains` is found there."""
     downloads: list[str] = field(default_factory=list)
     """The URLs of certificates that were asked for, in order."""
+    ordered: list[Ordered] = field(default_factory=list)
+    """What the new orders were asked for with, in order."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
@@ -89,15 +105,18 @@ class MemoryCA:
         """A 90-day leaf for a CSR, PEM."""
         csr = x509.load_der_x509_csr(csr_der)
         now = datetime.datetime.fromtimestamp(self.clock.now(), datetime.UTC)
+        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if self.slow.other_names:
+            names = x509.SubjectAlternativeName([x509.DNSName(name) for name in self.slow.other_names])
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
             .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-            .public_key(csr.public_key())
+            .public_key(self._key.public_key() if self.slow.other_key else csr.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now)
             .not_valid_after(now + datetime.timedelta(days=90))
-            .add_extension(csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=True)
+            .add_extension(names, critical=True)
         )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
@@ -125,6 +144,8 @@ class MemoryAcmeClient:
         self, identifiers: Sequence[Identifier], *, profile: str = "", not_after: datetime.datetime | None = None, replaces: str = ""
     ) -> Order:
         """RFC 8555 §7.4: a new order, each of its authorizations pending."""
+        asked = Ordered(identifiers=tuple(identifiers), profile=profile, not_after=not_after, replaces=replaces)
+        self._ca.ordered.append(asked)
         expires = self._ca.clock.now() + 7 * _DAY
         authorizations = tuple(self._authorization(identifier, expires).url for identifier in identifiers)
         order = Order(

@@ -62,6 +62,8 @@ class MemoryWorld:
         self.tokens = KeyAuthorizations(redis)
         self.validates = self._validates
         self.seen = None  # what the HTTP-01 self check finds, if it is not to look
+        self.looked = []  # the names that self checks looked at, in order
+        self.cnames = {}  # name → what it is a CNAME to
         self.ca_clock = SkewedClock(self.clock)
         self.ca = MemoryCA(clock=self.ca_clock, validates=lambda *challenge: self.validates(*challenge))  # noqa: PLW0108 - tests change it
         self.spec = digest(certificate, issuer)
@@ -101,13 +103,17 @@ class MemoryWorld:
         return ".".join(name.split(".")[-2:])
 
     def follow_cnames(self, name, *, within_seconds=None):
+        while name in self.cnames:
+            name = self.cnames[name]
         return name
 
     def visible(self, record_name, value, zone, solver, *, timeout_seconds):
+        self.looked.append(record_name)
         seen = value in self.provider.values.get(record_name, ())
         return Visibility(visible=seen, reason="" if seen else f"ns1.{zone} does not have it yet")
 
     def probe(self, host, token, key_authorization, *, timeout_seconds):
+        self.looked.append(host)
         if self.seen is not None:
             return self.seen()
         served = self.tokens.get(token)
@@ -117,7 +123,8 @@ class MemoryWorld:
         if type_ == "http-01":
             return self.tokens.get(token) is not None
         thumbprint = self._thumbprint()
-        return challenges.dns01_value(token, thumbprint) in self.provider.values.get(challenges.dns01_record_name(name), ())
+        record_name = self.follow_cnames(challenges.dns01_record_name(name))
+        return challenges.dns01_value(token, thumbprint) in self.provider.values.get(record_name, ())
 
     def _thumbprint(self):
         return AccountKey.from_pem(self.secret("cert-manager", "prod-account").data["tls.key"]).thumbprint

@@ -1,0 +1,192 @@
+"""Clauses of the design that only a run shows: what is stored, who waits for whom, what is asked of the CA and where a value goes."""
+
+from __future__ import annotations
+
+import datetime
+from datetime import timedelta
+
+import pytest
+
+from certmill.crypto import chain, keys
+from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, SecretKeyRef, Solver
+from certmill.model.secret import OPAQUE_TYPE, Secret
+from certmill.pipeline.outcome import Wait
+from certmill.state.connection import connect
+from tests.builders import NOW, a_certificate, an_issuer
+from tests.pipeline.mill import Mill
+
+WEB = a_certificate()
+CHALLENGE = "_acme-challenge.web.example.test"
+
+
+@pytest.fixture
+def redis(redis_server):
+    client = connect(redis_server.url.replace("/0", "/9"))
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+def dns01(**fields):
+    """An issuer with one DNS-01 solver."""
+    provider = Cloudflare(api_token=SecretKeyRef(name="cf", key="token"))
+    return an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=provider, **fields)),))
+
+
+def kept_key(mill):
+    """The public key of the private key that the run keeps, sealed."""
+    return chain.key_of(mill.ports.seal.open(mill.record().sealed_key, context=mill.certificate.id))
+
+
+def run_until(mill, last):
+    """Play the chain up to a step, which has not run yet."""
+    for step in ("register_account", "create_order", "set_up_challenge", "wait_for_propagation", "validate", "finalize"):
+        if step == last:
+            return
+        mill.step(step)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        pytest.param({"other_key": True}, "its key is not ours", id="another key"),
+        pytest.param({"other_names": ("evil.example.test",)}, "its DNS names lack web.example.test", id="other names"),
+        pytest.param(
+            {"other_names": ("web.example.test", "evil.example.test")}, "its DNS names have evil.example.test too", id="one name more"
+        ),
+    ],
+)
+def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored_and_the_next_run_makes_a_new_key(redis, trouble, reason):
+    mill = Mill(redis)
+    for name, value in trouble.items():
+        setattr(mill.world.ca.slow, name, value)
+    mill.reconciler.reconcile(WEB.id)
+    run_until(mill, "set_up_challenge")
+    before = kept_key(mill)
+
+    mill.run("set_up_challenge")
+
+    assert mill.ports.home.secret("default", "web-tls") is None
+    assert reason in mill.failed
+    assert mill.status().condition("Ready").status is False
+    assert mill.failed in mill.status().condition("Issuing").message
+    mill.world.ca.slow.other_key, mill.world.ca.slow.other_names = False, ()
+    mill.world.clock.advance(mill.status().next_attempt - mill.world.clock.now())
+    leaf = mill.issue()
+    assert leaf.dns_names == WEB.dns_names
+    assert leaf.public_key != before
+    assert len(mill.world.ca.ordered) == 2
+
+
+def test_two_certificates_that_want_the_same_names_at_once_issue_one_after_the_other_by_an_order_each(redis):
+    mill = Mill(redis)
+    other = a_certificate(name="twin", secret_name="twin-tls")
+    mill.reconciler.reconcile(WEB.id)
+    run_until(mill, "set_up_challenge")
+    mill.apply(other)
+    mill.reconciler.reconcile(other.id)
+
+    waiting = mill.run()
+
+    assert isinstance(waiting, Wait)
+    assert waiting.reason == "default/web has an order for the same names under way"
+    assert mill.record().step == "create_order"
+    assert len(mill.world.ca.ordered) == 1
+    mill.certificate = WEB
+    mill.run("set_up_challenge")
+    first = mill.world.leaf(WEB)
+    assert len(mill.world.ca.ordered) == 1
+    mill.certificate = other
+    mill.wake(waiting.seconds)
+    assert mill.world.leaf(other).serial != first.serial
+    assert len(mill.world.ca.ordered) == 2
+
+
+@pytest.mark.parametrize("solver", [Solver(http01=Http01Solver()), dns01().solvers[0]], ids=["http-01", "dns-01"])
+def test_a_solver_that_waits_instead_of_a_self_check_waits_its_time_and_looks_at_nothing(redis, solver):
+    wait = timedelta(hours=1)
+    mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=solver.http01, dns01=solver.dns01, wait_instead_of_self_check=wait),)))
+    mill.reconciler.reconcile(WEB.id)
+
+    first, just_before = mill.run(), mill.wake(3599)
+
+    assert isinstance(first, Wait)
+    assert isinstance(just_before, Wait)
+    assert just_before.reason == "web.example.test: the solver waits 1:00:00 instead of a self check"
+    assert mill.record().step == "wait_for_propagation"
+    mill.wake(60)
+    assert mill.world.leaf(WEB).dns_names == WEB.dns_names
+    assert mill.world.looked == []
+
+
+def test_a_solver_that_does_not_wait_looks(redis):
+    mill = Mill(redis)
+    mill.issue()
+
+    assert mill.world.looked == ["web.example.test"]
+
+
+def test_a_solver_that_follows_cnames_presents_the_value_at_their_end_and_takes_it_down_there(redis):
+    mill = Mill(redis, issuer=dns01(follow_cname=True))
+    mill.world.cnames = {CHALLENGE: "web.alias.test", "web.alias.test": "web.acme.other.test"}
+    mill.reconciler.reconcile(WEB.id)
+    run_until(mill, "wait_for_propagation")
+
+    assert list(mill.world.provider.values) == ["web.acme.other.test"]
+    (noted,) = mill.ports.journal.older_than(NOW + 1, 10)
+    assert (noted.record_name, noted.zone) == ("web.acme.other.test", "other.test")
+    mill.run("wait_for_propagation")
+    assert mill.world.leaf(WEB).dns_names == WEB.dns_names
+    assert mill.world.looked == ["web.acme.other.test"]
+    assert mill.world.provider.values == {}
+
+
+def test_a_solver_that_does_not_follow_cnames_presents_the_value_at_the_name_itself(redis):
+    mill = Mill(redis, issuer=dns01())
+    mill.world.cnames = {CHALLENGE: "web.acme.other.test"}
+    mill.reconciler.reconcile(WEB.id)
+    run_until(mill, "wait_for_propagation")
+
+    assert list(mill.world.provider.values) == [CHALLENGE]
+
+
+@pytest.mark.parametrize(
+    ("enabled", "duration", "days"),
+    [
+        pytest.param(True, timedelta(days=30), 30, id="enabled, 30 days"),
+        pytest.param(True, None, 90, id="enabled, nothing said"),
+        pytest.param(False, timedelta(days=30), None, id="off, 30 days"),
+        pytest.param(False, None, None, id="off, nothing said"),
+    ],
+)
+def test_the_duration_is_asked_for_only_where_the_issuer_enables_it(redis, enabled, duration, days):
+    mill = Mill(redis, certificate=a_certificate(duration=duration), issuer=an_issuer(enable_duration=enabled))
+    mill.issue()
+
+    (asked,) = mill.world.ca.ordered
+    wanted = datetime.datetime.fromtimestamp(NOW, datetime.UTC) + timedelta(days=days) if days else None
+    assert asked.not_after == wanted
+
+
+def test_an_account_key_that_must_not_be_made_is_waited_for_and_the_issuer_says_so(redis):
+    issuer = an_issuer(disable_account_key_generation=True)
+    mill = Mill(redis, issuer=issuer)
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    ready = mill.ports.home.issuer_status(issuer).condition("Ready")
+    assert mill.ports.home.secret("cert-manager", "prod-account") is None
+    assert mill.world.ca.accounts == {}
+    assert (ready.status, ready.message) == (
+        False,
+        "the account key Secret cert-manager/prod-account of ClusterIssuer/prod is not there, and disableAccountKeyGeneration is set",
+    )
+    given = keys.generate_account_key("ECDSA-256")
+    mill.ports.home.write_secret(Secret(namespace="cert-manager", name="prod-account", type=OPAQUE_TYPE, data={"tls.key": given}))
+    mill.ticks.reread("tick")
+    assert mill.ports.home.issuer_status(issuer).condition("Ready").status is True
+    assert mill.record().step == "register_account"
+    mill.run()
+    assert mill.world.leaf(WEB).dns_names == WEB.dns_names
+    assert mill.world.secret("cert-manager", "prod-account").data["tls.key"] == given
