@@ -60,8 +60,8 @@ class MemoryWorld:
         self.tokens = KeyAuthorizations(redis)
         self.validates = self._validates
         self.seen = None  # what the HTTP-01 self check finds, if it is not to look
-        self.looked = []  # the names that self checks looked at, in order
-        self.cnames = {}  # name → what it is a CNAME to
+        self.looked: list[str] = []  # the names that self checks looked at, in order
+        self.cnames: dict[str, str] = {}  # name → what it is a CNAME to
         self.ca_clock = SkewedClock(self.clock)
         self.ca = MemoryCA(clock=self.ca_clock, validates=lambda *challenge: self.validates(*challenge))  # noqa: PLW0108 - tests change it
         self.spec = digest(certificate, issuer)
