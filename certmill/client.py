@@ -12,25 +12,23 @@ ACL).
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, cast
-
-import redis
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from certmill import contract
 from certmill.clock import Clock, SystemClock
 from certmill.errors import InvalidManifest, Permanent, StateUnavailable, Temporary
 from certmill.model.names import CertificateId, certificate_id
-from certmill.state.connection import answering, connect
-from certmill.state.records import Record, Records
-from certmill.state.requests import Acceptance, Rejection, Requests
+
+if TYPE_CHECKING:  # a service that imports the client pays for Redis' client, half a second, when it connects
+    import redis
+
+    from certmill.state.records import Record, Records
+    from certmill.state.requests import Acceptance, Requests
 
 POLL_SECONDS = 0.1
 
@@ -122,9 +120,14 @@ class Client:
         """`send`: your Celery app's `send_task`. `state`: a Redis client (decode_responses=True) for `Handle.status`; without it requests
         can only be sent."""
         self._send = send
-        self._records = Records(state) if state is not None else None
-        self._requests = Requests(state) if state is not None else None
+        self._records: Records | None = None
+        self._requests: Requests | None = None
         self._state = state
+        if state is not None:
+            from certmill.state.records import Records
+            from certmill.state.requests import Requests
+
+            self._records, self._requests = Records(state), Requests(state)
         self._clock = clock or SystemClock()
 
     def __enter__(self) -> Self:
@@ -141,6 +144,9 @@ class Client:
     @classmethod
     def connect(cls, url: str, *, ca_file: Path | None = None) -> Client:
         """A client on Redis itself: no Celery needed. Nothing is sent yet."""
+        from certmill.state.connection import connect
+        from certmill.state.sender import RedisSender
+
         client = connect(url, ca_file=ca_file, max_connections=8)
         return cls(RedisSender(client), state=client)
 
@@ -196,6 +202,8 @@ class Client:
     def _status(self, request_id: str, certificate: CertificateId) -> Status:
         if self._requests is None or self._records is None:
             raise StateUnavailable("this client can only send: give it a Redis client, or use Client.connect, to follow a request")
+        from certmill.state.requests import Rejection
+
         found = self._requests.find(request_id)
         if found is None:
             return Status(phase="queued")
@@ -227,52 +235,4 @@ def _check(body: contract.RequestBody) -> None:
     parse_request(body)
 
 
-class RedisSender:
-    """Publishes a Celery message (protocol 2) the way kombu's Redis transport does, without kombu: one LPUSH."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._redis = client
-
-    @answering
-    def __call__(self, name: str, *, args: Sequence[object], queue: str, task_id: str, argsrepr: str, **options: Any) -> None:
-        """Put one task on a queue."""
-        message = envelope(name, args, queue=queue, task_id=task_id, argsrepr=argsrepr, origin=f"{os.getpid()}@{socket.gethostname()}")
-        self._redis.lpush(queue, json.dumps(message))
-
-
-def envelope(name: str, args: Sequence[object], *, queue: str, task_id: str, argsrepr: str, origin: str) -> dict[str, object]:
-    """The message as it stands in the queue: what a producer in another language has to build."""
-    body = json.dumps([list(args), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
-    return {
-        "body": base64.b64encode(body.encode()).decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {
-            "lang": "py",
-            "task": name,
-            "id": task_id,
-            "root_id": task_id,
-            "parent_id": None,
-            "group": None,
-            "retries": 0,
-            "eta": None,
-            "expires": None,
-            "timelimit": [None, None],
-            "argsrepr": argsrepr,
-            "kwargsrepr": "{}",
-            "origin": origin,
-            "ignore_result": True,
-        },
-        "properties": {
-            "correlation_id": task_id,
-            "reply_to": str(uuid.uuid4()),
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": queue},
-            "priority": 0,
-            "body_encoding": "base64",
-            "delivery_tag": str(uuid.uuid4()),
-        },
-    }
-
-
-__all__ = ["Client", "Handle", "IssuanceFailed", "RequestRejected", "SendTask", "Status", "StillWaiting", "envelope"]
+__all__ = ["Client", "Handle", "IssuanceFailed", "RequestRejected", "SendTask", "Status", "StillWaiting"]

@@ -8,6 +8,10 @@ nothing more.
 
 from __future__ import annotations
 
+import base64
+import json
+import uuid
+from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
 REQUESTS_QUEUE = "certmill.requests"
@@ -68,3 +72,38 @@ class RenewBody(TypedDict):
 
     name: str
     namespace: NotRequired[str]
+
+
+def envelope(name: str, args: Sequence[object], *, queue: str, task_id: str, argsrepr: str, origin: str) -> dict[str, object]:
+    """The message as it stands in the queue: what a producer in another language has to build."""
+    body = json.dumps([list(args), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    return {
+        "body": base64.b64encode(body.encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {
+            "lang": "py",
+            "task": name,
+            "id": task_id,
+            "root_id": task_id,
+            "parent_id": None,
+            "group": None,
+            "retries": 0,
+            "eta": None,
+            "expires": None,
+            "timelimit": [None, None],
+            "argsrepr": argsrepr,
+            "kwargsrepr": "{}",
+            "origin": origin,
+            "ignore_result": True,
+        },
+        "properties": {
+            "correlation_id": task_id,
+            "reply_to": str(uuid.uuid4()),
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }

@@ -6,8 +6,7 @@ import json
 import shutil
 import time
 
-from certmill.client import envelope
-from certmill.contract import RENEW_TASK, REQUEST_TASK, REQUESTS_QUEUE
+from certmill.contract import RENEW_TASK, REQUEST_TASK, REQUESTS_QUEUE, envelope
 from tests.faults.ledger import orders_by_name
 
 

@@ -11,18 +11,54 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def wheel(root, tmp_path_factory):
-    """The wheel, built from the tree as it is."""
-    uv = os.environ.get("UV") or shutil.which("uv")
-    if uv is None:
+def uv():
+    """uv, which runs these tests."""
+    found = os.environ.get("UV") or shutil.which("uv")
+    if found is None:
         if os.environ.get("CI") == "true":
             pytest.fail("uv is not on PATH; run the tests by `make test`")
         pytest.skip("uv is not on PATH; `make test` finds one")
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(root, uv, tmp_path_factory):
+    """The wheel, built from the tree as it is."""
     out = tmp_path_factory.mktemp("wheel")
     built = subprocess.run([uv, "build", "--wheel", "--out-dir", out], cwd=root, capture_output=True, text=True, check=False, timeout=110)
     assert built.returncode == 0, built.stderr[-2000:]
     (file,) = out.glob("*.whl")
     return zipfile.ZipFile(file)
+
+
+@pytest.fixture(scope="module")
+def alone(uv, wheel, tmp_path_factory):
+    """The programs of an environment with nothing but the wheel and what it asks for."""
+    place = tmp_path_factory.mktemp("alone") / "venv"
+    for command in ([uv, "venv", place], [uv, "pip", "install", "--python", place, wheel.filename]):
+        done = subprocess.run([*command, "--quiet"], capture_output=True, text=True, check=False, timeout=110)
+        assert done.returncode == 0, done.stderr[-2000:]
+    return place / "bin"
+
+
+def test_alone_it_has_the_client_which_loads_neither_celery_nor_anything_else_that_is_slow(alone):
+    slow = "{'celery', 'kombu', 'redis', 'acme', 'pydantic'}"
+    program = f"import sys; from certmill import Client; print(Client.__name__, {slow} & set(sys.modules))"
+
+    said = subprocess.run([alone / "python", "-c", program], capture_output=True, text=True, check=True, timeout=60, cwd=alone)
+
+    assert said.stdout.split() == ["Client", "set()"]
+
+
+def test_alone_it_has_the_command(alone, tmp_path):
+    command = [alone / "certmill", "get", "certificates"]
+
+    said = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path, env={"CERTMILL_HOME": str(tmp_path)}
+    )
+
+    assert said.returncode == 0
+    assert "nothing found in namespace default" in said.stderr
 
 
 def test_it_contains_certmill_and_its_metadata_only(wheel):

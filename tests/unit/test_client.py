@@ -8,8 +8,8 @@ import json
 import pytest
 
 from certmill import Client
-from certmill.client import ASK_AGAIN_SECONDS, Handle, IssuanceFailed, RequestRejected, Status, StillWaiting, envelope
-from certmill.contract import MAX_MESSAGE_BYTES, REQUESTS_QUEUE
+from certmill.client import ASK_AGAIN_SECONDS, Handle, IssuanceFailed, RequestRejected, Status, StillWaiting
+from certmill.contract import MAX_MESSAGE_BYTES, REQUESTS_QUEUE, envelope
 from certmill.errors import InvalidManifest, StateUnavailable
 from certmill.testing.clock import FakeClock
 

@@ -33,6 +33,7 @@ def documented(task: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     assert recipe is not None
     content = recipe[1].replace('{"name": "web", …}', row[1])
     item["body"] = b64encode(json.dumps(json.loads(content)).encode()).decode()
+    assert item["headers"]["task"] == "certificate.request"
     item["headers"]["task"] = task
     text = json.dumps(item)
     for placeholder, value in (("<uuid>", task_id), ("<the same uuid>", task_id), ("<another uuid>", str(uuid.uuid4()))):
