@@ -1,6 +1,7 @@
 """Beat's table: which tick, how often, and why. One place, no entry per certificate: a certificate's times are scores in Redis.
 
-Forbidden here: anything but the table. Every tick expires soon (a second's after five), so that a worker which was away finds no pile of them.
+Forbidden here: anything but the table. Every tick expires soon, the one of every second after five, so that a worker which
+was away finds no pile of them.
 """
 
 from __future__ import annotations
