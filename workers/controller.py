@@ -123,9 +123,8 @@ class Process:
 
     def _publish(self, looks: list[Look]) -> None:
         for number, look in enumerate(looks):
-            reference = f"{look.namespace}/{look.name}" if look.namespace else look.name
             try:
-                self._app.send_task(RECONCILE_TASKS[look.kind], args=[reference], queue=CHANGES_QUEUE, retry=False)
+                self._app.send_task(RECONCILE_TASKS[look.kind], args=[look.reference], queue=CHANGES_QUEUE, retry=False)
             except OperationalError as error:
                 self._controller.put_back(looks[number:])
                 raise StateUnavailable(f"Redis does not take a message ({type(error).__name__})") from error

@@ -16,6 +16,11 @@ class Look:
     namespace: str
     name: str
 
+    @property
+    def reference(self) -> str:
+        """The argument of its reconcile task: `namespace/name`, or the name of what has no namespace."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
 
 def of_certificate(before: CertificateView | None, after: CertificateView | None) -> Iterator[Look]:
     """Its spec or metadata changed, it came or went, somebody asked for a run or changed the failure that counts: not our own statuses."""

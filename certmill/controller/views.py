@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, sequence, text
-from certmill.kube.resources import Resource
 
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
 MANAGED = "controller.cert-manager.io/fao=true"
@@ -136,11 +135,6 @@ def identity(body: JsonObject) -> tuple[str, str]:
     """(namespace, name)."""
     meta = meta_of(body)
     return meta.namespace, meta.name
-
-
-def reference(resource: Resource, namespace: str, name: str) -> str:
-    """The argument of a reconcile task: `namespace/name`, or the name of what has no namespace."""
-    return f"{namespace}/{name}" if resource.namespaced else name
 
 
 def _issuer(name: str, kind: str, group: str) -> tuple[str, str, str]:

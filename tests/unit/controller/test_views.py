@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.controller.views import certificate_view, issuer_view, reference, secret_view, shim_view
+from certmill.controller.changes import Look
+from certmill.controller.views import certificate_view, issuer_view, secret_view, shim_view
 from certmill.kube.objects import instant_of
-from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS
 from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, an_issuer, condition
 
 JSON = st.recursive(
@@ -97,5 +97,5 @@ def test_any_object_can_be_stripped(body):
 
 
 def test_a_reference_is_what_a_task_takes():
-    assert reference(CERTIFICATES, "default", "web") == "default/web"
-    assert reference(CLUSTER_ISSUERS, "", "prod") == "prod"
+    assert Look(kind="Certificate", namespace="default", name="web").reference == "default/web"
+    assert Look(kind="ClusterIssuer", namespace="", name="prod").reference == "prod"
