@@ -35,9 +35,9 @@ from certmill.home.recent import RecentHome
 from certmill.http01.base import Exposure, NoExposure
 from certmill.http01.selfcheck import Probe, probe
 from certmill.model.issuer import Cloudflare, Dns01Solver, Issuer
-from certmill.pipeline import account
 from certmill.pipeline.context import Lanes, Limits, Ports
 from certmill.pipeline.engine import Engine
+from certmill.pipeline.issuer_secrets import secret_value
 from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.requests import RequestDesk
@@ -135,7 +135,7 @@ class SolverProviders:
             ref, purpose = config.api_token or config.api_key, "Cloudflare credential"
         else:
             ref, purpose = config.tsig_secret, "TSIG secret"
-        return account.secret_value(self.ports, issuer, ref, purpose).decode("utf-8", "replace").strip() if ref else ""
+        return secret_value(self.ports, issuer, ref, purpose).decode("utf-8", "replace").strip() if ref else ""
 
     def _made(self, solver: Dns01Solver, credential: str) -> Provider:
         config = solver.provider

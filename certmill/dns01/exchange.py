@@ -8,6 +8,7 @@ import dns.exception
 import dns.message
 import dns.query
 
+from certmill.dns01.servers import address_of
 from certmill.errors import NameRefused
 
 
@@ -26,12 +27,25 @@ def question(name: str, type_: str) -> dns.message.Message:
 def exchange(query: dns.message.Message, host: str, port: int, *, timeout_seconds: float) -> dns.message.Message:
     """Ask one server, once: by UDP, then by TCP if that answer was cut short, both in `timeout_seconds`. Raises Unanswered.
 
+    `host` is an address, or a name that this machine can look up.
+
     Answers to other questions (a wrong id, a forged source) are passed over, so that they cannot end the wait.
     """
     deadline = time.monotonic() + timeout_seconds
     try:
+        address = address_of(host)
+    except OSError:
+        raise Unanswered("has no address that this machine can find") from None
+    try:
         return dns.query.udp(
-            query, host, timeout_seconds, port, ignore_unexpected=True, ignore_errors=True, ignore_trailing=True, raise_on_truncation=True
+            query,
+            address,
+            timeout_seconds,
+            port,
+            ignore_unexpected=True,
+            ignore_errors=True,
+            ignore_trailing=True,
+            raise_on_truncation=True,
         )
     except dns.message.Truncated:
         pass
@@ -40,7 +54,7 @@ def exchange(query: dns.message.Message, host: str, port: int, *, timeout_second
     except (dns.exception.DNSException, OSError, ValueError):
         raise Unanswered("cannot be reached") from None
     try:
-        return dns.query.tcp(query, host, max(0.1, deadline - time.monotonic()), port)
+        return dns.query.tcp(query, address, max(0.1, deadline - time.monotonic()), port)
     except dns.exception.Timeout:
         raise Unanswered("did not answer by TCP, and its answer is too large for UDP") from None
     except (OSError, EOFError):

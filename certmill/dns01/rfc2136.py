@@ -15,6 +15,7 @@ import dns.tsig
 import dns.update
 
 from certmill.dns01.base import TxtRecord
+from certmill.dns01.servers import address_of
 from certmill.errors import ProviderUnavailable, SecretUnusable, SolverMisconfigured
 from certmill.model.issuer import Protocol, Rfc2136, TsigAlgorithm
 
@@ -96,13 +97,19 @@ class Rfc2136Provider:
 
     def _exchange(self, update: dns.update.UpdateMessage, *, tcp: bool) -> dns.message.Message:
         """One update, by TCP if it is too large for UDP (RFC 2136 §6.2), or if the answer was. A second time it changes nothing."""
-        host, port, timeout = self._config.nameserver, self._config.port, self._timeout
+        host, port, timeout = self._address(), self._config.port, self._timeout
         if not tcp:
             try:
                 return dns.query.udp(update, host, port=port, timeout=timeout, ignore_unexpected=True, raise_on_truncation=True)
             except dns.message.Truncated:
                 pass
         return dns.query.tcp(update, host, port=port, timeout=timeout)
+
+    def _address(self) -> str:
+        try:
+            return address_of(self._config.nameserver)
+        except OSError as error:
+            raise ProviderUnavailable(f"the name server {self._config.nameserver} has no address that this machine can find") from error
 
     def _judge(self, rcode: dns.rcode.Rcode, server: str, zone: str) -> None:
         if rcode == dns.rcode.NOERROR:

@@ -55,6 +55,7 @@ _ONLY_WITH_AGREEMENT = frozenset({"encipher only", "decipher only"})
 _TEMPLATE_PREFIX = "cert-manager.io/"
 _ALLOWED_IN_TEMPLATE = "cert-manager.io/allow-direct-injection"
 _INSTEAD = "remove it, or keep cert-manager for this certificate"
+_ONLY_NAMES = "an ACME CA signs DNS names and IP addresses only: remove it"
 
 
 def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, secret_name: str, default_kind: str) -> Certificate:
@@ -237,16 +238,17 @@ def _check_renewal(renewal: Renewal) -> None:
 
 
 def _refuse_what_is_not_acted_on(spec: RequestSpec) -> None:
+    """What says no more than the default (a keystore that is not made, renewal without windows) is taken."""
+    keystores, renewal = spec.keystores, spec.renewal
     fields = {
-        "isCA": spec.is_ca,
-        "literalSubject": spec.literal_subject,
-        "uris": spec.uris,
-        "emailAddresses": spec.email_addresses,
-        "otherNames": spec.other_names,
-        "nameConstraints": spec.name_constraints,
-        "keystores": spec.keystores,
-        "renewal": spec.renewal,
+        "isCA": (spec.is_ca, "an ACME CA signs no CA: remove it"),
+        "literalSubject": (spec.literal_subject, _INSTEAD),
+        "uris": (spec.uris, _ONLY_NAMES),
+        "emailAddresses": (spec.email_addresses, _ONLY_NAMES),
+        "otherNames": (spec.other_names, _ONLY_NAMES),
+        "keystores": (keystores and any(one is not None and one.create for one in (keystores.jks, keystores.pkcs12)), _INSTEAD),
+        "renewal": (renewal and (renewal.policy != "RenewBefore" or renewal.windows), _INSTEAD),
     }
-    for name, value in fields.items():
-        if value:
-            raise not_acted_on(f"spec.{name}", instead=_INSTEAD)
+    for name, (is_set, instead) in fields.items():
+        if is_set:
+            raise not_acted_on(f"spec.{name}", instead=instead)

@@ -73,7 +73,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rfc2136:
-    """DNS UPDATE to `nameserver` (an IP address) with TSIG, unless no key is given."""
+    """DNS UPDATE to `nameserver` (an IP address, or a name to look up) with TSIG, unless no key is given."""
 
     nameserver: str
     port: int = 53
@@ -144,9 +144,13 @@ class Issuer:
     @property
     def credentials(self) -> tuple[SecretKeyRef, ...]:
         """The keys of Secrets that people make for it: of its solvers and of its external account. Not the account key."""
+        binding = self.external_account_binding
+        return (*((binding.key_secret_ref,) if binding is not None else ()), *self.solver_credentials)
+
+    @property
+    def solver_credentials(self) -> tuple[SecretKeyRef, ...]:
+        """The keys of Secrets that its DNS-01 solvers need."""
         found: list[SecretKeyRef | None] = []
-        if self.external_account_binding is not None:
-            found.append(self.external_account_binding.key_secret_ref)
         for solver in self.solvers:
             match solver.dns01.provider if solver.dns01 else None:
                 case Rfc2136(tsig_secret=secret):

@@ -23,9 +23,9 @@ def _duration(value: object) -> timedelta:
     return parse_duration(value)
 
 
-def _no_generated_name(value: object) -> None:
-    if value is not None:
-        raise ValueError("certmill makes up no names: set metadata.name")
+def _none_if_unnamed(value: object) -> object:
+    """Go's clients write an optional reference that is not set as one with an empty name."""
+    return None if isinstance(value, dict) and value.get("name") == "" and value.keys() <= {"name", "key"} else value
 
 
 Line = Annotated[str, AfterValidator(line)]
@@ -58,7 +58,7 @@ class Schema(BaseModel):
 class Metadata(Schema):
     """metadata. What only the API server sets is accepted and dropped."""
 
-    generate_name: Annotated[object, AfterValidator(_no_generated_name)] = None
+    generate_name: object = None
     name: ObjectName
     namespace: NamespaceName | None = None
     labels: Labels | None = None
@@ -81,6 +81,8 @@ class SecretKeySelector(Schema):
     name: ObjectName
     key: SecretKey
 
+
+OptionalSecretKeySelector = Annotated[SecretKeySelector | None, BeforeValidator(_none_if_unnamed)]
 
 _Model = TypeVar("_Model", bound=Schema)
 

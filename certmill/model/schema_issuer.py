@@ -16,7 +16,7 @@ from certmill.model.issuer import ExternalAccountBinding, Issuer, SecretKeyRef
 from certmill.model.schema import Line, Metadata, ObjectName, Schema, SecretKey, SecretKeySelector, not_acted_on, refuse_if
 from certmill.model.schema_secret import decode_base64
 from certmill.model.schema_solver import SolverSchema
-from certmill.model.solver_rules import INSTEAD, secret_key_ref, solver_of
+from certmill.model.solver_rules import secret_key_ref, solver_of
 
 KEY_ALGORITHM_ANNOTATION = "certmill.io/account-key-algorithm"
 """The algorithm of an account's key, which cert-manager has no field for."""
@@ -37,7 +37,7 @@ class PrivateKeySecretRef(Schema):
 
 
 class ExternalAccountBindingSchema(Schema):
-    """spec.acme.externalAccountBinding."""
+    """spec.acme.externalAccountBinding. keyAlgorithm has no effect at cert-manager either: HS256 is always used."""
 
     key_id: Line = Field(alias="keyID")
     key_secret_ref: SecretKeySelector
@@ -45,7 +45,7 @@ class ExternalAccountBindingSchema(Schema):
 
 
 class AcmeSchema(Schema):
-    """spec.acme."""
+    """spec.acme. renewalInformationSource is ARI by default in cert-manager's own CRD, and has no effect there (a feature gate is off)."""
 
     email: Line | None = None
     server: Line
@@ -118,8 +118,6 @@ def _check(acme: AcmeSchema) -> None:
     refuse_if(bool(email) and not _EMAIL.fullmatch(email or ""), f"{shown(email or '')} is no e-mail address", "spec.acme.email")
     too_long = len(acme.preferred_chain or "") > _MAX_PREFERRED_CHAIN
     refuse_if(too_long, f"is longer than {_MAX_PREFERRED_CHAIN} characters", "spec.acme.preferredChain")
-    if acme.renewal_information_source == "ARI":
-        raise not_acted_on("spec.acme.renewalInformationSource", instead=f"None is fine; {INSTEAD}")
 
 
 def _server(url: str) -> str:
@@ -173,10 +171,7 @@ def _ca_bundle(text: str | None) -> bytes | None:
 def _binding(binding: ExternalAccountBindingSchema | None) -> ExternalAccountBinding | None:
     if binding is None:
         return None
-    path = "spec.acme.externalAccountBinding"
-    refuse_if(not binding.key_id, "is required", f"{path}.keyID")
-    if binding.key_algorithm in ("HS384", "HS512"):
-        raise not_acted_on(f"{path}.keyAlgorithm", instead="HS256 is always used, as at cert-manager; remove it")
+    refuse_if(not binding.key_id, "is required", "spec.acme.externalAccountBinding.keyID")
     return ExternalAccountBinding(key_id=binding.key_id, key_secret_ref=secret_key_ref(binding.key_secret_ref))
 
 

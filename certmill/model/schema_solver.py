@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from certmill.model.identifiers import dns_name, shown
-from certmill.model.schema import Annotations, Duration, Labels, Line, ObjectName, Schema, SecretKeySelector
+from certmill.model.schema import (
+    Annotations,
+    Duration,
+    Labels,
+    Line,
+    ObjectName,
+    OptionalSecretKeySelector,
+    Schema,
+    SecretKeySelector,
+)
 
 
 def _zone(text: str) -> str:
@@ -16,10 +25,14 @@ def _zone(text: str) -> str:
     return dns_name(text)
 
 
-class SelectorSchema(Schema):
-    """Which names a solver is for."""
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
 
-    match_labels: Labels | None = None
+
+class SelectorSchema(Schema):
+    """Which names a solver is for. What can be no label matches none, and is taken: an example of cert-manager's manual has it."""
+
+    match_labels: dict[Line, Line] | None = None
     dns_names: list[Annotated[str, AfterValidator(dns_name)]] | None = None
     dns_zones: list[Annotated[str, AfterValidator(_zone)]] | None = None
 
@@ -34,7 +47,7 @@ class TemplateMetadata(Schema):
 class ImagePullSecret(Schema):
     """One of podTemplate.spec.imagePullSecrets."""
 
-    name: ObjectName
+    name: Line | None = None
 
 
 class PodResources(Schema):
@@ -90,7 +103,7 @@ class IngressSolver(Schema):
     service_type: Literal["", "ClusterIP", "NodePort"] | None = None
     ingress_class_name: ObjectName | None = None
     ingress_class: Line | None = Field(default=None, alias="class")
-    name: ObjectName | None = None
+    name: Annotated[ObjectName | None, BeforeValidator(_none_if_empty)] = None
     pod_template: PodTemplate | None = None
     ingress_template: IngressTemplateSchema | None = None
 
@@ -172,7 +185,7 @@ class Route53(Schema):
     auth: Route53Auth | None = None
     access_key_id: Line | None = Field(default=None, alias="accessKeyID")
     access_key_id_secret_ref: SecretKeySelector | None = Field(default=None, alias="accessKeyIDSecretRef")
-    secret_access_key_secret_ref: SecretKeySelector | None = None
+    secret_access_key_secret_ref: OptionalSecretKeySelector = None
     role: Line | None = None
     hosted_zone_id: Line | None = Field(default=None, alias="hostedZoneID")
     region: Line | None = None
@@ -218,7 +231,7 @@ class Rfc2136Schema(Schema):
 
     nameserver: Line
     tsig_key_name: Line | None = None
-    tsig_secret_secret_ref: SecretKeySelector | None = None
+    tsig_secret_secret_ref: OptionalSecretKeySelector = None
     tsig_algorithm: Line | None = None
     protocol: Literal["UDP", "TCP"] | None = None
 

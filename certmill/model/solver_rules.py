@@ -10,7 +10,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from certmill.errors import InvalidManifest
-from certmill.model.identifiers import host_and_port, is_ip_address, shown
+from certmill.model.identifiers import host_and_port, shown
 from certmill.model.issuer import (
     Cloudflare,
     Dns01Provider,
@@ -167,9 +167,6 @@ def _rfc2136(rfc2136: Rfc2136Schema, path: str) -> Rfc2136:
         host, port = host_and_port(rfc2136.nameserver.strip())
     except ValueError as error:
         raise InvalidManifest(str(error), path=f"{path}.nameserver") from None
-    refuse_if(
-        not is_ip_address(host), "must be an IP address, with a port if it is not 53; certmill does not look it up", f"{path}.nameserver"
-    )
     key_name, secret = rfc2136.tsig_key_name or "", rfc2136.tsig_secret_secret_ref
     refuse_if(bool(key_name) and secret is None, "is required with tsigKeyName", f"{path}.tsigSecretSecretRef")
     refuse_if(secret is not None and not key_name, "is required with tsigSecretSecretRef", f"{path}.tsigKeyName")

@@ -10,12 +10,13 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import ExternalAccount
 from certmill.crypto import keys
-from certmill.errors import AccountRefused, Busy, CertmillError, HomeUnavailable, NotFound, SecretUnusable, StateUnavailable, Temporary
-from certmill.model.issuer import Issuer, SecretKeyRef
+from certmill.errors import AccountRefused, Busy, CertmillError, HomeUnavailable, SecretUnusable, StateUnavailable, Temporary
+from certmill.model.issuer import Issuer
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.status import Condition, IssuerStatus
 from certmill.pipeline import backoff
 from certmill.pipeline.context import Ports
+from certmill.pipeline.issuer_secrets import missing_solver_secrets, secret_value
 from certmill.pipeline.secret_contract import ACCOUNT_LABEL
 from certmill.state.sightings import Postponement
 
@@ -25,6 +26,8 @@ REFUSED = "ErrRegisterACMEAccount"
 LOST = "accountDoesNotExist"
 """The RFC 8555 §6.7 type that says: register again, with the same key."""
 UNVERIFIED = "ErrVerifyACMEAccount"
+NOT_UPDATED = "ErrUpdateACMEAccount"
+INVALID_SOLVER = "InvalidSolver"
 _UNKNOWN_TO_CA = "accountDoesNotExist"
 _LOCK_SECONDS = 60.0
 
@@ -35,18 +38,6 @@ class Account:
 
     uri: str
     key_pem: bytes = field(repr=False)
-
-
-def secret_value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str) -> bytes:
-    """The value of a key of one of the issuer's Secrets. Raises NotFound or SecretUnusable naming it."""
-    namespace = ports.home.secrets_namespace(issuer)
-    secret = ports.home.secret(namespace, ref.name)
-    if secret is None:
-        raise NotFound(f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference} is not there; create it")
-    value = secret.data.get(ref.key, b"")
-    if not value:
-        raise SecretUnusable(f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference} has no key {ref.key!r}")
-    return value
 
 
 def registered(ports: Ports, issuer: Issuer) -> Account | None:
@@ -101,6 +92,12 @@ def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
         raise
 
 
+def confirm(ports: Ports, issuer: Issuer) -> str:
+    """Say of a registered issuer that it is ready, or which Secrets its solvers lack ("" if none): then it is not (cert-manager's
+    InvalidSolver), and its account serves on for those of its solvers that can work."""
+    return _write_registered(ports, issuer, ports.home.issuer_status(issuer))
+
+
 def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
     """Until when the CA is not asked, and why; None if nothing failed, or what failed was another issuer or other credentials."""
     found = ports.sightings.postponed(issuer.reference)
@@ -109,7 +106,7 @@ def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
 
 def _ready(ports: Ports, issuer: Issuer) -> Account | None:
     ready = ports.home.issuer_status(issuer).condition("Ready")
-    return registered(ports, issuer) if ready is not None and ready.status else None
+    return registered(ports, issuer) if ready is not None and (ready.status or ready.reason == INVALID_SOLVER) else None
 
 
 def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
@@ -164,12 +161,14 @@ def _cause(ports: Ports, issuer: Issuer) -> str:
 def _tell(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
     """Write why there is no account. That a CA is away does not make an account unready that it has confirmed."""
     status = ports.home.issuer_status(issuer)
-    ready = status.condition("Ready")
-    if isinstance(error, Temporary) and ready is not None and ready.status:
-        key_pem = _stored_key(ports, issuer)
-        if key_pem and _is_account(status, issuer, key_pem):
-            return
-    reason = UNVERIFIED if isinstance(error, _KeyUnusable) else REFUSED
+    if isinstance(error, _KeyUnusable):
+        _write_condition(ports, issuer, status, ready=False, reason=UNVERIFIED, message=str(error))
+        return
+    ready, key_pem = status.condition("Ready"), _stored_key(ports, issuer)
+    known = bool(key_pem) and _is_account(status, issuer, key_pem)
+    if known and isinstance(error, Temporary) and ready is not None and ready.status:
+        return
+    reason = NOT_UPDATED if known and status.last_registered_email != issuer.email else REFUSED
     _write_condition(ports, issuer, status, ready=False, reason=reason, message=str(error))
 
 
@@ -192,7 +191,7 @@ def _register(ports: Ports, issuer: Issuer) -> Account:
         last_registered_email=issuer.email,
         last_private_key_hash=key_hash,
     )
-    _write_condition(ports, issuer, status, ready=True, reason=REGISTERED, message=REGISTERED_MESSAGE)
+    _write_registered(ports, issuer, status)
     return Account(uri=account.url, key_pem=key_pem)
 
 
@@ -202,7 +201,7 @@ def _account_key(ports: Ports, issuer: Issuer) -> bytes:
     if stored := _stored_key(ports, issuer):
         return stored
     if issuer.disable_account_key_generation:
-        raise AccountRefused(
+        raise _KeyUnusable(
             f"the account key Secret {namespace}/{ref.name} of {issuer.reference} is not there, and disableAccountKeyGeneration is set"
         )
     made = Secret(
@@ -252,11 +251,18 @@ def _key(key_pem: bytes, issuer: Issuer) -> AccountKey:
 
 
 class _KeyUnusable(SecretUnusable):
-    """The account key's Secret is there, but it holds no key that can be used."""
+    """The account key's Secret holds no key that can be used, or is not there and must not be made."""
 
 
 def _unusable(issuer: Issuer, error: SecretUnusable) -> _KeyUnusable:
     return _KeyUnusable(f"the account key Secret {issuer.private_key.name} of {issuer.reference} cannot be used: {error}")
+
+
+def _write_registered(ports: Ports, issuer: Issuer, status: IssuerStatus) -> str:
+    missing = missing_solver_secrets(ports, issuer)
+    reason, message = (INVALID_SOLVER, missing) if missing else (REGISTERED, REGISTERED_MESSAGE)
+    _write_condition(ports, issuer, status, ready=not missing, reason=reason, message=message)
+    return missing
 
 
 def _write_condition(ports: Ports, issuer: Issuer, status: IssuerStatus, *, ready: bool, reason: str, message: str) -> None:

@@ -45,8 +45,8 @@ class IssuerReconciler:
         """Register its account, and begin again what failed under it, while `goes_on()`."""
         try:
             account.register(self._ports, issuer, owner=owner)
-            home = self._ports.home
-            home.write_issuer_status(issuer, home.issuer_status(issuer))  # the same, of what the issuer says now
+            if missing := account.confirm(self._ports, issuer):
+                return IssuerLooked(done=True, failed=(f"{issuer.reference}: {missing}",))
             return self._try_again(issuer, goes_on)
         except Busy:
             return IssuerLooked(done=False)

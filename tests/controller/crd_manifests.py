@@ -559,7 +559,7 @@ SOLVERS = [
             },
         }
     },
-    {"dns01": {"cnameStrategy": "", "cloudDNS": {"project": "p", "serviceAccountSecretRef": SECRET, "hostedZoneName": "z"}}},
+    {"dns01": {"cnameStrategy": "None", "cloudDNS": {"project": "p", "serviceAccountSecretRef": SECRET, "hostedZoneName": "z"}}},
     {"dns01": {"cloudflare": {"email": "ops@example.com", "apiKeySecretRef": SECRET}}},
     {"dns01": {"cloudflare": {"apiTokenSecretRef": SECRET}}},
     {

@@ -32,9 +32,9 @@ from tests.controller.crd_manifests import (
     with_ingress,
     with_spec,
 )
-from tests.unit.model.manifest_bodies import a_certificate_body, an_issuer_body
+from tests.unit.model.manifest_bodies import DOCUMENTED, a_certificate_body, an_issuer_body
 from tests.unit.model.test_certificates import WRONG_SPECS, certificates
-from tests.unit.model.test_issuers import WRONG_ACME, WRONG_DNS01
+from tests.unit.model.test_issuers import GO_WRITES, WRONG_ACME, WRONG_DNS01
 from tests.unit.model.test_manifests import DNS01, HTTP01
 
 API = "/apis/cert-manager.io/v1"
@@ -140,8 +140,8 @@ ONLY_FOR_CERTMILL = {
     "two e-mail addresses",
     "a bad selector",
     "a wildcard zone",
-    "a bad selector label",
-    "a name server by name",
+    "a selector label in two lines",
+    "a name server by no name",
     "a TSIG name that is none",
 }
 
@@ -174,6 +174,20 @@ def test_a_good_certificate_is_taken(ask, spec):
 @pytest.mark.parametrize("kind", ["Issuer", "ClusterIssuer"])
 def test_a_good_issuer_is_taken(ask, body, kind):
     answer = ask(body | {"kind": kind})
+
+    assert answer.is_ok, answer.message
+
+
+@pytest.mark.parametrize("body", [body for body, _ in DOCUMENTED.values()], ids=DOCUMENTED.keys())
+def test_every_example_of_cert_managers_manual_is_taken_as_printed(ask, body):
+    answer = ask(body)
+
+    assert answer.is_ok, answer.message
+
+
+@pytest.mark.parametrize("body", GO_WRITES.values(), ids=GO_WRITES.keys())
+def test_what_gos_clients_write_is_taken(ask, body):
+    answer = ask(body)
 
     assert answer.is_ok, answer.message
 

@@ -8,8 +8,8 @@ import urllib.request
 
 import pytest
 
-from certmill.kube.resources import CERTIFICATES, CUSTOM_RESOURCE_DEFINITIONS, INGRESSES, SECRETS
-from tests.controller.lab import VIRTUAL_SERVER_CRD, KubeLab
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, CUSTOM_RESOURCE_DEFINITIONS, INGRESSES, SECRETS
+from tests.controller.lab import TSIG_SECRET, VIRTUAL_SERVER_CRD, KubeLab
 
 EIGHT = {"alt-names", "certificate-name", "common-name", "ip-sans", "issuer-group", "issuer-kind", "issuer-name", "uri-sans"}
 HTTP01 = {"http01": {"ingress": {"class": "nginx"}}}
@@ -214,8 +214,17 @@ def test_a_secret_that_was_deleted_comes_back_and_one_that_was_edited_is_mended_
 def test_an_issuer_whose_secret_is_missing_says_so_and_goes_on_when_it_is_there(lab, namespace):
     solver = lab.rfc2136()
     solver["dns01"]["rfc2136"]["tsigSecretSecretRef"]["name"] = f"{namespace}-tsig"
-    lab.apply_issuer(solver)
-    lab.apply_certificate(namespace, "web", f"{namespace}.example.test")
+    name = f"{namespace}-issuer"
+    issuer = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": {"acme": lab.acme(solver)}}
+    lab.apply(issuer)
+    lab.until(lambda: lab.conditions(CLUSTER_ISSUERS, "", name).get("Ready", {}).get("reason") == "InvalidSolver", what="it says so")
+    lab.apply_certificate(namespace, "web", f"{namespace}.example.test", issuerRef={"name": name, "kind": "ClusterIssuer"})
     lab.until(lambda: lab.condition(CERTIFICATES, namespace, "web", "Issuing") == "False", what="it fails")
     assert f"cert-manager/{namespace}-tsig" in lab.conditions(CERTIFICATES, namespace, "web")["Issuing"]["message"]
     lab.until(lambda: any(reason == "Failed" for _, reason, _ in lab.events(namespace, "web")), what="the event")
+
+    lab.apply_secret("cert-manager", f"{namespace}-tsig", {"secret": TSIG_SECRET})
+    touched = issuer | {"metadata": {"name": name, "annotations": {"example.com/touched": "true"}}}
+    lab.apply(touched)  # the controller would look by itself within half a minute
+    assert lab.wait_ready(namespace, "web").dns_names == (f"{namespace}.example.test",)
+    assert lab.condition(CLUSTER_ISSUERS, "", name, "Ready") == "True"

@@ -178,8 +178,9 @@ def test_an_account_key_that_must_not_be_made_is_waited_for_and_the_issuer_says_
     ready = mill.ports.home.issuer_status(issuer).condition("Ready")
     assert mill.ports.home.secret("cert-manager", "prod-account") is None
     assert mill.world.ca.accounts == {}
-    assert (ready.status, ready.message) == (
+    assert (ready.status, ready.reason, ready.message) == (
         False,
+        "ErrVerifyACMEAccount",
         "the account key Secret cert-manager/prod-account of ClusterIssuer/prod is not there, and disableAccountKeyGeneration is set",
     )
     given = keys.generate_account_key("ECDSA-256")

@@ -13,6 +13,7 @@ from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.pipeline import account
 from certmill.pipeline.engine import Engine
+from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.sweep import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, SWEEP_SECONDS
 from certmill.pipeline.ticks import Ticks
@@ -37,10 +38,14 @@ def redis(redis_server):
 
 
 class TroubledCA:
-    """The mill's CA; `trouble(issuer)` is called in each newAccount, and may raise or take its time. `asked`: by whom."""
+    """The mill's CA; `trouble(issuer)` is called in each newAccount, and may raise or take its time.
+
+    `asked`: by whom; `updated`: the new e-mail addresses.
+    """
 
     def __init__(self, mill, trouble) -> None:
         self.asked: list[str] = []
+        self.updated: list[str] = []
         self.trouble = trouble
         self._ca = mill.world.ca
 
@@ -55,6 +60,10 @@ class TroubledCA:
                 troubled.asked.append(issuer.name)
                 troubled.trouble(issuer)
                 return inner.new_account(**arguments)
+
+            def update_account(self, *, email):
+                troubled.updated.append(email)
+                return inner.update_account(email=email)
 
         return Client()
 
@@ -217,6 +226,96 @@ def test_a_spoiled_account_key_is_in_the_issuers_status_under_its_own_reason(red
     assert (ready_of(mill).status, ready_of(mill).reason) == (False, "ErrVerifyACMEAccount")
     assert "prod-account" in ready_of(mill).message
     assert "garbage" not in ready_of(mill).message
+
+
+def a_token(**data):
+    """The Secret that DNS01's solver needs, with this in it."""
+    return Secret(namespace="cert-manager", name="cf", type=OPAQUE_TYPE, data=data)
+
+
+@pytest.mark.parametrize(("secret", "says"), [(None, "cert-manager/cf with the"), (a_token(other=b"x"), "has no key 'token'")])
+def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_when_it_appears(redis, secret, says):
+    mill = Mill(redis, issuer=DNS01)
+    if secret is not None:
+        mill.ports.home.write_secret(secret)
+    issuers = IssuerReconciler(mill.ports, mill.reconciler)
+    mill.ports.sightings.note_failing(DNS01.reference, WEB.id)
+    issuers.look("ClusterIssuer", "prod", owner="a")
+    assert (ready_of(mill, DNS01).status, ready_of(mill, DNS01).reason) == (False, "InvalidSolver")
+    assert says in ready_of(mill, DNS01).message
+    assert mill.record() is None  # what failed waits on
+
+    mill.ports.home.write_secret(a_token(token=b"hunter2"))
+    issuers.look("ClusterIssuer", "prod", owner="b")  # as the controller has it done for every issuer that is not ready
+
+    ready = ready_of(mill, DNS01)
+    assert (ready.status, ready.reason) == (True, "ACMEAccountRegistered")
+    assert ready.message == "The ACME account was registered with the ACME server"
+    assert mill.record() is not None
+
+
+def test_an_invalid_solver_does_not_stop_the_others(redis):
+    issuer = an_issuer(solvers=(*an_issuer().solvers, replace(DNS01.solvers[0], selector=Selector(dns_zones=("example.com",)))))
+    troubled_ = troubled(redis, lambda _: None, issuer=issuer)
+    troubled_.ticks.reread("one")
+    assert ready_of(troubled_, issuer).reason == "InvalidSolver"
+
+    troubled_.reconciler.reconcile(WEB.id)
+    troubled_.run()
+
+    assert troubled_.world.leaf(WEB).dns_names == WEB.dns_names
+    assert ready_of(troubled_, issuer).reason == "InvalidSolver"
+    assert troubled_.ca.asked == ["prod"]  # its account is as good as any
+
+
+def test_an_e_mail_that_the_ca_does_not_take_is_err_update_and_a_first_account_that_it_refuses_is_err_register(redis):
+    mill = troubled(redis, lambda _: None)
+    mill.ticks.reread("one")
+    mill.ca.trouble = raising(AccountRefused("invalid contact"))
+    mill.ports.home.apply(an_issuer(email="x@invalid.test"), "changed: true\n")
+
+    mill.ticks.reread("two")
+
+    assert (ready_of(mill).status, ready_of(mill).reason, ready_of(mill).message) == (False, "ErrUpdateACMEAccount", "invalid contact")
+
+
+def test_a_4xx_on_register_is_asked_no_more_until_the_issuer_is_edited(redis):
+    mill = troubled(redis, raising(AccountRefused("invalid contact")))
+    for tick in range(5):
+        mill.ticks.reread(f"tick {tick}")
+    assert mill.ca.asked == ["prod"]
+
+    mill.ca.trouble = lambda _: None
+    mill.ports.home.apply(an_issuer(email="new@example.test"), "changed: true\n")
+    mill.ticks.reread("edited")
+
+    assert mill.ca.asked == ["prod", "prod"]
+    assert ready_of(mill).status
+
+
+def test_a_changed_e_mail_updates_the_account_and_last_registered_email_follows(redis):
+    mill = troubled(redis, lambda _: None)
+    mill.ticks.reread("one")
+    before = mill.ports.home.issuer_status(an_issuer())
+    changed = an_issuer(email="new@example.test")
+    mill.ports.home.apply(changed, "changed: true\n")
+
+    mill.ticks.reread("two")
+
+    after = mill.ports.home.issuer_status(changed)
+    assert (before.last_registered_email, after.last_registered_email) == (an_issuer().email, "new@example.test")
+    assert after.uri == before.uri
+    assert mill.ca.updated == ["new@example.test"]
+
+
+def test_a_ready_issuer_whose_host_e_mail_and_key_are_the_same_is_not_asked_again(redis):
+    mill = troubled(redis, lambda _: None)
+    mill.ticks.reread("one")
+
+    for owner in ("a", "b"):
+        account.register(mill.ports, an_issuer(), owner=owner)
+
+    assert mill.ca.asked == ["prod"]
 
 
 def test_a_ca_that_is_away_does_not_make_a_registered_account_unready(redis):

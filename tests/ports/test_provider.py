@@ -28,9 +28,9 @@ ALGORITHMS = {"HMACMD5": "hmac-md5", "HMACSHA1": "hmac-sha1", "HMACSHA256": "hma
 SECRETS = {name: base64.b64encode(f"the TSIG secret for {name}".encode()).decode() for name in ALGORITHMS}
 
 
-def rfc2136(port, algorithm="HMACSHA256", protocol="UDP", *, secret=None, key=None, timeout_seconds=5.0):
+def rfc2136(port, algorithm="HMACSHA256", protocol="UDP", *, secret=None, key=None, timeout_seconds=5.0, nameserver="127.0.0.1"):
     config = Rfc2136(
-        nameserver="127.0.0.1",
+        nameserver=nameserver,
         port=port,
         tsig_key_name=key or f"key-{algorithm.lower()}",
         tsig_algorithm=TsigAlgorithm(algorithm),
@@ -174,6 +174,20 @@ def test_fifty_values_at_one_name(bind):
     rfc2136(bind.port).cleanup_all(records)
 
     assert bind.txt(name) == set()
+
+
+@pytest.mark.parametrize("protocol", ["UDP", "TCP"])
+def test_a_name_server_may_be_given_by_its_name(bind, protocol):
+    record = txt(f"_acme-challenge.by-name-{protocol.lower()}.{ZONE}")
+
+    rfc2136(bind.port, protocol=protocol, nameserver="localhost").present(record)
+
+    assert bind.txt(record.name) == {record.value}
+
+
+def test_a_name_server_whose_name_has_no_address_is_temporary_and_named():
+    with pytest.raises(ProviderUnavailable, match=r"no-such-host\.invalid has no address"):
+        rfc2136(53, nameserver="no-such-host.invalid").present(txt(f"_acme-challenge.{ZONE}"))
 
 
 def test_a_sub_zone_takes_its_own_updates(bind):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
+
+import yaml
 
 
 def a_certificate_body(**spec):
@@ -45,3 +48,18 @@ def without(body, *path):
         inner = inner[part]
     del inner[path[-1]]
     return changed
+
+
+def documented():
+    """(manifest, the field that certmill refuses, or "") of each example in cert-manager's manual, by its page and number."""
+    examples = yaml.safe_load((Path(__file__).parent / "documented.yaml").read_text())
+    return {
+        f"{one['from']} {number}": (
+            {"apiVersion": "cert-manager.io/v1", "kind": one["kind"], "metadata": {"name": "example"}, "spec": one["spec"]},
+            one.get("refused", ""),
+        )
+        for number, one in enumerate(examples, 1)
+    }
+
+
+DOCUMENTED = documented()

@@ -143,6 +143,10 @@ def test_an_ecdsa_key_is_256_bits_by_default():
         {"signatureAlgorithm": "SHA512WithRSA"},
         {"usages": list(USAGES)},
         {"uris": [], "emailAddresses": [], "otherNames": [], "literalSubject": ""},
+        {"keystores": {}},
+        {"keystores": {"jks": {"create": False, "passwordSecretRef": {"name": "a", "key": "b"}}, "pkcs12": None}},
+        {"renewal": {"policy": "RenewBefore"}},
+        {"renewal": {"policy": "RenewBefore", "windows": []}},
     ],
 )
 def test_what_cert_manager_takes_is_taken(spec):
@@ -339,7 +343,7 @@ def test_a_field_that_certmill_does_not_act_on_is_refused_and_never_ignored(spec
         ({"name": "../web"}, "metadata.name", "no name for an object"),
         ({"name": "web", "namespace": "a.b"}, "metadata.namespace", "no namespace"),
         ({"name": "web", "namespace": ""}, "metadata.namespace", "no namespace"),
-        ({"generateName": "web-"}, "metadata.generateName", "set metadata.name"),
+        ({"generateName": "web-"}, "metadata.name", "is required"),
         ({"name": "web", "labels": {"a": "b c"}}, "metadata.labels", "label"),
         ({"name": "web", "labels": ["a"]}, "metadata.labels", "must be a mapping"),
         ({"name": "web", "annotations": {"a": True}}, "metadata.annotations.a", "must be a string"),

@@ -27,7 +27,7 @@ from certmill.model.issuer import (
     TsigAlgorithm,
 )
 from certmill.model.manifests import dump_yaml, parse_documents
-from tests.unit.model.manifest_bodies import an_issuer_body, without
+from tests.unit.model.manifest_bodies import DOCUMENTED, an_issuer_body, without
 
 TOKEN = {"name": "token", "key": "api-token"}
 TOKEN_REF = SecretKeyRef(name="token", key="api-token")
@@ -208,6 +208,61 @@ def test_an_empty_template_of_an_ingress_is_none(template):
     assert solver.http01 == Http01Solver()
 
 
+GO_WRITES = {
+    # A field that is no pointer is written though it is empty (pkg/apis/acme/v1/types_issuer.go), and a status though there is none.
+    "a TSIG secret without a name": with_rfc2136(tsigSecretSecretRef={"name": ""}),
+    "a TSIG secret without name and key": with_rfc2136(tsigSecretSecretRef={"name": "", "key": ""}, tsigKeyName="", tsigAlgorithm=""),
+    "empty texts": an_issuer_body(email="", preferredChain="", profile="", caBundle="", skipTLSVerify=False),
+    "nulls": an_issuer_body(email=None, caBundle=None, externalAccountBinding=None, preferredChain=None),
+    "an empty Pod": with_solver(http01={"ingress": {"podTemplate": {"metadata": {}, "spec": {}}, "ingressTemplate": {"metadata": {}}}}),
+    "an Ingress without a name": with_solver(http01={"ingress": {"name": "", "serviceType": ""}}),
+    "a registry's Secret without a name": with_solver(http01={"ingress": {"podTemplate": {"spec": {"imagePullSecrets": [{"name": ""}]}}}}),
+    "no time of creation": an_issuer_body() | {"metadata": {"name": "prod", "creationTimestamp": None}, "status": {}},
+    "a name that the API server made up": an_issuer_body() | {"metadata": {"name": "prod", "generateName": "prod-"}},
+    "cert-manager's default": an_issuer_body(renewalInformationSource="ARI"),
+}
+
+
+@pytest.mark.parametrize("body", GO_WRITES.values(), ids=GO_WRITES.keys())
+def test_what_gos_clients_write_for_what_is_not_set_is_as_good_as_nothing(body):
+    assert read(body) in (read(an_issuer_body()), read(with_rfc2136()))
+
+
+def test_an_empty_reference_hides_no_mistyped_field():
+    assert refusal(with_rfc2136(tsigSecretSecretRef={"name": "", "kye": "a"})).path == f"{DNS01}.rfc2136.tsigSecretSecretRef.kye"
+
+
+@pytest.mark.parametrize(("body", "refused"), DOCUMENTED.values(), ids=DOCUMENTED.keys())
+def test_every_example_of_cert_managers_manual_is_read_unless_certmill_does_not_act_on_it(body, refused):
+    assert (refusal(body).path if refused else read(body).name) == (refused or "example")
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_the_algorithm_of_an_external_account_has_no_effect_as_at_cert_manager(algorithm):
+    binding = {"keyID": "kid-1", "keySecretRef": TOKEN}
+
+    assert read(an_issuer_body(externalAccountBinding=binding | {"keyAlgorithm": algorithm})) == read(
+        an_issuer_body(externalAccountBinding=binding)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("ns1.example.com", "ns1.example.com", 53),
+        ("NS1.example.com:5353", "ns1.example.com", 5353),
+        ("192.0.2.53:53", "192.0.2.53", 53),
+        ("[2001:db8::53]:53", "2001:db8::53", 53),
+        ("2001:db8::53", "2001:db8::53", 53),
+        ("localhost:53", "localhost", 53),
+    ],
+)
+def test_an_rfc_2136_server_is_an_address_or_a_name_and_its_port_may_be_left_out(text, host, port):
+    (solver,) = read(with_rfc2136(nameserver=text)).solvers
+
+    assert (solver.dns01.provider.nameserver, solver.dns01.provider.port) == (host, port)
+
+
 def test_an_rfc_2136_server_needs_no_more_than_its_address():
     (solver,) = read(with_rfc2136()).solvers
 
@@ -307,10 +362,10 @@ WRONG_ACME = {
         f"{PATH}.selector.dnsZones[0]",
         "zone",
     ),
-    "a bad selector label": (
-        {"solvers": [{"http01": {"ingress": {}}, "selector": {"matchLabels": {"a": "b c"}}}]},
-        f"{PATH}.selector.matchLabels",
-        "label",
+    "a selector label in two lines": (
+        {"solvers": [{"http01": {"ingress": {}}, "selector": {"matchLabels": {"a": "b\nc"}}}]},
+        f"{PATH}.selector.matchLabels.a",
+        "one line",
     ),
 }
 
@@ -375,7 +430,7 @@ WRONG_DNS01 = {
     "a name server over http": ({"nameservers": ["http://a/"], "rfc2136": {"nameserver": "192.0.2.1"}}, ".nameservers[0]", "no address"),
     "no name server": ({"rfc2136": {}}, ".rfc2136.nameserver", "required"),
     "an empty name server": ({"rfc2136": {"nameserver": ""}}, ".rfc2136.nameserver", "no address"),
-    "a name server by name": ({"rfc2136": {"nameserver": "ns1.example.com:53"}}, ".rfc2136.nameserver", "must be an IP address"),
+    "a name server by no name": ({"rfc2136": {"nameserver": "ns_1.example.com:53"}}, ".rfc2136.nameserver", "no DNS name"),
     "a name server with a bad port": ({"rfc2136": {"nameserver": "192.0.2.1:dns"}}, ".rfc2136.nameserver", "no address"),
     "a TSIG name without a secret": (
         {"rfc2136": {"nameserver": "192.0.2.1", "tsigKeyName": "k"}},
@@ -442,11 +497,6 @@ def test_a_wrong_dns01_solver_is_refused_with_its_path(dns01, path, says):
 @pytest.mark.parametrize(
     ("acme", "path"),
     [
-        ({"renewalInformationSource": "ARI"}, "spec.acme.renewalInformationSource"),
-        (
-            {"externalAccountBinding": {"keyID": "a", "keySecretRef": TOKEN, "keyAlgorithm": "HS512"}},
-            "spec.acme.externalAccountBinding.keyAlgorithm",
-        ),
         (
             {"solvers": [{"http01": {"gatewayHTTPRoute": {"labels": {"a": "b"}, "parentRefs": [{"kind": "Gateway", "name": "g"}]}}}]},
             f"{PATH}.http01.gatewayHTTPRoute",

@@ -40,6 +40,15 @@ def test_an_exact_name_wins_over_a_zone_and_a_zone_over_none():
     assert picked("c.test", http01(), dns01(dns_zones=("example.com",))) == 0
 
 
+@pytest.mark.parametrize("selector", [None, Selector()])
+def test_a_solver_without_a_selector_is_for_every_name_and_ranks_last(selector):
+    default = Solver(http01=Http01Solver(), selector=selector)
+
+    assert picked("x.test", default) == 0
+    assert picked("x.test", default, dns01(match_labels={"a": "1"}), labels={"a": "1"}) == 1
+    assert picked("x.test", default, Solver(http01=Http01Solver())) == 0
+
+
 def test_the_longest_zone_wins():
     assert picked("a.dev.example.com", dns01(dns_zones=("example.com",)), dns01("192.0.2.2", dns_zones=("dev.example.com", "com"))) == 1
 

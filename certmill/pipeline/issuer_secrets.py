@@ -1,0 +1,30 @@
+"""The Secrets that people make for an issuer: credentials of its DNS solvers, and its external account's key."""
+
+from __future__ import annotations
+
+from certmill.errors import NotFound, SecretUnusable
+from certmill.model.issuer import Issuer, SecretKeyRef
+from certmill.pipeline.context import Ports
+
+
+def secret_value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str) -> bytes:
+    """The value of a key of one of the issuer's Secrets. Raises NotFound or SecretUnusable naming it."""
+    namespace = ports.home.secrets_namespace(issuer)
+    secret = ports.home.secret(namespace, ref.name)
+    if secret is None:
+        raise NotFound(f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference} is not there; create it")
+    value = secret.data.get(ref.key, b"")
+    if not value:
+        raise SecretUnusable(f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference} has no key {ref.key!r}")
+    return value
+
+
+def missing_solver_secrets(ports: Ports, issuer: Issuer) -> str:
+    """Why the issuer's solvers cannot work, in one line; "" if each has the Secret that it needs."""
+    wrong = []
+    for ref in dict.fromkeys(issuer.solver_credentials):
+        try:
+            secret_value(ports, issuer, ref, "credential of a solver")
+        except (NotFound, SecretUnusable) as error:
+            wrong.append(str(error))
+    return "; ".join(wrong)
