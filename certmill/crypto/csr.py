@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from certmill.crypto import keys
 from certmill.errors import InvalidManifest
 from certmill.model.certificate import Certificate, Subject
+from certmill.model.distinguished_names import parse_name
 
 _HASHES: dict[str, SHA256 | SHA384 | SHA512] = {
     "SHA256WithRSA": SHA256(),
@@ -55,7 +56,7 @@ _EXTENDED_KEY_USAGES = {
 def build(certificate: Certificate, key_pem: bytes) -> bytes:
     """Make the request, DER. Raises InvalidManifest naming the field that cannot be encoded, and SecretUnusable."""
     key = keys.load(key_pem)
-    subject = _subject(certificate)
+    subject = _literal_subject(certificate.literal_subject) if certificate.literal_subject else _subject(certificate)
     names = _alternative_names(certificate)
     # RFC 5280 §4.2.1.6: "If the subject field contains an empty sequence, then the issuing CA MUST include a subjectAltName
     # extension that is marked as critical."
@@ -88,6 +89,19 @@ def _subject(certificate: Certificate) -> x509.Name:
         if unique:
             attributes.append(x509.RelativeDistinguishedName(unique))
     return x509.Name(attributes)
+
+
+def _literal_subject(text: str) -> x509.Name:
+    """The RDNs as they are written; their order is what spec.literalSubject is for."""
+    try:
+        return x509.Name(
+            [
+                x509.RelativeDistinguishedName([x509.NameAttribute(ObjectIdentifier(identifier), value) for identifier, value in relative])
+                for relative in parse_name(text)
+            ]
+        )
+    except ValueError:
+        raise InvalidManifest("a value is of a length that X.509 does not allow for it", path="spec.literalSubject") from None
 
 
 def _attributes(common_name: str, subject: Subject) -> Iterator[tuple[str, ObjectIdentifier, tuple[str, ...]]]:

@@ -95,6 +95,8 @@ class Certificate:
     renew_before_percentage: int | None = None
     private_key: PrivateKeySpec = field(default_factory=PrivateKeySpec)
     subject: Subject = field(default_factory=Subject)
+    literal_subject: str = ""
+    """RFC 4514, in place of `subject`; `common_name` repeats what it has of one."""
     usages: tuple[str, ...] = ("digital signature", "key encipherment")
     encode_usages_in_request: bool = True
     signature_algorithm: str = ""

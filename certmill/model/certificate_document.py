@@ -30,7 +30,8 @@ def _spec(certificate: Certificate) -> dict[str, object]:
     formats = [{"type": one.value} for one in certificate.additional_output_formats]
     spec: dict[str, object] = {"secretName": certificate.secret_name, "issuerRef": _issuer_ref(certificate.issuer_ref)}
     spec |= _set(
-        commonName=certificate.common_name,
+        commonName=certificate.common_name if not certificate.literal_subject else "",
+        literalSubject=certificate.literal_subject,
         dnsNames=list(certificate.dns_names),
         ipAddresses=list(certificate.ip_addresses),
         subject=_subject(certificate.subject),

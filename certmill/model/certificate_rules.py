@@ -20,6 +20,7 @@ from certmill.model.certificate import (
     SecretTemplate,
     Subject,
 )
+from certmill.model.distinguished_names import COUNTRY, common_name, parse_name
 from certmill.model.identifiers import dns_name, ip_address, is_ip_address, shown
 from certmill.model.schema import Metadata, not_acted_on, refuse_if
 from certmill.model.schema_certificate import (
@@ -70,12 +71,15 @@ def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, sec
     lonely = not _ONLY_WITH_AGREEMENT.isdisjoint(usages) and "key agreement" not in usages
     refuse_if(lonely, "needs key agreement with encipher only or decipher only (RFC 5280 §4.2.1.3)", "spec.usages")
     _refuse_what_is_not_acted_on(spec)
+    common_name = spec.common_name or _literal_common_name(spec.literal_subject)
     return Certificate(
         namespace=namespace,
         name=metadata.name,
         secret_name=secret_name,
         issuer_ref=issuer_ref,
-        common_name=_common_name(spec.common_name or "", {*dns_names, *ip_addresses}),
+        common_name=_common_name(
+            common_name, {*dns_names, *ip_addresses}, "spec.literalSubject" if spec.literal_subject else "spec.commonName"
+        ),
         dns_names=dns_names,
         ip_addresses=ip_addresses,
         duration=spec.duration,
@@ -83,6 +87,7 @@ def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, sec
         renew_before_percentage=spec.renew_before_percentage,
         private_key=key,
         subject=_subject(spec.subject or SubjectSchema()),
+        literal_subject=spec.literal_subject or "",
         usages=usages,
         encode_usages_in_request=spec.encode_usages_in_request is not False,
         signature_algorithm=spec.signature_algorithm or "",
@@ -107,14 +112,26 @@ def _check_names(spec: RequestSpec) -> None:
         return
     missing = "must be one of the certificate's names too: add it to spec.dnsNames"
     refuse_if(bool(spec.common_name), missing, "spec.commonName")
-    refuse_if(not spec.literal_subject, "is required: a certificate needs at least one name in spec.dnsNames or spec.ipAddresses", path)
+    raise InvalidManifest("is required: a certificate needs at least one name in spec.dnsNames or spec.ipAddresses", path=path)
 
 
-def _common_name(text: str, names: set[str]) -> str:
+def _literal_common_name(text: str | None) -> str:
+    path = "spec.literalSubject"
+    if not text:
+        return ""
+    try:
+        name = parse_name(text)
+    except ValueError as error:
+        raise InvalidManifest(str(error), path=path) from None
+    countries = [value for relative in name for identifier, value in relative if identifier == COUNTRY]
+    refuse_if(any(len(value) != 2 for value in countries), "has a country that is no code of two letters (X.520 countryName)", path)
+    return common_name(name)
+
+
+def _common_name(text: str, names: set[str], path: str) -> str:
     """The common name in the form of the name that it repeats, which ACME requires (RFC 8555 §7.4)."""
     if not text:
         return ""
-    path = "spec.commonName"
     try:
         canonical = ip_address(text) if is_ip_address(text) else dns_name(text)
     except ValueError:
@@ -242,7 +259,6 @@ def _refuse_what_is_not_acted_on(spec: RequestSpec) -> None:
     keystores, renewal = spec.keystores, spec.renewal
     fields = {
         "isCA": (spec.is_ca, "an ACME CA signs no CA: remove it"),
-        "literalSubject": (spec.literal_subject, _INSTEAD),
         "uris": (spec.uris, _ONLY_NAMES),
         "emailAddresses": (spec.email_addresses, _ONLY_NAMES),
         "otherNames": (spec.other_names, _ONLY_NAMES),

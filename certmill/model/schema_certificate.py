@@ -41,7 +41,7 @@ USAGES = (
 )
 """What spec.usages may hold (pkg/apis/certmanager/v1/types.go)."""
 
-_EMAIL = re.compile(r"[^\s@<>,]{1,64}@[^\s@<>,]{1,255}")
+_EMAIL = re.compile(r"[^\s@<>,:;]{1,64}@[^\s@<>,:;]{1,255}")
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,18})){1,32}")
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _PRINTABLE_STRING = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")

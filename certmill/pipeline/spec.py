@@ -18,7 +18,7 @@ def digest(certificate: Certificate, issuer: Issuer | None) -> str:
         "common_name": certificate.common_name,
         "issuer": [certificate.issuer_ref.kind or "Issuer", certificate.issuer_ref.name],
         "key": [certificate.private_key.algorithm, certificate.private_key.size],
-        "subject": asdict(certificate.subject),
+        "subject": certificate.literal_subject or asdict(certificate.subject),
         "usages": sorted(certificate.usages) if certificate.encode_usages_in_request else [],
         "signature": certificate.signature_algorithm,
         "secret": certificate.secret_name,

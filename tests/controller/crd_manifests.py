@@ -307,6 +307,26 @@ WRONG = {
         "spec.otherNames[0].utf8Value",
         "at least 1 chars",
     ),
+    "an e-mail address has no scheme": (
+        a_certificate_body(emailAddresses=["mailto:ops@example.com"]),
+        "spec.emailAddresses[0]",
+        "no e-mail address",
+    ),
+    "a literal subject is a distinguished name": (
+        a_certificate_body(literalSubject="www.example.com"),
+        "spec.literalSubject",
+        "distinguished name",
+    ),
+    "a literal subject ends with a value": (
+        a_certificate_body(literalSubject="CN=a.example,"),
+        "spec.literalSubject",
+        "distinguished name",
+    ),
+    "a Secret's annotation is no larger than the API server takes": (
+        a_certificate_body(secretTemplate={"annotations": {"a": "x" * (256 * 1024 + 1)}}),
+        "spec.secretTemplate.annotations.a",
+        "Too long",
+    ),
     "a literal subject excludes a common name": (
         a_certificate_body(literalSubject="CN=a", commonName="a"),
         "spec.literalSubject",
@@ -656,6 +676,9 @@ GOOD_CERTIFICATES = {
     "an e-mail address alone": {"dnsNames": [], "emailAddresses": ["o'neill+x@example.com"]},
     "a common name alone": {"dnsNames": [], "commonName": "a" * 64},
     "a literal subject alone": {"dnsNames": [], "literalSubject": "O=Example, CN=web.example.com"},
+    "a literal subject with escapes": {
+        "literalSubject": "CN=foo-long.com,OU=FooLong,OU=Barq,OU=Baz,OU=Dept.,O=Corp.,L=3100 Steet Rd\\, N.,DC=a,UID=7,2.5.4.42=J"
+    },
     "an empty literal subject beside a common name": {"literalSubject": "", "commonName": "web.example.com"},
     "an empty subject beside a literal one": {"literalSubject": "CN=web.example.com", "subject": {"organizations": [], "serialNumber": ""}},
     "a subject that ACME does not take": {"subject": {"countries": ["Germany"], "organizations": [""]}},

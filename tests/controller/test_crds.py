@@ -125,6 +125,11 @@ ONLY_FOR_ACME = {
     "an empty organization",
     "two lines",
     "a serial number that X.520 does not know",
+    "a literal subject of an unknown attribute",
+    "a literal subject's common name that is no other name",
+    "a literal subject's long common name",
+    "a literal subject's bad country",
+    "a literal subject alone",
 }
 ONLY_FOR_CERTMILL = {
     "a server with a bad port",

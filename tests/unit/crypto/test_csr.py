@@ -80,6 +80,20 @@ def test_the_subject_is_encoded_in_the_order_of_cert_manager():
     assert request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "example.com"
 
 
+def test_a_literal_subject_is_encoded_in_its_own_order():
+    """The text is written from the last RDN to the first (RFC 4514 §2.1)."""
+    request = built(replace(WEB, literal_subject="CN=example.com,OU=b+OU=a,O=Example,C=AT,2.5.4.42=John", common_name="example.com"))
+
+    found = [sorted((one.oid.dotted_string, one.value) for one in rdn) for rdn in request.subject.rdns]
+    assert found == [
+        [("2.5.4.42", "John")],
+        [("2.5.4.6", "AT")],
+        [("2.5.4.10", "Example")],
+        [("2.5.4.11", "a"), ("2.5.4.11", "b")],
+        [("2.5.4.3", "example.com")],
+    ]
+
+
 def test_default_usages_are_digital_signature_and_key_encipherment():
     request = built(WEB)
 
