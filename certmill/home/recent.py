@@ -110,10 +110,11 @@ class RecentHome:
         return self._home.survey()
 
     def _recent(self, key: _Key, read: Callable[[], _Value], *, seconds: float = RECENT_SECONDS) -> _Value:
+        """As it was read not longer ago than `seconds`; while one thread reads it again, than twice that."""
         now, mine = self._clock.now(), object()
         with self._guard:
             kept = self._kept.get(key)
-            if kept is not None and now - seconds < kept[0] <= now:
+            if kept is not None and now - (2 if key in self._reading else 1) * seconds < kept[0] <= now:
                 return cast("_Value", kept[1])
             self._reading[key] = mine
         value = None
@@ -129,10 +130,12 @@ class RecentHome:
             if self._reading.get(key) is not mine:
                 return
             del self._reading[key]
-            if value is not None:
-                if len(self._kept) >= _MOST:
-                    self._kept.clear()
-                self._kept[key] = (now, value)
+            if value is None:
+                self._kept.pop(key, None)
+                return
+            if len(self._kept) >= _MOST:
+                self._kept.clear()
+            self._kept[key] = (now, value)
 
     def _forget(self, *key: str) -> None:
         with self._guard:
