@@ -115,6 +115,8 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
             except self.connection_errors:
                 self._in_poll = None
         super().close()
+        if self._own_client is not None:  # what is given back goes over a connection that kombu has closed before
+            self._own_client.connection_pool.disconnect()
 
 
 class GuardedTransport(kombu_redis.Transport):
