@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from certmill.crypto import keys
 from certmill.errors import CertificateWrong, SecretUnusable
-from certmill.model.certificate import Certificate
+from certmill.model.certificate import Certificate, Subject
 
 MAX_LEAF_BYTES = 36_500
 MAX_CHAIN_BYTES = 95_000
@@ -42,7 +42,9 @@ class Leaf:
     dns_names: tuple[str, ...]
     ip_addresses: tuple[str, ...]
     uris: tuple[str, ...]
+    email_addresses: tuple[str, ...]
     common_name: str
+    subject: Subject
     public_key: str
     issuer_common_name: str
 
@@ -59,7 +61,9 @@ def leaf(pem_chain: bytes) -> Leaf:
             dns_names=tuple(name.lower() for name in names.get_values_for_type(x509.DNSName)),
             ip_addresses=tuple(str(address) for address in names.get_values_for_type(x509.IPAddress)),
             uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)),
+            email_addresses=tuple(names.get_values_for_type(x509.RFC822Name)),
             common_name=_common_name(certificate.subject),
+            subject=_subject(certificate.subject),
             public_key=_fingerprint(certificate.public_key()),
             issuer_common_name=_common_name(certificate.issuer),
         )
@@ -133,9 +137,25 @@ def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternative
         return x509.SubjectAlternativeName([])
 
 
+def _values(name: x509.Name, identifier: x509.ObjectIdentifier) -> tuple[str, ...]:
+    return tuple(str(attribute.value) for attribute in name.get_attributes_for_oid(identifier))
+
+
 def _common_name(name: x509.Name) -> str:
-    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[-1].value) if found else ""
+    return ("", *_values(name, NameOID.COMMON_NAME))[-1]
+
+
+def _subject(name: x509.Name) -> Subject:
+    return Subject(
+        organizations=_values(name, NameOID.ORGANIZATION_NAME),
+        countries=_values(name, NameOID.COUNTRY_NAME),
+        organizational_units=_values(name, NameOID.ORGANIZATIONAL_UNIT_NAME),
+        localities=_values(name, NameOID.LOCALITY_NAME),
+        provinces=_values(name, NameOID.STATE_OR_PROVINCE_NAME),
+        street_addresses=_values(name, NameOID.STREET_ADDRESS),
+        postal_codes=_values(name, NameOID.POSTAL_CODE),
+        serial_number=("", *_values(name, NameOID.SERIAL_NUMBER))[-1],
+    )
 
 
 def _fingerprint(public_key: CertificatePublicKeyTypes) -> str:

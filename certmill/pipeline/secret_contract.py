@@ -1,6 +1,11 @@
-"""The Secret contract: type, keys, and the eight annotations of cert-manager (reference §0.2, §1.5). Pure."""
+"""The Secret contract: type, keys, and cert-manager's annotations: eight, and those of a subject if the leaf has one (reference §0.1, §0.2,
+§1.5). Pure."""
 
 from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
 
 from certmill.crypto import chain, keys
 from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
@@ -25,13 +30,36 @@ def of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
 
 
 def _of_leaf(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
-    return {
-        f"{PREFIX}alt-names": ",".join(leaf.dns_names),
-        CERTIFICATE_NAME: certificate.name,
-        f"{PREFIX}common-name": leaf.common_name,
-        f"{PREFIX}ip-sans": ",".join(leaf.ip_addresses),
-        f"{PREFIX}uri-sans": ",".join(leaf.uris),
+    subject = leaf.subject
+    only_if_there = {
+        "email-sans": leaf.email_addresses,
+        "subject-organizations": subject.organizations,
+        "subject-organizationalunits": subject.organizational_units,
+        "subject-countries": subject.countries,
+        "subject-provinces": subject.provinces,
+        "subject-localities": subject.localities,
+        "subject-postalcodes": subject.postal_codes,
+        "subject-streetaddresses": subject.street_addresses,
     }
+    found = {
+        "alt-names": _listed(leaf.dns_names),
+        "common-name": leaf.common_name,
+        "ip-sans": _listed(leaf.ip_addresses),
+        "uri-sans": _listed(leaf.uris),
+    }
+    found |= {name: _listed(values) for name, values in only_if_there.items() if values}
+    if subject.serial_number:
+        found["subject-serialnumber"] = subject.serial_number
+    return {CERTIFICATE_NAME: certificate.name} | {f"{PREFIX}{name}": value for name, value in found.items()}
+
+
+def _listed(values: Sequence[str]) -> str:
+    """One line of CSV, as cert-manager joins them (cmutil.JoinWithEscapeCSV)."""
+    if not values:
+        return ""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
 
 
 def is_temporary(secret: Secret) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from certmill.crypto import chain, keys
 from certmill.errors import CertificateWrong, SecretUnusable
-from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm, PrivateKeySpec
+from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm, PrivateKeySpec, Subject
 
 KEY = keys.generate(PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=256))
 OTHER_KEY = keys.generate(PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=256))
@@ -41,7 +41,9 @@ def test_a_leaf_tells_what_the_secret_contract_needs(ca):
         dns_names=("example.com", "*.example.com"),
         ip_addresses=("2001:db8::1",),
         uris=("spiffe://x",),
+        email_addresses=(),
         common_name="example.com",
+        subject=Subject(),
         public_key=chain.key_of(KEY),
         issuer_common_name="Test Intermediate",
     )
