@@ -42,15 +42,20 @@ class Survey:
 
 
 class Events(Protocol):
-    """Tells people what happens to a Certificate, where the home has a place for it. Best effort: raises nothing."""
+    """Tells people what happens to a Certificate or an issuer, where the home has a place for it. Best effort: raises nothing."""
 
     def tell(self, certificate: Certificate, reason: str, message: str, *, warning: bool = False) -> None: ...
+
+    def tell_issuer(self, issuer: Issuer, reason: str, message: str, *, warning: bool = False) -> None: ...
 
 
 class NoEvents:
     """Of a home that has no place for them."""
 
     def tell(self, certificate: Certificate, reason: str, message: str, *, warning: bool = False) -> None:
+        """Nothing."""
+
+    def tell_issuer(self, issuer: Issuer, reason: str, message: str, *, warning: bool = False) -> None:
         """Nothing."""
 
 

@@ -1,4 +1,4 @@
-"""Events of Certificates in the Kubernetes API, as `kubectl describe` shows them. Best effort: one that cannot be written is logged."""
+"""Events of Certificates and issuers in the Kubernetes API, as `kubectl describe` shows them. Best effort: the others are logged."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from certmill.clock import Clock
 from certmill.errors import CertmillError, Conflict
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject, rfc3339
-from certmill.kube.resources import CERTIFICATES, EVENTS
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS
 from certmill.model.certificate import Certificate
+from certmill.model.issuer import Issuer
 from certmill.observe.log import get_logger
 
 _MAX_MESSAGE: Final = 1024
@@ -23,7 +24,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Involved:
-    """The object that an event is about."""
+    """The object that an event is about; `namespace` is "" for a ClusterIssuer, whose events are in the namespace default."""
 
     api_version: str
     kind: str
@@ -47,6 +48,14 @@ class KubernetesEvents:
             namespace=certificate.namespace,
             name=certificate.name,
             uid=certificate.uid,
+        )
+        self.tell_of(involved, reason, message, warning=warning)
+
+    def tell_issuer(self, issuer: Issuer, reason: str, message: str, *, warning: bool = False) -> None:
+        """Something has happened to this issuer."""
+        resource = CLUSTER_ISSUERS if issuer.is_cluster_issuer else ISSUERS
+        involved = Involved(
+            api_version=resource.api_version, kind=resource.kind, namespace=issuer.namespace, name=issuer.name, uid=issuer.uid
         )
         self.tell_of(involved, reason, message, warning=warning)
 
@@ -76,13 +85,13 @@ def _event(involved: Involved, reason: str, message: str, *, warning: bool, now:
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
-        "metadata": {"namespace": involved.namespace, "name": f"{involved.name[:_MAX_NAME].rstrip('-.')}.{told}"},
+        "metadata": {"namespace": involved.namespace or "default", "name": f"{involved.name[:_MAX_NAME].rstrip('-.')}.{told}"},
         "involvedObject": {
             "apiVersion": involved.api_version,
             "kind": involved.kind,
-            "namespace": involved.namespace,
             "name": involved.name,
             "uid": involved.uid,
+            **({"namespace": involved.namespace} if involved.namespace else {}),
         },
         "type": "Warning" if warning else "Normal",
         "reason": reason,

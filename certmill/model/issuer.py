@@ -136,6 +136,8 @@ class Issuer:
     account_key_algorithm: str = "RSA-2048"
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    uid: str = field(default="", compare=False)
+    """The API server's; "" elsewhere."""
 
     @property
     def is_cluster_issuer(self) -> bool:

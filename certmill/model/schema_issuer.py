@@ -109,6 +109,7 @@ def issuer_of(manifest: IssuerManifest, namespace: str) -> Issuer:
         account_key_algorithm=_key_algorithm(metadata),
         labels=metadata.labels or {},
         annotations=metadata.annotations or {},
+        uid=metadata.uid or "",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -14,11 +13,10 @@ from certmill.errors import AccountRefused, Busy, CertmillError, HomeUnavailable
 from certmill.model.issuer import Issuer
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.status import Condition, IssuerStatus
-from certmill.pipeline import backoff
+from certmill.pipeline import registration_times
 from certmill.pipeline.context import Ports
 from certmill.pipeline.issuer_secrets import missing_solver_secrets, secret_value
 from certmill.pipeline.secret_contract import ACCOUNT_LABEL
-from certmill.state.sightings import Postponement
 
 REGISTERED = "ACMEAccountRegistered"
 REGISTERED_MESSAGE = "The ACME account was registered with the ACME server"
@@ -27,6 +25,8 @@ LOST = "accountDoesNotExist"
 """The RFC 8555 §6.7 type that says: register again, with the same key."""
 UNVERIFIED = "ErrVerifyACMEAccount"
 NOT_UPDATED = "ErrUpdateACMEAccount"
+NOT_YET = "ErrInitIssuer"
+"""The event's reason where another try may do; the condition has one of the others."""
 INVALID_SOLVER = "InvalidSolver"
 _UNKNOWN_TO_CA = "accountDoesNotExist"
 _LOCK_SECONDS = 60.0
@@ -98,12 +98,6 @@ def confirm(ports: Ports, issuer: Issuer) -> str:
     return _write_registered(ports, issuer, ports.home.issuer_status(issuer))
 
 
-def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
-    """Until when the CA is not asked, and why; None if nothing failed, or what failed was another issuer or other credentials."""
-    found = ports.sightings.postponed(issuer.reference)
-    return found if found is not None and found.cause == _cause(ports, issuer) else None
-
-
 def _ready(ports: Ports, issuer: Issuer) -> Account | None:
     ready = ports.home.issuer_status(issuer).condition("Ready")
     return registered(ports, issuer) if ready is not None and (ready.status or ready.reason == INVALID_SOLVER) else None
@@ -111,65 +105,43 @@ def _ready(ports: Ports, issuer: Issuer) -> Account | None:
 
 def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
     """Register, in the whole fleet one at a time and at its time."""
-    _require_time(ports, issuer)
+    registration_times.require_time(ports, issuer)
     if ports.locks.take("account", issuer.reference, owner=owner, seconds=_LOCK_SECONDS):
         raise Busy(f"the account of {issuer.reference} is being registered")
     try:
         account = _ready(ports, issuer)
         if account is None:
-            _require_time(ports, issuer)
+            registration_times.require_time(ports, issuer)
             account = _register(ports, issuer)
         ports.sightings.resume(issuer.reference)
         return account
     except (Busy, StateUnavailable):
         raise
     except Temporary as error:
-        _postpone(ports, issuer, error)
+        registration_times.postpone(ports, issuer, error)
+        raise
+    except CertmillError as error:
+        registration_times.give_up(ports, issuer, error)
         raise
     finally:
         ports.locks.release("account", issuer.reference, owner=owner)
 
 
-def _require_time(ports: Ports, issuer: Issuer) -> None:
-    found, now = postponed(ports, issuer), ports.clock.now()
-    if found is not None and found.until > now:
-        raise Busy(f"the account of {issuer.reference} is not registered yet: {found.reason}", retry_after=found.until - now)
-
-
-def _postpone(ports: Ports, issuer: Issuer, error: Temporary) -> None:
-    before = postponed(ports, issuer)
-    tries = before.tries + 1 if before is not None else 1
-    seconds = backoff.step_delay(error, tries, ports.jitter())
-    found = Postponement(until=ports.clock.now() + seconds, tries=tries, reason=str(error), cause=_cause(ports, issuer))
-    ports.sightings.postpone(issuer.reference, found, kept_seconds=seconds + 2 * backoff.STEP.ceiling)
-
-
-def _cause(ports: Ports, issuer: Issuer) -> str:
-    """A digest of what a registration depends on: after a change of the issuer or its Secrets it is worth another try at once."""
-    refs = [issuer.private_key] + ([issuer.external_account_binding.key_secret_ref] if issuer.external_account_binding else [])
-    parts = [repr(issuer).encode()]
-    for ref in refs:
-        try:
-            secret = ports.home.secret(ports.home.secrets_namespace(issuer), ref.name)
-        except SecretUnusable as error:
-            parts.append(str(error).encode())
-        else:
-            parts.append(secret.data.get(ref.key, b"") if secret is not None else b"")
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:24]
-
-
 def _tell(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
     """Write why there is no account. That a CA is away does not make an account unready that it has confirmed."""
     status = ports.home.issuer_status(issuer)
-    if isinstance(error, _KeyUnusable):
-        _write_condition(ports, issuer, status, ready=False, reason=UNVERIFIED, message=str(error))
-        return
-    ready, key_pem = status.condition("Ready"), _stored_key(ports, issuer)
-    known = bool(key_pem) and _is_account(status, issuer, key_pem)
-    if known and isinstance(error, Temporary) and ready is not None and ready.status:
-        return
-    reason = NOT_UPDATED if known and status.last_registered_email != issuer.email else REFUSED
+    reason = UNVERIFIED
+    if not isinstance(error, _KeyUnusable):
+        ready, key_pem = status.condition("Ready"), _stored_key(ports, issuer)
+        known = bool(key_pem) and _is_account(status, issuer, key_pem)
+        if known and isinstance(error, Temporary) and ready is not None and ready.status:
+            return
+        reason = NOT_UPDATED if known and status.last_registered_email != issuer.email else REFUSED
     _write_condition(ports, issuer, status, ready=False, reason=reason, message=str(error))
+    if isinstance(error, Temporary):
+        ports.events.tell_issuer(issuer, NOT_YET, f"Error initializing issuer: {error}", warning=True)
+    else:
+        ports.events.tell_issuer(issuer, reason, str(error), warning=True)
 
 
 def _register(ports: Ports, issuer: Issuer) -> Account:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from certmill.errors import Busy, CertmillError, InvalidManifest, Temporary
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
-from certmill.pipeline import account
+from certmill.pipeline import account, registration_times
 from certmill.pipeline.context import Ports
 from certmill.pipeline.reconcile import Reconciler, reconcile_all
 
@@ -31,14 +31,17 @@ class IssuerReconciler:
         self._reconciler = reconciler
 
     def look(self, kind: str, reference: str, *, owner: str) -> None:
-        """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`; one that is wrong is told so. Raises Temporary."""
+        """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`; one that is wrong is told so. Raises Temporary.
+
+        One that was refused is left alone until it, or a Secret of its own, changes: it is looked at as long as it is not ready.
+        """
         namespace, _, name = reference.rpartition("/")
         try:
             issuer = self._ports.home.issuer(IssuerRef(name=name, kind=kind), namespace)
         except InvalidManifest as error:
             self._ports.home.refuse(kind, namespace, name, str(error))
             return
-        if issuer is not None:
+        if issuer is not None and not registration_times.is_refused(self._ports, issuer):
             self.reconcile(issuer, owner=owner)
 
     def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:

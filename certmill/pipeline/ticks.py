@@ -11,7 +11,7 @@ from certmill.home.base import Problem, Sighting
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId, certificate_id
-from certmill.pipeline import account, sweep
+from certmill.pipeline import registration_times, sweep
 from certmill.pipeline.context import Ports
 from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.reconcile import LOOK_AGAIN_SECONDS, Reconciler, reconcile_all
@@ -146,7 +146,7 @@ class Ticks:
         for sighting in sightings:
             try:
                 issuer = self._ports.home.issuer(IssuerRef(name=sighting.name, kind=sighting.kind), sighting.namespace)
-                postponed = account.postponed(self._ports, issuer) if issuer is not None else None
+                postponed = registration_times.postponed(self._ports, issuer) if issuer is not None else None
             except (HomeUnavailable, InvalidManifest) as error:
                 pass_.failed.append(f"{_reference(sighting)}: {error}")
                 continue

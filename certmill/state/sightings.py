@@ -17,12 +17,16 @@ from certmill.state.connection import answering
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponement:
-    """A registration that failed for now: not again before `until` (seconds since the epoch) while its `cause`, a digest, is the same."""
+    """A registration that failed: not again before `until` (seconds since the epoch) while its `cause`, a digest, is the same.
+
+    `final`: the answer was a refusal; only who has a reason of its own to ask (a run) does so before.
+    """
 
     until: float
     tries: int
     reason: str
     cause: str
+    final: bool = False
 
 
 class Sightings:

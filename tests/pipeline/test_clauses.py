@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from certmill.crypto import chain, keys
+from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, SecretKeyRef, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.pipeline.outcome import Wait
@@ -120,6 +123,14 @@ def test_a_solver_that_waits_instead_of_a_self_check_waits_its_time_and_looks_at
     assert mill.world.looked == []
 
 
+@pytest.mark.parametrize("solver", [Solver(http01=Http01Solver()), dns01().solvers[0]], ids=["http-01", "dns-01"])
+def test_a_solver_that_waits_no_time_goes_on_at_once_and_looks_at_nothing(redis, solver):
+    mill = Mill(redis, issuer=an_issuer(solvers=(replace(solver, wait_instead_of_self_check=timedelta()),)))
+
+    assert mill.issue().dns_names == WEB.dns_names
+    assert mill.world.looked == []
+
+
 def test_a_solver_that_does_not_wait_looks(redis):
     mill = Mill(redis)
     mill.issue()
@@ -167,6 +178,34 @@ def test_the_duration_is_asked_for_only_where_the_issuer_enables_it(redis, enabl
     (asked,) = mill.world.ca.ordered
     wanted = datetime.datetime.fromtimestamp(NOW, datetime.UTC) + timedelta(days=days) if days else None
     assert asked.not_after == wanted
+
+
+def test_an_account_key_that_is_not_there_is_made_rsa_2048_under_the_key_that_the_issuer_names(redis):
+    issuer = an_issuer(private_key=SecretKeyRef(name="own-account", key="account.pem"))
+    mill = Mill(redis, issuer=issuer)
+    mill.issue()
+
+    made = mill.world.secret("cert-manager", "own-account")
+    assert list(made.data) == ["account.pem"]
+    key = load_pem_private_key(made.data["account.pem"], None)
+    assert (type(key).__name__.startswith("RSA"), key.key_size) == (True, 2048)
+    assert mill.ports.home.issuer_status(issuer).last_private_key_hash
+
+
+@pytest.mark.parametrize(("kind", "namespace", "where"), [("ClusterIssuer", "", "cert-manager"), ("Issuer", "default", "default")])
+def test_a_cluster_issuers_secrets_are_in_the_cluster_resource_namespace_and_an_issuers_in_its_own(redis, kind, namespace, where):
+    elsewhere = {"cert-manager", "default"} - {where}
+    issuer = replace(dns01(), kind=kind, namespace=namespace)
+    certificate = a_certificate(issuer_ref=IssuerRef(name="prod", kind=kind))
+    mill = Mill(redis, issuer=issuer, certificate=certificate)
+    (ref,) = issuer.solver_credentials
+    for other in elsewhere:
+        mill.ports.home.write_secret(Secret(namespace=other, name=ref.name, type=OPAQUE_TYPE, data={ref.key: b"x"}))
+    mill.ticks.reread("tick")
+
+    ready = mill.ports.home.issuer_status(issuer).condition("Ready")
+    assert (ready.reason, f"the Secret {where}/{ref.name} " in ready.message) == ("InvalidSolver", True)
+    assert mill.world.secret(where, "prod-account") is not None
 
 
 def test_an_account_key_that_must_not_be_made_is_waited_for_and_the_issuer_says_so(redis):

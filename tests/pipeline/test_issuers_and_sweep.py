@@ -205,6 +205,37 @@ def test_why_there_is_no_account_is_in_the_issuers_status(redis, error):
     assert (ready_of(mill).status, ready_of(mill).reason, ready_of(mill).message) == (False, "ErrRegisterACMEAccount", str(error))
 
 
+class Heard:
+    """Events, as (reason, message) of issuers."""
+
+    def __init__(self) -> None:
+        self.of_issuers: list[tuple[str, str]] = []
+
+    def tell(self, certificate, reason, message, *, warning=False):
+        """Of no interest here."""
+
+    def tell_issuer(self, issuer, reason, message, *, warning=False):
+        assert warning
+        self.of_issuers.append((reason, message))
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (CAUnavailable("503 of ca.test"), ("ErrInitIssuer", "Error initializing issuer: 503 of ca.test")),
+        (AccountRefused("unknown key id"), ("ErrRegisterACMEAccount", "unknown key id")),
+    ],
+)
+def test_why_there_is_no_account_is_an_event_of_the_issuer_too(redis, error, event):
+    mill = troubled(redis, raising(error))
+    heard = Heard()
+    mill.ports = replace(mill.ports, events=heard)
+
+    IssuerReconciler(mill.ports, mill.reconciler).look("ClusterIssuer", "prod", owner="a")
+
+    assert heard.of_issuers == [event]
+
+
 def test_a_missing_external_account_key_is_in_the_issuers_status(redis):
     binding = ExternalAccountBinding(key_id="kid", key_secret_ref=SecretKeyRef(name="eab", key="hmac"))
     mill = Mill(redis, issuer=an_issuer(external_account_binding=binding))
@@ -291,6 +322,38 @@ def test_a_4xx_on_register_is_asked_no_more_until_the_issuer_is_edited(redis):
 
     assert mill.ca.asked == ["prod", "prod"]
     assert ready_of(mill).status
+
+
+def test_a_4xx_on_register_is_not_asked_for_again_by_looks_at_an_issuer_that_is_not_ready(redis):
+    """The controller has each of them looked at every half minute, as a Secret may be there now."""
+    binding = ExternalAccountBinding(key_id="kid", key_secret_ref=SecretKeyRef(name="eab", key="hmac"))
+    issuer = an_issuer(external_account_binding=binding)
+    mill = troubled(redis, raising(AccountRefused("unknown key id")), issuer=issuer)
+    eab = Secret(namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"})
+    mill.ports.home.write_secret(eab)
+    issuers = IssuerReconciler(mill.ports, mill.reconciler)
+    for _ in range(5):
+        issuers.look("ClusterIssuer", "prod", owner="a")
+        mill.world.clock.advance(30)
+    assert mill.ca.asked == ["prod"]
+
+    mill.ca.trouble = lambda _: None
+    mill.ports.home.write_secret(replace(eab, data={"hmac": b"c2VjcmV0LXR3by1zZWNyZXQtdHdv"}))
+    issuers.look("ClusterIssuer", "prod", owner="a")
+
+    assert mill.ca.asked == ["prod", "prod"]
+    assert ready_of(mill, issuer).status
+
+
+def test_a_refused_account_is_looked_at_again_after_an_hour(redis):
+    mill = troubled(redis, raising(AccountRefused("agree to the new terms")))
+    issuers = IssuerReconciler(mill.ports, mill.reconciler)
+    issuers.look("ClusterIssuer", "prod", owner="a")
+    mill.world.clock.advance(3601)
+
+    issuers.look("ClusterIssuer", "prod", owner="a")
+
+    assert mill.ca.asked == ["prod", "prod"]
 
 
 def test_a_changed_e_mail_updates_the_account_and_last_registered_email_follows(redis):

@@ -14,7 +14,7 @@ from certmill.home.kubernetes_events import KubernetesEvents
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
-from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, NAMESPACES, SECRETS
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS, NAMESPACES, SECRETS
 from certmill.model.certificate import IssuerRef
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
@@ -24,6 +24,7 @@ from certmill.testing.clock import FakeClock
 from compose.servers.ports import free_port
 from tests.builders import NOW, a_certificate, a_pair, an_issuer
 from tests.cluster import OTHER, client_of, make_empty, make_namespaces
+from tests.unit.model.manifest_bodies import an_issuer_body
 
 WEB = a_certificate()
 PAIR = Secret(namespace="default", name="web-tls", type=TLS_TYPE, data={"tls.crt": b"chain", "tls.key": b"key"})
@@ -282,6 +283,21 @@ class TestEvents:
         selector = f"involvedObject.name=web,involvedObject.namespace=default,involvedObject.uid={uid},involvedObject.kind=Certificate"
         found = kube.api.request("GET", f"/api/v1/namespaces/default/events?fieldSelector={selector}").body["items"]
         assert [(body["type"], body["reason"], body["message"]) for body in found] == [("Warning", "Failed", "the CA says no")]
+
+    @pytest.mark.parametrize(("kind", "namespace", "about"), [("Issuer", "default", "default"), ("ClusterIssuer", "", "")])
+    def test_kubectl_describe_finds_an_event_of_an_issuer(self, home, client, events, kube, kind, namespace, about):
+        """As kubectl asks: of a ClusterIssuer there is no namespace to ask for."""
+        body = an_issuer_body(kind=kind) | {"metadata": {"name": "prod"} | ({"namespace": namespace} if namespace else {})}
+        issuer = home.issuer(
+            IssuerRef(name=client.apply(ISSUERS if namespace else CLUSTER_ISSUERS, body)["metadata"]["name"], kind=kind), namespace
+        )
+
+        events.tell_issuer(issuer, "ErrRegisterACMEAccount", "unknown key id", warning=True)
+
+        selector = f"involvedObject.name=prod,involvedObject.namespace={about},involvedObject.uid={issuer.uid},involvedObject.kind={kind}"
+        found = kube.api.request("GET", f"/api/v1/events?fieldSelector={selector}").body["items"]
+        assert issuer.uid
+        assert [(one["type"], one["reason"], one["message"]) for one in found] == [("Warning", "ErrRegisterACMEAccount", "unknown key id")]
 
     def test_the_same_again_is_counted_and_another_is_another(self, client, events):
         for message in ("one", "one", "two", "one"):

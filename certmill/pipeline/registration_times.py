@@ -1,0 +1,60 @@
+"""When an issuer's account may be registered again, after it could not be: of that the whole fleet knows, by Redis."""
+
+from __future__ import annotations
+
+import hashlib
+
+from certmill.errors import Busy, CertmillError, SecretUnusable, Temporary
+from certmill.model.issuer import Issuer
+from certmill.pipeline import backoff
+from certmill.pipeline.context import Ports
+from certmill.state.sightings import Postponement
+
+
+def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
+    """Until when the CA is not asked, and why; None if nothing failed, or what failed was another issuer or other credentials."""
+    found = ports.sightings.postponed(issuer.reference)
+    return found if found is not None and found.cause == _cause(ports, issuer) else None
+
+
+def is_refused(ports: Ports, issuer: Issuer) -> bool:
+    """Whether this very issuer, with these Secrets, was refused within the hour: asked again, the CA would say the same."""
+    found = postponed(ports, issuer)
+    return found is not None and found.final and found.until > ports.clock.now()
+
+
+def require_time(ports: Ports, issuer: Issuer) -> None:
+    """Raise Busy while it is not the time yet."""
+    found, now = postponed(ports, issuer), ports.clock.now()
+    if found is not None and not found.final and found.until > now:
+        raise Busy(f"the account of {issuer.reference} is not registered yet: {found.reason}", retry_after=found.until - now)
+
+
+def postpone(ports: Ports, issuer: Issuer, error: Temporary) -> None:
+    """Not again before the back-off of this error ends."""
+    before = postponed(ports, issuer)
+    tries = before.tries + 1 if before is not None else 1
+    seconds = backoff.step_delay(error, tries, ports.jitter())
+    found = Postponement(until=ports.clock.now() + seconds, tries=tries, reason=str(error), cause=_cause(ports, issuer))
+    ports.sightings.postpone(issuer.reference, found, kept_seconds=seconds + 2 * backoff.STEP.ceiling)
+
+
+def give_up(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
+    """Nobody asks again for an hour, unless a run needs the account."""
+    until = ports.clock.now() + backoff.HOUR
+    found = Postponement(until=until, tries=0, reason=str(error), cause=_cause(ports, issuer), final=True)
+    ports.sightings.postpone(issuer.reference, found, kept_seconds=backoff.HOUR)
+
+
+def _cause(ports: Ports, issuer: Issuer) -> str:
+    """A digest of what a registration depends on: after a change of the issuer or its Secrets it is worth another try at once."""
+    refs = [issuer.private_key] + ([issuer.external_account_binding.key_secret_ref] if issuer.external_account_binding else [])
+    parts = [repr(issuer).encode()]
+    for ref in refs:
+        try:
+            secret = ports.home.secret(ports.home.secrets_namespace(issuer), ref.name)
+        except SecretUnusable as error:
+            parts.append(str(error).encode())
+        else:
+            parts.append(secret.data.get(ref.key, b"") if secret is not None else b"")
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:24]
