@@ -23,6 +23,11 @@ def _duration(value: object) -> timedelta:
     return parse_duration(value)
 
 
+def none_if_empty(value: object) -> object:
+    """An empty text is as good as none."""
+    return None if value == "" else value
+
+
 def _none_if_unnamed(value: object) -> object:
     """Go's clients write an optional reference that is not set as one with an empty name."""
     return None if isinstance(value, dict) and value.get("name") == "" and value.keys() <= {"name", "key"} else value

@@ -175,7 +175,7 @@ class NameConstraints(Schema):
 class PasswordSecretRef(Schema):
     """A key of a Secret; its name may be empty where a literal password is given."""
 
-    name: Line | None = None
+    name: Line
     key: SecretKey | None = None
 
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from certmill.errors import InvalidManifest
 from certmill.model.identifiers import field_path, shown
 from certmill.model.issuer import ExternalAccountBinding, Issuer, SecretKeyRef
-from certmill.model.schema import Line, Metadata, ObjectName, Schema, SecretKey, SecretKeySelector, not_acted_on, refuse_if
+from certmill.model.schema import (
+    Line,
+    Metadata,
+    ObjectName,
+    Schema,
+    SecretKey,
+    SecretKeySelector,
+    none_if_empty,
+    not_acted_on,
+    refuse_if,
+)
 from certmill.model.schema_secret import decode_base64
 from certmill.model.schema_solver import SolverSchema
 from certmill.model.solver_rules import secret_key_ref, solver_of
@@ -33,7 +43,7 @@ class PrivateKeySecretRef(Schema):
     """spec.acme.privateKeySecretRef."""
 
     name: ObjectName
-    key: SecretKey | None = None
+    key: Annotated[SecretKey | None, BeforeValidator(none_if_empty)] = None
 
 
 class ExternalAccountBindingSchema(Schema):

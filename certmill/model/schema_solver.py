@@ -16,6 +16,7 @@ from certmill.model.schema import (
     OptionalSecretKeySelector,
     Schema,
     SecretKeySelector,
+    none_if_empty,
 )
 
 
@@ -23,10 +24,6 @@ def _zone(text: str) -> str:
     if text.startswith("*."):
         raise ValueError(f"{shown(text)} must be a zone's name, without '*.'")
     return dns_name(text)
-
-
-def _none_if_empty(value: object) -> object:
-    return None if value == "" else value
 
 
 class SelectorSchema(Schema):
@@ -103,7 +100,7 @@ class IngressSolver(Schema):
     service_type: Literal["", "ClusterIP", "NodePort"] | None = None
     ingress_class_name: ObjectName | None = None
     ingress_class: Line | None = Field(default=None, alias="class")
-    name: Annotated[ObjectName | None, BeforeValidator(_none_if_empty)] = None
+    name: Annotated[ObjectName | None, BeforeValidator(none_if_empty)] = None
     pod_template: PodTemplate | None = None
     ingress_template: IngressTemplateSchema | None = None
 

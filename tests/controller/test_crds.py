@@ -19,6 +19,7 @@ from certmill.model.schema_certificate import CertificateSpec
 from certmill.model.schema_issuer import IssuerSpec
 from compose.servers.kubernetes import KubeApiServer
 from tests.cluster import CRDS
+from tests.controller.any_manifests import FIELD, ONLY_IN_CERTMILL, any_certificates, any_issuers
 from tests.controller.crd_manifests import (
     FULL_CERTIFICATE,
     FULL_ISSUER,
@@ -203,6 +204,23 @@ def test_every_certificate_that_certmill_takes_is_taken(ask, certificate):
     answer = ask(certificate_document(certificate))
 
     assert answer.is_ok, answer.message
+
+
+@settings(
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(body=any_issuers() | any_certificates())
+def test_certmill_and_the_crds_refuse_the_same_but_for_certmills_own_reasons(ask, body):
+    """Its own reasons: what it does not act on, and the rules of ACME, of TLS and of its own safety that are no business of a CRD."""
+    answer = ask(body)
+
+    refusals = parser_refusals(body)
+
+    assert answer.is_ok or refusals, answer.message
+    assert not answer.is_ok or all("does not act on" in str(one) or FIELD.sub("", one.path) in ONLY_IN_CERTMILL for one in refusals), (
+        refusals
+    )
 
 
 @pytest.mark.parametrize("text", [HTTP01, DNS01], ids=["HTTP-01", "DNS-01"])

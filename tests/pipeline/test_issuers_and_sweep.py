@@ -299,7 +299,7 @@ def test_an_invalid_solver_does_not_stop_the_others(redis):
     assert troubled_.ca.asked == ["prod"]  # its account is as good as any
 
 
-def test_an_e_mail_that_the_ca_does_not_take_is_err_update_and_a_first_account_that_it_refuses_is_err_register(redis):
+def test_an_e_mail_that_the_ca_does_not_take_is_err_update_acme_account(redis):
     mill = troubled(redis, lambda _: None)
     mill.ticks.reread("one")
     mill.ca.trouble = raising(AccountRefused("invalid contact"))
