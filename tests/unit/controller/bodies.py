@@ -36,8 +36,8 @@ def an_issuer(name="prod", namespace="", ready=True, **metadata):
 class Script:
     """A KubeClient that answers lists and watches from a script, and stops the watch at its end.
 
-    `lists`: what each list answers, a tuple of objects (each comes on a page of its own) or an error. `watches`: what each watch tells, (type, object) pairs, and last an
-    error if there is one. `asked` has what was asked for, in order.
+    `lists`: what each list answers, a tuple of objects (each comes on a page of its own) or an error. `watches`: what each watch tells,
+    (type, object) pairs, and last an error if there is one. `asked` has what was asked for, in order.
     """
 
     def __init__(self, stop, *, lists=(), watches=(), served=()):
