@@ -49,7 +49,7 @@ def test_no_more_steps_are_taken_than_there_are_threads(processes: Processes, se
     assert waiting(server) == 3
 
 
-def test_what_was_taken_and_not_done_goes_back_when_the_channel_closes(server: Server) -> None:
+def test_what_was_taken_and_not_done_goes_back_when_the_channel_closes(server):
     transport.install()
     with server.client as client, kombu.Connection(server.url, connect_timeout=5) as connection:
         client.lpush("certmill.steps", *(item("certificate.validate", [f"default/{name}"]) for name in ("done", "refused", "taken")))
