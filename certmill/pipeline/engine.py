@@ -7,6 +7,7 @@ and its chain ends there. If the lease was lost while we acted, the commit fails
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -37,6 +38,9 @@ from certmill.pipeline.spec import digest
 from certmill.state.records import Due, Record, Unclaimed
 
 MAX_RESTARTS = 3
+LONG_WAIT_SECONDS = 60.0
+_MOST_REASONS = 8
+"""A run tells of no more: should a reason ever change from poll to poll, the API is not to be written to at each."""
 CSR_REFUSED = ("badCSR", "badPublicKey")
 HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
 """A missing role or namespace is no fault of the certificate: the next attempt stores the one that was issued, and buys no other."""
@@ -74,6 +78,14 @@ class Attempt:
         """Tell people, once it is committed."""
         if self.certificate is not None:
             self.ports.events.tell(self.certificate, reason, message, warning=warning)
+
+    def note_wait(self, reason: str) -> None:
+        """Show in the Certificate's status what its run waits for. Best effort, as an event is."""
+        if self.certificate is None:
+            return
+        home = self.ports.home
+        with suppress(CertmillError):
+            home.write_certificate_status(self.certificate_id, conditions.waiting(home.certificate_status(self.certificate_id), reason))
 
     def commit(self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()) -> None:
         """End the step. Raises LeaseLost."""
@@ -212,15 +224,20 @@ class Engine:
         return Proceed()
 
     def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
-        at = self._ports.clock.now() + outcome.seconds
+        """Each thing that a run waits for is told once, and once more in the status when it takes long."""
+        now, record, reason = self._ports.clock.now(), attempt.record, outcome.reason
+        at = now + outcome.seconds
         facts = outcome.facts if outcome.facts is not None else attempt.facts
-        record = attempt.record
-        fields = {"facts": facts.to_json(), "reason": outcome.reason, "due": f"{at:.3f}"}
+        is_long = max(outcome.seconds, now - record.since) >= LONG_WAIT_SECONDS
+        told, noted = _with_reason(facts.told, reason), _with_reason(facts.noted, reason) if is_long else facts.noted
+        fields = {"facts": replace(facts, told=told, noted=noted).to_json(), "reason": reason, "due": f"{at:.3f}"}
         fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
         attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
-        if outcome.reason != attempt.record.reason:
-            attempt.tell("Waiting", outcome.reason)
-        return Wait(reason=outcome.reason, seconds=outcome.seconds)
+        if told != facts.told:
+            attempt.tell("Waiting", reason)
+        if noted != facts.noted:
+            attempt.note_wait(reason)
+        return Wait(reason=reason, seconds=outcome.seconds)
 
     def _go_back(self, attempt: Attempt, outcome: Back) -> StepResult:
         """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get one a second."""
@@ -258,7 +275,7 @@ class Engine:
             facts = replace(facts, order="", csr="")
         fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}"}
         attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
-        attempt.tell("Failed", failure.message, warning=True)
+        attempt.tell(conditions.FAILED, conditions.failed_message(failure.message), warning=True)
         return Fail(message=str(error))
 
     def _finish(self, attempt: Attempt, outcome: Finished) -> StepResult:
@@ -299,6 +316,12 @@ class Engine:
         if certificate is not None:
             ref = certificate.issuer_ref
             self._ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)
+
+
+def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:
+    """With the digest of another reason, if there is room."""
+    one = hashlib.sha256(reason.encode()).hexdigest()[:8]
+    return known if one in known or len(known) >= _MOST_REASONS else (*known, one)
 
 
 def _unreadable(step: str) -> Outcome:

@@ -59,6 +59,13 @@ def issued_by(secret: Secret, ref: IssuerRef) -> bool:
     return name == ref.name and (found.get(f"{PREFIX}issuer-kind") or "Issuer") == (ref.kind or "Issuer") and same_group
 
 
+def issuer_of(secret: Secret) -> str:
+    """The issuer that the Secret's annotations name, as cert-manager writes it: `kind.group/name`."""
+    found = secret.annotations
+    kind, group = found.get(f"{PREFIX}issuer-kind") or "Issuer", found.get(f"{PREFIX}issuer-group") or "cert-manager.io"
+    return f"{kind}.{group}/{found.get(ISSUER_NAME, '')}"
+
+
 def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, temporary: bool = False) -> Secret:
     """The Secret for an issued pair, as cert-manager writes it; one for a temporary pair has five annotations, none of an issuer."""
     leaf = chain.leaf(chain_pem)
