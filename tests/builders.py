@@ -47,14 +47,26 @@ def an_issuer(**fields):
     return replace(issuer, **fields)
 
 
-def a_chain(key_pem, *, dns_names=("web.example.test",), ip_addresses=(), common_name="", not_before=NOW, days=90.0, issuer="Test Root"):
+def a_chain(
+    key_pem,
+    *,
+    dns_names=("web.example.test",),
+    ip_addresses=(),
+    email_addresses=(),
+    common_name="",
+    subject=None,
+    not_before=NOW,
+    days=90.0,
+    issuer="Test Root",
+):
     """A self-made leaf for a key, PEM."""
     key = keys.load(key_pem)
     at = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
     names = [x509.DNSName(name) for name in dns_names] + [x509.IPAddress(ip_address(address)) for address in ip_addresses]
+    names += [x509.RFC822Name(address) for address in email_addresses]
     builder = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []))
+        .subject_name(subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []))
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .not_valid_before(at)
         .not_valid_after(at + datetime.timedelta(days=days))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from certmill.crypto import keys
 from certmill.errors import CertificateWrong, SecretUnusable
-from certmill.model.certificate import Certificate
+from certmill.model.certificate import Certificate, Subject
 
 MAX_LEAF_BYTES = 36_500
 MAX_CHAIN_BYTES = 95_000
@@ -45,6 +45,8 @@ class Leaf:
     common_name: str
     public_key: str
     issuer_common_name: str
+    subject: Subject = field(default_factory=Subject)
+    email_addresses: tuple[str, ...] = ()
 
 
 def leaf(pem_chain: bytes) -> Leaf:
@@ -62,6 +64,8 @@ def leaf(pem_chain: bytes) -> Leaf:
             common_name=_common_name(certificate.subject),
             public_key=_fingerprint(certificate.public_key()),
             issuer_common_name=_common_name(certificate.issuer),
+            subject=_subject(certificate.subject),
+            email_addresses=tuple(names.get_values_for_type(x509.RFC822Name)),
         )
     except _UNREADABLE:
         raise SecretUnusable("the first certificate has a field that cannot be read") from None
@@ -131,6 +135,22 @@ def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternative
         return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return x509.SubjectAlternativeName([])
+
+
+def _subject(name: x509.Name) -> Subject:
+    def values(oid: x509.ObjectIdentifier) -> tuple[str, ...]:
+        return tuple(str(attribute.value) for attribute in name.get_attributes_for_oid(oid))
+
+    return Subject(
+        organizations=values(NameOID.ORGANIZATION_NAME),
+        countries=values(NameOID.COUNTRY_NAME),
+        organizational_units=values(NameOID.ORGANIZATIONAL_UNIT_NAME),
+        localities=values(NameOID.LOCALITY_NAME),
+        provinces=values(NameOID.STATE_OR_PROVINCE_NAME),
+        street_addresses=values(NameOID.STREET_ADDRESS),
+        postal_codes=values(NameOID.POSTAL_CODE),
+        serial_number=next(iter(values(NameOID.SERIAL_NUMBER)), ""),
+    )
 
 
 def _common_name(name: x509.Name) -> str:

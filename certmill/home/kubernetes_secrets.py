@@ -20,6 +20,9 @@ from certmill.model.secret import OPAQUE_TYPE, Secret
 APPLY_MANAGER: Final = "certmill-apply"
 """Field manager of what a person applies."""
 
+CERT_MANAGER: Final = "cert-manager-certificates-issuing"
+"""cert-manager's field manager of Secrets with issued pairs."""
+
 
 class KubernetesSecrets:
     """The Secrets of one API server."""
@@ -57,7 +60,7 @@ class KubernetesSecrets:
             return "created"
         if _says(found, secret, manager):
             return "unchanged"
-        self._own_what_was_created(found, manager)
+        self._take_over(found, manager)
         self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=manager)
         return "configured"
 
@@ -77,16 +80,28 @@ class KubernetesSecrets:
     def _get(self, namespace: str, name: str) -> JsonObject | None:
         return self._client.get(SECRETS, namespace, name) if namespace and layout.is_name(namespace, name) else None
 
-    def _own_what_was_created(self, found: JsonObject, manager: str) -> None:
-        """What `create` wrote is the manager's by Update, and an apply would take nothing of it away: make it the manager's by Apply."""
+    def _take_over(self, found: JsonObject, manager: str) -> None:
+        """What `create` wrote is the manager's by Update, and what cert-manager applied is its own: an apply of ours would take nothing of
+        either away. Both become the manager's by Apply, so that what leaves the template leaves the Secret."""
         entries = [mapping(entry) for entry in sequence(mapping(found.get("metadata")).get("managedFields"))]
-        created = [_is_of(entry, manager, "Update") for entry in entries]
-        if not any(created) or any(_is_of(entry, manager, "Apply") for entry in entries):
+        taken = [entry for entry in entries if manager == FIELD_MANAGER and _is_of(entry, CERT_MANAGER, "Apply")]
+        applied = [entry for entry in entries if _is_of(entry, manager, "Apply")]
+        taken += [entry for entry in entries if not applied and _is_of(entry, manager, "Update")]
+        if not taken:
             return
-        owned = [{**entry, "operation": "Apply"} if ours else entry for entry, ours in zip(entries, created, strict=True)]
+        fields: JsonObject = {}
+        for entry in (*taken, *applied):
+            fields = _union(fields, mapping(entry.get("fieldsV1")))
+        ours = {**taken[0], "manager": manager, "operation": "Apply", "fieldsV1": fields}
+        others = [entry for entry in entries if entry not in taken and entry not in applied]
         meta = meta_of(found)
-        patch = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": owned}}
+        patch: JsonObject = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": [*others, ours]}}
         self._client.merge(SECRETS, meta.namespace, meta.name, patch)
+
+
+def _union(one: Mapping[str, object], other: Mapping[str, object]) -> JsonObject:
+    """The fields of two sets (fieldsV1)."""
+    return {name: _union(mapping(one.get(name)), mapping(other.get(name))) for name in (*one, *(key for key in other if key not in one))}
 
 
 def _secret_of(body: Mapping[str, object]) -> Secret:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
+
 from certmill.crypto import chain, keys
 from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
 from certmill.model.issuer import Issuer
@@ -18,20 +22,41 @@ MANAGED_LABEL = {"controller.cert-manager.io/fao": "true"}
 
 
 def of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
-    """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept."""
+    """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept. A leaf that has
+    e-mail addresses, or more of a subject than a common name, gets theirs too."""
     ref = certificate.issuer_ref
     issuer = {f"{PREFIX}issuer-group": ref.group, f"{PREFIX}issuer-kind": ref.kind or "Issuer", ISSUER_NAME: ref.name}
     return _of_leaf(certificate, leaf) | issuer
 
 
 def _of_leaf(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
+    subject = leaf.subject
+    more = {
+        "email-sans": leaf.email_addresses,
+        "subject-organizations": subject.organizations,
+        "subject-organizationalunits": subject.organizational_units,
+        "subject-countries": subject.countries,
+        "subject-provinces": subject.provinces,
+        "subject-localities": subject.localities,
+        "subject-postalcodes": subject.postal_codes,
+        "subject-streetaddresses": subject.street_addresses,
+    }
     return {
         f"{PREFIX}alt-names": ",".join(leaf.dns_names),
         CERTIFICATE_NAME: certificate.name,
         f"{PREFIX}common-name": leaf.common_name,
         f"{PREFIX}ip-sans": ",".join(leaf.ip_addresses),
         f"{PREFIX}uri-sans": ",".join(leaf.uris),
+        **{f"{PREFIX}{name}": _csv(values) for name, values in more.items() if values},
+        **({f"{PREFIX}subject-serialnumber": subject.serial_number} if subject.serial_number else {}),
     }
+
+
+def _csv(values: Sequence[str]) -> str:
+    """One line of CSV, in which a value may hold a comma."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
 
 
 def is_temporary(secret: Secret) -> bool:

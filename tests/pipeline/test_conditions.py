@@ -302,7 +302,7 @@ class TestTwoOfOneSecret:
         assert said(mill, "Ready", self.RIVAL) == (False, "IncorrectCertificate", f'Secret was issued for "web". {CONFLICT}')
         assert said(mill, "Issuing", self.RIVAL) is None
         assert len({id(status) for status in written}) == 3
-        assert len({status for status in written}) == 1
+        assert len(set(written)) == 1
         assert len(mill.world.ca.orders) == 1
 
     def test_without_a_secret_the_oldest_owns_it(self, mill):
@@ -394,7 +394,7 @@ class TestTwoOfOneSecret:
 
 class TestTemporaryCertificate:
     ASKED = replace(WEB, annotations={ISSUE_TEMPORARY_CERTIFICATE: "true"})
-    FIVE = {"alt-names", "certificate-name", "common-name", "ip-sans", "uri-sans"}
+    FIVE = frozenset({"alt-names", "certificate-name", "common-name", "ip-sans", "uri-sans"})
 
     def annotations(self, mill):
         found = mill.world.secret("default", "web-tls").annotations
