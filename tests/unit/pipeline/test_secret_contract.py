@@ -23,19 +23,19 @@ def stored(certificate=WEB, **leaf):
     return secret_contract.secret_of(certificate, a_chain(KEY, **leaf), KEY)
 
 
-def annotations(secret):
+def annotated(secret):
     return {name.removeprefix("cert-manager.io/"): value for name, value in secret.annotations.items()}
 
 
 def test_the_secret_of_an_issued_pair_has_exactly_the_eight_annotations():
-    assert set(annotations(stored())) == EIGHT
+    assert set(annotated(stored())) == EIGHT
 
 
 def test_the_name_lists_are_those_of_the_issued_leaf_joined_with_commas_and_empty_when_there_is_nothing():
     names = ("a.example.test", "b.example.test")
 
-    found = annotations(stored(dns_names=names, ip_addresses=("192.0.2.1", "2001:db8::1"), common_name="a.example.test"))
-    nothing = annotations(stored())
+    found = annotated(stored(dns_names=names, ip_addresses=("192.0.2.1", "2001:db8::1"), common_name="a.example.test"))
+    nothing = annotated(stored())
 
     assert (found["alt-names"], found["common-name"]) == ("a.example.test,b.example.test", "a.example.test")
     assert (found["ip-sans"], found["uri-sans"]) == ("192.0.2.1,2001:db8::1", "")
@@ -46,11 +46,11 @@ def test_the_name_lists_are_those_of_the_issued_leaf_joined_with_commas_and_empt
 def test_the_issuers_group_is_copied_verbatim(group):
     ref = IssuerRef(name="prod", kind="ClusterIssuer", group=group)
 
-    assert annotations(stored(replace(WEB, issuer_ref=ref)))["issuer-group"] == group
+    assert annotated(stored(replace(WEB, issuer_ref=ref)))["issuer-group"] == group
 
 
 def test_the_issuers_kind_is_issuer_when_the_reference_has_none():
-    assert annotations(stored(replace(WEB, issuer_ref=IssuerRef(name="prod", kind=""))))["issuer-kind"] == "Issuer"
+    assert annotated(stored(replace(WEB, issuer_ref=IssuerRef(name="prod", kind=""))))["issuer-kind"] == "Issuer"
 
 
 def test_the_secret_of_a_temporary_pair_has_five_annotations_and_no_issuer():
@@ -58,8 +58,8 @@ def test_the_secret_of_a_temporary_pair_has_five_annotations_and_no_issuer():
 
     found = secret_contract.secret_of(WEB, pem, key, temporary=True)
 
-    assert set(annotations(found)) == {name for name in EIGHT if not name.startswith("issuer")}
-    assert annotations(found)["alt-names"] == "web.example.test"
+    assert set(annotated(found)) == {name for name in EIGHT if not name.startswith("issuer")}
+    assert annotated(found)["alt-names"] == "web.example.test"
     assert secret_contract.is_temporary(found)
     assert not secret_contract.is_temporary(stored())
 
@@ -125,7 +125,7 @@ def test_the_template_adds_labels_and_annotations_and_our_label_is_always_there(
 
     assert found.labels == {"team": "web", "controller.cert-manager.io/fao": "true"}
     assert found.annotations["note"] == "mine"
-    assert set(annotations(found)) == EIGHT | {"note"}
+    assert set(annotated(found)) == EIGHT | {"note"}
 
 
 def test_the_former_issuer_is_named_as_cert_manager_names_it():
