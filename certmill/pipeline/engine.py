@@ -24,6 +24,7 @@ from certmill.errors import (
     StepKeepsDying,
     Temporary,
 )
+from certmill.home.base import Home
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer, reference
 from certmill.model.names import CertificateId
@@ -141,16 +142,17 @@ class Engine:
 
     def _step(self, attempt: Attempt) -> Outcome:
         ports = self._ports
-        certificate = ports.home.certificate(attempt.certificate_id)
+        certificate, issuer, spec = _read(ports.home, attempt.certificate_id)
+        if spec != attempt.record.spec:  # what a step reads may be older than what its run was begun for
+            certificate, issuer, spec = _read(self._reconciler.home, attempt.certificate_id)
         if certificate is None:
             return Back(step=CLEAN_UP, reason="the Certificate was deleted", facts=attempt.facts)
         attempt.certificate = certificate
-        issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
+        if spec != attempt.record.spec:
+            return Back(step=CLEAN_UP, reason="the manifest changed; beginning again", facts=attempt.facts)
         if issuer is None:
             ref = certificate.issuer_ref
             raise NotFound(f"{ref.kind or 'Issuer'} {ref.name} of Certificate {certificate.id} is not there; apply it")
-        if digest(certificate, issuer) != attempt.record.spec:
-            return Back(step=CLEAN_UP, reason="the manifest changed; beginning again", facts=attempt.facts)
         work = Work(
             ports=ports,
             certificate=certificate,
@@ -198,7 +200,10 @@ class Engine:
 
     def _look_again(self, facts: Facts, certificate: Certificate | None) -> float:
         if facts.failure is not None:
-            return facts.failure.next_attempt
+            if certificate is None:
+                return facts.failure.next_attempt
+            next_attempt = self._ports.home.certificate_status(certificate.id).next_attempt  # whoever changed it meanwhile
+            return min(facts.failure.next_attempt, next_attempt if next_attempt is not None else self._ports.clock.now())
         status = self._ports.home.certificate_status(certificate.id) if certificate and facts.stored else None
         return status.renewal_time if status and status.renewal_time is not None else self._ports.clock.now()
 
@@ -316,6 +321,15 @@ class Engine:
         if certificate is not None:
             ref = certificate.issuer_ref
             self._ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)
+
+
+def _read(home: Home, certificate_id: CertificateId) -> tuple[Certificate | None, Issuer | None, str]:
+    """The Certificate, its issuer, and the digest of both."""
+    certificate = home.certificate(certificate_id)
+    if certificate is None:
+        return None, None, ""
+    issuer = home.issuer(certificate.issuer_ref, certificate.namespace)
+    return certificate, issuer, digest(certificate, issuer)
 
 
 def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:

@@ -148,6 +148,7 @@ class Reconciler:
             root_id=root_id,
             in_flight_until=now + ports.limits.grace if ring else None,
             force=force,
+            last_step=flow.CLEAN_UP,
         )
         if verdict is Verdict.BEGUN:
             temporary = self._temporary(certificate, decision.violation, now=now)

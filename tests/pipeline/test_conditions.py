@@ -8,16 +8,19 @@ import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
-from certmill.errors import CAUnavailable, RateLimited
+from certmill.errors import CAUnavailable, OrderRefused, RateLimited
+from certmill.home.recent import RecentHome
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
-from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec, RotationPolicy
+from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec, RotationPolicy, SecretTemplate
 from certmill.model.issuer import Dns01Solver, Rfc2136, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
+from certmill.model.status import CertificateStatus, Condition
 from certmill.pipeline import owner
 from certmill.pipeline.decide import READY_MESSAGE
+from certmill.pipeline.engine import Engine
 from certmill.state.connection import connect
-from tests.builders import DAY, ECDSA, a_certificate, a_pair, an_issuer
+from tests.builders import DAY, ECDSA, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
 from tests.pipeline.test_reconcile_and_ticks import with_faults
 
@@ -392,6 +395,61 @@ class TestTwoOfOneSecret:
         assert not owner.is_contested(mill.ports, other)
 
 
+class TestWhileItCleansUp:
+    """The run is over and its status is written; it has only to take down what it put up."""
+
+    ASKED = Condition(type="Issuing", status=True, reason="ManuallyTriggered", message="", last_transition=NOW)
+
+    def cleaning_up(self, redis, **faults):
+        mill = with_faults(Mill(redis), **faults)
+        mill.reconciler.reconcile(WEB.id)
+        for step in STEP_NAMES[:7]:
+            mill.step(step)
+        assert mill.record().step == "clean_up"
+        return mill
+
+    def test_a_failure_that_somebody_clears_then_is_followed_by_another_run_at_once(self, redis):
+        mill = self.cleaning_up(redis, new_order=[OrderRefused("no")])
+        mill.ports.home.write_certificate_status(WEB.id, CertificateStatus())
+        mill.reconciler.reconcile(WEB.id)
+
+        result = mill.step("clean_up")
+
+        assert result.ring
+        assert mill.record().step == "register_account"
+
+    def test_a_run_that_cmctl_asks_for_then_is_begun_at_once(self, redis):
+        mill = self.cleaning_up(redis)
+        mill.ports.home.write_certificate_status(WEB.id, replace(mill.status(), conditions=(*mill.status().conditions, self.ASKED)))
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.step("clean_up").ring
+        mill.run()
+
+        assert mill.status().revision == 2
+        assert said(mill, "Issuing") is None
+
+    def test_a_template_that_changes_then_reaches_the_secret_when_it_has_cleaned_up(self, redis):
+        mill = self.cleaning_up(redis)
+        mill.apply(replace(WEB, secret_template=SecretTemplate(labels={"team": "tea"})))
+        mill.reconciler.reconcile(WEB.id)
+
+        mill.step("clean_up")
+
+        assert mill.world.secret("default", "web-tls").labels["team"] == "tea"
+        assert (len(mill.world.ca.orders), mill.record().step) == (1, "")
+
+    def test_a_look_that_finds_nothing_to_issue_begins_nothing(self, redis):
+        for faults in ({}, {"new_order": [OrderRefused("no")]}):
+            mill = self.cleaning_up(redis, **faults)
+
+            mill.reconciler.reconcile(WEB.id)
+
+            assert not getattr(mill.step("clean_up"), "ring", False)
+            assert mill.record().step == ""
+            redis.flushdb()
+
+
 class TestTemporaryCertificate:
     ASKED = replace(WEB, annotations={ISSUE_TEMPORARY_CERTIFICATE: "true"})
     FIVE = frozenset({"alt-names", "certificate-name", "common-name", "ip-sans", "uri-sans"})
@@ -490,3 +548,18 @@ class TestEvents:
         assert message.startswith("User intervention required: the key in Secret default/web-tls is not what is asked for")
         assert said(mill, "Issuing", self.NEVER)[:2] == (False, "Failed")
         assert mill.world.ca.orders == {}
+
+
+def test_a_run_of_a_manifest_that_has_just_changed_does_not_fail_for_what_it_was_before(redis):
+    mill = Mill(redis, certificate=replace(WEB, issuer_ref=IssuerRef(name="nobody", kind="ClusterIssuer")))
+    recent = replace(mill.ports, home=RecentHome(mill.ports.home, mill.world.clock))
+    mill.engine = Engine(recent, mill.reconciler)
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    assert mill.status().failed_issuance_attempts == 1
+
+    mill.apply(WEB)
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    assert mill.record().result == "issued"
