@@ -52,6 +52,7 @@ def a_chain(
     *,
     dns_names=("web.example.test",),
     ip_addresses=(),
+    email_addresses=(),
     common_name="",
     not_before=NOW,
     days=90.0,
@@ -62,7 +63,8 @@ def a_chain(
     """A self-made leaf for a key, PEM. `attributes`: (identifier, value) of its subject besides; `others`: more names."""
     key = keys.load(key_pem)
     at = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
-    names = [x509.DNSName(name) for name in dns_names] + [x509.IPAddress(ip_address(address)) for address in ip_addresses] + [*others]
+    names = [x509.DNSName(name) for name in dns_names] + [x509.IPAddress(ip_address(address)) for address in ip_addresses]
+    names += [*(x509.RFC822Name(address) for address in email_addresses), *others]
     subject = [*([(NameOID.COMMON_NAME, common_name)] if common_name else ()), *attributes]
     builder = (
         x509.CertificateBuilder()

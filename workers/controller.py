@@ -15,6 +15,7 @@ from certmill.clock import SystemClock
 from certmill.contract import CHANGES_QUEUE, RECONCILE_TASKS
 from certmill.controller.changes import Look
 from certmill.controller.controller import Controller
+from certmill.controller.ingress import DefaultIssuer
 from certmill.controller.leader import RENEW_SECONDS, Leadership
 from certmill.errors import CertmillError, StateUnavailable, Temporary
 from certmill.kube.client import KubeClient
@@ -47,7 +48,8 @@ def run(settings: Settings) -> int:
         return 1
     identity = f"{socket.gethostname()} {os.getpid()}"
     leadership = Leadership(client, namespace=settings.namespace, name="certmill-controller", identity=identity, clock=SystemClock())
-    controller = Controller(client, SystemClock(), stop, settings.watched_namespaces)
+    default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
+    controller = Controller(client, SystemClock(), stop, settings.watched_namespaces, default)
     process = Process(make_app(settings), runtime, controller, leadership, stop)
     process.run()
     runtime.close()

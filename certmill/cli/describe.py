@@ -17,6 +17,7 @@ from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus, Condition
 from certmill.pipeline.facts import ChallengeFacts, Facts
+from certmill.pipeline.owner import named_owner
 from certmill.pipeline.secret_contract import PREFIX
 from certmill.state.records import Record
 
@@ -65,7 +66,7 @@ def _known(session: Session, certificate: Certificate, issuer: Issuer | None, se
         secret=secret,
         status=session.home.certificate_status(certificate.id),
         record=session.record(certificate.id),
-        owner=session.runtime.reconciler.other_owner(certificate, secret) if secret is not None else "",
+        owner=named_owner(session.home, certificate, secret),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from certmill.controller.views import CertificateView, IssuerView, SecretView, ShimView
@@ -56,6 +56,21 @@ def of_shim(kind: str, before: ShimView | None, after: ShimView | None) -> Itera
     """Anything that its Certificates are made of changed. Those of one that went are the garbage collector's (ownerReferences)."""
     if after is not None and before != after:
         yield Look(kind=kind, namespace=after.namespace, name=after.name)
+
+
+def of_owner(view: CertificateView, shim: ShimView | None, *, gone: bool) -> Iterator[Look]:
+    """Somebody changed or deleted a Certificate that an Ingress or VirtualServer wants otherwise: that is looked at."""
+    if view.owner is None or shim is None or shim.uid != view.owner[2]:
+        return
+    wanted = dict(shim.wanted)
+    is_stray = shim.secret_names is not None and view.secret_name not in shim.secret_names and view.name not in wanted
+    if (not gone and is_stray) or (view.name in wanted and (gone or view.made != wanted[view.name])):
+        yield Look(kind=view.owner[0], namespace=view.namespace, name=view.owner[1])
+
+
+def is_unsettled(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
+    """Whether a Certificate that it wants is not there. One that is there is looked at from its own side."""
+    return any(certificates(shim.namespace, name) is None for name, _ in shim.wanted)
 
 
 def _wanted(view: CertificateView) -> tuple[object, ...]:

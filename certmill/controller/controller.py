@@ -1,18 +1,21 @@
 """The watches together: what they see becomes looks to take, in order and each once, for whoever leads.
 
 At first sight, after a change of leaders and after Redis has lost its memory, every Certificate is gone through: those that are right are
-adopted in bulk, at no request each, the others are looked at. Now and then, what is not ready is looked at again: a look may get lost.
+adopted in bulk, at no request each, the others are looked at. Now and then, what is not ready is looked at again, and so is an Ingress or
+VirtualServer whose Certificates are not what it asks for: a look may get lost.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from certmill.clock import Clock
-from certmill.controller import changes
+from certmill.controller import changes, ingress, virtualserver
 from certmill.controller.changes import Look
+from certmill.controller.ingress import NO_DEFAULT, DefaultIssuer
+from certmill.controller.shim import Wishes
 from certmill.controller.views import (
     MANAGED,
     CertificateView,
@@ -39,8 +42,20 @@ Adopt = Callable[[Sequence[tuple[CertificateId, float]]], None]
 class Controller:
     """What is to be looked at. Threads: one a watch, and whoever calls `take`."""
 
-    def __init__(self, client: KubeClient, clock: Clock, stop: threading.Event, namespaces: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        clock: Clock,
+        stop: threading.Event,
+        namespaces: Sequence[str] = (),
+        default_issuer: DefaultIssuer = NO_DEFAULT,
+    ) -> None:
         self._clock = clock
+        self._readers: dict[str, Callable[[Mapping[str, object]], Wishes]] = {
+            INGRESSES.kind: lambda body: ingress.wishes_of(body, default_issuer),
+            VIRTUAL_SERVERS.kind: virtualserver.wishes_of,
+        }
+        self._naming: dict[tuple[str, str], tuple[str, ...]] = {}
         self._guard = threading.Lock()
         self._looks: dict[Look, None] = {}
         self._there_is_one = threading.Event()
@@ -51,7 +66,7 @@ class Controller:
         self._certificates: Watches[CertificateView] = Watches(client, certificates, stop, namespaces)
         self._secrets: Watches[SecretView] = Watches(client, secrets, stop, namespaces)
         self._issuers = [Watches(client, self._watched_issuers(kind), stop, namespaces) for kind in (ISSUERS, CLUSTER_ISSUERS)]
-        self._shims = [Watches(client, self._watched_shims(kind), stop, namespaces) for kind in (INGRESSES, VIRTUAL_SERVERS)]
+        self._shims = {kind.kind: Watches(client, self._watched_shims(kind), stop, namespaces) for kind in (INGRESSES, VIRTUAL_SERVERS)}
 
     def watches(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """(name, what to run in a thread of its own) of every watch."""
@@ -59,13 +74,13 @@ class Controller:
         yield from self._secrets.runs()
         for issuers in self._issuers:
             yield from issuers.runs()
-        for shims in self._shims:
+        for shims in self._shims.values():
             yield from shims.runs()
 
     @property
     def synced(self) -> bool:
         """Whether everything has been listed once."""
-        kinds = (watches.synced for watches in self._issuers), (watches.synced for watches in self._shims)
+        kinds = (watches.synced for watches in self._issuers), (watches.synced for watches in self._shims.values())
         return all((self._certificates.synced, self._secrets.synced, *kinds[0], *kinds[1]))
 
     def first_sight(self, adopt: Adopt) -> int:
@@ -77,7 +92,7 @@ class Controller:
         right: list[tuple[CertificateId, float]] = []
         for issuers in self._issuers:
             self._put(_all(issuers))
-        for shims in self._shims:
+        for shims in self._shims.values():
             self._put(_all(shims))
         for view in self._certificates.views():
             if changes.is_right(view, self._secret_of(view), now=now) and view.renewal_time is not None:
@@ -125,13 +140,39 @@ class Controller:
             for view in self._certificates.views()
             if not view.ready and not view.failure[1]
         )
+        for kind, shims in self._shims.items():
+            unsettled = (view for view in shims.views() if changes.is_unsettled(view, self._certificates.view))
+            self._put(Look(kind=kind, namespace=view.namespace, name=view.name) for view in unsettled)
+        for certificate in self._certificates.views():
+            self._put(changes.of_owner(certificate, self._shim_of(certificate), gone=False))
+
+    def _shim_of(self, view: CertificateView) -> ShimView | None:
+        return self._shims[view.owner[0]].view(view.namespace, view.owner[1]) if view.owner is not None else None
 
     def _secret_of(self, view: CertificateView) -> SecretView | None:
         return self._secrets.view(view.namespace, view.secret_name)
 
     def _certificate_changed(self, before: CertificateView | None, after: CertificateView | None) -> None:
-        if self._live:
+        left = self._name_secret(before, after)
+        view = after or before
+        if self._live and view is not None:
             self._put(changes.of_certificate(before, after))
+            self._put(changes.of_owner(view, self._shim_of(view), gone=after is None))
+            self._put(Look(kind="Certificate", namespace=view.namespace, name=name) for name in left)
+
+    def _name_secret(self, before: CertificateView | None, after: CertificateView | None) -> tuple[str, ...]:
+        """Keep who names which Secret; those that name one which this Certificate names no more: the next owner is among them."""
+        key_before, key_after = ((view.namespace, view.secret_name) if view is not None else None for view in (before, after))
+        if key_before == key_after:
+            return ()
+        if after is not None and key_after is not None:
+            self._naming[key_after] = (*self._naming.get(key_after, ()), after.name)
+        if before is None or key_before is None:
+            return ()
+        others = tuple(name for name in self._naming.pop(key_before, ()) if name != before.name)
+        if others:
+            self._naming[key_before] = others
+        return others
 
     def _secret_changed(self, before: SecretView | None, after: SecretView | None) -> None:
         view = after or before
@@ -151,7 +192,10 @@ class Controller:
             if self._live:
                 self._put(changes.of_shim(resource.kind, before, after))
 
-        return Watched(resource=resource, strip=shim_view, changed=changed, optional=resource is VIRTUAL_SERVERS)
+        def strip(body: Mapping[str, object]) -> ShimView:
+            return shim_view(body, self._readers[resource.kind](body))
+
+        return Watched(resource=resource, strip=strip, changed=changed, optional=resource is VIRTUAL_SERVERS)
 
 
 def _all(watches: Watches[IssuerView] | Watches[ShimView]) -> Iterator[Look]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
 
 from certmill.controller import ingress, virtualserver
 from certmill.controller.existing import existing_of
@@ -13,6 +15,9 @@ from certmill.home.kubernetes_events import Involved, KubernetesEvents
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject
 from certmill.kube.resources import CERTIFICATES, INGRESSES, VIRTUAL_SERVERS
+
+_MISTAKE_AGAIN: Final = timedelta(hours=1)
+"""An object is looked at as often as anybody likes; a mistake in it is told when it is new, and then once in this time."""
 
 
 class ShimReconciler:
@@ -39,7 +44,7 @@ class ShimReconciler:
 
     def _carry_out(self, owner: Owner, planned: Plan) -> None:
         for event in planned.events:
-            self._tell(owner, event)
+            self._tell(owner, event, again_after=_MISTAKE_AGAIN)
         for write in planned.create:
             self._write(owner, write, self._client.create)
         for write in planned.update:
@@ -52,13 +57,13 @@ class ShimReconciler:
         try:
             send(CERTIFICATES, write.document)
         except Permanent as error:
-            self._tell(owner, write.refused(owner, str(error)))
+            self._tell(owner, write.refused(owner, str(error)), again_after=_MISTAKE_AGAIN)
         else:
             self._tell(owner, write.done)
 
-    def _tell(self, owner: Owner, event: Event) -> None:
+    def _tell(self, owner: Owner, event: Event, *, again_after: timedelta = timedelta(0)) -> None:
         involved = Involved(api_version=owner.api_version, kind=owner.kind, namespace=owner.namespace, name=owner.name, uid=owner.uid)
-        self._events.tell_of(involved, event.reason, event.message, warning=event.type == "Warning")
+        self._events.tell_of(involved, event.reason, event.message, warning=event.type == "Warning", again_after=again_after)
 
 
 def _may_act(wishes: Wishes) -> bool:

@@ -6,14 +6,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, sequence, text
+from certmill.controller import ingress, virtualserver
+from certmill.controller.shim import Rules, Wishes, signature
+from certmill.kube.objects import JsonObject, Meta, instant_of, mapping, meta_of, sequence, text
+from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
 
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
 MANAGED = "controller.cert-manager.io/fao=true"
 """Label of the Secrets that are ours to watch."""
 
 _ISSUER_ANNOTATIONS = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-group")
+_RULES: Final[Mapping[str, Rules]] = {INGRESSES.kind: ingress.RULES, VIRTUAL_SERVERS.kind: virtualserver.RULES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,9 @@ class CertificateView:
     failure: tuple[str, int]
     renewal_time: float | None
     not_after: float | None
+    owner: tuple[str, str, str] | None
+    """(kind, name, uid) of the Ingress or VirtualServer that is its controller; `made`: what those compare of it."""
+    made: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +68,15 @@ class IssuerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShimView:
-    """An Ingress or VirtualServer: all that its Certificates are made of, as a digest."""
+    """An Ingress or VirtualServer: all that its Certificates are made of, as a digest; the name of each that it wants, and what it compares
+    of it; the Secrets that it names (None: whatever it owns may stay)."""
 
     namespace: str
     name: str
     uid: str
     content: int
+    wanted: tuple[tuple[str, int], ...] = ()
+    secret_names: frozenset[str] | None = None
 
 
 View = CertificateView | SecretView | IssuerView | ShimView
@@ -78,6 +89,7 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
     conditions = {text(mapping(one).get("type")): mapping(one) for one in sequence(status.get("conditions"))}
     ready, issuing = conditions.get("Ready", {}), conditions.get("Issuing", {})
     attempts = status.get("failedIssuanceAttempts")
+    owner = _shim_of(meta)
     return CertificateView(
         namespace=meta.namespace,
         name=meta.name,
@@ -94,6 +106,8 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         failure=(text(status.get("lastFailureTime")), attempts if isinstance(attempts, int) else 0),
         renewal_time=instant_of(status.get("renewalTime")),
         not_after=instant_of(status.get("notAfter")),
+        owner=owner,
+        made=signature(body, _RULES[owner[0]]) if owner is not None else 0,
     )
 
 
@@ -124,17 +138,28 @@ def issuer_view(body: Mapping[str, object]) -> IssuerView:
     )
 
 
-def shim_view(body: Mapping[str, object]) -> ShimView:
+def shim_view(body: Mapping[str, object], wishes: Wishes) -> ShimView:
     """Digest an Ingress or a VirtualServer; their own controllers write statuses often, which are nothing to us."""
     meta = meta_of(body)
     content = [meta.labels, meta.annotations, body.get("spec"), meta.deleting]
-    return ShimView(namespace=meta.namespace, name=meta.name, uid=meta.uid, content=_digest(content))
+    return ShimView(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        content=_digest(content),
+        wanted=tuple((one.name, signature(one.document, wishes.rules)) for one in wishes.wanted),
+        secret_names=wishes.secret_names,
+    )
 
 
 def identity(body: JsonObject) -> tuple[str, str]:
     """(namespace, name)."""
     meta = meta_of(body)
     return meta.namespace, meta.name
+
+
+def _shim_of(meta: Meta) -> tuple[str, str, str] | None:
+    return next(((one.kind, one.name, one.uid) for one in meta.owners if one.controller and one.kind in _RULES), None)
 
 
 def _issuer(name: str, kind: str, group: str) -> tuple[str, str, str]:

@@ -49,6 +49,18 @@ def matches_spec(pem: bytes, spec: PrivateKeySpec) -> str | None:
     return None if found == wanted else f"it is {found}, not {wanted}"
 
 
+def differing(pem: bytes, spec: PrivateKeySpec) -> tuple[str, ...]:
+    """The field of a Certificate that this key is not as it says, by its path; none if it is. Raises SecretUnusable."""
+    if matches_spec(pem, spec) is None:
+        return ()
+    key = load(pem)
+    rsa_wanted = spec.algorithm is KeyAlgorithm.RSA
+    same_size = isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size == spec.size
+    if isinstance(key, rsa.RSAPrivateKey) is rsa_wanted and not same_size:
+        return ("spec.privateKey.size",)
+    return ("spec.privateKey.algorithm",)
+
+
 def reencode(pem: bytes, encoding: KeyEncoding) -> bytes:
     """The same key, PEM in that encoding. Raises SecretUnusable."""
     return _pem(load(pem), encoding)

@@ -34,7 +34,7 @@ from certmill.model.issuer import Issuer
 from certmill.model.manifests import parse_certificate, parse_document, parse_issuer
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import Secret
-from certmill.model.status import CertificateStatus, IssuerStatus
+from certmill.model.status import INVALID_SPEC, CertificateStatus, IssuerStatus
 
 _RESOURCES: Final[Mapping[str, Resource]] = {
     "Certificate": CERTIFICATES,
@@ -46,7 +46,6 @@ _STATUS_TRIES: Final = 3
 _FRESH_SECONDS: Final = 1.0
 
 INVALID_CONFIG: Final = "InvalidConfig"
-INVALID_SPEC: Final = "InvalidSpec"
 
 
 class _LastRead(threading.local):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from certmill.clock import Clock
 from certmill.errors import CertmillError, Conflict
 from certmill.kube.client import KubeClient
-from certmill.kube.objects import JsonObject, rfc3339
+from certmill.kube.objects import JsonObject, instant_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
@@ -59,21 +60,26 @@ class KubernetesEvents:
         )
         self.tell_of(involved, reason, message, warning=warning)
 
-    def tell_of(self, involved: Involved, reason: str, message: str, *, warning: bool = False) -> None:
-        """Something has happened to this object."""
+    def tell_of(
+        self, involved: Involved, reason: str, message: str, *, warning: bool = False, again_after: timedelta = timedelta(0)
+    ) -> None:
+        """Something has happened to this object. `again_after`: what was told so lately is not told again, nor counted."""
         body = _event(involved, reason, message, warning=warning, now=self._clock.now())
         try:
             try:
                 self._client.create(EVENTS, body)
             except Conflict:
-                self._count(body)
+                self._count(body, again_after)
         except CertmillError as error:
             log.warning("event.lost", object=f"{involved.kind} {involved.namespace}/{involved.name}", event_reason=reason, error=str(error))
 
-    def _count(self, body: JsonObject) -> None:
+    def _count(self, body: JsonObject, again_after: timedelta) -> None:
         metadata = body["metadata"]
         assert isinstance(metadata, dict)
         found = self._client.get(EVENTS, metadata["namespace"], metadata["name"])
+        last = instant_of(found.get("lastTimestamp")) if found is not None else None
+        if last is not None and self._clock.now() - last < again_after.total_seconds():
+            return
         count = found.get("count") if found is not None else 0
         patch = {"count": (count if isinstance(count, int) else 0) + 1, "lastTimestamp": body["lastTimestamp"]}
         self._client.merge(EVENTS, metadata["namespace"], metadata["name"], patch)

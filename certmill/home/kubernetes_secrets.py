@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -20,6 +20,9 @@ from certmill.model.secret import OPAQUE_TYPE, Secret
 
 APPLY_MANAGER: Final = "certmill-apply"
 """Field manager of what a person applies."""
+
+CERT_MANAGER: Final = "cert-manager-certificates-issuing"
+"""cert-manager's field manager of Secrets with issued pairs."""
 
 
 class KubernetesSecrets:
@@ -52,13 +55,17 @@ class KubernetesSecrets:
         A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises InvalidManifest.
         """
         layout.require_secret(secret)
+        body = _body(secret, secret.type)
         try:
-            self._client.apply(SECRETS, _body(secret, secret.type))
+            written = self._client.apply(SECRETS, body)
         except InvalidManifest:
             found = self._get(secret.namespace, secret.name)
             if found is None or found.get("type") == secret.type:
                 raise
-            self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE))
+            body = _body(secret, text(found.get("type")) or OPAQUE_TYPE)
+            written = self._client.apply(SECRETS, body)
+        if self._take_over(written):
+            self._client.apply(SECRETS, body)
 
     def apply(self, secret: Secret) -> str:
         """The same for a person: "created", "configured", or "unchanged" (nothing was sent)."""
@@ -92,11 +99,38 @@ class KubernetesSecrets:
 
     def _own_what_was_created(self, created: JsonObject) -> None:
         """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by Apply."""
-        entries = [mapping(entry) for entry in sequence(mapping(created.get("metadata")).get("managedFields"))]
+        entries = _managed_fields(created)
         owned = [{**entry, "operation": "Apply"} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in entries]
-        meta = meta_of(created)
-        patch = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": owned}}
+        self._write_managed_fields(created, owned)
+
+    def _take_over(self, written: JsonObject) -> bool:
+        """What cert-manager applied is its own, and an apply of ours takes nothing of it away. Make it ours, so that what leaves the
+        template leaves the Secret; False if there is nothing of its."""
+        entries = _managed_fields(written)
+        theirs = [entry for entry in entries if _is_of(entry, CERT_MANAGER, "Apply")]
+        applied = [entry for entry in entries if _is_of(entry, FIELD_MANAGER, "Apply")]
+        if not theirs:
+            return False
+        fields: JsonObject = {}
+        for entry in (*theirs, *applied):
+            fields = _union(fields, mapping(entry.get("fieldsV1")))
+        ours = {**theirs[0], "manager": FIELD_MANAGER, "fieldsV1": fields}
+        self._write_managed_fields(written, [*(entry for entry in entries if entry not in theirs and entry not in applied), ours])
+        return True
+
+    def _write_managed_fields(self, found: JsonObject, entries: Sequence[Mapping[str, object]]) -> None:
+        meta = meta_of(found)
+        patch: JsonObject = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": list(entries)}}
         self._client.merge(SECRETS, meta.namespace, meta.name, patch)
+
+
+def _managed_fields(body: Mapping[str, object]) -> list[Mapping[str, object]]:
+    return [mapping(entry) for entry in sequence(mapping(body.get("metadata")).get("managedFields"))]
+
+
+def _union(one: Mapping[str, object], other: Mapping[str, object]) -> JsonObject:
+    """The fields of two sets (fieldsV1)."""
+    return {name: _union(mapping(one.get(name)), mapping(other.get(name))) for name in (*one, *(key for key in other if key not in one))}
 
 
 def _secret_of(body: Mapping[str, object]) -> Secret:

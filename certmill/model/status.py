@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+INVALID_SPEC = "InvalidSpec"
+"""Reason of a Certificate that cannot be used as it is: no policy of cert-manager's is about that, its webhook would have refused it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:

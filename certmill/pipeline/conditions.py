@@ -12,6 +12,8 @@ from certmill.pipeline.facts import Failure
 READY = "Ready"
 ISSUING = "Issuing"
 MANUALLY_TRIGGERED = "ManuallyTriggered"
+FAILED = "Failed"
+_WAITS = "; waiting: "
 
 
 def is_triggered(status: CertificateStatus) -> bool:
@@ -26,6 +28,14 @@ def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now
     if ready:
         return _with(status, _condition(status, READY, True, "Ready", READY_MESSAGE, now))
     return _with(status, _condition(status, READY, False, violation.reason, violation.message, now))
+
+
+def waiting(status: CertificateStatus, reason: str) -> CertificateStatus:
+    """The run has been waiting for long: what for is added to why it was begun. Nothing, if no run is being shown any more."""
+    found = status.condition(ISSUING)
+    if found is None or not found.status:
+        return status
+    return _with(status, replace(found, message=f"{found.message.partition(_WAITS)[0]}{_WAITS}{reason}"))
 
 
 def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
@@ -60,10 +70,23 @@ def adopted(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: floa
     )
 
 
+def not_owner(status: CertificateStatus, owner: str, *, issued: bool, now: float) -> CertificateStatus:
+    """Its Secret is another Certificate's: it waits. `issued`: the Secret says so; else the other is to be issued first."""
+    told = f'Secret was issued for "{owner}"' if issued else f'Secret is to be issued for "{owner}", which is older'
+    conflict = "If this message is not transient, you might have two conflicting Certificates pointing to the same secret."
+    status = replace(status, conditions=tuple(c for c in status.conditions if c.type != ISSUING))
+    return _with(status, _condition(status, READY, False, "IncorrectCertificate", f"{told}. {conflict}", now))
+
+
+def refused(status: CertificateStatus, violation: Violation, why: str, *, now: float) -> CertificateStatus:
+    """No run can be begun until a person changes something. It is no failure that counts: nothing was tried."""
+    status = _with(status, _condition(status, READY, False, violation.reason, violation.message, now))
+    return _with(status, _condition(status, ISSUING, False, FAILED, failed_message(why), now))
+
+
 def failed(status: CertificateStatus, failure: Failure, *, spec: str, now: float) -> CertificateStatus:
     """A run failed: Issuing=False with the message; the count and the time decide the back-off."""
-    message = f"The certificate request has failed to complete and will be retried: {failure.message}"
-    status = _with(status, _condition(status, ISSUING, False, "Failed", message, now))
+    status = _with(status, _condition(status, ISSUING, False, FAILED, failed_message(failure.message), now))
     return replace(
         status,
         last_failure_time=now,
@@ -71,6 +94,11 @@ def failed(status: CertificateStatus, failure: Failure, *, spec: str, now: float
         next_attempt=failure.next_attempt,
         failed_spec=spec,
     )
+
+
+def failed_message(message: str) -> str:
+    """How a failure is told, in a status and in an event."""
+    return f"The certificate request has failed to complete and will be retried: {message}"
 
 
 def _condition(status: CertificateStatus, type_: str, value: bool, reason: str, message: str, now: float) -> Condition:

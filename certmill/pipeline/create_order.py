@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 from certmill.acme.client import AcmeClient
 from certmill.acme.resources import Order, OrderStatus
 from certmill.clock import instant
+from certmill.contract import STEP_NAMES
 from certmill.crypto import csr, keys
 from certmill.errors import InvalidManifest, OrderGone, SecretUnusable
 from certmill.model.certificate import RotationPolicy
-from certmill.model.secret import TLS_PRIVATE_KEY
-from certmill.pipeline import account, secret_contract
+from certmill.model.secret import TLS_PRIVATE_KEY, Secret
+from certmill.pipeline import account, owner, secret_contract
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import LeaseLost, Work
 from certmill.pipeline.facts import Facts
-from certmill.pipeline.outcome import Advanced, Outcome, Waiting
+from certmill.pipeline.outcome import Advanced, Back, Outcome, Waiting
 
 LOCK = "order"
 LOCK_SECONDS = 7 * 24 * 3600.0
@@ -30,15 +31,16 @@ _STALE_SECONDS = 60.0
 def create_order(work: Work) -> Outcome:
     """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA hands out one order twice."""
     facts = work.facts
-    _require_a_place(work)
+    if other := owner.other_owner(work.ports, work.certificate, _place(work)):
+        return not_ours(work, other)
     subject = (facts.account, ",".join(str(identifier) for identifier in work.certificate.identifiers), work.issuer.profile)
-    owner = work.ports.locks.take_for_step(
+    holder = work.ports.locks.take_for_step(
         LOCK, *subject, certificate=work.id, fence=work.record.fence, before=work.record.lock, seconds=LOCK_SECONDS
     )
-    if owner is None:
+    if holder is None:
         raise LeaseLost
-    if owner:
-        return Waiting(reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
+    if holder:
+        return Waiting(reason=f"{holder} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
     acme = account.client(work.ports, work.issuer)
     order = _order_under_way(acme, facts, work.ports.clock.now())
     if order is None:
@@ -58,8 +60,14 @@ def create_order(work: Work) -> Outcome:
     )
 
 
-def _require_a_place(work: Work) -> None:
-    """Before the CA is asked: the pair can be stored in the end. What failed only then would cost a certificate each time."""
+def not_ours(work: Work, other: str) -> Back:
+    """Another Certificate owns the Secret: this run ends, and waits for it (pipeline.reconcile)."""
+    return Back(step=STEP_NAMES[-1], reason=f"Secret {work.certificate.secret_name} belongs to Certificate {other}", facts=work.facts)
+
+
+def _place(work: Work) -> Secret | None:
+    """The Secret as it is. Before the CA is asked, the pair can be stored in the end: what failed only then would cost a certificate each
+    time."""
     certificate, home = work.certificate, work.ports.home
     try:
         secret = home.secret(certificate.namespace, certificate.secret_name)
@@ -71,6 +79,7 @@ def _require_a_place(work: Work) -> None:
     taken = secret_contract.taken_by_issuer(certificate, work.issuer, home.secrets_namespace(work.issuer), secret)
     if taken:
         raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
+    return secret
 
 
 def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None:
@@ -96,20 +105,30 @@ def _with_key_and_csr(work: Work, facts: Facts) -> Facts:
 
 
 def _private_key(work: Work) -> bytes:
-    """A new key; with rotationPolicy Never the Secret's, while it is of the wanted kind."""
-    spec = work.certificate.private_key
-    if spec.rotation_policy is RotationPolicy.NEVER:
-        secret = work.ports.home.secret(work.certificate.namespace, work.certificate.secret_name)
-        stored = secret.data.get(TLS_PRIVATE_KEY) if secret else None
-        if stored:
-            mismatch = keys.matches_spec(stored, spec)
-            if mismatch:
-                raise SecretUnusable(
-                    f"the key in Secret {work.certificate.namespace}/{work.certificate.secret_name} is not what is asked for ({mismatch}), "
-                    "and rotationPolicy Never keeps it: delete the Secret, or set rotationPolicy Always"
-                )
-            return stored
-    return keys.generate(spec)
+    """A new key; with rotationPolicy Never the Secret's, while it is of the wanted kind. One that cannot be read is no key."""
+    certificate, spec = work.certificate, work.certificate.private_key
+    if spec.rotation_policy is not RotationPolicy.NEVER:
+        return keys.generate(spec)
+    secret = work.ports.home.secret(certificate.namespace, certificate.secret_name)
+    stored = secret.data.get(TLS_PRIVATE_KEY) if secret else None
+    if not stored:
+        return keys.generate(spec)
+    name = f'"{certificate.secret_name}"'
+    try:
+        mismatch = keys.matches_spec(stored, spec)
+    except SecretUnusable:
+        message = f"Failed to decode private key stored in Secret {name} - generating new key"
+        work.ports.events.tell(certificate, "DecodeFailed", message, warning=True)
+        return keys.generate(spec)
+    if mismatch:
+        message = (
+            f"the key in Secret {certificate.namespace}/{certificate.secret_name} is not what is asked for ({mismatch}), "
+            "and rotationPolicy Never keeps it: delete the Secret, or set rotationPolicy Always"
+        )
+        work.ports.events.tell(certificate, "CannotRegenerateKey", f"User intervention required: {message}", warning=True)
+        raise SecretUnusable(message)
+    work.ports.events.tell(certificate, "Reused", f"Reusing private key stored in existing Secret resource {name}")
+    return stored
 
 
 def _not_after(work: Work) -> datetime | None:

@@ -1,11 +1,13 @@
-"""Must this certificate be issued? A list of pure checks in order, as cert-manager's policies; each answers with its reason (§1.3)."""
+"""Must this certificate be issued? A list of pure checks in order, as cert-manager's policies; each answers with its reason, in
+cert-manager's order and words (§1.3)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from certmill.clock import instant
 from certmill.crypto import chain, keys
 from certmill.errors import SecretUnusable
 from certmill.model.certificate import Certificate
@@ -150,37 +152,29 @@ def _absent(seen: Seen, now: float) -> Violation | None:
 
 def _missing_data(seen: Seen, now: float) -> Violation | None:
     data = seen.secret.data if seen.secret else {}
-    missing = [key for key in (TLS_CERTIFICATE, TLS_PRIVATE_KEY) if not data.get(key)]
-    if missing:
-        return Violation(reason="MissingData", message=f"Issuing certificate as Secret has no {' and no '.join(missing)}")
-    return None
+    if not data:
+        missing = "any data"
+    elif not data.get(TLS_PRIVATE_KEY):
+        missing = "a private key"
+    elif not data.get(TLS_CERTIFICATE):
+        missing = "a certificate"
+    else:
+        return None
+    return Violation(reason="MissingData", message=f"Issuing certificate as Secret does not contain {missing}")
 
 
-def _unreadable(seen: Seen, now: float) -> Violation | None:
-    if seen.leaf is None:
-        return Violation(
-            reason="InvalidCertificate", message=f"Issuing certificate as Secret holds no readable certificate: {seen.unusable}"
-        )
-    return None
-
-
-def _key_differs(seen: Seen, now: float) -> Violation | None:
+def _pair_differs(seen: Seen, now: float) -> Violation | None:
     assert seen.secret is not None
-    assert seen.leaf is not None
     try:
         public = chain.key_of(seen.secret.data[TLS_PRIVATE_KEY])
     except SecretUnusable as error:
-        return Violation(reason="InvalidKeyPair", message=f"Issuing certificate as Secret holds no readable key: {error}")
+        return Violation(reason="InvalidKeyPair", message=f"Issuing certificate as Secret contains invalid private key data: {error}")
+    if seen.leaf is None:
+        message = f"Issuing certificate as Secret contains an invalid certificate: {seen.unusable}"
+        return Violation(reason="InvalidCertificate", message=message)
     if public != seen.leaf.public_key:
-        return Violation(reason="InvalidKeyPair", message="Issuing certificate as Secret's key is not its certificate's")
-    return None
-
-
-def _key_spec(seen: Seen, now: float) -> Violation | None:
-    assert seen.secret is not None
-    mismatch = keys.matches_spec(seen.secret.data[TLS_PRIVATE_KEY], seen.certificate.private_key)
-    if mismatch:
-        return Violation(reason="SecretMismatch", message=f"Issuing certificate as the existing private key is not up to date: {mismatch}")
+        message = "Issuing certificate as Secret contains a private key that does not match the certificate"
+        return Violation(reason="InvalidKeyPair", message=message)
     return None
 
 
@@ -189,7 +183,16 @@ def _issuer(seen: Seen, now: float) -> Violation | None:
     if secret_contract.is_temporary(seen.secret):
         return Violation(reason="IncorrectIssuer", message="Issuing certificate as Secret holds a temporary certificate")
     if not secret_contract.issued_by(seen.secret, seen.certificate.issuer_ref):
-        return Violation(reason="IncorrectIssuer", message="Issuing certificate as Secret was issued by another issuer")
+        former = secret_contract.issuer_of(seen.secret)
+        return Violation(reason="IncorrectIssuer", message=f'Issuing certificate as Secret was previously issued by "{former}"')
+    return None
+
+
+def _key_spec(seen: Seen, now: float) -> Violation | None:
+    assert seen.secret is not None
+    fields = keys.differing(seen.secret.data[TLS_PRIVATE_KEY], seen.certificate.private_key)
+    if fields:
+        return Violation(reason="SecretMismatch", message=f"Existing private key is not up to date for spec: {_listed(fields)}")
     return None
 
 
@@ -205,32 +208,35 @@ def _names(seen: Seen, now: float) -> Violation | None:
     if wanted.common_name and leaf.common_name not in ("", wanted.common_name):
         changed.append("spec.commonName")
     if changed:
-        return Violation(
-            reason="RequestChanged", message=f"Issuing certificate as fields on existing certificate have changed: {', '.join(changed)}"
-        )
+        return Violation(reason="RequestChanged", message=f"Fields on existing certificate not up to date: {_listed(changed)}")
     return None
 
 
 def _expired(seen: Seen, now: float) -> Violation | None:
     assert seen.leaf is not None
     if seen.leaf.not_after <= now:
-        return Violation(reason="Expired", message="Certificate expired")
+        return Violation(reason="Expired", message=f"Certificate expired on {instant(seen.leaf.not_after):%a, %d %b %Y %H:%M:%S} UTC")
     return None
 
 
 def _renewing(seen: Seen, now: float) -> Violation | None:
     if seen.renew_at <= now:
-        return Violation(reason="Renewing", message="Renewing certificate as renewal was scheduled")
+        scheduled = f"{instant(seen.renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
+        return Violation(reason="Renewing", message=f"Renewing certificate as renewal was scheduled at {scheduled}")
     return None
+
+
+def _listed(fields: Sequence[str]) -> str:
+    """As Go prints a list."""
+    return f"[{' '.join(fields)}]"
 
 
 CHECKS: tuple[Callable[[Seen, float], Violation | None], ...] = (
     _absent,
     _missing_data,
-    _unreadable,
-    _key_differs,
-    _key_spec,
+    _pair_differs,
     _issuer,
+    _key_spec,
     _names,
     _expired,
     _renewing,

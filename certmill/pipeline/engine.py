@@ -7,6 +7,7 @@ and its chain ends there. If the lease was lost while we acted, the commit fails
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -38,6 +39,9 @@ from certmill.pipeline.spec import digest
 from certmill.state.records import Due, Record, Unclaimed
 
 MAX_RESTARTS = 3
+LONG_WAIT_SECONDS = 60.0
+_MOST_REASONS = 8
+"""A run tells of no more: should a reason ever change from poll to poll, the API is not to be written to at each."""
 CSR_REFUSED = ("badCSR", "badPublicKey")
 HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
 """A missing role or namespace is no fault of the certificate: the next attempt stores the one that was issued, and buys no other."""
@@ -75,6 +79,14 @@ class Attempt:
         """Tell people, once it is committed."""
         if self.certificate is not None:
             self.ports.events.tell(self.certificate, reason, message, warning=warning)
+
+    def note_wait(self, reason: str) -> None:
+        """Show in the Certificate's status what its run waits for. Best effort, as an event is."""
+        if self.certificate is None:
+            return
+        home = self.ports.home
+        with suppress(CertmillError):
+            home.write_certificate_status(self.certificate_id, conditions.waiting(home.certificate_status(self.certificate_id), reason))
 
     def commit(self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()) -> None:
         """End the step. Raises LeaseLost."""
@@ -130,15 +142,15 @@ class Engine:
 
     def _step(self, attempt: Attempt) -> Outcome:
         ports = self._ports
-        certificate, issuer = self._wanted(attempt)
+        certificate, issuer, spec = self._wanted(attempt)
         if certificate is None:
             return Back(step=CLEAN_UP, reason="the Certificate was deleted", facts=attempt.facts)
         attempt.certificate = certificate
+        if spec != attempt.record.spec:
+            return Back(step=CLEAN_UP, reason="the manifest changed; beginning again", facts=attempt.facts)
         if issuer is None:
             ref = certificate.issuer_ref
             raise NotFound(f"{ref.kind or 'Issuer'} {ref.name} of Certificate {certificate.id} is not there; apply it")
-        if digest(certificate, issuer) != attempt.record.spec:
-            return Back(step=CLEAN_UP, reason="the manifest changed; beginning again", facts=attempt.facts)
         work = Work(
             ports=ports,
             certificate=certificate,
@@ -173,21 +185,20 @@ class Engine:
                 raise
         return Finished(look_again=self._look_again(facts, certificate))
 
-    def _wanted(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
-        """The manifests as they were a moment ago; with any sign that they have changed, as they are now."""
-        record = attempt.record
-        if not record.again:
-            certificate, issuer = _manifests(self._ports.home, attempt.certificate_id)
-            if certificate is not None and digest(certificate, issuer) == record.spec:
-                return certificate, issuer
-        return _manifests(self._reconciler.home, attempt.certificate_id)
+    def _wanted(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None, str]:
+        """The manifests and their digest, as they were a while ago; with any sign that they have changed, as they are now."""
+        if not attempt.record.again:
+            found = _read(self._ports.home, attempt.certificate_id)
+            if found[2] == attempt.record.spec:
+                return found
+        return _read(self._reconciler.home, attempt.certificate_id)
 
     def _begun_with(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
         """The Certificate if it is still there, and the issuer that this run began with."""
-        certificate, issuer, facts = None, None, attempt.facts
+        certificate, issuer, spec, facts = None, None, "", attempt.facts
         with suppress(InvalidManifest):
-            certificate, issuer = self._wanted(attempt)
-        if certificate is not None and digest(certificate, issuer) == attempt.record.spec:
+            certificate, issuer, spec = self._wanted(attempt)
+        if certificate is not None and spec == attempt.record.spec:
             return certificate, issuer
         with suppress(InvalidManifest):  # with a solver of before a change, what is up would stay up
             ref = IssuerRef(name=facts.issuer_name, kind=facts.issuer_kind)
@@ -196,7 +207,10 @@ class Engine:
 
     def _look_again(self, facts: Facts, certificate: Certificate | None) -> float:
         if facts.failure is not None:
-            return facts.failure.next_attempt
+            if certificate is None:
+                return facts.failure.next_attempt
+            next_attempt = self._ports.home.certificate_status(certificate.id).next_attempt  # whoever changed it meanwhile
+            return min(facts.failure.next_attempt, next_attempt if next_attempt is not None else self._ports.clock.now())
         return facts.stored.renew_at if certificate is not None and facts.stored is not None else self._ports.clock.now()
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> StepResult:
@@ -221,15 +235,20 @@ class Engine:
         return Proceed()
 
     def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
-        at = self._ports.clock.now() + outcome.seconds
+        """Each thing that a run waits for is told once, and once more in the status when it takes long."""
+        now, record, reason = self._ports.clock.now(), attempt.record, outcome.reason
+        at = now + outcome.seconds
         facts = outcome.facts if outcome.facts is not None else attempt.facts
-        record = attempt.record
-        fields = {"facts": facts.to_json(), "reason": outcome.reason, "due": f"{at:.3f}"}
+        is_long = max(outcome.seconds, now - record.since) >= LONG_WAIT_SECONDS
+        told, noted = _with_reason(facts.told, reason), _with_reason(facts.noted, reason) if is_long else facts.noted
+        fields = {"facts": replace(facts, told=told, noted=noted).to_json(), "reason": reason, "due": f"{at:.3f}"}
         fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
         attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
-        if outcome.reason != attempt.record.reason:
-            attempt.tell("Waiting", outcome.reason)
-        return Wait(reason=outcome.reason, seconds=outcome.seconds)
+        if told != facts.told:
+            attempt.tell("Waiting", reason)
+        if noted != facts.noted:
+            attempt.note_wait(reason)
+        return Wait(reason=reason, seconds=outcome.seconds)
 
     def _go_back(self, attempt: Attempt, outcome: Back) -> StepResult:
         """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get one a second."""
@@ -267,7 +286,7 @@ class Engine:
             facts = replace(facts, order="", csr="")
         fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}"}
         attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
-        attempt.tell("Failed", failure.message, warning=True)
+        attempt.tell(conditions.FAILED, conditions.failed_message(failure.message), warning=True)
         return Fail(message=str(error))
 
     def _finish(self, attempt: Attempt, outcome: Finished) -> StepResult:
@@ -310,9 +329,19 @@ class Engine:
             self._ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)
 
 
-def _manifests(home: Home, certificate_id: CertificateId) -> tuple[Certificate | None, Issuer | None]:
+def _read(home: Home, certificate_id: CertificateId) -> tuple[Certificate | None, Issuer | None, str]:
+    """The Certificate, its issuer, and the digest of both."""
     certificate = home.certificate(certificate_id)
-    return certificate, home.issuer(certificate.issuer_ref, certificate.namespace) if certificate is not None else None
+    if certificate is None:
+        return None, None, ""
+    issuer = home.issuer(certificate.issuer_ref, certificate.namespace)
+    return certificate, issuer, digest(certificate, issuer)
+
+
+def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:
+    """With the digest of another reason, if there is room."""
+    one = hashlib.sha256(reason.encode()).hexdigest()[:8]
+    return known if one in known or len(known) >= _MOST_REASONS else (*known, one)
 
 
 def _unreadable(step: str) -> Outcome:

@@ -80,6 +80,9 @@ class Facts:
     failure: Failure | None = None
     restarts: int = 0
     """How often this run went back to an earlier step."""
+    told: tuple[str, ...] = ()
+    """Digests of what this run waited for and has told in an event; `noted`: in the status."""
+    noted: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Compact JSON of what is set."""
@@ -99,8 +102,9 @@ class Facts:
         if not text:
             return cls()
         fields: dict[str, Any] = json.loads(text)
-        if "authorizations" in fields:
-            fields["authorizations"] = tuple(fields["authorizations"])
+        for name in ("authorizations", "told", "noted"):
+            if name in fields:
+                fields[name] = tuple(fields[name])
         if "challenges" in fields:
             fields["challenges"] = tuple(ChallengeFacts(**challenge) for challenge in fields["challenges"])
         if "stored" in fields:

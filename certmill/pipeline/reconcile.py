@@ -14,9 +14,10 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import reference
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
-from certmill.pipeline import conditions, flow, secret_contract
+from certmill.model.status import INVALID_SPEC, CertificateStatus
+from certmill.pipeline import conditions, flow, owner, secret_contract
 from certmill.pipeline.context import Ports
-from certmill.pipeline.decide import UNSERVABLE, Decision, Hold, Issue, Keep, Seen, Violation, decide, look
+from certmill.pipeline.decide import UNSERVABLE, Decision, Hold, Issue, Keep, Seen, Violation, decide, look, violated
 from certmill.pipeline.spec import digest
 from certmill.state.records import Verdict
 
@@ -70,14 +71,14 @@ class Reconciler:
         try:
             issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
         except InvalidManifest as error:
-            return self._look_later(certificate, str(error))
+            return self._look_later(certificate, self._violated(certificate), str(error))
         secret, unusable = self._secret(certificate)
         issuer_namespace = ports.home.secrets_namespace(issuer) if issuer is not None else ""
         if taken := secret_contract.taken_by_issuer(certificate, issuer, issuer_namespace, secret):
-            return self._look_later(certificate, f"spec.secretName: {taken}")
-        if secret is not None and (other := self.other_owner(certificate, secret)):
-            ports.records.adopt(certificate_id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=digest(certificate, issuer))
-            return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
+            message = f"spec.secretName: {taken}"
+            return self._look_later(certificate, Violation(reason=INVALID_SPEC, message=message), message)
+        if other := owner.other_owner(ports, certificate, secret):
+            return self._wait_for(other, certificate, secret, spec=digest(certificate, issuer))
         status = ports.home.certificate_status(certificate_id)
         jitter, spec = ports.limits.renewal_jitter, digest(certificate, issuer)
         triggered = conditions.is_triggered(status)
@@ -92,9 +93,29 @@ class Reconciler:
             )
         return self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force)
 
-    def _look_later(self, certificate: Certificate, reason: str) -> Reconciled:
-        """Nothing can be done until a person changes something: look again when the issuer changes, and now and then."""
+    def _wait_for(self, other: str, certificate: Certificate, secret: Secret | None, *, spec: str) -> Reconciled:
+        """Another Certificate owns the Secret: say so, and look again now and then."""
         ports, now = self._ports, self._ports.clock.now()
+        if not ports.records.adopt(certificate.id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=spec):
+            return Reconciled(reason="its run notices by itself that another Certificate owns the Secret")
+        issued = secret is not None and secret.annotations.get(secret_contract.CERTIFICATE_NAME) == other
+        status = ports.home.certificate_status(certificate.id)
+        ports.home.write_certificate_status(certificate.id, conditions.not_owner(status, other, issued=issued, now=now))
+        return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
+
+    def _violated(self, certificate: Certificate) -> Violation | None:
+        """What is wrong with the stored pair, if anything."""
+        secret, unusable = self._secret(certificate)
+        seen = look(certificate, secret, CertificateStatus(), "", unusable=unusable)
+        return violated(seen, self._ports.clock.now())
+
+    def _look_later(self, certificate: Certificate, violation: Violation | None, reason: str) -> Reconciled:
+        """Nothing can be done until a person changes something: say so, unless the stored pair is good for now; look again when the
+        issuer changes, and now and then."""
+        ports, now = self._ports, self._ports.clock.now()
+        if violation is not None:
+            status = ports.home.certificate_status(certificate.id)
+            ports.home.write_certificate_status(certificate.id, conditions.refused(status, violation, reason, now=now))
         ports.records.adopt(certificate.id, now=now, at=now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None))
         ref = certificate.issuer_ref
         ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
@@ -127,6 +148,7 @@ class Reconciler:
             root_id=root_id,
             in_flight_until=now + ports.limits.grace if ring else None,
             force=force,
+            last_step=flow.CLEAN_UP,
         )
         if verdict is Verdict.BEGUN:
             temporary = self._temporary(certificate, decision.violation, now=now)
@@ -142,6 +164,7 @@ class Reconciler:
             return False
         pem, key_pem = temporary_pair(certificate, now=now)
         self._ports.home.write_secret(secret_contract.secret_of(certificate, pem, key_pem, temporary=True))
+        self._ports.events.tell(certificate, "Issuing", "Issued temporary certificate")
         return True
 
     def _keep(self, decision: Keep, seen: Seen, *, now: float) -> Reconciled:
@@ -164,10 +187,8 @@ class Reconciler:
             return None, str(error)
 
     def _refresh(self, certificate: Certificate, secret: Secret) -> None:
-        """What the manifest says of the Secret's form (template, encoding, output formats) needs no new order. Only on a Secret that is
-        ours."""
-        if secret.annotations.get(f"{secret_contract.PREFIX}certificate-name") != certificate.name:
-            return
+        """What the manifest says of the Secret's form (template, encoding, output formats) needs no new order, nor does whose it is now:
+        the controller sees only Secrets that carry our label, and goes by the name on them."""
         try:
             wanted = secret_contract.secret_of(certificate, secret.data[TLS_CERTIFICATE], secret.data[TLS_PRIVATE_KEY])
         except SecretUnusable:
@@ -175,17 +196,6 @@ class Reconciler:
         # A run may have come to its end since we looked: its pair is newer than the one we would write.
         if self._secret(certificate)[0] == secret:
             self._ports.home.write_secret(wanted)
-
-    def other_owner(self, certificate: Certificate, secret: Secret) -> str:
-        """The Certificate that the Secret was issued for, if that is another one which still wants it (cert-manager's owner rule)."""
-        owner = secret.annotations.get(f"{secret_contract.PREFIX}certificate-name", "")
-        if owner in ("", certificate.name):
-            return ""
-        try:
-            other = self._ports.home.certificate(CertificateId(f"{certificate.namespace}/{owner}"))
-        except InvalidManifest:
-            return ""
-        return owner if other is not None and other.secret_name == certificate.secret_name else ""
 
     def _forget(self, certificate_id: CertificateId) -> Reconciled:
         """The Certificate was deleted. A run under way is woken to notice, and cleans up; its Secret stays."""

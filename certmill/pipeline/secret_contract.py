@@ -23,7 +23,8 @@ MANAGED_LABEL = {"controller.cert-manager.io/fao": "true"}
 
 
 def of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
-    """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept."""
+    """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept. A leaf that has
+    e-mail addresses, or more of a subject than a common name, gets theirs too."""
     ref = certificate.issuer_ref
     issuer = {f"{PREFIX}issuer-group": ref.group, f"{PREFIX}issuer-kind": ref.kind or "Issuer", ISSUER_NAME: ref.name}
     return _of_leaf(certificate, leaf) | issuer
@@ -85,6 +86,13 @@ def issued_by(secret: Secret, ref: IssuerRef) -> bool:
         return True
     same_group = (found.get(f"{PREFIX}issuer-group") or "cert-manager.io") == (ref.group or "cert-manager.io")
     return name == ref.name and (found.get(f"{PREFIX}issuer-kind") or "Issuer") == (ref.kind or "Issuer") and same_group
+
+
+def issuer_of(secret: Secret) -> str:
+    """The issuer that the Secret's annotations name, as cert-manager writes it: `kind.group/name`."""
+    found = secret.annotations
+    kind, group = found.get(f"{PREFIX}issuer-kind") or "Issuer", found.get(f"{PREFIX}issuer-group") or "cert-manager.io"
+    return f"{kind}.{group}/{found.get(ISSUER_NAME, '')}"
 
 
 def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, temporary: bool = False) -> Secret:

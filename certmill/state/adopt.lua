@@ -1,7 +1,11 @@
--- Put an idle certificate where it waits for its renewal or next attempt; a run under way is left alone.
+-- Put an idle certificate where it waits for its renewal or next attempt; a run under way is left alone, and followed by another look:
+-- whoever looked has seen something that the run may not have (a changed template).
 -- KEYS record renewals in_flight waiting arrivals
 -- ARGV id score spec fence_seed
-if (redis.call('HGET', KEYS[1], 'step') or '') ~= '' then return 0 end
+if (redis.call('HGET', KEYS[1], 'step') or '') ~= '' then
+  if ARGV[3] ~= '' then redis.call('HSETNX', KEYS[1], 'again', ARGV[3]) end
+  return 0
+end
 redis.call('HSETNX', KEYS[1], 'fence', ARGV[4])
 -- An order that an earlier attempt left for another spec is of no more use.
 if redis.call('HGET', KEYS[1], 'spec') ~= ARGV[3] then redis.call('HDEL', KEYS[1], 'facts', 'key') end

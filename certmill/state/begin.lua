@@ -1,6 +1,6 @@
 -- Begin a run, or join the one that is under way.
 -- KEYS record in_flight waiting arrivals renewals
--- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a run under way will be followed by another)
+-- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a run under way will be followed by another) last_step
 -- returns {verdict, run}: 'begun' | 'joined' | 'again', and the number of the run that will satisfy the caller
 local step = redis.call('HGET', KEYS[1], 'step') or ''
 local run = tonumber(redis.call('HGET', KEYS[1], 'run') or '0')
@@ -10,6 +10,10 @@ if step ~= '' then
   if (ARGV[8] == '1' and not same) or spec ~= ARGV[5] then
     redis.call('HSET', KEYS[1], 'again', ARGV[8] == '1' and 'force' or ARGV[5])
     if spec ~= ARGV[5] then redis.call('ZADD', KEYS[3], 'XX', ARGV[2], ARGV[1]) end -- what it waits for is not wanted any more
+    return {'again', run + 1}
+  end
+  if step == ARGV[9] then -- it ended, and only cleans up: whoever finds that there is something to issue does not mean this run
+    redis.call('HSETNX', KEYS[1], 'again', ARGV[5])
     return {'again', run + 1}
   end
   return {'joined', run}

@@ -55,6 +55,11 @@ def failing(issuer_reference: str) -> str:
     return f"certmill:failing:{issuer_reference}"
 
 
+def secret_claims(namespace: str, secret_name: str) -> str:
+    """Set of the Certificates that have named this Secret (expires)."""
+    return f"certmill:claims:{namespace}/{secret_name}"
+
+
 def registration(issuer_reference: str) -> str:
     """Before when this issuer's account is not registered, and why (string, expires)."""
     return f"certmill:registration:{issuer_reference}"

@@ -140,13 +140,14 @@ class Records:
         root_id: str,
         in_flight_until: float | None,
         force: bool = False,
+        last_step: str = "",
     ) -> tuple[Verdict, int]:
-        """Begin a run at `first_step` (in flight, or with None among the arrivals), or join the one under way. Returns the number of the
-        run to wait for."""
+        """Begin a run at `first_step` (in flight, or with None among the arrivals), or join the one under way; one at `last_step` is
+        followed by another. Returns the number of the run to wait for."""
         until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
         answer = self._begin(
             keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS],
-            args=[certificate, f"{now:.3f}", first_step, int(now * 1000), spec, root_id, until, "1" if force else "0"],
+            args=[certificate, f"{now:.3f}", first_step, int(now * 1000), spec, root_id, until, "1" if force else "0", last_step],
         )
         verdict, run = cast("tuple[str, int]", answer)
         return Verdict(verdict), int(run)

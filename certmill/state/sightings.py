@@ -14,6 +14,8 @@ from certmill.model.names import CertificateId
 from certmill.state import keys
 from certmill.state.connection import answering
 
+_CLAIM_SECONDS = 7 * 24 * 3600
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponement:
@@ -68,6 +70,16 @@ class Sightings:
         """These wait for it no longer."""
         if certificates:
             self._redis.srem(keys.failing(issuer_reference), *certificates)
+
+    @answering
+    def claim_secret(self, namespace: str, secret_name: str, certificate_name: str) -> list[str]:
+        """This Certificate names this Secret; the names of all that have lately."""
+        key = keys.secret_claims(namespace, secret_name)
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.sadd(key, certificate_name)
+            pipe.expire(key, _CLAIM_SECONDS)
+            pipe.smembers(key)
+            return sorted(cast("set[str]", pipe.execute()[-1]))
 
     @answering
     def postponed(self, issuer_reference: str) -> Postponement | None:

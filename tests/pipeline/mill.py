@@ -20,10 +20,10 @@ from tests.pipeline.memory import MemoryWorld
 class Mill:
     """A world with the engine's parts, and the chain played straight."""
 
-    def __init__(self, redis, *, certificate=None, issuer=None, limits=None) -> None:
+    def __init__(self, redis, *, certificate=None, issuer=None, limits=None, events=None) -> None:
         certificate = certificate or a_certificate()
         self.world = MemoryWorld(redis, certificate, issuer or an_issuer(), records=Records(redis), now=NOW)
-        self.ports = replace(self.world.ports, limits=limits or Limits())
+        self.ports = replace(self.world.ports, limits=limits or Limits(), events=events or self.world.ports.events)
         self.reconciler = Reconciler(self.ports)
         self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
         self.desk = RequestDesk(self.ports, self.reconciler)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from certmill.clock import SystemClock
 from certmill.errors import Conflict, Forbidden, InvalidManifest, NotFound, Permanent
-from certmill.home.kubernetes import INVALID_CONFIG, INVALID_SPEC, KubernetesHome
-from certmill.home.kubernetes_events import KubernetesEvents
+from certmill.home.kubernetes import INVALID_CONFIG, KubernetesHome
+from certmill.home.kubernetes_events import Involved, KubernetesEvents
+from certmill.home.kubernetes_secrets import CERT_MANAGER
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
@@ -18,7 +20,7 @@ from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUE
 from certmill.model.certificate import IssuerRef
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
-from certmill.model.status import CertificateStatus, Condition
+from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition
 from certmill.pipeline import decide
 from certmill.testing.clock import FakeClock
 from compose.servers.ports import free_port
@@ -109,6 +111,40 @@ class TestSecrets:
         assert (found.labels, found.annotations, found.data["extra"]) == ({"team": "x"}, {"note": "theirs"}, b"x")
         assert found.data["tls.crt"] == b"chain 2"
 
+    @staticmethod
+    def of_cert_manager(client, **metadata):
+        """A Secret as cert-manager's issuing controller applies it, with a label and an annotation of a template."""
+        labels = {"controller.cert-manager.io/fao": "true", "team": "old"}
+        annotations = {"cert-manager.io/certificate-name": "web", "note": "of the template"}
+        body = {"apiVersion": "v1", "kind": "Secret", "type": TLS_TYPE, "data": {"tls.crt": "Y2hhaW4=", "tls.key": "a2V5"}}
+        body["metadata"] = {"name": "web-tls", "namespace": "default", "labels": labels, "annotations": annotations} | metadata
+        client.apply(SECRETS, body, manager=CERT_MANAGER)
+
+    def test_what_cert_manager_put_there_is_taken_over_so_that_what_leaves_the_template_leaves_the_secret(self, home, client):
+        self.of_cert_manager(client)
+        theirs = {"name": "web-tls", "namespace": "default", "labels": {"theirs": "x"}}
+        client.apply(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": theirs}, manager=OTHER)
+
+        home.write_secret(replace(PAIR, labels={"controller.cert-manager.io/fao": "true"}))
+
+        found = home.secret("default", "web-tls")
+        assert (found.labels, found.annotations) == ({"controller.cert-manager.io/fao": "true", "theirs": "x"}, {})
+        managers = {entry["manager"] for entry in client.get(SECRETS, "default", "web-tls")["metadata"]["managedFields"]}
+        assert CERT_MANAGER not in managers
+
+    def test_after_a_way_back_to_cert_manager_and_here_again_it_is_taken_over_again(self, home, client):
+        home.write_secret(replace(PAIR, labels={"ours": "x"}))
+        self.of_cert_manager(client)
+
+        home.write_secret(replace(PAIR, labels={"new": "y"}))
+
+        assert home.secret("default", "web-tls").labels == {"new": "y"}
+
+    def test_a_secret_has_no_owner_so_that_it_outlives_its_certificate(self, home, client):
+        home.write_secret(PAIR)
+
+        assert "ownerReferences" not in client.get(SECRETS, "default", "web-tls")["metadata"]
+
     def test_what_was_changed_by_hand_is_put_right(self, home, client):
         home.write_secret(replace(PAIR, annotations={"note": "ours"}))
         client.merge(SECRETS, "default", "web-tls", {"metadata": {"annotations": {"note": None}}, "data": {"tls.key": "eA=="}})
@@ -155,7 +191,7 @@ class TestSecrets:
         seen = decide.look(certificate, home.secret("default", "web-tls"), CertificateStatus(), "spec")
         decision = decide.decide(seen, NOW)
 
-        assert decision.violation.reason == "InvalidCertificate"
+        assert decision.violation.reason == "InvalidKeyPair"
         assert time.monotonic() - began < 1.0
 
 
@@ -304,6 +340,21 @@ class TestEvents:
             events.tell(WEB, "Issuing", message)
 
         assert sorted((body["message"], body["count"]) for body in self.listed(client, name="web")) == [("one", 3), ("two", 1)]
+
+    def test_what_was_told_lately_is_not_told_again_until_its_time(self, client):
+        clock = FakeClock(NOW)
+        events = KubernetesEvents(client, clock)
+        involved = Involved(api_version="v1", kind="ConfigMap", namespace="default", name="shop", uid="u")
+        versions = set()
+        for _ in range(3):
+            events.tell_of(involved, "BadConfig", "wrong", warning=True, again_after=timedelta(hours=1))
+            versions.add(meta_of(self.listed(client, name="shop")[0]).resource_version)
+        assert len(versions) == 1
+
+        clock.advance(3601)
+        events.tell_of(involved, "BadConfig", "wrong", warning=True, again_after=timedelta(hours=1))
+
+        assert [body["count"] for body in self.listed(client, name="shop")] == [2]
 
     @pytest.mark.parametrize("name", ["n" * 253, f"{'n' * 229}.{'m' * 23}", f"{'n' * 229}-{'m' * 23}"])
     def test_a_long_name_and_a_long_message_are_told_too(self, client, events, name):

@@ -275,6 +275,19 @@ def test_a_name_server_that_is_away_is_temporary(protocol):
 
 
 @pytest.mark.parametrize("protocol", ["UDP", "TCP"])
+def test_what_is_said_of_a_name_server_that_is_away_is_the_same_each_time(protocol):
+    provider = rfc2136(free_port(), protocol=protocol, timeout_seconds=0.3)
+
+    messages = set()
+    for _ in range(3):
+        with pytest.raises(ProviderUnavailable) as caught:
+            provider.present(txt(f"_acme-challenge.{ZONE}"))
+        messages.add(str(caught.value))
+
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("protocol", ["UDP", "TCP"])
 @pytest.mark.parametrize(
     ("behaviour", "reason"), [(Behaviour.SILENT, "does not answer|cannot be reached"), (Behaviour.SERVFAIL, "SERVFAIL")]
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from certmill.controller import ingress
+from certmill.controller.views import shim_view
 from certmill.kube.client import Listing, WatchEvent
 
 READY = {"type": "Ready", "status": "True", "observedGeneration": 1}
@@ -31,6 +33,11 @@ def a_secret(name="web-tls", namespace="default", certificate="web", issuer=("pr
 
 def an_issuer(name="prod", namespace="", ready=True, **metadata):
     return {"metadata": meta(name, namespace, **metadata), "status": {"conditions": [condition("Ready", "True" if ready else "False")]}}
+
+
+def a_shim(body):
+    """What is kept of an Ingress."""
+    return shim_view(body, ingress.wishes_of(body))
 
 
 class Script:

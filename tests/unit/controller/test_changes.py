@@ -6,9 +6,9 @@ import pytest
 
 from certmill.controller import changes
 from certmill.controller.changes import Look
-from certmill.controller.views import certificate_view, issuer_view, secret_view, shim_view
+from certmill.controller.views import certificate_view, issuer_view, secret_view
 from certmill.kube.objects import instant_of
-from tests.unit.controller.bodies import END, ISSUED, READY, RENEWAL, a_certificate, a_secret, an_issuer, condition
+from tests.unit.controller.bodies import END, ISSUED, READY, RENEWAL, a_certificate, a_secret, a_shim, an_issuer, condition
 
 WEB = Look(kind="Certificate", namespace="default", name="web")
 NOW = instant_of("2027-01-01T00:00:00Z")
@@ -126,7 +126,7 @@ class TestOfAnIssuer:
 
 class TestOfAShim:
     def test_whatever_its_certificates_are_made_of_is_looked_at(self):
-        before, after = (shim_view({"metadata": {"name": "x", "namespace": "a"}, "spec": spec}) for spec in ({}, {"tls": []}))
+        before, after = (a_shim({"metadata": {"name": "x", "namespace": "a"}, "spec": spec}) for spec in ({}, {"tls": []}))
 
         assert list(changes.of_shim("Ingress", before, after)) == [Look(kind="Ingress", namespace="a", name="x")]
         assert list(changes.of_shim("Ingress", None, after)) == [Look(kind="Ingress", namespace="a", name="x")]

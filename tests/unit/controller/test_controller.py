@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 
 import pytest
 
 from certmill.controller.changes import Look
 from certmill.controller.controller import RESYNC_SECONDS, Controller
+from certmill.controller.ingress import wishes_of
 from certmill.kube.client import Listing, WatchEvent
 from certmill.kube.objects import instant_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS
@@ -192,6 +194,121 @@ def test_now_and_then_what_is_not_ready_and_did_not_fail_is_looked_at_again(proc
     assert process.take() == []
     process.clock.advance(RESYNC_SECONDS)
     assert process.take() == ["ClusterIssuer /stage", "Certificate default/new"]
+
+
+SHOP = {
+    "metadata": {
+        "name": "shop",
+        "namespace": "default",
+        "uid": "uid-shop",
+        "annotations": {"cert-manager.io/cluster-issuer": "prod"},
+    },
+    "spec": {"tls": [{"hosts": ["a.example"], "secretName": "shop-tls"}]},
+}
+
+
+def of_the_shop(shop=SHOP, **changes):
+    """The Certificate that the Ingress asks for, as it was made."""
+    (wanted,) = wishes_of(shop).wanted
+    document = copy.deepcopy(wanted.document)
+    document["metadata"] |= {"uid": "uid-c", "generation": 1, "resourceVersion": "1"}
+    document["spec"] |= changes
+    return document | {"status": ISSUED}
+
+
+def shop_is_settled(process):
+    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).watch().first_sight()
+    process.take()
+    return process
+
+
+def test_an_ingress_whose_certificate_is_not_there_is_looked_at_until_it_is(process):
+    process.has(INGRESSES, SHOP).watch().first_sight()
+    assert process.take() == ["Ingress default/shop"]
+
+    for _ in range(2):  # the look is lost each time
+        process.clock.advance(RESYNC_SECONDS)
+        assert process.take() == ["Ingress default/shop"]
+    process.sees(CERTIFICATES, "ADDED", of_the_shop())
+    process.take()
+
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == []
+
+
+def test_an_ingress_whose_change_did_not_reach_its_certificate_is_looked_at_again(process):
+    shop_is_settled(process)
+    changed = copy.deepcopy(SHOP)
+    changed["spec"]["tls"][0]["hosts"] = ["b.example"]
+    process.sees(INGRESSES, "MODIFIED", changed)
+    assert process.take() == ["Ingress default/shop"]
+
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == ["Ingress default/shop"]
+    process.sees(CERTIFICATES, "MODIFIED", of_the_shop(changed))
+    process.take()
+
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == []
+
+
+def test_an_ingress_whose_certificate_is_to_be_deleted_and_is_not_is_looked_at_again(process):
+    shop_is_settled(process)
+    other = copy.deepcopy(SHOP)
+    other["spec"]["tls"][0]["secretName"] = "other-tls"
+    process.sees(INGRESSES, "MODIFIED", other)
+    process.sees(CERTIFICATES, "ADDED", of_the_shop(other))
+    process.take()
+
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == ["Ingress default/shop"]
+    process.sees(CERTIFICATES, "DELETED", of_the_shop())
+    assert process.take() == ["Certificate default/shop-tls"]
+
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == []
+
+
+def test_a_certificate_of_an_ingress_that_somebody_edits_or_deletes_is_the_ingresss_matter_at_once(process):
+    shop_is_settled(process)
+
+    process.sees(CERTIFICATES, "MODIFIED", of_the_shop(dnsNames=["wrong.example"]))
+    assert process.take() == ["Ingress default/shop"]
+    process.sees(CERTIFICATES, "DELETED", of_the_shop())
+    assert process.take() == ["Certificate default/shop-tls", "Ingress default/shop"]
+
+
+def test_a_certificate_of_another_settles_what_an_ingress_asks_for(process):
+    theirs = of_the_shop(dnsNames=["theirs.example"])
+    theirs["metadata"]["ownerReferences"] = []
+    process.has(INGRESSES, SHOP).has(CERTIFICATES, theirs).has(SECRETS, a_secret("shop-tls", certificate="shop-tls")).watch().first_sight()
+    process.take()
+
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == []
+
+
+def test_a_virtual_server_is_looked_at_again_likewise(process):
+    cafe = {"metadata": {"name": "cafe", "namespace": "default", "uid": "uid-cafe"}}
+    cafe["spec"] = {"host": "a.example", "tls": {"secret": "cafe-tls", "cert-manager": {"issuer": "prod"}}}
+    process.has(VIRTUAL_SERVERS, cafe).watch().first_sight()
+    process.take()
+
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == ["VirtualServer default/cafe"]
+
+
+def test_when_the_owner_of_a_secret_goes_the_others_that_name_it_are_looked_at(process):
+    rivals = [a_certificate(name, status=ISSUED, spec={"secretName": "one-tls"}) for name in ("a", "b", "c")]
+    process.has(CERTIFICATES, *rivals, a_certificate("alone", status=ISSUED)).watch().first_sight()
+    process.take()
+
+    process.sees(CERTIFICATES, "DELETED", rivals[0])
+    assert process.take() == ["Certificate default/a", "Certificate default/b", "Certificate default/c"]
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate("b", status=ISSUED, generation=2))
+    assert process.take() == ["Certificate default/b", "Certificate default/c"]
+    process.sees(CERTIFICATES, "DELETED", a_certificate("alone"))
+    assert process.take() == ["Certificate default/alone"]
 
 
 def test_an_idle_one_has_nothing_to_tell(process):

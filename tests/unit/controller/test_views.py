@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certmill.controller.changes import Look
-from certmill.controller.views import certificate_view, issuer_view, secret_view, shim_view
+from certmill.controller.views import certificate_view, issuer_view, secret_view
 from certmill.kube.objects import instant_of
-from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, an_issuer, condition
+from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, a_shim, an_issuer, condition
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6
@@ -74,25 +74,25 @@ def test_an_issuer_is_ready_or_not():
 
 @pytest.mark.parametrize("change", [{"labels": {"a": "b"}}, {"annotations": {"a": "b"}}, {"deletionTimestamp": "2027-01-01T00:00:00Z"}])
 def test_a_shim_changes_with_its_metadata(change):
-    before, after = (shim_view({"metadata": {"name": "x", **more}, "spec": {}}) for more in ({}, change))
+    before, after = (a_shim({"metadata": {"name": "x", **more}, "spec": {}}) for more in ({}, change))
 
     assert before.content != after.content
 
 
 def test_a_shim_changes_with_its_spec_and_not_with_its_status():
-    before = shim_view({"metadata": {"name": "x", "resourceVersion": "1", "managedFields": []}, "spec": {"a": 1}})
+    before = a_shim({"metadata": {"name": "x", "resourceVersion": "1", "managedFields": []}, "spec": {"a": 1}})
 
-    assert before == shim_view({"metadata": {"name": "x", "resourceVersion": "2"}, "spec": {"a": 1}, "status": {"b": 2}})
-    assert before != shim_view({"metadata": {"name": "x"}, "spec": {"a": 2}})
+    assert before == a_shim({"metadata": {"name": "x", "resourceVersion": "2"}, "spec": {"a": 1}, "status": {"b": 2}})
+    assert before != a_shim({"metadata": {"name": "x"}, "spec": {"a": 2}})
 
 
 def test_the_order_of_an_objects_fields_is_no_change():
-    assert shim_view({"metadata": {}, "spec": {"a": 1, "b": 2}}) == shim_view({"spec": {"b": 2, "a": 1}, "metadata": {}})
+    assert a_shim({"metadata": {}, "spec": {"a": 1, "b": 2}}) == a_shim({"spec": {"b": 2, "a": 1}, "metadata": {}})
 
 
 @given(body=OBJECTS)
 def test_any_object_can_be_stripped(body):
-    for strip in (certificate_view, secret_view, issuer_view, shim_view):
+    for strip in (certificate_view, secret_view, issuer_view, a_shim):
         assert hash(strip(body)) is not None
 
 

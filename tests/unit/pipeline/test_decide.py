@@ -39,18 +39,43 @@ def test_a_pair_that_is_right_is_kept_until_two_thirds_of_its_life():
     assert decision.renew_at == pytest.approx(NOW + 60 * DAY)
 
 
-def test_no_secret_is_issued():
-    assert reason(secret=None) == "DoesNotExist"
+def told(**kwargs):
+    """(reason, message) of what is wrong."""
+    violation = decided(**kwargs).violation
+    return violation.reason, violation.message
 
 
-def test_a_secret_without_key_or_certificate_is_issued():
-    assert reason(secret=with_data(tls_key=b"")) == "MissingData"
-    assert reason(secret=Secret(namespace="default", name="web-tls", data={})) == "MissingData"
+def test_no_secret_is_issued_as_does_not_exist():
+    assert told(secret=None) == ("DoesNotExist", "Issuing certificate as Secret does not exist")
 
 
-def test_an_unreadable_certificate_or_key_is_issued():
-    assert reason(secret=with_data(tls_crt=b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")) == "InvalidCertificate"
-    assert reason(secret=with_data(tls_key=b"junk")) == "InvalidKeyPair"
+@pytest.mark.parametrize(
+    ("data", "missing"),
+    [
+        ({}, "any data"),
+        ({"tls.crt": b"x"}, "a private key"),
+        ({"tls.crt": b"x", "tls.key": b""}, "a private key"),
+        ({"tls.key": b"x"}, "a certificate"),
+        ({"tls.key": b"x", "tls.crt": b""}, "a certificate"),
+    ],
+)
+def test_a_secret_without_key_or_certificate_is_issued_as_missing_data(data, missing):
+    secret = Secret(namespace="default", name="web-tls", data=data)
+
+    assert told(secret=secret) == ("MissingData", f"Issuing certificate as Secret does not contain {missing}")
+
+
+def test_an_unreadable_key_is_issued_as_an_invalid_key_pair_and_is_looked_at_first():
+    message = "Issuing certificate as Secret contains invalid private key data: the private key is not readable PEM"
+
+    assert told(secret=with_data(tls_key=b"junk")) == ("InvalidKeyPair", message)
+    assert told(secret=with_data(tls_key=b"junk", tls_crt=b"junk")) == ("InvalidKeyPair", message)
+
+
+def test_an_unreadable_certificate_is_issued_as_an_invalid_certificate():
+    message = "Issuing certificate as Secret contains an invalid certificate: the certificate chain is not readable PEM"
+
+    assert told(secret=with_data(tls_crt=b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")) == ("InvalidCertificate", message)
 
 
 def test_a_megabyte_of_crafted_pem_is_just_invalid():
@@ -59,17 +84,38 @@ def test_a_megabyte_of_crafted_pem_is_just_invalid():
     assert reason(secret=with_data(tls_crt=crafted)) == "InvalidCertificate"
 
 
-def test_a_key_of_another_certificate_is_issued():
-    assert reason(secret=with_data(tls_key=keys.generate(WEB.private_key))) == "InvalidKeyPair"
+def test_a_key_of_another_certificate_is_issued_as_an_invalid_key_pair():
+    message = "Issuing certificate as Secret contains a private key that does not match the certificate"
+
+    assert told(secret=with_data(tls_key=keys.generate(WEB.private_key))) == ("InvalidKeyPair", message)
 
 
-def test_another_kind_of_key_is_issued():
-    assert reason(certificate=replace(WEB, private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384))) == "SecretMismatch"
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        (PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384), "size"),
+        (PrivateKeySpec(algorithm=KeyAlgorithm.RSA, size=2048), "algorithm"),
+    ],
+)
+def test_another_kind_of_key_is_issued_as_a_secret_mismatch_that_names_the_field(spec, field):
+    message = f"Existing private key is not up to date for spec: [spec.privateKey.{field}]"
+
+    assert told(certificate=replace(WEB, private_key=spec)) == ("SecretMismatch", message)
 
 
-def test_another_issuer_is_issued():
-    assert reason(certificate=replace(WEB, issuer_ref=IssuerRef(name="staging", kind="ClusterIssuer"))) == "IncorrectIssuer"
-    assert reason(certificate=replace(WEB, issuer_ref=IssuerRef(name="prod", kind="Issuer"))) == "IncorrectIssuer"
+@pytest.mark.parametrize("ref", [IssuerRef(name="staging", kind="ClusterIssuer"), IssuerRef(name="prod", kind="Issuer")])
+def test_another_issuer_is_issued_as_an_incorrect_issuer_that_names_the_former(ref):
+    message = 'Issuing certificate as Secret was previously issued by "ClusterIssuer.cert-manager.io/prod"'
+
+    assert told(certificate=replace(WEB, issuer_ref=ref)) == ("IncorrectIssuer", message)
+
+
+def test_another_issuer_comes_before_another_kind_of_key_and_that_before_other_names():
+    other_key = PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384)
+    changed = replace(WEB, private_key=other_key, dns_names=("new.example.test",))
+
+    assert reason(certificate=changed) == "SecretMismatch"
+    assert reason(certificate=replace(changed, issuer_ref=IssuerRef(name="staging", kind="ClusterIssuer"))) == "IncorrectIssuer"
 
 
 def test_an_issuer_group_that_is_written_out_is_the_same_issuer():
@@ -78,11 +124,14 @@ def test_an_issuer_group_that_is_written_out_is_the_same_issuer():
     assert isinstance(decided(certificate=written_out), Keep)
 
 
-def test_changed_names_are_issued_and_another_order_of_them_is_not():
+def test_changed_names_are_issued_as_a_changed_request_and_another_order_of_them_is_not():
     two = a_certificate(dns_names=("a.example.test", "b.example.test"))
     pair = a_pair(two)
 
-    assert reason(certificate=replace(two, dns_names=("a.example.test",)), secret=pair) == "RequestChanged"
+    changed = replace(two, dns_names=("a.example.test",), common_name="a.example.test")
+
+    message = "Fields on existing certificate not up to date: [spec.dnsNames]"
+    assert told(certificate=changed, secret=pair) == ("RequestChanged", message)
     assert isinstance(decided(certificate=replace(two, dns_names=two.dns_names[::-1]), secret=pair), Keep)
 
 
@@ -93,9 +142,14 @@ def test_a_common_name_that_the_ca_left_out_is_no_change():
     assert reason(certificate=named, secret=a_pair(named, common_name="other.test")) == "RequestChanged"
 
 
-def test_an_expired_or_due_pair_is_issued():
-    assert reason(now=NOW + 90 * DAY) == "Expired"
-    assert reason(now=NOW + 61 * DAY) == "Renewing"
+def test_an_expired_pair_is_issued_as_expired():
+    assert told(now=NOW + 90 * DAY) == ("Expired", "Certificate expired on Thu, 15 Apr 2027 08:00:00 UTC")
+
+
+def test_a_pair_whose_renewal_is_due_is_issued_as_renewing():
+    message = "Renewing certificate as renewal was scheduled at 2027-03-16 08:00:00 +0000 UTC"
+
+    assert told(now=NOW + 61 * DAY) == ("Renewing", message)
 
 
 def test_a_failure_is_held_until_its_next_attempt():

@@ -8,7 +8,7 @@ from cryptography.x509.oid import NameOID
 
 from certmill.crypto import keys
 from certmill.model.certificate import IssuerRef, OutputFormat, SecretTemplate
-from certmill.pipeline.secret_contract import secret_of
+from certmill.pipeline.secret_contract import issuer_of, secret_of
 from tests.builders import a_certificate, a_chain
 
 WEB = a_certificate()
@@ -117,3 +117,7 @@ def test_the_secret_is_of_type_tls_in_the_certificates_namespace():
     found = secret()
 
     assert (found.type, found.namespace, found.name) == ("kubernetes.io/tls", WEB.namespace, WEB.secret_name)
+
+
+def test_the_former_issuer_is_named_as_cert_manager_names_it():
+    assert issuer_of(secret(a_certificate(issuer_ref=IssuerRef(name="prod", kind="ClusterIssuer")))) == "ClusterIssuer.cert-manager.io/prod"

@@ -1,0 +1,565 @@
+"""What a Certificate says of itself while it waits, is issued, fails and shares a Secret: conditions and events as at cert-manager."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from certmill.contract import STEP_NAMES
+from certmill.crypto import keys
+from certmill.errors import CAUnavailable, OrderRefused, RateLimited
+from certmill.home.recent import RecentHome
+from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
+from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec, RotationPolicy, SecretTemplate
+from certmill.model.issuer import Dns01Solver, Rfc2136, Solver
+from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.secret import TLS_TYPE, Secret
+from certmill.model.status import CertificateStatus, Condition
+from certmill.pipeline import owner
+from certmill.pipeline.decide import READY_MESSAGE
+from certmill.pipeline.engine import Engine
+from certmill.state.connection import connect
+from tests.builders import DAY, ECDSA, NOW, a_certificate, a_pair, an_issuer
+from tests.pipeline.mill import Mill
+from tests.pipeline.test_reconcile_and_ticks import with_faults
+
+WEB = a_certificate()
+BY_DNS = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1:53"))),))
+ABSENT = "Issuing certificate as Secret does not exist"
+FAILED = "The certificate request has failed to complete and will be retried: "
+CONFLICT = "If this message is not transient, you might have two conflicting Certificates pointing to the same secret."
+
+
+class Told:
+    """Events, kept."""
+
+    def __init__(self):
+        self.all = []
+
+    def tell(self, certificate, reason, message, *, warning=False):
+        self.all.append((certificate.name, reason, message))
+
+    def of(self, reason):
+        return [message for _, found, message in self.all if found == reason]
+
+
+@pytest.fixture
+def redis(redis_server):
+    client = connect(redis_server.url.replace("/0", "/7"))
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+def counted(mill):
+    """How often the status is written, from now on."""
+    written, write = [], mill.ports.home.write_certificate_status
+
+    def count(certificate, status):
+        written.append(status)
+        write(certificate, status)
+
+    mill.ports.home.write_certificate_status = count
+    return written
+
+
+def said(mill, type_, certificate=WEB):
+    """(status, reason, message) of a condition."""
+    found = mill.ports.home.certificate_status(certificate.id).condition(type_)
+    return (found.status, found.reason, found.message) if found else None
+
+
+class TestWhileItIsIssued:
+    def test_issuing_and_not_ready_say_why_from_the_beginning(self, redis):
+        mill = Mill(redis)
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert said(mill, "Issuing") == (True, "DoesNotExist", ABSENT)
+        assert said(mill, "Ready") == (False, "DoesNotExist", ABSENT)
+
+    def test_issuing_is_removed_after_success_and_ready_says_that_it_is_up_to_date(self, redis):
+        mill = Mill(redis)
+
+        mill.issue()
+
+        assert said(mill, "Issuing") is None
+        assert said(mill, "Ready") == (True, "Ready", "Certificate is up to date and has not expired")
+
+    def test_a_run_that_succeeds_writes_its_status_twice(self, redis):
+        mill = Mill(redis)
+        written = counted(mill)
+
+        mill.issue()
+
+        assert len(written) == 2
+
+    @pytest.mark.parametrize(
+        ("changed", "reason"),
+        [
+            (replace(WEB, private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384)), "SecretMismatch"),
+            (replace(WEB, issuer_ref=IssuerRef(name="prod", kind="ClusterIssuer", group="other.test")), "IncorrectIssuer"),
+            (replace(WEB, dns_names=("new.example.test",)), "RequestChanged"),
+        ],
+    )
+    def test_a_pair_that_is_not_what_is_wanted_any_more_is_issuing_and_not_ready_for_the_same_reason(self, redis, changed, reason):
+        mill = Mill(redis)
+        mill.issue()
+        mill.apply(changed)
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert said(mill, "Issuing")[:2] == (True, reason)
+        assert said(mill, "Ready") == (False, *said(mill, "Issuing")[1:])
+
+    def test_a_pair_that_is_to_be_renewed_is_issuing_as_renewing_and_stays_ready(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        mill.world.clock.advance(61 * DAY)
+        mill.ticks.renew()
+
+        assert said(mill, "Issuing")[:2] == (True, "Renewing")
+        assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
+
+    def test_one_that_has_expired_is_not_ready_as_expired(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        mill.world.clock.advance(91 * DAY)
+        mill.ticks.renew()
+
+        assert said(mill, "Issuing")[1] == said(mill, "Ready")[1] == "Expired"
+        assert said(mill, "Ready")[0] is False
+
+    def test_a_failure_is_issuing_false_as_failed_with_its_message_and_the_reason_for_not_ready_stays(self, redis, told):
+        mill = Mill(redis, events=told)
+        mill.world.validates = lambda *_: False
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+
+        status, reason, message = said(mill, "Issuing")
+        assert (status, reason) == (False, "Failed")
+        assert message == f"{FAILED}{mill.failed}"
+        assert said(mill, "Ready") == (False, "DoesNotExist", ABSENT)
+        assert (mill.status().failed_issuance_attempts, mill.status().last_failure_time) == (1, mill.world.clock.now())
+        assert told.of("Failed") == [message]
+
+    def test_an_issuer_that_is_wrong_is_told_on_the_certificate_and_counts_no_failure(self, redis):
+        mill = Mill(redis)
+        mill.ports.home.break_manifest("ClusterIssuer", "", "prod", "spec.acme.server: is no URL")
+        written = counted(mill)
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert said(mill, "Ready") == (False, "DoesNotExist", ABSENT)
+        assert said(mill, "Issuing")[:2] == (False, "Failed")
+        assert said(mill, "Issuing")[2].endswith("spec.acme.server: is no URL")
+        assert (len(written), mill.status().failed_issuance_attempts) == (1, 0)
+
+    def test_an_issuer_that_is_wrong_makes_no_certificate_unready_whose_pair_is_good(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        mill.ports.home.break_manifest("ClusterIssuer", "", "prod", "spec.acme.server: is no URL")
+        before = mill.status()
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.status() == before
+
+    def test_a_secret_that_an_issuer_needs_is_told_as_an_invalid_spec(self, redis):
+        taken = replace(WEB, namespace="cert-manager", secret_name="prod-account")
+        mill = Mill(redis, certificate=taken)
+
+        mill.reconciler.reconcile(taken.id)
+
+        status, reason, message = said(mill, "Ready", taken)
+        assert (status, reason) == (False, "InvalidSpec")
+        assert message.startswith("spec.secretName: is a Secret that ClusterIssuer/prod needs")
+
+
+class TestWhileItWaits:
+    def waiting(self, redis, told):
+        """A run whose value cannot be seen."""
+        mill = Mill(redis, issuer=BY_DNS, events=told)
+        mill.world.provider.present = lambda record: None
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+        return mill
+
+    REASON = "web.example.test: ns1.example.test does not have it yet"
+
+    def test_a_short_wait_is_told_in_an_event_and_costs_no_status(self, redis, told):
+        mill = self.waiting(redis, told)
+
+        assert told.of("Waiting") == [self.REASON]
+        assert said(mill, "Issuing") == (True, "DoesNotExist", ABSENT)
+
+    def test_a_long_wait_is_shown_in_issuings_message_once_and_not_at_every_poll(self, redis, told):
+        mill = self.waiting(redis, told)
+        written = counted(mill)
+
+        for _ in range(5):
+            mill.wake(70)
+
+        assert said(mill, "Issuing") == (True, "DoesNotExist", f"{ABSENT}; waiting: {self.REASON}")
+        assert said(mill, "Ready") == (False, "DoesNotExist", ABSENT)
+        assert len(written) == 1
+        assert told.of("Waiting") == [self.REASON]
+
+    def test_each_thing_that_is_waited_for_is_written_once_though_they_come_in_turn(self, redis, told):
+        mill = self.waiting(redis, told)
+        servers, visible = ["ns1", "ns2"] * 3, mill.world.visible
+        mill.world.visible = lambda *args, **options: replace(
+            visible(*args, **options), reason=f"{servers.pop()}.example.test does not have it yet"
+        )
+        written = counted(mill)
+
+        for _ in range(6):
+            mill.wake(70)
+
+        assert [status.condition("Issuing").message.rpartition(": ")[2].split(".")[0] for status in written] == ["ns2", "ns1"]
+
+    def test_a_reason_that_changes_with_every_poll_does_not_write_at_every_poll(self, redis, told):
+        mill = self.waiting(redis, told)
+        polls, visible = iter(range(100)), mill.world.visible
+        mill.world.visible = lambda *args, **options: replace(visible(*args, **options), reason=f"from port {next(polls)}")
+        written = counted(mill)
+
+        for _ in range(9):
+            mill.wake(61)
+
+        assert len(written) <= 8
+        assert len(told.of("Waiting")) <= 8
+
+    def test_a_rate_limit_is_shown_at_once_when_it_is_long(self, redis, told):
+        mill = with_faults(Mill(redis, events=told), new_order=[RateLimited("the CA says: too many new orders", retry_after=7200)])
+        mill.reconciler.reconcile(WEB.id)
+
+        mill.run()
+
+        assert said(mill, "Issuing") == (True, "DoesNotExist", f"{ABSENT}; waiting: the CA says: too many new orders")
+
+    def test_a_ca_that_is_away_for_long_is_shown(self, redis, told):
+        mill = with_faults(Mill(redis, events=told), new_order=[CAUnavailable("the CA is away") for _ in range(3)])
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+        assert said(mill, "Issuing") == (True, "DoesNotExist", ABSENT)
+
+        mill.wake(70)
+
+        assert said(mill, "Issuing") == (True, "DoesNotExist", f"{ABSENT}; waiting: the CA is away")
+
+    def test_after_a_long_wait_success_leaves_nothing_of_it(self, redis, told):
+        mill = self.waiting(redis, told)
+        mill.wake(70)
+        mill.world.visible = lambda *_, **__: replace(type(mill.world).visible(mill.world, *_, **__), visible=True)
+        mill.world.validates = lambda *_: True
+
+        mill.wake(70)
+
+        assert said(mill, "Issuing") is None
+        assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
+
+    def test_the_mark_of_cmctl_is_kept_while_it_is_waited(self, redis, told):
+        mill = self.waiting(redis, told)
+        mill.ports.home.write_certificate_status(
+            WEB.id, replace(mill.status(), conditions=(replace(mill.status().condition("Issuing"), reason="ManuallyTriggered"),))
+        )
+
+        mill.wake(70)
+
+        assert said(mill, "Issuing")[:2] == (True, "ManuallyTriggered")
+
+
+class TestTwoOfOneSecret:
+    RIVAL = a_certificate(name="rival", dns_names=("rival.example.test",))
+
+    @pytest.fixture
+    def mill(self, redis, told):
+        mill = Mill(redis, events=told)
+        mill.ports.home.apply(self.RIVAL, dump_yaml(certificate_document(self.RIVAL)))
+        self.ages = {"web": 1.0, "rival": 2.0}
+        mill.ports.home.created = lambda kind, namespace, name: self.ages[name]
+        return mill
+
+    def test_the_one_that_the_secrets_annotation_names_owns_it_whichever_is_older(self, mill):
+        mill.issue()
+        self.ages["rival"] = 0.0
+
+        assert "belongs to Certificate web" in mill.reconciler.reconcile(self.RIVAL.id).reason
+        assert mill.reconciler.reconcile(WEB.id).right
+
+    def test_the_other_waits_and_says_so_once(self, mill):
+        mill.issue()
+        written = counted(mill)
+
+        for _ in range(3):
+            mill.reconciler.reconcile(self.RIVAL.id)
+
+        assert said(mill, "Ready", self.RIVAL) == (False, "IncorrectCertificate", f'Secret was issued for "web". {CONFLICT}')
+        assert said(mill, "Issuing", self.RIVAL) is None
+        assert len({id(status) for status in written}) == 3
+        assert len(set(written)) == 1
+        assert len(mill.world.ca.orders) == 1
+
+    def test_without_a_secret_the_oldest_owns_it(self, mill):
+        mill.reconciler.reconcile(WEB.id)
+
+        found = mill.reconciler.reconcile(self.RIVAL.id)
+
+        assert "belongs to Certificate web" in found.reason
+        message = f'Secret is to be issued for "web", which is older. {CONFLICT}'
+        assert said(mill, "Ready", self.RIVAL) == (False, "IncorrectCertificate", message)
+
+    def test_of_two_of_one_second_the_first_by_name_owns_it(self, mill):
+        self.ages["web"] = self.ages["rival"] = 1.0
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.reconciler.reconcile(self.RIVAL.id).ring
+
+    def test_a_younger_one_that_was_looked_at_first_gives_way_before_it_has_an_order(self, mill):
+        self.ages["rival"] = 0.5
+        mill.reconciler.reconcile(WEB.id)
+        mill.reconciler.reconcile(self.RIVAL.id)
+
+        mill.run()
+
+        assert mill.world.ca.orders == {}
+        assert mill.record().step == ""
+        assert said(mill, "Ready")[1] == "IncorrectCertificate"
+        assert said(mill, "Issuing") is None
+
+    def test_a_younger_one_that_was_seen_only_when_it_had_its_certificate_does_not_store_it(self, mill):
+        self.ages["rival"] = 0.5
+        mill.reconciler.reconcile(WEB.id)
+        for step in STEP_NAMES[:6]:
+            mill.step(step)
+        mill.reconciler.reconcile(self.RIVAL.id)
+
+        mill.run("store_secret")
+
+        assert mill.ports.home.secret("default", "web-tls") is None
+        assert said(mill, "Ready")[1] == "IncorrectCertificate"
+
+    def test_when_the_owner_is_deleted_the_other_takes_over(self, mill):
+        mill.issue()
+        mill.reconciler.reconcile(self.RIVAL.id)
+        mill.ports.home.delete("Certificate", "default", "web")
+
+        assert mill.reconciler.reconcile(self.RIVAL.id).ring
+        assert said(mill, "Issuing", self.RIVAL)[:2] == (True, "RequestChanged")
+
+    def test_when_the_owner_wants_another_secret_the_other_takes_over(self, mill):
+        mill.issue()
+        mill.reconciler.reconcile(self.RIVAL.id)
+        mill.apply(replace(WEB, secret_name="moved-tls"))
+
+        assert mill.reconciler.reconcile(self.RIVAL.id).ring
+
+    def test_who_takes_over_a_pair_that_is_right_for_it_needs_no_order_and_puts_its_name_on_it(self, mill):
+        mill.issue()
+        heir = replace(WEB, name="heir")
+        mill.ports.home.apply(heir, dump_yaml(certificate_document(heir)))
+        mill.ports.home.delete("Certificate", "default", "rival")
+        mill.ports.home.delete("Certificate", "default", "web")
+
+        assert mill.reconciler.reconcile(heir.id).right
+        assert mill.world.secret("default", "web-tls").annotations["cert-manager.io/certificate-name"] == "heir"
+        assert len(mill.world.ca.orders) == 1
+
+    def test_after_redis_was_lost_the_annotation_still_tells(self, mill, redis):
+        mill.issue()
+        redis.flushdb()
+
+        assert "belongs to Certificate web" in mill.reconciler.reconcile(self.RIVAL.id).reason
+
+    def test_a_pair_that_somebody_put_there_by_hand_is_taken_over_without_an_order_and_gets_label_and_annotations(self, mill):
+        pair = a_pair(WEB)
+        mill.ports.home.write_secret(replace(pair, labels={}, annotations={}))
+
+        assert mill.reconciler.reconcile(WEB.id).right
+
+        found = mill.world.secret("default", "web-tls")
+        assert (found.data, found.labels, found.annotations) == (pair.data, pair.labels, pair.annotations)
+        assert mill.world.ca.orders == {}
+
+    def test_a_secret_that_one_certificate_names_is_not_contested(self, mill):
+        other = replace(WEB, name="alone", secret_name="alone-tls")
+
+        assert not owner.is_contested(mill.ports, other)
+
+
+class TestWhileItCleansUp:
+    """The run is over and its status is written; it has only to take down what it put up."""
+
+    ASKED = Condition(type="Issuing", status=True, reason="ManuallyTriggered", message="", last_transition=NOW)
+
+    def cleaning_up(self, redis, **faults):
+        mill = with_faults(Mill(redis), **faults)
+        mill.reconciler.reconcile(WEB.id)
+        for step in STEP_NAMES[:7]:
+            mill.step(step)
+        assert mill.record().step == "clean_up"
+        return mill
+
+    def test_a_failure_that_somebody_clears_then_is_followed_by_another_run_at_once(self, redis):
+        mill = self.cleaning_up(redis, new_order=[OrderRefused("no")])
+        mill.ports.home.write_certificate_status(WEB.id, CertificateStatus())
+        mill.reconciler.reconcile(WEB.id)
+
+        result = mill.step("clean_up")
+
+        assert result.ring
+        assert mill.record().step == "register_account"
+
+    def test_a_run_that_cmctl_asks_for_then_is_begun_at_once(self, redis):
+        mill = self.cleaning_up(redis)
+        mill.ports.home.write_certificate_status(WEB.id, replace(mill.status(), conditions=(*mill.status().conditions, self.ASKED)))
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.step("clean_up").ring
+        mill.run()
+
+        assert mill.status().revision == 2
+        assert said(mill, "Issuing") is None
+
+    def test_a_template_that_changes_then_reaches_the_secret_when_it_has_cleaned_up(self, redis):
+        mill = self.cleaning_up(redis)
+        mill.apply(replace(WEB, secret_template=SecretTemplate(labels={"team": "tea"})))
+        mill.reconciler.reconcile(WEB.id)
+
+        mill.step("clean_up")
+
+        assert mill.world.secret("default", "web-tls").labels["team"] == "tea"
+        assert (len(mill.world.ca.orders), mill.record().step) == (1, "")
+
+    def test_a_look_that_finds_nothing_to_issue_begins_nothing(self, redis):
+        for faults in ({}, {"new_order": [OrderRefused("no")]}):
+            mill = self.cleaning_up(redis, **faults)
+
+            mill.reconciler.reconcile(WEB.id)
+
+            assert not getattr(mill.step("clean_up"), "ring", False)
+            assert mill.record().step == ""
+            redis.flushdb()
+
+
+class TestTemporaryCertificate:
+    ASKED = replace(WEB, annotations={ISSUE_TEMPORARY_CERTIFICATE: "true"})
+    FIVE = frozenset({"alt-names", "certificate-name", "common-name", "ip-sans", "uri-sans"})
+
+    def annotations(self, mill):
+        found = mill.world.secret("default", "web-tls").annotations
+        return {name.removeprefix("cert-manager.io/") for name in found}
+
+    def test_it_is_stored_with_five_annotations_and_ready_together_with_issuing(self, redis, told):
+        mill = Mill(redis, certificate=self.ASKED, events=told)
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert self.annotations(mill) == self.FIVE
+        assert mill.world.leaf(self.ASKED).dns_names == WEB.dns_names
+        assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
+        assert said(mill, "Issuing") == (True, "DoesNotExist", ABSENT)
+
+    def test_it_is_replaced_at_issuance_with_the_eight(self, redis, told):
+        mill = Mill(redis, certificate=self.ASKED, events=told)
+        mill.issue()
+
+        assert self.annotations(mill) == self.FIVE | {"issuer-name", "issuer-kind", "issuer-group"}
+        assert mill.world.leaf(self.ASKED).issuer_common_name != "cert-manager.local"
+        assert told.of("Issuing") == ["Issued temporary certificate", ABSENT, "The certificate has been successfully issued"]
+
+    @pytest.mark.parametrize("data", [{"tls.crt": b"junk", "tls.key": b"junk"}, {"tls.crt": b"", "tls.key": b""}])
+    def test_it_takes_the_place_of_what_cannot_be_used(self, redis, told, data):
+        mill = Mill(redis, certificate=self.ASKED, events=told)
+        mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data))
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert self.annotations(mill) == self.FIVE
+
+    def test_a_pair_that_can_be_used_is_left_until_the_new_one_is_there(self, redis, told):
+        mill = Mill(redis, certificate=self.ASKED, events=told)
+        old = a_pair(replace(WEB, dns_names=("old.example.test",)))
+        mill.ports.home.write_secret(old)
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.world.secret("default", "web-tls").data == old.data
+        assert said(mill, "Ready")[:2] == (False, "RequestChanged")
+
+    @pytest.mark.parametrize("value", ["True", "1", "yes", ""])
+    def test_only_the_exact_word_true_asks_for_it(self, redis, value):
+        mill = Mill(redis, certificate=replace(WEB, annotations={ISSUE_TEMPORARY_CERTIFICATE: value}))
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.ports.home.secret("default", "web-tls") is None
+
+
+class TestEvents:
+    def test_a_run_tells_that_it_began_what_it_asked_for_and_that_it_is_done(self, redis, told):
+        mill = Mill(redis, events=told)
+
+        mill.issue()
+
+        assert [(reason, message.split("http")[0]) for _, reason, message in told.all] == [
+            ("Issuing", ABSENT),
+            ("Requested", "Created order "),
+            ("Issuing", "The certificate has been successfully issued"),
+        ]
+
+    NEVER = replace(WEB, private_key=replace(ECDSA, rotation_policy=RotationPolicy.NEVER))
+
+    def again(self, redis, told, stored):
+        """Issue anew over this key."""
+        mill = Mill(redis, certificate=self.NEVER, events=told)
+        data = {"tls.crt": b"x", "tls.key": stored}
+        mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data))
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+        return mill
+
+    def test_a_key_that_is_kept_is_told_as_reused(self, redis, told):
+        key = keys.generate(ECDSA)
+
+        mill = self.again(redis, told, key)
+
+        assert told.of("Reused") == ['Reusing private key stored in existing Secret resource "web-tls"']
+        assert mill.world.secret("default", "web-tls").data["tls.key"] == key
+
+    def test_a_key_that_cannot_be_read_is_told_and_another_is_made(self, redis, told):
+        mill = self.again(redis, told, b"junk")
+
+        assert told.of("DecodeFailed") == ['Failed to decode private key stored in Secret "web-tls" - generating new key']
+        assert mill.record().result == "issued"
+
+    def test_a_key_that_may_not_be_replaced_is_told(self, redis, told):
+        mill = self.again(redis, told, keys.generate(PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384)))
+
+        (message,) = told.of("CannotRegenerateKey")
+        assert message.startswith("User intervention required: the key in Secret default/web-tls is not what is asked for")
+        assert said(mill, "Issuing", self.NEVER)[:2] == (False, "Failed")
+        assert mill.world.ca.orders == {}
+
+
+def test_a_run_of_a_manifest_that_has_just_changed_does_not_fail_for_what_it_was_before(redis):
+    mill = Mill(redis, certificate=replace(WEB, issuer_ref=IssuerRef(name="nobody", kind="ClusterIssuer")))
+    recent = replace(mill.ports, home=RecentHome(mill.ports.home, mill.world.clock))
+    mill.engine = Engine(recent, mill.reconciler)
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    assert mill.status().failed_issuance_attempts == 1
+
+    mill.apply(WEB)
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    assert mill.record().result == "issued"
