@@ -36,6 +36,7 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
     ports.journal.add([entry(work.id, work.issuer, challenge, work.certificate.labels) for challenge in challenges], now=ports.clock.now())
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
+            work.hold()
             ports.key_authorizations.put(challenge.token, acme_challenges.key_authorization(challenge.token, thumbprint))
             expose(work, challenge)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01]):
@@ -62,6 +63,7 @@ def take_down(
     """Remove them all; what is not there is fine. `hold` is called before each request."""
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
+            hold()
             ports.exposure.close(certificate, challenge.identifier, challenge.way)
             ports.key_authorizations.remove(challenge.token)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01 and c.record_name]):

@@ -72,8 +72,7 @@ class Reconciler:
         except InvalidManifest as error:
             return self._look_later(certificate, str(error))
         secret, unusable = self._secret(certificate)
-        issuer_namespace = ports.home.secrets_namespace(issuer) if issuer is not None else ""
-        if taken := secret_contract.taken_by_issuer(certificate, issuer, issuer_namespace, secret):
+        if taken := secret_contract.needed_by_an_issuer(ports.home, certificate, issuer, secret):
             return self._look_later(certificate, f"spec.secretName: {taken}")
         if secret is not None and (other := self.other_owner(certificate, secret)):
             ports.records.adopt(certificate_id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=digest(certificate, issuer))
