@@ -73,6 +73,7 @@ class Reconciler:
             return self._look_later(certificate, str(error))
         secret, unusable = self._secret(certificate)
         if taken := secret_contract.needed_by_an_issuer(ports.home, certificate, issuer, secret):
+            ports.home.refuse("Certificate", *split_id(certificate_id), f"spec.secretName: {taken}")
             return self._look_later(certificate, f"spec.secretName: {taken}")
         if secret is not None and (other := self.other_owner(certificate, secret)):
             ports.records.adopt(certificate_id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=digest(certificate, issuer))
