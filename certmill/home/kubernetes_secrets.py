@@ -20,6 +20,9 @@ from certmill.model.secret import OPAQUE_TYPE, Secret
 APPLY_MANAGER: Final = "certmill-apply"
 """Field manager of what a person applies."""
 
+PREDECESSOR: Final = "cert-manager-certificates-issuing"
+"""cert-manager's field manager of Secrets."""
+
 
 class KubernetesSecrets:
     """The Secrets of one API server."""
@@ -57,7 +60,7 @@ class KubernetesSecrets:
             return "created"
         if _says(found, secret, manager):
             return "unchanged"
-        self._own_what_was_created(found, manager)
+        self._own_what_is_ours(found, manager)
         self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=manager)
         return "configured"
 
@@ -77,13 +80,16 @@ class KubernetesSecrets:
     def _get(self, namespace: str, name: str) -> JsonObject | None:
         return self._client.get(SECRETS, namespace, name) if namespace and layout.is_name(namespace, name) else None
 
-    def _own_what_was_created(self, found: JsonObject, manager: str) -> None:
-        """What `create` wrote is the manager's by Update, and an apply would take nothing of it away: make it the manager's by Apply."""
+    def _own_what_is_ours(self, found: JsonObject, manager: str) -> None:
+        """What `create` wrote is the manager's by Update, what cert-manager wrote before us is cert-manager's, and an apply would take
+        nothing of either away: make it the manager's by Apply."""
         entries = [mapping(entry) for entry in sequence(mapping(found.get("metadata")).get("managedFields"))]
-        created = [_is_of(entry, manager, "Update") for entry in entries]
-        if not any(created) or any(_is_of(entry, manager, "Apply") for entry in entries):
+        made = [_is_of(entry, manager, "Update") for entry in entries]
+        if not any(made) and manager == FIELD_MANAGER:
+            made = [_is_of(entry, PREDECESSOR, "Apply") for entry in entries]
+        if not any(made) or any(_is_of(entry, manager, "Apply") for entry in entries):
             return
-        owned = [{**entry, "operation": "Apply"} if ours else entry for entry, ours in zip(entries, created, strict=True)]
+        owned = [{**entry, "manager": manager, "operation": "Apply"} if ours else entry for entry, ours in zip(entries, made, strict=True)]
         meta = meta_of(found)
         patch = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": owned}}
         self._client.merge(SECRETS, meta.namespace, meta.name, patch)

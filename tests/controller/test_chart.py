@@ -222,7 +222,7 @@ def test_what_a_process_has_of_its_own_wins_over_the_defaults(tmp_path):
     objects = rendered(tmp_path, values)
 
     assert pods(objects)["worker"]["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "big"}
-    assert pods(objects)["valkey"]["spec"]["nodeSelector"] == {"pool": "edge"}
+    assert pods(objects)["valkey"]["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "edge"}
     assert named(objects, "Deployment", "certmill-worker")["spec"]["replicas"] == 3
 
 

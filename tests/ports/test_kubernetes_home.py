@@ -11,6 +11,7 @@ from certmill.clock import SystemClock
 from certmill.errors import Conflict, Forbidden, InvalidManifest, NotFound, Permanent
 from certmill.home.kubernetes import INVALID_CONFIG, INVALID_SPEC, KubernetesHome
 from certmill.home.kubernetes_events import KubernetesEvents
+from certmill.home.kubernetes_secrets import PREDECESSOR
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
@@ -126,6 +127,20 @@ class TestSecrets:
         home.write_secret(PAIR)
 
         assert version(client, SECRETS, "default", "web-tls") == before
+
+    def test_of_a_secret_that_cert_manager_wrote_before_us_what_we_do_not_want_goes_too(self, home, client):
+        """A label of a secretTemplate, say, that has left it since; what others wrote stays."""
+        metadata = {"name": "web-tls", "namespace": "default", "labels": {"team": "edge", "old": "yes"}}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": TLS_TYPE}
+        client.apply(SECRETS, {**body, "data": {"tls.crt": "Y2hhaW4=", "tls.key": "a2V5", "key.der": "eA=="}}, manager=PREDECESSOR)
+        metadata = {"name": "web-tls", "namespace": "default", "labels": {"by-hand": "yes"}}
+        client.apply(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}, manager=OTHER)
+
+        home.write_secret(replace(PAIR, labels={"team": "edge"}))
+
+        found = home.secret("default", "web-tls")
+        assert found.labels == {"team": "edge", "by-hand": "yes"}
+        assert set(found.data) == {"tls.crt", "tls.key"}
 
     @pytest.mark.parametrize(
         "secret",
