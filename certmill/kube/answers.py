@@ -107,7 +107,8 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
             error = InvalidManifest(f"cannot {what}: {words or 'the API server takes it for a bad request'}")
         case HTTPStatus.INTERNAL_SERVER_ERROR if words.startswith(_UNKNOWN_FIELD):
             error = InvalidManifest(f"cannot {what}: {words}")
-    return error or HomeUnavailable(f"cannot {what}: the API server answers {code}", retry_after=_retry_after(headers))
+    because = f": {words}" if words else ""  # as that a webhook, whose writes it would have to wait for, does not answer
+    return error or HomeUnavailable(f"cannot {what}: the API server answers {code}{because}", retry_after=_retry_after(headers))
 
 
 def _absent(status: Mapping[str, object], what: str) -> CertmillError:
