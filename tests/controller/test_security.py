@@ -362,6 +362,20 @@ class TestAnnotations:
         assert lab.wait_ready(namespace, "web").dns_names == (f"{namespace}.example.test",)
 
 
+def test_names_as_long_as_they_may_be_are_issued_like_others(lab, namespace):
+    """253 characters in one label, which is no DNS name but a name of an object."""
+    issuer, name = "i" * 253, "c" * 253
+    lab.apply_issuer(HTTP01, name=issuer, privateKeySecretRef={"name": "k" * 253})
+
+    lab.apply_certificate(
+        namespace, name, f"{namespace}.example.test", secretName="s" * 253, issuerRef={"name": issuer, "kind": "ClusterIssuer"}
+    )
+
+    assert lab.wait_ready(namespace, name).dns_names == (f"{namespace}.example.test",)
+    lab.until(lambda: lab.traces(namespace) == [], what=lambda: lab.traces(namespace))
+    assert any(reason == "Issuing" for _, reason, _ in lab.events(namespace, name))
+
+
 class Site(http.server.BaseHTTPRequestHandler):
     """Of the attacker (127.0.0.2), and what is behind the wall (127.0.0.3)."""
 
