@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from certmill.home import layout
 from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, sequence, text
 
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
@@ -101,11 +102,12 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
     """Strip a Secret's metadata (its values are never asked for)."""
     meta = meta_of(body)
     name, kind, group = (meta.annotations.get(annotation, "") for annotation in _ISSUER_ANNOTATIONS)
+    certificate = meta.annotations.get(CERTIFICATE_NAME, "")  # may be anything that its author likes
     return SecretView(
         namespace=meta.namespace,
         name=meta.name,
         version=f"{meta.uid} {meta.resource_version}",
-        certificate=meta.annotations.get(CERTIFICATE_NAME, ""),
+        certificate=certificate if layout.is_name("", certificate) else "",
         issuer=_issuer(name, kind, group),
     )
 

@@ -32,8 +32,12 @@ class NotServed(HomeUnavailable):
     """404 by nobody: the API has no such resource (yet). That is no reason to take any object for deleted."""
 
 
+class TooLarge(HomeUnavailable):
+    """The answer is larger than we take: fewer objects may be asked for."""
+
+
 def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
-    """The whole answer; its connection goes back to the pool. Raises HomeUnavailable if it is cut short, or too large."""
+    """The whole answer; its connection goes back to the pool. Raises HomeUnavailable if it is cut short, TooLarge."""
     try:
         content = response.read(limit + 1, decode_content=True)
     except HTTPError as error:
@@ -41,7 +45,7 @@ def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
         raise HomeUnavailable(f"the API server cut short: {what} ({type(error).__name__})") from error
     if len(content) > limit:
         response.close()
-        raise HomeUnavailable(f"cannot {what}: the API server's answer is larger than {limit} bytes")
+        raise TooLarge(f"cannot {what}: the API server's answer is larger than {limit} bytes")
     response.release_conn()
     return content
 

@@ -473,6 +473,19 @@ def test_status_of_nonsense_is_empty():
     assert not answers.is_terminating({"details": {"causes": [None, {"reason": "Other"}]}})
 
 
+def test_objects_that_are_too_large_for_a_page_are_listed_in_smaller_ones(server, client, space, tmp_path):
+    """Nobody's large objects are to keep us from seeing the others."""
+    for number in range(20):
+        client.create(CONFIG_MAPS, {"metadata": {"name": f"large-{number}", "namespace": space}, "data": {"x": "x" * 5000}})
+    small = client_of(server, max_answer_bytes=20_000)
+
+    names = [meta_of(item).name for item in small.list(CONFIG_MAPS, space).items]
+
+    assert sorted(names) == sorted(f"large-{number}" for number in range(20))
+    with pytest.raises(HomeUnavailable, match="larger than 2000 bytes"):
+        client_of(server, max_answer_bytes=2000).list(CONFIG_MAPS, space)
+
+
 def test_what_is_in_the_way_of_a_write_is_named(server, client, space):
     """As cert-manager's webhook without its Pod: every write fails, and an operator has to know why."""
     hook = {
