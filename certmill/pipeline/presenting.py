@@ -25,6 +25,8 @@ _ZONE_LOCK_SECONDS = 30.0
 _ZONE_PATIENCE_SECONDS = 5.0
 _ZONE_POLL_SECONDS = 0.003
 _ZONE_POLLS = 1000
+_HOST = "http01"
+_HOST_MARGIN_SECONDS = 600.0
 
 Hold = Callable[[], object]
 """Called before each request: goes on holding what the work is done under. It costs nothing until a third of the time has gone by."""
@@ -34,6 +36,9 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
     """Present them all; what is there already stays one value. They are in the journal before they are up."""
     ports = work.ports
     ports.journal.add([entry(work.id, work.issuer, challenge, work.certificate.labels) for challenge in challenges], now=ports.clock.now())
+    for challenge in sorted(challenges, key=lambda each: each.identifier):
+        if challenge.way:
+            _claim_host(work, challenge)
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
             work.hold()
@@ -48,7 +53,20 @@ def expose(work: Work, challenge: ChallengeFacts) -> None:
     """Lead the CA's request for an http-01 challenge to the responder; done again, it heals what somebody changed."""
     solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(solvers.HTTP01,))
     assert solver.http01 is not None
+    if challenge.way:
+        _claim_host(work, challenge)
     work.ports.exposure.open(work.certificate, challenge.identifier, solver.http01)
+
+
+def _claim_host(work: Work, challenge: ChallengeFacts) -> None:
+    """One responder answers for all namespaces, and does not know through which a request came: while one Certificate's way for a host is
+    open, no other has a key authorization for that host, or whoever serves the name would have it validated for a stranger. Raises Busy."""
+    work.hold()
+    limits, host = work.ports.limits, challenge.identifier
+    seconds = limits.propagation_timeout + limits.validation_timeout + _HOST_MARGIN_SECONDS
+    if work.ports.locks.take(_HOST, host, owner=work.id, seconds=seconds):
+        work.ports.key_authorizations.remove(challenge.token)
+        raise Busy(f"another Certificate has a challenge for {host} under way", retry_after=1.0)
 
 
 def take_down(
@@ -64,8 +82,9 @@ def take_down(
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
             hold()
-            ports.exposure.close(certificate, challenge.identifier, challenge.way)
             ports.key_authorizations.remove(challenge.token)
+            ports.exposure.close(certificate, challenge.identifier, challenge.way)
+            ports.locks.release(_HOST, challenge.identifier, owner=certificate)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01 and c.record_name]):
         with zone_lock(ports, zone, owner=owner, hold=hold) as hold_both:
             _write(ports, issuer, labels, group, hold_both, adding=False)
