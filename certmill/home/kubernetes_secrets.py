@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
-from certmill.errors import Conflict, SecretUnusable
+from certmill.errors import Conflict, InvalidManifest, SecretUnusable
 from certmill.home import layout
 from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, strings, text
@@ -48,29 +49,47 @@ class KubernetesSecrets:
         metas = (meta_of(body) for body in self._client.list(SECRETS, metadata_only=True).items)
         return {(meta.namespace, meta.name): f"{meta.uid} {meta.resource_version}" for meta in metas}
 
-    def write(self, secret: Secret, manager: str = FIELD_MANAGER) -> str:
-        """Make the manager's keys, labels and annotations be these: "created", "configured", or "unchanged" (nothing was sent).
+    def write(self, secret: Secret) -> None:
+        """Make the pipeline's keys, labels and annotations be these; the server changes nothing that is so already. One request, but for a
+        Secret that cert-manager wrote before us: what it wanted there and we do not goes too.
 
         A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises InvalidManifest.
         """
         layout.require_secret(secret)
+        written = self._write(secret)
+        if self._take_over(written):
+            self._write(secret)
+
+    def _write(self, secret: Secret) -> JsonObject:
+        try:
+            return self._client.apply(SECRETS, _body(secret, secret.type))
+        except InvalidManifest:
+            found = self._get(secret.namespace, secret.name)
+            if found is None or found.get("type") == secret.type:
+                raise
+            return self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE))
+
+    def apply(self, secret: Secret) -> str:
+        """The same for a person: "created", "configured", or "unchanged" (nothing was sent)."""
+        layout.require_secret(secret)
         found = self._get(secret.namespace, secret.name)
         if found is None:
-            self._client.apply(SECRETS, _body(secret, secret.type), manager=manager)
+            self._client.apply(SECRETS, _body(secret, secret.type), manager=APPLY_MANAGER)
             return "created"
-        if _says(found, secret, manager):
+        if _says(found, secret, APPLY_MANAGER):
             return "unchanged"
-        self._own_what_is_ours(found, manager)
-        self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=manager)
+        self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=APPLY_MANAGER)
         return "configured"
 
     def create(self, secret: Secret) -> bool:
         """False if there is one of this name. Raises InvalidManifest."""
         layout.require_secret(secret)
         try:
-            self._client.create(SECRETS, _body(secret, secret.type))
+            created = self._client.create(SECRETS, _body(secret, secret.type))
         except Conflict:
             return False
+        with suppress(Conflict):  # somebody changes it already
+            self._own_what_was_created(created)
         return True
 
     def delete(self, namespace: str, name: str) -> bool:
@@ -80,18 +99,25 @@ class KubernetesSecrets:
     def _get(self, namespace: str, name: str) -> JsonObject | None:
         return self._client.get(SECRETS, namespace, name) if namespace and layout.is_name(namespace, name) else None
 
-    def _own_what_is_ours(self, found: JsonObject, manager: str) -> None:
-        """What `create` wrote is the manager's by Update, what cert-manager wrote before us is cert-manager's, and an apply would take
-        nothing of either away: make it the manager's by Apply."""
-        entries = [mapping(entry) for entry in sequence(mapping(found.get("metadata")).get("managedFields"))]
-        made = [_is_of(entry, manager, "Update") for entry in entries]
-        if not any(made) and manager == FIELD_MANAGER:
-            made = [_is_of(entry, PREDECESSOR, "Apply") for entry in entries]
-        if not any(made) or any(_is_of(entry, manager, "Apply") for entry in entries):
-            return
-        owned = [{**entry, "manager": manager, "operation": "Apply"} if ours else entry for entry, ours in zip(entries, made, strict=True)]
-        meta = meta_of(found)
-        patch = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": owned}}
+    def _own_what_was_created(self, created: JsonObject) -> None:
+        """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by Apply."""
+        ours = [{**entry, "operation": "Apply"} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in _entries(created)]
+        self._set_owners(created, ours)
+
+    def _take_over(self, written: JsonObject) -> bool:
+        """Make what cert-manager owns ours, so that the next apply takes away what is not wanted; False if it owns nothing."""
+        entries = _entries(written)
+        if not any(_is_of(entry, PREDECESSOR, "Apply") for entry in entries):
+            return False
+        others = [entry for entry in entries if not _is_of(entry, FIELD_MANAGER, "Apply")]
+        ours = [{**entry, "manager": FIELD_MANAGER} if _is_of(entry, PREDECESSOR, "Apply") else entry for entry in others]
+        self._set_owners(written, ours)
+        return True
+
+    def _set_owners(self, body: JsonObject, entries: Sequence[Mapping[str, object]]) -> None:
+        """Raises Conflict if somebody changed it since."""
+        meta = meta_of(body)
+        patch = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": list(entries)}}
         self._client.merge(SECRETS, meta.namespace, meta.name, patch)
 
 
@@ -109,6 +135,11 @@ def _secret_of(body: Mapping[str, object]) -> Secret:
         labels=meta.labels,
         annotations=meta.annotations,
     )
+
+
+def _entries(body: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Who owns what."""
+    return [mapping(entry) for entry in sequence(mapping(body.get("metadata")).get("managedFields"))]
 
 
 def _body(secret: Secret, type_: str) -> JsonObject:
