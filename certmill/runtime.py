@@ -54,6 +54,9 @@ from certmill.state.tokens import KeyAuthorizations
 
 SEAL_KEY_FILE = "seal-key"
 
+_MOST_KEPT = 256
+"""Of what is kept for the next use by what an issuer says (clients, providers, resolvers): who may change an issuer may do so for ever."""
+
 
 class LazySeal(Seal):
     """A Seal whose keys are asked for when it is first used: who only looks leaves no key in the home."""
@@ -96,6 +99,8 @@ class AcmeClients:
         fingerprint = hashlib.sha256(key_pem).digest()
         which = (issuer.server, fingerprint, account_uri, issuer.ca_bundle, issuer.skip_tls_verify)
         if which not in clients:
+            if len(clients) >= _MOST_KEPT:
+                clients.clear()
             clients[which] = AcmeClient(
                 server=issuer.server,
                 key=AccountKey.from_pem(key_pem),
@@ -125,6 +130,8 @@ class SolverProviders:
         which = (solver.provider, hashlib.sha256(credential.encode()).digest())
         with self._guard:
             if which not in self._providers:
+                if len(self._providers) >= _MOST_KEPT:
+                    self._providers.clear()
                 self._providers[which] = self._made(solver, credential)
             return self._providers[which]
 
@@ -186,6 +193,8 @@ class SelfChecks:
         servers = nameservers or self._settings.recursive_nameservers
         with self._guard:
             if servers not in self._resolvers:
+                if len(self._resolvers) >= _MOST_KEPT:
+                    self._resolvers.clear()
                 resolver = Resolver(servers)
                 self._resolvers[servers] = (resolver, Zones(resolver, self._clock))
             return self._resolvers[servers]

@@ -23,9 +23,9 @@ UNREADABLE = "application/x-certmill-unreadable"
 
 _MAX_ITEM_BYTES = 2 * MAX_MESSAGE_BYTES  # base64 makes 4/3 of a body, the rest is for headers
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-_NAMESPACE = re.compile(_LABEL)
-_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"  # of an object's name: Kubernetes bounds the whole, and not its parts
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_PART}(?:\.{_PART})*")
 _YEARS = range(2000, 2200)  # Celery computes with the date, and years at the ends of the calendar overflow
 _MAX_RETRIES = 1_000_000
 _MAX_DEPTH = 64  # a deeper one may be parsed here and end in a RecursionError where it is written or parsed again

@@ -29,6 +29,7 @@ from certmill.errors import AccountRefused, CAUnavailable, CertmillError, Invali
 from certmill.model.names import Identifier, IdentifierType
 
 DIRECTORY_SECONDS: Final = 3600.0
+_MOST_DIRECTORIES: Final = 256
 MAX_CHAIN_BYTES: Final = 262_144
 _MAX_ALTERNATES: Final = 8
 # RFC 8555 §9.1: one or more certificates; "MUST use the strict encoding and MUST NOT include explanatory text".
@@ -62,6 +63,8 @@ class DirectoryCache:
         hosts = frozenset(host_of(named) for named in (url, *directory.urls))
         known = _Known(directory=directory, until=now + DIRECTORY_SECONDS, hosts=hosts)
         with self._lock:
+            if len(self._known) >= _MOST_DIRECTORIES:
+                self._known.clear()
             self._known[url, trust] = known
         return known
 

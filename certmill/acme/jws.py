@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
@@ -50,7 +50,8 @@ class AccountKey:
     thumbprint: str
     """RFC 7638, base64url: the second half of each key authorization."""
     hash: str
-    """SHA-256 of the SubjectPublicKeyInfo, hex: tells keys apart."""
+    """Tells keys apart: a SHA-256 in base64, of an RSA key's PKCS#1 form as cert-manager has it in an issuer's status, else of the public
+    key."""
 
     def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
         algorithm = _RSA_ALGORITHM if isinstance(key, rsa.RSAPrivateKey) else _CURVES[key.curve.name]
@@ -59,8 +60,7 @@ class AccountKey:
         self.jwk = json.dumps(public_jwk.to_json(), sort_keys=True, separators=(",", ":"))
         self.thumbprint = b64url(public_jwk.thumbprint())
         self._key, self._algorithm = key, algorithm
-        public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        self.hash = hashlib.sha256(public).hexdigest()
+        self.hash = b64encode(hashlib.sha256(_told_apart_by(key)).digest()).decode("ascii")
 
     @classmethod
     def from_pem(cls, pem: bytes) -> AccountKey:
@@ -75,6 +75,13 @@ class AccountKey:
 
     def __repr__(self) -> str:
         return "AccountKey()"
+
+
+def _told_apart_by(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    if isinstance(key, rsa.RSAPrivateKey):
+        form = serialization.PrivateFormat.TraditionalOpenSSL
+        return key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 # Reading an RSA key checks its primes: 36 ms for 2048 bits, and every step of every certificate needs its account's key.

@@ -14,6 +14,7 @@ from certmill.clock import Clock, SystemClock
 
 MAX_AGE_SECONDS: Final = 300.0
 _MAX_KEPT: Final = 256
+_MAX_POOLS: Final = 256
 # RFC 8555 §6.5.1: base64url. The length is ours: a nonce goes back in a header that has to stay small.
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
@@ -58,4 +59,6 @@ class NoncePools:
     def pool(self, directory_url: str) -> NoncePool:
         """The pool of a CA, made when it is first asked for."""
         with self._lock:
+            if directory_url not in self._pools and len(self._pools) >= _MAX_POOLS:
+                self._pools.clear()
             return self._pools.setdefault(directory_url, NoncePool(self._clock))

@@ -28,6 +28,8 @@ CONNECT_SECONDS: Final = 5.0
 MAX_ANSWER_BYTES: Final = 1_048_576
 _CHUNK_BYTES: Final = 65_536
 _CONNECTIONS_PER_CA: Final = 64
+_MOST_POOLS: Final = 64
+"""Of different trusts: a caBundle may be large, and who may change an issuer may change it for ever."""
 _MAX_URL_CHARACTERS: Final = 2048
 USER_AGENT: Final = f"certmill/{__version__} (+ACME client; urllib3/{urllib3.__version__})"  # type: ignore[attr-defined] # not in its __all__
 """RFC 8555 §6.1: a client MUST send one; the software's name and version, and those of the HTTP library."""
@@ -77,6 +79,8 @@ class Connections:
         proxy = _proxy_for(url)
         with self._lock:
             if (trust, proxy) not in self._pools:
+                if len(self._pools) >= _MOST_POOLS:
+                    self._pools.clear()
                 self._pools[trust, proxy] = _make_pools(trust, proxy)
             return self._pools[trust, proxy]
 

@@ -94,7 +94,7 @@ class Controller:
             self._put(_all(issuers))
         for shims in self._shims.values():
             self._put(_all(shims))
-        for view in self._certificates.views():
+        for view in self._ours():
             if changes.is_right(view, self._secret_of(view), now=now) and view.renewal_time is not None:
                 right.append((certificate_id(view.namespace, view.name), view.renewal_time))
             else:
@@ -137,7 +137,7 @@ class Controller:
             self._put(Look(kind=watch.kind, namespace=view.namespace, name=view.name) for view in watch.views() if not view.ready)
         self._put(
             Look(kind="Certificate", namespace=view.namespace, name=view.name)
-            for view in self._certificates.views()
+            for view in self._ours()
             if not view.ready and not view.failure[1]
         )
         for kind, shims in self._shims.items():
@@ -148,6 +148,10 @@ class Controller:
 
     def _shim_of(self, view: CertificateView) -> ShimView | None:
         return self._shims[view.owner[0]].view(view.namespace, view.owner[1]) if view.owner is not None else None
+
+    def _ours(self) -> Iterator[CertificateView]:
+        """The Certificates but those of issuers of another group, which are not ours to look at."""
+        yield from (view for view in self._certificates.views() if view.issuer[2] == CERTIFICATES.group)
 
     def _secret_of(self, view: CertificateView) -> SecretView | None:
         return self._secrets.view(view.namespace, view.secret_name)

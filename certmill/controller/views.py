@@ -10,6 +10,7 @@ from typing import Final
 
 from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
+from certmill.home import layout
 from certmill.kube.objects import JsonObject, Meta, instant_of, mapping, meta_of, sequence, text
 from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
 
@@ -115,11 +116,12 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
     """Strip a Secret's metadata (its values are never asked for)."""
     meta = meta_of(body)
     name, kind, group = (meta.annotations.get(annotation, "") for annotation in _ISSUER_ANNOTATIONS)
+    certificate = meta.annotations.get(CERTIFICATE_NAME, "")  # may be anything that its author likes
     return SecretView(
         namespace=meta.namespace,
         name=meta.name,
         version=f"{meta.uid} {meta.resource_version}",
-        certificate=meta.annotations.get(CERTIFICATE_NAME, ""),
+        certificate=certificate if layout.is_name("", certificate) else "",
         issuer=_issuer(name, kind, group),
     )
 

@@ -27,7 +27,7 @@ from certmill.home.kubernetes_status import (
     with_refusal,
 )
 from certmill.kube.client import KubeClient
-from certmill.kube.objects import JsonObject, mapping, meta_of
+from certmill.kube.objects import JsonObject, mapping, meta_of, text
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
@@ -74,7 +74,7 @@ class KubernetesHome:
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         body = self._get("Certificate", *split_id(certificate))
         self._last.note(certificate, body, fresh_until=time.monotonic() + _FRESH_SECONDS)
-        return parse_certificate(body, source=f"Certificate {certificate}") if body is not None else None
+        return parse_certificate(body, source=f"Certificate {certificate}") if body is not None and _is_ours(body) else None
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         for body in self._all(CERTIFICATES, namespace):
@@ -91,7 +91,7 @@ class KubernetesHome:
         return parse_issuer(body, source=f"{kind} {ref.name}") if body is not None else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
-        bodies = [*self._all(ISSUERS, namespace), *(self._all(CLUSTER_ISSUERS, None) if namespace in (None, "") else ())]
+        bodies = [*(self._all(ISSUERS, namespace) if namespace != "" else ()), *(self._all(CLUSTER_ISSUERS, None) if not namespace else ())]
         for body in bodies:
             try:
                 yield parse_issuer(body, source="")
@@ -182,6 +182,8 @@ class KubernetesHome:
         versions = self._secrets.versions()
         for resource, parse in ((CERTIFICATES, parse_certificate), (ISSUERS, parse_issuer), (CLUSTER_ISSUERS, parse_issuer)):
             for body in self._all(resource, None):
+                if resource is CERTIFICATES and not _is_ours(body):
+                    continue
                 meta = meta_of(body)
                 source = f"{resource.kind} {meta.namespace}/{meta.name}" if meta.namespace else f"{resource.kind} {meta.name}"
                 try:
@@ -222,3 +224,10 @@ class KubernetesHome:
                     raise
                 before, wanted = now, {**now, "status": wanted["status"]}
         raise Conflict(f"{resource.kind} {meta_of(before).name} is being changed again and again; its status is written later")
+
+
+def _is_ours(certificate: JsonObject) -> bool:
+    """Whether its issuer is of cert-manager's own group. The issuers of another group are somebody else's, and so are their Certificates:
+    nothing is said of them, and nothing is done."""
+    ref = mapping(mapping(certificate.get("spec")).get("issuerRef"))
+    return text(ref.get("group")) in ("", CERTIFICATES.group)

@@ -50,7 +50,8 @@ class KubernetesSecrets:
         return {(meta.namespace, meta.name): f"{meta.uid} {meta.resource_version}" for meta in metas}
 
     def write(self, secret: Secret) -> None:
-        """Make the pipeline's keys, labels and annotations be these; the server changes nothing that is so already. One request.
+        """Make the pipeline's keys, labels and annotations be these; the server changes nothing that is so already. One request, but for a
+        Secret that cert-manager wrote before us: what it wanted there and we do not goes too.
 
         A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises InvalidManifest.
         """
@@ -147,6 +148,11 @@ def _secret_of(body: Mapping[str, object]) -> Secret:
         labels=meta.labels,
         annotations=meta.annotations,
     )
+
+
+def _entries(body: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Who owns what."""
+    return [mapping(entry) for entry in sequence(mapping(body.get("metadata")).get("managedFields"))]
 
 
 def _body(secret: Secret, type_: str) -> JsonObject:

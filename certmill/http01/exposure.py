@@ -93,10 +93,9 @@ class KubernetesExposure:
                 self._client.apply(ENDPOINT_SLICES, slice_)
 
     def _leave(self, namespace: str) -> None:
-        """Take the Service and its slices away when no Ingress of the namespace leads to it any more."""
-        for item in self._client.list(INGRESSES, namespace).items:
-            if meta_of(item).labels.get(SOLVER_LABEL) == "true" or edit.certificates_served(item):
-                return
+        """Take the Service and its slices away when no Ingress of the namespace leads to it any more; back, if one came meanwhile."""
+        if self._is_needed(namespace):
+            return
         for family in service.FAMILIES:
             name = service.slice_name(family)
             if self._client.get(ENDPOINT_SLICES, namespace, name) is not None:
@@ -104,6 +103,12 @@ class KubernetesExposure:
                 self._client.apply(ENDPOINT_SLICES, service.responder_slice(namespace, (), self._port, family=family))
                 self._client.delete(ENDPOINT_SLICES, namespace, name)
         self._client.delete(SERVICES, namespace, service.SERVICE_NAME)
+        if self._is_needed(namespace):
+            self._lead_to_responder(namespace)
+
+    def _is_needed(self, namespace: str) -> bool:
+        found = self._client.list(INGRESSES, namespace, metadata_only=True).items
+        return any(meta_of(item).labels.get(SOLVER_LABEL) == "true" or edit.certificates_served(item) for item in found)
 
 
 class ResponderAddresses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -16,6 +17,8 @@ from certmill.kube.objects import JsonObject, mapping, sequence, text
 _CHUNK_BYTES: Final = 65_536
 _MAX_RETRY_AFTER: Final = 300.0
 _MAX_SAID: Final = 500
+_MAX_DEPTH: Final = 100
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]')
 _TERMINATING: Final = "NamespaceTerminating"
 _UNKNOWN_FIELD: Final = "failed to create typed patch object"
 """How a server-side apply refuses a field that the schema does not have: as an internal error."""
@@ -29,8 +32,12 @@ class NotServed(HomeUnavailable):
     """404 by nobody: the API has no such resource (yet). That is no reason to take any object for deleted."""
 
 
+class TooLarge(HomeUnavailable):
+    """The answer is larger than we take: fewer objects may be asked for."""
+
+
 def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
-    """The whole answer; its connection goes back to the pool. Raises HomeUnavailable if it is cut short, or too large."""
+    """The whole answer; its connection goes back to the pool. Raises HomeUnavailable if it is cut short, TooLarge."""
     try:
         content = response.read(limit + 1, decode_content=True)
     except HTTPError as error:
@@ -38,7 +45,7 @@ def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
         raise HomeUnavailable(f"the API server cut short: {what} ({type(error).__name__})") from error
     if len(content) > limit:
         response.close()
-        raise HomeUnavailable(f"cannot {what}: the API server's answer is larger than {limit} bytes")
+        raise TooLarge(f"cannot {what}: the API server's answer is larger than {limit} bytes")
     response.release_conn()
     return content
 
@@ -61,12 +68,35 @@ def lines(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> Itera
 def parsed(content: bytes, what: str) -> JsonObject:
     """A JSON object. Raises HomeUnavailable: what answers something else is no API server, or not all of it."""
     try:
-        body = json.loads(content)
+        body = _loaded(content)
     except (ValueError, RecursionError):
         raise HomeUnavailable(f"cannot {what}: the API server's answer is no JSON") from None
     if not isinstance(body, dict):
         raise HomeUnavailable(f"cannot {what}: the API server's answer is no object")
     return body
+
+
+def _loaded(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except RecursionError:
+        return json.loads(_shallow(content))
+
+
+def _shallow(content: bytes) -> bytes:
+    """JSON with null in place of what is nested too deeply. An Issuer's webhook config may be nested ten thousand times: one such object,
+    of anybody, is not to keep us from reading the others."""
+    kept, copied, depth = [], 0, 0
+    for token in _TOKEN.finditer(content):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth == _MAX_DEPTH:
+                kept += [content[copied : token.start()], b"null"]
+        elif token[0] in (b"]", b"}"):
+            if depth == _MAX_DEPTH:
+                copied = token.end()
+            depth -= 1
+    return b"".join([*kept, content[copied:]])
 
 
 def status_of(content: bytes) -> Mapping[str, object]:
@@ -107,7 +137,8 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
             error = InvalidManifest(f"cannot {what}: {words or 'the API server takes it for a bad request'}")
         case HTTPStatus.INTERNAL_SERVER_ERROR if words.startswith(_UNKNOWN_FIELD):
             error = InvalidManifest(f"cannot {what}: {words}")
-    return error or HomeUnavailable(f"cannot {what}: the API server answers {code}", retry_after=_retry_after(headers))
+    because = f": {words}" if words else ""  # as that a webhook, whose writes it would have to wait for, does not answer
+    return error or HomeUnavailable(f"cannot {what}: the API server answers {code}{because}", retry_after=_retry_after(headers))
 
 
 def _absent(status: Mapping[str, object], what: str) -> CertmillError:

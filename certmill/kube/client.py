@@ -24,8 +24,8 @@ FIELD_MANAGER: Final = "certmill"
 CONNECT_SECONDS: Final = 5.0
 REQUEST_SECONDS: Final = 15.0
 PAGE: Final = 500
-MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""Of a page of PAGE objects; etcd takes objects of up to 1.5 MB."""
+MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""Of a page; etcd takes objects of up to 1.5 MB, so that PAGE of them may be more: then pages are made smaller."""
 MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -87,7 +87,14 @@ class KubeClient:
         accept = _METADATA_LIST if metadata_only else "application/json"
         while True:
             request = _Request(method="GET", path=resource.path(namespace), query=query, accept=accept, what=f"list {resource.plural}")
-            answer = self._json(request)
+            try:
+                answer = self._json(request)
+            except answers.TooLarge:
+                if page == 1:
+                    raise
+                page = max(1, page // 8)
+                query = {**query, "limit": str(page)}
+                continue
             about = mapping(answer.get("metadata"))
             items = tuple(cast("JsonObject", item) for item in sequence(answer.get("items")))
             yield Listing(items=items, resource_version=text(about.get("resourceVersion")))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
+
+_LAST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 JsonObject: TypeAlias = dict[str, object]
 """An object as the API server sends it."""
@@ -95,5 +97,5 @@ def instant_of(value: object) -> float | None:
 
 
 def rfc3339(instant: float) -> str:
-    """The form of metav1.Time: seconds, in UTC."""
-    return datetime.fromtimestamp(int(instant), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The form of metav1.Time: seconds, in UTC. What is outside of its years is its nearest: a status by hand may say anything."""
+    return datetime.fromtimestamp(min(max(int(instant), 0), _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

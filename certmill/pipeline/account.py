@@ -16,7 +16,7 @@ from certmill.model.status import Condition, IssuerStatus
 from certmill.pipeline import registration_times
 from certmill.pipeline.context import Ports
 from certmill.pipeline.issuer_secrets import missing_solver_secrets, secret_value
-from certmill.pipeline.secret_contract import ACCOUNT_LABEL
+from certmill.pipeline.secret_contract import ACCOUNT_LABEL, CERTIFICATE_NAME
 
 REGISTERED = "ACMEAccountRegistered"
 REGISTERED_MESSAGE = "The ACME account was registered with the ACME server"
@@ -207,6 +207,9 @@ def _stored_key(ports: Ports, issuer: Issuer) -> bytes:
         secret = ports.home.secret(ports.home.secrets_namespace(issuer), issuer.private_key.name)
     except SecretUnusable as error:
         raise _unusable(issuer, error) from error
+    owner = secret.annotations.get(CERTIFICATE_NAME, "") if secret else ""
+    if owner:  # whoever serves the certificate would have the account too, and its renewal would end it
+        raise _unusable(issuer, SecretUnusable(f"it is the Secret of Certificate {owner}; choose another spec.acme.privateKeySecretRef"))
     return secret.data.get(issuer.private_key.key, b"") if secret else b""
 
 

@@ -76,8 +76,7 @@ def _place(work: Work) -> Secret | None:
             f"the Secret {certificate.namespace}/{certificate.secret_name}, where the pair is to be stored, cannot be used: {error}; "
             "delete it, or choose another spec.secretName"
         ) from error
-    taken = secret_contract.taken_by_issuer(certificate, work.issuer, home.secrets_namespace(work.issuer), secret)
-    if taken:
+    if taken := secret_contract.needed_by_an_issuer(home, certificate, work.issuer, secret):
         raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
     return secret
 

@@ -13,6 +13,7 @@ from typing import cast
 
 from certmill.acme import challenges as acme_challenges
 from certmill.dns01.base import BatchProvider, Provider, TxtRecord
+from certmill.errors import Busy
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.pipeline import solvers
@@ -21,13 +22,20 @@ from certmill.pipeline.facts import ChallengeFacts
 from certmill.pipeline.zone_locks import Hold
 from certmill.state.journal import Presented
 
+_HOST = "http01"
+_HOST_MARGIN_SECONDS = 600.0
+
 
 def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
     """Present them all; what is there already stays one value. They are in the journal before they are up."""
     ports = work.ports
     ports.journal.add([entry(work.id, work.issuer, challenge, work.certificate.labels) for challenge in challenges], now=ports.clock.now())
+    for challenge in sorted(challenges, key=lambda each: each.identifier):
+        if challenge.way:
+            _claim_host(work, challenge)
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
+            work.hold()
             ports.key_authorizations.put(challenge.token, acme_challenges.key_authorization(challenge.token, thumbprint))
             expose(work, challenge)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01]):
@@ -39,7 +47,20 @@ def expose(work: Work, challenge: ChallengeFacts) -> None:
     """Lead the CA's request for an http-01 challenge to the responder; done again, it heals what somebody changed."""
     solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(solvers.HTTP01,))
     assert solver.http01 is not None
+    if challenge.way:
+        _claim_host(work, challenge)
     work.ports.exposure.open(work.certificate, challenge.identifier, solver.http01)
+
+
+def _claim_host(work: Work, challenge: ChallengeFacts) -> None:
+    """One responder answers for all namespaces, and does not know through which a request came: while one Certificate's way for a host is
+    open, no other has a key authorization for that host, or whoever serves the name would have it validated for a stranger. Raises Busy."""
+    work.hold()
+    limits, host = work.ports.limits, challenge.identifier
+    seconds = limits.propagation_timeout + limits.validation_timeout + _HOST_MARGIN_SECONDS
+    if work.ports.locks.take(_HOST, host, owner=work.id, seconds=seconds):
+        work.ports.key_authorizations.remove(challenge.token)
+        raise Busy(f"another Certificate has a challenge for {host} under way", retry_after=1.0)
 
 
 def take_down(
@@ -53,8 +74,10 @@ def take_down(
     """Remove them all; what is not there is fine. `hold` is called before each request."""
     for challenge in challenges:
         if challenge.type == solvers.HTTP01:
-            ports.exposure.close(certificate, challenge.identifier, challenge.way)
+            hold()
             ports.key_authorizations.remove(challenge.token)
+            ports.exposure.close(certificate, challenge.identifier, challenge.way)
+            ports.locks.release(_HOST, challenge.identifier, owner=certificate)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01 and c.record_name]):
         with _turn(ports, zone, hold) as hold_both:
             _write(ports, issuer, labels, group, hold_both, adding=False)

@@ -73,8 +73,7 @@ class Reconciler:
         except InvalidManifest as error:
             return self._look_later(certificate, self._violated(certificate), str(error))
         secret, unusable = self._secret(certificate)
-        issuer_namespace = ports.home.secrets_namespace(issuer) if issuer is not None else ""
-        if taken := secret_contract.taken_by_issuer(certificate, issuer, issuer_namespace, secret):
+        if taken := secret_contract.needed_by_an_issuer(ports.home, certificate, issuer, secret):
             message = f"spec.secretName: {taken}"
             return self._look_later(certificate, Violation(reason=INVALID_SPEC, message=message), message)
         if other := owner.other_owner(ports, certificate, secret):

@@ -1,5 +1,5 @@
 """The Secret contract: type, keys, and cert-manager's annotations: eight, and those of a subject if the leaf has one (reference §0.1, §0.2,
-§1.5). Pure."""
+§1.5)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 from collections.abc import Sequence
 
 from certmill.crypto import chain, keys
+from certmill.home.base import Home
 from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
 from certmill.model.issuer import Issuer
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_TYPE, Secret
@@ -76,6 +77,16 @@ def taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_name
     if issuer is not None and certificate.namespace == issuer_namespace and certificate.secret_name in names:
         return f"is a Secret that {issuer.reference} needs for itself; choose another name"
     return ""
+
+
+def needed_by_an_issuer(home: Home, certificate: Certificate, issuer: Issuer | None, secret: Secret | None) -> str:
+    """As `taken_by_issuer`, of its own issuer and of the others. A Secret that is not there, or is a Certificate's, is no other issuer's:
+    their Secrets are not asked for at each look."""
+    issuers = [issuer] if issuer is not None else []
+    if secret is not None and CERTIFICATE_NAME not in secret.annotations:
+        issuers += [*home.issuers(certificate.namespace), *home.issuers("")]
+    reasons = (taken_by_issuer(certificate, one, home.secrets_namespace(one), secret) for one in issuers)
+    return next((reason for reason in reasons if reason), "") or taken_by_issuer(certificate, None, "", secret)
 
 
 def issued_by(secret: Secret, ref: IssuerRef) -> bool:

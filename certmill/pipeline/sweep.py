@@ -57,8 +57,8 @@ class _Sweep:
             return False
         try:
             if not entry.record_name:
-                ports.exposure.close(entry.certificate, entry.identifier, entry.way)
                 ports.key_authorizations.remove(entry.value)
+                ports.exposure.close(entry.certificate, entry.identifier, entry.way)
                 return True
             issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)
             if issuer is None:

@@ -18,6 +18,7 @@ RIGHTS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBi
 HIGHLY_AVAILABLE: Json = {
     "image": {"repository": "registry.example/certmill", "digest": f"sha256:{'0' * 64}"},
     "imagePullSecrets": [{"name": "registry"}],
+    "commonLabels": {"cost-centre": "edge"},
     "clusterResourceNamespace": "default",
     "settings": {"recursive_nameservers": "192.0.2.53:53", "propagation_timeout_seconds": 300},
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
@@ -28,6 +29,12 @@ HIGHLY_AVAILABLE: Json = {
         "podAnnotations": {"example.com/team": "edge"},
         "podLabels": {"team": "edge"},
         "tolerations": [{"key": "edge", "operator": "Exists"}],
+        "runtimeClassName": "sandbox",
+        "hostAliases": [{"ip": "192.0.2.9", "hostnames": ["ca.internal"]}],
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["192.0.2.53"]},
+        "volumes": [{"name": "roots", "configMap": {"name": "roots"}}],
+        "volumeMounts": [{"name": "roots", "mountPath": "/etc/roots", "readOnly": True}],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -37,7 +44,7 @@ HIGHLY_AVAILABLE: Json = {
             }
         ],
     },
-    "controller": {"replicas": 2},
+    "controller": {"replicas": 2, "strategy": {"type": "Recreate"}},
     "worker": {"replicas": 3, "concurrency": 64},
     "beat": {"replicas": 2},
     "responder": {"replicas": 2, "port": 8090},

@@ -113,6 +113,24 @@ def test_every_container_has_probes_and_resources(chart):
         assert "memory" in container["resources"]["limits"]
 
 
+def test_what_every_cluster_has_of_its_own_reaches_each_pod(tmp_path, default):
+    objects = rendered(tmp_path, HIGHLY_AVAILABLE)
+
+    assert all(one["metadata"]["labels"]["cost-centre"] == "edge" for one in objects)
+    for component, template in pods(objects).items():
+        spec = template["spec"]
+        assert template["metadata"]["labels"].items() >= {"cost-centre": "edge", "team": "edge"}.items()
+        assert (spec["runtimeClassName"], spec["dnsPolicy"]) == ("sandbox", "None")
+        assert spec["dnsConfig"] == {"nameservers": ["192.0.2.53"]}
+        assert spec["hostAliases"][0]["hostnames"] == ["ca.internal"]
+        mounted = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+        assert ("/etc/roots" in mounted) == (component != "valkey")
+    strategies = {one["metadata"]["name"]: one["spec"].get("strategy") for one in objects if one["kind"] == "Deployment"}
+    assert {name for name, strategy in strategies.items() if strategy} == {"certmill-controller"}
+    assert all(template["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"} for template in pods(default).values())
+    assert not any("cost-centre" in selector for selector in re.findall(r"'matchLabels': \{[^}]*\}", str(objects)))
+
+
 def test_only_controller_and_worker_have_a_token_of_the_api_server(chart):
     with_token = {component for component, template in pods(chart).items() if template["spec"]["automountServiceAccountToken"]}
     accounts = {template["spec"]["serviceAccountName"] for template in pods(chart).values()}
@@ -203,8 +221,8 @@ def test_what_a_process_has_of_its_own_wins_over_the_defaults(tmp_path):
 
     objects = rendered(tmp_path, values)
 
-    assert pods(objects)["worker"]["spec"]["nodeSelector"] == {"pool": "big"}
-    assert pods(objects)["valkey"]["spec"]["nodeSelector"] == {"pool": "edge"}
+    assert pods(objects)["worker"]["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "big"}
+    assert pods(objects)["valkey"]["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "edge"}
     assert named(objects, "Deployment", "certmill-worker")["spec"]["replicas"] == 3
 
 

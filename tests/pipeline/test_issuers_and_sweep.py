@@ -20,7 +20,7 @@ from certmill.pipeline.ticks import Ticks
 from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.journal import Presented
-from tests.builders import DAY, NOW, a_certificate, an_issuer
+from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
 
 WEB = a_certificate()
@@ -379,6 +379,18 @@ def test_a_ready_issuer_whose_host_e_mail_and_key_are_the_same_is_not_asked_agai
         account.register(mill.ports, an_issuer(), owner=owner)
 
     assert mill.ca.asked == ["prod"]
+
+
+def test_the_key_of_a_certificate_is_no_account_key(redis):
+    mill = Mill(redis)
+    pair = a_pair(a_certificate(namespace="cert-manager", secret_name="prod-account"))
+    mill.ports.home.write_secret(pair)
+
+    mill.ticks.reread("tick")
+
+    assert (ready_of(mill).status, ready_of(mill).reason) == (False, "ErrVerifyACMEAccount")
+    assert "the Secret of Certificate web" in ready_of(mill).message
+    assert mill.world.secret("cert-manager", "prod-account").data == pair.data
 
 
 def test_a_ca_that_is_away_does_not_make_a_registered_account_unready(redis):

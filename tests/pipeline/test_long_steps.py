@@ -108,6 +108,39 @@ def test_a_step_that_outlasts_its_lease_keeps_it(redis, step, what, seconds, cou
     assert min(left) > 0
 
 
+class SlowExposure:
+    """An API server that takes 0.8 s for each name that is led to the responder, or no longer is."""
+
+    def __init__(self, mill):
+        self._mill = mill
+        self.left = []
+
+    def way(self, certificate, solver):
+        return "own"
+
+    def open(self, certificate, host, solver):
+        self._mill.world.clock.advance(0.8)
+        self.left.append(self._mill.record().lease - self._mill.world.clock.now())
+
+    def close(self, certificate, host, way):
+        self.open(certificate, host, None)
+
+
+@pytest.mark.parametrize("step", ["set_up_challenge", "clean_up"])
+def test_a_hundred_names_led_to_the_responder_one_by_one_keep_the_lease_too(redis, step):
+    mill = Mill(redis, certificate=MANY)
+    exposure = SlowExposure(mill)
+    mill.engine = Engine(replace(mill.ports, exposure=exposure), mill.reconciler)
+    assert mill.reconciler.reconcile(MANY.id).ring
+    for each in STEP_NAMES[: STEP_NAMES.index(step)]:
+        assert isinstance(mill.step(each), Proceed)
+    exposure.left.clear()
+
+    assert isinstance(mill.step(step), Proceed)
+    assert len(exposure.left) == 100
+    assert min(exposure.left) > 0
+
+
 @pytest.mark.parametrize("step", ["set_up_challenge", "clean_up"])
 def test_the_lock_of_a_zone_is_kept_while_it_is_written(redis, step):
     mill, left = SlowMill(redis), []

@@ -11,7 +11,8 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, FailureClass, NameRefused
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import PrivateKeySpec, RotationPolicy
-from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
+from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, SecretKeyRef, Selector, Solver
+from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
 from certmill.state import keys
 from certmill.state.connection import connect
@@ -229,6 +230,31 @@ class TestTheSecret:
         assert "spec.secretName" in found.reason
         assert found.run == 0
         assert mill.world.secret("cert-manager", name) == before
+
+    @pytest.mark.parametrize("name", ["stage-account", "stage-tsig"])
+    def test_what_another_issuer_needs_is_never_written_over_whoever_made_it(self, redis, name):
+        tsig = Rfc2136(nameserver="192.0.2.53:53", tsig_secret=SecretKeyRef(name="stage-tsig", key="secret"))
+        solvers = (Solver(dns01=Dns01Solver(provider=tsig)),)
+        stage = an_issuer(name="stage", private_key=replace(an_issuer().private_key, name="stage-account"), solvers=solvers)
+        mill = Mill(redis)
+        mill.ports.home.apply(stage, "kind: ClusterIssuer\n# stage\n")
+        theirs = Secret(namespace="cert-manager", name=name, type=OPAQUE_TYPE, data={"tls.key": b"of cert-manager"})
+        mill.ports.home.write_secret(theirs)
+        slip = a_certificate(namespace="cert-manager", name="slip", secret_name=name)
+        mill.apply(slip)
+
+        found = mill.reconciler.reconcile(slip.id)
+
+        assert "spec.secretName" in found.reason
+        assert "ClusterIssuer/stage" in found.reason
+        assert found.run == 0
+        assert mill.world.secret("cert-manager", name).data == theirs.data
+
+    def test_a_secret_that_is_nobodys_is_written_to_and_keeps_what_it_has(self, redis):
+        mill = Mill(redis)
+        mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=OPAQUE_TYPE, data={}))
+
+        assert mill.issue().dns_names == WEB.dns_names
 
     def test_a_pair_that_was_stored_meanwhile_is_not_written_over_by_an_older_look(self, redis):
         mill = Mill(redis)

@@ -203,6 +203,7 @@ class TestReading:
         assert home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), "b").reference == "ClusterIssuer/prod"
         assert {issuer.reference for issuer in home.issuers()} == {"Issuer/a/prod", "ClusterIssuer/prod"}
         assert [issuer.reference for issuer in home.issuers("a")] == ["Issuer/a/prod"]
+        assert [issuer.reference for issuer in home.issuers("")] == ["ClusterIssuer/prod"]
 
     def test_an_issuers_secrets_are_in_its_namespace_and_a_cluster_issuers_in_the_cluster_resource_namespace(self, home):
         assert home.secrets_namespace(parsed(issuer_text("prod", "Issuer", "a"))) == "a"

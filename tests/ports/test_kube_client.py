@@ -471,3 +471,49 @@ def test_no_way_to_a_server_says_what_to_set(tmp_path, monkeypatch):
 def test_status_of_nonsense_is_empty():
     assert answers.status_of(b"\xff") == answers.status_of(b"[" * 100_000) == {}
     assert not answers.is_terminating({"details": {"causes": [None, {"reason": "Other"}]}})
+
+
+def test_objects_that_are_too_large_for_a_page_are_listed_in_smaller_ones(server, client, space, tmp_path):
+    """Nobody's large objects are to keep us from seeing the others."""
+    for number in range(20):
+        client.create(CONFIG_MAPS, {"metadata": {"name": f"large-{number}", "namespace": space}, "data": {"x": "x" * 5000}})
+    small = client_of(server, max_answer_bytes=20_000)
+
+    names = [meta_of(item).name for item in small.list(CONFIG_MAPS, space).items]
+
+    assert sorted(names) == sorted(f"large-{number}" for number in range(20))
+    with pytest.raises(HomeUnavailable, match="larger than 2000 bytes"):
+        client_of(server, max_answer_bytes=2000).list(CONFIG_MAPS, space)
+
+
+def test_what_is_in_the_way_of_a_write_is_named(server, client, space):
+    """As cert-manager's webhook without its Pod: every write fails, and an operator has to know why."""
+    hook = {
+        "name": "webhook.cert-manager.io",
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": space}},
+        "clientConfig": {"url": "https://127.0.0.1:1/validate"},
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Fail",
+    }
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    path = f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{space}"
+    server.api.apply(path, {**kind, "metadata": {"name": space}, "webhooks": [hook]})
+    body = {"metadata": {"name": "refused", "namespace": space}}
+
+    def said():
+        try:
+            client.create(CONFIG_MAPS, body)
+        except HomeUnavailable as error:
+            return str(error)
+        client.delete(CONFIG_MAPS, space, "refused")  # the registration takes a moment
+        return ""
+
+    ends = time.monotonic() + 20
+    while not (message := said()):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    server.api.request("DELETE", path)
+
+    assert 'failed calling webhook "webhook.cert-manager.io"' in message

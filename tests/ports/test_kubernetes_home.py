@@ -279,6 +279,28 @@ class TestStatuses:
         assert (version(client, CERTIFICATES, "default", "web"), version(client, CLUSTER_ISSUERS, "", "prod")) == before
 
 
+class TestCertificatesOfAnotherGroup:
+    """They have an issuer that somebody else serves, under a name that one of ours may have too."""
+
+    @pytest.fixture
+    def foreign(self, home, client):
+        apply(home, WEB)
+        ref = {"name": "prod", "kind": "ClusterIssuer", "group": "awspca.cert-manager.io"}
+        client.merge(CERTIFICATES, "default", "web", {"spec": {"issuerRef": ref}})
+        return version(client, CERTIFICATES, "default", "web")
+
+    def test_they_are_not_there_for_us_and_nothing_is_written_to_them(self, home, client, foreign):
+        assert home.certificate(WEB.id) is None
+        assert list(home.certificates()) == []
+        assert (home.survey().sightings, home.survey().problems) == ((), ())
+        assert version(client, CERTIFICATES, "default", "web") == foreign
+
+    def test_they_are_ours_again_with_an_issuer_of_ours(self, home, client, foreign):
+        client.merge(CERTIFICATES, "default", "web", {"spec": {"issuerRef": {"group": "cert-manager.io"}}})
+
+        assert home.certificate(WEB.id).issuer_ref.name == "prod"
+
+
 class TestApplying:
     def test_a_document_without_a_namespace_goes_where_the_manifest_says(self, home):
         text = dump_yaml(certificate_document(WEB)).replace("  namespace: default\n", "")

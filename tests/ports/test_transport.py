@@ -21,6 +21,7 @@ class Server:
     def __init__(self, answers, trickle=b"", pause=0.0) -> None:
         self.answers, self.trickle, self.pause = answers, trickle, pause
         self.connections = 0
+        self.asked: list[bytes] = []
         self._closing = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
@@ -46,8 +47,10 @@ class Server:
 
     def _serve(self, connection):
         for answer in self.answers:
-            if not connection.recv(65_536):
+            asked = connection.recv(65_536)
+            if not asked:
                 return
+            self.asked.append(asked)
             self._closing.wait(self.pause)
             connection.sendall(answer)
         while self.trickle and not self._closing.wait(0.02):
@@ -142,3 +145,26 @@ def test_a_name_that_refuses_everywhere_is_told_so(monkeypatch):
 
     with pytest.raises(CAUnavailable, match=r"many\.example cannot be connected to \(connection refused\)"):
         transport(2.0).request("GET", f"http://many.example:{port}/")
+
+
+def test_nothing_of_the_workers_own_surroundings_is_sent_to_a_server_that_a_tenant_chose(tmp_path, monkeypatch):
+    """Neither logins of a netrc, which `requests` would send, nor what cloud libraries take from the environment."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login worker password of-the-worker\ndefault login worker password of-the-worker\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    surroundings = {
+        "HOME": str(tmp_path),
+        "NETRC": str(tmp_path / ".netrc"),
+        "AWS_ACCESS_KEY_ID": "of-the-worker",
+        "AWS_SECRET_ACCESS_KEY": "of-the-worker",
+        "AWS_SESSION_TOKEN": "of-the-worker",
+    }
+    for name, value in surroundings.items():
+        monkeypatch.setenv(name, value)
+
+    with Server([GOOD]) as server:
+        transport(timeout_seconds=5).request("GET", server.url)
+
+    (asked,) = server.asked
+    assert b"GET / HTTP/1.1" in asked
+    assert b"authorization" not in asked.lower()
+    assert b"worker" not in asked

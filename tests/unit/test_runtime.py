@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from certmill.crypto import keys
 from certmill.crypto.seal import Seal, new_key
 from certmill.errors import InvalidManifest
+from certmill.model.issuer import Dns01Solver, Rfc2136
 from certmill.runtime import LazySeal, Runtime
 from certmill.settings import Settings
+from tests.builders import an_issuer
 
 
 def opened(home: Path, **settings: object) -> Runtime:
@@ -32,6 +37,26 @@ def test_opening_makes_nothing_and_sealing_makes_the_key(tmp_path):
 def test_a_configured_key_that_is_wrong_is_told_at_once(tmp_path):
     with pytest.raises(InvalidManifest, match="CERTMILL_SEAL_KEYS"):
         opened(tmp_path, seal_keys="c2hvcnQ=")
+
+
+def test_what_is_kept_for_issuers_does_not_grow_with_every_change_of_one(tmp_path):
+    runtime = opened(tmp_path)
+    account = keys.generate_account_key("ECDSA-256")
+    issuers = [an_issuer(server=f"https://ca{number}.test/dir") for number in range(300)]
+    solvers = [
+        Dns01Solver(provider=Rfc2136(nameserver=f"192.0.2.{n % 250}", port=n + 1), nameservers=(f"192.0.2.1:{n}",)) for n in range(300)
+    ]
+
+    clients = [weakref.ref(runtime.ports.clients.client(issuer, account, "https://ca.test/1")) for issuer in issuers]
+    providers = [weakref.ref(runtime.ports.providers.provider(issuers[0], solver)) for solver in solvers]
+    zones = [weakref.ref(runtime.ports.checks.zones(solver)) for solver in solvers]
+    gc.collect()
+
+    for kept in (clients, providers, zones):
+        assert kept[0]() is None
+        assert kept[-1]() is not None
+        assert sum(one() is not None for one in kept) <= 256
+    runtime.close()
 
 
 def test_many_threads_ask_for_the_keys_once():

@@ -117,6 +117,21 @@ def test_a_look_at_an_object_is_accepted_with_its_name_and_nothing_else(kind: st
     assert (accepted.headers["argsrepr"], accepted.headers["root_id"]) == (f"('{name}',)", "r")
 
 
+@pytest.mark.parametrize("name", ["x" * 253, f"{'x' * 64}.eu", "a.b"])
+def test_an_object_may_have_any_name_that_kubernetes_allows(name: str) -> None:
+    accepted = _accepted(item(RECONCILE_TASKS["Certificate"], [f"default/{name}"]), CHANGES_QUEUE)
+
+    assert json.loads(accepted.body)[0] == [f"default/{name}"]
+
+
+@pytest.mark.parametrize(
+    "name", ["default/" + "x" * 254, f"{'x' * 64}/web", "default/a..b", "default/a.-b", "default/..", "a/b/c", "default/%2e"]
+)
+def test_and_no_other(name: str) -> None:
+    with pytest.raises(Refusal):
+        _accepted(item(RECONCILE_TASKS["Certificate"], [name]), CHANGES_QUEUE)
+
+
 def test_no_task_is_allowed_on_two_queues() -> None:
     tasks = [task for allowed in TASKS_OF_QUEUE.values() for task in allowed]
 

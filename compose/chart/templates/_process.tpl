@@ -13,6 +13,9 @@ metadata:
   {{- include "certmill.metadata" . | nindent 2 }}
 spec:
   replicas: {{ $values.replicas }}
+  {{- with $values.strategy }}
+  strategy: {{ toJson . }}
+  {{- end }}
   selector:
     matchLabels:
       {{- include "certmill.selector" . | nindent 6 }}
@@ -20,7 +23,7 @@ spec:
     metadata:
       labels:
         {{- include "certmill.selector" . | nindent 8 }}
-        {{- with $values.podLabels }}{{ toYaml . | nindent 8 }}{{ end }}
+        {{- with merge $values.podLabels $root.Values.commonLabels }}{{ toYaml . | nindent 8 }}{{ end }}
       {{- with $values.podAnnotations }}
       annotations:
         {{- toYaml . | nindent 8 }}
@@ -75,6 +78,9 @@ spec:
             {{- if $root.Values.redis.caConfigMap }}
             - {name: redis-ca, mountPath: /etc/certmill/redis-ca, readOnly: true}
             {{- end }}
+            {{- with $values.volumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
       volumes:
         # A home for what can be lost: manifests, Secrets and statuses are in the API server.
         - name: home
@@ -88,6 +94,9 @@ spec:
         {{- with $root.Values.redis.caConfigMap }}
         - name: redis-ca
           configMap: {name: {{ . }}}
+        {{- end }}
+        {{- with $values.volumes }}
+        {{- toYaml . | nindent 8 }}
         {{- end }}
 {{- end -}}
 
@@ -154,7 +163,7 @@ securityContext:
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" }}
+{{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" "hostAliases" "dnsPolicy" "dnsConfig" }}
 {{- with index $.values $name }}
 {{ $name }}: {{ toJson . }}
 {{- end }}

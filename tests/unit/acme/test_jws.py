@@ -96,10 +96,15 @@ def test_the_thumbprint_is_that_of_rfc_7638(key):
     assert decoded(AccountKey(key).thumbprint) == expected
 
 
-def test_the_hash_is_of_the_public_key(key):
-    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+def test_the_hash_of_an_rsa_key_is_the_one_that_cert_manager_has_in_an_issuers_status(key):
+    """pkg/acme/accounts/registry.go, IsKeyCheckSumCached; it knows RSA keys only."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        form = serialization.PrivateFormat.TraditionalOpenSSL
+        hashed = key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
+    else:
+        hashed = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
-    assert AccountKey(key).hash == hashlib.sha256(public).hexdigest()
+    assert AccountKey(key).hash == base64.b64encode(hashlib.sha256(hashed).digest()).decode()
 
 
 def test_a_coordinate_with_leading_zeros_keeps_its_length():

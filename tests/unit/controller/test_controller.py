@@ -99,6 +99,18 @@ def test_at_first_sight_what_is_right_is_adopted_and_the_rest_is_looked_at(proce
     assert process.take() == ["Certificate default/new", "Certificate default/lost"]
 
 
+def test_certificates_of_another_groups_issuers_are_neither_adopted_nor_looked_at(process):
+    foreign = {"issuerRef": {"name": "prod", "kind": "AWSPCAClusterIssuer", "group": "awspca.cert-manager.io"}}
+    right, new = a_certificate("web", status=ISSUED, spec=foreign), a_certificate("new", spec=foreign)
+    pair = a_secret("web-tls", issuer=("prod", "AWSPCAClusterIssuer", "awspca.cert-manager.io"))
+    process.has(CERTIFICATES, right, new).has(SECRETS, pair).watch()
+
+    assert process.first_sight() == 0
+
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == []
+
+
 def test_issuers_and_shims_come_first(process):
     process.has(CERTIFICATES, a_certificate()).has(ISSUERS, an_issuer("dev", "default")).has(CLUSTER_ISSUERS, an_issuer())
     process.has(INGRESSES, {"metadata": {"name": "shop", "namespace": "default"}})

@@ -120,6 +120,22 @@ def test_any_status_and_annotation_can_be_read(status, annotation):
     with_certificate_status(body, CertificateStatus())
 
 
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59"])
+def test_times_at_the_ends_of_the_calendar_are_read_and_written(time):
+    """Whoever may write a Certificate's status may write them; one that cannot be handled would end a tick that is for all."""
+    names = ("notBefore", "notAfter", "renewalTime", "lastFailureTime")
+    condition = {"type": "Issuing", "status": "False", "reason": "Failed", "lastTransitionTime": time}
+    body = {"status": dict.fromkeys(names, time) | {"failedIssuanceAttempts": 9, "conditions": [condition]}}
+    status = certificate_status_of(body)
+
+    attempt = attempt_of(status)
+    written = with_certificate_status({}, status)
+
+    assert attempt is None or json.loads(attempt)["attempts"] == 9
+    assert written["status"]["conditions"][0]["reason"] == "Failed"
+    assert certificate_status_of(written).failed_issuance_attempts == 9
+
+
 def test_what_others_keep_in_a_status_stays():
     body = a_body({"acme": {"ari": {"nextCheck": "2027-01-01T00:00:00Z"}}, "nextPrivateKeySecretName": "web-next", "revision": 1})
 

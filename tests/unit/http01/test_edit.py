@@ -59,6 +59,14 @@ def test_the_ingress_is_byte_for_byte_what_it_was_when_the_path_is_gone():
     assert as_bytes(before) == as_bytes(an_ingress())
 
 
+def test_a_note_written_by_hand_puts_no_path_of_its_own_into_the_ingress():
+    found = with_challenge_path(an_ingress(), HOST, "a")
+    note = json.loads(found["metadata"]["annotations"][NOTE])
+    found["metadata"]["annotations"][NOTE] = json.dumps(note | {"undo": {HOST: a_path("/admin", service="evil")}})
+
+    assert paths(without_challenge_path(found, HOST, "a")) == [TEA, COFFEE]
+
+
 def test_a_path_that_is_there_is_nothing_to_change():
     assert with_challenge_path(with_challenge_path(an_ingress(), HOST, "a"), HOST, "a") is None
 

@@ -1,0 +1,93 @@
+"""In a cluster one responder answers for all namespaces: of two Certificates for one host, one has its challenge at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from certmill.pipeline.engine import Engine
+from certmill.pipeline.outcome import Proceed, Wait
+from certmill.pipeline.ticks import Ticks
+from certmill.state.connection import connect
+from tests.builders import a_certificate
+from tests.pipeline.mill import Mill
+
+HOST = "web.example.test"
+VICTIM = a_certificate(namespace="victim", dns_names=(HOST,))
+ATTACKER = a_certificate(namespace="attacker", dns_names=("a.example.test", HOST, "z.example.test"))
+BEFORE = ("register_account", "create_order")
+
+
+class Ingresses:
+    """The ways that are open, by namespace."""
+
+    def __init__(self):
+        self.open_for = set()
+
+    def way(self, certificate, solver):
+        return "own"
+
+    def open(self, certificate, host, solver):
+        self.open_for.add((certificate.namespace, host))
+
+    def close(self, certificate, host, way):
+        self.open_for.discard((certificate.split("/")[0], host))
+
+
+class Tenant(Mill):
+    """A tenant's Certificate, with an issuer and a CA of its own, and the cluster's one Redis."""
+
+    def __init__(self, redis, certificate, ingresses):
+        super().__init__(redis, certificate=certificate)
+        self.world.home.apply(certificate, "kind: Certificate\n")
+        self.ports = replace(self.ports, exposure=ingresses)
+        self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
+        assert self.reconciler.reconcile(certificate.id).ring
+
+    def again(self, step):
+        """The same step, a moment later."""
+        self.world.clock.advance(5)
+        return self.step(step)
+
+
+@pytest.fixture
+def redis(redis_server):
+    client = connect(redis_server.url.replace("/0", "/7"))
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+def test_while_one_is_validated_no_other_has_a_key_authorization_for_its_host(redis):
+    ingresses = Ingresses()
+    victim, attacker = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, ATTACKER))
+    assert all(isinstance(tenant.step(step), Proceed) for tenant in (victim, attacker) for step in BEFORE)
+    assert isinstance(victim.step("set_up_challenge"), Proceed)
+
+    result = attacker.step("set_up_challenge")
+
+    assert isinstance(result, Wait)
+    assert result.reason == f"another Certificate has a challenge for {HOST} under way"
+    assert ingresses.open_for == {("victim", HOST)}
+    assert len(redis.keys("certmill:http01:*")) == 1
+
+    victim.run("wait_for_propagation")
+    assert ingresses.open_for == set()
+    assert isinstance(attacker.again("set_up_challenge"), Proceed)
+    assert ingresses.open_for == {("attacker", host) for host in ATTACKER.dns_names}
+
+
+def test_one_that_is_given_up_leaves_the_host_to_others(redis):
+    ingresses = Ingresses()
+    victim, attacker = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, ATTACKER))
+    assert all(isinstance(tenant.step(step), Proceed) for tenant in (victim, attacker) for step in BEFORE)
+    assert isinstance(attacker.step("set_up_challenge"), Proceed)
+    assert isinstance(victim.step("set_up_challenge"), Wait)
+
+    attacker.world.home.delete("Certificate", "attacker", "web")
+    attacker.run("wait_for_propagation")
+
+    assert redis.keys("certmill:http01:*") == []
+    assert isinstance(victim.again("set_up_challenge"), Proceed)

@@ -1,0 +1,46 @@
+"""What an answer of the API server is read into, whatever tenants have put into it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certmill.errors import HomeUnavailable
+from certmill.kube.answers import parsed
+
+DEEP = 30_000
+
+
+def nested(opening, closing, content=b"1", depth=DEEP):
+    return opening * depth + content + closing * depth
+
+
+@pytest.mark.parametrize("deep", [nested(b'{"a":', b"}"), nested(b"[", b"]"), nested(b'[{"a":', b"}]"), nested(b"[", b"]", rb'"\"]}{["')])
+def test_one_object_that_is_nested_too_deeply_does_not_keep_the_others_from_being_read(deep):
+    """A webhook's config in an Issuer may hold anything, and the API server takes ten thousand levels."""
+    text = b'{"items": [{"spec": %s, "name": "]}\\"\\\\"}, {"name": "{[\\\\\\""}]}' % deep
+
+    first, second = parsed(text, "list issuers")["items"]
+
+    assert (first["name"], second["name"]) == (']}"\\', '{[\\"')
+    assert json.dumps(first).count("null") == 1
+
+
+@given(
+    st.recursive(st.text() | st.none() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+)
+def test_what_is_beside_it_is_read_as_it_is(value):
+    text = json.dumps({"before": value, "deep": None, "after": value}).encode().replace(b'"deep": null', b'"deep": ' + nested(b"[", b"]"))
+
+    found = parsed(text, "read it")
+
+    assert (found["before"], found["after"]) == (value, value)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"[" * DEEP, b'"' + b"\\" * 9, nested(b"[", b"}")])
+def test_what_is_no_object_is_no_api_server(text):
+    with pytest.raises(HomeUnavailable, match=r"no JSON|no object"):
+        parsed(text, "read it")
