@@ -20,8 +20,7 @@ def clean_up(
     """Take everything down and release the order's lock. Raises Temporary to be tried again, but only so often; LeaseLost."""
     lost = False
     try:
-        if issuer is not None and facts.challenges:
-            _take_down(ports, certificate_id, issuer, record, facts, hold)
+        _take_down(ports, certificate_id, issuer, record, facts, hold)
     except LeaseLost:
         lost = True
         raise
@@ -30,8 +29,13 @@ def clean_up(
             ports.locks.release_of(record, certificate_id)
 
 
-def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer, record: Record, facts: Facts, hold: presenting.Hold) -> None:
+def _take_down(
+    ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts, hold: presenting.Hold
+) -> None:
     try:
+        if issuer is None:  # it went with its namespace, and its credentials; the sweep takes what needs none out of the journal
+            presenting.take_down_http01(ports, certificate_id, facts.challenges)
+            return
         owner = f"{certificate_id} {record.fence}"
         presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, owner, hold)
     except Permanent:

@@ -300,3 +300,47 @@ def test_a_ca_that_is_slow_to_issue_is_no_wrong_name(redis):
 
     assert isinstance(result, Fail)
     assert f'"failure_class":"{FailureClass.TRANSIENT}"' in mill.record().facts
+
+
+class TestAHomeThatRefusesUsFromNowOn:
+    """A role is gone, perhaps with the namespace it was in."""
+
+    @pytest.mark.parametrize("step", STEP_NAMES)
+    def test_a_run_at_any_step_ends_and_is_not_begun_again_at_once(self, redis, step):
+        mill = Mill(redis)
+        until(mill, step)
+        mill.ports.home.refuses = True
+
+        mill.run(step)
+
+        assert mill.record().step == ""
+        assert redis.zscore(keys.RENEWALS, WEB.id) >= mill.world.clock.now()
+        assert list(redis.scan_iter("certmill:http01:*")) == []
+        assert list(redis.scan_iter("certmill:lock:order:*")) == []
+
+    def test_the_certificate_is_issued_when_the_role_is_back(self, redis):
+        mill = Mill(redis)
+        until(mill, "store_secret")
+        mill.ports.home.refuses = True
+        mill.run("store_secret")
+
+        mill.ports.home.refuses = False
+        mill.world.clock.advance(7200)
+        mill.ticks.renew()
+        (doorbell,) = mill.ticks.wake().doorbells
+        mill.run(doorbell.step)
+
+        assert mill.record().result == "issued"
+        assert len(mill.world.ca.orders) == 1
+
+
+def test_an_issuer_that_went_with_its_namespace_leaves_no_token_behind(redis):
+    mill = Mill(redis)
+    until(mill, "validate")
+    mill.ports.home.delete("ClusterIssuer", "", "prod")
+    assert list(redis.scan_iter("certmill:http01:*")) != []
+
+    mill.run("validate")
+
+    assert mill.record().step == ""
+    assert list(redis.scan_iter("certmill:http01:*")) == []
