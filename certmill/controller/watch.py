@@ -55,8 +55,11 @@ class Watched(Generic[ViewT]):
 class Watch(Generic[ViewT]):
     """Watches until `stop` is set. `views` may be read by other threads."""
 
-    def __init__(self, client: KubeClient, watched: Watched[ViewT], stop: threading.Event) -> None:
+    def __init__(
+        self, client: KubeClient, watched: Watched[ViewT], stop: threading.Event, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = client
+        self._monotonic = monotonic
         self._watched = watched
         self._stop = stop
         self._failures = 0
@@ -108,7 +111,7 @@ class Watch(Generic[ViewT]):
 
     def _follow(self) -> None:
         """One watch, to its end."""
-        before, began = self._version, time.monotonic()
+        before, began = self._version, self._monotonic()
         try:
             for event in self._events(before):
                 self._version = meta_of(event.object).resource_version or self._version
@@ -117,7 +120,7 @@ class Watch(Generic[ViewT]):
                 if self._stop.is_set():
                     return
         finally:
-            if time.monotonic() - began > _SETTLED_SECONDS:
+            if self._monotonic() - began > _SETTLED_SECONDS:
                 self._goes_well()
         if self._version == before:
             self._stop.wait(_QUIET_PAUSE)  # a server that ends every watch at once is not to be asked without a pause
