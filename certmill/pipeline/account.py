@@ -27,6 +27,8 @@ LOST = "accountDoesNotExist"
 UNVERIFIED = "ErrVerifyACMEAccount"
 _UNKNOWN_TO_CA = "accountDoesNotExist"
 _LOCK_SECONDS = 60.0
+MAX_CREDENTIAL_BYTES = 65_536
+"""The largest that any provider gives out, a key file in JSON, has 3 kB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +46,11 @@ def secret_value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str) 
     if secret is None:
         raise NotFound(f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference} is not there; create it")
     value = secret.data.get(ref.key, b"")
+    what = f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference}"
     if not value:
-        raise SecretUnusable(f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference} has no key {ref.key!r}")
+        raise SecretUnusable(f"{what} has no key {ref.key!r}")
+    if len(value) > MAX_CREDENTIAL_BYTES:
+        raise SecretUnusable(f"{what} has more than {MAX_CREDENTIAL_BYTES} bytes under {ref.key!r}: that is none")
     return value
 
 

@@ -143,6 +143,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: _Server
     disable_nagle_algorithm = True
 
     def setup(self):
@@ -209,6 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, answer: http.client.HTTPResponse):
         """A watch: as it comes, until either side ends it. One that the API server did not end properly is not ended properly here."""
+        assert self._upstream is not None
         proxy, mine = self.server.proxy, {self.connection, self._upstream.sock}
         with proxy.guard:
             proxy.watches |= mine
@@ -232,5 +234,5 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - http.server's names
 
-    def log_message(self, format, *args):  # noqa: A002 - http.server's name
+    def log_message(self, format, *args):
         """Say nothing."""

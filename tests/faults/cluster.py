@@ -4,13 +4,14 @@ held."""
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from certmill.kube.resources import CERTIFICATES
+from certmill.kube.resources import CERTIFICATES, ISSUERS
 from certmill.state import keys
 from compose.servers.kubernetes import KubeApiServer
 from tests.controller.chart import make_namespace
@@ -59,7 +60,7 @@ class FaultyKubeLab(KubeLab):
 
     @contextlib.contextmanager
     def hold(self, namespace: str, name: str, step: str, point: str = "before-act") -> Iterator[Path]:
-        """Have the worker stand at this point of this certificate's step, until the block ends. Yields a file that is there while it does."""
+        """Have the worker stand at this point of a step until the block ends. Yields a file that is there while it does."""
         self.holds.mkdir(exist_ok=True)
         file = hold_file(self.holds, f"{namespace}/{name}", step, point)
         file.touch()
@@ -89,6 +90,18 @@ class FaultyKubeLab(KubeLab):
         """The process of each kind that runs; what died is None."""
         return {name: process.pid if process.is_running else None for name, process in self.certmill.processes.items()}
 
+    def wait_held(self, held: Path) -> None:
+        """Until a worker stands there."""
+        self.until(held.exists, what=f"nobody stands at {held.name}")
+
+    def wait_all_ready(self, namespace: str, names: Iterable[str], *, seconds: float = 60) -> None:
+        """Until these Certificates are Ready, and nothing is being issued."""
+
+        def waiting():
+            return {name: self.conditions(CERTIFICATES, namespace, name) for name in names if not self.is_ready(namespace, name)}
+
+        self.until(lambda: not waiting(), seconds=seconds, what=lambda: str(waiting()))
+
     def is_ready(self, namespace: str, name: str) -> bool:
         found = self.conditions(CERTIFICATES, namespace, name)
         return found.get("Ready", {}).get("status") == "True" and "Issuing" not in found
@@ -104,6 +117,39 @@ class FaultyKubeLab(KubeLab):
 
         self.until(lambda: left() == [], seconds=20, what=lambda: str(left()))
 
+    def is_served(self, host: str) -> bool:
+        """Whether nginx has this host."""
+        return f"server_name {host};" in (self.directory / "nginx" / "nginx.conf").read_text()
+
+    def cpu_seconds(self) -> float:
+        """What all of certmill's processes have used so far."""
+        ticks = 0
+        for process in self.certmill.processes.values():
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def apply_namespaced_issuer(self, namespace: str, name: str, *solvers: object, key: dict[str, str] | None = None) -> None:
+        """An Issuer with an account of its own."""
+        spec = {"acme": self.acme(*solvers, privateKeySecretRef=key or {"name": f"{name}-account"})}
+        path = ISSUERS.path(namespace, name)
+        metadata = {"name": name, "namespace": namespace}
+        self.kube.api.apply(path, {"apiVersion": ISSUERS.api_version, "kind": "Issuer", "metadata": metadata, "spec": spec})
+
     def signal(self, process: str, number: signal.Signals) -> None:
         """To one of certmill's processes."""
         self.certmill.processes[process]._signal(number)
+
+
+def an_ingress(namespace):
+    """Annotated, edited in place, behind TLS."""
+    host = f"shop.{namespace}.example.test"
+    annotations = {"cert-manager.io/cluster-issuer": "prod-issuer", "acme.cert-manager.io/http01-edit-in-place": "true"}
+    backend = {"service": {"name": "tea-svc", "port": {"number": 80}}}
+    rule = {"host": host, "http": {"paths": [{"path": "/tea", "pathType": "Prefix", "backend": backend}]}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "shop", "annotations": annotations},
+        "spec": {"ingressClassName": "nginx", "tls": [{"hosts": [host], "secretName": "shop-tls"}], "rules": [rule]},
+    }

@@ -6,7 +6,6 @@ Points: `before-act`, the step is claimed and nothing done yet; `after-act`, all
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import sys
@@ -69,13 +68,6 @@ def open_held(settings) -> Runtime:
     return dataclasses.replace(runtime, engine=Engine(ports, Reconciler(runtime.ports)))
 
 
-def main(name: str) -> int:
-    """Be that worker."""
-    with contextlib.suppress(FileExistsError):
-        HOLDS.mkdir(parents=True)
-    make_app(certmill_settings.load(), open_runtime=open_held).worker_main(["--quiet", "worker", "-n", f"{name}@local"])
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    HOLDS.mkdir(parents=True, exist_ok=True)
+    make_app(certmill_settings.load(), open_runtime=open_held).worker_main(["--quiet", "worker", "-n", f"{sys.argv[1]}@local"])
