@@ -129,9 +129,9 @@ class FaultyKubeLab(KubeLab):
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def apply_namespaced_issuer(self, namespace: str, name: str, *solvers: object, key: dict[str, str] | None = None) -> None:
-        """An Issuer with an account of its own."""
-        spec = {"acme": self.acme(*solvers, privateKeySecretRef=key or {"name": f"{name}-account"})}
+    def apply_issuer_of(self, namespace: str, name: str, *solvers: object, account: str = "") -> None:
+        """An Issuer, with an account of its own, whose key is in the Secret `account`."""
+        spec = {"acme": self.acme(*solvers, privateKeySecretRef={"name": account or f"{name}-account"})}
         path = ISSUERS.path(namespace, name)
         metadata = {"name": name, "namespace": namespace}
         self.kube.api.apply(path, {"apiVersion": ISSUERS.api_version, "kind": "Issuer", "metadata": metadata, "spec": spec})

@@ -10,14 +10,10 @@ import pytest
 
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ENDPOINT_SLICES, INGRESSES, ISSUERS, NAMESPACES, SECRETS, SERVICES
 from certmill.model.names import certificate_id
+from tests.bait import BAIT
 from tests.faults.cluster import an_ingress
 
 QUIET_SECONDS = 2.0
-BAIT = {
-    "begins": b"-----BEGIN CERTIFICATE-----\n" * 35_000,
-    "begins-of-keys": b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n" * 17_000,
-    "dashes": b"-----BEGIN " * 90_000,
-}
 
 
 def finish_deleting(cluster, namespace):
@@ -155,33 +151,36 @@ def test_an_ingress_that_is_deleted_in_mid_challenge_is_named_by_the_certificate
     cluster.assert_no_trace(namespace)
 
 
-@pytest.mark.parametrize("bait", BAIT)
-def test_a_megabyte_of_crafted_pem_is_told_and_costs_nobody_anything(cluster, namespace, bait):
-    value = base64.b64encode(BAIT[bait]).decode()
+def apply_bait(cluster, namespace, name, key, bait, type_="Opaque"):
+    data = {key: base64.b64encode(bait).decode()} | ({"tls.key": ""} if type_ == "kubernetes.io/tls" else {})
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": type_, "data": data}
+    cluster.apply(body, namespace)
+
+
+def test_a_megabyte_of_crafted_pem_is_told_and_costs_nobody_anything(cluster, namespace):
+    """What GHSA-r4pg-vg54-wxx4 is about, in every place where certmill reads what a user has put there."""
     before = cluster.cpu_seconds()
-    for secret, key in (("web-tls", "tls.crt"), ("bait", "secret")):
-        data = {key: value} | ({"tls.key": ""} if key == "tls.crt" else {})
-        type_ = "kubernetes.io/tls" if key == "tls.crt" else "Opaque"
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret}, "type": type_, "data": data}
-        cluster.apply(body, namespace)
+    apply_bait(cluster, namespace, "web-tls", "tls.crt", BAIT["certificates"], "kubernetes.io/tls")
+    apply_bait(cluster, namespace, "account", "tls.key", BAIT["keys"])
+    apply_bait(cluster, namespace, "tsig", "secret", BAIT["dashes"])
     solver = cluster.rfc2136()
-    solver["dns01"]["rfc2136"]["tsigSecretSecretRef"] = {"name": "bait", "key": "secret"}
-    cluster.apply_namespaced_issuer(namespace, "tsig", solver)
-    cluster.apply_namespaced_issuer(namespace, "key", cluster.rfc2136(), key={"name": "bait", "key": "secret"})
+    solver["dns01"]["rfc2136"]["tsigSecretSecretRef"] = {"name": "tsig", "key": "secret"}
+    cluster.apply_issuer_of(namespace, "by-tsig", solver)
+    cluster.apply_issuer_of(namespace, "by-account", cluster.rfc2136(), account="account")
 
     cluster.apply_both(namespace, "web")
-    cluster.apply_certificate(namespace, "by-tsig", f"tsig.{namespace}.example.test", issuerRef={"name": "tsig"})
+    cluster.apply_certificate(namespace, "by-tsig", f"tsig.{namespace}.example.test", issuerRef={"name": "by-tsig"})
     cluster.apply_both(namespace, "other")
     cluster.wait_all_ready(namespace, ["web", "other"])
 
     def issuer_says():
-        return cluster.conditions(ISSUERS, namespace, "key").get("Ready", {}).get("message", "")
+        return cluster.conditions(ISSUERS, namespace, "by-account").get("Ready", {}).get("message", "")
 
     def certificate_says():
         return cluster.conditions(CERTIFICATES, namespace, "by-tsig").get("Issuing", {}).get("message", "")
 
     cluster.until(lambda: "the account key is larger than" in issuer_says(), what=issuer_says)
-    cluster.until(lambda: f"the Secret {namespace}/bait with the TSIG secret" in certificate_says(), what=certificate_says)
+    cluster.until(lambda: f"the Secret {namespace}/tsig with the TSIG secret" in certificate_says(), what=certificate_says)
     assert "-----BEGIN" not in issuer_says() + certificate_says()
     assert cluster.cpu_seconds() - before < 15
     assert cluster.condition(CLUSTER_ISSUERS, "", "prod-issuer", "Ready") == "True"
