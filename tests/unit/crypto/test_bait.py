@@ -28,6 +28,8 @@ READERS = {
     "a TSIG secret": lambda bait: Rfc2136Provider(TSIG, tsig_secret=bait.decode()),
     "an external account key": lambda bait: ExternalAccount.from_base64url("kid", bait.decode()),
 }
+CAPPED = {"a chain", "the certificates of a chain", "a private key", "a key for its DER", "an account key"}
+"""Credentials are, where they are read from their Secret (pipeline.account)."""
 CAPS = [chain.MAX_CHAIN_BYTES, keys.MAX_KEY_BYTES, 1_000_000]
 
 
@@ -42,6 +44,7 @@ def test_crafted_pem_is_refused_in_no_time_at_every_size_that_is_parsed(reader, 
 
     assert time.process_time() - began < 0.5
     assert "BEGIN" not in str(refused.value)
+    assert size < max(CAPS) or reader not in CAPPED or "larger than" in str(refused.value)
 
 
 @pytest.mark.parametrize("bait", BAIT)
