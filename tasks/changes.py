@@ -16,6 +16,7 @@ from tasks.declare import declare
 from tasks.steps import ring
 
 _AGAIN_SECONDS = 1.0  # the queue gives out at once what it gets back
+_LONGEST_SECONDS = 5.0  # the thread is a step's too
 
 
 def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
@@ -61,7 +62,7 @@ def _patiently(runtime: Callable[[], Runtime], look: Callable[[Any, str], None])
         try:
             look(task, reference)
         except Temporary as error:
-            runtime().ports.clock.pause(_AGAIN_SECONDS)
+            runtime().ports.clock.pause(min(max(_AGAIN_SECONDS, error.retry_after or 0.0), _LONGEST_SECONDS))
             raise Reject(str(error), requeue=True) from None
 
     return run

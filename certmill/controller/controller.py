@@ -34,6 +34,8 @@ from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, IS
 from certmill.model.names import CertificateId, certificate_id
 
 RESYNC_SECONDS: Final = 30.0
+_UNDER_WAY_EVERY: Final = 10
+"""Of so many resyncs one is of runs that go on too: of ten thousand that wait for a CA's rate limit, each would be three requests."""
 
 Adopt = Callable[[Sequence[tuple[CertificateId, float]]], None]
 """Keep these certificates until their renewal times."""
@@ -60,6 +62,7 @@ class Controller:
         self._looks: dict[Look, None] = {}
         self._there_is_one = threading.Event()
         self._resync_at = 0.0
+        self._resyncs = 0
         self._live = False
         certificates = Watched(resource=CERTIFICATES, strip=certificate_view, changed=self._certificate_changed)
         secrets = Watched(resource=SECRETS, strip=secret_view, changed=self._secret_changed, labels=MANAGED, metadata_only=True)
@@ -133,12 +136,14 @@ class Controller:
         if not self._live or now < self._resync_at:
             return
         self._resync_at = now + RESYNC_SECONDS
+        self._resyncs += 1
+        under_way_too = self._resyncs % _UNDER_WAY_EVERY == 0
         for watch in self._issuers:
             self._put(Look(kind=watch.kind, namespace=view.namespace, name=view.name) for view in watch.views() if not view.ready)
         self._put(
             Look(kind="Certificate", namespace=view.namespace, name=view.name)
             for view in self._ours()
-            if not view.ready and not view.failure[1]
+            if not view.ready and not view.failure[1] and (under_way_too or not view.issuing)
         )
         for kind, shims in self._shims.items():
             unsettled = (view for view in shims.views() if changes.is_unsettled(view, self._certificates.view))

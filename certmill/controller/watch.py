@@ -1,6 +1,7 @@
 """List and watch one resource, and keep a stripped view of each object: from its list, through watches, after 410 from a new list.
 
-A watch that is cut goes on from the last version that it told of: a list of ten thousand objects is for when that is forgotten (410).
+A watch that is cut goes on from the last version that it told of: a list of ten thousand objects is for when that is forgotten (410), as
+it is by every API server that was started again.
 
 The official client's informer cannot handle the objects of custom resources, and keeps them whole.
 """
@@ -8,12 +9,13 @@ The official client's informer cannot handle the objects of custom resources, an
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from certmill.controller.views import identity
-from certmill.errors import CertmillError, WatchExpired
+from certmill.errors import CertmillError, Temporary, WatchExpired
 from certmill.kube.answers import NotServed
 from certmill.kube.client import KubeClient, WatchEvent
 from certmill.kube.objects import meta_of
@@ -21,7 +23,9 @@ from certmill.kube.resources import Resource
 from certmill.observe.log import get_logger
 
 WATCH_SECONDS = 240
-_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+_PAUSES = (1.0, 2.0, 5.0, 10.0)
+_SETTLED_SECONDS = 2.0
+"""A watch that lived so long was none of the failures before it, even if there was nothing to tell."""
 _ABSENT_PAUSE = 5.0
 _QUIET_PAUSE = 1.0
 _LIST_AFTER = 5
@@ -51,11 +55,15 @@ class Watched(Generic[ViewT]):
 class Watch(Generic[ViewT]):
     """Watches until `stop` is set. `views` may be read by other threads."""
 
-    def __init__(self, client: KubeClient, watched: Watched[ViewT], stop: threading.Event) -> None:
+    def __init__(
+        self, client: KubeClient, watched: Watched[ViewT], stop: threading.Event, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = client
+        self._monotonic = monotonic
         self._watched = watched
         self._stop = stop
         self._failures = 0
+        self._expired = False
         self._version = ""
         self.views: dict[tuple[str, str], ViewT] = {}
         self.synced = threading.Event()
@@ -71,10 +79,11 @@ class Watch(Generic[ViewT]):
             try:
                 if self._version or self._list():
                     self._follow()
-                    self._failures = 0
+                    self._goes_well()
             except WatchExpired as error:
                 self._version = ""
-                self._failed(error, pauses=self._failures > 0)  # again and again, lists would be all that the server does
+                self._failed(error, pauses=self._expired)  # again and again, lists would be all that the server does
+                self._expired = True
             except CertmillError as error:
                 if isinstance(error, NotServed) or self._failures >= _LIST_AFTER:
                     self._version = ""
@@ -105,13 +114,17 @@ class Watch(Generic[ViewT]):
 
     def _follow(self) -> None:
         """One watch, to its end."""
-        before = self._version
-        for event in self._events(before):
-            self._version = meta_of(event.object).resource_version or self._version
-            self._event(event)
-            self._failures = 0
-            if self._stop.is_set():
-                return
+        before, began = self._version, self._monotonic()
+        try:
+            for event in self._events(before):
+                self._version = meta_of(event.object).resource_version or self._version
+                self._event(event)
+                self._goes_well()
+                if self._stop.is_set():
+                    return
+        finally:
+            if self._monotonic() - began > _SETTLED_SECONDS:
+                self._goes_well()
         if self._version == before:
             self._stop.wait(_QUIET_PAUSE)  # a server that ends every watch at once is not to be asked without a pause
 
@@ -126,8 +139,14 @@ class Watch(Generic[ViewT]):
             metadata_only=watched.metadata_only,
         )
 
+    def _goes_well(self) -> None:
+        self._failures, self._expired = 0, False
+
     def _failed(self, error: CertmillError, *, pauses: bool) -> None:
+        """Pause for longer and longer, and for as long as the server asks."""
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)] if pauses else 0.0
+        if isinstance(error, Temporary) and error.retry_after is not None:
+            pause = max(pause, error.retry_after)
         self._failures += 1
         log.warning("watch.failed", resource=self._watched.resource.plural, reason=str(error), again_in_seconds=pause)
         self._stop.wait(pause)

@@ -98,9 +98,9 @@ class KubernetesExposure:
             return
         for family in service.FAMILIES:
             name = service.slice_name(family)
-            if self._client.get(ENDPOINT_SLICES, namespace, name) is not None:
-                # NGINX keeps the addresses of a slice that is deleted, not of one that is emptied (measured).
-                self._client.apply(ENDPOINT_SLICES, service.responder_slice(namespace, (), self._port, family=family))
+            # NGINX keeps the addresses of a slice that is deleted, not of one that is emptied (measured). No apply: where the namespace is
+            # being deleted, that would make anew what went meanwhile, and be refused.
+            if self._client.merge(ENDPOINT_SLICES, namespace, name, {"endpoints": []}) is not None:
                 self._client.delete(ENDPOINT_SLICES, namespace, name)
         self._client.delete(SERVICES, namespace, service.SERVICE_NAME)
         if self._is_needed(namespace):

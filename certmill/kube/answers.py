@@ -133,7 +133,7 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
             error = Forbidden(f"cannot {what}: its namespace is being deleted; nothing new can be made there")
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             error = Forbidden(f"cannot {what}: {words or 'the API server refuses us'}; see the roles of certmill's chart")
-        case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY:
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             error = InvalidManifest(f"cannot {what}: {words or 'the API server takes it for a bad request'}")
         case HTTPStatus.INTERNAL_SERVER_ERROR if words.startswith(_UNKNOWN_FIELD):
             error = InvalidManifest(f"cannot {what}: {words}")

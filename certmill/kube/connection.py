@@ -31,5 +31,6 @@ def connect(*, kubeconfig: Path | None = None, connections: int = 64) -> ApiClie
             f"no way to a Kubernetes API server: {' '.join(str(error).split())[:200]}; run in a Pod, or set CERTMILL_KUBECONFIG"
         ) from error
     configuration.connection_pool_maxsize = connections
+    configuration.keep_alive = True  # a watch may be silent for minutes, and its server gone without a word
     configuration.retries = False  # what is tried again, and when, is decided above
     return ApiClient(configuration)

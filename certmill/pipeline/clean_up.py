@@ -19,7 +19,7 @@ def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None,
     """Take everything down and release the order's lock. Raises Temporary to be tried again, but only so often; LeaseLost."""
     lost = False
     try:
-        if issuer is not None and facts.challenges:
+        if facts.challenges:
             _take_down(ports, certificate_id, issuer, facts, hold)
     except LeaseLost:
         lost = True
@@ -29,8 +29,11 @@ def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None,
             ports.locks.release_of(record, certificate_id)
 
 
-def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer, facts: Facts, hold: Hold) -> None:
+def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, facts: Facts, hold: Hold) -> None:
     try:
+        if issuer is None:  # it went with its namespace, and its credentials; the sweep takes what needs none out of the journal
+            presenting.take_down_http01(ports, certificate_id, facts.challenges, hold)
+            return
         presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, hold)
     except Permanent:
         return  # credentials or solver are gone: the journal keeps what is up, the sweep takes it down when they are back

@@ -22,6 +22,12 @@ def is_triggered(status: CertificateStatus) -> bool:
     return found is not None and found.status and found.reason == MANUALLY_TRIGGERED
 
 
+def is_issuing(status: CertificateStatus) -> bool:
+    """Whether it says that a run is under way."""
+    found = status.condition(ISSUING)
+    return found is not None and found.status
+
+
 def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now: float) -> CertificateStatus:
     """A run has begun. A pair that is only to be renewed stays ready meanwhile."""
     status = _with(status, _condition(status, ISSUING, True, violation.reason, violation.message, now))

@@ -20,6 +20,7 @@ from certmill.errors import (
     InvalidManifest,
     NotFound,
     OrderGone,
+    Permanent,
     StateUnavailable,
     StepKeepsDying,
     Temporary,
@@ -28,6 +29,7 @@ from certmill.home.base import Home
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer, reference
 from certmill.model.names import CertificateId
+from certmill.observe.log import get_logger
 from certmill.pipeline import account, backoff, conditions
 from certmill.pipeline.clean_up import MAX_TRIES, clean_up
 from certmill.pipeline.context import LeaseLost, Ports, Work
@@ -46,6 +48,9 @@ CSR_REFUSED = ("badCSR", "badPublicKey")
 HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
 """A missing role or namespace is no fault of the certificate: the next attempt stores the one that was issued, and buys no other."""
 _REUSE_AFTER = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.CONFIGURATION, FailureClass.CA_REFUSES_US)
+
+
+log = get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -196,20 +201,23 @@ class Engine:
     def _begun_with(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
         """The Certificate if it is still there, and the issuer that this run began with."""
         certificate, issuer, spec, facts = None, None, "", attempt.facts
-        with suppress(InvalidManifest):
+        with suppress(Permanent):
             certificate, issuer, spec = self._wanted(attempt)
         if certificate is not None and spec == attempt.record.spec:
             return certificate, issuer
-        with suppress(InvalidManifest):  # with a solver of before a change, what is up would stay up
+        with suppress(Permanent):  # with a solver of before a change, what is up would stay up
             ref = IssuerRef(name=facts.issuer_name, kind=facts.issuer_kind)
             issuer = self._reconciler.home.issuer(ref, facts.issuer_namespace) if facts.issuer_name else None
         return certificate, issuer
 
     def _look_again(self, facts: Facts, certificate: Certificate | None) -> float:
         if facts.failure is not None:
-            if certificate is None:
+            status = None
+            with suppress(Permanent):
+                status = self._ports.home.certificate_status(certificate.id) if certificate is not None else None
+            if status is None:
                 return facts.failure.next_attempt
-            next_attempt = self._ports.home.certificate_status(certificate.id).next_attempt  # whoever changed it meanwhile
+            next_attempt = status.next_attempt  # whoever changed it meanwhile
             return min(facts.failure.next_attempt, next_attempt if next_attempt is not None else self._ports.clock.now())
         return facts.stored.renew_at if certificate is not None and facts.stored is not None else self._ports.clock.now()
 
@@ -270,15 +278,9 @@ class Engine:
         ports, now, error = self._ports, self._ports.clock.now(), outcome.error
         attempt.keep(attempt.facts, None)  # still ours: a worker that was away for long must not say that the run of another failed
         try:
-            status = ports.home.certificate_status(attempt.certificate_id)
-            costly = attempt.step == "store_secret"
-            delay = backoff.run_delay(error, status.failed_issuance_attempts + 1, ports.jitter(), costly=costly)
-            failure = Failure(failure_class=error.failure_class, message=str(error), next_attempt=now + delay)
-            ports.home.write_certificate_status(
-                attempt.certificate_id, conditions.failed(status, failure, spec=attempt.record.spec, now=now)
-            )
+            failure = self._written(attempt, error, now)
         except Temporary as away:
-            seconds = backoff.STEP.delay(attempt.record.failures + 1, ports.jitter())
+            seconds = backoff.step_delay(away, attempt.record.failures + 1, ports.jitter())
             return self._wait(attempt, Waiting(reason=str(away), seconds=seconds, failed=True))
         facts = replace(outcome.facts, failure=failure)
         not_stored = attempt.step == "store_secret" and not isinstance(error, HOME_REFUSES)
@@ -288,6 +290,24 @@ class Engine:
         attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
         attempt.tell(conditions.FAILED, conditions.failed_message(failure.message), warning=True)
         return Fail(message=str(error))
+
+    def _written(self, attempt: Attempt, error: CertmillError, now: float) -> Failure:
+        """The failure, in the status too. Where a role for that is gone, perhaps with its namespace, the run ends without."""
+        home, costly = self._ports.home, attempt.step == "store_secret"
+
+        def failure(attempts: int) -> Failure:
+            delay = backoff.run_delay(error, attempts, self._ports.jitter(), costly=costly)
+            return Failure(failure_class=error.failure_class, message=str(error), next_attempt=now + delay)
+
+        try:
+            status = home.certificate_status(attempt.certificate_id)
+            failed = failure(status.failed_issuance_attempts + 1)
+            status = conditions.failed(status, failed, spec=attempt.record.spec, now=now)
+            home.write_certificate_status(attempt.certificate_id, status)
+        except Permanent as refused:
+            log.warning("status.refused", certificate=attempt.certificate_id, reason=str(refused))
+            return failure(1)
+        return failed
 
     def _finish(self, attempt: Attempt, outcome: Finished) -> StepResult:
         """The run is over. What is idle is small: facts stay only if the next attempt can go on with their order."""

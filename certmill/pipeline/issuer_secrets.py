@@ -6,6 +6,9 @@ from certmill.errors import NotFound, SecretUnusable
 from certmill.model.issuer import Issuer, SecretKeyRef
 from certmill.pipeline.context import Ports
 
+MAX_CREDENTIAL_BYTES = 65_536
+"""The largest that any provider gives out, a key file in JSON, has 3 kB."""
+
 
 def secret_value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str) -> bytes:
     """The value of a key of one of the issuer's Secrets. Raises NotFound or SecretUnusable naming it."""
@@ -14,8 +17,11 @@ def secret_value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str) 
     if secret is None:
         raise NotFound(f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference} is not there; create it")
     value = secret.data.get(ref.key, b"")
+    what = f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference}"
     if not value:
-        raise SecretUnusable(f"the Secret {namespace}/{ref.name} with the {purpose} of {issuer.reference} has no key {ref.key!r}")
+        raise SecretUnusable(f"{what} has no key {ref.key!r}")
+    if len(value) > MAX_CREDENTIAL_BYTES:
+        raise SecretUnusable(f"{what} has more than {MAX_CREDENTIAL_BYTES} bytes under {ref.key!r}: that is none")
     return value
 
 

@@ -13,7 +13,7 @@ from typing import cast
 
 from certmill.acme import challenges as acme_challenges
 from certmill.dns01.base import BatchProvider, Provider, TxtRecord
-from certmill.errors import Busy
+from certmill.errors import Busy, CertmillError
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.pipeline import solvers
@@ -71,16 +71,28 @@ def take_down(
     challenges: Sequence[ChallengeFacts],
     hold: Hold,
 ) -> None:
-    """Remove them all; what is not there is fine. `hold` is called before each request."""
-    for challenge in challenges:
-        if challenge.type == solvers.HTTP01:
-            hold()
-            ports.key_authorizations.remove(challenge.token)
-            ports.exposure.close(certificate, challenge.identifier, challenge.way)
-            ports.locks.release(_HOST, challenge.identifier, owner=certificate)
+    """Remove them all; what is not there is fine. `hold` is called before each request. What cannot be removed is told at the end."""
+    refused = None
+    try:
+        take_down_http01(ports, certificate, challenges, hold)
+    except CertmillError as error:
+        refused = error
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01 and c.record_name]):
         with _turn(ports, zone, hold) as hold_both:
             _write(ports, issuer, labels, group, hold_both, adding=False)
+    if refused is not None:
+        raise refused
+
+
+def take_down_http01(ports: Ports, certificate: CertificateId, challenges: Sequence[ChallengeFacts], hold: Hold) -> None:
+    """Those of http-01, which need no issuer. The tokens first: whoever may not touch an Ingress can still give those up."""
+    found = [challenge for challenge in challenges if challenge.type == solvers.HTTP01]
+    for challenge in found:
+        ports.key_authorizations.remove(challenge.token)
+    for challenge in found:
+        hold()
+        ports.exposure.close(certificate, challenge.identifier, challenge.way)
+        ports.locks.release(_HOST, challenge.identifier, owner=certificate)
 
 
 def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts, labels: Mapping[str, str]) -> Presented:

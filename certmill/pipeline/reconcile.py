@@ -136,8 +136,13 @@ class Reconciler:
                 return self._keep(decision, seen, now=now)
 
     def _begin(self, decision: Issue, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool) -> Reconciled:
-        """Begin a run: rung at once while the queue is short, else among the arrivals."""
+        """Begin a run: rung at once while the queue is short, else among the arrivals.
+
+        A temporary pair comes first: whoever dies after the beginning writes it no more. What was not told of a run that goes on, because
+        the home was away in that moment, is told now.
+        """
         ports, certificate = self._ports, seen.certificate
+        temporary = self._temporary(seen, decision.violation, now=now)
         ring = may_ring and ports.due.queue_length() < ports.limits.high_water
         verdict, run = ports.records.begin(
             certificate.id,
@@ -149,22 +154,33 @@ class Reconciler:
             force=force,
             last_step=flow.CLEAN_UP,
         )
-        if verdict is Verdict.BEGUN:
-            temporary = self._temporary(certificate, decision.violation, now=now)
+        untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
+        if verdict is Verdict.BEGUN or untold:
             still_good = temporary or decision.violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
             begun = conditions.issuing(seen.status, decision.violation, ready=still_good, now=now)
             ports.home.write_certificate_status(certificate.id, begun)
             ports.events.tell(certificate, "Issuing", decision.violation.message)
         return Reconciled(reason=decision.violation.message, run=run, ring=ring and verdict is Verdict.BEGUN)
 
-    def _temporary(self, certificate: Certificate, violation: Violation, *, now: float) -> bool:
-        """If the Certificate asks for it, keep a temporary pair where there is none that could be served; whether there is one now."""
+    def _temporary(self, seen: Seen, violation: Violation, *, now: float) -> bool:
+        """If the Certificate asks for it, keep a temporary pair where there is none that could be served; whether there is one now.
+
+        Never over the pair of a run that has come to its end meanwhile.
+        """
+        certificate, home = seen.certificate, self._ports.home
         if certificate.annotations.get(ISSUE_TEMPORARY_CERTIFICATE) != "true" or violation.reason not in UNSERVABLE:
             return False
         pem, key_pem = temporary_pair(certificate, now=now)
-        self._ports.home.write_secret(secret_contract.secret_of(certificate, pem, key_pem, temporary=True))
-        self._ports.events.tell(certificate, "Issuing", "Issued temporary certificate")
-        return True
+        secret, made = secret_contract.secret_of(certificate, pem, key_pem, temporary=True), True
+        if seen.secret is None and not seen.unusable:
+            made = home.create_secret(secret)
+        elif self._secret(certificate)[0] == seen.secret:
+            home.write_secret(secret)
+        else:
+            made = False
+        if made:
+            self._ports.events.tell(certificate, "Issuing", "Issued temporary certificate")
+        return made
 
     def _keep(self, decision: Keep, seen: Seen, *, now: float) -> Reconciled:
         """The stored pair is right: remember when to renew it; write only what differs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,6 +17,8 @@ from certmill.pipeline.facts import ChallengeFacts
 from certmill.pipeline.outcome import Advanced, Failed, Outcome, Waiting
 
 _LINGER_SECONDS = (0.05, 0.15, 0.3)
+_AGAIN_SECONDS = (0.15, 0.15)
+"""nginx lets its old workers take connections for 100 ms after the new ones have begun: what one look has seen, the CA's may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ def wait_for_propagation(work: Work) -> Outcome:
     """Advance when all can be seen; else wait with the reason, until the deadline of settings."""
     found = None
     for pause in (*_LINGER_SECONDS, 0.0):
-        found = _not_yet(work)
+        found = _not_yet(work, work.facts.challenges) or _gone_again(work)
         if found is None:
             return Advanced(facts=work.facts)
         if not found.may_linger or not pause or not work.first_look:
@@ -47,9 +50,19 @@ def wait_for_propagation(work: Work) -> Outcome:
     return Waiting(reason=found.reason, seconds=poll_delay(elapsed))
 
 
-def _not_yet(work: Work) -> _NotYet | None:
-    """None if every challenge can be seen, else what is in the way of the first that cannot."""
-    for challenge in work.facts.challenges:
+def _gone_again(work: Work) -> _NotYet | None:
+    """Look again at what is led through an Ingress: its controller may not be done with it everywhere."""
+    led = [challenge for challenge in work.facts.challenges if challenge.way]
+    for pause in _AGAIN_SECONDS if led else ():
+        work.ports.clock.pause(pause)
+        if (found := _not_yet(work, led)) is not None:
+            return found
+    return None
+
+
+def _not_yet(work: Work, challenges: Sequence[ChallengeFacts]) -> _NotYet | None:
+    """None if each of these can be seen, else what is in the way of the first that cannot."""
+    for challenge in challenges:
         work.hold()
         solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(challenge.type,))
         if solver.wait_instead_of_self_check is not None:

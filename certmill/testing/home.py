@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
+from certmill.errors import Forbidden, HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership
 from certmill.home.base import Manifest, Problem, Sighting, Survey
 from certmill.home.ownership import Held
@@ -21,12 +21,14 @@ _Key = tuple[str, str, str]
 
 
 class MemoryHome:
-    """A Home over dicts. Set `away` and it behaves like one that cannot be reached; `break_manifest` spoils an object as a person would."""
+    """A Home over dicts. Set `away` and it behaves like one that cannot be reached, `refuses` and like one whose roles are gone;
+    `break_manifest` spoils an object as a person would."""
 
     watched = False
 
     def __init__(self, *, cluster_resource_namespace: str = "cert-manager") -> None:
         self.away = False
+        self.refuses = False
         self._cluster_resource_namespace = cluster_resource_namespace
         self._lock = threading.RLock()
         self._changes = itertools.count(1)
@@ -155,6 +157,8 @@ class MemoryHome:
     def _reached(self) -> threading.RLock:
         if self.away:
             raise HomeUnavailable("the home is away; try again")
+        if self.refuses:
+            raise Forbidden("the home refuses us; see our roles")
         return self._lock
 
     def _write_status(self, key: _Key, status: CertificateStatus | IssuerStatus) -> None:

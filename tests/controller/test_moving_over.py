@@ -21,7 +21,7 @@ from certmill.clock import SystemClock
 from certmill.contract import STEP_NAMES
 from certmill.controller.controller import Controller
 from certmill.crypto import keys
-from certmill.home.kubernetes_secrets import CERT_MANAGER
+from certmill.home.kubernetes_secrets import CERT_MANAGER as FIELD_MANAGER_OF_CERT_MANAGER
 from certmill.kube.objects import instant_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS
 from certmill.model.certificate import PrivateKeySpec
@@ -123,7 +123,7 @@ class Cluster:
         secret = {"name": secret_name, "namespace": namespace, "labels": labels, "annotations": annotations}
         data = {"tls.crt": base64_of(pem), "tls.key": base64_of(key)}
         body = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": secret, "data": data}
-        self.client.apply(SECRETS, body, manager=CERT_MANAGER)
+        self.client.apply(SECRETS, body, manager=FIELD_MANAGER_OF_CERT_MANAGER)
         times = {"notBefore": begun, "notAfter": begun + 90 * DAY, "renewalTime": begun + 60 * DAY}
         status = {part: rfc3339(instant) for part, instant in times.items()} | {"revision": 1, "conditions": [READY | UP_TO_DATE]}
         self.client.update(CERTIFICATES, made | {"status": status}, subresource="status")

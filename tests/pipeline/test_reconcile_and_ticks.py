@@ -673,3 +673,37 @@ def test_a_home_that_refuses_for_good_fails_the_run_ever_less_often_and_costs_on
     assert delays[-1] > 900
     assert mill.record().result == "issued"
     assert len(mill.world.ca.orders) == 1
+
+
+class TestATemporaryPair:
+    """Behind an Ingress with TLS, edit in place cannot work without it."""
+
+    ASKING = a_certificate(annotations={"cert-manager.io/issue-temporary-certificate": "true"})
+
+    def test_it_comes_though_whoever_began_the_run_died_right_after(self, redis):
+        mill = Mill(redis, certificate=self.ASKING)
+        mill.ports.records.begin(WEB.id, now=NOW, first_step=STEP_NAMES[0], spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.ports.home.secret("default", "web-tls").annotations.keys() >= {"cert-manager.io/certificate-name"}
+        assert mill.world.leaf(WEB).issuer_common_name != ""
+
+    def test_it_is_not_written_over_the_pair_of_a_run_that_ended_while_one_looked(self, redis):
+        mill = Mill(redis, certificate=self.ASKING)
+        issued = a_pair(WEB)
+        mill.ports.home.after_next_read_of("default", "web-tls", lambda: mill.ports.home.write_secret(issued))
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.ports.home.secret("default", "web-tls").data == issued.data
+
+
+def test_a_run_whose_beginning_could_not_be_told_is_told_by_the_next_look(redis):
+    mill = Mill(redis)
+    mill.ports.home.watched = True
+    mill.ports.records.begin(WEB.id, now=NOW, first_step=STEP_NAMES[0], spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
+
+    mill.reconciler.reconcile(WEB.id)
+
+    assert mill.status().condition("Issuing").status is True

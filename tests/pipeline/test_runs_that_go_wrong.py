@@ -9,10 +9,12 @@ import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, FailureClass, NameRefused
+from certmill.http01.base import NoExposure
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import PrivateKeySpec, RotationPolicy
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, SecretKeyRef, Selector, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
+from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
 from certmill.state import keys
 from certmill.state.connection import connect
@@ -201,6 +203,27 @@ class TestSelfChecks:
         assert "answered 404; given up after" in mill.failed
         assert mill.status().next_attempt > mill.world.clock.now() + 300
 
+    @pytest.mark.parametrize("wrong_look", [1, 2])
+    def test_an_ingress_that_answers_once_and_then_no_more_is_not_shown_to_the_ca(self, redis, wrong_look):
+        """Its controller has an old worker that still takes connections."""
+        mill = Mill(redis)
+        mill.engine = Engine(replace(mill.ports, exposure=OwnIngress()), mill.reconciler)
+        until(mill, "wait_for_propagation")
+        looks = [Probe(ok=True, reason="")] * 6
+        looks[wrong_look] = Probe(ok=False, reason="web.example.test answered 404")
+        mill.world.seen = lambda: looks.pop(0)
+
+        assert mill.step("wait_for_propagation").reason == "web.example.test answered 404"
+        mill.world.clock.advance(5)
+        assert mill.step("wait_for_propagation") == Proceed()
+
+
+class OwnIngress(NoExposure):
+    """A way that is opened for the challenge."""
+
+    def way(self, certificate, solver):
+        return "own"
+
 
 class TestTheSecret:
     def test_one_that_cannot_be_read_fails_before_the_ca_is_asked(self, redis):
@@ -326,3 +349,47 @@ def test_a_ca_that_is_slow_to_issue_is_no_wrong_name(redis):
 
     assert isinstance(result, Fail)
     assert f'"failure_class":"{FailureClass.TRANSIENT}"' in mill.record().facts
+
+
+class TestAHomeThatRefusesUsFromNowOn:
+    """A role is gone, perhaps with the namespace it was in."""
+
+    @pytest.mark.parametrize("step", STEP_NAMES)
+    def test_a_run_at_any_step_ends_and_is_not_begun_again_at_once(self, redis, step):
+        mill = Mill(redis)
+        until(mill, step)
+        mill.ports.home.refuses = True
+
+        mill.run(step)
+
+        assert mill.record().step == ""
+        assert redis.zscore(keys.RENEWALS, WEB.id) >= mill.world.clock.now()
+        assert list(redis.scan_iter("certmill:http01:*")) == []
+        assert list(redis.scan_iter("certmill:lock:order:*")) == []
+
+    def test_the_certificate_is_issued_when_the_role_is_back(self, redis):
+        mill = Mill(redis)
+        until(mill, "store_secret")
+        mill.ports.home.refuses = True
+        mill.run("store_secret")
+
+        mill.ports.home.refuses = False
+        mill.world.clock.advance(7200)
+        mill.ticks.renew()
+        (doorbell,) = mill.ticks.wake().doorbells
+        mill.run(doorbell.step)
+
+        assert mill.record().result == "issued"
+        assert len(mill.world.ca.orders) == 1
+
+
+def test_an_issuer_that_went_with_its_namespace_leaves_no_token_behind(redis):
+    mill = Mill(redis)
+    until(mill, "validate")
+    mill.ports.home.delete("ClusterIssuer", "", "prod")
+    assert list(redis.scan_iter("certmill:http01:*")) != []
+
+    mill.run("validate")
+
+    assert mill.record().step == ""
+    assert list(redis.scan_iter("certmill:http01:*")) == []

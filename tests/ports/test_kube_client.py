@@ -347,6 +347,12 @@ class TestAnApiServerInTrouble:
         assert caught.value.retry_after == 7
         assert len(faulty.requests) == 1
 
+    def test_what_is_too_large_for_it_is_no_trouble_that_passes(self, faulty, client_of_faulty):
+        faulty.break_with(Fault(status=413, body=b'{"kind": "Status", "message": "etcdserver: request is too large"}'))
+
+        with pytest.raises(InvalidManifest, match="request is too large"):
+            client_of_faulty.get(CONFIG_MAPS, "default", "web")
+
     @pytest.mark.parametrize("value", ["", "soon", "-1", "1e9", "²", "Wed, 21 Oct 2026 07:28:00 GMT"])
     def test_a_retry_after_that_is_none_is_none(self, faulty, client_of_faulty, value):
         faulty.break_with(Fault(status=503, headers={"Retry-After": value.encode("latin-1", "replace").decode("latin-1")}))

@@ -323,6 +323,19 @@ def test_when_the_owner_of_a_secret_goes_the_others_that_name_it_are_looked_at(p
     assert process.take() == ["Certificate default/alone"]
 
 
+def test_what_is_being_issued_is_looked_at_again_less_often(process):
+    under_way = {"conditions": [condition("Issuing", "True", "DoesNotExist")]}
+    process.has(CERTIFICATES, a_certificate(status=under_way)).watch().first_sight()
+    process.take()
+
+    told = []
+    for _ in range(20):
+        process.clock.advance(RESYNC_SECONDS)
+        told += process.take()
+
+    assert told == ["Certificate default/web"] * 2
+
+
 def test_an_idle_one_has_nothing_to_tell(process):
     process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).has(CLUSTER_ISSUERS, an_issuer()).watch().first_sight()
     process.take()

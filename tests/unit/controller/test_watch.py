@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 from certmill.controller.watch import Watch, Watched
@@ -29,7 +30,8 @@ def obj(name, version="1"):
 
 
 class Watching:
-    def __init__(self, *, optional=False, **script):
+    def __init__(self, *, optional=False, lasts=0.0, **script):
+        """`lasts`: seconds of each watch."""
         self.stop, self.changes, self.lists = Stop(), [], 0
         self.script = Script(self.stop, **script)
         watched = Watched(
@@ -42,7 +44,8 @@ class Watching:
             metadata_only=True,
             optional=optional,
         )
-        self.watch = Watch(self.script, watched, self.stop)
+        seconds = itertools.count(step=lasts)
+        self.watch = Watch(self.script, watched, self.stop, monotonic=lambda: next(seconds))
         self.watch.run()
 
     def _listed(self):
@@ -114,6 +117,27 @@ def test_errors_are_waited_for_ever_longer_and_an_event_ends_that():
 
     assert seen.stop.pauses[:4] == [1.0, 2.0, 5.0, 1.0]
     assert seen.names == {"a"}
+
+
+def test_a_watch_that_went_on_for_a_while_has_nothing_to_do_with_the_failures_before_it():
+    seen = Watching(lasts=60.0, lists=[[obj("a")]], watches=[[HomeUnavailable("cut")]] * 4)
+
+    assert seen.stop.pauses[:4] == [1.0, 1.0, 1.0, 1.0]
+
+
+def test_what_is_forgotten_after_failures_is_listed_anew_at_once():
+    """As when an API server was away, and was started again."""
+    away = [HomeUnavailable("away")]
+    seen = Watching(lists=[[obj("a")], [obj("a")]], watches=[away, away, away, [WatchExpired("too old")]])
+
+    assert seen.stop.pauses[:4] == [1.0, 2.0, 5.0, 0.0]
+    assert seen.lists == 2
+
+
+def test_a_server_that_says_when_to_come_back_is_not_asked_before():
+    seen = Watching(lists=[HomeUnavailable("busy", retry_after=30.0), [obj("a")]])
+
+    assert seen.stop.pauses[0] == 30.0
 
 
 def test_after_many_failures_the_version_itself_is_doubted():

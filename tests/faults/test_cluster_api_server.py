@@ -1,0 +1,194 @@
+"""An API server that is killed at every step, cuts its watches, forgets, is busy, is in trouble, and has other writers: all are issued,
+with one order each."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import pytest
+
+from certmill.contract import STEP_NAMES
+from certmill.home.recent import RECENT_SECONDS
+from certmill.kube.resources import CERTIFICATES
+from tests.faults.api_proxy import Reply
+from tests.faults.cluster import an_ingress
+from tests.faults.held import POINTS
+
+WATCHED = {"certificates", "secrets", "issuers", "clusterissuers", "ingresses"}
+LISTED_BY_STEPS = {"certificates", "ingresses"}
+MADE = {
+    ("apply", "endpointslices"),
+    ("apply", "ingresses"),
+    ("apply", "secrets"),
+    ("apply", "services"),
+    ("create", "certificates"),
+    ("create", "events"),
+    ("delete", "endpointslices"),
+    ("delete", "ingresses"),
+    ("delete", "services"),
+    ("get", "certificates"),
+    ("get", "clusterissuers"),
+    ("get", "ingresses"),
+    ("get", "leases"),
+    ("get", "secrets"),
+    ("list", "certificates"),
+    ("list", "endpointslices"),
+    ("update", "certificates/status"),
+    ("update", "ingresses"),
+    ("update", "leases"),
+}
+"""What certmill does while it issues, by DNS-01 and HTTP-01 and by edit in place, on its roles."""
+SPARED = {("list", "ingresses"), ("merge", "endpointslices")}
+"""A clean-up that fails more than five times is left to the sweep."""
+BUSY = Reply(status=429, headers={"Retry-After": "1"})
+CUT = Reply(status=0)
+TROUBLE_SECONDS = 6.0
+
+
+@pytest.fixture(autouse=True)
+def healed(cluster):
+    """What a test has broken is whole again after it, and nobody has died of it."""
+    yield
+    cluster.proxy.trouble = None
+    assert cluster.running() == cluster.pids
+
+
+def when_all_is_watched(cluster):
+    """The number of the next request."""
+    cluster.until(lambda: len(cluster.proxy.watches) >= 2 * len(WATCHED), what="every watch is under way")
+    time.sleep(0.1)
+    return len(cluster.proxy.asked)
+
+
+def assert_one_order_each(cluster, namespace, names):
+    wanted = [one for name in names for one in cluster.names_of(namespace, name)]
+    assert cluster.orders_of(*wanted) == dict.fromkeys(wanted, 1)
+    assert {cluster.client.get(CERTIFICATES, namespace, name)["status"]["revision"] for name in names} == {1}
+    cluster.assert_no_trace(namespace, *wanted)
+
+
+def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace):
+    """It comes back with nothing but the newest revision: all that is watched has to be listed again."""
+    places = {f"{step}-{point}".replace("_", "-"): (step, point) for step in STEP_NAMES for point in POINTS}
+    with contextlib.ExitStack() as holds:
+        held = [holds.enter_context(cluster.hold(namespace, name, *place)) for name, place in places.items()]
+        for name in places:
+            cluster.apply_both(namespace, name)
+        for file in held:
+            cluster.wait_held(file)
+        cluster.kube.kill()
+        cluster.kube.etcd.compact()
+        time.sleep(RECENT_SECONDS)  # what a step has read a moment ago would do for it
+    time.sleep(0.5)
+    since = len(cluster.proxy.asked)
+    cluster.kube.start()
+
+    cluster.wait_all_ready(namespace, places)
+    cluster.apply_both(namespace, "afterwards")
+    cluster.wait_all_ready(namespace, ["afterwards"])
+    assert_one_order_each(cluster, namespace, [*places, "afterwards"])
+    assert cluster.proxy.count(since)["list", "secrets"] == 1
+
+
+def test_a_watch_that_is_cut_goes_on_from_where_it_was(cluster, namespace):
+    since = when_all_is_watched(cluster)
+
+    cut = cluster.proxy.cut_watches()
+    cluster.apply_both(namespace, "web")
+    cluster.wait_all_ready(namespace, ["web"])
+
+    assert_one_order_each(cluster, namespace, ["web"])
+    cluster.until(lambda: all(cluster.proxy.count(since)["watch", resource] for resource in WATCHED), what="all is watched again")
+    asked = cluster.proxy.count(since)
+    assert [resource for resource in WATCHED if asked["list", resource] and resource not in LISTED_BY_STEPS] == []
+    assert {resource: asked["watch", resource] for resource in WATCHED if asked["watch", resource] > 4} == {}
+    assert cut >= len(WATCHED)
+
+
+def test_what_the_api_server_has_forgotten_is_listed_again_and_not_in_a_storm(cluster, namespace):
+    since = when_all_is_watched(cluster)
+    cluster.proxy.trouble = lambda request: Reply(status=410) if request.verb == "watch" else None
+
+    cluster.proxy.cut_watches()
+    cluster.apply_both(namespace, "web")
+    time.sleep(TROUBLE_SECONDS)
+    asked = cluster.proxy.count(since)
+    cluster.proxy.trouble = None
+
+    cluster.wait_all_ready(namespace, ["web"])
+    assert_one_order_each(cluster, namespace, ["web"])
+    assert {resource: asked["list", resource] for resource in WATCHED - LISTED_BY_STEPS if not 1 <= asked["list", resource] <= 5} == {}
+
+
+class Once:
+    """The first request of each kind fails, in turn as these do; the next goes on."""
+
+    def __init__(self, *replies):
+        self.failed: dict[tuple[str, str], Reply] = {}
+        self._replies = replies
+        self._guard = threading.Lock()
+
+    def __call__(self, request):
+        kind = (request.verb, request.resource)
+        with self._guard:
+            if kind in self.failed or kind in SPARED:
+                return None
+            return self.failed.setdefault(kind, self._replies[len(self.failed) % len(self._replies)])
+
+
+def test_whatever_request_fails_is_made_again_and_all_are_issued_once(cluster, namespace):
+    names = ["one", "two"]
+    cluster.proxy.trouble = once = Once(BUSY, Reply(status=503), CUT, Reply(status=409), Reply(status=500))
+    since = len(cluster.proxy.asked)
+
+    cluster.proxy.cut_watches()
+    for name in names:
+        cluster.apply_both(namespace, name)
+    cluster.apply(an_ingress(namespace), namespace)
+    cluster.wait_all_ready(namespace, [*names, "shop-tls"])
+
+    assert_one_order_each(cluster, namespace, names)
+    cluster.until(lambda: {("watch", resource) for resource in WATCHED} <= once.failed.keys(), what=lambda: str(once.failed.keys()))
+    assert once.failed.keys() >= MADE
+    assert sum(cluster.proxy.count(since).values()) < 700
+    assert cluster.traces(namespace) == []
+
+
+def test_an_api_server_that_says_when_to_come_back_is_not_asked_in_a_storm(cluster, namespace):
+    names = [f"web-{number}" for number in range(6)]
+    for name in names:
+        cluster.apply_both(namespace, name)
+    cluster.proxy.trouble = lambda request: Reply(status=429, headers={"Retry-After": "3"})
+    cluster.proxy.cut_watches()
+    since = len(cluster.proxy.asked)
+
+    time.sleep(TROUBLE_SECONDS)
+    asked = cluster.proxy.count(since)
+    cluster.proxy.trouble = None
+
+    cluster.wait_all_ready(namespace, names)
+    assert_one_order_each(cluster, namespace, names)
+    assert 0 < sum(asked.values()) < 80, asked
+
+
+def test_a_status_that_somebody_else_writes_at_the_same_time_is_a_conflict_and_no_loss(cluster, namespace):
+    theirs = []
+
+    def write_first(request):
+        """A real one, by the API server: it changes what was read, before it is written."""
+        if (request.verb, request.resource, request.namespace) == ("update", "certificates/status", namespace) and len(theirs) < 5:
+            theirs.append(f"next-{len(theirs)}")
+            status = {"nextPrivateKeySecretName": theirs[-1]}
+            cluster.client.merge(CERTIFICATES, namespace, request.name, {"status": status}, subresource="status")
+
+    cluster.proxy.trouble = write_first
+    since = len(cluster.proxy.asked)
+    cluster.apply_both(namespace, "web")
+    cluster.wait_all_ready(namespace, ["web"])
+
+    assert_one_order_each(cluster, namespace, ["web"])
+    refused = [request for request, status in cluster.proxy.asked[since:] if status == 409]
+    assert len(refused) >= 3
+    assert cluster.client.get(CERTIFICATES, namespace, "web")["status"]["nextPrivateKeySecretName"] == theirs[-1]

@@ -1,0 +1,86 @@
+"""Redis that loses everything, and leaders that die or freeze, under a burst of Certificates: all are issued, and nothing twice."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from certmill.controller.leader import LEASE_SECONDS
+from certmill.kube.resources import LEASES, SECRETS
+from tests.faults.cluster import DNS_ZONE
+
+IN_FLIGHT = 60
+BURST = 12
+
+
+def apply_all(cluster, namespace, names):
+    """All at once; each by DNS-01."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: cluster.apply_certificate(namespace, name, f"{name}.{namespace}.{DNS_ZONE}"), names))
+
+
+def serials(cluster, namespace):
+    """Those of the pairs that are stored, by the Secret's name."""
+    found = [body["metadata"]["name"] for body in cluster.client.list(SECRETS, namespace).items]
+    return {name: cluster.leaf(namespace, name).serial for name in found}
+
+
+def orders(cluster, namespace, names):
+    found = cluster.orders_of(*(f"{name}.{namespace}.{DNS_ZONE}" for name in names))
+    return {name.partition(".")[0]: count for name, count in found.items()}
+
+
+def test_a_redis_that_was_flushed_costs_no_pair_that_was_stored(cluster, namespace):
+    names = [f"web-{number}" for number in range(IN_FLIGHT)]
+    apply_all(cluster, namespace, names)
+    cluster.until(lambda: len(cluster.client.list(SECRETS, namespace, metadata_only=True).items) >= IN_FLIGHT // 4, what="some are stored")
+
+    stored = serials(cluster, namespace)
+    cluster.runtime.redis.flushall()
+    cluster.wait_all_ready(namespace, names, seconds=100)
+
+    assert 0 < len(stored) < IN_FLIGHT, "it was flushed in mid-flight"
+    after = serials(cluster, namespace)
+    assert {name: after[name] for name in stored} == stored
+    assert {name for name, count in orders(cluster, namespace, names).items() if f"{name}-tls" in stored and count != 1} == set()
+    assert set(cluster.running().values()) == set(cluster.pids.values())
+
+
+@pytest.fixture
+def leaders(cluster):
+    """Two controllers; afterwards the first alone, as before."""
+    cluster.certmill.start_controller("controller2")
+    yield {f"{process.pid}": name for name, process in cluster.certmill.processes.items() if name.startswith("controller")}
+    cluster.certmill.processes.pop("controller2").stop()
+    if not cluster.certmill.processes["controller"].is_running:
+        cluster.certmill.start_controller()
+    cluster.pids = cluster.running()
+
+
+def leader(cluster, leaders):
+    """The name of the process that has the Lease."""
+    lease = cluster.client.get(LEASES, "cert-manager", "certmill-controller")
+    return leaders.get(lease["spec"]["holderIdentity"].rpartition(" ")[2], "")
+
+
+def test_a_leader_that_freezes_or_dies_in_a_burst_costs_time_only(cluster, namespace, leaders):
+    frozen, killed = [f"frozen-{number}" for number in range(BURST)], [f"killed-{number}" for number in range(BURST)]
+    first = leader(cluster, leaders)
+
+    apply_all(cluster, namespace, frozen[: BURST // 2])
+    cluster.signal(first, signal.SIGSTOP)
+    apply_all(cluster, namespace, frozen[BURST // 2 :])
+    cluster.until(lambda: leader(cluster, leaders) not in ("", first), seconds=3 * LEASE_SECONDS, what="the other leads")
+    cluster.signal(first, signal.SIGCONT)
+    cluster.wait_all_ready(namespace, frozen)
+    second = leader(cluster, leaders)
+
+    apply_all(cluster, namespace, killed[: BURST // 2])
+    cluster.certmill.processes[second].kill()
+    apply_all(cluster, namespace, killed[BURST // 2 :])
+    cluster.wait_all_ready(namespace, killed, seconds=3 * LEASE_SECONDS)
+
+    assert (second != first, leader(cluster, leaders)) == (True, first)
+    assert orders(cluster, namespace, frozen + killed) == dict.fromkeys(frozen + killed, 1)
