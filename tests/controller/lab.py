@@ -48,6 +48,15 @@ VIRTUAL_SERVER_CRD = {
 }
 
 
+def until(condition, *, seconds=60, what="", pause=0.1):
+    """Wait for a true value and return it."""
+    ends = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < ends, f"not within {seconds} s: {what() if callable(what) else what}"
+        time.sleep(pause)
+    return value
+
+
 @dataclass(kw_only=True)
 class KubeLab:
     """Everything of one installation, on an API server that is there."""
@@ -241,10 +250,4 @@ class KubeLab:
         ]
         return made + solvers
 
-    def until(self, condition, *, seconds=60, what="", pause=0.1):
-        """Wait for a true value and return it."""
-        ends = time.monotonic() + seconds
-        while not (value := condition()):
-            assert time.monotonic() < ends, f"not within {seconds} s: {what() if callable(what) else what}"
-            time.sleep(pause)
-        return value
+    until = staticmethod(until)

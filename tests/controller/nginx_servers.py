@@ -42,7 +42,7 @@ class Objects:
 
 def servers(objects: Objects, *, cert_manager: bool) -> str:
     """nginx' servers. `cert_manager`: -enable-cert-manager is on."""
-    holders: dict[str, tuple[str, str, Any]] = {}
+    holders: dict[str, Any] = {}
     valid = [one for one in objects.virtual_servers.values() if cert_manager or "cert-manager" not in _tls(one)]
     routed = {one["spec"]["host"] for one in valid}
     solvers = [one for one in objects.ingresses.values() if _is_solver(one) and _has_class(one)]
@@ -53,13 +53,15 @@ def servers(objects: Objects, *, cert_manager: bool) -> str:
         if not _is_solver(one) or _is_valid_solver(one):
             for rule in one["spec"].get("rules", ()):
                 _offer(holders, rule.get("host", ""), one)
-    return "\n".join(_server(objects, host, holder, solvers) for host, (_, _, holder) in sorted(holders.items()))
+    return "\n".join(_server(objects, host, holder, solvers) for host, holder in sorted(holders.items(), key=lambda pair: pair[0]))
 
 
-def _offer(holders: dict[str, tuple[str, str, Any]], host: str, one: Any) -> None:
-    """The oldest has the host."""
-    age = (one["metadata"]["creationTimestamp"], one["metadata"]["uid"], one)
-    holders[host] = min(holders.get(host, age), age, key=lambda found: found[:2])
+def _offer(holders: dict[str, Any], host: str, one: Any) -> None:
+    """The oldest has the host; of one second, that with the greater uid."""
+    holder = holders.setdefault(host, one)
+    was, age = (found["metadata"]["creationTimestamp"] for found in (holder, one))
+    if age < was or (age == was and one["metadata"]["uid"] > holder["metadata"]["uid"]):
+        holders[host] = one
 
 
 def _server(objects: Objects, host: str, holder: Any, solvers: list[Any]) -> str:
@@ -67,16 +69,21 @@ def _server(objects: Objects, host: str, holder: Any, solvers: list[Any]) -> str
     if holder["kind"] == "VirtualServer":
         tls = _tls(holder)
         secret, redirects = tls.get("secret", ""), tls.get("redirect", {}).get("enable", False)
-        locations = [
-            f"location {route['path']} {{ return 200 '{route['action']['pass']}'; }}" for route in holder["spec"].get("routes", ())
-        ]
+        locations = [f"location {route['path']} {{ return 200 '{_said(route)}'; }}" for route in holder["spec"].get("routes", ())]
         for one in (solver for solver in solvers if _is_valid_solver(solver) and _host(solver) == host):
             locations += _locations(objects, one, host, always_prefix=True)
     else:
         secret = next((tls.get("secretName", "") for tls in holder["spec"].get("tls", ()) if host in tls.get("hosts", ())), "")
         redirects, locations = True, _locations(objects, holder, host)
     listen = ["listen 127.0.0.1:{port};", *(_listen_tls(objects, (namespace, secret), redirects) if secret else ())]
+    locations += ["location / { return 404; }"] if not any(one.startswith("location / ") for one in locations) else []
     return f"server {{ {' '.join(listen)} server_name {host or '_'}; {' '.join(dict.fromkeys(locations))} }}"
+
+
+def _said(route: Any) -> str:
+    """What a VirtualServer's route answers: a body of its own, or an upstream of the shop, by its name."""
+    action = route["action"]
+    return str(action["return"]["body"] if "return" in action else action["pass"])
 
 
 def _listen_tls(objects: Objects, secret: Key, redirects: bool) -> list[str]:
@@ -90,7 +97,7 @@ def _locations(objects: Objects, ingress: Any, host: str, *, always_prefix: bool
     namespace = ingress["metadata"]["namespace"]
     paths = [path for rule in ingress["spec"]["rules"] if rule.get("host", "") == host for path in rule.get("http", {}).get("paths", ())]
     found = []
-    for path in paths:
+    for path in (path for path in paths if "service" in path["backend"]):
         exactly = "= " if path["pathType"] == "Exact" and not always_prefix else ""
         found.append(f"location {exactly}{path['path']} {{ {_action(objects, namespace, path['backend']['service'])} }}")
     return found
