@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.server
 import ssl
-import threading
 import time
 
 import pytest
@@ -14,11 +13,13 @@ from certmill.http01 import service
 from certmill.kube.objects import rfc3339
 from certmill.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
 from certmill.testing.localhost import make_local_tls
+from compose.servers import nginx_ingress
 from compose.servers.nginx import Nginx
 from tests.cluster import client_of
 from tests.controller.cafe import ask
 from tests.controller.ingress_controller import IngressController
 from tests.controller.lab import RESPONDER, VIRTUAL_SERVER_CRD, until
+from tests.controller.nginx_ingress_lab import add_address, answering
 
 CHALLENGE = "/.well-known/acme-challenge/token"
 
@@ -35,15 +36,6 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         """Nothing."""
-
-
-@contextlib.contextmanager
-def answering(address):
-    """The port of a responder there."""
-    with http.server.ThreadingHTTPServer((address, 0), Answering) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield server.server_port
-        server.shutdown()
 
 
 class Front:
@@ -84,9 +76,15 @@ class Front:
 def front(kube, tmp_path_factory):
     kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
     client = client_of(kube)
+    directory = tmp_path_factory.mktemp("nginx")
+    if nginx_ingress.is_wanted():
+        add_address(RESPONDER)
+        with answering(RESPONDER, Answering) as port, nginx_ingress.NginxIngress(directory=directory, kube=kube) as real:
+            yield Front(client, nginx_ingress.HTTP_PORT, nginx_ingress.TLS_PORT, real, port)
+        return
     with (
-        Nginx(directory=tmp_path_factory.mktemp("nginx")) as nginx,
-        answering("127.0.0.1") as port,
+        Nginx(directory=directory) as nginx,
+        answering("127.0.0.1", Answering) as port,
         IngressController(client, nginx, {RESPONDER: f"127.0.0.1:{port}"}) as controller,
     ):
         yield Front(client, nginx.port, nginx.tls_port, controller, port)

@@ -11,15 +11,17 @@ from certmill.crypto import chain
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, CUSTOM_RESOURCE_DEFINITIONS, INGRESSES, SECRETS, VIRTUAL_SERVERS
 from certmill.testing.cloudflare import FakeCloudflare, Permissions
 from certmill.testing.nameserver import FakeNameserver
+from compose.servers import nginx_ingress
 from tests.controller.cafe import CLOUDFLARE_ISSUER, HTTP01_ISSUER, INGRESS, VIRTUAL_SERVER, Customers, ask, manifests
 from tests.controller.lab import VIRTUAL_SERVER_CRD, KubeLab
+from tests.controller.nginx_ingress_lab import NginxIngressLab
 
 TOKEN = "right-token_0123456789012345678901234567"
 CLOUDFLARE_ZONE = "cloudflare.test"
 SHIM_REASONS = {"CreateCertificate", "UpdateCertificate", "DeleteCertificate", "BadConfig"}
 
 
-class TutorialLab(KubeLab):
+class TutorialLab(NginxIngressLab if nginx_ingress.is_wanted() else KubeLab):
     """A zone is at Cloudflare, all others at BIND."""
 
     cloudflare: FakeCloudflare
@@ -89,6 +91,17 @@ def assert_all_is_as_the_tutorial_says(lab, namespace, host, *, group):
     assert "ownerReferences" not in secret["metadata"]
 
 
+def paths_of_every_version(lab, namespace, first):
+    """The paths of the Ingress in each of its versions after the first, as the API server has kept them."""
+    last = lab.client.get(INGRESSES, namespace, "cafe-ingress")["metadata"]["resourceVersion"]
+    found = []
+    for event in lab.client.watch(INGRESSES, namespace, resource_version=first["metadata"]["resourceVersion"], seconds=10):
+        found.append([path["path"] for rule in event.object["spec"]["rules"] for path in rule["http"]["paths"]])
+        if event.object["metadata"]["resourceVersion"] == last:
+            break
+    return found
+
+
 def wait_until_served(lab, namespace, host):
     """Until a browser sees the certificate that is in the Secret."""
     stored = lab.leaf(namespace, "cafe-secret").serial
@@ -107,8 +120,7 @@ def test_the_annotated_ingress_gets_its_certificate_by_edit_in_place_through_the
     host = f"{namespace}.example.test"
     apply_issuer(lab, HTTP01_ISSUER)
     (manifest,) = manifests(INGRESS, lab, host=host)
-    lab.apply(manifest, namespace)
-    before = lab.client.get(INGRESSES, namespace, "cafe-ingress")
+    before = lab.apply(manifest, namespace)
 
     with Customers(lab, host) as customers:
         lab.wait_ready(namespace, "cafe-secret")
@@ -122,6 +134,8 @@ def test_the_annotated_ingress_gets_its_certificate_by_edit_in_place_through_the
     after = lab.client.get(INGRESSES, namespace, "cafe-ingress")
     assert after["spec"] == before["spec"] == manifest["spec"] | {"tls": [{"hosts": [host], "secretName": "cafe-secret"}]}
     assert after["metadata"]["annotations"] == manifest["metadata"]["annotations"]
+    during = paths_of_every_version(lab, namespace, before)
+    assert during == [["/.well-known/acme-challenge", "/tea", "/coffee"], ["/tea", "/coffee"]]
     assert ("Normal", "CreateCertificate", 'Successfully created Certificate "cafe-secret"') in lab.events(namespace, "cafe-ingress")
 
 
