@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, sequence, text
 
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
@@ -37,13 +38,14 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretView:
-    """A Secret of ours: which Certificate and issuer its annotations name, and its version."""
+    """A Secret of ours: which Certificate and issuer its annotations name, its version, and a digest of what others have written (0: none)."""
 
     namespace: str
     name: str
     version: str
     certificate: str
     issuer: tuple[str, str, str]
+    by_others: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +103,15 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
     """Strip a Secret's metadata (its values are never asked for)."""
     meta = meta_of(body)
     name, kind, group = (meta.annotations.get(annotation, "") for annotation in _ISSUER_ANNOTATIONS)
+    written = sequence(mapping(body.get("metadata")).get("managedFields"))
+    by_others = [entry for entry in written if mapping(entry).get("manager") != FIELD_MANAGER]
     return SecretView(
         namespace=meta.namespace,
         name=meta.name,
         version=f"{meta.uid} {meta.resource_version}",
         certificate=meta.annotations.get(CERTIFICATE_NAME, ""),
         issuer=_issuer(name, kind, group),
+        by_others=_digest(by_others) if by_others else 0,
     )
 
 

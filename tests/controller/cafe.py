@@ -50,7 +50,7 @@ def ask(lab, host, path, *, tls=False):
     stream = socket.create_connection(("127.0.0.1", lab.tls_port if tls else lab.http_port), timeout=_TIMEOUT_SECONDS)
     try:
         if tls:
-            context = ssl.create_default_context()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             stream = context.wrap_socket(stream, server_hostname=host)
         stream.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
@@ -100,7 +100,7 @@ class Customers:
         self._thread.join(10)
 
     def _come(self):
-        while not self._stop.wait(0.02):
+        while not self._stop.wait(0.05):
             self.failures |= self._round()
 
     def _round(self):

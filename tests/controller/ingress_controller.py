@@ -28,6 +28,7 @@ class IngressController:
         self._nginx = nginx
         self._addresses = addresses
         self._slices = {}
+        self._virtual_servers_are_served = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -49,9 +50,10 @@ class IngressController:
     def _look(self):
         # A slice that is deleted goes unnoticed: nginx keeps what it was.
         self._slices |= self._all(ENDPOINT_SLICES)
+        self._virtual_servers_are_served = self._virtual_servers_are_served or self._client.serves(VIRTUAL_SERVERS)
         return Objects(
             ingresses=self._all(INGRESSES),
-            virtual_servers=self._all(VIRTUAL_SERVERS) if self._client.serves(VIRTUAL_SERVERS) else {},
+            virtual_servers=self._all(VIRTUAL_SERVERS) if self._virtual_servers_are_served else {},
             services=self._all(SERVICES),
             slices=self._slices,
             pairs={key: file for key, secret in self._all(SECRETS).items() if (file := self._file(secret))},

@@ -269,13 +269,19 @@ def test_a_renewal_that_cmctl_asks_for_through_the_status_is_one_run(lab, namesp
     assert lab.leaf(namespace, "web-tls").serial == second.serial
 
 
+def edit_by_hand(lab, resource, namespace, name, patch):
+    """What `kubectl edit` does."""
+    path = f"{resource.path(namespace, name)}?fieldManager=kubectl-edit"
+    assert lab.kube.api.request("PATCH", path, patch, content_type="application/merge-patch+json").status == 200
+
+
 def test_a_secret_that_was_deleted_comes_back_and_one_that_was_edited_is_mended_without_an_order(lab, namespace):
     lab.apply_issuer(lab.rfc2136())
     lab.apply_certificate(namespace, "web", f"{namespace}.example.test")
     lab.wait_ready(namespace, "web")
     before = lab.client.get(SECRETS, namespace, "web-tls")
 
-    lab.client.merge(SECRETS, namespace, "web-tls", {"metadata": {"annotations": {"cert-manager.io/alt-names": "wrong", "note": "mine"}}})
+    edit_by_hand(lab, SECRETS, namespace, "web-tls", {"metadata": {"annotations": {"cert-manager.io/alt-names": "wrong", "note": "mine"}}})
     mended = lab.until(
         lambda: (
             (found := lab.client.get(SECRETS, namespace, "web-tls"))["metadata"]["annotations"]["cert-manager.io/alt-names"] != "wrong"
