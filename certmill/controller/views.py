@@ -38,7 +38,7 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretView:
-    """A Secret of ours: which Certificate and issuer its annotations name, its version, and a digest of what others have written (0: none)."""
+    """A Secret of ours: which Certificate and issuer its annotations name, its version, a digest of what others have written (0: none)."""
 
     namespace: str
     name: str

@@ -122,7 +122,7 @@ def _targets(objects: Objects, namespace: str, backend: Any) -> list[str]:
         objects.addresses[address]
         for (where, _), one in sorted(objects.slices.items())
         if where == namespace and one["metadata"]["labels"].get("kubernetes.io/service-name") == backend["name"]
-        if isinstance(target, int) and target in [port.get("port") for port in one["ports"]]
+        if target in [port.get("port") for port in one["ports"]]
         for endpoint in one.get("endpoints") or ()
         if endpoint.get("conditions", {}).get("ready") is True
         for address in endpoint["addresses"]

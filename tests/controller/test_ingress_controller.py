@@ -51,10 +51,10 @@ class Front:
         kind = {"apiVersion": resource.api_version, "kind": resource.kind}
         return self.client.apply(resource, kind | body | {"metadata": body["metadata"] | {"namespace": namespace}}, manager="tests")
 
-    def lead(self, namespace, **endpoint):
-        """What certmill makes of the responder in a namespace, changed by `endpoint`."""
+    def lead(self, namespace, *, slice_port=0, **endpoint):
+        """What certmill makes of the responder in a namespace, with another port in the slice or an endpoint changed by `endpoint`."""
         self.client.apply(SERVICES, service.responder_service(namespace, self.responder_port))
-        slice_ = service.responder_slice(namespace, [RESPONDER], self.responder_port)
+        slice_ = service.responder_slice(namespace, [RESPONDER], slice_port or self.responder_port)
         slice_["endpoints"] = [slice_["endpoints"][0] | endpoint]
         self.client.apply(ENDPOINT_SLICES, slice_)
 
@@ -157,15 +157,17 @@ def test_a_virtual_server_with_cert_manager_is_not_served_unless_the_flag_is_on(
     front.until(host, "/tea", 200)
 
 
-def test_a_slice_must_say_that_its_endpoint_is_ready(front, namespace):
+def test_a_slice_must_have_the_services_target_port_and_say_that_its_endpoint_is_ready(front, namespace):
     host = f"{namespace}.test"
     front.lead(namespace, conditions={})
     front.apply(INGRESSES, namespace, ingress(host))
     front.until(host, CHALLENGE, 502)
 
     front.lead(namespace)
-
     front.until(host, CHALLENGE, 200)
+
+    front.lead(namespace, slice_port=1)
+    front.until(host, CHALLENGE, 502)
 
 
 def test_a_slice_that_is_deleted_goes_unnoticed_and_one_that_is_emptied_does_not(front, namespace):
