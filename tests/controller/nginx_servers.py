@@ -138,7 +138,7 @@ def _has_class(ingress: Any) -> bool:
 
 
 def _is_solver(ingress: Any) -> bool:
-    return ingress["metadata"].get("labels", {}).get(SOLVER_LABEL) == "true"
+    return bool(ingress["metadata"].get("labels", {}).get(SOLVER_LABEL) == "true")
 
 
 def _host(ingress: Any) -> str:

@@ -21,7 +21,7 @@ CLOUDFLARE_ZONE = "cloudflare.test"
 SHIM_REASONS = {"CreateCertificate", "UpdateCertificate", "DeleteCertificate", "BadConfig"}
 
 
-class TutorialLab(NginxIngressLab if nginx_ingress.is_wanted() else KubeLab):
+class AlsoAtCloudflare:
     """A zone is at Cloudflare, all others at BIND."""
 
     cloudflare: FakeCloudflare
@@ -33,11 +33,20 @@ class TutorialLab(NginxIngressLab if nginx_ingress.is_wanted() else KubeLab):
         return self._stack.enter_context(FakeNameserver(forward_to=server_of)).address
 
 
+class TutorialLab(AlsoAtCloudflare, KubeLab):
+    """Behind the small ingress controller."""
+
+
+class NginxTutorialLab(AlsoAtCloudflare, NginxIngressLab):
+    """Behind NGINX's own."""
+
+
 @pytest.fixture(scope="module")
 def lab(kube, tmp_path_factory):
     kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
     with FakeCloudflare(zones=(CLOUDFLARE_ZONE,), tokens={TOKEN: Permissions()}) as cloudflare:
-        lab = TutorialLab(directory=tmp_path_factory.mktemp("cluster"), kube=kube, settings={"cloudflare_api_url": cloudflare.url})
+        kind = NginxTutorialLab if nginx_ingress.is_wanted() else TutorialLab
+        lab = kind(directory=tmp_path_factory.mktemp("cluster"), kube=kube, settings={"cloudflare_api_url": cloudflare.url})
         lab.cloudflare = cloudflare
         with lab:
             yield lab
