@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from certmill.pipeline.facts import ChallengeFacts
 from certmill.pipeline.outcome import Advanced, Failed, Outcome, Waiting
 
 _LINGER_SECONDS = (0.05, 0.15, 0.3)
+_LINGER_AT_MOST = 0.5
 _GOOD_ANSWERS = 5
 _APART_SECONDS = 0.1
 """In a cluster: while an ingress controller takes an Ingress in, one of its servers, or of their workers, answers as before and another
@@ -33,12 +35,13 @@ class _NotYet:
 
 def wait_for_propagation(work: Work) -> Outcome:
     """Advance when all can be seen; else wait with the reason, until the deadline of settings."""
-    found = None
+    found, began = None, work.ports.clock.now()
     for pause in (*_LINGER_SECONDS, 0.0):
-        found = _not_yet(work)
+        found = _not_yet(work, work.facts.challenges) or _wavering(work)
         if found is None:
             return Advanced(facts=work.facts)
-        if not found.may_linger or not pause or not work.first_look:
+        lingered = work.ports.clock.now() - began
+        if not found.may_linger or not pause or not work.first_look or lingered >= _LINGER_AT_MOST:
             break
         work.ports.clock.pause(pause)
     assert found is not None
@@ -51,9 +54,20 @@ def wait_for_propagation(work: Work) -> Outcome:
     return Waiting(reason=found.reason, seconds=poll_delay(elapsed))
 
 
-def _not_yet(work: Work) -> _NotYet | None:
-    """None if every challenge can be seen, else what is in the way of the first that cannot."""
-    for challenge in work.facts.challenges:
+def _wavering(work: Work) -> _NotYet | None:
+    """None if every challenge that is led through an Ingress goes on to be seen."""
+    led = [challenge for challenge in work.facts.challenges if challenge.way]
+    for _ in range(_GOOD_ANSWERS - 1 if led else 0):
+        work.ports.clock.pause(_APART_SECONDS)
+        found = _not_yet(work, led)
+        if found is not None:
+            return found
+    return None
+
+
+def _not_yet(work: Work, challenges: Sequence[ChallengeFacts]) -> _NotYet | None:
+    """None if all of these can be seen, else what is in the way of the first that cannot."""
+    for challenge in challenges:
         work.hold()
         solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(challenge.type,))
         if solver.wait_instead_of_self_check is not None:
@@ -86,16 +100,13 @@ def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
     if found is None:
         raise AccountRefused(f"the account of {work.issuer.reference} changed while its order was under way")
     expected = acme_challenges.key_authorization(challenge.token, AccountKey.from_pem(found.key_pem).thumbprint)
-    for look in range(_GOOD_ANSWERS if challenge.way else 1):
-        if look:
-            work.ports.clock.pause(_APART_SECONDS)
-            work.hold()
-        try:
-            with work.lane() as seconds:
-                probe = work.ports.checks.probe(challenge.identifier, challenge.token, expected, timeout_seconds=seconds)
-        except Busy as error:
-            return _NotYet(reason=str(error), looked=False)
-        if not probe.ok:
-            presenting.expose(work, challenge)  # somebody may have changed the Ingress meanwhile
-            return _NotYet(reason=probe.reason)
-    return None
+    try:
+        with work.lane() as seconds:
+            probe = work.ports.checks.probe(challenge.identifier, challenge.token, expected, timeout_seconds=seconds)
+    except Busy as error:
+        return _NotYet(reason=str(error), looked=False)
+    if probe.ok:
+        return None
+    if not work.first_look:
+        presenting.expose(work, challenge)  # somebody may have changed the Ingress meanwhile
+    return _NotYet(reason=probe.reason, may_linger=bool(challenge.way))

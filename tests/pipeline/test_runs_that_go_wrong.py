@@ -189,18 +189,28 @@ class TestSelfChecks:
 
         assert mill.record().result == "issued"
 
-    def test_through_an_ingress_the_ca_is_asked_after_five_good_answers_in_a_row(self, redis):
-        answers = [True, True, False, *[True] * 20]
+    def through_an_ingress(self, redis, answers):
         mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
         mill.world.way = "own"
         mill.world.seen = lambda: Probe(ok=answers.pop(0), reason="web.example.test answered 404")
         mill.reconciler.reconcile(WEB.id)
-
         mill.run()
-        assert (len(mill.world.looked), mill.record().step) == (3, "wait_for_propagation")
+        return mill
+
+    def test_through_an_ingress_the_ca_is_asked_after_five_good_answers_in_a_row(self, redis):
+        mill = self.through_an_ingress(redis, [True] * 4 + [False] + [True] * 5)
+
+        assert (len(mill.world.looked), mill.record().result) == (10, "issued")
+
+    def test_a_first_look_through_an_ingress_lingers_for_half_a_second_and_later_ones_do_not(self, redis):
+        mill = self.through_an_ingress(redis, [False] * 5 + [True] * 5)
+        assert (len(mill.world.looked), mill.record().step) == (4, "wait_for_propagation")
+
+        mill.wake(seconds=2)
+        assert (len(mill.world.looked), mill.record().step) == (5, "wait_for_propagation")
 
         mill.wake(seconds=10)
-        assert (len(mill.world.looked), mill.record().result) == (8, "issued")
+        assert (len(mill.world.looked), mill.record().result) == (10, "issued")
 
     def test_where_nothing_leads_to_the_responder_but_the_operator_one_good_answer_will_do(self, redis):
         mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
