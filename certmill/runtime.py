@@ -186,7 +186,13 @@ class SelfChecks:
         """One HTTP-01 look, as the CA would."""
         resolver = self._of(())[0]
         return probe(
-            host, token, key_authorization, port=self._settings.http01_port, addresses=resolver.addresses, timeout_seconds=timeout_seconds
+            host,
+            token,
+            key_authorization,
+            port=self._settings.http01_port,
+            tls_port=self._settings.http01_tls_port,
+            addresses=resolver.addresses,
+            timeout_seconds=timeout_seconds,
         )
 
     def _of(self, nameservers: tuple[str, ...]) -> tuple[Resolver, Zones]:

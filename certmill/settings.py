@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     http01_port: int = 80
     """Port of the self check's request (RFC 8555 §8.3: 80); another one only for a test CA."""
 
+    http01_tls_port: int = 443
+    """Port to which the self check follows a redirect to https, beside 443; another one only for a test CA."""
+
     responder_host: str = "127.0.0.1"
     """Where the HTTP-01 responder listens. Loopback unless you say otherwise: put it behind what faces the CA."""
 

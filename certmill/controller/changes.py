@@ -36,11 +36,11 @@ def of_certificate(before: CertificateView | None, after: CertificateView | None
 
 def of_secret(before: SecretView | None, after: SecretView | None, certificate: CertificateView | None) -> Iterator[Look]:
     """It was changed or deleted by somebody: whose it was is looked at, and whose it is now. While its Certificate is being issued it is us
-    who write it."""
+    who write it, unless others' fields say otherwise: that the issuing is over may be seen later than what somebody wrote after it."""
     view = after or before
     if view is None or (before is not None and after is not None and before.version == after.version):
         return
-    if certificate is not None and certificate.issuing and after is not None:
+    if certificate is not None and certificate.issuing and after is not None and after.by_others == (before.by_others if before else 0):
         return
     for name in dict.fromkeys(each.certificate for each in (before, after) if each is not None and each.certificate):
         yield Look(kind="Certificate", namespace=view.namespace, name=name)

@@ -11,6 +11,7 @@ from typing import Final
 from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
+from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import JsonObject, Meta, instant_of, mapping, meta_of, sequence, text
 from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
 
@@ -46,13 +47,14 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretView:
-    """A Secret of ours: which Certificate and issuer its annotations name, and its version."""
+    """A Secret of ours: which Certificate and issuer its annotations name, its version, a digest of what others have written (0: none)."""
 
     namespace: str
     name: str
     version: str
     certificate: str
     issuer: tuple[str, str, str]
+    by_others: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +119,15 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
     meta = meta_of(body)
     name, kind, group = (meta.annotations.get(annotation, "") for annotation in _ISSUER_ANNOTATIONS)
     certificate = meta.annotations.get(CERTIFICATE_NAME, "")  # may be anything that its author likes
+    written = sequence(mapping(body.get("metadata")).get("managedFields"))
+    by_others = [entry for entry in written if mapping(entry).get("manager") != FIELD_MANAGER]
     return SecretView(
         namespace=meta.namespace,
         name=meta.name,
         version=f"{meta.uid} {meta.resource_version}",
         certificate=certificate if layout.is_name("", certificate) else "",
         issuer=_issuer(name, kind, group),
+        by_others=_digest(by_others) if by_others else 0,
     )
 
 

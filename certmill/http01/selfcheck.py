@@ -76,12 +76,20 @@ class _Unreachable(Exception):
 
 
 def probe(
-    url_host: str, token: str, key_authorization: str, *, addresses: Addresses, port: int = 80, timeout_seconds: float = 5.0
+    url_host: str,
+    token: str,
+    key_authorization: str,
+    *,
+    addresses: Addresses,
+    port: int = 80,
+    tls_port: int = 443,
+    timeout_seconds: float = 5.0,
 ) -> Probe:
     """Ask `url_host` (a DNS name or an IP address) for `token`, and compare the answer with `key_authorization`.
 
-    All of it, looking names up with `addresses` too, ends within `timeout_seconds`. `port` is 80 but for a test CA. Redirects are followed
-    to http and https on the ports 80, 443 and `port`, without verifying TLS, as CAs do. Never raises for what the other side does.
+    All of it, looking names up with `addresses` too, ends within `timeout_seconds`. `port` is 80 and `tls_port` 443 but for a
+    test CA. Redirects are followed to http and https on these ports and on 80 and 443, without verifying TLS, as CAs do. Never raises for
+    what the other side does.
     """
     if not is_token(token):
         return Probe(ok=False, reason=f"the CA's token for {url_host} is malformed; start a new order")
@@ -92,18 +100,21 @@ def probe(
     except _Unreachable as error:
         return Probe(ok=False, reason=f"{url_host} {error}")
     if answer.location is not None:
-        return _follow(target, answer.location, key_authorization, addresses, deadline)
+        ports = frozenset({80, 443, port, tls_port})
+        return _follow(target, answer.location, key_authorization, addresses, deadline, ports=ports)
     if not _is_key_authorization(answer, key_authorization):
         return Probe(ok=False, reason=f"{url_host} answered {answer.status}, not the key authorization")
     return Probe(ok=True, reason=f"{url_host} answered with the key authorization")
 
 
-def _follow(first: _Target, location: str, key_authorization: str, addresses: Addresses, deadline: float) -> Probe:
+def _follow(
+    first: _Target, location: str, key_authorization: str, addresses: Addresses, deadline: float, *, ports: frozenset[int]
+) -> Probe:
     """Follow redirects. Past the first hop every failure has the same words: what is there may be none of the asker's business."""
     failure = Probe(ok=False, reason=f"{first.host} answered with a redirect that does not lead to the key authorization")
     here, next_location = first, location
     for _ in range(MAX_REDIRECTS):
-        there = _redirect_target(here, next_location, test_port=first.port)
+        there = _redirect_target(here, next_location, ports=ports)
         if there is None:
             return failure
         try:
@@ -117,7 +128,7 @@ def _follow(first: _Target, location: str, key_authorization: str, addresses: Ad
     return failure
 
 
-def _redirect_target(here: _Target, location: str, *, test_port: int) -> _Target | None:
+def _redirect_target(here: _Target, location: str, *, ports: frozenset[int]) -> _Target | None:
     """Where a redirect leads, or None when a CA would not go there."""
     try:
         parts = urlsplit(urljoin(here.url, location))
@@ -127,7 +138,7 @@ def _redirect_target(here: _Target, location: str, *, test_port: int) -> _Target
     if scheme not in ("http", "https") or not (_is_address(host) or _HOST_NAME.fullmatch(host)):
         return None
     port = port or (443 if scheme == "https" else 80)
-    if port not in (80, 443, test_port):
+    if port not in ports:
         return None
     path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_UNRESERVED)
     return replace(here, scheme=scheme, host=host, port=port, path=path)

@@ -17,8 +17,11 @@ from certmill.pipeline.facts import ChallengeFacts
 from certmill.pipeline.outcome import Advanced, Failed, Outcome, Waiting
 
 _LINGER_SECONDS = (0.05, 0.15, 0.3)
-_AGAIN_SECONDS = (0.15, 0.15)
-"""nginx lets its old workers take connections for 100 ms after the new ones have begun: what one look has seen, the CA's may not."""
+_LINGER_AT_MOST = 0.5
+_GOOD_ANSWERS = 5
+_APART_SECONDS = 0.1
+"""In a cluster: while an ingress controller takes an Ingress in, one of its servers, or of their workers, answers as before and another
+already as it should; the CA, whose no is final, may meet either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +35,13 @@ class _NotYet:
 
 def wait_for_propagation(work: Work) -> Outcome:
     """Advance when all can be seen; else wait with the reason, until the deadline of settings."""
-    found = None
+    found, began = None, work.ports.clock.now()
     for pause in (*_LINGER_SECONDS, 0.0):
-        found = _not_yet(work, work.facts.challenges) or _gone_again(work)
+        found = _not_yet(work, work.facts.challenges) or _wavering(work)
         if found is None:
             return Advanced(facts=work.facts)
-        if not found.may_linger or not pause or not work.first_look:
+        lingered = work.ports.clock.now() - began
+        if not found.may_linger or not pause or not work.first_look or lingered >= _LINGER_AT_MOST:
             break
         work.ports.clock.pause(pause)
     assert found is not None
@@ -50,18 +54,19 @@ def wait_for_propagation(work: Work) -> Outcome:
     return Waiting(reason=found.reason, seconds=poll_delay(elapsed))
 
 
-def _gone_again(work: Work) -> _NotYet | None:
-    """Look again at what is led through an Ingress: its controller may not be done with it everywhere."""
+def _wavering(work: Work) -> _NotYet | None:
+    """None if every challenge that is led through an Ingress goes on to be seen."""
     led = [challenge for challenge in work.facts.challenges if challenge.way]
-    for pause in _AGAIN_SECONDS if led else ():
-        work.ports.clock.pause(pause)
-        if (found := _not_yet(work, led)) is not None:
+    for _ in range(_GOOD_ANSWERS - 1 if led else 0):
+        work.ports.clock.pause(_APART_SECONDS)
+        found = _not_yet(work, led)
+        if found is not None:
             return found
     return None
 
 
 def _not_yet(work: Work, challenges: Sequence[ChallengeFacts]) -> _NotYet | None:
-    """None if each of these can be seen, else what is in the way of the first that cannot."""
+    """None if all of these can be seen, else what is in the way of the first that cannot."""
     for challenge in challenges:
         work.hold()
         solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(challenge.type,))
@@ -102,5 +107,6 @@ def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
         return _NotYet(reason=str(error), looked=False)
     if probe.ok:
         return None
-    presenting.expose(work, challenge)  # somebody may have changed the Ingress meanwhile
-    return _NotYet(reason=probe.reason)
+    if not work.first_look:
+        presenting.expose(work, challenge)  # somebody may have changed the Ingress meanwhile
+    return _NotYet(reason=probe.reason, may_linger=bool(challenge.way))

@@ -50,7 +50,10 @@ class Behaviour(StrEnum):
 
 
 class FakeNameserver:
-    """One server at `address`:`port` (0: a free one), a context manager. `asked` are the questions, as (name, type)."""
+    """One server at `address`:`port` (0: a free one), a context manager. `asked` are the questions, as (name, type).
+
+    `forward_to`: the server (host:port) that knows, or a function that gives it for a name.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class FakeNameserver:
         records: Zone | Callable[[], Zone] | None = None,
         behaviour: Behaviour = Behaviour.NORMAL,
         slow_seconds: float = 0.5,
-        forward_to: str = "",
+        forward_to: str | Callable[[str], str] = "",
         hide_txt: bool = False,
     ) -> None:
         self.records: Zone | Callable[[], Zone] = records if records is not None else {}
@@ -158,7 +161,8 @@ class FakeNameserver:
         response.flags |= dns.flags.AA
         if self._hidden and query.question[0].rdtype == dns.rdatatype.TXT:
             return response
-        host, _, port = self.forward_to.rpartition(":")
+        name = query.question[0].name.to_text(omit_final_dot=True).lower()
+        host, _, port = (self.forward_to(name) if callable(self.forward_to) else self.forward_to).rpartition(":")
         try:
             answer, _ = dns.query.udp_with_fallback(query, host, port=int(port), timeout=_FORWARD_SECONDS)
         except (dns.exception.DNSException, OSError, EOFError):

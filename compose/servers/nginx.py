@@ -1,4 +1,4 @@
-"""nginx in front of test names, on a free loopback port, with a configuration that can be changed while it serves."""
+"""nginx in front of test names, on two free loopback ports, with a configuration that can be changed while it serves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from compose.servers import require
-from compose.servers.ports import answers, free_port
+from compose.servers.ports import answers, free_ports
 from compose.servers.process import ServerProcess
 
 _CONFIGURATION = """
@@ -25,6 +25,7 @@ http {{
   scgi_temp_path {directory}/scgi;
   server_names_hash_bucket_size 128;
   server {{ listen 127.0.0.1:{port} default_server; return 404; }}
+  server {{ listen 127.0.0.1:{tls_port} ssl default_server; ssl_reject_handshake on; }}
 {servers}
 }}
 """
@@ -32,10 +33,11 @@ http {{
 
 @dataclass(kw_only=True)
 class Nginx:
-    """A running nginx. `configure` gives it its servers, each as nginx' own text; `{port}` in it is its port."""
+    """A running nginx. `configure` gives it its servers, each as nginx' own text; `{port}` and `{tls_port}` in it are its ports."""
 
     directory: Path
     port: int = 0
+    tls_port: int = 0
     reloads: int = field(default=0, init=False)
     _servers: str = field(default="", init=False)
     _process: ServerProcess = field(init=False, repr=False)
@@ -47,7 +49,7 @@ class Nginx:
         """Start it, with no servers yet. Raises MissingServer, ServerFailed."""
         program = require("nginx")
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or free_port()
+        self.port, self.tls_port = (one or free for one, free in zip((self.port, self.tls_port), free_ports(2), strict=True))
         self._write()
         command: list[str | Path] = [
             program,
@@ -73,6 +75,6 @@ class Nginx:
             self.reloads += 1
 
     def _write(self) -> None:
-        servers = self._servers.replace("{port}", str(self.port))
-        text = _CONFIGURATION.format(directory=self.directory, port=self.port, servers=servers)
+        servers = self._servers.replace("{port}", str(self.port)).replace("{tls_port}", str(self.tls_port))
+        text = _CONFIGURATION.format(directory=self.directory, port=self.port, tls_port=self.tls_port, servers=servers)
         (self.directory / "nginx.conf").write_text(text)

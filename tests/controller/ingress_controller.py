@@ -1,26 +1,34 @@
-"""An ingress controller as small as can be: nginx, configured from the Ingresses, VirtualServers, Services and EndpointSlices of the API.
+"""An ingress controller as small as can be: nginx, kept as the API's objects say, as the NGINX Ingress Controller keeps it.
 
-It does with them what the NGINX Ingress Controller does as far as was measured: an Ingress needs a class, a solver Ingress needs its label
-and a port that is a number, a backend's addresses come from the slices that are ready. Addresses of responders are those of this machine.
+What it makes of them is in nginx_servers, with what of that was measured on the real one. Addresses of Pods are those of this machine.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import threading
 
 from certmill.errors import CertmillError
-from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SERVICES, VIRTUAL_SERVERS
+from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
+from tests.controller.nginx_servers import Objects, servers
 
 _LOOK_SECONDS = 0.1
 
 
 class IngressController:
-    """Keeps an Nginx as the API says, until it is stopped. `addresses`: where a pod's address really answers."""
+    """Keeps an Nginx as the API says, until it is stopped. `addresses`: where a Pod's address really answers.
 
-    def __init__(self, client, nginx, addresses):
+    `cert_manager`: the flag -enable-cert-manager, but for the Certificates that it makes.
+    """
+
+    def __init__(self, client, nginx, addresses, *, cert_manager=True):
+        self.cert_manager = cert_manager
         self._client = client
         self._nginx = nginx
         self._addresses = addresses
+        self._slices = {}
+        self._virtual_servers_are_served = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -35,41 +43,35 @@ class IngressController:
     def _run(self):
         while not self._stop.wait(_LOOK_SECONDS):
             try:
-                self._nginx.configure(self._servers())
+                self._nginx.configure(servers(self._look(), cert_manager=self.cert_manager))
             except CertmillError:
                 continue
 
-    def _servers(self):
-        hosts: dict[str, list[str]] = {}
-        for ingress in self._client.list(INGRESSES).items:
-            meta, spec = ingress["metadata"], ingress["spec"]
-            if not spec.get("ingressClassName") and "kubernetes.io/ingress.class" not in meta.get("annotations", {}):
-                continue
-            for rule in spec.get("rules", []):
-                paths = rule.get("http", {}).get("paths", [])
-                locations = [self._location(meta["namespace"], path["path"], path["backend"]["service"]) for path in paths]
-                hosts.setdefault(rule.get("host", "_"), []).extend(locations)
-        for one in self._client.list(VIRTUAL_SERVERS).items if self._client.serves(VIRTUAL_SERVERS) else ():
-            routes = [f"location {route['path']} {{ return 200 '{route['action']['pass']}'; }}" for route in one["spec"].get("routes", [])]
-            hosts.setdefault(one["spec"]["host"], []).extend(routes)
-        return "\n".join(
-            f"server {{ listen 127.0.0.1:{{port}}; server_name {host}; {' '.join(dict.fromkeys(locations))} }}"
-            for host, locations in sorted(hosts.items())
+    def _look(self):
+        # A slice that is deleted goes unnoticed: nginx keeps what it was.
+        self._slices |= self._all(ENDPOINT_SLICES)
+        self._virtual_servers_are_served = self._virtual_servers_are_served or self._client.serves(VIRTUAL_SERVERS)
+        return Objects(
+            ingresses=self._all(INGRESSES),
+            virtual_servers=self._all(VIRTUAL_SERVERS) if self._virtual_servers_are_served else {},
+            services=self._all(SERVICES),
+            slices=self._slices,
+            pairs={key: file for key, secret in self._all(SECRETS).items() if (file := self._file(secret))},
+            addresses=self._addresses,
         )
 
-    def _location(self, namespace, path, service):
-        target = self._target(namespace, service)
-        if target is None:
-            return f"location {path} {{ return 200 '{service['name']}'; }}"
-        return f"location {path} {{ proxy_pass http://{target}; proxy_set_header Host $host; }}"
+    def _all(self, resource):
+        found = self._client.list(resource).items
+        return {(one["metadata"]["namespace"], one["metadata"]["name"]): one | {"kind": resource.kind} for one in found}
 
-    def _target(self, namespace, service):
-        """The real address behind a Service, if it has slices; the shop's own Services have none here, and answer with their name."""
-        if self._client.get(SERVICES, namespace, service["name"]) is None:
+    def _file(self, secret):
+        """A file with a Secret's pair, another one when the pair is another; None without a pair."""
+        data = secret.get("data", {})
+        if secret.get("type") != "kubernetes.io/tls" or not (data.get("tls.crt") and data.get("tls.key")):
             return None
-        labels = f"kubernetes.io/service-name={service['name']}"
-        for found in self._client.list(ENDPOINT_SLICES, namespace, labels=labels).items:
-            for endpoint in found.get("endpoints") or ():
-                if endpoint["conditions"]["ready"] is True:
-                    return self._addresses[endpoint["addresses"][0]]
-        return "127.0.0.1:1"
+        pair = base64.b64decode(data["tls.crt"]) + base64.b64decode(data["tls.key"])
+        path = self._nginx.directory / f"{hashlib.sha256(pair).hexdigest()}.pem"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_bytes(pair)
+        return path

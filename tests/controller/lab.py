@@ -48,6 +48,15 @@ VIRTUAL_SERVER_CRD = {
 }
 
 
+def until(condition, *, seconds=60, what="", pause=0.1):
+    """Wait for a true value and return it."""
+    ends = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < ends, f"not within {seconds} s: {what() if callable(what) else what}"
+        time.sleep(pause)
+    return value
+
+
 @dataclass(kw_only=True)
 class KubeLab:
     """Everything of one installation, on an API server that is there."""
@@ -70,15 +79,17 @@ class KubeLab:
                 tsig={"certmill": ("hmac-sha256", TSIG_SECRET)},
             )
         )
-        self.nginx = enter(Nginx(directory=self.directory / "nginx"))
-        self.pebble = enter(Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=self.nginx.port))
+        self.http_port, self.tls_port = self.start_front()
+        dns = self.start_dns()
+        self.pebble = enter(Pebble(directory=self.directory / "pebble", dns=dns, http_port=self.http_port, tls_port=self.tls_port))
         self.client = KubeClient(connect(kubeconfig=self.kube.kubeconfig()))
         own = {
             "home_kind": "kubernetes",
             "kubeconfig": str(self.kube.kubeconfig()),
-            "recursive_nameservers": self.bind.address,
-            "authoritative_port": str(self.bind.port),
-            "http01_port": str(self.nginx.port),
+            "recursive_nameservers": dns,
+            "authoritative_port": dns.rpartition(":")[2],
+            "http01_port": str(self.http_port),
+            "http01_tls_port": str(self.tls_port),
             "step_lease_seconds": "6",
             "step_grace_seconds": "2",
         }
@@ -88,9 +99,8 @@ class KubeLab:
             )
         )
         self._expose_responder()
-        addresses = {RESPONDER: f"127.0.0.1:{self.certmill.responder_port}"}
         if self.serves:
-            enter(IngressController(self.client, self.nginx, addresses))
+            self.start_ingress_controller()
         self.certmill.start(workers=self.workers)
         self.certmill.start_controller()
         self.runtime: Runtime = self.certmill.open()
@@ -100,6 +110,20 @@ class KubeLab:
 
     def __exit__(self, *exception):
         self._stack.close()
+
+    def start_front(self):
+        """What the CA asks, by HTTP and by TLS: the ports."""
+        self.nginx = self._stack.enter_context(Nginx(directory=self.directory / "nginx"))
+        return self.nginx.port, self.nginx.tls_port
+
+    def start_dns(self):
+        """The resolver of all, host:port; it is authoritative for every name too."""
+        return self.bind.address
+
+    def start_ingress_controller(self):
+        """What leads the front's requests on, as the API says."""
+        addresses = {RESPONDER: f"127.0.0.1:{self.certmill.responder_port}"}
+        self.ingress_controller = self._stack.enter_context(IngressController(self.client, self.nginx, addresses))
 
     def _accounts_of_the_chart(self):
         """Each process has the rights that the chart gives it, and no other; only the tests are admin."""
@@ -230,10 +254,4 @@ class KubeLab:
         ]
         return made + solvers
 
-    def until(self, condition, *, seconds=60, what=""):
-        """Wait for a true value and return it."""
-        ends = time.monotonic() + seconds
-        while not (value := condition()):
-            assert time.monotonic() < ends, f"not within {seconds} s: {what() if callable(what) else what}"
-            time.sleep(0.1)
-        return value
+    until = staticmethod(until)

@@ -50,6 +50,16 @@ class OneProvider:
         return self._provider
 
 
+class MemoryExposure(NoExposure):
+    """The way is the world's."""
+
+    def __init__(self, world) -> None:
+        self._world = world
+
+    def way(self, certificate, solver):
+        return self._world.way
+
+
 class MemoryWorld:
     """Everything that a run touches, and a look at it."""
 
@@ -62,6 +72,7 @@ class MemoryWorld:
         self.tokens = KeyAuthorizations(redis)
         self.validates = self._validates
         self.seen = None  # what the HTTP-01 self check finds, if it is not to look
+        self.way = ""  # how HTTP-01 is led to the responder, where somebody has to lead it
         self.looked: list[object] = []  # the names that self checks looked at, in order
         self.cnames: dict[str, str] = {}  # name → what it is a CNAME to
         self.ca_clock = SkewedClock(self.clock)
@@ -77,7 +88,7 @@ class MemoryWorld:
             requests=Requests(redis),
             sightings=Sightings(redis),
             key_authorizations=self.tokens,
-            exposure=NoExposure(),
+            exposure=MemoryExposure(self),
             seal=Seal([b"k" * 32]),
             clients=self.ca,
             providers=OneProvider(self.provider),

@@ -192,6 +192,36 @@ class TestSelfChecks:
 
         assert mill.record().result == "issued"
 
+    def through_an_ingress(self, redis, answers):
+        mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
+        mill.world.way = "own"
+        mill.world.seen = lambda: Probe(ok=answers.pop(0), reason="web.example.test answered 404")
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+        return mill
+
+    def test_through_an_ingress_the_ca_is_asked_after_five_good_answers_in_a_row(self, redis):
+        mill = self.through_an_ingress(redis, [True] * 4 + [False] + [True] * 5)
+
+        assert (len(mill.world.looked), mill.record().result) == (10, "issued")
+
+    def test_a_first_look_through_an_ingress_lingers_for_half_a_second_and_later_ones_do_not(self, redis):
+        mill = self.through_an_ingress(redis, [False] * 5 + [True] * 5)
+        assert (len(mill.world.looked), mill.record().step) == (4, "wait_for_propagation")
+
+        mill.wake(seconds=2)
+        assert (len(mill.world.looked), mill.record().step) == (5, "wait_for_propagation")
+
+        mill.wake(seconds=10)
+        assert (len(mill.world.looked), mill.record().result) == (10, "issued")
+
+    def test_where_nothing_leads_to_the_responder_but_the_operator_one_good_answer_will_do(self, redis):
+        mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
+
+        mill.issue()
+
+        assert len(mill.world.looked) == 1
+
     def test_what_cannot_be_seen_fails_at_the_deadline(self, redis):
         mill = Mill(redis)
         mill.world.seen = lambda: Probe(ok=False, reason="web.example.test answered 404")

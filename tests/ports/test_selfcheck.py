@@ -281,38 +281,10 @@ def self_signed(tmp_path_factory):
     return context
 
 
-def test_a_redirect_to_https_is_followed_without_verifying(self_signed):
+def test_a_redirect_to_https_is_followed_without_verifying(origin, self_signed):
     with running(Origin(self_signed)) as secure:
         secure.answers["/secure"] = GOOD
-        responder = Redirecting(f"https://example.com:{secure.port}/secure", port=secure.port)
+        moved = f"HTTP/1.1 301 Moved\r\nLocation: https://example.com:{secure.port}/secure\r\n\r\n".encode()
 
-        assert responder.probe().ok
-
-
-class Redirecting:
-    """Plain HTTP and TLS cannot share a port here, so the first hop listens on another loopback address with the same port."""
-
-    def __init__(self, location, port):
-        self.location, self.port = location, port
-
-    def probe(self):
-        answer = f"HTTP/1.1 301 Moved\r\nLocation: {self.location}\r\nContent-Length: 0\r\n\r\n".encode()
-        with socket.create_server(("127.0.0.2", self.port)) as server:
-            thread = threading.Thread(target=self.once, args=(server, answer))
-            thread.start()
-            asked: list[str] = []
-
-            def addresses(host, *, within_seconds):
-                asked.append(host)
-                return ("127.0.0.2",) if len(asked) == 1 else ("127.0.0.1",)
-
-            try:
-                return probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=addresses, port=self.port)
-            finally:
-                thread.join()
-
-    def once(self, server, answer):
-        connection, _ = server.accept()
-        with connection:
-            connection.recv(4096)
-            connection.sendall(answer)
+        assert check(origin, moved, tls_port=secure.port).ok
+        assert not check(origin, moved).ok

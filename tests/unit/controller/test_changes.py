@@ -95,6 +95,18 @@ class TestOfASecret:
         assert self.of(before, after, issuing) == []
         assert self.of(before, None, issuing) == [WEB]
 
+    def test_what_somebody_else_wrote_is_looked_at_even_if_the_issuing_still_seems_to_go_on(self):
+        issuing = certificate({"conditions": [condition("Issuing", "True")]})
+        ours = {"manager": "certmill", "operation": "Apply"}
+        theirs = {"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-01T00:00:00Z"}
+        before = secret_view(a_secret(managedFields=[ours]))
+        edited = secret_view(a_secret(managedFields=[ours, theirs], resourceVersion="2"))
+        again = secret_view(a_secret(managedFields=[ours, theirs | {"time": "2026-11-01T00:00:09Z"}], resourceVersion="3"))
+        rewritten = secret_view(a_secret(managedFields=[ours | {"time": "2026-11-01T00:00:10Z"}, theirs], resourceVersion="4"))
+
+        assert self.of(before, edited, issuing) == self.of(edited, again, issuing) == [WEB]
+        assert self.of(edited, rewritten, issuing) == []
+
     def test_one_whose_annotations_were_taken_away_is_still_its_certificates_matter(self):
         assert self.of(secret_view(a_secret()), secret_view(a_secret(certificate="", resourceVersion="2"))) == [WEB]
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from certmill.errors import DnsUnavailable
 from certmill.http01.selfcheck import Probe, _redirect_target, _Target, probe
 
+PORTS = frozenset({80, 443})
 HERE = _Target(scheme="http", host="example.com", port=80, path="/.well-known/acme-challenge/token")
 
 
@@ -83,7 +84,7 @@ def test_what_is_not_an_address_is_not_connected_to():
     ],
 )
 def test_a_redirect_is_followed_where_a_ca_would_follow_it(location, url):
-    target = _redirect_target(HERE, location, test_port=5002)
+    target = _redirect_target(HERE, location, ports=PORTS | {5002})
 
     assert target is not None
     assert target.url == url
@@ -106,12 +107,12 @@ def test_a_redirect_is_followed_where_a_ca_would_follow_it(location, url):
     ],
 )
 def test_a_redirect_elsewhere_is_not_followed(location):
-    assert _redirect_target(HERE, location, test_port=80) is None
+    assert _redirect_target(HERE, location, ports=PORTS) is None
 
 
 @given(st.text(max_size=200))
 def test_no_location_can_smuggle_a_line_into_the_request(location):
-    target = _redirect_target(HERE, location, test_port=80)
+    target = _redirect_target(HERE, location, ports=PORTS)
 
     if target is not None:
         assert not set(target.path + target.authority) & set("\r\n \x00")

@@ -1,0 +1,168 @@
+"""The NGINX Ingress Controller itself, beside an API server: whoever has it can run the tests that need an ingress controller through it.
+
+CERTMILL_NGINX_INGRESS is a directory with what its image has: the program `nginx-ingress`, its templates (nginx*.tmpl), `njs/*.js` for
+/etc/nginx/njs, `crds/*.yaml`; and, for the nginx of this machine, `modules/*.so` with njs (http) and stream.
+
+It insists on places of the machine's, /etc/nginx among them, so it gets a mount namespace of its own; and on the ports 80 and 443 of every
+address, so it is started only as root where there is no network but loopback: `unshare -n`, with `lo` up.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import yaml
+
+from compose.servers import MissingServer, require
+from compose.servers.kubernetes import KubeApiServer
+from compose.servers.process import ServerProcess
+
+HTTP_PORT: Final = 80
+TLS_PORT: Final = 443
+
+_VARIABLE: Final = "CERTMILL_NGINX_INGRESS"
+_READY: Final = "http://127.0.0.1:8081/nginx-ready"
+_NAMESPACE: Final = "nginx-ingress"
+_NAME: Final = "controller"
+_ACCOUNT: Final = "secrets/kubernetes.io/serviceaccount"
+_MODULES: Final = Path("/usr/lib/nginx/modules")
+_PLACES: Final = {"etc": "/etc/nginx", "var": "/var/lib/nginx", "modules": str(_MODULES), "run": "/run"}
+_IN_PLACES: Final = 'set -e; while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"'
+_OPTIONS: Final = (
+    f"-nginx-configmaps={_NAMESPACE}/{_NAME}",
+    "-enable-telemetry-reporting=false",
+    "-enable-leader-election=false",
+    "-nginx-status=false",
+    "-disable-ipv6",
+)
+_MAIN: Final = "load_module modules/ngx_stream_module.so;\nuser root;"
+"""Debian's nginx has stream as a module; nginx' workers read the Secrets' files, which here only root may."""
+
+
+def is_wanted() -> bool:
+    """Whether whoever runs this has one."""
+    return _VARIABLE in os.environ
+
+
+def find_nginx_ingress() -> Path:
+    """The directory with the program. Raises MissingServer, also where it could not be run without changing the machine."""
+    directory = Path(os.environ.get(_VARIABLE, ""))
+    if not (directory / "nginx-ingress").is_file():
+        raise MissingServer("nginx-ingress", f"{_VARIABLE} is to be a directory with the NGINX Ingress Controller's program")
+    if os.geteuid() != 0 or {name for _, name in socket.if_nameindex()} != {"lo"}:
+        raise MissingServer("nginx-ingress", "run this as root in `unshare -n`, with `ip link set lo up`: it listens on every address")
+    return directory.resolve()
+
+
+@dataclass(kw_only=True)
+class NginxIngress:
+    """The running controller, with its nginx. It takes Ingresses of the class `nginx`, and VirtualServers."""
+
+    directory: Path
+    kube: KubeApiServer
+    _cert_manager: bool = field(default=True, init=False)
+    _process: ServerProcess = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._process = ServerProcess("nginx-ingress", log=self.directory / "nginx-ingress.log")
+
+    def __enter__(self) -> Self:
+        """Raises MissingServer, ServerFailed."""
+        self._prepare_api(find_nginx_ingress())
+        self._prepare_places(find_nginx_ingress())
+        self._start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.stop()
+
+    @property
+    def cert_manager(self) -> bool:
+        """-enable-cert-manager. Setting it starts the controller again."""
+        return self._cert_manager
+
+    @cert_manager.setter
+    def cert_manager(self, on: bool) -> None:
+        self._process.stop()
+        self._cert_manager = on
+        self._start()
+
+    def _start(self) -> None:
+        environment = {
+            "POD_NAMESPACE": _NAMESPACE,
+            "POD_NAME": _NAME,
+            "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+            "KUBERNETES_SERVICE_PORT": str(self.kube.port),
+        }
+        files = find_nginx_ingress()
+        options = [*_OPTIONS, f"-enable-cert-manager={str(self._cert_manager).lower()}"]
+        options += [f"-{kind}-template-path={files / name}" for kind, name in _TEMPLATES.items()]
+        places = [part for own, place in _PLACES.items() for part in (self.directory / own, place)]
+        command = [require("unshare"), "--mount", "sh", "-c", _IN_PLACES, "sh", *places, "--", files / "nginx-ingress", *options]
+        self._process.start(command, answers=_is_ready, environment=environment, timeout_seconds=60.0)
+
+    def _prepare_api(self, files: Path) -> None:
+        for file in sorted((files / "crds").glob("k8s.nginx.org_*.yaml")):
+            body = yaml.safe_load(file.read_text())
+            self.kube.api.apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{body['metadata']['name']}", body)
+        for path, body in _OBJECTS.items():
+            self.kube.api.apply(path, body)
+
+    def _prepare_places(self, files: Path) -> None:
+        """What the places are in its own mount namespace."""
+        etc, account = self.directory / "etc", self.directory / "run" / _ACCOUNT
+        for directory in (*(etc / name for name in ("conf.d", "secrets", "stream-conf.d")), self.directory / "var", account):
+            directory.mkdir(parents=True, exist_ok=True)
+        shutil.copy("/etc/nginx/mime.types", etc)
+        shutil.copytree(files / "njs", etc / "njs", dirs_exist_ok=True)
+        for modules in (_MODULES, files / "modules"):
+            shutil.copytree(modules, self.directory / "modules", dirs_exist_ok=True)
+        (account / "token").write_text(self.kube.admin_token)
+        shutil.copy(self.kube.ca_file, account / "ca.crt")
+
+
+def _is_ready() -> bool:
+    try:
+        with urllib.request.urlopen(_READY, timeout=2.0) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+_TEMPLATES: Final = {
+    "main": "nginx.tmpl",
+    "ingress": "nginx.ingress.tmpl",
+    "virtualserver": "nginx.virtualserver.tmpl",
+    "transportserver": "nginx.transportserver.tmpl",
+}
+
+_METADATA: Final = {"name": _NAME, "namespace": _NAMESPACE}
+_OWNER: Final = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": _NAME, "uid": "00000000-0000-0000-0000-000000000001"}
+_OBJECTS: Final[dict[str, dict[str, Any]]] = {
+    f"/api/v1/namespaces/{_NAMESPACE}": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _NAMESPACE}},
+    "/apis/networking.k8s.io/v1/ingressclasses/nginx": {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": {"name": "nginx"},
+        "spec": {"controller": "nginx.org/ingress-controller"},
+    },
+    f"/api/v1/namespaces/{_NAMESPACE}/configmaps/{_NAME}": {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _METADATA,
+        "data": {"main-snippets": _MAIN, "worker-processes": "1"},
+    },
+    # It reads who owns its Pod.
+    f"/api/v1/namespaces/{_NAMESPACE}/pods/{_NAME}": {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _METADATA | {"ownerReferences": [_OWNER]},
+        "spec": {"containers": [{"name": _NAME, "image": "nginx-ingress"}]},
+    },
+}

@@ -1,0 +1,216 @@
+"""What was measured on the NGINX Ingress Controller, and what certmill's objects are made for. The small one here has to do the same."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import ssl
+import time
+
+import pytest
+
+from certmill.http01 import service
+from certmill.kube.objects import rfc3339
+from certmill.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
+from certmill.testing.localhost import make_local_tls
+from compose.servers import nginx_ingress
+from compose.servers.nginx import Nginx
+from tests.cluster import client_of
+from tests.controller.cafe import ask
+from tests.controller.ingress_controller import IngressController
+from tests.controller.lab import RESPONDER, VIRTUAL_SERVER_CRD, until
+from tests.controller.nginx_ingress_lab import add_address, answering
+
+CHALLENGE = "/.well-known/acme-challenge/token"
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """A responder that says what host it was asked for."""
+
+    def do_GET(self):
+        body = f"answer for {self.headers['Host']}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        """Nothing."""
+
+
+class Front:
+    """nginx and its controller, with a responder behind them."""
+
+    def __init__(self, client, http_port, tls_port, controller, responder_port):
+        self.client = client
+        self.http_port, self.tls_port = http_port, tls_port
+        self.controller = controller
+        self.responder_port = responder_port
+
+    def apply(self, resource, namespace, body):
+        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        return self.client.apply(resource, kind | body | {"metadata": body["metadata"] | {"namespace": namespace}}, manager="tests")
+
+    def lead(self, namespace, *, slice_port=0, **endpoint):
+        """What certmill makes of the responder in a namespace, with another port in the slice or an endpoint changed by `endpoint`."""
+        self.client.apply(SERVICES, service.responder_service(namespace, self.responder_port))
+        slice_ = service.responder_slice(namespace, [RESPONDER], slice_port or self.responder_port)
+        slice_["endpoints"] = [slice_["endpoints"][0] | endpoint]
+        self.client.apply(ENDPOINT_SLICES, slice_)
+
+    def until(self, host, path, status, *, tls=False):
+        """Until this is the answer."""
+        return until(
+            lambda: (found := ask(self, host, path, tls=tls)).status == status and found, seconds=15, what=f"{status} for {host}{path}"
+        )
+
+    def settle(self, namespace):
+        """Until all that was applied before has been seen, and what comes next is younger by the API's clock, which counts seconds."""
+        host = f"settled-{len(self.client.list(INGRESSES, namespace).items)}.{namespace}.test"
+        made = self.apply(INGRESSES, namespace, ingress(host, name=host))["metadata"]["creationTimestamp"]
+        until(lambda: rfc3339(time.time()) > made, pause=0.02)
+        until(lambda: ask(self, host, "/").status != 404 or ask(self, host, CHALLENGE).status != 404, what=f"{host} is known")
+
+
+@pytest.fixture(scope="module")
+def front(kube, tmp_path_factory):
+    kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+    client = client_of(kube)
+    directory = tmp_path_factory.mktemp("nginx")
+    if nginx_ingress.is_wanted():
+        add_address(RESPONDER)
+        with answering(RESPONDER, Answering) as port, nginx_ingress.NginxIngress(directory=directory, kube=kube) as real:
+            yield Front(client, nginx_ingress.HTTP_PORT, nginx_ingress.TLS_PORT, real, port)
+        return
+    with (
+        Nginx(directory=directory) as nginx,
+        answering("127.0.0.1", Answering) as port,
+        IngressController(client, nginx, {RESPONDER: f"127.0.0.1:{port}"}) as controller,
+    ):
+        yield Front(client, nginx.port, nginx.tls_port, controller, port)
+
+
+def ingress(host, *, name="one", port=None, labels=None, **spec):
+    """An Ingress with the challenge's path alone."""
+    backend = {"service": {"name": service.SERVICE_NAME, "port": port or {"number": service.SERVICE_PORT}}}
+    path = {"path": "/.well-known/acme-challenge", "pathType": "Prefix", "backend": backend}
+    rules = [{"host": host, "http": {"paths": [path]}}]
+    return {"metadata": {"name": name, "labels": labels or {}}, "spec": {"ingressClassName": "nginx", "rules": rules} | spec}
+
+
+def virtual_server(host, **tls):
+    """A VirtualServer that answers /tea by itself."""
+    routes = [{"path": "/tea", "action": {"return": {"body": "tea"}}}]
+    return {"metadata": {"name": "one"}, "spec": {"host": host, "routes": routes} | ({"tls": tls} if tls else {})}
+
+
+SOLVER = {"acme.cert-manager.io/http01-solver": "true"}
+
+
+def tls_secret(name):
+    pair = make_local_tls()
+    return {
+        "metadata": {"name": name},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.decode()},
+    }
+
+
+def test_an_ingress_with_tls_moves_even_the_challenge_to_https_and_rejects_the_handshake_until_its_secret_is_there(front, namespace):
+    host = f"{namespace}.test"
+    front.lead(namespace)
+    front.apply(INGRESSES, namespace, ingress(host, tls=[{"hosts": [host], "secretName": "pair"}]))
+
+    assert front.until(host, CHALLENGE, 301).location == f"https://{host}:{front.tls_port}{CHALLENGE}"
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        ask(front, host, CHALLENGE, tls=True)
+
+    front.apply(SECRETS, namespace, tls_secret("pair"))
+
+    def is_served():
+        with contextlib.suppress(ssl.SSLError):
+            return ask(front, host, CHALLENGE, tls=True).body
+
+    assert until(is_served, what="the handshake").startswith(f"answer for {host}")
+
+
+def test_a_virtual_server_moves_to_https_only_if_it_says_so(front, namespace):
+    plain, moving = f"plain.{namespace}.test", f"moving.{namespace}.test"
+    front.apply(VIRTUAL_SERVERS, namespace, virtual_server(plain, secret="missing"))
+    moving_one = virtual_server(moving, secret="missing", redirect={"enable": True})
+    front.apply(VIRTUAL_SERVERS, namespace, moving_one | {"metadata": {"name": "other"}})
+
+    assert front.until(plain, "/tea", 200).body == "tea"
+    front.until(moving, "/tea", 301)
+
+
+def test_a_virtual_server_with_cert_manager_is_not_served_unless_the_flag_is_on(front, namespace):
+    host = f"{namespace}.test"
+    front.controller.cert_manager = False
+    try:
+        front.apply(VIRTUAL_SERVERS, namespace, virtual_server(host, secret="pair", **{"cert-manager": {"cluster-issuer": "x"}}))
+        front.settle(namespace)
+        assert ask(front, host, "/tea").status == 404
+    finally:
+        front.controller.cert_manager = True
+
+    front.until(host, "/tea", 200)
+
+
+def test_a_slice_must_have_the_services_target_port_and_say_that_its_endpoint_is_ready(front, namespace):
+    host = f"{namespace}.test"
+    front.lead(namespace, conditions={})
+    front.apply(INGRESSES, namespace, ingress(host))
+    front.until(host, CHALLENGE, 502)
+
+    front.lead(namespace)
+    front.until(host, CHALLENGE, 200)
+
+    front.lead(namespace, slice_port=1)
+    front.until(host, CHALLENGE, 502)
+
+
+def test_a_slice_that_is_deleted_goes_unnoticed_and_one_that_is_emptied_does_not(front, namespace):
+    host, name = f"{namespace}.test", service.slice_name("IPv4")
+    front.lead(namespace)
+    front.apply(INGRESSES, namespace, ingress(host))
+    front.until(host, CHALLENGE, 200)
+
+    front.client.delete(ENDPOINT_SLICES, namespace, name)
+    front.settle(namespace)
+    assert ask(front, host, CHALLENGE).status == 200
+
+    front.client.apply(ENDPOINT_SLICES, service.responder_slice(namespace, (), front.responder_port))
+    front.until(host, CHALLENGE, 502)
+
+
+def test_a_solver_ingress_becomes_a_route_of_the_virtual_server_of_its_host_with_its_label_only(front, namespace):
+    host = f"{namespace}.test"
+    front.lead(namespace)
+    front.apply(VIRTUAL_SERVERS, namespace, virtual_server(host))
+    front.until(host, "/tea", 200)
+    front.settle(namespace)
+
+    front.apply(INGRESSES, namespace, ingress(host))
+    front.settle(namespace)
+    assert ask(front, host, CHALLENGE).status == 404
+
+    front.apply(INGRESSES, namespace, ingress(host, labels=SOLVER))
+    front.until(host, CHALLENGE, 200)
+    assert ask(front, host, "/tea").body == "tea"
+
+
+def test_a_solver_ingress_gets_nothing_with_a_named_port_without_its_class_or_where_an_ingress_has_the_host(front, namespace):
+    named, classless, taken = (f"{name}.{namespace}.test" for name in ("named", "classless", "taken"))
+    front.lead(namespace)
+    front.apply(INGRESSES, namespace, ingress(named, name="named", labels=SOLVER, port={"name": "http"}))
+    front.apply(INGRESSES, namespace, ingress(classless, name="classless", labels=SOLVER, ingressClassName=None))
+    users = ingress(taken, name="users")
+    users["spec"]["rules"][0]["http"]["paths"][0]["path"] = "/other"
+    front.apply(INGRESSES, namespace, users)
+    front.until(taken, "/other", 200)
+    front.settle(namespace)
+    front.apply(INGRESSES, namespace, ingress(taken, name="solver", labels=SOLVER))
+    front.settle(namespace)
+
+    assert [ask(front, host, CHALLENGE).status for host in (named, classless, taken)] == [404, 404, 404]
