@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
-from certmill.errors import Conflict, SecretUnusable
+from certmill.errors import Conflict, InvalidManifest, SecretUnusable
 from certmill.home import layout
 from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, strings, text
@@ -48,29 +49,36 @@ class KubernetesSecrets:
         metas = (meta_of(body) for body in self._client.list(SECRETS, metadata_only=True).items)
         return {(meta.namespace, meta.name): f"{meta.uid} {meta.resource_version}" for meta in metas}
 
-    def write(self, secret: Secret, manager: str = FIELD_MANAGER) -> str:
-        """Make the manager's keys, labels and annotations be these: "created", "configured", or "unchanged" (nothing was sent).
+    def write(self, secret: Secret) -> None:
+        """Make the pipeline's keys, labels and annotations be these; the server changes nothing that is so already. One request.
 
         A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises InvalidManifest.
         """
         layout.require_secret(secret)
+        if self._take_over(self._write(secret)):
+            self._write(secret)
+
+    def apply(self, secret: Secret) -> str:
+        """The same for a person: "created", "configured", or "unchanged" (nothing was sent)."""
+        layout.require_secret(secret)
         found = self._get(secret.namespace, secret.name)
         if found is None:
-            self._client.apply(SECRETS, _body(secret, secret.type), manager=manager)
+            self._client.apply(SECRETS, _body(secret, secret.type), manager=APPLY_MANAGER)
             return "created"
-        if _says(found, secret, manager):
+        if _says(found, secret, APPLY_MANAGER):
             return "unchanged"
-        self._take_over(found, manager)
-        self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=manager)
+        self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=APPLY_MANAGER)
         return "configured"
 
     def create(self, secret: Secret) -> bool:
         """False if there is one of this name. Raises InvalidManifest."""
         layout.require_secret(secret)
         try:
-            self._client.create(SECRETS, _body(secret, secret.type))
+            created = self._client.create(SECRETS, _body(secret, secret.type))
         except Conflict:
             return False
+        with suppress(Conflict):  # somebody changes it already
+            self._own_what_was_created(created)
         return True
 
     def delete(self, namespace: str, name: str) -> bool:
@@ -80,22 +88,39 @@ class KubernetesSecrets:
     def _get(self, namespace: str, name: str) -> JsonObject | None:
         return self._client.get(SECRETS, namespace, name) if namespace and layout.is_name(namespace, name) else None
 
-    def _take_over(self, found: JsonObject, manager: str) -> None:
-        """What `create` wrote is the manager's by Update, and what cert-manager applied is its own: an apply of ours would take nothing of
-        either away. Both become the manager's by Apply, so that what leaves the template leaves the Secret."""
-        entries = [mapping(entry) for entry in sequence(mapping(found.get("metadata")).get("managedFields"))]
-        taken = [entry for entry in entries if manager == FIELD_MANAGER and _is_of(entry, CERT_MANAGER, "Apply")]
-        applied = [entry for entry in entries if _is_of(entry, manager, "Apply")]
-        taken += [entry for entry in entries if not applied and _is_of(entry, manager, "Update")]
+    def _take_over(self, applied: JsonObject) -> bool:
+        """What cert-manager has applied is its own, and an apply of ours takes nothing of it away: make it ours, so that what leaves the
+        template leaves the Secret. False if there is nothing of cert-manager's."""
+        entries = [mapping(entry) for entry in sequence(mapping(applied.get("metadata")).get("managedFields"))]
+        taken = [entry for entry in entries if _is_of(entry, CERT_MANAGER, "Apply")]
         if not taken:
-            return
+            return False
+        taken += [entry for entry in entries if _is_of(entry, FIELD_MANAGER, "Apply")]
         fields: JsonObject = {}
-        for entry in (*taken, *applied):
+        for entry in taken:
             fields = _union(fields, mapping(entry.get("fieldsV1")))
-        ours = {**taken[0], "manager": manager, "operation": "Apply", "fieldsV1": fields}
-        others = [entry for entry in entries if entry not in taken and entry not in applied]
-        meta = meta_of(found)
-        patch: JsonObject = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": [*others, ours]}}
+        ours = {**taken[0], "manager": FIELD_MANAGER, "fieldsV1": fields}
+        meta = meta_of(applied)
+        owned = [*(entry for entry in entries if entry not in taken), ours]
+        patch: JsonObject = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": owned}}
+        self._client.merge(SECRETS, meta.namespace, meta.name, patch)
+        return True
+
+    def _write(self, secret: Secret) -> JsonObject:
+        try:
+            return self._client.apply(SECRETS, _body(secret, secret.type))
+        except InvalidManifest:
+            found = self._get(secret.namespace, secret.name)
+            if found is None or found.get("type") == secret.type:
+                raise
+            return self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE))
+
+    def _own_what_was_created(self, created: JsonObject) -> None:
+        """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by Apply."""
+        entries = [mapping(entry) for entry in sequence(mapping(created.get("metadata")).get("managedFields"))]
+        owned = [{**entry, "operation": "Apply"} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in entries]
+        meta = meta_of(created)
+        patch = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": owned}}
         self._client.merge(SECRETS, meta.namespace, meta.name, patch)
 
 

@@ -8,20 +8,19 @@ from certmill.model.names import CertificateId
 from certmill.pipeline import presenting
 from certmill.pipeline.context import LeaseLost, Ports
 from certmill.pipeline.facts import Facts
+from certmill.pipeline.zone_locks import Hold
 from certmill.state.records import Record
 
 MAX_TRIES = 5
 """After so many tries the journal keeps what is left, and the hourly sweep goes on with it."""
 
 
-def clean_up(
-    ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts, hold: presenting.Hold
-) -> None:
+def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts, hold: Hold) -> None:
     """Take everything down and release the order's lock. Raises Temporary to be tried again, but only so often; LeaseLost."""
     lost = False
     try:
         if issuer is not None and facts.challenges:
-            _take_down(ports, certificate_id, issuer, record, facts, hold)
+            _take_down(ports, certificate_id, issuer, facts, hold)
     except LeaseLost:
         lost = True
         raise
@@ -30,10 +29,9 @@ def clean_up(
             ports.locks.release_of(record, certificate_id)
 
 
-def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer, record: Record, facts: Facts, hold: presenting.Hold) -> None:
+def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer, facts: Facts, hold: Hold) -> None:
     try:
-        owner = f"{certificate_id} {record.fence}"
-        presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, owner, hold)
+        presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, hold)
     except Permanent:
         return  # credentials or solver are gone: the journal keeps what is up, the sweep takes it down when they are back
     ports.journal.remove([presenting.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges])

@@ -55,6 +55,9 @@ class KubeLab:
     directory: Path
     kube: object
     settings: dict[str, str] = field(default_factory=dict)
+    workers: int = 1
+    serves: bool = True
+    """Whether nginx follows the Ingresses; what needs no HTTP-01 need not pay for it."""
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
@@ -86,8 +89,9 @@ class KubeLab:
         )
         self._expose_responder()
         addresses = {RESPONDER: f"127.0.0.1:{self.certmill.responder_port}"}
-        enter(IngressController(self.client, self.nginx, addresses))
-        self.certmill.start(workers=1)
+        if self.serves:
+            enter(IngressController(self.client, self.nginx, addresses))
+        self.certmill.start(workers=self.workers)
         self.certmill.start_controller()
         self.runtime: Runtime = self.certmill.open()
         self._stack.callback(self.runtime.close)
