@@ -385,6 +385,18 @@ class TestTwoOfOneSecret:
         assert mill.reconciler.reconcile(self.RIVAL.id).ring
         assert said(mill, "Issuing", self.RIVAL)[:2] == (True, "RequestChanged")
 
+    def test_it_takes_over_though_steps_remember_the_owner_for_a_while(self, mill):
+        mill.engine = Engine(replace(mill.ports, home=RecentHome(mill.ports.home, mill.world.clock)), mill.reconciler)
+        mill.issue()
+        mill.apply(self.RIVAL)
+        mill.reconciler.reconcile(self.RIVAL.id)
+        mill.ports.home.delete("Certificate", "default", "web")
+
+        assert mill.reconciler.reconcile(self.RIVAL.id).ring
+        mill.run()
+
+        assert mill.world.leaf(self.RIVAL).dns_names == ("rival.example.test",)
+
     def test_when_the_owner_wants_another_secret_the_other_takes_over(self, mill):
         mill.issue()
         mill.reconciler.reconcile(self.RIVAL.id)
