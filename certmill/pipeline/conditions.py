@@ -14,6 +14,7 @@ ISSUING = "Issuing"
 MANUALLY_TRIGGERED = "ManuallyTriggered"
 FAILED = "Failed"
 _WAITS = "; waiting: "
+_NO_CERTIFICATE = ("DoesNotExist", "MissingData", "InvalidCertificate")
 
 
 def is_triggered(status: CertificateStatus) -> bool:
@@ -29,7 +30,9 @@ def is_issuing(status: CertificateStatus) -> bool:
 
 
 def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now: float) -> CertificateStatus:
-    """A run has begun. A pair that is only to be renewed stays ready meanwhile."""
+    """A run has begun. A pair that is only to be renewed stays ready meanwhile; one that is not there has no times."""
+    if violation.reason in _NO_CERTIFICATE:
+        status = replace(status, not_before=None, not_after=None, renewal_time=None)
     status = _with(status, _condition(status, ISSUING, True, violation.reason, violation.message, now))
     if ready:
         return _with(status, _condition(status, READY, True, "Ready", READY_MESSAGE, now))

@@ -9,16 +9,15 @@ from datetime import datetime, timedelta
 from certmill.acme.client import AcmeClient
 from certmill.acme.resources import Order, OrderStatus
 from certmill.clock import instant
-from certmill.contract import STEP_NAMES
 from certmill.crypto import csr, keys
 from certmill.errors import InvalidManifest, OrderGone, SecretUnusable
 from certmill.model.certificate import RotationPolicy
-from certmill.model.secret import TLS_PRIVATE_KEY, Secret
-from certmill.pipeline import account, owner, secret_contract
+from certmill.model.secret import TLS_PRIVATE_KEY
+from certmill.pipeline import account, secret_contract
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import LeaseLost, Work
 from certmill.pipeline.facts import Facts
-from certmill.pipeline.outcome import Advanced, Back, Outcome, Waiting
+from certmill.pipeline.outcome import Advanced, Outcome, Waiting
 
 LOCK = "order"
 LOCK_SECONDS = 7 * 24 * 3600.0
@@ -31,16 +30,15 @@ _STALE_SECONDS = 60.0
 def create_order(work: Work) -> Outcome:
     """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA hands out one order twice."""
     facts = work.facts
-    if other := owner.other_owner(work.ports, work.certificate, _place(work)):
-        return not_ours(work, other)
+    _require_a_place(work)
     subject = (facts.account, ",".join(str(identifier) for identifier in work.certificate.identifiers), work.issuer.profile)
-    holder = work.ports.locks.take_for_step(
+    owner = work.ports.locks.take_for_step(
         LOCK, *subject, certificate=work.id, fence=work.record.fence, before=work.record.lock, seconds=LOCK_SECONDS
     )
-    if holder is None:
+    if owner is None:
         raise LeaseLost
-    if holder:
-        return Waiting(reason=f"{holder} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
+    if owner:
+        return Waiting(reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
     acme = account.client(work.ports, work.issuer)
     order = _order_under_way(acme, facts, work.ports.clock.now())
     if order is None:
@@ -60,14 +58,8 @@ def create_order(work: Work) -> Outcome:
     )
 
 
-def not_ours(work: Work, other: str) -> Back:
-    """Another Certificate owns the Secret: this run ends, and waits for it (pipeline.reconcile)."""
-    return Back(step=STEP_NAMES[-1], reason=f"Secret {work.certificate.secret_name} belongs to Certificate {other}", facts=work.facts)
-
-
-def _place(work: Work) -> Secret | None:
-    """The Secret as it is. Before the CA is asked, the pair can be stored in the end: what failed only then would cost a certificate each
-    time."""
+def _require_a_place(work: Work) -> None:
+    """Before the CA is asked: the pair can be stored in the end. What failed only then would cost a certificate each time."""
     certificate, home = work.certificate, work.ports.home
     try:
         secret = home.secret(certificate.namespace, certificate.secret_name)
@@ -78,7 +70,6 @@ def _place(work: Work) -> Secret | None:
         ) from error
     if taken := secret_contract.needed_by_an_issuer(home, certificate, work.issuer, secret):
         raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
-    return secret
 
 
 def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None:

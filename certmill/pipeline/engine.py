@@ -47,6 +47,8 @@ _MOST_REASONS = 8
 CSR_REFUSED = ("badCSR", "badPublicKey")
 HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
 """A missing role or namespace is no fault of the certificate: the next attempt stores the one that was issued, and buys no other."""
+_FOR_THE_OWNER = ("create_order", "store_secret")
+"""What only the owner of the Secret may do: an older Certificate for it may have been seen since the run began."""
 _REUSE_AFTER = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.CONFIGURATION, FailureClass.CA_REFUSES_US)
 
 
@@ -156,6 +158,9 @@ class Engine:
         if issuer is None:
             ref = certificate.issuer_ref
             raise NotFound(f"{ref.kind or 'Issuer'} {ref.name} of Certificate {certificate.id} is not there; apply it")
+        if attempt.step in _FOR_THE_OWNER and (other := self._reconciler.other_owner(certificate)):
+            reason = f"Secret {certificate.secret_name} belongs to Certificate {other}"
+            return Back(step=CLEAN_UP, reason=reason, facts=attempt.facts)
         work = Work(
             ports=ports,
             certificate=certificate,

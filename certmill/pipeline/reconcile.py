@@ -92,6 +92,12 @@ class Reconciler:
             )
         return self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force)
 
+    def other_owner(self, certificate: Certificate) -> str:
+        """The other Certificate that owns this one's Secret now; asks the home only if another has named it."""
+        if not owner.is_contested(self._ports, certificate):
+            return ""
+        return owner.other_owner(self._ports, certificate, self._secret(certificate)[0])
+
     def _wait_for(self, other: str, certificate: Certificate, secret: Secret | None, *, spec: str) -> Reconciled:
         """Another Certificate owns the Secret: say so, and look again now and then."""
         ports, now = self._ports, self._ports.clock.now()

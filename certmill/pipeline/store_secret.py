@@ -10,9 +10,8 @@ from certmill.acme.client import AcmeClient
 from certmill.crypto import chain
 from certmill.errors import CAUnavailable, CertmillError, OrderGone
 from certmill.observe.log import get_logger
-from certmill.pipeline import account, conditions, decide, owner, secret_contract
+from certmill.pipeline import account, conditions, decide, secret_contract
 from certmill.pipeline.context import Work
-from certmill.pipeline.create_order import not_ours
 from certmill.pipeline.facts import Stored
 from certmill.pipeline.outcome import Advanced, Back, Outcome
 
@@ -33,10 +32,6 @@ def store_secret(work: Work) -> Outcome:
     key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
     now = work.ports.clock.now()
     chain.check(pem, key_pem, work.certificate, now=now)
-    if owner.is_contested(work.ports, work.certificate):
-        there = work.ports.home.secret(work.certificate.namespace, work.certificate.secret_name)
-        if other := owner.other_owner(work.ports, work.certificate, there):
-            return not_ours(work, other)
     work.keep(work.facts, None)  # still ours: a worker that was away for long must not write an older pair over a newer one
     work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
     leaf = chain.leaf(pem)

@@ -19,6 +19,7 @@ from certmill.model.status import CertificateStatus, Condition
 from certmill.pipeline import owner
 from certmill.pipeline.decide import READY_MESSAGE
 from certmill.pipeline.engine import Engine
+from certmill.state import keys as keys_of_redis
 from certmill.state.connection import connect
 from tests.builders import DAY, ECDSA, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
@@ -149,6 +150,35 @@ class TestWhileItIsIssued:
         assert said(mill, "Ready") == (False, "DoesNotExist", ABSENT)
         assert (mill.status().failed_issuance_attempts, mill.status().last_failure_time) == (1, mill.world.clock.now())
         assert told.of("Failed") == [message]
+
+    def test_without_a_pair_the_status_has_no_times_of_one(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        assert None not in (mill.status().not_before, mill.status().not_after, mill.status().renewal_time)
+        mill.ports.home.delete_secret("default", "web-tls")
+
+        mill.reconciler.reconcile(WEB.id)
+
+        status = mill.status()
+        assert (status.not_before, status.not_after, status.renewal_time, status.revision) == (None, None, None, 1)
+
+    def test_a_changed_spec_does_not_wait_but_only_success_takes_the_count_of_failures_back(self, redis):
+        mill = Mill(redis)
+        mill.world.validates = lambda *_: False
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+        assert not mill.reconciler.reconcile(WEB.id).ring
+        mill.apply(replace(WEB, dns_names=("new.example.test",)))
+
+        assert mill.reconciler.reconcile(WEB.id).ring
+        assert mill.status().failed_issuance_attempts == 1
+        mill.run()
+        assert mill.status().failed_issuance_attempts == 2
+        mill.world.validates = lambda *_: True
+        mill.reconciler.reconcile(WEB.id, now_please=True)
+        mill.run()
+
+        assert (mill.status().failed_issuance_attempts, mill.status().last_failure_time) == (0, None)
 
     def test_an_issuer_that_is_wrong_is_told_on_the_certificate_and_counts_no_failure(self, redis):
         mill = Mill(redis)
@@ -355,6 +385,18 @@ class TestTwoOfOneSecret:
         assert mill.reconciler.reconcile(self.RIVAL.id).ring
         assert said(mill, "Issuing", self.RIVAL)[:2] == (True, "RequestChanged")
 
+    def test_it_takes_over_though_steps_remember_the_owner_for_a_while(self, mill):
+        mill.engine = Engine(replace(mill.ports, home=RecentHome(mill.ports.home, mill.world.clock)), mill.reconciler)
+        mill.issue()
+        mill.apply(self.RIVAL)
+        mill.reconciler.reconcile(self.RIVAL.id)
+        mill.ports.home.delete("Certificate", "default", "web")
+
+        assert mill.reconciler.reconcile(self.RIVAL.id).ring
+        mill.run()
+
+        assert mill.world.leaf(self.RIVAL).dns_names == ("rival.example.test",)
+
     def test_when_the_owner_wants_another_secret_the_other_takes_over(self, mill):
         mill.issue()
         mill.reconciler.reconcile(self.RIVAL.id)
@@ -417,6 +459,14 @@ class TestWhileItCleansUp:
 
         assert result.ring
         assert mill.record().step == "register_account"
+
+    def test_a_failure_that_somebody_clears_in_that_very_moment_is_looked_at_by_the_next_tick(self, redis):
+        mill = self.cleaning_up(redis, new_order=[OrderRefused("no")])
+        mill.ports.home.write_certificate_status(WEB.id, CertificateStatus())
+
+        mill.step("clean_up")
+
+        assert redis.zscore(keys_of_redis.RENEWALS, WEB.id) <= mill.world.clock.now()
 
     def test_a_run_that_cmctl_asks_for_then_is_begun_at_once(self, redis):
         mill = self.cleaning_up(redis)
