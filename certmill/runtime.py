@@ -215,12 +215,13 @@ class Runtime:
         place = _place(settings, clock)
         providers = SolverProviders(settings, clock)
         ports = _ports(settings, client, place, clock, providers)
-        providers.ports = ports
+        steps = _for_steps(ports)
+        providers.ports = steps
         reconciler = Reconciler(ports)
         return cls(
             settings=settings,
             ports=ports,
-            engine=Engine(_for_steps(ports), reconciler),
+            engine=Engine(steps, reconciler),
             reconciler=reconciler,
             issuers=IssuerReconciler(ports, reconciler),
             shims=place.shims,

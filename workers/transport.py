@@ -1,20 +1,25 @@
-"""The Redis transport of kombu 5.7 with two faults mended (measured: celery.md §0.2, §0.3).
+"""The Redis transport of kombu 5.7 with two faults mended (measured: celery.md §0.2, §0.3), and doorbells taken for what they are.
 
 An item that is no envelope stops a worker, or has it reconnect for ever: here every item passes `messages.readable` before kombu sees
-it. And a connection lost while BRPOP is under way leaves the channel half closed, which ends the worker with an AttributeError: here
-`close` goes on.
+it. A connection lost while BRPOP is under way leaves the channel half closed, which ends the worker with an AttributeError: here `close`
+goes on. And a step's message may be lost, as the tick rings again (design §2): no copy of it is kept in Redis while it is worked on.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from contextlib import suppress
 from queue import Empty
 from typing import Any, cast
 
 import kombu.transport
 import redis
 from kombu.transport import redis as kombu_redis
+from kombu.transport.virtual import QoS as InMemory
 from kombu.utils.encoding import bytes_to_str
 
+from certmill.contract import STEPS_QUEUE
 from workers.messages import readable
 
 _NAME = "workers.transport:GuardedTransport"
@@ -33,11 +38,58 @@ class GuardedRedis(redis.Redis):
 
 
 _Channel: Any = kombu_redis.Channel  # its stubs know none of what is mended here
+_QoS: Any = kombu_redis.QoS
+
+
+class DoorbellQoS(_QoS):  # type: ignore[misc]
+    """What was taken and is not done yet. kombu keeps a copy in Redis of each message and removes it again: a quarter of a busy worker's
+    time. Of a step's it is enough to know it in here, so that no more are taken than there are threads, and that a worker which stops gives
+    back what it has not begun. A request or a look, of which the message is all there is, is kept as by kombu."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        if _is_doorbell(message):
+            InMemory.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        if self._has_doorbell(delivery_tag):
+            InMemory.ack(self, delivery_tag)
+        else:
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # kombu's own signature
+        if not self._has_doorbell(delivery_tag):
+            super().reject(delivery_tag, requeue=requeue)
+            return
+        if requeue:
+            self._give_back([self._delivered[delivery_tag]])
+        InMemory.ack(self, delivery_tag)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        self._flush()  # what is acknowledged is done
+        doorbells = [message for message in self._delivered.values() if _is_doorbell(message)]
+        super().restore_unacked(client)
+        with suppress(*self.channel.connection_errors):  # the tick rings what cannot be given back
+            self._give_back(doorbells)
+
+    def _has_doorbell(self, delivery_tag: str) -> bool:
+        return delivery_tag in self._delivered and _is_doorbell(self._delivered[delivery_tag])
+
+    def _give_back(self, messages: Sequence[Any]) -> None:
+        if messages:
+            with self.channel.conn_or_acquire() as client:
+                client.rpush(STEPS_QUEUE, *(json.dumps(message._raw) for message in messages))  # noqa: SLF001 - as kombu's own
+
+
+def _is_doorbell(message: Any) -> bool:
+    return bool(message.delivery_info["routing_key"] == STEPS_QUEUE)
 
 
 class GuardedChannel(_Channel):  # type: ignore[misc]
     """A channel that reads with GuardedRedis, and can be closed when its connection is broken."""
 
+    QoS = DoorbellQoS
     _in_poll: Any  # the connection that BRPOP is under way on
     _own_client: redis.Redis | None = None
 
@@ -63,6 +115,8 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
             except self.connection_errors:
                 self._in_poll = None
         super().close()
+        if self._own_client is not None:  # what is given back goes over a connection that kombu has closed before
+            self._own_client.connection_pool.disconnect()
 
 
 class GuardedTransport(kombu_redis.Transport):

@@ -97,16 +97,19 @@ class Watch(Generic[ViewT]):
             self.synced.set()
             self._stop.wait(_ABSENT_PAUSE)
             return False
-        listing = self._client.list(watched.resource, watched.namespace, labels=watched.labels, metadata_only=watched.metadata_only)
-        found = {identity(item) for item in listing.items}
-        for item in listing.items:
-            self._take(identity(item), watched.strip(item))
+        found: set[tuple[str, str]] = set()
+        version = ""
+        for page in self._client.pages(watched.resource, watched.namespace, labels=watched.labels, metadata_only=watched.metadata_only):
+            version = page.resource_version
+            for item in page.items:
+                found.add(identity(item))
+                self._take(identity(item), watched.strip(item))
         self._drop(self.views.keys() - found)
         if not self.synced.is_set():
             log.info("watch.listed", resource=watched.resource.plural, objects=len(found))
         self.synced.set()
         watched.listed()
-        self._version = listing.resource_version
+        self._version = version
         return True
 
     def _follow(self) -> None:

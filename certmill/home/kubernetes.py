@@ -117,7 +117,7 @@ class KubernetesHome:
     def apply(self, manifest: Manifest, document: str) -> str:
         """The document as it is, so that the API server sees what the user wrote; of a Secret its content, however it was written."""
         if isinstance(manifest, Secret):
-            return self._secrets.write(manifest, APPLY_MANAGER)
+            return self._secrets.apply(manifest)
         kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
         layout.require_names(kind, manifest.namespace, manifest.name)
         body = parse_document(document)

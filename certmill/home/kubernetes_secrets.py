@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
-from certmill.errors import Conflict, SecretUnusable
+from certmill.errors import Conflict, InvalidManifest, SecretUnusable
 from certmill.home import layout
 from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, strings, text
@@ -45,29 +46,41 @@ class KubernetesSecrets:
         metas = (meta_of(body) for body in self._client.list(SECRETS, metadata_only=True).items)
         return {(meta.namespace, meta.name): f"{meta.uid} {meta.resource_version}" for meta in metas}
 
-    def write(self, secret: Secret, manager: str = FIELD_MANAGER) -> str:
-        """Make the manager's keys, labels and annotations be these: "created", "configured", or "unchanged" (nothing was sent).
+    def write(self, secret: Secret) -> None:
+        """Make the pipeline's keys, labels and annotations be these; the server changes nothing that is so already. One request.
 
         A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises InvalidManifest.
         """
         layout.require_secret(secret)
+        try:
+            self._client.apply(SECRETS, _body(secret, secret.type))
+        except InvalidManifest:
+            found = self._get(secret.namespace, secret.name)
+            if found is None or found.get("type") == secret.type:
+                raise
+            self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE))
+
+    def apply(self, secret: Secret) -> str:
+        """The same for a person: "created", "configured", or "unchanged" (nothing was sent)."""
+        layout.require_secret(secret)
         found = self._get(secret.namespace, secret.name)
         if found is None:
-            self._client.apply(SECRETS, _body(secret, secret.type), manager=manager)
+            self._client.apply(SECRETS, _body(secret, secret.type), manager=APPLY_MANAGER)
             return "created"
-        if _says(found, secret, manager):
+        if _says(found, secret, APPLY_MANAGER):
             return "unchanged"
-        self._own_what_was_created(found, manager)
-        self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=manager)
+        self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=APPLY_MANAGER)
         return "configured"
 
     def create(self, secret: Secret) -> bool:
         """False if there is one of this name. Raises InvalidManifest."""
         layout.require_secret(secret)
         try:
-            self._client.create(SECRETS, _body(secret, secret.type))
+            created = self._client.create(SECRETS, _body(secret, secret.type))
         except Conflict:
             return False
+        with suppress(Conflict):  # somebody changes it already
+            self._own_what_was_created(created)
         return True
 
     def delete(self, namespace: str, name: str) -> bool:
@@ -77,14 +90,11 @@ class KubernetesSecrets:
     def _get(self, namespace: str, name: str) -> JsonObject | None:
         return self._client.get(SECRETS, namespace, name) if namespace and layout.is_name(namespace, name) else None
 
-    def _own_what_was_created(self, found: JsonObject, manager: str) -> None:
-        """What `create` wrote is the manager's by Update, and an apply would take nothing of it away: make it the manager's by Apply."""
-        entries = [mapping(entry) for entry in sequence(mapping(found.get("metadata")).get("managedFields"))]
-        created = [_is_of(entry, manager, "Update") for entry in entries]
-        if not any(created) or any(_is_of(entry, manager, "Apply") for entry in entries):
-            return
-        owned = [{**entry, "operation": "Apply"} if ours else entry for entry, ours in zip(entries, created, strict=True)]
-        meta = meta_of(found)
+    def _own_what_was_created(self, created: JsonObject) -> None:
+        """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by Apply."""
+        entries = [mapping(entry) for entry in sequence(mapping(created.get("metadata")).get("managedFields"))]
+        owned = [{**entry, "operation": "Apply"} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in entries]
+        meta = meta_of(created)
         patch = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": owned}}
         self._client.merge(SECRETS, meta.namespace, meta.name, patch)
 

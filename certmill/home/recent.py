@@ -1,7 +1,8 @@
 """A home whose reads may be a moment old: for the steps of a run, which read the same issuer and account again and again.
 
 A step acts on what its run is for (the digest in its record), and every run begins with a reconcile that reads the home itself: what a
-step sees too late, the next step or the next run sees. A read costs an API server and us a few milliseconds; a run has two dozen.
+step sees too late, the next step or the next run sees. Of a Certificate that changes, the controller tells, and a look leaves word in the
+record: so that one may be older. A read costs an API server and us a few milliseconds; a run has two dozen.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 
 RECENT_SECONDS = 2.0
-_MOST = 10_000
+CERTIFICATE_SECONDS = 30.0
+_MOST = 2_000
 
 _Value = TypeVar("_Value")
 _Key = tuple[str, ...]
@@ -28,10 +30,9 @@ _Key = tuple[str, ...]
 class RecentHome:
     """A Home over another. What is written through it is read back at once; statuses of Certificates are never remembered."""
 
-    def __init__(self, home: Home, clock: Clock, *, seconds: float = RECENT_SECONDS) -> None:
+    def __init__(self, home: Home, clock: Clock) -> None:
         self._home = home
         self._clock = clock
-        self._seconds = seconds
         self._guard = threading.Lock()
         self._kept: dict[_Key, tuple[float, object]] = {}
         self._reading: dict[_Key, object] = {}
@@ -41,7 +42,7 @@ class RecentHome:
         return self._home.watched
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
-        return self._recent(("Certificate", certificate), lambda: self._home.certificate(certificate))
+        return self._recent(("Certificate", certificate), lambda: self._home.certificate(certificate), seconds=CERTIFICATE_SECONDS)
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         return self._home.certificates(namespace)
@@ -108,11 +109,12 @@ class RecentHome:
     def survey(self) -> Survey:
         return self._home.survey()
 
-    def _recent(self, key: _Key, read: Callable[[], _Value]) -> _Value:
+    def _recent(self, key: _Key, read: Callable[[], _Value], *, seconds: float = RECENT_SECONDS) -> _Value:
+        """As it was read not longer ago than `seconds`; while one thread reads it again, than twice that."""
         now, mine = self._clock.now(), object()
         with self._guard:
             kept = self._kept.get(key)
-            if kept is not None and now - self._seconds < kept[0] <= now:
+            if kept is not None and now - (2 if key in self._reading else 1) * seconds < kept[0] <= now:
                 return cast("_Value", kept[1])
             self._reading[key] = mine
         value = None
@@ -128,10 +130,12 @@ class RecentHome:
             if self._reading.get(key) is not mine:
                 return
             del self._reading[key]
-            if value is not None:
-                if len(self._kept) >= _MOST:
-                    self._kept.clear()
-                self._kept[key] = (now, value)
+            if value is None:
+                self._kept.pop(key, None)
+                return
+            if len(self._kept) >= _MOST:
+                self._kept.clear()
+            self._kept[key] = (now, value)
 
     def _forget(self, *key: str) -> None:
         with self._guard:

@@ -79,19 +79,26 @@ class KubeClient:
         """One object, or None."""
         return self._found(_Request(method="GET", path=resource.path(namespace, name), what=f"read {_named(resource, namespace, name)}"))
 
-    def list(self, resource: Resource, namespace: str = "", *, labels: str = "", metadata_only: bool = False, page: int = PAGE) -> Listing:
-        """All objects (of a namespace), page by page. Raises WatchExpired when that took too long."""
-        items: list[JsonObject] = []
+    def pages(
+        self, resource: Resource, namespace: str = "", *, labels: str = "", metadata_only: bool = False, page: int = PAGE
+    ) -> Iterator[Listing]:
+        """All objects (of a namespace), page by page, all at one resource version. Raises WatchExpired when that took too long."""
         query = {"limit": str(page), "labelSelector": labels}
         accept = _METADATA_LIST if metadata_only else "application/json"
         while True:
             request = _Request(method="GET", path=resource.path(namespace), query=query, accept=accept, what=f"list {resource.plural}")
             answer = self._json(request)
-            items += [cast("JsonObject", item) for item in sequence(answer.get("items"))]
             about = mapping(answer.get("metadata"))
+            items = tuple(cast("JsonObject", item) for item in sequence(answer.get("items")))
+            yield Listing(items=items, resource_version=text(about.get("resourceVersion")))
             query = {**query, "continue": text(about.get("continue"))}
             if not query["continue"]:
-                return Listing(items=tuple(items), resource_version=text(about.get("resourceVersion")))
+                return
+
+    def list(self, resource: Resource, namespace: str = "", *, labels: str = "", metadata_only: bool = False, page: int = PAGE) -> Listing:
+        """All of them at once. Not for hot paths: ten thousand objects are 100 MB."""
+        pages = list(self.pages(resource, namespace, labels=labels, metadata_only=metadata_only, page=page))
+        return Listing(items=tuple(item for one in pages for item in one.items), resource_version=pages[-1].resource_version)
 
     def create(self, resource: Resource, body: Mapping[str, object]) -> JsonObject:
         """Raises Conflict if there is one of this name, InvalidManifest if the server refuses the object, NotFound without its namespace.

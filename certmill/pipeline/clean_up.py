@@ -8,19 +8,18 @@ from certmill.model.names import CertificateId
 from certmill.pipeline import presenting
 from certmill.pipeline.context import LeaseLost, Ports
 from certmill.pipeline.facts import Facts
+from certmill.pipeline.zone_locks import Hold
 from certmill.state.records import Record
 
 MAX_TRIES = 5
 """After so many tries the journal keeps what is left, and the hourly sweep goes on with it."""
 
 
-def clean_up(
-    ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts, hold: presenting.Hold
-) -> None:
+def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts, hold: Hold) -> None:
     """Take everything down and release the order's lock. Raises Temporary to be tried again, but only so often; LeaseLost."""
     lost = False
     try:
-        _take_down(ports, certificate_id, issuer, record, facts, hold)
+        _take_down(ports, certificate_id, issuer, facts, hold)
     except LeaseLost:
         lost = True
         raise
@@ -29,15 +28,12 @@ def clean_up(
             ports.locks.release_of(record, certificate_id)
 
 
-def _take_down(
-    ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts, hold: presenting.Hold
-) -> None:
+def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, facts: Facts, hold: Hold) -> None:
     try:
         if issuer is None:  # it went with its namespace, and its credentials; the sweep takes what needs none out of the journal
             presenting.take_down_http01(ports, certificate_id, facts.challenges)
             return
-        owner = f"{certificate_id} {record.fence}"
-        presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, owner, hold)
+        presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, hold)
     except Permanent:
         return  # credentials or solver are gone: the journal keeps what is up, the sweep takes it down when they are back
     ports.journal.remove([presenting.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges])

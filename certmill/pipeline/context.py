@@ -22,6 +22,7 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.model.names import CertificateId
 from certmill.pipeline.facts import Facts
+from certmill.pipeline.zone_locks import ZoneLocks
 from certmill.state.due import DueTimes
 from certmill.state.journal import Journal
 from certmill.state.locks import Locks
@@ -85,33 +86,6 @@ class Lanes:
             yield
         finally:
             self._slots.release()
-
-
-SLOW_WRITE_SECONDS = 2.0
-SLOW_ZONE_SECONDS = 60.0
-
-
-class ZoneLocks:
-    """One lock a zone in this process; the threads of a worker queue here instead of asking Redis again and again."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._slow_until: dict[str, float] = {}
-
-    def of(self, zone: str) -> threading.Lock:
-        """The zone's lock."""
-        with self._guard:
-            return self._locks.setdefault(zone, threading.Lock())
-
-    def is_slow(self, zone: str, now: float) -> bool:
-        """Whether a write took long lately: then nobody stands in line for this zone with a thread in hand."""
-        return self._slow_until.get(zone, 0.0) > now
-
-    def note(self, zone: str, began: float, ended: float) -> None:
-        """A write ended."""
-        if ended - began > SLOW_WRITE_SECONDS:
-            self._slow_until[zone] = ended + SLOW_ZONE_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from certmill.errors import (
     StepKeepsDying,
     Temporary,
 )
+from certmill.home.base import Home
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer, reference
 from certmill.model.names import CertificateId
@@ -134,11 +135,10 @@ class Engine:
 
     def _step(self, attempt: Attempt) -> Outcome:
         ports = self._ports
-        certificate = ports.home.certificate(attempt.certificate_id)
+        certificate, issuer = self._wanted(attempt)
         if certificate is None:
             return Back(step=CLEAN_UP, reason="the Certificate was deleted", facts=attempt.facts)
         attempt.certificate = certificate
-        issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
         if issuer is None:
             ref = certificate.issuer_ref
             raise NotFound(f"{ref.kind or 'Issuer'} {ref.name} of Certificate {certificate.id} is not there; apply it")
@@ -165,7 +165,7 @@ class Engine:
     def _clean_up(self, attempt: Attempt) -> Finished:
         """Take down, or after MAX_TRIES leave it to the sweep; then say when to look again."""
         ports, facts = self._ports, attempt.facts
-        certificate, issuer = self._wanted(attempt)
+        certificate, issuer = self._begun_with(attempt)
         if attempt.record.attempts > ports.limits.max_attempts:
             ports.locks.release_of(attempt.record, attempt.certificate_id)
             return Finished(look_again=self._look_again(facts, certificate))
@@ -179,23 +179,30 @@ class Engine:
         return Finished(look_again=self._look_again(facts, certificate))
 
     def _wanted(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
+        """The manifests as they were a moment ago; with any sign that they have changed, as they are now."""
+        record = attempt.record
+        if not record.again:
+            certificate, issuer = _manifests(self._ports.home, attempt.certificate_id)
+            if certificate is not None and digest(certificate, issuer) == record.spec:
+                return certificate, issuer
+        return _manifests(self._reconciler.home, attempt.certificate_id)
+
+    def _begun_with(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
         """The Certificate if it is still there, and the issuer that this run began with."""
-        facts, home = attempt.facts, self._reconciler.home  # with a solver of before a change, what is up would stay up
-        certificate, issuer = None, None
+        certificate, issuer, facts = None, None, attempt.facts
         with suppress(Permanent):
-            certificate = home.certificate(attempt.certificate_id)
-        with suppress(Permanent):
+            certificate, issuer = self._wanted(attempt)
+        if certificate is not None and digest(certificate, issuer) == attempt.record.spec:
+            return certificate, issuer
+        with suppress(Permanent):  # with a solver of before a change, what is up would stay up
             ref = IssuerRef(name=facts.issuer_name, kind=facts.issuer_kind)
-            issuer = home.issuer(ref, facts.issuer_namespace) if facts.issuer_name else None
+            issuer = self._reconciler.home.issuer(ref, facts.issuer_namespace) if facts.issuer_name else None
         return certificate, issuer
 
     def _look_again(self, facts: Facts, certificate: Certificate | None) -> float:
         if facts.failure is not None:
             return facts.failure.next_attempt
-        status = None
-        with suppress(Permanent):
-            status = self._ports.home.certificate_status(certificate.id) if certificate and facts.stored else None
-        return status.renewal_time if status and status.renewal_time is not None else self._ports.clock.now()
+        return facts.stored.renew_at if certificate is not None and facts.stored is not None else self._ports.clock.now()
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> StepResult:
         """Commit, and say what the task is to show."""
@@ -318,6 +325,11 @@ class Engine:
         if certificate is not None:
             ref = certificate.issuer_ref
             self._ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)
+
+
+def _manifests(home: Home, certificate_id: CertificateId) -> tuple[Certificate | None, Issuer | None]:
+    certificate = home.certificate(certificate_id)
+    return certificate, home.issuer(certificate.issuer_ref, certificate.namespace) if certificate is not None else None
 
 
 def _unreadable(step: str) -> Outcome:

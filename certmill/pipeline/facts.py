@@ -49,6 +49,7 @@ class Stored:
     serial: str
     not_before: float
     not_after: float
+    renew_at: float = 0.0
     recovered: bool = False
     """Whether runs before this one had failed."""
 

@@ -7,27 +7,20 @@ that nobody begins the same work meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import cast
 
 from certmill.acme import challenges as acme_challenges
 from certmill.dns01.base import BatchProvider, Provider, TxtRecord
-from certmill.errors import Busy, CertmillError
+from certmill.errors import CertmillError
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.pipeline import solvers
 from certmill.pipeline.context import Ports, Work
 from certmill.pipeline.facts import ChallengeFacts
+from certmill.pipeline.zone_locks import Hold
 from certmill.state.journal import Presented
-
-_ZONE_LOCK_SECONDS = 30.0
-_ZONE_PATIENCE_SECONDS = 5.0
-_ZONE_POLL_SECONDS = 0.003
-_ZONE_POLLS = 1000
-
-Hold = Callable[[], object]
-"""Called before each request: goes on holding what the work is done under. It costs nothing until a third of the time has gone by."""
 
 
 def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
@@ -39,7 +32,7 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
             ports.key_authorizations.put(challenge.token, acme_challenges.key_authorization(challenge.token, thumbprint))
             expose(work, challenge)
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01]):
-        with zone_lock(ports, zone, owner=f"{work.id} {work.record.fence}", hold=work.hold) as hold:
+        with _turn(ports, zone, work.hold) as hold:
             _write(ports, work.issuer, work.certificate.labels, group, hold, adding=True)
 
 
@@ -56,7 +49,6 @@ def take_down(
     issuer: Issuer,
     labels: Mapping[str, str],
     challenges: Sequence[ChallengeFacts],
-    owner: str,
     hold: Hold,
 ) -> None:
     """Remove them all; what is not there is fine. `hold` is called before each request. What cannot be removed is told at the end."""
@@ -66,7 +58,7 @@ def take_down(
     except CertmillError as error:
         refused = error
     for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01 and c.record_name]):
-        with zone_lock(ports, zone, owner=owner, hold=hold) as hold_both:
+        with _turn(ports, zone, hold) as hold_both:
             _write(ports, issuer, labels, group, hold_both, adding=False)
     if refused is not None:
         raise refused
@@ -97,48 +89,8 @@ def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts,
     )
 
 
-@contextmanager
-def zone_lock(ports: Ports, zone: str, *, owner: str, hold: Hold) -> Iterator[Hold]:
-    """Writes to one zone happen one after the other, in this process by a lock, in the fleet by another. Raises Busy after a short wait.
-
-    Yields what goes on holding both the caller's lease and the lock; it raises Busy if the lock is somebody else's now.
-    """
-    local, slow = ports.zone_locks.of(zone), ports.zone_locks.is_slow(zone, ports.clock.now())
-    if not local.acquire(timeout=0 if slow else _ZONE_PATIENCE_SECONDS):
-        # A slow zone's writers come back later and later; the others soon.
-        raise Busy(f"many challenges are being written to the zone {zone}", retry_after=None if slow else 1.0)
-    try:
-        _take(ports, zone, owner, slow=slow)
-        began = held_at = ports.clock.now()
-
-        def hold_both() -> None:
-            nonlocal held_at
-            hold()
-            now = ports.clock.now()
-            if now - held_at > _zone_lock_seconds(ports) / 3:
-                _take(ports, zone, owner, slow=True)
-                held_at = now
-
-        try:
-            yield hold_both
-        finally:
-            ports.locks.release("zone", zone, owner=owner)
-            ports.zone_locks.note(zone, began, ports.clock.now())
-    finally:
-        local.release()
-
-
-def _take(ports: Ports, zone: str, owner: str, *, slow: bool) -> None:
-    for _ in range(1 if slow else _ZONE_POLLS):
-        if not ports.locks.take("zone", zone, owner=owner, seconds=_zone_lock_seconds(ports)):
-            return
-        ports.clock.pause(_ZONE_POLL_SECONDS)
-    raise Busy(f"another worker is writing to the zone {zone}", retry_after=None if slow else 1.0)
-
-
-def _zone_lock_seconds(ports: Ports) -> float:
-    """A killed worker's lock is not to outlive its step."""
-    return min(_ZONE_LOCK_SECONDS, ports.limits.lease)
+def _turn(ports: Ports, zone: str, hold: Hold) -> AbstractContextManager[Hold]:
+    return ports.zone_locks.turn(zone, ports.locks, ports.clock, lease_seconds=ports.limits.lease, hold=hold)
 
 
 def _by_zone(challenges: Sequence[ChallengeFacts]) -> Iterator[tuple[str, list[ChallengeFacts]]]:

@@ -203,10 +203,7 @@ class Reconciler:
 
     def _forget(self, certificate_id: CertificateId) -> Reconciled:
         """The Certificate was deleted. A run under way is woken to notice, and cleans up; its Secret stays."""
-        record = self._ports.records.read(certificate_id)
-        if record is not None and record.step:
-            self._ports.due.wake_now(certificate_id, now=self._ports.clock.now())
-        elif record is not None:
+        if not self._ports.records.notice(certificate_id, why="deleted", now=self._ports.clock.now()):
             self._ports.records.forget(certificate_id)
         return Reconciled(reason="the Certificate is not in the home")
 

@@ -43,8 +43,7 @@ def _take_down_stale(work: Work, setting_up: Sequence[ChallengeFacts]) -> None:
     """What an order that is gone had put up is not needed any more."""
     stale = [challenge for challenge in work.facts.challenges if challenge not in setting_up]
     if stale:
-        owner = f"{work.id} {work.record.fence}"
-        presenting.take_down(work.ports, work.id, work.issuer, work.facts.labels, stale, owner, work.hold)
+        presenting.take_down(work.ports, work.id, work.issuer, work.facts.labels, stale, work.hold)
         work.ports.journal.remove([presenting.entry(work.id, work.issuer, challenge, work.facts.labels) for challenge in stale])
 
 

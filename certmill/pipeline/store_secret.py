@@ -39,7 +39,13 @@ def store_secret(work: Work) -> Outcome:
     before = work.ports.home.certificate_status(work.id)
     work.ports.home.write_certificate_status(work.id, conditions.issued(before, leaf, renew_at=renew_at, now=now))
     work.ports.events.tell(work.certificate, "Issuing", "The certificate has been successfully issued")
-    stored = Stored(serial=leaf.serial, not_before=leaf.not_before, not_after=leaf.not_after, recovered=before.failed_issuance_attempts > 0)
+    stored = Stored(
+        serial=leaf.serial,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        renew_at=renew_at,
+        recovered=before.failed_issuance_attempts > 0,
+    )
     return Advanced(facts=replace(work.facts, stored=stored))
 
 

@@ -64,7 +64,7 @@ class _Sweep:
             if issuer is None:
                 return _given_up(ports, entry)
             ports.sightings.issuer_found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
-            presenting.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), f"sweep {entry.field}", self.hold)
+            presenting.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold)
         except CertmillError as error:
             if isinstance(error, Temporary):
                 self.troubled.add(_place(entry))

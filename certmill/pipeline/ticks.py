@@ -18,6 +18,7 @@ from certmill.pipeline.reconcile import LOOK_AGAIN_SECONDS, Reconciler, reconcil
 from certmill.state.records import Doorbell, Due
 
 WAKE_LIMIT = 500
+LOST_SECONDS = 600.0
 RENEWALS_LIMIT = 500
 REREAD_SECONDS = 20.0
 """For certificates; the issuers have their own, so that neither waits for the other's time."""
@@ -67,15 +68,15 @@ class Ticks:
         self._issuer_reconciler = IssuerReconciler(ports, reconciler)
 
     def wake(self) -> Woken:
-        """Wake-ups always; suspects only while the queue is short (in a backlog a doorbell is late, not lost); arrivals below high
-        water."""
+        """Wake-ups always; suspects only while the queue is short (in a backlog a doorbell is late, not lost) or when nothing was heard of
+        them for very long (a worker took them with it when it was killed); arrivals below high water."""
         ports, limits = self._ports, self._ports.limits
         now = ports.clock.now()
         suspect = now + limits.grace
         ids = ports.due.take(Due.WAITING, now=now, suspect_after=suspect, limit=WAKE_LIMIT)
         queue = ports.due.queue_length() + len(ids)
-        if queue < limits.short_queue:
-            ids += ports.due.take(Due.IN_FLIGHT, now=now, suspect_after=suspect, limit=WAKE_LIMIT)
+        silent = 0.0 if queue < limits.short_queue else LOST_SECONDS
+        ids += ports.due.take(Due.IN_FLIGHT, now=now - silent, suspect_after=suspect, limit=WAKE_LIMIT)
         room = min(WAKE_LIMIT, limits.high_water - queue)
         if room > 0:
             ids += ports.due.take(Due.ARRIVALS, now=now, suspect_after=suspect, limit=room)

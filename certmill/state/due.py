@@ -40,11 +40,6 @@ class DueTimes:
             self._redis.zadd(keys.RENEWALS, {str(certificate): at for certificate in certificates}, xx=True)
 
     @answering
-    def wake_now(self, certificate: CertificateId, *, now: float) -> None:
-        """If it waits, let it wait no longer."""
-        self._redis.zadd(keys.WAITING, {str(certificate): now}, xx=True)
-
-    @answering
     def queue_length(self) -> int:
         """Messages that wait on the queue of steps."""
         return self._redis.llen(contract.STEPS_QUEUE)

@@ -127,6 +127,7 @@ class Records:
         self._keep = script(client, "keep")
         self._commit = script(client, "commit")
         self._adopt = script(client, "adopt")
+        self._notice = script(client, "notice")
 
     @answering
     def begin(
@@ -225,6 +226,11 @@ class Records:
     def again(self, certificate: CertificateId) -> str:
         """Why another run has to follow this one: "force", the digest of a changed manifest, or ""."""
         return cast("str | None", self._redis.hget(keys.record(certificate), "again")) or ""
+
+    @answering
+    def notice(self, certificate: CertificateId, *, why: str, now: float) -> bool:
+        """Have the run under way look at its manifest again, at once if it waits, and another look follow it. False if there is no run."""
+        return self._notice(keys=[keys.record(certificate), keys.WAITING], args=[certificate, f"{now:.3f}", why]) == 1
 
     @answering
     def doorbells(self, certificates: Sequence[CertificateId]) -> list[Doorbell]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from compose.servers import MissingServer, ServerFailed
-from tests.bench import dead, idle, million, pipeline, profile, raw, single
+from tests.bench import adoption, burst, dead, http01, idle, million, pipeline, profile, raw, single
 from tests.bench.figures import Result, machine, table, write
 from tests.bench.ground import Ground
 
@@ -23,6 +23,9 @@ MEASUREMENTS: Mapping[str, Callable[[Ground], Result]] = {
     "idle": idle.measure,
     "million": million.measure,
     "dead": dead.measure,
+    "burst": burst.measure,
+    "http01": http01.measure,
+    "adoption": adoption.measure,
 }
 LATEST = Path(__file__).resolve().parents[2] / ".bench" / "latest.json"
 

@@ -40,6 +40,17 @@ FIGURES: Mapping[str, Figure] = {
     ),
     "tick_ms_at_1m": Figure(what="wake and renewals with one million stored, none due (median)", target="< 50", reached=lambda v: v < 50),
     "good_among_dead_s": Figure(what="60 dead domains queued, then a good one: its time", target="< 3", reached=lambda value: value < 3),
+    "k8s_first_s": Figure(
+        what="200 Certificates created at once in a cluster, DNS-01: the first is READY", target="≤ 1.5", reached=lambda v: v <= 1.5
+    ),
+    "k8s_200_s": Figure(what="the same: all are READY", target="≤ 15", reached=lambda value: value <= 15),
+    "k8s_http01_s": Figure(
+        what="one Certificate by HTTP-01 through nginx, from apply to READY; the slower way", target="≤ 3", reached=lambda v: v <= 3
+    ),
+    "k8s_adopt_10k_s": Figure(
+        what="10,000 stored pairs adopted with a new Redis, no order, no write", target="< 60", reached=lambda v: v < 60
+    ),
+    "controller_rss_mb": Figure(what="the controller with those 10,000", target="< 150", reached=lambda value: value < 150),
 }
 """Every key of .bench/latest.json, in order."""
 

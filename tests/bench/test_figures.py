@@ -15,6 +15,11 @@ KEYS = [
     "redis_bytes_per_idle_cert",
     "tick_ms_at_1m",
     "good_among_dead_s",
+    "k8s_first_s",
+    "k8s_200_s",
+    "k8s_http01_s",
+    "k8s_adopt_10k_s",
+    "controller_rss_mb",
 ]
 
 

@@ -56,6 +56,8 @@ class KubeLab:
     kube: object
     settings: dict[str, str] = field(default_factory=dict)
     workers: int = 1
+    serves: bool = True
+    """Whether nginx follows the Ingresses; what needs no HTTP-01 need not pay for it."""
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
@@ -87,7 +89,8 @@ class KubeLab:
         )
         self._expose_responder()
         addresses = {RESPONDER: f"127.0.0.1:{self.certmill.responder_port}"}
-        enter(IngressController(self.client, self.nginx, addresses))
+        if self.serves:
+            enter(IngressController(self.client, self.nginx, addresses))
         self.certmill.start(workers=self.workers)
         self.certmill.start_controller()
         self.runtime: Runtime = self.certmill.open()

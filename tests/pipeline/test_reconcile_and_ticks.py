@@ -19,6 +19,7 @@ from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Stop, Wait
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
+from certmill.pipeline.ticks import LOST_SECONDS
 from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.journal import Presented
@@ -171,6 +172,18 @@ def test_in_a_backlog_a_wake_up_is_rung_and_a_suspect_is_not(redis):
 
     assert mill.ticks.wake().doorbells == []
     redis.zadd(keys.WAITING, {WEB.id: NOW - 1})
+    assert [doorbell.step for doorbell in mill.ticks.wake().doorbells] == ["validate"]
+
+
+def test_in_a_backlog_one_of_which_nothing_was_heard_for_very_long_is_rung_all_the_same(redis):
+    mill = Mill(redis, limits=Limits(short_queue=5))
+    redis.zadd(keys.IN_FLIGHT, {WEB.id: NOW})
+    redis.hset(keys.record(WEB.id), mapping={"step": "validate"})
+    redis.lpush(STEPS_QUEUE, *["x"] * 6)
+
+    mill.world.clock.advance(LOST_SECONDS - 1)
+    assert mill.ticks.wake().doorbells == []
+    mill.world.clock.advance(2)
     assert [doorbell.step for doorbell in mill.ticks.wake().doorbells] == ["validate"]
 
 

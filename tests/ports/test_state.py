@@ -76,6 +76,24 @@ def test_a_changed_spec_or_force_asks_for_another_run_after_this_one(records):
     assert records.again(WEB) == "force"
 
 
+def test_a_run_whose_manifest_is_gone_waits_no_longer_and_another_look_follows_it(redis, records):
+    begin(records)
+    fence = claim(records).fence
+    records.commit(WEB, fence=fence, step="validate", due=Due.WAITING, at=NOW + 600, fields={})
+
+    assert records.notice(WEB, why="deleted", now=NOW + 1)
+
+    assert records.again(WEB) == "deleted"
+    assert redis.zscore(keys.WAITING, WEB) == NOW + 1
+
+
+def test_of_a_certificate_with_no_run_nothing_is_noticed_and_no_record_is_made(redis, records):
+    assert not records.notice(WEB, why="deleted", now=NOW)
+
+    assert places(redis) == []
+    assert not redis.exists(keys.record(WEB))
+
+
 def test_the_request_that_began_a_run_joins_it_when_it_comes_twice(records):
     begin(records, force=True)
 

@@ -36,8 +36,8 @@ def an_issuer(name="prod", namespace="", ready=True, **metadata):
 class Script:
     """A KubeClient that answers lists and watches from a script, and stops the watch at its end.
 
-    `lists`: what each list answers, a tuple of objects or an error. `watches`: what each watch tells, (type, object) pairs, and last an
-    error if there is one. `asked` has what was asked for, in order.
+    `lists`: what each list answers, a tuple of objects (each comes on a page of its own) or an error. `watches`: what each watch tells,
+    (type, object) pairs, and last an error if there is one. `asked` has what was asked for, in order.
     """
 
     def __init__(self, stop, *, lists=(), watches=(), served=()):
@@ -49,13 +49,16 @@ class Script:
         self.asked.append("serves")
         return self._next(self._served) == "yes"
 
-    def list(self, resource, namespace="", **options):
+    def pages(self, resource, namespace="", **options):
         self.asked.append("list")
         self.options.append({"namespace": namespace, **options})
         answer = self._next(self._lists)
         if isinstance(answer, Exception):
             raise answer
-        return Listing(items=tuple(answer), resource_version=f"list {self.asked.count('list')}")
+        version = f"list {self.asked.count('list')}"
+        yield Listing(items=(), resource_version=version)
+        for item in answer:
+            yield Listing(items=(item,), resource_version=version)
 
     def watch(self, resource, namespace="", *, resource_version, seconds, **options):
         self.asked.append(f"watch from {resource_version}")

@@ -35,8 +35,8 @@ class Cluster:
         self._stop.set()
         return False
 
-    def list(self, resource, namespace="", **options):
-        return Listing(items=tuple(self.objects.get(resource.plural, ())), resource_version="1")
+    def pages(self, resource, namespace="", **options):
+        yield Listing(items=tuple(self.objects.get(resource.plural, ())), resource_version="1")
 
     def watch(self, resource, namespace="", **options):
         yield from self._events.pop(resource.plural, ())

@@ -1,0 +1,154 @@
+"""Whose turn it is to write to a zone: threads of one process in a line, processes by a lock in Redis."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from certmill.clock import SystemClock
+from certmill.errors import Busy
+from certmill.pipeline.zone_locks import ZoneLocks
+from certmill.state import keys
+from certmill.state.connection import connect
+from certmill.state.locks import Locks
+from certmill.testing.clock import FakeClock
+
+ZONE = "example.test"
+NAME = keys.lock("zone", ZONE)
+
+
+class Counted(Locks):
+    """Counts what is asked of Redis."""
+
+    def __init__(self, client):
+        super().__init__(client)
+        self.takes = self.releases = 0
+
+    def take(self, *subject, **options):
+        self.takes += 1
+        return super().take(*subject, **options)
+
+    def release(self, *subject, **options):
+        self.releases += 1
+        super().release(*subject, **options)
+
+
+@pytest.fixture
+def redis(redis_server):
+    client = connect(redis_server.url.replace("/0", "/9"))
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture
+def locks(redis):
+    return Counted(redis)
+
+
+class Process:
+    """A process with its own lines."""
+
+    def __init__(self, locks, clock=None):
+        self.locks, self.clock, self.lines = locks, clock or SystemClock(), ZoneLocks()
+
+    def turn(self, *, lease=60.0, hold=lambda: None):
+        return self.lines.turn(ZONE, self.locks, self.clock, lease_seconds=lease, hold=hold)
+
+
+class Ground:
+    """A zone on which nobody may stand beside another."""
+
+    def __init__(self):
+        self._free, self.turns, self.together = threading.Lock(), 0, 0
+
+    def stand(self, seconds):
+        if not self._free.acquire(blocking=False):
+            self.together += 1
+            return
+        threading.Event().wait(seconds)
+        self.turns += 1
+        self._free.release()
+
+
+def test_one_after_the_other_in_every_process_and_all_get_their_turn(locks):
+    ground, processes = Ground(), [Process(locks), Process(locks)]
+
+    def write(number):
+        with processes[number % 2].turn():
+            ground.stand(0.005)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(write, range(120)))
+
+    assert (ground.turns, ground.together) == (120, 0)
+
+
+def test_who_stands_in_line_is_handed_the_fleets_lock(redis, locks):
+    ground, process = Ground(), Process(locks)
+
+    def write(_):
+        with process.turn():
+            ground.stand(0.001)
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(write, range(100)))
+
+    assert ground.turns == 100
+    assert locks.takes < 50
+    assert not redis.exists(NAME)
+
+
+def test_a_process_with_a_long_line_gives_way_to_another(locks):
+    busy, other, stop, waited = Process(locks), Process(locks), threading.Event(), []
+
+    def write_on():
+        while not stop.is_set():
+            with busy.turn():
+                threading.Event().wait(0.005)
+
+    threads = [threading.Thread(target=write_on) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            with other.turn():  # raises Busy after three seconds
+                waited.append(True)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+    assert len(waited) == 3
+
+
+def test_a_lock_that_is_somebody_elses_is_waited_for_only_so_long_and_is_left_to_him(redis, locks):
+    clock = FakeClock(1_000.0)
+    redis.set(NAME, "another")
+
+    with pytest.raises(Busy, match="another worker is writing to the zone"), Process(locks, clock).turn():
+        pass
+
+    assert clock.now() < 1_010.0
+    assert redis.get(NAME) == "another"
+
+
+def test_the_next_in_line_takes_a_lock_that_was_lost_anew(redis, locks):
+    clock = FakeClock(1_000.0)
+    process = Process(locks, clock)
+    turn = process.turn(lease=6.0)
+    hold = turn.__enter__()
+    redis.set(NAME, "another")
+    clock.advance(3.0)
+    with pytest.raises(Busy):
+        hold()
+    turn.__exit__(None, None, None)
+    assert redis.get(NAME) == "another"
+    redis.delete(NAME)
+
+    with process.turn(lease=6.0):
+        assert redis.exists(NAME)
+    assert not redis.exists(NAME)
