@@ -1,7 +1,8 @@
 -- Begin a run, or join the one that is under way.
 -- KEYS record in_flight waiting arrivals renewals
 -- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a run under way will be followed by another)
--- returns {verdict, run}: 'begun' | 'joined' | 'again', and the number of the run that will satisfy the caller
+--   as_of ('' = whatever was; else the number of the last run, which was over)
+-- returns {verdict, run}: 'begun' | 'joined' | 'again' | 'stale' (a run has ended since), and the number of the run that will satisfy the caller
 local step = redis.call('HGET', KEYS[1], 'step') or ''
 local run = tonumber(redis.call('HGET', KEYS[1], 'run') or '0')
 local spec = redis.call('HGET', KEYS[1], 'spec')
@@ -14,6 +15,7 @@ if step ~= '' then
   end
   return {'joined', run}
 end
+if ARGV[9] ~= '' and ARGV[9] ~= string.format('%.0f', run) then return {'stale', run} end
 if spec ~= ARGV[5] then redis.call('HDEL', KEYS[1], 'facts', 'key') end
 local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or '0'), tonumber(ARGV[4])) + 1
 redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0', 'tries', '0', 'failures', '0',

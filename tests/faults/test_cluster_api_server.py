@@ -46,6 +46,7 @@ BUSY = Reply(status=429, headers={"Retry-After": "1"})
 CUT = Reply(status=0)
 REPLIES = (BUSY, Reply(status=503), CUT, Reply(status=409), Reply(status=500))
 TROUBLE_SECONDS = 6.0
+SETTLED_SECONDS = 2.5
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def healed(cluster):
 def when_all_is_watched(cluster):
     """The number of the next request."""
     cluster.until(lambda: len(cluster.proxy.watches) >= 2 * len(WATCHED), what="every watch is under way")
-    time.sleep(0.1)
+    time.sleep(SETTLED_SECONDS)  # and none is in trouble of an earlier test any more
     return len(cluster.proxy.asked)
 
 

@@ -707,3 +707,21 @@ def test_a_run_whose_beginning_could_not_be_told_is_told_by_the_next_look(redis)
     mill.reconciler.reconcile(WEB.id)
 
     assert mill.status().condition("Issuing").status is True
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_look_that_takes_longer_than_a_run_does_not_begin_another(redis, flushed):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+
+    def meanwhile():
+        """After it was seen that there is no Secret."""
+        mill.run()
+        if flushed:
+            redis.flushdb()
+
+    mill.ports.home.after_next_read_of("default", "web-tls", meanwhile)
+    found = mill.reconciler.reconcile(WEB.id)
+
+    assert found.right
+    assert (mill.record().step, len(mill.world.ca.orders)) == ("", 1)
