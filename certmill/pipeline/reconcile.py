@@ -60,6 +60,7 @@ class Reconciler:
         Raises Temporary when the home or Redis is away; a manifest that is wrong is left as it is, with its stored pair.
         """
         ports, now = self._ports, self._ports.clock.now()
+        again, as_of = ports.records.outlook(certificate_id)
         try:
             certificate = ports.home.certificate(certificate_id)
         except InvalidManifest as error:
@@ -82,7 +83,8 @@ class Reconciler:
         jitter, spec = ports.limits.renewal_jitter, digest(certificate, issuer)
         triggered = conditions.is_triggered(status)
         seen = look(certificate, secret, status, spec, unusable=unusable, jitter_seconds=jitter)
-        force = force or ports.records.again(certificate_id) == "force"
+        as_of = "" if force else as_of
+        force = force or again == "force"
         decision = decide(seen, now)
         if isinstance(decision, Hold) and (force or triggered or now_please):
             decision = Issue(violation=decision.violation)
@@ -90,7 +92,7 @@ class Reconciler:
             decision = Issue(
                 violation=Violation(reason=conditions.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered")
             )
-        return self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force)
+        return self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
 
     def other_owner(self, certificate: Certificate) -> str:
         """The other Certificate that owns this one's Secret now; asks the home only if another has named it."""
@@ -126,11 +128,11 @@ class Reconciler:
         ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
         return Reconciled(reason=reason)
 
-    def _apply(self, decision: Decision, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool) -> Reconciled:
+    def _apply(self, decision: Decision, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str) -> Reconciled:
         ports, certificate = self._ports, seen.certificate
         match decision:
             case Issue():
-                return self._begin(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force)
+                return self._begin(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
             case Hold():
                 ports.records.adopt(certificate.id, now=now, at=decision.until, spec=seen.spec)
                 record = ports.records.read(certificate.id)
@@ -141,7 +143,7 @@ class Reconciler:
             case Keep():
                 return self._keep(decision, seen, now=now)
 
-    def _begin(self, decision: Issue, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool) -> Reconciled:
+    def _begin(self, decision: Issue, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str) -> Reconciled:
         """Begin a run: rung at once while the queue is short, else among the arrivals.
 
         A temporary pair comes first: whoever dies after the beginning writes it no more. What was not told of a run that goes on, because
@@ -153,13 +155,15 @@ class Reconciler:
         verdict, run = ports.records.begin(
             certificate.id,
             now=now,
-            first_step=flow.FIRST,
+            steps=(flow.FIRST, flow.CLEAN_UP),
             spec=seen.spec,
             root_id=root_id,
             in_flight_until=now + ports.limits.grace if ring else None,
             force=force,
-            last_step=flow.CLEAN_UP,
+            as_of=as_of,
         )
+        if verdict is Verdict.STALE:  # what was missing when we looked may have been stored since
+            return self.reconcile(certificate.id, root_id=root_id, may_ring=may_ring)
         untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
         if verdict is Verdict.BEGUN or untold:
             still_good = temporary or decision.violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)

@@ -1,7 +1,9 @@
 -- Begin a run, or join the one that is under way.
 -- KEYS record in_flight waiting arrivals renewals
--- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a run under way will be followed by another) last_step
--- returns {verdict, run}: 'begun' | 'joined' | 'again', and the number of the run that will satisfy the caller
+-- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a run under way will be followed by another)
+--   last_step
+--   as_of ('' = whatever was; else the number of the last run, which was over)
+-- returns {verdict, run}: 'begun' | 'joined' | 'again' | 'stale' (a run has ended since), and the number of the run that will satisfy the caller
 local step = redis.call('HGET', KEYS[1], 'step') or ''
 local run = tonumber(redis.call('HGET', KEYS[1], 'run') or '0')
 local spec = redis.call('HGET', KEYS[1], 'spec')
@@ -18,6 +20,7 @@ if step ~= '' then
   end
   return {'joined', run}
 end
+if ARGV[10] ~= '' and ARGV[10] ~= string.format('%.0f', run) then return {'stale', run} end
 if spec ~= ARGV[5] then redis.call('HDEL', KEYS[1], 'facts', 'key') end
 local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or '0'), tonumber(ARGV[4])) + 1
 redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0', 'tries', '0', 'failures', '0',

@@ -96,6 +96,7 @@ class Verdict(StrEnum):
     BEGUN = "begun"
     JOINED = "joined"
     AGAIN = "again"
+    STALE = "stale"
 
 
 class Due(StrEnum):
@@ -135,19 +136,21 @@ class Records:
         certificate: CertificateId,
         *,
         now: float,
-        first_step: str,
+        steps: tuple[str, str],
         spec: str,
         root_id: str,
         in_flight_until: float | None,
         force: bool = False,
-        last_step: str = "",
+        as_of: str = "",
     ) -> tuple[Verdict, int]:
-        """Begin a run at `first_step` (in flight, or with None among the arrivals), or join the one under way; one at `last_step` is
-        followed by another. Returns the number of the run to wait for."""
-        until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
+        """Begin a run at the first of `steps` (in flight, or with None among the arrivals), or join the one under way; one at the last is
+        followed by another. With `as_of` (of `outlook`), only if no run has ended since: what was decided then may be wrong now. Returns
+        the number of the run to wait for."""
+        (first, last), until = steps, "" if in_flight_until is None else f"{in_flight_until:.3f}"
+        force_ = "1" if force else "0"
         answer = self._begin(
             keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS],
-            args=[certificate, f"{now:.3f}", first_step, int(now * 1000), spec, root_id, until, "1" if force else "0", last_step],
+            args=[certificate, f"{now:.3f}", first, int(now * 1000), spec, root_id, until, force_, last, as_of],
         )
         verdict, run = cast("tuple[str, int]", answer)
         return Verdict(verdict), int(run)
@@ -222,6 +225,12 @@ class Records:
         """The record, or None."""
         fields = cast("dict[str, str]", self._redis.hgetall(keys.record(certificate)))
         return Record.from_fields(fields) if fields else None
+
+    @answering
+    def outlook(self, certificate: CertificateId) -> tuple[str, str]:
+        """(as `again`, where things stand), to be asked before anything is decided. Redis' losing its memory is a change too."""
+        again, run, step = cast("list[str | None]", self._redis.hmget(keys.record(certificate), "again", "run", "step"))
+        return again or "", "under way" if step else run or "0"
 
     @answering
     def again(self, certificate: CertificateId) -> str:

@@ -44,7 +44,9 @@ SPARED = {("list", "ingresses"), ("merge", "endpointslices")}
 """A clean-up that fails more than five times is left to the sweep."""
 BUSY = Reply(status=429, headers={"Retry-After": "1"})
 CUT = Reply(status=0)
+REPLIES = (BUSY, Reply(status=503), CUT, Reply(status=409), Reply(status=500))
 TROUBLE_SECONDS = 6.0
+SETTLED_SECONDS = 2.5
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +60,7 @@ def healed(cluster):
 def when_all_is_watched(cluster):
     """The number of the next request."""
     cluster.until(lambda: len(cluster.proxy.watches) >= 2 * len(WATCHED), what="every watch is under way")
-    time.sleep(0.1)
+    time.sleep(SETTLED_SECONDS)  # and none is in trouble of an earlier test any more
     return len(cluster.proxy.asked)
 
 
@@ -123,7 +125,10 @@ def test_what_the_api_server_has_forgotten_is_listed_again_and_not_in_a_storm(cl
 
 
 class Once:
-    """The first request of each kind fails, in turn as these do; the next goes on."""
+    """The first request of each kind fails, in turn as these do; the next goes on.
+
+    A clean-up deletes one thing after the other: that it fails with each is to cost seconds, so there the server says when to come back.
+    """
 
     def __init__(self, *replies):
         self.failed: dict[tuple[str, str], Reply] = {}
@@ -135,12 +140,13 @@ class Once:
         with self._guard:
             if kind in self.failed or kind in SPARED:
                 return None
-            return self.failed.setdefault(kind, self._replies[len(self.failed) % len(self._replies)])
+            reply = BUSY if request.verb == "delete" else self._replies[len(self.failed) % len(self._replies)]
+            return self.failed.setdefault(kind, reply)
 
 
 def test_whatever_request_fails_is_made_again_and_all_are_issued_once(cluster, namespace):
     names = ["one", "two"]
-    cluster.proxy.trouble = once = Once(BUSY, Reply(status=503), CUT, Reply(status=409), Reply(status=500))
+    cluster.proxy.trouble = once = Once(*REPLIES)
     since = len(cluster.proxy.asked)
 
     cluster.proxy.cut_watches()

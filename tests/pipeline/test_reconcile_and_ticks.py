@@ -682,7 +682,9 @@ class TestATemporaryPair:
 
     def test_it_comes_though_whoever_began_the_run_died_right_after(self, redis):
         mill = Mill(redis, certificate=self.ASKING)
-        mill.ports.records.begin(WEB.id, now=NOW, first_step=STEP_NAMES[0], spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
+        mill.ports.records.begin(
+            WEB.id, now=NOW, steps=(STEP_NAMES[0], STEP_NAMES[-1]), spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10
+        )
 
         mill.reconciler.reconcile(WEB.id)
 
@@ -702,8 +704,28 @@ class TestATemporaryPair:
 def test_a_run_whose_beginning_could_not_be_told_is_told_by_the_next_look(redis):
     mill = Mill(redis)
     mill.ports.home.watched = True
-    mill.ports.records.begin(WEB.id, now=NOW, first_step=STEP_NAMES[0], spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
+    mill.ports.records.begin(
+        WEB.id, now=NOW, steps=(STEP_NAMES[0], STEP_NAMES[-1]), spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10
+    )
 
     mill.reconciler.reconcile(WEB.id)
 
     assert mill.status().condition("Issuing").status is True
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_look_that_takes_longer_than_a_run_does_not_begin_another(redis, flushed):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+
+    def meanwhile():
+        """After it was seen that there is no Secret."""
+        mill.run()
+        if flushed:
+            redis.flushdb()
+
+    mill.ports.home.after_next_read_of("default", "web-tls", meanwhile)
+    found = mill.reconciler.reconcile(WEB.id)
+
+    assert found.right
+    assert (mill.record().step, len(mill.world.ca.orders)) == ("", 1)

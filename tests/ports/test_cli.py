@@ -322,7 +322,7 @@ class TestDescribe:
             value=TOKEN,
         )
         options = {"spec": "s", "root_id": "r", "in_flight_until": now + 10}
-        records.begin(WEB, now=now, first_step="wait_for_propagation", **options)
+        records.begin(WEB, now=now, steps=("wait_for_propagation", "clean_up"), **options)
         record = records.claim(WEB, "wait_for_propagation", now=now, lease_seconds=60, task_id="t", root_id="r")
         waits = {
             "facts": Facts(challenges=(challenge,)).to_json(),

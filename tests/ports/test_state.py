@@ -38,7 +38,7 @@ def records(redis):
 
 
 def begin(records, *, until=NOW + 10, **kwargs):
-    options = {"now": NOW, "first_step": "one", "spec": "abc", "root_id": "root", "in_flight_until": until} | kwargs
+    options = {"now": NOW, "steps": ("one", "last"), "spec": "abc", "root_id": "root", "in_flight_until": until} | kwargs
     return records.begin(WEB, **options)
 
 
