@@ -28,6 +28,7 @@ from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
 
 WEB = a_certificate()
+ENDS = (STEP_NAMES[0], STEP_NAMES[-1])
 
 
 @pytest.fixture
@@ -682,9 +683,7 @@ class TestATemporaryPair:
 
     def test_it_comes_though_whoever_began_the_run_died_right_after(self, redis):
         mill = Mill(redis, certificate=self.ASKING)
-        mill.ports.records.begin(
-            WEB.id, now=NOW, steps=(STEP_NAMES[0], STEP_NAMES[-1]), spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10
-        )
+        mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
 
         mill.reconciler.reconcile(WEB.id)
 
@@ -704,9 +703,7 @@ class TestATemporaryPair:
 def test_a_run_whose_beginning_could_not_be_told_is_told_by_the_next_look(redis):
     mill = Mill(redis)
     mill.ports.home.watched = True
-    mill.ports.records.begin(
-        WEB.id, now=NOW, steps=(STEP_NAMES[0], STEP_NAMES[-1]), spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10
-    )
+    mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
 
     mill.reconciler.reconcile(WEB.id)
 

@@ -9,12 +9,10 @@ import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, FailureClass, NameRefused
-from certmill.http01.base import NoExposure
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import PrivateKeySpec, RotationPolicy
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, SecretKeyRef, Selector, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
-from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
 from certmill.state import keys
 from certmill.state.connection import connect
@@ -232,27 +230,6 @@ class TestSelfChecks:
 
         assert "answered 404; given up after" in mill.failed
         assert mill.status().next_attempt > mill.world.clock.now() + 300
-
-    @pytest.mark.parametrize("wrong_look", [1, 2])
-    def test_an_ingress_that_answers_once_and_then_no_more_is_not_shown_to_the_ca(self, redis, wrong_look):
-        """Its controller has an old worker that still takes connections."""
-        mill = Mill(redis)
-        mill.engine = Engine(replace(mill.ports, exposure=OwnIngress()), mill.reconciler)
-        until(mill, "wait_for_propagation")
-        looks = [Probe(ok=True, reason="")] * 6
-        looks[wrong_look] = Probe(ok=False, reason="web.example.test answered 404")
-        mill.world.seen = lambda: looks.pop(0)
-
-        assert mill.step("wait_for_propagation").reason == "web.example.test answered 404"
-        mill.world.clock.advance(5)
-        assert mill.step("wait_for_propagation") == Proceed()
-
-
-class OwnIngress(NoExposure):
-    """A way that is opened for the challenge."""
-
-    def way(self, certificate, solver):
-        return "own"
 
 
 class TestTheSecret:
