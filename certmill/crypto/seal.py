@@ -63,7 +63,7 @@ def _raw(sealed: str) -> bytes:
         raw = base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise SecretUnusable("what is sealed is damaged") from None
-    if len(raw) < _NONCE_BYTES + _TAG_BYTES:
+    if len(raw) < _NONCE_BYTES + _TAG_BYTES or base64.urlsafe_b64encode(raw).decode() != text:  # bits that mean nothing may be changed too
         raise SecretUnusable("what is sealed is damaged")
     return raw
 

@@ -158,7 +158,7 @@ class TestObjectsMadeByHand:
         assert lab.bind.txt(f"_acme-challenge.{host}") == set()
 
     def test_a_status_that_names_another_issuers_account_does_not_make_it_ours(self, lab, namespace):
-        apply_tenants_issuer(lab, namespace, lab.rfc2136())
+        apply_tenants_issuer(lab, namespace, HTTP01)
         theirs, own = account(lab, CLUSTER_ISSUERS, "", "prod-issuer"), account(lab, ISSUERS, namespace, "dev")
         assert own["uri"] != theirs["uri"]
 
@@ -335,7 +335,7 @@ class TestAnnotations:
         lab.until(lambda: lab.traces(namespace) == [], what=lambda: lab.traces(namespace))
 
     def test_an_ingress_gets_nothing_from_an_issuer_of_another_namespace(self, lab, namespace, victim):
-        apply_tenants_issuer(lab, victim, lab.rfc2136())
+        apply_tenants_issuer(lab, victim, HTTP01)
         for number, name in enumerate(("dev", f"{victim}/dev", f"../{victim}/dev")):
             metadata = {"name": f"shop-{number}", "annotations": {"cert-manager.io/issuer": name}}
             tls = [{"hosts": [f"shop-{number}.{namespace}.example.test"], "secretName": f"shop-{number}-tls"}]

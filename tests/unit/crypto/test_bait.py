@@ -55,4 +55,4 @@ def test_a_secret_of_it_is_decided_in_no_time(bait):
     decision = decide(look(a_certificate(), secret, CertificateStatus(), ""), NOW)
 
     assert time.process_time() - began < 0.5
-    assert decision.violation.reason == "InvalidCertificate"
+    assert decision.violation.reason == "InvalidKeyPair"
