@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from certmill.kube.resources import CERTIFICATES, ISSUERS
+from certmill.model.names import CertificateId
 from certmill.state import keys
 from compose.servers.kubernetes import KubeApiServer
 from tests.controller.chart import make_namespace
@@ -98,9 +99,13 @@ class FaultyKubeLab(KubeLab):
         """Until these Certificates are Ready, and nothing is being issued."""
 
         def waiting():
-            return {name: self.conditions(CERTIFICATES, namespace, name) for name in names if not self.is_ready(namespace, name)}
+            return [name for name in names if not self.is_ready(namespace, name)]
 
-        self.until(lambda: not waiting(), seconds=seconds, what=lambda: str(waiting()))
+        def why():
+            records = {name: self.runtime.ports.records.read(CertificateId(f"{namespace}/{name}")) for name in waiting()}
+            return str({name: (self.conditions(CERTIFICATES, namespace, name), record) for name, record in records.items()})
+
+        self.until(lambda: not waiting(), seconds=seconds, what=why)
 
     def is_ready(self, namespace: str, name: str) -> bool:
         found = self.conditions(CERTIFICATES, namespace, name)
