@@ -1,0 +1,57 @@
+"""Which queue is asked first."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from certmill.contract import CHANGES_QUEUE, REQUESTS_QUEUE, STEPS_QUEUE, TASKS_OF_QUEUE, TICKS_QUEUE
+from tests.workers.running import Processes, Server, eventually, item, ran
+from workers.turns import Turns
+
+
+def taken(turns, waiting, count):
+    """What is taken when so many messages wait in each queue, as BRPOP takes: from the first queue that has one."""
+    order = []
+    for _ in range(count):
+        queue = next((queue for queue in turns.consume(len(TASKS_OF_QUEUE)) if waiting[queue]), None)
+        if queue is None:
+            break
+        waiting[queue] -= 1
+        order.append(turns.rotate(queue))
+    return order
+
+
+def test_what_has_begun_goes_first_and_every_ninth_turn_is_anothers():
+    order = taken(Turns(TASKS_OF_QUEUE), Counter({STEPS_QUEUE: 100, CHANGES_QUEUE: 100}), 90)
+
+    assert order[:10] == [STEPS_QUEUE] * 8 + [CHANGES_QUEUE, STEPS_QUEUE]
+    assert Counter(order) == {STEPS_QUEUE: 80, CHANGES_QUEUE: 10}
+
+
+def test_the_other_queues_have_their_turns_one_after_the_other():
+    order = taken(Turns(TASKS_OF_QUEUE), Counter({CHANGES_QUEUE: 3, REQUESTS_QUEUE: 3, TICKS_QUEUE: 3}), 9)
+
+    assert sorted(order[:3]) == sorted([CHANGES_QUEUE, REQUESTS_QUEUE, TICKS_QUEUE])
+    assert order[:3] == order[3:6] == order[6:]
+
+
+def test_a_queue_that_is_empty_costs_the_others_no_turn():
+    waiting = Counter({STEPS_QUEUE: 30})
+    turns = Turns(TASKS_OF_QUEUE)
+
+    assert taken(turns, waiting, 30) == [STEPS_QUEUE] * 30
+    waiting.update({REQUESTS_QUEUE: 1, STEPS_QUEUE: 1})
+    assert taken(turns, waiting, 2) == [REQUESTS_QUEUE, STEPS_QUEUE]
+
+
+def test_a_worker_takes_all_that_has_begun_before_what_has_not(processes: Processes, server: Server) -> None:
+    with server.client as client:
+        for number in range(12):
+            client.lpush(STEPS_QUEUE, item("certificate.validate", [f"default/step-{number}"]))
+            client.lpush(CHANGES_QUEUE, item("reconcile.certificate", [f"default/look-{number}"], queue=CHANGES_QUEUE))
+
+    processes.worker(CERTMILL_WORKER_CONCURRENCY="2")
+    eventually(lambda: sum(line["task"] != "tick.wake" for line in ran(server)) == 24, what=processes.log)
+
+    kinds = [str(line["task"]).partition(".")[0] for line in ran(server) if line["task"] != "tick.wake"]
+    assert kinds[:8].count("reconcile") <= 1  # two threads may end in the other order

@@ -1,0 +1,45 @@
+"""Which queue a worker takes from next: what has begun goes first (design §2), and nothing waits for ever.
+
+A look or a request that is taken begins a run of eight steps. Taken turn and turn about, two hundred of them at once would all begin before
+the first had ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from certmill.contract import STEP_NAMES, STEPS_QUEUE
+
+STEPS_IN_A_ROW = len(STEP_NAMES)
+
+
+class Turns:
+    """kombu's queue cycle: steps first, but for every ninth turn, which is the other queues' in turn."""
+
+    def __init__(self, it: Iterable[str] | None = None) -> None:  # kombu's own signature, here and below
+        self._others: list[str] = []
+        self._has_steps = False
+        self._in_a_row = 0
+        self.update(it or ())
+
+    def update(self, it: Iterable[str]) -> None:
+        """The queues that are taken from."""
+        queues = list(it)
+        self._has_steps = STEPS_QUEUE in queues
+        self._others = [queue for queue in queues if queue != STEPS_QUEUE]
+
+    def consume(self, n: int) -> list[str]:
+        """The queues in the order in which they are asked."""
+        steps = [STEPS_QUEUE] if self._has_steps else []
+        order = [*self._others, *steps] if self._in_a_row >= STEPS_IN_A_ROW else [*steps, *self._others]
+        return order[:n]
+
+    def rotate(self, last_used: str) -> str:
+        """A message came from this queue."""
+        if last_used == STEPS_QUEUE:
+            self._in_a_row += 1
+        else:
+            self._in_a_row = 0
+            self._others.remove(last_used)
+            self._others.append(last_used)
+        return last_used
