@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from certmill.clock import instant
 from certmill.crypto.temporary import temporary_pair
-from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
+from certmill.errors import CertmillError, Conflict, InvalidManifest, SecretUnusable
 from certmill.home.base import Home
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import Certificate
@@ -166,11 +166,22 @@ class Reconciler:
             return self.reconcile(certificate.id, root_id=root_id, may_ring=may_ring)
         untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
         if verdict is Verdict.BEGUN or untold:
-            still_good = temporary or decision.violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
-            begun = conditions.issuing(seen.status, decision.violation, ready=still_good, now=now)
-            ports.home.write_certificate_status(certificate.id, begun)
-            ports.events.tell(certificate, "Issuing", decision.violation.message)
-        return Reconciled(reason=decision.violation.message, run=run, ring=ring and verdict is Verdict.BEGUN)
+            self._tell_begun(seen, decision.violation, temporary=temporary, now=now)
+        # Rung again with what was untold: whoever began the run may have failed at telling, and have rung nobody.
+        return Reconciled(reason=decision.violation.message, run=run, ring=ring and (verdict is Verdict.BEGUN or untold))
+
+    def _tell_begun(self, seen: Seen, violation: Violation, *, temporary: bool, now: float) -> None:
+        """Show in status and events that a run is under way. Two looks at once may both want to: who comes second has nothing to say."""
+        home, certificate, status = self._ports.home, seen.certificate, seen.status
+        ready = temporary or violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
+        try:
+            home.write_certificate_status(certificate.id, conditions.issuing(status, violation, ready=ready, now=now))
+        except Conflict:
+            status = home.certificate_status(certificate.id)
+            if conditions.is_issuing(status):
+                return
+            home.write_certificate_status(certificate.id, conditions.issuing(status, violation, ready=ready, now=now))
+        self._ports.events.tell(certificate, "Issuing", violation.message)
 
     def _temporary(self, seen: Seen, violation: Violation, *, now: float) -> bool:
         """If the Certificate asks for it, keep a temporary pair where there is none that could be served; whether there is one now.

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from certmill.errors import Forbidden, HomeUnavailable, InvalidManifest, SecretUnusable
+from certmill.errors import Conflict, Forbidden, HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership
 from certmill.home.base import Manifest, Problem, Sighting, Survey
 from certmill.home.ownership import Held
@@ -37,6 +37,7 @@ class MemoryHome:
         self._secrets: dict[tuple[str, str], tuple[Held, int]] = {}
         self._spoilt: dict[tuple[str, str], str] = {}
         self._after_read: dict[tuple[str, str], Callable[[], None]] = {}
+        self._meanwhile: dict[CertificateId, Callable[[], None]] = {}
         self._status: dict[_Key, CertificateStatus | IssuerStatus] = {}
 
     def break_manifest(self, kind: str, namespace: str, name: str, message: str) -> None:
@@ -50,6 +51,10 @@ class MemoryHome:
     def after_next_read_of(self, namespace: str, name: str, then: Callable[[], None]) -> None:
         """Call this once, after the Secret has been read and before its reader knows: what another process does meanwhile."""
         self._after_read[namespace, name] = then
+
+    def before_next_status_of(self, certificate: CertificateId, then: Callable[[], None]) -> None:
+        """Call this once, when a status of the Certificate is to be written, which then is a Conflict: somebody else was quicker."""
+        self._meanwhile[certificate] = then
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         found = self._find(("Certificate", *split_id(certificate)))
@@ -126,6 +131,10 @@ class MemoryHome:
         return found if isinstance(found, CertificateStatus) else CertificateStatus()
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+        meanwhile = self._meanwhile.pop(certificate, None)
+        if meanwhile is not None:
+            meanwhile()
+            raise Conflict(f"cannot write Certificate {certificate}: it changed meanwhile")
         self._write_status(("Certificate", *split_id(certificate)), status)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:

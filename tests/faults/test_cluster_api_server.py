@@ -153,7 +153,7 @@ def test_whatever_request_fails_is_made_again_and_all_are_issued_once(cluster, n
     for name in names:
         cluster.apply_both(namespace, name)
     cluster.apply(an_ingress(namespace), namespace)
-    cluster.wait_all_ready(namespace, [*names, "shop-tls"])
+    cluster.wait_all_ready(namespace, [*names, "shop-tls"], seconds=150)  # a step in which several requests fail is tried ever later
 
     assert_one_order_each(cluster, namespace, names)
     cluster.until(lambda: {("watch", resource) for resource in WATCHED} <= once.failed.keys(), what=lambda: str(once.failed.keys()))

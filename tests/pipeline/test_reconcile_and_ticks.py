@@ -13,7 +13,7 @@ from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, 
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
-from certmill.model.status import Condition
+from certmill.model.status import CertificateStatus, Condition
 from certmill.pipeline.context import Limits
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Stop, Wait
@@ -707,6 +707,30 @@ def test_a_run_whose_beginning_could_not_be_told_is_told_by_the_next_look(redis)
 
     mill.reconciler.reconcile(WEB.id)
 
+    assert mill.status().condition("Issuing").status is True
+
+
+def test_a_run_whose_beginning_could_not_be_told_is_rung_by_the_next_look(redis):
+    """Whoever began it has failed at telling, and has rung nobody."""
+    mill = Mill(redis)
+    mill.ports.home.watched = True
+    mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
+
+    assert mill.reconciler.reconcile(WEB.id).ring
+    assert not mill.reconciler.reconcile(WEB.id).ring
+
+
+@pytest.mark.parametrize("quicker", [True, False], ids=["another look", "somebody else"])
+def test_a_status_that_changes_while_a_run_begins_does_not_keep_it_from_being_rung(redis, quicker):
+    mill = Mill(redis)
+    mill.ports.home.watched = True
+    other = CertificateStatus(conditions=(Condition(type="Ready", status=False, reason="theirs", message="", last_transition=NOW),))
+    mill.ports.home.before_next_status_of(
+        WEB.id,
+        (lambda: mill.reconciler.reconcile(WEB.id)) if quicker else (lambda: mill.ports.home.write_certificate_status(WEB.id, other)),
+    )
+
+    assert mill.reconciler.reconcile(WEB.id).ring
     assert mill.status().condition("Issuing").status is True
 
 
