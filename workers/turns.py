@@ -40,6 +40,7 @@ class Turns:
             self._in_a_row += 1
         else:
             self._in_a_row = 0
-            self._others.remove(last_used)
-            self._others.append(last_used)
+            if last_used in self._others:  # one that is not taken from any more may have answered in the last moment
+                self._others.remove(last_used)
+                self._others.append(last_used)
         return last_used

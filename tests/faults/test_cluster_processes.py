@@ -11,7 +11,7 @@ from certmill.controller.leader import LEASE_SECONDS
 from certmill.kube.resources import LEASES, SECRETS
 from tests.faults.cluster import DNS_ZONE
 
-IN_FLIGHT = 60
+IN_FLIGHT = 200
 BURST = 12
 
 
@@ -39,7 +39,7 @@ def test_a_redis_that_was_flushed_costs_no_pair_that_was_stored(cluster, namespa
 
     stored = serials(cluster, namespace)
     cluster.runtime.redis.flushall()
-    cluster.wait_all_ready(namespace, names, seconds=100)
+    cluster.wait_all_ready(namespace, names, seconds=150)
 
     assert 0 < len(stored) < IN_FLIGHT, "it was flushed in mid-flight"
     after = serials(cluster, namespace)

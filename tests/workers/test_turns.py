@@ -44,6 +44,15 @@ def test_a_queue_that_is_empty_costs_the_others_no_turn():
     assert taken(turns, waiting, 2) == [REQUESTS_QUEUE, STEPS_QUEUE]
 
 
+def test_a_message_of_a_queue_that_is_not_taken_from_any_more_is_nothing_special():
+    turns = Turns(TASKS_OF_QUEUE)
+    turns.update([])
+
+    for queue in TASKS_OF_QUEUE:
+        assert turns.rotate(queue) == queue
+    assert turns.consume(0) == []
+
+
 def test_a_worker_takes_all_that_has_begun_before_what_has_not(processes: Processes, server: Server) -> None:
     with server.client as client:
         for number in range(12):
