@@ -166,19 +166,21 @@ class Reconciler:
             return self.reconcile(certificate.id, root_id=root_id, may_ring=may_ring)
         untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
         if verdict is Verdict.BEGUN or untold:
-            self._tell_begun(seen, decision.violation, temporary=temporary, now=now)
+            servable = temporary or (seen.secret is not None and secret_contract.is_temporary(seen.secret))
+            self._tell_begun(seen, decision.violation, servable=servable, ours=verdict is Verdict.BEGUN, now=now)
         # Rung again with what was untold: whoever began the run may have failed at telling, and have rung nobody.
         return Reconciled(reason=decision.violation.message, run=run, ring=ring and (verdict is Verdict.BEGUN or untold))
 
-    def _tell_begun(self, seen: Seen, violation: Violation, *, temporary: bool, now: float) -> None:
-        """Show in status and events that a run is under way. Two looks at once may both want to: who comes second has nothing to say."""
+    def _tell_begun(self, seen: Seen, violation: Violation, *, servable: bool, ours: bool, now: float) -> None:
+        """Show in status and events that a run is under way. Of two looks at once the one that began it (`ours`) knows why; the other has
+        nothing to say then."""
         home, certificate, status = self._ports.home, seen.certificate, seen.status
-        ready = temporary or violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
+        ready = servable or violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
         try:
             home.write_certificate_status(certificate.id, conditions.issuing(status, violation, ready=ready, now=now))
         except Conflict:
             status = home.certificate_status(certificate.id)
-            if conditions.is_issuing(status):
+            if conditions.is_issuing(status) and not ours:
                 return
             home.write_certificate_status(certificate.id, conditions.issuing(status, violation, ready=ready, now=now))
         self._ports.events.tell(certificate, "Issuing", violation.message)

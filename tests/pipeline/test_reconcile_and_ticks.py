@@ -690,6 +690,19 @@ class TestATemporaryPair:
         assert mill.ports.home.secret("default", "web-tls").annotations.keys() >= {"cert-manager.io/certificate-name"}
         assert mill.world.leaf(WEB).issuer_common_name != ""
 
+    @pytest.mark.parametrize("quicker", [True, False], ids=["the look at the new Secret", "the look that made it"])
+    def test_the_certificate_is_ready_with_it_whichever_of_two_looks_tells_first(self, redis, quicker):
+        mill = Mill(redis, certificate=self.ASKING)
+        mill.ports.home.watched = True
+        if quicker:
+            mill.ports.home.before_next_status_of(WEB.id, lambda: mill.reconciler.reconcile(WEB.id))
+
+        mill.reconciler.reconcile(WEB.id)
+        mill.reconciler.reconcile(WEB.id)
+
+        issuing, ready = mill.status().condition("Issuing"), mill.status().condition("Ready")
+        assert (issuing.status, issuing.reason, ready.status) == (True, "DoesNotExist", True)
+
     def test_it_is_not_written_over_the_pair_of_a_run_that_ended_while_one_looked(self, redis):
         mill = Mill(redis, certificate=self.ASKING)
         issued = a_pair(WEB)
