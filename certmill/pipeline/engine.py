@@ -15,8 +15,10 @@ from certmill.errors import (
     AccountRefused,
     CertificateWrong,
     CertmillError,
+    Conflict,
     FailureClass,
     Forbidden,
+    HomeUnavailable,
     InvalidManifest,
     NotFound,
     OrderGone,
@@ -142,7 +144,9 @@ class Engine:
         except OrderGone as error:
             return Back(step="create_order", reason=str(error), facts=attempt.facts.without_order())
         except Temporary as error:
-            seconds = backoff.step_delay(error, attempt.record.failures + 1, self._ports.jitter())
+            # Of a home's several troubles each may be over when the next is met: only one and the same makes us slower.
+            is_new = isinstance(error, HomeUnavailable | Conflict) and str(error) != attempt.record.reason
+            seconds = backoff.step_delay(error, 1 if is_new else attempt.record.failures + 1, self._ports.jitter())
             return Waiting(reason=str(error), seconds=seconds, failed=True, facts=attempt.facts)
         except CertmillError as error:
             return Failed(error=error, facts=attempt.facts)

@@ -8,11 +8,13 @@ from datetime import timedelta
 import pytest
 
 from certmill.contract import STEP_NAMES
-from certmill.errors import CAUnavailable, FailureClass, NameRefused
+from certmill.errors import CAUnavailable, FailureClass, HomeUnavailable, NameRefused
+from certmill.http01.base import NoExposure
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import PrivateKeySpec, RotationPolicy
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, SecretKeyRef, Selector, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
+from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
 from certmill.state import keys
 from certmill.state.connection import connect
@@ -230,6 +232,31 @@ class TestSelfChecks:
 
         assert "answered 404; given up after" in mill.failed
         assert mill.status().next_attempt > mill.world.clock.now() + 300
+
+
+class Troubled(NoExposure):
+    """The way to the responder cannot be opened, each time for the next of these reasons."""
+
+    def __init__(self, reasons):
+        self._reasons = list(reasons)
+
+    def open(self, certificate, host, solver):
+        if self._reasons:
+            raise HomeUnavailable(self._reasons.pop(0))
+
+
+@pytest.mark.parametrize("reasons", [["a"] * 5, ["a", "b", "c", "d", "e"]], ids=["one trouble", "one after the other"])
+def test_only_one_and_the_same_trouble_of_the_home_is_tried_ever_later(redis, reasons):
+    mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
+    mill.engine = Engine(replace(mill.ports, exposure=Troubled(reasons), jitter=lambda: 1.0), mill.reconciler)
+    until(mill, "set_up_challenge")
+    waited = []
+    for _ in reasons:
+        waited.append(mill.step("set_up_challenge").seconds)
+        mill.world.clock.advance(waited[-1])
+
+    assert mill.step("set_up_challenge") == Proceed()
+    assert (max(waited) > 3 * waited[0]) == (len(set(reasons)) == 1), waited
 
 
 class TestTheSecret:
