@@ -8,6 +8,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from certmill.state.connection import connect
 from compose.servers import MissingServer
 from compose.servers.helm import find_helm
 from compose.servers.kubernetes import KubeApiServer, build_kubernetes
@@ -95,3 +96,13 @@ def redis_server(tmp_path_factory):
     """A Redis for the whole run. Shared: flush only the database you use, and do not stop it."""
     with RedisServer(directory=tmp_path_factory.mktemp("redis"), appendonly=False) as server:
         yield server
+
+
+@pytest.fixture
+def redis(redis_server):
+    """certmill's client on an empty database of its own in that Redis."""
+    client = connect(redis_server.url.replace("/0", "/9"))
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()

@@ -28,7 +28,6 @@ NOT_UPDATED = "ErrUpdateACMEAccount"
 NOT_YET = "ErrInitIssuer"
 """The event's reason where another try may do; the condition has one of the others."""
 INVALID_SOLVER = "InvalidSolver"
-_UNKNOWN_TO_CA = "accountDoesNotExist"
 _LOCK_SECONDS = 60.0
 
 
@@ -71,7 +70,7 @@ def forget(ports: Ports, issuer: Issuer) -> None:
 def refused(ports: Ports, issuer: Issuer, error: AccountRefused) -> None:
     """A request showed that the CA refuses the account: the issuer is not ready, and says why. The next `register` asks the CA again."""
     status = ports.home.issuer_status(issuer)
-    if error.acme_type == _UNKNOWN_TO_CA:
+    if error.acme_type == LOST:
         status = replace(status, uri="")
     _write_condition(ports, issuer, status, ready=False, reason=REFUSED, message=str(error))
 

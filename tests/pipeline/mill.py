@@ -17,6 +17,14 @@ from tests.builders import NOW, a_certificate, an_issuer
 from tests.pipeline.memory import MemoryWorld
 
 
+class _Wrapped:
+    def __init__(self, ca, wrap) -> None:
+        self._ca, self._wrap = ca, wrap
+
+    def client(self, issuer, key_pem, account):
+        return self._wrap(self._ca.client(issuer, key_pem, account))
+
+
 class Mill:
     """A world with the engine's parts, and the chain played straight."""
 
@@ -28,6 +36,11 @@ class Mill:
         self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
         self.desk = RequestDesk(self.ports, self.reconciler)
         self.certificate = certificate
+
+    def wrap_clients(self, wrap):
+        """From now on `wrap(client)` is asked in place of each of the CA's clients."""
+        self.ports = replace(self.ports, clients=_Wrapped(self.world.ca, wrap))
+        self.engine = Engine(self.ports, Reconciler(self.ports))
 
     def step(self, name):
         """One step alone."""

@@ -14,21 +14,11 @@ from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, SecretKeyRef, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.pipeline.outcome import Wait
-from certmill.state.connection import connect
 from tests.builders import NOW, a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 
 WEB = a_certificate()
 CHALLENGE = "_acme-challenge.web.example.test"
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/9"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 def dns01(**fields):

@@ -20,7 +20,6 @@ from certmill.pipeline import owner
 from certmill.pipeline.decide import READY_MESSAGE
 from certmill.pipeline.engine import Engine
 from certmill.state import keys as keys_of_redis
-from certmill.state.connection import connect
 from tests.builders import DAY, ECDSA, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
 from tests.pipeline.test_reconcile_and_ticks import with_faults
@@ -43,15 +42,6 @@ class Told:
 
     def of(self, reason):
         return [message for _, found, message in self.all if found == reason]
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/7"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 @pytest.fixture

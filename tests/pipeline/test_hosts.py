@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Proceed, Wait
 from certmill.pipeline.ticks import Ticks
-from certmill.state.connection import connect
 from tests.builders import a_certificate
 from tests.pipeline.mill import Mill
 
@@ -49,15 +46,6 @@ class Tenant(Mill):
         """The same step, a moment later."""
         self.world.clock.advance(5)
         return self.step(step)
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/7"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 def test_while_one_is_validated_no_other_has_a_key_authorization_for_its_host(redis):

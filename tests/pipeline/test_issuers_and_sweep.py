@@ -18,7 +18,6 @@ from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.sweep import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, SWEEP_SECONDS
 from certmill.pipeline.ticks import Ticks
 from certmill.state import keys
-from certmill.state.connection import connect
 from certmill.state.journal import Presented
 from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
@@ -26,15 +25,6 @@ from tests.pipeline.mill import Mill
 WEB = a_certificate()
 KEY = SecretKeyRef(name="cf", key="token")
 DNS01 = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=KEY))),))
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/8"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 class TroubledCA:

@@ -14,22 +14,12 @@ from certmill.pipeline.outcome import Proceed, Stop, Wait
 from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
 from certmill.pipeline.ticks import Ticks
 from certmill.state import keys
-from certmill.state.connection import connect
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 
 DNS01 = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),))
 MANY = a_certificate(dns_names=tuple(f"n{number}.example.test" for number in range(100)))
 ZONE_LOCK = keys.lock("zone", "example.test")
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/6"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 class SlowMill(Mill):

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
-
-import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.model.manifests import certificate_document, dump_yaml
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.reconcile import Reconciler
-from certmill.state.connection import connect
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 
 WEB = a_certificate()
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/7"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 class Counting:
@@ -40,14 +25,8 @@ class Counting:
 
 def counting(mill):
     """The mill, and how often each verb is asked of its CA."""
-    ca, asked = mill.world.ca, Counter()
-
-    class Clients:
-        def client(self, issuer, key_pem, account):
-            return Counting(ca.client(issuer, key_pem, account), asked)
-
-    mill.ports = replace(mill.ports, clients=Clients())
-    mill.engine = Engine(mill.ports, Reconciler(mill.ports))
+    asked = Counter()
+    mill.wrap_clients(lambda client: Counting(client, asked))
     return asked
 
 

@@ -12,7 +12,6 @@ from certmill.errors import CAUnavailable, OrderRefused
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.facts import Facts
 from certmill.pipeline.outcome import Proceed, Wait
-from certmill.state.connection import connect
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 
@@ -20,15 +19,6 @@ PREFERRED = "Preferred Root"
 ONE, TWO, THREE = (f"https://ca.test/alternate/{number}" for number in (1, 2, 3))
 
 WEB = a_certificate()
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/6"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 @pytest.fixture

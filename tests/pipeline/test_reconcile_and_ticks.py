@@ -17,11 +17,9 @@ from certmill.model.status import CertificateStatus, Condition
 from certmill.pipeline.context import Limits
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Stop, Wait
-from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
 from certmill.pipeline.ticks import LOST_SECONDS
 from certmill.state import keys
-from certmill.state.connection import connect
 from certmill.state.journal import Presented
 from certmill.state.records import Due
 from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
@@ -29,15 +27,6 @@ from tests.pipeline.mill import Mill
 
 WEB = a_certificate()
 ENDS = (STEP_NAMES[0], STEP_NAMES[-1])
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/7"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 def test_what_is_right_is_adopted_without_an_order_or_a_write(redis):
@@ -259,14 +248,7 @@ class Faulty:
 
 def with_faults(mill, **errors):
     """The mill, with a CA that fails so often at these verbs."""
-    ca = mill.world.ca
-
-    class Clients:
-        def client(self, issuer, key_pem, account):
-            return Faulty(ca.client(issuer, key_pem, account), errors)
-
-    mill.ports = replace(mill.ports, clients=Clients())
-    mill.engine = Engine(mill.ports, Reconciler(mill.ports))
+    mill.wrap_clients(lambda client: Faulty(client, errors))
     return mill
 
 

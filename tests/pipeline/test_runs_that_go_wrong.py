@@ -17,20 +17,10 @@ from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
 from certmill.state import keys
-from certmill.state.connection import connect
 from tests.builders import DAY, ECDSA, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
 
 WEB = a_certificate()
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/9"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 def until(mill, step):

@@ -24,15 +24,6 @@ NOW = 1_800_000_000.0
 
 
 @pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/9"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
-
-
-@pytest.fixture
 def records(redis):
     return Records(redis)
 

@@ -11,7 +11,6 @@ from certmill.clock import SystemClock
 from certmill.errors import Busy
 from certmill.pipeline.zone_locks import ZoneLocks
 from certmill.state import keys
-from certmill.state.connection import connect
 from certmill.state.locks import Locks
 from certmill.testing.clock import FakeClock
 
@@ -33,15 +32,6 @@ class Counted(Locks):
     def release(self, *subject, **options):
         self.releases += 1
         super().release(*subject, **options)
-
-
-@pytest.fixture
-def redis(redis_server):
-    client = connect(redis_server.url.replace("/0", "/9"))
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 @pytest.fixture
