@@ -7,7 +7,7 @@ from pathlib import Path
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
-from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS, LEASES, NAMESPACES, SECRETS
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, INGRESSES, ISSUERS, LEASES, NAMESPACES, SECRETS, VIRTUAL_SERVERS
 from compose.servers.kubernetes import ADMIN
 
 CRDS = sorted((Path(__file__).resolve().parents[1] / "compose" / "chart" / "crds").glob("*.yaml"))
@@ -28,7 +28,8 @@ def make_namespaces(client, *names):
 
 def make_empty(client):
     """Remove everything that certmill reads or writes, in all namespaces."""
-    for resource in (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS, SECRETS, EVENTS, LEASES):
+    shims = (INGRESSES, VIRTUAL_SERVERS) if client.serves(VIRTUAL_SERVERS) else (INGRESSES,)
+    for resource in (*shims, CERTIFICATES, ISSUERS, CLUSTER_ISSUERS, SECRETS, EVENTS, LEASES):
         for body in client.list(resource, metadata_only=True).items:
             meta = meta_of(body)
             if not meta.namespace.startswith("kube-"):

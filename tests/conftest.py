@@ -14,7 +14,7 @@ from compose.servers.helm import find_helm
 from compose.servers.kubernetes import KubeApiServer, build_kubernetes
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
-from tests.cluster import CRDS
+from tests.cluster import CRDS, client_of, make_empty
 
 # No test is about how long an example takes, and CI machines are slow when they like.
 settings.register_profile("certmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,6 +71,13 @@ def kube(kube_programs, tmp_path_factory):
     with KubeApiServer(directory=tmp_path_factory.mktemp("kube")) as server:
         server.api.install_crds(CRDS)
         yield server
+
+
+@pytest.fixture(scope="module")
+def empty_kube(kube):
+    """The shared API server without what other modules have left there: a whole installation acts on everything."""
+    make_empty(client_of(kube))
+    return kube
 
 
 @pytest.fixture(scope="session")

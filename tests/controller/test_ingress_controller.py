@@ -73,13 +73,13 @@ class Front:
 
 
 @pytest.fixture(scope="module")
-def front(kube, tmp_path_factory):
-    kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
-    client = client_of(kube)
+def front(empty_kube, tmp_path_factory):
+    empty_kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+    client = client_of(empty_kube)
     directory = tmp_path_factory.mktemp("nginx")
     if nginx_ingress.is_wanted():
         add_address(RESPONDER)
-        with answering(RESPONDER, Answering) as port, nginx_ingress.NginxIngress(directory=directory, kube=kube) as real:
+        with answering(RESPONDER, Answering) as port, nginx_ingress.NginxIngress(directory=directory, kube=empty_kube) as real:
             yield Front(client, nginx_ingress.HTTP_PORT, nginx_ingress.TLS_PORT, real, port)
         return
     with (

@@ -12,16 +12,15 @@ from certmill.home.kubernetes_secrets import CERT_MANAGER
 from certmill.kube.objects import meta_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, INGRESSES, SECRETS
 from tests.builders import ECDSA, a_chain
-from tests.cluster import OTHER, client_of, make_empty
+from tests.cluster import OTHER
 from tests.controller.lab import KubeLab
 
 CONFLICT = "If this message is not transient, you might have two conflicting Certificates pointing to the same secret."
 
 
 @pytest.fixture(scope="module")
-def lab(kube, tmp_path_factory):
-    make_empty(client_of(kube))
-    with KubeLab(directory=tmp_path_factory.mktemp("cluster"), kube=kube) as lab:
+def lab(empty_kube, tmp_path_factory):
+    with KubeLab(directory=tmp_path_factory.mktemp("cluster"), kube=empty_kube) as lab:
         lab.apply_issuer(lab.rfc2136())
         yield lab
 

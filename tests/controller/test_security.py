@@ -37,9 +37,9 @@ LISTED = (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS, INGRESSES, EVENTS, LEASES)
 
 
 @pytest.fixture(scope="module")
-def lab(kube, tmp_path_factory):
-    kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
-    with KubeLab(directory=tmp_path_factory.mktemp("secure"), kube=kube) as lab, Overheard(lab.redis.url) as overheard:
+def lab(empty_kube, tmp_path_factory):
+    empty_kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+    with KubeLab(directory=tmp_path_factory.mktemp("secure"), kube=empty_kube) as lab, Overheard(lab.redis.url) as overheard:
         lab.overheard = overheard
         lab.certmill.start(workers=0, beats=0, responder=False, flower=True)
         lab.apply_issuer(lab.rfc2136())

@@ -42,11 +42,11 @@ class NginxTutorialLab(AlsoAtCloudflare, NginxIngressLab):
 
 
 @pytest.fixture(scope="module")
-def lab(kube, tmp_path_factory):
-    kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+def lab(empty_kube, tmp_path_factory):
+    empty_kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
     with FakeCloudflare(zones=(CLOUDFLARE_ZONE,), tokens={TOKEN: Permissions()}) as cloudflare:
         kind = NginxTutorialLab if nginx_ingress.is_wanted() else TutorialLab
-        lab = kind(directory=tmp_path_factory.mktemp("cluster"), kube=kube, settings={"cloudflare_api_url": cloudflare.url})
+        lab = kind(directory=tmp_path_factory.mktemp("cluster"), kube=empty_kube, settings={"cloudflare_api_url": cloudflare.url})
         lab.cloudflare = cloudflare
         with lab:
             yield lab

@@ -43,26 +43,30 @@ class MortalRecords(Records):
     def __init__(self, client) -> None:
         super().__init__(client)
         self._under_way: dict[str, str] = {}
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()
+        """Held from a write to the mark that it was made: what kills us in between would be a point that does not come again."""
 
     def claim(self, certificate, step, **options):
         claimed = super().claim(certificate, step, **options)
         if not isinstance(claimed, Unclaimed):
-            self._under_way[certificate] = step
+            with self._guard:
+                self._under_way[certificate] = step
             self._kill(certificate, step, "before-act")
         return claimed
 
     def keep(self, certificate, **options):
-        kept = super().keep(certificate, **options)
-        self._kill(certificate, self._under_way.get(certificate, ""), "in-the-middle")
+        with self._guard:
+            kept = super().keep(certificate, **options)
+            self._kill(certificate, self._under_way.get(certificate, ""), "in-the-middle")
         return kept
 
     def commit(self, certificate, **options):
         step = self._under_way.get(certificate, "")
         self._kill(certificate, step, "after-act")
-        committed = super().commit(certificate, **options)
-        self._under_way.pop(certificate, None)
-        self._kill(certificate, step, "after-commit")
+        with self._guard:
+            committed = super().commit(certificate, **options)
+            self._under_way.pop(certificate, None)
+            self._kill(certificate, step, "after-commit")
         if options["due"] is Due.IN_FLIGHT:
             self._lose(certificate, options["step"])
         return committed
@@ -75,8 +79,9 @@ class MortalRecords(Records):
 
     def _kill(self, certificate: str, step: str, point: str) -> None:
         """Die here, leaving behind what every thread was at."""
-        if self._first_time(certificate, f"kill-{step.replace('_', '-')}-{point}"):
-            os.kill(os.getpid(), signal.SIGKILL)
+        with self._guard:
+            if self._first_time(certificate, f"kill-{step.replace('_', '-')}-{point}"):
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def _lose(self, certificate: str, step: str) -> None:
         """Have this worker stopped; by the time we go on and publish, it takes no messages any more."""

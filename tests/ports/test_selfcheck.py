@@ -50,6 +50,8 @@ class Origin(socketserver.ThreadingTCPServer):
             head = b""
             while b"\r\n\r\n" not in head and (chunk := stream.recv(4096)):
                 head += chunk
+            if not head.endswith(b"\r\n\r\n"):  # a TLS greeting, or nothing
+                return
             self.heads.append(head.decode())
             self.answer(stream, self.answers.get(head.split(b" ")[1].decode(), b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
 
