@@ -43,7 +43,10 @@ REREAD_TASK = "tick.reread"
 TICK_TASKS = (WAKE_TASK, RENEWALS_TASK, SWEEP_TASK, REREAD_TASK)
 
 RECONCILE_TASKS = {kind: f"reconcile.{kind.lower()}" for kind in ("Certificate", "Issuer", "ClusterIssuer", "Ingress", "VirtualServer")}
-"""By kind: look at this object of the cluster again. One argument: namespace/name, of a ClusterIssuer its name."""
+"""By kind: look at this object of the cluster again. Arguments: namespace/name, of a ClusterIssuer its name; of an Ingress or VirtualServer
+at will the names of Certificates that it may want no more, at most MAX_LEFT."""
+
+MAX_LEFT = 100
 
 TASKS_OF_QUEUE: dict[str, frozenset[str]] = {
     REQUESTS_QUEUE: frozenset({REQUEST_TASK, RENEW_TASK}),

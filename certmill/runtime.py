@@ -8,7 +8,7 @@ import hashlib
 import os
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -262,13 +262,13 @@ class Runtime:
 class Shims(Protocol):
     """Keeps the Certificates of annotated Ingresses and VirtualServers, where there are any (controller.shims)."""
 
-    def reconcile(self, kind: str, reference: str) -> None: ...
+    def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None: ...
 
 
 class _NoShims:
     """Of a home that has neither Ingresses nor VirtualServers."""
 
-    def reconcile(self, kind: str, reference: str) -> None:
+    def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None:
         """Nothing."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery
@@ -36,13 +36,13 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         """As for an Issuer."""
         runtime().issuers.look("ClusterIssuer", reference, owner=task.request.id)
 
-    def ingress(task: Any, reference: str) -> None:
+    def ingress(task: Any, reference: str, left: Sequence[str] = ()) -> None:
         """Keep the Certificates that its annotations ask for."""
-        runtime().shims.reconcile("Ingress", reference)
+        runtime().shims.reconcile("Ingress", reference, left)
 
-    def virtual_server(task: Any, reference: str) -> None:
+    def virtual_server(task: Any, reference: str, left: Sequence[str] = ()) -> None:
         """Keep the Certificate that its spec.tls.cert-manager asks for."""
-        runtime().shims.reconcile("VirtualServer", reference)
+        runtime().shims.reconcile("VirtualServer", reference, left)
 
     looks = {
         "Certificate": certificate,
@@ -55,12 +55,12 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         declare(app, name=RECONCILE_TASKS[kind], run=_patiently(runtime, look))
 
 
-def _patiently(runtime: Callable[[], Runtime], look: Callable[[Any, str], None]) -> Callable[[Any, str], None]:
+def _patiently(runtime: Callable[[], Runtime], look: Callable[..., None]) -> Callable[..., None]:
     """While the API server or Redis is away, a look goes back to its queue."""
 
-    def run(task: Any, reference: str) -> None:
+    def run(task: Any, *arguments: Any) -> None:
         try:
-            look(task, reference)
+            look(task, *arguments)
         except Temporary as error:
             runtime().ports.clock.pause(min(max(_AGAIN_SECONDS, error.retry_after or 0.0), _LONGEST_SECONDS))
             raise Reject(str(error), requeue=True) from None

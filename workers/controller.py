@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from kombu.exceptions import OperationalError
 
 from certmill.clock import SystemClock
-from certmill.contract import CHANGES_QUEUE, RECONCILE_TASKS
+from certmill.contract import CHANGES_QUEUE, MAX_LEFT, RECONCILE_TASKS
 from certmill.controller.changes import Look
 from certmill.controller.controller import Controller
 from certmill.controller.ingress import DefaultIssuer
@@ -126,7 +126,9 @@ class Process:
     def _publish(self, looks: list[Look]) -> None:
         for number, look in enumerate(looks):
             try:
-                self._app.send_task(RECONCILE_TASKS[look.kind], args=[look.reference], queue=CHANGES_QUEUE, retry=False)
+                left = look.left[:MAX_LEFT]  # a resync tells of what is more, one by one
+                args = [look.reference, list(left)] if left else [look.reference]
+                self._app.send_task(RECONCILE_TASKS[look.kind], args=args, queue=CHANGES_QUEUE, retry=False)
             except OperationalError as error:
                 self._controller.put_back(looks[number:])
                 raise StateUnavailable(f"Redis does not take a message ({type(error).__name__})") from error

@@ -16,7 +16,16 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from certmill.contract import CHANGES_QUEUE, MAX_MESSAGE_BYTES, REQUESTS_QUEUE, STEP_TASKS, STEPS_QUEUE, TASKS_OF_QUEUE, TICKS_QUEUE
+from certmill.contract import (
+    CHANGES_QUEUE,
+    MAX_LEFT,
+    MAX_MESSAGE_BYTES,
+    REQUESTS_QUEUE,
+    STEP_TASKS,
+    STEPS_QUEUE,
+    TASKS_OF_QUEUE,
+    TICKS_QUEUE,
+)
 
 UNREADABLE = "application/x-certmill-unreadable"
 """Content type of the envelope that stands in for an item which could not be read; its header `reason` says why."""
@@ -215,8 +224,8 @@ def _check_arguments(args: list[object], queue: str) -> None:
         raise Refusal("a step takes one argument, namespace/name of a Certificate")
     if queue == REQUESTS_QUEUE and not (len(args) == 1 and isinstance(args[0], dict)):
         raise Refusal("a request takes one argument, an object")
-    if queue == CHANGES_QUEUE and not (len(args) == 1 and _is_object_name(args[0])):
-        raise Refusal("a reconcile takes one argument, namespace/name of an object, or its name")
+    if queue == CHANGES_QUEUE and not (1 <= len(args) <= 2 and _is_object_name(args[0]) and all(_is_left(one) for one in args[1:])):
+        raise Refusal("a reconcile takes namespace/name of an object, or its name, and perhaps names of Certificates that it has left")
     if queue == TICKS_QUEUE and args:
         raise Refusal("a tick takes no argument")
 
@@ -283,6 +292,10 @@ def _is_task_id(value: object) -> bool:
 
 def _is_object_name(value: object) -> bool:
     return _is_certificate_id(value) or (isinstance(value, str) and _NAME.fullmatch(value) is not None)
+
+
+def _is_left(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= MAX_LEFT and all(isinstance(one, str) and _NAME.fullmatch(one) for one in value)
 
 
 def _is_certificate_id(value: object) -> bool:

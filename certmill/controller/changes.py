@@ -10,15 +10,17 @@ from certmill.controller.views import CertificateView, IssuerView, SecretView, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """Look at this object again. `namespace` is "" for a ClusterIssuer."""
+    """Look at this object again. `namespace` is "" for a ClusterIssuer; `left` are Certificates that an Ingress or VirtualServer seems to
+    want no more."""
 
     kind: str
     namespace: str
     name: str
+    left: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
-        """The argument of its reconcile task: `namespace/name`, or the name of what has no namespace."""
+        """What its reconcile task is to look at: `namespace/name`, or the name of what has no namespace."""
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
@@ -55,7 +57,9 @@ def of_issuer(kind: str, before: IssuerView | None, after: IssuerView | None) ->
 def of_shim(kind: str, before: ShimView | None, after: ShimView | None) -> Iterator[Look]:
     """Anything that its Certificates are made of changed. Those of one that went are the garbage collector's (ownerReferences)."""
     if after is not None and before != after:
-        yield Look(kind=kind, namespace=after.namespace, name=after.name)
+        wanted = {name for name, _ in after.wanted}
+        left = tuple(name for name, _ in (before.wanted if before is not None else ()) if name not in wanted)
+        yield Look(kind=kind, namespace=after.namespace, name=after.name, left=left)
 
 
 def of_owner(view: CertificateView, shim: ShimView | None, *, gone: bool) -> Iterator[Look]:
@@ -65,12 +69,18 @@ def of_owner(view: CertificateView, shim: ShimView | None, *, gone: bool) -> Ite
     wanted = dict(shim.wanted)
     is_stray = shim.secret_names is not None and view.secret_name not in shim.secret_names and view.name not in wanted
     if (not gone and is_stray) or (view.name in wanted and (gone or view.made != wanted[view.name])):
-        yield Look(kind=view.owner[0], namespace=view.namespace, name=view.owner[1])
+        yield Look(kind=view.owner[0], namespace=view.namespace, name=view.owner[1], left=(view.name,) if is_stray else ())
 
 
 def is_unsettled(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
     """Whether a Certificate that it wants is not there. One that is there is looked at from its own side."""
     return any(certificates(shim.namespace, name) is None for name, _ in shim.wanted)
+
+
+def is_told_of(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
+    """Whether there is something to tell on it: a mistake, or that a Certificate which it wants is there and not its own."""
+    found = (certificates(shim.namespace, name) for name, _ in shim.wanted)
+    return shim.is_mistaken or any(one is not None and (one.owner is None or one.owner[2] != shim.uid) for one in found)
 
 
 def _wanted(view: CertificateView) -> tuple[object, ...]:

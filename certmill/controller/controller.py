@@ -1,7 +1,8 @@
 """The watches together: what they see becomes looks to take, in order and each once, for whoever leads.
 
-At first sight, after a change of leaders and after Redis has lost its memory, every Certificate is gone through: those that are right are
-adopted in bulk, at no request each, the others are looked at. Now and then, what is not ready is looked at again, and so is an Ingress or
+At first sight, after a change of leaders and after Redis has lost its memory, everything is gone through: Certificates that are right are
+adopted in bulk, at no request each, Ingresses and VirtualServers whose Certificates are what they ask for are left alone, the others are
+looked at. Now and then, what is not ready is looked at again, and so is an Ingress or
 VirtualServer whose Certificates are not what it asks for: a look may get lost.
 """
 
@@ -95,8 +96,7 @@ class Controller:
         right: list[tuple[CertificateId, float]] = []
         for issuers in self._issuers:
             self._put(_all(issuers))
-        for shims in self._shims.values():
-            self._put(_all(shims))
+        self._put(self._unsettled(first=True))
         for view in self._ours():
             if changes.is_right(view, self._secret_of(view), now=now) and view.renewal_time is not None:
                 right.append((certificate_id(view.namespace, view.name), view.renewal_time))
@@ -145,11 +145,18 @@ class Controller:
             for view in self._ours()
             if not view.ready and not view.failure[1] and (under_way_too or not view.issuing)
         )
+        self._put(self._unsettled(first=False))
+
+    def _unsettled(self, *, first: bool) -> Iterator[Look]:
+        """The Ingresses and VirtualServers whose Certificates are not what they ask for; at first those too that there is something to
+        tell of."""
+        find = self._certificates.view
         for kind, shims in self._shims.items():
-            unsettled = (view for view in shims.views() if changes.is_unsettled(view, self._certificates.view))
-            self._put(Look(kind=kind, namespace=view.namespace, name=view.name) for view in unsettled)
+            for view in shims.views():
+                if changes.is_unsettled(view, find) or (first and changes.is_told_of(view, find)):
+                    yield Look(kind=kind, namespace=view.namespace, name=view.name)
         for certificate in self._certificates.views():
-            self._put(changes.of_owner(certificate, self._shim_of(certificate), gone=False))
+            yield from changes.of_owner(certificate, self._shim_of(certificate), gone=False)
 
     def _shim_of(self, view: CertificateView) -> ShimView | None:
         return self._shims[view.owner[0]].view(view.namespace, view.owner[1]) if view.owner is not None else None
@@ -207,5 +214,5 @@ class Controller:
         return Watched(resource=resource, strip=strip, changed=changed, optional=resource is VIRTUAL_SERVERS)
 
 
-def _all(watches: Watches[IssuerView] | Watches[ShimView]) -> Iterator[Look]:
+def _all(watches: Watches[IssuerView]) -> Iterator[Look]:
     yield from (Look(kind=watches.kind, namespace=namespace, name=name) for namespace, name in watches.keys())  # noqa: SIM118 - no dict

@@ -132,7 +132,8 @@ class Plan:
 
 
 def plan(wishes: Wishes, existing: Iterable[Existing]) -> Plan:
-    """From what is wanted and the Certificates in the owner's namespace to what has to be done. After it is done there is nothing to do."""
+    """From what is wanted and the Certificates of those names, and others that may be the owner's, to what has to be done. After it is done
+    there is nothing to do."""
     owner, rules = wishes.owner, wishes.rules
     there = {one.meta.name: one for one in existing if one.meta.namespace == owner.namespace}
     pairs = [(one, there.get(one.name)) for one in wishes.wanted]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -31,15 +31,17 @@ class ShimReconciler:
             VIRTUAL_SERVERS.kind: virtualserver.wishes_of,
         }
 
-    def reconcile(self, kind: str, reference: str) -> None:
-        """Look at the object `namespace/name`. Raises Temporary; what the API refuses for good is told on the object."""
+    def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None:
+        """Look at the object `namespace/name`; `left`: Certificates that may be its own and not wanted any more. Raises Temporary; what the
+        API refuses for good is told on the object."""
         namespace, _, name = reference.partition("/")
         resource = INGRESSES if kind == INGRESSES.kind else VIRTUAL_SERVERS
         body = self._client.get(resource, namespace, name)
         if body is None:
             return  # its Certificates have it as their owner, and are collected
         wishes = self._readers[kind](body)
-        found = [existing_of(_whole(item)) for item in self._client.list(CERTIFICATES, namespace).items] if _may_act(wishes) else []
+        names = dict.fromkeys([*(one.name for one in wishes.wanted), *(left if wishes.secret_names is not None else ())])
+        found = [existing_of(one) for name in names if (one := self._client.get(CERTIFICATES, namespace, name)) is not None]
         self._carry_out(wishes.owner, plan(wishes, found))
 
     def _carry_out(self, owner: Owner, planned: Plan) -> None:
@@ -64,12 +66,3 @@ class ShimReconciler:
     def _tell(self, owner: Owner, event: Event, *, again_after: timedelta = timedelta(0)) -> None:
         involved = Involved(api_version=owner.api_version, kind=owner.kind, namespace=owner.namespace, name=owner.name, uid=owner.uid)
         self._events.tell_of(involved, event.reason, event.message, warning=event.type == "Warning", again_after=again_after)
-
-
-def _may_act(wishes: Wishes) -> bool:
-    return bool(wishes.wanted) or wishes.secret_names is not None
-
-
-def _whole(item: Mapping[str, object]) -> JsonObject:
-    """The items of a list have neither kind nor apiVersion."""
-    return {"apiVersion": CERTIFICATES.api_version, "kind": CERTIFICATES.kind, **item}

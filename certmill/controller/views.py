@@ -72,7 +72,7 @@ class IssuerView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShimView:
     """An Ingress or VirtualServer: all that its Certificates are made of, as a digest; the name of each that it wants, and what it compares
-    of it; the Secrets that it names (None: whatever it owns may stay)."""
+    of it; the Secrets that it names (None: whatever it owns may stay); whether something in it is a mistake to tell of."""
 
     namespace: str
     name: str
@@ -80,6 +80,7 @@ class ShimView:
     content: int
     wanted: tuple[tuple[str, int], ...] = ()
     secret_names: frozenset[str] | None = None
+    is_mistaken: bool = False
 
 
 View = CertificateView | SecretView | IssuerView | ShimView
@@ -156,6 +157,7 @@ def shim_view(body: Mapping[str, object], wishes: Wishes) -> ShimView:
         content=_digest(content),
         wanted=tuple((one.name, signature(one.document, wishes.rules)) for one in wishes.wanted),
         secret_names=wishes.secret_names,
+        is_mistaken=bool(wishes.events),
     )
 
 

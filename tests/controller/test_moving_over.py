@@ -169,7 +169,7 @@ class Certmill:
         looks = self._controller.take(100, seconds=0)
         for look in looks:
             if look.kind in ("Ingress", "VirtualServer"):
-                self.runtime.shims.reconcile(look.kind, look.reference)
+                self.runtime.shims.reconcile(look.kind, look.reference, look.left)
             elif look.kind == "Certificate":
                 self.runtime.reconciler.reconcile(CertificateId(look.reference))
             else:

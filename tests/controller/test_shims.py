@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from certmill.controller import changes, ingress, virtualserver
 from certmill.controller.ingress import NO_DEFAULT
 from certmill.controller.shims import ShimReconciler
+from certmill.controller.views import shim_view
 from certmill.home.kubernetes_events import KubernetesEvents
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, CUSTOM_RESOURCE_DEFINITIONS, EVENTS, INGRESSES, VIRTUAL_SERVERS
@@ -22,16 +24,22 @@ class Shop:
     def __init__(self, client, namespace):
         self.client, self.namespace, self.clock = client, namespace, FakeClock()
         self.shims = ShimReconciler(client, KubernetesEvents(client, self.clock), NO_DEFAULT)
+        self.seen = None
 
     def apply(self, resource, name, spec, annotations=None, labels=None):
         metadata = {"name": name, "namespace": self.namespace, "annotations": annotations or {}, "labels": labels or {}}
         self.client.apply(
             resource, {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": spec}, manager="kubectl"
         )
-        return self.look(resource, name)
+        body = self.client.get(resource, self.namespace, name)
+        wishes = ingress.wishes_of(body, NO_DEFAULT) if resource is INGRESSES else virtualserver.wishes_of(body)
+        before, self.seen = self.seen, shim_view(body, wishes)
+        for look in changes.of_shim(resource.kind, before, self.seen):
+            self.shims.reconcile(look.kind, look.reference, look.left)
+        return self
 
     def ingress(self, *tls, labels=None, **annotations):
-        """Apply the Ingress with these (secret name, host) pairs, and look at it."""
+        """Apply the Ingress with these (secret name, host) pairs, and look at it as the controller has it looked at."""
         every = {"cert-manager.io/cluster-issuer": "prod"} | {
             f"cert-manager.io/{name.replace('_', '-')}": v for name, v in annotations.items()
         }
@@ -44,8 +52,8 @@ class Shop:
         asked = {name.replace("_", "-"): value for name, value in asked.items()} or {"cluster-issuer": "prod"}
         return self.apply(VIRTUAL_SERVERS, "cafe", {"host": host, "tls": {"secret": secret, "cert-manager": asked}}, labels=labels)
 
-    def look(self, resource, name="cafe"):
-        self.shims.reconcile(resource.kind, f"{self.namespace}/{name}")
+    def look(self, resource, name="cafe", left=()):
+        self.shims.reconcile(resource.kind, f"{self.namespace}/{name}", left)
         return self
 
     def certificate(self, name="cafe-tls"):
@@ -61,6 +69,17 @@ class Shop:
         """(type, reason, message, count) of the events of the object."""
         found = [body for body in self.client.list(EVENTS, self.namespace).items if body["involvedObject"]["name"] == "cafe"]
         return sorted((one["type"], one["reason"], one["message"], one["count"]) for one in found)
+
+
+class AsksOnly:
+    """A client that can read single objects, and notes which."""
+
+    def __init__(self, client, asked):
+        self._client, self._asked = client, asked
+
+    def get(self, resource, namespace, name):
+        self._asked.append(("get", name))
+        return self._client.get(resource, namespace, name)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +135,25 @@ class TestIngress:
         assert shop.names() == ["tea-tls"]
         assert shop.version("tea-tls") == before
         assert normal("Delete") in shop.told()
+
+    def test_whatever_it_is_said_to_have_left_stays_if_it_wants_it_or_it_was_never_its_own(self, shop):
+        spec = {"secretName": "theirs-tls", "dnsNames": ["theirs.example.test"], "issuerRef": {"name": "theirs"}}
+        metadata = {"name": "theirs", "namespace": shop.namespace}
+        shop.client.create(CERTIFICATES, {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata, "spec": spec})
+        shop.ingress(("cafe-tls", "a.example.test"))
+
+        shop.look(INGRESSES, left=("cafe-tls", "theirs", "nowhere"))
+
+        assert shop.names() == ["cafe-tls", "theirs"]
+
+    def test_a_look_costs_no_list_of_the_namespace(self, shop):
+        shop.ingress(("cafe-tls", "a.example.test"), ("tea-tls", "b.example.test"))
+        asked = []
+        watched = AsksOnly(shop.client, asked)
+
+        ShimReconciler(watched, KubernetesEvents(shop.client, shop.clock), NO_DEFAULT).reconcile("Ingress", f"{shop.namespace}/cafe")
+
+        assert asked == [("get", "cafe"), ("get", "cafe-tls"), ("get", "tea-tls")]
 
     def test_a_certificate_that_was_deleted_by_hand_is_made_again(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.contract import CHANGES_QUEUE, RECONCILE_TASKS, TASKS_OF_QUEUE
+from certmill.contract import CHANGES_QUEUE, MAX_LEFT, RECONCILE_TASKS, TASKS_OF_QUEUE
 from tests.workers.poison import MORE, TWELVE
 from tests.workers.running import item
 from workers.messages import UNREADABLE, Accepted, Message, Refusal, certificate_of, clean, id_of, readable
@@ -115,6 +115,19 @@ def test_a_look_at_an_object_is_accepted_with_its_name_and_nothing_else(kind: st
 
     assert json.loads(accepted.body)[:2] == [[name], {}]
     assert (accepted.headers["argsrepr"], accepted.headers["root_id"]) == (f"('{name}',)", "r")
+
+
+def test_a_look_may_name_the_certificates_that_an_object_has_left() -> None:
+    accepted = _accepted(item(RECONCILE_TASKS["Ingress"], ["default/shop", ["a", "b.eu"]]), CHANGES_QUEUE)
+
+    assert json.loads(accepted.body)[0] == ["default/shop", ["a", "b.eu"]]
+    assert accepted.headers["argsrepr"] == "('default/shop',)"
+
+
+@pytest.mark.parametrize("left", ["a", ["a/b"], [1], [["a"]], [""], ["a"] * (MAX_LEFT + 1), {"a": 1}, None])
+def test_and_nothing_else_besides(left: object) -> None:
+    with pytest.raises(Refusal, match="perhaps names of Certificates"):
+        _accepted(item(RECONCILE_TASKS["Ingress"], ["default/shop", left]), CHANGES_QUEUE)
 
 
 @pytest.mark.parametrize("name", ["x" * 253, f"{'x' * 64}.eu", "a.b"])

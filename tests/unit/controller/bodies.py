@@ -35,6 +35,13 @@ def an_issuer(name="prod", namespace="", ready=True, **metadata):
     return {"metadata": meta(name, namespace, **metadata), "status": {"conditions": [condition("Ready", "True" if ready else "False")]}}
 
 
+def an_ingress(name, *secret_names):
+    """An annotated Ingress with TLS for these Secrets."""
+    tls = [{"hosts": [f"{secret}.example"], "secretName": secret} for secret in secret_names]
+    annotations = {"cert-manager.io/cluster-issuer": "prod"}
+    return {"metadata": meta(name, "default", annotations=annotations), "spec": {"tls": tls}}
+
+
 def a_shim(body):
     """What is kept of an Ingress."""
     return shim_view(body, ingress.wishes_of(body))

@@ -8,7 +8,7 @@ from certmill.controller import changes
 from certmill.controller.changes import Look
 from certmill.controller.views import certificate_view, issuer_view, secret_view
 from certmill.kube.objects import instant_of
-from tests.unit.controller.bodies import END, ISSUED, READY, RENEWAL, a_certificate, a_secret, a_shim, an_issuer, condition
+from tests.unit.controller.bodies import END, ISSUED, READY, RENEWAL, a_certificate, a_secret, a_shim, an_ingress, an_issuer, condition
 
 WEB = Look(kind="Certificate", namespace="default", name="web")
 NOW = instant_of("2027-01-01T00:00:00Z")
@@ -143,6 +143,13 @@ class TestOfAShim:
         assert list(changes.of_shim("Ingress", before, after)) == [Look(kind="Ingress", namespace="a", name="x")]
         assert list(changes.of_shim("Ingress", None, after)) == [Look(kind="Ingress", namespace="a", name="x")]
         assert list(changes.of_shim("Ingress", after, after)) == list(changes.of_shim("Ingress", after, None)) == []
+
+    def test_the_certificates_that_it_wants_no_more_are_named(self):
+        before, after = (a_shim(an_ingress("x", *names)) for names in (("one", "two", "three"), ("two", "four")))
+
+        (look,) = changes.of_shim("Ingress", before, after)
+
+        assert look.left == ("one", "three")
 
 
 class TestWhatIsRightAtFirstSight:

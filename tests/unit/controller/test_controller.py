@@ -14,7 +14,7 @@ from certmill.kube.client import Listing, WatchEvent
 from certmill.kube.objects import instant_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS
 from certmill.testing.clock import FakeClock
-from tests.unit.controller.bodies import ISSUED, RENEWAL, a_certificate, a_secret, an_issuer, condition
+from tests.unit.controller.bodies import ISSUED, RENEWAL, a_certificate, a_secret, an_ingress, an_issuer, condition
 
 NOW = instant_of("2027-01-01T00:00:00Z")
 FAILED = {"conditions": [condition("Issuing", "False", "Failed")], "lastFailureTime": "2027-01-01T00:00:00Z", "failedIssuanceAttempts": 2}
@@ -113,8 +113,8 @@ def test_certificates_of_another_groups_issuers_are_neither_adopted_nor_looked_a
 
 def test_issuers_and_shims_come_first(process):
     process.has(CERTIFICATES, a_certificate()).has(ISSUERS, an_issuer("dev", "default")).has(CLUSTER_ISSUERS, an_issuer())
-    process.has(INGRESSES, {"metadata": {"name": "shop", "namespace": "default"}})
-    process.has(VIRTUAL_SERVERS, {"metadata": {"name": "cafe", "namespace": "default"}}).watch()
+    process.has(INGRESSES, an_ingress("shop", "shop-tls"), an_ingress("plain"))
+    process.has(VIRTUAL_SERVERS, CAFE).watch()
 
     process.first_sight()
 
@@ -208,13 +208,14 @@ def test_now_and_then_what_is_not_ready_and_did_not_fail_is_looked_at_again(proc
     assert process.take() == ["ClusterIssuer /stage", "Certificate default/new"]
 
 
+CAFE = {
+    "metadata": {"name": "cafe", "namespace": "default", "uid": "uid-cafe"},
+    "spec": {"host": "a.example", "tls": {"secret": "cafe-tls", "cert-manager": {"issuer": "prod"}}},
+}
+ASKS = {"cert-manager.io/cluster-issuer": "prod"}
+IS_SHOP = {"name": "shop", "namespace": "default", "uid": "uid-shop"}
 SHOP = {
-    "metadata": {
-        "name": "shop",
-        "namespace": "default",
-        "uid": "uid-shop",
-        "annotations": {"cert-manager.io/cluster-issuer": "prod"},
-    },
+    "metadata": {**IS_SHOP, "annotations": ASKS},
     "spec": {"tls": [{"hosts": ["a.example"], "secretName": "shop-tls"}]},
 }
 
@@ -232,6 +233,39 @@ def shop_is_settled(process):
     process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).watch().first_sight()
     process.take()
     return process
+
+
+def test_at_first_sight_an_ingress_whose_certificates_are_what_it_asks_for_is_left_alone(process):
+    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).has(SECRETS, a_secret("shop-tls", certificate="shop-tls")).watch()
+
+    process.first_sight()
+
+    assert process.take() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spec": {"tls": [{"hosts": ["b.example"], "secretName": "shop-tls"}]}},
+        {"spec": {"tls": [{"hosts": ["a.example"], "secretName": "other-tls"}]}},
+        {"metadata": {**IS_SHOP, "uid": "uid-of-another", "annotations": ASKS}},
+        {"metadata": {**IS_SHOP, "annotations": {**ASKS, "cert-manager.io/issuer": "too"}}},
+    ],
+    ids=["another host", "another Secret", "made again", "a mistake in it"],
+)
+def test_at_first_sight_an_ingress_that_changed_unseen_is_looked_at(process, change):
+    process.has(INGRESSES, SHOP | change).has(CERTIFICATES, of_the_shop()).watch().first_sight()
+
+    assert "Ingress default/shop" in process.take()
+
+
+def test_at_first_sight_certificates_that_their_ingress_has_left_unseen_are_named(process):
+    process.has(INGRESSES, SHOP | {"spec": {"tls": [{"hosts": ["a.example"], "secretName": "other-tls"}]}})
+    process.has(CERTIFICATES, of_the_shop()).watch().first_sight()
+
+    looks = process.controller.take(100, seconds=0)
+
+    assert Look(kind="Ingress", namespace="default", name="shop", left=("shop-tls",)) in looks
 
 
 def test_an_ingress_whose_certificate_is_not_there_is_looked_at_until_it_is(process):
@@ -301,9 +335,7 @@ def test_a_certificate_of_another_settles_what_an_ingress_asks_for(process):
 
 
 def test_a_virtual_server_is_looked_at_again_likewise(process):
-    cafe = {"metadata": {"name": "cafe", "namespace": "default", "uid": "uid-cafe"}}
-    cafe["spec"] = {"host": "a.example", "tls": {"secret": "cafe-tls", "cert-manager": {"issuer": "prod"}}}
-    process.has(VIRTUAL_SERVERS, cafe).watch().first_sight()
+    process.has(VIRTUAL_SERVERS, CAFE).watch().first_sight()
     process.take()
 
     process.clock.advance(RESYNC_SECONDS)
