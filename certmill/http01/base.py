@@ -37,8 +37,8 @@ class Exposure(Protocol):
         """A word for the way, to be noted before it is opened, and closed with. Asks nobody."""
         ...
 
-    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
-        """Lead requests for `host` to the responder."""
+    def open(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
+        """Lead requests for `host` to the responder: for this token at least, and for no other host with another token."""
         ...
 
     def close(self, certificate: CertificateId, host: str, way: str) -> None:
@@ -52,7 +52,7 @@ class NoExposure:
     def way(self, certificate: Certificate, solver: Http01Solver) -> str:
         return ""
 
-    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
+    def open(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
         """Nothing."""
 
     def close(self, certificate: CertificateId, host: str, way: str) -> None:

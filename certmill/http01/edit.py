@@ -3,6 +3,9 @@
 A note in an annotation says which Certificates need which names, and how to undo what was changed; so several can share a path, and the
 user's rules are afterwards what they were, but for what the user has changed meanwhile. Each call settles the whole Ingress: the path is in
 exactly those rules whose names are needed, also after somebody has applied the manifest again and so taken it out.
+
+A rule of one host leads all its tokens to the responder: no other Certificate has one for that host then. A rule that answers for other
+hosts too leads the tokens of its own challenges only, or a stranger could have any of those hosts validated.
 """
 
 from __future__ import annotations
@@ -12,12 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from certmill.http01.ingress import CHALLENGE_PATH, challenge_path, challenge_rule, rule_host
+from certmill.http01.base import is_token
+from certmill.http01.ingress import CHALLENGE_PATH, challenge_path, challenge_rule, is_challenge_path, rule_host
 from certmill.http01.service import SERVICE_NAME
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 
 NOTE: Final = "certmill.io/http01-challenges"
-"""The annotation, JSON: `for` (the names, each with its Certificates) and `undo` (by the host of a rule)."""
+"""The annotation, JSON: `for` (the names, each with its Certificates and their tokens) and `undo` (by the host of a rule)."""
 
 _HTTP: Final = "http"
 
@@ -26,59 +30,56 @@ Rule = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Note:
-    needed: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """The Certificates that need a name."""
+    needed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By name, the tokens of the Certificates that need it."""
 
     undo: Mapping[str, object] = field(default_factory=dict)
     """By the host of a rule: its http was made too (`http`), or this path of the user's had been there (itself). Else there is no more to
     undo than the path, and a rule that is left with none was made for it."""
 
 
-def with_challenge_path(ingress: Mapping[str, object], host: str, certificate: str) -> JsonObject | None:
+def with_challenge_path(ingress: Mapping[str, object], host: str, certificate: str, token: str) -> JsonObject | None:
     """The Ingress with the path that a Certificate's challenge for `host` needs; None if it is there."""
-    note, key = _note_of(ingress), rule_host(host)
-    needed = {**note.needed, key: note.needed.get(key, frozenset()) | {certificate}}
+    note = _note_of(ingress)
+    needed = {**note.needed, host: {**note.needed.get(host, {}), certificate: token}}
     return _settled(ingress, replace(note, needed=needed))
 
 
 def without_challenge_path(ingress: Mapping[str, object], host: str, certificate: str) -> JsonObject | None:
     """The Ingress without the path, if no other challenge needs it; None if there is nothing to change."""
-    note, key = _note_of(ingress), rule_host(host)
-    needed = {**note.needed, key: note.needed.get(key, frozenset()) - {certificate}}
-    return _settled(ingress, replace(note, needed={name: names for name, names in needed.items() if names}))
+    note = _note_of(ingress)
+    needed = {**note.needed, host: {name: token for name, token in note.needed.get(host, {}).items() if name != certificate}}
+    return _settled(ingress, replace(note, needed={name: tokens for name, tokens in needed.items() if tokens}))
 
 
 def certificates_served(ingress: Mapping[str, object]) -> Mapping[str, frozenset[str]]:
-    """The names that have the path for a challenge, "" for an IP address, and the Certificates that need it: for who clears up."""
-    return _note_of(ingress).needed
+    """The names that have the path for a challenge, and the Certificates that need it: for who clears up."""
+    return {host: frozenset(tokens) for host, tokens in _note_of(ingress).needed.items()}
 
 
 def _settled(ingress: Mapping[str, object], note: _Note) -> JsonObject | None:
     spec = mapping(ingress.get("spec"))
     rules = [mapping(rule) for rule in sequence(spec.get("rules"))]
     undo = dict(note.undo)
-    for host in note.needed:
-        _ensure(rules, host, undo)
-    leading = {_place(rules, host) for host in note.needed}
-    rules = [left for place, rule in enumerate(rules) for left in ([rule] if place in leading else _cleared(rule, undo))]
+    leading: dict[int, list[JsonObject]] = {}
+    for host, tokens in sorted(note.needed.items()):
+        place = _place(rules, host)
+        if place is None:
+            undo.pop(rule_host(host), None)
+            place = len(rules)
+            rules.append(challenge_rule(rule_host(host), *sorted(tokens.values())))
+        leading.setdefault(place, []).extend(path for path in _needed_paths(rules[place], tokens) if path not in leading.get(place, ()))
+    settled = [[_led(rule, leading[place], undo)] if place in leading else _cleared(rule, undo) for place, rule in enumerate(rules)]
+    rules = [rule for left in settled for rule in left]
     undo = {host: how for host, how in undo.items() if any(_is_led(rule) and _host(rule) == host for rule in rules)}
     changed = _with_note({**ingress, "spec": _with(spec, "rules", rules)}, replace(note, undo=undo))
     return changed if changed != ingress else None
 
 
-def _ensure(rules: list[Rule], host: str, undo: dict[str, object]) -> None:
-    """Put the path into the rule that answers for `host`, or into a new one; into a rule that has it, as it should be."""
-    place = _place(rules, host)
-    if place is None:
-        undo.pop(host, None)
-        rules.append(challenge_rule(host))
-        return
-    rule = rules[place]
-    if not _is_led(rule):
-        rule, how = _led(rule)
-        undo.pop(_host(rule), None)
-        undo |= {_host(rule): how} if how else {}
-    rules[place] = _with_paths(rule, [challenge_path() if _is_ours(path) else path for path in _paths(rule)])
+def _needed_paths(rule: Rule, tokens: Mapping[str, str]) -> list[JsonObject]:
+    """Every token of a host's own rule; only these, of a rule that answers for others too."""
+    host = _host(rule)
+    return [challenge_path()] if host and not host.startswith("*") else [challenge_path(token) for token in sorted(tokens.values())]
 
 
 def _place(rules: list[Rule], host: str) -> int | None:
@@ -87,8 +88,8 @@ def _place(rules: list[Rule], host: str) -> int | None:
     A new rule beside one of the latter two would take the name's other paths away from it while the challenge runs.
     """
     hosts = [_host(rule) for rule in rules]
-    found = (hosts.index(candidate) for candidate in (host, f"*.{host.partition('.')[2]}", "") if candidate in hosts)
-    return next(found, None)
+    candidates = (host, f"*.{host.partition('.')[2]}", "") if rule_host(host) else ("",)
+    return next((hosts.index(candidate) for candidate in candidates if candidate in hosts), None)
 
 
 def _host(rule: Rule) -> str:
@@ -101,7 +102,7 @@ def _paths(rule: Rule) -> list[Mapping[str, object]]:
 
 def _is_ours(path: Mapping[str, object]) -> bool:
     service = mapping(mapping(path.get("backend")).get("service"))
-    return path.get("path") == CHALLENGE_PATH and service.get("name") == SERVICE_NAME
+    return is_challenge_path(text(path.get("path"))) and service.get("name") == SERVICE_NAME
 
 
 def _is_led(rule: Rule) -> bool:
@@ -113,13 +114,25 @@ def _is_in_the_way(path: Mapping[str, object]) -> bool:
     return text(path.get("path")).rstrip("/") == CHALLENGE_PATH and path.get("pathType") != "Exact" and not _is_ours(path)
 
 
-def _led(rule: Rule) -> tuple[Rule, object]:
-    """The rule with the path before all others, or in the place of one that means the same; and what else there is to undo."""
+def _led(rule: Rule, ours: list[JsonObject], undo: dict[str, object]) -> Rule:
+    """The rule with these paths before all others, or in the place of one that means the same; `undo` learns what else is to be undone."""
     paths = _paths(rule)
+    place = next((place for place, path in enumerate(paths) if _is_ours(path)), None)
+    if place is None:
+        place, how = _room(paths, ours)
+        undo.pop(_host(rule), None)
+        undo |= {_host(rule): how} if how else {}
+        paths = paths[:place] + paths[place + 1 :] if isinstance(how, Mapping) else paths
+    before, after = ([path for path in part if not _is_ours(path)] for part in (paths[:place], paths[place:]))
+    return _with_paths(rule, [*before, *ours, *after])
+
+
+def _room(paths: list[Mapping[str, object]], ours: list[JsonObject]) -> tuple[int, object]:
+    """Where our paths go, and what there is to undo besides: a path that gives way to them, or that there was none."""
     taken = next((place for place, path in enumerate(paths) if _is_in_the_way(path)), None)
-    if taken is not None:
-        return _with_paths(rule, [*paths[:taken], challenge_path(), *paths[taken + 1 :]]), paths[taken]
-    return _with_paths(rule, [challenge_path(), *paths]), None if paths else _HTTP
+    if taken is not None and challenge_path() in ours:
+        return taken, paths[taken]
+    return 0, None if paths else _HTTP
 
 
 def _with_paths(rule: Rule, paths: list[Mapping[str, object]]) -> Rule:
@@ -127,12 +140,14 @@ def _with_paths(rule: Rule, paths: list[Mapping[str, object]]) -> Rule:
 
 
 def _cleared(rule: Rule, undo: Mapping[str, object]) -> list[Rule]:
-    """The rule without our path and with what was in its place; none if it was ours alone."""
+    """The rule without our paths and with what was in its place; none if it was ours alone."""
     if not _is_led(rule):
         return [rule]
     how = undo.get(_host(rule))
     back = [mapping(how)] if _is_in_the_way(mapping(how)) else []  # the note is anybody's to write: it puts back nothing else
-    paths = [left for path in _paths(rule) for left in (back if _is_ours(path) else [path])]
+    paths = _paths(rule)
+    place = next(place for place, path in enumerate(paths) if _is_ours(path))
+    paths = [*paths[:place], *back, *(path for path in paths[place:] if not _is_ours(path))]
     if paths:
         return [_with_paths(rule, paths)]
     return [{name: value for name, value in rule.items() if name != "http"}] if how == _HTTP else []
@@ -149,13 +164,19 @@ def _note_of(ingress: Mapping[str, object]) -> _Note:
         note = mapping(json.loads(meta_of(ingress).annotations.get(NOTE, "{}")))
     except (ValueError, RecursionError):
         return _Note()
-    needed = {name: frozenset(text(one) for one in sequence(names) if text(one)) for name, names in mapping(note.get("for")).items()}
-    return _Note(needed={name: names for name, names in needed.items() if names}, undo=mapping(note.get("undo")))
+    needed = {
+        host: {name: text(token) for name, token in mapping(tokens).items() if is_token(text(token))}
+        for host, tokens in mapping(note.get("for")).items()
+    }
+    return _Note(needed={host: tokens for host, tokens in needed.items() if tokens}, undo=mapping(note.get("undo")))
 
 
 def _with_note(ingress: JsonObject, note: _Note) -> JsonObject:
     metadata = mapping(ingress.get("metadata"))
-    content = {"for": {name: sorted(names) for name, names in sorted(note.needed.items())}, "undo": dict(sorted(note.undo.items()))}
+    content = {
+        "for": {host: dict(sorted(tokens.items())) for host, tokens in sorted(note.needed.items())},
+        "undo": dict(sorted(note.undo.items())),
+    }
     written = json.dumps(content, separators=(",", ":")) if note.needed else ""
     annotations = _with(mapping(metadata.get("annotations")), NOTE, written)
     return {**ingress, "metadata": _with(metadata, "annotations", annotations)}

@@ -40,15 +40,15 @@ class KubernetesExposure:
         chosen = way(solver, certificate.annotations)
         return f"{_EDIT}{chosen.name}" if isinstance(chosen, EditIngress) else _OWN
 
-    def open(self, certificate: Certificate, host: str, solver: Http01Solver) -> None:
+    def open(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
         self._lead_to_responder(certificate.namespace)
         chosen = way(solver, certificate.annotations)
         if isinstance(chosen, OwnIngress):
-            self._client.apply(INGRESSES, solver_ingress(certificate, host, chosen))
+            self._client.apply(INGRESSES, solver_ingress(certificate, host, chosen, token))
             return
 
         def with_path(ingress: JsonObject) -> JsonObject | None:
-            return edit.with_challenge_path(ingress, host, certificate.name)
+            return edit.with_challenge_path(ingress, host, certificate.name, token)
 
         if not self._edited(certificate.namespace, chosen.name, with_path):
             raise SolverMisconfigured(

@@ -1,7 +1,8 @@
 """An Ingress of our own that leads the CA's request for one name to the responder, as NGINX takes it into a VirtualServer too. Pure.
 
 One rule, one path, a port that is a number, and the label of cert-manager's solver Ingresses. Each Certificate has its own for a name,
-owned by it, so that nobody has to count who else needs it: two for one name lead to the same place.
+owned by it, so that nobody has to count who else needs it: two for one name lead to the same place. One for an IP address answers for every
+host, and so leads its own token only.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CERTIFICATE_ANNOTATION: Final = "certmill.io/certificate-name"
 CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
 
 CHALLENGE_PATH: Final = WELL_KNOWN_PATH.rstrip("/")
-"""As a Prefix it serves every token: no reload for each challenge."""
+"""As a Prefix it serves every token of a host: no reload for each challenge."""
 
 _WHITELIST: Final = "whitelist-source-range"
 _NGINX_WHITELIST: Final = f"nginx.ingress.kubernetes.io/{_WHITELIST}"
@@ -41,7 +42,7 @@ def solver_ingress_name(certificate: CertificateId, host: str) -> str:
     return f"cm-acme-http-solver-{digest[:16]}"
 
 
-def solver_ingress(certificate: Certificate, host: str, way: OwnIngress) -> JsonObject:
+def solver_ingress(certificate: Certificate, host: str, way: OwnIngress, token: str) -> JsonObject:
     """The Ingress for `host`, a DNS name or an IP address, of a Certificate."""
     metadata: JsonObject = {
         "name": solver_ingress_name(certificate.id, host),
@@ -56,7 +57,7 @@ def solver_ingress(certificate: Certificate, host: str, way: OwnIngress) -> Json
         "apiVersion": INGRESSES.api_version,
         "kind": INGRESSES.kind,
         "metadata": metadata,
-        "spec": {**class_name, "rules": [challenge_rule(rule_host(host))]},
+        "spec": {**class_name, "rules": [challenge_rule(rule_host(host), token)]},
     }
 
 
@@ -65,15 +66,22 @@ def rule_host(host: str) -> str:
     return "" if is_ip_address(host) else host
 
 
-def challenge_rule(host: str) -> JsonObject:
-    """A rule with nothing but the challenge's path."""
-    return {**({"host": host} if host else {}), "http": {"paths": [challenge_path()]}}
+def challenge_rule(host: str, *tokens: str) -> JsonObject:
+    """A rule for a host with every token; for every host ("") with these tokens."""
+    paths = [challenge_path()] if host else [challenge_path(token) for token in tokens]
+    return {**({"host": host} if host else {}), "http": {"paths": paths}}
 
 
-def challenge_path() -> JsonObject:
-    """The path that leads to the responder."""
+def challenge_path(token: str = "") -> JsonObject:
+    """The path that leads to the responder, of every token or of this."""
     backend = {"service": {"name": SERVICE_NAME, "port": {"number": SERVICE_PORT}}}
-    return {"path": CHALLENGE_PATH, "pathType": "Prefix", "backend": backend}
+    path = {"path": f"{WELL_KNOWN_PATH}{token}", "pathType": "Exact"} if token else {"path": CHALLENGE_PATH, "pathType": "Prefix"}
+    return {**path, "backend": backend}
+
+
+def is_challenge_path(path: str) -> bool:
+    """Whether it is one of `challenge_path`'s."""
+    return path == CHALLENGE_PATH or path.startswith(WELL_KNOWN_PATH)
 
 
 def _annotations(way: OwnIngress) -> dict[str, str]:

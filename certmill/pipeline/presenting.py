@@ -49,7 +49,7 @@ def expose(work: Work, challenge: ChallengeFacts) -> None:
     assert solver.http01 is not None
     if challenge.way:
         _claim_host(work, challenge)
-    work.ports.exposure.open(work.certificate, challenge.identifier, solver.http01)
+    work.ports.exposure.open(work.certificate, challenge.identifier, challenge.token, solver.http01)
 
 
 def _claim_host(work: Work, challenge: ChallengeFacts) -> None:

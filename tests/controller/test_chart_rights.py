@@ -327,7 +327,7 @@ def test_the_worker_leads_challenges_to_the_responder_with_its_own_rights(instal
     stored = client.create(CERTIFICATES, certificate_body(namespace, "led"))
     certificate, solver = parse_certificate(stored, source=""), Http01Solver()
 
-    exposure.open(certificate, "shop.example", solver)
+    exposure.open(certificate, "shop.example", "token", solver)
     ingresses = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
     assert len(api.request("GET", ingresses).body["items"]) == 1
     exposure.close(certificate.id, "shop.example", exposure.way(certificate, solver))

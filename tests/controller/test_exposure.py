@@ -46,8 +46,8 @@ def stored(client, namespace, name):
 def test_a_challenge_that_begins_while_the_last_one_is_cleared_up_keeps_its_way(client, namespace):
     """Another worker has seen the Service, and makes its Ingress when this one has seen that nobody needs the Service."""
     one, other = stored(client, namespace, "one"), stored(client, namespace, "other")
-    exposure_of(client).open(one, "one.example.test", SOLVER)
-    interrupted = exposure_of(Interrupted(client, lambda: exposure_of(client).open(other, "other.example.test", SOLVER)))
+    exposure_of(client).open(one, "one.example.test", "one", SOLVER)
+    interrupted = exposure_of(Interrupted(client, lambda: exposure_of(client).open(other, "other.example.test", "other", SOLVER)))
 
     interrupted.close(one.id, "one.example.test", interrupted.way(one, SOLVER))
 

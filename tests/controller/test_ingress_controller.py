@@ -10,6 +10,7 @@ import time
 import pytest
 
 from certmill.http01 import service
+from certmill.http01.ingress import challenge_path
 from certmill.kube.objects import rfc3339
 from certmill.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
 from certmill.testing.localhost import make_local_tls
@@ -182,6 +183,17 @@ def test_a_slice_that_is_deleted_goes_unnoticed_and_one_that_is_emptied_does_not
 
     front.client.apply(ENDPOINT_SLICES, service.responder_slice(namespace, (), front.responder_port))
     front.until(host, CHALLENGE, 502)
+
+
+def test_a_wildcards_rule_with_the_path_of_one_token_leads_no_other(front, namespace):
+    front.lead(namespace)
+    body = ingress(f"*.{namespace}.test")
+    body["spec"]["rules"][0]["http"]["paths"] = [challenge_path("a-token")]
+    front.apply(INGRESSES, namespace, body)
+
+    for host in (f"a.{namespace}.test", f"b.{namespace}.test"):
+        front.until(host, "/.well-known/acme-challenge/a-token", 200)
+        assert ask(front, host, "/.well-known/acme-challenge/another").status == 404
 
 
 def test_a_solver_ingress_becomes_a_route_of_the_virtual_server_of_its_host_with_its_label_only(front, namespace):

@@ -25,7 +25,7 @@ class Ingresses:
     def way(self, certificate, solver):
         return "own"
 
-    def open(self, certificate, host, solver):
+    def open(self, certificate, host, token, solver):
         self.open_for.add((certificate.namespace, host))
 
     def close(self, certificate, host, way):

@@ -108,12 +108,12 @@ class SlowExposure:
     def way(self, certificate, solver):
         return "own"
 
-    def open(self, certificate, host, solver):
+    def open(self, certificate, host, token, solver):
         self._mill.world.clock.advance(0.8)
         self.left.append(self._mill.record().lease - self._mill.world.clock.now())
 
     def close(self, certificate, host, way):
-        self.open(certificate, host, None)
+        self.open(certificate, host, "", None)
 
 
 @pytest.mark.parametrize("step", ["set_up_challenge", "clean_up"])

@@ -230,7 +230,7 @@ class Troubled(NoExposure):
     def __init__(self, reasons):
         self._reasons = list(reasons)
 
-    def open(self, certificate, host, solver):
+    def open(self, certificate, host, token, solver):
         if self._reasons:
             raise HomeUnavailable(self._reasons.pop(0))
 

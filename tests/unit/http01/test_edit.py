@@ -39,12 +39,26 @@ def paths(ingress, place=0):
     return ingress["spec"]["rules"][place]["http"]["paths"]
 
 
+def token_of(host, certificate):
+    return f"{host}-{certificate}".replace(".", "_")
+
+
+def led(ingress, host, certificate):
+    """With the path that a challenge of its own needs."""
+    return with_challenge_path(ingress, host, certificate, token_of(host, certificate))
+
+
+def alone(host, certificate):
+    """The path of this challenge's token only."""
+    return challenge_path(token_of(host, certificate))
+
+
 def as_bytes(ingress):
     return json.dumps(ingress).encode()
 
 
 def test_the_path_comes_before_the_others_in_the_rule_of_the_host():
-    found = with_challenge_path(an_ingress(), HOST, "cafe-secret")
+    found = led(an_ingress(), HOST, "cafe-secret")
 
     assert paths(found) == [OURS, TEA, COFFEE]
     assert OURS["path"] == "/.well-known/acme-challenge"
@@ -53,14 +67,14 @@ def test_the_path_comes_before_the_others_in_the_rule_of_the_host():
 
 def test_the_ingress_is_byte_for_byte_what_it_was_when_the_path_is_gone():
     before = an_ingress()
-    found = without_challenge_path(with_challenge_path(before, HOST, "cafe-secret"), HOST, "cafe-secret")
+    found = without_challenge_path(led(before, HOST, "cafe-secret"), HOST, "cafe-secret")
 
     assert as_bytes(found) == as_bytes(an_ingress())
     assert as_bytes(before) == as_bytes(an_ingress())
 
 
 def test_a_note_written_by_hand_puts_no_path_of_its_own_into_the_ingress():
-    found = with_challenge_path(an_ingress(), HOST, "a")
+    found = led(an_ingress(), HOST, "a")
     note = json.loads(found["metadata"]["annotations"][NOTE])
     found["metadata"]["annotations"][NOTE] = json.dumps(note | {"undo": {HOST: a_path("/admin", service="evil")}})
 
@@ -68,24 +82,24 @@ def test_a_note_written_by_hand_puts_no_path_of_its_own_into_the_ingress():
 
 
 def test_a_path_that_is_there_is_nothing_to_change():
-    assert with_challenge_path(with_challenge_path(an_ingress(), HOST, "a"), HOST, "a") is None
+    assert led(led(an_ingress(), HOST, "a"), HOST, "a") is None
 
 
 def test_a_path_that_is_not_there_is_nothing_to_take_out():
     assert without_challenge_path(an_ingress(), HOST, "a") is None
-    assert without_challenge_path(with_challenge_path(an_ingress(), HOST, "a"), HOST, "b") is None
+    assert without_challenge_path(led(an_ingress(), HOST, "a"), HOST, "b") is None
 
 
 def test_a_host_without_a_rule_gets_one_and_loses_it_again():
     before = an_ingress({"host": "other.example.com", "http": {"paths": [TEA]}})
-    found = with_challenge_path(before, HOST, "a")
+    found = led(before, HOST, "a")
 
     assert found["spec"]["rules"] == [*before["spec"]["rules"], {"host": HOST, "http": {"paths": [OURS]}}]
     assert without_challenge_path(found, HOST, "a") == before
 
 
 def test_a_rule_of_ours_stays_if_the_user_has_put_a_path_into_it():
-    found = with_challenge_path(an_ingress({"host": "other.example.com", "http": {"paths": [TEA]}}), HOST, "a")
+    found = led(an_ingress({"host": "other.example.com", "http": {"paths": [TEA]}}), HOST, "a")
     paths(found, 1).append(COFFEE)
 
     assert paths(without_challenge_path(found, HOST, "a"), 1) == [COFFEE]
@@ -93,7 +107,7 @@ def test_a_rule_of_ours_stays_if_the_user_has_put_a_path_into_it():
 
 def test_a_rule_without_paths_is_without_them_again():
     before = an_ingress({"host": HOST})
-    found = with_challenge_path(before, HOST, "a")
+    found = led(before, HOST, "a")
 
     assert paths(found) == [OURS]
     assert without_challenge_path(found, HOST, "a") == before
@@ -102,7 +116,7 @@ def test_a_rule_without_paths_is_without_them_again():
 def test_an_ingress_without_rules_or_annotations_is_without_them_again():
     before = an_ingress()
     del before["spec"]["rules"], before["metadata"]["annotations"]
-    found = with_challenge_path(before, HOST, "a")
+    found = led(before, HOST, "a")
 
     assert paths(found) == [OURS]
     assert as_bytes(without_challenge_path(found, HOST, "a")) == as_bytes(before)
@@ -111,23 +125,23 @@ def test_an_ingress_without_rules_or_annotations_is_without_them_again():
 @pytest.mark.parametrize("covering", [{"host": "*.example.com"}, {}])
 def test_a_host_that_another_rule_answers_for_gets_no_rule_that_would_take_its_paths_away(covering):
     before = an_ingress({**covering, "http": {"paths": [TEA]}})
-    found = with_challenge_path(before, HOST, "a")
+    found = led(before, HOST, "a")
 
-    assert found["spec"]["rules"] == [{**covering, "http": {"paths": [OURS, TEA]}}]
+    assert found["spec"]["rules"] == [{**covering, "http": {"paths": [alone(HOST, "a"), TEA]}}]
     assert without_challenge_path(found, HOST, "a") == before
 
 
 def test_a_wildcard_is_for_one_label_only():
-    found = with_challenge_path(an_ingress({"host": "*.example.com", "http": {"paths": [TEA]}}), "a.b.example.com", "a")
+    found = led(an_ingress({"host": "*.example.com", "http": {"paths": [TEA]}}), "a.b.example.com", "a")
 
     assert [rule["host"] for rule in found["spec"]["rules"]] == ["*.example.com", "a.b.example.com"]
 
 
 def test_an_ip_address_goes_by_the_rule_of_every_host():
     before = an_ingress()
-    found = with_challenge_path(before, "192.0.2.1", "a")
+    found = led(before, "192.0.2.1", "a")
 
-    assert found["spec"]["rules"] == [*before["spec"]["rules"], {"http": {"paths": [OURS]}}]
+    assert found["spec"]["rules"] == [*before["spec"]["rules"], {"http": {"paths": [alone("192.0.2.1", "a")]}}]
     assert without_challenge_path(found, "192.0.2.1", "a") == before
 
 
@@ -135,7 +149,7 @@ def test_an_ip_address_goes_by_the_rule_of_every_host():
 def test_a_path_of_the_user_that_means_the_same_gives_way_and_comes_back_to_its_place(spelling):
     theirs = a_path(spelling, "ImplementationSpecific")
     before = an_ingress({"host": HOST, "http": {"paths": [TEA, theirs, COFFEE]}})
-    found = with_challenge_path(before, HOST, "a")
+    found = led(before, HOST, "a")
 
     assert paths(found) == [TEA, OURS, COFFEE]
     assert without_challenge_path(found, HOST, "a") == before
@@ -143,14 +157,14 @@ def test_a_path_of_the_user_that_means_the_same_gives_way_and_comes_back_to_its_
 
 @pytest.mark.parametrize("theirs", [a_path("/.well-known/acme-challenge/token", "Exact"), a_path("/.well-known/acme-challenge", "Exact")])
 def test_an_exact_path_of_somebody_else_stays(theirs):
-    found = with_challenge_path(an_ingress({"host": HOST, "http": {"paths": [theirs, TEA]}}), HOST, "a")
+    found = led(an_ingress({"host": HOST, "http": {"paths": [theirs, TEA]}}), HOST, "a")
 
     assert paths(found) == [OURS, theirs, TEA]
 
 
 def test_two_certificates_for_one_host_share_the_path_until_the_last_is_done():
     before = an_ingress()
-    both = with_challenge_path(with_challenge_path(before, HOST, "a"), HOST, "b")
+    both = led(led(before, HOST, "a"), HOST, "b")
     assert paths(both) == [OURS, TEA, COFFEE]
     assert certificates_served(both) == {HOST: {"a", "b"}}
 
@@ -160,23 +174,61 @@ def test_two_certificates_for_one_host_share_the_path_until_the_last_is_done():
     assert without_challenge_path(one, HOST, "b") == before
 
 
-def test_two_hosts_under_one_wildcard_share_the_path_until_the_last_is_done():
+@pytest.mark.parametrize("covering", [{"host": "*.example.com"}, {}])
+def test_a_rule_that_answers_for_other_hosts_too_leads_the_tokens_of_its_own_challenges_and_no_other(covering):
+    before = an_ingress({**covering, "http": {"paths": [TEA]}})
+    both = led(led(before, "a.example.com", "one"), "b.example.com", "two")
+    assert paths(both) == [alone("a.example.com", "one"), alone("b.example.com", "two"), TEA]
+    assert paths(both)[0]["path"] == "/.well-known/acme-challenge/a_example_com-one"
+    assert paths(both)[0]["pathType"] == "Exact"
+
+    one = without_challenge_path(both, "a.example.com", "one")
+    assert paths(one) == [alone("b.example.com", "two"), TEA]
+
+    assert without_challenge_path(one, "b.example.com", "two") == before
+
+
+def test_the_token_of_a_new_order_takes_the_place_of_the_former():
     before = an_ingress({"host": "*.example.com", "http": {"paths": [TEA]}})
-    both = with_challenge_path(with_challenge_path(before, "a.example.com", "cert"), "b.example.com", "cert")
-    assert paths(both) == [OURS, TEA]
+    found = with_challenge_path(led(before, HOST, "a"), HOST, "a", "another")
 
-    one = without_challenge_path(both, "a.example.com", "cert")
-    assert paths(one) == [OURS, TEA]
+    assert paths(found) == [challenge_path("another"), TEA]
+    assert without_challenge_path(found, HOST, "a") == before
 
-    assert without_challenge_path(one, "b.example.com", "cert") == before
+
+def test_two_ip_addresses_share_a_rule_with_the_token_of_each():
+    before = an_ingress()
+    both = led(led(before, "192.0.2.1", "a"), "192.0.2.2", "a")
+
+    assert both["spec"]["rules"][1:] == [{"http": {"paths": [alone("192.0.2.1", "a"), alone("192.0.2.2", "a")]}}]
+    assert without_challenge_path(without_challenge_path(both, "192.0.2.1", "a"), "192.0.2.2", "a") == before
+
+
+@pytest.mark.parametrize("covering", [{"host": "*.example.com"}, {}])
+def test_a_path_of_the_user_for_every_token_stays_beside_that_of_one(covering):
+    theirs = a_path("/.well-known/acme-challenge")
+    before = an_ingress({**covering, "http": {"paths": [TEA, theirs]}})
+    found = led(before, HOST, "a")
+
+    assert paths(found) == [alone(HOST, "a"), TEA, theirs]
+    assert without_challenge_path(found, HOST, "a") == before
+
+
+def test_a_rule_whose_host_becomes_a_wildcard_in_mid_challenge_leads_one_token_only():
+    found = led(an_ingress(), HOST, "a")
+    found["spec"]["rules"][0]["host"] = "*.example.com"
+    again = led(found, HOST, "a")
+
+    assert paths(again) == [alone(HOST, "a"), TEA, COFFEE]
+    assert paths(without_challenge_path(again, HOST, "a")) == [TEA, COFFEE]
 
 
 def test_a_manifest_that_is_applied_again_in_mid_challenge_gets_the_path_again():
     before = an_ingress()
-    found = with_challenge_path(before, HOST, "a")
+    found = led(before, HOST, "a")
     found["spec"] = copy.deepcopy(before["spec"])  # kubectl apply: a list is replaced, annotations of others stay
 
-    again = with_challenge_path(found, HOST, "a")
+    again = led(found, HOST, "a")
     assert paths(again) == [OURS, TEA, COFFEE]
     assert without_challenge_path(again, HOST, "a") == before
 
@@ -184,11 +236,11 @@ def test_a_manifest_that_is_applied_again_in_mid_challenge_gets_the_path_again()
 def test_an_ingress_that_is_replaced_in_mid_challenge_gets_the_path_again():
     changed = an_ingress({"host": HOST, "http": {"paths": [COFFEE]}})
 
-    assert without_challenge_path(with_challenge_path(changed, HOST, "a"), HOST, "a") == changed
+    assert without_challenge_path(led(changed, HOST, "a"), HOST, "a") == changed
 
 
 def test_what_the_user_changes_in_mid_challenge_stays_changed():
-    found = with_challenge_path(an_ingress(), HOST, "a")
+    found = led(an_ingress(), HOST, "a")
     paths(found)[1:] = [COFFEE]
     found["metadata"]["annotations"]["new"] = "x"
     after = without_challenge_path(found, HOST, "a")
@@ -197,9 +249,12 @@ def test_what_the_user_changes_in_mid_challenge_stays_changed():
     assert after["metadata"]["annotations"]["new"] == "x"
 
 
-@pytest.mark.parametrize("note", [None, "not JSON", "[" * 100_000, "[]", '{"for": {"cert.example.com": 7}}', '{"for": null, "undo": []}'])
+UNREADABLE = ("not JSON", "[" * 100_000, "[]", '{"for": {"cert.example.com": 7}}', '{"for": {"cert.example.com": {"a": "../x"}}}')
+
+
+@pytest.mark.parametrize("note", [None, *UNREADABLE, '{"for": null, "undo": []}'])
 def test_the_path_is_taken_out_even_when_the_note_of_it_is_lost(note):
-    found = with_challenge_path(an_ingress(), HOST, "a")
+    found = led(an_ingress(), HOST, "a")
     found["metadata"]["annotations"] = {NOTE: note} if note else {}
     after = without_challenge_path(found, HOST, "a")
 
@@ -208,10 +263,10 @@ def test_the_path_is_taken_out_even_when_the_note_of_it_is_lost(note):
 
 
 def test_a_path_that_leads_to_another_port_of_ours_is_put_right():
-    found = with_challenge_path(an_ingress(), HOST, "a")
+    found = led(an_ingress(), HOST, "a")
     paths(found)[0]["backend"]["service"]["port"]["number"] = 1
 
-    assert paths(with_challenge_path(found, HOST, "a"))[0] == OURS
+    assert paths(led(found, HOST, "a"))[0] == OURS
 
 
 def an_ingress_with(rules):
@@ -231,13 +286,13 @@ RULES = st.builds(
     st.lists(PATHS, max_size=4),
 )
 INGRESSES = st.lists(RULES, max_size=4).map(an_ingress_with)
-NEEDS = st.tuples(st.sampled_from([HOST, "a.example.com", "c.d.test", "192.0.2.1"]), st.sampled_from(["one", "two"]))
+NEEDS = st.tuples(st.sampled_from([HOST, "a.example.com", "c.d.test", "192.0.2.1", "192.0.2.2"]), st.sampled_from(["one", "two"]))
 
 
 @given(INGRESSES, NEEDS)
 def test_adding_and_taking_out_gives_the_same_ingress(before, need):
     host, certificate = need
-    found = with_challenge_path(before, host, certificate)
+    found = led(before, host, certificate)
 
     assert as_bytes(without_challenge_path(found, host, certificate)) == as_bytes(before)
 
@@ -246,12 +301,12 @@ def test_adding_and_taking_out_gives_the_same_ingress(before, need):
 def test_challenges_in_any_order_leave_the_same_ingress(before, needs, random):
     found = before
     for host, certificate in needs:
-        found = with_challenge_path(found, host, certificate) or found
-        assert with_challenge_path(found, host, certificate) is None
+        found = led(found, host, certificate) or found
+        assert led(found, host, certificate) is None
     ending = sorted(set(needs))
     random.shuffle(ending)
     for host, certificate in ending:
-        assert served(found) == {(name, one) for name, one in map(by_rule, ending[ending.index((host, certificate)) :])}
+        assert served(found) == set(ending[ending.index((host, certificate)) :])
         found = without_challenge_path(found, host, certificate) or found
 
     assert as_bytes(found) == as_bytes(before)
@@ -259,8 +314,3 @@ def test_challenges_in_any_order_leave_the_same_ingress(before, needs, random):
 
 def served(ingress):
     return {(host, one) for host, certificates in certificates_served(ingress).items() for one in certificates}
-
-
-def by_rule(need):
-    host, certificate = need
-    return ("" if host == "192.0.2.1" else host), certificate

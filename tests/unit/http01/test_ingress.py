@@ -17,7 +17,7 @@ WHITELIST = "nginx.ingress.kubernetes.io/whitelist-source-range"
 
 
 def made(host="cert.example.com", certificate=WEB, **way):
-    return solver_ingress(certificate, host, OwnIngress(**way))
+    return solver_ingress(certificate, host, OwnIngress(**way), "a-token")
 
 
 def test_it_has_the_label_one_rule_one_path_and_a_port_that_is_a_number():
@@ -73,11 +73,12 @@ def test_the_template_adds_labels_and_annotations_but_cannot_take_away_what_ngin
     assert metadata["annotations"]["certmill.io/certificate-name"] == WEB.name
 
 
-def test_an_ip_address_has_a_rule_without_a_host():
+def test_an_ip_address_has_a_rule_without_a_host_for_its_own_token_as_it_answers_for_every_host():
     (rule,) = made("192.0.2.1")["spec"]["rules"]
 
     assert "host" not in rule
-    assert rule["http"]["paths"]
+    (path,) = rule["http"]["paths"]
+    assert (path["path"], path["pathType"]) == ("/.well-known/acme-challenge/a-token", "Exact")
 
 
 def test_it_goes_with_its_certificate():
