@@ -225,7 +225,7 @@ def test_what_is_right_is_adopted_with_no_write_and_no_word_to_the_ca(cluster, c
     looks = certmill.first_sight()
 
     assert sorted(certmill.adopted) == [f"{cluster.namespace}/shop-tls", f"{cluster.namespace}/web"]
-    assert {look.kind for look in looks if look.namespace in ("", cluster.namespace)} >= {"ClusterIssuer", "Ingress"}
+    assert {look.kind for look in looks if look.namespace in ("", cluster.namespace)} == {"ClusterIssuer"}
     assert cluster.versions() == before
     assert cluster.pebble.log.read_text() == said
 

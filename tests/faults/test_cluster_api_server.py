@@ -33,7 +33,6 @@ MADE = {
     ("get", "ingresses"),
     ("get", "leases"),
     ("get", "secrets"),
-    ("list", "certificates"),
     ("list", "endpointslices"),
     ("update", "certificates/status"),
     ("update", "ingresses"),
