@@ -40,7 +40,7 @@ def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
     """The whole answer; its connection goes back to the pool. Raises HomeUnavailable if it is cut short, TooLarge."""
     try:
         content = response.read(limit + 1, decode_content=True)
-    except HTTPError as error:
+    except (HTTPError, ValueError) as error:  # ValueError: a chunk of a negative size, which urllib3 passes on as http.client raises it
         response.close()
         raise HomeUnavailable(f"the API server cut short: {what} ({type(error).__name__})") from error
     if len(content) > limit:

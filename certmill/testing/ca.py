@@ -92,7 +92,8 @@ class FaultyCA:
         self._rules: list[_Rule] = []
         self._healed = threading.Event()
         self._server: _Server | None = None
-        self._port = 0
+        self._place = _reserved()
+        self._port = int(self._place.getsockname()[1])
         tls = make_local_tls()
         self.ca_bundle = tls.ca
         self._context = _server_context(tls.certificate, tls.key)
@@ -111,8 +112,13 @@ class FaultyCA:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Be gone for good."""
         self.heal()
         self.down()
+        self._place.close()
         self._pools.clear()
 
     def break_with(self, fault: Fault, *, on: str = "", method: str = "", times: int | None = None) -> None:
@@ -139,7 +145,6 @@ class FaultyCA:
         if self._server is not None:
             return
         self._server = _Server(("127.0.0.1", self._port), self)
-        self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Fault:
@@ -252,6 +257,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Say nothing."""
+
+
+def _reserved() -> socket.socket:
+    """A port that stays ours while nobody listens on it: who connects is refused."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    return place
 
 
 def _server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:

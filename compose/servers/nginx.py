@@ -50,7 +50,7 @@ class Nginx:
         program = require("nginx")
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port, self.tls_port = (one or free for one, free in zip((self.port, self.tls_port), free_ports(2), strict=True))
-        self._write()
+        self._write(self._servers)
         command: list[str | Path] = [
             program,
             "-p",
@@ -69,12 +69,12 @@ class Nginx:
     def configure(self, servers: str) -> None:
         """Serve these from now on; nothing is reloaded if they are the same."""
         if servers != self._servers:
+            self._write(servers)
             self._servers = servers
-            self._write()
             self._process.reload()
             self.reloads += 1
 
-    def _write(self) -> None:
-        servers = self._servers.replace("{port}", str(self.port)).replace("{tls_port}", str(self.tls_port))
+    def _write(self, servers: str) -> None:
+        servers = servers.replace("{port}", str(self.port)).replace("{tls_port}", str(self.tls_port))
         text = _CONFIGURATION.format(directory=self.directory, port=self.port, tls_port=self.tls_port, servers=servers)
         (self.directory / "nginx.conf").write_text(text)

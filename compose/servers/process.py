@@ -100,6 +100,7 @@ class ServerProcess:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._child is not None and self._child.poll() is None:
+        child = self._child  # another thread may stop it meanwhile
+        if child is not None and child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
-                self._child.send_signal(number)
+                child.send_signal(number)

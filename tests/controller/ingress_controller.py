@@ -6,12 +6,13 @@ What it makes of them is in nginx_servers, with what of that was measured on the
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import threading
 
-from certmill.errors import CertmillError
+from certmill.errors import CertmillError, InvalidManifest
 from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
-from tests.controller.nginx_servers import Objects, servers
+from tests.controller.nginx_servers import Objects, secrets_named, servers
 
 _LOOK_SECONDS = 0.1
 
@@ -38,27 +39,35 @@ class IngressController:
 
     def __exit__(self, *exception):
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
+        assert not self._thread.is_alive()
 
     def _run(self):
         while not self._stop.wait(_LOOK_SECONDS):
             try:
                 self._nginx.configure(servers(self._look(), cert_manager=self.cert_manager))
-            except CertmillError:
+            except (CertmillError, OSError):  # OSError: a test of this process limits what it may write
                 continue
 
     def _look(self):
         # A slice that is deleted goes unnoticed: nginx keeps what it was.
         self._slices |= self._all(ENDPOINT_SLICES)
         self._virtual_servers_are_served = self._virtual_servers_are_served or self._client.serves(VIRTUAL_SERVERS)
-        return Objects(
+        seen = Objects(
             ingresses=self._all(INGRESSES),
             virtual_servers=self._all(VIRTUAL_SERVERS) if self._virtual_servers_are_served else {},
             services=self._all(SERVICES),
             slices=self._slices,
-            pairs={key: file for key, secret in self._all(SECRETS).items() if (file := self._file(secret))},
             addresses=self._addresses,
         )
+        seen.pairs = {key: file for key in secrets_named(seen) if (file := self._file(self._secret(*key)))}
+        return seen
+
+    def _secret(self, namespace, name):
+        """Only those that are named are read: a list of hundreds, ten times a second, would slow the tests down."""
+        with contextlib.suppress(InvalidManifest):  # of a name that is none
+            return self._client.get(SECRETS, namespace, name) or {}
+        return {}
 
     def _all(self, resource):
         found = self._client.list(resource).items

@@ -20,6 +20,9 @@ CLASS = "nginx"
 SHOP = {"tea-svc": "tea", "coffee-svc": "coffee"}
 """The shop's Services, which no cluster runs here: nginx answers for them, with their product."""
 
+_NOWHERE = "127.0.0.1:1"
+"""Where a Pod is that does not answer."""
+
 Key = tuple[str, str]
 
 
@@ -43,7 +46,8 @@ class Objects:
 def servers(objects: Objects, *, cert_manager: bool) -> str:
     """nginx' servers. `cert_manager`: -enable-cert-manager is on."""
     holders: dict[str, Any] = {}
-    valid = [one for one in objects.virtual_servers.values() if cert_manager or "cert-manager" not in _tls(one)]
+    hosts = [one for one in objects.virtual_servers.values() if one.get("spec", {}).get("host")]
+    valid = [one for one in hosts if cert_manager or "cert-manager" not in _tls(one)]
     routed = {one["spec"]["host"] for one in valid}
     solvers = [one for one in objects.ingresses.values() if _is_solver(one) and _has_class(one)]
     ordinary = [one for one in objects.ingresses.values() if _has_class(one) and not (_is_solver(one) and _host(one) in routed)]
@@ -54,6 +58,15 @@ def servers(objects: Objects, *, cert_manager: bool) -> str:
             for rule in one["spec"].get("rules", ()):
                 _offer(holders, rule.get("host", ""), one)
     return "\n".join(_server(objects, host, holder, solvers) for host, holder in sorted(holders.items(), key=lambda pair: pair[0]))
+
+
+def secrets_named(objects: Objects) -> set[Key]:
+    """The Secrets that are asked for."""
+    by_ingresses = {
+        (namespace, tls.get("secretName", "")) for (namespace, _), one in objects.ingresses.items() for tls in one["spec"].get("tls", ())
+    }
+    by_virtual_servers = {(namespace, _tls(one).get("secret", "")) for (namespace, _), one in objects.virtual_servers.items()}
+    return {key for key in by_ingresses | by_virtual_servers if key[1]}
 
 
 def _offer(holders: dict[str, Any], host: str, one: Any) -> None:
@@ -69,7 +82,7 @@ def _server(objects: Objects, host: str, holder: Any, solvers: list[Any]) -> str
     if holder["kind"] == "VirtualServer":
         tls = _tls(holder)
         secret, redirects = tls.get("secret", ""), tls.get("redirect", {}).get("enable", False)
-        locations = [f"location {route['path']} {{ return 200 '{_said(route)}'; }}" for route in holder["spec"].get("routes", ())]
+        locations = [f"location {route['path']} {{ return 200 '{_said(route)}'; }}" for route in holder["spec"].get("routes", ()) if "action" in route]
         for one in (solver for solver in solvers if _is_valid_solver(solver) and _host(solver) == host):
             locations += _locations(objects, one, host, always_prefix=True)
     else:
@@ -113,16 +126,16 @@ def _action(objects: Objects, namespace: str, backend: Any) -> str:
 def _targets(objects: Objects, namespace: str, backend: Any) -> list[str]:
     """The real addresses behind a Service's port."""
     service = objects.services.get((namespace, backend["name"]))
-    ports = service["spec"]["ports"] if service else ()
+    ports = service["spec"].get("ports", ()) if service else ()
     asked = backend["port"]
     target = next(
         (one.get("targetPort") for one in ports if asked.get("number") == one["port"] or asked.get("name") == one.get("name")), None
     )
     return [
-        objects.addresses[address]
+        objects.addresses.get(address, _NOWHERE)
         for (where, _), one in sorted(objects.slices.items())
-        if where == namespace and one["metadata"]["labels"].get("kubernetes.io/service-name") == backend["name"]
-        if target in [port.get("port") for port in one["ports"]]
+        if where == namespace and one["metadata"].get("labels", {}).get("kubernetes.io/service-name") == backend["name"]
+        if target in [port.get("port") for port in one["ports"] or ()]
         for endpoint in one.get("endpoints") or ()
         if endpoint.get("conditions", {}).get("ready") is True
         for address in endpoint["addresses"]
@@ -130,7 +143,7 @@ def _targets(objects: Objects, namespace: str, backend: Any) -> list[str]:
 
 
 def _tls(virtual_server: Any) -> Any:
-    return virtual_server["spec"].get("tls") or {}
+    return virtual_server.get("spec", {}).get("tls") or {}
 
 
 def _has_class(ingress: Any) -> bool:
@@ -147,5 +160,6 @@ def _host(ingress: Any) -> str:
 
 def _is_valid_solver(ingress: Any) -> bool:
     """One rule, one path, and a port that is a number."""
-    paths = [path for rule in ingress["spec"]["rules"] for path in rule.get("http", {}).get("paths", ())]
-    return len(ingress["spec"]["rules"]) == len(paths) == 1 and "number" in paths[0]["backend"]["service"]["port"]
+    rules = ingress["spec"].get("rules", ())
+    paths = [path for rule in rules for path in rule.get("http", {}).get("paths", ())]
+    return len(rules) == len(paths) == 1 and "number" in paths[0]["backend"].get("service", {}).get("port", {})

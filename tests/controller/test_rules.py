@@ -56,13 +56,14 @@ def test_of_two_certificates_with_one_secret_the_oldest_is_issued_the_other_wait
         lab.apply_certificate(namespace, name, host, secretName="one-tls")
 
     assert lab.wait_ready(namespace, "older").dns_names == (hosts["older"],)
-    lab.until(
-        lambda: lab.conditions(CERTIFICATES, namespace, "younger").get("Ready", {}).get("reason") == "IncorrectCertificate",
-        what=lambda: str(lab.conditions(CERTIFICATES, namespace, "younger")),
-    )
-    found = lab.conditions(CERTIFICATES, namespace, "younger")
-    assert (found["Ready"]["status"], "Issuing" in found) == ("False", False)
-    assert found["Ready"]["message"].endswith(CONFLICT)
+
+    def waits():
+        found = lab.conditions(CERTIFICATES, namespace, "younger")
+        return found.get("Ready", {}).get("reason") == "IncorrectCertificate" and "Issuing" not in found and found["Ready"]
+
+    ready = lab.until(waits, what=lambda: str(lab.conditions(CERTIFICATES, namespace, "younger")))
+    assert ready["status"] == "False"
+    assert ready["message"].endswith(CONFLICT)
     assert lab.orders() == before + 1
 
     lab.client.delete(CERTIFICATES, namespace, "older")
@@ -81,8 +82,10 @@ def test_the_back_off_follows_the_status_whoever_writes_it(lab, namespace):
     lab.until(lambda: status_of(lab, namespace, "web").get("failedIssuanceAttempts") == 2, what="aged, the next try comes")
 
     merge_status(lab, namespace, "web", lastFailureTime=None, failedIssuanceAttempts=None)
-    lab.until(lambda: status_of(lab, namespace, "web").get("failedIssuanceAttempts") == 1, what="cleared, the first try comes")
-    issuing = lab.conditions(CERTIFICATES, namespace, "web")["Issuing"]
+    status = lab.until(
+        lambda: (found := status_of(lab, namespace, "web")).get("failedIssuanceAttempts") == 1 and found, what="cleared, the first try comes"
+    )
+    issuing = next(one for one in status["conditions"] if one["type"] == "Issuing")
     assert (issuing["status"], issuing["reason"]) == ("False", "Failed")
     assert issuing["message"].startswith("The certificate request has failed to complete and will be retried: ClusterIssuer nobody")
 
@@ -102,12 +105,10 @@ def test_a_temporary_certificate_is_in_the_secret_until_the_real_one_is_there(la
 
     lab.until(
         lambda: "cert-manager.io/issuer-name" in lab.client.get(SECRETS, namespace, "web-tls")["metadata"]["annotations"],
-        seconds=15,
         what=lambda: f"the real one: {lab.client.get(CERTIFICATES, namespace, 'web')}",
     )
-    told = [message for _, reason, message in lab.events(namespace, "web") if reason == "Issuing"]
-    assert "Issued temporary certificate" in told
-    assert "Issuing certificate as Secret does not exist" in told
+    wanted = {"Issued temporary certificate", "Issuing certificate as Secret does not exist"}
+    lab.until(lambda: {message for *_, message in lab.events(namespace, "web")} >= wanted, what=lambda: str(lab.events(namespace, "web")))
 
 
 def test_a_secret_of_cert_manager_is_adopted_without_an_order_and_renewed_in_place(lab, namespace):

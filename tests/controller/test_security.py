@@ -77,8 +77,22 @@ def account(lab, resource, namespace, name):
 
 def failure(lab, namespace, name):
     """Why a Certificate failed."""
-    lab.until(lambda: lab.condition(CERTIFICATES, namespace, name, "Issuing") == "False", what=lambda: lab.events(namespace, name))
-    return lab.conditions(CERTIFICATES, namespace, name)["Issuing"]["message"]
+
+    def found():
+        issuing = lab.conditions(CERTIFICATES, namespace, name).get("Issuing", {})
+        return issuing.get("status") == "False" and issuing["message"]
+
+    return lab.until(found, what=lambda: lab.events(namespace, name))
+
+
+def refusal(lab, namespace, name, words):
+    """The condition Ready of a Certificate that is refused with these words."""
+
+    def found():
+        ready = lab.conditions(CERTIFICATES, namespace, name).get("Ready", {})
+        return words in ready.get("message", "") and ready
+
+    return lab.until(found, what=lambda: str(lab.conditions(CERTIFICATES, namespace, name)))
 
 
 class Listener:
@@ -256,10 +270,8 @@ class TestSecretsOfIssuers:
         annotations = {"cert-manager.io/issue-temporary-certificate": "true"}
         lab.apply_certificate(namespace, "slip", f"{namespace}.example.test", secretName=secret, annotations=annotations)
 
-        lab.until(lambda: lab.condition(CERTIFICATES, namespace, "slip", "Ready") == "False", what="it is told")
-        ready = lab.conditions(CERTIFICATES, namespace, "slip")["Ready"]
-        assert ready["reason"] == "InvalidSpec"
-        assert f"spec.secretName: is a Secret that Issuer/{namespace}/dev needs for itself" in ready["message"]
+        ready = refusal(lab, namespace, "slip", f"spec.secretName: is a Secret that Issuer/{namespace}/dev needs for itself")
+        assert (ready["status"], ready["reason"]) == ("False", "InvalidSpec")
         assert lab.client.get(SECRETS, namespace, secret) == before
 
     def test_of_another_namespace_are_out_of_reach_by_any_spelling(self, lab, namespace, victim):
@@ -344,9 +356,7 @@ class TestAnnotations:
 
         assert "Issuer dev of Certificate" in failure(lab, namespace, "shop-0-tls")
         for number in (1, 2):
-            name = f"shop-{number}-tls"
-            lab.until(lambda name=name: lab.conditions(CERTIFICATES, namespace, name).get("Ready"), what="it is told")
-            assert "spec.issuerRef.name" in lab.conditions(CERTIFICATES, namespace, name)["Ready"]["message"]
+            assert refusal(lab, namespace, f"shop-{number}-tls", "spec.issuerRef.name")["status"] == "False"
         assert [lab.client.get(SECRETS, namespace, f"shop-{number}-tls") for number in range(3)] == [None] * 3
 
     def test_those_of_ours_by_hand_change_nothing_but_when_their_own_certificate_is_tried(self, lab, namespace):
@@ -448,19 +458,22 @@ def test_what_a_self_check_reads_is_shown_to_nobody(lab, namespace):
             lab.apply_certificate(namespace, how, f"{how}.{namespace}.example.test", issuerRef=ref)
 
         def told():
-            return all(any(reason == "Waiting" for _, reason, _ in lab.events(namespace, how)) for how in ways)
+            return {how: [message for _, reason, message in lab.events(namespace, how) if reason == "Waiting"] for how in ways}
 
-        lab.until(told, what=lambda: {how: lab.events(namespace, how) for how in ways})
+        def of_its_answer():
+            return all(any(f"{how}.{namespace}.example.test answered" in message for message in told()[how]) for how in ways)
+
+        lab.until(of_its_answer, what=lambda: str(told()))
         assert internal.asked
         assert len(site.asked) >= len(ways)
         lab.until(lambda: "task-retried" in decoded("\n".join(lab.overheard.commands)), what="its event, which travels in a batch")
-        texts = texts_of(lab)
+        texts, messages = texts_of(lab), told()
         for how in ways:
             lab.client.delete(CERTIFICATES, namespace, how)
 
     assert [where for where, text in texts.items() if INTERNAL[:20] in text or INTERNAL[:20].replace(" ", "+") in text] == []
-    (told_of_the_redirect,) = [message for _, reason, message in lab.events(namespace, "redirect") if reason == "Waiting"]
-    assert told_of_the_redirect == f"redirect.{namespace}.example.test answered with a redirect that does not lead to the key authorization"
+    of_the_redirect = f"redirect.{namespace}.example.test answered with a redirect that does not lead to the key authorization"
+    assert of_the_redirect in messages["redirect"]
 
 
 @pytest.fixture(scope="module")
@@ -483,6 +496,8 @@ def after_everything(lab, kube):
     lab.apply_certificate(namespace, "wrong", "wrong.example.test", issuerRef={"name": "wrong", "kind": "ClusterIssuer"})
     for name in ("rsa", "http"):
         lab.wait_ready(namespace, name)
+        lab.until(lambda name=name: any("successfully issued" in message for *_, message in lab.events(namespace, name)), what="it is told")
+    lab.until(lambda: "task-succeeded" in decoded("\n".join(lab.overheard.commands)), what="an event, which travels in a batch")
     lab.until(lambda: any(reason in ("Failed", "Waiting") for _, reason, _ in lab.events(namespace, "wrong")), what="it does not go well")
 
     def value(where, name, key="tls.key"):

@@ -99,17 +99,14 @@ class FaultyKubeLab(KubeLab):
         """Until these Certificates are Ready, and nothing is being issued."""
 
         def waiting():
-            return [name for name in names if not self.is_ready(namespace, name)]
+            found = {one["metadata"]["name"]: one for one in self.client.list(CERTIFICATES, namespace).items}
+            return [name for name in names if not _is_ready(found.get(name, {}))]
 
         def why():
             records = {name: self.runtime.ports.records.read(CertificateId(f"{namespace}/{name}")) for name in waiting()}
             return str({name: (self.conditions(CERTIFICATES, namespace, name), record) for name, record in records.items()})
 
         self.until(lambda: not waiting(), seconds=seconds, what=why)
-
-    def is_ready(self, namespace: str, name: str) -> bool:
-        found = self.conditions(CERTIFICATES, namespace, name)
-        return found.get("Ready", {}).get("status") == "True" and "Issuing" not in found
 
     def assert_no_trace(self, namespace: str, *names: str) -> None:
         """No TXT value at these names, no solver object in the namespace, and nothing of it in Redis but idle records."""
@@ -144,6 +141,11 @@ class FaultyKubeLab(KubeLab):
     def signal(self, process: str, number: signal.Signals) -> None:
         """To one of certmill's processes."""
         self.certmill.processes[process]._signal(number)
+
+
+def _is_ready(certificate) -> bool:
+    found = {one["type"]: one["status"] for one in certificate.get("status", {}).get("conditions", ())}
+    return found.get("Ready") == "True" and "Issuing" not in found
 
 
 def an_ingress(namespace):

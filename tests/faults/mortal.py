@@ -19,8 +19,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
-from celery.signals import after_task_publish
+from celery.bootsteps import TERMINATE
+from celery.signals import after_task_publish, worker_ready
 
 from certmill import settings as certmill_settings
 from certmill.contract import STEPS_QUEUE
@@ -35,6 +37,10 @@ from workers.celery_app import make_app
 
 MARKS = Path(os.environ.get("CERTMILL_MARKS", "."))
 COPIES = int(os.environ.get("CERTMILL_COPIES", "1"))
+CONSUMERS: list[Any] = []
+"""Celery's, of this process, once it takes messages."""
+
+_STOPPED_WITHIN_SECONDS = 30.0
 
 
 class MortalRecords(Records):
@@ -87,7 +93,9 @@ class MortalRecords(Records):
         """Have this worker stopped; by the time we go on and publish, it takes no messages any more."""
         if self._first_time(certificate, f"lose-{step.replace('_', '-')}"):
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.5)
+            ends = time.monotonic() + _STOPPED_WITHIN_SECONDS
+            while CONSUMERS[-1].blueprint.state != TERMINATE and time.monotonic() < ends:
+                time.sleep(0.02)
 
     def _first_time(self, certificate: str, name: str) -> bool:
         if certificate.partition("/")[2] != name:
@@ -116,6 +124,11 @@ def open_mortal(settings) -> Runtime:
     )
 
 
+def note_consumer() -> None:
+    """Keep what takes this worker's messages: whoever loses one waits until it has stopped."""
+    worker_ready.connect(lambda sender, **_: CONSUMERS.append(sender), weak=False)
+
+
 def send_copies(app) -> None:
     """Have each message to the queue of steps sent COPIES times."""
 
@@ -133,6 +146,7 @@ def supervise(name: str) -> int:
     settings = certmill_settings.load()
     app = make_app(settings, open_runtime=open_mortal)
     send_copies(app)
+    note_consumer()
     app.loader.import_default_modules()
     child, stopping = 0, threading.Event()
 

@@ -67,11 +67,13 @@ def cases(lab):
         if name == "down":
             ca.down()
         lab.apply_issuer_behind(ca, name)
-    threading.Timer(DOWN_SECONDS, begun["down"].up).start()
+    back = threading.Timer(DOWN_SECONDS, begun["down"].up)
+    back.start()
     yield {name: Case(ca, lab.request(name, f"{name}.example.test", issuer=name)) for name, ca in begun.items()}
+    back.cancel()
+    back.join()
     for ca in begun.values():
-        ca.heal()
-        ca.down()
+        ca.close()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,24 +86,24 @@ def looked_up(lab, cases):
 
 
 def test_a_ca_that_is_down_is_waited_for_with_its_reason_and_a_next_time(lab, cases):
-    status = lab.until(lambda: "connect" in (found := cases["down"].handle.status()).reason and found, seconds=25, what="a reason")
+    status = lab.until(lambda: "127.0.0.1" in (found := cases["down"].handle.status()).reason and found, what="a reason")
 
     assert status.phase == "waiting"
-    assert "127.0.0.1" in status.reason
+    assert "connect" in status.reason
     assert status.next_at is not None
-    assert status.next_at > time.time() - 5
+    assert status.next_at > time.time() - 60  # while it is tried again, the time of that stands there
 
 
 @pytest.mark.parametrize("label", TROUBLES)
 def test_while_a_name_server_fails_the_certificate_says_why_it_waits_and_until_when(lab, looked_up, label):
     words = TROUBLES[label][1]
-    status = lab.until(lambda: words in (found := looked_up[label].status()).reason and found, seconds=30, what=f"waiting: {words}")
+    status = lab.until(lambda: words in (found := looked_up[label].status()).reason and found, what=f"waiting: {words}")
     lab.nameserver.heal(label)
 
     assert status.phase == "waiting"
     assert f"{label}.example.test" in status.reason
     assert status.next_at is not None
-    assert time.time() - 10 < status.next_at < time.time() + 300
+    assert time.time() - 60 < status.next_at < time.time() + 300
 
 
 def test_a_name_server_that_is_slow_or_puts_ns_before_soa_has_answered_all_the_same(lab, looked_up):
@@ -129,10 +131,9 @@ def test_a_rate_limit_without_a_time_is_no_failure_and_waits_an_hour(lab):
         lab.apply_issuer_behind(ca, "limited")
         handle = lab.request("limited", "limited.example.test", issuer="limited")
 
-        status = lab.until(lambda: (found := handle.status()).step == "create_order" and found.next_at and found)
+        status = lab.until(lambda: "paused" in (found := handle.status()).reason and found, what="the reason")
 
-    assert status.phase == "waiting"
-    assert "paused" in status.reason
+    assert (status.phase, status.step) == ("waiting", "create_order")
     assert 3000 < status.next_at - time.time() < 4000
 
 

@@ -61,7 +61,7 @@ def wait_until_issued(lab: Lab, names: list[str]) -> None:
         records = {name: lab.record(name) for name in names}
         return {name: f"{record.step}: {record.reason}" for name, record in records.items() if record.result != "issued"}
 
-    ends = time.monotonic() + 80
+    ends = time.monotonic() + 100
     while left := under_way():
         assert time.monotonic() < ends, left
         time.sleep(0.2)
@@ -79,6 +79,7 @@ def test_a_worker_killed_on_any_line_of_any_step_costs_at_most_one_order(lab, tm
 
     with Lives(lab.certmill, tmp_path, workers=3) as lives:
         wait_until_issued(lab, KILLS)
+        lab.until(lambda: len(lives.ends()) >= len(KILLS), what="the last is dead, of its own: what we stop is not counted")
 
     assert set(lives.marks()) == set(KILLS)
     assert [end["ended"] for end in lives.ends()] == [-signal.SIGKILL] * len(lives.marks())

@@ -329,6 +329,7 @@ NO_ANSWERS = {
     "a teapot": Fault(status=418),
     "nothing": Fault(cut=True),
     "half of one": Fault(status=200, body=b'{"items": []}', cut=True),
+    "less than nothing": Fault(status=200, headers={"Transfer-Encoding": "chunked"}, body=b"-5\r\n{}\r\n0\r\n\r\n"),
     "a list": Fault(status=200, body=b"[]"),
     "no JSON": Fault(status=200, body=b"<html>"),
     "brackets without end": Fault(status=200, body=b"[" * 100_000),
