@@ -94,7 +94,7 @@ class Bind:
 
     def _ask(self, name: str, type_: str) -> dns.message.Message:
         query = dns.message.make_query(name, type_)
-        return dns.query.udp_with_fallback(query, "127.0.0.1", port=self.port, timeout=2.0)[0]
+        return dns.query.udp_with_fallback(query, "127.0.0.1", port=self.port, timeout=10.0)[0]
 
     def _answers(self) -> bool:
         try:

@@ -16,7 +16,7 @@ from compose.servers.process import ServerProcess
 
 _SOURCE = Path(__file__).resolve().parent / "go" / "etcd"
 _STARTS = 3
-_TIMEOUT_SECONDS = 5.0
+_TIMEOUT_SECONDS = 30.0
 
 
 def find_etcd() -> Path:

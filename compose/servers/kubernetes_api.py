@@ -18,8 +18,8 @@ from compose.servers import ServerFailed
 
 Json: TypeAlias = dict[str, Any]
 
-_TIMEOUT_SECONDS = 10.0
-_ESTABLISHED_SECONDS = 30.0
+_TIMEOUT_SECONDS = 30.0
+_ESTABLISHED_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _CONFLICT = 409

@@ -23,7 +23,7 @@ from compose.servers.process import ServerProcess
 VERSION = "2.10.1"
 _MODULE = "github.com/letsencrypt/pebble/v2/cmd"
 _STARTS = 3
-_TIMEOUT_SECONDS = 5.0
+_TIMEOUT_SECONDS = 30.0
 
 
 def find_pebble() -> Path:

@@ -39,7 +39,7 @@ class ServerProcess:
         *,
         answers: Callable[[], bool],
         environment: Mapping[str, str] | None = None,
-        timeout_seconds: float = 30.0,
+        timeout_seconds: float = 60.0,
     ) -> None:
         """Start it, and return when `answers()`. Raises ServerFailed with the end of its log."""
         self._log.parent.mkdir(parents=True, exist_ok=True)

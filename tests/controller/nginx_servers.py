@@ -82,7 +82,11 @@ def _server(objects: Objects, host: str, holder: Any, solvers: list[Any]) -> str
     if holder["kind"] == "VirtualServer":
         tls = _tls(holder)
         secret, redirects = tls.get("secret", ""), tls.get("redirect", {}).get("enable", False)
-        locations = [f"location {route['path']} {{ return 200 '{_said(route)}'; }}" for route in holder["spec"].get("routes", ()) if "action" in route]
+        locations = [
+            f"location {route['path']} {{ return 200 '{_said(route)}'; }}"
+            for route in holder["spec"].get("routes", ())
+            if "action" in route
+        ]
         for one in (solver for solver in solvers if _is_valid_solver(solver) and _host(solver) == host):
             locations += _locations(objects, one, host, always_prefix=True)
     else:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import threading
-import time
 
 import pytest
 
 from certmill.clock import SystemClock
-from certmill.controller.controller import Controller
 from certmill.controller.leader import Leadership
 from certmill.errors import Forbidden
 from certmill.home.kubernetes import KubernetesHome
@@ -26,6 +23,8 @@ from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose.servers.kubernetes import SERVICE_ACCOUNT
 from tests.controller.chart import as_account, grant, listed, make_namespace, rendered
+from tests.controller.lab import until
+from tests.controller.watching import watching
 
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 READS = ("get", "list", "watch")
@@ -98,7 +97,7 @@ def resources(kube):
     found = {
         f"{group}/{resource['name']}": resource["namespaced"]
         for group, path in groups
-        for resource in api.request("GET", path).body["resources"]
+        for resource in api.request("GET", path).body.get("resources", ())  # a group whose CRDs another test has removed may have none
     }
     assert len(found) > 80
     return {name: namespaced for name, namespaced in found.items() if name.split("/")[0] not in ABOUT_ONESELF}
@@ -163,26 +162,20 @@ def test_the_controller_leads_with_its_own_rights(installed):
 @pytest.mark.parametrize(("home", "namespaces"), [("everywhere", False), ("somewhere", True)])
 def test_the_controller_sees_what_it_watches_with_its_own_rights(request, home, namespaces):
     installed = request.getfixturevalue(home)
-    stop = threading.Event()
-    controller = Controller(installed.client("controller"), SystemClock(), stop, (installed.inside,) if namespaces else ())
-    threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in controller.watches()]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + 20
-    while not controller.synced and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-    assert controller.synced
     seen = []
-    controller.first_sight(lambda certificates: None)
-    certificate = certificate_body(installed.inside, "seen")
-    elsewhere = certificate_body(installed.outside, "seen")
-    for body in (certificate, elsewhere):
-        installed.kube.api.apply(f"/apis/cert-manager.io/v1/namespaces/{body['metadata']['namespace']}/certificates/seen", body)
-    while time.monotonic() < deadline + 20 and (installed.inside, "seen") not in seen:
-        seen += [(look.namespace, look.name) for look in controller.take(10, seconds=0.2)]
-    stop.set()
-    assert (installed.inside, "seen") in seen
+    with watching(installed.client("controller"), (installed.inside,) if namespaces else ()) as controller:
+        until(lambda: controller.synced, what="everything is listed")
+        controller.first_sight(lambda certificates: None)
+        certificate = certificate_body(installed.inside, "seen")
+        elsewhere = certificate_body(installed.outside, "seen")
+        for body in (elsewhere, certificate):
+            installed.kube.api.apply(f"/apis/cert-manager.io/v1/namespaces/{body['metadata']['namespace']}/certificates/seen", body)
+
+        def is_seen():
+            seen.extend((look.namespace, look.name) for look in controller.take(10, seconds=0.2))
+            return (installed.inside, "seen") in seen
+
+        until(is_seen, what=lambda: str(seen))
     if namespaces:
         assert (installed.outside, "seen") not in seen
 

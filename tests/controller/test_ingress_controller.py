@@ -61,9 +61,7 @@ class Front:
 
     def until(self, host, path, status, *, tls=False):
         """Until this is the answer."""
-        return until(
-            lambda: (found := ask(self, host, path, tls=tls)).status == status and found, seconds=15, what=f"{status} for {host}{path}"
-        )
+        return until(lambda: (found := ask(self, host, path, tls=tls)).status == status and found, what=f"{status} for {host}{path}")
 
     def settle(self, namespace):
         """Until all that was applied before has been seen, and what comes next is younger by the API's clock, which counts seconds."""

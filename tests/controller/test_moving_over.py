@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 import time
 
 import pytest
@@ -17,9 +16,7 @@ from certmill.acme.client import AcmeClient, DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePools
 from certmill.acme.transport import Connections, TlsTrust
-from certmill.clock import SystemClock
 from certmill.contract import STEP_NAMES
-from certmill.controller.controller import Controller
 from certmill.crypto import keys
 from certmill.home.kubernetes_secrets import CERT_MANAGER as FIELD_MANAGER_OF_CERT_MANAGER
 from certmill.kube.objects import instant_of, rfc3339
@@ -33,7 +30,8 @@ from compose.servers.bind import Bind
 from compose.servers.pebble import Pebble
 from tests.builders import DAY, a_chain
 from tests.cluster import client_of, make_namespaces
-from tests.controller.lab import TSIG_SECRET
+from tests.controller.lab import TSIG_SECRET, until
+from tests.controller.watching import watching
 
 CERT_MANAGER = "cert-manager.io/"
 READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
@@ -145,23 +143,9 @@ class Cluster:
 class Certmill:
     """The controller's and the worker's parts in this process, one look after another."""
 
-    def __init__(self, cluster, runtime):
+    def __init__(self, controller, runtime):
         self.runtime, self.adopted = runtime, []
-        self._stop = threading.Event()
-        self._controller = Controller(cluster.client, SystemClock(), self._stop, (cluster.namespace,))
-        self._threads = [threading.Thread(target=run, daemon=True) for _, run in self._controller.watches()]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        ends = time.monotonic() + 30
-        while not self._controller.synced:
-            assert time.monotonic() < ends, "everything is listed"
-            time.sleep(0.02)
-        return self
-
-    def __exit__(self, *exception):
-        self._stop.set()
+        self._controller = controller
 
     def first_sight(self):
         """As a controller that begins to lead; what it wants looked at is looked at. Returns what that was."""
@@ -178,7 +162,7 @@ class Certmill:
 
     def renew(self, certificate):
         assert self.runtime.reconciler.reconcile(certificate, force=True).ring
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 60
         for step in STEP_NAMES:
             while isinstance(self.runtime.engine.run(step, certificate, task_id="t", root_id="r"), Wait):
                 assert time.monotonic() < ends, step
@@ -194,8 +178,9 @@ def servers(tmp_path_factory):
 
 
 @pytest.fixture
-def cluster(kube, servers, namespace):
-    client = client_of(kube)
+def cluster(empty_kube, servers, namespace):
+    """Of other modules there is nothing: a first sight looks at every ClusterIssuer, also at one whose CA is no longer there."""
+    client = client_of(empty_kube)
     make_namespaces(client, "cert-manager")
     cluster = Cluster(client, namespace, servers[1], servers[0])
     yield cluster
@@ -214,8 +199,9 @@ def certmill(kube, cluster, redis_server, tmp_path):
     )
     runtime = Runtime.open(settings)
     runtime.redis.flushdb()
-    with Certmill(cluster, runtime) as certmill:
-        yield certmill
+    with watching(cluster.client, (cluster.namespace,)) as controller:
+        until(lambda: controller.synced, what="everything is listed")
+        yield Certmill(controller, runtime)
     runtime.close()
 
 

@@ -82,9 +82,12 @@ def test_the_back_off_follows_the_status_whoever_writes_it(lab, namespace):
     lab.until(lambda: status_of(lab, namespace, "web").get("failedIssuanceAttempts") == 2, what="aged, the next try comes")
 
     merge_status(lab, namespace, "web", lastFailureTime=None, failedIssuanceAttempts=None)
-    status = lab.until(
-        lambda: (found := status_of(lab, namespace, "web")).get("failedIssuanceAttempts") == 1 and found, what="cleared, the first try comes"
-    )
+
+    def tried_once():
+        status = status_of(lab, namespace, "web")
+        return status.get("failedIssuanceAttempts") == 1 and status
+
+    status = lab.until(tried_once, what="cleared, the first try comes")
     issuing = next(one for one in status["conditions"] if one["type"] == "Issuing")
     assert (issuing["status"], issuing["reason"]) == ("False", "Failed")
     assert issuing["message"].startswith("The certificate request has failed to complete and will be retried: ClusterIssuer nobody")

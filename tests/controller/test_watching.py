@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from certmill.clock import SystemClock
 from certmill.controller.changes import Look
-from certmill.controller.controller import Controller
 from certmill.controller.leader import LEASE_SECONDS, Leadership
 from certmill.home.kubernetes import KubernetesHome
 from certmill.kube.objects import mapping
@@ -20,34 +17,14 @@ from certmill.pipeline.decide import Violation, look
 from certmill.testing.clock import FakeClock
 from tests.builders import a_certificate, a_pair
 from tests.cluster import client_of
+from tests.controller.watching import watching
 from tests.workers.running import eventually
-
-
-class ShortWatches:
-    """A client whose watches are short: a thread that waits in one cannot be stopped."""
-
-    def __init__(self, client, seconds):
-        self._client, self._seconds = client, seconds
-
-    def __getattr__(self, name):
-        return getattr(self._client, name)
-
-    def watch(self, *args, **options):
-        return self._client.watch(*args, **{**options, "seconds": self._seconds})
 
 
 @pytest.fixture
 def controller(kube):
-    stop = threading.Event()
-    controller = Controller(ShortWatches(client_of(kube), 2), SystemClock(), stop)
-    threads = [threading.Thread(target=run, name=name) for name, run in controller.watches()]
-    for thread in threads:
-        thread.start()
-    yield controller
-    stop.set()
-    for thread in threads:
-        thread.join(timeout=20)
-    assert not any(thread.is_alive() for thread in threads)
+    with watching(client_of(kube)) as controller:
+        yield controller
 
 
 def looks(controller, namespace, *, until):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from certmill.contract import STEP_NAMES
 from compose.servers.pebble import find_pebble
+from tests.workers.running import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +54,7 @@ def test_it_issues_a_certificate_shows_each_step_and_leaves_nothing():
     assert "Certificate is up to date" in output
     assert re.search(r"Flower: http://127\.0\.0\.1:\d+", output)
     assert not directory_in(output).exists()
-    assert processes_in(directory_in(output)) == []
+    eventually(lambda: processes_in(directory_in(output)) == [], what="a process is left")
 
 
 def test_kept_it_runs_until_it_is_interrupted_even_twice():
@@ -71,11 +72,11 @@ def test_kept_it_runs_until_it_is_interrupted_even_twice():
     run.send_signal(signal.SIGINT)
     time.sleep(0.3)
     run.send_signal(signal.SIGINT)
-    run.communicate(timeout=60)
+    run.communicate(timeout=100)
 
     assert run.returncode == 0
     assert not directory_in(output).exists()
-    assert processes_in(directory_in(output)) == []
+    eventually(lambda: processes_in(directory_in(output)) == [], what="a process is left")
 
 
 def test_what_fails_ends_it_with_the_reason_and_the_end_of_the_log(tmp_path):
@@ -86,7 +87,7 @@ def test_what_fails_ends_it_with_the_reason_and_the_end_of_the_log(tmp_path):
         (programs / name).chmod(0o755)
 
     run = demo(CERTMILL_CACHE=str(tmp_path))
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=100)
 
     assert run.returncode == 1
     assert "The demo failed: pebble-challtestsrv ended by itself: out of order" in output

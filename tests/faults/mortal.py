@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from celery.bootsteps import TERMINATE
+from celery import bootsteps
 from celery.signals import after_task_publish, worker_ready
 
 from certmill import settings as certmill_settings
@@ -94,7 +94,7 @@ class MortalRecords(Records):
         if self._first_time(certificate, f"lose-{step.replace('_', '-')}"):
             os.kill(os.getpid(), signal.SIGTERM)
             ends = time.monotonic() + _STOPPED_WITHIN_SECONDS
-            while CONSUMERS[-1].blueprint.state != TERMINATE and time.monotonic() < ends:
+            while CONSUMERS[-1].blueprint.state != bootsteps.TERMINATE and time.monotonic() < ends:
                 time.sleep(0.02)
 
     def _first_time(self, certificate: str, name: str) -> bool:

@@ -128,7 +128,7 @@ class Lab:
         options: dict[str, Any] = {"private_key": {"algorithm": "ECDSA", "size": 256}} | spec
         return self.certmill.client().request(name=name, dns_names=dns_names, issuer=issuer, **options)
 
-    def issue(self, name: str, *dns_names: str, timeout: float = 30.0, **spec: Any) -> chain.Leaf:
+    def issue(self, name: str, *dns_names: str, timeout: float = 60.0, **spec: Any) -> chain.Leaf:
         """Ask, wait, and return the stored leaf."""
         self.request(name, *dns_names, **spec).wait(timeout)
         return self.leaf(name)

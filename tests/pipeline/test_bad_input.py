@@ -36,7 +36,7 @@ def certmill(lab, *arguments, stdin=""):
         env={**os.environ, **lab.certmill.environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -140,8 +140,8 @@ def test_a_home_that_cannot_be_written_says_so_and_goes_on_when_it_can(lab):
     namespace.write_text("a file where a directory has to be")
     handle = lab.certmill.client().request(name="stuck", namespace="readonly", dns_names=["stuck.other.test"], issuer="prod")
 
-    waiting = lab.until(lambda: (s := handle.status()).phase == "waiting" and s, what="waits for the home")
-    assert "readonly" in waiting.reason
+    waiting = lab.until(lambda: "readonly" in (s := handle.status()).reason and s, what="waits for the home")
+    assert waiting.phase == "waiting"
     assert waiting.next_at is not None
     namespace.unlink()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -160,28 +161,28 @@ def test_a_redirect_is_not_followed(scripted, acme):
 
 
 def test_a_silent_ca_is_given_up_after_the_time_out(scripted, connect):
-    acme = connect(scripted.ca, timeout_seconds=0.2)
+    acme = connect(scripted.ca, timeout_seconds=1.0)
     acme.directory()
     scripted.ca.break_with(Fault(hang_seconds=20), on="/order/1")
     begun = time.monotonic()
 
     error = failure(lambda: acme.order(f"{scripted.url}/order/1"))
 
-    assert str(error) == "127.0.0.1 did not answer within 0.2 s"
-    assert time.monotonic() - begun < 5
+    assert str(error) == "127.0.0.1 did not answer within 1 s"
+    assert time.monotonic() - begun < 10
     scripted.ca.heal()
 
 
 def test_a_head_that_trickles_does_not_buy_a_ca_more_time(scripted, connect):
-    acme = connect(scripted.ca, timeout_seconds=0.4)
+    acme = connect(scripted.ca, timeout_seconds=1.0)
     acme.directory()
     scripted.ca.break_with(Fault(trickle=True), on="/order/1")
     begun = time.monotonic()
 
     error = failure(lambda: acme.order(f"{scripted.url}/order/1"))
 
-    assert str(error) == "127.0.0.1 did not answer within 0.4 s"
-    assert time.monotonic() - begun < 2
+    assert str(error) == "127.0.0.1 did not answer within 1 s"
+    assert time.monotonic() - begun < 10
     scripted.ca.heal()
 
 
@@ -210,9 +211,10 @@ def test_what_is_no_tls_is_said(connect, scripted):
 
         def talk():
             connection, _ = plain.accept()
-            with connection:
-                connection.recv(10)
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65_536)
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.recv(1)  # until it hangs up: what was not read would cut the connection before the answer is
 
         threading.Thread(target=talk, daemon=True).start()
         error = failure(connect(scripted.ca, server=f"https://127.0.0.1:{plain.getsockname()[1]}/dir").directory)

@@ -16,6 +16,7 @@ from certmill.clock import SystemClock
 from certmill.dns01.base import TxtRecord
 from certmill.dns01.cloudflare import CloudflareProvider
 from certmill.errors import CertmillError, ProviderUnavailable, SecretUnusable, SolverMisconfigured
+from certmill.testing.clock import FakeClock
 from certmill.testing.cloudflare import FakeCloudflare, Permissions, RateLimit
 
 TOKEN = "right-token_0123456789012345678901234567"
@@ -274,7 +275,7 @@ def test_an_api_that_says_nothing_is_left_after_the_time_out():
         with pytest.raises(ProviderUnavailable, match="did not answer within"):
             CloudflareProvider(api_url=url, token=TOKEN, clock=SystemClock(), timeout_seconds=0.3).present(RECORD)
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("url", ["http://api.cloudflare.example/client/v4", "ftp://127.0.0.2/", "http://127.0.0.1.evil.example"])
@@ -312,18 +313,17 @@ def test_the_fake_shows_its_values_by_dns_after_a_while():
     import dns.message
     import dns.query
 
-    with FakeCloudflare(zones=("example.test",), tokens={TOKEN: Permissions()}, visible_after_seconds=0.4) as fake:
+    clock = FakeClock()
+    with FakeCloudflare(zones=("example.test",), tokens={TOKEN: Permissions()}, visible_after_seconds=0.4, clock=clock) as fake:
 
         def answer(name, type_):
             query = dns.message.make_query(name, type_)
-            return [record.to_text() for rrset in dns.query.udp(query, "127.0.0.1", 2, fake.dns_port).answer for record in rrset]
+            return [record.to_text() for rrset in dns.query.udp(query, "127.0.0.1", 10, fake.dns_port).answer for record in rrset]
 
         provider(fake).present(RECORD)
         assert answer(NAME, "TXT") == []
-        deadline = time.monotonic() + 5
-        while answer(NAME, "TXT") != [f'"{RECORD.value}"']:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        clock.advance(0.5)
+        assert answer(NAME, "TXT") == [f'"{RECORD.value}"']
 
         assert answer("anything.example.test", "A") == ["127.0.0.1"]
         assert answer("example.test", "NS") == ["ns1.example.test."]

@@ -192,7 +192,7 @@ class TestSecrets:
         decision = decide.decide(seen, NOW)
 
         assert decision.violation.reason == "InvalidKeyPair"
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 10, "what is quadratic in it takes minutes"
 
 
 class TestNamespaces:

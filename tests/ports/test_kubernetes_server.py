@@ -13,6 +13,7 @@ from compose.servers.build import go_build
 from compose.servers.kubernetes import KubeApiServer
 from compose.servers.kubernetes_api import KubernetesApi
 from compose.servers.ports import answers
+from tests.workers.running import eventually
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 ACCOUNT = "system:serviceaccount:certmill:worker"
@@ -62,7 +63,7 @@ def test_a_frozen_api_server_is_silent_and_goes_on(server):
     assert not KubernetesApi(url=server.url, ca_file=server.ca_file, token=server.admin_token, timeout_seconds=0.3).is_ready()
     server.thaw()
 
-    assert server.api.is_ready()
+    eventually(server.api.is_ready)
 
 
 def test_a_service_account_may_do_what_a_role_binding_says_and_nothing_else(server):

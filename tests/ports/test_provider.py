@@ -299,7 +299,7 @@ def test_a_name_server_in_trouble_is_temporary_and_left_in_bounded_time(protocol
         with pytest.raises(ProviderUnavailable, match=reason):
             Rfc2136Provider(config, tsig_secret=None, timeout_seconds=0.3).present(txt(f"_acme-challenge.{ZONE}"))
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_an_api_that_is_away_is_temporary():

@@ -89,7 +89,7 @@ def test_a_loop_of_cnames_is_refused(server):
 @pytest.mark.parametrize("behaviour", [Behaviour.SERVFAIL, Behaviour.SILENT])
 def test_the_next_server_is_asked_when_one_is_in_trouble(server, behaviour):
     with FakeNameserver(behaviour=behaviour) as troubled:
-        answer = Resolver([troubled.address, server.address], timeout_seconds=0.3).addresses("four.example.test")
+        answer = Resolver([troubled.address, server.address], timeout_seconds=1.0).addresses("four.example.test")
 
     assert answer == ["192.0.2.4"]
     assert ("four.example.test", "A") in troubled.asked
@@ -104,10 +104,10 @@ def test_the_time_for_all_servers_is_shared_among_them():
     with FakeNameserver(behaviour=Behaviour.SILENT) as one, FakeNameserver(behaviour=Behaviour.SILENT) as two:
         begun = time.monotonic()
         with pytest.raises(DnsUnavailable):
-            Resolver([one.address, two.address]).ask("example.test", "SOA", within_seconds=0.4)
+            Resolver([one.address, two.address]).ask("example.test", "SOA", within_seconds=1.0)
 
     assert len(one.asked) == len(two.asked) == 1
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
 
 
 def test_addresses_are_of_both_families_and_through_cnames(server):
@@ -251,7 +251,7 @@ def test_an_https_server_whose_head_trickles_is_left_after_the_time_out(doh):
     begun = time.monotonic()
 
     assert unanswered(doh.resolver(timeout_seconds=0.4)) == "did not answer"
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
 
 
 def test_an_https_server_that_nobody_vouches_for_is_not_believed(doh):

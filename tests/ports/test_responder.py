@@ -24,7 +24,7 @@ def store():
 
 @pytest.fixture
 def responder(store):
-    responder = Responder(store, "127.0.0.1", 0, timeout_seconds=0.5)
+    responder = Responder(store, "127.0.0.1", 0, timeout_seconds=1.0)
     responder.start()
     yield responder
     responder.stop()
@@ -137,7 +137,7 @@ def test_a_store_that_hangs_is_a_503():
         def get(self, token):
             released.wait(30)
 
-    responder = Responder(Hanging(), "127.0.0.1", 0, timeout_seconds=0.2)
+    responder = Responder(Hanging(), "127.0.0.1", 0, timeout_seconds=0.5)
     responder.start()
     try:
         assert ask(responder, PATH)[0] == 503

@@ -15,7 +15,7 @@ from compose.servers.redis import RedisServer
 
 
 def client_of(server):
-    return redis.Redis.from_url(server.url, socket_timeout=0.2, socket_connect_timeout=0.2)
+    return redis.Redis.from_url(server.url, socket_timeout=1.0, socket_connect_timeout=1.0)
 
 
 def test_redis_keeps_port_and_data_over_a_kill(tmp_path):

@@ -57,18 +57,18 @@ class Server:
             connection.sendall(self.trickle)
 
 
-def transport(timeout_seconds=0.4):
+def transport(timeout_seconds=0.8):
     return Transport(trust=TlsTrust(), timeout_seconds=timeout_seconds)
 
 
 @pytest.mark.parametrize(
     ("answer", "trickle", "says"),
     [
-        (b"", b"H", "did not answer within 0.4 s"),
-        (b"HTTP/1.1 200 OK\r\nX: ", b"y", "did not answer within 0.4 s"),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "did not answer within 0.4 s"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"y", "did not finish its answer within 0.4 s"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", b"X: y\r\n", "did not finish its answer within 0.4 s"),
+        (b"", b"H", "did not answer within 0.8 s"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y", "did not answer within 0.8 s"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "did not answer within 0.8 s"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"y", "did not finish its answer within 0.8 s"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", b"X: y\r\n", "did not finish its answer within 0.8 s"),
     ],
     ids=["status", "header", "continue", "body", "trailer"],
 )
@@ -79,7 +79,7 @@ def test_a_trickle_buys_a_server_no_time(answer, trickle, says):
         with pytest.raises(CAUnavailable, match=says):
             transport().request("GET", server.url)
 
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("ends", [b"Connection: close\r\nContent-Length: 2\r\n\r\nok", b"\r\nok"], ids=["told", "by-the-end"])
@@ -89,8 +89,8 @@ def test_an_answer_that_ends_its_connection_is_read_whole(ends):
 
 
 def test_a_connection_is_kept_for_the_next_request_which_has_all_of_its_time_again():
-    kept = transport(timeout_seconds=0.8)
-    with Server([GOOD] * 3, pause=0.5) as server, contextlib.closing(kept):
+    kept = transport(timeout_seconds=2.0)
+    with Server([GOOD] * 3, pause=0.8) as server, contextlib.closing(kept):
         bodies = [kept.request("GET", server.url).body for _ in range(3)]
 
     assert bodies == [b"ok"] * 3
@@ -126,10 +126,10 @@ def test_a_name_with_many_addresses_that_say_nothing_has_one_time_out_for_all(mo
     with deaf() as port:
         begun = time.monotonic()
 
-        with pytest.raises(CAUnavailable, match=r"many\.example accepts no connection within 0\.4 s"):
+        with pytest.raises(CAUnavailable, match=r"many\.example accepts no connection within 0\.8 s"):
             transport().request("GET", f"http://many.example:{port}/")
 
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
 
 
 def test_the_next_address_of_a_name_is_tried_when_one_refuses(monkeypatch):

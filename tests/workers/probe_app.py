@@ -29,7 +29,8 @@ def on_rejected(request_id: str, certificate: str, reason: str) -> None:
 
 
 def register(celery: Celery) -> None:
-    """Every task of the contract; `default/slow` takes a second, `default/stuck` a minute, `default/fails` fails, `default/waits` waits."""
+    """Every task of the contract; `default/slow` takes a second, `default/stuck` ten minutes, `default/held` until it is let go;
+    `default/fails` fails, `default/waits` waits."""
     for name in (task for tasks in TASKS_OF_QUEUE.values() for task in tasks):
         celery.task(bind=True, name=name)(probe_named(name))
 
@@ -41,7 +42,9 @@ def probe_named(name: str) -> Callable[..., None]:
         if args == ("default/slow",):
             threading.Event().wait(1.0)
         if args == ("default/stuck",):
-            threading.Event().wait(60.0)
+            threading.Event().wait(600.0)
+        if args == ("default/held",):
+            records.blpop(["let go"], timeout=20)
         called = {"task": name, "args": args, "id": task.request.id, "thread": threading.current_thread().name, "pid": os.getpid()}
         records.rpush("ran", json.dumps({**called, "root_id": task.request.root_id, "chain": len(task.request.chain or ())}))
         if args == ("default/fails",):

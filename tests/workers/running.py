@@ -23,7 +23,7 @@ CHECKOUT = HERE.parent.parent
 
 
 def eventually(
-    condition: Callable[[], object], *, within: float = 20.0, what: str | Callable[[], str] = "it did not happen in time"
+    condition: Callable[[], object], *, within: float = 60.0, what: str | Callable[[], str] = "it did not happen in time"
 ) -> None:
     """Wait until `condition` holds; fail after `within` seconds, saying `what`."""
     deadline = time.monotonic() + within

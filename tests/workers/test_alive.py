@@ -40,7 +40,7 @@ def test_a_sign_of_life_is_good_for_two_minutes(tmp_path: Path) -> None:
     Heartbeat(file).beat()
 
     assert main([], str(file)) == 0
-    os.utime(file, (0, time.time() - 119))
+    os.utime(file, (0, time.time() - 90))
     assert main([], str(file)) == 0
     os.utime(file, (0, time.time() - 121))
     assert main([], str(file)) == 1
@@ -77,7 +77,7 @@ def test_a_process_that_hangs_is_found(processes: Processes, tmp_path: Path, pro
 
     running.send_signal(signal.SIGSTOP)
 
-    eventually(lambda: not is_alive(file), within=3 * LATE)
+    eventually(lambda: not is_alive(file))
     running.send_signal(signal.SIGCONT)
     eventually(partial(is_alive, file))
 
@@ -95,7 +95,7 @@ def test_a_process_that_waits_for_redis_is_alive_and_stays_so(processes: Process
     time.sleep(1)
     file.unlink()
 
-    eventually(partial(is_alive, file), within=60, what=lambda: processes.log(f"{process}.log"))
+    eventually(partial(is_alive, file), what=lambda: processes.log(f"{process}.log"))
 
 
 def test_a_worker_that_has_lost_redis_is_alive(processes: Processes, server: Server, tmp_path: Path) -> None:
@@ -103,8 +103,9 @@ def test_a_worker_that_has_lost_redis_is_alive(processes: Processes, server: Ser
     processes.worker(CERTMILL_HEARTBEAT_FILE=str(file))
     server.stop()
     time.sleep(LATE)
+    file.unlink()
 
-    assert is_alive(file), processes.log()
+    eventually(partial(is_alive, file), what=processes.log)
 
 
 def test_a_worker_whose_threads_are_all_stuck_is_found(processes: Processes, tmp_path: Path) -> None:
@@ -116,7 +117,8 @@ def test_a_worker_whose_threads_are_all_stuck_is_found(processes: Processes, tmp
     processes.ring("default/stuck")
     eventually(lambda: is_alive(file))
     time.sleep(2 * LATE)
-    assert is_alive(file), "one of two threads still works"
+    file.unlink()
+    eventually(partial(is_alive, file), what="one of two threads still works")
     processes.ring("default/stuck")
 
-    eventually(lambda: not is_alive(file), within=4 * LATE)
+    eventually(lambda: not is_alive(file))

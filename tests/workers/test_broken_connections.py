@@ -42,7 +42,7 @@ def test_a_worker_survives_losing_redis_with_a_message_in_flight(
         threading.Event().wait(2.0)
         server.start()
         _step(server, f"default/{outage}")
-        eventually(partial(_done, server, f"default/{outage}"), within=30, what=processes.log)
+        eventually(partial(_done, server, f"default/{outage}"), what=processes.log)
 
     assert worker.poll() is None
     assert "Unrecoverable" not in processes.log()
@@ -58,7 +58,7 @@ def test_a_worker_works_on_after_redis_was_frozen_for_twenty_seconds(processes: 
     server.thaw()
     _step(server, "default/after")
 
-    eventually(lambda: _done(server, "default/after"), within=30, what=processes.log)
+    eventually(lambda: _done(server, "default/after"), what=processes.log)
     assert worker.poll() is None
 
 
@@ -69,5 +69,5 @@ def test_a_worker_stops_while_redis_is_away(processes: Processes, server: Server
     threading.Event().wait(1.5)
     worker.send_signal(signal.SIGTERM)
 
-    assert worker.wait(timeout=15) is not None
+    assert worker.wait(timeout=60) is not None
     server.start()

@@ -24,15 +24,17 @@ def waiting(server: Server, queue: str = "certmill.steps") -> int:
 
 def test_of_a_step_that_is_worked_on_redis_keeps_nothing_and_of_a_look_everything(processes: Processes, server: Server) -> None:
     processes.worker()
-    processes.ring("default/slow")
+    processes.ring("default/held")
     eventually(lambda: waiting(server) == 0, what=processes.log)
     assert kept(server) == 0
     assert ran(server) == []  # it is still worked on
 
     with server.client as client:
-        client.lpush("certmill.changes", item("reconcile.certificate", ["default/slow"], queue="certmill.changes"))
+        client.lpush("certmill.changes", item("reconcile.certificate", ["default/held"], queue="certmill.changes"))
 
     eventually(lambda: kept(server) == 1, what=processes.log)
+    with server.client as client:
+        client.lpush("let go", "step", "look")
     eventually(lambda: len(ran(server)) == 2, what=processes.log)
     eventually(lambda: kept(server) == 0, what=processes.log)
 

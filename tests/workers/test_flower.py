@@ -18,7 +18,7 @@ from tests.workers.running import Processes, eventually, item
 def _status(url: str, login: str | None = None, body: bytes | None = None) -> int:
     headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers), timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers), timeout=20) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -83,7 +83,7 @@ def test_an_unsafe_flag_is_refused_with_a_reason(processes: Processes, flag: str
     command = [sys.executable, "-m", "celery", "-A", "workers", "flower", f"--port={free_port()}", flag]
 
     ended = subprocess.run(
-        command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=30, check=False
+        command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=60, check=False
     )
 
     assert ended.returncode == 1
@@ -100,7 +100,7 @@ def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processe
 
     assert b"default/waits" in _page(f"{url}/api/task/info/the-task")
     processes.running[0].terminate()
-    assert processes.running[0].wait(10) == 0
+    assert processes.running[0].wait(60) == 0
 
     assert b"RETRY" in _page(f"{_flower(processes, CERTMILL_FLOWER_PASSWORD='pass')}/api/tasks")
     state = processes.directory / "home" / "flower"
@@ -110,7 +110,7 @@ def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processe
 
 def _page(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {base64.b64encode(b'certmill:pass').decode()}"})
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=20) as answer:
         return bytes(answer.read())
 
 

@@ -37,12 +37,12 @@ CAPS = [chain.MAX_CHAIN_BYTES, keys.MAX_KEY_BYTES, 1_000_000]
 @pytest.mark.parametrize("bait", BAIT)
 @pytest.mark.parametrize("reader", READERS)
 def test_crafted_pem_is_refused_in_no_time_at_every_size_that_is_parsed(reader, bait, size):
-    began = time.process_time()
+    began = time.thread_time()
 
     with pytest.raises(CertmillError) as refused:
         READERS[reader](BAIT[bait][:size])
 
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert "BEGIN" not in str(refused.value)
     assert size < max(CAPS) or reader not in CAPPED or "larger than" in str(refused.value)
 
@@ -50,9 +50,9 @@ def test_crafted_pem_is_refused_in_no_time_at_every_size_that_is_parsed(reader, 
 @pytest.mark.parametrize("bait", BAIT)
 def test_a_secret_of_it_is_decided_in_no_time(bait):
     secret = Secret(namespace="default", name="web-tls", type="kubernetes.io/tls", data={"tls.crt": BAIT[bait], "tls.key": BAIT[bait]})
-    began = time.process_time()
+    began = time.thread_time()
 
     decision = decide(look(a_certificate(), secret, CertificateStatus(), ""), NOW)
 
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert decision.violation.reason == "InvalidKeyPair"
