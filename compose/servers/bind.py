@@ -92,13 +92,13 @@ class Bind:
     def thaw(self) -> None:
         self._process.thaw()
 
-    def _ask(self, name: str, type_: str) -> dns.message.Message:
+    def _ask(self, name: str, type_: str, *, timeout_seconds: float = 10.0) -> dns.message.Message:
         query = dns.message.make_query(name, type_)
-        return dns.query.udp_with_fallback(query, "127.0.0.1", port=self.port, timeout=10.0)[0]
+        return dns.query.udp_with_fallback(query, "127.0.0.1", port=self.port, timeout=timeout_seconds)[0]
 
     def _answers(self) -> bool:
         try:
-            return all(self._ask(zone, "SOA").answer for zone in self.zones)
+            return all(self._ask(zone, "SOA", timeout_seconds=0.5).answer for zone in self.zones)  # before it listens, nothing comes back
         except (dns.exception.DNSException, OSError, EOFError):
             return False
 

@@ -17,11 +17,9 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
-from celery import bootsteps
 from celery.signals import after_task_publish, worker_ready
 
 from certmill import settings as certmill_settings
@@ -93,9 +91,7 @@ class MortalRecords(Records):
         """Have this worker stopped; by the time we go on and publish, it takes no messages any more."""
         if self._first_time(certificate, f"lose-{step.replace('_', '-')}"):
             os.kill(os.getpid(), signal.SIGTERM)
-            ends = time.monotonic() + _STOPPED_WITHIN_SECONDS
-            while CONSUMERS[-1].blueprint.state != bootsteps.TERMINATE and time.monotonic() < ends:
-                time.sleep(0.02)
+            CONSUMERS[-1].blueprint.shutdown_complete.wait(_STOPPED_WITHIN_SECONDS)
 
     def _first_time(self, certificate: str, name: str) -> bool:
         if certificate.partition("/")[2] != name:
