@@ -83,7 +83,7 @@ def parser_refusals(body):
     return [] if documents else wrong
 
 
-def wait_until(condition, *, seconds=10.0):
+def wait_until(condition, *, seconds=60.0):
     """A changed CRD takes a moment to be in force."""
     deadline = time.monotonic() + seconds
     while not condition():

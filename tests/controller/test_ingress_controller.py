@@ -21,6 +21,7 @@ from tests.controller.cafe import ask
 from tests.controller.ingress_controller import IngressController
 from tests.controller.lab import RESPONDER, VIRTUAL_SERVER_CRD, until
 from tests.controller.nginx_ingress_lab import add_address, answering
+from tests.controller.nginx_servers import Objects, servers
 
 CHALLENGE = "/.well-known/acme-challenge/token"
 
@@ -224,3 +225,33 @@ def test_a_solver_ingress_gets_nothing_with_a_named_port_without_its_class_or_wh
     front.settle(namespace)
 
     assert [ask(front, host, CHALLENGE).status for host in (named, classless, taken)] == [404, 404, 404]
+
+
+def test_objects_of_odd_shapes_keep_the_small_one_from_nothing():
+    """What the API server takes from anybody: no ports in a slice or a Service, no labels, an address of nobody, no host, no rules."""
+
+    def key_and(name, spec, **more):
+        metadata = {"namespace": "n", "name": name, "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"} | more.pop("metadata", {})
+        return {("n", name): {"metadata": metadata, "spec": spec} | more}
+
+    def a_slice(name, **more):
+        labels = {"labels": {"kubernetes.io/service-name": service.SERVICE_NAME}}
+        return key_and(name, {}, **({"metadata": labels, "ports": [{"port": 1}]} | more))
+
+    good = ingress("good.test", name="good")["spec"]
+    leads_nowhere = ingress("other.test", name="other", port={"number": 1})["spec"]
+    of_another = [{"addresses": ["192.0.2.99"], "conditions": {"ready": True}}]
+    objects = Objects(
+        ingresses=key_and("good", good, kind="Ingress")
+        | key_and("other", leads_nowhere, kind="Ingress")
+        | key_and("no-rules", {"ingressClassName": "nginx"}, kind="Ingress", metadata={"labels": SOLVER}),
+        virtual_servers=key_and("no-host", {}, kind="VirtualServer")
+        | key_and("no-action", {"host": "vs.test", "routes": [{"path": "/"}]}, kind="VirtualServer"),
+        services=key_and(service.SERVICE_NAME, {"ports": [{"port": service.SERVICE_PORT, "targetPort": 1}]}) | key_and("no-ports", {}),
+        slices=a_slice("a", ports=None) | a_slice("b", metadata={}) | a_slice("c", endpoints=None) | a_slice("d", endpoints=of_another),
+    )
+
+    served = servers(objects, cert_manager=True)
+
+    assert all(f"server_name {host};" in served for host in ("good.test", "other.test", "vs.test"))
+    assert "proxy_pass http://127.0.0.1:1;" in served

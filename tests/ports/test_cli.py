@@ -485,9 +485,9 @@ class TestAsking:
         worker = Worker(runtime, pair)
         worker.start()
 
-        code, out, err = applied("request", "web.example.com", "--issuer", "prod", "--wait", "--timeout", "20")
+        code, out, err = applied("request", "web.example.com", "--issuer", "prod", "--wait", "--timeout", "60")
 
-        worker.join(10)
+        worker.join(60)
         text = "\n".join(out)
         assert (code, err) == (0, "")
         assert [line.split()[3] for line in out if "default/web.example.com" in line and " s " in line][-1] == "issued"
@@ -501,9 +501,9 @@ class TestAsking:
         worker = Worker(runtime, fails="the CA refuses web.example.com")
         worker.start()
 
-        code, _, err = applied("request", "web.example.com", "--issuer", "prod", "--wait", "--timeout", "20")
+        code, _, err = applied("request", "web.example.com", "--issuer", "prod", "--wait", "--timeout", "60")
 
-        worker.join(10)
+        worker.join(60)
         assert code == 1
         assert err == "error: default/web.example.com: failed: the CA refuses web.example.com\n"
 
@@ -511,9 +511,9 @@ class TestAsking:
         worker = Worker(runtime)
         worker.start()
 
-        code, _, err = certmill("request", "web.example.com", "--issuer", "nope", "--wait", "--timeout", "20")
+        code, _, err = certmill("request", "web.example.com", "--issuer", "nope", "--wait", "--timeout", "60")
 
-        worker.join(10)
+        worker.join(60)
         assert code == 1
         assert err.startswith("error: default/web.example.com: rejected: spec.issuerRef: ")
 
