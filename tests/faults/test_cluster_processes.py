@@ -37,7 +37,6 @@ def orders(cluster, namespace, names):
     return {name.partition(".")[0]: count for name, count in found.items()}
 
 
-@pytest.mark.timeout(300)
 def test_a_redis_that_was_flushed_costs_no_pair_that_was_stored(cluster, namespace):
     names = [f"web-{number}" for number in range(IN_FLIGHT)]
     with cluster.hold(namespace, names[0], "store_secret") as held:
@@ -73,7 +72,6 @@ def leader(cluster, leaders):
     return leaders.get(lease.get("spec", {}).get("holderIdentity", "").rpartition(" ")[2], "")
 
 
-@pytest.mark.timeout(300)
 def test_a_leader_that_freezes_or_dies_in_a_burst_costs_time_only(cluster, namespace, leaders):
     frozen, killed = [f"frozen-{number}" for number in range(BURST)], [f"killed-{number}" for number in range(BURST)]
     first = cluster.until(lambda: leader(cluster, leaders), what="one leads")

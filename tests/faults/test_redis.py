@@ -6,8 +6,6 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-import pytest
-
 from certmill.client import Handle, IssuanceFailed
 from certmill.testing.nameserver import Behaviour
 from tests.faults.ledger import orders_by_name
@@ -50,7 +48,6 @@ def test_redis_killed_in_mid_flight_and_started_again_from_its_file(lab):
     assert lab.pids() == before
 
 
-@pytest.mark.timeout(300)
 def test_redis_frozen_for_twenty_seconds(lab):
     before, wanted = lab.pids(), names("frozen-redis")
     handles = begin(lab, wanted)

@@ -48,7 +48,6 @@ def test_a_worker_survives_losing_redis_with_a_message_in_flight(
     assert "Unrecoverable" not in processes.log()
 
 
-@pytest.mark.timeout(120)
 def test_a_worker_works_on_after_redis_was_frozen_for_twenty_seconds(processes: Processes, server: Server) -> None:
     worker = processes.worker()
     _step(server, "default/slow")
