@@ -2,8 +2,8 @@
 
 At first sight, after a change of leaders and after Redis has lost its memory, everything is gone through: Certificates that are right are
 adopted in bulk, at no request each, Ingresses and VirtualServers whose Certificates are what they ask for are left alone, the others are
-looked at. Now and then, what is not ready is looked at again, and so is an Ingress or
-VirtualServer whose Certificates are not what it asks for: a look may get lost.
+looked at. Now and then, what is not as it should be is looked at again, and so is an Ingress or VirtualServer whose Certificates are not
+what it asks for: a look may get lost.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Controller:
                 self._there_is_one.set()
 
     def _resync(self) -> None:
-        """A look may have been lost on its way: what is not ready, and not because it failed, is looked at again."""
+        """A look may have been lost on its way: what it may have been about is looked at again."""
         now = self._clock.now()
         if not self._live or now < self._resync_at:
             return
@@ -143,7 +143,7 @@ class Controller:
         self._put(
             Look(kind="Certificate", namespace=view.namespace, name=view.name)
             for view in self._ours()
-            if not view.ready and not view.failure[1] and (under_way_too or not view.issuing)
+            if changes.is_open(view, self._secret_of(view)) and (under_way_too or not view.issuing)
         )
         self._put(self._unsettled(first=False))
 

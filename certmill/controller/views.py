@@ -25,7 +25,8 @@ _RULES: Final[Mapping[str, Rules]] = {INGRESSES.kind: ingress.RULES, VIRTUAL_SER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateView:
-    """A Certificate. `asked`: Issuing was set by hand; `failure`: what counts of the last one; `ready`: as of this generation."""
+    """A Certificate. `asked`: Issuing was set by hand; `failure`: what counts of the last one; `ready` and `failed`: as of this
+    generation."""
 
     namespace: str
     name: str
@@ -38,6 +39,7 @@ class CertificateView:
     issuing: bool
     asked: bool
     failure: tuple[str, int]
+    failed: bool
     renewal_time: float | None
     not_after: float | None
     owner: tuple[str, str, str] | None
@@ -59,7 +61,7 @@ class SecretView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerView:
-    """An Issuer or ClusterIssuer."""
+    """An Issuer or ClusterIssuer. `ready`: as of this generation."""
 
     namespace: str
     name: str
@@ -71,7 +73,7 @@ class IssuerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShimView:
-    """An Ingress or VirtualServer: all that its Certificates are made of, as a digest; the name of each that it wants, and what it compares
+    """An Ingress or VirtualServer: its Certificates and what is wrong, as a digest; the name of each that it wants, and what it compares
     of it; the Secrets that it names (None: whatever it owns may stay); whether something in it is a mistake to tell of."""
 
     namespace: str
@@ -93,6 +95,7 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
     conditions = {text(mapping(one).get("type")): mapping(one) for one in sequence(status.get("conditions"))}
     ready, issuing = conditions.get("Ready", {}), conditions.get("Issuing", {})
     attempts = status.get("failedIssuanceAttempts")
+    counted = attempts if isinstance(attempts, int) else 0
     owner = _shim_of(meta)
     return CertificateView(
         namespace=meta.namespace,
@@ -104,10 +107,11 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         metadata=_digest(
             [meta.labels, {name: value for name, value in meta.annotations.items() if not name.startswith("certmill.io/next-")}]
         ),
-        ready=ready.get("status") == "True" and ready.get("observedGeneration") in (None, meta.generation),
+        ready=ready.get("status") == "True" and _is_of(ready, meta),
         issuing=issuing.get("status") == "True",
         asked=issuing.get("status") == "True" and issuing.get("reason") == "ManuallyTriggered",
-        failure=(text(status.get("lastFailureTime")), attempts if isinstance(attempts, int) else 0),
+        failure=(text(status.get("lastFailureTime")), counted),
+        failed=counted > 0 and _is_of(issuing, meta),
         renewal_time=instant_of(status.get("renewalTime")),
         not_after=instant_of(status.get("notAfter")),
         owner=owner,
@@ -135,21 +139,22 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
 def issuer_view(body: Mapping[str, object]) -> IssuerView:
     """Strip an Issuer or a ClusterIssuer."""
     meta = meta_of(body)
-    conditions = sequence(mapping(body.get("status")).get("conditions"))
+    conditions = (mapping(one) for one in sequence(mapping(body.get("status")).get("conditions")))
     return IssuerView(
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
         generation=meta.generation,
         annotations=_digest(meta.annotations),
-        ready=any(mapping(one).get("type") == "Ready" and mapping(one).get("status") == "True" for one in conditions),
+        ready=any(one.get("type") == "Ready" and one.get("status") == "True" and _is_of(one, meta) for one in conditions),
     )
 
 
 def shim_view(body: Mapping[str, object], wishes: Wishes) -> ShimView:
-    """Digest an Ingress or a VirtualServer; their own controllers write statuses often, which are nothing to us."""
+    """Digest an Ingress or a VirtualServer. Their own controllers write statuses often, and our challenges rules: no Certificate is made of
+    these."""
     meta = meta_of(body)
-    content = [meta.labels, meta.annotations, body.get("spec"), meta.deleting]
+    content = [[one.document for one in wishes.wanted], [one.message for one in wishes.events]]
     return ShimView(
         namespace=meta.namespace,
         name=meta.name,
@@ -169,6 +174,11 @@ def identity(body: JsonObject) -> tuple[str, str]:
 
 def _shim_of(meta: Meta) -> tuple[str, str, str] | None:
     return next(((one.kind, one.name, one.uid) for one in meta.owners if one.controller and one.kind in _RULES), None)
+
+
+def _is_of(condition: Mapping[str, object], meta: Meta) -> bool:
+    """Whether it was said of what the object says now."""
+    return condition.get("observedGeneration") in (None, meta.generation)
 
 
 def _issuer(name: str, kind: str, group: str) -> tuple[str, str, str]:

@@ -138,10 +138,10 @@ class TestOfAnIssuer:
 
 class TestOfAShim:
     def test_whatever_its_certificates_are_made_of_is_looked_at(self):
-        before, after = (a_shim({"metadata": {"name": "x", "namespace": "a"}, "spec": spec}) for spec in ({}, {"tls": []}))
+        before, after = (a_shim(an_ingress("x", "one") | {"spec": {"tls": [{"hosts": [host], "secretName": "one"}]}}) for host in "ab")
+        look = Look(kind="Ingress", namespace="default", name="x")
 
-        assert list(changes.of_shim("Ingress", before, after)) == [Look(kind="Ingress", namespace="a", name="x")]
-        assert list(changes.of_shim("Ingress", None, after)) == [Look(kind="Ingress", namespace="a", name="x")]
+        assert list(changes.of_shim("Ingress", before, after)) == list(changes.of_shim("Ingress", None, after)) == [look]
         assert list(changes.of_shim("Ingress", after, after)) == list(changes.of_shim("Ingress", after, None)) == []
 
     def test_the_certificates_that_it_wants_no_more_are_named(self):
@@ -150,6 +150,13 @@ class TestOfAShim:
         (look,) = changes.of_shim("Ingress", before, after)
 
         assert look.left == ("one", "three")
+
+    def test_what_no_certificate_can_be_called_is_not_named(self):
+        before, after = (a_shim(an_ingress("x", *names)) for names in (("One_Two", "a/b", "three"), ("four",)))
+
+        (look,) = changes.of_shim("Ingress", before, after)
+
+        assert look.left == ("three",)
 
 
 class TestWhatIsRightAtFirstSight:
