@@ -38,7 +38,7 @@ class Exposure(Protocol):
         ...
 
     def open(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
-        """Lead requests for `host` to the responder: for this token at least, and for no other host with another token."""
+        """Lead requests for this token of `host` to the responder, and for no other of ours."""
         ...
 
     def close(self, certificate: CertificateId, host: str, way: str) -> None:

@@ -1,8 +1,10 @@
 """An Ingress of our own that leads the CA's request for one name to the responder, as NGINX takes it into a VirtualServer too. Pure.
 
 One rule, one path, a port that is a number, and the label of cert-manager's solver Ingresses. Each Certificate has its own for a name,
-owned by it, so that nobody has to count who else needs it: two for one name lead to the same place. One for an IP address answers for every
-host, and so leads its own token only.
+owned by it, so that nobody has to count who else needs it.
+
+The path is that of one token. The responder serves every namespace: one for all tokens would let a stranger have the host validated, for as
+long as it is open, and an ingress controller may keep it for seconds after it was closed.
 """
 
 from __future__ import annotations
@@ -27,9 +29,6 @@ CERTIFICATE_ANNOTATION: Final = "certmill.io/certificate-name"
 """Which Certificate a solver Ingress is for."""
 
 CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
-
-CHALLENGE_PATH: Final = WELL_KNOWN_PATH.rstrip("/")
-"""As a Prefix it serves every token of a host: no reload for each challenge."""
 
 _WHITELIST: Final = "whitelist-source-range"
 _NGINX_WHITELIST: Final = f"nginx.ingress.kubernetes.io/{_WHITELIST}"
@@ -67,21 +66,14 @@ def rule_host(host: str) -> str:
 
 
 def challenge_rule(host: str, *tokens: str) -> JsonObject:
-    """A rule for a host with every token; for every host ("") with these tokens."""
-    paths = [challenge_path()] if host else [challenge_path(token) for token in tokens]
-    return {**({"host": host} if host else {}), "http": {"paths": paths}}
+    """A rule for a host, or for every host (""), with nothing but these challenges."""
+    return {**({"host": host} if host else {}), "http": {"paths": [challenge_path(token) for token in tokens]}}
 
 
-def challenge_path(token: str = "") -> JsonObject:
-    """The path that leads to the responder, of every token or of this."""
+def challenge_path(token: str) -> JsonObject:
+    """The path that leads to the responder."""
     backend = {"service": {"name": SERVICE_NAME, "port": {"number": SERVICE_PORT}}}
-    path = {"path": f"{WELL_KNOWN_PATH}{token}", "pathType": "Exact"} if token else {"path": CHALLENGE_PATH, "pathType": "Prefix"}
-    return {**path, "backend": backend}
-
-
-def is_challenge_path(path: str) -> bool:
-    """Whether it is one of `challenge_path`'s."""
-    return path == CHALLENGE_PATH or path.startswith(WELL_KNOWN_PATH)
+    return {"path": f"{WELL_KNOWN_PATH}{token}", "pathType": "Exact", "backend": backend}
 
 
 def _annotations(way: OwnIngress) -> dict[str, str]:
