@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Proceed, Wait
+from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
 from certmill.pipeline.ticks import Ticks
+from certmill.state.journal import Presented
 from tests.builders import a_certificate
 from tests.pipeline.mill import Mill
 
@@ -79,3 +81,22 @@ def test_one_that_is_given_up_leaves_the_host_to_others(redis):
 
     assert redis.keys("certmill:http01:*") == []
     assert isinstance(victim.again("set_up_challenge"), Proceed)
+
+
+def test_the_sweep_of_what_a_former_run_left_does_not_close_the_way_of_the_one_that_goes_on(redis):
+    ingresses = Ingresses()
+    victim = Tenant(redis, VICTIM, ingresses)
+    left = Presented(
+        certificate=VICTIM.id, issuer_kind="ClusterIssuer", issuer_namespace="", issuer_name="prod",
+        identifier=HOST, record_name="", zone="", value="a-former-token", way="own",
+    )  # fmt: skip
+    victim.ports.journal.add([left], now=victim.world.clock.now() - 2 * SWEEP_AFTER_SECONDS)
+    victim.ports.key_authorizations.put("a-former-token", "a-former-token.thumbprint")
+    assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
+
+    assert victim.ticks.sweep("sweep") == 1
+    assert ingresses.open_for == {("victim", HOST)}
+    assert victim.ports.key_authorizations.get("a-former-token") is None
+
+    victim.run("wait_for_propagation")
+    assert ingresses.open_for == set()
