@@ -85,6 +85,12 @@ def is_unsettled(shim: ShimView, certificates: Callable[[str, str], CertificateV
     return any(certificates(shim.namespace, name) is None for name, _ in shim.wanted)
 
 
+def is_led_for_nobody(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
+    """Whether a challenge is led through it of a Certificate that is not being issued: Redis may have lost its memory in between."""
+    found = (certificates(shim.namespace, name) for name in shim.leads_for)
+    return any(one is None or not one.issuing for one in found)
+
+
 def is_told_of(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
     """Whether there is something to tell on it: a mistake, or that a Certificate which it wants is there and not its own."""
     found = (certificates(shim.namespace, name) for name, _ in shim.wanted)

@@ -148,12 +148,13 @@ class Controller:
         self._put(self._unsettled(first=False))
 
     def _unsettled(self, *, first: bool) -> Iterator[Look]:
-        """The Ingresses and VirtualServers whose Certificates are not what they ask for; at first those too that there is something to
-        tell of."""
+        """The Ingresses and VirtualServers whose Certificates are not what they ask for, or whose challenges are over; at first those too
+        that there is something to tell of."""
         find = self._certificates.view
         for kind, shims in self._shims.items():
             for view in shims.views():
-                if changes.is_unsettled(view, find) or (first and changes.is_told_of(view, find)):
+                is_due = changes.is_unsettled(view, find) or changes.is_led_for_nobody(view, find)
+                if is_due or (first and changes.is_told_of(view, find)):
                     yield Look(kind=kind, namespace=view.namespace, name=view.name)
         for certificate in self._certificates.views():
             yield from changes.of_owner(certificate, self._shim_of(certificate), gone=False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
+from certmill.http01.edit import certificates_served
+from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import JsonObject, Meta, instant_of, mapping, meta_of, sequence, text
 from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
@@ -83,6 +85,8 @@ class ShimView:
     wanted: tuple[tuple[str, int], ...] = ()
     secret_names: frozenset[str] | None = None
     is_mistaken: bool = False
+    leads_for: frozenset[str] = field(default=frozenset(), compare=False)
+    """The Certificates whose challenges are led through it."""
 
 
 View = CertificateView | SecretView | IssuerView | ShimView
@@ -163,6 +167,7 @@ def shim_view(body: Mapping[str, object], wishes: Wishes) -> ShimView:
         wanted=tuple((one.name, signature(one.document, wishes.rules)) for one in wishes.wanted),
         secret_names=wishes.secret_names,
         is_mistaken=bool(wishes.events),
+        leads_for=frozenset({led_for(body)} - {""}).union(*certificates_served(body).values()),
     )
 
 

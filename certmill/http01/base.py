@@ -4,6 +4,7 @@ anybody on the Internet."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from certmill.model.certificate import Certificate
@@ -45,6 +46,10 @@ class Exposure(Protocol):
         """Lead them there no longer, for this Certificate. Not there: no error."""
         ...
 
+    def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
+        """Close the ways through this Ingress that are open for Certificates whose challenges are over. Not there: no error."""
+        ...
+
 
 class NoExposure:
     """Where the operator has led the requests to the responder himself."""
@@ -56,4 +61,7 @@ class NoExposure:
         """Nothing."""
 
     def close(self, certificate: CertificateId, host: str, way: str) -> None:
+        """Nothing."""
+
+    def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
         """Nothing."""

@@ -47,6 +47,13 @@ def without_challenge_path(ingress: Mapping[str, object], host: str, certificate
     return _settled(ingress, replace(note, needed={name: tokens for name, tokens in needed.items() if tokens}))
 
 
+def without_certificates(ingress: Mapping[str, object], names: Collection[str]) -> JsonObject | None:
+    """The Ingress without the paths that these Certificates need and no others; None if there is nothing to change."""
+    note = _note_of(ingress)
+    needed = {host: {name: token for name, token in tokens.items() if name not in names} for host, tokens in note.needed.items()}
+    return _settled(ingress, replace(note, needed={host: tokens for host, tokens in needed.items() if tokens}))
+
+
 def certificates_served(ingress: Mapping[str, object]) -> Mapping[str, frozenset[str]]:
     """The names that have the path for a challenge, and the Certificates that need it: for who clears up."""
     return {host: frozenset(tokens) for host, tokens in _note_of(ingress).needed.items()}
@@ -55,18 +62,18 @@ def certificates_served(ingress: Mapping[str, object]) -> Mapping[str, frozenset
 def _settled(ingress: Mapping[str, object], note: _Note) -> JsonObject | None:
     spec = mapping(ingress.get("spec"))
     rules = [mapping(rule) for rule in sequence(spec.get("rules"))]
-    made = {host for host in note.made if any(_is_led(rule) and _host(rule) == host for rule in rules)}
+    made = note.made & _hosts_led(rules)
     leading: dict[int, set[str]] = {}
     for host, tokens in sorted(note.needed.items()):
         place = _place(rules, host)
         if place is None:
             place = len(rules)
             rules.append(challenge_rule(rule_host(host)))
-            made.add(rule_host(host))
+            made |= {rule_host(host)}
         leading.setdefault(place, set()).update(tokens.values())
     settled = [(rule, _with_paths_of(rule, leading.get(place, ()))) for place, rule in enumerate(rules)]
     rules = [after for before, after in settled if _paths(after) or not _is_led(before) or _host(before) not in made]
-    changed = _with_note({**ingress, "spec": _with(spec, "rules", rules)}, replace(note, made=frozenset(made)))
+    changed = _with_note({**ingress, "spec": _with(spec, "rules", rules)}, replace(note, made=made & _hosts_led(rules)))
     return changed if changed != ingress else None
 
 
@@ -95,6 +102,10 @@ def _is_ours(path: Mapping[str, object]) -> bool:
 
 def _is_led(rule: Rule) -> bool:
     return any(_is_ours(path) for path in _paths(rule))
+
+
+def _hosts_led(rules: list[Rule]) -> frozenset[str]:
+    return frozenset(_host(rule) for rule in rules if _is_led(rule))
 
 
 def _with_paths_of(rule: Rule, tokens: Collection[str]) -> Rule:

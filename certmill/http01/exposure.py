@@ -13,14 +13,14 @@ from typing import Final
 
 from certmill.errors import Conflict, SolverMisconfigured
 from certmill.http01 import edit, service
-from certmill.http01.ingress import SOLVER_LABEL, solver_ingress, solver_ingress_name
+from certmill.http01.ingress import SOLVER_LABEL, led_for, solver_ingress, solver_ingress_name
 from certmill.http01.way import EditIngress, OwnIngress, way
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SERVICES
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Http01Solver
-from certmill.model.names import CertificateId, split_id
+from certmill.model.names import CertificateId, certificate_id, split_id
 
 _TRIES: Final = 5
 _FRESH_SECONDS: Final = 5.0
@@ -65,6 +65,18 @@ class KubernetesExposure:
         else:
             return
         self._leave(namespace)
+
+    def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
+        found = self._client.get(INGRESSES, namespace, ingress)
+        if found is None:
+            return
+        if (name := led_for(found)) and is_over(certificate_id(namespace, name)):
+            self._client.delete(INGRESSES, namespace, ingress, uid=meta_of(found).uid)
+            self._leave(namespace)
+        served = frozenset[str]().union(*edit.certificates_served(found).values())
+        if over := [name for name in served if is_over(certificate_id(namespace, name))]:
+            self._edited(namespace, ingress, lambda body: edit.without_certificates(body, over))
+            self._leave(namespace)
 
     def _edited(self, namespace: str, name: str, change: Callable[[JsonObject], JsonObject | None]) -> bool:
         """Change the user's Ingress, over whatever else changes it at the same time; False if it is not there."""

@@ -16,7 +16,7 @@ from typing import Final
 from certmill.http01.base import WELL_KNOWN_PATH
 from certmill.http01.service import MANAGED_BY, SERVICE_NAME, SERVICE_PORT
 from certmill.http01.way import OwnIngress
-from certmill.kube.objects import JsonObject
+from certmill.kube.objects import JsonObject, meta_of
 from certmill.kube.resources import CERTIFICATES, INGRESSES
 from certmill.model.certificate import Certificate
 from certmill.model.identifiers import is_ip_address
@@ -58,6 +58,13 @@ def solver_ingress(certificate: Certificate, host: str, way: OwnIngress, token: 
         "metadata": metadata,
         "spec": {**class_name, "rules": [challenge_rule(rule_host(host), token)]},
     }
+
+
+def led_for(ingress: Mapping[str, object]) -> str:
+    """The Certificate whose challenge a solver Ingress of ours is for; "" for any other Ingress."""
+    meta = meta_of(ingress)
+    is_ours = meta.labels.get(SOLVER_LABEL) == "true" and MANAGED_BY.items() <= meta.labels.items()
+    return meta.annotations.get(CERTIFICATE_ANNOTATION, "") if is_ours else ""
 
 
 def rule_host(host: str) -> str:

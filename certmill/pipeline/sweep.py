@@ -58,7 +58,8 @@ class _Sweep:
         try:
             if not entry.record_name:
                 ports.key_authorizations.remove(entry.value)
-                if not any((c.identifier, c.way) == (entry.identifier, entry.way) for c in facts.challenges):  # another order's, of the same name
+                # The run that goes on may have the same way open, for another order's token.
+                if all((c.identifier, c.way) != (entry.identifier, entry.way) for c in facts.challenges):
                     ports.exposure.close(entry.certificate, entry.identifier, entry.way)
                 return True
             issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from certmill.http01.edit import certificates_served
 from certmill.http01.exposure import KubernetesExposure
 from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES
 from certmill.model.issuer import Http01Solver
@@ -59,3 +60,35 @@ def test_a_challenge_that_begins_while_the_last_one_is_cleared_up_keeps_its_way(
     exposure_of(client).close(other.id, "other.example.test", interrupted.way(other, SOLVER))
 
     assert [client.list(resource, namespace).items for resource in (INGRESSES, SERVICES, ENDPOINT_SLICES)] == [(), (), ()]
+
+
+def an_ingress(namespace):
+    """The user's, of two hosts."""
+    paths = [{"path": "/tea", "pathType": "Prefix", "backend": {"service": {"name": "tea-svc", "port": {"number": 80}}}}]
+    rules = [{"host": host, "http": {"paths": paths}} for host in ("one.example.test", "other.example.test")]
+    metadata = {"name": "shop", "namespace": namespace}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": {"rules": rules}}
+
+
+def test_ways_that_are_open_for_nobody_are_closed_and_those_of_others_stay(client, namespace):
+    exposure, in_place = exposure_of(client), Http01Solver(ingress_name="shop")
+    one, other = stored(client, namespace, "one"), stored(client, namespace, "other")
+    before = client.create(INGRESSES, an_ingress(namespace))["spec"]
+    for certificate, host in ((one, "one.example.test"), (other, "other.example.test")):
+        exposure.open(certificate, host, certificate.name, in_place)
+    exposure.open(one, "one.example.test", "one", SOLVER)
+    led = [body["metadata"]["name"] for body in client.list(INGRESSES, namespace).items]
+    assert len(led) == 2
+
+    for name in led:
+        exposure.clear(namespace, name, lambda certificate: certificate == one.id)
+
+    (ingress,) = client.list(INGRESSES, namespace).items
+    assert certificates_served(ingress) == {"other.example.test": {"other"}}
+    assert client.get(SERVICES, namespace, "certmill-http01") is not None
+
+    exposure.clear(namespace, "shop", lambda certificate: True)
+
+    assert client.get(INGRESSES, namespace, "shop")["spec"] == before
+    assert client.get(SERVICES, namespace, "certmill-http01") is None
+    exposure.clear(namespace, "nowhere", lambda certificate: True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from certmill.model.names import certificate_id
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Proceed, Wait
 from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
 from certmill.pipeline.ticks import Ticks
+from certmill.pipeline.ways import Ways
 from certmill.state.journal import Presented
 from tests.builders import a_certificate
 from tests.pipeline.mill import Mill
@@ -29,6 +31,9 @@ class Ingresses:
 
     def open(self, certificate, host, token, solver):
         self.open_for.add((certificate.namespace, host))
+
+    def clear(self, namespace, ingress, is_over):
+        self.open_for = {one for one in self.open_for if one[0] != namespace or not is_over(certificate_id(namespace, "web"))}
 
     def close(self, certificate, host, way):
         self.open_for.discard((certificate.split("/")[0], host))
@@ -99,4 +104,29 @@ def test_the_sweep_of_what_a_former_run_left_does_not_close_the_way_of_the_one_t
     assert victim.ports.key_authorizations.get("a-former-token") is None
 
     victim.run("wait_for_propagation")
+    assert ingresses.open_for == set()
+
+
+def test_a_way_is_closed_that_no_run_will_close(redis):
+    ingresses = Ingresses()
+    victim = Tenant(redis, VICTIM, ingresses)
+    assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
+
+    Ways(victim.ports).clear("victim/cafe")
+    assert ingresses.open_for == {("victim", HOST)}
+
+    redis.flushdb()
+    Ways(victim.ports).clear("victim/cafe")
+    assert ingresses.open_for == set()
+
+
+def test_a_way_is_closed_that_a_run_has_left(redis):
+    ingresses = Ingresses()
+    victim = Tenant(redis, VICTIM, ingresses)
+    assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
+    victim.run("wait_for_propagation")
+    ingresses.open(VICTIM, HOST, "token", None)
+
+    Ways(victim.ports).clear("victim/cafe")
+
     assert ingresses.open_for == set()

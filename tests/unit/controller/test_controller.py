@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import copy
 import threading
+from dataclasses import replace
 
 import pytest
 
 from certmill.controller.changes import Look
 from certmill.controller.controller import RESYNC_SECONDS, Controller
 from certmill.controller.ingress import wishes_of
+from certmill.http01.edit import with_challenge_path
+from certmill.http01.ingress import solver_ingress
+from certmill.http01.way import OwnIngress
 from certmill.kube.client import Listing, WatchEvent
 from certmill.kube.objects import instant_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS
 from certmill.testing.clock import FakeClock
+from tests.builders import a_certificate as build_certificate
 from tests.unit.controller.bodies import ISSUED, RENEWAL, a_certificate, a_secret, an_ingress, an_issuer, condition
 
 NOW = instant_of("2027-01-01T00:00:00Z")
@@ -430,6 +435,23 @@ def test_another_spec_of_an_issuer_that_is_ready_is_looked_at_again_if_the_look_
     process.sees(CLUSTER_ISSUERS, "MODIFIED", an_issuer(generation=2))
 
     assert resyncs(process) == ["ClusterIssuer /prod"]
+
+
+def test_an_ingress_that_leads_the_challenge_of_a_certificate_which_is_not_issued_is_looked_at(process):
+    led = with_challenge_path(an_ingress("plain") | {"spec": {}}, "a.example", "web", "token")
+    solver = solver_ingress(replace(build_certificate(), namespace="default", name="web"), "b.example", OwnIngress(), "token")
+    under_way = a_certificate(status={"conditions": [condition("Issuing", "True", "DoesNotExist")]})
+    process.has(INGRESSES, led, solver).has(CERTIFICATES, under_way).has(SECRETS, a_secret()).watch().first_sight()
+    assert not any(look.startswith("Ingress") for look in process.take())
+
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=ISSUED))
+    looks = [f"Ingress default/{one['metadata']['name']}" for one in (led, solver)]
+    assert resyncs(process) == looks
+    process.first_sight()
+    assert process.take() == looks
+    process.sees(INGRESSES, "MODIFIED", an_ingress("plain"))
+    process.sees(INGRESSES, "DELETED", solver)
+    assert resyncs(process) == []
 
 
 def test_an_idle_one_has_nothing_to_tell(process):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.http01.edit import NOTE, certificates_served, with_challenge_path, without_challenge_path
+from certmill.http01.edit import NOTE, certificates_served, with_challenge_path, without_certificates, without_challenge_path
 from certmill.http01.ingress import challenge_path
 
 HOST = "cert.example.com"
@@ -221,6 +221,19 @@ def test_a_rule_whose_host_the_user_changes_in_mid_challenge_stays_with_all_that
     assert again["spec"]["rules"] == [before | {"host": "new.example.com"}, {"host": HOST, "http": {"paths": [OURS]}}]
     assert after["spec"]["rules"] == [before | {"host": "new.example.com"}]
     assert without_challenge_path(found, HOST, "a") == after
+
+
+def test_certificates_that_are_over_are_taken_out_all_at_once():
+    before = an_ingress()
+    found = before
+    for host, certificate in ((HOST, "a"), (HOST, "b"), ("new.example.com", "a"), ("192.0.2.1", "c")):
+        found = led(found, host, certificate)
+
+    only_b = without_certificates(found, {"a", "c", "nobody"})
+
+    assert as_bytes(only_b) == as_bytes(led(before, HOST, "b"))
+    assert without_certificates(only_b, {"a", "c"}) is None
+    assert as_bytes(without_certificates(only_b, {"b"})) == as_bytes(before)
 
 
 def test_a_manifest_that_is_applied_again_in_mid_challenge_gets_the_path_again():
