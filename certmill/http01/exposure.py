@@ -14,6 +14,7 @@ from typing import Final
 from certmill.errors import Conflict, SolverMisconfigured
 from certmill.http01 import edit, service
 from certmill.http01.ingress import SOLVER_LABEL, led_for, solver_ingress, solver_ingress_name
+from certmill.http01.managed_fields import given_back
 from certmill.http01.way import EditIngress, OwnIngress, way
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
@@ -88,8 +89,22 @@ class KubernetesExposure:
             if changed is None:
                 return True
             with suppress(Conflict):
-                return self._client.update(INGRESSES, changed) is not None
+                written = self._client.update(INGRESSES, changed)
+                self._give_back(ingress, written)
+                return written is not None
         raise Conflict(f"the Ingress {namespace}/{name} is being changed again and again")
+
+    def _give_back(self, before: JsonObject, written: JsonObject | None) -> None:
+        """Leave every field to its owner. Others may write in the same moment, as an ingress controller its status."""
+        meta = meta_of(before)
+        for _ in range(_TRIES):
+            patch = given_back(before, written) if written is not None else None
+            if patch is None:
+                return
+            with suppress(Conflict):
+                self._client.merge(INGRESSES, meta.namespace, meta.name, patch)
+                return
+            written = self._client.get(INGRESSES, meta.namespace, meta.name)
 
     def _lead_to_responder(self, namespace: str) -> None:
         addresses = self._addresses()

@@ -16,7 +16,7 @@ SOLVER = Http01Solver(ingress_class_name="nginx")
 
 
 class Interrupted:
-    """A client during whose deletion of a Service something else happens first."""
+    """A client during whose deletion of a Service, or change of an Ingress's owners, something else happens first."""
 
     def __init__(self, client, happens):
         self._client, self._happens = client, [happens]
@@ -28,6 +28,11 @@ class Interrupted:
         if resource is SERVICES and self._happens:
             self._happens.pop()()
         return self._client.delete(resource, *names, **options)
+
+    def merge(self, resource, *names, **options):
+        if resource is INGRESSES and self._happens:
+            self._happens.pop()()
+        return self._client.merge(resource, *names, **options)
 
 
 @pytest.fixture
@@ -92,3 +97,42 @@ def test_ways_that_are_open_for_nobody_are_closed_and_those_of_others_stay(clien
     assert client.get(INGRESSES, namespace, "shop")["spec"] == before
     assert client.get(SERVICES, namespace, "certmill-http01") is None
     exposure.clear(namespace, "nowhere", lambda certificate: True)
+
+
+def applied(kube, manifest):
+    """The answer to kubectl apply --server-side, as to Helm: not by force."""
+    path = INGRESSES.path(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+    return kube.api.request("PATCH", f"{path}?fieldManager=helm", manifest, content_type="application/apply-patch+yaml")
+
+
+def test_a_server_side_apply_of_the_ingress_meets_no_conflict_with_us_in_mid_challenge_or_afterwards(kube, client, namespace):
+    one, exposure, in_place = stored(client, namespace, "one"), exposure_of(client), Http01Solver(ingress_name="shop")
+    manifest = an_ingress(namespace)
+    before = applied(kube, manifest).body["metadata"]["managedFields"]
+
+    exposure.open(one, "one.example.test", "one", in_place)
+    assert client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"] == before
+    manifest["spec"]["ingressClassName"] = "nginx"
+    before = applied(kube, manifest).body["metadata"]["managedFields"]
+    exposure.open(one, "one.example.test", "one", in_place)
+    exposure.close(one.id, "one.example.test", exposure.way(one, in_place))
+
+    assert client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"] == before
+    manifest["spec"]["rules"] = manifest["spec"]["rules"][:1]
+    assert applied(kube, manifest).body["spec"] == manifest["spec"]
+
+
+def test_what_others_write_in_the_moment_of_an_edit_stays_theirs(kube, client, namespace):
+    one, in_place = stored(client, namespace, "one"), Http01Solver(ingress_name="shop")
+    applied(kube, an_ingress(namespace))
+
+    def serves():
+        path, status = f"{INGRESSES.path(namespace, 'shop')}/status", {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+        merge = "application/merge-patch+json"
+        assert kube.api.request("PATCH", f"{path}?fieldManager=nginx", {"status": status}, content_type=merge).is_ok
+
+    exposure_of(Interrupted(client, serves)).open(one, "one.example.test", "one", in_place)
+
+    owners = {entry["manager"]: entry["fieldsV1"] for entry in client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"]}
+    assert owners.keys() == {"helm", "nginx"}
+    assert owners["helm"] == {"f:spec": {"f:rules": {}}}
