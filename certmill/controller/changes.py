@@ -110,11 +110,11 @@ def _aged(before: CertificateView, after: CertificateView) -> bool:
 
 def is_right(certificate: CertificateView, secret: SecretView | None, *, now: float) -> bool:
     """Whether a Certificate can be taken as it stands at first sight: Ready for what it says now, its Secret there and of the same issuer,
-    and nothing asked for. What is in the Secret is looked at when its time comes."""
+    its pair as it was stored, and nothing asked for."""
     if not certificate.ready or certificate.issuing or certificate.renewal_time is None or certificate.not_after is None:
         return False
     is_good = certificate.renewal_time > now and certificate.not_after > now and not certificate.failure[1]
-    return is_good and _belongs(certificate, secret)
+    return is_good and _belongs(certificate, secret) and (secret is None or not secret.replaced)
 
 
 def is_open(certificate: CertificateView, secret: SecretView | None) -> bool:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
+from certmill.home.kubernetes_secrets import CERT_MANAGER
 from certmill.http01.edit import certificates_served
 from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import JsonObject, Meta, instant_of, mapping, meta_of, sequence, text
 from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
+from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY
 
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
 MANAGED = "controller.cert-manager.io/fao=true"
 """Label of the Secrets that are ours to watch."""
 
 _ISSUER_ANNOTATIONS = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-group")
+_ISSUING: Final = (FIELD_MANAGER, CERT_MANAGER)
 _RULES: Final[Mapping[str, Rules]] = {INGRESSES.kind: ingress.RULES, VIRTUAL_SERVERS.kind: virtualserver.RULES}
 
 
@@ -51,7 +54,8 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretView:
-    """A Secret of ours: which Certificate and issuer its annotations name, its version, a digest of what others have written (0: none)."""
+    """A Secret of ours: which Certificate and issuer its annotations name, its version, a digest of what others have written (0: none),
+    whether they have written the pair after us."""
 
     namespace: str
     name: str
@@ -59,6 +63,7 @@ class SecretView:
     certificate: str
     issuer: tuple[str, str, str]
     by_others: int
+    replaced: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +142,7 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
         certificate=certificate if layout.is_name("", certificate) else "",
         issuer=_issuer(name, kind, group),
         by_others=_digest(by_others) if by_others else 0,
+        replaced=_is_replaced([mapping(entry) for entry in written]),
     )
 
 
@@ -179,6 +185,14 @@ def identity(body: JsonObject) -> tuple[str, str]:
 
 def _shim_of(meta: Meta) -> tuple[str, str, str] | None:
     return next(((one.kind, one.name, one.uid) for one in meta.owners if one.controller and one.kind in _RULES), None)
+
+
+def _is_replaced(written: Sequence[Mapping[str, object]]) -> bool:
+    """Whether somebody has written the pair later than we, or cert-manager before us, have written anything (metadata.managedFields)."""
+    ours = [entry for entry in written if entry.get("manager") in _ISSUING]
+    fields = ((entry, mapping(mapping(entry.get("fieldsV1")).get("f:data"))) for entry in written if entry not in ours)
+    theirs = [text(entry.get("time")) for entry, data in fields if data.keys() & {f"f:{TLS_CERTIFICATE}", f"f:{TLS_PRIVATE_KEY}"}]
+    return max(theirs, default="") > max((text(entry.get("time")) for entry in ours), default="")
 
 
 def _is_of(condition: Mapping[str, object], meta: Meta) -> bool:

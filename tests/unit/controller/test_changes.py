@@ -168,6 +168,25 @@ class TestWhatIsRightAtFirstSight:
         assert self.is_right()
 
     @pytest.mark.parametrize(
+        ("writer", "field", "at", "is_right"),
+        [
+            ("kubectl-edit", "f:data", "10:00:01", False),
+            ("kubectl-edit", "f:stringData", "10:00:01", True),
+            ("kubectl-edit", "f:data", "09:59:59", True),
+            ("cert-manager-certificates-issuing", "f:data", "10:00:01", True),
+        ],
+        ids=["after us", "no pair", "before us", "cert-manager"],
+    )
+    def test_a_pair_that_somebody_has_written_after_us_while_nobody_looked_is_not(self, writer, field, at, is_right):
+        fields = {"f:tls.crt": {}, "f:tls.key": {}}
+        entries = [
+            {"manager": "certmill", "operation": "Apply", "time": "2026-11-01T10:00:00Z", "fieldsV1": {"f:data": {"f:tls.key": {}}}},
+            {"manager": writer, "operation": "Update", "time": f"2026-11-01T{at}Z", "fieldsV1": {field: fields}},
+        ]
+
+        assert self.is_right(secret=a_secret(managedFields=entries)) is is_right
+
+    @pytest.mark.parametrize(
         "change",
         [
             {"status": {}},

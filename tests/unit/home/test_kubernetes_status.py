@@ -147,7 +147,13 @@ def test_what_others_keep_in_a_status_stays():
 
 @pytest.mark.parametrize("with_status", [with_certificate_status, with_issuer_status])
 def test_conditions_of_others_stay_as_they_are(with_status):
-    theirs = {"type": "Audited", "status": "Unknown", "reason": "Never", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    theirs = {
+        "type": "Audited",
+        "status": "Unknown",
+        "reason": "Never",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
     body = a_body({"conditions": [theirs, {"type": "Ready", "status": "False", "reason": "No"}]}, generation=7)
     ready = REGISTERED.conditions
 
