@@ -106,10 +106,13 @@ class Controller:
         self._resync_at = now + RESYNC_SECONDS
         return len(right)
 
-    def take(self, limit: int, *, seconds: float) -> list[Look]:
-        """The next looks; waits so long for one. Give them back with `put_back` if they could not be told."""
+    def take(self, limit: int, *, seconds: float, keeps_up: Callable[[], bool] = lambda: True) -> list[Look]:
+        """The next looks; waits so long for one. Give them back with `put_back` if they could not be told.
+
+        `keeps_up`: whether those who are told have little left to do. Else what they have been told is late, not lost.
+        """
         self._there_is_one.wait(seconds)
-        self._resync()
+        self._resync(keeps_up)
         with self._guard:
             taken = list(self._looks)[:limit]
             for look in taken:
@@ -130,12 +133,14 @@ class Controller:
             if self._looks:
                 self._there_is_one.set()
 
-    def _resync(self) -> None:
+    def _resync(self, keeps_up: Callable[[], bool]) -> None:
         """A look may have been lost on its way: what it may have been about is looked at again."""
         now = self._clock.now()
         if not self._live or now < self._resync_at:
             return
         self._resync_at = now + RESYNC_SECONDS
+        if not keeps_up():
+            return
         self._resyncs += 1
         under_way_too = self._resyncs % _UNDER_WAY_EVERY == 0
         for watch in self._issuers:

@@ -454,6 +454,19 @@ def test_an_ingress_that_leads_the_challenge_of_a_certificate_which_is_not_issue
     assert resyncs(process) == []
 
 
+def test_while_the_workers_do_not_keep_up_with_looks_none_is_taken_again(process):
+    process.has(CERTIFICATES, a_certificate("new")).watch().first_sight()
+    process.take()
+
+    for _ in range(3):
+        process.clock.advance(RESYNC_SECONDS)
+        assert process.controller.take(100, seconds=0, keeps_up=lambda: False) == []
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate("new", generation=2))
+    assert len(process.controller.take(100, seconds=0, keeps_up=lambda: False)) == 1
+
+    assert resyncs(process) == ["Certificate default/new"]
+
+
 def test_an_idle_one_has_nothing_to_tell(process):
     process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).has(CLUSTER_ISSUERS, an_issuer()).watch().first_sight()
     process.take()
