@@ -162,8 +162,10 @@ class Engine:
                 status = self._ports.home.certificate_status(certificate.id) if certificate is not None else None
             if status is None:
                 return facts.failure.next_attempt
-            next_attempt = status.next_attempt  # whoever changed it meanwhile
-            return min(facts.failure.next_attempt, next_attempt if next_attempt is not None else self._ports.clock.now())
+            now, expires = self._ports.clock.now(), status.not_after
+            next_attempt = status.next_attempt if status.next_attempt is not None else now  # whoever changed it meanwhile
+            next_attempt = min(facts.failure.next_attempt, next_attempt)
+            return min(next_attempt, expires) if expires is not None and now < expires else next_attempt
         return facts.stored.renew_at if certificate is not None and facts.stored is not None else self._ports.clock.now()
 
 
