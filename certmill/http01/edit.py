@@ -21,6 +21,9 @@ from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 NOTE: Final = "certmill.io/http01-challenges"
 """The annotation, JSON: `for` (the names, each with its Certificates and their tokens) and `made` (the hosts of rules)."""
 
+MERGEABLE: Final = "nginx.org/mergeable-ingress-type"
+"""The NGINX Ingress Controller's annotation: `master` or `minion`."""
+
 Rule = Mapping[str, object]
 
 
@@ -52,6 +55,11 @@ def without_certificates(ingress: Mapping[str, object], names: Collection[str]) 
     note = _note_of(ingress)
     needed = {host: {name: token for name, token in tokens.items() if name not in names} for host, tokens in note.needed.items()}
     return _settled(ingress, replace(note, needed={host: tokens for host, tokens in needed.items() if tokens}))
+
+
+def is_master(ingress: Mapping[str, object]) -> bool:
+    """Whether its paths are in other Ingresses: NGINX would refuse it with one of its own, and with it all of those."""
+    return meta_of(ingress).annotations.get(MERGEABLE) == "master"
 
 
 def certificates_served(ingress: Mapping[str, object]) -> Mapping[str, frozenset[str]]:

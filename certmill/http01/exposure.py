@@ -49,6 +49,11 @@ class KubernetesExposure:
             return
 
         def with_path(ingress: JsonObject) -> JsonObject | None:
+            if edit.is_master(ingress):
+                raise SolverMisconfigured(
+                    f"the Ingress {certificate.namespace}/{chosen.name} is a master of mergeable Ingresses, which NGINX takes with no path "
+                    f"only; take edit in place away, and give the solver an ingressTemplate with the annotation {edit.MERGEABLE}: minion"
+                )
             return edit.with_challenge_path(ingress, host, certificate.name, token)
 
         if not self._edited(certificate.namespace, chosen.name, with_path):

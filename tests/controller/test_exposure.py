@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from certmill.errors import SolverMisconfigured
 from certmill.http01.edit import certificates_served
 from certmill.http01.exposure import KubernetesExposure
 from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES
@@ -136,3 +137,15 @@ def test_what_others_write_in_the_moment_of_an_edit_stays_theirs(kube, client, n
     owners = {entry["manager"]: entry["fieldsV1"] for entry in client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"]}
     assert owners.keys() == {"helm", "nginx"}
     assert owners["helm"] == {"f:spec": {"f:rules": {}}}
+
+
+def test_a_master_of_mergeable_ingresses_is_not_edited_as_nginx_would_refuse_it_and_all_its_minions(client, namespace):
+    """NGINX takes a master with no path only."""
+    master = an_ingress(namespace) | {"spec": {"rules": [{"host": "one.example.test"}]}}
+    master["metadata"]["annotations"] = {"nginx.org/mergeable-ingress-type": "master"}
+    client.create(INGRESSES, master)
+
+    with pytest.raises(SolverMisconfigured, match=r"is a master .*: minion"):
+        exposure_of(client).open(stored(client, namespace, "one"), "one.example.test", "one", Http01Solver(ingress_name="shop"))
+
+    assert client.get(INGRESSES, namespace, "shop")["spec"] == master["spec"]
