@@ -42,6 +42,7 @@ from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.requests import RequestDesk
 from certmill.pipeline.ticks import Ticks
+from certmill.pipeline.ways import Ways
 from certmill.settings import Settings
 from certmill.state.connection import connect
 from certmill.state.due import DueTimes
@@ -216,6 +217,7 @@ class Runtime:
     reconciler: Reconciler
     issuers: IssuerReconciler
     shims: Shims
+    ways: Ways
     requests: RequestDesk
     ticks: Ticks
     redis: redis.Redis
@@ -240,6 +242,7 @@ class Runtime:
             reconciler=reconciler,
             issuers=IssuerReconciler(ports, reconciler),
             shims=place.shims,
+            ways=Ways(ports),
             requests=RequestDesk(ports, reconciler),
             ticks=Ticks(ports, reconciler),
             redis=client,

@@ -37,8 +37,9 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         runtime().issuers.look("ClusterIssuer", reference, owner=task.request.id)
 
     def ingress(task: Any, reference: str, left: Sequence[str] = ()) -> None:
-        """Keep the Certificates that its annotations ask for."""
+        """Keep the Certificates that its annotations ask for; close the ways through it that are open for nobody."""
         runtime().shims.reconcile("Ingress", reference, left)
+        runtime().ways.clear(reference)
 
     def virtual_server(task: Any, reference: str, left: Sequence[str] = ()) -> None:
         """Keep the Certificate that its spec.tls.cert-manager asks for."""

@@ -108,7 +108,7 @@ class Process:
             self._runtime.ports.records.note_adopted()
             self._led = True
             _log.info("controller.leads", adopted=adopted, seconds=round(time.monotonic() - began, 1))
-        looks = self._controller.take(_AT_ONCE, seconds=_IDLE_SECONDS)
+        looks = self._controller.take(_AT_ONCE, seconds=_IDLE_SECONDS, keeps_up=self._keeps_up)
         if looks:
             self._publish(looks)
 
@@ -119,6 +119,10 @@ class Process:
             return True
         self._remembered_at = now
         return self._runtime.ports.records.remembers()
+
+    def _keeps_up(self) -> bool:
+        """Whether there are workers, and they have come to what they were told."""
+        return self._runtime.ports.due.looks_waiting() < _AT_ONCE
 
     def _adopt(self, certificates: Sequence[tuple[CertificateId, float]]) -> None:
         self._runtime.ports.records.adopt_all(certificates, now=self._runtime.ports.clock.now())

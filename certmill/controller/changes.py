@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from certmill.controller.views import CertificateView, IssuerView, SecretView, ShimView
+from certmill.home import layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,23 +59,36 @@ def of_shim(kind: str, before: ShimView | None, after: ShimView | None) -> Itera
     """Anything that its Certificates are made of changed. Those of one that went are the garbage collector's (ownerReferences)."""
     if after is not None and before != after:
         wanted = {name for name, _ in after.wanted}
-        left = tuple(name for name, _ in (before.wanted if before is not None else ()) if name not in wanted)
+        former = (name for name, _ in (before.wanted if before is not None else ()) if layout.is_name("", name))
+        left = tuple(name for name in former if name not in wanted)
         yield Look(kind=kind, namespace=after.namespace, name=after.name, left=left)
 
 
 def of_owner(view: CertificateView, shim: ShimView | None, *, gone: bool) -> Iterator[Look]:
-    """Somebody changed or deleted a Certificate that an Ingress or VirtualServer wants otherwise: that is looked at."""
-    if view.owner is None or shim is None or shim.uid != view.owner[2]:
+    """Somebody changed or deleted a Certificate that an Ingress or VirtualServer wants otherwise: that is looked at. So is one that was
+    made again under its name, when the Certificate of the former is collected. `shim` is what is there now of the owner's name."""
+    if view.owner is None or shim is None:
         return
-    wanted = dict(shim.wanted)
-    is_stray = shim.secret_names is not None and view.secret_name not in shim.secret_names and view.name not in wanted
-    if (not gone and is_stray) or (view.name in wanted and (gone or view.made != wanted[view.name])):
-        yield Look(kind=view.owner[0], namespace=view.namespace, name=view.owner[1], left=(view.name,) if is_stray else ())
+    look, wanted = Look(kind=view.owner[0], namespace=view.namespace, name=view.owner[1]), dict(shim.wanted)
+    if gone:
+        yield from [look] if view.name in wanted else []
+    elif shim.uid != view.owner[2]:
+        return
+    elif view.name in wanted:
+        yield from [look] if view.made != wanted[view.name] else []
+    elif shim.secret_names is not None and view.secret_name not in shim.secret_names:
+        yield replace(look, left=(view.name,))
 
 
 def is_unsettled(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
     """Whether a Certificate that it wants is not there. One that is there is looked at from its own side."""
     return any(certificates(shim.namespace, name) is None for name, _ in shim.wanted)
+
+
+def is_led_for_nobody(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
+    """Whether a challenge is led through it of a Certificate that is not being issued: Redis may have lost its memory in between."""
+    found = (certificates(shim.namespace, name) for name in shim.leads_for)
+    return any(one is None or not one.issuing for one in found)
 
 
 def is_told_of(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
@@ -96,8 +110,17 @@ def _aged(before: CertificateView, after: CertificateView) -> bool:
 
 def is_right(certificate: CertificateView, secret: SecretView | None, *, now: float) -> bool:
     """Whether a Certificate can be taken as it stands at first sight: Ready for what it says now, its Secret there and of the same issuer,
-    and nothing asked for. What is in the Secret is looked at when its time comes."""
-    if not certificate.ready or certificate.issuing or secret is None or certificate.renewal_time is None or certificate.not_after is None:
+    its pair as it was stored, and nothing asked for."""
+    if not certificate.ready or certificate.issuing or certificate.renewal_time is None or certificate.not_after is None:
         return False
-    belongs = secret.certificate == certificate.name and secret.issuer == certificate.issuer
-    return belongs and certificate.renewal_time > now and certificate.not_after > now and not certificate.failure[1]
+    is_good = certificate.renewal_time > now and certificate.not_after > now and not certificate.failure[1]
+    return is_good and _belongs(certificate, secret) and (secret is None or not secret.replaced)
+
+
+def is_open(certificate: CertificateView, secret: SecretView | None) -> bool:
+    """Whether something is to be done for it, so that a look may have been lost. One that failed for what it says now has its time."""
+    return certificate.issuing or not (certificate.failed or (certificate.ready and _belongs(certificate, secret)))
+
+
+def _belongs(certificate: CertificateView, secret: SecretView | None) -> bool:
+    return secret is not None and secret.certificate == certificate.name and secret.issuer == certificate.issuer

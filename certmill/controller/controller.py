@@ -2,8 +2,8 @@
 
 At first sight, after a change of leaders and after Redis has lost its memory, everything is gone through: Certificates that are right are
 adopted in bulk, at no request each, Ingresses and VirtualServers whose Certificates are what they ask for are left alone, the others are
-looked at. Now and then, what is not ready is looked at again, and so is an Ingress or
-VirtualServer whose Certificates are not what it asks for: a look may get lost.
+looked at. Now and then, what is not as it should be is looked at again, and so is an Ingress or VirtualServer whose Certificates are not
+what it asks for: a look may get lost.
 """
 
 from __future__ import annotations
@@ -106,10 +106,13 @@ class Controller:
         self._resync_at = now + RESYNC_SECONDS
         return len(right)
 
-    def take(self, limit: int, *, seconds: float) -> list[Look]:
-        """The next looks; waits so long for one. Give them back with `put_back` if they could not be told."""
+    def take(self, limit: int, *, seconds: float, keeps_up: Callable[[], bool] = lambda: True) -> list[Look]:
+        """The next looks; waits so long for one. Give them back with `put_back` if they could not be told.
+
+        `keeps_up`: whether those who are told have little left to do. Else what they have been told is late, not lost.
+        """
         self._there_is_one.wait(seconds)
-        self._resync()
+        self._resync(keeps_up)
         with self._guard:
             taken = list(self._looks)[:limit]
             for look in taken:
@@ -130,12 +133,14 @@ class Controller:
             if self._looks:
                 self._there_is_one.set()
 
-    def _resync(self) -> None:
-        """A look may have been lost on its way: what is not ready, and not because it failed, is looked at again."""
+    def _resync(self, keeps_up: Callable[[], bool]) -> None:
+        """A look may have been lost on its way: what it may have been about is looked at again."""
         now = self._clock.now()
         if not self._live or now < self._resync_at:
             return
         self._resync_at = now + RESYNC_SECONDS
+        if not keeps_up():
+            return
         self._resyncs += 1
         under_way_too = self._resyncs % _UNDER_WAY_EVERY == 0
         for watch in self._issuers:
@@ -143,17 +148,18 @@ class Controller:
         self._put(
             Look(kind="Certificate", namespace=view.namespace, name=view.name)
             for view in self._ours()
-            if not view.ready and not view.failure[1] and (under_way_too or not view.issuing)
+            if changes.is_open(view, self._secret_of(view)) and (under_way_too or not view.issuing)
         )
         self._put(self._unsettled(first=False))
 
     def _unsettled(self, *, first: bool) -> Iterator[Look]:
-        """The Ingresses and VirtualServers whose Certificates are not what they ask for; at first those too that there is something to
-        tell of."""
+        """The Ingresses and VirtualServers whose Certificates are not what they ask for, or whose challenges are over; at first those too
+        that there is something to tell of."""
         find = self._certificates.view
         for kind, shims in self._shims.items():
             for view in shims.views():
-                if changes.is_unsettled(view, find) or (first and changes.is_told_of(view, find)):
+                is_due = changes.is_unsettled(view, find) or changes.is_led_for_nobody(view, find)
+                if is_due or (first and changes.is_told_of(view, find)):
                     yield Look(kind=kind, namespace=view.namespace, name=view.name)
         for certificate in self._certificates.views():
             yield from changes.of_owner(certificate, self._shim_of(certificate), gone=False)

@@ -11,6 +11,7 @@ from certmill.controller.existing import existing_of
 from certmill.controller.ingress import DefaultIssuer
 from certmill.controller.shim import Event, Owner, Plan, Wishes, Write, plan
 from certmill.errors import Permanent
+from certmill.home import layout
 from certmill.home.kubernetes_events import Involved, KubernetesEvents
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject
@@ -41,8 +42,8 @@ class ShimReconciler:
             return  # its Certificates have it as their owner, and are collected
         wishes = self._readers[kind](body)
         names = dict.fromkeys([*(one.name for one in wishes.wanted), *(left if wishes.secret_names is not None else ())])
-        found = [existing_of(one) for name in names if (one := self._client.get(CERTIFICATES, namespace, name)) is not None]
-        self._carry_out(wishes.owner, plan(wishes, found))
+        found = (self._client.get(CERTIFICATES, namespace, name) for name in names if layout.is_name("", name))
+        self._carry_out(wishes.owner, plan(wishes, [existing_of(one) for one in found if one is not None]))
 
     def _carry_out(self, owner: Owner, planned: Plan) -> None:
         for event in planned.events:
@@ -57,11 +58,12 @@ class ShimReconciler:
 
     def _write(self, owner: Owner, write: Write, send: Callable[..., object]) -> None:
         try:
-            send(CERTIFICATES, write.document)
+            written = send(CERTIFICATES, write.document)
         except Permanent as error:
             self._tell(owner, write.refused(owner, str(error)), again_after=_MISTAKE_AGAIN)
         else:
-            self._tell(owner, write.done)
+            if written is not None:  # else it was deleted meanwhile, and the look at that makes it again
+                self._tell(owner, write.done)
 
     def _tell(self, owner: Owner, event: Event, *, again_after: timedelta = timedelta(0)) -> None:
         involved = Involved(api_version=owner.api_version, kind=owner.kind, namespace=owner.namespace, name=owner.name, uid=owner.uid)

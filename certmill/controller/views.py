@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
+from certmill.home.kubernetes_secrets import CERT_MANAGER
+from certmill.http01.edit import certificates_served
+from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import JsonObject, Meta, instant_of, mapping, meta_of, sequence, text
 from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
+from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY
 
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
 MANAGED = "controller.cert-manager.io/fao=true"
 """Label of the Secrets that are ours to watch."""
 
 _ISSUER_ANNOTATIONS = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-group")
+_ISSUING: Final = (FIELD_MANAGER, CERT_MANAGER)
 _RULES: Final[Mapping[str, Rules]] = {INGRESSES.kind: ingress.RULES, VIRTUAL_SERVERS.kind: virtualserver.RULES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateView:
-    """A Certificate. `asked`: Issuing was set by hand; `failure`: what counts of the last one; `ready`: as of this generation."""
+    """A Certificate. `asked`: Issuing was set by hand; `failure`: what counts of the last one; `ready` and `failed`: as of this
+    generation."""
 
     namespace: str
     name: str
@@ -38,6 +44,7 @@ class CertificateView:
     issuing: bool
     asked: bool
     failure: tuple[str, int]
+    failed: bool
     renewal_time: float | None
     not_after: float | None
     owner: tuple[str, str, str] | None
@@ -47,7 +54,8 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretView:
-    """A Secret of ours: which Certificate and issuer its annotations name, its version, a digest of what others have written (0: none)."""
+    """A Secret of ours: which Certificate and issuer its annotations name, its version, a digest of what others have written (0: none),
+    whether they have written the pair after us."""
 
     namespace: str
     name: str
@@ -55,11 +63,12 @@ class SecretView:
     certificate: str
     issuer: tuple[str, str, str]
     by_others: int
+    replaced: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerView:
-    """An Issuer or ClusterIssuer."""
+    """An Issuer or ClusterIssuer. `ready`: as of this generation."""
 
     namespace: str
     name: str
@@ -71,7 +80,7 @@ class IssuerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShimView:
-    """An Ingress or VirtualServer: all that its Certificates are made of, as a digest; the name of each that it wants, and what it compares
+    """An Ingress or VirtualServer: its Certificates and what is wrong, as a digest; the name of each that it wants, and what it compares
     of it; the Secrets that it names (None: whatever it owns may stay); whether something in it is a mistake to tell of."""
 
     namespace: str
@@ -81,6 +90,8 @@ class ShimView:
     wanted: tuple[tuple[str, int], ...] = ()
     secret_names: frozenset[str] | None = None
     is_mistaken: bool = False
+    leads_for: frozenset[str] = field(default=frozenset(), compare=False)
+    """The Certificates whose challenges are led through it."""
 
 
 View = CertificateView | SecretView | IssuerView | ShimView
@@ -93,6 +104,7 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
     conditions = {text(mapping(one).get("type")): mapping(one) for one in sequence(status.get("conditions"))}
     ready, issuing = conditions.get("Ready", {}), conditions.get("Issuing", {})
     attempts = status.get("failedIssuanceAttempts")
+    counted = attempts if isinstance(attempts, int) else 0
     owner = _shim_of(meta)
     return CertificateView(
         namespace=meta.namespace,
@@ -104,10 +116,11 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         metadata=_digest(
             [meta.labels, {name: value for name, value in meta.annotations.items() if not name.startswith("certmill.io/next-")}]
         ),
-        ready=ready.get("status") == "True" and ready.get("observedGeneration") in (None, meta.generation),
+        ready=ready.get("status") == "True" and _is_of(ready, meta),
         issuing=issuing.get("status") == "True",
         asked=issuing.get("status") == "True" and issuing.get("reason") == "ManuallyTriggered",
-        failure=(text(status.get("lastFailureTime")), attempts if isinstance(attempts, int) else 0),
+        failure=(text(status.get("lastFailureTime")), counted),
+        failed=counted > 0 and _is_of(issuing, meta),
         renewal_time=instant_of(status.get("renewalTime")),
         not_after=instant_of(status.get("notAfter")),
         owner=owner,
@@ -129,27 +142,29 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
         certificate=certificate if layout.is_name("", certificate) else "",
         issuer=_issuer(name, kind, group),
         by_others=_digest(by_others) if by_others else 0,
+        replaced=_is_replaced([mapping(entry) for entry in written]),
     )
 
 
 def issuer_view(body: Mapping[str, object]) -> IssuerView:
     """Strip an Issuer or a ClusterIssuer."""
     meta = meta_of(body)
-    conditions = sequence(mapping(body.get("status")).get("conditions"))
+    conditions = (mapping(one) for one in sequence(mapping(body.get("status")).get("conditions")))
     return IssuerView(
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
         generation=meta.generation,
         annotations=_digest(meta.annotations),
-        ready=any(mapping(one).get("type") == "Ready" and mapping(one).get("status") == "True" for one in conditions),
+        ready=any(one.get("type") == "Ready" and one.get("status") == "True" and _is_of(one, meta) for one in conditions),
     )
 
 
 def shim_view(body: Mapping[str, object], wishes: Wishes) -> ShimView:
-    """Digest an Ingress or a VirtualServer; their own controllers write statuses often, which are nothing to us."""
+    """Digest an Ingress or a VirtualServer. Their own controllers write statuses often, and our challenges rules: no Certificate is made of
+    these."""
     meta = meta_of(body)
-    content = [meta.labels, meta.annotations, body.get("spec"), meta.deleting]
+    content = [[one.document for one in wishes.wanted], [one.message for one in wishes.events]]
     return ShimView(
         namespace=meta.namespace,
         name=meta.name,
@@ -158,6 +173,7 @@ def shim_view(body: Mapping[str, object], wishes: Wishes) -> ShimView:
         wanted=tuple((one.name, signature(one.document, wishes.rules)) for one in wishes.wanted),
         secret_names=wishes.secret_names,
         is_mistaken=bool(wishes.events),
+        leads_for=frozenset({led_for(body)} - {""}).union(*certificates_served(body).values()),
     )
 
 
@@ -169,6 +185,19 @@ def identity(body: JsonObject) -> tuple[str, str]:
 
 def _shim_of(meta: Meta) -> tuple[str, str, str] | None:
     return next(((one.kind, one.name, one.uid) for one in meta.owners if one.controller and one.kind in _RULES), None)
+
+
+def _is_replaced(written: Sequence[Mapping[str, object]]) -> bool:
+    """Whether somebody has written the pair later than we, or cert-manager before us, have written anything (metadata.managedFields)."""
+    ours = [entry for entry in written if entry.get("manager") in _ISSUING]
+    fields = ((entry, mapping(mapping(entry.get("fieldsV1")).get("f:data"))) for entry in written if entry not in ours)
+    theirs = [text(entry.get("time")) for entry, data in fields if data.keys() & {f"f:{TLS_CERTIFICATE}", f"f:{TLS_PRIVATE_KEY}"}]
+    return max(theirs, default="") > max((text(entry.get("time")) for entry in ours), default="")
+
+
+def _is_of(condition: Mapping[str, object], meta: Meta) -> bool:
+    """Whether it was said of what the object says now."""
+    return condition.get("observedGeneration") in (None, meta.generation)
 
 
 def _issuer(name: str, kind: str, group: str) -> tuple[str, str, str]:

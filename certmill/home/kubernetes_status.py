@@ -17,6 +17,9 @@ from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
 """JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `issued`: the last issuance."""
 
+_OURS = ("Ready", "Issuing")
+"""The conditions that are ours to write; those of others stay as they are."""
+
 _HOUR = 3600.0
 _CEILING_HOURS = 32
 _SOON = 3600.0
@@ -106,8 +109,10 @@ def _with(body: Mapping[str, object], fields: JsonObject, conditions: tuple[Cond
     before = mapping(body.get("status"))
     merged = {name: value for name, value in {**before, **fields}.items() if value is not None}
     generation = meta_of(body).generation
-    known = {text(mapping(one).get("type")): mapping(one) for one in sequence(before.get("conditions"))}
-    merged["conditions"] = [_condition_json(one, known.get(one.type, {}), generation) for one in conditions]
+    there = [mapping(one) for one in sequence(before.get("conditions"))]
+    known = {text(one.get("type")): one for one in there}
+    ours = [_condition_json(one, known.get(one.type, {}), generation) for one in conditions]
+    merged["conditions"] = [*ours, *(one for one in there if one.get("type") not in _OURS)]
     return {**body, "status": merged}
 
 
@@ -126,7 +131,7 @@ def _condition_json(condition: Condition, before: Mapping[str, object], generati
 
 
 def _conditions(status: Mapping[str, object]) -> tuple[Condition, ...]:
-    return tuple(_condition(mapping(one)) for one in sequence(status.get("conditions")))
+    return tuple(_condition(mapping(one)) for one in sequence(status.get("conditions")) if mapping(one).get("type") in _OURS)
 
 
 def _condition(body: Mapping[str, object]) -> Condition:

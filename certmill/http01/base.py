@@ -4,6 +4,7 @@ anybody on the Internet."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from certmill.model.certificate import Certificate
@@ -38,11 +39,15 @@ class Exposure(Protocol):
         ...
 
     def open(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
-        """Lead requests for `host` to the responder: for this token at least, and for no other host with another token."""
+        """Lead requests for this token of `host` to the responder, and for no other of ours."""
         ...
 
     def close(self, certificate: CertificateId, host: str, way: str) -> None:
         """Lead them there no longer, for this Certificate. Not there: no error."""
+        ...
+
+    def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
+        """Close the ways through this Ingress that are open for Certificates whose challenges are over. Not there: no error."""
         ...
 
 
@@ -56,4 +61,7 @@ class NoExposure:
         """Nothing."""
 
     def close(self, certificate: CertificateId, host: str, way: str) -> None:
+        """Nothing."""
+
+    def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
         """Nothing."""

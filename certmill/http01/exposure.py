@@ -13,14 +13,15 @@ from typing import Final
 
 from certmill.errors import Conflict, SolverMisconfigured
 from certmill.http01 import edit, service
-from certmill.http01.ingress import SOLVER_LABEL, solver_ingress, solver_ingress_name
+from certmill.http01.ingress import SOLVER_LABEL, led_for, solver_ingress, solver_ingress_name
+from certmill.http01.managed_fields import given_back
 from certmill.http01.way import EditIngress, OwnIngress, way
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SERVICES
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Http01Solver
-from certmill.model.names import CertificateId, split_id
+from certmill.model.names import CertificateId, certificate_id, split_id
 
 _TRIES: Final = 5
 _FRESH_SECONDS: Final = 5.0
@@ -48,6 +49,11 @@ class KubernetesExposure:
             return
 
         def with_path(ingress: JsonObject) -> JsonObject | None:
+            if edit.is_master(ingress):
+                raise SolverMisconfigured(
+                    f"the Ingress {certificate.namespace}/{chosen.name} is a master of mergeable Ingresses, which NGINX takes with no path "
+                    f"only; take edit in place away, and give the solver an ingressTemplate with the annotation {edit.MERGEABLE}: minion"
+                )
             return edit.with_challenge_path(ingress, host, certificate.name, token)
 
         if not self._edited(certificate.namespace, chosen.name, with_path):
@@ -66,6 +72,18 @@ class KubernetesExposure:
             return
         self._leave(namespace)
 
+    def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
+        found = self._client.get(INGRESSES, namespace, ingress)
+        if found is None:
+            return
+        if (name := led_for(found)) and is_over(certificate_id(namespace, name)):
+            self._client.delete(INGRESSES, namespace, ingress, uid=meta_of(found).uid)
+            self._leave(namespace)
+        served = frozenset[str]().union(*edit.certificates_served(found).values())
+        if over := [name for name in served if is_over(certificate_id(namespace, name))]:
+            self._edited(namespace, ingress, lambda body: edit.without_certificates(body, over))
+            self._leave(namespace)
+
     def _edited(self, namespace: str, name: str, change: Callable[[JsonObject], JsonObject | None]) -> bool:
         """Change the user's Ingress, over whatever else changes it at the same time; False if it is not there."""
         for _ in range(_TRIES):
@@ -76,8 +94,22 @@ class KubernetesExposure:
             if changed is None:
                 return True
             with suppress(Conflict):
-                return self._client.update(INGRESSES, changed) is not None
+                written = self._client.update(INGRESSES, changed)
+                self._give_back(ingress, written)
+                return written is not None
         raise Conflict(f"the Ingress {namespace}/{name} is being changed again and again")
+
+    def _give_back(self, before: JsonObject, written: JsonObject | None) -> None:
+        """Leave every field to its owner. Others may write in the same moment, as an ingress controller its status."""
+        meta = meta_of(before)
+        for _ in range(_TRIES):
+            patch = given_back(before, written) if written is not None else None
+            if patch is None:
+                return
+            with suppress(Conflict):
+                self._client.merge(INGRESSES, meta.namespace, meta.name, patch)
+                return
+            written = self._client.get(INGRESSES, meta.namespace, meta.name)
 
     def _lead_to_responder(self, namespace: str) -> None:
         addresses = self._addresses()

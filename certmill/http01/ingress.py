@@ -1,8 +1,10 @@
 """An Ingress of our own that leads the CA's request for one name to the responder, as NGINX takes it into a VirtualServer too. Pure.
 
 One rule, one path, a port that is a number, and the label of cert-manager's solver Ingresses. Each Certificate has its own for a name,
-owned by it, so that nobody has to count who else needs it: two for one name lead to the same place. One for an IP address answers for every
-host, and so leads its own token only.
+owned by it, so that nobody has to count who else needs it.
+
+The path is that of one token. The responder serves every namespace: one for all tokens would let a stranger have the host validated, for as
+long as it is open, and an ingress controller may keep it for seconds after it was closed.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Final
 from certmill.http01.base import WELL_KNOWN_PATH
 from certmill.http01.service import MANAGED_BY, SERVICE_NAME, SERVICE_PORT
 from certmill.http01.way import OwnIngress
-from certmill.kube.objects import JsonObject
+from certmill.kube.objects import JsonObject, meta_of
 from certmill.kube.resources import CERTIFICATES, INGRESSES
 from certmill.model.certificate import Certificate
 from certmill.model.identifiers import is_ip_address
@@ -27,9 +29,6 @@ CERTIFICATE_ANNOTATION: Final = "certmill.io/certificate-name"
 """Which Certificate a solver Ingress is for."""
 
 CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
-
-CHALLENGE_PATH: Final = WELL_KNOWN_PATH.rstrip("/")
-"""As a Prefix it serves every token of a host: no reload for each challenge."""
 
 _WHITELIST: Final = "whitelist-source-range"
 _NGINX_WHITELIST: Final = f"nginx.ingress.kubernetes.io/{_WHITELIST}"
@@ -61,27 +60,27 @@ def solver_ingress(certificate: Certificate, host: str, way: OwnIngress, token: 
     }
 
 
+def led_for(ingress: Mapping[str, object]) -> str:
+    """The Certificate whose challenge a solver Ingress of ours is for; "" for any other Ingress."""
+    meta = meta_of(ingress)
+    is_ours = meta.labels.get(SOLVER_LABEL) == "true" and MANAGED_BY.items() <= meta.labels.items()
+    return meta.annotations.get(CERTIFICATE_ANNOTATION, "") if is_ours else ""
+
+
 def rule_host(host: str) -> str:
     """The host of a rule for `host`: none for an IP address, which an Ingress has no way to name."""
     return "" if is_ip_address(host) else host
 
 
 def challenge_rule(host: str, *tokens: str) -> JsonObject:
-    """A rule for a host with every token; for every host ("") with these tokens."""
-    paths = [challenge_path()] if host else [challenge_path(token) for token in tokens]
-    return {**({"host": host} if host else {}), "http": {"paths": paths}}
+    """A rule for a host, or for every host (""), with nothing but these challenges."""
+    return {**({"host": host} if host else {}), "http": {"paths": [challenge_path(token) for token in tokens]}}
 
 
-def challenge_path(token: str = "") -> JsonObject:
-    """The path that leads to the responder, of every token or of this."""
+def challenge_path(token: str) -> JsonObject:
+    """The path that leads to the responder."""
     backend = {"service": {"name": SERVICE_NAME, "port": {"number": SERVICE_PORT}}}
-    path = {"path": f"{WELL_KNOWN_PATH}{token}", "pathType": "Exact"} if token else {"path": CHALLENGE_PATH, "pathType": "Prefix"}
-    return {**path, "backend": backend}
-
-
-def is_challenge_path(path: str) -> bool:
-    """Whether it is one of `challenge_path`'s."""
-    return path == CHALLENGE_PATH or path.startswith(WELL_KNOWN_PATH)
+    return {"path": f"{WELL_KNOWN_PATH}{token}", "pathType": "Exact", "backend": backend}
 
 
 def _annotations(way: OwnIngress) -> dict[str, str]:

@@ -23,6 +23,9 @@ _TERMINATING: Final = "NamespaceTerminating"
 _UNKNOWN_FIELD: Final = "failed to create typed patch object"
 """How a server-side apply refuses a field that the schema does not have: as an internal error."""
 
+_UNKNOWN_OWNER: Final = "because cannot find RESTMapping"
+"""How the admission of owners refuses one whose CustomResourceDefinition it has not yet taken in: some seconds after that came."""
+
 
 class Missing(NotFound):
     """404 by the resource itself: this object, or the namespace that it is to be put into, is not there."""
@@ -131,6 +134,8 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
             error = WatchExpired(f"cannot {what}: what it goes on from is too old")
         case HTTPStatus.FORBIDDEN if is_terminating(status):
             error = Forbidden(f"cannot {what}: its namespace is being deleted; nothing new can be made there")
+        case HTTPStatus.FORBIDDEN if _UNKNOWN_OWNER in words:
+            error = HomeUnavailable(f"cannot {what}: {words}")
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             error = Forbidden(f"cannot {what}: {words or 'the API server refuses us'}; see the roles of certmill's chart")
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

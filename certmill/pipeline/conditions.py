@@ -31,12 +31,25 @@ def is_issuing(status: CertificateStatus) -> bool:
 
 def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now: float) -> CertificateStatus:
     """A run has begun. A pair that is only to be renewed stays ready meanwhile; one that is not there has no times."""
-    if violation.reason in _NO_CERTIFICATE:
-        status = replace(status, not_before=None, not_after=None, renewal_time=None)
     status = _with(status, _condition(status, ISSUING, True, violation.reason, violation.message, now))
     if ready:
-        return _with(status, _condition(status, READY, True, "Ready", READY_MESSAGE, now))
-    return _with(status, _condition(status, READY, False, violation.reason, violation.message, now))
+        return _with(_timed(status, violation), _condition(status, READY, True, "Ready", READY_MESSAGE, now))
+    return _not_ready(status, violation, now)
+
+
+def held(status: CertificateStatus, violation: Violation, *, servable: bool, now: float) -> CertificateStatus:
+    """A run may not begin yet. What is only to be renewed, and a temporary pair (`servable`), is as ready as it was."""
+    return status if servable or violation.reason == "Renewing" else _not_ready(status, violation, now)
+
+
+def _not_ready(status: CertificateStatus, violation: Violation, now: float) -> CertificateStatus:
+    return _with(_timed(status, violation), _condition(status, READY, False, violation.reason, violation.message, now))
+
+
+def _timed(status: CertificateStatus, violation: Violation) -> CertificateStatus:
+    """Without the times of a pair that is not there."""
+    absent = violation.reason in _NO_CERTIFICATE
+    return replace(status, not_before=None, not_after=None, renewal_time=None) if absent else status
 
 
 def waiting(status: CertificateStatus, reason: str) -> CertificateStatus:

@@ -129,19 +129,26 @@ class Reconciler:
         return Reconciled(reason=reason)
 
     def _apply(self, decision: Decision, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str) -> Reconciled:
-        ports, certificate = self._ports, seen.certificate
         match decision:
             case Issue():
                 return self._begin(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
             case Hold():
-                ports.records.adopt(certificate.id, now=now, at=decision.until, spec=seen.spec)
-                record = ports.records.read(certificate.id)
-                failed = record.done if record is not None and record.result != "issued" else 0
-                return Reconciled(
-                    reason=f"{decision.violation.message}; held until {instant(decision.until):%Y-%m-%d %H:%M} UTC", run=failed
-                )
+                return self._hold(decision, seen, now=now)
             case Keep():
                 return self._keep(decision, seen, now=now)
+
+    def _hold(self, decision: Hold, seen: Seen, *, now: float) -> Reconciled:
+        """Nothing is issued yet. What is not Ready meanwhile says so; a pair that goes on to be good is looked at when it expires."""
+        ports, certificate, violation = self._ports, seen.certificate, decision.violation
+        expires = seen.leaf.not_after if seen.leaf is not None else 0.0
+        at = expires if now < expires < decision.until else decision.until
+        if ports.records.adopt(certificate.id, now=now, at=at, spec=seen.spec):
+            status = conditions.held(seen.status, violation, servable=_is_temporary(seen), now=now)
+            if status != seen.status:
+                ports.home.write_certificate_status(certificate.id, status)
+        record = ports.records.read(certificate.id)
+        failed = record.done if record is not None and record.result != "issued" else 0
+        return Reconciled(reason=f"{violation.message}; held until {instant(decision.until):%Y-%m-%d %H:%M} UTC", run=failed)
 
     def _begin(self, decision: Issue, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str) -> Reconciled:
         """Begin a run: rung at once while the queue is short, else among the arrivals.
@@ -166,7 +173,7 @@ class Reconciler:
             return self.reconcile(certificate.id, root_id=root_id, may_ring=may_ring)
         untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
         if verdict is Verdict.BEGUN or untold:
-            servable = temporary or (seen.secret is not None and secret_contract.is_temporary(seen.secret))
+            servable = temporary or _is_temporary(seen)
             self._tell_begun(seen, decision.violation, servable=servable, ours=verdict is Verdict.BEGUN, now=now)
         # Rung again with what was untold: whoever began the run may have failed at telling, and have rung nobody.
         return Reconciled(reason=decision.violation.message, run=run, ring=ring and (verdict is Verdict.BEGUN or untold))
@@ -240,6 +247,10 @@ class Reconciler:
         if not self._ports.records.notice(certificate_id, why="deleted", now=self._ports.clock.now()):
             self._ports.records.forget(certificate_id)
         return Reconciled(reason="the Certificate is not in the home")
+
+
+def _is_temporary(seen: Seen) -> bool:
+    return seen.secret is not None and secret_contract.is_temporary(seen.secret)
 
 
 def reconcile_all(reconciler: Reconciler, certificates: Mapping[CertificateId, bool]) -> dict[CertificateId, CertmillError]:

@@ -43,3 +43,8 @@ class DueTimes:
     def queue_length(self) -> int:
         """Messages that wait on the queue of steps."""
         return self._redis.llen(contract.STEPS_QUEUE)
+
+    @answering
+    def looks_waiting(self) -> int:
+        """Messages that wait on the queue of looks at objects of the cluster."""
+        return self._redis.llen(contract.CHANGES_QUEUE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from certmill.errors import SolverMisconfigured
+from certmill.http01.edit import certificates_served
 from certmill.http01.exposure import KubernetesExposure
 from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES
 from certmill.model.issuer import Http01Solver
@@ -15,7 +17,7 @@ SOLVER = Http01Solver(ingress_class_name="nginx")
 
 
 class Interrupted:
-    """A client during whose deletion of a Service something else happens first."""
+    """A client during whose deletion of a Service, or change of an Ingress's owners, something else happens first."""
 
     def __init__(self, client, happens):
         self._client, self._happens = client, [happens]
@@ -27,6 +29,11 @@ class Interrupted:
         if resource is SERVICES and self._happens:
             self._happens.pop()()
         return self._client.delete(resource, *names, **options)
+
+    def merge(self, resource, *names, **options):
+        if resource is INGRESSES and self._happens:
+            self._happens.pop()()
+        return self._client.merge(resource, *names, **options)
 
 
 @pytest.fixture
@@ -59,3 +66,86 @@ def test_a_challenge_that_begins_while_the_last_one_is_cleared_up_keeps_its_way(
     exposure_of(client).close(other.id, "other.example.test", interrupted.way(other, SOLVER))
 
     assert [client.list(resource, namespace).items for resource in (INGRESSES, SERVICES, ENDPOINT_SLICES)] == [(), (), ()]
+
+
+def an_ingress(namespace):
+    """The user's, of two hosts."""
+    paths = [{"path": "/tea", "pathType": "Prefix", "backend": {"service": {"name": "tea-svc", "port": {"number": 80}}}}]
+    rules = [{"host": host, "http": {"paths": paths}} for host in ("one.example.test", "other.example.test")]
+    metadata = {"name": "shop", "namespace": namespace}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": {"rules": rules}}
+
+
+def test_ways_that_are_open_for_nobody_are_closed_and_those_of_others_stay(client, namespace):
+    exposure, in_place = exposure_of(client), Http01Solver(ingress_name="shop")
+    one, other = stored(client, namespace, "one"), stored(client, namespace, "other")
+    before = client.create(INGRESSES, an_ingress(namespace))["spec"]
+    for certificate, host in ((one, "one.example.test"), (other, "other.example.test")):
+        exposure.open(certificate, host, certificate.name, in_place)
+    exposure.open(one, "one.example.test", "one", SOLVER)
+    led = [body["metadata"]["name"] for body in client.list(INGRESSES, namespace).items]
+    assert len(led) == 2
+
+    for name in led:
+        exposure.clear(namespace, name, lambda certificate: certificate == one.id)
+
+    (ingress,) = client.list(INGRESSES, namespace).items
+    assert certificates_served(ingress) == {"other.example.test": {"other"}}
+    assert client.get(SERVICES, namespace, "certmill-http01") is not None
+
+    exposure.clear(namespace, "shop", lambda certificate: True)
+
+    assert client.get(INGRESSES, namespace, "shop")["spec"] == before
+    assert client.get(SERVICES, namespace, "certmill-http01") is None
+    exposure.clear(namespace, "nowhere", lambda certificate: True)
+
+
+def applied(kube, manifest):
+    """The answer to kubectl apply --server-side, as to Helm: not by force."""
+    path = INGRESSES.path(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+    return kube.api.request("PATCH", f"{path}?fieldManager=helm", manifest, content_type="application/apply-patch+yaml")
+
+
+def test_a_server_side_apply_of_the_ingress_meets_no_conflict_with_us_in_mid_challenge_or_afterwards(kube, client, namespace):
+    one, exposure, in_place = stored(client, namespace, "one"), exposure_of(client), Http01Solver(ingress_name="shop")
+    manifest = an_ingress(namespace)
+    before = applied(kube, manifest).body["metadata"]["managedFields"]
+
+    exposure.open(one, "one.example.test", "one", in_place)
+    assert client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"] == before
+    manifest["spec"]["ingressClassName"] = "nginx"
+    before = applied(kube, manifest).body["metadata"]["managedFields"]
+    exposure.open(one, "one.example.test", "one", in_place)
+    exposure.close(one.id, "one.example.test", exposure.way(one, in_place))
+
+    assert client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"] == before
+    manifest["spec"]["rules"] = manifest["spec"]["rules"][:1]
+    assert applied(kube, manifest).body["spec"] == manifest["spec"]
+
+
+def test_what_others_write_in_the_moment_of_an_edit_stays_theirs(kube, client, namespace):
+    one, in_place = stored(client, namespace, "one"), Http01Solver(ingress_name="shop")
+    applied(kube, an_ingress(namespace))
+
+    def serves():
+        path, status = f"{INGRESSES.path(namespace, 'shop')}/status", {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+        merge = "application/merge-patch+json"
+        assert kube.api.request("PATCH", f"{path}?fieldManager=nginx", {"status": status}, content_type=merge).is_ok
+
+    exposure_of(Interrupted(client, serves)).open(one, "one.example.test", "one", in_place)
+
+    owners = {entry["manager"]: entry["fieldsV1"] for entry in client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"]}
+    assert owners.keys() == {"helm", "nginx"}
+    assert owners["helm"] == {"f:spec": {"f:rules": {}}}
+
+
+def test_a_master_of_mergeable_ingresses_is_not_edited_as_nginx_would_refuse_it_and_all_its_minions(client, namespace):
+    """NGINX takes a master with no path only."""
+    master = an_ingress(namespace) | {"spec": {"rules": [{"host": "one.example.test"}]}}
+    master["metadata"]["annotations"] = {"nginx.org/mergeable-ingress-type": "master"}
+    client.create(INGRESSES, master)
+
+    with pytest.raises(SolverMisconfigured, match=r"is a master .*: minion"):
+        exposure_of(client).open(stored(client, namespace, "one"), "one.example.test", "one", Http01Solver(ingress_name="shop"))
+
+    assert client.get(INGRESSES, namespace, "shop")["spec"] == master["spec"]

@@ -93,7 +93,7 @@ def front(empty_kube, tmp_path_factory):
 def ingress(host, *, name="one", port=None, labels=None, **spec):
     """An Ingress with the challenge's path alone."""
     backend = {"service": {"name": service.SERVICE_NAME, "port": port or {"number": service.SERVICE_PORT}}}
-    path = {"path": "/.well-known/acme-challenge", "pathType": "Prefix", "backend": backend}
+    path = challenge_path("token") | {"backend": backend}
     rules = [{"host": host, "http": {"paths": [path]}}]
     return {"metadata": {"name": name, "labels": labels or {}}, "spec": {"ingressClassName": "nginx", "rules": rules} | spec}
 
@@ -184,14 +184,13 @@ def test_a_slice_that_is_deleted_goes_unnoticed_and_one_that_is_emptied_does_not
     front.until(host, CHALLENGE, 502)
 
 
-def test_a_wildcards_rule_with_the_path_of_one_token_leads_no_other(front, namespace):
+@pytest.mark.parametrize("wildcard", ["", "*."])
+def test_the_path_of_one_token_leads_no_other(front, namespace, wildcard):
     front.lead(namespace)
-    body = ingress(f"*.{namespace}.test")
-    body["spec"]["rules"][0]["http"]["paths"] = [challenge_path("a-token")]
-    front.apply(INGRESSES, namespace, body)
+    front.apply(INGRESSES, namespace, ingress(f"{wildcard}{namespace}.test"))
 
-    for host in (f"a.{namespace}.test", f"b.{namespace}.test"):
-        front.until(host, "/.well-known/acme-challenge/a-token", 200)
+    for host in (f"a.{namespace}.test", f"b.{namespace}.test") if wildcard else (f"{namespace}.test",):
+        front.until(host, CHALLENGE, 200)
         assert ask(front, host, "/.well-known/acme-challenge/another").status == 404
 
 

@@ -82,6 +82,20 @@ class AsksOnly:
         return self._client.get(resource, namespace, name)
 
 
+class DeletesOnceRead:
+    """A client under whose hands somebody deletes each Certificate that it has read."""
+
+    def __init__(self, client):
+        self._client = client
+        self.update = client.update
+
+    def get(self, resource, namespace, name):
+        found = self._client.get(resource, namespace, name)
+        if resource is CERTIFICATES:
+            self._client.delete(resource, namespace, name)
+        return found
+
+
 @pytest.fixture(scope="module")
 def client(kube):
     kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
@@ -154,6 +168,16 @@ class TestIngress:
         ShimReconciler(watched, KubernetesEvents(shop.client, shop.clock), NO_DEFAULT).reconcile("Ingress", f"{shop.namespace}/cafe")
 
         assert asked == [("get", "cafe"), ("get", "cafe-tls"), ("get", "tea-tls")]
+
+    def test_a_certificate_that_is_deleted_in_mid_look_is_not_told_to_be_updated(self, shop):
+        shop.ingress(("cafe-tls", "a.example.test"))
+        shop.client.merge(CERTIFICATES, shop.namespace, "cafe-tls", {"spec": {"dnsNames": ["wrong.example.test"]}})
+        gone = DeletesOnceRead(shop.client)
+
+        ShimReconciler(gone, KubernetesEvents(shop.client, shop.clock), NO_DEFAULT).reconcile("Ingress", f"{shop.namespace}/cafe")
+
+        assert shop.names() == []
+        assert shop.told() == [normal("Create")]
 
     def test_a_certificate_that_was_deleted_by_hand_is_made_again(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"))
@@ -290,3 +314,12 @@ class TestVirtualServer:
         shop.apply(VIRTUAL_SERVERS, "cafe", {"host": "a.example.test"})
 
         assert shop.version() == before
+
+    @pytest.mark.parametrize("secret", ["cafe/tls", "Cafe_TLS"])
+    def test_a_secret_by_whose_name_no_certificate_can_be_called_is_told(self, shop, secret):
+        shop.virtual_server(secret=secret)
+
+        ((kind, reason, message, _),) = shop.told()
+        assert (kind, reason) == ("Warning", "BadConfig")
+        assert message.startswith("Error issuing Certificate for VirtualServer resource: ")
+        assert shop.names() == []

@@ -117,7 +117,7 @@ class FaultyKubeLab(KubeLab):
             tokens = list(self.runtime.redis.scan_iter("certmill:http01:*"))
             return [*txt.items(), *self.traces(namespace), *journal, *tokens]
 
-        self.until(lambda: left() == [], seconds=40, what=lambda: str(left()))
+        self.until(lambda: left() == [], seconds=120, what=lambda: str(left()))
 
     def is_served(self, host: str) -> bool:
         """Whether nginx has this host."""

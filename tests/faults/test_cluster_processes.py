@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from certmill.crypto import chain
-from certmill.kube.resources import LEASES, SECRETS
-from tests.faults.cluster import DNS_ZONE
+from certmill.http01.exposure import KubernetesExposure
+from certmill.kube.resources import INGRESSES, LEASES, SECRETS
+from certmill.model.issuer import Http01Solver
+from certmill.model.names import certificate_id
+from tests.faults.cluster import DNS_ZONE, an_ingress
 
 IN_FLIGHT = 200
 BURST = 12
@@ -53,6 +57,24 @@ def test_a_redis_that_was_flushed_costs_no_pair_that_was_stored(cluster, namespa
     assert {name: after[name] for name in stored} == stored
     assert {name for name, count in orders(cluster, namespace, names).items() if f"{name}-tls" in stored and count != 1} == set()
     assert set(cluster.running().values()) == set(cluster.pids.values())
+
+
+def test_the_way_of_a_challenge_that_redis_has_forgotten_is_closed(cluster, namespace):
+    """As when it is flushed between the Secret and the clean-up: no run goes on."""
+    manifest = an_ingress(namespace)
+    manifest["metadata"]["namespace"] = namespace
+    cluster.client.create(INGRESSES, manifest)
+    cluster.wait_all_ready(namespace, ["shop-tls"])
+    cluster.assert_no_trace(namespace)
+    certificate, host = cluster.runtime.ports.home.certificate(certificate_id(namespace, "shop-tls")), f"shop.{namespace}.example.test"
+    exposure = KubernetesExposure(cluster.client, lambda: ["192.0.2.80"], 8089)
+    for solver in (Http01Solver(ingress_name="shop"), Http01Solver(ingress_class_name="nginx")):
+        exposure.open(replace(certificate, annotations={}), host, "token", solver)
+
+    cluster.runtime.redis.flushall()
+
+    cluster.assert_no_trace(namespace)
+    assert cluster.client.get(INGRESSES, namespace, "shop")["spec"] == manifest["spec"]
 
 
 @pytest.fixture

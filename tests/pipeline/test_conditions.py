@@ -28,6 +28,7 @@ WEB = a_certificate()
 BY_DNS = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1:53"))),))
 ABSENT = "Issuing certificate as Secret does not exist"
 FAILED = "The certificate request has failed to complete and will be retried: "
+HOUR = 3600.0
 CONFLICT = "If this message is not transient, you might have two conflicting Certificates pointing to the same secret."
 
 
@@ -65,6 +66,19 @@ def said(mill, type_, certificate=WEB):
     """(status, reason, message) of a condition."""
     found = mill.ports.home.certificate_status(certificate.id).condition(type_)
     return (found.status, found.reason, found.message) if found else None
+
+
+def failing(redis, age):
+    """A mill whose pair is so old, and whose renewal has failed: it is held for 20 hours."""
+    mill = Mill(redis)
+    mill.issue()
+    mill.world.clock.advance(age)
+    now = mill.world.clock.now()
+    failure = {"last_failure_time": now, "failed_issuance_attempts": 5, "next_attempt": now + 20 * HOUR}
+    failed = Condition(type="Issuing", status=False, reason="Failed", message="no", last_transition=now)
+    status = mill.status()
+    mill.ports.home.write_certificate_status(WEB.id, replace(status, conditions=(*status.conditions, failed), **failure))
+    return mill
 
 
 class TestWhileItIsIssued:
@@ -169,6 +183,50 @@ class TestWhileItIsIssued:
         mill.run()
 
         assert (mill.status().failed_issuance_attempts, mill.status().last_failure_time) == (0, None)
+
+    def test_one_that_expires_while_a_back_off_holds_is_not_ready_from_then_on(self, redis):
+        mill = failing(redis, 89 * DAY + 23 * HOUR)
+
+        assert not mill.reconciler.reconcile(WEB.id).ring
+        assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
+
+        mill.world.clock.advance(1.1 * HOUR)
+        mill.ticks.renew()
+        assert said(mill, "Ready")[:2] == (False, "Expired")
+        assert said(mill, "Issuing")[:2] == (False, "Failed")
+        assert mill.record().step == ""
+
+        mill.world.clock.advance(19 * HOUR)
+        mill.ticks.renew()
+        assert said(mill, "Issuing")[:2] == (True, "Expired")
+
+    def test_one_whose_renewal_fails_is_looked_at_when_it_expires(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        mill.world.clock.advance(90 * DAY - 300)
+        mill.world.validates = lambda *_: False
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+        assert said(mill, "Ready")[0]
+        assert mill.status().next_attempt > mill.world.clock.now() + 600
+
+        mill.world.clock.advance(301)
+        mill.ticks.renew()
+
+        assert said(mill, "Ready")[:2] == (False, "Expired")
+        assert mill.record().step == ""
+
+    def test_one_whose_secret_goes_while_a_back_off_holds_is_not_ready_and_has_no_times(self, redis):
+        mill = failing(redis, 61 * DAY)
+        mill.ports.home.delete_secret(WEB.namespace, WEB.secret_name)
+        written = counted(mill)
+
+        for _ in range(3):
+            assert not mill.reconciler.reconcile(WEB.id).ring
+
+        assert said(mill, "Ready") == (False, "DoesNotExist", ABSENT)
+        assert (mill.status().not_after, mill.status().renewal_time) == (None, None)
+        assert len(written) == 1
 
     def test_an_issuer_that_is_wrong_is_told_on_the_certificate_and_counts_no_failure(self, redis):
         mill = Mill(redis)
@@ -534,6 +592,16 @@ class TestTemporaryCertificate:
 
         assert mill.world.secret("default", "web-tls").data == old.data
         assert said(mill, "Ready")[:2] == (False, "RequestChanged")
+
+    def test_it_stays_ready_while_a_back_off_holds(self, redis, told):
+        mill = Mill(redis, certificate=self.ASKED, events=told)
+        mill.reconciler.reconcile(WEB.id)
+        now = mill.world.clock.now()
+        mill.ports.records.forget(WEB.id)
+        mill.ports.home.write_certificate_status(WEB.id, replace(mill.status(), last_failure_time=now, next_attempt=now + HOUR))
+
+        assert "held until" in mill.reconciler.reconcile(WEB.id).reason
+        assert said(mill, "Ready")[0]
 
     @pytest.mark.parametrize("value", ["True", "1", "yes", ""])
     def test_only_the_exact_word_true_asks_for_it(self, redis, value):

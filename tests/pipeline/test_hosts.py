@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from certmill.model.names import certificate_id
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Proceed, Wait
+from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
 from certmill.pipeline.ticks import Ticks
+from certmill.pipeline.ways import Ways
+from certmill.state.journal import Presented
 from tests.builders import a_certificate
 from tests.pipeline.mill import Mill
 
@@ -27,6 +31,9 @@ class Ingresses:
 
     def open(self, certificate, host, token, solver):
         self.open_for.add((certificate.namespace, host))
+
+    def clear(self, namespace, ingress, is_over):
+        self.open_for = {one for one in self.open_for if one[0] != namespace or not is_over(certificate_id(namespace, "web"))}
 
     def close(self, certificate, host, way):
         self.open_for.discard((certificate.split("/")[0], host))
@@ -79,3 +86,47 @@ def test_one_that_is_given_up_leaves_the_host_to_others(redis):
 
     assert redis.keys("certmill:http01:*") == []
     assert isinstance(victim.again("set_up_challenge"), Proceed)
+
+
+def test_the_sweep_of_what_a_former_run_left_does_not_close_the_way_of_the_one_that_goes_on(redis):
+    ingresses = Ingresses()
+    victim = Tenant(redis, VICTIM, ingresses)
+    left = Presented(
+        certificate=VICTIM.id, issuer_kind="ClusterIssuer", issuer_namespace="", issuer_name="prod",
+        identifier=HOST, record_name="", zone="", value="a-former-token", way="own",
+    )  # fmt: skip
+    victim.ports.journal.add([left], now=victim.world.clock.now() - 2 * SWEEP_AFTER_SECONDS)
+    victim.ports.key_authorizations.put("a-former-token", "a-former-token.thumbprint")
+    assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
+
+    assert victim.ticks.sweep("sweep") == 1
+    assert ingresses.open_for == {("victim", HOST)}
+    assert victim.ports.key_authorizations.get("a-former-token") is None
+
+    victim.run("wait_for_propagation")
+    assert ingresses.open_for == set()
+
+
+def test_a_way_is_closed_that_no_run_will_close(redis):
+    ingresses = Ingresses()
+    victim = Tenant(redis, VICTIM, ingresses)
+    assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
+
+    Ways(victim.ports).clear("victim/cafe")
+    assert ingresses.open_for == {("victim", HOST)}
+
+    redis.flushdb()
+    Ways(victim.ports).clear("victim/cafe")
+    assert ingresses.open_for == set()
+
+
+def test_a_way_is_closed_that_a_run_has_left(redis):
+    ingresses = Ingresses()
+    victim = Tenant(redis, VICTIM, ingresses)
+    assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
+    victim.run("wait_for_propagation")
+    ingresses.open(VICTIM, HOST, "token", None)
+
+    Ways(victim.ports).clear("victim/cafe")
+
+    assert ingresses.open_for == set()

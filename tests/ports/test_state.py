@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from certmill.contract import STEPS_QUEUE
+from certmill.contract import CHANGES_QUEUE, STEPS_QUEUE
 from certmill.errors import StateUnavailable
 from certmill.model.names import CertificateId
 from certmill.state import keys
@@ -231,6 +231,13 @@ def test_the_queue_is_as_long_as_celerys_list(redis):
     redis.lpush(STEPS_QUEUE, "a", "b")
 
     assert DueTimes(redis).queue_length() == 2
+
+
+def test_the_looks_that_wait_are_counted_by_themselves(redis):
+    redis.rpush(STEPS_QUEUE, "one")
+    redis.rpush(CHANGES_QUEUE, "one", "two", "three")
+
+    assert DueTimes(redis).looks_waiting() == 3
 
 
 def test_a_lock_is_its_owners_until_released_or_run_out(redis):

@@ -138,10 +138,10 @@ class TestOfAnIssuer:
 
 class TestOfAShim:
     def test_whatever_its_certificates_are_made_of_is_looked_at(self):
-        before, after = (a_shim({"metadata": {"name": "x", "namespace": "a"}, "spec": spec}) for spec in ({}, {"tls": []}))
+        before, after = (a_shim(an_ingress("x", "one") | {"spec": {"tls": [{"hosts": [host], "secretName": "one"}]}}) for host in "ab")
+        look = Look(kind="Ingress", namespace="default", name="x")
 
-        assert list(changes.of_shim("Ingress", before, after)) == [Look(kind="Ingress", namespace="a", name="x")]
-        assert list(changes.of_shim("Ingress", None, after)) == [Look(kind="Ingress", namespace="a", name="x")]
+        assert list(changes.of_shim("Ingress", before, after)) == list(changes.of_shim("Ingress", None, after)) == [look]
         assert list(changes.of_shim("Ingress", after, after)) == list(changes.of_shim("Ingress", after, None)) == []
 
     def test_the_certificates_that_it_wants_no_more_are_named(self):
@@ -151,6 +151,13 @@ class TestOfAShim:
 
         assert look.left == ("one", "three")
 
+    def test_what_no_certificate_can_be_called_is_not_named(self):
+        before, after = (a_shim(an_ingress("x", *names)) for names in (("One_Two", "a/b", "three"), ("four",)))
+
+        (look,) = changes.of_shim("Ingress", before, after)
+
+        assert look.left == ("three",)
+
 
 class TestWhatIsRightAtFirstSight:
     def is_right(self, status=ISSUED, secret=None, now=NOW, **metadata):
@@ -159,6 +166,25 @@ class TestWhatIsRightAtFirstSight:
 
     def test_a_ready_certificate_with_its_secret_is(self):
         assert self.is_right()
+
+    @pytest.mark.parametrize(
+        ("writer", "field", "at", "is_right"),
+        [
+            ("kubectl-edit", "f:data", "10:00:01", False),
+            ("kubectl-edit", "f:stringData", "10:00:01", True),
+            ("kubectl-edit", "f:data", "09:59:59", True),
+            ("cert-manager-certificates-issuing", "f:data", "10:00:01", True),
+        ],
+        ids=["after us", "no pair", "before us", "cert-manager"],
+    )
+    def test_a_pair_that_somebody_has_written_after_us_while_nobody_looked_is_not(self, writer, field, at, is_right):
+        fields = {"f:tls.crt": {}, "f:tls.key": {}}
+        entries = [
+            {"manager": "certmill", "operation": "Apply", "time": "2026-11-01T10:00:00Z", "fieldsV1": {"f:data": {"f:tls.key": {}}}},
+            {"manager": writer, "operation": "Update", "time": f"2026-11-01T{at}Z", "fieldsV1": {field: fields}},
+        ]
+
+        assert self.is_right(secret=a_secret(managedFields=entries)) is is_right
 
     @pytest.mark.parametrize(
         "change",

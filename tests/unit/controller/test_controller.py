@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import copy
 import threading
+from dataclasses import replace
 
 import pytest
 
 from certmill.controller.changes import Look
 from certmill.controller.controller import RESYNC_SECONDS, Controller
 from certmill.controller.ingress import wishes_of
+from certmill.http01.edit import with_challenge_path
+from certmill.http01.ingress import solver_ingress
+from certmill.http01.way import OwnIngress
 from certmill.kube.client import Listing, WatchEvent
 from certmill.kube.objects import instant_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS
 from certmill.testing.clock import FakeClock
+from tests.builders import a_certificate as build_certificate
 from tests.unit.controller.bodies import ISSUED, RENEWAL, a_certificate, a_secret, an_ingress, an_issuer, condition
 
 NOW = instant_of("2027-01-01T00:00:00Z")
@@ -230,7 +235,8 @@ def of_the_shop(shop=SHOP, **changes):
 
 
 def shop_is_settled(process):
-    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).watch().first_sight()
+    pairs = [a_secret(name, certificate=name) for name in ("shop-tls", "other-tls")]
+    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).has(SECRETS, *pairs).watch().first_sight()
     process.take()
     return process
 
@@ -269,7 +275,7 @@ def test_at_first_sight_certificates_that_their_ingress_has_left_unseen_are_name
 
 
 def test_an_ingress_whose_certificate_is_not_there_is_looked_at_until_it_is(process):
-    process.has(INGRESSES, SHOP).watch().first_sight()
+    process.has(INGRESSES, SHOP).has(SECRETS, a_secret("shop-tls", certificate="shop-tls")).watch().first_sight()
     assert process.take() == ["Ingress default/shop"]
 
     for _ in range(2):  # the look is lost each time
@@ -324,6 +330,28 @@ def test_a_certificate_of_an_ingress_that_somebody_edits_or_deletes_is_the_ingre
     assert process.take() == ["Certificate default/shop-tls", "Ingress default/shop"]
 
 
+def test_a_certificate_that_is_collected_after_its_ingress_was_made_again_is_made_again_at_once(process):
+    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).watch().first_sight()
+    process.sees(INGRESSES, "DELETED", SHOP)
+    process.sees(INGRESSES, "ADDED", SHOP | {"metadata": {**SHOP["metadata"], "uid": "uid-of-another"}})
+    process.take()
+
+    process.sees(CERTIFICATES, "DELETED", of_the_shop())
+
+    assert process.take() == ["Certificate default/shop-tls", "Ingress default/shop"]
+
+
+def test_what_happens_to_an_ingress_and_is_nothing_to_its_certificates_is_nothing(process):
+    shop_is_settled(process)
+    led = copy.deepcopy(SHOP)
+    led["metadata"]["annotations"]["certmill.io/http01-challenges"] = "{}"
+    led["spec"]["rules"] = [{"host": "a.example", "http": {"paths": []}}]
+
+    process.sees(INGRESSES, "MODIFIED", led)
+
+    assert process.take() == []
+
+
 def test_a_certificate_of_another_settles_what_an_ingress_asks_for(process):
     theirs = of_the_shop(dnsNames=["theirs.example"])
     theirs["metadata"]["ownerReferences"] = []
@@ -366,6 +394,77 @@ def test_what_is_being_issued_is_looked_at_again_less_often(process):
         told += process.take()
 
     assert told == ["Certificate default/web"] * 2
+
+
+def resyncs(process, times=1):
+    """What is looked at in so many resyncs, when every look so far was lost."""
+    process.take()
+    told = []
+    for _ in range(times):
+        process.clock.advance(RESYNC_SECONDS)
+        told += process.take()
+    return told
+
+
+def test_a_run_that_was_asked_for_is_looked_at_again_if_the_look_was_lost(process):
+    asked = {**ISSUED, "conditions": [*ISSUED["conditions"], condition("Issuing", "True", "ManuallyTriggered")]}
+    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().first_sight()
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=asked))
+
+    assert resyncs(process, 10) == ["Certificate default/web"]
+
+
+def test_a_secret_that_is_gone_is_looked_at_again_if_the_look_was_lost(process):
+    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().first_sight()
+    process.sees(SECRETS, "DELETED", a_secret())
+
+    assert resyncs(process) == ["Certificate default/web"]
+
+
+def test_another_spec_of_what_had_failed_is_looked_at_again_if_the_look_was_lost(process):
+    process.has(CERTIFICATES, a_certificate(status=FAILED)).watch().first_sight()
+    assert resyncs(process) == []
+
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=FAILED, generation=2))
+
+    assert resyncs(process) == ["Certificate default/web"]
+
+
+def test_another_spec_of_an_issuer_that_is_ready_is_looked_at_again_if_the_look_was_lost(process):
+    process.has(CLUSTER_ISSUERS, an_issuer()).watch().first_sight()
+    process.sees(CLUSTER_ISSUERS, "MODIFIED", an_issuer(generation=2))
+
+    assert resyncs(process) == ["ClusterIssuer /prod"]
+
+
+def test_an_ingress_that_leads_the_challenge_of_a_certificate_which_is_not_issued_is_looked_at(process):
+    led = with_challenge_path(an_ingress("plain") | {"spec": {}}, "a.example", "web", "token")
+    solver = solver_ingress(replace(build_certificate(), namespace="default", name="web"), "b.example", OwnIngress(), "token")
+    under_way = a_certificate(status={"conditions": [condition("Issuing", "True", "DoesNotExist")]})
+    process.has(INGRESSES, led, solver).has(CERTIFICATES, under_way).has(SECRETS, a_secret()).watch().first_sight()
+    assert not any(look.startswith("Ingress") for look in process.take())
+
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=ISSUED))
+    looks = [f"Ingress default/{one['metadata']['name']}" for one in (led, solver)]
+    assert resyncs(process) == looks
+    process.first_sight()
+    assert process.take() == looks
+    process.sees(INGRESSES, "MODIFIED", an_ingress("plain"))
+    process.sees(INGRESSES, "DELETED", solver)
+    assert resyncs(process) == []
+
+
+def test_while_the_workers_do_not_keep_up_with_looks_none_is_taken_again(process):
+    process.has(CERTIFICATES, a_certificate("new")).watch().first_sight()
+    process.take()
+
+    for _ in range(3):
+        process.clock.advance(RESYNC_SECONDS)
+        assert process.controller.take(100, seconds=0, keeps_up=lambda: False) == []
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate("new", generation=2))
+    assert len(process.controller.take(100, seconds=0, keeps_up=lambda: False)) == 1
+
+    assert resyncs(process) == ["Certificate default/new"]
 
 
 def test_an_idle_one_has_nothing_to_tell(process):

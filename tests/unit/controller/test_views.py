@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from certmill.controller.changes import Look
 from certmill.controller.views import certificate_view, issuer_view, secret_view
 from certmill.kube.objects import instant_of
-from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, a_shim, an_issuer, condition
+from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, a_shim, an_ingress, an_issuer, condition
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6
@@ -72,18 +72,31 @@ def test_an_issuer_is_ready_or_not():
     assert not issuer_view(an_issuer(ready=False)).ready
 
 
-@pytest.mark.parametrize("change", [{"labels": {"a": "b"}}, {"annotations": {"a": "b"}}, {"deletionTimestamp": "2027-01-01T00:00:00Z"}])
+def shop(**metadata):
+    """An Ingress that asks for a Certificate."""
+    body = an_ingress("shop", "shop-tls")
+    return body | {"metadata": body["metadata"] | metadata}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": {"a": "b"}},
+        {"annotations": {"cert-manager.io/cluster-issuer": "stage"}},
+        {"annotations": {}},
+        {"deletionTimestamp": "2027-01-01T00:00:00Z"},
+    ],
+)
 def test_a_shim_changes_with_its_metadata(change):
-    before, after = (a_shim({"metadata": {"name": "x", **more}, "spec": {}}) for more in ({}, change))
-
-    assert before.content != after.content
+    assert a_shim(shop()) != a_shim(shop(**change))
 
 
-def test_a_shim_changes_with_its_spec_and_not_with_its_status():
-    before = a_shim({"metadata": {"name": "x", "resourceVersion": "1", "managedFields": []}, "spec": {"a": 1}})
+def test_a_shim_changes_with_its_tls_and_not_with_its_rules_or_status():
+    before, meta = a_shim(shop()), {"resourceVersion": "2", "managedFields": []}
+    spec = shop()["spec"]
 
-    assert before == a_shim({"metadata": {"name": "x", "resourceVersion": "2"}, "spec": {"a": 1}, "status": {"b": 2}})
-    assert before != a_shim({"metadata": {"name": "x"}, "spec": {"a": 2}})
+    assert before == a_shim(shop(**meta) | {"spec": {**spec, "rules": [{"host": "a.example"}]}, "status": {"b": 2}})
+    assert before != a_shim(shop() | {"spec": {"tls": [{"hosts": ["b.example"], "secretName": "shop-tls"}]}})
 
 
 def test_the_order_of_an_objects_fields_is_no_change():

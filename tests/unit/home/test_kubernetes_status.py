@@ -41,7 +41,7 @@ REGISTERED = IssuerStatus(
 INSTANTS = st.integers(0, 4_000_000_000).map(float)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 CONDITIONS = st.lists(
-    st.builds(Condition, type=st.sampled_from(["Ready", "Issuing", "Other"]), status=st.booleans(), reason=TEXTS, message=TEXTS,
+    st.builds(Condition, type=st.sampled_from(["Ready", "Issuing"]), status=st.booleans(), reason=TEXTS, message=TEXTS,
               last_transition=INSTANTS),
     unique_by=lambda condition: condition.type,
     max_size=3,
@@ -143,6 +143,26 @@ def test_what_others_keep_in_a_status_stays():
 
     assert status["acme"] == body["status"]["acme"]
     assert (status["nextPrivateKeySecretName"], status["revision"]) == ("web-next", 2)
+
+
+@pytest.mark.parametrize("with_status", [with_certificate_status, with_issuer_status])
+def test_conditions_of_others_stay_as_they_are(with_status):
+    theirs = {
+        "type": "Audited",
+        "status": "Unknown",
+        "reason": "Never",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    body = a_body({"conditions": [theirs, {"type": "Ready", "status": "False", "reason": "No"}]}, generation=7)
+    ready = REGISTERED.conditions
+
+    status = CertificateStatus(conditions=ready) if with_status is with_certificate_status else IssuerStatus(conditions=ready)
+    written = with_status(body, status)["status"]["conditions"]
+
+    assert [one["type"] for one in written] == ["Ready", "Audited"]
+    assert written[1] == theirs
+    assert with_refusal(body, "InvalidConfig", "no", now=FAILED)["status"]["conditions"][1] == theirs
 
 
 def test_a_condition_that_says_what_it_said_keeps_its_time_and_one_that_turns_gets_its_own():

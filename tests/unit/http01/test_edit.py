@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.http01.edit import NOTE, certificates_served, with_challenge_path, without_challenge_path
+from certmill.http01.edit import NOTE, certificates_served, with_challenge_path, without_certificates, without_challenge_path
 from certmill.http01.ingress import challenge_path
 
 HOST = "cert.example.com"
-OURS = challenge_path()
 
 
 def a_path(path, path_type="Prefix", service="tea-svc"):
@@ -53,16 +52,19 @@ def alone(host, certificate):
     return challenge_path(token_of(host, certificate))
 
 
+OURS = alone(HOST, "a")
+
+
 def as_bytes(ingress):
     return json.dumps(ingress).encode()
 
 
 def test_the_path_comes_before_the_others_in_the_rule_of_the_host():
-    found = led(an_ingress(), HOST, "cafe-secret")
+    found = led(an_ingress(), HOST, "a")
 
     assert paths(found) == [OURS, TEA, COFFEE]
-    assert OURS["path"] == "/.well-known/acme-challenge"
-    assert OURS["pathType"] == "Prefix"
+    assert OURS["path"] == "/.well-known/acme-challenge/cert_example_com-a"
+    assert OURS["pathType"] == "Exact"
 
 
 def test_the_ingress_is_byte_for_byte_what_it_was_when_the_path_is_gone():
@@ -71,14 +73,6 @@ def test_the_ingress_is_byte_for_byte_what_it_was_when_the_path_is_gone():
 
     assert as_bytes(found) == as_bytes(an_ingress())
     assert as_bytes(before) == as_bytes(an_ingress())
-
-
-def test_a_note_written_by_hand_puts_no_path_of_its_own_into_the_ingress():
-    found = led(an_ingress(), HOST, "a")
-    note = json.loads(found["metadata"]["annotations"][NOTE])
-    found["metadata"]["annotations"][NOTE] = json.dumps(note | {"undo": {HOST: a_path("/admin", service="evil")}})
-
-    assert paths(without_challenge_path(found, HOST, "a")) == [TEA, COFFEE]
 
 
 def test_a_path_that_is_there_is_nothing_to_change():
@@ -103,6 +97,13 @@ def test_a_rule_of_ours_stays_if_the_user_has_put_a_path_into_it():
     paths(found, 1).append(COFFEE)
 
     assert paths(without_challenge_path(found, HOST, "a"), 1) == [COFFEE]
+
+
+def test_a_rule_of_the_user_for_the_host_of_one_of_ours_stays():
+    found = led(an_ingress({"host": "other.example.com", "http": {"paths": [TEA]}}), HOST, "a")
+    found["spec"]["rules"].append({"host": HOST})
+
+    assert without_challenge_path(found, HOST, "a")["spec"]["rules"][1:] == [{"host": HOST}]
 
 
 def test_a_rule_without_paths_is_without_them_again():
@@ -145,31 +146,37 @@ def test_an_ip_address_goes_by_the_rule_of_every_host():
     assert without_challenge_path(found, "192.0.2.1", "a") == before
 
 
-@pytest.mark.parametrize("spelling", ["/.well-known/acme-challenge", "/.well-known/acme-challenge/"])
-def test_a_path_of_the_user_that_means_the_same_gives_way_and_comes_back_to_its_place(spelling):
-    theirs = a_path(spelling, "ImplementationSpecific")
-    before = an_ingress({"host": HOST, "http": {"paths": [TEA, theirs, COFFEE]}})
+@pytest.mark.parametrize("host", [{"host": HOST}, {"host": "*.example.com"}, {}])
+@pytest.mark.parametrize("path_type", ["Prefix", "Exact", "ImplementationSpecific"])
+@pytest.mark.parametrize("spelling", ["/.well-known/acme-challenge", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/token"])
+def test_a_path_of_the_user_for_other_challenges_stays_beside_ours(host, path_type, spelling):
+    before = an_ingress({**host, "http": {"paths": [TEA, a_path(spelling, path_type), COFFEE]}})
     found = led(before, HOST, "a")
 
-    assert paths(found) == [TEA, OURS, COFFEE]
+    assert paths(found) == [OURS, *paths(before)]
     assert without_challenge_path(found, HOST, "a") == before
 
 
-@pytest.mark.parametrize("theirs", [a_path("/.well-known/acme-challenge/token", "Exact"), a_path("/.well-known/acme-challenge", "Exact")])
-def test_an_exact_path_of_somebody_else_stays(theirs):
-    found = led(an_ingress({"host": HOST, "http": {"paths": [theirs, TEA]}}), HOST, "a")
-
-    assert paths(found) == [OURS, theirs, TEA]
-
-
-def test_two_certificates_for_one_host_share_the_path_until_the_last_is_done():
+def test_two_certificates_for_one_host_have_each_its_path_until_it_is_done():
     before = an_ingress()
     both = led(led(before, HOST, "a"), HOST, "b")
-    assert paths(both) == [OURS, TEA, COFFEE]
+    assert paths(both) == [OURS, alone(HOST, "b"), TEA, COFFEE]
     assert certificates_served(both) == {HOST: {"a", "b"}}
 
     one = without_challenge_path(both, HOST, "a")
-    assert paths(one) == [OURS, TEA, COFFEE]
+    assert paths(one) == [alone(HOST, "b"), TEA, COFFEE]
+
+    assert without_challenge_path(one, HOST, "b") == before
+
+
+def test_two_certificates_of_one_order_share_its_path():
+    """A CA gives two that ask for the same the same order."""
+    before = an_ingress()
+    both = with_challenge_path(with_challenge_path(before, HOST, "a", "token"), HOST, "b", "token")
+    assert paths(both) == [challenge_path("token"), TEA, COFFEE]
+
+    one = without_challenge_path(both, HOST, "a")
+    assert paths(one) == [challenge_path("token"), TEA, COFFEE]
 
     assert without_challenge_path(one, HOST, "b") == before
 
@@ -204,23 +211,29 @@ def test_two_ip_addresses_share_a_rule_with_the_token_of_each():
     assert without_challenge_path(without_challenge_path(both, "192.0.2.1", "a"), "192.0.2.2", "a") == before
 
 
-@pytest.mark.parametrize("covering", [{"host": "*.example.com"}, {}])
-def test_a_path_of_the_user_for_every_token_stays_beside_that_of_one(covering):
-    theirs = a_path("/.well-known/acme-challenge")
-    before = an_ingress({**covering, "http": {"paths": [TEA, theirs]}})
-    found = led(before, HOST, "a")
-
-    assert paths(found) == [alone(HOST, "a"), TEA, theirs]
-    assert without_challenge_path(found, HOST, "a") == before
-
-
-def test_a_rule_whose_host_becomes_a_wildcard_in_mid_challenge_leads_one_token_only():
-    found = led(an_ingress(), HOST, "a")
-    found["spec"]["rules"][0]["host"] = "*.example.com"
+@pytest.mark.parametrize("before", [{"host": HOST}, {"host": HOST, "http": {"paths": [TEA]}}], ids=["no paths", "paths"])
+def test_a_rule_whose_host_the_user_changes_in_mid_challenge_stays_with_all_that_is_theirs(before):
+    found = led(an_ingress(before), HOST, "a")
+    found["spec"]["rules"][0]["host"] = "new.example.com"
     again = led(found, HOST, "a")
+    after = without_challenge_path(again, HOST, "a")
 
-    assert paths(again) == [alone(HOST, "a"), TEA, COFFEE]
-    assert paths(without_challenge_path(again, HOST, "a")) == [TEA, COFFEE]
+    assert again["spec"]["rules"] == [before | {"host": "new.example.com"}, {"host": HOST, "http": {"paths": [OURS]}}]
+    assert after["spec"]["rules"] == [before | {"host": "new.example.com"}]
+    assert without_challenge_path(found, HOST, "a") == after
+
+
+def test_certificates_that_are_over_are_taken_out_all_at_once():
+    before = an_ingress()
+    found = before
+    for host, certificate in ((HOST, "a"), (HOST, "b"), ("new.example.com", "a"), ("192.0.2.1", "c")):
+        found = led(found, host, certificate)
+
+    only_b = without_certificates(found, {"a", "c", "nobody"})
+
+    assert as_bytes(only_b) == as_bytes(led(before, HOST, "b"))
+    assert without_certificates(only_b, {"a", "c"}) is None
+    assert as_bytes(without_certificates(only_b, {"b"})) == as_bytes(before)
 
 
 def test_a_manifest_that_is_applied_again_in_mid_challenge_gets_the_path_again():
@@ -252,7 +265,7 @@ def test_what_the_user_changes_in_mid_challenge_stays_changed():
 UNREADABLE = ("not JSON", "[" * 100_000, "[]", '{"for": {"cert.example.com": 7}}', '{"for": {"cert.example.com": {"a": "../x"}}}')
 
 
-@pytest.mark.parametrize("note", [None, *UNREADABLE, '{"for": null, "undo": []}'])
+@pytest.mark.parametrize("note", [None, *UNREADABLE, '{"for": null, "made": {}}'])
 def test_the_path_is_taken_out_even_when_the_note_of_it_is_lost(note):
     found = led(an_ingress(), HOST, "a")
     found["metadata"]["annotations"] = {NOTE: note} if note else {}
@@ -260,6 +273,13 @@ def test_the_path_is_taken_out_even_when_the_note_of_it_is_lost(note):
 
     assert paths(after) == [TEA, COFFEE]
     assert NOTE not in after["metadata"].get("annotations", {})
+
+
+def test_a_rule_of_the_user_without_paths_stays_even_when_the_note_is_lost():
+    found = led(an_ingress({"host": HOST}), HOST, "a")
+    del found["metadata"]["annotations"][NOTE]
+
+    assert without_challenge_path(found, HOST, "a")["spec"]["rules"] == [{"host": HOST}]
 
 
 def test_a_path_that_leads_to_another_port_of_ours_is_put_right():

@@ -30,8 +30,8 @@ def test_it_has_the_label_one_rule_one_path_and_a_port_that_is_a_number():
             "http": {
                 "paths": [
                     {
-                        "path": "/.well-known/acme-challenge",
-                        "pathType": "Prefix",
+                        "path": "/.well-known/acme-challenge/a-token",
+                        "pathType": "Exact",
                         "backend": {"service": {"name": "certmill-http01", "port": {"number": 8089}}},
                     }
                 ]
@@ -73,12 +73,10 @@ def test_the_template_adds_labels_and_annotations_but_cannot_take_away_what_ngin
     assert metadata["annotations"]["certmill.io/certificate-name"] == WEB.name
 
 
-def test_an_ip_address_has_a_rule_without_a_host_for_its_own_token_as_it_answers_for_every_host():
-    (rule,) = made("192.0.2.1")["spec"]["rules"]
+def test_an_ip_address_has_a_rule_without_a_host():
+    (rule,), (of_name,) = (made(host)["spec"]["rules"] for host in ("192.0.2.1", "cert.example.com"))
 
-    assert "host" not in rule
-    (path,) = rule["http"]["paths"]
-    assert (path["path"], path["pathType"]) == ("/.well-known/acme-challenge/a-token", "Exact")
+    assert rule == {"http": of_name["http"]}
 
 
 def test_it_goes_with_its_certificate():

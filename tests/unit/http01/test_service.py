@@ -16,7 +16,7 @@ def test_the_service_has_no_selector_and_a_number_as_its_target_port():
 
 
 def test_the_path_of_an_ingress_points_to_a_port_of_the_service_by_its_number():
-    backend = challenge_path()["backend"]["service"]
+    backend = challenge_path("token")["backend"]["service"]
     service = responder_service("shop", 9000)
 
     assert backend["name"] == service["metadata"]["name"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.errors import HomeUnavailable
-from certmill.kube.answers import parsed
+from certmill.errors import Forbidden, HomeUnavailable
+from certmill.kube.answers import error_of, parsed
 
 DEEP = 30_000
 
@@ -44,3 +44,18 @@ def test_what_is_beside_it_is_read_as_it_is(value):
 def test_what_is_no_object_is_no_api_server(text):
     with pytest.raises(HomeUnavailable, match=r"no JSON|no object"):
         parsed(text, "read it")
+
+
+def test_an_owner_whose_kind_the_server_has_not_yet_taken_in_is_no_missing_right():
+    """The admission of owners (OpenShift has it) learns of a new CustomResourceDefinition some seconds late."""
+    words = (
+        'certificates.cert-manager.io "cafe" is forbidden: cannot set blockOwnerDeletion in this case because cannot find RESTMapping for '
+        'APIVersion k8s.nginx.org/v1 Kind VirtualServer: no matches for kind "VirtualServer" in version "k8s.nginx.org/v1"'
+    )
+
+    error = error_of(403, {"kind": "Status", "message": words}, {}, "create Certificate a/cafe")
+
+    assert isinstance(error, HomeUnavailable)
+    assert "VirtualServer" in str(error)
+    assert "roles" not in str(error)
+    assert isinstance(error_of(403, {"kind": "Status", "message": "is forbidden: no"}, {}, "create it"), Forbidden)

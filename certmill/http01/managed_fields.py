@@ -1,0 +1,39 @@
+"""Who owns what of the user's Ingress (metadata.managedFields): after an edit in place the same as before it. Pure.
+
+By a PUT the API server makes us the owner of all rules, for good: the next server-side apply of the user's (Helm, kubectl --server-side,
+Terraform), of which they are, would be refused as a conflict with us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from certmill.kube.client import FIELD_MANAGER
+from certmill.kube.objects import JsonObject, mapping, sequence
+
+_Entry = Mapping[str, object]
+
+
+def given_back(before: Mapping[str, object], after: Mapping[str, object]) -> JsonObject | None:
+    """A merge patch for the Ingress `after` our edit, which was `before`; None if nothing there is ours. What others did meanwhile is
+    theirs."""
+    metadata = mapping(after.get("metadata"))
+    if not any(_is_ours(entry) for entry in _entries(after)):
+        return None
+    former = {_writer(entry): entry for entry in _entries(before) if not _is_ours(entry)}
+    now = {_writer(entry): entry for entry in _entries(after) if not _is_ours(entry)}
+    untouched = {writer: entry for writer, entry in former.items() if now.get(writer, entry).get("time") == entry.get("time")}
+    entries = list((former | now | untouched).values())
+    return {"metadata": {"resourceVersion": metadata.get("resourceVersion"), "managedFields": entries}}
+
+
+def _entries(ingress: Mapping[str, object]) -> list[_Entry]:
+    return [mapping(entry) for entry in sequence(mapping(ingress.get("metadata")).get("managedFields"))]
+
+
+def _is_ours(entry: _Entry) -> bool:
+    return entry.get("manager") == FIELD_MANAGER
+
+
+def _writer(entry: _Entry) -> tuple[object, ...]:
+    return tuple(entry.get(name) for name in ("manager", "operation", "subresource", "apiVersion"))

@@ -1,0 +1,65 @@
+"""One claimed step: what its record said, what it has found out, and the calls by which it stays its worker's until its commit.
+
+Nothing is written but under the fence of the claim: who has lost the lease learns it here (LeaseLost), and changes nothing any more.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from certmill.errors import CertmillError
+from certmill.model.certificate import Certificate
+from certmill.model.names import CertificateId
+from certmill.pipeline import conditions
+from certmill.pipeline.context import LeaseLost, Ports
+from certmill.pipeline.facts import Facts
+from certmill.state.records import Due, Record
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One claimed step: what the record said, and the newest facts."""
+
+    ports: Ports
+    certificate_id: CertificateId
+    step: str
+    record: Record
+    facts: Facts = field(repr=False)
+    renewed_at: float
+    certificate: Certificate | None = None
+
+    def keep(self, facts: Facts, sealed_key: str | None) -> None:
+        """Keep facts in the middle of the step. Raises LeaseLost."""
+        fields = {"facts": facts.to_json()} | ({"key": sealed_key} if sealed_key is not None else {})
+        limits, now = self.ports.limits, self.ports.clock.now()
+        if not self.ports.records.keep(self.certificate_id, fence=self.record.fence, now=now, lease_seconds=limits.lease, fields=fields):
+            raise LeaseLost
+        self.facts, self.renewed_at = facts, now
+        if sealed_key is not None:
+            self.record = replace(self.record, sealed_key=sealed_key)
+
+    def hold(self) -> None:
+        """Renew the lease when a third of it has gone by. Raises LeaseLost."""
+        if self.ports.clock.now() - self.renewed_at > self.ports.limits.lease / 3:
+            self.keep(self.facts, None)
+
+    def tell(self, reason: str, message: str, *, warning: bool = False) -> None:
+        """Tell people, once it is committed."""
+        if self.certificate is not None:
+            self.ports.events.tell(self.certificate, reason, message, warning=warning)
+
+    def note_wait(self, reason: str) -> None:
+        """Show in the Certificate's status what its run waits for. Best effort, as an event is."""
+        if self.certificate is None:
+            return
+        home = self.ports.home
+        with suppress(CertmillError):
+            home.write_certificate_status(self.certificate_id, conditions.waiting(home.certificate_status(self.certificate_id), reason))
+
+    def commit(self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()) -> None:
+        """End the step. Raises LeaseLost."""
+        if step != self.step:
+            fields = {**fields, "since": f"{self.ports.clock.now():.3f}"}
+        if not self.ports.records.commit(self.certificate_id, fence=self.record.fence, step=step, due=due, at=at, fields=fields, drop=drop):
+            raise LeaseLost

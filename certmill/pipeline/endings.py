@@ -1,0 +1,183 @@
+"""How a step ends: each outcome, committed to the record in one call and then told.
+
+What was decided is in the record before anybody hears of it. If the process dies in between, nobody is told, and the tick rings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from certmill.errors import (
+    CertificateWrong,
+    CertmillError,
+    FailureClass,
+    Forbidden,
+    InvalidManifest,
+    NotFound,
+    Permanent,
+    StepKeepsDying,
+    Temporary,
+)
+from certmill.model.issuer import reference
+from certmill.observe.log import get_logger
+from certmill.pipeline import backoff, conditions
+from certmill.pipeline.attempt import Attempt
+from certmill.pipeline.context import Ports
+from certmill.pipeline.facts import Failure
+from certmill.pipeline.flow import CLEAN_UP, next_step
+from certmill.pipeline.outcome import Advanced, Back, Fail, Failed, Finished, Outcome, Proceed, StepResult, Stop, Wait, Waiting
+from certmill.pipeline.reconcile import Reconciler
+from certmill.state.records import Due
+
+MAX_RESTARTS = 3
+LONG_WAIT_SECONDS = 60.0
+_MOST_REASONS = 8
+"""A run tells of no more: should a reason ever change from poll to poll, the API is not to be written to at each."""
+_CSR_REFUSED = ("badCSR", "badPublicKey")
+_HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
+"""A missing role or namespace is no fault of the certificate: the next attempt stores the one that was issued, and buys no other."""
+_REUSE_AFTER = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.CONFIGURATION, FailureClass.CA_REFUSES_US)
+
+log = get_logger(__name__)
+
+
+class Endings:
+    """Ends steps. One per process."""
+
+    def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
+        self._ports = ports
+        self._reconciler = reconciler
+
+    def end(self, attempt: Attempt, outcome: Outcome) -> StepResult:
+        """Commit, and say what the task is to show. Raises LeaseLost, StateUnavailable."""
+        match outcome:
+            case Advanced():
+                return self._advance(attempt, outcome)
+            case Waiting():
+                return self._wait(attempt, outcome)
+            case Back():
+                return self._go_back(attempt, outcome)
+            case Failed():
+                return self._fail(attempt, outcome)
+            case Finished():
+                return self._finish(attempt, outcome)
+
+    def _advance(self, attempt: Attempt, outcome: Advanced) -> StepResult:
+        at = self._ports.clock.now() + self._ports.limits.grace
+        attempt.commit(
+            step=next_step(attempt.step), due=Due.IN_FLIGHT, at=at, fields={"facts": outcome.facts.to_json()}, drop=("reason", "due")
+        )
+        return Proceed()
+
+    def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
+        """Each thing that a run waits for is told once, and once more in the status when it takes long."""
+        now, record, reason = self._ports.clock.now(), attempt.record, outcome.reason
+        at = now + outcome.seconds
+        facts = outcome.facts if outcome.facts is not None else attempt.facts
+        is_long = max(outcome.seconds, now - record.since) >= LONG_WAIT_SECONDS
+        told, noted = _with_reason(facts.told, reason), _with_reason(facts.noted, reason) if is_long else facts.noted
+        fields = {"facts": replace(facts, told=told, noted=noted).to_json(), "reason": reason, "due": f"{at:.3f}"}
+        fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
+        attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
+        if told != facts.told:
+            attempt.tell("Waiting", reason)
+        if noted != facts.noted:
+            attempt.note_wait(reason)
+        return Wait(reason=reason, seconds=outcome.seconds)
+
+    def _go_back(self, attempt: Attempt, outcome: Back) -> StepResult:
+        """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get one a second."""
+        facts = replace(outcome.facts, restarts=outcome.facts.restarts + 1)
+        if facts.restarts > MAX_RESTARTS and outcome.step != CLEAN_UP:
+            return self._fail(attempt, Failed(error=StepKeepsDying(f"begun again {MAX_RESTARTS} times: {outcome.reason}"), facts=facts))
+        soon = outcome.step == CLEAN_UP or facts.restarts == 1
+        seconds = 0.0 if soon else backoff.STEP.delay(facts.restarts, self._ports.jitter())
+        now = self._ports.clock.now()
+        fields = {"facts": facts.to_json(), "reason": outcome.reason, "due": f"{now + seconds:.3f}"}
+        if soon:
+            attempt.commit(step=outcome.step, due=Due.IN_FLIGHT, at=now + self._ports.limits.grace, fields=fields)
+        else:
+            attempt.commit(step=outcome.step, due=Due.WAITING, at=now + seconds, fields=fields)
+        return Stop(ring=soon)
+
+    def _fail(self, attempt: Attempt, outcome: Failed) -> StepResult:
+        """The run ends without a certificate: its status says why and when the next begins; the clean-up is rung at once."""
+        ports, now, error = self._ports, self._ports.clock.now(), outcome.error
+        attempt.keep(attempt.facts, None)  # still ours: a worker that was away for long must not say that the run of another failed
+        try:
+            failure = self._written(attempt, error, now)
+        except Temporary as away:
+            seconds = backoff.step_delay(away, attempt.record.failures + 1, ports.jitter())
+            return self._wait(attempt, Waiting(reason=str(away), seconds=seconds, failed=True))
+        facts = replace(outcome.facts, failure=failure)
+        not_stored = attempt.step == "store_secret" and not isinstance(error, _HOME_REFUSES)
+        if isinstance(error, CertificateWrong | StepKeepsDying) or not_stored or error.acme_type in _CSR_REFUSED:
+            facts = replace(facts, order="", csr="")
+        fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}"}
+        attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
+        attempt.tell(conditions.FAILED, conditions.failed_message(failure.message), warning=True)
+        return Fail(message=str(error))
+
+    def _written(self, attempt: Attempt, error: CertmillError, now: float) -> Failure:
+        """The failure, in the status too. Where a role for that is gone, perhaps with its namespace, the run ends without."""
+        home, costly = self._ports.home, attempt.step == "store_secret"
+
+        def failure(attempts: int) -> Failure:
+            delay = backoff.run_delay(error, attempts, self._ports.jitter(), costly=costly)
+            return Failure(failure_class=error.failure_class, message=str(error), next_attempt=now + delay)
+
+        try:
+            status = home.certificate_status(attempt.certificate_id)
+            failed = failure(status.failed_issuance_attempts + 1)
+            status = conditions.failed(status, failed, spec=attempt.record.spec, now=now)
+            home.write_certificate_status(attempt.certificate_id, status)
+        except Permanent as refused:
+            log.warning("status.refused", certificate=attempt.certificate_id, reason=str(refused))
+            return failure(1)
+        return failed
+
+    def _finish(self, attempt: Attempt, outcome: Finished) -> StepResult:
+        """The run is over. What is idle is small: facts stay only if the next attempt can go on with their order."""
+        ports, facts, record = self._ports, attempt.facts, attempt.record
+        failure = facts.failure
+        fields = {"done": str(record.run), "result": "issued" if facts.stored else (failure.message if failure else "ended")}
+        drop = ["task", "root", "since", "tries", "failures", "begun", "due", "reason", "lock"]
+        if failure is not None and failure.failure_class in _REUSE_AFTER and facts.order and facts.csr:
+            fields["facts"] = facts.reusable().to_json()
+        else:
+            drop += ["facts", "key"]
+        if failure is not None and facts.stored is None:
+            fields |= {"due": f"{failure.next_attempt:.3f}", "reason": failure.message}
+            drop = [name for name in drop if name not in fields]
+            self._note_failing(attempt)
+        attempt.commit(step="", due=Due.RENEWALS, at=outcome.look_again, fields=fields, drop=tuple(drop))
+        if ports.records.again(attempt.certificate_id) or (facts.stored is None and failure is None):
+            return self._go_on(attempt)
+        if facts.stored is not None and facts.stored.recovered:
+            ports.sightings.forget_failing(
+                reference(facts.issuer_kind, facts.issuer_namespace, facts.issuer_name), [attempt.certificate_id]
+            )
+        return Proceed()
+
+    def _go_on(self, attempt: Attempt) -> StepResult:
+        """The run is over, and another is wanted. If it cannot be begun now, the tick does: it is due."""
+        try:
+            return Stop(ring=self._reconciler.reconcile(attempt.certificate_id, root_id=attempt.record.root_id).ring)
+        except CertmillError:
+            return Stop()
+
+    def _note_failing(self, attempt: Attempt) -> None:
+        try:
+            certificate = self._ports.home.certificate(attempt.certificate_id)
+        except CertmillError:
+            return
+        if certificate is not None:
+            ref = certificate.issuer_ref
+            self._ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)
+
+
+def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:
+    """With the digest of another reason, if there is room."""
+    one = hashlib.sha256(reason.encode()).hexdigest()[:8]
+    return known if one in known or len(known) >= _MOST_REASONS else (*known, one)
