@@ -122,5 +122,10 @@ def is_open(certificate: CertificateView, secret: SecretView | None) -> bool:
     return certificate.issuing or not (certificate.failed or (certificate.ready and _belongs(certificate, secret)))
 
 
+def is_over(certificate: CertificateView, *, now: float) -> bool:
+    """Whether its pair has expired, and it is still said to be Ready."""
+    return certificate.ready and certificate.not_after is not None and certificate.not_after <= now
+
+
 def _belongs(certificate: CertificateView, secret: SecretView | None) -> bool:
     return secret is not None and secret.certificate == certificate.name and secret.issuer == certificate.issuer

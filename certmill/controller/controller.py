@@ -148,7 +148,7 @@ class Controller:
         self._put(
             Look(kind="Certificate", namespace=view.namespace, name=view.name)
             for view in self._ours()
-            if changes.is_open(view, self._secret_of(view)) and (under_way_too or not view.issuing)
+            if changes.is_over(view, now=now) or (changes.is_open(view, self._secret_of(view)) and (under_way_too or not view.issuing))
         )
         self._put(self._unsettled(first=False))
 

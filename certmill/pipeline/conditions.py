@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from certmill.crypto.chain import Leaf
 from certmill.model.status import CertificateStatus, Condition
-from certmill.pipeline.decide import READY_MESSAGE, Violation
+from certmill.pipeline.decide import READY_MESSAGE, Violation, expiry
 from certmill.pipeline.facts import Failure
 
 READY = "Ready"
@@ -40,6 +40,14 @@ def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now
 def held(status: CertificateStatus, violation: Violation, *, servable: bool, now: float) -> CertificateStatus:
     """A run may not begin yet. What is only to be renewed, and a temporary pair (`servable`), is as ready as it was."""
     return status if servable or violation.reason == "Renewing" else _not_ready(status, violation, now)
+
+
+def expired(status: CertificateStatus, *, now: float) -> CertificateStatus:
+    """A run goes on, perhaps for hours: once the pair that it is to renew has expired, that is not ready any more."""
+    ready = status.condition(READY)
+    if ready is None or not ready.status or status.not_after is None or now < status.not_after:
+        return status
+    return _not_ready(status, expiry(status.not_after), now)
 
 
 def _not_ready(status: CertificateStatus, violation: Violation, now: float) -> CertificateStatus:

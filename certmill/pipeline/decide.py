@@ -214,9 +214,12 @@ def _names(seen: Seen, now: float) -> Violation | None:
 
 def _expired(seen: Seen, now: float) -> Violation | None:
     assert seen.leaf is not None
-    if seen.leaf.not_after <= now:
-        return Violation(reason="Expired", message=f"Certificate expired on {instant(seen.leaf.not_after):%a, %d %b %Y %H:%M:%S} UTC")
-    return None
+    return expiry(seen.leaf.not_after) if seen.leaf.not_after <= now else None
+
+
+def expiry(not_after: float) -> Violation:
+    """What is said of a pair that is valid no more."""
+    return Violation(reason="Expired", message=f"Certificate expired on {instant(not_after):%a, %d %b %Y %H:%M:%S} UTC")
 
 
 def _renewing(seen: Seen, now: float) -> Violation | None:

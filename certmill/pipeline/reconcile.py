@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from certmill.clock import instant
@@ -175,6 +176,9 @@ class Reconciler:
         if verdict is Verdict.BEGUN or untold:
             servable = temporary or _is_temporary(seen)
             self._tell_begun(seen, decision.violation, servable=servable, ours=verdict is Verdict.BEGUN, now=now)
+        elif verdict is Verdict.JOINED and (status := conditions.expired(seen.status, now=now)) != seen.status:
+            with suppress(Conflict):  # the run has just told more
+                ports.home.write_certificate_status(certificate.id, status)
         # Rung again with what was untold: whoever began the run may have failed at telling, and have rung nobody.
         return Reconciled(reason=decision.violation.message, run=run, ring=ring and (verdict is Verdict.BEGUN or untold))
 

@@ -333,6 +333,25 @@ class TestWhileItWaits:
 
         assert said(mill, "Issuing") == (True, "DoesNotExist", f"{ABSENT}; waiting: the CA is away")
 
+    def test_a_pair_that_expires_while_its_renewal_waits_is_not_ready_from_the_next_look_on(self, redis, told):
+        mill = Mill(redis, events=told)
+        mill.issue()
+        mill.world.clock.advance(90 * DAY - 300)
+        with_faults(mill, new_order=[RateLimited("the CA says: too many new orders", retry_after=7200)])
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+        assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
+
+        mill.world.clock.advance(301)
+        written = counted(mill)
+        for _ in range(3):
+            mill.reconciler.reconcile(WEB.id)
+
+        assert said(mill, "Ready")[:2] == (False, "Expired")
+        assert said(mill, "Issuing")[:2] == (True, "Renewing")
+        assert mill.record().step == "create_order"
+        assert len(written) == 1
+
     def test_after_a_long_wait_success_leaves_nothing_of_it(self, redis, told):
         mill = self.waiting(redis, told)
         mill.wake(70)

@@ -19,7 +19,7 @@ from certmill.kube.objects import instant_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS
 from certmill.testing.clock import FakeClock
 from tests.builders import a_certificate as build_certificate
-from tests.unit.controller.bodies import ISSUED, RENEWAL, a_certificate, a_secret, an_ingress, an_issuer, condition
+from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, an_ingress, an_issuer, condition
 
 NOW = instant_of("2027-01-01T00:00:00Z")
 FAILED = {"conditions": [condition("Issuing", "False", "Failed")], "lastFailureTime": "2027-01-01T00:00:00Z", "failedIssuanceAttempts": 2}
@@ -211,6 +211,19 @@ def test_now_and_then_what_is_not_ready_and_did_not_fail_is_looked_at_again(proc
     assert process.take() == []
     process.clock.advance(RESYNC_SECONDS)
     assert process.take() == ["ClusterIssuer /stage", "Certificate default/new"]
+
+
+def test_one_that_expires_while_its_renewal_goes_on_is_looked_at_until_it_is_told(process):
+    renewing = {**ISSUED, "conditions": [*ISSUED["conditions"], condition("Issuing", "True", "Renewing")]}
+    process.has(CERTIFICATES, a_certificate(status=renewing)).has(SECRETS, a_secret()).watch().first_sight()
+    process.take()
+    process.clock.advance(instant_of(END) - NOW)
+
+    assert process.take() == ["Certificate default/web"]
+    told = {**renewing, "conditions": [condition("Ready", "False", "Expired"), condition("Issuing", "True", "Renewing")]}
+    process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=told))
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == []
 
 
 CAFE = {
