@@ -114,12 +114,13 @@ def is_right(certificate: CertificateView, secret: SecretView | None, *, now: fl
     if not certificate.ready or certificate.issuing or certificate.renewal_time is None or certificate.not_after is None:
         return False
     is_good = certificate.renewal_time > now and certificate.not_after > now and not certificate.failure[1]
-    return is_good and _belongs(certificate, secret) and (secret is None or not secret.replaced)
+    return is_good and secret is not None and _belongs(certificate, secret) and not secret.replaced
 
 
 def is_open(certificate: CertificateView, secret: SecretView | None) -> bool:
     """Whether something is to be done for it, so that a look may have been lost. One that failed for what it says now has its time."""
-    return certificate.issuing or not (certificate.failed or (certificate.ready and _belongs(certificate, secret)))
+    stored = secret is not None and _belongs(certificate, secret)
+    return certificate.issuing or not (certificate.failed or (certificate.ready and stored))
 
 
 def is_over(certificate: CertificateView, *, now: float) -> bool:
@@ -127,5 +128,5 @@ def is_over(certificate: CertificateView, *, now: float) -> bool:
     return certificate.ready and certificate.not_after is not None and certificate.not_after <= now
 
 
-def _belongs(certificate: CertificateView, secret: SecretView | None) -> bool:
-    return secret is not None and secret.certificate == certificate.name and secret.issuer == certificate.issuer
+def _belongs(certificate: CertificateView, secret: SecretView) -> bool:
+    return secret.certificate == certificate.name and secret.issuer == certificate.issuer

@@ -173,7 +173,7 @@ def shim_view(body: Mapping[str, object], wishes: Wishes) -> ShimView:
         wanted=tuple((one.name, signature(one.document, wishes.rules)) for one in wishes.wanted),
         secret_names=wishes.secret_names,
         is_mistaken=bool(wishes.events),
-        leads_for=frozenset({led_for(body)} - {""}).union(*certificates_served(body).values()),
+        leads_for=certificates_served(body) | ({led_for(body)} - {""}),
     )
 
 

@@ -9,7 +9,7 @@ has written stays, also for other challenges: a path of one token goes before it
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -44,17 +44,13 @@ def with_challenge_path(ingress: Mapping[str, object], host: str, certificate: s
 
 
 def without_challenge_path(ingress: Mapping[str, object], host: str, certificate: str) -> JsonObject | None:
-    """The Ingress without the path, if no other challenge needs it; None if there is nothing to change."""
-    note = _note_of(ingress)
-    needed = {**note.needed, host: {name: token for name, token in note.needed.get(host, {}).items() if name != certificate}}
-    return _settled(ingress, replace(note, needed={name: tokens for name, tokens in needed.items() if tokens}))
+    """The Ingress without the path that a Certificate's challenge for `host` needs; None if there is nothing to change."""
+    return _without(ingress, lambda each, name: (each, name) == (host, certificate))
 
 
 def without_certificates(ingress: Mapping[str, object], names: Collection[str]) -> JsonObject | None:
-    """The Ingress without the paths that these Certificates need and no others; None if there is nothing to change."""
-    note = _note_of(ingress)
-    needed = {host: {name: token for name, token in tokens.items() if name not in names} for host, tokens in note.needed.items()}
-    return _settled(ingress, replace(note, needed={host: tokens for host, tokens in needed.items() if tokens}))
+    """The Ingress without the paths that these Certificates' challenges need; None if there is nothing to change."""
+    return _without(ingress, lambda _, name: name in names)
 
 
 def is_master(ingress: Mapping[str, object]) -> bool:
@@ -62,9 +58,16 @@ def is_master(ingress: Mapping[str, object]) -> bool:
     return meta_of(ingress).annotations.get(MERGEABLE) == "master"
 
 
-def certificates_served(ingress: Mapping[str, object]) -> Mapping[str, frozenset[str]]:
-    """The names that have the path for a challenge, and the Certificates that need it: for who clears up."""
-    return {host: frozenset(tokens) for host, tokens in _note_of(ingress).needed.items()}
+def certificates_served(ingress: Mapping[str, object]) -> frozenset[str]:
+    """The Certificates whose challenges are led through it: for who clears up."""
+    return frozenset(name for tokens in _note_of(ingress).needed.values() for name in tokens)
+
+
+def _without(ingress: Mapping[str, object], is_over: Callable[[str, str], bool]) -> JsonObject | None:
+    """The Ingress without the challenges, by name and Certificate, that are over."""
+    note = _note_of(ingress)
+    needed = {host: {name: token for name, token in tokens.items() if not is_over(host, name)} for host, tokens in note.needed.items()}
+    return _settled(ingress, replace(note, needed={host: tokens for host, tokens in needed.items() if tokens}))
 
 
 def _settled(ingress: Mapping[str, object], note: _Note) -> JsonObject | None:

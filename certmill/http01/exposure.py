@@ -79,8 +79,7 @@ class KubernetesExposure:
         if (name := led_for(found)) and is_over(certificate_id(namespace, name)):
             self._client.delete(INGRESSES, namespace, ingress, uid=meta_of(found).uid)
             self._leave(namespace)
-        served = frozenset[str]().union(*edit.certificates_served(found).values())
-        if over := [name for name in served if is_over(certificate_id(namespace, name))]:
+        if over := [name for name in edit.certificates_served(found) if is_over(certificate_id(namespace, name))]:
             self._edited(namespace, ingress, lambda body: edit.without_certificates(body, over))
             self._leave(namespace)
 

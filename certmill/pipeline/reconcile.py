@@ -93,7 +93,9 @@ class Reconciler:
             decision = Issue(
                 violation=Violation(reason=conditions.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered")
             )
-        return self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
+        done = self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
+        # None: a run has ended since, and what was missing when we looked may have been stored.
+        return done or self.reconcile(certificate_id, now_please=now_please, root_id=root_id, may_ring=may_ring)
 
     def other_owner(self, certificate: Certificate) -> str:
         """The other Certificate that owns this one's Secret now; asks the home only if another has named it."""
@@ -129,7 +131,10 @@ class Reconciler:
         ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
         return Reconciled(reason=reason)
 
-    def _apply(self, decision: Decision, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str) -> Reconciled:
+    def _apply(
+        self, decision: Decision, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str
+    ) -> Reconciled | None:
+        """None: what was decided is of before the end of a run."""
         match decision:
             case Issue():
                 return self._begin(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
@@ -151,7 +156,9 @@ class Reconciler:
         failed = record.done if record is not None and record.result != "issued" else 0
         return Reconciled(reason=f"{violation.message}; held until {instant(decision.until):%Y-%m-%d %H:%M} UTC", run=failed)
 
-    def _begin(self, decision: Issue, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str) -> Reconciled:
+    def _begin(
+        self, decision: Issue, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str
+    ) -> Reconciled | None:
         """Begin a run: rung at once while the queue is short, else among the arrivals.
 
         A temporary pair comes first: whoever dies after the beginning writes it no more. What was not told of a run that goes on, because
@@ -170,8 +177,8 @@ class Reconciler:
             force=force,
             as_of=as_of,
         )
-        if verdict is Verdict.STALE:  # what was missing when we looked may have been stored since
-            return self.reconcile(certificate.id, root_id=root_id, may_ring=may_ring)
+        if verdict is Verdict.STALE:
+            return None
         untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
         if verdict is Verdict.BEGUN or untold:
             servable = temporary or _is_temporary(seen)

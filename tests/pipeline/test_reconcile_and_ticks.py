@@ -745,3 +745,15 @@ def test_a_look_that_takes_longer_than_a_run_does_not_begin_another(redis, flush
 
     assert found.right
     assert (mill.record().step, len(mill.world.ca.orders)) == ("", 1)
+
+
+def test_a_look_that_waits_for_no_back_off_waits_for_none_of_a_run_that_failed_meanwhile_either(redis):
+    mill = Mill(redis)
+    mill.world.validates = lambda *_: False
+    mill.reconciler.reconcile(WEB.id)
+    mill.ports.home.after_next_read_of("default", "web-tls", mill.run)
+
+    assert mill.reconciler.reconcile(WEB.id, now_please=True).ring
+
+    assert mill.status().failed_issuance_attempts == 1
+    assert mill.record().step == "register_account"

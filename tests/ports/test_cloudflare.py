@@ -129,8 +129,12 @@ def test_an_identical_record_is_fine(fake, code):
     cloudflare = provider(fake)
     cloudflare.present(RECORD)
     fake.answer_next(400, envelope(code))
+    before = len(fake.requests)
 
     cloudflare.present(RECORD)
+
+    assert len(fake.requests) > before
+    assert fake.records(NAME) == [RECORD.value]
 
 
 def test_records_that_the_filter_should_not_have_let_through_are_left_alone(fake):

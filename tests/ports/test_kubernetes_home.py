@@ -209,8 +209,10 @@ class TestNamespaces:
                 write(replace(PAIR, namespace=doomed))
             assert isinstance(caught.value, Permanent)
 
-    def test_an_event_in_it_is_lost_quietly(self, events, doomed):
+    def test_an_event_in_it_is_lost_quietly(self, events, client, doomed):
         events.tell(a_certificate(namespace=doomed), "Issuing", "message")
+
+        assert client.list(EVENTS, doomed).items == ()
 
     def test_without_its_namespace_a_secret_cannot_be_written(self, home):
         with pytest.raises(NotFound, match="nowhere"):

@@ -117,7 +117,12 @@ def test_extended_usages_are_told_from_key_usages():
 
 @pytest.mark.parametrize("usage", [*csr._KEY_USAGES, *csr._EXTENDED_KEY_USAGES])
 def test_every_usage_of_cert_manager_can_be_encoded(usage):
-    built(replace(WEB, usages=("key agreement", usage)))
+    request = built(replace(WEB, usages=("key agreement", usage)))
+
+    if usage in csr._KEY_USAGES:
+        assert getattr(extension(request, x509.KeyUsage).value, csr._KEY_USAGES[usage])
+    else:
+        assert list(extension(request, x509.ExtendedKeyUsage).value) == [csr._EXTENDED_KEY_USAGES[usage]]
 
 
 def test_usages_can_be_left_out_of_the_request():
