@@ -70,6 +70,11 @@ def assert_one_order_each(cluster, namespace, names):
     cluster.assert_no_trace(namespace, *wanted)
 
 
+def lists_of_secrets(cluster, since):
+    """How many the API server has answered."""
+    return [(request.verb, request.resource, status) for request, status in cluster.proxy.asked[since:]].count(("list", "secrets", 200))
+
+
 def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace):
     """It comes back with nothing but the newest revision: all that is watched has to be listed again."""
     places = {f"{step}-{point}".replace("_", "-"): (step, point) for step in STEP_NAMES for point in POINTS}
@@ -90,8 +95,8 @@ def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace)
     cluster.apply_both(namespace, "afterwards")
     cluster.wait_all_ready(namespace, ["afterwards"])
     assert_one_order_each(cluster, namespace, [*places, "afterwards"])
-    listed = [status for request, status in cluster.proxy.asked[since:] if (request.verb, request.resource) == ("list", "secrets")]
-    assert listed.count(200) == 1
+    cluster.until(lambda: lists_of_secrets(cluster, since), what="the Secrets are listed again")
+    assert lists_of_secrets(cluster, since) == 1
 
 
 def test_a_watch_that_is_cut_goes_on_from_where_it_was(cluster, namespace):
