@@ -91,7 +91,7 @@ def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace)
     since = len(cluster.proxy.asked)
     cluster.kube.start()
 
-    cluster.wait_all_ready(namespace, places)
+    cluster.wait_all_ready(namespace, places, seconds=150)  # the longer it was away, the later a step is tried again
     cluster.apply_both(namespace, "afterwards")
     cluster.wait_all_ready(namespace, ["afterwards"])
     assert_one_order_each(cluster, namespace, [*places, "afterwards"])
