@@ -26,7 +26,7 @@ NOBODY_DIES = "30"
 """Seconds of a lease where no worker is killed: a step that outlasts it, on a busy machine, would be done twice."""
 COPIED = [f"copied-{number}" for number in range(6)]
 # A step that is killed by accident again and again (24 kills in one minute) is not to be parked.
-SETTINGS = {"step_lease_seconds": "3", "step_grace_seconds": "1", "worker_concurrency": "4", "max_step_attempts": "50"}
+SETTINGS = {"step_lease_seconds": "6", "step_grace_seconds": "1", "worker_concurrency": "4", "max_step_attempts": "50"}
 
 
 @pytest.fixture(scope="module")
