@@ -204,7 +204,7 @@ class KubeLab:
             found = self.conditions(CLUSTER_ISSUERS, "", name).get("Ready", {})
             return found.get("status") == "True" and found.get("observedGeneration") == generation
 
-        self.until(ready, what=f"{name} ready")
+        self.until(ready, seconds=150, what=f"{name} ready")  # the first waits for all processes to start
 
     def apply_secret(self, namespace, name, values):
         """An Opaque Secret."""
