@@ -447,6 +447,18 @@ class TestAnApiServerInTrouble:
         assert faulty.requests == []
 
 
+def test_what_the_environment_says_of_proxies_is_read_once_and_not_with_each_request(faulty, client_of_faulty, monkeypatch):
+    """While another thread changes the environment, to read it is a KeyError: of that a watch, or whoever asked, would die."""
+    configuration = client_of_faulty._configuration
+    before = configuration.proxy
+    faulty.break_with(Fault.json({"kind": "ConfigMap"}))
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    client_of_faulty.get(CONFIG_MAPS, "default", "web")
+
+    assert configuration.proxy == before
+
+
 class TestNothingSecret:
     @pytest.mark.parametrize(
         "fault", [Fault(status=500), Fault(cut=True), Fault(status=401), Fault(status=200, body=b"x")], ids=["500", "cut", "401", "no JSON"]
