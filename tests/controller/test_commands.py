@@ -7,19 +7,19 @@ import re
 import pytest
 import yaml
 
-from certmill.kube.resources import CERTIFICATES, CUSTOM_RESOURCE_DEFINITIONS
+from certmill.kube.resources import CERTIFICATES
 from compose.servers import ServerFailed
 from compose.servers.kubectl import cmctl, kubectl
 from tests.controller.cafe import HTTP01_ISSUER, INGRESS, VIRTUAL_SERVER, manifests
-from tests.controller.lab import VIRTUAL_SERVER_CRD, KubeLab
+from tests.controller.lab import KubeLab, serve_virtual_servers
 
 AGE = r"\d+[smh]\w*"
-WAITS = "--timeout=60s"
+WAITS = "--timeout=110s"
 
 
 @pytest.fixture(scope="module")
 def lab(empty_kube, kube_commands, tmp_path_factory):
-    empty_kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+    serve_virtual_servers(empty_kube)
     with KubeLab(directory=tmp_path_factory.mktemp("cluster"), kube=empty_kube) as lab:
         for manifest in manifests(HTTP01_ISSUER, lab):
             kubectl(lab.kube.kubeconfig(), "apply", "-f", "-", stdin=yaml.safe_dump(manifest))
