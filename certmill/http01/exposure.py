@@ -114,8 +114,8 @@ class KubernetesExposure:
         addresses = self._addresses()
         if not addresses:
             raise SolverMisconfigured(
-                "no responder is running, to which a challenge could be led; see the responder's Deployment, or set "
-                "CERTMILL_RESPONDER_ADDRESSES"
+                "no responder is running, to which a challenge could be led; see the responder's Deployment, and that its Service is "
+                "CERTMILL_RESPONDER_SERVICE in CERTMILL_NAMESPACE"
             )
         self._client.apply(SERVICES, service.responder_service(namespace, self._port))
         for family in service.FAMILIES:

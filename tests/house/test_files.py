@@ -51,6 +51,24 @@ def test_the_readme_names_no_setting_that_is_not_there(root):
     assert {name for name in named if name.removesuffix("_FILE") not in known} - {name for name in known if name.endswith("_FILE")} == set()
 
 
+# What `python -m workers up` tells its children; nobody else sets them.
+OF_THE_SUPERVISOR = {"CERTMILL_PROCESS", "CERTMILL_PROCESS_READY_FILE"}
+
+
+def test_no_message_names_a_setting_that_is_not_there(modules):
+    """Who reads what to set has to find it in the README."""
+    known = {f"CERTMILL_{name.upper()}" for name in Settings.model_fields} | OF_THE_SUPERVISOR
+    named = {
+        f"{module.name}: {name}"
+        for module in modules
+        if not module.name.startswith("compose/")
+        for name in re.findall(r"CERTMILL_[A-Z0-9_]*[A-Z0-9]", module.text)
+        if name not in known and name.removesuffix("_FILE") not in known
+    }
+
+    assert named == set()
+
+
 def test_the_readme_shows_the_default_of_every_setting(root):
     readme = (root / "README.md").read_text()
     rows = {
