@@ -147,8 +147,8 @@ def _run(record: Record, now: float) -> list[str]:
         ("Again", _both(record.due, now) if waiting else ""),
         ("Follows", "another run, asked for meanwhile" if record.again else ""),
     ]
-    challenges = Facts.from_json(record.facts).challenges
-    return ["In flight:", *fields(rows, indent="  "), *_challenges(challenges)]
+    facts = Facts.from_json(record.facts) or Facts()
+    return ["In flight:", *fields(rows, indent="  "), *_challenges(facts.challenges)]
 
 
 def _challenges(challenges: Sequence[ChallengeFacts]) -> list[str]:

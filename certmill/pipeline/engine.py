@@ -57,7 +57,7 @@ class Engine:
             )
             if isinstance(record, Unclaimed):
                 return Stop()
-            facts, now = Facts.read(record.facts), ports.clock.now()
+            facts, now = Facts.from_json(record.facts), ports.clock.now()
             attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=facts or Facts(), renewed_at=now)
             return self._endings.end(attempt, self._act(attempt) if facts is not None else _unreadable(step))
         except LeaseLost:

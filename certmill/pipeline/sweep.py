@@ -52,7 +52,7 @@ class _Sweep:
             return False
         ports = self.ports
         record = ports.records.read(entry.certificate)
-        facts = Facts.read(record.facts) if record is not None else Facts()
+        facts = Facts.from_json(record.facts) if record is not None else Facts()
         if facts is None or any((c.value or c.token) == entry.value for c in facts.challenges):
             return False
         try:
