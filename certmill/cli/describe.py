@@ -94,7 +94,8 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
 
 
 def _where(session: Session, certificate: Certificate) -> str:
-    return f"{certificate.secret_name} ({session.secret_directory(certificate.namespace, certificate.secret_name)})"
+    directory = session.secret_directory(certificate.namespace, certificate.secret_name)
+    return f"{certificate.secret_name} ({directory})" if directory is not None else certificate.secret_name
 
 
 def _key(certificate: Certificate) -> str:
@@ -221,7 +222,7 @@ def _secret(session: Session, namespace: str, name: str) -> list[str]:
             ("Type", secret.type),
             ("Certificate", secret.annotations.get(f"{PREFIX}certificate-name", "")),
             ("Issued by", _issued_by(secret)),
-            ("Stored at", str(session.secret_directory(namespace, name))),
+            ("Stored at", str(session.secret_directory(namespace, name) or "")),
         ]
     )
     lines += _pairs("Labels", secret.labels) + _pairs("Annotations", secret.annotations)
