@@ -94,9 +94,6 @@ class ShimView:
     """The Certificates whose challenges are led through it."""
 
 
-View = CertificateView | SecretView | IssuerView | ShimView
-
-
 def certificate_view(body: Mapping[str, object]) -> CertificateView:
     """Strip a Certificate."""
     meta, spec, status = meta_of(body), mapping(body.get("spec")), mapping(body.get("status"))

@@ -150,11 +150,6 @@ def _secret_of(body: Mapping[str, object]) -> Secret:
     )
 
 
-def _entries(body: Mapping[str, object]) -> list[Mapping[str, object]]:
-    """Who owns what."""
-    return [mapping(entry) for entry in sequence(mapping(body.get("metadata")).get("managedFields"))]
-
-
 def _body(secret: Secret, type_: str) -> JsonObject:
     metadata: JsonObject = {"name": secret.name, "namespace": secret.namespace}
     metadata |= {name: dict(value) for name, value in (("labels", secret.labels), ("annotations", secret.annotations)) if value}
@@ -177,9 +172,9 @@ def _says(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
 
 def _owned(body: Mapping[str, object], manager: str) -> dict[str, set[str]] | None:
     """What a manager owns by server-side apply (metadata.managedFields), by part; None if it never applied."""
-    for entry in sequence(mapping(body.get("metadata")).get("managedFields")):
-        if _is_of(mapping(entry), manager, "Apply"):
-            fields = mapping(mapping(entry).get("fieldsV1"))
+    for entry in _managed_fields(body):
+        if _is_of(entry, manager, "Apply"):
+            fields = mapping(entry.get("fieldsV1"))
             parts = {"f:data": fields.get("f:data")} | {
                 name: mapping(fields.get("f:metadata")).get(name) for name in ("f:labels", "f:annotations")
             }

@@ -68,7 +68,6 @@ class Limits:
     renewal_jitter: float = 3600.0
     high_water: int = 1000
     short_queue: int = 50
-    linger: float = 0.8
 
 
 class Lanes:

@@ -38,7 +38,6 @@ class Nginx:
     directory: Path
     port: int = 0
     tls_port: int = 0
-    reloads: int = field(default=0, init=False)
     _servers: str = field(default="", init=False)
     _process: ServerProcess = field(init=False, repr=False)
 
@@ -72,7 +71,6 @@ class Nginx:
             self._write(servers)
             self._servers = servers
             self._process.reload()
-            self.reloads += 1
 
     def _write(self, servers: str) -> None:
         servers = servers.replace("{port}", str(self.port)).replace("{tls_port}", str(self.tls_port))

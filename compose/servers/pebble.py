@@ -251,28 +251,6 @@ class ChallTestSrv:
         """Add a TXT value at `name`."""
         self.post("/set-txt", {"host": _absolute(name), "value": value})
 
-    def clear_txt(self, name: str) -> None:
-        """Remove every TXT value at `name`."""
-        self.post("/clear-txt", {"host": _absolute(name)})
-
-    def add_a(self, name: str, *addresses: str) -> None:
-        self.post("/add-a", {"host": _absolute(name), "addresses": list(addresses)})
-
-    def set_cname(self, name: str, target: str) -> None:
-        self.post("/set-cname", {"host": _absolute(name), "target": _absolute(target)})
-
-    def set_servfail(self, name: str) -> None:
-        """Answer SERVFAIL for `name`."""
-        self.post("/set-servfail", {"host": _absolute(name)})
-
-    def clear_servfail(self, name: str) -> None:
-        self.post("/clear-servfail", {"host": _absolute(name)})
-
-    def dns_requests(self, name: str) -> list[dict[str, object]]:
-        """What was asked about `name`."""
-        answer = json.loads(self.post("/dns-request-history", {"host": name.rstrip(".")}) or b"null")
-        return cast("list[dict[str, object]]", answer or [])
-
     def post(self, path: str, body: Mapping[str, object]) -> bytes:
         """POST to the management interface."""
         url = f"http://127.0.0.1:{self.management_port}{path}"
