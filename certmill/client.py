@@ -1,13 +1,11 @@
-"""For other services: ask for a certificate, and follow what becomes of it. Needs no Celery; with a Celery app of your own, pass its
-`send_task`.
+"""For other services: ask for a certificate, and follow what becomes of it. Needs no Celery; who has an app passes its `send_task`.
 
     handle = Client.connect("redis://…").request(name="web", dns_names=["web.example.com"], issuer="prod")
     handle.wait(timeout=300)
 
 What is sent is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract` documents it for other
-languages. A Redis user
-that may only enqueue can send requests; to follow them it also needs to read `certmill:certificate:*` and `certmill:request:*` (README,
-ACL).
+languages. A Redis user that may only enqueue can send requests; to follow them it also needs to read `certmill:certificate:*` and
+`certmill:request:*` (README, ACL).
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ class PasswordSecretRef(Schema):
 
 
 class Keystore(Schema):
-    """spec.keystores.jks; .pkcs12 has a profile in place of the alias."""
+    """What both keystores have."""
 
     create: bool
     password_secret_ref: PasswordSecretRef | None = None

@@ -1,9 +1,7 @@
-"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (only if nobody claimed it
-since).
+"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (if nobody claimed it since).
 
 A record is a hash `certmill:certificate:<id>`. Between runs only a few short fields stay. The fence grows with every claim, and starts
-from the clock, so
-that a worker which comes back from the dead after its record was lost or made anew cannot commit.
+from the clock, so that a worker which comes back from the dead after its record was lost or made anew cannot commit.
 """
 
 from __future__ import annotations
