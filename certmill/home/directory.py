@@ -51,7 +51,7 @@ class DirectoryHome:
                 yield kept.value
 
     def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        value = self._find((ref.kind, "" if ref.kind == layout.CLUSTER_ISSUER else namespace, ref.name))
+        value = self._find((ref.kind, layout.namespace_of(ref.kind, namespace), ref.name))
         return value if isinstance(value, Issuer) else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
@@ -94,7 +94,7 @@ class DirectoryHome:
             return self.delete_secret(namespace, name)
         if not layout.is_name(namespace, name):
             return False
-        key = (kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        key = (kind, layout.namespace_of(kind, namespace), name)
         deleted = self._manifests.delete(key)
         self._status.delete(*key)
         return deleted
@@ -102,7 +102,7 @@ class DirectoryHome:
     def created(self, kind: str, namespace: str, name: str) -> float | None:
         if kind == "Secret":
             return self._secrets.created(namespace, name)
-        return self._index.written((kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name))
+        return self._index.written((kind, layout.namespace_of(kind, namespace), name))
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
         return self._status.certificate(*split_id(certificate))

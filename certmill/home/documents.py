@@ -42,7 +42,7 @@ class Read:
 
 def key_of(document: Document) -> Key:
     """Kind, namespace and name; a ClusterIssuer has no namespace."""
-    return (document.kind, "" if document.kind == layout.CLUSTER_ISSUER else document.namespace, document.name)
+    return (document.kind, layout.namespace_of(document.kind, document.namespace), document.name)
 
 
 def read(text: str, *, source: str) -> Read:
@@ -123,9 +123,7 @@ def _guess(piece: str) -> Key | None:
     if not kind or not metadata or not name:
         return None
     namespace = _FIELD["namespace"].search(metadata.group(1))
-    if kind.group(1) == layout.CLUSTER_ISSUER:
-        return (kind.group(1), "", name.group(1))
-    return (kind.group(1), namespace.group(1) if namespace else "default", name.group(1))
+    return (kind.group(1), layout.namespace_of(kind.group(1), namespace.group(1) if namespace else "default"), name.group(1))
 
 
 def _message(error: InvalidManifest) -> str:

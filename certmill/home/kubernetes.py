@@ -87,7 +87,7 @@ class KubernetesHome:
         kind = ref.kind or "Issuer"
         if kind not in ("Issuer", layout.CLUSTER_ISSUER):
             return None
-        body = self._get(kind, "" if kind == layout.CLUSTER_ISSUER else namespace, ref.name)
+        body = self._get(kind, layout.namespace_of(kind, namespace), ref.name)
         return parse_issuer(body, source=f"{kind} {ref.name}") if body is not None else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
@@ -131,10 +131,10 @@ class KubernetesHome:
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         if kind not in _RESOURCES or not layout.is_name(namespace, name):
             return False
-        return self._client.delete(_RESOURCES[kind], "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        return self._client.delete(_RESOURCES[kind], layout.namespace_of(kind, namespace), name)
 
     def created(self, kind: str, namespace: str, name: str) -> float | None:
-        body = self._get(kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        body = self._get(kind, layout.namespace_of(kind, namespace), name)
         return (meta_of(body).created or None) if body is not None else None
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:

@@ -30,25 +30,40 @@ def shown(value: str) -> str:
     return repr(value if len(value) <= _MAX_SHOWN else f"{value[:_MAX_SHOWN]}…")
 
 
+def is_object_name(name: str) -> bool:
+    """Whether an object may have this name: an RFC 1123 subdomain."""
+    return len(name) <= MAX_NAME and _SUBDOMAIN.fullmatch(name) is not None
+
+
+def is_namespace_name(name: str) -> bool:
+    """Whether a namespace may have this name: an RFC 1123 label."""
+    return _LABEL.fullmatch(name) is not None
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a Secret may have this key."""
+    return _SECRET_KEY.fullmatch(key) is not None and key != "." and not key.startswith("..")
+
+
 def object_name(name: str) -> str:
-    """The name of an object, RFC 1123 subdomain (it becomes the name of a file, too)."""
+    """The name of an object (it becomes the name of a file, too)."""
     if not name:
         raise ValueError("is required")
-    if len(name) > MAX_NAME or not _SUBDOMAIN.fullmatch(name):
+    if not is_object_name(name):
         raise ValueError(f"{shown(name)} is no name for an object: lower-case letters, digits, '-' and '.', {MAX_NAME} characters at most")
     return name
 
 
 def namespace_name(name: str) -> str:
-    """The name of a namespace, RFC 1123 label."""
-    if not _LABEL.fullmatch(name):
+    """The name of a namespace."""
+    if not is_namespace_name(name):
         raise ValueError(f"{shown(name)} is no namespace: lower-case letters, digits and '-', {_MAX_LABEL} characters at most")
     return name
 
 
 def secret_key(key: str) -> str:
     """A key of a Secret."""
-    if not _SECRET_KEY.fullmatch(key) or key == "." or key.startswith(".."):
+    if not is_secret_key(key):
         raise ValueError(f"is no key of a Secret: letters, digits, '-', '_' and '.' ({MAX_NAME} at most), not beginning with '..'")
     return key
 

@@ -66,7 +66,7 @@ class MemoryHome:
                 yield value
 
     def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        found = self._find((ref.kind, "" if ref.kind == layout.CLUSTER_ISSUER else namespace, ref.name))
+        found = self._find((ref.kind, layout.namespace_of(ref.kind, namespace), ref.name))
         return found if isinstance(found, Issuer) else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
@@ -116,7 +116,7 @@ class MemoryHome:
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         if kind == "Secret":
             return self.delete_secret(namespace, name)
-        key = (kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        key = (kind, layout.namespace_of(kind, namespace), name)
         with self._reached():
             self._status.pop(key, None)
             found = [self._manifests.pop(key, None), self._broken.pop(key, None)]
