@@ -10,7 +10,7 @@ from pathlib import Path
 from certmill.clock import Clock, SystemClock
 from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership
-from certmill.home.base import Manifest, Problem, Sighting, Survey
+from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
 from certmill.home.documents import Key
 from certmill.home.files import Locks
 from certmill.home.manifest_files import ManifestFiles
@@ -83,7 +83,7 @@ class DirectoryHome:
         in_manifests = self._manifests.delete(("Secret", namespace, name))
         return self._secrets.delete(namespace, name) or in_manifests
 
-    def apply(self, manifest: Manifest, document: str) -> str:
+    def apply(self, manifest: Manifest, document: str) -> Change:
         if isinstance(manifest, Secret):
             return self._apply_secret(manifest, document)
         kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
@@ -148,7 +148,7 @@ class DirectoryHome:
         kept = self._index.find(key)
         return kept.value if kept else None
 
-    def _apply_secret(self, secret: Secret, document: str) -> str:
+    def _apply_secret(self, secret: Secret, document: str) -> Change:
         """Write it to secrets/; a document of it in manifests/ is changed too, or the next survey would bring the old one back."""
         key = ("Secret", secret.namespace, secret.name)
         kept = None

@@ -13,6 +13,7 @@ from typing import Final
 
 from certmill.errors import Conflict, InvalidManifest, SecretUnusable
 from certmill.home import layout
+from certmill.home.base import Change
 from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, strings, text
 from certmill.kube.resources import SECRETS
@@ -68,17 +69,17 @@ class KubernetesSecrets:
         if self._take_over(written):
             self._client.apply(SECRETS, body)
 
-    def apply(self, secret: Secret) -> str:
-        """The same for a person: "created", "configured", or "unchanged" (nothing was sent)."""
+    def apply(self, secret: Secret) -> Change:
+        """The same for a person; nothing is sent if it is unchanged."""
         layout.require_secret(secret)
         found = self._get(secret.namespace, secret.name)
         if found is None:
             self._client.apply(SECRETS, _body(secret, secret.type), manager=APPLY_MANAGER)
-            return "created"
+            return Change.CREATED
         if _says(found, secret, APPLY_MANAGER):
-            return "unchanged"
+            return Change.UNCHANGED
         self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=APPLY_MANAGER)
-        return "configured"
+        return Change.CONFIGURED
 
     def create(self, secret: Secret) -> bool:
         """False if there is one of this name. Raises InvalidManifest."""

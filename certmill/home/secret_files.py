@@ -19,11 +19,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from certmill.errors import HomeUnavailable, SecretUnusable
 from certmill.home import layout, ownership, secret_metadata
+from certmill.home.base import Change
 from certmill.home.files import Locks, TooLarge, make_directory, reaching, read_capped, sync_directory, write_new
 from certmill.home.ownership import Held
 from certmill.model.identifiers import is_secret_key
@@ -34,14 +34,6 @@ _TURNING = "..data_tmp"
 _LINKING = "..link_tmp"
 _TRASH = ".trash"
 _READS = 50
-
-
-class Change(StrEnum):
-    """What a write did, in kubectl's words."""
-
-    CREATED = "created"
-    CONFIGURED = "configured"
-    UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
