@@ -10,7 +10,7 @@ from __future__ import annotations
 from certmill.errors import InvalidManifest
 from certmill.home.base import Home
 from certmill.model.certificate import Certificate
-from certmill.model.names import CertificateId
+from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
 from certmill.pipeline import secret_contract
 from certmill.pipeline.context import Ports
@@ -46,7 +46,7 @@ def _others(ports: Ports, certificate: Certificate) -> list[str]:
 
 def _wants(home: Home, name: str, certificate: Certificate) -> bool:
     try:
-        other = home.certificate(CertificateId(f"{certificate.namespace}/{name}"))
+        other = home.certificate(certificate_id(certificate.namespace, name))
     except InvalidManifest:
         return False
     return other is not None and other.secret_name == certificate.secret_name

@@ -78,21 +78,14 @@ class Reconciler:
         if taken := secret_contract.needed_by_an_issuer(ports.home, certificate, issuer, secret):
             message = f"spec.secretName: {taken}"
             return self._look_later(certificate, Violation(reason=INVALID_SPEC, message=message), message)
+        spec = digest(certificate, issuer)
         if other := owner.other_owner(ports, certificate, secret):
-            return self._wait_for(other, certificate, secret, spec=digest(certificate, issuer))
-        status = ports.home.certificate_status(certificate_id)
-        jitter, spec = ports.limits.renewal_jitter, digest(certificate, issuer)
-        triggered = conditions.is_triggered(status)
+            return self._wait_for(other, certificate, secret, spec=spec)
+        status, jitter = ports.home.certificate_status(certificate_id), ports.limits.renewal_jitter
         seen = look(certificate, secret, status, spec, unusable=unusable, jitter_seconds=jitter)
         as_of = "" if force else as_of
         force = force or again == "force"
-        decision = decide(seen, now)
-        if isinstance(decision, Hold) and (force or triggered or now_please):
-            decision = Issue(violation=decision.violation)
-        if isinstance(decision, Keep) and (force or triggered):
-            decision = Issue(
-                violation=Violation(reason=conditions.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered")
-            )
+        decision = _decided(seen, now=now, force=force, now_please=now_please)
         done = self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
         # None: a run has ended since, and what was missing when we looked may have been stored.
         return done or self.reconcile(certificate_id, now_please=now_please, root_id=root_id, may_ring=may_ring)
@@ -258,6 +251,16 @@ class Reconciler:
         if not self._ports.records.notice(certificate_id, why="deleted", now=self._ports.clock.now()):
             self._ports.records.forget(certificate_id)
         return Reconciled(reason="the Certificate is not in the home")
+
+
+def _decided(seen: Seen, *, now: float, force: bool, now_please: bool) -> Decision:
+    """The decision, with what people ask for over it."""
+    decision, asked = decide(seen, now), force or conditions.is_triggered(seen.status)
+    if isinstance(decision, Hold) and (asked or now_please):
+        return Issue(violation=decision.violation)
+    if isinstance(decision, Keep) and asked:
+        return Issue(violation=Violation(reason=conditions.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"))
+    return decision
 
 
 def _is_temporary(seen: Seen) -> bool:

@@ -23,7 +23,7 @@ ACCOUNT_LABEL = {"certmill.io/acme-account": "true"}
 MANAGED_LABEL = {"controller.cert-manager.io/fao": "true"}
 
 
-def of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
+def annotations_of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
     """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept. A leaf that has
     e-mail addresses, or more of a subject than a common name, gets theirs too."""
     ref = certificate.issuer_ref
@@ -69,8 +69,8 @@ def is_temporary(secret: Secret) -> bool:
     return CERTIFICATE_NAME in secret.annotations and ISSUER_NAME not in secret.annotations
 
 
-def taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_namespace: str, secret: Secret | None) -> str:
-    """Why the Certificate's Secret may not be written: it is one that an issuer needs. "" if it may."""
+def _taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_namespace: str, secret: Secret | None) -> str:
+    """Why this issuer needs the Certificate's Secret for itself, or some issuer has its account key there; "" if not."""
     if secret is not None and ACCOUNT_LABEL.items() <= secret.labels.items():
         return "is the Secret with the account key of an issuer; choose another name"
     names = {ref.name for ref in (issuer.private_key, *issuer.credentials)} if issuer is not None else set()
@@ -80,13 +80,15 @@ def taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_name
 
 
 def needed_by_an_issuer(home: Home, certificate: Certificate, issuer: Issuer | None, secret: Secret | None) -> str:
-    """As `taken_by_issuer`, of its own issuer and of the others. A Secret that is not there, or is a Certificate's, is no other issuer's:
-    their Secrets are not asked for at each look."""
+    """Why the Certificate's Secret may not be written: its own issuer or another needs it. "" if it may.
+
+    A Secret that is not there, or is a Certificate's, is no other issuer's: their Secrets are not asked for at each look.
+    """
     issuers = [issuer] if issuer is not None else []
     if secret is not None and CERTIFICATE_NAME not in secret.annotations:
         issuers += [*home.issuers(certificate.namespace), *home.issuers("")]
-    reasons = (taken_by_issuer(certificate, one, home.secrets_namespace(one), secret) for one in issuers)
-    return next((reason for reason in reasons if reason), "") or taken_by_issuer(certificate, None, "", secret)
+    reasons = (_taken_by_issuer(certificate, one, home.secrets_namespace(one), secret) for one in issuers)
+    return next((reason for reason in reasons if reason), "") or _taken_by_issuer(certificate, None, "", secret)
 
 
 def issued_by(secret: Secret, ref: IssuerRef) -> bool:
@@ -122,5 +124,5 @@ def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, tem
         type=TLS_TYPE,
         data=data,
         labels={**template.labels, **MANAGED_LABEL},
-        annotations={**template.annotations, **(_of_leaf if temporary else of)(certificate, leaf)},
+        annotations={**template.annotations, **(_of_leaf if temporary else annotations_of)(certificate, leaf)},
     )

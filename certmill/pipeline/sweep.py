@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from certmill.acme.challenges import DNS01, HTTP01
 from certmill.errors import CertmillError, Temporary
 from certmill.model.certificate import IssuerRef
 from certmill.observe.log import get_logger
-from certmill.pipeline import presenting, solvers
+from certmill.pipeline import presenting
 from certmill.pipeline.context import Ports
 from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.state.journal import Presented
@@ -127,7 +128,7 @@ def _as_challenge(entry: Presented) -> ChallengeFacts:
     return ChallengeFacts(
         authorization="",
         url="",
-        type=solvers.DNS01 if dns else solvers.HTTP01,
+        type=DNS01 if dns else HTTP01,
         token="" if dns else entry.value,
         identifier=entry.identifier.removeprefix("*."),
         wildcard=entry.identifier.startswith("*."),

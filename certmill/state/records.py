@@ -144,11 +144,11 @@ class Records:
         """Begin a run at the first of `steps` (in flight, or with None among the arrivals), or join the one under way; one at the last is
         followed by another. With `as_of` (of `outlook`), only if no run has ended since: what was decided then may be wrong now. Returns
         the number of the run to wait for."""
-        (first, last), until = steps, "" if in_flight_until is None else f"{in_flight_until:.3f}"
-        force_ = "1" if force else "0"
+        first, last = steps
+        until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
         answer = self._begin(
             keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS],
-            args=[certificate, f"{now:.3f}", first, int(now * 1000), spec, root_id, until, force_, last, as_of],
+            args=[certificate, f"{now:.3f}", first, int(now * 1000), spec, root_id, until, "1" if force else "0", last, as_of],
         )
         verdict, run = cast("tuple[str, int]", answer)
         return Verdict(verdict), int(run)
