@@ -11,6 +11,7 @@ from certmill.cli.outlook import Known, next_line, step_number
 from certmill.cli.session import Session
 from certmill.crypto import chain
 from certmill.errors import InvalidManifest, NotFound, SecretUnusable
+from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
 from certmill.model.names import certificate_id
@@ -18,7 +19,6 @@ from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus, Condition
 from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.pipeline.owner import named_owner
-from certmill.pipeline.secret_contract import PREFIX
 from certmill.state.records import Record
 
 _DNS_PORT = 53
@@ -220,7 +220,7 @@ def _secret(session: Session, namespace: str, name: str) -> list[str]:
             ("Name", name),
             ("Namespace", namespace),
             ("Type", secret.type),
-            ("Certificate", secret.annotations.get(f"{PREFIX}certificate-name", "")),
+            ("Certificate", secret.annotations.get(CERTIFICATE_NAME, "")),
             ("Issued by", _issued_by(secret)),
             ("Stored at", str(session.secret_directory(namespace, name) or "")),
         ]

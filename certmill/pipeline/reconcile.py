@@ -10,12 +10,12 @@ from certmill.clock import instant
 from certmill.crypto.temporary import temporary_pair
 from certmill.errors import CertmillError, Conflict, InvalidManifest, SecretUnusable
 from certmill.home.base import Home
-from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
+from certmill.model.annotations import CERTIFICATE_NAME, ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import reference
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
-from certmill.model.status import INVALID_SPEC, CertificateStatus
+from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
 from certmill.pipeline import conditions, flow, owner, secret_contract
 from certmill.pipeline.context import Ports
 from certmill.pipeline.decide import UNSERVABLE, Decision, Hold, Issue, Keep, Seen, Violation, decide, look, violated
@@ -101,7 +101,7 @@ class Reconciler:
         ports, now = self._ports, self._ports.clock.now()
         if not ports.records.adopt(certificate.id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=spec):
             return Reconciled(reason="its run notices by itself that another Certificate owns the Secret")
-        issued = secret is not None and secret.annotations.get(secret_contract.CERTIFICATE_NAME) == other
+        issued = secret is not None and secret.annotations.get(CERTIFICATE_NAME) == other
         status = ports.home.certificate_status(certificate.id)
         ports.home.write_certificate_status(certificate.id, conditions.not_owner(status, other, issued=issued, now=now))
         return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
@@ -186,7 +186,7 @@ class Reconciler:
         """Show in status and events that a run is under way. Of two looks at once the one that began it (`ours`) knows why; the other has
         nothing to say then."""
         home, certificate, status = self._ports.home, seen.certificate, seen.status
-        ready = servable or violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
+        ready = servable or violation.reason in ("Renewing", MANUALLY_TRIGGERED)
         try:
             home.write_certificate_status(certificate.id, conditions.issuing(status, violation, ready=ready, now=now))
         except Conflict:
@@ -259,7 +259,7 @@ def _decided(seen: Seen, *, now: float, force: bool, now_please: bool) -> Decisi
     if isinstance(decision, Hold) and (asked or now_please):
         return Issue(violation=decision.violation)
     if isinstance(decision, Keep) and asked:
-        return Issue(violation=Violation(reason=conditions.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"))
+        return Issue(violation=Violation(reason=MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"))
     return decision
 
 

@@ -9,25 +9,22 @@ from collections.abc import Sequence
 
 from certmill.crypto import chain, keys
 from certmill.home.base import Home
+from certmill.model.annotations import CERTIFICATE_NAME, ISSUER_GROUP, ISSUER_KIND, ISSUER_NAME, MANAGED_LABEL
 from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
 from certmill.model.issuer import Issuer
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_TYPE, Secret
 
-PREFIX = "cert-manager.io/"
-CERTIFICATE_NAME = f"{PREFIX}certificate-name"
-ISSUER_NAME = f"{PREFIX}issuer-name"
+_PREFIX = "cert-manager.io/"
 
 ACCOUNT_LABEL = {"certmill.io/acme-account": "true"}
 """On the Secrets with account keys that certmill makes: no pair is ever written over one."""
-
-MANAGED_LABEL = {"controller.cert-manager.io/fao": "true"}
 
 
 def annotations_of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
     """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept. A leaf that has
     e-mail addresses, or more of a subject than a common name, gets theirs too."""
     ref = certificate.issuer_ref
-    issuer = {f"{PREFIX}issuer-group": ref.group, f"{PREFIX}issuer-kind": ref.kind or "Issuer", ISSUER_NAME: ref.name}
+    issuer = {ISSUER_GROUP: ref.group, ISSUER_KIND: ref.kind or "Issuer", ISSUER_NAME: ref.name}
     return _of_leaf(certificate, leaf) | issuer
 
 
@@ -52,7 +49,7 @@ def _of_leaf(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
     found |= {name: _listed(values) for name, values in only_if_there.items() if values}
     if subject.serial_number:
         found["subject-serialnumber"] = subject.serial_number
-    return {CERTIFICATE_NAME: certificate.name} | {f"{PREFIX}{name}": value for name, value in found.items()}
+    return {CERTIFICATE_NAME: certificate.name} | {f"{_PREFIX}{name}": value for name, value in found.items()}
 
 
 def _listed(values: Sequence[str]) -> str:
@@ -97,14 +94,14 @@ def issued_by(secret: Secret, ref: IssuerRef) -> bool:
     name = found.get(ISSUER_NAME)
     if name is None:
         return True
-    same_group = (found.get(f"{PREFIX}issuer-group") or "cert-manager.io") == (ref.group or "cert-manager.io")
-    return name == ref.name and (found.get(f"{PREFIX}issuer-kind") or "Issuer") == (ref.kind or "Issuer") and same_group
+    same_group = (found.get(ISSUER_GROUP) or "cert-manager.io") == (ref.group or "cert-manager.io")
+    return name == ref.name and (found.get(ISSUER_KIND) or "Issuer") == (ref.kind or "Issuer") and same_group
 
 
 def issuer_of(secret: Secret) -> str:
     """The issuer that the Secret's annotations name, as cert-manager writes it: `kind.group/name`."""
     found = secret.annotations
-    kind, group = found.get(f"{PREFIX}issuer-kind") or "Issuer", found.get(f"{PREFIX}issuer-group") or "cert-manager.io"
+    kind, group = found.get(ISSUER_KIND) or "Issuer", found.get(ISSUER_GROUP) or "cert-manager.io"
     return f"{kind}.{group}/{found.get(ISSUER_NAME, '')}"
 
 
@@ -123,6 +120,6 @@ def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, tem
         name=certificate.secret_name,
         type=TLS_TYPE,
         data=data,
-        labels={**template.labels, **MANAGED_LABEL},
+        labels={**template.labels, MANAGED_LABEL: "true"},
         annotations={**template.annotations, **(_of_leaf if temporary else annotations_of)(certificate, leaf)},
     )
