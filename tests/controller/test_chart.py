@@ -13,7 +13,7 @@ import yaml
 
 from certmill.crypto.seal import Seal
 from certmill.errors import InvalidManifest
-from certmill.runtime import seal_keys
+from certmill.home.seal_keys import seal_keys
 from certmill.settings import Settings
 from certmill.settings import load as load_settings
 from compose import render
