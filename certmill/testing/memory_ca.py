@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from certmill.acme.client import AcmeClient
 from certmill.acme.jws import AccountKey
+from certmill.acme.problems import Problem
 from certmill.acme.resources import (
     Account,
     AccountStatus,
@@ -32,7 +33,6 @@ from certmill.acme.resources import (
     IssuedChain,
     Order,
     OrderStatus,
-    Problem,
 )
 from certmill.clock import Clock
 from certmill.errors import CertmillError, OrderGone, OrderNotReady
