@@ -113,7 +113,7 @@ def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
         if account is None:
             registration_times.require_time(ports, issuer)
             account = _register(ports, issuer)
-        ports.sightings.resume(issuer.reference)
+        ports.issuer_records.resume(issuer.reference)
         return account
     except (Busy, StateUnavailable):
         raise

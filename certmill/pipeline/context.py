@@ -24,6 +24,7 @@ from certmill.model.names import CertificateId
 from certmill.pipeline.facts import Facts
 from certmill.pipeline.zone_locks import ZoneLocks
 from certmill.state.due import DueTimes
+from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.locks import Locks
 from certmill.state.records import Record, Records
@@ -99,6 +100,7 @@ class Ports:
     journal: Journal
     requests: Requests
     sightings: Sightings
+    issuer_records: IssuerRecords
     key_authorizations: KeyAuthorizations
     exposure: Exposure
     seal: Seal

@@ -121,7 +121,7 @@ class Reconciler:
             ports.home.write_certificate_status(certificate.id, conditions.refused(status, violation, reason, now=now))
         ports.records.adopt(certificate.id, now=now, at=now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None))
         ref = certificate.issuer_ref
-        ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
+        ports.issuer_records.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
         return Reconciled(reason=reason)
 
     def _apply(

@@ -66,7 +66,7 @@ class _Sweep:
             issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)
             if issuer is None:
                 return _given_up(ports, entry)
-            ports.sightings.issuer_found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
+            ports.issuer_records.found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
             presenting.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold)
         except CertmillError as error:
             if isinstance(error, Temporary):
@@ -109,7 +109,7 @@ def _given_up(ports: Ports, entry: Presented) -> bool:
     """Nobody has the credentials any more: whether that has lasted for so long that a person has to take it away."""
     gone = (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
     now = ports.clock.now()
-    since = ports.sightings.issuer_gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
+    since = ports.issuer_records.gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
     if now - since < ORPHAN_SECONDS:
         return False
     log.warning(

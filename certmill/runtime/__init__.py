@@ -33,6 +33,7 @@ from certmill.runtime.solver_providers import SolverProviders
 from certmill.settings import Settings
 from certmill.state.connection import connect
 from certmill.state.due import DueTimes
+from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.locks import Locks
 from certmill.state.records import Records
@@ -159,6 +160,7 @@ def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock,
         journal=Journal(client),
         requests=Requests(client),
         sightings=Sightings(client),
+        issuer_records=IssuerRecords(client),
         key_authorizations=KeyAuthorizations(client),
         # Configured keys are looked at now, so that a wrong one ends the process at its start.
         seal=Seal(seal_keys(settings)) if settings.seal_keys else LazySeal(lambda: seal_keys(settings)),

@@ -15,6 +15,7 @@ from certmill.model.secret import Secret
 from certmill.pipeline.context import Ports
 from certmill.pipeline.spec import digest
 from certmill.state.due import DueTimes
+from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.locks import Locks
 from certmill.state.requests import Requests
@@ -87,6 +88,7 @@ class MemoryWorld:
             journal=Journal(redis),
             requests=Requests(redis),
             sightings=Sightings(redis),
+            issuer_records=IssuerRecords(redis),
             key_authorizations=self.tokens,
             exposure=MemoryExposure(self),
             seal=Seal([b"k" * 32]),
