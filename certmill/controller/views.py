@@ -13,7 +13,7 @@ from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
 from certmill.home.kubernetes_secrets import CERT_MANAGER
 from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION
-from certmill.http01.edit import certificates_served
+from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import JsonObject, Meta, instant_of, mapping, meta_of, sequence, text

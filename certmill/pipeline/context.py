@@ -26,11 +26,11 @@ from certmill.pipeline.zone_locks import ZoneLocks
 from certmill.state.due import DueTimes
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
+from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.records import Record, Records
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings
-from certmill.state.tokens import KeyAuthorizations
 
 
 class Clients(Protocol):

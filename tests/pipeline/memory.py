@@ -17,10 +17,10 @@ from certmill.pipeline.spec import digest
 from certmill.state.due import DueTimes
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
+from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings
-from certmill.state.tokens import KeyAuthorizations
 from certmill.testing.clock import FakeClock
 from certmill.testing.home import MemoryHome
 from certmill.testing.memory_ca import MemoryCA

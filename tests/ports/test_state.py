@@ -14,11 +14,11 @@ from certmill.state.connection import connect, eviction_policy
 from certmill.state.due import DueTimes
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal, Presented
+from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.records import Due, Records, Unclaimed, Verdict
 from certmill.state.requests import KEPT_REJECTIONS, Acceptance, Rejection, Requests
 from certmill.state.sightings import Sightings
-from certmill.state.tokens import KeyAuthorizations
 
 WEB = CertificateId("default/web")
 NOW = 1_800_000_000.0
