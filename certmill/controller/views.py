@@ -16,7 +16,7 @@ from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION
 from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER
-from certmill.kube.objects import JsonObject, Meta, instant_of, mapping, meta_of, sequence, text
+from certmill.kube.objects import JsonObject, Meta, instant_of, managed_fields, mapping, meta_of, sequence, text
 from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
 from certmill.model.annotations import CERTIFICATE_NAME, ISSUER_GROUP, ISSUER_KIND, ISSUER_NAME, MANAGED_LABEL
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY
@@ -129,8 +129,8 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
     meta = meta_of(body)
     name, kind, group = (meta.annotations.get(annotation, "") for annotation in (ISSUER_NAME, ISSUER_KIND, ISSUER_GROUP))
     certificate = meta.annotations.get(CERTIFICATE_NAME, "")  # may be anything that its author likes
-    written = sequence(mapping(body.get("metadata")).get("managedFields"))
-    by_others = [entry for entry in written if mapping(entry).get("manager") != FIELD_MANAGER]
+    written = managed_fields(body)
+    by_others = [entry for entry in written if entry.get("manager") != FIELD_MANAGER]
     return SecretView(
         namespace=meta.namespace,
         name=meta.name,
@@ -138,7 +138,7 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
         certificate=certificate if layout.is_name("", certificate) else "",
         issuer=_issuer(name, kind, group),
         by_others=_digest(by_others) if by_others else 0,
-        replaced=_is_replaced([mapping(entry) for entry in written]),
+        replaced=_is_replaced(written),
     )
 
 

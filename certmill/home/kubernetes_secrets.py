@@ -15,7 +15,7 @@ from certmill.errors import Conflict, InvalidManifest, SecretUnusable
 from certmill.home import layout
 from certmill.home.base import Change
 from certmill.kube.client import FIELD_MANAGER, KubeClient
-from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, strings, text
+from certmill.kube.objects import JsonObject, managed_fields, mapping, meta_of, strings, text
 from certmill.kube.resources import SECRETS
 from certmill.model.secret import OPAQUE_TYPE, Secret
 
@@ -101,14 +101,14 @@ class KubernetesSecrets:
 
     def _own_what_was_created(self, created: JsonObject) -> None:
         """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by Apply."""
-        entries = _managed_fields(created)
+        entries = managed_fields(created)
         owned = [{**entry, "operation": "Apply"} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in entries]
         self._write_managed_fields(created, owned)
 
     def _take_over(self, written: JsonObject) -> bool:
         """What cert-manager applied is its own, and an apply of ours takes nothing of it away. Make it ours, so that what leaves the
         template leaves the Secret; False if there is nothing of its."""
-        entries = _managed_fields(written)
+        entries = managed_fields(written)
         theirs = [entry for entry in entries if _is_of(entry, CERT_MANAGER, "Apply")]
         applied = [entry for entry in entries if _is_of(entry, FIELD_MANAGER, "Apply")]
         if not theirs:
@@ -124,10 +124,6 @@ class KubernetesSecrets:
         meta = meta_of(found)
         patch: JsonObject = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": list(entries)}}
         self._client.merge(SECRETS, meta.namespace, meta.name, patch)
-
-
-def _managed_fields(body: Mapping[str, object]) -> list[Mapping[str, object]]:
-    return [mapping(entry) for entry in sequence(mapping(body.get("metadata")).get("managedFields"))]
 
 
 def _union(one: Mapping[str, object], other: Mapping[str, object]) -> JsonObject:
@@ -173,7 +169,7 @@ def _says(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
 
 def _owned(body: Mapping[str, object], manager: str) -> dict[str, set[str]] | None:
     """What a manager owns by server-side apply (metadata.managedFields), by part; None if it never applied."""
-    for entry in _managed_fields(body):
+    for entry in managed_fields(body):
         if _is_of(entry, manager, "Apply"):
             fields = mapping(entry.get("fieldsV1"))
             parts = {"f:data": fields.get("f:data")} | {
