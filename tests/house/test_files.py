@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
 from certmill.settings import Settings
 
@@ -87,3 +88,10 @@ def test_the_readme_shows_the_default_of_every_setting(root):
 
 def test_the_scripts_of_ci_and_the_hooks_are_executable(root):
     assert (root / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_the_chart_needs_the_kubernetes_that_the_readme_names(root):
+    """Its CRDs' rules call functions that an older API server does not have: Helm is to refuse it, not the API server half-way."""
+    (named,) = re.findall(r"Needs Kubernetes (\S+) or newer", (root / "README.md").read_text())
+
+    assert yaml.safe_load((root / "compose" / "chart" / "Chart.yaml").read_text())["kubeVersion"] == f">={named}.0-0"
