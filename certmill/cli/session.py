@@ -56,7 +56,9 @@ class Session:
         return self.runtime.ports.clock.now()
 
     def ask_reread(self) -> None:
-        """Have the home re-read at once; without Redis that is not lost, only later."""
+        """Have a home that nobody watches re-read at once; without Redis that is not lost, only later."""
+        if self.home.watched:
+            return
         try:
             self.runtime.ports.sightings.ask_reread()
         except StateUnavailable as error:

@@ -50,6 +50,14 @@ def test_a_secret_of_a_cluster_is_told_without_a_place_on_this_machine(in_cluste
     assert str(tmp_path) not in told
 
 
+def test_nobody_is_asked_to_re_read_a_home_that_a_controller_watches(in_cluster, capsys):
+    in_cluster.home.watched = True
+
+    in_cluster.ask_reread()  # the session has no Redis
+
+    assert capsys.readouterr().err == ""
+
+
 def test_an_empty_directory_is_doubted_by_its_path(session, capsys, tmp_path):
     get(session, Kind.CERTIFICATE, (), namespace="default", output="")
 
