@@ -58,10 +58,7 @@ class _Sweep:
             return False
         try:
             if not entry.record_name:
-                ports.key_authorizations.remove(entry.value)
-                # The run that goes on may have the same way open, for another order's token.
-                if all((c.identifier, c.way) != (entry.identifier, entry.way) for c in facts.challenges):
-                    ports.exposure.close(entry.certificate, entry.identifier, entry.way)
+                _take_down_http01(ports, entry, facts)
                 return True
             issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)
             if issuer is None:
@@ -103,6 +100,13 @@ def sweep(ports: Ports, owner: str) -> int:
 def _place(entry: Presented) -> _Place:
     """Where a failure says something of the next: an issuer's credentials at one zone. The responder ("") has no trouble of its own."""
     return (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name, entry.zone)
+
+
+def _take_down_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
+    ports.key_authorizations.remove(entry.value)
+    # The run that goes on may have the same way open, for another order's token.
+    if all((c.identifier, c.way) != (entry.identifier, entry.way) for c in facts.challenges):
+        ports.exposure.close(entry.certificate, entry.identifier, entry.way)
 
 
 def _given_up(ports: Ports, entry: Presented) -> bool:
