@@ -22,6 +22,7 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -178,9 +179,6 @@ def host_and_port(text: str) -> tuple[str, int | None]:
         raise ValueError(f"{shown(text)} has no port from 1 to 65535 after its ':'")
     host = parts["v6"] or parts["host"]
     return (ip_address(host) if parts["v6"] or is_ip_address(host) else dns_name(host)), port
-
-
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 def field_path(parts: Iterable[str | int | None]) -> str:

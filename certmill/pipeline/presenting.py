@@ -19,7 +19,7 @@ from certmill.model.names import CertificateId
 from certmill.pipeline import solvers
 from certmill.pipeline.context import Ports, Work
 from certmill.pipeline.facts import ChallengeFacts
-from certmill.pipeline.zone_locks import Hold
+from certmill.pipeline.zone_locks import HoldOn
 from certmill.state.journal import Presented
 
 _HOST = "http01"
@@ -69,7 +69,7 @@ def take_down(
     issuer: Issuer,
     labels: Mapping[str, str],
     challenges: Sequence[ChallengeFacts],
-    hold: Hold,
+    hold: HoldOn,
 ) -> None:
     """Remove them all; what is not there is fine. `hold` is called before each request. What cannot be removed is told at the end."""
     refused = None
@@ -84,7 +84,7 @@ def take_down(
         raise refused
 
 
-def take_down_http01(ports: Ports, certificate: CertificateId, challenges: Sequence[ChallengeFacts], hold: Hold) -> None:
+def take_down_http01(ports: Ports, certificate: CertificateId, challenges: Sequence[ChallengeFacts], hold: HoldOn) -> None:
     """Those of http-01, which need no issuer. The tokens first: whoever may not touch an Ingress can still give those up."""
     found = [challenge for challenge in challenges if challenge.type == HTTP01]
     for challenge in found:
@@ -111,7 +111,7 @@ def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts,
     )
 
 
-def _turn(ports: Ports, zone: str, hold: Hold) -> AbstractContextManager[Hold]:
+def _turn(ports: Ports, zone: str, hold: HoldOn) -> AbstractContextManager[HoldOn]:
     return ports.zone_locks.turn(zone, ports.locks, ports.clock, lease_seconds=ports.limits.lease, hold=hold)
 
 
@@ -124,7 +124,7 @@ def _by_zone(challenges: Sequence[ChallengeFacts]) -> Iterator[tuple[str, list[C
 
 
 def _write(
-    ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], hold: Hold, *, adding: bool
+    ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], hold: HoldOn, *, adding: bool
 ) -> None:
     """Write one zone's values, in one request where the provider can."""
     by_provider: dict[int, tuple[Provider, list[TxtRecord]]] = {}
@@ -138,7 +138,7 @@ def _write(
         _send(provider, records, hold, adding=adding)
 
 
-def _send(provider: Provider, records: Sequence[TxtRecord], hold: Hold, *, adding: bool) -> None:
+def _send(provider: Provider, records: Sequence[TxtRecord], hold: HoldOn, *, adding: bool) -> None:
     if len(records) > 1 and hasattr(provider, "present_all"):
         batch = cast("BatchProvider", provider)
         hold()

@@ -17,6 +17,8 @@ from certmill.model.names import CertificateId
 from certmill.state import keys
 from certmill.state.connection import answering, script
 
+_BATCH = 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -76,9 +78,6 @@ class Record:
             facts=fields.get("facts", ""),
             sealed_key=fields.get("key", ""),
         )
-
-
-_BATCH = 1000
 
 
 class Unclaimed(StrEnum):
