@@ -1,13 +1,11 @@
-"""For other services: ask for a certificate, and follow what becomes of it. Needs no Celery; with a Celery app of your own, pass its
-`send_task`.
+"""For other services: ask for a certificate, and follow what becomes of it. Needs no Celery; who has an app passes its `send_task`.
 
     handle = Client.connect("redis://…").request(name="web", dns_names=["web.example.com"], issuer="prod")
     handle.wait(timeout=300)
 
 What is sent is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract` documents it for other
-languages. A Redis user
-that may only enqueue can send requests; to follow them it also needs to read `certmill:certificate:*` and `certmill:request:*` (README,
-ACL).
+languages. A Redis user that may only enqueue can send requests; to follow them it also needs to read `certmill:certificate:*` and
+`certmill:request:*` (README, ACL).
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from certmill import contract
 from certmill.clock import Clock, SystemClock
@@ -178,17 +176,18 @@ class Client:
             wanted["privateKey"] = dict(private_key)
         body: contract.RequestBody = {"name": name, "namespace": namespace, "spec": wanted}
         _check(body)
-        return self._ask(contract.REQUEST_TASK, cast("dict[str, object]", body), certificate_id(namespace, name))
+        return self._ask(contract.REQUEST_TASK, body, certificate_id(namespace, name))
 
     def renew(self, name: str, *, namespace: str = "default") -> Handle:
         """Ask for a certificate to be issued again now."""
-        return self._ask(contract.RENEW_TASK, {"name": name, "namespace": namespace}, certificate_id(namespace, name))
+        body: contract.RenewBody = {"name": name, "namespace": namespace}
+        return self._ask(contract.RENEW_TASK, body, certificate_id(namespace, name))
 
     def handle(self, request_id: str, certificate: str) -> Handle:
         """The handle of a request that was sent earlier, perhaps by another process."""
         return Handle(request_id, CertificateId(certificate), self._status, self._clock)
 
-    def _ask(self, task: str, body: dict[str, object], certificate: CertificateId) -> Handle:
+    def _ask(self, task: str, body: contract.RequestBody | contract.RenewBody, certificate: CertificateId) -> Handle:
         request_id = str(uuid.uuid4())
         if len(json.dumps(body)) > contract.MAX_MESSAGE_BYTES // 2:
             raise InvalidManifest("the request is too large; ask for fewer names", path="spec")

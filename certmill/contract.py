@@ -1,9 +1,8 @@
 """The wire, in one file: task names, queues, and the bodies of the two messages that other services may send.
 
 A producer in any language puts a Celery message (protocol 2, JSON) for `certificate.request` or `certificate.renew` on the queue
-`certmill.requests`, with one
-positional argument, the body below. Everything else on the wire is certmill talking to itself: a step carries the certificate's id and
-nothing more.
+`certmill.requests`, with one positional argument, the body below. Everything else on the wire is certmill talking to itself: a step carries
+the certificate's id and nothing more.
 """
 
 from __future__ import annotations
@@ -62,8 +61,7 @@ MAX_MESSAGE_BYTES = 65_536
 
 class RequestBody(TypedDict):
     """`certificate.request`: `spec` is a cert-manager.io/v1 Certificate's spec as JSON. `issuerRef.kind` may be left out (the namespace's
-    Issuer, else the
-    ClusterIssuer, of that name); `secretName` defaults to the name."""
+    Issuer, else the ClusterIssuer, of that name); `secretName` defaults to the name."""
 
     name: str
     namespace: NotRequired[str]

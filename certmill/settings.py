@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from certmill.errors import InvalidManifest
@@ -143,11 +143,11 @@ def load(**overrides: object) -> Settings:
     """Read the settings from the environment. Raises InvalidManifest naming the variable that is wrong, never its value."""
     values = {**_elsewhere(set(overrides)), **overrides}
     try:
-        settings = Settings.model_validate({}) if not values else Settings(**values)  # type: ignore[arg-type]
+        settings = Settings(**values)  # type: ignore[arg-type]
         embedded = settings.home / EMBEDDED_URL_FILE
         if "redis_url" not in settings.model_fields_set and embedded.is_file():
             return Settings(**{**values, "redis_url": _read_secret("redis_url", embedded)})  # type: ignore[arg-type]
-    except ValueError as error:
+    except ValidationError as error:
         raise _named(error) from None
     return settings
 
@@ -177,7 +177,7 @@ def _read_secret(name: str, file: Path) -> str:
     return content.decode("utf-8", "replace").strip()
 
 
-def _named(error: ValueError) -> InvalidManifest:
-    errors = getattr(error, "errors", None)
-    first = errors(include_url=False, include_input=False)[0] if callable(errors) else {"loc": ("settings",), "msg": "is wrong"}
-    return InvalidManifest(str(first["msg"]), path=f"CERTMILL_{str(first['loc'][0]).upper()}")
+def _named(error: ValidationError) -> InvalidManifest:
+    """The variable that is wrong, without its value."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return InvalidManifest(first["msg"], path=f"CERTMILL_{str(first['loc'][0]).upper()}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +15,8 @@ import tempfile
 import threading
 import time
 import urllib.error
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,8 +169,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(_SOMEBODY_ELSES) and name != "CERTMILL_CACHE"]:
         del os.environ[name]
-    with _directory() as directory, ExitStack() as stack:
-        demo = Demo(directory=directory, stack=stack)
+    with tempfile.TemporaryDirectory(prefix="certmill-demo-", ignore_cleanup_errors=True) as directory, ExitStack() as stack:
+        demo = Demo(directory=Path(directory), stack=stack)
         try:
             _tell(demo, keep=keep)
         except (DemoFailed, MissingServer, ServerFailed, subprocess.TimeoutExpired, urllib.error.HTTPError) as error:
@@ -209,15 +208,6 @@ def _tell(demo: Demo, *, keep: bool) -> None:
 
 def _login(demo: Demo) -> str:
     return f"  (user {_FLOWER_USER}, password in {demo.home / 'flower-password'})"
-
-
-@contextmanager
-def _directory() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="certmill-demo-"))
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from celery import Celery
 from celery.exceptions import Ignore, Reject, Retry
 
 from certmill.errors import CertmillError
+from certmill.observe.log import get_logger
 
-log = structlog.get_logger("certmill.tasks")
+log = get_logger("certmill.tasks")
 
 
 class StepFailed(Exception):

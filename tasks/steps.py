@@ -43,7 +43,7 @@ def _register(app: Celery, runtime: Callable[[], Runtime], step: str) -> None:
         result = runtime().engine.run(step, CertificateId(certificate), task_id=task.request.id, root_id=task.request.root_id or "")
         if isinstance(result, Stop | Fail | Wait):
             task.request.chain = None
-        if isinstance(result, Stop | Fail) and result.ring:
+        if isinstance(result, Fail) or (isinstance(result, Stop) and result.ring):
             ring(app, runtime(), CertificateId(certificate))
         if isinstance(result, Wait):
             raise NotYet(result.reason, when=round(result.seconds, 1))  # type: ignore[arg-type]  # numbers.Real, which no float is to mypy

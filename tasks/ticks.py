@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from celery import Celery
 
 from certmill.contract import RENEWALS_TASK, REREAD_TASK, SWEEP_TASK, TICKS_QUEUE, WAKE_TASK
+from certmill.observe.log import get_logger
 from certmill.runtime import Runtime
 from tasks.declare import declare
 from tasks.steps import publish
 
-log = structlog.get_logger("certmill.ticks")
+log = get_logger("certmill.ticks")
 
 
 def register(app: Celery, runtime: Callable[[], Runtime]) -> None:

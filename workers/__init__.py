@@ -1,5 +1,5 @@
-"""The processes: the Celery app with all of its configuration, the guard against poison messages, Flower, the HTTP-01 responder, an
-embedded Valkey, and the supervisor that runs all of them on one machine (`python -m workers up`).
+"""The processes: the Celery app with all of its configuration, the guard against poison messages, Flower, the HTTP-01 responder, the
+controller, an embedded Valkey, and the supervisor that runs all but the controller on one machine (`python -m workers up`).
 
 `celery -A workers worker`, `beat` and `flower` are the processes as they stand: what must hold is in the app, not in flags. Forbidden
 here: what a step does (certmill.pipeline), what a task does (tasks), when something is due (schedules), keys in Redis (certmill.state).

@@ -1,4 +1,4 @@
-"""`python -m workers up|responder`: the processes that are not Celery's own commands."""
+"""`python -m workers up|responder|controller`: the processes that are not Celery's own commands."""
 
 from __future__ import annotations
 

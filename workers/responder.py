@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-
 from certmill.errors import CertmillError
 from certmill.http01.responder import Responder
 from certmill.observe import log
@@ -17,10 +14,8 @@ _log = log.get_logger(__name__)
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; answers the exit code. Redis being away is answered with 503, not with an exit."""
-    signals.configure_log(settings, signals.process_name(["", "responder"]))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signals.configure_log(settings, signals.process_name("responder"))
+    stop = signals.stop_asked()
     try:
         runtime = Runtime.open(settings)
         responder = Responder(runtime.key_authorizations, settings.responder_host, settings.responder_port)

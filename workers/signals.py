@@ -1,11 +1,13 @@
-"""What a Celery process does at the turns of its life: set logging up, say that it is ready and what is unsafe, close the engine."""
+"""What a process does at the turns of its life: set logging up, say that it is ready and what is unsafe, stop, close the engine."""
 
 from __future__ import annotations
 
 import gc
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +27,7 @@ READY_FILE_VARIABLE = "CERTMILL_PROCESS_READY_FILE"
 """A file that a process makes once it does its work; the supervisor waits for it."""
 
 _SAFE_POLICY = "noeviction"
-_PROCESSES = ("worker", "beat", "flower", "responder", "controller")
+_CELERY_COMMANDS = ("worker", "beat", "flower")
 _COLLECT_AFTER = (20_000, 20, 50)  # young objects, and rounds of the generations; Celery makes thousands a second that die young
 _log = log.get_logger(__name__)
 
@@ -43,7 +45,7 @@ def connect(settings: Settings, *, close: Callable[[], None]) -> None:
     def set_logging_up(loglevel: int, **_: object) -> None:
         # `-l` may ask for more than the setting does. Its default, WARNING, is not to be told from a wish for less.
         level = min(loglevel, logging.getLevelNamesMapping()[settings.log_level])
-        configure_log(settings, process_name(sys.argv), level=logging.getLevelName(level))
+        configure_log(settings, process_name(celery_command(sys.argv)), level=logging.getLevelName(level))
 
     def shut_down(**_: object) -> None:
         close()
@@ -69,10 +71,22 @@ def configure_log(settings: Settings, process: str, *, level: str | None = None)
         logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else least)
 
 
-def process_name(arguments: list[str]) -> str:
-    """What this process is called in the log: as the supervisor says, else by its subcommand."""
-    named = os.environ.get(PROCESS_VARIABLE)
-    return named or next((argument for argument in arguments[1:] if argument in _PROCESSES), "celery")
+def process_name(otherwise: str) -> str:
+    """What this process is called in the log: as the supervisor says, else this."""
+    return os.environ.get(PROCESS_VARIABLE) or otherwise
+
+
+def celery_command(arguments: list[str]) -> str:
+    """Which of Celery's commands this process was started with."""
+    return next((argument for argument in arguments[1:] if argument in _CELERY_COMMANDS), "celery")
+
+
+def stop_asked() -> threading.Event:
+    """Set by SIGTERM or SIGINT, from now on."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def announce_ready() -> None:

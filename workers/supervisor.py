@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -16,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +50,9 @@ class Plan:
 def up(*, workers: int, ready_file: Path | None = None) -> int:
     """Run everything until SIGTERM or SIGINT; answers the exit code."""
     os.umask(0o077)  # for the children too: Valkey's files hold what is in flight
-    with _run_directory() as run:
+    with tempfile.TemporaryDirectory(prefix="certmill-", ignore_cleanup_errors=True) as run:
         try:
-            plan = _plan(workers, run)
+            plan = _plan(workers, Path(run))
             return _Supervisor(plan, ready_file).run()
         except (CertmillError, CannotStart, embedded.CannotEmbed) as error:
             _tell(f"certmill cannot start: {error}")
@@ -183,15 +181,6 @@ def _environment() -> dict[str, str]:
     paths = [checkout, *filter(None, [os.environ.get("PYTHONPATH")])]
     kept = {name: value for name, value in os.environ.items() if name != HEARTBEAT_FILE_VARIABLE}  # of one process, not of several
     return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-@contextmanager
-def _run_directory() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="certmill-"))
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _check_port(host: str, port: int, variable: str) -> None:

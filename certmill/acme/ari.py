@@ -9,8 +9,8 @@ from typing import Final
 
 from cryptography import x509
 
+from certmill.acme.fields import clean, parse_time
 from certmill.acme.jws import b64url
-from certmill.acme.resources import clean, parse_time
 from certmill.errors import CAUnavailable, OrderRefused
 
 # RFC 9773 §4.3.2: clients should set limits, such as a minute and a day. Let's Encrypt says six hours.

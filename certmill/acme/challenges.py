@@ -1,9 +1,8 @@
-"""What proves control of an identifier: the key authorization, and where each challenge type wants to see it (RFC 8555 §8, RFC 8738)."""
+"""What proves control of an identifier: the key authorization, and where DNS-01 wants to see it (RFC 8555 §8); HTTP-01 is in `http01`."""
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 from typing import Final
 
@@ -15,7 +14,6 @@ TLS_ALPN01: Final = "tls-alpn-01"
 TOKEN_TYPES: Final = frozenset({HTTP01, DNS01, TLS_ALPN01})
 """The types whose challenge has a token (RFC 8555 §8.3, §8.4, RFC 8737 §3)."""
 
-WELL_KNOWN_PATH: Final = "/.well-known/acme-challenge/"
 # RFC 8555 §8.1: at least 128 bits of entropy, base64url without padding: 22 characters. A token becomes a path and a key: nothing else may.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,128}")
 
@@ -38,22 +36,3 @@ def dns01_value(token: str, thumbprint: str) -> str:
 def dns01_record_name(identifier: str) -> str:
     """Where the TXT value goes (RFC 8555 §8.4), without a final dot. A wildcard and its base share it."""
     return f"_acme-challenge.{identifier.removeprefix('*.').rstrip('.')}"
-
-
-def http01_path(token: str) -> str:
-    """The path of the CA's request (RFC 8555 §8.3)."""
-    return f"{WELL_KNOWN_PATH}{token}"
-
-
-def http01_url(identifier: str, token: str, *, port: int = 80) -> str:
-    """The URL of the CA's request (RFC 8555 §8.3); an IPv6 address is in brackets (RFC 8738 §4, RFC 3986 §3.2.2)."""
-    host = f"[{identifier}]" if _is_ipv6(identifier) else identifier
-    authority = host if port == 80 else f"{host}:{port}"
-    return f"http://{authority}{http01_path(token)}"
-
-
-def _is_ipv6(identifier: str) -> bool:
-    try:
-        return ipaddress.ip_address(identifier).version == 6
-    except ValueError:
-        return False

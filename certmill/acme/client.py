@@ -19,10 +19,11 @@ from urllib.parse import urljoin
 from certmill.acme import jws
 from certmill.acme.ari import RenewalInfo, is_cert_id
 from certmill.acme.exchange import Exchange
+from certmill.acme.fields import clean
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import About, AcmeProblem
-from certmill.acme.resources import Account, Authorization, Challenge, Directory, ExternalAccount, IssuedChain, Order, clean
+from certmill.acme.resources import Account, Authorization, Challenge, Directory, ExternalAccount, IssuedChain, Order
 from certmill.acme.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
 from certmill.clock import Clock, SystemClock
 from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderRefused

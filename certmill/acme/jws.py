@@ -1,9 +1,7 @@
-"""JSON Web Signatures as ACME wants them (RFC 8555 §6.2): keys and algorithms of josepy (the JOSE of the `acme` package), flattened JSON
-of ours.
+"""JSON Web Signatures as ACME wants them (RFC 8555 §6.2): keys and algorithms of josepy, flattened JSON of ours.
 
-Each request is signed, so what does not change (the JWK, the thumbprint, the algorithm) is made once per key; the objects of `acme.jws`,
-built anew
-for each request, took twice the time.
+Each request is signed, so what does not change (the JWK, the thumbprint, the algorithm) is made once per key; the objects of the package
+`acme`, built anew for each request, took twice the time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 8555 §6.7, RFC 7807) turned into the tree of certmill/errors.py.
+"""Problem documents (RFC 8555 §6.7, RFC 7807): read, and turned into the tree of certmill/errors.py.
 
 What a type means depends on what was asked: `unauthorized` is about the account when an order is created, about an order that is not ours
 any more when one is read, and about the name when a challenge failed. The CA's text is data from outside: one clean, bounded line.
@@ -7,16 +7,63 @@ any more when one is read, and about the name when a challenge failed. The CA's 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NoReturn
 
+from certmill.acme.fields import clean, text
 from certmill.acme.headers import retry_after_in_text
-from certmill.acme.resources import Problem, clean
 from certmill.acme.transport import Answer, host_of
 from certmill.errors import AccountRefused, CAUnavailable, CertmillError, NameRefused, OrderGone, OrderNotReady, OrderRefused, RateLimited
 
 _SERVER_ERROR: Final = 500
+_URN: Final = "urn:ietf:params:acme:error:"
+_MAX_DETAIL_CHARACTERS: Final = 400
+_MAX_SUBPROBLEMS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A problem document. `type` is without its URN, "" if unknown; `identifiers` are the names it, or a subproblem, is about."""
+
+    type: str = ""
+    detail: str = ""
+    status: int = 0
+    instance: str = ""
+    identifiers: tuple[str, ...] = ()
+    subproblems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def from_json(cls, body: object) -> Problem:
+        """Read one, whatever it looks like; what makes no sense is left out. RFC 8555 §6.7.1: subproblems have none themselves."""
+        return cls._read(body, depth=1)
+
+    @classmethod
+    def _read(cls, body: object, *, depth: int) -> Problem:
+        if not isinstance(body, Mapping):
+            return cls()
+        below = body.get("subproblems") if depth else None
+        listed = below[:_MAX_SUBPROBLEMS] if isinstance(below, list) else []
+        subproblems = tuple(cls._read(sub, depth=depth - 1) for sub in listed)
+        status = body.get("status")
+        return cls(
+            type=clean(text(body, "type"), 100).removeprefix(_URN),
+            detail=clean(text(body, "detail") or text(body, "title"), _MAX_DETAIL_CHARACTERS),
+            status=status if isinstance(status, int) else 0,
+            instance=clean(text(body, "instance"), 200),
+            identifiers=(*_name(body.get("identifier")), *(name for sub in subproblems for name in sub.identifiers)),
+            subproblems=subproblems,
+        )
+
+    @property
+    def text(self) -> str:
+        """The detail, those of the subproblems, and the type, in one bounded line."""
+        below = (f"{', '.join(sub.identifiers)}: {sub.detail}".strip(": ") for sub in self.subproblems)
+        parts = [self.detail.rstrip(". "), *below]
+        said = "; ".join(part for part in parts if part)
+        said = said if len(said) <= _MAX_DETAIL_CHARACTERS else f"{said[: _MAX_DETAIL_CHARACTERS - 1]}…"
+        return f"{said} ({self.type})" if said and self.type else said or self.type or "no reason given"
 
 
 class About(Enum):
@@ -149,3 +196,8 @@ def _marked(error: CertmillError, problem: Problem) -> CertmillError:
 
 def _line(said: str, advice: str) -> str:
     return f"{said}; {advice}" if advice else said
+
+
+def _name(value: object) -> tuple[str, ...]:
+    found = text(value, "value") if isinstance(value, Mapping) else ""
+    return (clean(found, 253),) if found else ()

@@ -6,27 +6,18 @@ further members) is no error: CAs add to the protocol.
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, Self
+from typing import Self
 
 from certmill.acme.challenges import TOKEN_TYPES, is_token
+from certmill.acme.fields import Json, clean, parse_time, text, texts
+from certmill.acme.problems import Problem
 from certmill.errors import CAUnavailable, SecretUnusable
 from certmill.model.names import Identifier, IdentifierType
-
-Json = Mapping[str, object]
-
-_URN: Final = "urn:ietf:params:acme:error:"
-_MAX_DETAIL_CHARACTERS: Final = 400
-_MAX_SUBPROBLEMS: Final = 100
-# CAs quote what they found: key authorizations and tokens are nobody's business while they are valid.
-_KEY_AUTHORIZATION: Final = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
-_TOKEN_PATH: Final = re.compile(r"(/acme-challenge/)[A-Za-z0-9_-]+")
 
 
 class _Status(StrEnum):
@@ -81,49 +72,6 @@ class ChallengeStatus(_Status):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """A problem document. `type` is without its URN, "" if unknown; `identifiers` are the names it, or a subproblem, is about."""
-
-    type: str = ""
-    detail: str = ""
-    status: int = 0
-    instance: str = ""
-    identifiers: tuple[str, ...] = ()
-    subproblems: tuple[Problem, ...] = ()
-
-    @classmethod
-    def from_json(cls, body: object) -> Problem:
-        """Read one, whatever it looks like; what makes no sense is left out. RFC 8555 §6.7.1: subproblems have none themselves."""
-        return cls._read(body, depth=1)
-
-    @classmethod
-    def _read(cls, body: object, *, depth: int) -> Problem:
-        if not isinstance(body, Mapping):
-            return cls()
-        below = body.get("subproblems") if depth else None
-        listed = below[:_MAX_SUBPROBLEMS] if isinstance(below, list) else []
-        subproblems = tuple(cls._read(sub, depth=depth - 1) for sub in listed)
-        status = body.get("status")
-        return cls(
-            type=clean(_text(body, "type"), 100).removeprefix(_URN),
-            detail=clean(_text(body, "detail") or _text(body, "title"), _MAX_DETAIL_CHARACTERS),
-            status=status if isinstance(status, int) else 0,
-            instance=clean(_text(body, "instance"), 200),
-            identifiers=(*_name(body.get("identifier")), *(name for sub in subproblems for name in sub.identifiers)),
-            subproblems=subproblems,
-        )
-
-    @property
-    def text(self) -> str:
-        """The detail, those of the subproblems, and the type, in one bounded line."""
-        below = (f"{', '.join(sub.identifiers)}: {sub.detail}".strip(": ") for sub in self.subproblems)
-        parts = [self.detail.rstrip(". "), *below]
-        said = "; ".join(part for part in parts if part)
-        said = said if len(said) <= _MAX_DETAIL_CHARACTERS else f"{said[: _MAX_DETAIL_CHARACTERS - 1]}…"
-        return f"{said} ({self.type})" if said and self.type else said or self.type or "no reason given"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalAccount:
     """An account that the CA knows by other means (RFC 8555 §7.3.4)."""
 
@@ -131,9 +79,9 @@ class ExternalAccount:
     mac_key: bytes = field(repr=False)
 
     @classmethod
-    def from_base64url(cls, key_id: str, text: str) -> ExternalAccount:
+    def from_base64url(cls, key_id: str, encoded: str) -> ExternalAccount:
         """From the key as CAs hand it out: base64url or base64, padded or not. Raises SecretUnusable without a word of it."""
-        stripped = text.strip().rstrip("=").replace("+", "-").replace("/", "_")
+        stripped = encoded.strip().rstrip("=").replace("+", "-").replace("/", "_")
         try:
             mac_key = b64decode(stripped + "=" * (-len(stripped) % 4), altchars=b"-_", validate=True)
         except (Base64Error, ValueError):
@@ -167,12 +115,12 @@ class Directory:
             new_nonce=_need(body, "newNonce", "directory"),
             new_account=_need(body, "newAccount", "directory"),
             new_order=_need(body, "newOrder", "directory"),
-            revoke_cert=_text(body, "revokeCert"),
-            key_change=_text(body, "keyChange"),
-            renewal_info=_text(body, "renewalInfo"),
-            terms_of_service=_text(meta, "termsOfService"),
+            revoke_cert=text(body, "revokeCert"),
+            key_change=text(body, "keyChange"),
+            renewal_info=text(body, "renewalInfo"),
+            terms_of_service=text(meta, "termsOfService"),
             external_account_required=meta.get("externalAccountRequired") is True,
-            profiles={str(name): clean(str(text), 200) for name, text in profiles.items()} if isinstance(profiles, Mapping) else {},
+            profiles={str(name): clean(str(told), 200) for name, told in profiles.items()} if isinstance(profiles, Mapping) else {},
         )
 
     @property
@@ -194,8 +142,8 @@ class Account:
     @classmethod
     def from_json(cls, body: Json, *, url: str, existed: bool = True) -> Account:
         """A body without a status is that of an account that was just found or made."""
-        status = AccountStatus(_text(body, "status") or "valid")
-        return cls(url=url, status=status, contact=_texts(body.get("contact")), existed=existed)
+        status = AccountStatus(text(body, "status") or "valid")
+        return cls(url=url, status=status, contact=texts(body.get("contact")), existed=existed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,9 +168,9 @@ class Order:
             url=url,
             status=OrderStatus(_need(body, "status", "order")),
             identifiers=tuple(_identifier(item) for item in listed) if isinstance(listed, list) else (),
-            authorizations=_texts(body.get("authorizations")),
+            authorizations=texts(body.get("authorizations")),
             finalize=_need(body, "finalize", "order"),
-            certificate=_text(body, "certificate"),
+            certificate=text(body, "certificate"),
             expires=parse_time(body.get("expires")),
             error=_problem(body.get("error")),
             retry_after=retry_after,
@@ -242,13 +190,13 @@ class Challenge:
     @classmethod
     def from_json(cls, body: Json) -> Challenge:
         """Raises CAUnavailable when it is no challenge, or its token is none that RFC 8555 §8.1 allows."""
-        kind, token = _need(body, "type", "challenge"), _text(body, "token")
+        kind, token = _need(body, "type", "challenge"), text(body, "token")
         if kind in TOKEN_TYPES and not is_token(token):
             raise CAUnavailable("the CA sent a challenge whose token is not base64url of at least 128 bits (RFC 8555 §8.1); it is not used")
         return cls(
             type=clean(kind, 64),
             url=_need(body, "url", "challenge"),
-            status=ChallengeStatus(_text(body, "status") or "pending"),
+            status=ChallengeStatus(text(body, "status") or "pending"),
             token=token if is_token(token) else "",
             error=_problem(body.get("error")),
         )
@@ -294,29 +242,11 @@ class IssuedChain:
     alternates: tuple[str, ...] = ()
 
 
-def clean(text: str, characters: int) -> str:
-    """One printable line of bounded length, without key authorizations and tokens."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text[: 8 * characters]).split())
-    line = _TOKEN_PATH.sub(r"\1…", _KEY_AUTHORIZATION.sub("(a key authorization)", line))
-    return line if len(line) <= characters else f"{line[: characters - 1]}…"
-
-
-def parse_time(value: object) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time; None for anything else. Without a zone it is UTC."""
-    if not isinstance(value, str):
-        return None
-    try:
-        parsed = datetime.fromisoformat(value)
-        return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
 def _identifier(value: object) -> Identifier:
     """RFC 8555 §9.7.7. Of another type than ours, it cannot be one that we asked for."""
     if not isinstance(value, Mapping):
         raise CAUnavailable("the CA sent an identifier that is none")
-    kind = _text(value, "type")
+    kind = text(value, "type")
     if kind not in tuple(IdentifierType):
         raise CAUnavailable(f"the CA sent an identifier of a type that was not asked for: {clean(kind, 32)}")
     return Identifier(type=IdentifierType(kind), value=clean(_need(value, "value", "identifier"), 253).lower())
@@ -326,22 +256,8 @@ def _problem(value: object) -> Problem | None:
     return Problem.from_json(value) if isinstance(value, Mapping) else None
 
 
-def _name(value: object) -> tuple[str, ...]:
-    text = _text(value, "value") if isinstance(value, Mapping) else ""
-    return (clean(text, 253),) if text else ()
-
-
-def _text(body: Json, name: str) -> str:
-    value = body.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
-
-
 def _need(body: Json, name: str, what: str) -> str:
-    text = _text(body, name)
-    if not text:
+    value = text(body, name)
+    if not value:
         raise CAUnavailable(f"the CA sent a {what} without {name!r}: it is not as RFC 8555 has it")
-    return text
+    return value

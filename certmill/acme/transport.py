@@ -1,4 +1,5 @@
-"""One HTTP request to a CA and its whole answer: bounded in time and size, TLS verified, redirects not followed, errors mapped.
+"""One HTTP request to a CA and its whole answer: bounded in time and size, TLS verified, redirects not followed, errors mapped. So are
+the requests of dns01 to Cloudflare and to servers of DNS over HTTPS.
 
 On urllib3 itself: `requests` costs twice the CPU, and lets REQUESTS_CA_BUNDLE of the environment overrule an Issuer's caBundle.
 """
@@ -67,6 +68,18 @@ class Answer:
         return response_headers.links(self.headers, relation, base=self.url)
 
 
+class NoAnswer(CAUnavailable):
+    """There was no answer, or not the whole of one. For those who ask another server than a CA (dns01), what is said of it in its parts."""
+
+    def __init__(self, host: str, why: str, *, within_seconds: float | None = None, advice: str = "") -> None:
+        within = f" within {within_seconds:g} s" if within_seconds is not None else ""
+        super().__init__(f"{host} {why}{within}" + (f"; {advice}" if advice else ""))
+        self.why = why
+        """The reason alone, which stays the same from request to request: "did not answer"."""
+        self.without_advice = f"{host} {why}{within}"
+        """The message without what to do about a CA."""
+
+
 class Connections:
     """Connections that are kept alive, for all clients of a process. Safe from many threads; make it after a fork."""
 
@@ -93,7 +106,7 @@ class Connections:
 
 
 class Transport:
-    """Requests to one CA. Every error is a CAUnavailable that names the host, and neither address, port nor library."""
+    """Requests to one CA. Every error is a NoAnswer that names the host, and neither address, port nor library."""
 
     def __init__(
         self,
@@ -116,7 +129,7 @@ class Transport:
     def request(self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
         """One request; an answer of any status, all of it within the time-out, but for the system's look-up of the name.
 
-        Raises CAUnavailable (connection, time-out, size), InvalidManifest (caBundle).
+        Raises NoAnswer (connection, time-out, size), InvalidManifest (caBundle).
         """
         if self._pools is None:
             self._pools = self._connections.pools(url, self._trust)
@@ -136,7 +149,7 @@ class Transport:
             content = self._read(response, host)
         except (HTTPError, OSError) as error:
             # `from None`: the library's text has ports and addresses of objects, which change each time.
-            raise CAUnavailable(f"{host} {_why(error, self._timeout_seconds)}") from None
+            raise _no_answer(host, error, self._timeout_seconds) from None
         seconds = response_headers.retry_after(response.headers, now=self._clock.now())
         return Answer(url=url, status=response.status, headers=response.headers, body=content, retry_after=seconds)
 
@@ -148,9 +161,9 @@ class Transport:
                 content = content + chunk if content else chunk
                 if len(content) > MAX_ANSWER_BYTES:
                     response.close()
-                    raise CAUnavailable(f"{host} answered more than {MAX_ANSWER_BYTES} bytes")
+                    raise NoAnswer(host, f"answered more than {MAX_ANSWER_BYTES} bytes")
         except ReadTimeoutError:
-            raise CAUnavailable(f"{host} did not finish its answer within {self._timeout_seconds:g} s") from None
+            raise NoAnswer(host, "did not finish its answer", within_seconds=self._timeout_seconds) from None
         response.release_conn()
         return content
 
@@ -222,7 +235,8 @@ def _ssl_context(trust: TlsTrust) -> ssl.SSLContext:
         raise InvalidManifest("it is not a bundle of PEM certificates", path="spec.acme.caBundle") from None
 
 
-def _why(error: HTTPError | OSError, timeout_seconds: float) -> str:
+def _no_answer(host: str, error: HTTPError | OSError, timeout_seconds: float) -> NoAnswer:
+    within: float | None = None
     match error:
         case NameResolutionError():
             why = "has no address: its name cannot be resolved"
@@ -231,21 +245,21 @@ def _why(error: HTTPError | OSError, timeout_seconds: float) -> str:
             reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else "no connection"
             why = f"cannot be connected to ({reason.lower()})"
         case ConnectTimeoutError():  # the base class of the former two
-            why = f"accepts no connection within {min(CONNECT_SECONDS, timeout_seconds):g} s"
+            why, within = "accepts no connection", min(CONNECT_SECONDS, timeout_seconds)
         case ReadTimeoutError():
-            why = f"did not answer within {timeout_seconds:g} s"
+            why, within = "did not answer", timeout_seconds
         case urllib3.exceptions.SSLError():
-            why = _why_tls(error)
+            return _no_tls(host, error)
         case urllib3.exceptions.ProxyError():
             why = "cannot be reached through the proxy of the environment (HTTPS_PROXY)"
         case _:
             why = "cut the connection before its answer was complete"
-    return why
+    return NoAnswer(host, why, within_seconds=within)
 
 
-def _why_tls(error: urllib3.exceptions.SSLError) -> str:
+def _no_tls(host: str, error: urllib3.exceptions.SSLError) -> NoAnswer:
     cause = error.args[0] if error.args else None
     if isinstance(cause, ssl.SSLCertVerificationError):
-        reason = cause.verify_message.rstrip(".")
-        return f"shows a TLS certificate that cannot be verified ({reason}); if it is a private CA, put its root into spec.acme.caBundle"
-    return "does not speak TLS as it should; see that spec.acme.server is right"
+        why = f"shows a TLS certificate that cannot be verified ({cause.verify_message.rstrip('.')})"
+        return NoAnswer(host, why, advice="if it is a private CA, put its root into spec.acme.caBundle")
+    return NoAnswer(host, "does not speak TLS as it should", advice="see that spec.acme.server is right")

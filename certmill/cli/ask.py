@@ -98,7 +98,8 @@ def issued(session: Session, handle: Handle) -> list[str]:
     certificate = session.home.certificate(handle.certificate)
     secret = session.home.secret(namespace, certificate.secret_name) if certificate else None
     if certificate is None or secret is None:
-        return [f"{handle.certificate} is issued; it is not in the home {session.settings.home}: is that the workers' home?"]
+        home = "cluster" if session.is_in_cluster else f"home {session.settings.home}"
+        return [f"{handle.certificate} is issued; it is not in the {home}: is that the workers' home?"]
     try:
         leaf = chain.leaf(secret.data.get(TLS_CERTIFICATE, b""))
     except SecretUnusable as error:
@@ -113,7 +114,10 @@ def issued(session: Session, handle: Handle) -> list[str]:
                 ("Names", ", ".join((*leaf.dns_names, *leaf.ip_addresses))),
                 ("Issuer", f"{ref.kind or 'Issuer'} {ref.name}, signed by {leaf.issuer_common_name or 'an unnamed CA'}"),
                 ("Valid", valid),
-                ("Stored in", str(session.secret_directory(namespace, certificate.secret_name))),
+                (
+                    "Stored in",
+                    str(session.secret_directory(namespace, certificate.secret_name) or f"Secret {secret.namespace}/{secret.name}"),
+                ),
             ]
         ),
     ]

@@ -11,6 +11,7 @@ from certmill.cli.outlook import Known, next_line, step_number
 from certmill.cli.session import Session
 from certmill.crypto import chain
 from certmill.errors import InvalidManifest, NotFound, SecretUnusable
+from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
 from certmill.model.names import certificate_id
@@ -18,7 +19,6 @@ from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus, Condition
 from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.pipeline.owner import named_owner
-from certmill.pipeline.secret_contract import PREFIX
 from certmill.state.records import Record
 
 _DNS_PORT = 53
@@ -94,7 +94,8 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
 
 
 def _where(session: Session, certificate: Certificate) -> str:
-    return f"{certificate.secret_name} ({session.secret_directory(certificate.namespace, certificate.secret_name)})"
+    directory = session.secret_directory(certificate.namespace, certificate.secret_name)
+    return f"{certificate.secret_name} ({directory})" if directory is not None else certificate.secret_name
 
 
 def _key(certificate: Certificate) -> str:
@@ -147,8 +148,8 @@ def _run(record: Record, now: float) -> list[str]:
         ("Again", _both(record.due, now) if waiting else ""),
         ("Follows", "another run, asked for meanwhile" if record.again else ""),
     ]
-    challenges = Facts.from_json(record.facts).challenges
-    return ["In flight:", *fields(rows, indent="  "), *_challenges(challenges)]
+    facts = Facts.from_json(record.facts) or Facts()
+    return ["In flight:", *fields(rows, indent="  "), *_challenges(facts.challenges)]
 
 
 def _challenges(challenges: Sequence[ChallengeFacts]) -> list[str]:
@@ -219,9 +220,9 @@ def _secret(session: Session, namespace: str, name: str) -> list[str]:
             ("Name", name),
             ("Namespace", namespace),
             ("Type", secret.type),
-            ("Certificate", secret.annotations.get(f"{PREFIX}certificate-name", "")),
+            ("Certificate", secret.annotations.get(CERTIFICATE_NAME, "")),
             ("Issued by", _issued_by(secret)),
-            ("Stored at", str(session.secret_directory(namespace, name))),
+            ("Stored at", str(session.secret_directory(namespace, name) or "")),
         ]
     )
     lines += _pairs("Labels", secret.labels) + _pairs("Annotations", secret.annotations)

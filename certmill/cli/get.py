@@ -76,7 +76,11 @@ def _print(session: Session, kind: Kind, rows: Sequence[Row], *, where: str | No
 
 def _doubt_the_home(session: Session) -> None:
     """An empty home is most often the wrong one."""
-    if not session.home.survey().sightings:
+    if session.home.survey().sightings:
+        return
+    if session.is_in_cluster:
+        complain("there is no manifest in the cluster; see that CERTMILL_KUBECONFIG is right", prefix="note")
+    else:
         complain(f"there is no manifest in the home {session.settings.home.absolute()}; see that CERTMILL_HOME is right", prefix="note")
 
 

@@ -53,7 +53,7 @@ def next_line(known: Known, now: float) -> str:
 def in_flight(record: Record, now: float) -> str:
     """What the step that a run is at does next."""
     does, facts = _DOES.get(record.step, record.step), Facts.from_json(record.facts)
-    if facts.failure is not None:
+    if facts is not None and facts.failure is not None:
         again = facts.failure.next_attempt
         return f"{does}, then tries again at {moment(again)} ({away(again, now)}), because {facts.failure.message}"
     if record.lease > now:

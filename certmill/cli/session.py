@@ -43,7 +43,7 @@ class Session:
 
     @functools.cached_property
     def client(self) -> Client:
-        """What puts requests on the queue. Raises StateUnavailable for a URL that is none."""
+        """What puts requests on the queue. Raises InvalidManifest for a URL that is none."""
         settings = self.settings
         return Client.connect(settings.redis_url.get_secret_value(), ca_file=settings.redis_ca_file)
 
@@ -56,7 +56,9 @@ class Session:
         return self.runtime.ports.clock.now()
 
     def ask_reread(self) -> None:
-        """Have the home re-read at once; without Redis that is not lost, only later."""
+        """Have a home that nobody watches re-read at once; without Redis that is not lost, only later."""
+        if self.home.watched:
+            return
         try:
             self.runtime.ports.sightings.ask_reread()
         except StateUnavailable as error:
@@ -70,6 +72,11 @@ class Session:
             complain(f"{error}; what is in flight is not shown", prefix="note")
             return None
 
-    def secret_directory(self, namespace: str, name: str) -> Path:
-        """Where the home keeps a Secret."""
-        return self.settings.home / "secrets" / namespace / name
+    @property
+    def is_in_cluster(self) -> bool:
+        """Whether the home is the API server's."""
+        return self.settings.home_kind == "kubernetes"
+
+    def secret_directory(self, namespace: str, name: str) -> Path | None:
+        """Where a directory home keeps a Secret; None in a cluster."""
+        return None if self.is_in_cluster else self.settings.home / "secrets" / namespace / name

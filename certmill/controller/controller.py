@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from certmill.clock import Clock
-from certmill.controller import changes, ingress, virtualserver
+from certmill.controller import changes
 from certmill.controller.changes import Look
 from certmill.controller.ingress import NO_DEFAULT, DefaultIssuer
-from certmill.controller.shim import Wishes
+from certmill.controller.shims import readers
 from certmill.controller.views import (
     MANAGED,
     CertificateView,
@@ -54,10 +54,7 @@ class Controller:
         default_issuer: DefaultIssuer = NO_DEFAULT,
     ) -> None:
         self._clock = clock
-        self._readers: dict[str, Callable[[Mapping[str, object]], Wishes]] = {
-            INGRESSES.kind: lambda body: ingress.wishes_of(body, default_issuer),
-            VIRTUAL_SERVERS.kind: virtualserver.wishes_of,
-        }
+        self._readers = readers(default_issuer)
         self._naming: dict[tuple[str, str], tuple[str, ...]] = {}
         self._guard = threading.Lock()
         self._looks: dict[Look, None] = {}
@@ -74,18 +71,19 @@ class Controller:
 
     def watches(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """(name, what to run in a thread of its own) of every watch."""
-        yield from self._certificates.runs()
-        yield from self._secrets.runs()
-        for issuers in self._issuers:
-            yield from issuers.runs()
-        for shims in self._shims.values():
-            yield from shims.runs()
+        for watches in self._watches():
+            yield from watches.runs()
 
     @property
     def synced(self) -> bool:
         """Whether everything has been listed once."""
-        kinds = (watches.synced for watches in self._issuers), (watches.synced for watches in self._shims.values())
-        return all((self._certificates.synced, self._secrets.synced, *kinds[0], *kinds[1]))
+        return all(watches.synced for watches in self._watches())
+
+    def _watches(self) -> Iterator[Watches[CertificateView] | Watches[SecretView] | Watches[IssuerView] | Watches[ShimView]]:
+        yield self._certificates
+        yield self._secrets
+        yield from self._issuers
+        yield from self._shims.values()
 
     def first_sight(self, adopt: Adopt) -> int:
         """Go through everything: adopt what is right, look at the rest. Returns how many were adopted."""

@@ -17,6 +17,8 @@ from certmill.kube.objects import JsonObject, Meta, mapping, meta_of, sequence, 
 from certmill.kube.resources import INGRESSES
 from certmill.model.annotations import (
     ISSUE_TEMPORARY_CERTIFICATE,
+    ISSUER_GROUP,
+    ISSUER_KIND,
     OVERRIDE_INGRESS_CLASS,
     OVERRIDE_INGRESS_CLASS_NAME,
     OVERRIDE_INGRESS_NAME,
@@ -46,8 +48,6 @@ RULES: Final = Rules(
 
 ISSUER: Final = "cert-manager.io/issuer"
 CLUSTER_ISSUER: Final = "cert-manager.io/cluster-issuer"
-ISSUER_KIND: Final = "cert-manager.io/issuer-kind"
-ISSUER_GROUP: Final = "cert-manager.io/issuer-group"
 TLS_ACME: Final = "kubernetes.io/tls-acme"
 EDIT_IN_PLACE: Final = "acme.cert-manager.io/http01-edit-in-place"
 CHALLENGE_CLASS: Final = "acme.cert-manager.io/http01-ingress-class"

@@ -26,7 +26,7 @@ from certmill.model.certificate_rules import (
 )
 from certmill.model.durations import go_duration, parse_duration
 from certmill.model.identifiers import annotation_pairs, dns_name, ip_address, label_pairs, line, shown
-from certmill.model.schema_certificate import USAGES, email_address
+from certmill.model.schema_certificate import email_address, usage
 
 PREFIX: Final = "cert-manager.io/"
 
@@ -161,11 +161,7 @@ def _one_of(*known: str) -> Callable[[str], str]:
 
 
 def _usages(value: str) -> list[str]:
-    usages = [usage.strip(" ") for usage in value.split(",")]
-    for usage in usages:
-        if usage not in USAGES:
-            raise ValueError(f"{shown(usage)} is not a usage; known are {', '.join(USAGES)}")
-    return usages
+    return [usage(one.strip(" ")) for one in value.split(",")]
 
 
 def _secret_template(value: str) -> JsonObject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -14,11 +14,19 @@ from certmill.errors import Permanent
 from certmill.home import layout
 from certmill.home.kubernetes_events import Involved, KubernetesEvents
 from certmill.kube.client import KubeClient
-from certmill.kube.objects import JsonObject
 from certmill.kube.resources import CERTIFICATES, INGRESSES, VIRTUAL_SERVERS
 
 _MISTAKE_AGAIN: Final = timedelta(hours=1)
 """An object is looked at as often as anybody likes; a mistake in it is told when it is new, and then once in this time."""
+
+
+Reader = Callable[[Mapping[str, object]], Wishes]
+"""Reads an object into what it asks for."""
+
+
+def readers(default_issuer: DefaultIssuer) -> Mapping[str, Reader]:
+    """The reader of each kind that Certificates are made for."""
+    return {INGRESSES.kind: lambda body: ingress.wishes_of(body, default_issuer), VIRTUAL_SERVERS.kind: virtualserver.wishes_of}
 
 
 class ShimReconciler:
@@ -27,10 +35,7 @@ class ShimReconciler:
     def __init__(self, client: KubeClient, events: KubernetesEvents, default_issuer: DefaultIssuer) -> None:
         self._client = client
         self._events = events
-        self._readers: dict[str, Callable[[JsonObject], Wishes]] = {
-            INGRESSES.kind: lambda body: ingress.wishes_of(body, default_issuer),
-            VIRTUAL_SERVERS.kind: virtualserver.wishes_of,
-        }
+        self._readers = readers(default_issuer)
 
     def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None:
         """Look at the object `namespace/name`; `left`: Certificates that may be its own and not wanted any more. Raises Temporary; what the

@@ -12,18 +12,19 @@ from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
 from certmill.home.kubernetes_secrets import CERT_MANAGER
-from certmill.http01.edit import certificates_served
+from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION
+from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER
-from certmill.kube.objects import JsonObject, Meta, instant_of, mapping, meta_of, sequence, text
+from certmill.kube.objects import JsonObject, Meta, instant_of, managed_fields, mapping, meta_of, sequence, text
 from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
+from certmill.model.annotations import CERTIFICATE_NAME, ISSUER_GROUP, ISSUER_KIND, ISSUER_NAME, MANAGED_LABEL
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY
+from certmill.model.status import MANUALLY_TRIGGERED
 
-CERTIFICATE_NAME = "cert-manager.io/certificate-name"
-MANAGED = "controller.cert-manager.io/fao=true"
-"""Label of the Secrets that are ours to watch."""
+MANAGED = f"{MANAGED_LABEL}=true"
+"""Selects the Secrets that are ours to watch."""
 
-_ISSUER_ANNOTATIONS = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-group")
 _ISSUING: Final = (FIELD_MANAGER, CERT_MANAGER)
 _RULES: Final[Mapping[str, Rules]] = {INGRESSES.kind: ingress.RULES, VIRTUAL_SERVERS.kind: virtualserver.RULES}
 
@@ -94,9 +95,6 @@ class ShimView:
     """The Certificates whose challenges are led through it."""
 
 
-View = CertificateView | SecretView | IssuerView | ShimView
-
-
 def certificate_view(body: Mapping[str, object]) -> CertificateView:
     """Strip a Certificate."""
     meta, spec, status = meta_of(body), mapping(body.get("spec")), mapping(body.get("status"))
@@ -113,12 +111,10 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         generation=meta.generation,
         secret_name=text(spec.get("secretName")),
         issuer=_issuer(text(ref.get("name")), text(ref.get("kind")), text(ref.get("group"))),
-        metadata=_digest(
-            [meta.labels, {name: value for name, value in meta.annotations.items() if not name.startswith("certmill.io/next-")}]
-        ),
+        metadata=_digest([meta.labels, {name: value for name, value in meta.annotations.items() if name != ATTEMPT_ANNOTATION}]),
         ready=ready.get("status") == "True" and _is_of(ready, meta),
         issuing=issuing.get("status") == "True",
-        asked=issuing.get("status") == "True" and issuing.get("reason") == "ManuallyTriggered",
+        asked=issuing.get("status") == "True" and issuing.get("reason") == MANUALLY_TRIGGERED,
         failure=(text(status.get("lastFailureTime")), counted),
         failed=counted > 0 and _is_of(issuing, meta),
         renewal_time=instant_of(status.get("renewalTime")),
@@ -131,10 +127,10 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
 def secret_view(body: Mapping[str, object]) -> SecretView:
     """Strip a Secret's metadata (its values are never asked for)."""
     meta = meta_of(body)
-    name, kind, group = (meta.annotations.get(annotation, "") for annotation in _ISSUER_ANNOTATIONS)
+    name, kind, group = (meta.annotations.get(annotation, "") for annotation in (ISSUER_NAME, ISSUER_KIND, ISSUER_GROUP))
     certificate = meta.annotations.get(CERTIFICATE_NAME, "")  # may be anything that its author likes
-    written = sequence(mapping(body.get("metadata")).get("managedFields"))
-    by_others = [entry for entry in written if mapping(entry).get("manager") != FIELD_MANAGER]
+    written = managed_fields(body)
+    by_others = [entry for entry in written if entry.get("manager") != FIELD_MANAGER]
     return SecretView(
         namespace=meta.namespace,
         name=meta.name,
@@ -142,7 +138,7 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
         certificate=certificate if layout.is_name("", certificate) else "",
         issuer=_issuer(name, kind, group),
         by_others=_digest(by_others) if by_others else 0,
-        replaced=_is_replaced([mapping(entry) for entry in written]),
+        replaced=_is_replaced(written),
     )
 
 

@@ -17,7 +17,7 @@ from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate_rules import DEFAULT_USAGES
 from certmill.model.durations import go_duration, parse_duration
 from certmill.model.identifiers import shown
-from certmill.model.schema_certificate import USAGES
+from certmill.model.schema_certificate import usage
 
 RULES: Final = Rules(triggers=("labels", "common_name", "dns_names", "secret_name", "issuer_name", "issuer_kind"))
 """The order of the names matters. Annotations are set when the Certificate is made, and never again."""
@@ -92,8 +92,7 @@ def _duration(asked: Mapping[str, object], name: str) -> str:
 
 def _usages(asked: Mapping[str, object]) -> list[str]:
     value = text(asked.get("usages"))
-    usages = [usage.strip(" ") for usage in value.split(",")] if value else list(DEFAULT_USAGES)
-    for usage in usages:
-        if usage not in USAGES:
-            raise InvalidManifest(f"{shown(usage)} is not a usage; known are {', '.join(USAGES)}", path=f"{_FIELD}.usages")
-    return usages
+    try:
+        return [usage(one.strip(" ")) for one in value.split(",")] if value else list(DEFAULT_USAGES)
+    except ValueError as error:
+        raise InvalidManifest(str(error), path=f"{_FIELD}.usages") from None

@@ -38,13 +38,11 @@ ViewT = TypeVar("ViewT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched(Generic[ViewT]):
-    """What to watch: `strip` makes the view; `changed` is called with (before, after), either None, in the order of the events;
-    `listed` when a whole list has been taken in."""
+    """What to watch: `strip` makes the view; `changed` is called with (before, after), either None, in the order of the events."""
 
     resource: Resource
     strip: Callable[[Mapping[str, object]], ViewT]
     changed: Callable[[ViewT | None, ViewT | None], None]
-    listed: Callable[[], None] = lambda: None
     namespace: str = ""
     labels: str = ""
     metadata_only: bool = False
@@ -109,7 +107,6 @@ class Watch(Generic[ViewT]):
         if not self.synced.is_set():
             log.info("watch.listed", resource=watched.resource.plural, objects=len(found))
         self.synced.set()
-        watched.listed()
         self._version, self._failures_of_version = version, 0
         return True
 

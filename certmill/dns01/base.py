@@ -21,8 +21,7 @@ class Provider(Protocol):
     """A DNS provider's API. Each call is quick (seconds), has time-outs, and may be repeated with the same effect.
 
     Raises ProviderUnavailable (with retry_after where the provider names one) when trying again may help, and SolverMisconfigured, with
-    what to
-    do, when it refuses our credentials or does not know the zone. No message ever holds a credential or the provider's raw answer.
+    what to do, when it refuses our credentials or does not know the zone. No message ever holds a credential or the provider's raw answer.
     """
 
     def present(self, record: TxtRecord) -> None:

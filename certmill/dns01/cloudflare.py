@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final, cast
 from urllib.parse import urlencode, urlsplit
 
-from certmill.acme.transport import Answer, TlsTrust, Transport
+from certmill.acme.transport import Answer, NoAnswer, TlsTrust, Transport
 from certmill.clock import Clock
 from certmill.dns01.base import TxtRecord
-from certmill.errors import CAUnavailable, ProviderUnavailable, SecretUnusable, SolverMisconfigured
+from certmill.errors import ProviderUnavailable, SecretUnusable, SolverMisconfigured
 from certmill.version import __version__
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -24,6 +24,7 @@ _MIN_TTL_SECONDS: Final = 60  # of zones that are not Enterprise's; 1 would mean
 _PER_PAGE: Final = 100
 _MAX_PAGES: Final = 100
 _MAX_KNOWN_ZONES: Final = 10_000
+_NEEDED: Final = "the permissions Zone:Read and DNS:Edit"
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 # https://developers.cloudflare.com/api/ and /fundamentals/api/troubleshooting/
@@ -131,7 +132,7 @@ class CloudflareProvider:
                 return found
         raise SolverMisconfigured(
             f"Cloudflare shows no zone {zone} to our {self._credential}: see that the zone is in the account, and that the "
-            f"{self._credential} may read it ({self._needed()})"
+            f"{self._credential} may read it ({_NEEDED})"
         )
 
     def _look_up(self, name: str) -> str:
@@ -151,9 +152,8 @@ class CloudflareProvider:
         content = json.dumps(body).encode() if body is not None else None
         try:
             answer = self._transport.request(method, f"{self._api_url}{path}", body=content, headers=self._headers)
-        except CAUnavailable as error:
-            # What follows a semicolon is the transport's advice about a CA.
-            raise ProviderUnavailable(f"Cloudflare, for the zone {zone}: {str(error).partition(';')[0]}") from None
+        except NoAnswer as error:
+            raise ProviderUnavailable(f"Cloudflare, for the zone {zone}: {error.without_advice}") from None
         return _parsed(answer, zone)
 
     def _judge(self, reply: _Reply, zone: str, what: str) -> None:
@@ -165,13 +165,10 @@ class CloudflareProvider:
         if reply.status == 429:
             raise ProviderUnavailable(f"Cloudflare asks us to slow down (429), {what}", retry_after=reply.retry_after)
         if reply.status in (401, 403) or reply.is_one_of(_CREDENTIALS_REFUSED):
-            raise SolverMisconfigured(f"Cloudflare refuses our {self._credential} ({said}), {what}: it needs {self._needed()} of {zone}")
+            raise SolverMisconfigured(f"Cloudflare refuses our {self._credential} ({said}), {what}: it needs {_NEEDED} of {zone}")
         if 400 <= reply.status < 500 and reply.status not in _TRY_AGAIN:
             raise SolverMisconfigured(f"Cloudflare refuses the request ({said}), {what}: see the code in its API's documentation")
         raise ProviderUnavailable(f"Cloudflare answers {said}, {what}", retry_after=reply.retry_after)
-
-    def _needed(self) -> str:
-        return "the permissions Zone:Read and DNS:Edit"
 
 
 def _authorization(token: str | None, email: str, key: str | None) -> dict[str, str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dns.exception
 import dns.message
 
-from certmill.acme.transport import Connections, TlsTrust, Transport, host_of
+from certmill.acme.transport import Connections, NoAnswer, TlsTrust, Transport
 from certmill.dns01.exchange import Unanswered
-from certmill.errors import CAUnavailable
 
 MAX_ANSWER_BYTES = 128 * 1024
 _HEADERS = {"Content-Type": "application/dns-message", "Accept": "application/dns-message"}
@@ -26,18 +25,13 @@ class DnsOverHttps:
         transport = Transport(trust=self._trust, connections=self._connections, timeout_seconds=timeout_seconds)
         try:
             answer = transport.request("POST", url, body=query.to_wire(), headers=_HEADERS)
-        except CAUnavailable as error:
-            raise Unanswered(_reason(error, url)) from None
+        except NoAnswer as error:
+            raise Unanswered(error.why) from None
         if answer.status != _OK:
             raise Unanswered(f"answered HTTP {answer.status}")
         if len(answer.body) > MAX_ANSWER_BYTES:
             raise Unanswered(f"answered more than {MAX_ANSWER_BYTES} bytes")
         return _parsed(query, answer.body)
-
-
-def _reason(error: CAUnavailable, url: str) -> str:
-    """What the transport says, without the host, the seconds (they differ from look to look), and its advice about a CA."""
-    return str(error).removeprefix(f"{host_of(url)} ").partition(";")[0].partition(" within ")[0]
 
 
 def _parsed(query: dns.message.Message, wire: bytes) -> dns.message.Message:

@@ -27,9 +27,8 @@ def question(name: str, type_: str) -> dns.message.Message:
 def exchange(query: dns.message.Message, host: str, port: int, *, timeout_seconds: float) -> dns.message.Message:
     """Ask one server, once: by UDP, then by TCP if that answer was cut short, both in `timeout_seconds`. Raises Unanswered.
 
-    `host` is an address, or a name that this machine can look up.
-
-    Answers to other questions (a wrong id, a forged source) are passed over, so that they cannot end the wait.
+    `host` is an address, or a name that this machine can look up. Answers to other questions (a wrong id, a forged source) are passed over,
+    so that they cannot end the wait.
     """
     deadline = time.monotonic() + timeout_seconds
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from certmill.model.certificate import Certificate, IssuerRef
@@ -13,6 +14,14 @@ from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 
 Manifest = Certificate | Issuer | Secret
+
+
+class Change(StrEnum):
+    """What an apply did, in kubectl's words."""
+
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +114,8 @@ class Home(Protocol):
         """False if it was not there."""
         ...
 
-    def apply(self, manifest: Manifest, document: str) -> str:
-        """Keep this manifest (`document`: its YAML as the user wrote it): "created", "configured" or "unchanged"."""
+    def apply(self, manifest: Manifest, document: str) -> Change:
+        """Keep this manifest (`document`: its YAML as the user wrote it)."""
         ...
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:

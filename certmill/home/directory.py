@@ -10,7 +10,7 @@ from pathlib import Path
 from certmill.clock import Clock, SystemClock
 from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership
-from certmill.home.base import Manifest, Problem, Sighting, Survey
+from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
 from certmill.home.documents import Key
 from certmill.home.files import Locks
 from certmill.home.manifest_files import ManifestFiles
@@ -51,7 +51,7 @@ class DirectoryHome:
                 yield kept.value
 
     def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        value = self._find((ref.kind, "" if ref.kind == layout.CLUSTER_ISSUER else namespace, ref.name))
+        value = self._find((ref.kind, layout.namespace_of(ref.kind, namespace), ref.name))
         return value if isinstance(value, Issuer) else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
@@ -83,7 +83,7 @@ class DirectoryHome:
         in_manifests = self._manifests.delete(("Secret", namespace, name))
         return self._secrets.delete(namespace, name) or in_manifests
 
-    def apply(self, manifest: Manifest, document: str) -> str:
+    def apply(self, manifest: Manifest, document: str) -> Change:
         if isinstance(manifest, Secret):
             return self._apply_secret(manifest, document)
         kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
@@ -94,7 +94,7 @@ class DirectoryHome:
             return self.delete_secret(namespace, name)
         if not layout.is_name(namespace, name):
             return False
-        key = (kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        key = (kind, layout.namespace_of(kind, namespace), name)
         deleted = self._manifests.delete(key)
         self._status.delete(*key)
         return deleted
@@ -102,7 +102,7 @@ class DirectoryHome:
     def created(self, kind: str, namespace: str, name: str) -> float | None:
         if kind == "Secret":
             return self._secrets.created(namespace, name)
-        return self._index.written((kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name))
+        return self._index.written((kind, layout.namespace_of(kind, namespace), name))
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
         return self._status.certificate(*split_id(certificate))
@@ -148,7 +148,7 @@ class DirectoryHome:
         kept = self._index.find(key)
         return kept.value if kept else None
 
-    def _apply_secret(self, secret: Secret, document: str) -> str:
+    def _apply_secret(self, secret: Secret, document: str) -> Change:
         """Write it to secrets/; a document of it in manifests/ is changed too, or the next survey would bring the old one back."""
         key = ("Secret", secret.namespace, secret.name)
         kept = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 from certmill.errors import InvalidManifest
 from certmill.home import layout
+from certmill.home.base import Problem
 from certmill.model.manifests import Document, parse_documents
 
 Key = tuple[str, str, str]
@@ -24,37 +25,29 @@ _FIELD = {name: re.compile(rf"[\"']?\b{name}[\"']?[ \t]*:[ \t]*[\"']?([-.a-z0-9]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
-    """A document that cannot be used: where, and why."""
-
-    source: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """A file's objects, the wrong ones as far as they can be told by name, and everything that is wrong."""
 
     objects: Mapping[Key, Document]
-    broken: Mapping[Key, Broken]
-    problems: tuple[Broken, ...]
+    broken: Mapping[Key, Problem]
+    problems: tuple[Problem, ...]
 
 
 def key_of(document: Document) -> Key:
     """Kind, namespace and name; a ClusterIssuer has no namespace."""
-    return (document.kind, "" if document.kind == layout.CLUSTER_ISSUER else document.namespace, document.name)
+    return (document.kind, layout.namespace_of(document.kind, document.namespace), document.name)
 
 
 def read(text: str, *, source: str) -> Read:
     """Parse a file. Of two documents with one object the first counts."""
     documents, invalid = parse_documents(text, source=source)
     objects: dict[Key, Document] = {}
-    problems = [Broken(source=error.source or source, message=_message(error)) for error in invalid]
-    broken = dict(zip(_unread(text, documents), _endless(problems), strict=False)) if problems else {}
+    problems = [Problem(source=error.source or source, message=_message(error)) for error in invalid]
+    broken = dict(zip(_unread(text, documents), chain(problems, repeat(problems[-1])), strict=False)) if problems else {}
     for document in documents:
         key = key_of(document)
         if objects.setdefault(key, document) is not document:
-            problems.append(Broken(source=document.source, message=f"{' '.join(key)} is in this file already; remove one of them"))
+            problems.append(Problem(source=document.source, message=f"{' '.join(key)} is in this file already; remove one of them"))
     return Read(objects=objects, broken={key: why for key, why in broken.items() if key not in objects}, problems=tuple(problems))
 
 
@@ -123,14 +116,8 @@ def _guess(piece: str) -> Key | None:
     if not kind or not metadata or not name:
         return None
     namespace = _FIELD["namespace"].search(metadata.group(1))
-    if kind.group(1) == layout.CLUSTER_ISSUER:
-        return (kind.group(1), "", name.group(1))
-    return (kind.group(1), namespace.group(1) if namespace else "default", name.group(1))
+    return (kind.group(1), layout.namespace_of(kind.group(1), namespace.group(1) if namespace else "default"), name.group(1))
 
 
 def _message(error: InvalidManifest) -> str:
     return ": ".join(part for part in (error.path, error.reason) if part)
-
-
-def _endless(problems: list[Broken]) -> list[Broken]:
-    return problems + problems[-1:] * 10_000

@@ -15,7 +15,7 @@ from typing import Final
 from certmill.clock import Clock
 from certmill.errors import Conflict, InvalidManifest
 from certmill.home import layout
-from certmill.home.base import Manifest, Problem, Sighting, Survey
+from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
 from certmill.home.kubernetes_secrets import APPLY_MANAGER, KubernetesSecrets
 from certmill.home.kubernetes_status import (
     ATTEMPT_ANNOTATION,
@@ -87,7 +87,7 @@ class KubernetesHome:
         kind = ref.kind or "Issuer"
         if kind not in ("Issuer", layout.CLUSTER_ISSUER):
             return None
-        body = self._get(kind, "" if kind == layout.CLUSTER_ISSUER else namespace, ref.name)
+        body = self._get(kind, layout.namespace_of(kind, namespace), ref.name)
         return parse_issuer(body, source=f"{kind} {ref.name}") if body is not None else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
@@ -113,7 +113,7 @@ class KubernetesHome:
     def delete_secret(self, namespace: str, name: str) -> bool:
         return self._secrets.delete(namespace, name)
 
-    def apply(self, manifest: Manifest, document: str) -> str:
+    def apply(self, manifest: Manifest, document: str) -> Change:
         """The document as it is, so that the API server sees what the user wrote; of a Secret its content, however it was written."""
         if isinstance(manifest, Secret):
             return self._secrets.apply(manifest)
@@ -125,16 +125,16 @@ class KubernetesHome:
         before = self._get(kind, manifest.namespace, manifest.name)
         after = self._client.apply(_RESOURCES[kind], {**body, "metadata": metadata}, manager=APPLY_MANAGER)
         if before is None:
-            return "created"
-        return "unchanged" if meta_of(before).resource_version == meta_of(after).resource_version else "configured"
+            return Change.CREATED
+        return Change.UNCHANGED if meta_of(before).resource_version == meta_of(after).resource_version else Change.CONFIGURED
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         if kind not in _RESOURCES or not layout.is_name(namespace, name):
             return False
-        return self._client.delete(_RESOURCES[kind], "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        return self._client.delete(_RESOURCES[kind], layout.namespace_of(kind, namespace), name)
 
     def created(self, kind: str, namespace: str, name: str) -> float | None:
-        body = self._get(kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        body = self._get(kind, layout.namespace_of(kind, namespace), name)
         return (meta_of(body).created or None) if body is not None else None
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:

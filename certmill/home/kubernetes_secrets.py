@@ -13,8 +13,9 @@ from typing import Final
 
 from certmill.errors import Conflict, InvalidManifest, SecretUnusable
 from certmill.home import layout
+from certmill.home.base import Change
 from certmill.kube.client import FIELD_MANAGER, KubeClient
-from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, strings, text
+from certmill.kube.objects import JsonObject, managed_fields, mapping, meta_of, strings, text
 from certmill.kube.resources import SECRETS
 from certmill.model.secret import OPAQUE_TYPE, Secret
 
@@ -68,17 +69,17 @@ class KubernetesSecrets:
         if self._take_over(written):
             self._client.apply(SECRETS, body)
 
-    def apply(self, secret: Secret) -> str:
-        """The same for a person: "created", "configured", or "unchanged" (nothing was sent)."""
+    def apply(self, secret: Secret) -> Change:
+        """The same for a person; nothing is sent if it is unchanged."""
         layout.require_secret(secret)
         found = self._get(secret.namespace, secret.name)
         if found is None:
             self._client.apply(SECRETS, _body(secret, secret.type), manager=APPLY_MANAGER)
-            return "created"
+            return Change.CREATED
         if _says(found, secret, APPLY_MANAGER):
-            return "unchanged"
+            return Change.UNCHANGED
         self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=APPLY_MANAGER)
-        return "configured"
+        return Change.CONFIGURED
 
     def create(self, secret: Secret) -> bool:
         """False if there is one of this name. Raises InvalidManifest."""
@@ -100,14 +101,14 @@ class KubernetesSecrets:
 
     def _own_what_was_created(self, created: JsonObject) -> None:
         """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by Apply."""
-        entries = _managed_fields(created)
+        entries = managed_fields(created)
         owned = [{**entry, "operation": "Apply"} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in entries]
         self._write_managed_fields(created, owned)
 
     def _take_over(self, written: JsonObject) -> bool:
         """What cert-manager applied is its own, and an apply of ours takes nothing of it away. Make it ours, so that what leaves the
         template leaves the Secret; False if there is nothing of its."""
-        entries = _managed_fields(written)
+        entries = managed_fields(written)
         theirs = [entry for entry in entries if _is_of(entry, CERT_MANAGER, "Apply")]
         applied = [entry for entry in entries if _is_of(entry, FIELD_MANAGER, "Apply")]
         if not theirs:
@@ -123,10 +124,6 @@ class KubernetesSecrets:
         meta = meta_of(found)
         patch: JsonObject = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": list(entries)}}
         self._client.merge(SECRETS, meta.namespace, meta.name, patch)
-
-
-def _managed_fields(body: Mapping[str, object]) -> list[Mapping[str, object]]:
-    return [mapping(entry) for entry in sequence(mapping(body.get("metadata")).get("managedFields"))]
 
 
 def _union(one: Mapping[str, object], other: Mapping[str, object]) -> JsonObject:
@@ -148,11 +145,6 @@ def _secret_of(body: Mapping[str, object]) -> Secret:
         labels=meta.labels,
         annotations=meta.annotations,
     )
-
-
-def _entries(body: Mapping[str, object]) -> list[Mapping[str, object]]:
-    """Who owns what."""
-    return [mapping(entry) for entry in sequence(mapping(body.get("metadata")).get("managedFields"))]
 
 
 def _body(secret: Secret, type_: str) -> JsonObject:
@@ -177,9 +169,9 @@ def _says(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
 
 def _owned(body: Mapping[str, object], manager: str) -> dict[str, set[str]] | None:
     """What a manager owns by server-side apply (metadata.managedFields), by part; None if it never applied."""
-    for entry in sequence(mapping(body.get("metadata")).get("managedFields")):
-        if _is_of(mapping(entry), manager, "Apply"):
-            fields = mapping(mapping(entry).get("fieldsV1"))
+    for entry in managed_fields(body):
+        if _is_of(entry, manager, "Apply"):
+            fields = mapping(entry.get("fieldsV1"))
             parts = {"f:data": fields.get("f:data")} | {
                 name: mapping(fields.get("f:metadata")).get(name) for name in ("f:labels", "f:annotations")
             }

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 
 from certmill.errors import InvalidManifest
+from certmill.model.identifiers import is_namespace_name, is_object_name, is_secret_key
 from certmill.model.secret import Secret
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_MAX_NAME = 253
 _MAX_FILE_NAME = 200
 _KEPT_CHARACTERS = 120
 
@@ -22,13 +18,13 @@ MAX_FILE_BYTES = 1_048_576
 
 
 def is_name(namespace: str, name: str) -> bool:
-    """Whether Kubernetes allows this namespace (RFC 1123 label; empty: none) and name (RFC 1123 subdomain)."""
-    return (not namespace or _LABEL.fullmatch(namespace) is not None) and len(name) <= _MAX_NAME and _SUBDOMAIN.fullmatch(name) is not None
+    """Whether Kubernetes allows this namespace (empty: none) and name."""
+    return (not namespace or is_namespace_name(namespace)) and is_object_name(name)
 
 
-def is_secret_key(key: str) -> bool:
-    """Whether Kubernetes allows this key in a Secret."""
-    return _SECRET_KEY.fullmatch(key) is not None and key != "." and not key.startswith("..")
+def namespace_of(kind: str, namespace: str) -> str:
+    """`namespace`, but for a ClusterIssuer, which has none whatever it is given."""
+    return "" if kind == CLUSTER_ISSUER else namespace
 
 
 def require_names(kind: str, namespace: str, name: str) -> None:

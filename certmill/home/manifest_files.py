@@ -14,11 +14,10 @@ import yaml
 
 from certmill.errors import InvalidManifest
 from certmill.home import documents, layout
-from certmill.home.base import Manifest
+from certmill.home.base import Change, Manifest
 from certmill.home.documents import Key
 from certmill.home.files import Locks, TooLarge, make_directory, reaching, read_capped, replace_file, sync_directory
 from certmill.home.manifest_index import ManifestIndex
-from certmill.home.secret_files import Change
 
 _LOCK = "manifests"
 

@@ -21,7 +21,7 @@ from certmill.clock import Clock
 from certmill.errors import InvalidManifest
 from certmill.home import documents, layout
 from certmill.home.base import Manifest, Problem
-from certmill.home.documents import Broken, Key
+from certmill.home.documents import Key
 from certmill.home.files import TooLarge, advice, reaching, read_capped
 from certmill.model.certificate import Certificate, SecretTemplate
 
@@ -33,7 +33,7 @@ _ONE_FILE = (PermissionError, IsADirectoryError)
 _Part = TypeVar("_Part")
 _NO_TEMPLATE = SecretTemplate()
 _NOTHING: Mapping[str, str] = {}
-_NONE_BROKEN: Mapping[Key, Broken] = {}
+_NONE_BROKEN: Mapping[Key, Problem] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class _File:
     signature: int
     written_ns: int
     objects: Mapping[Key, Kept]
-    broken: Mapping[Key, Broken]
+    broken: Mapping[Key, Problem]
     problems: tuple[Problem, ...]
 
     @property
@@ -201,11 +201,12 @@ class ManifestIndex:
         if text is None:
             return _unusable(signature, known, source, "is not a file")
         read = documents.read(text, source=source)
-        problems = tuple(Problem(source=broken.source, message=broken.message) for broken in read.problems)
         objects = {
             key: Kept(value=self._compact(document.value), digest=layout.digest(document.text)) for key, document in read.objects.items()
         }
-        return _File(signature=signature, written_ns=written_ns, objects=objects, broken=read.broken or _NONE_BROKEN, problems=problems)
+        return _File(
+            signature=signature, written_ns=written_ns, objects=objects, broken=read.broken or _NONE_BROKEN, problems=read.problems
+        )
 
     def _set(self, name: str, file: _File | None) -> None:
         """Take a file's new content into both maps."""
@@ -255,10 +256,6 @@ def _in_order(key: Key, names: Iterable[str]) -> tuple[str, ...]:
 def _unusable(signature: int, known: _File | None, source: str, message: str) -> _File:
     """A file that tells nothing now: what it held before is wrong for as long, not gone."""
     before = {*known.objects, *known.broken} if known else set()
-    return _File(
-        signature=signature,
-        written_ns=known.written_ns if known else 0,
-        objects={},
-        broken=dict.fromkeys(before, Broken(source=source, message=message)),
-        problems=(Problem(source=source, message=message),),
-    )
+    problem = Problem(source=source, message=message)
+    written_ns = known.written_ns if known else 0
+    return _File(signature=signature, written_ns=written_ns, objects={}, broken=dict.fromkeys(before, problem), problems=(problem,))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar, cast
 
 from certmill.clock import Clock
-from certmill.home.base import Home, Manifest, Survey
+from certmill.home.base import Change, Home, Manifest, Survey
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
@@ -74,7 +74,7 @@ class RecentHome:
         self._forget("Secret", namespace, name)
         return deleted
 
-    def apply(self, manifest: Manifest, document: str) -> str:
+    def apply(self, manifest: Manifest, document: str) -> Change:
         done = self._home.apply(manifest, document)
         self._forget_all()
         return done

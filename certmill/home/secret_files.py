@@ -19,13 +19,14 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from certmill.errors import HomeUnavailable, SecretUnusable
 from certmill.home import layout, ownership, secret_metadata
+from certmill.home.base import Change
 from certmill.home.files import Locks, TooLarge, make_directory, reaching, read_capped, sync_directory, write_new
 from certmill.home.ownership import Held
+from certmill.model.identifiers import is_secret_key
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 
 _DATA = "..data"
@@ -33,14 +34,6 @@ _TURNING = "..data_tmp"
 _LINKING = "..link_tmp"
 _TRASH = ".trash"
 _READS = 50
-
-
-class Change(StrEnum):
-    """What a write did, in kubectl's words."""
-
-    CREATED = "created"
-    CONFIGURED = "configured"
-    UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +113,7 @@ class SecretFiles:
             return None
         with reaching("read", _named(namespace, name)):
             try:
-                entries = [entry for entry in os.scandir(self._directory(namespace, name)) if layout.is_secret_key(entry.name)]
+                entries = [entry for entry in os.scandir(self._directory(namespace, name)) if is_secret_key(entry.name)]
                 return min((entry.stat(follow_symlinks=False).st_mtime for entry in entries), default=None)
             except (FileNotFoundError, NotADirectoryError):
                 return None
@@ -221,7 +214,7 @@ def _keys(directory: Path, namespace: str, name: str) -> tuple[list[str], dict[s
     """Keys that lead through `..data`, and the content of those that were put there by hand."""
     linked, by_hand = [], []
     for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
-        if layout.is_secret_key(entry.name):
+        if is_secret_key(entry.name):
             if entry.is_symlink() and _is_our_link(Path(entry.path)):
                 linked.append(entry.name)
             else:

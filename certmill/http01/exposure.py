@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from certmill.errors import Conflict, SolverMisconfigured
-from certmill.http01 import edit, service
+from certmill.http01 import edit_in_place, service
 from certmill.http01.ingress import SOLVER_LABEL, led_for, solver_ingress, solver_ingress_name
 from certmill.http01.managed_fields import given_back
 from certmill.http01.way import EditIngress, OwnIngress, way
@@ -49,12 +49,13 @@ class KubernetesExposure:
             return
 
         def with_path(ingress: JsonObject) -> JsonObject | None:
-            if edit.is_master(ingress):
+            if edit_in_place.is_master(ingress):
                 raise SolverMisconfigured(
                     f"the Ingress {certificate.namespace}/{chosen.name} is a master of mergeable Ingresses, which NGINX takes with no path "
-                    f"only; take edit in place away, and give the solver an ingressTemplate with the annotation {edit.MERGEABLE}: minion"
+                    "only; take edit in place away, and give the solver an ingressTemplate with the annotation "
+                    f"{edit_in_place.MERGEABLE}: minion"
                 )
-            return edit.with_challenge_path(ingress, host, certificate.name, token)
+            return edit_in_place.with_challenge_path(ingress, host, certificate.name, token)
 
         if not self._edited(certificate.namespace, chosen.name, with_path):
             raise SolverMisconfigured(
@@ -67,7 +68,7 @@ class KubernetesExposure:
         if way == _OWN:
             self._client.delete(INGRESSES, namespace, solver_ingress_name(certificate, host))
         elif way.startswith(_EDIT):
-            self._edited(namespace, way.removeprefix(_EDIT), lambda ingress: edit.without_challenge_path(ingress, host, name))
+            self._edited(namespace, way.removeprefix(_EDIT), lambda ingress: edit_in_place.without_challenge_path(ingress, host, name))
         else:
             return
         self._leave(namespace)
@@ -79,8 +80,8 @@ class KubernetesExposure:
         if (name := led_for(found)) and is_over(certificate_id(namespace, name)):
             self._client.delete(INGRESSES, namespace, ingress, uid=meta_of(found).uid)
             self._leave(namespace)
-        if over := [name for name in edit.certificates_served(found) if is_over(certificate_id(namespace, name))]:
-            self._edited(namespace, ingress, lambda body: edit.without_certificates(body, over))
+        if over := [name for name in edit_in_place.certificates_served(found) if is_over(certificate_id(namespace, name))]:
+            self._edited(namespace, ingress, lambda body: edit_in_place.without_certificates(body, over))
             self._leave(namespace)
 
     def _edited(self, namespace: str, name: str, change: Callable[[JsonObject], JsonObject | None]) -> bool:
@@ -114,8 +115,8 @@ class KubernetesExposure:
         addresses = self._addresses()
         if not addresses:
             raise SolverMisconfigured(
-                "no responder is running, to which a challenge could be led; see the responder's Deployment, or set "
-                "CERTMILL_RESPONDER_ADDRESSES"
+                "no responder is running, to which a challenge could be led; see the responder's Deployment, and that its Service is "
+                "CERTMILL_RESPONDER_SERVICE in CERTMILL_NAMESPACE"
             )
         self._client.apply(SERVICES, service.responder_service(namespace, self._port))
         for family in service.FAMILIES:
@@ -139,7 +140,7 @@ class KubernetesExposure:
 
     def _is_needed(self, namespace: str) -> bool:
         found = self._client.list(INGRESSES, namespace, metadata_only=True).items
-        return any(meta_of(item).labels.get(SOLVER_LABEL) == "true" or edit.certificates_served(item) for item in found)
+        return any(meta_of(item).labels.get(SOLVER_LABEL) == "true" or edit_in_place.certificates_served(item) for item in found)
 
 
 class ResponderAddresses:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from certmill.kube.client import FIELD_MANAGER
-from certmill.kube.objects import JsonObject, mapping, sequence
+from certmill.kube.objects import JsonObject, managed_fields, mapping
 
 _Entry = Mapping[str, object]
 
@@ -18,17 +18,13 @@ def given_back(before: Mapping[str, object], after: Mapping[str, object]) -> Jso
     """A merge patch for the Ingress `after` our edit, which was `before`; None if nothing there is ours. What others did meanwhile is
     theirs."""
     metadata = mapping(after.get("metadata"))
-    if not any(_is_ours(entry) for entry in _entries(after)):
+    if not any(_is_ours(entry) for entry in managed_fields(after)):
         return None
-    former = {_writer(entry): entry for entry in _entries(before) if not _is_ours(entry)}
-    now = {_writer(entry): entry for entry in _entries(after) if not _is_ours(entry)}
+    former = {_writer(entry): entry for entry in managed_fields(before) if not _is_ours(entry)}
+    now = {_writer(entry): entry for entry in managed_fields(after) if not _is_ours(entry)}
     untouched = {writer: entry for writer, entry in former.items() if now.get(writer, entry).get("time") == entry.get("time")}
     entries = list((former | now | untouched).values())
     return {"metadata": {"resourceVersion": metadata.get("resourceVersion"), "managedFields": entries}}
-
-
-def _entries(ingress: Mapping[str, object]) -> list[_Entry]:
-    return [mapping(entry) for entry in sequence(mapping(ingress.get("metadata")).get("managedFields"))]
 
 
 def _is_ours(entry: _Entry) -> bool:

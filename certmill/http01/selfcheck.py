@@ -87,9 +87,9 @@ def probe(
 ) -> Probe:
     """Ask `url_host` (a DNS name or an IP address) for `token`, and compare the answer with `key_authorization`.
 
-    All of it, looking names up with `addresses` too, ends within `timeout_seconds`. `port` is 80 and `tls_port` 443 but for a
-    test CA. Redirects are followed to http and https on these ports and on 80 and 443, without verifying TLS, as CAs do. Never raises for
-    what the other side does.
+    All of it, looking names up with `addresses` too, ends within `timeout_seconds`. `port` is 80 and `tls_port` 443 but for a test CA.
+    Redirects are followed to http and https on these ports and on 80 and 443, without verifying TLS, as CAs do. Never raises for what the
+    other side does.
     """
     if not is_token(token):
         return Probe(ok=False, reason=f"the CA's token for {url_host} is malformed; start a new order")

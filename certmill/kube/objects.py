@@ -58,6 +58,11 @@ def meta_of(body: Mapping[str, object]) -> Meta:
     )
 
 
+def managed_fields(body: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Who owns what of an object (metadata.managedFields)."""
+    return [mapping(entry) for entry in sequence(mapping(body.get("metadata")).get("managedFields"))]
+
+
 def _owner(reference: Mapping[str, object]) -> OwnerReference:
     return OwnerReference(
         api_version=text(reference.get("apiVersion")),

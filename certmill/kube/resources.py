@@ -1,4 +1,4 @@
-"""The API's resources that certmill reads or writes, and their paths."""
+"""The API's resources that certmill and its tests read or write, and their paths."""
 
 from __future__ import annotations
 

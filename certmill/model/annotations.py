@@ -1,4 +1,4 @@
-"""Annotations that more than one floor reads: what a Certificate says about the way of its HTTP-01 challenges (cert-manager's names)."""
+"""cert-manager's annotations and labels that more than one part reads: on a Certificate, and on the Secret with its pair."""
 
 from __future__ import annotations
 
@@ -18,3 +18,14 @@ OVERRIDES: Final = (OVERRIDE_INGRESS_NAME, OVERRIDE_INGRESS_CLASS, OVERRIDE_INGR
 
 ISSUE_TEMPORARY_CERTIFICATE: Final = "cert-manager.io/issue-temporary-certificate"
 """On a Certificate: "true" keeps a self-signed pair in the Secret until the real one is there."""
+
+CERTIFICATE_NAME: Final = "cert-manager.io/certificate-name"
+"""On a Secret: the Certificate that its pair is for."""
+
+ISSUER_NAME: Final = "cert-manager.io/issuer-name"
+ISSUER_KIND: Final = "cert-manager.io/issuer-kind"
+ISSUER_GROUP: Final = "cert-manager.io/issuer-group"
+"""On a Secret: the issuer of its pair, as the Certificate names it. (On an Ingress, kind and group: of the issuer that it wants.)"""
+
+MANAGED_LABEL: Final = "controller.cert-manager.io/fao"
+"""On every Secret of a Certificate, "true": by it the controller sees those, and no others."""

@@ -22,6 +22,7 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -30,25 +31,40 @@ def shown(value: str) -> str:
     return repr(value if len(value) <= _MAX_SHOWN else f"{value[:_MAX_SHOWN]}…")
 
 
+def is_object_name(name: str) -> bool:
+    """Whether an object may have this name: an RFC 1123 subdomain."""
+    return len(name) <= MAX_NAME and _SUBDOMAIN.fullmatch(name) is not None
+
+
+def is_namespace_name(name: str) -> bool:
+    """Whether a namespace may have this name: an RFC 1123 label."""
+    return _LABEL.fullmatch(name) is not None
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a Secret may have this key."""
+    return _SECRET_KEY.fullmatch(key) is not None and key != "." and not key.startswith("..")
+
+
 def object_name(name: str) -> str:
-    """The name of an object, RFC 1123 subdomain (it becomes the name of a file, too)."""
+    """The name of an object (it becomes the name of a file, too)."""
     if not name:
         raise ValueError("is required")
-    if len(name) > MAX_NAME or not _SUBDOMAIN.fullmatch(name):
+    if not is_object_name(name):
         raise ValueError(f"{shown(name)} is no name for an object: lower-case letters, digits, '-' and '.', {MAX_NAME} characters at most")
     return name
 
 
 def namespace_name(name: str) -> str:
-    """The name of a namespace, RFC 1123 label."""
-    if not _LABEL.fullmatch(name):
+    """The name of a namespace."""
+    if not is_namespace_name(name):
         raise ValueError(f"{shown(name)} is no namespace: lower-case letters, digits and '-', {_MAX_LABEL} characters at most")
     return name
 
 
 def secret_key(key: str) -> str:
     """A key of a Secret."""
-    if not _SECRET_KEY.fullmatch(key) or key == "." or key.startswith(".."):
+    if not is_secret_key(key):
         raise ValueError(f"is no key of a Secret: letters, digits, '-', '_' and '.' ({MAX_NAME} at most), not beginning with '..'")
     return key
 
@@ -163,9 +179,6 @@ def host_and_port(text: str) -> tuple[str, int | None]:
         raise ValueError(f"{shown(text)} has no port from 1 to 65535 after its ':'")
     host = parts["v6"] or parts["host"]
     return (ip_address(host) if parts["v6"] or is_ip_address(host) else dns_name(host)), port
-
-
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 def field_path(parts: Iterable[str | int | None]) -> str:

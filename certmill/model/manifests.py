@@ -16,10 +16,11 @@ from certmill.model.certificate_document import certificate_document
 from certmill.model.certificate_rules import certificate_of
 from certmill.model.identifiers import namespace_name, shown
 from certmill.model.issuer import Issuer
+from certmill.model.issuer_rules import issuer_of
 from certmill.model.names import CertificateId, certificate_id
 from certmill.model.schema import Metadata, validated
 from certmill.model.schema_certificate import CertificateManifest, Renew, Request
-from certmill.model.schema_issuer import IssuerManifest, issuer_of
+from certmill.model.schema_issuer import IssuerManifest
 from certmill.model.schema_secret import SecretManifest, secret_of
 from certmill.model.secret import Secret
 from certmill.model.yaml_documents import MAX_MANIFEST_BYTES, dump_yaml, read_documents
@@ -27,7 +28,7 @@ from certmill.model.yaml_documents import MAX_MANIFEST_BYTES, dump_yaml, read_do
 DEFAULT_NAMESPACE = "default"
 
 _GROUP_VERSION = "cert-manager.io/v1"
-_KEPT_METADATA = ("name", "namespace", "labels", "annotations")
+_KEPT_METADATA = ("labels", "annotations")
 _LIST_FIELDS = frozenset({"apiVersion", "kind", "metadata", "items"})
 
 Value: TypeAlias = Certificate | Issuer | Secret
@@ -137,7 +138,7 @@ def _kept(body: dict[str, object], namespace: str) -> dict[str, object]:
     """The manifest as its author meant it, with the namespace in which it was read."""
     metadata = body["metadata"]
     assert isinstance(metadata, dict)
-    ours = {"name": metadata["name"], "namespace": namespace} | {key: metadata[key] for key in _KEPT_METADATA[2:] if metadata.get(key)}
+    ours = {"name": metadata["name"], "namespace": namespace} | {key: metadata[key] for key in _KEPT_METADATA if metadata.get(key)}
     return {key: value for key, value in body.items() if key != "status"} | {
         "metadata": {key: value for key, value in ours.items() if value}
     }

@@ -61,7 +61,7 @@ class Schema(BaseModel):
 
 
 class Metadata(Schema):
-    """metadata. What only the API server sets is accepted and dropped."""
+    """metadata. What only the API server or other programs make use of is accepted and dropped."""
 
     generate_name: object = None
     name: ObjectName

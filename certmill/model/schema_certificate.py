@@ -48,7 +48,8 @@ _PRINTABLE_STRING = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
 _CRON_FIELD = re.compile(r"[0-9A-Za-z*/,?-]+")
 
 
-def _usage(text: str) -> str:
+def usage(text: str) -> str:
+    """One of spec.usages. Raises ValueError."""
     if text not in USAGES:
         raise ValueError(f"{shown(text)} is not a usage; known are {', '.join(USAGES)}")
     return text
@@ -180,7 +181,7 @@ class PasswordSecretRef(Schema):
 
 
 class Keystore(Schema):
-    """spec.keystores.jks; .pkcs12 has a profile in place of the alias."""
+    """What both keystores have."""
 
     create: bool
     password_secret_ref: PasswordSecretRef | None = None
@@ -240,7 +241,7 @@ class RequestSpec(Schema):
     renewal: Renewal | None = None
     private_key: PrivateKeySchema | None = None
     signature_algorithm: Line | None = None
-    usages: list[Annotated[str, AfterValidator(_usage)]] | None = None
+    usages: list[Annotated[str, AfterValidator(usage)]] | None = None
     encode_usages_in_request: bool | None = None
     is_ca: bool | None = Field(default=None, alias="isCA")
     name_constraints: NameConstraints | None = None

@@ -38,7 +38,7 @@ from certmill.model.schema_solver import (
     SolverSchema,
 )
 
-INSTEAD = "remove it, or keep cert-manager for this issuer"
+_INSTEAD = "remove it, or keep cert-manager for this issuer"
 
 _ONLY_PROVIDERS = "only rfc2136 and cloudflare are known"
 _TSIG_KEY_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
@@ -78,7 +78,7 @@ def _http01(http01: Http01Schema, path: str) -> Http01Solver:
     if gateway is not None:
         for index, ref in enumerate(gateway.parent_refs or ()):
             refuse_if(bool(ref.name) is not bool(ref.kind), "needs kind and name together", f"{path}.gatewayHTTPRoute.parentRefs[{index}]")
-        raise not_acted_on(f"{path}.gatewayHTTPRoute", instead=f"use http01.ingress or dns01; {INSTEAD}")
+        raise not_acted_on(f"{path}.gatewayHTTPRoute", instead=f"use http01.ingress or dns01; {_INSTEAD}")
     if ingress is None:
         raise InvalidManifest("needs ingress", path=path)
     return _ingress(ingress, f"{path}.ingress")
@@ -159,7 +159,7 @@ def _provider(dns01: Dns01Schema, name: str, path: str) -> Dns01Provider:
         _check_route53(dns01.route53, f"{path}.route53")
     if dns01.azure_dns is not None:
         _check_azure(dns01.azure_dns, f"{path}.azureDNS")
-    raise not_acted_on(f"{path}.{name}", instead=f"{_ONLY_PROVIDERS}; {INSTEAD}")
+    raise not_acted_on(f"{path}.{name}", instead=f"{_ONLY_PROVIDERS}; {_INSTEAD}")
 
 
 def _rfc2136(rfc2136: Rfc2136Schema, path: str) -> Rfc2136:

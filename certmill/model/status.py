@@ -8,6 +8,10 @@ INVALID_SPEC = "InvalidSpec"
 """Reason of a Certificate that cannot be used as it is: no policy of cert-manager's is about that, its webhook would have refused it."""
 
 
+MANUALLY_TRIGGERED = "ManuallyTriggered"
+"""Reason of Issuing where a person asked for the run (`cmctl renew`)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """A Kubernetes condition. `reason` is a stable CamelCase word, `message` one line without secrets; time in seconds since the epoch."""

@@ -10,13 +10,14 @@ from certmill.acme.jws import AccountKey
 from certmill.acme.resources import ExternalAccount
 from certmill.crypto import keys
 from certmill.errors import AccountRefused, Busy, CertmillError, HomeUnavailable, SecretUnusable, StateUnavailable, Temporary
+from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.issuer import Issuer
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.status import Condition, IssuerStatus
 from certmill.pipeline import registration_times
 from certmill.pipeline.context import Ports
 from certmill.pipeline.issuer_secrets import missing_solver_secrets, secret_value
-from certmill.pipeline.secret_contract import ACCOUNT_LABEL, CERTIFICATE_NAME
+from certmill.pipeline.secret_contract import ACCOUNT_LABEL
 
 REGISTERED = "ACMEAccountRegistered"
 REGISTERED_MESSAGE = "The ACME account was registered with the ACME server"
@@ -112,7 +113,7 @@ def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
         if account is None:
             registration_times.require_time(ports, issuer)
             account = _register(ports, issuer)
-        ports.sightings.resume(issuer.reference)
+        ports.issuer_records.resume(issuer.reference)
         return account
     except (Busy, StateUnavailable):
         raise

@@ -8,14 +8,14 @@ from certmill.model.names import CertificateId
 from certmill.pipeline import presenting
 from certmill.pipeline.context import LeaseLost, Ports
 from certmill.pipeline.facts import Facts
-from certmill.pipeline.zone_locks import Hold
+from certmill.pipeline.zone_locks import HoldOn
 from certmill.state.records import Record
 
 MAX_TRIES = 5
 """After so many tries the journal keeps what is left, and the hourly sweep goes on with it."""
 
 
-def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts, hold: Hold) -> None:
+def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts, hold: HoldOn) -> None:
     """Take everything down and release the order's lock. Raises Temporary to be tried again, but only so often; LeaseLost."""
     lost = False
     try:
@@ -29,7 +29,7 @@ def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None,
             ports.locks.release_of(record, certificate_id)
 
 
-def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, facts: Facts, hold: Hold) -> None:
+def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, facts: Facts, hold: HoldOn) -> None:
     try:
         if issuer is None:  # it went with its namespace, and its credentials; the sweep takes what needs none out of the journal
             presenting.take_down_http01(ports, certificate_id, facts.challenges, hold)

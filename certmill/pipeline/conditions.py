@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from certmill.crypto.chain import Leaf
-from certmill.model.status import CertificateStatus, Condition
+from certmill.model.status import MANUALLY_TRIGGERED, CertificateStatus, Condition
 from certmill.pipeline.decide import READY_MESSAGE, Violation, expiry
 from certmill.pipeline.facts import Failure
 
 READY = "Ready"
 ISSUING = "Issuing"
-MANUALLY_TRIGGERED = "ManuallyTriggered"
 FAILED = "Failed"
 _WAITS = "; waiting: "
 _NO_CERTIFICATE = ("DoesNotExist", "MissingData", "InvalidCertificate")

@@ -24,12 +24,13 @@ from certmill.model.names import CertificateId
 from certmill.pipeline.facts import Facts
 from certmill.pipeline.zone_locks import ZoneLocks
 from certmill.state.due import DueTimes
+from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
+from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.records import Record, Records
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings
-from certmill.state.tokens import KeyAuthorizations
 
 
 class Clients(Protocol):
@@ -68,7 +69,6 @@ class Limits:
     renewal_jitter: float = 3600.0
     high_water: int = 1000
     short_queue: int = 50
-    linger: float = 0.8
 
 
 class Lanes:
@@ -100,6 +100,7 @@ class Ports:
     journal: Journal
     requests: Requests
     sightings: Sightings
+    issuer_records: IssuerRecords
     key_authorizations: KeyAuthorizations
     exposure: Exposure
     seal: Seal

@@ -155,7 +155,7 @@ class Endings:
         if ports.records.again(attempt.certificate_id) or (facts.stored is None and failure is None):
             return self._go_on(attempt)
         if facts.stored is not None and facts.stored.recovered:
-            ports.sightings.forget_failing(
+            ports.issuer_records.forget_failing(
                 reference(facts.issuer_kind, facts.issuer_namespace, facts.issuer_name), [attempt.certificate_id]
             )
         return Proceed()
@@ -174,7 +174,7 @@ class Endings:
             return
         if certificate is not None:
             ref = certificate.issuer_ref
-            self._ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)
+            self._ports.issuer_records.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)
 
 
 def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ class Engine:
             )
             if isinstance(record, Unclaimed):
                 return Stop()
-            facts, now = Facts.read(record.facts), ports.clock.now()
+            facts, now = Facts.from_json(record.facts), ports.clock.now()
             attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=facts or Facts(), renewed_at=now)
             return self._endings.end(attempt, self._act(attempt) if facts is not None else _unreadable(step))
         except LeaseLost:
@@ -88,7 +88,6 @@ class Engine:
             return Failed(error=error, facts=attempt.facts)
 
     def _step(self, attempt: Attempt) -> Outcome:
-        ports = self._ports
         certificate, issuer, spec = self._wanted(attempt)
         if certificate is None:
             return Back(step=CLEAN_UP, reason="the Certificate was deleted", facts=attempt.facts)
@@ -101,22 +100,13 @@ class Engine:
         if attempt.step in _FOR_THE_OWNER and (other := self._reconciler.other_owner(certificate)):
             reason = f"Secret {certificate.secret_name} belongs to Certificate {other}"
             return Back(step=CLEAN_UP, reason=reason, facts=attempt.facts)
-        work = Work(
-            ports=ports,
-            certificate=certificate,
-            issuer=issuer,
-            record=attempt.record,
-            facts=attempt.facts,
-            keep=attempt.keep,
-            hold=attempt.hold,
-        )
         try:
-            return STEPS[attempt.step](work)
+            return STEPS[attempt.step](_work(attempt, certificate, issuer))
         except AccountRefused as error:
             if error.acme_type != account.LOST or attempt.step == FIRST:
-                account.refused(ports, issuer, error)
+                account.refused(self._ports, issuer, error)
                 raise
-            account.forget(ports, issuer)
+            account.forget(self._ports, issuer)
             return Back(step=FIRST, reason=str(error), facts=attempt.facts.without_order())
 
     def _clean_up(self, attempt: Attempt) -> Finished:
@@ -167,6 +157,18 @@ class Engine:
             next_attempt = min(facts.failure.next_attempt, next_attempt)
             return min(next_attempt, expires) if expires is not None and now < expires else next_attempt
         return facts.stored.renew_at if certificate is not None and facts.stored is not None else self._ports.clock.now()
+
+
+def _work(attempt: Attempt, certificate: Certificate, issuer: Issuer) -> Work:
+    return Work(
+        ports=attempt.ports,
+        certificate=certificate,
+        issuer=issuer,
+        record=attempt.record,
+        facts=attempt.facts,
+        keep=attempt.keep,
+        hold=attempt.hold,
+    )
 
 
 def _read(home: Home, certificate_id: CertificateId) -> tuple[Certificate | None, Issuer | None, str]:

@@ -89,18 +89,15 @@ class Facts:
         return json.dumps(_set(self), default=_fields, separators=(",", ":"))
 
     @classmethod
-    def read(cls, text: str) -> Facts | None:
-        """As from_json; None for what cannot be read (another release wrote it)."""
+    def from_json(cls, text: str) -> Facts | None:
+        """The facts of a record; "" is a run that has found out nothing yet. None for what another release wrote and this cannot read."""
         try:
-            return cls.from_json(text)
+            return cls._read(text) if text else cls()
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     @classmethod
-    def from_json(cls, text: str) -> Facts:
-        """The facts of a record; "" is a run that has found out nothing yet."""
-        if not text:
-            return cls()
+    def _read(cls, text: str) -> Facts:
         fields: dict[str, Any] = json.loads(text)
         for name in ("authorizations", "told", "noted"):
             if name in fields:

@@ -58,10 +58,10 @@ class IssuerReconciler:
 
     def _try_again(self, issuer: Issuer, goes_on: Callable[[], bool]) -> IssuerLooked:
         """A certificate waits for its issuer to change until its run is begun."""
-        sightings = self._ports.sightings
+        records = self._ports.issuer_records
         done = True
         failed: list[str] = []
-        for number, certificate in enumerate(sightings.failing(issuer.reference)):
+        for number, certificate in enumerate(records.failing(issuer.reference)):
             if number % _BATCH == _BATCH - 1 and not goes_on():
                 return IssuerLooked(done=False, failed=tuple(failed))
             errors = reconcile_all(self._reconciler, {certificate: True})
@@ -69,5 +69,5 @@ class IssuerReconciler:
                 failed.append(f"Certificate {certificate}: {errors[certificate]}")
                 done = done and not isinstance(errors[certificate], Temporary)
             else:
-                sightings.forget_failing(issuer.reference, [certificate])
+                records.forget_failing(issuer.reference, [certificate])
         return IssuerLooked(done=done, failed=tuple(failed))

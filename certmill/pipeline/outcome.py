@@ -75,10 +75,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail:
-    """To the task: show FAILURE with this one line. With `ring`, a chain from the record's step (the clean-up) is to be published."""
+    """To the task: show FAILURE with this one line; a chain from the record's step (the clean-up) is to be published."""
 
     message: str
-    ring: bool = True
 
 
 StepResult = Proceed | Stop | Wait | Fail

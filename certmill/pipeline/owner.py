@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from certmill.errors import InvalidManifest
 from certmill.home.base import Home
+from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
-from certmill.model.names import CertificateId
+from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
-from certmill.pipeline import secret_contract
 from certmill.pipeline.context import Ports
 
 
@@ -23,14 +23,14 @@ def is_contested(ports: Ports, certificate: Certificate) -> bool:
 
 def named_owner(home: Home, certificate: Certificate, secret: Secret | None) -> str:
     """The other Certificate that the Secret was issued for, if that still wants it, else ""."""
-    named = secret.annotations.get(secret_contract.CERTIFICATE_NAME, "") if secret is not None else ""
+    named = secret.annotations.get(CERTIFICATE_NAME, "") if secret is not None else ""
     return named if named not in ("", certificate.name) and _wants(home, named, certificate) else ""
 
 
 def other_owner(ports: Ports, certificate: Certificate, secret: Secret | None) -> str:
     """The name of the other Certificate that owns this one's Secret; "" if it is this one's own."""
     others = _others(ports, certificate)
-    if secret is not None and secret.annotations.get(secret_contract.CERTIFICATE_NAME) == certificate.name:
+    if secret is not None and secret.annotations.get(CERTIFICATE_NAME) == certificate.name:
         return ""
     if named := named_owner(ports.home, certificate, secret):
         return named
@@ -46,7 +46,7 @@ def _others(ports: Ports, certificate: Certificate) -> list[str]:
 
 def _wants(home: Home, name: str, certificate: Certificate) -> bool:
     try:
-        other = home.certificate(CertificateId(f"{certificate.namespace}/{name}"))
+        other = home.certificate(certificate_id(certificate.namespace, name))
     except InvalidManifest:
         return False
     return other is not None and other.secret_name == certificate.secret_name

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import cast
 
-from certmill.acme import challenges as acme_challenges
+from certmill.acme.challenges import DNS01, HTTP01, key_authorization
 from certmill.dns01.base import BatchProvider, Provider, TxtRecord
 from certmill.errors import Busy, CertmillError
 from certmill.model.issuer import Issuer
@@ -19,7 +19,7 @@ from certmill.model.names import CertificateId
 from certmill.pipeline import solvers
 from certmill.pipeline.context import Ports, Work
 from certmill.pipeline.facts import ChallengeFacts
-from certmill.pipeline.zone_locks import Hold
+from certmill.pipeline.zone_locks import HoldOn
 from certmill.state.journal import Presented
 
 _HOST = "http01"
@@ -34,18 +34,18 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
         if challenge.way:
             _claim_host(work, challenge)
     for challenge in challenges:
-        if challenge.type == solvers.HTTP01:
+        if challenge.type == HTTP01:
             work.hold()
-            ports.key_authorizations.put(challenge.token, acme_challenges.key_authorization(challenge.token, thumbprint))
+            ports.key_authorizations.put(challenge.token, key_authorization(challenge.token, thumbprint))
             expose(work, challenge)
-    for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01]):
+    for zone, group in _by_zone([c for c in challenges if c.type == DNS01]):
         with _turn(ports, zone, work.hold) as hold:
             _write(ports, work.issuer, work.certificate.labels, group, hold, adding=True)
 
 
 def expose(work: Work, challenge: ChallengeFacts) -> None:
     """Lead the CA's request for an http-01 challenge to the responder; done again, it heals what somebody changed."""
-    solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(solvers.HTTP01,))
+    solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(HTTP01,))
     assert solver.http01 is not None
     if challenge.way:
         _claim_host(work, challenge)
@@ -69,7 +69,7 @@ def take_down(
     issuer: Issuer,
     labels: Mapping[str, str],
     challenges: Sequence[ChallengeFacts],
-    hold: Hold,
+    hold: HoldOn,
 ) -> None:
     """Remove them all; what is not there is fine. `hold` is called before each request. What cannot be removed is told at the end."""
     refused = None
@@ -77,16 +77,16 @@ def take_down(
         take_down_http01(ports, certificate, challenges, hold)
     except CertmillError as error:
         refused = error
-    for zone, group in _by_zone([c for c in challenges if c.type == solvers.DNS01 and c.record_name]):
+    for zone, group in _by_zone([c for c in challenges if c.type == DNS01 and c.record_name]):
         with _turn(ports, zone, hold) as hold_both:
             _write(ports, issuer, labels, group, hold_both, adding=False)
     if refused is not None:
         raise refused
 
 
-def take_down_http01(ports: Ports, certificate: CertificateId, challenges: Sequence[ChallengeFacts], hold: Hold) -> None:
+def take_down_http01(ports: Ports, certificate: CertificateId, challenges: Sequence[ChallengeFacts], hold: HoldOn) -> None:
     """Those of http-01, which need no issuer. The tokens first: whoever may not touch an Ingress can still give those up."""
-    found = [challenge for challenge in challenges if challenge.type == solvers.HTTP01]
+    found = [challenge for challenge in challenges if challenge.type == HTTP01]
     for challenge in found:
         ports.key_authorizations.remove(challenge.token)
     for challenge in found:
@@ -111,7 +111,7 @@ def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts,
     )
 
 
-def _turn(ports: Ports, zone: str, hold: Hold) -> AbstractContextManager[Hold]:
+def _turn(ports: Ports, zone: str, hold: HoldOn) -> AbstractContextManager[HoldOn]:
     return ports.zone_locks.turn(zone, ports.locks, ports.clock, lease_seconds=ports.limits.lease, hold=hold)
 
 
@@ -124,12 +124,12 @@ def _by_zone(challenges: Sequence[ChallengeFacts]) -> Iterator[tuple[str, list[C
 
 
 def _write(
-    ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], hold: Hold, *, adding: bool
+    ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], hold: HoldOn, *, adding: bool
 ) -> None:
     """Write one zone's values, in one request where the provider can."""
     by_provider: dict[int, tuple[Provider, list[TxtRecord]]] = {}
     for challenge in challenges:
-        solver = solvers.pick(issuer, challenge.name, labels=labels, offered=(solvers.DNS01,))
+        solver = solvers.pick(issuer, challenge.name, labels=labels, offered=(DNS01,))
         assert solver.dns01 is not None
         provider = ports.providers.provider(issuer, solver.dns01)
         record = TxtRecord(name=challenge.record_name, value=challenge.value, zone=challenge.zone)
@@ -138,7 +138,7 @@ def _write(
         _send(provider, records, hold, adding=adding)
 
 
-def _send(provider: Provider, records: Sequence[TxtRecord], hold: Hold, *, adding: bool) -> None:
+def _send(provider: Provider, records: Sequence[TxtRecord], hold: HoldOn, *, adding: bool) -> None:
     if len(records) > 1 and hasattr(provider, "present_all"):
         batch = cast("BatchProvider", provider)
         hold()

@@ -10,12 +10,12 @@ from certmill.clock import instant
 from certmill.crypto.temporary import temporary_pair
 from certmill.errors import CertmillError, Conflict, InvalidManifest, SecretUnusable
 from certmill.home.base import Home
-from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
+from certmill.model.annotations import CERTIFICATE_NAME, ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import reference
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
-from certmill.model.status import INVALID_SPEC, CertificateStatus
+from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
 from certmill.pipeline import conditions, flow, owner, secret_contract
 from certmill.pipeline.context import Ports
 from certmill.pipeline.decide import UNSERVABLE, Decision, Hold, Issue, Keep, Seen, Violation, decide, look, violated
@@ -78,21 +78,14 @@ class Reconciler:
         if taken := secret_contract.needed_by_an_issuer(ports.home, certificate, issuer, secret):
             message = f"spec.secretName: {taken}"
             return self._look_later(certificate, Violation(reason=INVALID_SPEC, message=message), message)
+        spec = digest(certificate, issuer)
         if other := owner.other_owner(ports, certificate, secret):
-            return self._wait_for(other, certificate, secret, spec=digest(certificate, issuer))
-        status = ports.home.certificate_status(certificate_id)
-        jitter, spec = ports.limits.renewal_jitter, digest(certificate, issuer)
-        triggered = conditions.is_triggered(status)
+            return self._wait_for(other, certificate, secret, spec=spec)
+        status, jitter = ports.home.certificate_status(certificate_id), ports.limits.renewal_jitter
         seen = look(certificate, secret, status, spec, unusable=unusable, jitter_seconds=jitter)
         as_of = "" if force else as_of
         force = force or again == "force"
-        decision = decide(seen, now)
-        if isinstance(decision, Hold) and (force or triggered or now_please):
-            decision = Issue(violation=decision.violation)
-        if isinstance(decision, Keep) and (force or triggered):
-            decision = Issue(
-                violation=Violation(reason=conditions.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered")
-            )
+        decision = _decided(seen, now=now, force=force, now_please=now_please)
         done = self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
         # None: a run has ended since, and what was missing when we looked may have been stored.
         return done or self.reconcile(certificate_id, now_please=now_please, root_id=root_id, may_ring=may_ring)
@@ -108,7 +101,7 @@ class Reconciler:
         ports, now = self._ports, self._ports.clock.now()
         if not ports.records.adopt(certificate.id, now=now, at=now + _OTHER_OWNER_SECONDS, spec=spec):
             return Reconciled(reason="its run notices by itself that another Certificate owns the Secret")
-        issued = secret is not None and secret.annotations.get(secret_contract.CERTIFICATE_NAME) == other
+        issued = secret is not None and secret.annotations.get(CERTIFICATE_NAME) == other
         status = ports.home.certificate_status(certificate.id)
         ports.home.write_certificate_status(certificate.id, conditions.not_owner(status, other, issued=issued, now=now))
         return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
@@ -128,7 +121,7 @@ class Reconciler:
             ports.home.write_certificate_status(certificate.id, conditions.refused(status, violation, reason, now=now))
         ports.records.adopt(certificate.id, now=now, at=now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None))
         ref = certificate.issuer_ref
-        ports.sightings.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
+        ports.issuer_records.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
         return Reconciled(reason=reason)
 
     def _apply(
@@ -193,7 +186,7 @@ class Reconciler:
         """Show in status and events that a run is under way. Of two looks at once the one that began it (`ours`) knows why; the other has
         nothing to say then."""
         home, certificate, status = self._ports.home, seen.certificate, seen.status
-        ready = servable or violation.reason in ("Renewing", conditions.MANUALLY_TRIGGERED)
+        ready = servable or violation.reason in ("Renewing", MANUALLY_TRIGGERED)
         try:
             home.write_certificate_status(certificate.id, conditions.issuing(status, violation, ready=ready, now=now))
         except Conflict:
@@ -258,6 +251,16 @@ class Reconciler:
         if not self._ports.records.notice(certificate_id, why="deleted", now=self._ports.clock.now()):
             self._ports.records.forget(certificate_id)
         return Reconciled(reason="the Certificate is not in the home")
+
+
+def _decided(seen: Seen, *, now: float, force: bool, now_please: bool) -> Decision:
+    """The decision, with what people ask for over it."""
+    decision, asked = decide(seen, now), force or conditions.is_triggered(seen.status)
+    if isinstance(decision, Hold) and (asked or now_please):
+        return Issue(violation=decision.violation)
+    if isinstance(decision, Keep) and asked:
+        return Issue(violation=Violation(reason=MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"))
+    return decision
 
 
 def _is_temporary(seen: Seen) -> bool:

@@ -8,12 +8,12 @@ from certmill.errors import Busy, CertmillError, SecretUnusable, Temporary
 from certmill.model.issuer import Issuer
 from certmill.pipeline import backoff
 from certmill.pipeline.context import Ports
-from certmill.state.sightings import Postponement
+from certmill.state.issuer_records import Postponement
 
 
 def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
     """Until when the CA is not asked, and why; None if nothing failed, or what failed was another issuer or other credentials."""
-    found = ports.sightings.postponed(issuer.reference)
+    found = ports.issuer_records.postponed(issuer.reference)
     return found if found is not None and found.cause == _cause(ports, issuer) else None
 
 
@@ -36,14 +36,14 @@ def postpone(ports: Ports, issuer: Issuer, error: Temporary) -> None:
     tries = before.tries + 1 if before is not None else 1
     seconds = backoff.step_delay(error, tries, ports.jitter())
     found = Postponement(until=ports.clock.now() + seconds, tries=tries, reason=str(error), cause=_cause(ports, issuer))
-    ports.sightings.postpone(issuer.reference, found, kept_seconds=seconds + 2 * backoff.STEP.ceiling)
+    ports.issuer_records.postpone(issuer.reference, found, kept_seconds=seconds + 2 * backoff.STEP.ceiling)
 
 
 def give_up(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
     """Nobody asks again for an hour, unless a run needs the account."""
     until = ports.clock.now() + backoff.HOUR
     found = Postponement(until=until, tries=0, reason=str(error), cause=_cause(ports, issuer), final=True)
-    ports.sightings.postpone(issuer.reference, found, kept_seconds=backoff.HOUR)
+    ports.issuer_records.postpone(issuer.reference, found, kept_seconds=backoff.HOUR)
 
 
 def _cause(ports: Ports, issuer: Issuer) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from certmill.errors import CertmillError, InvalidManifest, NotFound, Temporary
+from certmill.home.base import Change
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.manifests import certificate_document, dump_yaml, parse_renewal, parse_request
 from certmill.model.names import CertificateId
@@ -34,7 +35,7 @@ class RequestDesk:
             self.reject(request_id, _name_in(body), str(error))
             return None
         # Asked again for the same, a back-off holds: a service that restarts in a circle must not use up the CA's patience.
-        return self._begin(certificate.id, request_id, now_please=change != "unchanged")
+        return self._begin(certificate.id, request_id, now_please=change is not Change.UNCHANGED)
 
     def renew(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
         """Begin a run even if the stored pair is right. None: refused, and kept with the reason. Raises Temporary to be asked again."""

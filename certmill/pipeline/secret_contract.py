@@ -9,25 +9,22 @@ from collections.abc import Sequence
 
 from certmill.crypto import chain, keys
 from certmill.home.base import Home
+from certmill.model.annotations import CERTIFICATE_NAME, ISSUER_GROUP, ISSUER_KIND, ISSUER_NAME, MANAGED_LABEL
 from certmill.model.certificate import Certificate, IssuerRef, OutputFormat
 from certmill.model.issuer import Issuer
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_TYPE, Secret
 
-PREFIX = "cert-manager.io/"
-CERTIFICATE_NAME = f"{PREFIX}certificate-name"
-ISSUER_NAME = f"{PREFIX}issuer-name"
+_PREFIX = "cert-manager.io/"
 
 ACCOUNT_LABEL = {"certmill.io/acme-account": "true"}
 """On the Secrets with account keys that certmill makes: no pair is ever written over one."""
 
-MANAGED_LABEL = {"controller.cert-manager.io/fao": "true"}
 
-
-def of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
+def annotations_of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
     """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept. A leaf that has
     e-mail addresses, or more of a subject than a common name, gets theirs too."""
     ref = certificate.issuer_ref
-    issuer = {f"{PREFIX}issuer-group": ref.group, f"{PREFIX}issuer-kind": ref.kind or "Issuer", ISSUER_NAME: ref.name}
+    issuer = {ISSUER_GROUP: ref.group, ISSUER_KIND: ref.kind or "Issuer", ISSUER_NAME: ref.name}
     return _of_leaf(certificate, leaf) | issuer
 
 
@@ -52,7 +49,7 @@ def _of_leaf(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
     found |= {name: _listed(values) for name, values in only_if_there.items() if values}
     if subject.serial_number:
         found["subject-serialnumber"] = subject.serial_number
-    return {CERTIFICATE_NAME: certificate.name} | {f"{PREFIX}{name}": value for name, value in found.items()}
+    return {CERTIFICATE_NAME: certificate.name} | {f"{_PREFIX}{name}": value for name, value in found.items()}
 
 
 def _listed(values: Sequence[str]) -> str:
@@ -69,8 +66,8 @@ def is_temporary(secret: Secret) -> bool:
     return CERTIFICATE_NAME in secret.annotations and ISSUER_NAME not in secret.annotations
 
 
-def taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_namespace: str, secret: Secret | None) -> str:
-    """Why the Certificate's Secret may not be written: it is one that an issuer needs. "" if it may."""
+def _taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_namespace: str, secret: Secret | None) -> str:
+    """Why this issuer needs the Certificate's Secret for itself, or some issuer has its account key there; "" if not."""
     if secret is not None and ACCOUNT_LABEL.items() <= secret.labels.items():
         return "is the Secret with the account key of an issuer; choose another name"
     names = {ref.name for ref in (issuer.private_key, *issuer.credentials)} if issuer is not None else set()
@@ -80,13 +77,15 @@ def taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_name
 
 
 def needed_by_an_issuer(home: Home, certificate: Certificate, issuer: Issuer | None, secret: Secret | None) -> str:
-    """As `taken_by_issuer`, of its own issuer and of the others. A Secret that is not there, or is a Certificate's, is no other issuer's:
-    their Secrets are not asked for at each look."""
+    """Why the Certificate's Secret may not be written: its own issuer or another needs it. "" if it may.
+
+    A Secret that is not there, or is a Certificate's, is no other issuer's: their Secrets are not asked for at each look.
+    """
     issuers = [issuer] if issuer is not None else []
     if secret is not None and CERTIFICATE_NAME not in secret.annotations:
         issuers += [*home.issuers(certificate.namespace), *home.issuers("")]
-    reasons = (taken_by_issuer(certificate, one, home.secrets_namespace(one), secret) for one in issuers)
-    return next((reason for reason in reasons if reason), "") or taken_by_issuer(certificate, None, "", secret)
+    reasons = (_taken_by_issuer(certificate, one, home.secrets_namespace(one), secret) for one in issuers)
+    return next((reason for reason in reasons if reason), "") or _taken_by_issuer(certificate, None, "", secret)
 
 
 def issued_by(secret: Secret, ref: IssuerRef) -> bool:
@@ -95,14 +94,14 @@ def issued_by(secret: Secret, ref: IssuerRef) -> bool:
     name = found.get(ISSUER_NAME)
     if name is None:
         return True
-    same_group = (found.get(f"{PREFIX}issuer-group") or "cert-manager.io") == (ref.group or "cert-manager.io")
-    return name == ref.name and (found.get(f"{PREFIX}issuer-kind") or "Issuer") == (ref.kind or "Issuer") and same_group
+    same_group = (found.get(ISSUER_GROUP) or "cert-manager.io") == (ref.group or "cert-manager.io")
+    return name == ref.name and (found.get(ISSUER_KIND) or "Issuer") == (ref.kind or "Issuer") and same_group
 
 
 def issuer_of(secret: Secret) -> str:
     """The issuer that the Secret's annotations name, as cert-manager writes it: `kind.group/name`."""
     found = secret.annotations
-    kind, group = found.get(f"{PREFIX}issuer-kind") or "Issuer", found.get(f"{PREFIX}issuer-group") or "cert-manager.io"
+    kind, group = found.get(ISSUER_KIND) or "Issuer", found.get(ISSUER_GROUP) or "cert-manager.io"
     return f"{kind}.{group}/{found.get(ISSUER_NAME, '')}"
 
 
@@ -121,6 +120,6 @@ def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, tem
         name=certificate.secret_name,
         type=TLS_TYPE,
         data=data,
-        labels={**template.labels, **MANAGED_LABEL},
-        annotations={**template.annotations, **(_of_leaf if temporary else of)(certificate, leaf)},
+        labels={**template.labels, MANAGED_LABEL: "true"},
+        annotations={**template.annotations, **(_of_leaf if temporary else annotations_of)(certificate, leaf)},
     )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from certmill.acme.challenges import DNS01, HTTP01
 from certmill.errors import SolverMisconfigured
 from certmill.model.issuer import Issuer, Selector, Solver
-
-DNS01 = "dns-01"
-HTTP01 = "http-01"
 
 
 def challenge_type(solver: Solver) -> str:

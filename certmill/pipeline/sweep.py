@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from certmill.acme.challenges import DNS01, HTTP01
 from certmill.errors import CertmillError, Temporary
 from certmill.model.certificate import IssuerRef
 from certmill.observe.log import get_logger
-from certmill.pipeline import presenting, solvers
+from certmill.pipeline import presenting
 from certmill.pipeline.context import Ports
 from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.state.journal import Presented
@@ -52,20 +53,17 @@ class _Sweep:
             return False
         ports = self.ports
         record = ports.records.read(entry.certificate)
-        facts = Facts.read(record.facts) if record is not None else Facts()
+        facts = Facts.from_json(record.facts) if record is not None else Facts()
         if facts is None or any((c.value or c.token) == entry.value for c in facts.challenges):
             return False
         try:
             if not entry.record_name:
-                ports.key_authorizations.remove(entry.value)
-                # The run that goes on may have the same way open, for another order's token.
-                if all((c.identifier, c.way) != (entry.identifier, entry.way) for c in facts.challenges):
-                    ports.exposure.close(entry.certificate, entry.identifier, entry.way)
+                _take_down_http01(ports, entry, facts)
                 return True
             issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)
             if issuer is None:
                 return _given_up(ports, entry)
-            ports.sightings.issuer_found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
+            ports.issuer_records.found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
             presenting.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold)
         except CertmillError as error:
             if isinstance(error, Temporary):
@@ -104,11 +102,18 @@ def _place(entry: Presented) -> _Place:
     return (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name, entry.zone)
 
 
+def _take_down_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
+    ports.key_authorizations.remove(entry.value)
+    # The run that goes on may have the same way open, for another order's token.
+    if all((c.identifier, c.way) != (entry.identifier, entry.way) for c in facts.challenges):
+        ports.exposure.close(entry.certificate, entry.identifier, entry.way)
+
+
 def _given_up(ports: Ports, entry: Presented) -> bool:
     """Nobody has the credentials any more: whether that has lasted for so long that a person has to take it away."""
     gone = (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
     now = ports.clock.now()
-    since = ports.sightings.issuer_gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
+    since = ports.issuer_records.gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
     if now - since < ORPHAN_SECONDS:
         return False
     log.warning(
@@ -127,7 +132,7 @@ def _as_challenge(entry: Presented) -> ChallengeFacts:
     return ChallengeFacts(
         authorization="",
         url="",
-        type=solvers.DNS01 if dns else solvers.HTTP01,
+        type=DNS01 if dns else HTTP01,
         token="" if dns else entry.value,
         identifier=entry.identifier.removeprefix("*."),
         wildcard=entry.identifier.startswith("*."),

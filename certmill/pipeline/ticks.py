@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.base import Problem, Sighting
 from certmill.model.certificate import IssuerRef
-from certmill.model.issuer import Issuer
+from certmill.model.issuer import Issuer, reference
 from certmill.model.names import CertificateId, certificate_id
 from certmill.pipeline import registration_times, sweep
 from certmill.pipeline.context import Ports
@@ -149,7 +149,7 @@ class Ticks:
                 issuer = self._ports.home.issuer(IssuerRef(name=sighting.name, kind=sighting.kind), sighting.namespace)
                 postponed = registration_times.postponed(self._ports, issuer) if issuer is not None else None
             except (HomeUnavailable, InvalidManifest) as error:
-                pass_.failed.append(f"{_reference(sighting)}: {error}")
+                pass_.failed.append(f"{reference(sighting.kind, sighting.namespace, sighting.name)}: {error}")
                 continue
             until = postponed.until if postponed is not None else 0.0
             if issuer is not None and until <= now:
@@ -166,10 +166,6 @@ class Ticks:
         pass_.failed += looked.failed
         if looked.done:
             self._ports.sightings.note({_field(sighting): sighting.signature})
-
-
-def _reference(sighting: Sighting) -> str:
-    return "/".join(part for part in (sighting.kind, sighting.namespace, sighting.name) if part)
 
 
 def _field(sighting: Sighting) -> str:

@@ -23,7 +23,7 @@ _FLEET_PATIENCE_SECONDS = 3.0
 _HANDED_ON_SECONDS = 0.25
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.003, 0.02
 
-Hold = Callable[[], object]
+HoldOn = Callable[[], object]
 """Called before each request: goes on holding what the work is done under. It costs nothing until a third of the time has gone by."""
 
 
@@ -49,7 +49,7 @@ class ZoneLocks:
         self._owner = uuid.uuid4().hex
 
     @contextmanager
-    def turn(self, zone: str, locks: Locks, clock: Clock, *, lease_seconds: float, hold: Hold) -> Iterator[Hold]:
+    def turn(self, zone: str, locks: Locks, clock: Clock, *, lease_seconds: float, hold: HoldOn) -> Iterator[HoldOn]:
         """Writes to one zone happen one after the other. Raises Busy after a short wait.
 
         Yields what goes on holding both the caller's lease and the lock; it raises Busy if the lock is somebody else's now. A killed

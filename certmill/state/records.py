@@ -1,9 +1,7 @@
-"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (only if nobody claimed it
-since).
+"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (if nobody claimed it since).
 
 A record is a hash `certmill:certificate:<id>`. Between runs only a few short fields stay. The fence grows with every claim, and starts
-from the clock, so
-that a worker which comes back from the dead after its record was lost or made anew cannot commit.
+from the clock, so that a worker which comes back from the dead after its record was lost or made anew cannot commit.
 """
 
 from __future__ import annotations
@@ -18,6 +16,8 @@ import redis
 from certmill.model.names import CertificateId
 from certmill.state import keys
 from certmill.state.connection import answering, script
+
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +78,6 @@ class Record:
             facts=fields.get("facts", ""),
             sealed_key=fields.get("key", ""),
         )
-
-
-_BATCH = 1000
 
 
 class Unclaimed(StrEnum):
@@ -146,11 +143,11 @@ class Records:
         """Begin a run at the first of `steps` (in flight, or with None among the arrivals), or join the one under way; one at the last is
         followed by another. With `as_of` (of `outlook`), only if no run has ended since: what was decided then may be wrong now. Returns
         the number of the run to wait for."""
-        (first, last), until = steps, "" if in_flight_until is None else f"{in_flight_until:.3f}"
-        force_ = "1" if force else "0"
+        first, last = steps
+        until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
         answer = self._begin(
             keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS],
-            args=[certificate, f"{now:.3f}", first, int(now * 1000), spec, root_id, until, force_, last, as_of],
+            args=[certificate, f"{now:.3f}", first, int(now * 1000), spec, root_id, until, "1" if force else "0", last, as_of],
         )
         verdict, run = cast("tuple[str, int]", answer)
         return Verdict(verdict), int(run)

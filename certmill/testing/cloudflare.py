@@ -5,7 +5,6 @@ Its zones are served by DNS too (`dns_address`), so that a CA and our own checks
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 from collections import deque
@@ -16,6 +15,7 @@ from typing import Final, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 from certmill.clock import Clock, SystemClock
+from certmill.testing.cloudflare_zones import Record, Zones
 from certmill.testing.nameserver import FakeNameserver
 
 _PREFIX: Final = "/client/v4"
@@ -42,21 +42,6 @@ class RateLimit:
 
     requests: int
     window_seconds: float = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    id: str
-    zone_id: str
-    name: str
-    content: str
-    ttl: int
-    created: float
-
-    @property
-    def text(self) -> str:
-        """The value, without quotes."""
-        return self.content[1:-1] if len(self.content) > 1 and self.content[0] == self.content[-1] == '"' else self.content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +83,7 @@ class FakeCloudflare:
         self.visible_after_seconds = visible_after_seconds
         self.requests: list[tuple[str, str]] = []
         self._clock = clock or SystemClock()
-        self._zones = {f"{number:032x}": zone for number, zone in enumerate(zones, start=0xC10)}
-        self._records: dict[str, _Record] = {}
-        self._numbers = itertools.count(0x1EC)
+        self._zones = Zones(zones)
         self._recent: deque[float] = deque()
         self._prepared: deque[_Reply] = deque()
         self._guard = threading.RLock()
@@ -147,20 +130,17 @@ class FakeCloudflare:
     def records(self, name: str) -> list[str]:
         """The TXT values at a name, without quotes, oldest first."""
         with self._guard:
-            return [record.text for record in self._records.values() if record.name == name.lower().rstrip(".")]
+            return self._zones.values_at(name)
 
     def add(self, name: str, content: str, *, ttl: int = 300) -> None:
         """A record that somebody else made; `content` as given, quoted or not."""
         with self._guard:
-            self._keep(next(zone_id for zone_id, zone in self._zones.items() if _is_in(name, zone)), name, content, ttl)
+            self._zones.add(self._zones.zone_id_for(name), name, content, ttl=ttl, now=self._clock.now())
 
     def move_zone(self, zone: str) -> None:
         """Take a zone out of the account and put it in again: a new id, and no records."""
         with self._guard:
-            old = next(zone_id for zone_id, name in self._zones.items() if name == zone)
-            del self._zones[old]
-            self._zones[f"{next(self._numbers):032x}"] = zone
-            self._records = {key: record for key, record in self._records.items() if record.zone_id != old}
+            self._zones.move(zone)
 
     def answer_next(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         """Answer the next request with this, whatever it is; called again: the one after it."""
@@ -227,24 +207,24 @@ class FakeCloudflare:
 
     def _zone(self, zone_id: str, permissions: Permissions) -> str:
         """The id again, if it is a zone where the token may edit records."""
-        if zone_id not in self._zones:
+        if zone_id not in self._zones.names:
             path = f"/zones/{zone_id}/dns_records"
             raise _Refused(404, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
-        if not permissions.edit_dns or not permissions.includes(self._zones[zone_id]):
+        if not permissions.edit_dns or not permissions.includes(self._zones.names[zone_id]):
             raise _Refused(403, 10000, "Authentication error")
         return zone_id
 
     def _list_zones(self, query: Mapping[str, str], permissions: Permissions) -> _Reply:
         if not permissions.read_zones:
             raise _Refused(403, 9109, "Unauthorized to access requested resource")
-        seen = [(zone_id, zone) for zone_id, zone in self._zones.items() if permissions.includes(zone)]
+        seen = [(zone_id, zone) for zone_id, zone in self._zones.names.items() if permissions.includes(zone)]
         wanted = query.get("name")
         found = [{"id": zone_id, "name": zone, "status": "active"} for zone_id, zone in seen if wanted in (None, zone)]
         return self._page(found, query)
 
     def _list_records(self, zone_id: str, query: Mapping[str, str]) -> _Reply:
         name, type_ = query.get("name"), query.get("type")
-        here = [record for record in self._records.values() if record.zone_id == zone_id]
+        here = self._zones.records_of(zone_id)
         return self._page([_shown(record) for record in here if name in (None, record.name) and type_ in (None, "TXT")], query)
 
     def _page(self, entries: Sequence[object], query: Mapping[str, str]) -> _Reply:
@@ -264,46 +244,23 @@ class FakeCloudflare:
         ttl = wanted.get("ttl", 1)
         if ttl != 1 and ttl not in _TTL_SECONDS:
             raise _Refused(400, 9021, "Invalid TTL. Must be between 60 and 86400 seconds, or 1 for Automatic.")
-        return _envelope(_shown(self._keep(zone_id, str(wanted["name"]), str(wanted["content"]), int(ttl))))
-
-    def _keep(self, zone_id: str, name: str, content: str, ttl: int) -> _Record:
-        zone, name = self._zones[zone_id], name.lower().rstrip(".")
-        # Cloudflare takes a name outside of the zone for one below it.
-        name = name if _is_in(name, zone) else f"{name}.{zone}"
-        number = f"{next(self._numbers):032x}"
-        record = _Record(id=number, zone_id=zone_id, name=name, content=content, ttl=ttl, created=self._clock.now())
-        if any((other.zone_id, other.name, other.text) == (zone_id, name, record.text) for other in self._records.values()):
+        record = self._zones.add(zone_id, str(wanted["name"]), str(wanted["content"]), ttl=int(ttl), now=self._clock.now())
+        if record is None:
             raise _Refused(400, 81058, "An identical record already exists.")
-        self._records[number] = record
-        return record
+        return _envelope(_shown(record))
 
     def _delete(self, zone_id: str, record_id: str) -> _Reply:
-        record = self._records.get(record_id)
-        if record is None or record.zone_id != zone_id:
+        if not self._zones.remove(zone_id, record_id):
             raise _Refused(404, 81044, "Record does not exist.")
-        del self._records[record_id]
         return _envelope({"id": record_id})
 
     def _served(self) -> dict[str, dict[str, list[str]]]:
-        """The zones as the name server has them: every name is at 127.0.0.1."""
-        served: dict[str, dict[str, list[str]]] = {}
+        """What the name server shows."""
         with self._guard:
-            for zone in self._zones.values():
-                soa = f"ns1.{zone}. hostmaster.{zone}. 1 3600 600 86400 1"
-                served[zone] = {"SOA": [soa], "NS": [f"ns1.{zone}."], "A": ["127.0.0.1"]}
-                served[f"ns1.{zone}"] = served[f"*.{zone}"] = {"A": ["127.0.0.1"]}
-            until = self._clock.now() - self.visible_after_seconds
-            for record in self._records.values():
-                if record.created <= until:
-                    served.setdefault(record.name, {"A": ["127.0.0.1"]}).setdefault("TXT", []).append(f'"{record.text}"')
-        return served
+            return self._zones.served(made_until=self._clock.now() - self.visible_after_seconds)
 
 
-def _is_in(name: str, zone: str) -> bool:
-    return name == zone or name.endswith(f".{zone}")
-
-
-def _shown(record: _Record) -> dict[str, object]:
+def _shown(record: Record) -> dict[str, object]:
     return {"id": record.id, "type": "TXT", "name": record.name, "content": record.content, "ttl": record.ttl, "proxied": False}
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from certmill.errors import Conflict, Forbidden, HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership
-from certmill.home.base import Manifest, Problem, Sighting, Survey
+from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
 from certmill.home.ownership import Held
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
@@ -66,7 +66,7 @@ class MemoryHome:
                 yield value
 
     def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        found = self._find((ref.kind, "" if ref.kind == layout.CLUSTER_ISSUER else namespace, ref.name))
+        found = self._find((ref.kind, layout.namespace_of(ref.kind, namespace), ref.name))
         return found if isinstance(found, Issuer) else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
@@ -101,7 +101,7 @@ class MemoryHome:
         with self._reached():
             return self._secrets.pop((namespace, name), None) is not None
 
-    def apply(self, manifest: Manifest, document: str) -> str:
+    def apply(self, manifest: Manifest, document: str) -> Change:
         if isinstance(manifest, Secret):
             return self._write(manifest, ownership.APPLY)
         key = ("Certificate" if isinstance(manifest, Certificate) else manifest.kind, manifest.namespace, manifest.name)
@@ -109,14 +109,14 @@ class MemoryHome:
         with self._reached():
             known, broken = self._manifests.get(key), self._broken.pop(key, None)
             if known is not None and known[0] == manifest and broken is None:
-                return "unchanged"
+                return Change.UNCHANGED
             self._manifests[key] = (manifest, layout.digest(document))
-            return "created" if known is None and broken is None else "configured"
+            return Change.CREATED if known is None and broken is None else Change.CONFIGURED
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         if kind == "Secret":
             return self.delete_secret(namespace, name)
-        key = (kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        key = (kind, layout.namespace_of(kind, namespace), name)
         with self._reached():
             self._status.pop(key, None)
             found = [self._manifests.pop(key, None), self._broken.pop(key, None)]
@@ -187,16 +187,16 @@ class MemoryHome:
         with self._reached():
             return [value for key, (value, _) in sorted(self._manifests.items()) if key not in self._broken]
 
-    def _write(self, secret: Secret, writer: str) -> str:
+    def _write(self, secret: Secret, writer: str) -> Change:
         layout.require_secret(secret)
         secret = replace(secret, data=dict(secret.data), labels=dict(secret.labels), annotations=dict(secret.annotations))
         with self._reached():
             known = self._secrets.get((secret.namespace, secret.name))
             held = ownership.merged(known[0] if known else None, secret, writer)
             if known is not None and known[0] == held:
-                return "unchanged"
+                return Change.UNCHANGED
             self._secrets[secret.namespace, secret.name] = (held, next(self._changes))
-            return "configured" if known else "created"
+            return Change.CONFIGURED if known else Change.CREATED
 
     def _signature(self, value: Certificate | Issuer, digest: str) -> str:
         """The issuer's covers no Secret here: which ones count is the directory home's matter."""

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from certmill.acme.client import AcmeClient
 from certmill.acme.jws import AccountKey
+from certmill.acme.problems import Problem
 from certmill.acme.resources import (
     Account,
     AccountStatus,
@@ -32,7 +33,6 @@ from certmill.acme.resources import (
     IssuedChain,
     Order,
     OrderStatus,
-    Problem,
 )
 from certmill.clock import Clock
 from certmill.errors import CertmillError, OrderGone, OrderNotReady
@@ -76,7 +76,7 @@ class Ordered:
 class MemoryCA:
     """Orders and authorizations by URL. `validates(type, name, token)` says whether a challenge can be seen."""
 
-    slow: Trouble = field(default_factory=Trouble)
+    trouble: Trouble = field(default_factory=Trouble)
 
     clock: Clock
     validates: Callable[[str, str, str], bool]
@@ -106,13 +106,13 @@ class MemoryCA:
         csr = x509.load_der_x509_csr(csr_der)
         now = datetime.datetime.fromtimestamp(self.clock.now(), datetime.UTC)
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        if self.slow.other_names:
-            names = x509.SubjectAlternativeName([x509.DNSName(name) for name in self.slow.other_names])
+        if self.trouble.other_names:
+            names = x509.SubjectAlternativeName([x509.DNSName(name) for name in self.trouble.other_names])
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
             .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-            .public_key(self._key.public_key() if self.slow.other_key else csr.public_key())
+            .public_key(self._key.public_key() if self.trouble.other_key else csr.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now)
             .not_valid_after(now + datetime.timedelta(days=90))
@@ -162,7 +162,7 @@ class MemoryAcmeClient:
     def order(self, url: str) -> Order:
         """The order, ready as soon as all its authorizations are valid."""
         order = self._found(self._ca.orders, url)
-        if self._ca.slow.issuance and order.status is OrderStatus.VALID:
+        if self._ca.trouble.issuance and order.status is OrderStatus.VALID:
             return replace(order, status=OrderStatus.PROCESSING, certificate="")
         statuses = {self._ca.authorizations[a].status for a in order.authorizations}
         if order.status is OrderStatus.PENDING and statuses == {AuthorizationStatus.VALID}:
@@ -174,11 +174,11 @@ class MemoryAcmeClient:
 
     def authorization(self, url: str) -> Authorization:
         """The authorization."""
-        called, self._ca.slow.before_next_authorization = self._ca.slow.before_next_authorization, None
+        called, self._ca.trouble.before_next_authorization = self._ca.trouble.before_next_authorization, None
         if called is not None:
             called()
-        if self._ca.slow.down is not None:
-            raise self._ca.slow.down
+        if self._ca.trouble.down is not None:
+            raise self._ca.trouble.down
         return self._found(self._ca.authorizations, url)
 
     def answer(self, challenge_url: str) -> Challenge:
@@ -222,7 +222,7 @@ class MemoryAcmeClient:
         return authorization
 
     def _validated(self, authorization: Authorization, challenge: Challenge) -> Challenge:
-        if authorization.status is not AuthorizationStatus.PENDING or self._ca.slow.validation:
+        if authorization.status is not AuthorizationStatus.PENDING or self._ca.trouble.validation:
             return challenge
         valid = self._ca.validates(challenge.type, authorization.identifier.value, challenge.token)
         problem = None if valid else Problem(type="urn:ietf:params:acme:error:unauthorized", detail="not what was expected", status=403)

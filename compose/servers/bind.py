@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
 
-from compose.servers import ServerFailed, require
-from compose.servers.ports import free_port
-from compose.servers.process import ServerProcess
+from compose.servers import require
+from compose.servers.ports import free_port, start_on_free_ports
+from compose.servers.process import Server, ServerProcess
 
-_STARTS = 3
 _TXT_SECONDS = 30.0
 
 _OPTIONS = """
@@ -37,7 +35,7 @@ controls {{ }};
 
 
 @dataclass(kw_only=True)
-class Bind:
+class Bind(Server):
     """A running named. Every name of every zone is 127.0.0.1; a zone below another of `zones` is delegated there."""
 
     directory: Path
@@ -57,41 +55,20 @@ class Bind:
         """host:port."""
         return f"127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
     def start(self) -> None:
         """Start it, or start it again on its port with its zones as they were. Raises MissingServer, ServerFailed."""
-        program = require("named")
-        fixed = self.port != 0
-        for attempt in range(1, _STARTS + 1):
-            self.port = self.port if fixed else free_port()
-            configuration = self._configure()
-            try:
-                self._process.start([program, "-f", "-g", "-c", configuration, "-n", "1"], answers=self._answers)
-                return
-            except ServerFailed:
-                if fixed or attempt == _STARTS:
-                    raise
+        program, fixed = require("named"), self.port != 0
 
-    def stop(self) -> None:
-        self._process.stop()
+        def start() -> None:
+            self.port = self.port if fixed else free_port()
+            self._process.start([program, "-f", "-g", "-c", self._configure(), "-n", "1"], answers=self._answers)
+
+        start_on_free_ports(start, fixed=fixed)
 
     def txt(self, name: str) -> set[str]:
         """The TXT values at a name now; by TCP, as a busy machine drops datagrams."""
         answer = dns.query.tcp(dns.message.make_query(name, "TXT"), "127.0.0.1", port=self.port, timeout=_TXT_SECONDS)
         return {b"".join(record.strings).decode() for rrset in answer.answer if rrset.rdtype == dns.rdatatype.TXT for record in rrset}
-
-    def freeze(self) -> None:
-        """SIGSTOP: nothing answers."""
-        self._process.freeze()
-
-    def thaw(self) -> None:
-        self._process.thaw()
 
     def _answers(self) -> bool:
         queries = [dns.message.make_query(zone, "SOA") for zone in self.zones]

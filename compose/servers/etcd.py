@@ -7,15 +7,13 @@ import json
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, cast
+from typing import cast
 
-from compose.servers import ServerFailed
 from compose.servers.build import go_build
-from compose.servers.ports import free_ports
-from compose.servers.process import ServerProcess
+from compose.servers.ports import free_ports, start_on_free_ports
+from compose.servers.process import Server, ServerProcess
 
 _SOURCE = Path(__file__).resolve().parent / "go" / "etcd"
-_STARTS = 3
 _TIMEOUT_SECONDS = 30.0
 
 
@@ -25,7 +23,7 @@ def find_etcd() -> Path:
 
 
 @dataclass(kw_only=True)
-class Etcd:
+class Etcd(Server):
     """A running etcd with its data in `directory`. Anybody on this machine may read and write it: it is for test data only."""
 
     directory: Path
@@ -40,47 +38,16 @@ class Etcd:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid
-
-    @property
-    def is_running(self) -> bool:
-        return self._process.is_running
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
     def start(self) -> None:
         """Start it, or start it again on its ports with its data. Raises MissingServer, ServerFailed."""
-        program = find_etcd()
-        fixed = self.port != 0
-        for attempt in range(1, _STARTS + 1):
+        program, fixed = find_etcd(), self.port != 0
+
+        def start() -> None:
             if not fixed:
                 self.port, self.peer_port = free_ports(2)
-            try:
-                self._process.start([program, *self._options()], answers=self._answers)
-                return
-            except ServerFailed:
-                if fixed or attempt == _STARTS:
-                    raise
+            self._process.start([program, *self._options()], answers=self._answers)
 
-    def stop(self) -> None:
-        self._process.stop()
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def freeze(self) -> None:
-        """SIGSTOP: the API server's requests time out."""
-        self._process.freeze()
-
-    def thaw(self) -> None:
-        self._process.thaw()
+        start_on_free_ports(start, fixed=fixed)
 
     def compact(self) -> int:
         """Forget every revision but the newest, whose number is returned: a watch from an older one is then 410 Gone.

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,8 +21,8 @@ from compose.servers import ServerFailed
 from compose.servers.build import go_build
 from compose.servers.etcd import Etcd, find_etcd
 from compose.servers.kubernetes_api import KubernetesApi
-from compose.servers.ports import free_port
-from compose.servers.process import ServerProcess
+from compose.servers.ports import free_port, start_on_free_ports
+from compose.servers.process import Server, ServerProcess
 
 ADMIN = "admin"
 """A user in system:masters, whom RBAC does not ask."""
@@ -32,7 +31,6 @@ SERVICE_ACCOUNT = "system:serviceaccount:"
 """What the name of a service account's user begins with; namespace:name follows."""
 
 _SOURCE = Path(__file__).resolve().parent / "go" / "kube-apiserver"
-_STARTS = 3
 _START_SECONDS = 60.0
 _TOKEN_SECONDS = 86_400
 
@@ -65,8 +63,11 @@ def build_kubernetes() -> None:
 
 
 @dataclass(kw_only=True)
-class KubeApiServer:
-    """A running API server. `users`: those who are there from the start, with their groups; `admin` always is."""
+class KubeApiServer(Server):
+    """A running API server. `users`: those who are there from the start, with their groups; `admin` always is.
+
+    kill() and freeze() are for the API server alone; `etcd` has its own.
+    """
 
     directory: Path
     users: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -103,17 +104,6 @@ class KubeApiServer:
             self._api = KubernetesApi(url=self.url, ca_file=self.ca_file, token=self.admin_token)
         return self._api
 
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
     def start(self) -> None:
         """Start it, or start it again on its port with its objects; etcd too, if it does not run. Raises MissingServer, ServerFailed."""
         program = find_kube_apiserver()
@@ -121,31 +111,21 @@ class KubeApiServer:
             self.etcd.start()
         self._write_files()
         fixed = self.port != 0
-        for attempt in range(1, _STARTS + 1):
+
+        def start() -> None:
             self.port, self._api = (self.port if fixed else free_port()), None
-            try:
-                self._process.start([program, *self._options()], answers=self.api.is_ready, timeout_seconds=_START_SECONDS)
-                return
-            except ServerFailed:
-                if fixed or attempt == _STARTS:
-                    self.etcd.stop()
-                    raise
+            self._process.start([program, *self._options()], answers=self.api.is_ready, timeout_seconds=_START_SECONDS)
+
+        try:
+            start_on_free_ports(start, fixed=fixed)
+        except ServerFailed:
+            self.etcd.stop()
+            raise
 
     def stop(self) -> None:
         """Both; their data stays."""
         self._process.stop()
         self.etcd.stop()
-
-    def kill(self) -> None:
-        """SIGKILL, for the API server alone; `etcd` has its own."""
-        self._process.kill()
-
-    def freeze(self) -> None:
-        """SIGSTOP: connections and watches stay open, and nothing answers."""
-        self._process.freeze()
-
-    def thaw(self) -> None:
-        self._process.thaw()
 
     def token(self, user: str) -> str:
         """A bearer token of admin, of one of `users`, or of a service account (system:serviceaccount:NAMESPACE:NAME).

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 from compose.servers import require
 from compose.servers.ports import answers, free_ports
-from compose.servers.process import ServerProcess
+from compose.servers.process import Server, ServerProcess
 
 _CONFIGURATION = """
 daemon off;
@@ -32,39 +31,26 @@ http {{
 
 
 @dataclass(kw_only=True)
-class Nginx:
+class Nginx(Server):
     """A running nginx. `configure` gives it its servers, each as nginx' own text; `{port}` and `{tls_port}` in it are its ports."""
 
     directory: Path
     port: int = 0
     tls_port: int = 0
-    reloads: int = field(default=0, init=False)
     _servers: str = field(default="", init=False)
     _process: ServerProcess = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._process = ServerProcess("nginx", log=self.directory / "nginx.log")
 
-    def __enter__(self) -> Self:
-        """Start it, with no servers yet. Raises MissingServer, ServerFailed."""
+    def start(self) -> None:
+        """Start it, with no servers yet, or again with those that it had. Raises MissingServer, ServerFailed."""
         program = require("nginx")
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port, self.tls_port = (one or free for one, free in zip((self.port, self.tls_port), free_ports(2), strict=True))
         self._write(self._servers)
-        command: list[str | Path] = [
-            program,
-            "-p",
-            self.directory,
-            "-c",
-            self.directory / "nginx.conf",
-            "-e",
-            self.directory / "error.log",
-        ]
-        self._process.start(command, answers=lambda: answers(self.port))
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._process.stop()
+        files = ("-p", self.directory, "-c", self.directory / "nginx.conf", "-e", self.directory / "error.log")
+        self._process.start([program, *files], answers=lambda: answers(self.port))
 
     def configure(self, servers: str) -> None:
         """Serve these from now on; nothing is reloaded if they are the same."""
@@ -72,7 +58,6 @@ class Nginx:
             self._write(servers)
             self._servers = servers
             self._process.reload()
-            self.reloads += 1
 
     def _write(self, servers: str) -> None:
         servers = servers.replace("{port}", str(self.port)).replace("{tls_port}", str(self.tls_port))

@@ -15,13 +15,13 @@ import socket
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import yaml
 
 from compose.servers import MissingServer, require
 from compose.servers.kubernetes import KubeApiServer
-from compose.servers.process import ServerProcess
+from compose.servers.process import Server, ServerProcess
 
 HTTP_PORT: Final = 80
 TLS_PORT: Final = 443
@@ -61,7 +61,7 @@ def find_nginx_ingress() -> Path:
 
 
 @dataclass(kw_only=True)
-class NginxIngress:
+class NginxIngress(Server):
     """The running controller, with its nginx. It takes Ingresses of the class `nginx`, and VirtualServers."""
 
     directory: Path
@@ -72,15 +72,11 @@ class NginxIngress:
     def __post_init__(self) -> None:
         self._process = ServerProcess("nginx-ingress", log=self.directory / "nginx-ingress.log")
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         """Raises MissingServer, ServerFailed."""
         self._prepare_api(find_nginx_ingress())
         self._prepare_places(find_nginx_ingress())
         self._start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._process.stop()
 
     @property
     def cert_manager(self) -> bool:

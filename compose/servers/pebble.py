@@ -12,17 +12,15 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, cast
+from typing import cast
 
 from certmill.testing.localhost import make_local_tls
-from compose.servers import ServerFailed
 from compose.servers.build import go_install
-from compose.servers.ports import answers, free_port, free_ports
-from compose.servers.process import ServerProcess
+from compose.servers.ports import answers, free_port, free_ports, start_on_free_ports
+from compose.servers.process import Server, ServerProcess
 
 VERSION = "2.10.1"
 _MODULE = "github.com/letsencrypt/pebble/v2/cmd"
-_STARTS = 3
 _TIMEOUT_SECONDS = 30.0
 
 
@@ -40,7 +38,7 @@ class PebbleProfile:
 
 
 @dataclass(kw_only=True)
-class Pebble:
+class Pebble(Server):
     """A running Pebble. `dns` is the resolver its validation asks (host:port); without it the system's, which knows no test names."""
 
     directory: Path
@@ -89,17 +87,6 @@ class Pebble:
     def log(self) -> Path:
         return self.directory / "pebble.log"
 
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
     def start(self) -> None:
         """Start it, or start it again on its ports, with an empty memory. Raises MissingServer, ServerFailed."""
         program = find_pebble() / "pebble"
@@ -107,33 +94,18 @@ class Pebble:
         self.http_port = self.http_port or free_port()
         self.tls_port = self.tls_port or free_port()
         fixed = self.port != 0
-        for attempt in range(1, _STARTS + 1):
+
+        def start() -> None:
             if not fixed:
                 self.port, self.management_port = free_ports(2)
-            try:
-                self._process.start(self._command(program), answers=self._answers, environment=self._environment())
-                return
-            except ServerFailed:
-                if fixed or attempt == _STARTS:
-                    raise
+            self._process.start(self._command(program), answers=self._answers, environment=self._environment())
 
-    def stop(self) -> None:
-        self._process.stop()
-
-    def kill(self) -> None:
-        self._process.kill()
+        start_on_free_ports(start, fixed=fixed)
 
     def restart(self) -> None:
         """Stop and start on the same ports: accounts, orders and roots are forgotten, as Pebble keeps them in memory."""
         self.stop()
         self.start()
-
-    def freeze(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
-        self._process.freeze()
-
-    def thaw(self) -> None:
-        self._process.thaw()
 
     def roots(self) -> tuple[bytes, ...]:
         """PEM of the root of each chain, the default one first."""
@@ -213,7 +185,7 @@ class Pebble:
 
 
 @dataclass(kw_only=True)
-class ChallTestSrv:
+class ChallTestSrv(Server):
     """A DNS server that answers every name with 127.0.0.1, or as told, and remembers what was asked. A name's final dot may be left out."""
 
     directory: Path
@@ -229,49 +201,22 @@ class ChallTestSrv:
         """host:port, for Pebble's `dns`."""
         return f"127.0.0.1:{self.dns_port}"
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start it, with an empty memory. Raises MissingServer, ServerFailed."""
         program = find_pebble() / "pebble-challtestsrv"
         self.directory.mkdir(parents=True, exist_ok=True)
-        for attempt in range(1, _STARTS + 1):
+
+        def start() -> None:
             self.dns_port, self.management_port = free_ports(2)
             off = ["-doh", "", "-http01", "", "-https01", "", "-tlsalpn01", ""]
             listen = ["-dnsserver", self.dns, "-management", f"127.0.0.1:{self.management_port}", "-defaultIPv6", ""]
-            try:
-                self._process.start([program, *listen, *off], answers=lambda: answers(self.management_port) and answers(self.dns_port))
-                break
-            except ServerFailed:
-                if attempt == _STARTS:
-                    raise
-        return self
+            self._process.start([program, *listen, *off], answers=lambda: answers(self.management_port) and answers(self.dns_port))
 
-    def __exit__(self, *exception: object) -> None:
-        self._process.stop()
+        start_on_free_ports(start)
 
     def set_txt(self, name: str, value: str) -> None:
         """Add a TXT value at `name`."""
         self.post("/set-txt", {"host": _absolute(name), "value": value})
-
-    def clear_txt(self, name: str) -> None:
-        """Remove every TXT value at `name`."""
-        self.post("/clear-txt", {"host": _absolute(name)})
-
-    def add_a(self, name: str, *addresses: str) -> None:
-        self.post("/add-a", {"host": _absolute(name), "addresses": list(addresses)})
-
-    def set_cname(self, name: str, target: str) -> None:
-        self.post("/set-cname", {"host": _absolute(name), "target": _absolute(target)})
-
-    def set_servfail(self, name: str) -> None:
-        """Answer SERVFAIL for `name`."""
-        self.post("/set-servfail", {"host": _absolute(name)})
-
-    def clear_servfail(self, name: str) -> None:
-        self.post("/clear-servfail", {"host": _absolute(name)})
-
-    def dns_requests(self, name: str) -> list[dict[str, object]]:
-        """What was asked about `name`."""
-        answer = json.loads(self.post("/dns-request-history", {"host": name.rstrip(".")}) or b"null")
-        return cast("list[dict[str, object]]", answer or [])
 
     def post(self, path: str, body: Mapping[str, object]) -> bytes:
         """POST to the management interface."""

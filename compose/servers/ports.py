@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+
+from compose.servers import ServerFailed
+
+_STARTS = 3
 
 
 def free_port() -> int:
@@ -26,6 +31,17 @@ def free_ports(count: int) -> list[int]:
         if port not in found:
             found.append(port)
     return found
+
+
+def start_on_free_ports(start: Callable[[], None], *, fixed: bool = False) -> None:
+    """Start a server; again if it fails, with other ports, which `start` chooses. Where they are `fixed`, once. Raises ServerFailed."""
+    for _ in range(0 if fixed else _STARTS - 1):
+        try:
+            start()
+        except ServerFailed:
+            continue
+        return
+    start()
 
 
 def answers(port: int, *, host: str = "127.0.0.1") -> bool:

@@ -1,4 +1,7 @@
-"""A server as a child process: started with its output in a log file, waited for until it answers, stopped, killed, frozen and thawed."""
+"""A server as a child process: started with its output in a log file, waited for until it answers, stopped, killed, frozen and thawed.
+
+`ServerProcess` is any process; `Server` is what Pebble, Redis, BIND … have in common, each with a `start` of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ import os
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from compose.servers import ServerFailed
 
@@ -112,3 +117,45 @@ class ServerProcess:
         if child is not None and child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 child.send_signal(number)
+
+
+class Server(ABC):
+    """A server that is one child process. A context manager: it runs inside."""
+
+    _process: ServerProcess
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, or start it again on its ports. Raises MissingServer, ServerFailed."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.is_running
+
+    def stop(self) -> None:
+        """Ask it to end, then make it; its data stays."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL, as the machine's death would be."""
+        self._process.kill()
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        """Go on after freeze()."""
+        self._process.thaw()

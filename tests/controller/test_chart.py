@@ -13,7 +13,7 @@ import yaml
 
 from certmill.crypto.seal import Seal
 from certmill.errors import InvalidManifest
-from certmill.runtime import seal_keys
+from certmill.home.seal_keys import seal_keys
 from certmill.settings import Settings
 from certmill.settings import load as load_settings
 from compose import render
@@ -21,7 +21,7 @@ from compose.servers import ServerFailed
 from compose.servers.helm import helm
 from compose.servers.ports import free_port
 from compose.servers.process import ServerProcess
-from compose.servers.redis import _bundled, find_redis
+from compose.servers.redis import find_redis
 from tests.controller.chart import (
     HIGHLY_AVAILABLE,
     containers,
@@ -33,6 +33,7 @@ from tests.controller.chart import (
     rendered,
     try_to_create,
 )
+from workers.embedded import bundled_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 OPENSHIFT = ("--api-versions", "security.openshift.io/v1")
@@ -332,7 +333,7 @@ class Valkey:
             configuration = configuration.replace(there, here)
         (directory / "valkey.conf").write_text(configuration)
         self._process = ServerProcess("valkey", log=directory / "valkey.log")
-        self._process.start([_bundled() or find_redis(), directory / "valkey.conf"], answers=self._answers)
+        self._process.start([bundled_valkey() or find_redis(), directory / "valkey.conf"], answers=self._answers)
 
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url) as client:

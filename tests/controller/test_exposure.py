@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from certmill.errors import SolverMisconfigured
-from certmill.http01.edit import certificates_served
+from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.exposure import KubernetesExposure
 from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES
 from certmill.model.issuer import Http01Solver

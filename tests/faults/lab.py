@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from certmill.state import keys
-from certmill.testing.ca import FaultyCA
+from certmill.testing.faulty_ca import FaultyCA
 from compose.servers.redis import RedisServer
 from tests.faults.nameserver import MoodyNameserver
 from tests.pipeline.lab import Lab

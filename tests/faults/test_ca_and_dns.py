@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from certmill.client import Handle
-from certmill.testing.ca import Fault, FaultyCA
+from certmill.testing.faulty_ca import Fault, FaultyCA
 from certmill.testing.nameserver import Behaviour
 from tests.faults.ledger import orders_of
 from tests.faults.nameserver import Trouble

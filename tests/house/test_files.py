@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
 from certmill.settings import Settings
 
@@ -51,6 +52,24 @@ def test_the_readme_names_no_setting_that_is_not_there(root):
     assert {name for name in named if name.removesuffix("_FILE") not in known} - {name for name in known if name.endswith("_FILE")} == set()
 
 
+# What `python -m workers up` tells its children; nobody else sets them.
+OF_THE_SUPERVISOR = {"CERTMILL_PROCESS", "CERTMILL_PROCESS_READY_FILE"}
+
+
+def test_no_message_names_a_setting_that_is_not_there(modules):
+    """Who reads what to set has to find it in the README."""
+    known = {f"CERTMILL_{name.upper()}" for name in Settings.model_fields} | OF_THE_SUPERVISOR
+    named = {
+        f"{module.name}: {name}"
+        for module in modules
+        if not module.name.startswith("compose/")
+        for name in re.findall(r"CERTMILL_[A-Z0-9_]*[A-Z0-9]", module.text)
+        if name not in known and name.removesuffix("_FILE") not in known
+    }
+
+    assert named == set()
+
+
 def test_the_readme_shows_the_default_of_every_setting(root):
     readme = (root / "README.md").read_text()
     rows = {
@@ -69,3 +88,10 @@ def test_the_readme_shows_the_default_of_every_setting(root):
 
 def test_the_scripts_of_ci_and_the_hooks_are_executable(root):
     assert (root / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_the_chart_needs_the_kubernetes_that_the_readme_names(root):
+    """Its CRDs' rules call functions that an older API server does not have: Helm is to refuse it, not the API server half-way."""
+    (named,) = re.findall(r"Needs Kubernetes (\S+) or newer", (root / "README.md").read_text())
+
+    assert yaml.safe_load((root / "compose" / "chart" / "Chart.yaml").read_text())["kubeVersion"] == f">={named}.0-0"

@@ -15,11 +15,12 @@ from certmill.model.secret import Secret
 from certmill.pipeline.context import Ports
 from certmill.pipeline.spec import digest
 from certmill.state.due import DueTimes
+from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
+from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings
-from certmill.state.tokens import KeyAuthorizations
 from certmill.testing.clock import FakeClock
 from certmill.testing.home import MemoryHome
 from certmill.testing.memory_ca import MemoryCA
@@ -87,6 +88,7 @@ class MemoryWorld:
             journal=Journal(redis),
             requests=Requests(redis),
             sightings=Sightings(redis),
+            issuer_records=IssuerRecords(redis),
             key_authorizations=self.tokens,
             exposure=MemoryExposure(self),
             seal=Seal([b"k" * 32]),

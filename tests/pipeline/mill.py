@@ -54,7 +54,7 @@ class Mill:
             step = ""
             if isinstance(result, Proceed) and ran != STEP_NAMES[-1]:
                 step = STEP_NAMES[STEP_NAMES.index(ran) + 1]
-            if isinstance(result, Stop | Fail) and result.ring:
+            if isinstance(result, Fail) or (isinstance(result, Stop) and result.ring):
                 step = self.ports.records.doorbells([self.certificate.id])[0].step
                 if isinstance(result, Fail):
                     self.failed = result.message

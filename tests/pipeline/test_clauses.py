@@ -53,7 +53,7 @@ def run_until(mill, last):
 def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored_and_the_next_run_makes_a_new_key(redis, trouble, reason):
     mill = Mill(redis)
     for name, value in trouble.items():
-        setattr(mill.world.ca.slow, name, value)
+        setattr(mill.world.ca.trouble, name, value)
     mill.reconciler.reconcile(WEB.id)
     run_until(mill, "set_up_challenge")
     before = kept_key(mill)
@@ -64,7 +64,7 @@ def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored_and_the_next
     assert reason in mill.failed
     assert mill.status().condition("Ready").status is False
     assert mill.failed in mill.status().condition("Issuing").message
-    mill.world.ca.slow.other_key, mill.world.ca.slow.other_names = False, ()
+    mill.world.ca.trouble.other_key, mill.world.ca.trouble.other_names = False, ()
     mill.world.clock.advance(mill.status().next_attempt - mill.world.clock.now())
     leaf = mill.issue()
     assert leaf.dns_names == WEB.dns_names

@@ -144,7 +144,7 @@ class Play:
     def _celery_goes_on(self, step: str, result) -> None:
         if isinstance(result, Proceed) and step != STEP_NAMES[-1]:
             self.messages.append(STEP_NAMES[STEP_NAMES.index(step) + 1])
-        elif isinstance(result, Stop | Fail) and result.ring:
+        elif isinstance(result, Fail) or (isinstance(result, Stop) and result.ring):
             self.messages += [doorbell.step for doorbell in self.records.doorbells([CERTIFICATE.id])]
 
     def lose(self, which: int) -> None:

@@ -169,7 +169,7 @@ def test_a_changed_issuer_does_not_wait_for_the_back_off_of_what_it_was(redis):
     mill.ticks.reread("two")
 
     assert ready_of(mill).status
-    assert mill.ports.sightings.postponed(changed.reference) is None
+    assert mill.ports.issuer_records.postponed(changed.reference) is None
 
 
 def test_a_changed_secret_of_an_issuer_does_not_wait_either(redis):
@@ -260,7 +260,7 @@ def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_
     if secret is not None:
         mill.ports.home.write_secret(secret)
     issuers = IssuerReconciler(mill.ports, mill.reconciler)
-    mill.ports.sightings.note_failing(DNS01.reference, WEB.id)
+    mill.ports.issuer_records.note_failing(DNS01.reference, WEB.id)
     issuers.look("ClusterIssuer", "prod", owner="a")
     assert (ready_of(mill, DNS01).status, ready_of(mill, DNS01).reason) == (False, "InvalidSolver")
     assert says in ready_of(mill, DNS01).message
@@ -443,12 +443,12 @@ def test_a_reread_that_dies_before_it_begins_anew_what_failed_is_made_good_by_th
     mill.reconciler.reconcile = dying
     with pytest.raises(KeyboardInterrupt):
         mill.ticks.reread("one")
-    assert mill.ports.sightings.failing("ClusterIssuer/prod") == [WEB.id]
+    assert mill.ports.issuer_records.failing("ClusterIssuer/prod") == [WEB.id]
 
     mill.ticks.reread("two")
 
     assert mill.record().step == "register_account"
-    assert mill.ports.sightings.failing("ClusterIssuer/prod") == []
+    assert mill.ports.issuer_records.failing("ClusterIssuer/prod") == []
 
 
 def test_what_failed_waits_on_while_the_changed_issuers_ca_is_away(redis):
@@ -457,7 +457,7 @@ def test_what_failed_waits_on_while_the_changed_issuers_ca_is_away(redis):
 
     Ticks(mill.ports, mill.reconciler).reread("one")
 
-    assert mill.ports.sightings.failing("ClusterIssuer/prod") == [WEB.id]
+    assert mill.ports.issuer_records.failing("ClusterIssuer/prod") == [WEB.id]
 
 
 def test_what_a_reread_could_not_do_names_its_object(redis):

@@ -64,7 +64,7 @@ class Clients:
 
 def offer(mill, **chains):
     """The CA says that it has other chains at these URLs (ONE, TWO, THREE), which end there; "": there is none after all."""
-    csr = base64.b64decode(Facts.read(mill.record().facts).csr)
+    csr = base64.b64decode(Facts.from_json(mill.record().facts).csr)
     for url, root in zip((ONE, TWO, THREE), chains.values(), strict=False):
         mill.world.ca.alternates.append(url)
         if root:

@@ -126,7 +126,7 @@ def test_an_order_that_goes_after_its_challenges_were_put_up_leaves_no_value_of_
 class TestACaThatIsSlow:
     def test_workers_that_were_away_before_they_answered_have_lost_no_time(self, redis):
         mill = Mill(redis)
-        mill.world.ca.slow.validation = True
+        mill.world.ca.trouble.validation = True
         until(mill, "validate")
         mill.world.clock.advance(3600)
 
@@ -134,13 +134,13 @@ class TestACaThatIsSlow:
 
     def test_an_order_that_is_still_processing_is_gone_on_with_by_the_next_run(self, redis):
         mill = Mill(redis)
-        mill.world.ca.slow.issuance = True
+        mill.world.ca.trouble.issuance = True
         until(mill, "finalize")
         assert isinstance(mill.step("finalize"), Wait)
         play(mill, seconds=330, every=5)
         assert "has not issued" in mill.failed
 
-        mill.world.ca.slow.issuance = False
+        mill.world.ca.trouble.issuance = False
         mill.world.clock.advance(3700)
         mill.ticks.renew()
         mill.wake(1)
@@ -150,7 +150,7 @@ class TestACaThatIsSlow:
 
     def test_polls_do_not_count_as_failures(self, redis):
         mill = Mill(redis)
-        mill.world.ca.slow.validation = True
+        mill.world.ca.trouble.validation = True
         until(mill, "validate")
         for _ in range(6):
             mill.step("validate")
@@ -162,7 +162,7 @@ class TestACaThatIsSlow:
     def test_failures_in_a_row_do(self, redis):
         mill = Mill(redis)
         until(mill, "validate")
-        mill.world.ca.slow.down = CAUnavailable("ca.test answers 503")
+        mill.world.ca.trouble.down = CAUnavailable("ca.test answers 503")
         for _ in range(3):
             mill.step("validate")
             mill.world.clock.advance(400)
@@ -330,7 +330,7 @@ def test_a_worker_that_lost_its_step_does_not_say_that_the_run_failed(redis):
             mill.run(doorbell.step)
         raise NameRefused("an answer that came late")
 
-    mill.world.ca.slow.before_next_authorization = go_on_elsewhere
+    mill.world.ca.trouble.before_next_authorization = go_on_elsewhere
 
     assert isinstance(mill.step("validate"), Stop)
 
@@ -363,7 +363,7 @@ def test_a_failure_noted_under_a_clock_that_was_years_ahead_does_not_hold_for_ye
 
 def test_a_ca_that_is_slow_to_issue_is_no_wrong_name(redis):
     mill = Mill(redis)
-    mill.world.ca.slow.issuance = True
+    mill.world.ca.trouble.issuance = True
     until(mill, "finalize")
     mill.step("finalize")
     mill.world.clock.advance(400)

@@ -18,8 +18,8 @@ from certmill.acme.problems import AcmeProblem
 from certmill.acme.transport import MAX_ANSWER_BYTES, TlsTrust
 from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderGone, OrderRefused, RateLimited
 from certmill.model.names import Identifier, IdentifierType
-from certmill.testing.ca import Fault, FaultyCA
 from certmill.testing.clock import FakeClock
+from certmill.testing.faulty_ca import Fault, FaultyCA
 
 KEY = AccountKey(ec.generate_private_key(ec.SECP256R1()))
 NAMES = [Identifier(type=IdentifierType.DNS, value="a.example")]

@@ -343,6 +343,18 @@ class TestDescribe:
         assert out[-1].endswith(", because ns2 does not have it yet")
         assert TOKEN not in text
 
+    def test_a_run_of_another_release_whose_facts_cannot_be_read_is_described_without_them(self, applied, runtime):
+        records, now = runtime.ports.records, runtime.ports.clock.now()
+        records.begin(WEB, now=now, steps=("finalize", "clean_up"), spec="s", root_id="r", in_flight_until=now + 10)
+        record = records.claim(WEB, "finalize", now=now, lease_seconds=60, task_id="t", root_id="r")
+        records.keep(WEB, fence=record.fence, now=now, lease_seconds=60, fields={"facts": '{"of": "another release"}'})
+
+        code, out, err = applied("describe", "certificate", "web")
+
+        assert (code, err) == (0, "")
+        assert "finalize (step 6 of 8)" in "\n".join(out)
+        assert out[-1] == "Next: a worker has the CA issue the certificate now"
+
     def test_a_new_certificate_says_what_happens_next(self, applied):
         out = applied("describe", "cert", "web")[1]
 

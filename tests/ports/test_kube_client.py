@@ -16,7 +16,7 @@ from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, NAMESPACES, SECRETS, VIRTUAL_SERVERS, Resource
-from certmill.testing.ca import Fault, FaultyCA
+from certmill.testing.faulty_ca import Fault, FaultyCA
 from compose.servers.kubernetes import KubeApiServer
 from tests.cluster import CRDS, OTHER, client_of, grant, make_namespaces
 

@@ -8,7 +8,7 @@ import pytest
 
 from certmill.clock import SystemClock
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef
-from certmill.runtime import SelfChecks
+from certmill.runtime.self_checks import SelfChecks
 from certmill.settings import load
 from certmill.testing.nameserver import FakeNameserver
 

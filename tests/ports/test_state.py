@@ -12,12 +12,13 @@ from certmill.model.names import CertificateId
 from certmill.state import keys
 from certmill.state.connection import connect, eviction_policy
 from certmill.state.due import DueTimes
+from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal, Presented
+from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.records import Due, Records, Unclaimed, Verdict
 from certmill.state.requests import KEPT_REJECTIONS, Acceptance, Rejection, Requests
 from certmill.state.sightings import Sightings
-from certmill.state.tokens import KeyAuthorizations
 
 WEB = CertificateId("default/web")
 NOW = 1_800_000_000.0
@@ -335,13 +336,13 @@ def test_a_reread_is_asked_for_once(redis):
 
 
 def test_failing_certificates_wait_for_their_issuer_until_they_are_forgotten(redis):
-    sightings = Sightings(redis)
-    sightings.note_failing("ClusterIssuer/prod", WEB)
-    sightings.note_failing("ClusterIssuer/prod", CertificateId("default/other"))
+    records = IssuerRecords(redis)
+    records.note_failing("ClusterIssuer/prod", WEB)
+    records.note_failing("ClusterIssuer/prod", CertificateId("default/other"))
 
-    assert sightings.failing("ClusterIssuer/prod") == ["default/other", WEB]
-    sightings.forget_failing("ClusterIssuer/prod", [WEB])
-    assert sightings.failing("ClusterIssuer/prod") == ["default/other"]
+    assert records.failing("ClusterIssuer/prod") == ["default/other", WEB]
+    records.forget_failing("ClusterIssuer/prod", [WEB])
+    assert records.failing("ClusterIssuer/prod") == ["default/other"]
 
 
 def test_a_key_authorization_is_served_until_removed_and_ends_by_itself(redis):

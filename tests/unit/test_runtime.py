@@ -12,8 +12,9 @@ import pytest
 from certmill.crypto import keys
 from certmill.crypto.seal import Seal, new_key
 from certmill.errors import InvalidManifest
+from certmill.home.seal_keys import LazySeal
 from certmill.model.issuer import Dns01Solver, Rfc2136
-from certmill.runtime import LazySeal, Runtime
+from certmill.runtime import Runtime
 from certmill.settings import Settings
 from tests.builders import an_issuer
 

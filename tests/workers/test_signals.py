@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.workers.running import Processes, Server, eventually
-from workers.signals import PROCESS_VARIABLE, process_name
+from workers.signals import PROCESS_VARIABLE, celery_command, process_name
 
 
 def _events(processes: Processes, log: str = "worker.log") -> list[dict[str, object]]:
@@ -53,8 +53,14 @@ def test_root_is_told_in_one_line(processes: Processes) -> None:
     assert "SecurityWarning" not in processes.log()
 
 
-@pytest.mark.parametrize("process", ["worker", "beat", "flower", "responder", "controller"])
-def test_a_process_started_by_hand_is_called_by_what_it_is(monkeypatch: pytest.MonkeyPatch, process: str) -> None:
-    monkeypatch.delenv(PROCESS_VARIABLE, raising=False)
+@pytest.mark.parametrize("command", ["worker", "beat", "flower"])
+def test_a_process_of_celery_is_called_by_its_command(command: str) -> None:
+    assert celery_command([str(Path("/bin/celery")), "-A", "workers", command]) == command
 
-    assert process_name([str(Path("/bin/celery")), "-A", "workers", process]) == process
+
+def test_a_process_is_called_as_the_supervisor_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PROCESS_VARIABLE, raising=False)
+    assert process_name("worker") == "worker"
+
+    monkeypatch.setenv(PROCESS_VARIABLE, "worker2")
+    assert process_name("worker") == "worker2"

@@ -39,20 +39,6 @@ def test_the_record_is_below_the_name(identifier, name):
     assert challenges.dns01_record_name(identifier) == name
 
 
-@pytest.mark.parametrize(
-    ("identifier", "port", "url"),
-    [
-        ("example.com", 80, f"http://example.com/.well-known/acme-challenge/{TOKEN}"),
-        ("example.com", 5002, f"http://example.com:5002/.well-known/acme-challenge/{TOKEN}"),
-        ("192.0.2.1", 80, f"http://192.0.2.1/.well-known/acme-challenge/{TOKEN}"),
-        ("2001:db8::1", 80, f"http://[2001:db8::1]/.well-known/acme-challenge/{TOKEN}"),
-        ("2001:db8::1", 8080, f"http://[2001:db8::1]:8080/.well-known/acme-challenge/{TOKEN}"),
-    ],
-)
-def test_the_url_has_an_ipv6_address_in_brackets(identifier, port, url):
-    assert challenges.http01_url(identifier, TOKEN, port=port) == url
-
-
 @pytest.mark.parametrize("token", [TOKEN, "a" * 22, "a" * 128, "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0"])
 def test_a_token_is_base64url_of_at_least_128_bits(token):
     assert challenges.is_token(token)

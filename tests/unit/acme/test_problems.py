@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
-from certmill.acme.problems import About, AcmeProblem, problem_error, raise_error
-from certmill.acme.resources import Problem
+from certmill.acme.problems import About, AcmeProblem, Problem, problem_error, raise_error
 from certmill.acme.transport import Answer
 from certmill.errors import (
     AccountRefused,

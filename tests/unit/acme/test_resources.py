@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certmill.acme.fields import parse_time
+from certmill.acme.problems import Problem
 from certmill.acme.resources import (
     Account,
     AccountStatus,
@@ -18,8 +20,6 @@ from certmill.acme.resources import (
     ExternalAccount,
     Order,
     OrderStatus,
-    Problem,
-    parse_time,
 )
 from certmill.errors import CAUnavailable, SecretUnusable
 from certmill.model.names import Identifier, IdentifierType

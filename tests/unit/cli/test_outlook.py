@@ -121,6 +121,12 @@ def test_a_run_that_failed_says_when_it_is_tried_again_after_its_clean_up():
     assert line.endswith("then tries again at 2027-01-15 08:12:00 UTC (in 12m), because no such name")
 
 
+def test_a_run_of_another_release_whose_facts_cannot_be_read_is_told_by_its_step():
+    record = Record(step="finalize", lease=NOW + 50, since=NOW - 1, facts='{"of": "another release"}')
+
+    assert next_line(known(record=record), NOW) == "a worker has the CA issue the certificate now"
+
+
 def test_a_step_that_nobody_takes_up_hints_at_the_workers():
     record = Record(step="create_order", since=NOW - 600)
 

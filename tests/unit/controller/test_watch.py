@@ -32,13 +32,12 @@ def obj(name, version="1"):
 class Watching:
     def __init__(self, *, optional=False, lasts=0.0, **script):
         """`lasts`: seconds of each watch."""
-        self.stop, self.changes, self.lists = Stop(), [], 0
+        self.stop, self.changes = Stop(), []
         self.script = Script(self.stop, **script)
         watched = Watched(
             resource=CERTIFICATES,
             strip=lambda body: meta_of(body).resource_version,
             changed=lambda before, after: self.changes.append((before, after)),
-            listed=self._listed,
             namespace="default",
             labels="a=b",
             metadata_only=True,
@@ -47,9 +46,6 @@ class Watching:
         seconds = itertools.count(step=lasts)
         self.watch = Watch(self.script, watched, self.stop, monotonic=lambda: next(seconds))
         self.watch.run()
-
-    def _listed(self):
-        self.lists += 1
 
     @property
     def names(self):
@@ -62,7 +58,7 @@ def test_what_is_listed_is_told_and_kept():
     assert seen.watch.views == {("default", "a"): "1", ("default", "b"): "2"}
     assert seen.changes == [(None, "1"), (None, "2")]
     assert seen.watch.synced.is_set()
-    assert seen.lists == 1
+    assert seen.script.asked == ["list", "watch from list 1"]
     assert seen.script.options == [{"namespace": "default", "labels": "a=b", "metadata_only": True}]
 
 
@@ -131,7 +127,7 @@ def test_what_is_forgotten_after_failures_is_listed_anew_at_once():
     seen = Watching(lists=[[obj("a")], [obj("a")]], watches=[away, away, away, [WatchExpired("too old")]])
 
     assert seen.stop.pauses[:4] == [1.0, 2.0, 5.0, 0.0]
-    assert seen.lists == 2
+    assert seen.script.asked.count("list") == 2
 
 
 def test_a_server_that_says_when_to_come_back_is_not_asked_before():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.http01.edit import NOTE, certificates_served, with_challenge_path, without_certificates, without_challenge_path
+from certmill.http01.edit_in_place import NOTE, certificates_served, with_challenge_path, without_certificates, without_challenge_path
 from certmill.http01.ingress import challenge_path
 
 HOST = "cert.example.com"

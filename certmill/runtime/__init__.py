@@ -1,0 +1,186 @@
+"""The composition root: from Settings to everything a process needs. Built once per process, passed in, closed at its end.
+
+Beside it is what a process makes of issuers, and keeps (`kept`): `acme_clients`, `solver_providers`, `self_checks`.
+Forbidden here: decisions, Celery, and whatever could be in a part instead of in how the parts are put together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import redis
+
+from certmill.clock import Clock, SystemClock
+from certmill.crypto.seal import Seal
+from certmill.home.base import Events, Home, NoEvents
+from certmill.home.directory import DirectoryHome
+from certmill.home.recent import RecentHome
+from certmill.home.seal_keys import LazySeal, seal_keys
+from certmill.http01.base import Exposure, NoExposure
+from certmill.pipeline.context import Lanes, Limits, Ports
+from certmill.pipeline.engine import Engine
+from certmill.pipeline.issuers import IssuerReconciler
+from certmill.pipeline.reconcile import Reconciler
+from certmill.pipeline.requests import RequestDesk
+from certmill.pipeline.ticks import Ticks
+from certmill.pipeline.ways import Ways
+from certmill.runtime.acme_clients import AcmeClients
+from certmill.runtime.self_checks import SelfChecks
+from certmill.runtime.solver_providers import SolverProviders
+from certmill.settings import Settings
+from certmill.state.connection import connect
+from certmill.state.due import DueTimes
+from certmill.state.issuer_records import IssuerRecords
+from certmill.state.journal import Journal
+from certmill.state.key_authorizations import KeyAuthorizations
+from certmill.state.locks import Locks
+from certmill.state.records import Records
+from certmill.state.requests import Requests
+from certmill.state.sightings import Sightings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What a process of certmill works with."""
+
+    settings: Settings
+    ports: Ports
+    engine: Engine
+    reconciler: Reconciler
+    issuers: IssuerReconciler
+    shims: Shims
+    ways: Ways
+    requests: RequestDesk
+    ticks: Ticks
+    redis: redis.Redis
+
+    @classmethod
+    def open(cls, settings: Settings) -> Runtime:
+        """Build everything. Nothing is sent to anybody yet, and nothing is made in the home."""
+        clock = SystemClock()
+        client = connect(
+            settings.redis_url.get_secret_value(), ca_file=settings.redis_ca_file, max_connections=settings.worker_concurrency + 16
+        )
+        place = _place(settings, clock)
+        providers = SolverProviders(settings, clock)
+        ports = _ports(settings, client, place, clock, providers)
+        steps = _for_steps(ports)
+        providers.ports = steps
+        reconciler = Reconciler(ports)
+        return cls(
+            settings=settings,
+            ports=ports,
+            engine=Engine(steps, reconciler),
+            reconciler=reconciler,
+            issuers=IssuerReconciler(ports, reconciler),
+            shims=place.shims,
+            ways=Ways(ports),
+            requests=RequestDesk(ports, reconciler),
+            ticks=Ticks(ports, reconciler),
+            redis=client,
+        )
+
+    @property
+    def key_authorizations(self) -> KeyAuthorizations:
+        """What the HTTP-01 responder serves."""
+        return self.ports.key_authorizations
+
+    def reject(self, request_id: str, certificate: str, reason: str) -> None:
+        """Keep a request that the guard refused."""
+        self.requests.reject(request_id, certificate, reason)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.redis.close()
+
+
+class Shims(Protocol):
+    """Keeps the Certificates of annotated Ingresses and VirtualServers, where there are any (controller.shims)."""
+
+    def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None: ...
+
+
+class _NoShims:
+    """Of a home that has neither Ingresses nor VirtualServers."""
+
+    def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where manifests are, and what goes with that place."""
+
+    home: Home
+    events: Events = field(default_factory=NoEvents)
+    exposure: Exposure = field(default_factory=NoExposure)
+    shims: Shims = field(default_factory=_NoShims)
+
+
+def _place(settings: Settings, clock: Clock) -> _Place:
+    if settings.home_kind == "directory":
+        return _Place(home=DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace))
+    # The Kubernetes client takes 40 MB and a second: only where it is wanted.
+    from certmill.controller.ingress import DefaultIssuer
+    from certmill.controller.shims import ShimReconciler
+    from certmill.home.kubernetes import KubernetesHome
+    from certmill.home.kubernetes_events import KubernetesEvents
+    from certmill.http01.exposure import KubernetesExposure, ResponderAddresses
+    from certmill.kube.client import KubeClient
+    from certmill.kube.connection import connect as connect_kube
+
+    kube = KubeClient(connect_kube(kubeconfig=settings.kubeconfig, connections=settings.worker_concurrency + 16))
+    events = KubernetesEvents(kube, clock)
+    addresses = ResponderAddresses(kube, settings.namespace, settings.responder_service)
+    default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
+    return _Place(
+        home=KubernetesHome(kube, cluster_resource_namespace=settings.cluster_resource_namespace, clock=clock),
+        events=events,
+        exposure=KubernetesExposure(kube, addresses, settings.responder_port),
+        shims=ShimReconciler(kube, events, default),
+    )
+
+
+def _for_steps(ports: Ports) -> Ports:
+    """A step's reads of an API server may be a moment old."""
+    return replace(ports, home=RecentHome(ports.home, ports.clock)) if ports.home.watched else ports
+
+
+def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock, providers: SolverProviders) -> Ports:
+    return Ports(
+        home=place.home,
+        events=place.events,
+        exposure=place.exposure,
+        records=Records(client),
+        due=DueTimes(client),
+        locks=Locks(client),
+        journal=Journal(client),
+        requests=Requests(client),
+        sightings=Sightings(client),
+        issuer_records=IssuerRecords(client),
+        key_authorizations=KeyAuthorizations(client),
+        # Configured keys are looked at now, so that a wrong one ends the process at its start.
+        seal=Seal(seal_keys(settings)) if settings.seal_keys else LazySeal(lambda: seal_keys(settings)),
+        clients=AcmeClients(settings),
+        providers=providers,
+        checks=SelfChecks(settings, clock),
+        clock=clock,
+        jitter=random.SystemRandom().random,
+        limits=_limits(settings),
+        lanes=Lanes(settings.worker_concurrency // 2),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        lease=settings.step_lease_seconds,
+        grace=settings.step_grace_seconds,
+        max_attempts=settings.max_step_attempts,
+        propagation_timeout=settings.propagation_timeout_seconds,
+        validation_timeout=settings.validation_timeout_seconds,
+        renewal_jitter=settings.renewal_jitter_seconds,
+        high_water=settings.high_water,
+    )

@@ -1,0 +1,49 @@
+"""The ACME clients of a process (pipeline.context.Clients)."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+
+from certmill.acme.client import AcmeClient, DirectoryCache
+from certmill.acme.jws import AccountKey
+from certmill.acme.nonces import NoncePools
+from certmill.acme.transport import Connections, TlsTrust
+from certmill.model.issuer import Issuer
+from certmill.runtime.kept import Kept
+from certmill.settings import Settings
+
+
+class _OfThread(threading.local):
+    """What each thread has of its own."""
+
+    def __init__(self) -> None:
+        self.clients: Kept[AcmeClient] = Kept()
+
+
+class AcmeClients:
+    """ACME clients of this process: one per thread and account; nonces, directories and connections are shared."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = settings.acme_timeout_seconds
+        self._nonces = NoncePools()
+        self._directories = DirectoryCache()
+        self._connections = Connections()
+        self._of_thread = _OfThread()
+
+    def client(self, issuer: Issuer, key_pem: bytes, account_uri: str | None) -> AcmeClient:
+        """This thread's client for the account."""
+        which = (issuer.server, hashlib.sha256(key_pem).digest(), account_uri, issuer.ca_bundle, issuer.skip_tls_verify)
+        return self._of_thread.clients.get(which, lambda: self._made(issuer, key_pem, account_uri))
+
+    def _made(self, issuer: Issuer, key_pem: bytes, account_uri: str | None) -> AcmeClient:
+        return AcmeClient(
+            server=issuer.server,
+            key=AccountKey.from_pem(key_pem),
+            account_uri=account_uri,
+            trust=TlsTrust(ca_bundle=issuer.ca_bundle, skip_verify=issuer.skip_tls_verify),
+            nonces=self._nonces.pool(issuer.server),
+            directories=self._directories,
+            connections=self._connections,
+            timeout_seconds=self._timeout,
+        )

@@ -1,0 +1,84 @@
+"""What is remembered of an issuer besides its status: what failed under it, when its account may be registered, since when it is missed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import redis
+
+from certmill.model.names import CertificateId
+from certmill.state import keys
+from certmill.state.connection import answering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponement:
+    """A registration that failed: not again before `until` (seconds since the epoch) while its `cause`, a digest, is the same.
+
+    `final`: the answer was a refusal; only who has a reason of its own to ask (a run) does so before.
+    """
+
+    until: float
+    tries: int
+    reason: str
+    cause: str
+    final: bool = False
+
+
+class IssuerRecords:
+    """Issuers by their reference. Every method raises StateUnavailable when Redis is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    @answering
+    def note_failing(self, issuer_reference: str, certificate: CertificateId) -> None:
+        """Its last run failed: try again when this issuer changes."""
+        self._redis.sadd(keys.failing(issuer_reference), certificate)
+
+    @answering
+    def failing(self, issuer_reference: str) -> list[CertificateId]:
+        """The certificates that wait for this issuer to change."""
+        members = cast("set[str]", self._redis.smembers(keys.failing(issuer_reference)))
+        return sorted(CertificateId(member) for member in members)
+
+    @answering
+    def forget_failing(self, issuer_reference: str, certificates: Sequence[CertificateId]) -> None:
+        """These wait for it no longer."""
+        if certificates:
+            self._redis.srem(keys.failing(issuer_reference), *certificates)
+
+    @answering
+    def postponed(self, issuer_reference: str) -> Postponement | None:
+        """What is known of the last registration that failed and is to be tried again."""
+        text = cast("str | None", self._redis.get(keys.registration(issuer_reference)))
+        return Postponement(**json.loads(text)) if text is not None else None
+
+    @answering
+    def postpone(self, issuer_reference: str, postponement: Postponement, *, kept_seconds: float) -> None:
+        """A registration failed; kept for longer than it lasts, so that the tries are counted on."""
+        text = json.dumps(asdict(postponement), separators=(",", ":"))
+        self._redis.set(keys.registration(issuer_reference), text, px=int(kept_seconds * 1000))
+
+    @answering
+    def resume(self, issuer_reference: str) -> None:
+        """The account is registered, or the issuer is another: nothing is to be waited for."""
+        self._redis.delete(keys.registration(issuer_reference))
+
+    @answering
+    def gone_since(self, kind: str, namespace: str, name: str, *, now: float, kept_seconds: float) -> float:
+        """Since when this issuer is missed: since now, if nobody missed it before."""
+        key = keys.issuer_gone(kind, namespace, name)
+        with self._redis.pipeline() as pipe:
+            pipe.set(key, f"{now:.3f}", nx=True, px=int(kept_seconds * 1000))
+            pipe.get(key)
+            _, since = pipe.execute()
+        return float(since)
+
+    @answering
+    def found(self, kind: str, namespace: str, name: str) -> None:
+        """It is there, or there again."""
+        self._redis.delete(keys.issuer_gone(kind, namespace, name))

@@ -1,0 +1,72 @@
+"""What the commands say of the home that they work on: a directory has places, a cluster has none."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from certmill.cli.describe import describe
+from certmill.cli.get import get
+from certmill.cli.kinds import Kind
+from certmill.cli.session import Options, Session
+from certmill.model.secret import Secret
+from certmill.testing.clock import FakeClock
+from certmill.testing.home import MemoryHome
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("CERTMILL_") or name == "REDIS_URL"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CERTMILL_HOME", str(tmp_path / "home"))
+    session = Session(Options())
+    session.runtime = SimpleNamespace(ports=SimpleNamespace(home=MemoryHome(), clock=FakeClock()))
+    return session
+
+
+@pytest.fixture
+def in_cluster(session, monkeypatch):
+    monkeypatch.setenv("CERTMILL_HOME_KIND", "kubernetes")
+    return session
+
+
+def test_a_secret_of_a_directory_is_told_with_its_place(session, capsys, tmp_path):
+    session.home.write_secret(Secret(namespace="default", name="tsig", data={"secret": b"x"}))
+
+    describe(session, Kind.SECRET, "tsig", namespace="default")
+
+    assert f"Stored at:  {tmp_path / 'home' / 'secrets' / 'default' / 'tsig'}" in capsys.readouterr().out.splitlines()
+
+
+def test_a_secret_of_a_cluster_is_told_without_a_place_on_this_machine(in_cluster, capsys, tmp_path):
+    in_cluster.home.write_secret(Secret(namespace="default", name="tsig", data={"secret": b"x"}))
+
+    describe(in_cluster, Kind.SECRET, "tsig", namespace="default")
+
+    told = capsys.readouterr().out
+    assert "Stored at" not in told
+    assert str(tmp_path) not in told
+
+
+def test_nobody_is_asked_to_re_read_a_home_that_a_controller_watches(in_cluster, capsys):
+    in_cluster.home.watched = True
+
+    in_cluster.ask_reread()  # the session has no Redis
+
+    assert capsys.readouterr().err == ""
+
+
+def test_an_empty_directory_is_doubted_by_its_path(session, capsys, tmp_path):
+    get(session, Kind.CERTIFICATE, (), namespace="default", output="")
+
+    assert f"there is no manifest in the home {tmp_path}/home; see that CERTMILL_HOME is right" in capsys.readouterr().err
+
+
+def test_an_empty_cluster_is_doubted_by_its_kubeconfig(in_cluster, capsys, tmp_path):
+    get(in_cluster, Kind.CERTIFICATE, (), namespace="default", output="")
+
+    told = capsys.readouterr().err
+    assert "there is no manifest in the cluster; see that CERTMILL_KUBECONFIG is right" in told
+    assert str(tmp_path) not in told
