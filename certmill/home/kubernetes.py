@@ -32,7 +32,7 @@ from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECR
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.manifests import parse_certificate, parse_document, parse_issuer
-from certmill.model.names import CertificateId, split_id
+from certmill.model.names import CertificateId, certificate_id, split_id
 from certmill.model.secret import Secret
 from certmill.model.status import INVALID_SPEC, CertificateStatus, IssuerStatus
 
@@ -134,7 +134,9 @@ class KubernetesHome:
         return self._client.delete(_RESOURCES[kind], "" if kind == layout.CLUSTER_ISSUER else namespace, name)
 
     def created(self, kind: str, namespace: str, name: str) -> float | None:
-        body = self._get(kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
+        last = self._last
+        known = kind == CERTIFICATES.kind and last.certificate == certificate_id(namespace, name) and time.monotonic() < last.fresh_until
+        body = last.body if known else self._get(kind, "" if kind == layout.CLUSTER_ISSUER else namespace, name)
         return (meta_of(body).created or None) if body is not None else None
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:

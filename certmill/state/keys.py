@@ -56,8 +56,8 @@ def failing(issuer_reference: str) -> str:
 
 
 def secret_claims(namespace: str, secret_name: str) -> str:
-    """Set of the Certificates that have named this Secret (expires)."""
-    return f"certmill:claims:{namespace}/{secret_name}"
+    """Sorted set of the Certificates that have named this Secret → when they were created, 0 if nobody has asked yet (expires)."""
+    return f"certmill:claimants:{namespace}/{secret_name}"
 
 
 def registration(issuer_reference: str) -> str:
