@@ -136,6 +136,7 @@ class Controller:
     def _resync(self, keeps_up: Callable[[], bool]) -> None:
         """A look may have been lost on its way: what it may have been about is looked at again."""
         now = self._clock.now()
+        self._resync_at = min(self._resync_at, now + RESYNC_SECONDS)  # the clock may have been set back
         if not self._live or now < self._resync_at:
             return
         self._resync_at = now + RESYNC_SECONDS

@@ -213,6 +213,16 @@ def test_now_and_then_what_is_not_ready_and_did_not_fail_is_looked_at_again(proc
     assert process.take() == ["ClusterIssuer /stage", "Certificate default/new"]
 
 
+def test_a_clock_that_is_set_back_for_hours_does_not_put_off_what_is_looked_at_again(process):
+    process.has(CERTIFICATES, a_certificate("new")).watch().first_sight()
+    process.take()
+
+    process.clock.advance(-3 * 3600)
+    assert process.take() == []
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == ["Certificate default/new"]
+
+
 def test_one_that_expires_while_its_renewal_goes_on_is_looked_at_until_it_is_told(process):
     renewing = {**ISSUED, "conditions": [*ISSUED["conditions"], condition("Issuing", "True", "Renewing")]}
     process.has(CERTIFICATES, a_certificate(status=renewing)).has(SECRETS, a_secret()).watch().first_sight()

@@ -110,7 +110,10 @@ def test_the_order_of_an_objects_fields_is_no_change():
 def test_what_is_kept_of_an_object_is_small_whatever_anybody_writes_into_it():
     large, owner = "x" * 200_000, {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "controller": True}
     served = json.dumps({"for": {"a.example": {f"web-{number}": "token" for number in range(9_000)}}})
-    server = {"metadata": meta("vs", "default"), "spec": {"host": "a.example", "tls": {"secret": large, "cert-manager": {"issuer": "prod"}}}}
+    server = {
+        "metadata": meta("vs", "default"),
+        "spec": {"host": "a.example", "tls": {"secret": large, "cert-manager": {"issuer": "prod"}}},
+    }
     views = [
         certificate_view(a_certificate(spec={"secretName": large, "issuerRef": {"name": large, "kind": large, "group": large}})),
         certificate_view(a_certificate(ownerReferences=[owner | {"name": large, "uid": large}])),
