@@ -35,10 +35,11 @@ from certmill.home.recent import RecentHome
 from certmill.http01.base import Exposure, NoExposure
 from certmill.http01.selfcheck import Probe, probe
 from certmill.model.issuer import Cloudflare, Dns01Solver, Issuer
-from certmill.pipeline.context import Lanes, Limits, Ports
+from certmill.pipeline.context import Limits, Ports
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.issuer_secrets import secret_value
 from certmill.pipeline.issuers import IssuerReconciler
+from certmill.pipeline.lanes import Lanes, Shares
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.requests import RequestDesk
 from certmill.pipeline.ticks import Ticks
@@ -343,6 +344,7 @@ def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock,
             high_water=settings.high_water,
         ),
         lanes=Lanes(settings.worker_concurrency // 2),
+        shares=Shares(settings.worker_concurrency),
     )
 
 

@@ -111,7 +111,8 @@ class Engine:
             hold=attempt.hold,
         )
         try:
-            return STEPS[attempt.step](work)
+            with ports.shares.of(issuer.namespace):
+                return STEPS[attempt.step](work)
         except AccountRefused as error:
             if error.acme_type != account.LOST or attempt.step == FIRST:
                 account.refused(ports, issuer, error)
