@@ -75,6 +75,11 @@ def lock(purpose: str, *subject: str) -> str:
     return f"certmill:lock:{purpose}:{_digest(chr(0).join(subject))}"
 
 
+def turns(purpose: str, *subject: str) -> str:
+    """Which namespace had such a lock last, and who of others waits for it (hash, expires)."""
+    return f"certmill:turns:{purpose}:{_digest(chr(0).join(subject))}"
+
+
 def key_authorization(token: str) -> str:
     """The key authorization the HTTP-01 responder serves for a token (string, expires)."""
     return f"certmill:http01:{token}"
