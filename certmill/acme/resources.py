@@ -24,6 +24,8 @@ Json = Mapping[str, object]
 _URN: Final = "urn:ietf:params:acme:error:"
 _MAX_DETAIL_CHARACTERS: Final = 400
 _MAX_SUBPROBLEMS: Final = 100
+_MAX_URL_CHARACTERS: Final = 512
+"""Of an order's parts. They are kept while it runs, and a CA may be anybody's; no CA has any of a third of that."""
 # CAs quote what they found: key authorizations and tokens are nobody's business while they are valid.
 _KEY_AUTHORIZATION: Final = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
 _TOKEN_PATH: Final = re.compile(r"(/acme-challenge/)[A-Za-z0-9_-]+")
@@ -216,13 +218,17 @@ class Order:
     def from_json(cls, body: Json, *, url: str, retry_after: float | None = None) -> Order:
         """Raises CAUnavailable when it is no order."""
         listed = body.get("identifiers")
+        identifiers = tuple(_identifier(item) for item in listed) if isinstance(listed, list) else ()
+        authorizations = _texts(body.get("authorizations"))
+        if len(authorizations) > 2 * max(1, len(identifiers)):
+            raise CAUnavailable(f"the CA sent an order for {len(identifiers)} names with {len(authorizations)} authorizations")
         return cls(
             url=url,
             status=OrderStatus(_need(body, "status", "order")),
-            identifiers=tuple(_identifier(item) for item in listed) if isinstance(listed, list) else (),
-            authorizations=_texts(body.get("authorizations")),
-            finalize=_need(body, "finalize", "order"),
-            certificate=_text(body, "certificate"),
+            identifiers=identifiers,
+            authorizations=tuple(_short(one) for one in authorizations),
+            finalize=_short(_need(body, "finalize", "order")),
+            certificate=_short(_text(body, "certificate")),
             expires=parse_time(body.get("expires")),
             error=_problem(body.get("error")),
             retry_after=retry_after,
@@ -247,7 +253,7 @@ class Challenge:
             raise CAUnavailable("the CA sent a challenge whose token is not base64url of at least 128 bits (RFC 8555 §8.1); it is not used")
         return cls(
             type=clean(kind, 64),
-            url=_need(body, "url", "challenge"),
+            url=_short(_need(body, "url", "challenge")),
             status=ChallengeStatus(_text(body, "status") or "pending"),
             token=token if is_token(token) else "",
             error=_problem(body.get("error")),
@@ -338,6 +344,12 @@ def _text(body: Json, name: str) -> str:
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _short(url: str) -> str:
+    if len(url) > _MAX_URL_CHARACTERS:
+        raise CAUnavailable(f"the CA sent a URL of {len(url)} characters, {_MAX_URL_CHARACTERS} are taken")
+    return url
 
 
 def _need(body: Json, name: str, what: str) -> str:
