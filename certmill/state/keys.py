@@ -51,7 +51,7 @@ def request(request_id: str) -> str:
 
 
 def failing(issuer_reference: str) -> str:
-    """Set of certificates of this issuer whose last run failed: tried again when the issuer changes."""
+    """Set of certificates of this issuer whose last run failed: tried again when the issuer changes (expires)."""
     return f"certmill:failing:{issuer_reference}"
 
 

@@ -14,7 +14,11 @@ from certmill.model.names import CertificateId
 from certmill.state import keys
 from certmill.state.connection import answering
 
-_CLAIM_SECONDS = 7 * 24 * 3600
+_CLAIM_SECONDS = 24 * 3600
+"""Whoever waits for a Secret claims it again every few minutes, and whoever has it is in its annotation."""
+
+_FAILING_SECONDS = 4 * 24 * 3600
+"""Longer than any back-off, after which whoever still fails is noted again. Names come from anybody: none is to stay for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,11 @@ class Sightings:
     @answering
     def note_failing(self, issuer_reference: str, certificate: CertificateId) -> None:
         """Its last run failed: try again when this issuer changes."""
-        self._redis.sadd(keys.failing(issuer_reference), certificate)
+        key = keys.failing(issuer_reference)
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.sadd(key, certificate)
+            pipe.expire(key, _FAILING_SECONDS)
+            pipe.execute()
 
     @answering
     def failing(self, issuer_reference: str) -> list[CertificateId]:

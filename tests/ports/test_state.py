@@ -300,6 +300,15 @@ def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis
     assert take(two) == ""
 
 
+def test_what_is_noted_under_names_of_anybodys_choice_ends_by_itself(redis):
+    sightings = Sightings(redis)
+    sightings.note_failing("Issuer/default/there-is-none", WEB)
+    sightings.claim_secret("default", "some-secret", "web")
+
+    assert all(0 < redis.ttl(key) <= 4 * 24 * 3600 for key in redis.keys())
+    assert sightings.failing("Issuer/default/there-is-none") == [WEB]
+
+
 def test_the_journal_gives_back_what_is_old_and_not_removed(redis):
     journal = Journal(redis)
     entries = [
