@@ -84,10 +84,12 @@ class LocalCertmill:
         return self._start(name, "-m", "celery", "-A", "workers", "worker", "-n", f"{name}@local", settings=settings)
 
     def stop(self) -> None:
-        """Stop everything, workers first."""
+        """Stop everything, all at once: each takes a moment."""
         if self._client is not None:
             self._client.close()
             self._client = None
+        for process in self.processes.values():
+            process.ask_to_stop()
         for process in self.processes.values():
             process.stop(timeout_seconds=10.0)
         self.processes.clear()

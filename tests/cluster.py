@@ -9,6 +9,7 @@ from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, INGRESSES, ISSUERS, LEASES, NAMESPACES, SECRETS, VIRTUAL_SERVERS
 from compose.servers.kubernetes import ADMIN
+from tests.workers.running import eventually
 
 CRDS = sorted((Path(__file__).resolve().parents[1] / "compose" / "chart" / "crds").glob("*.yaml"))
 OTHER = "kubectl-edit"
@@ -37,7 +38,7 @@ def make_empty(client):
 
 
 def grant(server, user, rules):
-    """Bind these rules to a user, in the whole cluster."""
+    """Bind these rules to a user, in the whole cluster; returns when they count, which is a moment later."""
     name, group = user.replace(":", "-"), "rbac.authorization.k8s.io"
     path, version = f"/apis/{group}/v1", f"{group}/v1"
     server.api.apply(
@@ -51,3 +52,13 @@ def grant(server, user, rules):
         "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
     }
     server.api.apply(f"{path}/clusterrolebindings/{name}", binding)
+    right = {"verb": rules[0]["verbs"][0], "group": rules[0]["apiGroups"][0], "resource": rules[0]["resources"][0]}
+    eventually(lambda: is_allowed(server, user, right), what=f"{user} was granted {right}")
+
+
+def is_allowed(server, user, right, groups=()):
+    """What RBAC says of a user (SubjectAccessReview)."""
+    spec = {"user": user, "groups": list(groups), "resourceAttributes": right}
+    answer = server.api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
+    assert answer.is_ok, answer.message
+    return answer.body["status"]["allowed"]

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from certmill.state.connection import connect
 from compose.servers import MissingServer
 from compose.servers.helm import find_helm
+from compose.servers.kubectl import build_commands
 from compose.servers.kubernetes import KubeApiServer, build_kubernetes
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
@@ -47,7 +48,7 @@ def pytest_runtest_call(item):
 def pytest_collection_finish(session):
     """What takes minutes to build is built before the first test's time runs. What is missing is told by the test that needs it."""
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    for fixture, build in (("kube_programs", build_kubernetes), ("helm_program", find_helm)):
+    for fixture, build in (("kube_programs", build_kubernetes), ("helm_program", find_helm), ("kube_commands", build_commands)):
         if fixture in wanted and not session.config.option.collectonly:
             with contextlib.suppress(MissingServer):
                 build()
@@ -63,6 +64,12 @@ def kube_programs():
 def helm_program():
     """Helm is there. A test or fixture that renders the chart needs it."""
     return find_helm()
+
+
+@pytest.fixture(scope="session")
+def kube_commands():
+    """kubectl and cmctl are there. A test or fixture that runs them needs it."""
+    build_commands()
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,7 @@ class Watch(Generic[ViewT]):
         self._watched = watched
         self._stop = stop
         self._failures = 0
+        self._failures_of_version = 0
         self._expired = False
         self._version = ""
         self.views: dict[tuple[str, str], ViewT] = {}
@@ -85,7 +86,7 @@ class Watch(Generic[ViewT]):
                 self._failed(error, pauses=self._expired)  # again and again, lists would be all that the server does
                 self._expired = True
             except CertmillError as error:
-                if isinstance(error, NotServed) or self._failures >= _LIST_AFTER:
+                if isinstance(error, NotServed) or self._failures_of_version >= _LIST_AFTER:
                     self._version = ""
                 self._failed(error, pauses=True)
 
@@ -109,7 +110,7 @@ class Watch(Generic[ViewT]):
             log.info("watch.listed", resource=watched.resource.plural, objects=len(found))
         self.synced.set()
         watched.listed()
-        self._version = version
+        self._version, self._failures_of_version = version, 0
         return True
 
     def _follow(self) -> None:
@@ -140,7 +141,7 @@ class Watch(Generic[ViewT]):
         )
 
     def _goes_well(self) -> None:
-        self._failures, self._expired = 0, False
+        self._failures, self._failures_of_version, self._expired = 0, 0, False
 
     def _failed(self, error: CertmillError, *, pauses: bool) -> None:
         """Pause for longer and longer, and for as long as the server asks."""
@@ -148,6 +149,7 @@ class Watch(Generic[ViewT]):
         if isinstance(error, Temporary) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
         self._failures += 1
+        self._failures_of_version += 1
         log.warning("watch.failed", resource=self._watched.resource.plural, reason=str(error), again_in_seconds=pause)
         self._stop.wait(pause)
 

@@ -65,6 +65,9 @@ def connect(
     configuration.connection_pool_maxsize = connections
     configuration.keep_alive = True  # a watch may be silent for minutes, and its server gone without a word
     configuration.retries = False  # what is tried again, and when, is decided above
+    # Its token is refreshed with each request, and with that the proxy of the environment would be looked up anew, in whatever thread: a
+    # KeyError if another one changes the environment meanwhile. A proxy that is set is left as it is.
+    configuration.proxy = configuration.proxy
     return ApiClient(configuration)
 
 

@@ -23,6 +23,7 @@ class ServerProcess:
         self._name = name
         self._log = log
         self._child: subprocess.Popen[bytes] | None = None
+        self._asked_to_stop = False
 
     @property
     def pid(self) -> int | None:
@@ -43,6 +44,7 @@ class ServerProcess:
     ) -> None:
         """Start it, and return when `answers()`. Raises ServerFailed with the end of its log."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._asked_to_stop = False
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
                 [str(part) for part in command],
@@ -67,12 +69,18 @@ class ServerProcess:
         except OSError:
             return "(no log)"
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM, and no wait. Once: a worker takes a second one for impatience."""
+        if not self._asked_to_stop:
+            self._signal(signal.SIGCONT)
+            self._signal(signal.SIGTERM)
+            self._asked_to_stop = True
+
     def stop(self, *, timeout_seconds: float = 5.0) -> None:
         """Ask it to end (SIGTERM), then make it. Not running: nothing."""
         if self._child is None:
             return
-        self._signal(signal.SIGCONT)
-        self._signal(signal.SIGTERM)
+        self.ask_to_stop()
         try:
             self._child.wait(timeout_seconds)
         except subprocess.TimeoutExpired:

@@ -15,7 +15,7 @@ import yaml
 _TUTORIAL = Path(__file__).resolve().parent / "tutorial"
 _SERVER = "server: https://acme-v02.api.letsencrypt.org/directory"
 _HOST = "cert.example.com"
-_TIMEOUT_SECONDS = 5
+_TIMEOUT_SECONDS = 30
 _PRODUCTS = ("tea", "coffee")
 
 HTTP01_ISSUER = "1-clusterissuer-http01.yaml"

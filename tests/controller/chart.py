@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from compose import render
 from compose.render import Json
 from compose.servers.kubernetes import SERVICE_ACCOUNT, KubeApiServer
 from compose.servers.kubernetes_api import Answer, KubernetesApi
+from tests.cluster import is_allowed
+from tests.workers.running import eventually
 
 PLURALS = {"NetworkPolicy": "networkpolicies"}
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
@@ -85,9 +89,30 @@ def make_namespace(kube: KubeApiServer, name: str) -> None:
 
 
 def grant(kube: KubeApiServer, objects: list[Json]) -> None:
-    """Put the ServiceAccounts and roles among `objects` on the server. Raises ServerFailed."""
+    """Put the ServiceAccounts and roles among `objects` on the server, and return when each binding counts: it takes them in a moment
+    later. Raises ServerFailed."""
     for body in (one for one in objects if one["kind"] in RIGHTS):
         kube.api.apply(f"{path_of(body)}/{body['metadata']['name']}", body)
+    for user, right in _one_of_each_binding(objects):
+        eventually(partial(is_allowed, kube, user, right), what=f"{user} was granted {right}")
+
+
+def right_to(verb: str, resource: str, namespace: str = "", name: str = "") -> Json:
+    """As RBAC names it; `resource` is `group/plural` or `group/plural/subresource`."""
+    group, _, rest = resource.partition("/")
+    plural, _, subresource = rest.partition("/")
+    return {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace, "name": name}
+
+
+def _one_of_each_binding(objects: list[Json]) -> Iterator[tuple[str, Json]]:
+    """(user, a right of his); a role counts as a whole."""
+    roles = {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in objects}
+    for binding in (one for one in objects if one["kind"] in ("RoleBinding", "ClusterRoleBinding")):
+        namespace, ref = binding["metadata"].get("namespace", ""), binding["roleRef"]
+        rule = roles[ref["kind"], namespace if ref["kind"] == "Role" else "", ref["name"]]["rules"][0]
+        resource, name = f"{rule['apiGroups'][0]}/{rule['resources'][0]}", rule.get("resourceNames", [""])[0]
+        for subject in binding["subjects"]:
+            yield f"{SERVICE_ACCOUNT}{subject['namespace']}:{subject['name']}", right_to(rule["verbs"][0], resource, namespace, name)
 
 
 def as_account(kube: KubeApiServer, namespace: str, name: str) -> KubernetesApi:

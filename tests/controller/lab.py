@@ -12,7 +12,17 @@ from pathlib import Path
 from certmill.crypto import chain
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
-from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ENDPOINT_SLICES, EVENTS, INGRESSES, SECRETS, SERVICES
+from certmill.kube.resources import (
+    CERTIFICATES,
+    CLUSTER_ISSUERS,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    ENDPOINT_SLICES,
+    EVENTS,
+    INGRESSES,
+    SECRETS,
+    SERVICES,
+    VIRTUAL_SERVERS,
+)
 from certmill.runtime import Runtime
 from compose import render
 from compose.local import LocalCertmill
@@ -55,6 +65,12 @@ def until(condition, *, seconds=60, what="", pause=0.1):
         assert time.monotonic() < ends, f"not within {seconds} s: {what() if callable(what) else what}"
         time.sleep(pause)
     return value
+
+
+def serve_virtual_servers(kube):
+    """Have the API server know them, and return when it does."""
+    kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+    until(lambda: kube.api.request("GET", f"{VIRTUAL_SERVERS.path('')}?limit=1").is_ok, what="VirtualServers are served")
 
 
 @dataclass(kw_only=True)
@@ -188,7 +204,7 @@ class KubeLab:
             found = self.conditions(CLUSTER_ISSUERS, "", name).get("Ready", {})
             return found.get("status") == "True" and found.get("observedGeneration") == generation
 
-        self.until(ready, what=f"{name} ready")
+        self.until(ready, seconds=150, what=f"{name} ready")  # the first waits for all processes to start
 
     def apply_secret(self, namespace, name, values):
         """An Opaque Secret."""

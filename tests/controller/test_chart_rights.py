@@ -22,7 +22,8 @@ from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose.servers.kubernetes import SERVICE_ACCOUNT
-from tests.controller.chart import as_account, grant, listed, make_namespace, rendered
+from tests.cluster import is_allowed
+from tests.controller.chart import as_account, grant, listed, make_namespace, rendered, right_to
 from tests.controller.lab import until
 from tests.controller.watching import watching
 
@@ -59,14 +60,9 @@ class Installed:
 
     def may(self, process, verb, resource, namespace="", name=""):
         """What RBAC says (SubjectAccessReview) of `group/resource` or `group/resource/subresource`."""
-        group, _, rest = resource.partition("/")
-        plural, _, subresource = rest.partition("/")
-        attributes = {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace, "name": name}
-        groups = ["system:serviceaccounts", f"system:serviceaccounts:{self.namespace}", "system:authenticated"]
-        spec = {"user": f"{SERVICE_ACCOUNT}{self.namespace}:{self.account(process)}", "groups": groups, "resourceAttributes": attributes}
-        answer = self.kube.api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
-        assert answer.is_ok, answer.message
-        return bool(answer.body["status"]["allowed"])
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{self.namespace}", "system:authenticated")
+        user = f"{SERVICE_ACCOUNT}{self.namespace}:{self.account(process)}"
+        return is_allowed(self.kube, user, right_to(verb, resource, namespace, name), groups)
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import pytest
 from certmill.http01 import service
 from certmill.http01.ingress import challenge_path
 from certmill.kube.objects import rfc3339
-from certmill.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
+from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
 from certmill.testing.localhost import make_local_tls
 from compose.servers import nginx_ingress
 from compose.servers.nginx import Nginx
 from tests.cluster import client_of
 from tests.controller.cafe import ask
 from tests.controller.ingress_controller import IngressController
-from tests.controller.lab import RESPONDER, VIRTUAL_SERVER_CRD, until
+from tests.controller.lab import RESPONDER, serve_virtual_servers, until
 from tests.controller.nginx_ingress_lab import add_address, answering
 from tests.controller.nginx_servers import Objects, servers
 
@@ -74,7 +74,7 @@ class Front:
 
 @pytest.fixture(scope="module")
 def front(empty_kube, tmp_path_factory):
-    empty_kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+    serve_virtual_servers(empty_kube)
     client = client_of(empty_kube)
     directory = tmp_path_factory.mktemp("nginx")
     if nginx_ingress.is_wanted():

@@ -27,7 +27,7 @@ from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, CUSTOM_RESOUR
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from tests.builders import a_chain
 from tests.controller.chart import make_namespace
-from tests.controller.lab import TSIG_SECRET, VIRTUAL_SERVER_CRD, KubeLab
+from tests.controller.lab import TSIG_SECRET, KubeLab, serve_virtual_servers
 from tests.overheard import Overheard, decoded, dump, forms, private_forms
 
 HTTP01 = {"http01": {"ingress": {"class": "nginx"}}}
@@ -38,7 +38,7 @@ LISTED = (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS, INGRESSES, EVENTS, LEASES)
 
 @pytest.fixture(scope="module")
 def lab(empty_kube, tmp_path_factory):
-    empty_kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+    serve_virtual_servers(empty_kube)
     with KubeLab(directory=tmp_path_factory.mktemp("secure"), kube=empty_kube) as lab, Overheard(lab.redis.url) as overheard:
         lab.overheard = overheard
         lab.certmill.start(workers=0, beats=0, responder=False, flower=True)

@@ -10,10 +10,10 @@ from certmill.controller.shims import ShimReconciler
 from certmill.controller.views import shim_view
 from certmill.home.kubernetes_events import KubernetesEvents
 from certmill.kube.objects import meta_of
-from certmill.kube.resources import CERTIFICATES, CUSTOM_RESOURCE_DEFINITIONS, EVENTS, INGRESSES, VIRTUAL_SERVERS
+from certmill.kube.resources import CERTIFICATES, EVENTS, INGRESSES, VIRTUAL_SERVERS
 from certmill.testing.clock import FakeClock
 from tests.cluster import client_of
-from tests.controller.lab import VIRTUAL_SERVER_CRD
+from tests.controller.lab import serve_virtual_servers
 
 HOUR = 3600.0
 
@@ -98,7 +98,7 @@ class DeletesOnceRead:
 
 @pytest.fixture(scope="module")
 def client(kube):
-    kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+    serve_virtual_servers(kube)
     return client_of(kube)
 
 

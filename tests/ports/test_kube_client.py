@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -92,6 +93,17 @@ def names(listing):
     return [meta_of(item).name for item in listing.items]
 
 
+def events_until(last, watch):
+    """The events of a watch but its bookmarks, up to the first of this type: when they come is the server's to choose."""
+    told = []
+    with contextlib.closing(watch):
+        for event in watch:
+            told += [event] if event.type != "BOOKMARK" else []
+            if event.type == last:
+                return told
+    raise AssertionError(f"no {last} came, but {told}")
+
+
 class TestReadingAndListing:
     def test_an_object_is_read_and_one_that_is_not_there_is_none(self, client, space):
         client.create(CONFIG_MAPS, config_map(space, a="1"))
@@ -104,10 +116,8 @@ class TestReadingAndListing:
         for number in range(7):
             client.create(CONFIG_MAPS, config_map(space, f"n{number}"))
 
-        listing = client.list(CONFIG_MAPS, space, page=3)
-
-        assert names(listing) == [f"n{number}" for number in range(7)]
-        assert listing.resource_version == client.list(CONFIG_MAPS, space).resource_version
+        assert names(client.list(CONFIG_MAPS, space, page=3)) == [f"n{number}" for number in range(7)]
+        assert len({page.resource_version for page in client.pages(CONFIG_MAPS, space, page=3)}) == 1
 
     def test_a_list_is_of_all_namespaces_or_of_one_and_of_labels(self, client, space):
         client.create(CONFIG_MAPS, config_map(space, "red", labels={"colour": "red"}))
@@ -122,7 +132,7 @@ class TestReadingAndListing:
         client.create(SECRETS, secret)
 
         (item,) = client.list(SECRETS, space, metadata_only=True).items
-        (event, *_) = client.watch(SECRETS, space, resource_version="0", seconds=1, metadata_only=True)
+        (event,) = events_until("ADDED", client.watch(SECRETS, space, resource_version="0", seconds=60, metadata_only=True))
 
         for body in (item, event.object):
             assert meta_of(body).name == "s"
@@ -252,20 +262,21 @@ class TestWatching:
         client.merge(CONFIG_MAPS, space, "web", {"data": {"a": "1"}})
         client.delete(CONFIG_MAPS, space, "web")
 
-        events = list(client.watch(CONFIG_MAPS, space, resource_version=version, seconds=1))
+        told = events_until("DELETED", client.watch(CONFIG_MAPS, space, resource_version=version, seconds=60))
 
-        told = [event for event in events if event.type != "BOOKMARK"]
+        after = meta_of(told[-1].object).resource_version
         assert [event.type for event in told] == ["ADDED", "MODIFIED", "DELETED"]
         assert told[1].object["data"] == {"a": "1"}
+        assert {event.type for event in client.watch(CONFIG_MAPS, space, resource_version=after, seconds=1)} <= {"BOOKMARK"}
 
     def test_labels_that_do_not_match_any_more_are_a_deletion(self, client, space):
         client.create(CONFIG_MAPS, config_map(space, labels={"ours": "true"}))
         version = client.list(CONFIG_MAPS, space).resource_version
         client.merge(CONFIG_MAPS, space, "web", {"metadata": {"labels": {"ours": None}}})
 
-        events = client.watch(CONFIG_MAPS, space, resource_version=version, seconds=1, labels="ours=true")
+        events = client.watch(CONFIG_MAPS, space, resource_version=version, seconds=60, labels="ours=true")
 
-        assert [event.type for event in events if event.type != "BOOKMARK"] == ["DELETED"]
+        assert [event.type for event in events_until("DELETED", events)] == ["DELETED"]
 
     def test_a_server_killed_in_the_middle_is_away_and_comes_back_with_roles(self, server, space):
         client = client_of(server, WORKER)
@@ -451,6 +462,18 @@ class TestAnApiServerInTrouble:
         with pytest.raises(HomeUnavailable, match="SSLError"):
             stranger.get(CONFIG_MAPS, "default", "web")
         assert faulty.requests == []
+
+
+def test_what_the_environment_says_of_proxies_is_read_once_and_not_with_each_request(faulty, client_of_faulty, monkeypatch):
+    """While another thread changes the environment, to read it is a KeyError: of that a watch, or whoever asked, would die."""
+    configuration = client_of_faulty._configuration
+    before = configuration.proxy
+    faulty.break_with(Fault.json({"kind": "ConfigMap"}))
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    client_of_faulty.get(CONFIG_MAPS, "default", "web")
+
+    assert configuration.proxy == before
 
 
 class TestNothingSecret:

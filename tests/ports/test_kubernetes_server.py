@@ -78,7 +78,7 @@ def test_a_service_account_may_do_what_a_role_binding_says_and_nothing_else(serv
     server.api.apply(f"{rbac}/roles/reader", head | {"kind": "Role", "rules": rules})
     server.api.apply(f"{rbac}/rolebindings/reader", head | {"kind": "RoleBinding", "roleRef": role, "subjects": subjects})
 
-    assert worker.request("GET", CONFIG_MAPS).is_ok
+    eventually(lambda: worker.request("GET", CONFIG_MAPS).is_ok, what="a role counts a moment after it is bound")
     assert worker.request("POST", CONFIG_MAPS, {"metadata": {"name": "mine"}}).status == 403
     assert worker.request("GET", "/api/v1/namespaces/default/secrets").status == 403
     who = worker.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}).body["status"]["userInfo"]
@@ -120,13 +120,14 @@ def test_who_blocks_an_owners_deletion_needs_the_right_to_its_finalizers(server)
     server.api.apply(f"{rbac}/roles/writer", head | {"kind": "Role", "rules": rules})
     server.api.apply(f"{rbac}/rolebindings/writer", head | {"kind": "RoleBinding", "roleRef": role, "subjects": subjects})
     jane, owned = api_of(server, "jane"), {"metadata": {"generateName": "owned-", "ownerReferences": [reference]}}
+    eventually(lambda: jane.request("POST", CONFIG_MAPS, {"metadata": {"generateName": "free-"}}).is_ok, what="she may create")
 
     refused = jane.request("POST", CONFIG_MAPS, owned)
     rules.append({"apiGroups": [""], "resources": ["configmaps/finalizers"], "verbs": ["update"]})
     server.api.apply(f"{rbac}/roles/writer", head | {"kind": "Role", "rules": rules})
 
     assert "cannot set blockOwnerDeletion" in refused.message
-    assert jane.request("POST", CONFIG_MAPS, owned).is_ok
+    eventually(lambda: jane.request("POST", CONFIG_MAPS, owned).is_ok, what="she may set it")
 
 
 def test_a_watch_from_before_a_compaction_is_gone(server):

@@ -48,12 +48,12 @@ class Net:
         self.port = servers[0].port
         self.delegation["example.test"]["NS"] = [f"ns{number}.example.test." for number in range(1, len(servers) + 1)]
 
-    def look(self, *, timeout_seconds: float = 0.5, nameservers: tuple[str, ...] = ()) -> Visibility:
+    def look(self, *, timeout_seconds: float = 2.0, nameservers: tuple[str, ...] = ()) -> Visibility:
         return is_visible(
             NAME,
             VALUE,
             "example.test",
-            resolver=Resolver([self.recursive.address], timeout_seconds=1),
+            resolver=Resolver([self.recursive.address], timeout_seconds=2),
             authoritative_port=self.port,
             nameservers=nameservers,
             timeout_seconds=timeout_seconds,
@@ -111,7 +111,7 @@ def test_a_value_in_several_strings_is_one_value(net):
 def test_an_odd_answer_is_an_answer(net, behaviour):
     net.serve(FakeNameserver(records=HAS_IT, behaviour=behaviour, slow_seconds=0.2))
 
-    assert net.look(timeout_seconds=2).visible
+    assert net.look(timeout_seconds=5).visible
 
 
 @pytest.mark.parametrize(
@@ -228,10 +228,10 @@ def test_all_of_it_ends_within_twice_the_time_out_whatever_servers_do(net):
     net.delegation["ns1.example.test"]["A"] = [ONE, "127.0.0.4", "127.0.0.5", "127.0.0.6"]
 
     begun = time.monotonic()
-    seen = net.look(timeout_seconds=0.5)
+    seen = net.look(timeout_seconds=1.0)
 
     assert seen.reason == "ns1.example.test (127.0.0.2) did not answer"
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 3.5, "four addresses, one after the other, would take four seconds"
 
 
 def test_what_cannot_be_a_name_is_refused(net):

@@ -39,8 +39,8 @@ def server():
         yield server
 
 
-def zones(*servers):
-    return Zones(Resolver(servers, timeout_seconds=1), SystemClock())
+def zones(*servers, timeout_seconds=1.0):
+    return Zones(Resolver(servers, timeout_seconds=timeout_seconds), SystemClock())
 
 
 def test_the_zones_of_a_real_server(tmp_path):
@@ -56,7 +56,7 @@ def test_the_zones_of_a_real_server(tmp_path):
 @pytest.mark.parametrize("behaviour", [Behaviour.NORMAL, Behaviour.NS_FIRST, Behaviour.TRUNCATED, Behaviour.SLOW])
 def test_an_odd_answer_is_an_answer(server, behaviour):
     server.behaviour = behaviour
-    found = zones(server.address)
+    found = zones(server.address, timeout_seconds=5.0)
 
     assert [found.zone_of("www.example.test") for _ in range(2)] == ["example.test"] * 2
     assert found.follow_cnames("_acme-challenge.example.test") == "there.alias.test"
@@ -89,7 +89,7 @@ def test_a_loop_of_cnames_is_refused(server):
 @pytest.mark.parametrize("behaviour", [Behaviour.SERVFAIL, Behaviour.SILENT])
 def test_the_next_server_is_asked_when_one_is_in_trouble(server, behaviour):
     with FakeNameserver(behaviour=behaviour) as troubled:
-        answer = Resolver([troubled.address, server.address], timeout_seconds=1.0).addresses("four.example.test")
+        answer = Resolver([troubled.address, server.address], timeout_seconds=2.0).addresses("four.example.test")
 
     assert answer == ["192.0.2.4"]
     assert ("four.example.test", "A") in troubled.asked

@@ -77,6 +77,19 @@ def test_a_server_that_never_answers_is_ended(tmp_path):
     assert not process.is_running
 
 
+def test_one_that_was_asked_to_stop_is_waited_for_and_not_asked_again(tmp_path):
+    log = tmp_path / "log"
+    process = ServerProcess("asked", log=log)
+    script = "trap 'n=1; echo asked' TERM; echo up; until [ $n ]; do sleep 0.05; done; sleep 0.3; echo ended"
+    process.start(["sh", "-c", script], answers=lambda: log.read_text() == "up\n")
+
+    process.ask_to_stop()
+    process.stop(timeout_seconds=60)
+
+    assert log.read_text().split() == ["up", "asked", "ended"]
+    assert not process.is_running
+
+
 def test_a_server_that_is_not_installed_says_how_to_get_it():
     with pytest.raises(MissingServer, match="apt-get install no-such-server"):
         require("no-such-server")

@@ -44,5 +44,5 @@ def test_the_responder_outlives_redis_and_stops_at_once(processes: Processes, se
 def test_a_port_that_is_taken_ends_the_responder(processes: Processes, server: Server) -> None:
     responder = processes.start("workers", "responder", log="responder.log", CERTMILL_RESPONDER_PORT=str(server.port))
 
-    assert responder.wait(20) == 1
+    assert responder.wait(60) == 1
     assert "CERTMILL_RESPONDER_PORT" in processes.log("responder.log")

@@ -112,13 +112,14 @@ def test_valkey_wants_its_password(machine: Machine) -> None:
         stranger.ping()
 
 
-def test_sigterm_leaves_no_process_within_ten_seconds(machine: Machine) -> None:
+def test_sigterm_leaves_no_process_and_none_has_to_be_killed(machine: Machine) -> None:
     assert len(machine.children()) >= 5
 
     machine.process.send_signal(signal.SIGTERM)
 
-    assert machine.process.wait(10) == 0
+    assert machine.process.wait(30) == 0
     assert machine.children() == set()
+    assert "does not stop" not in machine.output
 
 
 def test_sigkill_takes_the_children_along(machine: Machine) -> None:
@@ -153,7 +154,7 @@ def _kept(machine: Machine) -> bool:
 def test_a_home_has_one_embedded_valkey(machine: Machine) -> None:
     second = _start(machine.directory)
 
-    assert second.process.wait(20) == 1
+    assert second.process.wait(60) == 1
     assert "another `python -m workers up` runs in" in machine.output
 
 
@@ -161,7 +162,7 @@ def test_a_port_that_is_taken_ends_it_with_the_settings_name(tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         running = _start(tmp_path, CERTMILL_FLOWER_PORT=str(taken.getsockname()[1]))
 
-        assert running.process.wait(20) == 1
+        assert running.process.wait(60) == 1
     assert "choose another with CERTMILL_FLOWER_PORT" in running.output
     assert running.children() == set()
 
@@ -169,6 +170,6 @@ def test_a_port_that_is_taken_ends_it_with_the_settings_name(tmp_path: Path) -> 
 def test_a_setting_that_is_wrong_ends_it_with_its_name(tmp_path: Path) -> None:
     running = _start(tmp_path, CERTMILL_WORKER_CONCURRENCY="many")
 
-    assert running.process.wait(20) == 1
+    assert running.process.wait(60) == 1
     assert "CERTMILL_WORKER_CONCURRENCY" in running.output
     assert "Traceback" not in running.output

@@ -146,6 +146,14 @@ def test_after_many_failures_the_version_itself_is_doubted():
     assert seen.script.asked == ["list", *["watch from list 1"] * 6, "list", "watch from list 2"]
 
 
+def test_and_a_new_one_is_no_more_doubted_than_the_first_was():
+    """Where lists are answered and watches are not, each failure would else cost a whole list."""
+    seen = Watching(lists=[[], []], watches=[[HomeUnavailable("away")]] * 11)
+
+    assert seen.script.asked == ["list", *["watch from list 1"] * 6, "list", *["watch from list 2"] * 6]
+    assert seen.stop.pauses[6:11] == [10.0] * 5
+
+
 def test_a_watch_that_ends_at_once_is_not_begun_again_without_a_pause():
     seen = Watching(lists=[[]], watches=[[], []])
 

@@ -164,10 +164,10 @@ def test_crafted_pem_is_handled_in_ten_milliseconds(crafted):
     """GHSA-r4pg-vg54-wxx4."""
     took = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.thread_time()
         with pytest.raises(SecretUnusable):
             chain.leaf(crafted)
-        took.append(time.perf_counter() - began)
+        took.append(time.thread_time() - began)
 
     assert min(took) < 0.01
 
