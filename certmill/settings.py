@@ -46,8 +46,8 @@ class Settings(BaseSettings):
     """The kind of that issuer."""
 
     watched_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
-    """The namespaces that the controller watches, comma separated; in no others does certmill then need any right, but in its own and the
-    cluster resource namespace. None: all."""
+    """The namespaces that the controller watches, comma separated; in no others does certmill then need any right, but in its own, the
+    cluster resource namespace, and default (events of ClusterIssuers). None: all."""
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's

@@ -28,6 +28,10 @@ from workers.celery_app import make_app
 from workers.configuration import App
 
 _AT_ONCE = 200
+_MOST_WAITING = 1000
+"""Looks in the queue. What is more stays here, where an object that changes again and again is one look, and namespaces take turns."""
+
+_FULL_SECONDS = 0.2
 _IDLE_SECONDS = 0.5
 _REMEMBERS_EVERY_SECONDS = 5.0
 _log = log.get_logger(__name__)
@@ -105,6 +109,9 @@ class Process:
             self._runtime.ports.records.note_adopted()
             self._led = True
             _log.info("controller.leads", adopted=adopted, seconds=round(time.monotonic() - began, 1))
+        if self._runtime.ports.due.looks_waiting() >= _MOST_WAITING:
+            self._stop.wait(_FULL_SECONDS)
+            return
         looks = self._controller.take(_AT_ONCE, seconds=_IDLE_SECONDS, keeps_up=self._keeps_up)
         if looks:
             self._publish(looks)

@@ -11,13 +11,16 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from certmill.acme.challenges import TOKEN_TYPES, is_token
 from certmill.acme.fields import Json, clean, parse_time, text, texts
 from certmill.acme.problems import Problem
 from certmill.errors import CAUnavailable, SecretUnusable
 from certmill.model.names import Identifier, IdentifierType
+
+_MAX_URL_CHARACTERS: Final = 512
+"""Of an order's parts. They are kept while it runs, and a CA may be anybody's; no CA has any of a third of that."""
 
 
 class _Status(StrEnum):
@@ -164,13 +167,17 @@ class Order:
     def from_json(cls, body: Json, *, url: str, retry_after: float | None = None) -> Order:
         """Raises CAUnavailable when it is no order."""
         listed = body.get("identifiers")
+        identifiers = tuple(_identifier(item) for item in listed) if isinstance(listed, list) else ()
+        authorizations = texts(body.get("authorizations"))
+        if len(authorizations) > 2 * max(1, len(identifiers)):
+            raise CAUnavailable(f"the CA sent an order for {len(identifiers)} names with {len(authorizations)} authorizations")
         return cls(
             url=url,
             status=OrderStatus(_need(body, "status", "order")),
-            identifiers=tuple(_identifier(item) for item in listed) if isinstance(listed, list) else (),
-            authorizations=texts(body.get("authorizations")),
-            finalize=_need(body, "finalize", "order"),
-            certificate=text(body, "certificate"),
+            identifiers=identifiers,
+            authorizations=tuple(_short(one) for one in authorizations),
+            finalize=_short(_need(body, "finalize", "order")),
+            certificate=_short(text(body, "certificate")),
             expires=parse_time(body.get("expires")),
             error=_problem(body.get("error")),
             retry_after=retry_after,
@@ -195,7 +202,7 @@ class Challenge:
             raise CAUnavailable("the CA sent a challenge whose token is not base64url of at least 128 bits (RFC 8555 §8.1); it is not used")
         return cls(
             type=clean(kind, 64),
-            url=_need(body, "url", "challenge"),
+            url=_short(_need(body, "url", "challenge")),
             status=ChallengeStatus(text(body, "status") or "pending"),
             token=token if is_token(token) else "",
             error=_problem(body.get("error")),
@@ -254,6 +261,12 @@ def _identifier(value: object) -> Identifier:
 
 def _problem(value: object) -> Problem | None:
     return Problem.from_json(value) if isinstance(value, Mapping) else None
+
+
+def _short(url: str) -> str:
+    if len(url) > _MAX_URL_CHARACTERS:
+        raise CAUnavailable(f"the CA sent a URL of {len(url)} characters, {_MAX_URL_CHARACTERS} are taken")
+    return url
 
 
 def _need(body: Json, name: str, what: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, zip_longest
 from typing import Final
 
 from certmill.clock import Clock
@@ -105,14 +106,14 @@ class Controller:
         return len(right)
 
     def take(self, limit: int, *, seconds: float, keeps_up: Callable[[], bool] = lambda: True) -> list[Look]:
-        """The next looks; waits so long for one. Give them back with `put_back` if they could not be told.
+        """The next looks, namespaces in turn; waits so long for one. Give them back with `put_back` if they could not be told.
 
         `keeps_up`: whether those who are told have little left to do. Else what they have been told is late, not lost.
         """
         self._there_is_one.wait(seconds)
         self._resync(keeps_up)
         with self._guard:
-            taken = list(self._looks)[:limit]
+            taken = list(islice(_in_turns(self._looks), limit))
             for look in taken:
                 del self._looks[look]
             if not self._looks:
@@ -134,6 +135,7 @@ class Controller:
     def _resync(self, keeps_up: Callable[[], bool]) -> None:
         """A look may have been lost on its way: what it may have been about is looked at again."""
         now = self._clock.now()
+        self._resync_at = min(self._resync_at, now + RESYNC_SECONDS)  # the clock may have been set back
         if not self._live or now < self._resync_at:
             return
         self._resync_at = now + RESYNC_SECONDS
@@ -216,6 +218,15 @@ class Controller:
             return shim_view(body, self._readers[resource.kind](body))
 
         return Watched(resource=resource, strip=strip, changed=changed, optional=resource is VIRTUAL_SERVERS)
+
+
+def _in_turns(looks: Iterable[Look]) -> Iterator[Look]:
+    """The first of each namespace, then the second of each: ten thousand of one do not hold up the one of another."""
+    by_namespace: dict[str, list[Look]] = {}
+    for look in looks:
+        by_namespace.setdefault(look.namespace, []).append(look)
+    turns = zip_longest(*by_namespace.values())
+    return (look for turn in turns for look in turn if look is not None)
 
 
 def _all(watches: Watches[IssuerView]) -> Iterator[Look]:

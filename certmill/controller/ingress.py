@@ -56,6 +56,10 @@ CHALLENGE_CLASS_NAME: Final = "acme.cert-manager.io/http01-ingress-ingressclassn
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # Go's strconv.ParseBool
 _APPLYSET_LABEL: Final = "applyset.kubernetes.io/part-of"
 
+_MAX_ENTRIES: Final = 1000
+_MAX_REPEATED_BYTES: Final = 4 * 1024 * 1024
+"""Of labels and annotations, which each Certificate of an Ingress repeats: of an object of 1.5 MB there could be gigabytes of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultIssuer:
@@ -76,6 +80,9 @@ def wishes_of(body: Mapping[str, object], default: DefaultIssuer = NO_DEFAULT) -
     if not _asks(meta.annotations) or _is_going(body):
         return Wishes(owner=owner, rules=RULES)
     entries = [mapping(entry) for entry in sequence(mapping(body.get("spec")).get("tls"))]
+    too_much = _too_much(meta, entries)
+    if too_much:
+        return Wishes(owner=owner, rules=RULES, events=too_much)
     asked = ingress_annotations.read(meta.annotations)
     mistakes = _issuer_mistakes(meta.annotations, default) or _duplicates(entries) or _wrong_values(asked)
     if mistakes:
@@ -119,6 +126,28 @@ def _issuer_mistakes(annotations: Mapping[str, str], default: DefaultIssuer) -> 
     found += [f'both "{one}" and "{other}" may not be set' for one, other in pairs if {one, other} <= annotations.keys()]
     message = f"Could not determine issuer for ingress due to bad annotations: {', '.join(found)}"
     return (bad_config(message),) if found else ()
+
+
+def _too_much(meta: Meta, entries: list[Mapping[str, object]]) -> tuple[Event, ...]:
+    """One Ingress, of anybody, is not to fill our memory, or the API server with its Certificates."""
+    number = len(entries)
+    if number > _MAX_ENTRIES:
+        return (bad_config(f"spec.tls has {number} entries, {_MAX_ENTRIES} at most: make several Ingresses"),)
+    repeated = sum(len(name) + len(value) for pairs in (meta.labels, _copied(meta)) for name, value in pairs.items())
+    if number * repeated <= _MAX_REPEATED_BYTES:
+        return ()
+    size = f"{repeated} bytes each, {_MAX_REPEATED_BYTES} at most in all"
+    return (
+        bad_config(
+            f"the {number} Certificates of spec.tls would repeat {size}: make the labels and annotations smaller, or make several Ingresses"
+        ),
+    )
+
+
+def _copied(meta: Meta) -> Mapping[str, str]:
+    """The annotations of which something gets into its Certificates."""
+    prefixes = (ingress_annotations.PREFIX, "acme.cert-manager.io/")
+    return {name: value for name, value in meta.annotations.items() if name.startswith(prefixes)}
 
 
 def _duplicates(entries: list[Mapping[str, object]]) -> tuple[Event, ...]:

@@ -20,6 +20,7 @@ from certmill.model.certificate_rules import (
     CURVES,
     DEFAULT_DURATION,
     MAX_COMMON_NAME,
+    MAX_NAMES,
     MIN_DURATION,
     MIN_RENEW_BEFORE,
     RSA_SIZES,
@@ -114,6 +115,8 @@ def _listed(check: Callable[[str], object]) -> Callable[[str], list[str]]:
 
     def reader(value: str) -> list[str]:
         parts = [part.strip() for part in value.split(",")] if value else []
+        if len(parts) > MAX_NAMES:  # each entry of spec.tls repeats them
+            raise ValueError(f"has {len(parts)} values, {MAX_NAMES} at most")
         for part in parts:
             check(part)
         return list(dict.fromkeys(parts))

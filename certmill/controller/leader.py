@@ -71,6 +71,7 @@ class Leadership:
             self._seen, self._seen_at = version, min(now, instant_of(mapping(lease.get("spec")).get("renewTime")) or 0.0)
         elif version != self._seen:
             self._seen, self._seen_at = version, now
+        self._seen_at = min(self._seen_at, now)  # the clock may have been set back
         return self._seen_at + LEASE_SECONDS < now
 
     def _holder(self, lease: JsonObject) -> str:

@@ -25,6 +25,12 @@ from certmill.model.status import MANUALLY_TRIGGERED
 MANAGED = f"{MANAGED_LABEL}=true"
 """Selects the Secrets that are ours to watch."""
 
+_MAX_NAME: Final = 254
+"""Characters that are kept of what should be a name: one more than any has, so that what is cut off is the name of nothing."""
+
+_MAX_LED: Final = 100
+"""How many are kept of the Certificates that an Ingress says it leads for: anybody may write there. When those are done, others follow."""
+
 _ISSUING: Final = (FIELD_MANAGER, CERT_MANAGER)
 _RULES: Final[Mapping[str, Rules]] = {INGRESSES.kind: ingress.RULES, VIRTUAL_SERVERS.kind: virtualserver.RULES}
 
@@ -109,7 +115,7 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         name=meta.name,
         uid=meta.uid,
         generation=meta.generation,
-        secret_name=text(spec.get("secretName")),
+        secret_name=text(spec.get("secretName"))[:_MAX_NAME],
         issuer=_issuer(text(ref.get("name")), text(ref.get("kind")), text(ref.get("group"))),
         metadata=_digest([meta.labels, {name: value for name, value in meta.annotations.items() if name != ATTEMPT_ANNOTATION}]),
         ready=ready.get("status") == "True" and _is_of(ready, meta),
@@ -166,10 +172,10 @@ def shim_view(body: Mapping[str, object], wishes: Wishes) -> ShimView:
         name=meta.name,
         uid=meta.uid,
         content=_digest(content),
-        wanted=tuple((one.name, signature(one.document, wishes.rules)) for one in wishes.wanted),
-        secret_names=wishes.secret_names,
+        wanted=tuple((one.name[:_MAX_NAME], signature(one.document, wishes.rules)) for one in wishes.wanted),
+        secret_names=None if wishes.secret_names is None else frozenset(name[:_MAX_NAME] for name in wishes.secret_names),
         is_mistaken=bool(wishes.events),
-        leads_for=certificates_served(body) | ({led_for(body)} - {""}),
+        leads_for=frozenset(name[:_MAX_NAME] for name in sorted(certificates_served(body) | ({led_for(body)} - {""}))[:_MAX_LED]),
     )
 
 
@@ -180,7 +186,8 @@ def identity(body: JsonObject) -> tuple[str, str]:
 
 
 def _shim_of(meta: Meta) -> tuple[str, str, str] | None:
-    return next(((one.kind, one.name, one.uid) for one in meta.owners if one.controller and one.kind in _RULES), None)
+    found = ((one.kind, one.name[:_MAX_NAME], one.uid[:_MAX_NAME]) for one in meta.owners if one.controller and one.kind in _RULES)
+    return next(found, None)
 
 
 def _is_replaced(written: Sequence[Mapping[str, object]]) -> bool:
@@ -197,7 +204,7 @@ def _is_of(condition: Mapping[str, object], meta: Meta) -> bool:
 
 
 def _issuer(name: str, kind: str, group: str) -> tuple[str, str, str]:
-    return name, kind or "Issuer", group or "cert-manager.io"
+    return name[:_MAX_NAME], (kind or "Issuer")[:_MAX_NAME], (group or "cert-manager.io")[:_MAX_NAME]
 
 
 def _digest(content: object) -> int:

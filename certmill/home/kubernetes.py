@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 from certmill.clock import Clock
@@ -32,7 +33,7 @@ from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECR
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.manifests import parse_certificate, parse_document, parse_issuer
-from certmill.model.names import CertificateId, split_id
+from certmill.model.names import CertificateId, certificate_id, split_id
 from certmill.model.secret import Secret
 from certmill.model.status import INVALID_SPEC, CertificateStatus, IssuerStatus
 
@@ -91,8 +92,8 @@ class KubernetesHome:
         return parse_issuer(body, source=f"{kind} {ref.name}") if body is not None else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
-        bodies = [*(self._all(ISSUERS, namespace) if namespace != "" else ()), *(self._all(CLUSTER_ISSUERS, None) if not namespace else ())]
-        for body in bodies:
+        bodies = (self._all(ISSUERS, namespace) if namespace != "" else (), self._all(CLUSTER_ISSUERS, None) if not namespace else ())
+        for body in chain.from_iterable(bodies):
             try:
                 yield parse_issuer(body, source="")
             except InvalidManifest:
@@ -134,7 +135,9 @@ class KubernetesHome:
         return self._client.delete(_RESOURCES[kind], layout.namespace_of(kind, namespace), name)
 
     def created(self, kind: str, namespace: str, name: str) -> float | None:
-        body = self._get(kind, layout.namespace_of(kind, namespace), name)
+        last = self._last
+        known = kind == CERTIFICATES.kind and last.certificate == certificate_id(namespace, name) and time.monotonic() < last.fresh_until
+        body = last.body if known else self._get(kind, layout.namespace_of(kind, namespace), name)
         return (meta_of(body).created or None) if body is not None else None
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
@@ -202,10 +205,10 @@ class KubernetesHome:
             return None
         return self._client.get(_RESOURCES[kind], namespace, name)
 
-    def _all(self, resource: Resource, namespace: str | None) -> Sequence[JsonObject]:
-        """The items of a list have neither kind nor apiVersion."""
-        items = self._client.list(resource, namespace or "").items
-        return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in items]
+    def _all(self, resource: Resource, namespace: str | None) -> Iterator[JsonObject]:
+        """A page at a time: a namespace may be full of large ones. The items of a list have neither kind nor apiVersion."""
+        for page in self._client.pages(resource, namespace or ""):
+            yield from ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.items)
 
     def _write_status(self, resource: Resource, before: JsonObject, wanted: JsonObject) -> None:
         """Over the very object it was made from; a change of metadata or spec meanwhile is nothing to us, one of status is."""

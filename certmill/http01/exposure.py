@@ -139,7 +139,7 @@ class KubernetesExposure:
             self._lead_to_responder(namespace)
 
     def _is_needed(self, namespace: str) -> bool:
-        found = self._client.list(INGRESSES, namespace, metadata_only=True).items
+        found = (item for page in self._client.pages(INGRESSES, namespace, metadata_only=True) for item in page.items)
         return any(meta_of(item).labels.get(SOLVER_LABEL) == "true" or edit_in_place.certificates_served(item) for item in found)
 
 

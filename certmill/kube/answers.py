@@ -27,6 +27,10 @@ _UNKNOWN_OWNER: Final = "because cannot find RESTMapping"
 """How the admission of owners refuses one whose CustomResourceDefinition it has not yet taken in: some seconds after that came."""
 
 
+_NO_RIGHT: Final = re.compile('User "[^"]*" cannot ')
+"""How a missing right is told; what the cluster's admission refuses has other words."""
+
+
 class Missing(NotFound):
     """404 by the resource itself: this object, or the namespace that it is to be put into, is not there."""
 
@@ -132,18 +136,28 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
             error = Conflict(f"cannot {what}: it changed meanwhile")
         case HTTPStatus.GONE:
             error = WatchExpired(f"cannot {what}: what it goes on from is too old")
-        case HTTPStatus.FORBIDDEN if is_terminating(status):
-            error = Forbidden(f"cannot {what}: its namespace is being deleted; nothing new can be made there")
-        case HTTPStatus.FORBIDDEN if _UNKNOWN_OWNER in words:
-            error = HomeUnavailable(f"cannot {what}: {words}")
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            error = Forbidden(f"cannot {what}: {words or 'the API server refuses us'}; see the roles of certmill's chart")
+        case HTTPStatus.UNAUTHORIZED:  # it says nothing of our rights, and the token is read anew
+            refusal = f"does not take our token{f' ({words})' if words else ''}"
+            error = HomeUnavailable(f"cannot {what}: the API server {refusal}; see that our service account is there")
+        case HTTPStatus.FORBIDDEN:
+            error = _forbidden(status, what)
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             error = InvalidManifest(f"cannot {what}: {words or 'the API server takes it for a bad request'}")
         case HTTPStatus.INTERNAL_SERVER_ERROR if words.startswith(_UNKNOWN_FIELD):
             error = InvalidManifest(f"cannot {what}: {words}")
     because = f": {words}" if words else ""  # as that a webhook, whose writes it would have to wait for, does not answer
     return error or HomeUnavailable(f"cannot {what}: the API server answers {code}{because}", retry_after=_retry_after(headers))
+
+
+def _forbidden(status: Mapping[str, object], what: str) -> CertmillError:
+    words = said(status)
+    if is_terminating(status):
+        return Forbidden(f"cannot {what}: its namespace is being deleted; nothing new can be made there")
+    if _UNKNOWN_OWNER in words:
+        return HomeUnavailable(f"cannot {what}: {words}")
+    if words and not _NO_RIGHT.search(words):
+        return Forbidden(f"cannot {what}: {words}; a quota, a policy or a webhook of the cluster refuses it")
+    return Forbidden(f"cannot {what}: {words or 'the API server refuses us'}; see the roles of certmill's chart")
 
 
 def _absent(status: Mapping[str, object], what: str) -> CertmillError:

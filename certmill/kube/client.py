@@ -29,7 +29,6 @@ MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +197,7 @@ class KubeClient:
         """The answer's body. An API server that has just started knows no roles yet, and refuses everybody: a refusal is believed when it
         says that it is ready, and says it again."""
         response, content = self._ask(request)
-        if response.status in _REFUSED and not answers.is_terminating(answers.status_of(content)):
+        if response.status == HTTPStatus.FORBIDDEN and not answers.is_terminating(answers.status_of(content)):
             self._require_ready(request, content)
             response, content = self._ask(request)
         if response.status >= HTTPStatus.BAD_REQUEST:
@@ -231,7 +230,7 @@ class KubeClient:
             raise HomeUnavailable(f"the API server does not answer: cannot {request.what} ({type(error).__name__})") from error
 
     def _credentials(self, what: str) -> dict[str, str]:
-        """The token, which the official client reads anew from time to time."""
+        """The token, which is read anew from time to time (connection)."""
         try:
             token = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
         except (ConfigException, OSError) as error:

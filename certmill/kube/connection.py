@@ -1,20 +1,52 @@
-"""Where the API server is: the Pod's service account, else a kubeconfig. The official client reads both, and refreshes tokens."""
+"""Where the API server is: the Pod's service account, else a kubeconfig. Tokens are read anew, as they live for an hour."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final, cast
 
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException
+from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from certmill.errors import HomeUnavailable
 
 IN_CLUSTER_VARIABLE = "KUBERNETES_SERVICE_HOST"
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+TOKEN_SECONDS: Final = 60.0
 
 
-def connect(*, kubeconfig: Path | None = None, connections: int = 64) -> ApiClient:
+class _Token:
+    """The hook by which the official client asks for a service account's token. Its own goes by the wall clock: after a step of that for
+    hours back, it would keep a token until long after its end."""
+
+    def __init__(self, file: Path, monotonic: Callable[[], float]) -> None:
+        self._file = file
+        self._monotonic = monotonic
+        self._read_at: float | None = None
+
+    def __call__(self, configuration: Configuration) -> None:
+        now = self._monotonic()
+        if self._read_at is not None and now - self._read_at < TOKEN_SECONDS:
+            return
+        token = self._file.read_text().strip()
+        if not token:
+            raise ConfigException(f"{self._file} is empty")
+        configuration.api_key["BearerToken"] = f"Bearer {token}"
+        self._read_at = now
+
+
+def connect(
+    *,
+    kubeconfig: Path | None = None,
+    connections: int = 64,
+    account: Path = SERVICE_ACCOUNT,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> ApiClient:
     """The official client for this Pod's API server, or for `kubeconfig` (default: $KUBECONFIG, ~/.kube/config). Sends nothing.
 
     Raises HomeUnavailable when there is no usable configuration.
@@ -22,7 +54,7 @@ def connect(*, kubeconfig: Path | None = None, connections: int = 64) -> ApiClie
     configuration = Configuration()
     try:
         if kubeconfig is None and os.environ.get(IN_CLUSTER_VARIABLE):
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            _load_account(configuration, account, monotonic)
         else:
             file = str(kubeconfig) if kubeconfig is not None else None
             config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -37,3 +69,11 @@ def connect(*, kubeconfig: Path | None = None, connections: int = 64) -> ApiClie
     # KeyError if another one changes the environment meanwhile. A proxy that is set is left as it is.
     configuration.proxy = configuration.proxy
     return ApiClient(configuration)
+
+
+def _load_account(configuration: Configuration, account: Path, monotonic: Callable[[], float]) -> None:
+    token, roots = account / "token", account / "ca.crt"
+    untyped = cast("Any", configuration)
+    InClusterConfigLoader(token_filename=token, cert_filename=roots, try_refresh_token=False).load_and_set(untyped)  # type: ignore[no-untyped-call]
+    untyped.refresh_api_key_hook = _Token(token, monotonic)
+    untyped.refresh_api_key_hook(untyped)

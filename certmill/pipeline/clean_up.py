@@ -34,7 +34,8 @@ def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer | Non
         if issuer is None:  # it went with its namespace, and its credentials; the sweep takes what needs none out of the journal
             presenting.take_down_http01(ports, certificate_id, facts.challenges, hold)
             return
-        presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, hold)
+        with ports.shares.of(issuer.namespace):
+            presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, hold)
     except Permanent:
         return  # credentials or solver are gone: the journal keeps what is up, the sweep takes it down when they are back
     ports.journal.remove([presenting.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges])

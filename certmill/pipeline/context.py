@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from certmill.crypto.seal import Seal
 from certmill.dns01.base import Provider
 from certmill.dns01.propagation import Visibility
 from certmill.dns01.zones import Zones
-from certmill.errors import Busy
 from certmill.home.base import Events, Home
 from certmill.http01.base import Exposure
 from certmill.http01.selfcheck import Probe
@@ -22,6 +20,7 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.model.names import CertificateId
 from certmill.pipeline.facts import Facts
+from certmill.pipeline.lanes import Lanes, Shares
 from certmill.pipeline.zone_locks import ZoneLocks
 from certmill.state.due import DueTimes
 from certmill.state.issuer_records import IssuerRecords
@@ -71,23 +70,6 @@ class Limits:
     short_queue: int = 50
 
 
-class Lanes:
-    """A bound on how many threads may be in a slow look at once, so that names which are dead cannot hold every thread."""
-
-    def __init__(self, slots: int) -> None:
-        self._slots = threading.BoundedSemaphore(max(1, slots))
-
-    @contextmanager
-    def slow(self) -> Iterator[None]:
-        """Hold a lane, or raise Busy at once."""
-        if not self._slots.acquire(blocking=False):
-            raise Busy("waits for its turn: many other names do not answer")
-        try:
-            yield
-        finally:
-            self._slots.release()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Everything outside that the pipeline touches."""
@@ -111,6 +93,7 @@ class Ports:
     jitter: Callable[[], float]
     limits: Limits = field(default_factory=Limits)
     lanes: Lanes = field(default_factory=lambda: Lanes(16))
+    shares: Shares = field(default_factory=lambda: Shares(32))
     zone_locks: ZoneLocks = field(default_factory=ZoneLocks)
 
 
@@ -151,7 +134,7 @@ class Work:
         if self.first_look:
             yield 1.0
         else:
-            with self.ports.lanes.slow():
+            with self.ports.lanes.slow(self.certificate.namespace):
                 yield 5.0
 
 

@@ -101,7 +101,8 @@ class Engine:
             reason = f"Secret {certificate.secret_name} belongs to Certificate {other}"
             return Back(step=CLEAN_UP, reason=reason, facts=attempt.facts)
         try:
-            return STEPS[attempt.step](_work(attempt, certificate, issuer))
+            with self._ports.shares.of(issuer.namespace):
+                return STEPS[attempt.step](_work(attempt, certificate, issuer))
         except AccountRefused as error:
             if error.acme_type != account.LOST or attempt.step == FIRST:
                 account.refused(self._ports, issuer, error)

@@ -47,7 +47,8 @@ class IssuerReconciler:
     def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:
         """Register its account, and begin again what failed under it, while `goes_on()`."""
         try:
-            account.register(self._ports, issuer, owner=owner)
+            with self._ports.shares.of(issuer.namespace):
+                account.register(self._ports, issuer, owner=owner)
             if missing := account.confirm(self._ports, issuer):
                 return IssuerLooked(done=True, failed=(f"{issuer.reference}: {missing}",))
             return self._try_again(issuer, goes_on)

@@ -2,10 +2,13 @@
 it still wants the Secret, else the oldest. The others wait.
 
 Which Certificates name a Secret is remembered in Redis as they are looked at. When that is lost, the annotation still tells; and what
-began a run before an older one was seen gives way at the next step that would cost something.
+began a run before an older one was seen gives way at the next step that would cost something. Their ages are remembered too: of a thousand
+that name one Secret each look asks the home about the oldest only.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from certmill.errors import InvalidManifest
 from certmill.home.base import Home
@@ -15,10 +18,12 @@ from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
 from certmill.pipeline.context import Ports
 
+_AT_ONCE: Final = 10
+
 
 def is_contested(ports: Ports, certificate: Certificate) -> bool:
     """Whether another Certificate has named this one's Secret."""
-    return bool(_others(ports, certificate))
+    return ports.sightings.claim_secret(certificate.namespace, certificate.secret_name, certificate.name)
 
 
 def named_owner(home: Home, certificate: Certificate, secret: Secret | None) -> str:
@@ -29,19 +34,31 @@ def named_owner(home: Home, certificate: Certificate, secret: Secret | None) -> 
 
 def other_owner(ports: Ports, certificate: Certificate, secret: Secret | None) -> str:
     """The name of the other Certificate that owns this one's Secret; "" if it is this one's own."""
-    others = _others(ports, certificate)
+    contested = is_contested(ports, certificate)
     if secret is not None and secret.annotations.get(CERTIFICATE_NAME) == certificate.name:
         return ""
     if named := named_owner(ports.home, certificate, secret):
         return named
-    rivals = [name for name in others if _wants(ports.home, name, certificate)]
-    oldest = min((certificate.name, *rivals), key=lambda name: (_created(ports.home, name, certificate), name)) if rivals else ""
-    return "" if oldest == certificate.name else oldest
+    return _oldest_rival(ports, certificate) if contested else ""
 
 
-def _others(ports: Ports, certificate: Certificate) -> list[str]:
-    names = ports.sightings.claim_secret(certificate.namespace, certificate.secret_name, certificate.name)
-    return [name for name in names if name != certificate.name]
+def _oldest_rival(ports: Ports, certificate: Certificate) -> str:
+    """The oldest Certificate before this one that wants its Secret; those before it that want it no more are forgotten."""
+    where, own = (certificate.namespace, certificate.secret_name), (_created(ports.home, certificate.name, certificate), certificate.name)
+    ports.sightings.note_claims(*where, {certificate.name: own[0]})
+    while True:
+        claims = ports.sightings.oldest_claims(*where, _AT_ONCE)
+        unknown = [name for name, created in claims if not created and name != certificate.name]
+        learnt = {name: created for name in unknown if (created := _created(ports.home, name, certificate))}
+        ports.sightings.note_claims(*where, learnt)
+        former = []
+        for claim in sorted((learnt.get(name, created), name) for name, created in claims):
+            if claim < own and _wants(ports.home, claim[1], certificate):
+                return claim[1]
+            former += [claim[1]] if claim < own else []
+        ports.sightings.drop_claims(*where, former)
+        if not former and not learnt:
+            return ""
 
 
 def _wants(home: Home, name: str, certificate: Certificate) -> bool:

@@ -15,7 +15,7 @@ from certmill.acme.challenges import DNS01, HTTP01, key_authorization
 from certmill.dns01.base import BatchProvider, Provider, TxtRecord
 from certmill.errors import Busy, CertmillError
 from certmill.model.issuer import Issuer
-from certmill.model.names import CertificateId
+from certmill.model.names import CertificateId, split_id
 from certmill.pipeline import solvers
 from certmill.pipeline.context import Ports, Work
 from certmill.pipeline.facts import ChallengeFacts
@@ -53,14 +53,14 @@ def expose(work: Work, challenge: ChallengeFacts) -> None:
 
 
 def _claim_host(work: Work, challenge: ChallengeFacts) -> None:
-    """One responder answers for all namespaces, and does not know through which a request came: while one Certificate's way for a host is
-    open, no other has a key authorization for that host, or whoever serves the name would have it validated for a stranger. Raises Busy."""
+    """An ingress controller takes one of two Ingresses for a host: of a namespace's Certificates one has a way for it at a time. Those of
+    others are no hindrance, or anybody could hold up a host by asking for it: a way leads its own challenge only. Raises Busy."""
     work.hold()
     limits, host = work.ports.limits, challenge.identifier
     seconds = limits.propagation_timeout + limits.validation_timeout + _HOST_MARGIN_SECONDS
-    if work.ports.locks.take(_HOST, host, owner=work.id, seconds=seconds):
+    if work.ports.locks.take(_HOST, work.certificate.namespace, host, owner=work.id, seconds=seconds):
         work.ports.key_authorizations.remove(challenge.token)
-        raise Busy(f"another Certificate has a challenge for {host} under way", retry_after=1.0)
+        raise Busy(f"another Certificate of the namespace has a challenge for {host} under way", retry_after=1.0)
 
 
 def take_down(
@@ -92,7 +92,7 @@ def take_down_http01(ports: Ports, certificate: CertificateId, challenges: Seque
     for challenge in found:
         hold()
         ports.exposure.close(certificate, challenge.identifier, challenge.way)
-        ports.locks.release(_HOST, challenge.identifier, owner=certificate)
+        ports.locks.release(_HOST, split_id(certificate)[0], challenge.identifier, owner=certificate)
 
 
 def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts, labels: Mapping[str, str]) -> Presented:

@@ -73,6 +73,8 @@ class Ticks:
         ports, limits = self._ports, self._ports.limits
         now = ports.clock.now()
         suspect = now + limits.grace
+        for due in (Due.IN_FLIGHT, Due.ARRIVALS):  # neither is ever noted for longer than a lease
+            ports.due.set_back(due, now=now - LOST_SECONDS, latest=now + 2 * max(limits.lease, limits.grace), limit=WAKE_LIMIT)
         ids = ports.due.take(Due.WAITING, now=now, suspect_after=suspect, limit=WAKE_LIMIT)
         queue = ports.due.queue_length() + len(ids)
         silent = 0.0 if queue < limits.short_queue else LOST_SECONDS

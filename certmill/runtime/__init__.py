@@ -20,9 +20,10 @@ from certmill.home.directory import DirectoryHome
 from certmill.home.recent import RecentHome
 from certmill.home.seal_keys import LazySeal, seal_keys
 from certmill.http01.base import Exposure, NoExposure
-from certmill.pipeline.context import Lanes, Limits, Ports
+from certmill.pipeline.context import Limits, Ports
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.issuers import IssuerReconciler
+from certmill.pipeline.lanes import Lanes, Shares
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.requests import RequestDesk
 from certmill.pipeline.ticks import Ticks
@@ -171,6 +172,7 @@ def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock,
         jitter=random.SystemRandom().random,
         limits=_limits(settings),
         lanes=Lanes(settings.worker_concurrency // 2),
+        shares=Shares(settings.worker_concurrency),
     )
 
 

@@ -28,6 +28,13 @@ class DueTimes:
         return [CertificateId(id_) for id_ in ids]
 
     @answering
+    def set_back(self, due: Due, *, now: float, latest: float, limit: int) -> None:
+        """What is noted in this set for later than `latest` was noted under a clock that was wrong: it is due now."""
+        ids = cast("list[str]", self._redis.zrangebyscore(due.value, f"({latest:.3f}", "+inf", start=0, num=limit))
+        if ids:
+            self._redis.zadd(due.value, dict.fromkeys(ids, now), xx=True)
+
+    @answering
     def renewals(self, *, now: float, limit: int) -> list[CertificateId]:
         """Idle certificates whose renewal or next attempt is due, the longest overdue first. They stay in the set until a run begins."""
         ids = cast("list[str]", self._redis.zrangebyscore(keys.RENEWALS, "-inf", now, start=0, num=limit))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Final, cast
 
 import redis
 
 from certmill.model.names import CertificateId
 from certmill.state import keys
 from certmill.state.connection import answering
+
+_FAILING_SECONDS: Final = 4 * 24 * 3600
+"""Longer than any back-off, after which whoever still fails is noted again. Names come from anybody: none is to stay for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,11 @@ class IssuerRecords:
     @answering
     def note_failing(self, issuer_reference: str, certificate: CertificateId) -> None:
         """Its last run failed: try again when this issuer changes."""
-        self._redis.sadd(keys.failing(issuer_reference), certificate)
+        key = keys.failing(issuer_reference)
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.sadd(key, certificate)
+            pipe.expire(key, _FAILING_SECONDS)
+            pipe.execute()
 
     @answering
     def failing(self, issuer_reference: str) -> list[CertificateId]:

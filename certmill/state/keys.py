@@ -51,13 +51,13 @@ def request(request_id: str) -> str:
 
 
 def failing(issuer_reference: str) -> str:
-    """Set of certificates of this issuer whose last run failed: tried again when the issuer changes."""
+    """Set of certificates of this issuer whose last run failed: tried again when the issuer changes (expires)."""
     return f"certmill:failing:{issuer_reference}"
 
 
 def secret_claims(namespace: str, secret_name: str) -> str:
-    """Set of the Certificates that have named this Secret (expires)."""
-    return f"certmill:claims:{namespace}/{secret_name}"
+    """Sorted set of the Certificates that have named this Secret → when they were created, 0 if nobody has asked yet (expires)."""
+    return f"certmill:claimants:{namespace}/{secret_name}"
 
 
 def registration(issuer_reference: str) -> str:
@@ -73,6 +73,11 @@ def issuer_gone(kind: str, namespace: str, name: str) -> str:
 def lock(purpose: str, *subject: str) -> str:
     """A lock. The subject may be long or hold anything, so only its digest is in the key."""
     return f"certmill:lock:{purpose}:{_digest(chr(0).join(subject))}"
+
+
+def turns(purpose: str, *subject: str) -> str:
+    """Which namespace had such a lock last, and who of others waits for it (hash, expires)."""
+    return f"certmill:turns:{purpose}:{_digest(chr(0).join(subject))}"
 
 
 def key_authorization(token: str) -> str:

@@ -28,10 +28,10 @@ class Locks:
     def take_for_step(self, purpose: str, *subject: str, certificate: CertificateId, fence: int, before: str, seconds: float) -> str | None:
         """As take, owned by the certificate, whose record remembers it (`Record.lock`) in place of the one `before`.
 
-        None if the step with this fence is no longer the newest: then nothing was taken.
+        Of those that wait for it namespaces take turns. None if the step with this fence is no longer the newest: then nothing was taken.
         """
         name = keys.lock(purpose, *subject)
-        names = [name, keys.record(certificate), before or name]
+        names = [name, keys.record(certificate), before or name, keys.turns(purpose, *subject)]
         owner = cast("str", self._lock(keys=names, args=[certificate, int(seconds * 1000), fence]))
         return None if owner == "!" else owner
 

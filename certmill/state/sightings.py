@@ -10,7 +10,8 @@ import redis
 from certmill.state import keys
 from certmill.state.connection import answering
 
-_CLAIM_SECONDS = 7 * 24 * 3600
+_CLAIM_SECONDS = 24 * 3600
+"""Whoever waits for a Secret claims it again every few minutes, and whoever has it is in its annotation."""
 
 
 class Sightings:
@@ -37,14 +38,32 @@ class Sightings:
             self._redis.hdel(keys.SIGHTINGS, *names)
 
     @answering
-    def claim_secret(self, namespace: str, secret_name: str, certificate_name: str) -> list[str]:
-        """This Certificate names this Secret; the names of all that have lately."""
+    def claim_secret(self, namespace: str, secret_name: str, certificate_name: str) -> bool:
+        """This Certificate names this Secret; whether another has named it lately."""
         key = keys.secret_claims(namespace, secret_name)
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.sadd(key, certificate_name)
+            pipe.zadd(key, {certificate_name: 0}, nx=True)
             pipe.expire(key, _CLAIM_SECONDS)
-            pipe.smembers(key)
-            return sorted(cast("set[str]", pipe.execute()[-1]))
+            pipe.zcard(key)
+            return cast("int", pipe.execute()[-1]) > 1
+
+    @answering
+    def note_claims(self, namespace: str, secret_name: str, created: Mapping[str, float]) -> None:
+        """When these Certificates were created, of those that have named this Secret."""
+        if created:
+            self._redis.zadd(keys.secret_claims(namespace, secret_name), created, xx=True)
+
+    @answering
+    def oldest_claims(self, namespace: str, secret_name: str, limit: int) -> list[tuple[str, float]]:
+        """(name, created) of so many Certificates that have named this Secret: those of which that is not known (0), then the oldest."""
+        key = keys.secret_claims(namespace, secret_name)
+        return cast("list[tuple[str, float]]", self._redis.zrange(key, 0, limit - 1, withscores=True))
+
+    @answering
+    def drop_claims(self, namespace: str, secret_name: str, names: Sequence[str]) -> None:
+        """These name the Secret no more."""
+        if names:
+            self._redis.zrem(keys.secret_claims(namespace, secret_name), *names)
 
     @answering
     def ask_reread(self) -> None:

@@ -301,6 +301,34 @@ def test_the_worker_keeps_secrets_statuses_and_events_with_its_own_rights(instal
     assert home.certificate_status(certificate_id(namespace, "kept")).conditions
 
 
+def test_the_worker_tells_of_a_cluster_issuer_where_events_of_what_has_no_namespace_are(installed):
+    client = installed.client("worker")
+    name = f"ca-{secrets.token_hex(3)}"
+    assert installed.kube.api.request("POST", "/apis/cert-manager.io/v1/clusterissuers", issuer_body("ClusterIssuer", name)).is_ok
+    home = KubernetesHome(client, cluster_resource_namespace=installed.namespace, clock=SystemClock())
+    events = KubernetesEvents(client, SystemClock())
+
+    for _ in range(2):
+        events.tell_issuer(home.issuer(IssuerRef(name=name, kind="ClusterIssuer"), ""), "ErrInitIssuer", "the CA is away")
+
+    found = installed.kube.api.request("GET", "/api/v1/namespaces/default/events").body["items"]
+    assert [event["count"] for event in found if event["involvedObject"]["name"] == name] == [2]
+
+
+def test_the_worker_has_no_verb_that_it_never_uses(installed, resources):
+    used = {
+        "cert-manager.io/certificates/status": {"update"},
+        "cert-manager.io/issuers/status": {"update"},
+        "cert-manager.io/clusterissuers/status": {"update"},
+        "/services": {"create", "patch", "delete"},
+        "discovery.k8s.io/endpointslices": {"create", "patch", "delete"},
+        "/events": {"get", "create", "patch"},
+    }
+    found = {name: {verb for verb in (*READS, *WRITES) if installed.may("worker", verb, name, installed.inside)} for name in used}
+
+    assert found == used
+
+
 def test_the_worker_leads_challenges_to_the_responder_with_its_own_rights(installed):
     api, namespace = installed.kube.api, installed.inside
     responders = {

@@ -382,7 +382,7 @@ class TestTwoOfOneSecret:
         mill = Mill(redis, events=told)
         mill.ports.home.apply(self.RIVAL, dump_yaml(certificate_document(self.RIVAL)))
         self.ages = {"web": 1.0, "rival": 2.0}
-        mill.ports.home.created = lambda kind, namespace, name: self.ages[name]
+        mill.ports.home.created = lambda kind, namespace, name: self.ages.get(name)
         return mill
 
     def test_the_one_that_the_secrets_annotation_names_owns_it_whichever_is_older(self, mill):
@@ -413,6 +413,29 @@ class TestTwoOfOneSecret:
         assert "belongs to Certificate web" in found.reason
         message = f'Secret is to be issued for "web", which is older. {CONFLICT}'
         assert said(mill, "Ready", self.RIVAL) == (False, "IncorrectCertificate", message)
+
+    def test_of_hundreds_each_look_asks_the_home_about_a_few_only(self, mill):
+        rivals = [a_certificate(name=f"rival-{number:03}", dns_names=("rival.example.test",)) for number in range(200)]
+        self.ages |= {rival.name: 1000.0 - number for number, rival in enumerate(rivals)} | {"web": 2000.0, "rival": 3000.0}
+        home = mill.ports.home
+        for rival in rivals:
+            home.apply(rival, dump_yaml(certificate_document(rival)))
+        for certificate in (*reversed(rivals), WEB):
+            mill.reconciler.reconcile(certificate.id)
+        asked = []
+        certificate, created = home.certificate, home.created
+        home.certificate = lambda id_: asked.append(id_) or certificate(id_)
+        home.created = lambda *key: asked.append(key) or created(*key)
+
+        assert "belongs to Certificate rival-199" in mill.reconciler.reconcile(rivals[0].id).reason
+        assert len(asked) < 10
+
+        home.delete("Certificate", "default", "rival-199")
+        home.apply(replace(rivals[198], secret_name="moved-tls"), dump_yaml(certificate_document(rivals[198])))
+        assert "belongs to Certificate rival-197" in mill.reconciler.reconcile(rivals[0].id).reason
+        asked.clear()
+        assert "belongs to Certificate rival-197" in mill.reconciler.reconcile(WEB.id).reason
+        assert len(asked) < 10
 
     def test_of_two_of_one_second_the_first_by_name_owns_it(self, mill):
         self.ages["web"] = self.ages["rival"] = 1.0

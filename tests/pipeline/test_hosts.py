@@ -1,10 +1,9 @@
-"""In a cluster one responder answers for all namespaces: of two Certificates for one host, one has its challenge at a time."""
+"""In a cluster, of two Certificates of a namespace for one host one has its challenge at a time; those of others are no hindrance."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from certmill.model.names import certificate_id
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Proceed, Wait
 from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
@@ -16,12 +15,13 @@ from tests.pipeline.mill import Mill
 
 HOST = "web.example.test"
 VICTIM = a_certificate(namespace="victim", dns_names=(HOST,))
+TWIN = a_certificate(namespace="victim", name="twin", secret_name="twin-tls", dns_names=("a.example.test", HOST, "z.example.test"))
 ATTACKER = a_certificate(namespace="attacker", dns_names=("a.example.test", HOST, "z.example.test"))
 BEFORE = ("register_account", "create_order")
 
 
 class Ingresses:
-    """The ways that are open, by namespace."""
+    """The ways that are open, by Certificate."""
 
     def __init__(self):
         self.open_for = set()
@@ -30,13 +30,13 @@ class Ingresses:
         return "own"
 
     def open(self, certificate, host, token, solver):
-        self.open_for.add((certificate.namespace, host))
+        self.open_for.add((certificate.id, host))
 
     def clear(self, namespace, ingress, is_over):
-        self.open_for = {one for one in self.open_for if one[0] != namespace or not is_over(certificate_id(namespace, "web"))}
+        self.open_for = {one for one in self.open_for if not one[0].startswith(f"{namespace}/") or not is_over(one[0])}
 
     def close(self, certificate, host, way):
-        self.open_for.discard((certificate.split("/")[0], host))
+        self.open_for.discard((certificate, host))
 
 
 class Tenant(Mill):
@@ -55,34 +55,44 @@ class Tenant(Mill):
         return self.step(step)
 
 
-def test_while_one_is_validated_no_other_has_a_key_authorization_for_its_host(redis):
+def test_while_one_is_validated_no_other_of_its_namespace_has_a_way_for_its_host(redis):
+    """An ingress controller would take one of the two Ingresses only."""
     ingresses = Ingresses()
-    victim, attacker = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, ATTACKER))
-    assert all(isinstance(tenant.step(step), Proceed) for tenant in (victim, attacker) for step in BEFORE)
+    victim, twin = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, TWIN))
+    assert all(isinstance(tenant.step(step), Proceed) for tenant in (victim, twin) for step in BEFORE)
     assert isinstance(victim.step("set_up_challenge"), Proceed)
 
-    result = attacker.step("set_up_challenge")
+    result = twin.step("set_up_challenge")
 
     assert isinstance(result, Wait)
-    assert result.reason == f"another Certificate has a challenge for {HOST} under way"
-    assert ingresses.open_for == {("victim", HOST)}
+    assert result.reason == f"another Certificate of the namespace has a challenge for {HOST} under way"
+    assert ingresses.open_for == {(VICTIM.id, HOST)}
     assert len(redis.keys("certmill:http01:*")) == 1
 
     victim.run("wait_for_propagation")
     assert ingresses.open_for == set()
-    assert isinstance(attacker.again("set_up_challenge"), Proceed)
-    assert ingresses.open_for == {("attacker", host) for host in ATTACKER.dns_names}
+    assert isinstance(twin.again("set_up_challenge"), Proceed)
+    assert ingresses.open_for == {(TWIN.id, host) for host in TWIN.dns_names}
+
+
+def test_nobody_of_another_namespace_can_hold_up_a_host(redis):
+    ingresses = Ingresses()
+    victim, attacker = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, ATTACKER))
+    assert all(isinstance(tenant.step(step), Proceed) for tenant in (attacker, victim) for step in (*BEFORE, "set_up_challenge"))
+
+    assert isinstance(victim.run("wait_for_propagation"), Proceed)
+    assert {certificate for certificate, _ in ingresses.open_for} == {ATTACKER.id}
 
 
 def test_one_that_is_given_up_leaves_the_host_to_others(redis):
     ingresses = Ingresses()
-    victim, attacker = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, ATTACKER))
-    assert all(isinstance(tenant.step(step), Proceed) for tenant in (victim, attacker) for step in BEFORE)
-    assert isinstance(attacker.step("set_up_challenge"), Proceed)
+    victim, twin = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, TWIN))
+    assert all(isinstance(tenant.step(step), Proceed) for tenant in (victim, twin) for step in BEFORE)
+    assert isinstance(twin.step("set_up_challenge"), Proceed)
     assert isinstance(victim.step("set_up_challenge"), Wait)
 
-    attacker.world.home.delete("Certificate", "attacker", "web")
-    attacker.run("wait_for_propagation")
+    twin.world.home.delete("Certificate", "victim", "twin")
+    twin.run("wait_for_propagation")
 
     assert redis.keys("certmill:http01:*") == []
     assert isinstance(victim.again("set_up_challenge"), Proceed)
@@ -100,7 +110,7 @@ def test_the_sweep_of_what_a_former_run_left_does_not_close_the_way_of_the_one_t
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
 
     assert victim.ticks.sweep("sweep") == 1
-    assert ingresses.open_for == {("victim", HOST)}
+    assert ingresses.open_for == {(VICTIM.id, HOST)}
     assert victim.ports.key_authorizations.get("a-former-token") is None
 
     victim.run("wait_for_propagation")
@@ -113,7 +123,7 @@ def test_a_way_is_closed_that_no_run_will_close(redis):
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
 
     Ways(victim.ports).clear("victim/cafe")
-    assert ingresses.open_for == {("victim", HOST)}
+    assert ingresses.open_for == {(VICTIM.id, HOST)}
 
     redis.flushdb()
     Ways(victim.ports).clear("victim/cafe")

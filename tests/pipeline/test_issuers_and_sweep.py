@@ -13,6 +13,7 @@ from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.pipeline import account
 from certmill.pipeline.engine import Engine
+from certmill.pipeline.issuer_secrets import missing_solver_secrets
 from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.sweep import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, SWEEP_SECONDS
@@ -75,6 +76,32 @@ def troubled(redis, trouble, **mill):
     made.reconciler = Reconciler(made.ports)
     made.engine, made.ticks = Engine(made.ports, made.reconciler), Ticks(made.ports, made.reconciler)
     return made
+
+
+def test_an_issuer_that_names_hundreds_of_secrets_costs_a_few_reads_and_tells_of_a_few(redis):
+    refs = [SecretKeyRef(name=f"cf-{number}", key="token") for number in range(300)]
+    issuer = an_issuer(solvers=tuple(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=ref))) for ref in refs))
+    mill, read = Mill(redis, issuer=issuer), []
+    secret = mill.ports.home.secret
+    mill.ports.home.secret = lambda namespace, name: read.append(name) or secret(namespace, name)
+
+    missing = missing_solver_secrets(mill.ports, issuer)
+
+    assert read == [ref.name for ref in refs[:10]]
+    assert missing.count("is not there; create it") == 10
+    assert missing.endswith("; there may be more")
+
+
+def test_a_secret_with_the_credentials_of_many_solvers_is_read_once(redis):
+    refs = [SecretKeyRef(name="cf", key=f"token-{number}") for number in range(50)]
+    issuer = an_issuer(solvers=tuple(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=ref))) for ref in refs))
+    mill, read = Mill(redis, issuer=issuer), []
+    mill.ports.home.write_secret(Secret(namespace="cert-manager", name="cf", type=OPAQUE_TYPE, data={ref.key: b"x" for ref in refs}))
+    secret = mill.ports.home.secret
+    mill.ports.home.secret = lambda namespace, name: read.append(name) or secret(namespace, name)
+
+    assert missing_solver_secrets(mill.ports, issuer) == ""
+    assert read == ["cf"]
 
 
 def ready_of(mill, issuer=None):

@@ -177,6 +177,15 @@ def test_in_a_backlog_one_of_which_nothing_was_heard_for_very_long_is_rung_all_t
     assert [doorbell.step for doorbell in mill.ticks.wake().doorbells] == ["validate"]
 
 
+@pytest.mark.parametrize("index", [keys.IN_FLIGHT, keys.ARRIVALS], ids=["in flight", "arrivals"])
+def test_what_was_noted_before_the_clock_was_set_back_for_hours_goes_on(redis, index):
+    mill = Mill(redis)
+    redis.zadd(index, {WEB.id: NOW + 3 * 3600})
+    redis.hset(keys.record(WEB.id), mapping={"step": "register_account"})
+
+    assert [doorbell.certificate for doorbell in mill.ticks.wake().doorbells] == [WEB.id]
+
+
 def test_a_failure_is_tried_again_at_its_time_with_the_count_going_up(redis):
     mill = Mill(redis)
     mill.world.validates = lambda *_: False

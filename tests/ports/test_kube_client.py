@@ -325,10 +325,10 @@ class TestRights:
         with pytest.raises(Forbidden, match='cannot watch resource "configmaps"'):
             list(client_of(server, JANE).watch(CONFIG_MAPS, resource_version="0", seconds=1))
 
-    def test_a_token_that_counts_no_more_is_refused(self, server, tmp_path):
+    def test_a_token_that_counts_no_more_is_waited_for_as_it_is_read_anew(self, server, tmp_path):
         client = KubeClient(api_to(server.url, server.ca_file, tmp_path))
 
-        with pytest.raises(Forbidden) as caught:
+        with pytest.raises(HomeUnavailable, match="does not take our token") as caught:
             client.get(CONFIG_MAPS, "default", "web")
 
         assert TOKEN not in told(caught.value)
@@ -403,6 +403,23 @@ class TestAnApiServerInTrouble:
         faulty.break_with(Fault.json({"kind": "Status"}, status=403), on="/configmaps", times=1)
 
         assert client_of_faulty.get(CONFIG_MAPS, "default", "web") == {"kind": "ConfigMap"}
+
+    @pytest.mark.parametrize(
+        "words",
+        ["exceeded quota: small, requested: configmaps=1, used: configmaps=9, limited: configmaps=9", "denied the request: no"],
+        ids=["quota", "webhook"],
+    )
+    def test_what_a_quota_or_a_webhook_refuses_is_no_matter_of_roles(self, faulty, client_of_faulty, words):
+        faulty.break_with(Fault.json({"kind": "Status", "message": f'configmaps "web" is forbidden: {words}'}, status=403))
+        faulty.break_with(Fault(status=200, body=b"ok"), on="/readyz")
+
+        with pytest.raises(Forbidden) as caught:
+            client_of_faulty.create(CONFIG_MAPS, config_map("default"))
+
+        assert str(caught.value) == (
+            f'cannot create ConfigMap default/web: configmaps "web" is forbidden: {words}; '
+            "a quota, a policy or a webhook of the cluster refuses it"
+        )
 
     def test_a_page_that_has_expired_asks_for_a_new_list(self, faulty, client_of_faulty):
         faulty.break_with(Fault.json({"kind": "Status", "reason": "Expired"}, status=410))
@@ -496,6 +513,27 @@ def test_no_way_to_a_server_says_what_to_set(tmp_path, monkeypatch):
 
     with pytest.raises(HomeUnavailable, match="CERTMILL_KUBECONFIG"):
         connect(kubeconfig=tmp_path / "none")
+
+
+def test_the_token_of_a_service_account_is_read_anew_whatever_the_clock_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    (tmp_path / "ca.crt").write_text("roots")
+    (tmp_path / "token").write_text("first\n")
+    now = [0.0]
+    api = connect(account=tmp_path, monotonic=lambda: now[0])
+    (tmp_path / "token").write_text("second\n")
+
+    def token():
+        return api.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+
+    assert (api.configuration.host, token()) == ("https://[fd00::1]:443", "Bearer first")
+    now[0] = 61.0
+    assert token() == "Bearer second"
+    (tmp_path / "token").write_text("")
+    now[0] = 122.0
+    with pytest.raises(HomeUnavailable, match="token of the service account cannot be read"):
+        KubeClient(api).get(CONFIG_MAPS, "default", "web")
 
 
 def test_status_of_nonsense_is_empty():

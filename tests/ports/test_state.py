@@ -8,7 +8,7 @@ import pytest
 
 from certmill.contract import CHANGES_QUEUE, STEPS_QUEUE
 from certmill.errors import StateUnavailable
-from certmill.model.names import CertificateId
+from certmill.model.names import CertificateId, certificate_id
 from certmill.state import keys
 from certmill.state.connection import connect, eviction_policy
 from certmill.state.due import DueTimes
@@ -279,6 +279,35 @@ def test_a_record_knows_the_lock_that_its_run_holds_and_has_one_at_most(records,
     assert locks.take("order", "other names", owner="you", seconds=60) == WEB
     locks.release_of(records.read(WEB), WEB)
     assert locks.take("order", "other names", owner="you", seconds=60) == ""
+
+
+def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis):
+    """Else whoever asks for somebody's names in many Certificates would have the lock again and again."""
+    locks, ids = Locks(redis), [certificate_id(*name) for name in (("many", "one"), ("many", "two"), ("one", "web"))]
+    fences = {}
+    for each in ids:
+        records.begin(each, now=NOW, steps=("one", "last"), spec="abc", root_id="root", in_flight_until=NOW + 10)
+        fences[each] = records.claim(each, "one", now=NOW, lease_seconds=60, task_id="t", root_id="root").fence
+
+    def take(certificate):
+        return locks.take_for_step("order", "names", certificate=certificate, fence=fences[certificate], before="", seconds=60)
+
+    one, two, web = ids
+    assert (take(one), take(two), take(web)) == ("", one, one)
+    locks.release_of(records.read(one), one)
+
+    assert (take(two), take(one), take(web), take(web)) == (web, web, "", "")
+    locks.release_of(records.read(web), web)
+    assert take(two) == ""
+
+
+def test_what_is_noted_under_names_of_anybodys_choice_ends_by_itself(redis):
+    sightings, issuer_records = Sightings(redis), IssuerRecords(redis)
+    issuer_records.note_failing("Issuer/default/there-is-none", WEB)
+    sightings.claim_secret("default", "some-secret", "web")
+
+    assert all(0 < redis.ttl(key) <= 4 * 24 * 3600 for key in redis.scan_iter("*"))
+    assert issuer_records.failing("Issuer/default/there-is-none") == [WEB]
 
 
 def test_the_journal_gives_back_what_is_old_and_not_removed(redis):

@@ -30,7 +30,7 @@ watch the values of Secrets but the controller, whom RBAC cannot restrict to wha
   verbs: [get, list]
 - apiGroups: [cert-manager.io]
   resources: [certificates/status, issuers/status]
-  verbs: [update, patch]
+  verbs: [update]
 # The pair, account keys, credentials: by name. Neither list nor delete.
 - apiGroups: [""]
   resources: [secrets]
@@ -44,10 +44,10 @@ watch the values of Secrets but the controller, whom RBAC cannot restrict to wha
   verbs: [get]
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, create, patch, delete]
+  verbs: [create, patch, delete]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [get, list, create, patch, delete]
+  verbs: [create, patch, delete]
 # OpenShift alone knows it: a slice may then have addresses of Pods, and those of the responder are.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices/restricted]
@@ -62,6 +62,11 @@ watch the values of Secrets but the controller, whom RBAC cannot restrict to wha
 - apiGroups: [k8s.nginx.org]
   resources: [virtualservers/finalizers]
   verbs: [update]
+{{ include "certmill.rules.worker.events" . }}
+{{- end -}}
+
+{{/* Also in the namespace default, where the events of ClusterIssuers are: the API takes them nowhere else. */}}
+{{- define "certmill.rules.worker.events" -}}
 - apiGroups: [""]
   resources: [events]
   verbs: [get, create, patch]
@@ -80,7 +85,7 @@ watch the values of Secrets but the controller, whom RBAC cannot restrict to wha
   verbs: [get, list]
 - apiGroups: [cert-manager.io]
   resources: [clusterissuers/status]
-  verbs: [update, patch]
+  verbs: [update]
 {{- end -}}
 
 {{/* In certmill's own namespace. The Lease is named in certmill's code; to create is a right that cannot be bound to a name. */}}

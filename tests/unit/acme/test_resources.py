@@ -50,6 +50,26 @@ def test_an_order_is_read():
     )
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"authorizations": [f"https://ca.example/authz/{number}" for number in range(1000)]},
+        {"authorizations": ["https://ca.example/" + "a" * 100_000]},
+        {"finalize": "https://ca.example/" + "a" * 100_000},
+        {"certificate": "https://ca.example/" + "a" * 100_000},
+    ],
+    ids=["a thousand authorizations", "authorizations", "finalize", "certificate"],
+)
+def test_an_order_with_more_than_can_be_kept_of_many_is_not_taken(part):
+    with pytest.raises(CAUnavailable):
+        Order.from_json({**ORDER, **part}, url="https://ca.example/order/1")
+
+
+def test_a_challenge_with_more_than_can_be_kept_is_not_taken():
+    with pytest.raises(CAUnavailable, match="a URL of 100019 characters, 512 are taken"):
+        Challenge.from_json({**CHALLENGE, "url": "https://ca.example/" + "a" * 100_000})
+
+
 def test_the_error_of_an_order_is_read():
     order = Order.from_json({**ORDER, "error": {"type": "urn:ietf:params:acme:error:caa", "detail": "no"}}, url="")
 

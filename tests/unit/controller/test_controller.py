@@ -147,8 +147,8 @@ def test_then_every_change_is_told_once_and_in_order(process):
     process.sees(CLUSTER_ISSUERS, "ADDED", an_issuer())
     process.sees(INGRESSES, "ADDED", {"metadata": {"name": "shop", "namespace": "default"}})
 
-    assert process.take(2) == ["Certificate default/b", "Certificate default/a"]
-    assert process.take() == ["ClusterIssuer /prod", "Ingress default/shop"]
+    assert process.take(2) == ["Certificate default/b", "ClusterIssuer /prod"]
+    assert process.take() == ["Certificate default/a", "Ingress default/shop"]
     assert process.take() == []
 
 
@@ -211,6 +211,24 @@ def test_now_and_then_what_is_not_ready_and_did_not_fail_is_looked_at_again(proc
     assert process.take() == []
     process.clock.advance(RESYNC_SECONDS)
     assert process.take() == ["ClusterIssuer /stage", "Certificate default/new"]
+
+
+def test_namespaces_take_turns_so_that_one_that_is_full_holds_up_no_other(process):
+    many = [a_certificate(f"web-{number}", "full") for number in range(50)]
+    process.has(CERTIFICATES, *many, a_certificate("one", "small"), a_certificate("two", "small")).watch().first_sight()
+
+    assert process.take(5) == [f"Certificate {one}" for one in ("full/web-0", "small/one", "full/web-1", "small/two", "full/web-2")]
+    assert process.take(2) == ["Certificate full/web-3", "Certificate full/web-4"]
+
+
+def test_a_clock_that_is_set_back_for_hours_does_not_put_off_what_is_looked_at_again(process):
+    process.has(CERTIFICATES, a_certificate("new")).watch().first_sight()
+    process.take()
+
+    process.clock.advance(-3 * 3600)
+    assert process.take() == []
+    process.clock.advance(RESYNC_SECONDS)
+    assert process.take() == ["Certificate default/new"]
 
 
 def test_one_that_expires_while_its_renewal_goes_on_is_looked_at_until_it_is_told(process):

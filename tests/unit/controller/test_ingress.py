@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 from hypothesis import given
@@ -335,6 +336,31 @@ def test_every_bad_annotation_is_told_at_once():
     wishes = wishes_of(an_ingress(annotations={f"{PREFIX}duration": "x", f"{PREFIX}usages": "y"}))
 
     assert [event.message.split('"')[1] for event in wishes.events] == [f"{PREFIX}duration", f"{PREFIX}usages"]
+
+
+def test_more_names_than_a_certificate_can_have_are_bad_config_and_are_not_even_read():
+    names = ",".join(f"a{number}.example.com" for number in range(101))
+
+    message = only_warning(an_ingress(annotations={f"{PREFIX}alt-names": names}))
+
+    assert message == 'invalid ingress annotation "cert-manager.io/alt-names": has 101 values, 100 at most'
+
+
+def test_more_entries_than_anybody_has_are_bad_config_and_none_of_them_is_made():
+    tls = [{"hosts": ["a.example.com"], "secretName": f"s{number}"} for number in range(1001)]
+
+    assert only_warning(an_ingress(tls=tls)) == "spec.tls has 1001 entries, 1000 at most: make several Ingresses"
+
+
+def test_labels_and_annotations_that_would_be_copied_into_gigabytes_of_certificates_are_bad_config():
+    tls = [{"hosts": ["a.example.com"], "secretName": f"s{number}"} for number in range(100)]
+    large = {f"{PREFIX}secret-template": json.dumps({"annotations": {"note": "x" * 100_000}})}
+
+    message = only_warning(an_ingress(annotations=large, tls=tls))
+
+    assert message.startswith("the 100 Certificates of spec.tls would repeat ")
+    assert message.endswith("make the labels and annotations smaller, or make several Ingresses")
+    assert len(wishes_of(an_ingress(annotations=large)).wanted) == 1
 
 
 def test_bad_config_deletes_nothing():

@@ -99,6 +99,15 @@ def test_of_two_one_leads_as_long_as_it_renews(candidate, clock):
     assert contend(clock, one, two, seconds=120) == [[True, False]] * 24
 
 
+def test_a_clock_that_is_set_back_while_the_leader_dies_does_not_put_off_its_end(candidate, clock):
+    one, two = candidate("one"), candidate("two")
+    contend(clock, one, two, seconds=20)
+
+    clock.advance(-3 * 3600)
+
+    assert contend(clock, two, seconds=30)[-1] == [True]
+
+
 def test_a_renewal_keeps_when_it_was_acquired(candidate, leases, clock):
     one = candidate("one")
     one.contend()

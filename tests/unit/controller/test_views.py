@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certmill.controller import virtualserver
 from certmill.controller.changes import Look
-from certmill.controller.views import certificate_view, issuer_view, secret_view
+from certmill.controller.views import certificate_view, issuer_view, secret_view, shim_view
+from certmill.http01.edit_in_place import NOTE
 from certmill.kube.objects import instant_of
-from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, a_shim, an_ingress, an_issuer, condition
+from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, a_shim, an_ingress, an_issuer, condition, meta
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6
@@ -101,6 +105,24 @@ def test_a_shim_changes_with_its_tls_and_not_with_its_rules_or_status():
 
 def test_the_order_of_an_objects_fields_is_no_change():
     assert a_shim({"metadata": {}, "spec": {"a": 1, "b": 2}}) == a_shim({"spec": {"b": 2, "a": 1}, "metadata": {}})
+
+
+def test_what_is_kept_of_an_object_is_small_whatever_anybody_writes_into_it():
+    large, owner = "x" * 200_000, {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "controller": True}
+    served = json.dumps({"for": {"a.example": {f"web-{number}": "token" for number in range(9_000)}}})
+    server = {
+        "metadata": meta("vs", "default"),
+        "spec": {"host": "a.example", "tls": {"secret": large, "cert-manager": {"issuer": "prod"}}},
+    }
+    views = [
+        certificate_view(a_certificate(spec={"secretName": large, "issuerRef": {"name": large, "kind": large, "group": large}})),
+        certificate_view(a_certificate(ownerReferences=[owner | {"name": large, "uid": large}])),
+        secret_view(a_secret(issuer=(large, large, large))),
+        a_shim(an_ingress("shop", "shop-tls") | {"metadata": meta("shop", "default", annotations={NOTE: served})}),
+        shim_view(server, virtualserver.wishes_of(server)),
+    ]
+
+    assert max(len(repr(view)) for view in views) < 5_000
 
 
 @given(body=OBJECTS)

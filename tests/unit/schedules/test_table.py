@@ -25,8 +25,8 @@ def test_every_tick_lies_in_the_ticks_queue_and_expires_before_a_pile_of_them_is
     options = {name: entry["options"] for name, entry in beat_schedule().items()}
 
     assert options == {
-        "tick.wake": {"queue": "certmill.ticks", "expires": 5.0},
+        "tick.wake": {"queue": "certmill.ticks", "expires": 30.0},
         "tick.renewals": {"queue": "certmill.ticks", "expires": 54.0},
-        "tick.reread": {"queue": "certmill.ticks", "expires": 27.0},
+        "tick.reread": {"queue": "certmill.ticks", "expires": 30.0},
         "tick.sweep": {"queue": "certmill.ticks", "expires": 3240.0},
     }

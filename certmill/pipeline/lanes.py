@@ -1,0 +1,72 @@
+"""Bounds on how many threads of a worker may be held by what is slow: names that are dead, and the CAs and name servers of a namespace's
+own issuers. Whoever can make either may make thousands; the threads that are left are for all others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from certmill.errors import Busy
+
+SLOW_SECONDS: Final = 2.0
+
+
+class Lanes:
+    """How many threads may be in a slow look at once: half of them for the names of one namespace."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = max(1, slots)
+        self._guard = threading.Lock()
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def slow(self, namespace: str) -> Iterator[None]:
+        """Hold a lane, or raise Busy at once."""
+        with self._guard:
+            if self._held.total() >= self._slots:
+                raise Busy("waits for its turn: many other names do not answer")
+            if self._held[namespace] >= max(1, self._slots // 2):
+                raise Busy(f"waits for its turn: many other names of the namespace {namespace} do not answer")
+            self._held[namespace] += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._held[namespace] -= 1
+                self._held += Counter()  # without those that hold none
+
+
+class Shares:
+    """How many threads may be in steps under the issuers of one namespace: three quarters, and a quarter in those that take their time.
+    ClusterIssuers are the operator's own choice, and have no bound."""
+
+    def __init__(self, threads: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._threads = threads
+        self._monotonic = monotonic
+        self._guard = threading.Lock()
+        self._began: dict[str, list[float]] = {}
+
+    @contextmanager
+    def of(self, namespace: str) -> Iterator[None]:
+        """Be one of them ("": of a ClusterIssuer), or raise Busy at once."""
+        if not namespace:
+            yield
+            return
+        now = self._monotonic()
+        with self._guard:
+            began = self._began.setdefault(namespace, [])
+            slow = sum(now - instant >= SLOW_SECONDS for instant in began)
+            if slow >= max(1, self._threads // 4) or len(began) >= max(1, self._threads * 3 // 4):
+                raise Busy(f"waits for its turn: the CAs or name servers of the issuers in namespace {namespace} are slow")
+            began.append(now)
+        try:
+            yield
+        finally:
+            with self._guard:
+                began.remove(now)
+                if not began:
+                    del self._began[namespace]

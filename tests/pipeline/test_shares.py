@@ -1,0 +1,59 @@
+"""The issuers of one namespace, whose CA or name servers are slow, hold some threads of a worker and not all."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+
+from certmill.model.certificate import IssuerRef
+from certmill.pipeline.engine import Engine
+from certmill.pipeline.issuers import IssuerReconciler
+from certmill.pipeline.lanes import Shares
+from certmill.pipeline.outcome import Proceed, Wait
+from tests.builders import a_certificate, an_issuer
+from tests.pipeline.mill import Mill
+
+ISSUER = an_issuer(kind="Issuer", namespace="default")
+CERTIFICATE = a_certificate(issuer_ref=IssuerRef(name="prod", kind="Issuer", group="cert-manager.io"))
+REASON = "waits for its turn: the CAs or name servers of the issuers in namespace default are slow"
+
+
+def with_shares(mill):
+    mill.ports = replace(mill.ports, shares=Shares(4))
+    mill.engine = Engine(mill.ports, mill.reconciler)
+    return mill
+
+
+def test_a_step_waits_while_others_of_its_namespace_hold_their_share_and_goes_on_afterwards(redis):
+    mill = with_shares(Mill(redis, issuer=ISSUER, certificate=CERTIFICATE))
+    mill.reconciler.reconcile(CERTIFICATE.id)
+    with ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(mill.ports.shares.of("default"))
+        waits = mill.run()
+
+    assert isinstance(waits, Wait)
+    assert waits.reason == REASON
+    mill.wake(waits.seconds + 1)
+    assert mill.world.leaf(CERTIFICATE).dns_names == CERTIFICATE.dns_names
+
+
+def test_what_is_under_a_cluster_issuer_goes_on_meanwhile(redis):
+    mill = with_shares(Mill(redis))
+    mill.reconciler.reconcile(mill.certificate.id)
+    with ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(mill.ports.shares.of("default"))
+
+        assert isinstance(mill.run(), Proceed)
+
+
+def test_an_issuer_is_registered_later(redis):
+    mill = with_shares(Mill(redis, issuer=ISSUER, certificate=CERTIFICATE))
+    issuers = IssuerReconciler(mill.ports, mill.reconciler)
+    with ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(mill.ports.shares.of("default"))
+        assert not issuers.reconcile(ISSUER, owner="one").done
+
+    assert issuers.reconcile(ISSUER, owner="one").done
