@@ -41,8 +41,8 @@ class Lanes:
 
 
 class Shares:
-    """How many threads may be in steps under the issuers of one namespace: three quarters, and a quarter in those that take their time.
-    ClusterIssuers are the operator's own choice, and have no bound."""
+    """How many threads may be in steps under the issuers of one namespace: three quarters; and in those that take their time: half, or a
+    quarter while more than half of all are in use. ClusterIssuers are the operator's own choice, and have no bound."""
 
     def __init__(self, threads: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._threads = threads
@@ -53,20 +53,23 @@ class Shares:
     @contextmanager
     def of(self, namespace: str) -> Iterator[None]:
         """Be one of them ("": of a ClusterIssuer), or raise Busy at once."""
-        if not namespace:
-            yield
-            return
         now = self._monotonic()
         with self._guard:
-            began = self._began.setdefault(namespace, [])
-            slow = sum(now - instant >= SLOW_SECONDS for instant in began)
-            if slow >= max(1, self._threads // 4) or len(began) >= max(1, self._threads * 3 // 4):
+            if namespace and self._has_its_share(namespace, now):
                 raise Busy(f"waits for its turn: the CAs or name servers of the issuers in namespace {namespace} are slow")
-            began.append(now)
+            self._began.setdefault(namespace, []).append(now)
         try:
             yield
         finally:
             with self._guard:
+                began = self._began[namespace]
                 began.remove(now)
                 if not began:
                     del self._began[namespace]
+
+    def _has_its_share(self, namespace: str, now: float) -> bool:
+        began = self._began.get(namespace, [])
+        slow = sum(now - instant >= SLOW_SECONDS for instant in began)
+        in_use = sum(len(instants) for instants in self._began.values())
+        most_slow = self._threads // (4 if in_use > self._threads // 2 else 2)
+        return slow >= max(1, most_slow) or len(began) >= max(1, self._threads * 3 // 4)

@@ -46,14 +46,24 @@ class TestIssuersOfANamespace:
     def shares(self, now):
         return Shares(8, monotonic=lambda: now[0])
 
-    def test_slow_ones_hold_a_quarter_of_the_threads(self, shares, now, held):
-        for _ in range(2):
+    def test_slow_ones_hold_half_of_the_threads_when_nobody_else_needs_them(self, shares, now, held):
+        for _ in range(4):
             held.enter_context(shares.of("one"))
         now[0] = SLOW_SECONDS
 
         with pytest.raises(Busy, match="issuers in namespace one are slow"), shares.of("one"):
             pass
         with shares.of("two"), shares.of(""):
+            pass
+
+    def test_slow_ones_get_no_more_than_a_quarter_while_others_use_the_rest(self, shares, now, held):
+        for namespace in ("one", "one", "two", "", ""):
+            held.enter_context(shares.of(namespace))
+        now[0] = SLOW_SECONDS
+
+        with pytest.raises(Busy, match="issuers in namespace one are slow"), shares.of("one"):
+            pass
+        with shares.of("two"), shares.of("three"), shares.of(""):
             pass
 
     def test_quick_ones_leave_a_quarter_to_others(self, shares, held):
