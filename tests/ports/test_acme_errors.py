@@ -15,7 +15,7 @@ from certmill.acme.client import AcmeClient, DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import AcmeProblem
-from certmill.acme.transport import MAX_ANSWER_BYTES, TlsTrust
+from certmill.acme.transport import MAX_ANSWER_BYTES, NoAnswer, TlsTrust
 from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderGone, OrderRefused, RateLimited
 from certmill.model.names import Identifier, IdentifierType
 from certmill.testing.clock import FakeClock
@@ -117,9 +117,9 @@ def failure(verb):
         (Fault(status=200, body=b"[]"), CAUnavailable, "not a JSON object"),
         (Fault(status=200, body=b"[" * 500_000), CAUnavailable, "not a JSON object"),
         (Fault(status=200, body=b"{}"), CAUnavailable, "without 'status'"),
-        (Fault(status=200, body=b"x" * (MAX_ANSWER_BYTES + 1)), CAUnavailable, "more than"),
-        (Fault(cut=True), CAUnavailable, "cut the connection"),
-        (Fault(status=200, cut=True, body=b'{"status": "pending"}'), CAUnavailable, "cut the connection"),
+        (Fault(status=200, body=b"x" * (MAX_ANSWER_BYTES + 1)), NoAnswer, "more than"),
+        (Fault(cut=True), NoAnswer, "cut the connection"),
+        (Fault(status=200, cut=True, body=b'{"status": "pending"}'), NoAnswer, "cut the connection"),
         (Fault(status=302, headers={"Location": "https://evil.example/"}), CAUnavailable, "redirects to https://evil.example/"),
         (Fault(status=304), CAUnavailable, "HTTP 304"),
         (Fault(status=404), OrderGone, "HTTP 404"),
