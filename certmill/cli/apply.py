@@ -44,9 +44,17 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
             complain(str(error))
         if applied:
             session.ask_reread()
+    _warn_of_problems(session)
     if not applied and not errors:
         complain("there is no document in what was given")
     return ExitCode.OK if applied and not errors else ExitCode.FAILED
+
+
+def _warn_of_problems(session: Session) -> None:
+    """Name what cannot be used in a directory home: nobody else tells the person who changes it. A cluster says it on its objects."""
+    if not session.home.watched:
+        for problem in session.home.survey().problems:
+            complain(f"{problem.source}: {problem.message}", prefix="warning")
 
 
 def _kept(session: Session, document: Document, errors: list[InvalidManifest]) -> bool:

@@ -13,8 +13,9 @@ from certmill.home import layout, ownership
 from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
 from certmill.home.documents import Key
 from certmill.home.files import Locks
+from certmill.home.manifest_file import Kept
 from certmill.home.manifest_files import ManifestFiles
-from certmill.home.manifest_index import Kept, ManifestIndex
+from certmill.home.manifest_index import ManifestIndex
 from certmill.home.secret_files import SecretFiles
 from certmill.home.status_files import StatusFiles
 from certmill.model.certificate import Certificate, IssuerRef

@@ -17,6 +17,7 @@ from certmill.home import documents, layout
 from certmill.home.base import Change, Manifest
 from certmill.home.documents import Key
 from certmill.home.files import Locks, TooLarge, make_directory, reaching, read_capped, replace_file, sync_directory
+from certmill.home.manifest_file import reason_of, source_of
 from certmill.home.manifest_index import ManifestIndex
 
 _LOCK = "manifests"
@@ -61,7 +62,7 @@ class ManifestFiles:
             yield
 
     def _put(self, name: str, key: Key, document: str) -> None:
-        path, source = self._directory / name, f"manifests/{name}"
+        path, source = self._directory / name, source_of(name)
         make_directory(self._directory)
         text = self._text(path, source)
         if documents.count(text) == 1 and name == layout.file_name(*key, ".yaml") and not documents.read(text, source=source).objects:
@@ -73,7 +74,7 @@ class ManifestFiles:
         self._index.load(name)
 
     def _take_out(self, name: str, key: Key) -> None:
-        path, source = self._directory / name, f"manifests/{name}"
+        path, source = self._directory / name, source_of(name)
         left = documents.without(self._text(path, source), key, source=source)
         if left and (documents.count(left) > 1 or documents.read(left, source=source).objects or name != layout.file_name(*key, ".yaml")):
             replace_file(path, left.encode(), durable=True)
@@ -88,8 +89,16 @@ class ManifestFiles:
             raise InvalidManifest("is a link: change the file that it leads to", source=source)
         try:
             content = read_capped(path)
-            return "" if content is None else content.decode()
+            text = None if content is None else content.decode()
         except FileNotFoundError:
             return ""
         except (TooLarge, UnicodeDecodeError):
             raise InvalidManifest("cannot be changed: it is too large, or not UTF-8; repair it or remove it", source=source) from None
+        except OSError as error:
+            reason = reason_of(error)
+            if not reason:
+                raise
+            raise InvalidManifest(f"cannot be changed: it {reason}", source=source) from error
+        if text is None:
+            raise InvalidManifest("cannot be changed: it is not a file; remove it", source=source)
+        return text

@@ -13,49 +13,26 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from certmill.clock import Clock
 from certmill.errors import InvalidManifest
-from certmill.home import documents, layout
+from certmill.home import layout
 from certmill.home.base import Manifest, Problem
 from certmill.home.documents import Key
-from certmill.home.files import TooLarge, advice, reaching, read_capped
+from certmill.home.files import reaching
+from certmill.home.manifest_file import Kept, ManifestFile, read_file, source_of
 from certmill.model.certificate import Certificate, SecretTemplate
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _NAMED_AFTER_AN_OBJECT = re.compile(r"((certificate|issuer)\.[^.]+|clusterissuer)\..+\.yaml")
 _BY_HAND_SECONDS = 5.0
 """So old may be what this process knows of the files that are not named after an object, when one of them counts."""
-_ONE_FILE = (PermissionError, IsADirectoryError)
 _Part = TypeVar("_Part")
 _NO_TEMPLATE = SecretTemplate()
 _NOTHING: Mapping[str, str] = {}
-_NONE_BROKEN: Mapping[Key, Problem] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """An object as its document says, and a digest of the document."""
-
-    value: Manifest
-    digest: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
-    signature: int
-    written_ns: int
-    objects: Mapping[Key, Kept]
-    broken: Mapping[Key, Problem]
-    problems: tuple[Problem, ...]
-
-    @property
-    def is_unreadable(self) -> bool:
-        """Whether it tells nothing, not even what is wrong with which object."""
-        return bool(self.problems) and not self.objects and not self.broken
 
 
 class ManifestIndex:
@@ -64,7 +41,7 @@ class ManifestIndex:
     def __init__(self, directory: Path, clock: Clock) -> None:
         self._directory = directory
         self._clock = clock
-        self._files: dict[str, _File] = {}
+        self._files: dict[str, ManifestFile] = {}
         self._holders: dict[Key, tuple[str, ...]] = {}
         self._changing = threading.Lock()
         self._refreshing = threading.Lock()
@@ -122,8 +99,8 @@ class ManifestIndex:
                 first = self._holders.get((kind, namespace, object_name), (name,))[0]
                 if first != name:
                     where = f"{namespace}/{object_name}" if namespace else object_name
-                    message = f"{kind} {where} is in manifests/{first} too, which counts; remove one of them"
-                    yield Problem(source=f"manifests/{name}", message=message)
+                    message = f"{kind} {where} is in {source_of(first)} too, which counts; remove one of them"
+                    yield Problem(source=source_of(name), message=message)
 
     def refresh(self, wanted: Key | None, *, everything: bool = False) -> None:
         """Read what is new, and what has changed among files not named after an object, or among all. May end when `wanted` is found."""
@@ -138,22 +115,14 @@ class ManifestIndex:
                 self.load(name)
                 self._unread.discard(name)
 
-    def load(self, name: str) -> _File | None:
+    def load(self, name: str) -> ManifestFile | None:
         """The file as it is now, parsed only if it has changed; None if it is gone."""
-        path = f"{self._directory}/{name}"
         known = self._files.get(name)
-        with reaching("read", f"manifests/{name}"):
-            try:
-                status = os.stat(path)  # noqa: PTH116 - a survey does this for every file, and a look-up for its own
-            except FileNotFoundError:
-                linked = Path(path).is_symlink()
-                file = _unusable(0, known, f"manifests/{name}", "is a link that leads nowhere") if linked else None
-                self._set(name, file)
-                return file
-            signature = hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
-            if known is not None and known.signature == signature:
-                return known
-            file = self._parsed(name, signature, status.st_mtime_ns, known)
+        file = read_file(str(self._directory), name, known)
+        if file is not None and file is known:
+            return file
+        if file is not None:
+            file = replace(file, objects={key: replace(kept, value=self._compact(kept.value)) for key, kept in file.objects.items()})
         self._set(name, file)
         return file
 
@@ -187,28 +156,7 @@ class ManifestIndex:
         self._listed = changed
         return new - by_hand
 
-    def _parsed(self, name: str, signature: int, written_ns: int, known: _File | None) -> _File:
-        source = f"manifests/{name}"
-        try:
-            content = read_capped(f"{self._directory}/{name}")
-            text = None if content is None else content.decode()
-        except TooLarge:
-            return _unusable(signature, known, source, f"is larger than {layout.MAX_FILE_BYTES} bytes; split it")
-        except UnicodeDecodeError:
-            return _unusable(signature, known, source, "is not UTF-8")
-        except _ONE_FILE as error:
-            return _unusable(signature, known, source, f"cannot be read: {advice(error)}")
-        if text is None:
-            return _unusable(signature, known, source, "is not a file")
-        read = documents.read(text, source=source)
-        objects = {
-            key: Kept(value=self._compact(document.value), digest=layout.digest(document.text)) for key, document in read.objects.items()
-        }
-        return _File(
-            signature=signature, written_ns=written_ns, objects=objects, broken=read.broken or _NONE_BROKEN, problems=read.problems
-        )
-
-    def _set(self, name: str, file: _File | None) -> None:
+    def _set(self, name: str, file: ManifestFile | None) -> None:
         """Take a file's new content into both maps."""
         with self._changing:
             old = self._files.pop(name, None)
@@ -251,11 +199,3 @@ def _in_order(key: Key, names: Iterable[str]) -> tuple[str, ...]:
     """The file that has the object's name first; those with another object's last, which are read only when nothing else is found."""
     own = layout.file_name(*key, ".yaml")
     return tuple(sorted(names, key=lambda name: (name != own, _NAMED_AFTER_AN_OBJECT.fullmatch(name) is not None, name)))
-
-
-def _unusable(signature: int, known: _File | None, source: str, message: str) -> _File:
-    """A file that tells nothing now: what it held before is wrong for as long, not gone."""
-    before = {*known.objects, *known.broken} if known else set()
-    problem = Problem(source=source, message=message)
-    written_ns = known.written_ns if known else 0
-    return _File(signature=signature, written_ns=written_ns, objects={}, broken=dict.fromkeys(before, problem), problems=(problem,))

@@ -3,11 +3,12 @@ run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.base import Problem, Sighting
+from certmill.home.layout import digest
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer, reference
 from certmill.model.names import CertificateId, certificate_id
@@ -26,6 +27,8 @@ ISSUERS_SECONDS = 15.0
 REREAD_LOCK_SECONDS = 25.0
 _BATCH = 100
 _CERTIFICATE = "Certificate"
+_PROBLEM = "problem/"
+"""Begins the names of problems among what the re-reads have seen: no kind of object begins so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Woken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reread:
-    """What a re-read did. `complete` is False if time ran out; the next one goes on."""
+    """What a re-read did. `complete` is False if time ran out; the next one goes on. `problems`: those that no re-read has reported yet."""
 
     looked_at: int
     problems: tuple[Problem, ...]
@@ -103,11 +106,20 @@ class Ticks:
             changed = [s for s in survey.sightings if known.get(_field(s)) != s.signature]
             pass_ = _Pass(owner=owner)
             self._certificates(pass_, [s for s in changed if s.kind == _CERTIFICATE])
-            self._gone(pass_, known.keys() - {_field(s) for s in survey.sightings})
+            self._gone(pass_, {name for name in known if not name.startswith(_PROBLEM)} - {_field(s) for s in survey.sightings})
             self._issuers(pass_, [s for s in changed if s.kind != _CERTIFICATE])
-            return Reread(looked_at=len(changed), problems=survey.problems, failed=tuple(pass_.failed), complete=pass_.complete)
+            problems = self._new_problems(survey.problems, known)
+            return Reread(looked_at=len(changed), problems=problems, failed=tuple(pass_.failed), complete=pass_.complete)
         finally:
             ports.locks.release("reread", owner=owner)
+
+    def _new_problems(self, problems: Sequence[Problem], known: Mapping[str, str]) -> tuple[Problem, ...]:
+        """Those that no re-read has reported yet; they are reported now. One that goes away and comes back is reported again."""
+        found = {f"{_PROBLEM}{digest(f'{problem.source} {problem.message}')}": problem for problem in problems}
+        new = {name: problem for name, problem in found.items() if name not in known}
+        self._ports.sightings.note(dict.fromkeys(new, ""))
+        self._ports.sightings.forget([name for name in known if name.startswith(_PROBLEM) and name not in found])
+        return tuple(new.values())
 
     def sweep(self, owner: str) -> int:
         """Take down what was put up for challenges and belongs to no run any more, as far as the time goes; how many."""

@@ -54,6 +54,24 @@ def test_after_a_flush_everything_good_is_adopted_and_nothing_is_issued_again(re
     assert mill.world.leaf(WEB).serial == before.serial
 
 
+def test_a_problem_in_the_home_is_reported_once_and_again_when_it_comes_back(redis):
+    mill = Mill(redis)
+    home = mill.ports.home
+
+    def reported():
+        return [problem.message for problem in mill.ticks.reread("tick").problems]
+
+    home.break_manifest("Certificate", "default", "mail", "spec: is required")
+    home.break_manifest("Certificate", "default", "news", "spec: is required")
+    assert (reported(), reported()) == (["spec: is required"] * 2, [])
+    home.break_manifest("Certificate", "default", "mail", "spec: must be a mapping")
+    assert (reported(), reported()) == (["spec: must be a mapping"], [])
+    home.delete("Certificate", "default", "mail")
+    assert reported() == []
+    home.break_manifest("Certificate", "default", "mail", "spec: must be a mapping")
+    assert (reported(), reported()) == (["spec: must be a mapping"], [])
+
+
 def test_a_renewal_is_begun_when_it_is_due_and_not_before(redis):
     mill = Mill(redis)
     first = mill.issue()

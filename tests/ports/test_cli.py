@@ -23,6 +23,7 @@ from certmill.runtime import Runtime
 from certmill.settings import load
 from certmill.state.records import Due
 from certmill.state.requests import Rejection
+from tests.unit.home.odd_entries import ODD_ENTRIES, make_odd_entries
 
 WEB = CertificateId("default/web")
 TOKEN = "token-that-nobody-may-see"
@@ -202,6 +203,17 @@ class TestApply:
         assert (code, out) == (1, [])
         assert said in err
         assert len(err.splitlines()) == 1
+
+    def test_odd_entries_of_the_home_are_named_by_apply_and_by_get_which_go_on(self, certmill, manifests, home):
+        (home / "manifests").mkdir(parents=True)
+        make_odd_entries(home / "manifests")
+
+        code, out, err = certmill("apply", "-f", str(manifests))
+        shown = certmill("get", "certs")
+
+        assert (code, len(out)) == (0, 3)
+        assert (shown[0], len(shown[1]), shown[2]) == (0, 2, err)
+        assert sorted(err.splitlines()) == sorted(f"warning: {source}: {message}" for source, message in ODD_ENTRIES.items())
 
     def test_without_redis_it_is_kept_and_said_to_be_acted_on_later(self, certmill, manifests, home):
         code, out, err = certmill("--redis-url", "redis://127.0.0.1:1/0", "apply", "-f", str(manifests))

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.errors import InvalidManifest
+from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home import documents
 from certmill.home.directory import DirectoryHome
 from certmill.model.names import CertificateId
+from tests.unit.home.odd_entries import ODD_ENTRIES, forbidden, make_odd_entries, make_socket, no_file_descriptors
 from tests.unit.home.samples import certificate_text, pair, parsed, secret_text
 
 WEB = CertificateId("default/web")
@@ -290,16 +291,61 @@ def test_a_file_that_cannot_be_used_is_a_problem_and_everything_else_goes_on(hom
     assert home.certificate(CertificateId("default/other")) is None
 
 
-def test_directories_pipes_and_dangling_links_in_manifests_stop_nobody(home, root, drop):
+def test_an_odd_entry_in_manifests_is_its_own_problem_and_stops_nothing_else(home, root, drop):
     drop("good.yaml", certificate_text())
-    (root / "manifests" / "sub.yaml").mkdir()
-    os.mkfifo(root / "manifests" / "pipe.yaml")
-    (root / "manifests" / "gone.yaml").symlink_to("nowhere")
+    make_odd_entries(root / "manifests")
+
+    survey = home.survey()
+    done = apply(home, certificate_text("new"))
+
+    assert [s.name for s in survey.sightings] == ["web"]
+    assert {p.source: p.message for p in survey.problems} == ODD_ENTRIES
+    assert (home.certificate(WEB), done, names(home)) == (parsed(certificate_text()), "created", ["new", "web"])
+
+
+def test_a_file_that_may_not_be_read_is_a_problem_and_counts_when_it_may(home, root, drop):
+    drop("secret.yaml", certificate_text())
+    with forbidden(root / "manifests" / "secret.yaml"):
+        survey = home.survey()
+        assert (survey.sightings, [p.source for p in survey.problems]) == ((), ["manifests/secret.yaml"])
+        assert "permission denied; give the user that certmill runs as the right to read it" in survey.problems[0].message
+
+    assert [s.name for s in home.survey().sightings] == ["web"]
+
+
+def test_a_name_that_is_no_utf_8_is_read_and_shown_with_escapes(home, root, drop):
+    drop("good.yaml", certificate_text("mail"))
+    (root / "manifests" / os.fsdecode(b"caf\xe9\n.yaml")).write_text(certificate_text() + "---\nkind: 7\n")
 
     survey = home.survey()
 
-    assert [s.name for s in survey.sightings] == ["web"]
-    assert {p.source for p in survey.problems} == {"manifests/sub.yaml", "manifests/pipe.yaml", "manifests/gone.yaml"}
+    assert [s.name for s in survey.sightings] == ["mail", "web"]
+    assert [p.source for p in survey.problems] == [r"manifests/caf\xe9\n.yaml#2"]
+    assert apply(home, certificate_text(dns_name="example.org")) == "configured"
+
+
+@pytest.mark.parametrize("odd", ["directory", "pipe", "socket"])
+def test_what_is_no_file_in_an_objects_place_is_named_and_left_as_it_is(home, root, odd):
+    place = root / "manifests" / "certificate.default.web.yaml"
+    place.parent.mkdir(parents=True)
+    {"directory": place.mkdir, "pipe": lambda: os.mkfifo(place), "socket": lambda: make_socket(place)}[odd]()
+    before = place.lstat()
+
+    with pytest.raises(InvalidManifest, match=r"^manifests/certificate.default.web.yaml: cannot be changed: it is not a file.*remove it"):
+        apply(home, certificate_text())
+
+    assert place.lstat() == before
+
+
+def test_a_process_without_file_descriptors_blames_no_file(home, drop):
+    drop("good.yaml", certificate_text())
+    names(home)
+    drop("good.yaml", certificate_text(dns_name="example.org"))
+
+    with no_file_descriptors(), pytest.raises(HomeUnavailable, match="too many open files"):
+        home.survey()
+
+    assert home.certificate(WEB).dns_names == ("example.org",)
 
 
 def test_an_object_whose_file_becomes_unusable_is_wrong_not_gone(home, root, drop):
