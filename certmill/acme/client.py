@@ -6,7 +6,6 @@ https to http; an order has to be for the identifiers that were asked for; a cer
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import threading
@@ -20,6 +19,7 @@ from certmill.acme import jws
 from certmill.acme.ari import RenewalInfo, is_cert_id
 from certmill.acme.exchange import Exchange
 from certmill.acme.fields import clean
+from certmill.acme.identifiers import canonical
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import About, AcmeProblem
@@ -27,7 +27,7 @@ from certmill.acme.resources import Account, Authorization, Challenge, Directory
 from certmill.acme.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
 from certmill.clock import Clock, SystemClock
 from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderRefused
-from certmill.model.names import Identifier, IdentifierType
+from certmill.model.names import Identifier
 
 DIRECTORY_SECONDS: Final = 3600.0
 _MOST_DIRECTORIES: Final = 256
@@ -168,7 +168,7 @@ class AcmeClient:
         names = _named(identifiers)
         answer = self._post(self.directory().new_order, payload, about=About.NEW_ORDER, what=f"create an order for {names}")
         order = Order.from_json(_json(answer), url=self._located(answer, "an order"), retry_after=answer.retry_after)
-        if _normal(order.identifiers) != _normal(identifiers):
+        if {canonical(one) for one in order.identifiers} != {canonical(one) for one in identifiers}:
             raise OrderRefused(f"{host_of(self._server)} made an order for {_named(order.identifiers)} where {names} was asked for")
         return order
 
@@ -313,17 +313,3 @@ def _named(identifiers: Sequence[Identifier]) -> str:
     """Three names at most, for messages."""
     more = f" and {len(identifiers) - 3} more" if len(identifiers) > 3 else ""
     return clean(", ".join(identifier.value for identifier in identifiers[:3]), 120) + more
-
-
-def _normal(identifiers: Sequence[Identifier]) -> frozenset[tuple[str, str]]:
-    """Comparable: CAs lower names, reorder them, and write IPv6 addresses in their own way."""
-
-    def value(identifier: Identifier) -> str:
-        if identifier.type is IdentifierType.IP:
-            try:
-                return str(ipaddress.ip_address(identifier.value))
-            except ValueError:
-                return identifier.value
-        return identifier.value.lower()
-
-    return frozenset((str(identifier.type), value(identifier)) for identifier in identifiers)

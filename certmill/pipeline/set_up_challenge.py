@@ -8,14 +8,15 @@ from dataclasses import replace
 
 from certmill.acme import challenges as acme_challenges
 from certmill.acme.client import AcmeClient
+from certmill.acme.identifiers import ordered_identifier
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import Authorization, AuthorizationStatus
-from certmill.errors import OrderGone, SolverMisconfigured
+from certmill.errors import OrderGone, OrderRefused, SolverMisconfigured
 from certmill.model.issuer import Solver
 from certmill.pipeline import account, presenting, solvers
 from certmill.pipeline.context import Work
 from certmill.pipeline.facts import ChallengeFacts
-from certmill.pipeline.outcome import Advanced, Back, Outcome
+from certmill.pipeline.outcome import Advanced, Back, Failed, Outcome
 
 _OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
 
@@ -27,6 +28,9 @@ def set_up_challenge(work: Work) -> Outcome:
         authorizations = _fetch(work, acme)
     except OrderGone as error:
         return _start_over(work, str(error))
+    outside = [a for a in authorizations if ordered_identifier(a, work.certificate.identifiers) is None]
+    if outside:
+        return _refuse_foreign(work, outside[0])
     ended = [a for a in authorizations if a.status not in (*_OPEN, AuthorizationStatus.VALID)]
     if ended:
         return _start_over(work, f"the authorization for {ended[0].identifier.value} is {ended[0].status}")
@@ -60,6 +64,17 @@ def _start_over(work: Work, reason: str) -> Back:
     return Back(step="create_order", reason=f"{reason}; a new order is created", facts=work.facts.without_order())
 
 
+def _refuse_foreign(work: Work, authorization: Authorization) -> Failed:
+    """Nothing is presented for a name that was not asked for: whoever runs the CA would choose where we write. The order is given up."""
+    found = authorization.identifier.value
+    name = f"*.{found}" if authorization.wildcard else found
+    error = OrderRefused(
+        f"the CA's order for {work.certificate.identifiers[0].value} has an authorization for {name}, which was not asked for; "
+        f"nothing was set up. See whether spec.acme.server of {work.issuer.reference} is the CA that you mean"
+    )
+    return Failed(error=error, facts=work.facts.without_order())
+
+
 def _account_key(work: Work) -> AccountKey:
     found = account.registered(work.ports, work.issuer)
     if found is None:
@@ -69,17 +84,18 @@ def _account_key(work: Work) -> AccountKey:
 
 def _challenge(work: Work, authorization: Authorization, key: AccountKey) -> ChallengeFacts:
     """The challenge to set up for an authorization. Raises SolverMisconfigured when no solver is for the name."""
-    name = f"*.{authorization.identifier.value}" if authorization.wildcard else authorization.identifier.value
+    asked = ordered_identifier(authorization, work.certificate.identifiers)
+    assert asked is not None
     offered = {challenge.type: challenge for challenge in authorization.challenges}
-    solver = solvers.pick(work.issuer, name, labels=work.certificate.labels, offered=offered.keys())
+    solver = solvers.pick(work.issuer, asked.value, labels=work.certificate.labels, offered=offered.keys())
     challenge = offered[solvers.challenge_type(solver)]
     facts = ChallengeFacts(
         authorization=authorization.url,
         url=challenge.url,
         type=challenge.type,
         token=challenge.token,
-        identifier=authorization.identifier.value,
-        wildcard=authorization.wildcard,
+        identifier=asked.base,
+        wildcard=asked.is_wildcard,
     )
     if solver.http01 is not None:
         return replace(facts, way=work.ports.exposure.way(work.certificate, solver.http01))
