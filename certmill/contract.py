@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
+from certmill.model.trigger import Trigger
+
 REQUESTS_QUEUE = "certmill.requests"
 STEPS_QUEUE = "certmill.steps"
 CHANGES_QUEUE = "certmill.changes"
@@ -57,6 +59,12 @@ TASKS_OF_QUEUE: dict[str, frozenset[str]] = {
 
 MAX_MESSAGE_BYTES = 65_536
 """Of a whole message, as the guard takes it. A body may have half of that (the client refuses more): base64 and headers are added to it."""
+
+
+def shown_trigger(trigger: Trigger) -> str:
+    """The header `kwargsrepr` of a task: Flower shows it and finds it, no task gets it. Celery's own form, so that `kwargs:trigger=renewal`
+    is a search."""
+    return f"{{'trigger': '{trigger.value}'}}"
 
 
 class RequestBody(TypedDict):

@@ -24,7 +24,7 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
 
     def certificate(task: Any, reference: str) -> None:
         """Begin its run, if the stored pair is not what is wanted."""
-        found = runtime().reconciler.reconcile(CertificateId(reference), root_id=task.request.id)
+        found = runtime().reconciler.reconcile(CertificateId(reference))
         if found.ring:
             ring(app, runtime(), CertificateId(reference))
 

@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery, chain, signature
 from kombu.utils.uuid import uuid
 
-from certmill.contract import STEP_NAMES, STEPS_QUEUE
+from certmill.contract import STEP_NAMES, STEPS_QUEUE, shown_trigger
 from certmill.model.names import CertificateId
 from certmill.pipeline.flow import remaining
 from certmill.pipeline.outcome import Fail, Stop, Wait
@@ -18,11 +18,18 @@ from tasks.declare import NotYet, StepFailed, declare
 
 
 def publish(app: Celery, doorbell: Doorbell) -> None:
-    """Publish the chain of the remaining steps; its head keeps the waiting task's id, so that Flower shows one task going on."""
+    """Publish the chain of the remaining steps; its head keeps the waiting task's id, so that Flower shows one task going on.
+
+    Root and parent are said: Celery would take the task that publishes, which may be a tick that Flower does not know.
+    """
     steps = [signature(f"certificate.{name}", args=(doorbell.certificate,), immutable=True, app=app) for name in remaining(doorbell.step)]
-    steps[0].set(task_id=doorbell.task_id or uuid(), queue=STEPS_QUEUE)
-    options: dict[str, Any] = {"root_id": doorbell.root_id} if doorbell.root_id else {}
-    chain(*steps, app=app).apply_async(**options) if len(steps) > 1 else steps[0].apply_async(**options)
+    for step in steps:
+        step.options["kwargsrepr"] = shown_trigger(doorbell.trigger)
+    head = doorbell.task_id or uuid()
+    root = doorbell.root_id or head
+    options: dict[str, Any] = {"root_id": root, "parent_id": root}
+    steps[0].options.update(task_id=head, queue=STEPS_QUEUE, retries=doorbell.retries, **options)
+    chain(*steps, app=app).apply_async(**options) if len(steps) > 1 else steps[0].apply_async()
 
 
 def ring(app: Celery, runtime: Runtime, certificate: CertificateId) -> None:

@@ -18,7 +18,8 @@ from certmill.contract import REQUESTS_QUEUE
 from certmill.errors import Temporary
 from certmill.observe import log
 from workers.alive import EVERY_SECONDS
-from workers.messages import Message, Refusal, certificate_of, clean, digest, id_of
+from workers.headers import Refusal
+from workers.messages import Message, certificate_of, clean, digest, id_of
 
 _log = log.get_logger(__name__)
 _celery_log = get_logger(__name__)

@@ -11,10 +11,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from certmill.contract import (
     CHANGES_QUEUE,
@@ -26,20 +24,14 @@ from certmill.contract import (
     TASKS_OF_QUEUE,
     TICKS_QUEUE,
 )
-from certmill.model.identifiers import is_namespace_name, is_object_name
+from certmill.model.identifiers import is_object_name
+from workers.headers import Refusal, headers_of, is_certificate_id, is_task_id, requested
 
 UNREADABLE = "application/x-certmill-unreadable"
 """Content type of the envelope that stands in for an item which could not be read; its header `reason` says why."""
 
 _MAX_ITEM_BYTES = 2 * MAX_MESSAGE_BYTES  # base64 makes 4/3 of a body, the rest is for headers
-_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-_YEARS = range(2000, 2200)  # Celery computes with the date, and years at the ends of the calendar overflow
-_MAX_RETRIES = 1_000_000
 _MAX_DEPTH = 64  # a deeper one may be parsed here and end in a RecursionError where it is written or parsed again
-
-
-class Refusal(Exception):
-    """This message does not reach a task. `str(refusal)` is the reason, and never the message's content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +126,7 @@ def clean(message: Message) -> Accepted:
     task, task_id = headers.get("task"), headers.get("id")
     if not isinstance(task, str) or task not in TASKS_OF_QUEUE.get(message.queue, frozenset()):
         raise Refusal("the task is not one that this queue allows")
-    if not _is_task_id(task_id):
+    if not is_task_id(task_id):
         raise Refusal("the header `id` is not a task id")
     if headers.get("eta") is not None:
         raise Refusal("a message with an ETA is not accepted")
@@ -143,7 +135,7 @@ def clean(message: Message) -> Accepted:
         raise Refusal("keyword arguments are not accepted")
     _check_canvas(headers, embed, chains=message.queue == STEPS_QUEUE)
     _check_arguments(args, message.queue)
-    return Accepted(headers=_headers(headers, args, message.queue), body=_body(message, args))
+    return Accepted(headers=headers_of(headers, args, message.queue), body=_body(message, args))
 
 
 def certificate_of(message: Message) -> str:
@@ -152,13 +144,13 @@ def certificate_of(message: Message) -> str:
         args = _parts(message.body)[0]
     except Refusal:
         return ""
-    return _requested(args)
+    return requested(args)
 
 
 def id_of(message: Message) -> str:
     """The task id of a refused message, if it is one; else ""."""
     task_id = message.headers.get("id") if isinstance(message.headers, dict) else None
-    return task_id if isinstance(task_id, str) and _is_task_id(task_id) else ""
+    return task_id if isinstance(task_id, str) and is_task_id(task_id) else ""
 
 
 def _parse(content: bytes, complaint: str) -> object:
@@ -210,7 +202,7 @@ def _is_step(signature: object) -> bool:
     if not isinstance(signature, dict) or signature.get("task") not in STEP_TASKS or signature.get("kwargs") or signature.get("chord_size"):
         return False
     args, options = signature.get("args"), signature.get("options")
-    if not isinstance(args, list) or len(args) != 1 or not _is_certificate_id(args[0]) or not isinstance(options, dict):
+    if not isinstance(args, list) or len(args) != 1 or not is_certificate_id(args[0]) or not isinstance(options, dict):
         return False
     return options.get("queue", STEPS_QUEUE) == STEPS_QUEUE and not any(
         options.get(key) for key in ("link", "link_error", "chord", "chain", "exchange", "routing_key", "eta", "countdown", "group_id")
@@ -218,7 +210,7 @@ def _is_step(signature: object) -> bool:
 
 
 def _check_arguments(args: list[object], queue: str) -> None:
-    if queue == STEPS_QUEUE and not (len(args) == 1 and _is_certificate_id(args[0])):
+    if queue == STEPS_QUEUE and not (len(args) == 1 and is_certificate_id(args[0])):
         raise Refusal("a step takes one argument, namespace/name of a Certificate")
     if queue == REQUESTS_QUEUE and not (len(args) == 1 and isinstance(args[0], dict)):
         raise Refusal("a request takes one argument, an object")
@@ -226,30 +218,6 @@ def _check_arguments(args: list[object], queue: str) -> None:
         raise Refusal("a reconcile takes namespace/name of an object, or its name, and perhaps names of Certificates that it has left")
     if queue == TICKS_QUEUE and args:
         raise Refusal("a tick takes no argument")
-
-
-def _headers(headers: dict[str, object], args: list[object], queue: str) -> dict[str, object]:
-    """Headers written anew: only what Celery needs, each checked. `argsrepr` is what Flower and the log show."""
-    task_id = headers["id"]
-    foreign = queue == REQUESTS_QUEUE
-    root_id, parent_id, retries = headers.get("root_id"), headers.get("parent_id"), headers.get("retries")
-    shown = f"({_requested(args) or '?'!r},)" if foreign else f"({args[0]!r},)" if args else "()"
-    return {
-        "lang": "py",
-        "task": headers["task"],
-        "id": task_id,
-        "root_id": root_id if _is_task_id(root_id) and not foreign else task_id,
-        "parent_id": parent_id if _is_task_id(parent_id) and not foreign else None,
-        "group": None,
-        "shadow": None,
-        "eta": None,
-        "expires": _expiry(headers.get("expires")),
-        "retries": retries if type(retries) is int and 0 <= retries <= _MAX_RETRIES and not foreign else 0,
-        "timelimit": [None, None],
-        "argsrepr": shown,
-        "kwargsrepr": "{}",
-        "origin": None,
-    }
 
 
 def _body(message: Message, args: list[object]) -> bytes:
@@ -263,41 +231,9 @@ def _body(message: Message, args: list[object]) -> bytes:
         raise Refusal("the body has half of a surrogate pair in it") from None
 
 
-def _expiry(value: object) -> str | None:
-    if value is None:
-        return None
-    try:
-        expiry = datetime.fromisoformat(str(value)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Refusal("the header `expires` is not a date and time (ISO 8601)") from None
-    if expiry.year not in _YEARS:
-        raise Refusal("the header `expires` is not a date and time of this age")
-    return expiry.isoformat()
-
-
-def _requested(args: list[object]) -> str:
-    body = args[0] if args else None
-    if not isinstance(body, dict):
-        return ""
-    namespace, name = body.get("namespace", "default"), body.get("name")
-    certificate = f"{namespace}/{name}" if isinstance(namespace, str) and isinstance(name, str) else ""
-    return certificate if _is_certificate_id(certificate) else ""
-
-
-def _is_task_id(value: object) -> bool:
-    return isinstance(value, str) and _TASK_ID.fullmatch(value) is not None
-
-
 def _is_reference(value: object) -> bool:
-    return _is_certificate_id(value) or (isinstance(value, str) and is_object_name(value))
+    return is_certificate_id(value) or (isinstance(value, str) and is_object_name(value))
 
 
 def _is_left(value: object) -> bool:
     return isinstance(value, list) and len(value) <= MAX_LEFT and all(isinstance(one, str) and is_object_name(one) for one in value)
-
-
-def _is_certificate_id(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    namespace, slash, name = value.partition("/")
-    return bool(slash) and is_namespace_name(namespace) and is_object_name(name)

@@ -163,7 +163,7 @@ class Endings:
     def _go_on(self, attempt: Attempt) -> StepResult:
         """The run is over, and another is wanted. If it cannot be begun now, the tick does: it is due."""
         try:
-            return Stop(ring=self._reconciler.reconcile(attempt.certificate_id, root_id=attempt.record.root_id).ring)
+            return Stop(ring=self._reconciler.reconcile(attempt.certificate_id).ring)
         except CertmillError:
             return Stop()
 

@@ -16,9 +16,11 @@ from certmill.model.issuer import reference
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
+from certmill.model.trigger import UNSAID, Origin
 from certmill.pipeline import conditions, flow, owner, secret_contract
 from certmill.pipeline.context import Ports
 from certmill.pipeline.decide import UNSERVABLE, Decision, Hold, Issue, Keep, Seen, Violation, decide, look, violated
+from certmill.pipeline.origin import origin_of
 from certmill.pipeline.spec import digest
 from certmill.state.records import Verdict
 
@@ -54,7 +56,13 @@ class Reconciler:
         return self._ports.home
 
     def reconcile(
-        self, certificate_id: CertificateId, *, force: bool = False, now_please: bool = False, root_id: str = "", may_ring: bool = True
+        self,
+        certificate_id: CertificateId,
+        *,
+        force: bool = False,
+        now_please: bool = False,
+        origin: Origin = UNSAID,
+        may_ring: bool = True,
     ) -> Reconciled:
         """Look at one certificate. `force`: issue even if the pair is right; `now_please`: do not wait for a back-off to end.
 
@@ -86,9 +94,9 @@ class Reconciler:
         as_of = "" if force else as_of
         force = force or again == "force"
         decision = _decided(seen, now=now, force=force, now_please=now_please)
-        done = self._apply(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
+        done = self._apply(decision, seen, now=now, origin=origin, may_ring=may_ring, force=force, as_of=as_of)
         # None: a run has ended since, and what was missing when we looked may have been stored.
-        return done or self.reconcile(certificate_id, now_please=now_please, root_id=root_id, may_ring=may_ring)
+        return done or self.reconcile(certificate_id, now_please=now_please, origin=origin, may_ring=may_ring)
 
     def other_owner(self, certificate: Certificate) -> str:
         """The other Certificate that owns this one's Secret now; asks the home only if another has named it."""
@@ -125,12 +133,12 @@ class Reconciler:
         return Reconciled(reason=reason)
 
     def _apply(
-        self, decision: Decision, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str
+        self, decision: Decision, seen: Seen, *, now: float, origin: Origin, may_ring: bool, force: bool, as_of: str
     ) -> Reconciled | None:
         """None: what was decided is of before the end of a run."""
         match decision:
             case Issue():
-                return self._begin(decision, seen, now=now, root_id=root_id, may_ring=may_ring, force=force, as_of=as_of)
+                return self._begin(decision, seen, now=now, origin=origin, may_ring=may_ring, force=force, as_of=as_of)
             case Hold():
                 return self._hold(decision, seen, now=now)
             case Keep():
@@ -150,7 +158,7 @@ class Reconciler:
         return Reconciled(reason=f"{violation.message}; held until {instant(decision.until):%Y-%m-%d %H:%M} UTC", run=failed)
 
     def _begin(
-        self, decision: Issue, seen: Seen, *, now: float, root_id: str, may_ring: bool, force: bool, as_of: str
+        self, decision: Issue, seen: Seen, *, now: float, origin: Origin, may_ring: bool, force: bool, as_of: str
     ) -> Reconciled | None:
         """Begin a run: rung at once while the queue is short, else among the arrivals.
 
@@ -165,7 +173,7 @@ class Reconciler:
             now=now,
             steps=(flow.FIRST, flow.CLEAN_UP),
             spec=seen.spec,
-            root_id=root_id,
+            origin=origin_of(origin, decision.violation, forced=force),
             in_flight_until=now + ports.limits.grace if ring else None,
             force=force,
             as_of=as_of,

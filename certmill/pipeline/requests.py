@@ -9,6 +9,7 @@ from certmill.home.base import Change
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.manifests import certificate_document, dump_yaml, parse_renewal, parse_request
 from certmill.model.names import CertificateId
+from certmill.model.trigger import Origin, Trigger
 from certmill.pipeline.context import Ports
 from certmill.pipeline.reconcile import Reconciled, Reconciler
 from certmill.state.requests import Acceptance, Rejection
@@ -35,7 +36,7 @@ class RequestDesk:
             self.reject(request_id, _name_in(body), str(error))
             return None
         # Asked again for the same, a back-off holds: a service that restarts in a circle must not use up the CA's patience.
-        return self._begin(certificate.id, request_id, now_please=change is not Change.UNCHANGED)
+        return self._begin(certificate.id, request_id, Trigger.REQUEST, now_please=change is not Change.UNCHANGED)
 
     def renew(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
         """Begin a run even if the stored pair is right. None: refused, and kept with the reason. Raises Temporary to be asked again."""
@@ -51,7 +52,7 @@ class RequestDesk:
         except CertmillError as error:
             self.reject(request_id, _name_in(body), str(error))
             return None
-        return self._begin(certificate_id, request_id, force=True, now_please=True)
+        return self._begin(certificate_id, request_id, Trigger.MANUAL, force=True, now_please=True)
 
     def reject(self, request_id: str, certificate: str, reason: str) -> None:
         """Keep a refused request with its reason, in a bounded list."""
@@ -68,9 +69,10 @@ class RequestDesk:
         )
 
     def _begin(
-        self, certificate_id: CertificateId, request_id: str, *, now_please: bool, force: bool = False
+        self, certificate_id: CertificateId, request_id: str, trigger: Trigger, *, now_please: bool, force: bool = False
     ) -> tuple[CertificateId, Reconciled] | None:
-        done = self._reconciler.reconcile(certificate_id, force=force, now_please=now_please, root_id=request_id)
+        origin = Origin(root_id=request_id, trigger=trigger)
+        done = self._reconciler.reconcile(certificate_id, force=force, now_please=now_please, origin=origin)
         if not done.right and not done.run:
             self.reject(request_id, certificate_id, done.reason)
             return None

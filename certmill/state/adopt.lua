@@ -10,7 +10,7 @@ redis.call('HSETNX', KEYS[1], 'fence', ARGV[4])
 -- An order that an earlier attempt left for another spec is of no more use.
 if redis.call('HGET', KEYS[1], 'spec') ~= ARGV[3] then redis.call('HDEL', KEYS[1], 'facts', 'key') end
 redis.call('HSET', KEYS[1], 'step', '', 'spec', ARGV[3])
-redis.call('HDEL', KEYS[1], 'again')
+redis.call('HDEL', KEYS[1], 'again', 'next_trigger', 'next_root')
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
 return 1

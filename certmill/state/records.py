@@ -6,6 +6,7 @@ from the clock, so that a worker which comes back from the dead after its record
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import cast
 import redis
 
 from certmill.model.names import CertificateId
+from certmill.model.trigger import Origin, Trigger
 from certmill.state import keys
 from certmill.state.connection import answering, script
 
@@ -46,6 +48,7 @@ class Record:
     reason: str = ""
     lock: str = ""
     failures: int = 0
+    trigger: Trigger = Trigger.UNKNOWN
     facts: str = field(default="", repr=False)
     sealed_key: str = field(default="", repr=False)
 
@@ -75,6 +78,7 @@ class Record:
             reason=fields.get("reason", ""),
             lock=fields.get("lock", ""),
             failures=int(number("failures")),
+            trigger=Trigger.read(fields.get("trigger")),
             facts=fields.get("facts", ""),
             sealed_key=fields.get("key", ""),
         )
@@ -107,12 +111,15 @@ class Due(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doorbell:
-    """A chain to publish: the steps from `step` on. `task_id` (if any) is the waiting task's, so that Flower shows it going on."""
+    """A chain to publish: the steps from `step` on. `task_id` (if any) is the waiting task's, so that Flower shows it going on, and
+    `retries` is how often it has waited."""
 
     certificate: CertificateId
     step: str
     task_id: str = ""
     root_id: str = ""
+    trigger: Trigger = Trigger.UNKNOWN
+    retries: int = 0
 
 
 class Records:
@@ -135,19 +142,21 @@ class Records:
         now: float,
         steps: tuple[str, str],
         spec: str,
-        root_id: str,
+        origin: Origin,
         in_flight_until: float | None,
         force: bool = False,
         as_of: str = "",
     ) -> tuple[Verdict, int]:
         """Begin a run at the first of `steps` (in flight, or with None among the arrivals), or join the one under way; one at the last is
         followed by another. With `as_of` (of `outlook`), only if no run has ended since: what was decided then may be wrong now. Returns
-        the number of the run to wait for."""
+        the number of the run to wait for. Without a root the run's first task is its root."""
         first, last = steps
+        own_root = str(uuid.uuid4())
         until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
+        who = [certificate, f"{now:.3f}", first, int(now * 1000), spec, origin.root_id, until]
         answer = self._begin(
             keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS],
-            args=[certificate, f"{now:.3f}", first, int(now * 1000), spec, root_id, until, "1" if force else "0", last, as_of],
+            args=[*who, "1" if force else "0", last, as_of, origin.trigger.value, own_root],
         )
         verdict, run = cast("tuple[str, int]", answer)
         return Verdict(verdict), int(run)
@@ -246,11 +255,18 @@ class Records:
             return []
         with self._redis.pipeline(transaction=False) as pipe:
             for certificate in certificates:
-                pipe.hmget(keys.record(certificate), "step", "task", "root")
-            answers = pipe.execute()
+                pipe.hmget(keys.record(certificate), "step", "task", "root", "trigger", "tries")
+            answers = cast("list[list[str | None]]", pipe.execute())
         return [
-            Doorbell(certificate=certificate, step=step, task_id=task or "", root_id=root or "")
-            for certificate, (step, task, root) in zip(certificates, answers, strict=True)
+            Doorbell(
+                certificate=certificate,
+                step=step,
+                task_id=task or "",
+                root_id=root or "",
+                trigger=Trigger.read(trigger),
+                retries=int(tries or 0),
+            )
+            for certificate, (step, task, root, trigger, tries) in zip(certificates, answers, strict=True)
             if step
         ]
 

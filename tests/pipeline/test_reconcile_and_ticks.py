@@ -14,6 +14,7 @@ from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition
+from certmill.model.trigger import Origin
 from certmill.pipeline.context import Limits
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Stop, Wait
@@ -692,7 +693,7 @@ class TestATemporaryPair:
 
     def test_it_comes_though_whoever_began_the_run_died_right_after(self, redis):
         mill = Mill(redis, certificate=self.ASKING)
-        mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
+        mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, origin=Origin(root_id="r"), in_flight_until=NOW + 10)
 
         mill.reconciler.reconcile(WEB.id)
 
@@ -725,7 +726,7 @@ class TestATemporaryPair:
 def test_a_run_whose_beginning_could_not_be_told_is_told_by_the_next_look(redis):
     mill = Mill(redis)
     mill.ports.home.watched = True
-    mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
+    mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, origin=Origin(root_id="r"), in_flight_until=NOW + 10)
 
     mill.reconciler.reconcile(WEB.id)
 
@@ -736,7 +737,7 @@ def test_a_run_whose_beginning_could_not_be_told_is_rung_by_the_next_look(redis)
     """Whoever began it has failed at telling, and has rung nobody."""
     mill = Mill(redis)
     mill.ports.home.watched = True
-    mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, root_id="r", in_flight_until=NOW + 10)
+    mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, origin=Origin(root_id="r"), in_flight_until=NOW + 10)
 
     assert mill.reconciler.reconcile(WEB.id).ring
     assert not mill.reconciler.reconcile(WEB.id).ring

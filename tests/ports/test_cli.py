@@ -18,6 +18,7 @@ from certmill.cli import main
 from certmill.model.certificate import KeyAlgorithm
 from certmill.model.names import CertificateId
 from certmill.model.status import CertificateStatus, Condition
+from certmill.model.trigger import Origin
 from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.runtime import Runtime
 from certmill.settings import load
@@ -333,7 +334,7 @@ class TestDescribe:
             record_name="_acme-challenge.web.example.com",
             value=TOKEN,
         )
-        options = {"spec": "s", "root_id": "r", "in_flight_until": now + 10}
+        options = {"spec": "s", "origin": Origin(root_id="r"), "in_flight_until": now + 10}
         records.begin(WEB, now=now, steps=("wait_for_propagation", "clean_up"), **options)
         record = records.claim(WEB, "wait_for_propagation", now=now, lease_seconds=60, task_id="t", root_id="r")
         waits = {
@@ -357,7 +358,7 @@ class TestDescribe:
 
     def test_a_run_of_another_release_whose_facts_cannot_be_read_is_described_without_them(self, applied, runtime):
         records, now = runtime.ports.records, runtime.ports.clock.now()
-        records.begin(WEB, now=now, steps=("finalize", "clean_up"), spec="s", root_id="r", in_flight_until=now + 10)
+        records.begin(WEB, now=now, steps=("finalize", "clean_up"), spec="s", origin=Origin(root_id="r"), in_flight_until=now + 10)
         record = records.claim(WEB, "finalize", now=now, lease_seconds=60, task_id="t", root_id="r")
         records.keep(WEB, fence=record.fence, now=now, lease_seconds=60, fields={"facts": '{"of": "another release"}'})
 

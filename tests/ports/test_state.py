@@ -9,6 +9,7 @@ import pytest
 from certmill.contract import CHANGES_QUEUE, STEPS_QUEUE
 from certmill.errors import StateUnavailable
 from certmill.model.names import CertificateId, certificate_id
+from certmill.model.trigger import Origin
 from certmill.state import keys
 from certmill.state.connection import connect, eviction_policy
 from certmill.state.due import DueTimes
@@ -30,7 +31,7 @@ def records(redis):
 
 
 def begin(records, *, until=NOW + 10, **kwargs):
-    options = {"now": NOW, "steps": ("one", "last"), "spec": "abc", "root_id": "root", "in_flight_until": until} | kwargs
+    options = {"now": NOW, "steps": ("one", "last"), "spec": "abc", "origin": Origin(root_id="root"), "in_flight_until": until} | kwargs
     return records.begin(WEB, **options)
 
 
@@ -64,7 +65,7 @@ def test_a_changed_spec_or_force_asks_for_another_run_after_this_one(records):
 
     assert begin(records, spec="def") == (Verdict.AGAIN, 2)
     assert records.again(WEB) == "def"
-    assert begin(records, force=True, root_id="another") == (Verdict.AGAIN, 2)
+    assert begin(records, force=True, origin=Origin(root_id="another")) == (Verdict.AGAIN, 2)
     assert records.again(WEB) == "force"
 
 
@@ -286,7 +287,7 @@ def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis
     locks, ids = Locks(redis), [certificate_id(*name) for name in (("many", "one"), ("many", "two"), ("one", "web"))]
     fences = {}
     for each in ids:
-        records.begin(each, now=NOW, steps=("one", "last"), spec="abc", root_id="root", in_flight_until=NOW + 10)
+        records.begin(each, now=NOW, steps=("one", "last"), spec="abc", origin=Origin(root_id="root"), in_flight_until=NOW + 10)
         fences[each] = records.claim(each, "one", now=NOW, lease_seconds=60, task_id="t", root_id="root").fence
 
     def take(certificate):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from certmill.contract import CHANGES_QUEUE, MAX_LEFT, RECONCILE_TASKS, TASKS_OF_QUEUE
 from tests.workers.poison import MORE, TWELVE
 from tests.workers.running import item
-from workers.messages import UNREADABLE, Accepted, Message, Refusal, certificate_of, clean, id_of, readable
+from workers.headers import Refusal
+from workers.messages import UNREADABLE, Accepted, Message, certificate_of, clean, id_of, readable
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
@@ -72,6 +73,21 @@ def test_a_step_keeps_its_root_parent_and_expiry() -> None:
     assert str(headers["expires"]).startswith("2026-01-01T")
 
 
+def test_a_step_shows_what_began_its_run_and_nothing_else() -> None:
+    shown = "{'trigger': 'renewal'}"
+
+    assert _accepted(item("certificate.validate", ["default/web"], headers={"kwargsrepr": shown})).headers["kwargsrepr"] == shown
+    for other in ("{'trigger': 'SECRET'}", shown + " ", None, 5, [shown]):
+        headers = _accepted(item("certificate.validate", ["default/web"], headers={"kwargsrepr": other})).headers
+        assert headers["kwargsrepr"] == "{}"
+
+
+def test_a_step_that_is_its_own_root_has_no_parent() -> None:
+    headers = _accepted(item("certificate.validate", ["default/web"], headers={"id": "a", "root_id": "a", "parent_id": "a"})).headers
+
+    assert (headers["root_id"], headers["parent_id"]) == ("a", None)
+
+
 def test_of_a_request_only_its_task_its_id_and_its_object_are_left() -> None:
     stranger = {
         "root_id": "r",
@@ -102,7 +118,7 @@ def test_of_a_request_only_its_task_its_id_and_its_object_are_left() -> None:
         "retries": 0,
         "timelimit": [None, None],
         "argsrepr": "('shop/web',)",
-        "kwargsrepr": "{}",
+        "kwargsrepr": "{'trigger': 'request'}",
         "origin": None,
     }
 

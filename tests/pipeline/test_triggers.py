@@ -1,0 +1,101 @@
+"""What began a run is kept in its record, and every run has a root of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from certmill.contract import STEP_NAMES
+from certmill.errors import NameRefused
+from certmill.model.trigger import Trigger
+from certmill.state import keys
+from tests.builders import DAY, a_certificate
+from tests.pipeline.mill import Mill
+from tests.pipeline.test_reconcile_and_ticks import with_faults
+
+WEB = a_certificate()
+
+
+def begun(mill):
+    """(root, what began it) of the run under way, as its first message has them."""
+    (doorbell,) = mill.ports.records.doorbells([WEB.id])
+    assert doorbell.step == STEP_NAMES[0]
+    return doorbell.root_id, doorbell.trigger
+
+
+def test_a_run_that_a_manifest_began_has_its_first_task_as_root(redis):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+
+    (doorbell,) = mill.ports.records.doorbells([WEB.id])
+
+    assert (doorbell.trigger, doorbell.task_id) == (Trigger.MANIFEST, doorbell.root_id)
+    assert doorbell.root_id
+
+
+def test_a_renewal_says_so_and_has_another_root_than_the_run_before(redis):
+    mill = Mill(redis)
+    mill.issue()
+    mill.world.clock.advance(62 * DAY)
+    mill.ticks.renew()
+    first, trigger = begun(mill)
+    mill.run()
+    mill.world.clock.advance(62 * DAY)
+    mill.ticks.renew()
+
+    assert trigger is Trigger.RENEWAL
+    assert begun(mill)[0] != first
+
+
+def test_a_request_is_the_root_of_its_run(redis):
+    mill = Mill(redis)
+    mill.desk.renew({"name": "web"}, request_id="asked")
+
+    assert begun(mill) == ("asked", Trigger.MANUAL)
+
+
+def test_a_renewal_that_is_asked_for_during_a_run_is_the_root_of_the_next(redis):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    mill.desk.renew({"name": "web"}, request_id="asked")
+    for step in STEP_NAMES:
+        mill.step(step)
+
+    assert begun(mill) == ("asked", Trigger.MANUAL)
+    assert redis.hmget(keys.record(WEB.id), "next_trigger", "next_root") == [None, None]
+
+
+def test_a_run_that_repeats_a_failed_one_keeps_what_began_it(redis):
+    mill = with_faults(Mill(redis), new_order=[NameRefused("not here")])
+    mill.desk.renew({"name": "web"}, request_id="asked")
+    mill.run()
+    mill.world.clock.advance(DAY)
+
+    assert mill.ticks.renew() == 1
+    root, trigger = begun(mill)
+    assert trigger is Trigger.MANUAL
+    assert root not in ("", "asked")
+
+
+@pytest.mark.parametrize("written", [None, "", "of-a-later-release"])
+def test_a_record_of_another_release_has_an_unknown_trigger(redis, written):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    if written is None:
+        redis.hdel(keys.record(WEB.id), "trigger")
+    else:
+        redis.hset(keys.record(WEB.id), "trigger", written)
+
+    assert mill.record().trigger is Trigger.UNKNOWN
+    assert begun(mill)[1] is Trigger.UNKNOWN
+
+
+def test_a_changed_manifest_after_a_failure_is_what_begins_the_next_run(redis):
+    mill = with_faults(Mill(redis), new_order=[NameRefused("not here")])
+    mill.desk.renew({"name": "web"}, request_id="asked")
+    mill.run()
+    mill.apply(replace(WEB, dns_names=("other.example.com",)))
+    mill.reconciler.reconcile(WEB.id)
+
+    assert begun(mill)[1] is Trigger.MANIFEST
