@@ -1,7 +1,9 @@
 """Problem documents (RFC 8555 §6.7, RFC 7807): read, and turned into the tree of certmill/errors.py.
 
-What a type means depends on what was asked: `unauthorized` is about the account when an order is created, about an order that is not ours
-any more when one is read, and about the name when a challenge failed. The CA's text is data from outside: one clean, bounded line.
+What a type means depends on what was asked: `unauthorized` is about the account only when the account was asked about. When an order is
+created it is about that order (Boulder: a profile that this account may not use; other CAs: a name that they block for it), and whether the
+account is refused too, only the account itself tells (pipeline.account_check). When an order is read it is about one that is not ours any
+more, and about the name when a challenge failed. The CA's text is data from outside: one clean, bounded line.
 """
 
 from __future__ import annotations
@@ -98,6 +100,11 @@ _ACCOUNT_ADVICE: Final = {
     "badSignatureAlgorithm": "use another kind of account key: RSA-2048 or ECDSA P-256 are accepted everywhere",
     "badPublicKey": "use another account key: RSA-2048 or ECDSA P-256 are accepted everywhere",
 }
+_ACCOUNT_ON_ANY_REQUEST: Final = frozenset(
+    {"accountDoesNotExist", "externalAccountRequired", "userActionRequired", "badSignatureAlgorithm"}
+)
+"""RFC 8555 §6.7: these are about the account, whatever was asked. The others of `_ACCOUNT_ADVICE` are so only where the account was asked
+about: `badPublicKey` in answer to a CSR is about the key of that certificate."""
 _UNAUTHORIZED_ACCOUNT: Final = (
     "the account is deactivated, or its external account key is wrong or used up: "
     "correct spec.acme.externalAccountBinding, or delete the Secret of the account key to register a new one"
@@ -112,9 +119,13 @@ _NAME_ADVICE: Final = {
     "unsupportedIdentifier": "the CA does not issue for names of this kind; remove it from the Certificate",
 }
 _UNAUTHORIZED_NAME: Final = "see that this certmill answers for the name, and nothing else does"
+_UNAUTHORIZED_ORDER: Final = (
+    "see at the CA whether these names are blocked or paused for its account, and whether the account may use spec.acme.profile"
+)
 _ORDER_ADVICE: Final = {
     "invalidProfile": "set spec.acme.profile to one that the CA offers",
     "badCSR": "see the key and the names of the Certificate",
+    "badPublicKey": "see the key of the Certificate",
     "alreadyReplaced": "order again without `replaces`",
 }
 
@@ -126,9 +137,9 @@ def problem_error(problem: Problem, *, name: str) -> CertmillError:
         return _marked(RateLimited(f"the CA limits what concerns {name}: {problem.text}"), problem)
     if kind in ("serverInternal", "badNonce"):
         return _marked(CAUnavailable(f"the CA failed while it validated {name}: {problem.text}"), problem)
-    if kind in _ACCOUNT_ADVICE:
+    if kind in _ACCOUNT_ON_ANY_REQUEST:
         return _marked(AccountRefused(_line(f"the CA refuses {name}: {problem.text}", _ACCOUNT_ADVICE[kind])), problem)
-    if kind in ("badCSR", "invalidProfile", "alreadyReplaced"):
+    if kind in _ORDER_ADVICE:
         return _marked(OrderRefused(_line(f"the CA refuses {name}: {problem.text}", _ORDER_ADVICE[kind])), problem)
     advice = _NAME_ADVICE.get(kind, _UNAUTHORIZED_NAME if kind == "unauthorized" else "")
     message = _line(f"the CA could not validate {name}: {problem.text}", advice)
@@ -170,18 +181,19 @@ def _error(answer: Answer, problem: Problem, *, about: About, what: str, now: fl
 
 def _refused(problem: Problem, status: int, about: About, refusal: str) -> CertmillError:
     kind = problem.type
-    if kind in _ACCOUNT_ADVICE:
+    if kind in _ACCOUNT_ON_ANY_REQUEST or (about is About.ACCOUNT and kind in _ACCOUNT_ADVICE):
         see = f": see {problem.instance}" if problem.instance else ""
         return AccountRefused(_line(refusal, f"{_ACCOUNT_ADVICE[kind]}{see}"))
     if kind == "orderNotReady":
         return OrderNotReady(refusal)
-    # An order that belongs to another account, or whose authorizations have expired, is lost to us; a new one shows whether the account is.
+    # An order that belongs to another account, or whose authorizations have expired, is lost to us; a new one tells more.
     if about is About.RESOURCE and (status in (404, 410) or kind == "unauthorized" or (not kind and status in (401, 403))):
         return OrderGone(refusal)
-    if about is About.ACCOUNT or kind == "unauthorized":
+    if about is About.ACCOUNT:
         return AccountRefused(_line(refusal, _UNAUTHORIZED_ACCOUNT if kind == "unauthorized" else ""))
-    if kind in _NAME_ADVICE or _is_about_names(problem.subproblems):
-        return NameRefused(_line(refusal, _NAME_ADVICE.get(kind, "")), identifiers=problem.identifiers)
+    if kind == "unauthorized" or kind in _NAME_ADVICE or _is_about_names(problem.subproblems):
+        advice = _UNAUTHORIZED_ORDER if kind == "unauthorized" else _NAME_ADVICE.get(kind, "")
+        return NameRefused(_line(refusal, advice), identifiers=problem.identifiers)
     return OrderRefused(_line(refusal, _ORDER_ADVICE.get(kind, "")))
 
 

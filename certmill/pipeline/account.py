@@ -69,10 +69,15 @@ def forget(ports: Ports, issuer: Issuer) -> None:
 
 
 def refused(ports: Ports, issuer: Issuer, error: AccountRefused) -> None:
-    """A request showed that the CA refuses the account: the issuer is not ready, and says why. The next `register` asks the CA again."""
+    """A request showed that the CA refuses the account: the issuer is not ready, and says why.
+
+    A run that needs the account asks the CA again; a look at the issuer does so after an hour, or when it or its Secrets change. To
+    register may well succeed again and again (userActionRequired), and each time what failed under the issuer would be ordered anew.
+    """
     status = ports.home.issuer_status(issuer)
     if error.acme_type == LOST:
         status = replace(status, uri="")
+    registration_times.give_up(ports, issuer, error)
     _write_condition(ports, issuer, status, ready=False, reason=REFUSED, message=str(error))
 
 

@@ -3,10 +3,11 @@
 class            a step is tried again after     a failed run begins again after
 transient        0.5 s … 5 min, full jitter       1 min … 1 h, full jitter
 rate-limited     Retry-After + up to 10 %         (never fails a run)
-ca-refuses-us    -                               5 min … 1 h, or when the issuer changes
-configuration    -                               1 min … 1 h, or when the manifest or the issuer changes
+ca-refuses-us    -                               5 min … 1 h, or when the issuer is ready again
+configuration    -                               1 min … 1 h, or when the manifest changes, or (pipeline.issuer_failures) the issuer
 name-is-wrong    -                               12 min … 32 h, full jitter under 1 h, 2 h, 4 h … (32 h is cert-manager's ceiling;
-                                                 12 min gives back one failed authorization a name, at Let's Encrypt)
+                                                 12 min gives back one failed authorization a name, at Let's Encrypt), or when the
+                                                 issuer's solvers change; that an issuer is ready again begins no name anew
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from certmill.errors import (
 )
 from certmill.model.issuer import reference
 from certmill.observe.log import get_logger
-from certmill.pipeline import backoff, conditions
+from certmill.pipeline import backoff, conditions, issuer_failures
 from certmill.pipeline.attempt import Attempt
 from certmill.pipeline.context import Ports
 from certmill.pipeline.facts import Failure
@@ -125,7 +125,8 @@ class Endings:
 
         def failure(attempts: int) -> Failure:
             delay = backoff.run_delay(error, attempts, self._ports.jitter(), costly=costly)
-            return Failure(failure_class=error.failure_class, message=str(error), next_attempt=now + delay)
+            by_issuer = issuer_failures.is_by_issuer(error)
+            return Failure(failure_class=error.failure_class, message=str(error), next_attempt=now + delay, by_issuer=by_issuer)
 
         try:
             status = home.certificate_status(attempt.certificate_id)
@@ -150,7 +151,7 @@ class Endings:
         if failure is not None and facts.stored is None:
             fields |= {"due": f"{failure.next_attempt:.3f}", "reason": failure.message}
             drop = [name for name in drop if name not in fields]
-            self._note_failing(attempt)
+            issuer_failures.note(ports, attempt.certificate_id, failure)
         attempt.commit(step="", due=Due.RENEWALS, at=outcome.look_again, fields=fields, drop=tuple(drop))
         if ports.records.again(attempt.certificate_id) or (facts.stored is None and failure is None):
             return self._go_on(attempt)
@@ -166,15 +167,6 @@ class Endings:
             return Stop(ring=self._reconciler.reconcile(attempt.certificate_id).ring)
         except CertmillError:
             return Stop()
-
-    def _note_failing(self, attempt: Attempt) -> None:
-        try:
-            certificate = self._ports.home.certificate(attempt.certificate_id)
-        except CertmillError:
-            return
-        if certificate is not None:
-            ref = certificate.issuer_ref
-            self._ports.issuer_records.note_failing(reference(ref.kind, certificate.namespace, ref.name), attempt.certificate_id)
 
 
 def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:

@@ -40,6 +40,8 @@ class Failure:
     failure_class: FailureClass
     message: str
     next_attempt: float
+    by_issuer: bool = False
+    """Whether the issuer itself failed, or is not there: then the next run begins as soon as the issuer is ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,4 +143,9 @@ def _fields(value: Facts | ChallengeFacts | Failure | Stored) -> dict[str, objec
 
 
 def _failure(fields: Mapping[str, Any]) -> Failure:
-    return Failure(failure_class=FailureClass(fields["failure_class"]), message=fields["message"], next_attempt=fields["next_attempt"])
+    return Failure(
+        failure_class=FailureClass(fields["failure_class"]),
+        message=fields["message"],
+        next_attempt=fields["next_attempt"],
+        by_issuer=fields.get("by_issuer", False),
+    )

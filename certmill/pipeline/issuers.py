@@ -1,4 +1,4 @@
-"""An issuer that is new or has changed: its account is registered, and what had failed under it begins again."""
+"""An issuer that is new or has changed: its account is registered, and what had failed by its fault begins again (issuer_failures)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from certmill.errors import Busy, CertmillError, InvalidManifest, Temporary
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
-from certmill.pipeline import account, registration_times
+from certmill.pipeline import account, issuer_failures, registration_times
 from certmill.pipeline.context import Ports
 from certmill.pipeline.reconcile import Reconciler, reconcile_all
 
@@ -45,7 +45,7 @@ class IssuerReconciler:
             self.reconcile(issuer, owner=owner)
 
     def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:
-        """Register its account, and begin again what failed under it, while `goes_on()`."""
+        """Register its account, and begin again what failed by its fault, while `goes_on()`."""
         try:
             with self._ports.shares.of(issuer.namespace):
                 account.register(self._ports, issuer, owner=owner)
@@ -62,7 +62,7 @@ class IssuerReconciler:
         records = self._ports.issuer_records
         done = True
         failed: list[str] = []
-        for number, certificate in enumerate(records.failing(issuer.reference)):
+        for number, certificate in enumerate(issuer_failures.to_begin(self._ports, issuer)):
             if number % _BATCH == _BATCH - 1 and not goes_on():
                 return IssuerLooked(done=False, failed=tuple(failed))
             errors = reconcile_all(self._reconciler, {certificate: True})

@@ -38,25 +38,37 @@ class IssuerRecords:
         self._redis = client
 
     @answering
-    def note_failing(self, issuer_reference: str, certificate: CertificateId) -> None:
-        """Its last run failed: try again when this issuer changes."""
-        key = keys.failing(issuer_reference)
+    def note_failing(self, issuer_reference: str, certificate: CertificateId, *, spec: str = "") -> None:
+        """Its last run failed: by the issuer's own fault, or ("spec": the digest of the issuer's spec then) for another reason."""
+        by_issuer, others = keys.failing(issuer_reference), keys.failing_otherwise(issuer_reference)
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.sadd(key, certificate)
-            pipe.expire(key, _FAILING_SECONDS)
+            if spec:
+                pipe.srem(by_issuer, certificate)
+                pipe.hset(others, certificate, spec)
+            else:
+                pipe.hdel(others, certificate)
+                pipe.sadd(by_issuer, certificate)
+            pipe.expire(by_issuer, _FAILING_SECONDS)
+            pipe.expire(others, _FAILING_SECONDS)
             pipe.execute()
 
     @answering
-    def failing(self, issuer_reference: str) -> list[CertificateId]:
-        """The certificates that wait for this issuer to change."""
-        members = cast("set[str]", self._redis.smembers(keys.failing(issuer_reference)))
+    def failing(self, issuer_reference: str, *, spec: str = "") -> list[CertificateId]:
+        """The certificates that failed by the issuer's fault; with the digest of its spec, those too that failed under another spec."""
+        members = set(cast("set[str]", self._redis.smembers(keys.failing(issuer_reference))))
+        if spec:
+            others = cast("dict[str, str]", self._redis.hgetall(keys.failing_otherwise(issuer_reference)))
+            members |= {certificate for certificate, former in others.items() if former != spec}
         return sorted(CertificateId(member) for member in members)
 
     @answering
     def forget_failing(self, issuer_reference: str, certificates: Sequence[CertificateId]) -> None:
         """These wait for it no longer."""
         if certificates:
-            self._redis.srem(keys.failing(issuer_reference), *certificates)
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.srem(keys.failing(issuer_reference), *certificates)
+                pipe.hdel(keys.failing_otherwise(issuer_reference), *certificates)
+                pipe.execute()
 
     @answering
     def postponed(self, issuer_reference: str) -> Postponement | None:

@@ -51,8 +51,13 @@ def request(request_id: str) -> str:
 
 
 def failing(issuer_reference: str) -> str:
-    """Set of certificates of this issuer whose last run failed: tried again when the issuer changes (expires)."""
+    """Set of certificates of this issuer whose last run failed by the issuer's fault: tried again when it is ready (expires)."""
     return f"certmill:failing:{issuer_reference}"
+
+
+def failing_otherwise(issuer_reference: str) -> str:
+    """Hash of certificates of this issuer whose last run failed for another reason → digest of the issuer's spec then (expires)."""
+    return f"certmill:failing_otherwise:{issuer_reference}"
 
 
 def secret_claims(namespace: str, secret_name: str) -> str:

@@ -136,6 +136,10 @@ class MemoryAcmeClient:
         url = self._ca.accounts.setdefault(self._key.hash, self._ca.url("account"))
         return Account(url=url, status=AccountStatus.VALID, contact=(f"mailto:{email}",) if email else (), existed=existed)
 
+    def account(self) -> Account:
+        """RFC 8555 §7.3.3: the account as it is."""
+        return self.new_account()
+
     def update_account(self, *, email: str) -> Account:
         """RFC 8555 §7.3.2: another contact for the same account."""
         return self.new_account(email=email)

@@ -11,7 +11,7 @@ from certmill.model.issuer import Cloudflare, Dns01Solver, ExternalAccountBindin
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, Secret
-from certmill.pipeline import account
+from certmill.pipeline import account, issuer_failures
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.issuer_secrets import missing_solver_secrets
 from certmill.pipeline.issuers import IssuerReconciler
@@ -448,14 +448,19 @@ def test_an_account_that_the_ca_does_not_know_is_not_trusted_any_more(redis):
 
 
 def a_failed_mill(redis):
-    """A run has failed, and its issuer has been repaired since."""
+    """A run has failed, and its issuer's solvers have changed since."""
     mill = Mill(redis)
     mill.world.validates, validates = lambda *_: False, mill.world.validates
     mill.ticks.reread("zero")
     mill.run()
     mill.world.validates = validates
-    mill.ports.home.apply(an_issuer(email="new@example.test"), "changed: true\n")
+    mill.ports.home.apply(an_issuer(email="new@example.test", solvers=an_issuer().solvers * 2), "changed: true\n")
     return mill
+
+
+def failing(mill):
+    """What waits for the issuer as it is now."""
+    return issuer_failures.to_begin(mill.ports, mill.ports.home.issuer(WEB.issuer_ref, WEB.namespace))
 
 
 def test_a_reread_that_dies_before_it_begins_anew_what_failed_is_made_good_by_the_next(redis):
@@ -470,12 +475,12 @@ def test_a_reread_that_dies_before_it_begins_anew_what_failed_is_made_good_by_th
     mill.reconciler.reconcile = dying
     with pytest.raises(KeyboardInterrupt):
         mill.ticks.reread("one")
-    assert mill.ports.issuer_records.failing("ClusterIssuer/prod") == [WEB.id]
+    assert failing(mill) == [WEB.id]
 
     mill.ticks.reread("two")
 
     assert mill.record().step == "register_account"
-    assert mill.ports.issuer_records.failing("ClusterIssuer/prod") == []
+    assert failing(mill) == []
 
 
 def test_what_failed_waits_on_while_the_changed_issuers_ca_is_away(redis):
@@ -484,7 +489,7 @@ def test_what_failed_waits_on_while_the_changed_issuers_ca_is_away(redis):
 
     Ticks(mill.ports, mill.reconciler).reread("one")
 
-    assert mill.ports.issuer_records.failing("ClusterIssuer/prod") == [WEB.id]
+    assert failing(mill) == [WEB.id]
 
 
 def test_what_a_reread_could_not_do_names_its_object(redis):

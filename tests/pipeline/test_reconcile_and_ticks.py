@@ -235,14 +235,14 @@ def test_success_forgets_the_failures(redis):
     assert (mill.status().failed_issuance_attempts, mill.status().next_attempt) == (0, None)
 
 
-def test_what_failed_is_tried_again_when_its_issuer_changes(redis):
+def test_what_failed_is_tried_again_when_its_issuers_solvers_change(redis):
     mill = Mill(redis)
     mill.world.validates, validates = lambda *_: False, mill.world.validates
     mill.ticks.reread("zero")
     mill.run()
     assert mill.status().failed_issuance_attempts == 1
     mill.world.validates = validates
-    mill.ports.home.apply(an_issuer(email="new@example.test"), "changed: true\n")
+    mill.ports.home.apply(an_issuer(solvers=an_issuer().solvers * 2), "changed: true\n")
 
     mill.ticks.reread("one")
 
@@ -517,7 +517,7 @@ def test_a_clock_that_is_wrong_costs_one_order_an_hour_at_most(redis):
 
 
 def test_an_account_that_is_refused_later_makes_the_issuer_not_ready_too(redis):
-    mill = with_faults(Mill(redis), new_order=[AccountRefused("the account is deactivated")])
+    mill = with_faults(Mill(redis), new_order=[AccountRefused("agree to the new terms")])
     mill.reconciler.reconcile(WEB.id)
     mill.run()
 

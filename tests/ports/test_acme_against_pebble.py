@@ -197,8 +197,10 @@ def test_a_contact_that_is_none_is_the_accounts_fault(pebble, connect):
 def test_a_deactivated_account_is_refused(issuing):
     assert issuing.acme.deactivate_account().status is AccountStatus.DEACTIVATED
 
+    with pytest.raises(NameRefused, match="deactivated"):
+        issuing.acme.new_order(dns("late.example"))  # of an order nobody knows whom it is about: the account itself tells
     with pytest.raises(AccountRefused, match="deactivated"):
-        issuing.acme.new_order(dns("late.example"))
+        issuing.acme.account()
     with pytest.raises(AccountRefused, match="deactivated"):
         issuing.acme.new_account()
 

@@ -305,6 +305,7 @@ def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis
 def test_what_is_noted_under_names_of_anybodys_choice_ends_by_itself(redis):
     sightings, issuer_records = Sightings(redis), IssuerRecords(redis)
     issuer_records.note_failing("Issuer/default/there-is-none", WEB)
+    issuer_records.note_failing("Issuer/default/there-is-none", CertificateId("default/other"), spec="one")
     sightings.claim_secret("default", "some-secret", "web")
 
     assert all(0 < redis.ttl(key) <= 4 * 24 * 3600 for key in redis.scan_iter("*"))
@@ -373,6 +374,21 @@ def test_failing_certificates_wait_for_their_issuer_until_they_are_forgotten(red
     assert records.failing("ClusterIssuer/prod") == ["default/other", WEB]
     records.forget_failing("ClusterIssuer/prod", [WEB])
     assert records.failing("ClusterIssuer/prod") == ["default/other"]
+
+
+def test_what_the_issuer_did_not_cause_waits_for_another_spec_of_it(redis):
+    records = IssuerRecords(redis)
+    records.note_failing("ClusterIssuer/prod", WEB, spec="one")
+
+    assert records.failing("ClusterIssuer/prod") == []
+    assert records.failing("ClusterIssuer/prod", spec="one") == []
+    assert records.failing("ClusterIssuer/prod", spec="two") == [WEB]
+    records.note_failing("ClusterIssuer/prod", WEB)
+    assert records.failing("ClusterIssuer/prod", spec="one") == [WEB]
+    records.note_failing("ClusterIssuer/prod", WEB, spec="one")
+    assert records.failing("ClusterIssuer/prod") == []
+    records.forget_failing("ClusterIssuer/prod", [WEB])
+    assert records.failing("ClusterIssuer/prod", spec="two") == []
 
 
 def test_a_key_authorization_is_served_until_removed_and_ends_by_itself(redis):

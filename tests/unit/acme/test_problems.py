@@ -51,6 +51,7 @@ def error_of(status, kind="", detail="because", *, about=About.RESOURCE, retry_a
         ("badCSR", 400, About.RESOURCE, OrderRefused),
         ("badNonce", 400, About.RESOURCE, CAUnavailable),
         ("badPublicKey", 400, About.ACCOUNT, AccountRefused),
+        ("badPublicKey", 400, About.RESOURCE, OrderRefused),
         ("badRevocationReason", 400, About.NEW_ORDER, OrderRefused),
         ("badSignatureAlgorithm", 400, About.ACCOUNT, AccountRefused),
         ("caa", 403, About.RESOURCE, NameRefused),
@@ -59,6 +60,7 @@ def error_of(status, kind="", detail="because", *, about=About.RESOURCE, retry_a
         ("externalAccountRequired", 403, About.ACCOUNT, AccountRefused),
         ("incorrectResponse", 400, About.RESOURCE, NameRefused),
         ("invalidContact", 400, About.ACCOUNT, AccountRefused),
+        ("invalidContact", 400, About.NEW_ORDER, OrderRefused),
         ("malformed", 400, About.ACCOUNT, AccountRefused),
         ("malformed", 400, About.NEW_ORDER, OrderRefused),
         ("malformed", 404, About.RESOURCE, OrderGone),
@@ -70,7 +72,7 @@ def error_of(status, kind="", detail="because", *, about=About.RESOURCE, retry_a
         ("serverInternal", 500, About.NEW_ORDER, CAUnavailable),
         ("tls", 400, About.RESOURCE, NameRefused),
         ("unauthorized", 403, About.ACCOUNT, AccountRefused),
-        ("unauthorized", 403, About.NEW_ORDER, AccountRefused),
+        ("unauthorized", 403, About.NEW_ORDER, NameRefused),
         ("unauthorized", 403, About.RESOURCE, OrderGone),
         ("unsupportedContact", 400, About.ACCOUNT, AccountRefused),
         ("unsupportedIdentifier", 400, About.NEW_ORDER, NameRefused),
@@ -186,6 +188,7 @@ def test_a_conflict_keeps_where_it_pointed_to_and_its_problem():
         ("serverInternal", CAUnavailable, FailureClass.TRANSIENT),
         ("userActionRequired", AccountRefused, FailureClass.CA_REFUSES_US),
         ("badCSR", OrderRefused, FailureClass.CONFIGURATION),
+        ("badPublicKey", OrderRefused, FailureClass.CONFIGURATION),
     ],
 )
 def test_the_problem_of_an_authorization_is_about_its_name(kind, expected, failure_class):
