@@ -166,6 +166,8 @@ class Client:
         Without `issuer_kind`: the namespace's Issuer of that name, else the ClusterIssuer. Raises InvalidManifest with the path of a
         wrong field.
         """
+        _refuse_text(dns_names, "dns_names", "spec.dnsNames")
+        _refuse_text(ip_addresses, "ip_addresses", "spec.ipAddresses")
         ref = {"name": issuer} | ({"kind": issuer_kind} if issuer_kind else {})
         wanted: dict[str, object] = {"secretName": secret_name or name, "issuerRef": ref, **spec}
         if dns_names:
@@ -225,6 +227,12 @@ def _status(accepted: Acceptance, record: Record | None) -> Status:
     return Status(
         phase="waiting" if waiting else "issuing", step=record.step, reason=record.reason, next_at=record.due or None if waiting else None
     )
+
+
+def _refuse_text(names: Sequence[str], argument: str, path: str) -> None:
+    """A text is a sequence of its letters, each of them a name."""
+    if isinstance(names, str):
+        raise InvalidManifest(f"must be a list of names: write {argument}=[{names[:80]!r}]", path=path)
 
 
 def _check(body: contract.RequestBody) -> None:

@@ -4,6 +4,8 @@ CERTMILL_<NAME>_FILE. What is said nearer wins: an argument, the variable, the f
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from certmill.errors import InvalidManifest
+from certmill.model.spelling import did_you_mean
 
 _SECRETS = ("redis_url", "seal_keys", "flower_password")
 _MAX_SECRET_FILE_BYTES = 65_536
@@ -137,6 +140,25 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+_NOT_SETTINGS = ("CERTMILL_PROCESS", "CERTMILL_PROCESS_READY_FILE")
+"""What `python -m workers up` tells its children."""
+_OF_A_SERVICE = re.compile(r"_SERVICE_HOST|_SERVICE_PORT|_PORT_[0-9]+_(TCP|UDP|SCTP)|_PORT$")
+"""In the variables that Kubernetes makes of each Service (`enableServiceLinks`), of ours too: `certmill-responder` is one."""
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """A line for each CERTMILL_… variable that is no setting: it may be mistyped, and then its setting has its default."""
+    known = {f"CERTMILL_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"CERTMILL_{name.upper()}_FILE" for name in _SECRETS}
+    wrong = (name for name in sorted(environment) if name.startswith("CERTMILL_") and name not in {*known, *_NOT_SETTINGS})
+    return [f"{name} is not a setting{did_you_mean(name, known)}" for name in wrong if not _is_of_a_service(name, environment)]
+
+
+def _is_of_a_service(name: str, environment: Mapping[str, str]) -> bool:
+    found = _OF_A_SERVICE.search(name)
+    return found is not None and f"{name[: found.start()]}_SERVICE_HOST" in environment
 
 
 def load(**overrides: object) -> Settings:

@@ -17,6 +17,8 @@ from workers import supervisor
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the processes; answers the exit code."""
     chosen = _parser().parse_args(arguments)
+    for message in certmill_settings.unknown_variables(os.environ):
+        sys.stderr.write(f"certmill: {message}\n")
     if chosen.process == "up":
         return supervisor.up(workers=chosen.workers, ready_file=chosen.ready_file)
     try:

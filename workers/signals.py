@@ -16,7 +16,7 @@ from celery import signals
 from celery.exceptions import SecurityWarning
 
 from certmill.observe import log
-from certmill.settings import Settings
+from certmill.settings import Settings, unknown_variables
 from certmill.state.connection import connect as connect_redis
 from certmill.state.connection import eviction_policy
 
@@ -52,6 +52,7 @@ def connect(settings: Settings, *, close: Callable[[], None]) -> None:
 
     def warn(**_: object) -> None:
         _warn_of_root()
+        _warn_of_variables()
         _warn_of_eviction(settings)
 
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
@@ -99,6 +100,11 @@ def announce_ready() -> None:
 def _warn_of_root() -> None:
     if os.geteuid() == 0:
         _log.warning("worker.runs_as_root", advice="run it as a user of its own, who owns the home")
+
+
+def _warn_of_variables() -> None:
+    for message in unknown_variables(os.environ):
+        _log.warning("settings.unknown", problem=message)
 
 
 def _warn_of_eviction(settings: Settings) -> None:

@@ -106,7 +106,7 @@ class Connections:
 
 
 class Transport:
-    """Requests to one CA. Every error is a NoAnswer that names the host, and neither address, port nor library."""
+    """Requests to one CA. Every error is a NoAnswer that names the host, and neither address nor library; the port where it is refused."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Transport:
             content = self._read(response, host)
         except (HTTPError, OSError) as error:
             # `from None`: the library's text has ports and addresses of objects, which change each time.
-            raise _no_answer(host, error, self._timeout_seconds) from None
+            raise _no_answer(url, error, self._timeout_seconds) from None
         seconds = response_headers.retry_after(response.headers, now=self._clock.now())
         return Answer(url=url, status=response.status, headers=response.headers, body=content, retry_after=seconds)
 
@@ -176,6 +176,11 @@ class Transport:
 def host_of(url: str) -> str:
     """The host, for messages."""
     return urlsplit(url).hostname or "the CA"
+
+
+def _port_of(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (80 if parts.scheme == "http" else 443)
 
 
 def url_mistake(url: str) -> str:
@@ -235,7 +240,8 @@ def _ssl_context(trust: TlsTrust) -> ssl.SSLContext:
         raise InvalidManifest("it is not a bundle of PEM certificates", path="spec.acme.caBundle") from None
 
 
-def _no_answer(host: str, error: HTTPError | OSError, timeout_seconds: float) -> NoAnswer:
+def _no_answer(url: str, error: HTTPError | OSError, timeout_seconds: float) -> NoAnswer:
+    host = host_of(url)
     within: float | None = None
     match error:
         case NameResolutionError():
@@ -243,7 +249,7 @@ def _no_answer(host: str, error: HTTPError | OSError, timeout_seconds: float) ->
         case NewConnectionError():
             cause = error.__cause__ or error.__context__
             reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else "no connection"
-            why = f"cannot be connected to ({reason.lower()})"
+            why = f"cannot be connected to on port {_port_of(url)} ({reason.lower()})"
         case ConnectTimeoutError():  # the base class of the former two
             why, within = "accepts no connection", min(CONNECT_SECONDS, timeout_seconds)
         case ReadTimeoutError():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from certmill.cli import streams
 from certmill.cli.exits import MEANINGS, ExitCode, code_of, complain
 from certmill.cli.kinds import OBJECTS, Kind, kind_of, words
 from certmill.errors import CertmillError
@@ -194,10 +195,16 @@ def request_command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Returns the exit code of an error, else leaves by SystemExit, as typer does."""
+    """Run the command. Returns its exit code."""
+    return streams.run(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="certmill")
     except CertmillError as error:
         complain(str(error))
         return code_of(error)
+    except SystemExit as exited:  # as typer ends each command
+        return exited.code if isinstance(exited.code, int) else ExitCode.OK
     return ExitCode.OK

@@ -102,6 +102,8 @@ def _source(file: str) -> str:
 def _read(file: str) -> str:
     """At most MAX_FILE_BYTES of UTF-8. Raises InvalidManifest naming the file."""
     try:
+        if file == STDIN and sys.stdin is None:
+            raise InvalidManifest("is closed: give a file, or write the manifests to it", source=_source(file))
         if file == STDIN:
             content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from enum import IntEnum
 
 from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest, NotFound, StateUnavailable
@@ -17,6 +18,8 @@ class ExitCode(IntEnum):
     NOT_FOUND = 3
     NOT_READY = 4
     UNREACHABLE = 5
+    READER_GONE = 141
+    """As a shell has it for what SIGPIPE ends: 128 + 13."""
 
 
 MEANINGS = {
@@ -26,6 +29,7 @@ MEANINGS = {
     ExitCode.NOT_FOUND: "there is no such object",
     ExitCode.NOT_READY: "not ready yet: --timeout passed first",
     ExitCode.UNREACHABLE: "Redis or the home cannot be reached",
+    ExitCode.READER_GONE: "the program that reads the output has ended (| head)",
 }
 
 
@@ -41,8 +45,9 @@ def code_of(error: CertmillError) -> ExitCode:
 
 
 def complain(message: str, *, prefix: str = "error") -> None:
-    """One line on stderr."""
-    print(f"{prefix}: {shown(message)}", file=sys.stderr)
+    """One line on stderr; where that cannot be written either, the exit code says it."""
+    with suppress(OSError):
+        print(f"{prefix}: {shown(message)}", file=sys.stderr, flush=True)
 
 
 def shown(text: str) -> str:

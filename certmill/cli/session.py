@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from certmill.errors import StateUnavailable
 from certmill.home.base import Home
 from certmill.model.names import CertificateId
 from certmill.runtime import Runtime
-from certmill.settings import Settings, load
+from certmill.settings import Settings, load, unknown_variables
 from certmill.state.records import Record
 
 
@@ -34,6 +35,8 @@ class Session:
     def settings(self) -> Settings:
         """The settings, with the options over them. Raises InvalidManifest naming the variable."""
         given = {"home": self._options.home, "redis_url": self._options.redis_url}
+        for message in unknown_variables(os.environ):
+            complain(message, prefix="warning")
         return load(**{name: value for name, value in given.items() if value is not None})
 
     @functools.cached_property

@@ -59,18 +59,12 @@ class Resolver:
             reason = f"{_shown(server)} answered {dns.rcode.to_text(answer.rcode())}; {_ADVICE}"
         raise DnsUnavailable(f"looking up {type_} of {name}: {reason}")
 
-    def addresses(self, name: str, *, within_seconds: float | None = None) -> list[str]:
-        """As find_addresses; raises DnsUnavailable if there is none."""
-        found = self.find_addresses(name, within_seconds=within_seconds)
-        if not found:
-            raise DnsUnavailable(f"{name} has no address")
-        return found
-
     def find_addresses(self, name: str, *, within_seconds: float | None = None) -> list[str]:
         """IPv4, then IPv6 addresses of a name (CNAMEs followed by the server), if it has any; an address is its own.
 
-        One family is enough: some servers answer AAAA with an error, or not at all. `within_seconds` is for both; each gets half of what is
-        left, so that what was found can still be used. Raises DnsUnavailable when there is no answer to go by.
+        One family is enough: some servers answer AAAA with an error, or not at all. NXDOMAIN is about every type (RFC 8020 §2): AAAA is not
+        asked for then. `within_seconds` is for both; each gets half of what is left, so that what was found can still be used. Raises
+        DnsUnavailable when there is no answer to go by.
         """
         deadline = time.monotonic() + within_seconds if within_seconds is not None else None
         try:
@@ -82,9 +76,13 @@ class Resolver:
         for type_ in ("A", "AAAA"):
             try:
                 share = max(0.1, (deadline - time.monotonic()) / 2) if deadline is not None else None
-                found += [record.to_text() for record in records(self.ask(name, type_, within_seconds=share), type_)]
+                answer = self.ask(name, type_, within_seconds=share)
             except DnsUnavailable as error:
                 trouble = trouble or error
+                continue
+            found += [record.to_text() for record in records(answer, type_)]
+            if answer.rcode() == dns.rcode.NXDOMAIN:
+                return found
         if not found and trouble is not None:
             raise trouble
         return found

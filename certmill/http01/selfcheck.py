@@ -179,7 +179,7 @@ def _resolve(host: str, addresses: Addresses, deadline: float) -> Sequence[str]:
     except CertmillError as error:
         raise _Unreachable("could not be looked up: no resolver answered for it (CERTMILL_RECURSIVE_NAMESERVERS)") from error
     if not found:
-        raise _Unreachable("has no address in DNS")
+        raise _Unreachable("has no address in DNS: add an A or AAAA record for this name")
     return sorted(found, key=lambda address: ":" not in address)[:_MAX_ADDRESSES]  # IPv6 first, as Boulder does
 
 
@@ -191,7 +191,7 @@ def _connect(target: _Target, addresses: Sequence[str], deadline: float) -> sock
             return socket.create_connection((address, target.port), timeout=share)
         except OSError as error:
             phrase = _phrase(error)
-    raise _Unreachable(f"could not be reached: {phrase}")
+    raise _Unreachable(f"could not be reached on port {target.port}: {phrase}")
 
 
 def _phrase(error: OSError) -> str:

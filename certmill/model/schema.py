@@ -6,8 +6,9 @@ An optional field may be null, which is as good as leaving it out, as in Kuberne
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -15,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from certmill.errors import InvalidManifest
 from certmill.model.durations import parse_duration
 from certmill.model.identifiers import annotation_pairs, field_path, label_pairs, line, namespace_name, object_name, secret_key
+from certmill.model.spelling import did_you_mean
 
 
 def _duration(value: object) -> timedelta:
@@ -105,8 +107,28 @@ def validated(schema: type[_Model], body: object) -> _Model:
     elif kind == "literal_error":
         message = f"must be {context['expected']}"
     else:
-        message = _MESSAGES.get(kind, "is not valid")
+        message = _MESSAGES.get(kind, "is not valid") + (_meant(schema, first["loc"]) if kind == "extra_forbidden" else "")
     raise InvalidManifest(message, path=field_path(part for part in first["loc"] if part != "[key]"))
+
+
+def _meant(schema: type[Schema], location: Sequence[str | int]) -> str:
+    """`; did you mean dnsNames?` for the unknown field at this place, if one is near it there."""
+    here: type[Schema] | None = schema
+    for part in location[:-1]:
+        if here is None or isinstance(part, int):
+            continue
+        field = next((field for field in here.model_fields.values() if field.alias == part), None)
+        here = next(_schemas_in(field.annotation), None) if field is not None else None
+    known = [field.alias or name for name, field in here.model_fields.items()] if here is not None else []
+    return did_you_mean(str(location[-1]), known)
+
+
+def _schemas_in(annotation: object) -> Iterator[type[Schema]]:
+    """The schemas in a field's type: of `Annotated[list[X] | None, …]` it is X."""
+    if isinstance(annotation, type) and issubclass(annotation, Schema):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _schemas_in(part)
 
 
 def refuse_if(wrong: bool, message: str, path: str) -> None:

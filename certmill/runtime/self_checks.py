@@ -45,7 +45,7 @@ class SelfChecks:
             key_authorization,
             port=self._settings.http01_port,
             tls_port=self._settings.http01_tls_port,
-            addresses=resolver.addresses,
+            addresses=resolver.find_addresses,
             timeout_seconds=timeout_seconds,
         )
 

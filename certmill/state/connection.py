@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -49,7 +49,8 @@ def connect(url: str, *, ca_file: Path | None = None, timeout_seconds: float = 5
 
 
 def answering(call: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a method that talks to Redis: whatever goes wrong there is StateUnavailable, without the URL."""
+    """Decorate a method of an object with a client `_redis`: whatever goes wrong there is StateUnavailable, with the address of Redis and
+    without its user and password."""
 
     @functools.wraps(call)
     def answered(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -63,13 +64,28 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
             raise StateUnavailable("Redis refuses our login: see the user and password of CERTMILL_REDIS_URL") from error
         except Disconnected as error:
             raise StateUnavailable(
-                f"Redis does not answer ({type(error).__name__}); see that CERTMILL_REDIS_URL leads to it and that it runs: start it, or "
-                "everything on this machine with `python -m workers up`"
+                f"Redis does not answer{_at(args)} ({type(error).__name__}); see that CERTMILL_REDIS_URL leads to it and that it runs: "
+                "start it, or everything on this machine with `python -m workers up`"
             ) from error
         except RedisError as error:
-            raise StateUnavailable(f"Redis does not answer ({type(error).__name__}); see that it runs and is reachable") from error
+            raise StateUnavailable(
+                f"Redis does not answer{_at(args)} ({type(error).__name__}); see that it runs and is reachable"
+            ) from error
 
     return answered
+
+
+def _at(arguments: Sequence[object]) -> str:
+    """` at 127.0.0.1:6379`, of the client that a method was called with."""
+    client = getattr(arguments[0], "_redis", None) if arguments else None
+    return f" at {address_of(client)}" if isinstance(client, redis.Redis) else ""
+
+
+def address_of(client: redis.Redis) -> str:
+    """host:port, or the path of a socket: what a message may show of a URL."""
+    options = client.connection_pool.connection_kwargs
+    host = str(options.get("host", "localhost"))
+    return str(options["path"]) if options.get("path") else f"{f'[{host}]' if ':' in host else host}:{options.get('port', 6379)}"
 
 
 def eviction_policy(client: redis.Redis) -> str | None:

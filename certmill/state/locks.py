@@ -16,6 +16,7 @@ class Locks:
     """Locks in Redis. Taking one that is the owner's already renews it, so a step may run twice."""
 
     def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
         self._lock = script(client, "lock")
         self._unlock = script(client, "unlock")
 

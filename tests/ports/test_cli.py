@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import yaml
@@ -88,6 +89,21 @@ spec:
     name: prod
   colour: red
 """
+
+
+COMMAND = f"{sys.executable} -c 'import sys; from certmill.cli import main; sys.exit(main())'"
+
+
+def outside(*arguments, stdout):
+    """The command in a process of its own."""
+    return subprocess.run(
+        ["sh", "-c", f'exec {COMMAND} "$@"', "certmill", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -572,7 +588,7 @@ class TestAsking:
         code, out, err = applied("--redis-url", "redis://127.0.0.1:1/0", "renew", "web")
 
         assert (code, out) == (5, [])
-        assert err.startswith("error: Redis does not answer")
+        assert err.startswith("error: Redis does not answer at 127.0.0.1:1 (ConnectionError)")
 
 
 class TestCommand:
@@ -604,6 +620,37 @@ class TestCommand:
 
         assert code == 5
         assert err.startswith("error: cannot ")
+
+    def test_a_variable_that_is_no_setting_is_said_and_the_command_goes_on(self, certmill, monkeypatch):
+        monkeypatch.setenv("CERTMILL_HOM", "/nowhere")
+
+        code, _, err = certmill("get", "certs")
+
+        assert code == 0
+        assert err.splitlines()[0] == "warning: CERTMILL_HOM is not a setting; did you mean CERTMILL_HOME?"
+
+    @pytest.mark.parametrize("arguments", [["get", "certs"], ["--help"], ["--version"]])
+    def test_a_full_disk_at_standard_output_is_one_line_and_exit_1(self, applied, arguments):
+        with Path("/dev/full").open("w") as full:
+            done = outside(*arguments, stdout=full)
+
+        assert (done.returncode, done.stderr) == (1, "error: cannot write to standard output: No space left on device\n")
+
+    def test_an_output_that_nobody_reads_any_more_ends_quietly_as_by_sigpipe(self, applied):
+        read, write = os.pipe()
+        os.close(read)
+        done = outside("get", "certs", stdout=write)
+        os.close(write)
+
+        assert (done.returncode, done.stderr) == (141, "")
+
+    @pytest.mark.parametrize(("closed", "code"), [("<&-", 1), (">&-", 0), ("2>&-", 0)])
+    def test_a_stream_that_is_closed_is_no_traceback(self, applied, closed, code):
+        arguments = "apply -f -" if closed == "<&-" else "get certs"
+        done = subprocess.run(["sh", "-c", f"exec {COMMAND} {arguments} {closed}"], capture_output=True, text=True, timeout=60, check=False)
+
+        assert done.returncode == code
+        assert done.stderr == ("error: standard input: is closed: give a file, or write the manifests to it\n" if closed == "<&-" else "")
 
     def test_the_exit_codes_are_in_the_help(self, certmill):
         for arguments in (("--help",), ("get", "--help")):

@@ -89,7 +89,7 @@ def test_a_loop_of_cnames_is_refused(server):
 @pytest.mark.parametrize("behaviour", [Behaviour.SERVFAIL, Behaviour.SILENT])
 def test_the_next_server_is_asked_when_one_is_in_trouble(server, behaviour):
     with FakeNameserver(behaviour=behaviour) as troubled:
-        answer = Resolver([troubled.address, server.address], timeout_seconds=2.0).addresses("four.example.test")
+        answer = Resolver([troubled.address, server.address], timeout_seconds=2.0).find_addresses("four.example.test")
 
     assert answer == ["192.0.2.4"]
     assert ("four.example.test", "A") in troubled.asked
@@ -97,7 +97,7 @@ def test_the_next_server_is_asked_when_one_is_in_trouble(server, behaviour):
 
 def test_a_server_that_is_not_there_is_temporary():
     with pytest.raises(DnsUnavailable, match=r"the resolver 127\.0\.0\.1 (did not answer|cannot be reached); "):
-        Resolver([f"127.0.0.1:{free_port()}"], timeout_seconds=0.3).addresses("example.test")
+        Resolver([f"127.0.0.1:{free_port()}"], timeout_seconds=0.3).find_addresses("example.test")
 
 
 def test_the_time_for_all_servers_is_shared_among_them():
@@ -113,11 +113,15 @@ def test_the_time_for_all_servers_is_shared_among_them():
 def test_addresses_are_of_both_families_and_through_cnames(server):
     resolver = Resolver([server.address])
 
-    assert resolver.addresses("example.test") == ["192.0.2.1", "2001:db8::1"]
-    assert resolver.addresses("alias.example.test") == ["192.0.2.1", "2001:db8::1"]
+    assert resolver.find_addresses("example.test") == ["192.0.2.1", "2001:db8::1"]
+    assert resolver.find_addresses("alias.example.test") == ["192.0.2.1", "2001:db8::1"]
     assert resolver.find_addresses("nowhere.test") == []
-    with pytest.raises(DnsUnavailable, match=r"^nowhere\.test has no address$"):
-        resolver.addresses("nowhere.test")
+
+
+def test_a_name_that_does_not_exist_has_no_address_whatever_aaaa_is_answered():
+    with NoAaaa(records=RECORDS) as server:
+        assert Resolver([server.address]).find_addresses("nowhere.test") == []
+        assert [type_ for _, type_ in server.asked] == ["A"]
 
 
 class NoAaaa(FakeNameserver):
@@ -130,7 +134,7 @@ class NoAaaa(FakeNameserver):
 
 def test_an_error_for_aaaa_does_not_hide_the_ipv4_address():
     with NoAaaa(records=RECORDS) as server:
-        assert Resolver([server.address]).addresses("example.test") == ["192.0.2.1"]
+        assert Resolver([server.address]).find_addresses("example.test") == ["192.0.2.1"]
 
 
 class Quiet(ThreadingHTTPServer):
@@ -209,7 +213,7 @@ def doh(tmp_path):
 
 
 def test_dns_over_https_answers_like_any_other(doh):
-    assert doh.resolver().addresses("example.test") == ["192.0.2.1", "2001:db8::1"]
+    assert doh.resolver().find_addresses("example.test") == ["192.0.2.1", "2001:db8::1"]
     assert Zones(doh.resolver(), SystemClock()).zone_of("www.example.test") == "example.test"
     assert set(doh.paths) == {("/dns-query", "application/dns-message")}
 

@@ -15,9 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from certmill.clock import SystemClock
 from certmill.dns01.resolver import Resolver
 from certmill.http01.responder import Responder
 from certmill.http01.selfcheck import MAX_BODY_BYTES, Probe, probe
+from certmill.runtime.self_checks import SelfChecks
+from certmill.settings import Settings
 from certmill.testing.key_authorizations import MemoryKeyAuthorizations
 from certmill.testing.nameserver import Behaviour, FakeNameserver
 
@@ -173,7 +176,7 @@ def test_nobody_there_is_connection_refused():
 
     found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=loopback, port=port)
 
-    assert found == Probe(ok=False, reason="example.com could not be reached: connection refused")
+    assert found == Probe(ok=False, reason=f"example.com could not be reached on port {port}: connection refused")
 
 
 @pytest.mark.parametrize("answer", [b"hang", b"trickle"])
@@ -192,7 +195,7 @@ def test_resolvers_that_are_dead_do_not_outlast_the_time(dead):
         resolver = Resolver([servers.enter_context(FakeNameserver(behaviour=Behaviour.SILENT)).address for _ in range(dead)])
         begun = time.monotonic()
 
-        found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=resolver.addresses, timeout_seconds=0.4)
+        found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=resolver.find_addresses, timeout_seconds=0.4)
 
     assert "could not be looked up" in found.reason
     assert time.monotonic() - begun < 4
@@ -204,7 +207,7 @@ def test_a_resolver_that_says_nothing_to_aaaa_leaves_time_for_the_request(origin
             return None if b"\x00\x1c\x00\x01" in wire else super().answer(wire, udp=udp)
 
     with NoAaaa(records={"example.com": {"A": ["127.0.0.1"]}}) as server:
-        found = check(origin, GOOD, addresses=Resolver([server.address]).addresses, timeout_seconds=2.0)
+        found = check(origin, GOOD, addresses=Resolver([server.address]).find_addresses, timeout_seconds=2.0)
 
     assert found.ok
 
@@ -290,3 +293,12 @@ def test_a_redirect_to_https_is_followed_without_verifying(origin, self_signed):
 
         assert check(origin, moved, tls_port=secure.port).ok
         assert not check(origin, moved).ok
+
+
+def test_the_checks_of_a_process_say_that_a_name_has_no_address():
+    with FakeNameserver(records={"example.com": {"SOA": ["ns1.example.com. h.example.com. 1 2 3 4 5"]}}) as server:
+        checks = SelfChecks(Settings(recursive_nameservers=(server.address,)), SystemClock())
+
+        found = checks.probe("nowhere.example.com", TOKEN, KEY_AUTHORIZATION, timeout_seconds=2.0)
+
+    assert found.reason == "nowhere.example.com has no address in DNS: add an A or AAAA record for this name"

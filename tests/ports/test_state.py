@@ -404,7 +404,7 @@ def test_a_key_authorization_is_served_until_removed_and_ends_by_itself(redis):
 def test_an_absent_redis_is_one_error_without_its_url():
     records = Records(connect("redis://user:hunter2@127.0.0.1:1/0", timeout_seconds=0.2))
 
-    with pytest.raises(StateUnavailable, match=r"Redis does not answer .* start it, .*`python -m workers up`") as caught:
+    with pytest.raises(StateUnavailable, match=r"Redis does not answer at \S+:\d+ .* start it, .*`python -m workers up`") as caught:
         records.read(WEB)
     assert "hunter2" not in str(caught.value)
 

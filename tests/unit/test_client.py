@@ -47,6 +47,8 @@ def test_a_request_is_one_message_with_the_spec_as_json():
     [
         ({"dns_names": ["a b"]}, r"spec\.dnsNames\[0\]"),
         ({"dns_names": []}, "spec"),
+        ({"dns_names": "a.test"}, r"spec\.dnsNames: must be a list of names: write dns_names=\['a\.test'\]$"),
+        ({"ip_addresses": "192.0.2.1"}, r"spec\.ipAddresses: must be a list of names: write ip_addresses="),
         ({"ip_addresses": ["1.2.3"]}, r"spec\.ipAddresses\[0\]"),
         ({"dns_names": ["x.test"], "nonsense": 1}, r"spec\.nonsense"),
         ({"name": "../../etc", "dns_names": ["x.test"]}, "name"),

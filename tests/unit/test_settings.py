@@ -7,7 +7,7 @@ import os
 import pytest
 
 from certmill.errors import InvalidManifest
-from certmill.settings import load
+from certmill.settings import load, unknown_variables
 
 ARGUMENT, PLAIN, FILE, BARE, EMBEDDED, DEFAULT = (
     f"redis://{host}:6379/0" for host in ("arg", "plain", "file", "bare", "home", "127.0.0.1")
@@ -85,3 +85,25 @@ def test_a_file_that_cannot_be_read_is_named_by_its_variable(monkeypatch):
 
     with pytest.raises(InvalidManifest, match="CERTMILL_REDIS_URL_FILE"):
         load()
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_is_meant():
+    assert unknown_variables({"CERTMILL_HOM": "x", "CERTMILL_COLOUR": "red", "CERTMILL_HOME": "y", "HOM": "z"}) == [
+        "CERTMILL_COLOUR is not a setting",
+        "CERTMILL_HOM is not a setting; did you mean CERTMILL_HOME?",
+    ]
+    assert unknown_variables({"CERTMILL_REDIS_URL_FILES": "x", "CERTMILL_FLOWR_PORT": "1"}) == [
+        "CERTMILL_FLOWR_PORT is not a setting; did you mean CERTMILL_FLOWER_PORT?",
+        "CERTMILL_REDIS_URL_FILES is not a setting; did you mean CERTMILL_REDIS_URL_FILE?",
+    ]
+
+
+def test_the_variables_that_kubernetes_makes_of_a_service_are_not_taken_for_settings():
+    port = "CERTMILL_RESPONDER_X_PORT"
+    of_a_service = {
+        "CERTMILL_RESPONDER_X_SERVICE_HOST": "10.0.0.1",
+        "CERTMILL_RESPONDER_X_SERVICE_PORT_HTTP": "80",
+        port: "tcp://10.0.0.1:80",
+    }
+
+    assert unknown_variables({**of_a_service, f"{port}_80_TCP_ADDR": "10.0.0.1", "CERTMILL_PROCESS": "worker1"}) == []

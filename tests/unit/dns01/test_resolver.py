@@ -43,7 +43,7 @@ def test_what_cannot_be_a_name_is_refused(name):
 
 
 def test_an_address_is_its_own():
-    assert Resolver(["192.0.2.1:53"]).addresses("2001:DB8::1") == ["2001:db8::1"]
+    assert Resolver(["192.0.2.1:53"]).find_addresses("2001:DB8::1") == ["2001:db8::1"]
 
 
 def test_a_server_that_is_not_there_is_named_with_what_to_do():

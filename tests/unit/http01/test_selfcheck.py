@@ -18,7 +18,7 @@ def nowhere(host, *, within_seconds):
 def test_a_name_without_an_address_is_said_to_have_none():
     found = probe("example.com", "token", "token.thumbprint", addresses=nowhere)
 
-    assert found == Probe(ok=False, reason="example.com has no address in DNS")
+    assert found == Probe(ok=False, reason="example.com has no address in DNS: add an A or AAAA record for this name")
 
 
 def test_a_look_up_that_fails_is_a_reason_and_no_exception():
@@ -67,7 +67,7 @@ def test_a_malformed_token_is_never_sent(token):
 def test_what_is_not_an_address_is_not_connected_to():
     found = probe("example.com", "token", "x", addresses=lambda host, **_: ("localhost", "fe80::1%eth0"))
 
-    assert found.reason == "example.com has no address in DNS"
+    assert found.reason == "example.com has no address in DNS: add an A or AAAA record for this name"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""The standard streams of one call: where a reader has gone, a disk is full or a stream is closed, the command ends with one line.
+
+Python writes what it has gathered when the process ends, and prints a traceback if that fails: here it is written before the exit code is
+chosen.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO, cast
+
+from certmill.cli.exits import ExitCode, complain
+
+
+class OutputLost(Exception):
+    """Standard output takes no more. `reader_gone`: whoever read it has closed it, as `| head` does."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(cause.strerror or str(cause))
+        self.reader_gone = cause.errno == errno.EPIPE
+
+
+class _Output:
+    """A stream whose failures are OutputLost: an OSError would be taken for one of the home or of the network."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, or raise OutputLost."""
+        with _telling():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, or raise OutputLost."""
+        with _telling():
+            self._stream.flush()
+
+
+def run(command: Callable[[], int]) -> int:
+    """Run `command`, and write all that it printed. Returns its exit code, or that of an output that was lost."""
+    before = sys.stdout, sys.stderr
+    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a stream, closed below
+    output = _Output(before[0] or nowhere)
+    sys.stdout, sys.stderr = cast("TextIO", output), before[1] or nowhere  # a stream that was closed (`>&-`) is None
+    try:
+        code = command()
+        output.flush()
+    except OutputLost as lost:
+        _drop(before[0])
+        if lost.reader_gone:
+            return ExitCode.READER_GONE
+        complain(f"cannot write to standard output: {lost}")
+        return ExitCode.FAILED
+    finally:
+        sys.stdout, sys.stderr = before
+        nowhere.close()
+    return code
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputLost(error) from None
+
+
+def _drop(stream: TextIO) -> None:
+    """Let what is still gathered go nowhere: the interpreter would try to write it again at its end."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
