@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -76,7 +77,8 @@ def a_chain(
         .public_key(key.public_key())
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
     )
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(key, digest).public_bytes(Encoding.PEM)
 
 
 def a_pair(certificate, **leaf):

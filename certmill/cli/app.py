@@ -172,7 +172,7 @@ def request_command(
     issuer_kind: Annotated[str, typer.Option(help="Issuer or ClusterIssuer.", show_default="whichever has the name")] = "",
     name: Annotated[str, typer.Option(help="Name of the Certificate.", show_default="the first NAME")] = "",
     secret_name: Annotated[str, typer.Option(help="Name of the Secret.", show_default="the Certificate's name")] = "",
-    key: Annotated[str, typer.Option(help="rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521.", show_default="rsa-2048")] = "",
+    key: Annotated[str, typer.Option(help="rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521, ed25519.", show_default="rsa-2048")] = "",
     duration: Annotated[str, typer.Option(help="Lifetime to ask for, as in 2160h.", show_default="the CA's")] = "",
     namespace: Namespace = "default",
     wait: Wait = False,

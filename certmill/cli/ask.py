@@ -21,7 +21,7 @@ from certmill.model.identifiers import is_ip_address
 from certmill.model.names import certificate_id, split_id
 from certmill.model.secret import TLS_CERTIFICATE
 
-_KEY = re.compile(r"(rsa|ecdsa)(?:-([0-9]{3,4}))?", re.IGNORECASE)
+_KEY = re.compile(r"(rsa|ecdsa|ed25519)(?:(?<!ed25519)-([0-9]{3,4}))?", re.IGNORECASE)
 _NOT_IN_A_LABEL = re.compile(r"[^a-z0-9-]")
 _MAX_LABEL = 63
 _MAX_NAME = 253
@@ -138,5 +138,6 @@ def private_key(text: str) -> dict[str, object] | None:
         return None
     match = _KEY.fullmatch(text)
     if match is None:
-        raise InvalidManifest(f"{text!r} is not rsa-2048 … rsa-8192 or ecdsa-256, ecdsa-384, ecdsa-521", path="--key")
-    return {"algorithm": match.group(1).upper()} | ({"size": int(match.group(2))} if match.group(2) else {})
+        raise InvalidManifest(f"{text!r} is not rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521 or ed25519", path="--key")
+    name = match.group(1).upper()
+    return {"algorithm": "Ed25519" if name == "ED25519" else name} | ({"size": int(match.group(2))} if match.group(2) else {})

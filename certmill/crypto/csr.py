@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
@@ -24,6 +24,7 @@ _HASHES: dict[str, SHA256 | SHA384 | SHA512] = {
     "ECDSAWithSHA384": SHA384(),
     "ECDSAWithSHA512": SHA512(),
 }
+_PURE_ED25519 = "PureEd25519"
 _KEY_USAGES = {
     "signing": "digital_signature",
     "digital signature": "digital_signature",
@@ -62,7 +63,8 @@ def build(certificate: Certificate, key_pem: bytes) -> bytes:
     # extension that is marked as critical."
     builder = x509.CertificateSigningRequestBuilder(subject).add_extension(names, critical=not list(subject))
     if certificate.encode_usages_in_request:
-        builder = _with_usages(builder, certificate.usages)
+        # "cert sign" with isCA, as cert-manager asks for it. It leaves the CA flag itself (basicConstraints) out by default, and so do we.
+        builder = _with_usages(builder, (*certificate.usages, *(("cert sign",) if certificate.is_ca else ())))
     return builder.sign(key, _hash(certificate.signature_algorithm, key)).public_bytes(Encoding.DER)
 
 
@@ -131,8 +133,13 @@ def _with_usages(builder: x509.CertificateSigningRequestBuilder, usages: tuple[s
     return builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False) if extended else builder
 
 
-def _hash(signature_algorithm: str, key: keys.PrivateKey) -> SHA256 | SHA384 | SHA512:
-    """spec.signatureAlgorithm's, else the one that suits the key's size, as cert-manager chooses."""
+def _hash(signature_algorithm: str, key: keys.PrivateKey) -> SHA256 | SHA384 | SHA512 | None:
+    """spec.signatureAlgorithm's, else the one that suits the key's size, as cert-manager chooses. Ed25519 has none (RFC 8410 §3)."""
+    is_ed25519 = isinstance(key, ed25519.Ed25519PrivateKey)
+    if signature_algorithm and is_ed25519 is not (signature_algorithm == _PURE_ED25519):
+        raise InvalidManifest(f"{signature_algorithm[:40]!r} does not suit the private key", path="spec.signatureAlgorithm")
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return None
     if signature_algorithm:
         if signature_algorithm not in _HASHES or signature_algorithm.endswith("RSA") is not isinstance(key, rsa.RSAPrivateKey):
             raise InvalidManifest(f"{signature_algorithm[:40]!r} does not suit the private key", path="spec.signatureAlgorithm")

@@ -7,7 +7,7 @@ their parts is checked instead.
 from __future__ import annotations
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from certmill.errors import InvalidManifest, SecretUnusable
@@ -16,22 +16,30 @@ from certmill.model.certificate import KeyAlgorithm, KeyEncoding, PrivateKeySpec
 MAX_KEY_BYTES = 13_000
 """Larger ones are not parsed (cert-manager's cap after GHSA-r4pg-vg54-wxx4)."""
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 _CURVES: dict[int, type[ec.EllipticCurve]] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
+_TYPES: dict[KeyAlgorithm, type[PrivateKey]] = {
+    KeyAlgorithm.RSA: rsa.RSAPrivateKey,
+    KeyAlgorithm.ECDSA: ec.EllipticCurvePrivateKey,
+    KeyAlgorithm.ED25519: ed25519.Ed25519PrivateKey,
+}
 _RSA_SIZES = range(2048, 8193)
 _FORMATS = {KeyEncoding.PKCS1: PrivateFormat.TraditionalOpenSSL, KeyEncoding.PKCS8: PrivateFormat.PKCS8}
 
 
 def generate(spec: PrivateKeySpec) -> bytes:
-    """Make a key: PEM in the spec's encoding; PKCS1 of an ECDSA key is SEC 1's `EC PRIVATE KEY`, as at cert-manager."""
+    """Make a key: PEM in the spec's encoding; PKCS1 of an ECDSA key is SEC 1's `EC PRIVATE KEY`, as at cert-manager.
+
+    An Ed25519 key has PKCS8 only (RFC 8410 §7), whatever the spec says, as at cert-manager.
+    """
     return _pem(_make(spec.algorithm, spec.size), spec.encoding)
 
 
 def generate_account_key(algorithm: str) -> bytes:
     """Make an account key, PEM. `algorithm`: RSA-2048 … RSA-8192, ECDSA-256, ECDSA-384, ECDSA-521. Raises InvalidManifest."""
     kind, _, size = algorithm.partition("-")
-    if kind not in list(KeyAlgorithm) or not size.isdecimal():
+    if kind not in (KeyAlgorithm.RSA, KeyAlgorithm.ECDSA) or not size.isdecimal():
         raise InvalidManifest(f"{algorithm[:40]!r} is no account key algorithm: use RSA-2048 … RSA-8192, ECDSA-256, ECDSA-384 or ECDSA-521")
     return _pem(_make(KeyAlgorithm(kind), int(size)), KeyEncoding.PKCS1)
 
@@ -39,13 +47,7 @@ def generate_account_key(algorithm: str) -> bytes:
 def matches_spec(pem: bytes, spec: PrivateKeySpec) -> str | None:
     """Say why this key is not of that algorithm and size; None if it is. Raises SecretUnusable."""
     key = load(pem)
-    wanted = f"{spec.algorithm} {spec.size}"
-    if isinstance(key, rsa.RSAPrivateKey):
-        found = f"{KeyAlgorithm.RSA} {key.key_size}"
-    else:
-        curve = _CURVES.get(key.curve.key_size)
-        same = curve is not None and isinstance(key.curve, curve)
-        found = f"{KeyAlgorithm.ECDSA} {key.curve.key_size}" if same else f"{KeyAlgorithm.ECDSA} on {key.curve.name}"
+    found, wanted = _described(key), _named(spec.algorithm, spec.size)
     return None if found == wanted else f"it is {found}, not {wanted}"
 
 
@@ -54,11 +56,9 @@ def differing(pem: bytes, spec: PrivateKeySpec) -> tuple[str, ...]:
     if matches_spec(pem, spec) is None:
         return ()
     key = load(pem)
-    rsa_wanted = spec.algorithm is KeyAlgorithm.RSA
-    same_size = isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size == spec.size
-    if isinstance(key, rsa.RSAPrivateKey) is rsa_wanted and not same_size:
-        return ("spec.privateKey.size",)
-    return ("spec.privateKey.algorithm",)
+    other_curve = isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size == spec.size
+    same = isinstance(key, _TYPES[spec.algorithm]) and not other_curve
+    return ("spec.privateKey.size",) if same else ("spec.privateKey.algorithm",)
 
 
 def reencode(pem: bytes, encoding: KeyEncoding) -> bytes:
@@ -69,7 +69,11 @@ def reencode(pem: bytes, encoding: KeyEncoding) -> bytes:
 def to_der(pem: bytes) -> bytes:
     """The same key as DER in the encoding it has: cert-manager's `key.der` is the content of the PEM block. Raises SecretUnusable."""
     key = load(pem)
-    form = PrivateFormat.PKCS8 if b"BEGIN PRIVATE KEY" in pem else PrivateFormat.TraditionalOpenSSL
+    form = (
+        PrivateFormat.PKCS8
+        if b"BEGIN PRIVATE KEY" in pem or isinstance(key, ed25519.Ed25519PrivateKey)
+        else PrivateFormat.TraditionalOpenSSL
+    )
     return key.private_bytes(Encoding.DER, form, NoEncryption())
 
 
@@ -84,8 +88,8 @@ def load(pem: bytes) -> PrivateKey:
         raise SecretUnusable("the private key is encrypted; store it without a password") from None
     except (ValueError, UnsupportedAlgorithm, OverflowError):
         raise SecretUnusable("the private key is not readable PEM") from None
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise SecretUnusable("the private key is neither RSA nor ECDSA")
+    if not isinstance(key, PrivateKey):
+        raise SecretUnusable("the private key is neither RSA, ECDSA nor Ed25519")
     if not fits:
         raise SecretUnusable("the parts of the RSA private key do not fit each other")
     return key
@@ -96,11 +100,28 @@ def _make(algorithm: KeyAlgorithm, size: int) -> PrivateKey:
         return rsa.generate_private_key(public_exponent=65537, key_size=size)
     if algorithm is KeyAlgorithm.ECDSA and size in _CURVES:
         return ec.generate_private_key(_CURVES[size]())
-    raise InvalidManifest(f"a key of {algorithm} {size} cannot be made: use RSA 2048 to 8192, or ECDSA 256, 384 or 521")
+    if algorithm is KeyAlgorithm.ED25519:
+        return ed25519.Ed25519PrivateKey.generate()
+    raise InvalidManifest(f"a key of {algorithm} {size} cannot be made: use RSA 2048 to 8192, ECDSA 256, 384 or 521, or Ed25519")
+
+
+def _named(algorithm: KeyAlgorithm, size: int) -> str:
+    return algorithm if algorithm is KeyAlgorithm.ED25519 else f"{algorithm} {size}"
+
+
+def _described(key: PrivateKey) -> str:
+    if isinstance(key, rsa.RSAPrivateKey):
+        return _named(KeyAlgorithm.RSA, key.key_size)
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return KeyAlgorithm.ED25519
+    curve = _CURVES.get(key.curve.key_size)
+    same = curve is not None and isinstance(key.curve, curve)
+    return _named(KeyAlgorithm.ECDSA, key.curve.key_size) if same else f"{KeyAlgorithm.ECDSA} on {key.curve.name}"
 
 
 def _pem(key: PrivateKey, encoding: KeyEncoding) -> bytes:
-    return key.private_bytes(Encoding.PEM, _FORMATS[encoding], NoEncryption())
+    form = PrivateFormat.PKCS8 if isinstance(key, ed25519.Ed25519PrivateKey) else _FORMATS[encoding]
+    return key.private_bytes(Encoding.PEM, form, NoEncryption())
 
 
 def _parts_fit(n: rsa.RSAPrivateNumbers) -> bool:

@@ -15,6 +15,7 @@ class KeyAlgorithm(StrEnum):
 
     RSA = "RSA"
     ECDSA = "ECDSA"
+    ED25519 = "Ed25519"
 
 
 class KeyEncoding(StrEnum):
@@ -40,7 +41,7 @@ class OutputFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateKeySpec:
-    """spec.privateKey with its defaults; size in bits (RSA) or of the curve (ECDSA)."""
+    """spec.privateKey with its defaults; size in bits (RSA) or of the curve (ECDSA), 0 for Ed25519, which has one size only."""
 
     algorithm: KeyAlgorithm = KeyAlgorithm.RSA
     size: int = 2048
@@ -102,6 +103,8 @@ class Certificate:
     signature_algorithm: str = ""
     secret_template: SecretTemplate = field(default_factory=SecretTemplate)
     additional_output_formats: tuple[OutputFormat, ...] = ()
+    is_ca: bool = False
+    """Asked for in the request. An ACME CA ignores it, so a certificate that is no CA's is right all the same."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     uid: str = field(default="", compare=False)

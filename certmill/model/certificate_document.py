@@ -44,7 +44,8 @@ def _spec(certificate: Certificate) -> dict[str, object]:
         secretTemplate=_set(labels=dict(template.labels), annotations=dict(template.annotations)),
         additionalOutputFormats=formats,
     )
-    return spec if certificate.encode_usages_in_request else {**spec, "encodeUsagesInRequest": False}
+    spec |= {} if certificate.encode_usages_in_request else {"encodeUsagesInRequest": False}
+    return spec | ({"isCA": True} if certificate.is_ca else {})
 
 
 def _issuer_ref(ref: IssuerRef) -> dict[str, object]:

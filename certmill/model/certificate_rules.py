@@ -40,7 +40,7 @@ MAX_NAMES = 100
 
 DEFAULT_DURATION = timedelta(days=90)
 DEFAULT_USAGES = ("digital signature", "key encipherment")
-DEFAULT_SIZES = {KeyAlgorithm.RSA: 2048, KeyAlgorithm.ECDSA: 256}
+DEFAULT_SIZES = {KeyAlgorithm.RSA: 2048, KeyAlgorithm.ECDSA: 256, KeyAlgorithm.ED25519: 0}
 
 MIN_DURATION = timedelta(hours=1)
 MIN_RENEW_BEFORE = timedelta(minutes=5)
@@ -55,8 +55,12 @@ _SIGNATURES = {
 _ONLY_WITH_AGREEMENT = frozenset({"encipher only", "decipher only"})
 _TEMPLATE_PREFIX = "cert-manager.io/"
 _ALLOWED_IN_TEMPLATE = "cert-manager.io/allow-direct-injection"
+_COMMON_NAME_TOO = (
+    "must be one of the certificate's names too: an ACME CA issues no other common name (RFC 8555 §7.4); "
+    "add it to spec.dnsNames, or remove it"
+)
 _INSTEAD = "remove it, or keep cert-manager for this certificate"
-_ONLY_NAMES = "an ACME CA signs DNS names and IP addresses only: remove it"
+_ONLY_NAMES = "an ACME CA can issue DNS names and IP addresses only"
 
 
 def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, secret_name: str, default_kind: str) -> Certificate:
@@ -70,6 +74,7 @@ def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, sec
     usages = _merged(spec.usages) or DEFAULT_USAGES
     lonely = not _ONLY_WITH_AGREEMENT.isdisjoint(usages) and "key agreement" not in usages
     refuse_if(lonely, "needs key agreement with encipher only or decipher only (RFC 5280 §4.2.1.3)", "spec.usages")
+    _refuse_what_acme_cannot_issue(spec)
     _refuse_what_is_not_acted_on(spec)
     common_name = spec.common_name or _literal_common_name(spec.literal_subject)
     return Certificate(
@@ -90,6 +95,7 @@ def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, sec
         literal_subject=spec.literal_subject or "",
         usages=usages,
         encode_usages_in_request=spec.encode_usages_in_request is not False,
+        is_ca=spec.is_ca is True,
         signature_algorithm=spec.signature_algorithm or "",
         secret_template=_secret_template(spec.secret_template or SecretTemplateSchema()),
         additional_output_formats=_output_formats(spec),
@@ -110,8 +116,7 @@ def _check_names(spec: RequestSpec) -> None:
     refuse_if(number > MAX_NAMES, f"has {number} names with spec.ipAddresses, {MAX_NAMES} at most: make several Certificates", path)
     if number or spec.uris or spec.email_addresses or spec.other_names:
         return
-    missing = "must be one of the certificate's names too: add it to spec.dnsNames"
-    refuse_if(bool(spec.common_name), missing, "spec.commonName")
+    refuse_if(bool(spec.common_name), _COMMON_NAME_TOO, "spec.commonName")
     raise InvalidManifest("is required: a certificate needs at least one name in spec.dnsNames or spec.ipAddresses", path=path)
 
 
@@ -139,7 +144,7 @@ def _common_name(text: str, names: set[str], path: str) -> str:
     if max(len(text), len(canonical)) > MAX_COMMON_NAME:
         raise InvalidManifest(f"is longer than {MAX_COMMON_NAME} characters; leave it away", path=path)
     if canonical not in names:
-        raise InvalidManifest(f"{shown(text)} must be one of the certificate's names too: add it to spec.dnsNames", path=path)
+        raise InvalidManifest(f"{shown(text)} {_COMMON_NAME_TOO}", path=path)
     return canonical
 
 
@@ -169,12 +174,12 @@ def _private_key(key: PrivateKeySchema, signature: str | None) -> PrivateKeySpec
     refuse_if(
         bool(signature) and signature not in suited, f"must be one of {', '.join(suited)} for an {name} key", "spec.signatureAlgorithm"
     )
-    if name == "Ed25519":
-        raise not_acted_on("spec.privateKey.algorithm", instead="no public CA takes Ed25519 keys: use ECDSA")
     algorithm = KeyAlgorithm(name)
+    # Ed25519 has one size; cert-manager ignores what is written there.
+    size = DEFAULT_SIZES[algorithm] if algorithm is KeyAlgorithm.ED25519 else key.size or DEFAULT_SIZES[algorithm]
     return PrivateKeySpec(
         algorithm=algorithm,
-        size=key.size or DEFAULT_SIZES[algorithm],
+        size=size,
         encoding=KeyEncoding(key.encoding or "PKCS1"),
         rotation_policy=RotationPolicy(key.rotation_policy or "Always"),
     )
@@ -254,17 +259,27 @@ def _check_renewal(renewal: Renewal) -> None:
         refuse_if(window.window_duration <= timedelta(), "must be longer than nothing", f"spec.renewal.windows[{index}].windowDuration")
 
 
+def _refuse_what_acme_cannot_issue(spec: RequestSpec) -> None:
+    """`isCA` alone is taken: an ACME CA ignores it, as it does for cert-manager. What it would leave out of the certificate is refused."""
+    fields = {
+        "uris": (spec.uris, _ONLY_NAMES),
+        "emailAddresses": (spec.email_addresses, _ONLY_NAMES),
+        "otherNames": (spec.other_names, _ONLY_NAMES),
+        "nameConstraints": (spec.name_constraints, "an ACME CA can issue no CA certificate, and so no name constraints"),
+    }
+    for name, (is_set, why) in fields.items():
+        refuse_if(
+            bool(is_set), f"{why}: remove it, or keep cert-manager with an issuer that is not ACME for this certificate", f"spec.{name}"
+        )
+
+
 def _refuse_what_is_not_acted_on(spec: RequestSpec) -> None:
     """What says no more than the default (a keystore that is not made, renewal without windows) is taken."""
     keystores, renewal = spec.keystores, spec.renewal
     fields = {
-        "isCA": (spec.is_ca, "an ACME CA signs no CA: remove it"),
-        "uris": (spec.uris, _ONLY_NAMES),
-        "emailAddresses": (spec.email_addresses, _ONLY_NAMES),
-        "otherNames": (spec.other_names, _ONLY_NAMES),
-        "keystores": (keystores and any(one is not None and one.create for one in (keystores.jks, keystores.pkcs12)), _INSTEAD),
-        "renewal": (renewal and (renewal.policy != "RenewBefore" or renewal.windows), _INSTEAD),
+        "keystores": keystores and any(one is not None and one.create for one in (keystores.jks, keystores.pkcs12)),
+        "renewal": renewal and (renewal.policy != "RenewBefore" or renewal.windows),
     }
-    for name, (is_set, instead) in fields.items():
+    for name, is_set in fields.items():
         if is_set:
-            raise not_acted_on(f"spec.{name}", instead=instead)
+            raise not_acted_on(f"spec.{name}", instead=_INSTEAD)

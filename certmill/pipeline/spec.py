@@ -26,4 +26,6 @@ def digest(certificate: Certificate, issuer: Issuer | None) -> str:
         "profile": issuer.profile if issuer else "",
         "duration": certificate.duration.total_seconds() if certificate.duration and issuer and issuer.enable_duration else None,
     }
+    if certificate.is_ca:  # Only then: the digests that older releases have written stay right.
+        wanted["is_ca"] = True
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]

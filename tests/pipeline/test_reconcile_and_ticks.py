@@ -8,7 +8,10 @@ from datetime import timedelta
 import pytest
 
 from certmill.contract import STEP_NAMES, STEPS_QUEUE
+from certmill.crypto import chain
+from certmill.crypto import keys as keys_of
 from certmill.errors import AccountRefused, CAUnavailable, Forbidden, HomeUnavailable, OrderGone, OrderRefused, RateLimited
+from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
@@ -41,6 +44,27 @@ def test_what_is_right_is_adopted_without_an_order_or_a_write(redis):
     assert redis.zscore(keys.RENEWALS, WEB.id) == pytest.approx(NOW + 60 * DAY, abs=3601)
     assert mill.world.ca.orders == {}
     assert mill.ports.home.secret("default", "web-tls") == pair
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [a_certificate(private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ED25519, size=0)), a_certificate(is_ca=True)],
+    ids=["ed25519", "isCA"],
+)
+def test_what_cert_manager_issues_by_acme_is_adopted_issued_and_then_left_alone(redis, certificate):
+    """isCA: the leaf is no CA's, as an ACME CA ignores the flag. That is no reason to issue again."""
+    mill = Mill(redis, certificate=certificate)
+    mill.ports.home.write_secret(a_pair(certificate))
+    adopted = mill.reconciler.reconcile(certificate.id)
+    mill.ports.home.delete_secret("default", "web-tls")
+
+    mill.issue()
+    after = mill.reconciler.reconcile(certificate.id)
+
+    pair = mill.world.secret("default", "web-tls").data
+    assert (adopted.right, after.right, after.ring, len(mill.world.ca.orders)) == (True, True, False, 1)
+    assert keys_of.matches_spec(pair["tls.key"], certificate.private_key) is None
+    assert chain.key_of(pair["tls.key"]) == mill.world.leaf(certificate).public_key
 
 
 def test_after_a_flush_everything_good_is_adopted_and_nothing_is_issued_again(redis):

@@ -20,9 +20,12 @@ from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import AccountStatus, AuthorizationStatus, ExternalAccount, OrderStatus
 from certmill.acme.transport import Connections, TlsTrust
+from certmill.crypto import chain, csr, keys
 from certmill.errors import AccountRefused, CAUnavailable, NameRefused, OrderGone, OrderNotReady, OrderRefused
+from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from certmill.model.names import Identifier, IdentifierType
 from compose.servers.pebble import Pebble
+from tests.builders import a_certificate
 
 MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 
@@ -353,6 +356,29 @@ def test_a_csr_for_other_names_is_refused(issuing):
 
     with pytest.raises(OrderGone, match="CSR"):
         issuing.acme.finalize(order.finalize, csr_for(*dns("other.example")))
+
+
+def test_is_ca_in_a_request_is_ignored_by_the_ca(issuing):
+    certificate = a_certificate(is_ca=True)
+    key_pem = keys.generate(certificate.private_key)
+    order = issuing.acme.new_order(dns(*certificate.dns_names))
+    issuing.authorize(order)
+
+    chain_pem = issuing.acme.certificate(issuing.finalize(order, csr.build(certificate, key_pem)).certificate).pem.encode()
+
+    chain.check(chain_pem, key_pem, certificate, now=time.time())
+    leaf = x509.load_pem_x509_certificate(chain_pem)
+    assert not leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_a_ca_that_takes_no_ed25519_key_says_so(issuing):
+    """The CA decides: certmill sends the request, as cert-manager does. Pebble 2.10 refuses it, as Let's Encrypt does."""
+    certificate = a_certificate(private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ED25519, size=0))
+    order = issuing.acme.new_order(dns(*certificate.dns_names))
+    issuing.authorize(order)
+
+    with pytest.raises(OrderRefused, match=r"Ed25519 is not supported \(badCSR\); see the key"):
+        issuing.acme.finalize(order.finalize, csr.build(certificate, keys.generate(certificate.private_key)))
 
 
 @pytest.mark.parametrize("verb", ["order", "authorization", "certificate", "answer"])

@@ -46,13 +46,14 @@ def test_a_name_that_was_made_up_is_always_one_that_kubernetes_allows(first):
         ("rsa-4096", {"algorithm": "RSA", "size": 4096}),
         ("ECDSA-256", {"algorithm": "ECDSA", "size": 256}),
         ("ecdsa", {"algorithm": "ECDSA"}),
+        ("ed25519", {"algorithm": "Ed25519"}),
     ],
 )
 def test_a_key_is_said_in_one_word(text, spec):
     assert private_key(text) == spec
 
 
-@pytest.mark.parametrize("text", ["ed25519", "rsa2048", "rsa-20480", "ecdsa-256; x"])
+@pytest.mark.parametrize("text", ["ed25519-256", "ed448", "rsa2048", "rsa-20480", "ecdsa-256; x"])
 def test_a_key_that_is_none_is_refused(text):
     with pytest.raises(InvalidManifest, match=r"--key: .* is not rsa-2048"):
         private_key(text)

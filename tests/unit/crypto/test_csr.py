@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
 from certmill.crypto import csr, keys
 from certmill.errors import InvalidManifest
@@ -162,3 +162,24 @@ def test_what_cannot_be_encoded_is_refused_by_its_field(change, path):
         csr.build(replace(WEB, **change), ecdsa())
 
     assert caught.value.path == path
+
+
+def test_a_request_with_an_ed25519_key_is_signed_with_it():
+    pem = keys.generate(PrivateKeySpec(algorithm=KeyAlgorithm.ED25519, size=0))
+
+    for algorithm in ("", "PureEd25519"):
+        request = built(replace(WEB, signature_algorithm=algorithm), pem)
+        assert request.signature_algorithm_oid == SignatureAlgorithmOID.ED25519
+    with pytest.raises(InvalidManifest, match=r"spec\.signatureAlgorithm"):
+        built(replace(WEB, signature_algorithm="ECDSAWithSHA256"), pem)
+    with pytest.raises(InvalidManifest, match=r"spec\.signatureAlgorithm"):
+        built(replace(WEB, signature_algorithm="PureEd25519"))
+
+
+def test_is_ca_asks_for_cert_sign_as_cert_manager_does():
+    request = built(replace(WEB, is_ca=True))
+
+    assert extension(request, x509.KeyUsage).value.key_cert_sign
+    assert not extension(built(WEB), x509.KeyUsage).value.key_cert_sign
+    with pytest.raises(x509.ExtensionNotFound):
+        extension(built(replace(WEB, is_ca=True, encode_usages_in_request=False)), x509.KeyUsage)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -19,6 +19,7 @@ from certmill.model.certificate import KeyAlgorithm, KeyEncoding, PrivateKeySpec
 
 RSA_2048 = PrivateKeySpec()
 ECDSA_256 = PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=256)
+ED25519 = PrivateKeySpec(algorithm=KeyAlgorithm.ED25519, size=0)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,8 @@ def rsa_pem():
         ("ECDSA", 256, "PKCS1", b"-----BEGIN EC PRIVATE KEY-----"),
         ("ECDSA", 384, "PKCS1", b"-----BEGIN EC PRIVATE KEY-----"),
         ("ECDSA", 521, "PKCS8", b"-----BEGIN PRIVATE KEY-----"),
+        ("Ed25519", 0, "PKCS1", b"-----BEGIN PRIVATE KEY-----"),
+        ("Ed25519", 0, "PKCS8", b"-----BEGIN PRIVATE KEY-----"),
     ],
 )
 def test_a_key_is_made_as_the_manifest_asks(algorithm, size, encoding, header):
@@ -43,7 +46,7 @@ def test_a_key_is_made_as_the_manifest_asks(algorithm, size, encoding, header):
     pem = keys.generate(spec)
 
     assert pem.startswith(header)
-    assert keys.load(pem).key_size == size
+    assert getattr(keys.load(pem), "key_size", 0) == size
     assert keys.matches_spec(pem, spec) is None
 
 
@@ -63,7 +66,9 @@ def test_an_account_key_is_of_the_algorithm_that_was_named(algorithm, type_, siz
     assert key.key_size == size
 
 
-@pytest.mark.parametrize("algorithm", ["", "RSA", "RSA-", "RSA-²", "DSA-2048", "RSA-512", "ECDSA-2048", "Ed25519"])
+@pytest.mark.parametrize(
+    "algorithm", ["", "RSA", "RSA-", "RSA-²", "DSA-2048", "RSA-512", "ECDSA-2048", "Ed25519", "Ed25519-0", "Ed25519-256"]
+)
 def test_an_account_key_of_another_algorithm_is_refused(algorithm):
     with pytest.raises(InvalidManifest):
         keys.generate_account_key(algorithm)
@@ -75,6 +80,22 @@ def test_a_key_of_another_size_or_algorithm_is_told_from_the_wanted_one(rsa_pem)
     assert keys.matches_spec(rsa_pem, PrivateKeySpec(size=4096)) == "it is RSA 2048, not RSA 4096"
     assert keys.matches_spec(ecdsa_pem, RSA_2048) == "it is ECDSA 256, not RSA 2048"
     assert keys.matches_spec(ecdsa_pem, ECDSA_256) is None
+    assert keys.matches_spec(keys.generate(ED25519), ECDSA_256) == "it is Ed25519, not ECDSA 256"
+    assert keys.matches_spec(rsa_pem, ED25519) == "it is RSA 2048, not Ed25519"
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "field"),
+    [
+        (ECDSA_256, PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384), "size"),
+        (ECDSA_256, ED25519, "algorithm"),
+        (ED25519, ECDSA_256, "algorithm"),
+        (ED25519, RSA_2048, "algorithm"),
+        (ED25519, ED25519, None),
+    ],
+)
+def test_the_field_that_a_key_differs_in_is_named(made, wanted, field):
+    assert keys.differing(keys.generate(made), wanted) == ((f"spec.privateKey.{field}",) if field else ())
 
 
 def test_the_encoding_is_no_mismatch(rsa_pem):
@@ -96,7 +117,7 @@ def test_a_key_is_the_same_in_another_encoding(rsa_pem):
 
 
 @pytest.mark.parametrize("encoding", list(KeyEncoding))
-@pytest.mark.parametrize("spec", [RSA_2048, ECDSA_256], ids=["rsa", "ecdsa"])
+@pytest.mark.parametrize("spec", [RSA_2048, ECDSA_256, ED25519], ids=["rsa", "ecdsa", "ed25519"])
 def test_der_is_the_content_of_the_pem_block(spec, encoding):
     """cert-manager's key.der: pem.Decode(tls.key).Bytes."""
     pem = keys.reencode(keys.generate(spec), encoding)
@@ -104,7 +125,7 @@ def test_der_is_the_content_of_the_pem_block(spec, encoding):
     der = keys.to_der(pem)
 
     key = load_der_private_key(der, None)
-    form = PrivateFormat.PKCS8 if encoding is KeyEncoding.PKCS8 else PrivateFormat.TraditionalOpenSSL
+    form = PrivateFormat.PKCS8 if encoding is KeyEncoding.PKCS8 or spec is ED25519 else PrivateFormat.TraditionalOpenSSL
     assert key.private_bytes(Encoding.DER, form, NoEncryption()) == der
     assert key.private_bytes(Encoding.PEM, form, NoEncryption()) == pem
 
@@ -127,10 +148,10 @@ def test_an_encrypted_key_is_refused_with_what_to_do():
         keys.load(pem)
 
 
-def test_a_key_of_a_third_algorithm_is_refused():
-    pem = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def test_a_key_of_another_algorithm_is_refused():
+    pem = ed448.Ed448PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
-    with pytest.raises(SecretUnusable, match="neither RSA nor ECDSA"):
+    with pytest.raises(SecretUnusable, match="neither RSA, ECDSA nor Ed25519"):
         keys.load(pem)
 
 

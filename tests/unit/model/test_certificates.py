@@ -327,11 +327,6 @@ def test_a_wrong_spec_is_refused_with_its_path(spec, path, says):
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"isCA": True}, "spec.isCA"),
-        ({"uris": ["spiffe://example.com/web"]}, "spec.uris"),
-        ({"dnsNames": [], "uris": ["spiffe://example.com/web"]}, "spec.uris"),
-        ({"emailAddresses": ["ops@example.com"]}, "spec.emailAddresses"),
-        ({"otherNames": [{"oid": "1.3.6.1.4.1.311.20.2.3", "utf8Value": "upn@example.com"}]}, "spec.otherNames"),
         ({"keystores": {"jks": {"create": True, "password": "hunter2", "alias": "web"}}}, "spec.keystores"),
         (
             {"keystores": {"pkcs12": {"create": True, "passwordSecretRef": {"name": "a", "key": "b"}, "profile": "Modern2023"}}},
@@ -342,8 +337,6 @@ def test_a_wrong_spec_is_refused_with_its_path(spec, path, says):
             {"renewal": {"policy": "RenewBefore", "windows": [{"cron": "0 0 * * 1-5", "windowDuration": "4h", "timezone": "UTC"}]}},
             "spec.renewal",
         ),
-        ({"privateKey": {"algorithm": "Ed25519"}}, "spec.privateKey.algorithm"),
-        ({"privateKey": {"algorithm": "Ed25519", "size": 7}, "signatureAlgorithm": "PureEd25519"}, "spec.privateKey.algorithm"),
         ({"issuerRef": {"name": "a", "kind": "AWSPCAIssuer", "group": "awspca.cert-manager.io"}}, "spec.issuerRef.group"),
     ],
 )
@@ -353,6 +346,48 @@ def test_a_field_that_certmill_does_not_act_on_is_refused_and_never_ignored(spec
     assert error.path == path
     assert error.reason.startswith("certmill does not act on this yet; ")
     assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"uris": ["spiffe://example.com/web"]}, "spec.uris"),
+        ({"dnsNames": [], "uris": ["spiffe://example.com/web"]}, "spec.uris"),
+        ({"emailAddresses": ["ops@example.com"]}, "spec.emailAddresses"),
+        ({"otherNames": [{"oid": "1.3.6.1.4.1.311.20.2.3", "utf8Value": "upn@example.com"}]}, "spec.otherNames"),
+        ({"isCA": True, "nameConstraints": {"permitted": {"dnsDomains": ["example.com"]}}}, "spec.nameConstraints"),
+        ({"dnsNames": [], "commonName": "example.com"}, "spec.commonName"),
+        ({"commonName": "other.example.com"}, "spec.commonName"),
+    ],
+)
+def test_what_no_acme_ca_can_issue_is_refused_with_that_reason_and_what_to_do(spec, path):
+    error = refusal(a_certificate_body(**spec))
+
+    assert error.path == path
+    assert "an ACME CA " in error.reason
+    assert "remove it" in error.reason
+    assert "yet" not in error.reason
+
+
+@pytest.mark.parametrize(
+    ("spec", "signature"),
+    [({}, ""), ({"size": 7, "encoding": "PKCS1"}, "PureEd25519")],
+)
+def test_an_ed25519_key_is_accepted_and_its_size_means_nothing(spec, signature):
+    body = a_certificate_body(privateKey={"algorithm": "Ed25519", **spec}, **({"signatureAlgorithm": signature} if signature else {}))
+
+    certificate = parse_certificate(body, source="web.yaml")
+
+    assert (certificate.private_key.algorithm, certificate.private_key.size) == (KeyAlgorithm.ED25519, 0)
+    assert parse_certificate(certificate_document(certificate), source="again.yaml") == certificate
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_certificate_of_a_ca_is_accepted_as_acme_cas_ignore_the_flag(value):
+    certificate = parse_certificate(a_certificate_body(isCA=value), source="web.yaml")
+
+    assert certificate.is_ca is value
+    assert parse_certificate(certificate_document(certificate), source="again.yaml") == certificate
 
 
 @pytest.mark.parametrize(
@@ -425,6 +460,7 @@ keys = st.one_of(
     st.builds(
         PrivateKeySpec, algorithm=st.just(KeyAlgorithm.ECDSA), size=st.sampled_from([256, 384, 521]), encoding=st.sampled_from(KeyEncoding)
     ),
+    st.builds(PrivateKeySpec, algorithm=st.just(KeyAlgorithm.ED25519), size=st.just(0)),
 )
 minutes = st.integers(60, 100_000)
 
@@ -444,7 +480,7 @@ def certificates(draw):
     short_enough = [name for name in dns_names if len(name) <= 64]
     before = draw(st.none() | st.integers(5, 59).map(lambda n: timedelta(minutes=n, seconds=0.5)))
     key = draw(keys)
-    signature = "SHA384WithRSA" if key.algorithm == KeyAlgorithm.RSA else "ECDSAWithSHA512"
+    signature = {"RSA": "SHA384WithRSA", "ECDSA": "ECDSAWithSHA512", "Ed25519": "PureEd25519"}[key.algorithm]
     return Certificate(
         namespace=draw(labels),
         name=draw(names),

@@ -63,7 +63,7 @@ def test_a_request_may_say_everything_that_a_manifest_may():
         ({"name": "web", "spec": SPEC | {"dnsName": 1}}, "spec.dnsName", "not a known field"),
         ({"name": "web", "spec": SPEC | {"dnsNames": ["a_b"]}}, "spec.dnsNames[0]", "no DNS name"),
         ({"name": "web", "spec": SPEC | {"dnsNames": []}}, "spec.dnsNames", "at least one name"),
-        ({"name": "web", "spec": SPEC | {"isCA": True}}, "spec.isCA", "does not act on this yet"),
+        ({"name": "web", "spec": SPEC | {"renewal": {"policy": "Disabled"}}}, "spec.renewal", "does not act on this yet"),
         ({"name": "web", 7: "x", "spec": SPEC}, None, "not a known field"),
     ],
 )
