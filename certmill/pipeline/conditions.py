@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from certmill.crypto.chain import Leaf
 from certmill.model.status import MANUALLY_TRIGGERED, CertificateStatus, Condition
-from certmill.pipeline.decide import READY_MESSAGE, Violation, expiry
+from certmill.pipeline.decide import READY_MESSAGE, Violation, expiry, not_yet_valid
 from certmill.pipeline.facts import Failure
 
 READY = "Ready"
@@ -68,11 +68,12 @@ def waiting(status: CertificateStatus, reason: str) -> CertificateStatus:
 
 
 def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
-    """A pair was stored: ready, and no failure counts any more. Said again of the same pair, nothing changes."""
+    """A pair was stored: ready once it is valid, and no failure counts any more. Said again of the same pair, nothing changes."""
     again = status.not_after == leaf.not_after and status.not_before == leaf.not_before and status.condition(ISSUING) is None
-    ready = _condition(status, READY, True, "Ready", READY_MESSAGE, now)
+    young = not_yet_valid(leaf, now)
+    reason, message = (young.reason, young.message) if young is not None else ("Ready", READY_MESSAGE)
     return CertificateStatus(
-        conditions=(ready,),
+        conditions=(_condition(status, READY, young is None, reason, message, now),),
         not_before=leaf.not_before,
         not_after=leaf.not_after,
         renewal_time=renew_at,

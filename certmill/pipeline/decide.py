@@ -3,7 +3,6 @@ cert-manager's order and words (§1.3)."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,18 +13,19 @@ from certmill.model.certificate import Certificate
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
 from certmill.pipeline import secret_contract
+from certmill.pipeline.backoff import NextAttempt, Validity, next_attempt
+from certmill.pipeline.renewal_times import jittered, least_seconds_between, renewal_time
 
-LEAST_SHARE = 0.1
-"""No certificate is renewed in the first tenth of its life, whatever renewBefore says: that would be a loop."""
-
-LEAST_SECONDS_BETWEEN = 3600.0
-"""Nor for having grown old within an hour of its issue: then a clock is wrong, and each look would be an order."""
+CLOCK_TOLERANCE_SECONDS = 300.0
+"""Two machines may differ by so much before an instant ahead of now means anything."""
 
 UNSERVABLE = ("DoesNotExist", "MissingData", "InvalidCertificate", "InvalidKeyPair")
 """Reasons with which the Secret holds no pair that a server could use."""
 
 LONGEST_HOLD = 48 * 3600.0
 """No back-off is longer (pipeline.backoff): a later one was noted under a clock that was wrong."""
+
+NOT_YET_VALID = "NotYetValid"
 
 READY_MESSAGE = "Certificate is up to date and has not expired"
 
@@ -73,10 +73,11 @@ class Keep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """It has to be issued, but not before `until`."""
+    """It is not right, but nothing is issued before `until`, when `reason`."""
 
     violation: Violation
     until: float
+    reason: str = ""
 
 
 Decision = Issue | Keep | Hold
@@ -108,38 +109,40 @@ def decide(seen: Seen, now: float) -> Decision:
     violation = violated(seen, now)
     if violation is None:
         return Keep(renew_at=seen.renew_at)
-    status = seen.status
-    issued = status.last_issuance_time
-    if violation.reason in ("Renewing", "Expired") and issued is not None and issued <= now < issued + LEAST_SECONDS_BETWEEN:
-        return Hold(violation=violation, until=issued + LEAST_SECONDS_BETWEEN)
+    return _not_before(seen, violation, now) or Issue(violation=violation)
+
+
+def _not_before(seen: Seen, violation: Violation, now: float) -> Hold | None:
+    """What holds the issuance up, if anything does."""
+    leaf, issued = seen.leaf, seen.status.last_issuance_time
+    if violation.reason == NOT_YET_VALID and leaf is not None:  # another one would cost an order, and perhaps be as young
+        return Hold(violation=violation, until=leaf.not_before, reason="the certificate becomes valid")
+    if violation.reason in ("Renewing", "Expired") and leaf is not None and issued is not None:
+        until = issued + least_seconds_between(leaf)
+        if issued <= now < until:
+            return Hold(violation=violation, until=until, reason="enough time has passed since it was issued")
+    back_off = _back_off(seen, now)
+    if back_off is not None and now < back_off.at:
+        return Hold(violation=violation, until=back_off.at, reason=back_off.reason)
+    return None
+
+
+def _back_off(seen: Seen, now: float) -> NextAttempt | None:
+    """When the next attempt may begin after the failure that the status tells of, or None if it does not count."""
+    status, leaf = seen.status, seen.leaf
     # Of a failure that another program wrote into the status it is not known what failed: then it holds for whatever is wanted now.
-    same = status.failed_spec in ("", seen.spec)
-    if status.next_attempt is not None and now < status.next_attempt <= now + LONGEST_HOLD and same:
-        return Hold(violation=violation, until=status.next_attempt)
-    return Issue(violation=violation)
+    if status.next_attempt is None or status.failed_spec not in ("", seen.spec) or status.next_attempt > now + LONGEST_HOLD:
+        return None
+    failed_at = status.last_failure_time if status.last_failure_time is not None else now
+    if failed_at > now + CLOCK_TOLERANCE_SECONDS:  # noted under a clock that was ahead
+        return None
+    validity = Validity(not_before=leaf.not_before, not_after=leaf.not_after) if leaf is not None else None
+    return next_attempt(status.next_attempt - failed_at, failed_at=failed_at, validity=validity)
 
 
 def violated(seen: Seen, now: float) -> Violation | None:
     """The first check that fails, or None: the pair is right."""
     return next((violation for check in CHECKS if (violation := check(seen, now)) is not None), None)
-
-
-def renewal_time(certificate: Certificate, leaf: chain.Leaf) -> float:
-    """When to renew: renewBefore, renewBeforePercentage, else at 2/3 of the real lifetime; never later than the end of it."""
-    lifetime = leaf.not_after - leaf.not_before
-    before = lifetime / 3
-    if certificate.renew_before is not None and certificate.renew_before.total_seconds() < lifetime:
-        before = certificate.renew_before.total_seconds()
-    elif certificate.renew_before_percentage is not None:
-        before = lifetime * certificate.renew_before_percentage / 100
-    return max(leaf.not_after - before, leaf.not_before + lifetime * LEAST_SHARE)
-
-
-def jittered(renew_at: float, leaf: chain.Leaf, jitter_seconds: float) -> float:
-    """`renew_at`, earlier by a share of the jitter that the serial decides: many certificates of one day do not come back in one second."""
-    spread = min(jitter_seconds, (leaf.not_after - leaf.not_before) / 100)
-    share = int.from_bytes(hashlib.sha256(leaf.serial.encode()).digest()[:4], "big") / 2**32
-    return renew_at - spread * share
 
 
 def _absent(seen: Seen, now: float) -> Violation | None:
@@ -222,6 +225,18 @@ def expiry(not_after: float) -> Violation:
     return Violation(reason="Expired", message=f"Certificate expired on {instant(not_after):%a, %d %b %Y %H:%M:%S} UTC")
 
 
+def not_yet_valid(leaf: chain.Leaf, now: float) -> Violation | None:
+    """What is said of a pair that no client accepts before a later time."""
+    if leaf.not_before <= now + CLOCK_TOLERANCE_SECONDS:
+        return None
+    return Violation(reason=NOT_YET_VALID, message=f"Certificate is not valid before {instant(leaf.not_before):%a, %d %b %Y %H:%M:%S} UTC")
+
+
+def _not_yet_valid(seen: Seen, now: float) -> Violation | None:
+    assert seen.leaf is not None
+    return not_yet_valid(seen.leaf, now)
+
+
 def _renewing(seen: Seen, now: float) -> Violation | None:
     if seen.renew_at <= now:
         scheduled = f"{instant(seen.renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
@@ -242,5 +257,6 @@ CHECKS: tuple[Callable[[Seen, float], Violation | None], ...] = (
     _key_spec,
     _names,
     _expired,
+    _not_yet_valid,
     _renewing,
 )

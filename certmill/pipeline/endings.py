@@ -6,6 +6,7 @@ What was decided is in the record before anybody hears of it. If the process die
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 
 from certmill.errors import (
@@ -20,6 +21,7 @@ from certmill.errors import (
     Temporary,
 )
 from certmill.model.issuer import reference
+from certmill.model.status import CertificateStatus
 from certmill.observe.log import get_logger
 from certmill.pipeline import backoff, conditions, issuer_failures
 from certmill.pipeline.attempt import Attempt
@@ -32,6 +34,8 @@ from certmill.state.records import Due
 
 MAX_RESTARTS = 3
 LONG_WAIT_SECONDS = 60.0
+SHORT_WAIT_SECONDS = 5.0
+"""No certificate is saved by a shorter one: its remaining life is not looked up."""
 _MOST_REASONS = 8
 """A run tells of no more: should a reason ever change from poll to poll, the API is not to be written to at each."""
 _CSR_REFUSED = ("badCSR", "badPublicKey")
@@ -73,9 +77,10 @@ class Endings:
     def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
         """Each thing that a run waits for is told once, and once more in the status when it takes long."""
         now, record, reason = self._ports.clock.now(), attempt.record, outcome.reason
-        at = now + outcome.seconds
+        seconds = self._capped(attempt, outcome.seconds) if outcome.failed else outcome.seconds
+        at = now + seconds
         facts = outcome.facts if outcome.facts is not None else attempt.facts
-        is_long = max(outcome.seconds, now - record.since) >= LONG_WAIT_SECONDS
+        is_long = max(seconds, now - record.since) >= LONG_WAIT_SECONDS
         told, noted = _with_reason(facts.told, reason), _with_reason(facts.noted, reason) if is_long else facts.noted
         fields = {"facts": replace(facts, told=told, noted=noted).to_json(), "reason": reason, "due": f"{at:.3f}"}
         fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
@@ -84,7 +89,17 @@ class Endings:
             attempt.tell("Waiting", reason)
         if noted != facts.noted:
             attempt.note_wait(reason)
-        return Wait(reason=reason, seconds=outcome.seconds)
+        return Wait(reason=reason, seconds=seconds)
+
+    def _capped(self, attempt: Attempt, seconds: float) -> float:
+        """The certificate that is to be renewed must not expire while a server has us wait."""
+        if seconds <= SHORT_WAIT_SECONDS:
+            return seconds
+        validity = None
+        with suppress(CertmillError):
+            validity = _validity(self._ports.home.certificate_status(attempt.certificate_id))
+        now = self._ports.clock.now()
+        return backoff.next_attempt(seconds, failed_at=now, validity=validity).at - now
 
     def _go_back(self, attempt: Attempt, outcome: Back) -> StepResult:
         """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get one a second."""
@@ -123,19 +138,20 @@ class Endings:
         """The failure, in the status too. Where a role for that is gone, perhaps with its namespace, the run ends without."""
         home, costly = self._ports.home, attempt.step == "store_secret"
 
-        def failure(attempts: int) -> Failure:
+        def failure(attempts: int, validity: backoff.Validity | None) -> Failure:
             delay = backoff.run_delay(error, attempts, self._ports.jitter(), costly=costly)
+            at = backoff.next_attempt(delay, failed_at=now, validity=validity).at
             by_issuer = issuer_failures.is_by_issuer(error)
-            return Failure(failure_class=error.failure_class, message=str(error), next_attempt=now + delay, by_issuer=by_issuer)
+            return Failure(failure_class=error.failure_class, message=str(error), next_attempt=at, by_issuer=by_issuer)
 
         try:
             status = home.certificate_status(attempt.certificate_id)
-            failed = failure(status.failed_issuance_attempts + 1)
+            failed = failure(status.failed_issuance_attempts + 1, _validity(status))
             status = conditions.failed(status, failed, spec=attempt.record.spec, now=now)
             home.write_certificate_status(attempt.certificate_id, status)
         except Permanent as refused:
             log.warning("status.refused", certificate=attempt.certificate_id, reason=str(refused))
-            return failure(1)
+            return failure(1, None)
         return failed
 
     def _finish(self, attempt: Attempt, outcome: Finished) -> StepResult:
@@ -167,6 +183,11 @@ class Endings:
             return Stop(ring=self._reconciler.reconcile(attempt.certificate_id).ring)
         except CertmillError:
             return Stop()
+
+
+def _validity(status: CertificateStatus) -> backoff.Validity | None:
+    """Of the stored certificate, as the status has it."""
+    return backoff.Validity(not_before=status.not_before, not_after=status.not_after) if status.not_after is not None else None
 
 
 def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:

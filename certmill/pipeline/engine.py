@@ -6,6 +6,7 @@ the claim fails and its chain ends there. If the lease was lost while we acted, 
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 
 from certmill.errors import (
@@ -147,17 +148,20 @@ class Engine:
         return certificate, issuer
 
     def _look_again(self, facts: Facts, certificate: Certificate | None) -> float:
-        if facts.failure is not None:
-            status = None
-            with suppress(Permanent):
-                status = self._ports.home.certificate_status(certificate.id) if certificate is not None else None
-            if status is None:
-                return facts.failure.next_attempt
-            now, expires = self._ports.clock.now(), status.not_after
-            next_attempt = status.next_attempt if status.next_attempt is not None else now  # whoever changed it meanwhile
-            next_attempt = min(facts.failure.next_attempt, next_attempt)
-            return min(next_attempt, expires) if expires is not None and now < expires else next_attempt
-        return facts.stored.renew_at if certificate is not None and facts.stored is not None else self._ports.clock.now()
+        now, stored, failure = self._ports.clock.now(), facts.stored, facts.failure
+        if failure is not None:
+            return min(failure.next_attempt, self._next_attempt_in_status(certificate, now))
+        if certificate is None or stored is None:
+            return now
+        return stored.not_before if stored.not_before > now else stored.renew_at
+
+    def _next_attempt_in_status(self, certificate: Certificate | None, now: float) -> float:
+        """As the status has it now: somebody may have changed it since the run failed. Infinity if it cannot be read."""
+        with suppress(Permanent):
+            status = self._ports.home.certificate_status(certificate.id) if certificate is not None else None
+            if status is not None:
+                return status.next_attempt if status.next_attempt is not None else now
+        return math.inf
 
 
 def _work(attempt: Attempt, certificate: Certificate, issuer: Issuer) -> Work:

@@ -155,7 +155,8 @@ class Reconciler:
                 ports.home.write_certificate_status(certificate.id, status)
         record = ports.records.read(certificate.id)
         failed = record.done if record is not None and record.result != "issued" else 0
-        return Reconciled(reason=f"{violation.message}; held until {instant(decision.until):%Y-%m-%d %H:%M} UTC", run=failed)
+        why = f"held until {instant(decision.until):%Y-%m-%d %H:%M} UTC, when {decision.reason}"
+        return Reconciled(reason=f"{violation.message}; {why}", run=failed)
 
     def _begin(
         self, decision: Issue, seen: Seen, *, now: float, origin: Origin, may_ring: bool, force: bool, as_of: str

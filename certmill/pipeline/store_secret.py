@@ -10,7 +10,7 @@ from certmill.acme.client import AcmeClient
 from certmill.crypto import chain
 from certmill.errors import CAUnavailable, CertmillError, OrderGone
 from certmill.observe.log import get_logger
-from certmill.pipeline import account, conditions, decide, secret_contract
+from certmill.pipeline import account, conditions, renewal_times, secret_contract
 from certmill.pipeline.context import Work
 from certmill.pipeline.facts import Stored
 from certmill.pipeline.outcome import Advanced, Back, Outcome
@@ -35,7 +35,7 @@ def store_secret(work: Work) -> Outcome:
     work.keep(work.facts, None)  # still ours: a worker that was away for long must not write an older pair over a newer one
     work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
     leaf = chain.leaf(pem)
-    renew_at = decide.jittered(decide.renewal_time(work.certificate, leaf), leaf, work.ports.limits.renewal_jitter)
+    renew_at = renewal_times.jittered(renewal_times.renewal_time(work.certificate, leaf), leaf, work.ports.limits.renewal_jitter)
     before = work.ports.home.certificate_status(work.id)
     work.ports.home.write_certificate_status(work.id, conditions.issued(before, leaf, renew_at=renew_at, now=now))
     work.ports.events.tell(work.certificate, "Issuing", "The certificate has been successfully issued")

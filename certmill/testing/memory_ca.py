@@ -60,6 +60,10 @@ class Trouble:
         """Certificates are issued for a key that nobody asked with."""
         self.other_names: tuple[str, ...] = ()
         """DNS names that certificates are issued for, whatever was asked for."""
+        self.lifetime_seconds = 90 * _DAY
+        """How long certificates are valid."""
+        self.valid_in_seconds = 0.0
+        """How long after their issue they become valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +106,9 @@ class MemoryCA:
         return f"https://ca.test/{kind}/{next(self._numbers)}"
 
     def issue(self, csr_der: bytes, *, issuer: str = "Memory CA") -> str:
-        """A 90-day leaf for a CSR, PEM."""
+        """A leaf for a CSR, PEM."""
         csr = x509.load_der_x509_csr(csr_der)
-        now = datetime.datetime.fromtimestamp(self.clock.now(), datetime.UTC)
+        begins = datetime.datetime.fromtimestamp(self.clock.now() + self.trouble.valid_in_seconds, datetime.UTC)
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         if self.trouble.other_names:
             names = x509.SubjectAlternativeName([x509.DNSName(name) for name in self.trouble.other_names])
@@ -114,8 +118,8 @@ class MemoryCA:
             .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
             .public_key(self._key.public_key() if self.trouble.other_key else csr.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now)
-            .not_valid_after(now + datetime.timedelta(days=90))
+            .not_valid_before(begins)
+            .not_valid_after(begins + datetime.timedelta(seconds=self.trouble.lifetime_seconds))
             .add_extension(names, critical=True)
         )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()

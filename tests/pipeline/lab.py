@@ -50,6 +50,7 @@ class Lab:
         profiles = {
             "default": PebbleProfile(description="90 days"),
             "shortlived": PebbleProfile(description="six days", validity_seconds=6 * 86_400),
+            "tenminutes": PebbleProfile(description="ten minutes", validity_seconds=600),
         }
         options: dict[str, Any] = {"profiles": profiles, "alternate_roots": 1, "blocked": ("blocked.test",)} | dict(self.pebble_options)
         self.pebble = Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=http01_port, **options)

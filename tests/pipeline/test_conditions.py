@@ -184,7 +184,7 @@ class TestWhileItIsIssued:
 
         assert (mill.status().failed_issuance_attempts, mill.status().last_failure_time) == (0, None)
 
-    def test_one_that_expires_while_a_back_off_holds_is_not_ready_from_then_on(self, redis):
+    def test_one_that_expires_while_a_back_off_holds_is_not_ready_and_is_tried(self, redis):
         mill = failing(redis, 89 * DAY + 23 * HOUR)
 
         assert not mill.reconciler.reconcile(WEB.id).ring
@@ -193,14 +193,9 @@ class TestWhileItIsIssued:
         mill.world.clock.advance(1.1 * HOUR)
         mill.ticks.renew()
         assert said(mill, "Ready")[:2] == (False, "Expired")
-        assert said(mill, "Issuing")[:2] == (False, "Failed")
-        assert mill.record().step == ""
-
-        mill.world.clock.advance(19 * HOUR)
-        mill.ticks.renew()
         assert said(mill, "Issuing")[:2] == (True, "Expired")
 
-    def test_one_whose_renewal_fails_is_looked_at_when_it_expires(self, redis):
+    def test_one_whose_renewal_fails_is_tried_again_when_it_expires(self, redis):
         mill = Mill(redis)
         mill.issue()
         mill.world.clock.advance(90 * DAY - 300)
@@ -208,13 +203,13 @@ class TestWhileItIsIssued:
         mill.reconciler.reconcile(WEB.id)
         mill.run()
         assert said(mill, "Ready")[0]
-        assert mill.status().next_attempt > mill.world.clock.now() + 600
+        assert mill.status().next_attempt == mill.status().not_after
 
         mill.world.clock.advance(301)
         mill.ticks.renew()
 
         assert said(mill, "Ready")[:2] == (False, "Expired")
-        assert mill.record().step == ""
+        assert said(mill, "Issuing")[:2] == (True, "Expired")
 
     def test_one_whose_secret_goes_while_a_back_off_holds_is_not_ready_and_has_no_times(self, redis):
         mill = failing(redis, 61 * DAY)

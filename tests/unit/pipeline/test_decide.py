@@ -13,7 +13,8 @@ from certmill.crypto import chain, keys
 from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
-from certmill.pipeline.decide import Hold, Issue, Keep, decide, jittered, look, renewal_time
+from certmill.pipeline.decide import Hold, Issue, Keep, decide, look
+from certmill.pipeline.renewal_times import jittered, renewal_time
 from tests.builders import DAY, NOW, a_certificate, a_pair
 
 WEB = a_certificate()
