@@ -6,6 +6,8 @@
 # The environment's own Python first, so that an existing .venv is kept; then the newest that works.
 PYTHON ?= $(shell for python in .venv/bin/python python3.14 python3.13 python3.12 python3.11 python3; do \
   $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$python; break; }; done)
+# The release that is tried; the image has the same (compose/Dockerfile).
+UV_VERSION = 0.13.9
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 
@@ -45,6 +47,6 @@ python:
 
 .tools/bin/uv: | python
 	@echo "uv is not here: putting it into .tools/"
-	@"$(PYTHON)" -m venv .tools 2>/dev/null && .tools/bin/python -m pip install --quiet --disable-pip-version-check uv \
-	|| { "$(PYTHON)" -m pip install --quiet --disable-pip-version-check --target .tools/uv uv && mkdir -p .tools/bin && ln -sf ../uv/bin/uv .tools/bin/uv; } \
+	@"$(PYTHON)" -m venv .tools 2>/dev/null && .tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
+	|| { "$(PYTHON)" -m pip install --quiet --disable-pip-version-check --target .tools/uv uv==$(UV_VERSION) && mkdir -p .tools/bin && ln -sf ../uv/bin/uv .tools/bin/uv; } \
 	|| { rm -rf .tools; echo "uv could not be installed: $(PYTHON) has neither venv nor pip, or there is no network. Install uv, then run make again" >&2; exit 1; }

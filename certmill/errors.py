@@ -125,6 +125,10 @@ class SecretUnusable(Permanent):
     """A Secret is there, but a key is missing from it or its content cannot be used."""
 
 
+class SealKeyMissing(SecretUnusable):
+    """What another process has sealed cannot be opened here: this process does not have its key (yet, or any more)."""
+
+
 class AccountRefused(Permanent):
     """The CA refuses our account."""
 

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     namespace: str = "cert-manager"
     """certmill's own namespace in a cluster: of the controller's Lease and of the responder's Service."""
 
+    lease_name: str = "certmill-controller"
+    """The Lease in that namespace by which one controller of several leads; the chart names it by the release."""
+
     responder_service: str = "certmill-responder"
     """The responder's Service in that namespace: challenges are led to its addresses."""
 

@@ -37,6 +37,10 @@ _HEAD = """\
 #   kubectl get crd certificates.cert-manager.io || kubectl apply --server-side -f compose/chart/crds/
 #   kubectl apply -f compose/kubernetes/certmill.yaml
 #
+# A process reads its Secret when it starts, and nobody replaces the Pods here when you change it:
+#
+#   kubectl rollout restart deployment --namespace cert-manager --selector app.kubernetes.io/instance=certmill
+#
 # The image is `certmill`, from compose/Dockerfile: push it to a registry of yours, and put its name here. On OpenShift, take the two lines
 # fsGroup out, or use Helm, which does.
 """
@@ -56,7 +60,7 @@ def objects(*options: str, release: str = RELEASE, namespace: str = NAMESPACE, v
 
 def plain_yaml() -> str:
     """The content of compose/kubernetes/certmill.yaml."""
-    return _HEAD + rendered("--set", "secret.existing=certmill")
+    return _HEAD + rendered("--skip-tests", "--set", "secret.existing=certmill")
 
 
 if __name__ == "__main__":

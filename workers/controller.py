@@ -48,7 +48,7 @@ def run(settings: Settings) -> int:
         _log.error("controller.cannot_start", error=str(error))
         return 1
     identity = f"{socket.gethostname()} {os.getpid()}"
-    leadership = Leadership(client, namespace=settings.namespace, name="certmill-controller", identity=identity, clock=SystemClock())
+    leadership = Leadership(client, namespace=settings.namespace, name=settings.lease_name, identity=identity, clock=SystemClock())
     default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
     controller = Controller(client, SystemClock(), stop, settings.watched_namespaces, default)
     process = Process(make_app(settings), runtime, controller, leadership, stop)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from certmill.errors import InvalidManifest, SecretUnusable
+from certmill.errors import InvalidManifest, SealKeyMissing, SecretUnusable
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -40,14 +40,14 @@ class Seal:
         return f"{_VERSION}.{base64.urlsafe_b64encode(nonce + self._ciphers[0].encrypt(nonce, plaintext, _bound(context))).decode()}"
 
     def open(self, sealed: str, *, context: str) -> bytes:
-        """Open what was sealed for `context` with any of the keys. Raises SecretUnusable."""
+        """Open what was sealed for `context` with any of the keys. Raises SealKeyMissing, or SecretUnusable if it is damaged."""
         raw = _raw(sealed)
         for cipher in self._ciphers:
             try:
                 return cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound(context))
             except InvalidTag:
                 continue
-        raise SecretUnusable(f"what is sealed for {context} cannot be opened: was its key taken out of CERTMILL_SEAL_KEYS?")
+        raise SealKeyMissing(f"what is sealed for {context} cannot be opened: was its key taken out of CERTMILL_SEAL_KEYS?")
 
 
 def new_key() -> str:

@@ -8,15 +8,20 @@ from dataclasses import replace
 
 from certmill.acme.client import AcmeClient
 from certmill.crypto import chain
-from certmill.errors import CAUnavailable, CertmillError, OrderGone
+from certmill.errors import CAUnavailable, CertmillError, OrderGone, SealKeyMissing
 from certmill.observe.log import get_logger
 from certmill.pipeline import account, conditions, renewal_times, secret_contract
 from certmill.pipeline.context import Work
 from certmill.pipeline.facts import Stored
-from certmill.pipeline.outcome import Advanced, Back, Outcome
+from certmill.pipeline.outcome import Advanced, Back, Outcome, Waiting
 
 _ALTERNATE_TRIES = 3
 """How often a chain that the CA cannot hand out now is asked for, before the certificate is stored without it."""
+
+_OTHER_WORKER_SECONDS = 900.0
+"""While CERTMILL_SEAL_KEYS is rotated, some workers have a key that others have not; a rollout takes no longer."""
+
+_POLL_SECONDS = 5.0
 
 log = get_logger(__name__)
 
@@ -29,7 +34,12 @@ def store_secret(work: Work) -> Outcome:
     except OrderGone as error:
         return Back(step="create_order", reason=str(error), facts=work.facts.without_order())
     pem = chain.choose(issued.pem, _downloaded(work, acme, issued.alternates), work.issuer.preferred_chain).encode()
-    key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
+    try:
+        key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
+    except SealKeyMissing as error:
+        if work.elapsed() >= _OTHER_WORKER_SECONDS:
+            raise
+        return Waiting(reason=f"{error} Another worker may have it", seconds=_POLL_SECONDS)
     now = work.ports.clock.now()
     chain.check(pem, key_pem, work.certificate, now=now)
     work.keep(work.facts, None)  # still ours: a worker that was away for long must not write an older pair over a newer one

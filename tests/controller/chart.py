@@ -49,7 +49,7 @@ HIGHLY_AVAILABLE: Json = {
         ],
     },
     "controller": {"replicas": 2, "strategy": {"type": "Recreate"}},
-    "worker": {"replicas": 3, "concurrency": 64},
+    "worker": {"replicas": 3, "concurrency": 64, "autoscaling": {"enabled": True, "minReplicas": 3}},
     "beat": {"replicas": 2},
     "responder": {"replicas": 2, "port": 8090},
     "flower": {"user": "viewer"},

@@ -24,6 +24,20 @@
 {{- .Values.clusterResourceNamespace | default .Release.Namespace -}}
 {{- end -}}
 
+{{/* "true" if a HorizontalPodAutoscaler owns the number of Pods; of a process's values. */}}
+{{- define "certmill.isAutoscaled" -}}
+{{- if and .autoscaling .autoscaling.enabled }}true{{ end -}}
+{{- end -}}
+
+{{/* Valkey's image: its own, else certmill's. */}}
+{{- define "certmill.valkeyImage" -}}
+{{- with .Values.valkey.image -}}
+{{- if not .repository }}{{ include "certmill.image" $ }}
+{{- else if .digest }}{{ .repository }}@{{ .digest }}
+{{- else }}{{ .repository }}:{{ required "valkey.image.repository needs valkey.image.tag or .digest" .tag }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* "true" if the chart runs Valkey. */}}
 {{- define "certmill.runsValkey" -}}
 {{- if not (or .Values.redis.url .Values.redis.existingSecret) }}true{{ end -}}

@@ -12,7 +12,9 @@ kind: Deployment
 metadata:
   {{- include "certmill.metadata" . | nindent 2 }}
 spec:
+  {{- if not (include "certmill.isAutoscaled" $values) }}
   replicas: {{ $values.replicas }}
+  {{- end }}
   {{- with $values.strategy }}
   strategy: {{ toJson . }}
   {{- end }}
@@ -24,10 +26,10 @@ spec:
       labels:
         {{- include "certmill.selector" . | nindent 8 }}
         {{- with merge $values.podLabels $root.Values.commonLabels }}{{ toYaml . | nindent 8 }}{{ end }}
-      {{- with $values.podAnnotations }}
       annotations:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
+        # A process reads its Secret and roots when it starts: Pods are replaced when these change.
+        certmill.io/secret: {{ include "certmill.secretChecksum" (dict "root" $root "keys" .secrets) }}
+        {{- with $values.podAnnotations }}{{ toYaml . | nindent 8 }}{{ end }}
     spec:
       serviceAccountName: {{ include "certmill.fullname" $root }}-{{ .component }}
       automountServiceAccountToken: {{ .api | default false }}
@@ -170,10 +172,10 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* Of a container: (dict "root" $ "values" …). */}}
+{{/* Of a container: (dict "root" $ "values" …); with "image" and "pullPolicy", that image. */}}
 {{- define "certmill.container" -}}
-image: {{ include "certmill.image" .root | quote }}
-imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+image: {{ .image | default (include "certmill.image" .root) | quote }}
+imagePullPolicy: {{ .pullPolicy | default .root.Values.image.pullPolicy }}
 securityContext:
   {{- toYaml .values.containerSecurityContext | nindent 2 }}
 {{- with .values.resources }}

@@ -88,14 +88,14 @@ watch the values of Secrets but the controller, whom RBAC cannot restrict to wha
   verbs: [update]
 {{- end -}}
 
-{{/* In certmill's own namespace. The Lease is named in certmill's code; to create is a right that cannot be bound to a name. */}}
+{{/* In certmill's own namespace. The Lease is named by the release; to create is a right that cannot be bound to a name. */}}
 {{- define "certmill.rules.controller.own" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [certmill-controller]
+  resourceNames: [{{ include "certmill.fullname" . }}-controller]
   verbs: [get, update]
 {{- end -}}
 
