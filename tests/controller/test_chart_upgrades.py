@@ -179,7 +179,7 @@ def test_helm_test_fails_where_something_cannot_be_reached(tmp_path, redis_serve
 def test_the_notes_say_where_to_look_and_what_is_for_trying_out(kube, namespace):
     options = ("--namespace", namespace, "--dry-run=server", "--set")
     plain = helm("install", "certmill", render.CHART, *options, "networkPolicy.enabled=true", kubeconfig=kube.kubeconfig())
-    own = "valkey.image.repository=valkey,valkey.image.tag=9,valkey.persistence.enabled=false"
+    own = "valkey.image.repository=valkey,valkey.image.tag=9.0,valkey.persistence.enabled=false"
     other = helm("install", "certmill", render.CHART, *options, own, kubeconfig=kube.kubeconfig())
 
     assert "helm test certmill" in plain
