@@ -16,6 +16,7 @@ CertmillError
     ├── Forbidden             the Kubernetes API refuses us: a role is missing
     ├── NotFound              an object that a manifest refers to is not in the home
     ├── SecretUnusable        a Secret is there, but its content cannot be used
+    │   └── SealKeyMissing    what another process has sealed cannot be opened with the keys of this one
     ├── AccountRefused        the CA refuses our account: EAB missing, account deactivated, key refused
     ├── OrderRefused          the CA refuses this order or CSR: unknown profile, bad CSR
     │   └── OrderNotReady     finalize came before the order was ready, or a second time: the order itself tells (RFC 8555 §7.4)
