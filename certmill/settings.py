@@ -87,8 +87,12 @@ class Settings(BaseSettings):
     responder_host: str = "127.0.0.1"
     """Where the HTTP-01 responder listens. Loopback unless you say otherwise: put it behind what faces the CA."""
 
-    responder_port: int = 8089
+    responder_port: int = Field(default=8089, ge=0, le=65535)
     """Port of the HTTP-01 responder; the acmesolver's, so that rules for it go on to work."""
+
+    responder_shared_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts under which the HTTP-01 responder answers the tokens of all names, comma separated: the target of redirects, or what a proxy
+    sends as Host instead of the name. None: each token is answered under its own name only."""
 
     step_lease_seconds: float = Field(default=60.0, ge=1.0)
     """How long a step may be silent before it is rung again; longer than any single request's time-outs."""
@@ -139,7 +143,7 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """The least level that is logged."""
 
-    @field_validator("seal_keys", "recursive_nameservers", "watched_namespaces", mode="before")
+    @field_validator("seal_keys", "recursive_nameservers", "watched_namespaces", "responder_shared_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

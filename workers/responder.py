@@ -18,7 +18,12 @@ def run(settings: Settings) -> int:
     stop = signals.stop_asked()
     try:
         runtime = Runtime.open(settings)
-        responder = Responder(runtime.key_authorizations, settings.responder_host, settings.responder_port)
+        responder = Responder(
+            runtime.key_authorizations,
+            settings.responder_host,
+            settings.responder_port,
+            shared=settings.responder_shared_hosts,
+        )
         responder.start()
     except CertmillError as error:
         _log.error("responder.cannot_start", error=str(error))

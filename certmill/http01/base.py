@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Http01Solver
+from certmill.model.key_authorization import KeyAuthorization
 from certmill.model.names import CertificateId
 
 WELL_KNOWN_PATH: Final = "/.well-known/acme-challenge/"
@@ -26,8 +27,8 @@ def is_token(text: str) -> bool:
 class KeyAuthorizations(Protocol):
     """Key authorizations by token, for as long as their challenges run. Safe from many threads; each call is bounded (seconds)."""
 
-    def get(self, token: str) -> str | None:
-        """Return the key authorization, or None when there is none. Raises StateUnavailable when the store is away."""
+    def get(self, token: str) -> KeyAuthorization | None:
+        """Return the key authorization and its hosts, or None when there is none. Raises StateUnavailable when the store is away."""
         ...
 
 

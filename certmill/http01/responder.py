@@ -1,28 +1,39 @@
-"""The shared HTTP-01 responder: one small asyncio server that answers `GET /.well-known/acme-challenge/<token>` for any Host.
+"""The shared HTTP-01 responder: one small asyncio server that answers `GET /.well-known/acme-challenge/<token>` for the token's host.
 
 It faces the Internet, so everything is bounded: the head of a request in size and in time (slow loris), the connections, the threads that
 ask the store. One request a connection, no body is read, no version is told. The event loop never touches the store: threads do.
+
+A token is answered only under the host that its challenge is for: a CA, which may be anybody's, chooses the token, and could else have
+another CA find its own token at every name that leads here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
 from certmill.errors import InvalidManifest, StateUnavailable
 from certmill.http01.base import WELL_KNOWN_PATH, KeyAuthorizations, is_token
+from certmill.http01.connections import Connections
+from certmill.http01.request import BadRequest, Request, parse, shared_hosts
+from certmill.observe.log import get_logger
 
 HEALTH_PATH: Final = "/healthz"
 """Answers 200 while the process serves; it does not ask the store, whose absence no restart of this process would cure."""
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 512
+MAX_LOOK_UPS: Final = MAX_CONNECTIONS - 64
+"""Requests that wait for the store. When it is slow, the other connections are left for answers that do not need it."""
 _STORE_THREADS: Final = 8
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +61,14 @@ class _Answer:
 
 
 class Responder:
-    """Serve the key authorizations of `store` on `host`:`port` (0: any free port, told by `.port` once started)."""
+    """Serve the key authorizations of `store` on `host`:`port` (0: any free port, told by `.port` once started).
 
-    def __init__(self, store: KeyAuthorizations, host: str, port: int, *, timeout_seconds: float = 5.0) -> None:
+    `shared`: hosts under which every token is answered. Raises InvalidManifest when one of them is none.
+    """
+
+    def __init__(self, store: KeyAuthorizations, host: str, port: int, *, shared: Iterable[str] = (), timeout_seconds: float = 5.0) -> None:
         self._store = store
+        self._shared = shared_hosts(shared)
         self._host = host
         self._requested_port = port
         self._timeout_seconds = timeout_seconds
@@ -61,7 +76,9 @@ class Responder:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: Connections[asyncio.StreamWriter] = Connections(MAX_CONNECTIONS)
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._look_ups = 0
         self._threads = ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="http01-store")
 
     @property
@@ -76,9 +93,10 @@ class Responder:
         self._thread.start()
         try:
             self._port = listening.result()
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:  # a name that is none is a ValueError, a port too high an OverflowError
             self._thread.join()
-            reason = f"cannot listen on {self._host} port {self._requested_port}: {error.strerror or 'the address is not usable'}"
+            why = (error.strerror if isinstance(error, OSError) else None) or "the address is not usable"
+            reason = f"cannot listen on {self._host} port {self._requested_port}: {why}"
             raise InvalidManifest(reason, path="CERTMILL_RESPONDER_PORT") from error
 
     def stop(self) -> None:
@@ -104,29 +122,36 @@ class Responder:
             server = await asyncio.start_server(
                 self._accept, self._host, self._requested_port, limit=MAX_HEAD_BYTES, backlog=MAX_CONNECTIONS
             )
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:
             listening.set_exception(error)
             return
         listening.set_result(int(server.sockets[0].getsockname()[1]))
         await self._stopping.wait()
         server.close()
-        for connection in tuple(self._connections):
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        for connection in self._connections.all():
+            connection.transport.abort()
+        for conversation in tuple(self._conversations):
+            conversation.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= MAX_CONNECTIONS:
+        if (silent := self._connections.to_cut()) is not None:
+            self._connections.remove(silent)
+            silent.transport.abort()
+        if not self._connections.has_room():
             writer.transport.abort()
             return
-        connection = asyncio.create_task(self._converse(reader, writer))
-        self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
+        self._connections.add(writer, _address(writer))
+        conversation = asyncio.create_task(self._converse(reader, writer))
+        self._conversations.add(conversation)
+        conversation.add_done_callback(self._conversations.discard)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 head = await self._read_head(reader)
+            self._connections.heard(writer)
             answer = head if isinstance(head, _Answer) else await self._answer(head)
             writer.write(answer.encode())
             async with asyncio.timeout(self._timeout_seconds):
@@ -136,6 +161,7 @@ class Responder:
         except (OSError, TimeoutError):  # the peer is slow or gone: nobody is there to be told
             pass
         finally:
+            self._connections.remove(writer)
             writer.transport.abort()
 
     async def _read_head(self, reader: asyncio.StreamReader) -> str | _Answer:
@@ -148,33 +174,38 @@ class Responder:
             return _Answer(status=HTTPStatus.BAD_REQUEST)
 
     async def _answer(self, head: str) -> _Answer:
-        request = head.split("\r\n", 1)[0].split(" ")
-        if len(request) != 3 or not request[2].startswith("HTTP/1."):
+        try:
+            request = parse(head)
+        except BadRequest:
             return _Answer(status=HTTPStatus.BAD_REQUEST)
-        method, target, _ = request
-        path = _path(target)
-        is_health, token = path == HEALTH_PATH, path.removeprefix(WELL_KNOWN_PATH)
-        if not is_health and not (path.startswith(WELL_KNOWN_PATH) and is_token(token)):
+        is_health, token = request.path == HEALTH_PATH, request.path.removeprefix(WELL_KNOWN_PATH)
+        if not is_health and not (request.path.startswith(WELL_KNOWN_PATH) and is_token(token)):
             return _Answer(status=HTTPStatus.NOT_FOUND)
-        if method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD"):
             return _Answer(status=HTTPStatus.METHOD_NOT_ALLOWED)
-        if is_health:
-            return _Answer(status=HTTPStatus.OK, body=b"ok\n", head_only=method == "HEAD")
-        return await self._look_up(token, head_only=method == "HEAD")
+        answer = _Answer(status=HTTPStatus.OK, body=b"ok\n") if is_health else await self._look_up(token, request)
+        return replace(answer, head_only=request.method == "HEAD")
 
-    async def _look_up(self, token: str, *, head_only: bool) -> _Answer:
+    async def _look_up(self, token: str, request: Request) -> _Answer:
+        if self._look_ups >= MAX_LOOK_UPS:
+            return _Answer(status=HTTPStatus.SERVICE_UNAVAILABLE)
+        self._look_ups += 1
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                key_authorization = await asyncio.get_running_loop().run_in_executor(self._threads, self._store.get, token)
+                found = await asyncio.get_running_loop().run_in_executor(self._threads, self._store.get, token)
         except (StateUnavailable, TimeoutError):
-            return _Answer(status=HTTPStatus.SERVICE_UNAVAILABLE, head_only=head_only)
-        if key_authorization is None:
-            return _Answer(status=HTTPStatus.NOT_FOUND, head_only=head_only)
-        return _Answer(status=HTTPStatus.OK, body=key_authorization.encode(), head_only=head_only)
+            return _Answer(status=HTTPStatus.SERVICE_UNAVAILABLE)
+        finally:
+            self._look_ups -= 1
+        if found is None:
+            return _Answer(status=HTTPStatus.NOT_FOUND)
+        if not found.is_for(request.host) and request.host not in self._shared:
+            log.warning("responder.other_host", asked=request.host, answered_for=sorted(found.hosts), see="docs/http01.md")
+            return _Answer(status=HTTPStatus.MISDIRECTED_REQUEST)
+        return _Answer(status=HTTPStatus.OK, body=found.text.encode())
 
 
-def _path(target: str) -> str:
-    """The path of a request target in origin-form or absolute-form (RFC 9112 §3.2), without its query."""
-    if target[:7].lower() == "http://":
-        target = "/" + target[7:].partition("/")[2]
-    return target.partition("?")[0]
+def _address(writer: asyncio.StreamWriter) -> str:
+    """The peer's address; "" where the connection is gone already."""
+    peer = writer.get_extra_info("peername")
+    return str(peer[0]) if peer else ""

@@ -16,6 +16,7 @@ import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Final, Protocol, cast
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -29,6 +30,7 @@ class Addresses(Protocol):
     def __call__(self, host: str, /, *, within_seconds: float) -> Sequence[str]: ...
 
 
+_OTHER_HOST: Final = ": its proxy sends another Host to the responder than the name (docs/http01.md)"
 MAX_REDIRECTS: Final = 10
 MAX_BODY_BYTES: Final = 65_536
 _MAX_ANSWER_BYTES: Final = 2 * MAX_BODY_BYTES
@@ -103,7 +105,8 @@ def probe(
         ports = frozenset({80, 443, port, tls_port})
         return _follow(target, answer.location, key_authorization, addresses, deadline, ports=ports)
     if not _is_key_authorization(answer, key_authorization):
-        return Probe(ok=False, reason=f"{url_host} answered {answer.status}, not the key authorization")
+        hint = _OTHER_HOST if answer.status == HTTPStatus.MISDIRECTED_REQUEST else ""
+        return Probe(ok=False, reason=f"{url_host} answered {answer.status}, not the key authorization{hint}")
     return Probe(ok=True, reason=f"{url_host} answered with the key authorization")
 
 

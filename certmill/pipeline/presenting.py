@@ -36,7 +36,8 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
     for challenge in challenges:
         if challenge.type == HTTP01:
             work.hold()
-            ports.key_authorizations.put(challenge.token, key_authorization(challenge.token, thumbprint))
+            answer = key_authorization(challenge.token, thumbprint)
+            ports.key_authorizations.put(challenge.token, answer, host=challenge.identifier)
             expose(work, challenge)
     for zone, group in _by_zone([c for c in challenges if c.type == DNS01]):
         with _turn(ports, zone, work.hold) as hold:

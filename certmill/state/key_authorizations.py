@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import redis
 
+from certmill.model.key_authorization import KeyAuthorization
 from certmill.state import keys
 from certmill.state.connection import answering
 
@@ -20,16 +19,25 @@ class KeyAuthorizations:
         self._redis = client
 
     @answering
-    def get(self, token: str) -> str | None:
-        """The key authorization for this token, or None."""
-        return cast("str | None", self._redis.get(keys.key_authorization(token)))
+    def get(self, token: str) -> KeyAuthorization | None:
+        """The key authorization for this token and its hosts, or None."""
+        both = self._redis.pipeline()
+        both.get(keys.key_authorization(token))
+        both.smembers(keys.key_authorization_hosts(token))
+        text, hosts = both.execute()
+        return KeyAuthorization(text=text, hosts=frozenset(hosts)) if text is not None else None
 
     @answering
-    def put(self, token: str, key_authorization: str) -> None:
-        """Serve it from now on."""
-        self._redis.set(keys.key_authorization(token), key_authorization, ex=KEPT_SECONDS)
+    def put(self, token: str, key_authorization: str, *, host: str) -> None:
+        """Serve it from now on to requests for `host`."""
+        hosts = keys.key_authorization_hosts(token)
+        both = self._redis.pipeline()
+        both.set(keys.key_authorization(token), key_authorization, ex=KEPT_SECONDS)
+        both.sadd(hosts, host)
+        both.expire(hosts, KEPT_SECONDS)
+        both.execute()
 
     @answering
     def remove(self, token: str) -> None:
         """Serve it no longer. Not there: no error."""
-        self._redis.delete(keys.key_authorization(token))
+        self._redis.delete(keys.key_authorization(token), keys.key_authorization_hosts(token))

@@ -90,5 +90,10 @@ def key_authorization(token: str) -> str:
     return f"certmill:http01:{token}"
 
 
+def key_authorization_hosts(token: str) -> str:
+    """The hosts that it is served for (set, expires). Beside it: a responder of an older release reads that as it is."""
+    return f"certmill:http01_hosts:{token}"
+
+
 def _digest(subject: str) -> str:
     return hashlib.sha256(subject.encode()).hexdigest()[:32]

@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from certmill.errors import StateUnavailable
+from certmill.model.key_authorization import KeyAuthorization
 
 
 class MemoryKeyAuthorizations:
-    """A KeyAuthorizations store over a dict. Set `away` and it behaves like a Redis that is down; `asked` lists what it was asked for."""
+    """A KeyAuthorizations store over a dict, given for every host.
+
+    Set `away` and it behaves like a Redis that is down; `asked` lists what it was asked for.
+    """
 
     def __init__(self, key_authorizations: Mapping[str, str] | None = None) -> None:
-        self._key_authorizations = dict(key_authorizations or {})
+        self._found = {token: KeyAuthorization(text=text) for token, text in (key_authorizations or {}).items()}
         self.away = False
         self.asked: list[str] = []
 
-    def get(self, token: str) -> str | None:
+    def get(self, token: str) -> KeyAuthorization | None:
         """Return the key authorization, or None. Raises StateUnavailable while `away`."""
         self.asked.append(token)
         if self.away:
             raise StateUnavailable("the key authorizations are away; try again")
-        return self._key_authorizations.get(token)
+        return self._found.get(token)
 
-    def put(self, token: str, key_authorization: str) -> None:
-        """Serve `key_authorization` for `token` from now on."""
-        self._key_authorizations[token] = key_authorization
+    def put(self, token: str, key_authorization: str, *, host: str) -> None:
+        """Serve `key_authorization` for `token` from now on to requests for `host`."""
+        before = self._found.get(token)
+        self._found[token] = KeyAuthorization(text=key_authorization, hosts=(before.hosts if before else frozenset()) | {host})
 
     def remove(self, token: str) -> None:
         """Stop serving `token`. Not there: no error."""
-        self._key_authorizations.pop(token, None)
+        self._found.pop(token, None)

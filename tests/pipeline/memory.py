@@ -130,11 +130,13 @@ class MemoryWorld:
         if self.seen is not None:
             return self.seen()
         served = self.tokens.get(token)
-        return Probe(ok=served == key_authorization, reason="" if served == key_authorization else f"{host} answered 404")
+        seen = served is not None and served.text == key_authorization and served.is_for(host)
+        return Probe(ok=seen, reason="" if seen else f"{host} answered 404")
 
     def _validates(self, type_, name, token):
         if type_ == "http-01":
-            return self.tokens.get(token) is not None
+            served = self.tokens.get(token)
+            return served is not None and served.is_for(name)
         thumbprint = self._thumbprint()
         record_name = self.follow_cnames(challenges.dns01_record_name(name))
         return challenges.dns01_value(token, thumbprint) in self.provider.values.get(record_name, ())

@@ -106,7 +106,7 @@ def test_the_sweep_of_what_a_former_run_left_does_not_close_the_way_of_the_one_t
         identifier=HOST, record_name="", zone="", value="a-former-token", way="own",
     )  # fmt: skip
     victim.ports.journal.add([left], now=victim.world.clock.now() - 2 * SWEEP_AFTER_SECONDS)
-    victim.ports.key_authorizations.put("a-former-token", "a-former-token.thumbprint")
+    victim.ports.key_authorizations.put("a-former-token", "a-former-token.thumbprint", host="web.example.test")
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
 
     assert victim.ticks.sweep("sweep") == 1

@@ -376,7 +376,7 @@ def test_the_sweep_takes_down_what_belongs_to_no_run_and_leaves_the_rest(redis):
         certificate=CertificateId("default/gone"), issuer_kind="ClusterIssuer", issuer_namespace="", issuer_name="prod",
         identifier="gone.example.test", record_name="", zone="", value="token-of-a-dead-worker",
     )  # fmt: skip
-    mill.ports.key_authorizations.put(orphan.value, "x.y")
+    mill.ports.key_authorizations.put(orphan.value, "x.y", host="web.example.test")
     mill.ports.journal.add([orphan], now=NOW)
     mill.reconciler.reconcile(WEB.id)
     for step in STEP_NAMES[:4]:

@@ -100,7 +100,9 @@ def check(origin, answer=None, **options):
 
 
 def test_our_own_responder_passes():
-    responder = Responder(MemoryKeyAuthorizations({TOKEN: KEY_AUTHORIZATION}), "127.0.0.1", 0)
+    store = MemoryKeyAuthorizations()
+    store.put(TOKEN, KEY_AUTHORIZATION, host="example.com")
+    responder = Responder(store, "127.0.0.1", 0)
     responder.start()
     try:
         found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=loopback, port=responder.port)
@@ -108,6 +110,20 @@ def test_our_own_responder_passes():
         responder.stop()
 
     assert found == Probe(ok=True, reason="example.com answered with the key authorization")
+
+
+def test_a_proxy_that_sends_another_host_is_told_with_what_to_do():
+    store = MemoryKeyAuthorizations()
+    store.put(TOKEN, KEY_AUTHORIZATION, host="other.example")
+    responder = Responder(store, "127.0.0.1", 0)
+    responder.start()
+    try:
+        found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=loopback, port=responder.port)
+    finally:
+        responder.stop()
+
+    hint = "its proxy sends another Host to the responder than the name (docs/http01.md)"
+    assert found == Probe(ok=False, reason=f"example.com answered 421, not the key authorization: {hint}")
 
 
 def test_it_asks_as_a_ca_asks(origin):

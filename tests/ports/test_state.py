@@ -8,6 +8,7 @@ import pytest
 
 from certmill.contract import CHANGES_QUEUE, STEPS_QUEUE
 from certmill.errors import StateUnavailable
+from certmill.model.key_authorization import KeyAuthorization
 from certmill.model.names import CertificateId, certificate_id
 from certmill.model.trigger import Origin
 from certmill.state import keys
@@ -393,12 +394,35 @@ def test_what_the_issuer_did_not_cause_waits_for_another_spec_of_it(redis):
 
 def test_a_key_authorization_is_served_until_removed_and_ends_by_itself(redis):
     tokens = KeyAuthorizations(redis)
-    tokens.put("token", "token.thumb")
+    tokens.put("token", "token.thumb", host="a.test")
 
-    assert tokens.get("token") == "token.thumb"
-    assert 0 < redis.ttl(keys.key_authorization("token")) <= 7 * 24 * 3600
+    assert tokens.get("token") == KeyAuthorization(text="token.thumb", hosts=frozenset({"a.test"}))
+    assert all(0 < redis.ttl(key) <= 7 * 24 * 3600 for key in redis.keys("certmill:http01*"))
     tokens.remove("token")
     assert tokens.get("token") is None
+    assert redis.keys("certmill:http01*") == []
+
+
+def test_a_token_of_two_hosts_is_for_both(redis):
+    tokens = KeyAuthorizations(redis)
+    tokens.put("token", "token.thumb", host="a.test")
+    tokens.put("token", "token.thumb", host="b.test")
+
+    found = tokens.get("token")
+    assert [found.is_for(host) for host in ("a.test", "b.test", "c.test", "")] == [True, True, False, False]
+
+
+def test_what_an_older_release_put_there_is_for_every_host(redis):
+    redis.set("certmill:http01:token", "token.thumb")
+
+    assert KeyAuthorizations(redis).get("token") == KeyAuthorization(text="token.thumb")
+    assert KeyAuthorizations(redis).get("token").is_for("anything.test")
+
+
+def test_an_older_release_reads_a_key_authorization_as_it_is(redis):
+    KeyAuthorizations(redis).put("token", "token.thumb", host="a.test")
+
+    assert redis.get("certmill:http01:token") == "token.thumb"
 
 
 def test_an_absent_redis_is_one_error_without_its_url():
