@@ -61,10 +61,10 @@ MAX_MESSAGE_BYTES = 65_536
 """Of a whole message, as the guard takes it. A body may have half of that (the client refuses more): base64 and headers are added to it."""
 
 
-def shown_trigger(trigger: Trigger) -> str:
-    """The header `kwargsrepr` of a task: Flower shows it and finds it, no task gets it. Celery's own form, so that `kwargs:trigger=renewal`
-    is a search."""
-    return f"{{'trigger': '{trigger.value}'}}"
+def shown_run(trigger: Trigger, run: int = 0) -> str:
+    """The header `kwargsrepr` of a task: Flower shows it and finds it, no task gets it. In Celery's own form, so that
+    `kwargs:trigger=renewal` and `kwargs:run=17` are searches. `run` is the number of the certificate's run."""
+    return str({"trigger": trigger.value} | ({"run": run} if run else {}))
 
 
 class RequestBody(TypedDict):

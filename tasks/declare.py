@@ -18,6 +18,9 @@ log = get_logger("certmill.tasks")
 class StepFailed(Exception):
     """A step failed for good; the message is one clean line."""
 
+    def __repr__(self) -> str:
+        return str(self)
+
 
 class NotYet(Retry):
     """The step waits: shown by Flower as RETRY with the reason. Nothing is published; the tick rings the same task at its time."""
@@ -29,9 +32,13 @@ class NotYet(Retry):
 class TaskBroken(Exception):
     """A defect of certmill: the class of the error and where it was raised, never its text, which could hold anything."""
 
+    def __repr__(self) -> str:
+        return str(self)
 
-def declare(app: Celery, *, name: str, run: Callable[..., Any]) -> None:
-    """Define the task `name`; `run` gets the bound task and the message's arguments. Its return value is never kept or shown."""
+
+def declare(app: Celery, *, name: str, run: Callable[..., Any], in_flower: bool = True) -> None:
+    """Define the task `name`; `run` gets the bound task and the message's arguments. Its return value is never kept or shown, and without
+    `in_flower` nothing is."""
 
     def guarded(task: Any, *args: Any, **kwargs: Any) -> None:
         with structlog.contextvars.bound_contextvars(task=name, task_id=task.request.id):
@@ -47,7 +54,9 @@ def declare(app: Celery, *, name: str, run: Callable[..., Any]) -> None:
                 log.error("task.broken", error=type(error).__name__, where=_where(error))
                 raise TaskBroken(f"{type(error).__name__} in {name} at {_where(error)}; the tick rings it again") from None
 
-    app.task(bind=True, name=name, ignore_result=True, acks_late=True, throws=(StepFailed,))(guarded)
+    options: dict[str, Any] = {"ignore_result": True, "acks_late": True, "throws": (StepFailed,), "send_events": in_flower}
+    define: Callable[..., Callable[..., object]] = app.task
+    define(bind=True, name=name, shared=False, **options)(guarded)
 
 
 def _where(error: BaseException) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from celery import Celery, chain, signature
 from kombu.utils.uuid import uuid
 
-from certmill.contract import STEP_NAMES, STEPS_QUEUE, shown_trigger
+from certmill.clock import instant
+from certmill.contract import STEP_NAMES, STEPS_QUEUE, shown_run
 from certmill.model.names import CertificateId
 from certmill.pipeline.flow import remaining
 from certmill.pipeline.outcome import Fail, Stop, Wait
@@ -24,7 +25,7 @@ def publish(app: Celery, doorbell: Doorbell) -> None:
     """
     steps = [signature(f"certificate.{name}", args=(doorbell.certificate,), immutable=True, app=app) for name in remaining(doorbell.step)]
     for step in steps:
-        step.options["kwargsrepr"] = shown_trigger(doorbell.trigger)
+        step.options["kwargsrepr"] = shown_run(doorbell.trigger, doorbell.run)
     head = doorbell.task_id or uuid()
     root = doorbell.root_id or head
     options: dict[str, Any] = {"root_id": root, "parent_id": root}
@@ -53,8 +54,13 @@ def _register(app: Celery, runtime: Callable[[], Runtime], step: str) -> None:
         if isinstance(result, Fail) or (isinstance(result, Stop) and result.ring):
             ring(app, runtime(), CertificateId(certificate))
         if isinstance(result, Wait):
-            raise NotYet(result.reason, when=round(result.seconds, 1))  # type: ignore[arg-type]  # numbers.Real, which no float is to mypy
+            raise NotYet(_waiting(result, runtime().ports.clock.now()), when=round(result.seconds, 1))  # type: ignore[arg-type]  # numbers.Real
         if isinstance(result, Fail):
             raise StepFailed(result.message)
 
     declare(app, name=f"certificate.{step}", run=run)
+
+
+def _waiting(wait: Wait, now: float) -> str:
+    """What a step waits for, and when it goes on."""
+    return f"{wait.reason.rstrip('.')}; next try at {instant(now + wait.seconds):%Y-%m-%d %H:%M:%S} UTC"

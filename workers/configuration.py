@@ -25,6 +25,10 @@ Schedule = Mapping[str, Mapping[str, object]]
 class App(Celery):
     """A Celery app whose guard has somewhere to keep what it refuses, and whose loops give a sign of life."""
 
+    control_cls = "workers.control:Control"
+    events_cls = "workers.events:Events"
+    task_cls = "workers.events:Task"
+
     on_rejected: Rejected
     heartbeat: Heartbeat
 

@@ -1,8 +1,7 @@
 """Flower, safe as `celery -A workers flower` starts it: login required, read-only, persistent, on loopback.
 
 Flower reads its own options (environment, file, flags). We set ours before it does, and look at what came out through Tornado's parse
-callback: what would make it unsafe ends the process with the reason. `/metrics` and `/healthcheck` need no login in Flower; they tell
-names of tasks and workers, and counts, never an argument. That is why it listens on loopback, and belongs behind a proxy elsewhere.
+callback: what would make it unsafe ends the process with the reason. Only `/healthcheck` needs no login; it answers OK and nothing else.
 """
 
 from __future__ import annotations
@@ -15,24 +14,34 @@ from certmill.settings import Settings
 from workers import signals
 
 PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
-_SAVE_EVERY_MILLISECONDS = 10_000
+_SAVE_EVERY_MILLISECONDS = 30_000
+_MAX_WORKERS = 500
 _FORGET_WORKERS_AFTER_SECONDS = 3600
 
 
 def make_safe(settings: Settings) -> None:
     """Set Flower's options in this process, and have the outcome checked when Flower has read flags, environment and file."""
-    import flower.options  # noqa: F401, PLC0415 - defines the options; loaded only where Flower runs
+    import flower.app  # noqa: PLC0415 - loaded only where Flower runs; it defines the options
+    import flower.events  # noqa: PLC0415
     from tornado.options import options  # noqa: PLC0415
 
+    from workers import flower_state, pages  # noqa: PLC0415
+
+    flower.app.Events = flower_state.SavedEvents
+    flower.events.EventsState = flower_state.BoundedState  # where somebody asks for --persistent=false
+    pages.install()
     options.address = settings.flower_address
     options.port = settings.flower_port
     options.read_only = True
     options.persistent = True
     options.state_save_interval = _SAVE_EVERY_MILLISECONDS
     options.db = str(settings.home.absolute() / "flower" / "state")
+    options.max_tasks = flower_state.MAX_TASKS
+    options.max_workers = _MAX_WORKERS
     options.enable_events = False  # workers send them anyway, and nobody listens to remote control
     options.purge_offline_workers = _FORGET_WORKERS_AFTER_SECONDS
-    options.tasks_columns = "name,args,state,received,runtime,exception,uuid,worker"  # which certificate, and what it waits for
+    # Which certificate, what began its run, and what it waits for.
+    options.tasks_columns = "received,name,args,kwargs,state,retries,exception,runtime,uuid,worker"
     options.logging = "none"  # Tornado's own handler; the log is ours
     options.add_parse_callback(lambda: _check(settings))
 

@@ -54,6 +54,11 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
             self._flush_at = now + _EVENTS_EVERY_SECONDS
             self.hub.call_soon(self.hub.call_later, _EVENTS_EVERY_SECONDS, self._flush_events)
 
+    def shutdown(self) -> None:
+        """Called when the last task has ended: what is still to be published of it is published now, as the loop turns no more."""
+        self._flush_events()
+        super().shutdown()
+
     def ensure_connected(self, conn: Any) -> Any:
         """Celery's own; Redis may be away for an hour."""
         return super().ensure_connected(self.app.heartbeat.beats_while_connecting(conn))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from certmill.contract import RENEW_TASK, REQUESTS_QUEUE, STEPS_QUEUE, shown_trigger
+from certmill.contract import RENEW_TASK, REQUESTS_QUEUE, STEPS_QUEUE, shown_run
 from certmill.model.identifiers import is_namespace_name, is_object_name
 from certmill.model.trigger import Trigger
 
@@ -38,20 +38,20 @@ def headers_of(headers: dict[str, object], args: list[object], queue: str) -> di
         "retries": retries if type(retries) is int and 0 <= retries <= _MAX_RETRIES and not foreign else 0,
         "timelimit": [None, None],
         "argsrepr": shown,
-        "kwargsrepr": _shown_trigger(headers, queue),
+        "kwargsrepr": _shown_run(headers, queue),
         "origin": None,
     }
 
 
-_TRIGGERS_SHOWN = frozenset(shown_trigger(trigger) for trigger in Trigger)
+_SHOWN_RUN = re.compile(rf"{{'trigger': '({'|'.join(Trigger)})'(, 'run': [0-9]{{1,12}})?}}")
 
 
-def _shown_trigger(headers: dict[str, object], queue: str) -> str:
-    """What began the run: a step says it, of a request the task's name does."""
+def _shown_run(headers: dict[str, object], queue: str) -> str:
+    """What began the run, and its number: a step says it, of a request the task's name does."""
     if queue == REQUESTS_QUEUE:
-        return shown_trigger(Trigger.MANUAL if headers["task"] == RENEW_TASK else Trigger.REQUEST)
+        return shown_run(Trigger.MANUAL if headers["task"] == RENEW_TASK else Trigger.REQUEST)
     shown = headers.get("kwargsrepr")
-    return shown if queue == STEPS_QUEUE and isinstance(shown, str) and shown in _TRIGGERS_SHOWN else "{}"
+    return shown if queue == STEPS_QUEUE and isinstance(shown, str) and _SHOWN_RUN.fullmatch(shown) else "{}"
 
 
 def _expiry(value: object) -> str | None:

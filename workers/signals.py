@@ -35,7 +35,7 @@ _QUIETER = {
     "celery.beat": logging.WARNING,  # else a line a second: "Sending due task"
     "celery.worker.strategy": logging.WARNING,  # two lines a step; the steps log what they did themselves
     "celery.app.trace": logging.WARNING,
-    "flower.inspector": logging.ERROR,  # it asks by remote control, which is off
+    "flower.inspector": logging.CRITICAL,  # it asks by remote control, which is off
 }
 
 

@@ -119,6 +119,7 @@ class Doorbell:
     task_id: str = ""
     root_id: str = ""
     trigger: Trigger = Trigger.UNKNOWN
+    run: int = 0
     retries: int = 0
 
 
@@ -255,7 +256,7 @@ class Records:
             return []
         with self._redis.pipeline(transaction=False) as pipe:
             for certificate in certificates:
-                pipe.hmget(keys.record(certificate), "step", "task", "root", "trigger", "tries")
+                pipe.hmget(keys.record(certificate), "step", "task", "root", "trigger", "run", "tries")
             answers = cast("list[list[str | None]]", pipe.execute())
         return [
             Doorbell(
@@ -264,9 +265,10 @@ class Records:
                 task_id=task or "",
                 root_id=root or "",
                 trigger=Trigger.read(trigger),
+                run=int(run or 0),
                 retries=int(tries or 0),
             )
-            for certificate, (step, task, root, trigger, tries) in zip(certificates, answers, strict=True)
+            for certificate, (step, task, root, trigger, run, tries) in zip(certificates, answers, strict=True)
             if step
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import urllib.request
 from urllib.error import HTTPError
@@ -50,7 +51,7 @@ def lab(tmp_path_factory):
     }  # or a busy machine has steps rung twice, which are tasks of their own
     with redis, Lab(directory=directory, redis_url=redis.url, secondaries={"lag.test": LAGGING}, settings=patient) as lab:
         lab.certmill.start(flower=True)
-        lab.until(lambda: FlowerApi(lab.certmill.flower_port).tasks(""), what="Flower hears the worker")
+        lab.until(lambda: json.loads(FlowerApi(lab.certmill.flower_port).get("/workers?json=1"))["data"], what="Flower hears the worker")
         yield lab
 
 
@@ -79,13 +80,37 @@ def test_a_run_is_one_root_with_the_steps_in_order(lab, flower):
     assert {task["root_id"] for task in tasks} == {handle.id}
 
 
+def test_an_applied_certificate_has_a_root_of_its_own_and_says_what_began_it(lab, flower):
+    spec = {"issuerRef": {"name": "prod", "kind": "ClusterIssuer"}, "secretName": "applied", "dnsNames": ["applied.other.test"]}
+    lab.apply({"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "applied"}, "spec": spec})
+
+    def run():
+        found = flower.tasks("'default/applied'")
+        return len(found) == 8 and {task["state"] for task in found} == {"SUCCESS"} and found
+
+    tasks = lab.until(run, what="eight tasks in Flower, all SUCCESS")
+
+    assert [task["name"] for task in tasks] == list(STEP_TASKS)
+    assert {task["root_id"] for task in tasks} == {tasks[0]["uuid"]}
+    assert [task["parent_id"] for task in tasks] == [None, *(task["uuid"] for task in tasks[:-1])]
+    assert {task["kwargs"] for task in tasks} == {"{'trigger': 'manifest', 'run': 1}"}
+
+
+def test_no_tick_is_in_flower(lab, flower):
+    lab.issue("besides", "besides.other.test")
+
+    names = {task["name"] for task in json.loads(flower.get("/api/tasks?limit=10000")).values()}
+
+    assert not [name for name in names if name.startswith("tick.")]
+
+
 def test_no_argument_but_the_id_and_no_result_is_shown(lab, flower):
     lab.issue("shown", "shown.other.test")
 
     tasks = lab.until(lambda: done(flower, "'default/shown'"), what="nine tasks in Flower, all SUCCESS")
 
     assert {task["args"] for task in tasks} == {"('default/shown',)"}
-    assert {task["kwargs"] for task in tasks} <= {"{}", ""}
+    assert {task["kwargs"] for task in tasks} == {"{'trigger': 'request'}", "{'trigger': 'request', 'run': 1}"}
     assert {task["result"] for task in tasks} <= {None, "None"}
 
 
@@ -100,6 +125,8 @@ def test_a_wait_for_dns_is_retry_with_the_reason_and_then_success_under_the_same
 
         retried = lab.until(in_retry, what="RETRY in Flower")
         assert retried["name"] == "certificate.wait_for_propagation"
+        assert re.search(r"; next try at 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$", retried["exception"])
+        assert (int(retried["retries"]) >= 1, retried["traceback"]) == (True, None)
 
         secondary.reveal()
         handle.wait(60)
@@ -127,13 +154,13 @@ def test_a_refused_name_is_a_failure_with_one_clean_line_and_is_cleaned_up(lab, 
     assert failed["name"] == "certificate.create_order"
     assert "www.blocked.test" in failed["exception"]
     assert "\n" not in failed["exception"].strip()
-    assert "Traceback" not in failed["exception"]
+    assert failed["traceback"] is None
     assert steps(tasks) == ["certificate.register_account", "certificate.create_order", "certificate.clean_up"]
     assert {task["root_id"] for task in tasks} == {handle.id}
 
 
 def test_flower_wants_a_login_and_changes_nothing(flower):
-    for path in ("/", "/api/tasks", "/api/workers", "/tasks"):
+    for path in ("/", "/api/tasks", "/api/workers", "/tasks", "/metrics"):
         with pytest.raises(HTTPError) as refused:
             flower.get(path, login=False)
         assert refused.value.code == 401

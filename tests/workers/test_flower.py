@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import sys
 import urllib.error
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from compose.servers.ports import free_port
-from tests.workers.running import Processes, eventually, item
+from tests.workers.running import Processes, Server, eventually, item
 
 
 def _status(url: str, login: str | None = None, body: bytes | None = None) -> int:
@@ -42,7 +43,7 @@ def test_flower_wants_the_password_that_it_made_and_keeps(processes: Processes) 
 
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.read_text().strip() not in processes.log("flower.log")
-    for page in ("/", "/tasks", "/api/workers", "/api/tasks", "/api/task/types"):
+    for page in ("/", "/tasks", "/metrics", "/api/workers", "/api/tasks", "/api/task/types"):
         assert _status(f"{url}{page}") == 401, page
         assert _status(f"{url}{page}", "certmill:wrong") == 401, page
         assert _status(f"{url}{page}", login) == 200, page
@@ -106,6 +107,67 @@ def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processe
     state = processes.directory / "home" / "flower"
     assert state.stat().st_mode & 0o777 == 0o700
     assert _files_beside(processes.directory) == []
+
+
+def test_a_worker_has_a_page_and_status_names_it(processes: Processes) -> None:
+    url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
+    worker = processes.worker("-n", "one@here")
+    eventually(lambda: b"one@here" in _page(f"{url}/workers"))
+
+    page = _page(f"{url}/worker/one@here").decode()
+    assert f"{worker.pid}" in page
+    assert "certmill.steps" in page
+    assert _status(f"{url}/worker/two@here", "certmill:pass") == 404
+
+    command = [sys.executable, "-m", "celery", "-A", "workers", "status"]
+    status = subprocess.run(
+        command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert status.returncode == 0
+    assert "one@here: OK" in " ".join(status.stdout.replace("->", "").split())
+    assert "1 node online" in status.stdout
+
+
+def test_a_command_that_needs_remote_control_says_that_it_is_off(processes: Processes) -> None:
+    for arguments in (["inspect", "stats"], ["control", "shutdown"]):
+        command = [sys.executable, "-m", "celery", "-A", "workers", *arguments]
+        ended = subprocess.run(
+            command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=60, check=False
+        )
+
+        assert ended.returncode == 1
+        assert "remote control is off" in ended.stderr
+
+
+def test_waits_count_and_failures_are_one_line(processes: Processes, server: Server) -> None:
+    url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
+    processes.worker()
+    eventually(lambda: b"celery@" in _page(f"{url}/workers"))
+    with server.client as client:
+        client.lpush("certmill.steps", item("certificate.validate", ["default/waits"], headers={"id": "waits", "retries": 3}))
+        client.lpush("certmill.steps", item("certificate.validate", ["default/fails"], headers={"id": "fails"}))
+
+    def tasks() -> dict[str, dict[str, object]]:
+        found: dict[str, dict[str, object]] = json.loads(_page(f"{url}/api/tasks"))
+        return found if {task["state"] for task in found.values()} == {"RETRY", "FAILURE"} else {}
+
+    eventually(tasks, what=lambda: processes.log("flower.log"))
+    assert (tasks()["waits"]["retries"], tasks()["waits"]["traceback"]) == (4, None)
+    assert (tasks()["fails"]["exception"], tasks()["fails"]["traceback"]) == ("RuntimeError('refused by the CA')", None)
+
+
+def test_a_worker_that_is_stopped_tells_of_its_last_task(processes: Processes, server: Server) -> None:
+    url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
+    worker = processes.worker()
+    eventually(lambda: b"celery@" in _page(f"{url}/workers"))
+    with server.client as client:
+        client.lpush("certmill.steps", item("certificate.validate", ["default/held"], headers={"id": "last"}))
+        eventually(lambda: b"STARTED" in _page(f"{url}/api/tasks"), what=processes.log)
+        worker.terminate()
+        client.lpush("let go", "now")
+        assert worker.wait(30) == 0
+
+    eventually(lambda: b"SUCCESS" in _page(f"{url}/api/tasks"), within=10, what=lambda: str(_page(f"{url}/api/tasks")))
 
 
 def _page(url: str) -> bytes:

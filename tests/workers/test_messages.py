@@ -74,10 +74,10 @@ def test_a_step_keeps_its_root_parent_and_expiry() -> None:
 
 
 def test_a_step_shows_what_began_its_run_and_nothing_else() -> None:
-    shown = "{'trigger': 'renewal'}"
+    shown = "{'trigger': 'renewal', 'run': 17}"
 
     assert _accepted(item("certificate.validate", ["default/web"], headers={"kwargsrepr": shown})).headers["kwargsrepr"] == shown
-    for other in ("{'trigger': 'SECRET'}", shown + " ", None, 5, [shown]):
+    for other in ("{'trigger': 'SECRET'}", "{'trigger': 'renewal', 'run': 'SECRET'}", shown + " ", shown + "\n", None, 5, [shown]):
         headers = _accepted(item("certificate.validate", ["default/web"], headers={"kwargsrepr": other})).headers
         assert headers["kwargsrepr"] == "{}"
 

@@ -50,10 +50,10 @@ def test_a_record_without_a_root_has_the_head_of_its_chain_as_root(published):
 
 
 def test_every_step_of_the_chain_shows_what_began_the_run(published):
-    headers, chain = published(Doorbell(certificate=WEB, step="finalize", root_id="root", trigger=Trigger.RENEWAL))
+    headers, chain = published(Doorbell(certificate=WEB, step="finalize", root_id="root", trigger=Trigger.RENEWAL, run=17))
 
     shown = [headers["kwargsrepr"], *(signature["options"]["kwargsrepr"] for signature in chain)]
-    assert shown == ["{'trigger': 'renewal'}"] * 3
+    assert shown == ["{'trigger': 'renewal', 'run': 17}"] * 3
 
 
 def test_only_the_head_counts_how_often_its_step_has_waited(published):

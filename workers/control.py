@@ -1,0 +1,67 @@
+"""`celery -A workers status` and `inspect ping`, without remote control: who is online is told by the workers' heartbeats.
+
+Remote control stays off (whoever may PUBLISH in Redis would control the workers), so every other command of `celery inspect` and
+`celery control` says so at once.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Any
+
+import celery.app.control
+import click
+from kombu.utils.objects import cached_property
+
+_LISTEN_SECONDS = 2.5
+"""A worker sends a heartbeat every two seconds."""
+
+_OFF = "remote control is off, so that nobody who can publish in Redis controls the workers; docs/flower.md says where to look instead"
+
+_Control: Any = celery.app.control.Control  # the stubs are incomplete
+_Inspect: Any = celery.app.control.Inspect
+
+
+class Inspect(_Inspect):  # type: ignore[misc]
+    """Answers a ping from what is heard, and asks nobody."""
+
+    def _request(self, command: str, **_: Any) -> dict[str, dict[str, str]] | None:  # Celery's own hook
+        if command != "ping":
+            raise click.ClickException(_OFF)
+        online = {name: {"ok": "pong"} for name in self._heard() if not self.destination or name in self.destination}
+        for name, answer in sorted(online.items()):
+            if self.callback:
+                self.callback({name: answer})
+        return online or None
+
+    def _heard(self) -> set[str]:
+        names: set[str] = set()
+
+        def note(event: dict[str, Any]) -> None:
+            names.add(str(event["hostname"]))
+
+        handlers = {"worker-heartbeat": note, "worker-online": note}
+        with self.app.connection_for_read() as connection:
+            receiver = self.app.events.Receiver(connection, handlers=handlers)
+            seconds = max(self.timeout or 0.0, _LISTEN_SECONDS)
+            until = time.monotonic() + seconds
+            with suppress(TimeoutError):  # nothing at all is heard
+                for _ in receiver.consume(limit=None, timeout=seconds, wakeup=False):
+                    if time.monotonic() > until:
+                        break
+        return names
+
+
+class Control(_Control):  # type: ignore[misc]
+    """Celery's, which sends no command to anybody."""
+
+    @cached_property
+    def inspect(self) -> Any:
+        return self.app.subclass_with_self(Inspect, reverse="control.inspect")
+
+    def broadcast(self, command: str, *_: Any, **__: Any) -> None:
+        """No worker listens: say so. Whoever listens for events asks for a heartbeat, and hears one within two seconds anyway."""
+        if command == "heartbeat":
+            return
+        raise click.ClickException(_OFF)
