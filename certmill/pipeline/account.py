@@ -88,7 +88,7 @@ def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
     else is at it), CAUnavailable, RateLimited, AccountRefused, NotFound, SecretUnusable …
     """
     try:
-        return _ready(ports, issuer) or _register_alone(ports, issuer, owner)
+        return ready(ports, issuer) or _register_alone(ports, issuer, owner)
     except (Busy, StateUnavailable):
         raise
     except CertmillError as error:
@@ -103,9 +103,10 @@ def confirm(ports: Ports, issuer: Issuer) -> str:
     return _write_registered(ports, issuer, ports.home.issuer_status(issuer))
 
 
-def _ready(ports: Ports, issuer: Issuer) -> Account | None:
-    ready = ports.home.issuer_status(issuer).condition("Ready")
-    return registered(ports, issuer) if ready is not None and (ready.status or ready.reason == INVALID_SOLVER) else None
+def ready(ports: Ports, issuer: Issuer) -> Account | None:
+    """The account, if the issuer's status says that the CA accepts it; asks nobody. Raises SecretUnusable."""
+    found = ports.home.issuer_status(issuer).condition("Ready")
+    return registered(ports, issuer) if found is not None and (found.status or found.reason == INVALID_SOLVER) else None
 
 
 def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
@@ -114,7 +115,7 @@ def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
     if ports.locks.take("account", issuer.reference, owner=owner, seconds=_LOCK_SECONDS):
         raise Busy(f"the account of {issuer.reference} is being registered")
     try:
-        account = _ready(ports, issuer)
+        account = ready(ports, issuer)
         if account is None:
             registration_times.require_time(ports, issuer)
             account = _register(ports, issuer)

@@ -14,7 +14,6 @@ from certmill.errors import (
     CertmillError,
     Conflict,
     HomeUnavailable,
-    NotFound,
     OrderGone,
     Permanent,
     StateUnavailable,
@@ -25,7 +24,7 @@ from certmill.home.base import Home
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
-from certmill.pipeline import account, backoff
+from certmill.pipeline import account, backoff, issuer_wait
 from certmill.pipeline.attempt import Attempt
 from certmill.pipeline.clean_up import MAX_TRIES, clean_up
 from certmill.pipeline.context import LeaseLost, Ports, Work
@@ -96,8 +95,7 @@ class Engine:
         if spec != attempt.record.spec:
             return Back(step=CLEAN_UP, reason="the manifest changed; beginning again", facts=attempt.facts)
         if issuer is None:
-            ref = certificate.issuer_ref
-            raise NotFound(f"{ref.kind or 'Issuer'} {ref.name} of Certificate {certificate.id} is not there; apply it")
+            return issuer_wait.for_missing(self._ports, certificate)
         if attempt.step in _FOR_THE_OWNER and (other := self._reconciler.other_owner(certificate)):
             reason = f"Secret {certificate.secret_name} belongs to Certificate {other}"
             return Back(step=CLEAN_UP, reason=reason, facts=attempt.facts)

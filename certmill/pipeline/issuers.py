@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from certmill.errors import Busy, CertmillError, InvalidManifest, Temporary
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
-from certmill.pipeline import account, issuer_failures, registration_times
+from certmill.pipeline import account, flow, issuer_failures, registration_times
 from certmill.pipeline.context import Ports
 from certmill.pipeline.reconcile import Reconciler, reconcile_all
 
@@ -41,7 +41,7 @@ class IssuerReconciler:
         except InvalidManifest as error:
             self._ports.home.refuse(kind, namespace, name, str(error))
             return
-        if issuer is not None and not registration_times.is_refused(self._ports, issuer):
+        if issuer is not None and registration_times.refusal(self._ports, issuer) is None:
             self.reconcile(issuer, owner=owner)
 
     def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:
@@ -58,13 +58,16 @@ class IssuerReconciler:
             return IssuerLooked(done=not isinstance(error, Temporary), failed=(f"{issuer.reference}: {error}",))
 
     def _try_again(self, issuer: Issuer, goes_on: Callable[[], bool]) -> IssuerLooked:
-        """A certificate waits for its issuer to change until its run is begun."""
+        """A run that waits for its issuer goes on; without one, a certificate waits for its issuer until its run is begun."""
         records = self._ports.issuer_records
         done = True
         failed: list[str] = []
         for number, certificate in enumerate(issuer_failures.to_begin(self._ports, issuer)):
             if number % _BATCH == _BATCH - 1 and not goes_on():
                 return IssuerLooked(done=False, failed=tuple(failed))
+            if self._ports.records.end_wait(certificate, flow.FIRST, now=self._ports.clock.now()):
+                records.forget_failing(issuer.reference, [certificate])
+                continue
             errors = reconcile_all(self._reconciler, {certificate: True})
             if errors:
                 failed.append(f"Certificate {certificate}: {errors[certificate]}")

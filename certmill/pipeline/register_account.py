@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from certmill.pipeline import account
+from certmill.errors import AccountRefused, Busy, InvalidManifest, NotFound, SecretUnusable, StateUnavailable, Temporary
+from certmill.pipeline import account, issuer_wait, registration_times
 from certmill.pipeline.context import Work
 from certmill.pipeline.outcome import Advanced, Outcome
 
+_OF_THE_ISSUER = (AccountRefused, InvalidManifest, NotFound, SecretUnusable)
+
 
 def register_account(work: Work) -> Outcome:
-    """Register the issuer's account (RFC 8555 §7.3), or find it registered."""
-    found = account.register(work.ports, work.issuer, owner=work.id)
-    issuer = work.issuer
+    """Register the issuer's account (RFC 8555 §7.3), or find it registered; else wait until the issuer is ready."""
+    ports, issuer = work.ports, work.issuer
+    try:
+        found = account.ready(ports, issuer)
+        if found is None:
+            refusal = registration_times.refusal(ports, issuer)
+            if refusal is not None and not registration_times.may_ask_again(ports, refusal, is_first_try=work.first_look):
+                return issuer_wait.for_refused(ports, work.certificate, issuer, refusal.reason)
+            found = account.register(ports, issuer, owner=work.id)
+    except _OF_THE_ISSUER as error:
+        return issuer_wait.for_refused(ports, work.certificate, issuer, str(error))
+    except StateUnavailable:
+        raise
+    except Temporary as error:
+        if not isinstance(error, Busy) or error.retry_after is not None:  # else somebody registers it in this moment
+            issuer_wait.note(ports, work.certificate, issuer)
+        raise
     facts = replace(work.facts, account=found.uri, issuer_kind=issuer.kind, issuer_namespace=issuer.namespace, issuer_name=issuer.name)
     return Advanced(facts=facts)

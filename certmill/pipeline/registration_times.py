@@ -17,10 +17,15 @@ def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
     return found if found is not None and found.cause == _cause(ports, issuer) else None
 
 
-def is_refused(ports: Ports, issuer: Issuer) -> bool:
-    """Whether this very issuer, with these Secrets, was refused within the hour: asked again, the CA would say the same."""
+def refusal(ports: Ports, issuer: Issuer) -> Postponement | None:
+    """That this very issuer, with these Secrets, was refused within the hour: asked again, the CA would say the same. None: it was not."""
     found = postponed(ports, issuer)
-    return found is not None and found.final and found.until > ports.clock.now()
+    return found if found is not None and found.final and found.until > ports.clock.now() else None
+
+
+def may_ask_again(ports: Ports, refused: Postponement, *, is_first_try: bool) -> bool:
+    """Whether a run asks although the issuer was refused: a new one, as a person may have mended it at the CA; of many, one a minute."""
+    return is_first_try and ports.clock.now() >= refused.until - backoff.HOUR + backoff.MINUTE
 
 
 def require_time(ports: Ports, issuer: Issuer) -> None:

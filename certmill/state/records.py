@@ -134,6 +134,7 @@ class Records:
         self._commit = script(client, "commit")
         self._adopt = script(client, "adopt")
         self._notice = script(client, "notice")
+        self._end_wait = script(client, "end_wait")
 
     @answering
     def begin(
@@ -248,6 +249,11 @@ class Records:
     def notice(self, certificate: CertificateId, *, why: str, now: float) -> bool:
         """Have the run under way look at its manifest again, at once if it waits, and another look follow it. False if there is no run."""
         return self._notice(keys=[keys.record(certificate), keys.WAITING], args=[certificate, f"{now:.3f}", why]) == 1
+
+    @answering
+    def end_wait(self, certificate: CertificateId, step: str, *, now: float) -> bool:
+        """End the wait of a run that waits at this step. False if there is none."""
+        return self._end_wait(keys=[keys.record(certificate), keys.WAITING], args=[certificate, f"{now:.3f}", step]) == 1
 
     @answering
     def doorbells(self, certificates: Sequence[CertificateId]) -> list[Doorbell]:

@@ -280,10 +280,11 @@ def test_a_missing_issuer_is_named_and_the_run_begins_when_it_is_there(redis):
 
     mill.run()
 
-    assert "ClusterIssuer prod" in mill.failed
+    assert "ClusterIssuer/prod is not there; apply it" in mill.record().reason
     mill.ports.home.apply(an_issuer(), "back: true\n")
     mill.ticks.reread("tick")
-    assert mill.record().step == "register_account"
+    mill.wake(0)
+    assert mill.record().result == "issued"
 
 
 class Faulty:
@@ -347,7 +348,7 @@ def test_an_account_that_is_refused_makes_the_issuer_not_ready(redis):
 
     ready = mill.ports.home.issuer_status(an_issuer()).condition("Ready")
     assert (ready.status, ready.reason, ready.message) == (False, "ErrRegisterACMEAccount", "external account required")
-    assert mill.failed == "external account required"
+    assert mill.record().reason == "ClusterIssuer/prod is not ready: external account required"
 
 
 def test_a_full_disk_waits_and_stores_the_same_certificate_later(redis):

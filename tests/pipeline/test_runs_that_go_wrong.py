@@ -415,5 +415,5 @@ def test_an_issuer_that_went_with_its_namespace_leaves_no_token_behind(redis):
 
     mill.run("validate")
 
-    assert mill.record().step == ""
+    assert "ClusterIssuer/prod is not there" in mill.record().reason
     assert list(redis.scan_iter("certmill:http01:*")) == []

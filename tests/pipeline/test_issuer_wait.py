@@ -1,0 +1,200 @@
+"""A Certificate whose issuer is not there, or not ready: it waits, as at cert-manager, and nothing is counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from certmill.errors import AccountRefused, CAUnavailable, RateLimited
+from certmill.model.issuer import ExternalAccountBinding, SecretKeyRef
+from certmill.model.secret import OPAQUE_TYPE, Secret
+from certmill.pipeline.issuers import IssuerReconciler
+from certmill.state import keys
+from tests.builders import NOW, a_certificate, an_issuer
+from tests.pipeline.mill import Mill
+
+WEB = a_certificate()
+OTHER = a_certificate(name="other", secret_name="other-tls", dns_names=("other.example.test",))
+
+
+class Heard:
+    """The events of Certificates: (reason, message, whether it is a Warning)."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, bool]] = []
+
+    def tell(self, certificate, reason, message, *, warning=False):
+        self.events.append((reason, message, warning))
+
+    def tell_issuer(self, issuer, reason, message, *, warning=False):
+        """Of no interest here."""
+
+
+class CountingCA:
+    """The mill's CA; `trouble` is raised in each newAccount while it is set, `trouble_with_orders` in each newOrder."""
+
+    def __init__(self, mill) -> None:
+        self.registrations, self.trouble, self.trouble_with_orders = 0, None, None
+        mill.wrap_clients(lambda client: _Client(self, client))
+        mill.issuers = IssuerReconciler(mill.ports, mill.reconciler)
+
+
+class _Client:
+    def __init__(self, ca, client) -> None:
+        self._ca, self._client = ca, client
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def new_account(self, **arguments):
+        self._ca.registrations += 1
+        if self._ca.trouble is not None:
+            raise self._ca.trouble
+        return self._client.new_account(**arguments)
+
+    def new_order(self, identifiers, **arguments):
+        if self._ca.trouble_with_orders is not None:
+            raise self._ca.trouble_with_orders
+        return self._client.new_order(identifiers, **arguments)
+
+
+def without_issuer(redis):
+    """A mill with a Certificate whose run waits for an issuer that is not there."""
+    heard = Heard()
+    mill = Mill(redis, events=heard)
+    mill.heard = heard
+    mill.ca = CountingCA(mill)
+    mill.ports.home.delete("ClusterIssuer", "", "prod")
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    return mill
+
+
+def rung(mill):
+    """The certificates that a tick publishes now."""
+    return sorted(doorbell.certificate for doorbell in mill.ticks.wake().doorbells)
+
+
+def test_a_certificate_before_its_issuer_waits_and_no_failure_is_counted(redis):
+    mill = without_issuer(redis)
+    for _ in range(6):
+        mill.wake(601)
+        mill.reconciler.reconcile(WEB.id)
+
+    status = mill.status()
+    assert (status.failed_issuance_attempts, status.last_failure_time, status.next_attempt) == (0, None, None)
+    assert status.condition("Ready").reason == "DoesNotExist"
+    issuing = status.condition("Issuing")
+    assert (issuing.status, issuing.reason) == (True, "DoesNotExist")
+    assert "ClusterIssuer/prod is not there; apply it" in issuing.message
+
+
+def test_a_wait_for_an_issuer_is_told_once_and_is_no_warning(redis):
+    mill = without_issuer(redis)
+    for _ in range(6):
+        mill.wake(601)
+
+    assert [reason for reason, _, _ in mill.heard.events] == ["Issuing", "Waiting"]
+    assert not any(warning for _, _, warning in mill.heard.events)
+
+
+def test_a_certificate_is_issued_at_once_when_its_issuer_comes(redis):
+    mill = without_issuer(redis)
+    mill.ports.home.apply(an_issuer(), "here: true\n")
+    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+
+    mill.wake(0)
+
+    assert mill.world.leaf(WEB).dns_names == WEB.dns_names
+    assert mill.status().failed_issuance_attempts == 0
+
+
+EAB = ExternalAccountBinding(key_id="kid", key_secret_ref=SecretKeyRef(name="eab", key="hmac"))
+
+
+def with_certificates(redis, trouble, **issuer):
+    """A mill whose CA is in this trouble, and two runs that wait for it."""
+    mill = Mill(redis, issuer=an_issuer(**issuer))
+    mill.ca = CountingCA(mill)
+    mill.ca.trouble = trouble
+    for certificate in (WEB, OTHER):
+        mill.apply(certificate)
+        mill.reconciler.reconcile(certificate.id)
+        mill.run()
+    return mill
+
+
+def statuses(mill):
+    return [mill.ports.home.certificate_status(each.id) for each in (WEB, OTHER)]
+
+
+@pytest.mark.parametrize(("issuer", "trouble"), [({}, AccountRefused("no")), ({"external_account_binding": EAB}, None)])
+def test_runs_of_an_issuer_that_is_not_ready_wait_and_are_not_counted(redis, issuer, trouble):
+    mill = with_certificates(redis, trouble, **issuer)
+
+    assert [status.failed_issuance_attempts for status in statuses(mill)] == [0, 0]
+    assert all(status.condition("Issuing").status for status in statuses(mill))
+    assert redis.zcard(keys.WAITING) == 2
+
+
+def test_of_many_runs_of_a_refused_issuer_one_asks_the_ca_within_the_hour(redis):
+    mill = with_certificates(redis, AccountRefused("external account required"))
+    for _ in range(5):
+        mill.world.clock.advance(600)
+        mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+        assert rung(mill) == []
+
+    assert mill.ca.registrations == 1
+    mill.world.clock.advance(601)
+    assert rung(mill) == [OTHER.id, WEB.id]
+
+
+def test_a_new_certificate_asks_again_as_the_ca_may_have_been_mended(redis):
+    mill = with_certificates(redis, AccountRefused("external account required"))
+    mill.ca.trouble = None
+    mill.world.clock.advance(61)
+    late = a_certificate(name="late", secret_name="late-tls", dns_names=("late.example.test",))
+    mill.apply(late)
+    mill.reconciler.reconcile(late.id)
+
+    mill.run()
+
+    assert mill.ca.registrations == 2
+    assert mill.world.leaf(late).dns_names == late.dns_names
+
+
+def test_all_runs_go_on_at_once_when_their_issuer_is_ready(redis):
+    mill = with_certificates(redis, None, external_account_binding=EAB)
+    eab = Secret(namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"})
+    mill.ports.home.write_secret(eab)
+    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+
+    assert rung(mill) == [OTHER.id, WEB.id]
+    assert mill.ports.issuer_records.failing("ClusterIssuer/prod") == []
+    mill.run("register_account")
+    assert mill.world.leaf(OTHER).dns_names == OTHER.dns_names
+
+
+def test_runs_that_wait_for_a_ca_that_is_away_go_on_when_it_is_back(redis):
+    mill = with_certificates(redis, CAUnavailable("503", retry_after=240))
+    mill.ca.trouble = None
+    mill.world.clock.advance(241)
+    redis.zadd(keys.WAITING, {WEB.id: NOW + 9000, OTHER.id: NOW + 9000})
+    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+
+    assert rung(mill) == [OTHER.id, WEB.id]
+
+
+def test_an_issuer_that_becomes_ready_ends_no_other_wait(redis):
+    """A Retry-After of the CA holds, whatever becomes of the issuer."""
+    mill = Mill(redis)
+    mill.ca = CountingCA(mill)
+    mill.ca.trouble_with_orders = RateLimited("too many orders", retry_after=3600)
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    mill.ports.issuer_records.note_failing("ClusterIssuer/prod", WEB.id)
+    mill.ports.home.apply(replace(an_issuer(), email="new@example.test"), "changed: true\n")
+    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+
+    assert rung(mill) == []
