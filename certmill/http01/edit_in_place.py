@@ -4,6 +4,9 @@ A note in an annotation says which Certificates need which names, and which rule
 user's rules are afterwards what they were, but for what the user has changed meanwhile. Each call settles the whole Ingress: the paths are
 in exactly those rules whose names are needed, also after somebody has applied the manifest again and so taken them out. Whatever the user
 has written stays, also for other challenges: a path of one token goes before it (http01.ingress says why it is of one).
+
+A path is ours by its host and its exact token, whatever its backend: nginx refuses two paths that are the same. So one whose backend was
+changed, or that cert-manager left there in mid-challenge, is replaced, and gone afterwards.
 """
 
 from __future__ import annotations
@@ -36,11 +39,41 @@ class _Note:
     """The hosts of the rules that were made for challenges: these go when they are left with no path."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """Which paths are ours."""
+
+    tokens: Mapping[str, frozenset[str]]
+    """By the host of a rule, the tokens of the challenges that it answers for, or did until now."""
+
+    def has(self, rule: Rule, path: Mapping[str, object]) -> bool:
+        """Whether it leads one of these tokens; or any token to our Service, whose note was lost."""
+        where = text(path.get("path"))
+        token = where.removeprefix(WELL_KNOWN_PATH)
+        if token == where or not is_token(token):
+            return False
+        service = mapping(mapping(path.get("backend")).get("service"))
+        return token in self.tokens.get(_host(rule), ()) or service.get("name") == SERVICE_NAME
+
+    def is_in(self, rule: Rule) -> bool:
+        """Whether one of them is in a rule."""
+        return any(self.has(rule, path) for path in _paths(rule))
+
+
+def _own(*notes: _Note) -> _Own:
+    tokens: dict[str, set[str]] = {}
+    for note in notes:
+        for host, needed in note.needed.items():
+            for answering in _answering(host):
+                tokens.setdefault(answering, set()).update(needed.values())
+    return _Own(tokens={host: frozenset(found) for host, found in tokens.items()})
+
+
 def with_challenge_path(ingress: Mapping[str, object], host: str, certificate: str, token: str) -> JsonObject | None:
     """The Ingress with the path that a Certificate's challenge for `host` needs; None if it is there."""
     note = _note_of(ingress)
     needed = {**note.needed, host: {**note.needed.get(host, {}), certificate: token}}
-    return _settled(ingress, replace(note, needed=needed))
+    return _settled(ingress, note, replace(note, needed=needed))
 
 
 def without_challenge_path(ingress: Mapping[str, object], host: str, certificate: str) -> JsonObject | None:
@@ -67,13 +100,14 @@ def _without(ingress: Mapping[str, object], is_over: Callable[[str, str], bool])
     """The Ingress without the challenges, by name and Certificate, that are over."""
     note = _note_of(ingress)
     needed = {host: {name: token for name, token in tokens.items() if not is_over(host, name)} for host, tokens in note.needed.items()}
-    return _settled(ingress, replace(note, needed={host: tokens for host, tokens in needed.items() if tokens}))
+    return _settled(ingress, note, replace(note, needed={host: tokens for host, tokens in needed.items() if tokens}))
 
 
-def _settled(ingress: Mapping[str, object], note: _Note) -> JsonObject | None:
+def _settled(ingress: Mapping[str, object], former: _Note, note: _Note) -> JsonObject | None:
+    own = _own(former, note)
     spec = mapping(ingress.get("spec"))
     rules = [mapping(rule) for rule in sequence(spec.get("rules"))]
-    made = note.made & _hosts_led(rules)
+    made = note.made & _hosts_led(rules, own)
     leading: dict[int, set[str]] = {}
     for host, tokens in sorted(note.needed.items()):
         place = _place(rules, host)
@@ -82,9 +116,9 @@ def _settled(ingress: Mapping[str, object], note: _Note) -> JsonObject | None:
             rules.append(challenge_rule(rule_host(host)))
             made |= {rule_host(host)}
         leading.setdefault(place, set()).update(tokens.values())
-    settled = [(rule, _with_paths_of(rule, leading.get(place, ()))) for place, rule in enumerate(rules)]
-    rules = [after for before, after in settled if _paths(after) or not _is_led(before) or _host(before) not in made]
-    changed = _with_note({**ingress, "spec": _with(spec, "rules", rules)}, replace(note, made=made & _hosts_led(rules)))
+    settled = [(rule, _with_paths_of(rule, leading.get(place, ()), own)) for place, rule in enumerate(rules)]
+    rules = [after for before, after in settled if _paths(after) or not own.is_in(before) or _host(before) not in made]
+    changed = _with_note({**ingress, "spec": _with(spec, "rules", rules)}, replace(note, made=made & _hosts_led(rules, own)))
     return changed if changed != ingress else None
 
 
@@ -94,8 +128,12 @@ def _place(rules: list[Rule], host: str) -> int | None:
     A new rule beside one of the latter two would take the name's other paths away from it while the challenge runs.
     """
     hosts = [_host(rule) for rule in rules]
-    candidates = (host, f"*.{host.partition('.')[2]}", "") if rule_host(host) else ("",)
-    return next((hosts.index(candidate) for candidate in candidates if candidate in hosts), None)
+    return next((hosts.index(answering) for answering in _answering(host) if answering in hosts), None)
+
+
+def _answering(host: str) -> tuple[str, ...]:
+    """The hosts of the rules that may answer for `host`, the nearest first."""
+    return (host, f"*.{host.partition('.')[2]}", "") if rule_host(host) else ("",)
 
 
 def _host(rule: Rule) -> str:
@@ -106,25 +144,16 @@ def _paths(rule: Rule) -> list[Mapping[str, object]]:
     return [mapping(path) for path in sequence(mapping(rule.get("http")).get("paths"))]
 
 
-def _is_ours(path: Mapping[str, object]) -> bool:
-    service = mapping(mapping(path.get("backend")).get("service"))
-    return text(path.get("path")).startswith(WELL_KNOWN_PATH) and service.get("name") == SERVICE_NAME
+def _hosts_led(rules: list[Rule], own: _Own) -> frozenset[str]:
+    return frozenset(_host(rule) for rule in rules if own.is_in(rule))
 
 
-def _is_led(rule: Rule) -> bool:
-    return any(_is_ours(path) for path in _paths(rule))
-
-
-def _hosts_led(rules: list[Rule]) -> frozenset[str]:
-    return frozenset(_host(rule) for rule in rules if _is_led(rule))
-
-
-def _with_paths_of(rule: Rule, tokens: Collection[str]) -> Rule:
+def _with_paths_of(rule: Rule, tokens: Collection[str], own: _Own) -> Rule:
     """The rule with the paths of these challenges and no others: where ours were, else before all. Without any it has no http at all: the
     API takes no empty one."""
     paths = _paths(rule)
-    place = next((place for place, path in enumerate(paths) if _is_ours(path)), 0)
-    theirs = [path for path in paths if not _is_ours(path)]
+    place = next((place for place, path in enumerate(paths) if own.has(rule, path)), 0)
+    theirs = [path for path in paths if not own.has(rule, path)]
     wanted = [*theirs[:place], *(challenge_path(token) for token in sorted(tokens)), *theirs[place:]]
     if wanted == paths:
         return rule

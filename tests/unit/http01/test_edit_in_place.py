@@ -289,6 +289,51 @@ def test_a_path_that_leads_to_another_port_of_ours_is_put_right():
     assert paths(led(found, HOST, "a"))[0] == OURS
 
 
+@pytest.mark.parametrize("path_type", ["Exact", "Prefix", "ImplementationSpecific"])
+@pytest.mark.parametrize("service", ["cm-acme-http-solver-x7k2p", "tea-svc"])
+def test_a_path_of_the_same_token_is_replaced_and_gone_afterwards_whatever_its_backend(service, path_type):
+    """cert-manager's, of the same order, or ours with another backend: nginx refuses two that are the same."""
+    theirs = a_path(OURS["path"], path_type, service)
+    before = an_ingress({"host": HOST, "http": {"paths": [TEA, theirs, COFFEE]}})
+
+    found = led(before, HOST, "a")
+    assert paths(found) == [TEA, OURS, COFFEE]
+    assert paths(without_challenge_path(found, HOST, "a")) == [TEA, COFFEE]
+
+
+def test_a_path_whose_backend_was_changed_in_mid_challenge_goes_with_the_challenge():
+    found = led(an_ingress(), HOST, "a")
+    paths(found)[0]["backend"]["service"]["name"] = "tea-svc"
+
+    assert paths(led(found, HOST, "a")) == [OURS, TEA, COFFEE]
+    assert paths(without_challenge_path(found, HOST, "a")) == [TEA, COFFEE]
+
+
+def test_the_token_of_a_former_order_goes_though_its_backend_was_changed():
+    found = led(an_ingress(), HOST, "a")
+    paths(found)[0]["backend"]["service"]["name"] = "tea-svc"
+
+    assert paths(with_challenge_path(found, HOST, "a", "another")) == [challenge_path("another"), TEA, COFFEE]
+
+
+def test_a_path_of_the_same_token_for_another_host_is_not_ours():
+    other = {"host": "other.example.com", "http": {"paths": [a_path(OURS["path"], "Exact")]}}
+    before = an_ingress({"host": HOST, "http": {"paths": [TEA]}}, other)
+
+    found = led(before, HOST, "a")
+    assert found["spec"]["rules"][1] == other
+    assert without_challenge_path(found, HOST, "a") == before
+
+
+def test_a_path_to_our_service_that_leads_no_single_token_is_the_users():
+    all_tokens = a_path("/.well-known/acme-challenge/", service="certmill-http01")
+    before = an_ingress({"host": HOST, "http": {"paths": [TEA, all_tokens]}})
+
+    found = led(before, HOST, "a")
+    assert paths(found) == [OURS, TEA, all_tokens]
+    assert without_challenge_path(found, HOST, "a") == before
+
+
 def an_ingress_with(rules):
     return an_ingress() | {"spec": {"rules": rules} if rules else {"defaultBackend": {"service": {"name": "tea-svc"}}}}
 
