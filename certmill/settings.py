@@ -133,9 +133,12 @@ class Settings(BaseSettings):
     flower_password: SecretStr | None = None
     """Flower's password. None: one is made and kept in the home (`flower-password`, 0600)."""
 
-    heartbeat_file: Path | None = None
-    """A file that a worker, a beat or a controller touches every few seconds while its main loop turns, each its own;
-    `python -m workers.alive` fails when it is older than two minutes. None: none."""
+    admin_host: str = "127.0.0.1"
+    """Where each process listens for `/metrics`, `/livez` and `/readyz`. Names of certificates are in its answers: loopback by default."""
+
+    admin_port: int = Field(default=9402, ge=0, le=65535)
+    """The admin port of a process; if it is taken, the next that is free, as several processes of one machine have the same setting.
+    0: none. `python -m workers up` gives its processes this port and those after it."""
 
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     """json, console, or auto: console on a terminal."""

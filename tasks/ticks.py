@@ -44,4 +44,13 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         runtime().ticks.sweep(owner=task.request.id)
 
     for name, run in ((WAKE_TASK, wake), (RENEWALS_TASK, renewals), (REREAD_TASK, reread), (SWEEP_TASK, sweep)):
-        declare(app, name=name, run=run, in_flower=False)  # a tick a second would leave no room for certificates; metrics count them
+        # In Flower a tick a second would leave no room for certificates; metrics count them.
+        declare(app, name=name, run=_within(runtime, name.removeprefix("tick."), run), in_flower=False)
+
+
+def _within(runtime: Callable[[], Runtime], tick: str, run: Callable[[Any], None]) -> Callable[[Any], None]:
+    def noted(task: Any) -> None:
+        with runtime().ticks.running(tick):
+            run(task)
+
+    return noted

@@ -50,7 +50,7 @@ def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] 
 
     app = configured_app(settings, schedule=schedules.beat_schedule(), on_rejected=keep_rejected)
     tasks.register(app, runtime)
-    signals.connect(settings, close=runtime.close)
+    signals.connect(settings, app.exporter, close=runtime.close)
     return app
 
 

@@ -16,21 +16,23 @@ from kombu import Exchange, Queue
 from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE
 from certmill.settings import Settings
 from workers import transport
-from workers.alive import Heartbeat
+from workers.exporter import Exporter
 from workers.guard import Rejected
+from workers.liveness import Liveness
 
 Schedule = Mapping[str, Mapping[str, object]]
 
 
 class App(Celery):
-    """A Celery app whose guard has somewhere to keep what it refuses, and whose loops give a sign of life."""
+    """A Celery app whose guard has somewhere to keep what it refuses, and whose loops say that they turn, to its admin port."""
 
     control_cls = "workers.control:Control"
     events_cls = "workers.events:Events"
     task_cls = "workers.events:Task"
 
     on_rejected: Rejected
-    heartbeat: Heartbeat
+    liveness: Liveness
+    exporter: Exporter
 
 
 def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejected) -> App:
@@ -38,7 +40,8 @@ def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejec
     transport.install()
     app = App("certmill", set_as_current=False)  # a worker makes it current itself
     app.on_rejected = on_rejected
-    app.heartbeat = Heartbeat(settings.heartbeat_file)
+    app.liveness = Liveness()
+    app.exporter = Exporter(settings, app.liveness)
     app.conf.update(table(settings, schedule))
     return app
 

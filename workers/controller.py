@@ -51,8 +51,10 @@ def run(settings: Settings) -> int:
     leadership = Leadership(client, namespace=settings.namespace, name=settings.lease_name, identity=identity, clock=SystemClock())
     default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
     controller = Controller(client, SystemClock(), stop, settings.watched_namespaces, default)
-    process = Process(make_app(settings), runtime, controller, leadership, stop)
+    app = make_app(settings)
+    process = Process(app, runtime, controller, leadership, stop)
     process.run()
+    app.exporter.stop()
     runtime.close()
     return 0
 
@@ -75,10 +77,15 @@ class Process:
         threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in runs]
         for thread in threads:
             thread.start()
+        liveness = self._app.liveness
+        # One that an unforeseen error has ended sees nothing any more.
+        liveness.require("a watch's thread has ended", lambda: all(thread.is_alive() for thread in threads))
+        liveness.need("the API server does not answer", lambda: self._leadership.answers)
+        self._app.exporter.start()
+        self._app.exporter.working.set()
         signals.announce_ready()
         while not self._stop.is_set():
-            if all(thread.is_alive() for thread in threads):  # one that an unforeseen error has ended sees nothing any more
-                self._app.heartbeat.beat()
+            liveness.turned()
             try:
                 self._tell()
             except Temporary as error:

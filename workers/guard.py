@@ -1,4 +1,4 @@
-"""The consumer of every worker: refuses what `messages.clean` refuses, outlives a broken connection, and gives a sign of life.
+"""The consumer of every worker: refuses what `messages.clean` refuses, outlives a broken connection, and says that it lives.
 
 A refused message is gone from the broker; one from the requests queue is kept with its reason (`App.on_rejected`). Gossip and mingle,
 and with them the worker's talk with strangers, are off whoever starts the worker.
@@ -17,8 +17,8 @@ from celery.worker.state import active_requests
 from certmill.contract import REQUESTS_QUEUE
 from certmill.errors import Temporary
 from certmill.observe import log
-from workers.alive import EVERY_SECONDS
 from workers.headers import Refusal
+from workers.liveness import EVERY_SECONDS
 from workers.messages import Message, certificate_of, clean, digest, id_of
 
 _log = log.get_logger(__name__)
@@ -61,12 +61,14 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
 
     def ensure_connected(self, conn: Any) -> Any:
         """Celery's own; Redis may be away for an hour."""
-        return super().ensure_connected(self.app.heartbeat.beats_while_connecting(conn))
+        with self.app.liveness.connecting():
+            return super().ensure_connected(conn)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Called once a connection; the timer is the loop's own, and is taken away with the connection."""
         handle: Callable[[Any], None] = super().create_task_handler(*args, **kwargs)
-        self.timer.call_repeatedly(EVERY_SECONDS, self._beat)
+        self.timer.call_repeatedly(EVERY_SECONDS, self.app.liveness.turned)
+        self.app.liveness.require("all threads are stuck in their tasks", self._has_thread)
 
         def on_task_received(message: Any) -> None:  # a kombu.transport.virtual.Message
             received = _received(message)
@@ -80,11 +82,10 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
 
         return on_task_received
 
-    def _beat(self) -> None:
-        """A sign of life, unless all threads have been at the same tasks for longer than any step may take."""
+    def _has_thread(self) -> bool:
+        """Whether a thread is free, or has begun its task not longer ago than any step may take."""
         begun = [request.time_start or time.time() for request in tuple(active_requests)]
-        if len(begun) < self.pool.num_processes or max(begun) > time.time() - STUCK_SECONDS:
-            self.app.heartbeat.beat()
+        return len(begun) < self.pool.num_processes or max(begun) > time.time() - STUCK_SECONDS
 
     def _refuse(self, message: Any, received: Message, reason: str) -> None:
         headers = received.headers if isinstance(received.headers, dict) else {}

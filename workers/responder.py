@@ -8,6 +8,8 @@ from certmill.observe import log
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from workers import signals
+from workers.exporter import Exporter
+from workers.liveness import EVERY_SECONDS, Liveness
 
 _log = log.get_logger(__name__)
 
@@ -29,8 +31,15 @@ def run(settings: Settings) -> int:
         _log.error("responder.cannot_start", error=str(error))
         return 1
     _log.info("responder.listening", host=settings.responder_host, port=responder.port)
+    liveness = Liveness()
+    exporter = Exporter(settings, liveness)
+    liveness.require("the thread that serves challenges has ended", lambda: responder.serves)
+    exporter.start()
+    exporter.working.set()
     signals.announce_ready()
-    stop.wait()
+    while not stop.wait(EVERY_SECONDS):
+        liveness.turned()
+    exporter.stop()
     responder.stop()
     runtime.close()
     return 0

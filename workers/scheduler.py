@@ -1,9 +1,8 @@
-"""Beat's scheduler: Celery's, in memory, with a sign of life each time it turns, and a clock that may be set back."""
+"""Beat's scheduler: Celery's, in memory, that says each time it turns that it does, and a clock that may be set back."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, Final
 
 import celery.beat
@@ -20,7 +19,7 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
     _ticked_at: datetime | None = None
 
     def tick(self, *args: Any, **options: Any) -> Any:  # Celery's own signature
-        self.app.heartbeat.beat()
+        self.app.liveness.turned()
         now = self.app.now()
         if self._ticked_at is not None and now < self._ticked_at - _SET_BACK:
             self._begin_again(now)
@@ -33,6 +32,6 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
             entry.last_run_at = now
         self._heap = None
 
-    @cached_property
-    def connection(self) -> Any:
-        return self.app.heartbeat.beats_while_connecting(super().connection)
+    def _ensure_connected(self) -> Any:  # Celery's own
+        with self.app.liveness.connecting():
+            return super()._ensure_connected()

@@ -19,6 +19,7 @@ from certmill.observe import log
 from certmill.settings import Settings, unknown_variables
 from certmill.state.connection import connect as connect_redis
 from certmill.state.connection import eviction_policy
+from workers.exporter import Exporter
 
 PROCESS_VARIABLE = "CERTMILL_PROCESS"
 """What the supervisor calls this process; marks its log lines."""
@@ -39,8 +40,15 @@ _QUIETER = {
 }
 
 
-def connect(settings: Settings, *, close: Callable[[], None]) -> None:
+def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]) -> None:
     """Connect the handlers; `close` is called when a worker has stopped."""
+
+    def start(**_: object) -> None:
+        exporter.start()
+
+    def announce(**_: object) -> None:
+        exporter.working.set()
+        announce_ready()
 
     def set_logging_up(loglevel: int, **_: object) -> None:
         # `-l` may ask for more than the setting does. Its default, WARNING, is not to be told from a wish for less.
@@ -49,6 +57,7 @@ def connect(settings: Settings, *, close: Callable[[], None]) -> None:
 
     def shut_down(**_: object) -> None:
         close()
+        exporter.stop()
 
     def warn(**_: object) -> None:
         _warn_of_root()
@@ -58,9 +67,11 @@ def connect(settings: Settings, *, close: Callable[[], None]) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
     signals.worker_ready.connect(_quieten_collector, weak=False, dispatch_uid="certmill.collector")
-    signals.worker_ready.connect(_announce, weak=False, dispatch_uid="certmill.ready")
+    signals.worker_init.connect(start, weak=False, dispatch_uid="certmill.admin")
+    signals.beat_init.connect(start, weak=False, dispatch_uid="certmill.admin")
+    signals.worker_ready.connect(announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_ready.connect(warn, weak=False, dispatch_uid="certmill.warn")
-    signals.beat_init.connect(_announce, weak=False, dispatch_uid="certmill.ready")
+    signals.beat_init.connect(announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_shutdown.connect(shut_down, weak=False, dispatch_uid="certmill.close")
 
 
@@ -121,7 +132,3 @@ def _quieten_collector(**_: object) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
-
-
-def _announce(**_: object) -> None:
-    announce_ready()

@@ -22,7 +22,6 @@ from certmill import settings as certmill_settings
 from certmill.errors import CertmillError
 from certmill.settings import Settings
 from workers import embedded, flower
-from workers.alive import FILE_VARIABLE as HEARTBEAT_FILE_VARIABLE
 from workers.children import Child, Program, file_probe
 from workers.signals import PROCESS_VARIABLE, READY_FILE_VARIABLE
 
@@ -31,6 +30,8 @@ _READY_WITHIN_SECONDS = 60.0
 _DEATHS_BEFORE_READY = 3
 _WORKER_PATIENCE_SECONDS = 45.0  # a busy worker ends the step it is in; an idle one is gone at once
 VALKEY = "valkey"
+FLOWER = "flower"
+ADMIN_PORT_VARIABLE = "CERTMILL_ADMIN_PORT"
 _URL_VARIABLES = ("CERTMILL_REDIS_URL", "CERTMILL_REDIS_URL_FILE", "REDIS_URL")
 
 
@@ -77,19 +78,22 @@ def _plan(workers: int, run: Path) -> Plan:
 
 
 def _programs(settings: Settings, environment: Mapping[str, str], run: Path, workers: int) -> Iterator[Program]:
+    ports = _admin_ports(settings)
     celery = (sys.executable, "-m", "celery", "--quiet", "-A", "workers")
 
     def program(name: str, *command: str, probe: Callable[[], bool] | None = None, patience_seconds: float = 10.0) -> Program:
         ready = run / name
         marked = {**environment, PROCESS_VARIABLE: name, READY_FILE_VARIABLE: str(ready)}
+        port = next(ports, 0) if name != FLOWER else 0  # Flower has /metrics and /healthcheck on its own port
+        marked[ADMIN_PORT_VARIABLE] = str(port)
         return Program(name=name, command=command, environment=marked, probe=probe or file_probe(ready), patience_seconds=patience_seconds)
 
+    yield program("beat", *celery, "beat")
+    yield program("responder", sys.executable, "-m", "workers", "responder")
     for number in range(1, workers + 1):
         name = f"worker{number}"
         yield program(name, *celery, "worker", "-n", f"{name}@%h", patience_seconds=_WORKER_PATIENCE_SECONDS)
-    yield program("beat", *celery, "beat")
-    yield program("responder", sys.executable, "-m", "workers", "responder")
-    yield program("flower", *celery, "flower", probe=lambda: _accepts(settings.flower_address, settings.flower_port))
+    yield program(FLOWER, *celery, "flower", probe=lambda: _accepts(settings.flower_address, settings.flower_port))
 
 
 class _Supervisor:
@@ -167,9 +171,14 @@ class _Supervisor:
             _tell(f"redis (embedded) 127.0.0.1:{valkey.port}; other commands find it with CERTMILL_HOME={settings.home.absolute()}")
         _tell(f"responder http://{settings.responder_host}:{settings.responder_port}")
         _tell(f"flower http://{settings.flower_address}:{settings.flower_port} (user {settings.flower_user}, {login})")
+        ports = {child.program.name: int(child.program.environment.get(ADMIN_PORT_VARIABLE, 0)) for child in self._clients}
+        ports = {name: port for name, port in ports.items() if port}
+        if ports:
+            listed = ", ".join(f"{name} {port}" for name, port in ports.items())
+            _tell(f"metrics http://{settings.admin_host}:{next(iter(ports.values()))}/metrics, and /livez, /readyz; ports: {listed}")
         if self._ready_file is not None:
             pids = {child.program.name: child.pid for child in (*self._servers, *self._clients)}
-            facts = {"pids": pids, "redis_url_file": str(valkey.url_file) if valkey is not None else None}
+            facts = {"pids": pids, "admin_ports": ports, "redis_url_file": str(valkey.url_file) if valkey is not None else None}
             made = self._ready_file.with_name(f"{self._ready_file.name}.new")
             made.write_text(json.dumps(facts), encoding="utf-8")
             made.replace(self._ready_file)
@@ -179,18 +188,31 @@ def _environment() -> dict[str, str]:
     """Ours, with the checkout on the path, wherever `up` was called."""
     checkout = str(Path(__file__).resolve().parent.parent)
     paths = [checkout, *filter(None, [os.environ.get("PYTHONPATH")])]
-    kept = {name: value for name, value in os.environ.items() if name != HEARTBEAT_FILE_VARIABLE}  # of one process, not of several
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _admin_ports(settings: Settings) -> Iterator[int]:
+    """Free ports from the setting's on; of a process that is started again it stays the same. None with 0."""
+    if settings.admin_port:
+        yield from (port for port in range(settings.admin_port, 65536) if _port_trouble(settings.admin_host, port) is None)
 
 
 def _check_port(host: str, port: int, variable: str) -> None:
+    trouble = _port_trouble(host, port)
+    if trouble is not None:
+        raise CannotStart(f"cannot listen on {host} port {port} ({trouble}); choose another with {variable}")
+
+
+def _port_trouble(host: str, port: int) -> str | None:
+    """Why nobody can listen there; None: it is free."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise CannotStart(f"cannot listen on {host} port {port} ({error.strerror}); choose another with {variable}") from None
+            return error.strerror or "the address is not usable"
+    return None
 
 
 def _accepts(host: str, port: int) -> bool:

@@ -29,6 +29,8 @@ class Leadership:
         self._identity = identity
         self._clock = clock
         self._held_until = 0.0
+        self.answers = False
+        """Whether the API server has answered last."""
         self._seen = ""
         self._seen_at: float | None = None
 
@@ -42,8 +44,12 @@ class Leadership:
         now = self._clock.now()
         try:
             taken = self._contend(now)
-        except (Conflict, HomeUnavailable):
+        except Conflict:
             return self.leads
+        except HomeUnavailable:
+            self.answers = False
+            return self.leads
+        self.answers = True
         self._held_until = now + LEASE_SECONDS if taken else 0.0
         return taken
 

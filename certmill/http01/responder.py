@@ -86,6 +86,11 @@ class Responder:
         """The port that is listened on; the requested one before `start`."""
         return self._requested_port if self._port is None else self._port
 
+    @property
+    def serves(self) -> bool:
+        """Whether the thread that serves is there."""
+        return self._thread is not None and self._thread.is_alive()
+
     def start(self) -> None:
         """Listen, and serve from a thread; returns once connections are accepted. Raises InvalidManifest when it cannot listen there."""
         listening: Future[int] = Future()

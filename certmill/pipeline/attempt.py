@@ -29,6 +29,11 @@ class Attempt:
     renewed_at: float
     certificate: Certificate | None = None
 
+    @property
+    def run_seconds(self) -> float:
+        """For how long the run has been under way."""
+        return max(0.0, self.ports.clock.now() - self.record.begun) if self.record.begun else 0.0
+
     def keep(self, facts: Facts, sealed_key: str | None) -> None:
         """Keep facts in the middle of the step. Raises LeaseLost."""
         fields = {"facts": facts.to_json()} | ({"key": sealed_key} if sealed_key is not None else {})

@@ -23,6 +23,7 @@ from certmill.pipeline.facts import Facts
 from certmill.pipeline.lanes import Lanes, Shares
 from certmill.pipeline.zone_locks import ZoneLocks
 from certmill.state.due import DueTimes
+from certmill.state.fleet import Fleet
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.key_authorizations import KeyAuthorizations
@@ -78,6 +79,7 @@ class Ports:
     events: Events
     records: Records
     due: DueTimes
+    fleet: Fleet
     locks: Locks
     journal: Journal
     requests: Requests

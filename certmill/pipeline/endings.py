@@ -22,11 +22,12 @@ from certmill.errors import (
 )
 from certmill.model.issuer import reference
 from certmill.model.status import CertificateStatus
+from certmill.observe import certificates
 from certmill.observe.log import get_logger
 from certmill.pipeline import backoff, conditions, issuer_failures
 from certmill.pipeline.attempt import Attempt
 from certmill.pipeline.context import Ports
-from certmill.pipeline.facts import Failure
+from certmill.pipeline.facts import Facts, Failure
 from certmill.pipeline.flow import CLEAN_UP, next_step
 from certmill.pipeline.outcome import Advanced, Back, Fail, Failed, Finished, Outcome, Proceed, StepResult, Stop, Wait, Waiting
 from certmill.pipeline.reconcile import Reconciler
@@ -72,6 +73,17 @@ class Endings:
         attempt.commit(
             step=next_step(attempt.step), due=Due.IN_FLIGHT, at=at, fields={"facts": outcome.facts.to_json()}, drop=("reason", "due")
         )
+        if (stored := outcome.facts.stored) is not None:
+            certificates.issued(
+                attempt.certificate_id,
+                run=attempt.record.run,
+                renews=outcome.renews,
+                serial=stored.serial,
+                not_after=stored.not_after,
+                renew_at=stored.renew_at,
+                issuer=issuer_of(outcome.facts),
+                seconds=attempt.run_seconds,
+            )
         return Proceed()
 
     def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
@@ -88,6 +100,7 @@ class Endings:
         if told != facts.told:
             attempt.tell("Waiting", reason)
         if noted != facts.noted:
+            certificates.waiting(attempt.certificate_id, run=record.run, step=attempt.step, reason=reason, until=at)
             attempt.note_wait(reason)
         return Wait(reason=reason, seconds=seconds)
 
@@ -131,6 +144,15 @@ class Endings:
             facts = replace(facts, order="", csr="")
         fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}"}
         attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
+        certificates.failed(
+            attempt.certificate_id,
+            run=attempt.record.run,
+            step=attempt.step,
+            failure_class=failure.failure_class,
+            reason=str(error),
+            next_attempt=failure.next_attempt,
+            seconds=attempt.run_seconds,
+        )
         attempt.tell(conditions.FAILED, conditions.failed_message(failure.message), warning=True)
         return Fail(message=str(error))
 
@@ -169,12 +191,12 @@ class Endings:
             drop = [name for name in drop if name not in fields]
             issuer_failures.note(ports, attempt.certificate_id, failure)
         attempt.commit(step="", due=Due.RENEWALS, at=outcome.look_again, fields=fields, drop=tuple(drop))
+        if facts.stored is None and failure is None:
+            certificates.run_dropped(attempt.certificate_id, run=record.run, reason=record.reason, seconds=attempt.run_seconds)
         if ports.records.again(attempt.certificate_id) or (facts.stored is None and failure is None):
             return self._go_on(attempt)
         if facts.stored is not None and facts.stored.recovered:
-            ports.issuer_records.forget_failing(
-                reference(facts.issuer_kind, facts.issuer_namespace, facts.issuer_name), [attempt.certificate_id]
-            )
+            ports.issuer_records.forget_failing(issuer_of(facts), [attempt.certificate_id])
         return Proceed()
 
     def _go_on(self, attempt: Attempt) -> StepResult:
@@ -188,6 +210,11 @@ class Endings:
 def _validity(status: CertificateStatus) -> backoff.Validity | None:
     """Of the stored certificate, as the status has it."""
     return backoff.Validity(not_before=status.not_before, not_after=status.not_after) if status.not_after is not None else None
+
+
+def issuer_of(facts: Facts) -> str:
+    """The reference of the issuer that the run began with."""
+    return reference(facts.issuer_kind, facts.issuer_namespace, facts.issuer_name)
 
 
 def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ the claim fails and its chain ends there. If the lease was lost while we acted, 
 from __future__ import annotations
 
 import math
+import time
 from contextlib import suppress
 
 from certmill.errors import (
@@ -24,6 +25,7 @@ from certmill.home.base import Home
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
+from certmill.observe import recording
 from certmill.pipeline import account, backoff, issuer_wait
 from certmill.pipeline.attempt import Attempt
 from certmill.pipeline.clean_up import MAX_TRIES, clean_up
@@ -50,20 +52,28 @@ class Engine:
 
     def run(self, step: str, certificate: CertificateId, *, task_id: str, root_id: str) -> StepResult:
         """Claim, act, commit; the answer is what the task is to show. Raises nothing of certmill's."""
+        began = time.perf_counter()
+        outcome, result = self._tried(step, certificate, task_id=task_id, root_id=root_id)
+        recording.sink().step(step, outcome, time.perf_counter() - began)
+        return result
+
+    def _tried(self, step: str, certificate: CertificateId, *, task_id: str, root_id: str) -> tuple[str, StepResult]:
+        """With what came out, in a word for the metrics."""
         ports = self._ports
         try:
             record = ports.records.claim(
                 certificate, step, now=ports.clock.now(), lease_seconds=ports.limits.lease, task_id=task_id, root_id=root_id
             )
             if isinstance(record, Unclaimed):
-                return Stop()
+                return "duplicate", Stop()
             facts, now = Facts.from_json(record.facts), ports.clock.now()
             attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=facts or Facts(), renewed_at=now)
-            return self._endings.end(attempt, self._act(attempt) if facts is not None else _unreadable(step))
+            outcome = self._act(attempt) if facts is not None else _unreadable(step)
+            return outcome.word, self._endings.end(attempt, outcome)
         except LeaseLost:
-            return Stop()
+            return "lease-lost", Stop()
         except StateUnavailable as error:
-            return Wait(reason=str(error), seconds=ports.limits.lease)
+            return "redis-away", Wait(reason=str(error), seconds=ports.limits.lease)
 
     def _act(self, attempt: Attempt) -> Outcome:
         """The step's outcome; every error of the tree becomes one."""

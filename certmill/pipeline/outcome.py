@@ -10,9 +10,15 @@ from certmill.pipeline.facts import Facts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """The next step may run."""
+    """The next step may run. `renews`: what it stored took the place of an earlier certificate."""
 
     facts: Facts
+    renews: bool = False
+
+    @property
+    def word(self) -> str:
+        """For the metrics, as of every outcome."""
+        return "advanced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +30,10 @@ class Waiting:
     failed: bool = False
     facts: Facts | None = None
 
+    @property
+    def word(self) -> str:
+        return "retried" if self.failed else "waiting"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Back:
@@ -33,6 +43,10 @@ class Back:
     reason: str
     facts: Facts
 
+    @property
+    def word(self) -> str:
+        return "went-back"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
@@ -41,12 +55,20 @@ class Failed:
     error: CertmillError
     facts: Facts
 
+    @property
+    def word(self) -> str:
+        return "failed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """The run is over; look at the certificate again at `look_again`."""
 
     look_again: float
+
+    @property
+    def word(self) -> str:
+        return "finished"
 
 
 Outcome = Advanced | Waiting | Back | Failed | Finished

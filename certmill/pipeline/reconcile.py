@@ -17,6 +17,7 @@ from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
 from certmill.model.trigger import UNSAID, Origin
+from certmill.observe import certificates, recording
 from certmill.pipeline import conditions, flow, owner, secret_contract
 from certmill.pipeline.context import Ports
 from certmill.pipeline.decide import UNSERVABLE, Decision, Hold, Issue, Keep, Seen, Violation, decide, look, violated
@@ -55,6 +56,7 @@ class Reconciler:
         """The home itself, of whose reads none is old."""
         return self._ports.home
 
+    @recording.synced("certificates-trigger")
     def reconcile(
         self,
         certificate_id: CertificateId,
@@ -169,18 +171,28 @@ class Reconciler:
         ports, certificate = self._ports, seen.certificate
         temporary = self._temporary(seen, decision.violation, now=now)
         ring = may_ring and ports.due.queue_length() < ports.limits.high_water
+        origin = origin_of(origin, decision.violation, forced=force)
         verdict, run = ports.records.begin(
             certificate.id,
             now=now,
             steps=(flow.FIRST, flow.CLEAN_UP),
             spec=seen.spec,
-            origin=origin_of(origin, decision.violation, forced=force),
+            origin=origin,
             in_flight_until=now + ports.limits.grace if ring else None,
             force=force,
             as_of=as_of,
         )
         if verdict is Verdict.STALE:
             return None
+        if verdict is Verdict.BEGUN:
+            certificates.run_begun(
+                certificate.id,
+                run=run,
+                trigger=origin.trigger,
+                reason=decision.violation.reason,
+                message=decision.violation.message,
+                issuer=certificate.issuer_ref.name,
+            )
         untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
         if verdict is Verdict.BEGUN or untold:
             servable = temporary or _is_temporary(seen)

@@ -10,6 +10,7 @@ from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.manifests import certificate_document, dump_yaml, parse_renewal, parse_request
 from certmill.model.names import CertificateId
 from certmill.model.trigger import Origin, Trigger
+from certmill.observe import certificates
 from certmill.pipeline.context import Ports
 from certmill.pipeline.reconcile import Reconciled, Reconciler
 from certmill.state.requests import Acceptance, Rejection
@@ -56,6 +57,7 @@ class RequestDesk:
 
     def reject(self, request_id: str, certificate: str, reason: str) -> None:
         """Keep a refused request with its reason, in a bounded list."""
+        certificates.request_refused(request_id, certificate, reason=reason)
         rejection = Rejection(at=self._ports.clock.now(), request_id=request_id, certificate=certificate, reason=reason)
         self._ports.requests.reject(rejection)
 
@@ -77,6 +79,7 @@ class RequestDesk:
             self.reject(request_id, certificate_id, done.reason)
             return None
         self._ports.requests.accept(request_id, Acceptance(certificate=certificate_id, run=done.run))
+        certificates.request_accepted(request_id, certificate_id, run=done.run, reason=done.reason)
         return certificate_id, done
 
     def _with_issuer(self, certificate: Certificate) -> Certificate:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from certmill.acme.client import AcmeClient
 from certmill.crypto import chain
 from certmill.errors import CAUnavailable, CertmillError, OrderGone, SealKeyMissing
+from certmill.observe import certificates
 from certmill.observe.log import get_logger
 from certmill.pipeline import account, conditions, renewal_times, secret_contract
 from certmill.pipeline.context import Work
@@ -45,6 +46,7 @@ def store_secret(work: Work) -> Outcome:
     work.keep(work.facts, None)  # still ours: a worker that was away for long must not write an older pair over a newer one
     work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
     leaf = chain.leaf(pem)
+    certificates.delivered(work.id, secret_name=work.certificate.secret_name, serial=leaf.serial)
     renew_at = renewal_times.jittered(renewal_times.renewal_time(work.certificate, leaf), leaf, work.ports.limits.renewal_jitter)
     before = work.ports.home.certificate_status(work.id)
     work.ports.home.write_certificate_status(work.id, conditions.issued(before, leaf, renew_at=renew_at, now=now))
@@ -56,7 +58,7 @@ def store_secret(work: Work) -> Outcome:
         renew_at=renew_at,
         recovered=before.failed_issuance_attempts > 0,
     )
-    return Advanced(facts=replace(work.facts, stored=stored))
+    return Advanced(facts=replace(work.facts, stored=stored), renews=before.revision > 0)
 
 
 def _downloaded(work: Work, acme: AcmeClient, alternates: Sequence[str]) -> Iterator[str]:

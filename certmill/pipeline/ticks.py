@@ -3,15 +3,17 @@ run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from certmill.errors import HomeUnavailable, InvalidManifest
+from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest
 from certmill.home.base import Problem, Sighting
 from certmill.home.layout import digest
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer, reference
 from certmill.model.names import CertificateId, certificate_id
+from certmill.observe import certificates
 from certmill.pipeline import registration_times, sweep
 from certmill.pipeline.context import Ports
 from certmill.pipeline.issuers import IssuerReconciler
@@ -69,6 +71,16 @@ class Ticks:
         self._ports = ports
         self._reconciler = reconciler
         self._issuer_reconciler = IssuerReconciler(ports, reconciler)
+
+    @contextmanager
+    def running(self, tick: str) -> Iterator[None]:
+        """Around all that is done for a tick: that it ended well is noted, and that it failed is logged."""
+        try:
+            yield
+            self._ports.fleet.note_tick(tick, now=self._ports.clock.now())
+        except CertmillError as error:
+            certificates.tick_failed(tick, reason=str(error))
+            raise
 
     def wake(self) -> Woken:
         """Wake-ups always; suspects only while the queue is short (in a backlog a doorbell is late, not lost) or when nothing was heard of

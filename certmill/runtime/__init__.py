@@ -34,6 +34,7 @@ from certmill.runtime.solver_providers import SolverProviders
 from certmill.settings import Settings
 from certmill.state.connection import connect
 from certmill.state.due import DueTimes
+from certmill.state.fleet import Fleet
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.key_authorizations import KeyAuthorizations
@@ -157,6 +158,7 @@ def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock,
         exposure=place.exposure,
         records=Records(client),
         due=DueTimes(client),
+        fleet=Fleet(client),
         locks=Locks(client),
         journal=Journal(client),
         requests=Requests(client),

@@ -1,5 +1,5 @@
 -- Begin a run, or join the one that is under way.
--- KEYS record in_flight waiting arrivals renewals
+-- KEYS record in_flight waiting arrivals renewals runs
 -- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a run under way will be followed by another)
 --   last_step
 --   as_of ('' = whatever was; else the number of the last run, which was over)
@@ -46,6 +46,7 @@ redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fenc
 redis.call('HDEL', KEYS[1], 'reason', 'again', 'due', 'next_trigger', 'next_root')
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[5], ARGV[1])
+redis.call('ZADD', KEYS[6], ARGV[2], ARGV[1])
 if ARGV[7] == '' then
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('ZADD', KEYS[4], ARGV[2], ARGV[1])

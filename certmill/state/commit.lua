@@ -1,5 +1,5 @@
 -- End a step: new facts, the step that is next, and in which set it waits; only while the fence is still ours.
--- KEYS record chosen_set other_set other_set other_set
+-- KEYS record chosen_set other_set other_set other_set [runs: the run is over]
 -- ARGV id fence step score dropped_count [dropped field]… [field value]…
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[2] then return 0 end
 if redis.call('HGET', KEYS[1], 'step') ~= ARGV[3] then redis.call('HSET', KEYS[1], 'tries', '0', 'failures', '0', 'task', '') end

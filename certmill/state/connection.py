@@ -17,12 +17,21 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.retry import Retry
 
 from certmill.errors import InvalidManifest, StateUnavailable
+from certmill.observe import recording
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def connect(url: str, *, ca_file: Path | None = None, timeout_seconds: float = 5.0, max_connections: int = 128) -> redis.Redis:
+def connect(
+    url: str,
+    *,
+    ca_file: Path | None = None,
+    timeout_seconds: float = 5.0,
+    max_connections: int = 128,
+    retries: int = 2,
+    encoding_errors: str = "strict",
+) -> redis.Redis:
     """A client for `url`; nothing is sent yet. A `rediss://` server is always verified, whatever the URL says.
 
     Raises InvalidManifest for what is no URL of a Redis.
@@ -35,12 +44,13 @@ def connect(url: str, *, ca_file: Path | None = None, timeout_seconds: float = 5
         client: redis.Redis = redis.Redis.from_url(
             url,
             decode_responses=True,
+            encoding_errors=encoding_errors,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=timeout_seconds,
             socket_keepalive=True,
             health_check_interval=25,
             max_connections=max_connections,
-            retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+            retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries),
             **options,
         )
     except ValueError:  # from None: the text may hold the password
@@ -55,7 +65,7 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(call)
     def answered(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return call(*args, **kwargs)
+            return _counted(call, *args, **kwargs)
         except NoPermissionError as error:
             raise StateUnavailable(
                 "Redis refuses this: the user of this URL may not do it; give it the ACL that the README names"
@@ -86,6 +96,14 @@ def address_of(client: redis.Redis) -> str:
     options = client.connection_pool.connection_kwargs
     host = str(options.get("host", "localhost"))
     return str(options["path"]) if options.get("path") else f"{f'[{host}]' if ':' in host else host}:{options.get('port', 6379)}"
+
+
+def _counted(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    try:
+        return call(*args, **kwargs)
+    except RedisError:
+        recording.sink().redis_error()
+        raise
 
 
 def eviction_policy(client: redis.Redis) -> str | None:

@@ -21,6 +21,12 @@ RENEWALS = "certmill:renewals"
 DUE_SETS = (IN_FLIGHT, WAITING, ARRIVALS, RENEWALS)
 """A certificate is in exactly one of these."""
 
+RUNS = "certmill:runs"
+"""Sorted set id → instant: a run that has not ended, and when it was begun. For the metrics; nothing is decided by it."""
+
+TICKS = "certmill:ticks"
+"""Hash tick → instant: when each last ended well. For the metrics."""
+
 SIGHTINGS = "certmill:sightings"
 """Hash `kind/namespace/name` → signature: what the last re-read of the home saw and acted on."""
 
@@ -40,9 +46,12 @@ JOURNAL_TIMES = "certmill:presented_at"
 """Sorted set over the journal's fields: when each was presented."""
 
 
+RECORD_PREFIX = "certmill:certificate:"
+
+
 def record(certificate: CertificateId) -> str:
     """The certificate's record (hash)."""
-    return f"certmill:certificate:{certificate}"
+    return f"{RECORD_PREFIX}{certificate}"
 
 
 def request(request_id: str) -> str:

@@ -157,7 +157,7 @@ class Records:
         until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
         who = [certificate, f"{now:.3f}", first, int(now * 1000), spec, origin.root_id, until]
         answer = self._begin(
-            keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS],
+            keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS, keys.RUNS],
             args=[*who, "1" if force else "0", last, as_of, origin.trigger.value, own_root],
         )
         verdict, run = cast("tuple[str, int]", answer)
@@ -194,7 +194,7 @@ class Records:
     ) -> bool:
         """End a step: the record is at `step` now and waits in `due` until `at`. False if the step is no longer ours."""
         pairs = [part for item in fields.items() for part in item]
-        others = [name for name in keys.DUE_SETS if name != due.value]
+        others = [name for name in keys.DUE_SETS if name != due.value] + ([] if step else [keys.RUNS])
         args = [certificate, fence, step, f"{at:.3f}", len(drop), *drop, *pairs]
         return self._commit(keys=[keys.record(certificate), due.value, *others], args=args) == 1
 
@@ -283,6 +283,6 @@ class Records:
         """Remove every trace of a certificate."""
         with self._redis.pipeline() as pipe:
             pipe.delete(keys.record(certificate))
-            for name in keys.DUE_SETS:
+            for name in (*keys.DUE_SETS, keys.RUNS):
                 pipe.zrem(name, certificate)
             pipe.execute()

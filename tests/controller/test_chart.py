@@ -179,7 +179,7 @@ def test_every_process_starts_with_the_settings_that_the_chart_gives_it(chart, t
         assert settings.redis_url.get_secret_value() == secrets["redis-url"]
         assert settings.log_format == "json"
         assert (settings.home_kind == "kubernetes") == (component in ("controller", "worker"))
-        assert (settings.heartbeat_file is None) == (component in ("responder", "flower"))
+        assert component == "flower" or (settings.admin_host, settings.admin_port) == ("0.0.0.0", 9402)
         assert bool(settings.seal_keys) == (component == "worker")
 
 

@@ -15,6 +15,7 @@ from certmill.model.secret import Secret
 from certmill.pipeline.context import Ports
 from certmill.pipeline.spec import digest
 from certmill.state.due import DueTimes
+from certmill.state.fleet import Fleet
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.key_authorizations import KeyAuthorizations
@@ -84,6 +85,7 @@ class MemoryWorld:
             events=NoEvents(),
             records=records,
             due=DueTimes(redis),
+            fleet=Fleet(redis),
             locks=Locks(redis),
             journal=Journal(redis),
             requests=Requests(redis),

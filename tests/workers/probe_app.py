@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from celery.exceptions import Retry
 
 from certmill import settings as certmill_settings
 from certmill.contract import TASKS_OF_QUEUE
-from workers import guard, signals
+from workers import guard, liveness, signals
 from workers.configuration import configured_app
 
 settings = certmill_settings.load(home=Path(os.environ["CERTMILL_HOME"]))
@@ -61,4 +62,6 @@ app = configured_app(
 app.conf.worker_enable_remote_control = "PROBE_REMOTE_CONTROL" in os.environ
 register(app)
 guard.STUCK_SECONDS = float(os.environ.get("PROBE_STUCK_AFTER", guard.STUCK_SECONDS))
-signals.connect(settings, close=lambda: None)
+liveness.STALE_SECONDS = float(os.environ.get("PROBE_STALE_AFTER", liveness.STALE_SECONDS))
+signal.signal(signal.SIGUSR2, lambda *_: threading.Event().wait(600.0))  # the main thread stands still
+signals.connect(settings, app.exporter, close=lambda: None)

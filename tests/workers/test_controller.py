@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from certmill.controller.changes import Look
-from workers.alive import Heartbeat
 from workers.controller import Process
+from workers.liveness import Liveness
 
 LOOKS = [Look(kind="Certificate", namespace="default", name=f"web-{number}") for number in range(3)]
 
@@ -19,7 +19,8 @@ class Queue:
 
     def __init__(self, stop):
         self.waiting, self.asked = 0, 0
-        self.heartbeat = Heartbeat(None)
+        self.liveness = Liveness()
+        self.exporter = SimpleNamespace(start=lambda: None, working=threading.Event())
         self.ports = SimpleNamespace(due=self, records=self)
         self._stop = stop
 
@@ -59,7 +60,7 @@ def test_while_the_queue_is_full_looks_stay_with_the_controller(waiting, told):
     stop = threading.Event()
     queue = Queue(stop)
     queue.waiting = waiting
-    leadership = SimpleNamespace(leads=True, contend=lambda: True, give_up=lambda: None)
+    leadership = SimpleNamespace(leads=True, answers=True, contend=lambda: True, give_up=lambda: None)
 
     Process(queue, queue, Controller(), leadership, stop).run()
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import celery
 
-from workers.alive import Heartbeat
+from workers.liveness import Liveness
 from workers.scheduler import Scheduler
 
 EVERY = {name: {"task": name, "schedule": seconds} for name, seconds in (("wake", 1.0), ("renewals", 60.0))}
@@ -16,7 +16,7 @@ class App(celery.Celery):
     """An app whose clock is set by the test."""
 
     wall = datetime(2027, 1, 1, tzinfo=UTC)
-    heartbeat = Heartbeat(None)
+    liveness = Liveness()
 
     def now(self):
         return self.wall

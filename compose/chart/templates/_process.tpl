@@ -1,8 +1,8 @@
 {{/*
 The Deployment of one process: (dict "root" $ "component" "worker" "command" (list …) "env" (list …) "secrets" (list …) …).
 
-secrets: which of redis-url, seal-keys and flower-password it may see.    port, path: of what it serves, for its probes.
-heartbeat: it is judged by workers.alive.    api: it has a token for the API server.    grace: seconds to stop.
+secrets: which of redis-url, seal-keys and flower-password it may see.    port: of what it serves.    path: there, says that it is ready.
+own: there, says that it is alive, as it has no admin port.    api: it has a token for the API server.    grace: seconds to stop.
 */}}
 {{- define "certmill.deployment" -}}
 {{- $root := .root -}}
@@ -42,37 +42,30 @@ spec:
           command: {{ toJson .command }}
           env:
             {{- include "certmill.env" . | nindent 12 }}
-          {{- if .port }}
           ports:
+            {{- if .port }}
             - {name: http, containerPort: {{ .port }}, protocol: TCP}
+            {{- end }}
+            {{- if not .own }}
+            - {name: http-metrics, containerPort: {{ $root.Values.metrics.port }}, protocol: TCP}
+            {{- end }}
+          # /livez fails when a main loop stands still, not when Redis or the API server is away; then /readyz does.
+          {{- $alive := dict "path" (.own | default "/livez") "port" (ternary "http" "http-metrics" (not (empty .own))) }}
           startupProbe:
-            httpGet: {path: {{ .path }}, port: http}
+            httpGet: {{ toJson $alive }}
             periodSeconds: 2
             timeoutSeconds: 2
             failureThreshold: 60
           livenessProbe:
-            httpGet: {path: {{ .path }}, port: http}
+            httpGet: {{ toJson $alive }}
             periodSeconds: 20
             timeoutSeconds: 5
             failureThreshold: 3
           readinessProbe:
-            httpGet: {path: {{ .path }}, port: http}
+            httpGet: {{ toJson (dict "path" (.path | default "/readyz") "port" (ternary "http" "http-metrics" (not (empty .path)))) }}
             periodSeconds: 5
-            timeoutSeconds: 2
+            timeoutSeconds: 3
             failureThreshold: 2
-          {{- else }}
-          # Old after two minutes without a turn of the main loop; a Redis or an API server that is away is no reason.
-          startupProbe:
-            exec: {command: [python, -m, workers.alive]}
-            periodSeconds: 3
-            timeoutSeconds: 10
-            failureThreshold: 40
-          livenessProbe:
-            exec: {command: [python, -m, workers.alive]}
-            periodSeconds: 30
-            timeoutSeconds: 10
-            failureThreshold: 2
-          {{- end }}
           volumeMounts:
             - {name: home, mountPath: /var/run/certmill}
             - {name: tmp, mountPath: /tmp}
@@ -122,8 +115,9 @@ spec:
 {{- if has "flower-password" .secrets }}
 - {name: CERTMILL_FLOWER_PASSWORD_FILE, value: /etc/certmill/secrets/flower-password}
 {{- end }}
-{{- if not .port }}
-- {name: CERTMILL_HEARTBEAT_FILE, value: /tmp/heartbeat}
+{{- if not .own }}
+- {name: CERTMILL_ADMIN_HOST, value: {{ $root.Values.metrics.host | quote }}}
+- {name: CERTMILL_ADMIN_PORT, value: {{ $root.Values.metrics.port | quote }}}
 {{- end }}
 {{- range .env }}
 - {name: {{ .name }}, value: {{ .value | toString | quote }}}

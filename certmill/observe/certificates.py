@@ -1,0 +1,87 @@
+"""What is said of requests and certificates in the log, a line each, and counted of runs: the one place that has the names of these lines
+and of their fields (docs/logs.md). Names and ids are fields; an instant is in ISO 8601."""
+
+from __future__ import annotations
+
+from certmill.clock import instant
+from certmill.observe import recording
+from certmill.observe.log import get_logger
+
+_log = get_logger("certmill.certificates")
+
+
+def request_accepted(request_id: str, certificate: str, *, run: int, reason: str) -> None:
+    """A request was taken; `run` 0: nothing has to be issued."""
+    _log.info("request.accepted", request_id=request_id, certificate=certificate, run=run, reason=reason)
+
+
+def request_refused(request_id: str, certificate: str, *, reason: str) -> None:
+    """A request was refused, and is kept with the reason."""
+    _log.info("request.refused", request_id=request_id, certificate=certificate, reason=reason)
+
+
+def run_begun(certificate: str, *, run: int, trigger: str, reason: str, message: str, issuer: str) -> None:
+    """A run has begun: what began it, and which check the stored pair has failed."""
+    _log.info("certificate.run_begun", certificate=certificate, run=run, trigger=trigger, reason=reason, message=message, issuer=issuer)
+
+
+def waiting(certificate: str, *, run: int, step: str, reason: str, until: float) -> None:
+    """A run waits for longer than a minute: once for each reason."""
+    _log.info("certificate.waiting", certificate=certificate, run=run, step=step, reason=reason, until=_iso(until))
+
+
+def delivered(certificate: str, *, secret_name: str, serial: str) -> None:
+    """The pair is where it is used."""
+    _log.info("certificate.delivered", certificate=certificate, secret_name=secret_name, serial=serial)
+
+
+def issued(
+    certificate: str, *, run: int, renews: bool, serial: str, not_after: float, renew_at: float, issuer: str, seconds: float
+) -> None:
+    """A run has come to its certificate: the first, or one that renews an earlier one."""
+    _log.info(
+        "certificate.renewed" if renews else "certificate.issued",
+        certificate=certificate,
+        run=run,
+        serial=serial,
+        not_after=_iso(not_after),
+        renew_at=_iso(renew_at),
+        issuer=issuer,
+        seconds=round(seconds, 1),
+    )
+    recording.sink().run("issued", "", seconds)
+
+
+def failed(certificate: str, *, run: int, step: str, failure_class: str, reason: str, next_attempt: float, seconds: float) -> None:
+    """A run has failed; the next begins by itself."""
+    _log.warning(
+        "certificate.failed",
+        certificate=certificate,
+        run=run,
+        step=step,
+        failure_class=failure_class,
+        reason=reason,
+        next_attempt=_iso(next_attempt),
+        seconds=round(seconds, 1),
+    )
+    recording.sink().run("failed", failure_class, seconds)
+
+
+def run_dropped(certificate: str, *, run: int, reason: str, seconds: float) -> None:
+    """A run has ended without a certificate or a failure: its manifest was changed or deleted."""
+    _log.info("certificate.run_dropped", certificate=certificate, run=run, reason=reason)
+    recording.sink().run("dropped", "", seconds)
+
+
+def adopted(certificate: str, *, not_after: float | None, renew_at: float | None) -> None:
+    """A pair that nobody here has issued, or that Redis did not know (any more), was found right."""
+    _log.info("certificate.adopted", certificate=certificate, not_after=_iso(not_after), renew_at=_iso(renew_at))
+
+
+def tick_failed(tick: str, *, reason: str) -> None:
+    """A tick has failed; the next one tries again."""
+    _log.warning("tick.failed", tick=tick, reason=reason)
+
+
+def _iso(at: float | None) -> str:
+    return instant(at).isoformat(timespec="seconds") if at is not None else ""

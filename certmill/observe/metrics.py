@@ -1,0 +1,122 @@
+"""The metrics of one process: what it has done itself. Names and labels are cert-manager's where cert-manager has the metric.
+
+docs/metrics.md has them all with their cardinality. Every label has a bounded number of values; the hosts of CAs, which anybody who may
+make an Issuer chooses, are bounded here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter as Tally
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Histogram, Summary, generate_latest
+
+from certmill.observe.exposition import family
+
+NO_ANSWER: Final = 999
+DUPLICATE: Final = "duplicate"
+_FAILED: Final = ("failed", "retried", "redis-away")
+_CONTROLLERS: Final = {
+    "register_account": "orders",
+    "create_order": "orders",
+    "finalize": "orders",
+    "set_up_challenge": "challenges",
+    "wait_for_propagation": "challenges",
+    "validate": "challenges",
+    "clean_up": "challenges",
+    "store_secret": "certificates-issuing",
+}
+"""Which of cert-manager's controllers does a step's work."""
+MOST_CA_HOSTS: Final = 100
+OTHER_HOST: Final = "other"
+_STEP_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_RUN_BUCKETS: Final = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0, 86400.0, 604800.0)
+_ACME_LABELS: Final = ("scheme", "host", "action", "method", "status")
+
+REQUEST_COUNT: Final = "certmanager_http_acme_client_request_count"
+SYNC_CALLS: Final = "certmanager_controller_sync_call_count"
+SYNC_ERRORS: Final = "certmanager_controller_sync_error_count"
+
+
+class ProcessMetrics:
+    """Implements recording.Sink; one per process. `text` is what of it is exposed."""
+
+    def __init__(self) -> None:
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=registry)
+        prometheus_client.GCCollector(registry=registry)
+        self._registry = registry
+        self._step_seconds = Histogram(
+            "certmill_step_duration_seconds", "How long one try of a step took.", ["step"], registry=registry, buckets=_STEP_BUCKETS
+        )
+        self._step_outcomes = Counter("certmill_step_outcomes", "Tries of steps by how they ended.", ["step", "outcome"], registry=registry)
+        self._runs = Counter(
+            "certmill_runs", "Runs that have ended, by outcome and class of the failure.", ["outcome", "class"], registry=registry
+        )
+        self._run_seconds = Histogram(
+            "certmill_run_duration_seconds",
+            "Seconds from the beginning of a run to its certificate, or its failure.",
+            ["outcome"],
+            registry=registry,
+            buckets=_RUN_BUCKETS,
+        )
+        self._redis_errors = Counter("certmill_redis_errors", "Calls of Redis that failed in this process.", registry=registry)
+        self._acme_seconds = Summary(
+            "certmanager_http_acme_client_request_duration_seconds", "Seconds of requests to CAs.", _ACME_LABELS, registry=registry
+        )
+        self._guard = threading.Lock()
+        self._acme_requests: Tally[tuple[str, ...]] = Tally()
+        self._syncs: Tally[str] = Tally()
+        self._sync_errors: Tally[str] = Tally()
+        self._hosts: set[str] = set()
+
+    def step(self, step: str, outcome: str, seconds: float) -> None:
+        self._step_outcomes.labels(step, outcome).inc()
+        if outcome != DUPLICATE:
+            self._step_seconds.labels(step).observe(seconds)
+            self.sync(_CONTROLLERS.get(step, step), failed=outcome in _FAILED)
+
+    def run(self, outcome: str, failure_class: str, seconds: float) -> None:
+        self._runs.labels(outcome, failure_class).inc()
+        self._run_seconds.labels(outcome).observe(seconds)
+
+    def sync(self, controller: str, *, failed: bool) -> None:
+        with self._guard:
+            self._syncs[controller] += 1
+            self._sync_errors[controller] += failed
+
+    def acme_request(self, url: str, *, action: str, method: str, status: int, seconds: float) -> None:
+        parts = urlsplit(url)
+        with self._guard:
+            values = (parts.scheme, self._host(parts.netloc.rpartition("@")[2].lower()), action, method, str(status))
+            self._acme_requests[values] += 1
+        self._acme_seconds.labels(*values).observe(seconds)
+
+    def redis_error(self) -> None:
+        self._redis_errors.inc()
+
+    def text(self) -> Iterator[str]:
+        """Everything in Prometheus' text format, a metric at a time."""
+        yield generate_latest(self._registry).decode()
+        with self._guard:
+            requests, syncs, errors = dict(self._acme_requests), dict(self._syncs), dict(self._sync_errors)
+        counted = ((dict(zip(_ACME_LABELS, values, strict=True)), float(count)) for values, count in requests.items())
+        yield from family(REQUEST_COUNT, "counter", "Requests to CAs; status 999: no answer.", counted)
+        yield from family(SYNC_CALLS, "counter", "Objects reconciled, by cert-manager's name for the controller.", _by_controller(syncs))
+        yield from family(SYNC_ERRORS, "counter", "Objects whose reconciling failed.", _by_controller(errors))
+
+    def _host(self, host: str) -> str:
+        if host not in self._hosts:
+            if len(self._hosts) >= MOST_CA_HOSTS:
+                return OTHER_HOST
+            self._hosts.add(host)
+        return host
+
+
+def _by_controller(counts: dict[str, int]) -> Iterator[tuple[dict[str, str], float]]:
+    yield from (({"controller": controller}, float(count)) for controller, count in counts.items())

@@ -1,0 +1,80 @@
+"""What Redis knows of the whole fleet, for its metrics: a few counts in two round trips, whatever the number of certificates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Final, cast
+
+import redis
+
+from certmill.contract import REQUESTS_QUEUE, TASKS_OF_QUEUE
+from certmill.observe.fleet_metrics import FleetSample
+from certmill.state import keys
+from certmill.state.connection import answering
+
+OVERDUE_SECONDS: Final = 120.0
+"""Longer than any tick's pause: what was due before then should have been acted on."""
+
+_SETS: Final = {"waiting": keys.WAITING, "in-flight": keys.IN_FLIGHT, "arrivals": keys.ARRIVALS, "renewals": keys.RENEWALS}
+_MOST_STALE: Final = 20
+
+
+class Fleet:
+    """Times of ticks are written, all else is read. Every method raises StateUnavailable when Redis is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    @answering
+    def note_tick(self, tick: str, *, now: float) -> None:
+        """This tick has ended well."""
+        self._redis.hset(keys.TICKS, tick, f"{now:.3f}")
+
+    @answering
+    def sample(self, *, now: float) -> FleetSample:
+        """How things stand."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for name in _SETS.values():
+                pipe.zcard(name)
+            for name in _SETS.values():
+                pipe.zcount(name, "-inf", now - OVERDUE_SECONDS)
+            for queue in TASKS_OF_QUEUE:
+                pipe.llen(queue)
+            pipe.lindex(REQUESTS_QUEUE, -1)
+            pipe.hgetall(keys.TICKS)
+            pipe.zrange(keys.RUNS, 0, _MOST_STALE - 1, withscores=True)
+            answers = pipe.execute()
+        sets, queues = len(_SETS), len(TASKS_OF_QUEUE)
+        message, ticks, runs = answers[2 * sets + queues :]
+        return FleetSample(
+            due=dict(zip(_SETS, answers[:sets], strict=True)),
+            overdue=dict(zip(_SETS, answers[sets : 2 * sets], strict=True)),
+            queues=dict(zip(TASKS_OF_QUEUE, answers[2 * sets : 2 * sets + queues], strict=True)),
+            oldest_request=_id_of(cast("str | None", message)),
+            oldest_run_begun=self._oldest(runs),
+            ticks={tick: float(at) for tick, at in ticks.items()},
+        )
+
+    def _oldest(self, runs: list[tuple[str, float]]) -> float | None:
+        """When the oldest run that is really under way was begun. A worker of a release that keeps no such list ends runs without it."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for certificate, _ in runs:
+                pipe.hget(f"{keys.RECORD_PREFIX}{certificate}", "step")
+            steps = pipe.execute()
+        ended = [certificate for (certificate, _), step in zip(runs, steps, strict=True) if not step]
+        if ended:
+            self._redis.zrem(keys.RUNS, *ended)
+        return next((begun for (_, begun), step in zip(runs, steps, strict=True) if step), None)
+
+
+def _id_of(item: str | None) -> str:
+    """The id of a message; of what is none, a digest."""
+    if item is None:
+        return ""
+    try:
+        headers = json.loads(item)["headers"]
+        found = headers["id"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        found = None
+    return str(found)[:64] if isinstance(found, str) else hashlib.sha256(item.encode("utf-8", "replace")).hexdigest()[:32]

@@ -1,0 +1,105 @@
+"""What a process tells on its admin port: its own metrics, the fleet's as Redis has them, whether it lives, whether it is ready.
+
+Redis is asked over a connection of its own with short time-outs, and at most once in two seconds, whoever asks: a Redis that is away must
+not make a scrape slow.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from certmill.clock import Clock, SystemClock
+from certmill.contract import TICK_TASKS
+from certmill.errors import StateUnavailable
+from certmill.observe import recording
+from certmill.observe.fleet_metrics import FleetSample, OldestRequest, clock_text, fleet_text
+from certmill.observe.metrics import ProcessMetrics
+from certmill.settings import Settings
+from certmill.state.connection import connect
+from certmill.state.fleet import Fleet
+from workers.admin import AdminServer, Page
+from workers.liveness import Liveness
+
+REDIS_SECONDS: Final = 1.0
+_CACHED_SECONDS: Final = 2.0
+TICKS: Final = tuple(task.removeprefix("tick.") for task in TICK_TASKS)
+
+
+class Exporter:
+    """The admin port of one process, from `start` to `stop`."""
+
+    def __init__(self, settings: Settings, liveness: Liveness, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._liveness = liveness
+        self._clock = clock or SystemClock()
+        self._metrics = ProcessMetrics()
+        self._fleet_guard = threading.Lock()
+        self._fleet: Fleet | None = None
+        self._sampled: tuple[float, FleetSample | None] = (float("-inf"), None)
+        self._oldest = OldestRequest()
+        self._started = self._clock.now()
+        self._server: AdminServer | None = None
+        self.working = threading.Event()
+        """Set once the process does its work."""
+
+    def start(self) -> None:
+        """Keep what this process records, and answer; nothing with port 0."""
+        if not self._settings.admin_port or self._server is not None:
+            return
+        recording.send_to(self._metrics)
+        pages = {"/metrics": lambda: Page(stream=self.text()), "/livez": self.livez, "/readyz": self.readyz}
+        self._server = AdminServer(self._settings.admin_host, self._settings.admin_port, pages)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Answer no longer."""
+        if self._server is not None:
+            self._server.stop()
+
+    def text(self) -> Iterator[str]:
+        """Everything, in Prometheus' text format."""
+        sample, now = self._sample(), self._clock.now()
+        yield from self._metrics.text()
+        age = self._oldest.age(sample.oldest_request, now) if sample is not None else 0.0
+        yield from fleet_text(sample, now=now, started=self._started, oldest_request_age=age, ticks=TICKS)
+        yield from clock_text(now)
+
+    def livez(self) -> Page:
+        """Whether it does its work; what is away does not count."""
+        return _page(self._liveness.troubles())
+
+    def readyz(self) -> Page:
+        """Whether it does its work, and reaches what it needs for it."""
+        troubles = self._liveness.troubles() + self._liveness.unready()
+        if not self.working.is_set():
+            troubles.append("it is still starting")
+        if self._sample() is None:
+            troubles.append("Redis does not answer")
+        return _page(troubles)
+
+    def _sample(self) -> FleetSample | None:
+        """How things stand in Redis, at most two seconds old; None if it does not answer."""
+        with self._fleet_guard:
+            now = self._clock.now()
+            if not 0 <= now - self._sampled[0] < _CACHED_SECONDS:
+                self._sampled = (now, self._ask(now))
+            return self._sampled[1]
+
+    def _ask(self, now: float) -> FleetSample | None:
+        try:
+            if self._fleet is None:
+                url, ca_file = self._settings.redis_url.get_secret_value(), self._settings.redis_ca_file
+                # A message of anybody is among what is read.
+                client = connect(
+                    url, ca_file=ca_file, timeout_seconds=REDIS_SECONDS, max_connections=2, retries=0, encoding_errors="replace"
+                )
+                self._fleet = Fleet(client)
+            return self._fleet.sample(now=now)
+        except StateUnavailable:
+            return None
+
+
+def _page(troubles: list[str]) -> Page:
+    return Page(status=503, text="".join(f"{one}\n" for one in troubles)) if troubles else Page(text="ok\n")
