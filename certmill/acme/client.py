@@ -26,12 +26,12 @@ from certmill.acme.problems import About, AcmeProblem
 from certmill.acme.resources import Account, Authorization, Challenge, Directory, ExternalAccount, IssuedChain, Order
 from certmill.acme.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
 from certmill.clock import Clock, SystemClock
-from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderRefused
+from certmill.crypto.chain import oversize
+from certmill.errors import AccountRefused, CAUnavailable, CertificateWrong, CertmillError, InvalidManifest, OrderRefused
 from certmill.model.names import Identifier
 
 DIRECTORY_SECONDS: Final = 3600.0
 _MOST_DIRECTORIES: Final = 256
-MAX_CHAIN_BYTES: Final = 262_144
 _MAX_ALTERNATES: Final = 8
 # RFC 8555 §9.1: one or more certificates; "MUST use the strict encoding and MUST NOT include explanatory text".
 _CHAIN: Final = re.compile(r"(?:-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*){1,16}")
@@ -300,10 +300,11 @@ def _json(answer: Answer) -> Mapping[str, object]:
 
 
 def _chain(answer: Answer) -> str:
-    """The answer's PEM chain. Raises CAUnavailable: a file that may become a key pair's holds certificates and nothing else."""
-    if len(answer.body) > MAX_CHAIN_BYTES:
-        raise CAUnavailable(f"{host_of(answer.url)} sent a chain of more than {MAX_CHAIN_BYTES} bytes")
+    """The answer's PEM chain. Raises CAUnavailable: a file that may become a key pair's holds certificates and nothing else; and
+    CertificateWrong for one that is too large to be stored: the CA would send it again."""
     text = answer.body.decode("ascii", "replace").replace("\r\n", "\n").strip() + "\n"
+    if reason := oversize(text.encode()):
+        raise CertificateWrong(f"what {host_of(answer.url)} issued is not stored: {reason}; ask the CA for a shorter chain")
     if _CHAIN.fullmatch(text) is None:
         raise CAUnavailable(f"{host_of(answer.url)} sent something that is not a PEM chain of 1 to 16 certificates")
     return text

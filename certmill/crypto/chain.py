@@ -17,8 +17,11 @@ from certmill.errors import CertificateWrong, SecretUnusable
 from certmill.model.certificate import Certificate, Subject
 
 MAX_LEAF_BYTES = 36_500
-MAX_CHAIN_BYTES = 95_000
-"""Larger ones are not parsed (cert-manager's caps after GHSA-r4pg-vg54-wxx4)."""
+"""A larger one is not parsed (cert-manager's cap after GHSA-r4pg-vg54-wxx4): 100 long names and an RSA key of 8192 bits are less."""
+
+MAX_CHAIN_BYTES = 262_144
+"""The one limit of a chain: what is larger is not taken from a CA, not stored and not parsed. Twice this (tls.crt, and tls-combined.pem)
+and two keys fit into a Secret, which Kubernetes limits to 1 MiB."""
 
 _END = b"-----END CERTIFICATE-----"
 _UNREADABLE = (
@@ -71,6 +74,15 @@ def leaf(pem_chain: bytes) -> Leaf:
         raise SecretUnusable("the first certificate has a field that cannot be read") from None
 
 
+def oversize(pem_chain: bytes) -> str:
+    """Why a chain is too large to be taken from a CA, stored or parsed; "" if it is not."""
+    if len(pem_chain) > MAX_CHAIN_BYTES:
+        return f"the certificate chain is larger than {MAX_CHAIN_BYTES} bytes"
+    if pem_chain.find(_END) > MAX_LEAF_BYTES:
+        return f"the first certificate is larger than {MAX_LEAF_BYTES} bytes"
+    return ""
+
+
 def split(pem_chain: bytes) -> tuple[bytes, ...]:
     """The chain's certificates, PEM each, leaf first. Raises SecretUnusable."""
     return tuple(certificate.public_bytes(Encoding.PEM) for certificate in _load(pem_chain))
@@ -120,10 +132,8 @@ def check(pem_chain: bytes, key_pem: bytes, certificate: Certificate, *, now: fl
 
 
 def _load(pem_chain: bytes) -> list[x509.Certificate]:
-    if len(pem_chain) > MAX_CHAIN_BYTES:
-        raise SecretUnusable(f"the certificate chain is larger than {MAX_CHAIN_BYTES} bytes")
-    if pem_chain.find(_END) > MAX_LEAF_BYTES:
-        raise SecretUnusable(f"the first certificate is larger than {MAX_LEAF_BYTES} bytes")
+    if reason := oversize(pem_chain):
+        raise SecretUnusable(reason)
     try:
         return x509.load_pem_x509_certificates(pem_chain)
     except _UNREADABLE:

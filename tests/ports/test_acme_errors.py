@@ -16,7 +16,17 @@ from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import AcmeProblem
 from certmill.acme.transport import MAX_ANSWER_BYTES, NoAnswer, TlsTrust
-from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderGone, OrderRefused, RateLimited
+from certmill.crypto.chain import MAX_LEAF_BYTES
+from certmill.errors import (
+    AccountRefused,
+    CAUnavailable,
+    CertificateWrong,
+    CertmillError,
+    InvalidManifest,
+    OrderGone,
+    OrderRefused,
+    RateLimited,
+)
 from certmill.model.names import Identifier, IdentifierType
 from certmill.testing.clock import FakeClock
 from certmill.testing.faulty_ca import Fault, FaultyCA
@@ -430,15 +440,35 @@ LEAF = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
         b"rm -rf /\n" + LEAF.encode(),
         LEAF.encode() * 17,
         b"\xff\xfe" + LEAF.encode(),
-        b"-----BEGIN CERTIFICATE-----\n" + b"A" * 300_000 + b"\n-----END CERTIFICATE-----\n",
     ],
-    ids=["empty", "text", "key", "preamble", "many", "bytes", "huge"],
+    ids=["empty", "text", "key", "preamble", "many", "bytes"],
 )
 def test_what_is_no_chain_of_certificates_is_not_taken(scripted, acme, body):
     """RFC 8555 §9.1: certificates in strict PEM, no explanatory text."""
     scripted.ca.break_with(Fault(status=200, headers=NONCE, body=body), on="/cert/1")
 
     assert isinstance(failure(lambda: acme.certificate(f"{scripted.url}/cert/1")), CAUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "says"),
+    [
+        ((MAX_LEAF_BYTES, 1000), "the first certificate is larger than 36500 bytes"),
+        ((1000, *[21_000] * 13), "the certificate chain is larger than 262144 bytes"),
+        ((1000, *[20_000] * 12), ""),
+    ],
+    ids=["leaf", "chain", "fits"],
+)
+def test_a_chain_that_could_not_be_stored_is_not_taken_and_says_so(scripted, acme, sizes, says):
+    body = "".join(LEAF.replace("MIIB", "A" * size) for size in sizes)
+    scripted.ca.break_with(Fault(status=200, headers=NONCE, body=body.encode()), on="/cert/1")
+
+    if not says:
+        assert acme.certificate(f"{scripted.url}/cert/1").pem == body
+        return
+    error = failure(lambda: acme.certificate(f"{scripted.url}/cert/1"))
+    assert isinstance(error, CertificateWrong)
+    assert says in str(error)
 
 
 def test_a_chain_is_taken_whatever_its_line_ends(scripted, acme):

@@ -8,19 +8,23 @@ from dataclasses import replace
 import pytest
 
 from certmill.clock import SystemClock
+from certmill.crypto import chain, keys
 from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.directory import DirectoryHome
 from certmill.home.kubernetes import KubernetesHome
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES
-from certmill.model.certificate import IssuerRef
+from certmill.model.certificate import IssuerRef, OutputFormat, PrivateKeySpec
 from certmill.model.manifests import parse_documents
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
+from certmill.pipeline.decide import Keep, decide, look
+from certmill.pipeline.secret_contract import secret_of
 from certmill.testing.home import MemoryHome
 from compose.servers.ports import free_port
+from tests.builders import DAY, NOW, a_certificate, a_chain
 from tests.cluster import client_of, make_empty, make_namespaces
 
 WEB = CertificateId("default/web")
@@ -248,6 +252,24 @@ class TestApply:
         with pytest.raises(InvalidManifest) as caught:
             home.apply(replace(certificate, namespace="a/b"), certificate_text())
         assert caught.value.path == "metadata.namespace"
+
+
+class TestWhatACaMaySend:
+    def test_a_pair_with_the_longest_chain_is_stored_whole_and_read_again(self, home):
+        """With all output formats: twice the chain and three keys are less than the 1 MiB of a Secret in Kubernetes."""
+        certificate = a_certificate(additional_output_formats=tuple(OutputFormat), private_key=PrivateKeySpec())
+        key = keys.generate(certificate.private_key)
+        leaf = a_chain(key)
+        fill = (chain.MAX_CHAIN_BYTES - len(leaf)) // len(leaf)
+        longest = leaf * (fill + 1)
+        secret = secret_of(certificate, longest, key)
+
+        home.write_secret(secret)
+
+        found = home.secret("default", "web-tls")
+        assert found.data == secret.data
+        assert len(longest) > chain.MAX_CHAIN_BYTES - 3000
+        assert decide(look(certificate, found, CertificateStatus(), ""), NOW) == Keep(renew_at=NOW + 60 * DAY)
 
 
 class TestDelete:
