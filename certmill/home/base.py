@@ -102,6 +102,10 @@ class Home(Protocol):
         """All Secrets. Not for hot paths."""
         ...
 
+    def unwritable_secret(self, namespace: str, name: str) -> str:
+        """Why a Secret of this name cannot be written as things are, and what to do; "" if nothing is in the way."""
+        ...
+
     def write_secret(self, secret: Secret) -> None:
         """Make our keys, labels and annotations be these, all at once. Keys, labels and annotations of others stay."""
         ...

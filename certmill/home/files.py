@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from certmill.clock import Clock
-from certmill.errors import HomeUnavailable
+from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.layout import MAX_FILE_BYTES
 
 _LOCK_STRIPES = 64
@@ -31,6 +31,10 @@ _ADVICE = {
     errno.EIO: "the disk reports an error: check it",
     errno.ESTALE: "the file server lost it: mount it again",
 }
+
+
+NO_LINK = "is a symbolic link, and Secrets are not written through links: put a directory in its place, or mount one there"
+_DESCRIPTORS_ARE_PATHS = Path("/proc/self/fd").is_dir()
 
 
 class TooLarge(Exception):
@@ -125,6 +129,45 @@ def make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
+@contextmanager
+def opened_directory(root: Path, *names: str) -> Iterator[Path]:
+    """`root/<name>/<name>…`, made if it is not there (0700), as a path that leads to this very directory however its names change.
+
+    Neither `root` nor a directory below it may be a symbolic link: raises InvalidManifest, which names it. Raises OSError.
+    """
+    make_directory(root)
+    descriptor = _open_below(None, str(root), (root.name,))
+    try:
+        for depth in range(1, len(names) + 1):
+            with suppress(FileExistsError):
+                os.mkdir(names[depth - 1], 0o700, dir_fd=descriptor)
+                os.fsync(descriptor)
+            parent = descriptor
+            descriptor = _open_below(parent, names[depth - 1], (root.name, *names[:depth]))
+            os.close(parent)
+        yield Path(f"/proc/self/fd/{descriptor}") if _DESCRIPTORS_ARE_PATHS else root.joinpath(*names)
+    finally:
+        os.close(descriptor)
+
+
+def first_link(root: Path, *names: str) -> str:
+    """The name, within the home, of `root` or of the first directory below it that is a symbolic link; "" if none is."""
+    for depth in range(len(names) + 1):
+        if root.joinpath(*names[:depth]).is_symlink():
+            return "/".join((root.name, *names[:depth]))
+    return ""
+
+
+def _open_below(parent: int | None, name: str, shown: tuple[str, ...]) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    except OSError:
+        if stat.S_ISLNK(os.lstat(name, dir_fd=parent).st_mode):
+            raise InvalidManifest(NO_LINK, source="/".join(shown)) from None
+        raise
+
+
 class Locks:
     """Locks by name between the threads and processes of a home: a fixed number of lock files, so that none is ever removed."""
 
@@ -150,7 +193,7 @@ class Locks:
             self._threads[stripe].release()
 
     def _open(self, path: Path) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             return os.open(path, flags, 0o600)
         except FileNotFoundError:

@@ -105,6 +105,9 @@ class KubernetesHome:
     def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
         return self._secrets.all(namespace or "")
 
+    def unwritable_secret(self, namespace: str, name: str) -> str:
+        return ""  # a write tells
+
     def write_secret(self, secret: Secret) -> None:
         self._secrets.write(secret)
 

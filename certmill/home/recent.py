@@ -59,6 +59,9 @@ class RecentHome:
     def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
         return self._home.secrets(namespace)
 
+    def unwritable_secret(self, namespace: str, name: str) -> str:
+        return self._home.unwritable_secret(namespace, name)
+
     def write_secret(self, secret: Secret) -> None:
         self._forget("Secret", secret.namespace, secret.name)
         self._home.write_secret(secret)

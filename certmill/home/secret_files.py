@@ -8,7 +8,7 @@
 A write makes a whole new version, puts it on the disk, and then turns `..data` by one rename: whoever looks through `..data` sees
 all of the old pair or all of the new one, after a crash too. The links of new keys are made before the turn, those of old keys are
 removed after it. Plain files put there by hand are keys as well. What a crash left over is removed by the next write. Writers of one
-Secret take turns (`files.Locks`).
+Secret take turns (`files.Locks`). A directory on the way that is a symbolic link is read and never written through.
 """
 
 from __future__ import annotations
@@ -17,14 +17,24 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from certmill.errors import HomeUnavailable, SecretUnusable
 from certmill.home import layout, ownership, secret_metadata
 from certmill.home.base import Change
-from certmill.home.files import Locks, TooLarge, make_directory, reaching, read_capped, sync_directory, write_new
+from certmill.home.files import (
+    Locks,
+    TooLarge,
+    first_link,
+    make_directory,
+    opened_directory,
+    reaching,
+    read_capped,
+    sync_directory,
+    write_new,
+)
 from certmill.home.ownership import Held
 from certmill.model.identifiers import is_secret_key
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
@@ -57,44 +67,44 @@ class SecretFiles:
         if not namespace or not layout.is_name(namespace, name):
             return None
         with reaching("read", _named(namespace, name)):
-            found = self._read(namespace, name)
+            found = self._read(self._directory(namespace, name), namespace, name)
         return found.held if found else None
 
     def write(self, secret: Secret, writer: str, *, applied: str = "") -> Change:
         """Make the writer's keys, labels and annotations be these, all at once. Raises InvalidManifest."""
         layout.require_secret(secret)
-        with self._writing(secret.namespace, secret.name):
-            found = self._read(secret.namespace, secret.name)
+        with self._writing(secret.namespace, secret.name), self._opened(secret.namespace, secret.name) as directory:
+            found = self._read(directory, secret.namespace, secret.name)
             wanted = ownership.merged(found.held if found else None, secret, writer, applied=applied)
             if found and wanted == found.held:
-                self._tidy(self._directory(secret.namespace, secret.name))
+                self._tidy(directory)
                 return Change.UNCHANGED
-            self._write(found, wanted, secret)
+            self._write(directory, found, wanted, secret)
             return Change.CONFIGURED if found else Change.CREATED
 
     def create(self, secret: Secret, writer: str) -> bool:
         """Write it only if there is none of this name. Raises InvalidManifest."""
         layout.require_secret(secret)
-        with self._writing(secret.namespace, secret.name):
-            if self._read(secret.namespace, secret.name):
+        with self._writing(secret.namespace, secret.name), self._opened(secret.namespace, secret.name) as directory:
+            if self._read(directory, secret.namespace, secret.name):
                 return False
-            self._write(None, ownership.merged(None, secret, writer), secret)
+            self._write(directory, None, ownership.merged(None, secret, writer), secret)
             return True
 
     def delete(self, namespace: str, name: str) -> bool:
         """Remove it with all its keys, at once. False if there was none."""
         if not namespace or not layout.is_name(namespace, name):
             return False
-        directory, trash = self._directory(namespace, name), self._root / _TRASH
-        if not os.path.lexists(directory):
+        trash = self._root / _TRASH
+        if not os.path.lexists(self._directory(namespace, name)):
             return False
-        with self._writing(namespace, name, action="delete"):
+        with self._writing(namespace, name, action="delete"), self._opened(namespace) as parent:
             make_directory(trash)
             try:
-                directory.rename(trash / secrets.token_hex(8))
+                (parent / name).rename(trash / secrets.token_hex(8))
             except FileNotFoundError:
                 return False
-            sync_directory(directory.parent)
+            sync_directory(parent)
             for left in trash.iterdir():
                 _remove(left)
         return True
@@ -127,6 +137,14 @@ class SecretFiles:
             version = ""
         return "/".join((version, *(_written(f"{directory}/{key}") for key in keys)))
 
+    def link_on_the_way(self, namespace: str, name: str) -> str:
+        """Which directory on the way to this Secret is a symbolic link, so that it is not written; "" if none is."""
+        return first_link(self._root, namespace, name) if namespace and layout.is_name(namespace, name) else ""
+
+    def _opened(self, *names: str) -> AbstractContextManager[Path]:
+        """The directory of a namespace, or of a Secret of it, for a writer. Raises InvalidManifest for a link on the way."""
+        return opened_directory(self._root, *names)
+
     def _directory(self, namespace: str, name: str) -> Path:
         return self._root / namespace / name
 
@@ -135,9 +153,8 @@ class SecretFiles:
         with reaching(action, _named(namespace, name)), self._locks.hold(f"Secret {namespace}/{name}"):
             yield
 
-    def _read(self, namespace: str, name: str) -> _Found | None:
+    def _read(self, directory: Path, namespace: str, name: str) -> _Found | None:
         """Look through `..data`; again if it was turned meanwhile. A key without its link was removed by a person."""
-        directory = self._directory(namespace, name)
         for _ in range(_READS):
             target = _target(directory)
             try:
@@ -156,9 +173,7 @@ class SecretFiles:
                 return _Found(version=data, plain=plain, held=held)
         raise HomeUnavailable(f"{_named(namespace, name)} in the home is rewritten faster than it can be read: who else writes it?")
 
-    def _write(self, found: _Found | None, wanted: Held, secret: Secret) -> None:
-        directory = self._directory(secret.namespace, secret.name)
-        make_directory(directory)
+    def _write(self, directory: Path, found: _Found | None, wanted: Held, secret: Secret) -> None:
         by_hand = dict(found.plain) if found else {}
         replaced = {key: value for key, value in by_hand.items() if key in secret.data or key not in wanted.secret.data}
         if found and replaced:

@@ -77,7 +77,7 @@ def _require_a_place(work: Work) -> None:
             f"the Secret {certificate.namespace}/{certificate.secret_name}, where the pair is to be stored, cannot be used: {error}; "
             "delete it, or choose another spec.secretName"
         ) from error
-    if taken := secret_contract.needed_by_an_issuer(home, certificate, work.issuer, secret):
+    if taken := secret_contract.why_not_to_write(home, certificate, work.issuer, secret):
         raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
 
 

@@ -85,7 +85,7 @@ class Reconciler:
         except InvalidManifest as error:
             return self._look_later(certificate, self._violated(certificate), str(error))
         secret, unusable = self._secret(certificate)
-        if taken := secret_contract.needed_by_an_issuer(ports.home, certificate, issuer, secret):
+        if taken := secret_contract.why_not_to_write(ports.home, certificate, issuer, secret):
             message = f"spec.secretName: {taken}"
             return self._look_later(certificate, Violation(reason=INVALID_SPEC, message=message), message)
         spec = digest(certificate, issuer)

@@ -76,11 +76,13 @@ def _taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_nam
     return ""
 
 
-def needed_by_an_issuer(home: Home, certificate: Certificate, issuer: Issuer | None, secret: Secret | None) -> str:
-    """Why the Certificate's Secret may not be written: its own issuer or another needs it. "" if it may.
+def why_not_to_write(home: Home, certificate: Certificate, issuer: Issuer | None, secret: Secret | None) -> str:
+    """Why the Certificate's Secret may not be written: an issuer needs it, or a symbolic link is in its place. "" if it may.
 
     A Secret that is not there, or is a Certificate's, is no other issuer's: their Secrets are not asked for at each look.
     """
+    if reason := home.unwritable_secret(certificate.namespace, certificate.secret_name):
+        return reason
     issuers = [issuer] if issuer is not None else []
     if secret is not None and CERTIFICATE_NAME not in secret.annotations:
         issuers += [*home.issuers(certificate.namespace), *home.issuers("")]

@@ -35,6 +35,7 @@ class MemoryHome:
         self._manifests: dict[_Key, tuple[Certificate | Issuer, str]] = {}
         self._broken: dict[_Key, str] = {}
         self._secrets: dict[tuple[str, str], tuple[Held, int]] = {}
+        self._unwritable: dict[tuple[str, str], str] = {}
         self._spoilt: dict[tuple[str, str], str] = {}
         self._after_read: dict[tuple[str, str], Callable[[], None]] = {}
         self._meanwhile: dict[CertificateId, Callable[[], None]] = {}
@@ -43,6 +44,10 @@ class MemoryHome:
     def break_manifest(self, kind: str, namespace: str, name: str, message: str) -> None:
         """Make this object one that is there and wrong, until it is applied again."""
         self._broken[kind, namespace, name] = message
+
+    def bar_secret(self, namespace: str, name: str, message: str) -> None:
+        """Make this Secret one that cannot be written, as a symbolic link in its place does; "" ends that."""
+        self._unwritable[namespace, name] = message
 
     def spoil_secret(self, namespace: str, name: str, message: str) -> None:
         """Make this Secret one that is there and cannot be read."""
@@ -86,6 +91,9 @@ class MemoryHome:
         with self._reached():
             found = [held.secret for (space, _), (held, _) in sorted(self._secrets.items()) if namespace in (None, space)]
         yield from found
+
+    def unwritable_secret(self, namespace: str, name: str) -> str:
+        return self._unwritable.get((namespace, name), "")
 
     def write_secret(self, secret: Secret) -> None:
         self._write(secret, ownership.CERTMILL)

@@ -67,6 +67,18 @@ def test_what_cert_manager_issues_by_acme_is_adopted_issued_and_then_left_alone(
     assert chain.key_of(pair["tls.key"]) == mill.world.leaf(certificate).public_key
 
 
+def test_nothing_is_ordered_for_a_secret_that_cannot_be_written_until_it_can(redis):
+    mill = Mill(redis)
+    mill.ports.home.bar_secret("default", "web-tls", "secrets/default/web-tls is a symbolic link: put a directory in its place")
+
+    done = mill.reconciler.reconcile(WEB.id)
+
+    assert (done.run, mill.world.ca.orders) == (0, {})
+    assert "spec.secretName: secrets/default/web-tls is a symbolic link" in mill.status().condition("Ready").message
+    mill.ports.home.bar_secret("default", "web-tls", "")
+    mill.issue()
+
+
 def test_after_a_flush_everything_good_is_adopted_and_nothing_is_issued_again(redis):
     mill = Mill(redis)
     before = mill.issue()

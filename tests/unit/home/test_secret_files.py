@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
-from certmill.errors import HomeUnavailable, SecretUnusable
+from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home.directory import DirectoryHome
+from certmill.home.files import opened_directory
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE
 from tests.unit.home.samples import pair, parsed, secret_text
 
@@ -332,3 +333,65 @@ def test_two_homes_over_one_directory_see_the_same(home, root):
     home.write_secret(pair(1))
 
     assert DirectoryHome(root, cluster_resource_namespace="x").secret("default", "web") == pair(1)
+
+
+LINKS = {"the Secret": ("default", "web"), "its namespace": ("default",), "secrets": ()}
+
+
+@pytest.mark.parametrize("parts", LINKS.values(), ids=LINKS)
+def test_nothing_is_written_through_a_link_and_the_message_says_what_to_do(home, root, tmp_path, parts):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = root.joinpath("secrets", *parts)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(elsewhere)
+    named = "/".join(("secrets", *parts))
+
+    for write in (home.write_secret, home.create_secret, lambda secret: home.apply(secret, "text")):
+        with pytest.raises(InvalidManifest, match=rf"^{named}: is a symbolic link.*put a directory in its place"):
+            write(pair(1))
+
+    assert list(elsewhere.iterdir()) == []
+    assert link.is_symlink()
+    assert home.unwritable_secret("default", "web").startswith(f"{named} is a symbolic link")
+    link.unlink()
+    home.write_secret(pair(1))
+    assert (home.secret("default", "web"), home.unwritable_secret("default", "web")) == (pair(1), "")
+
+
+def test_a_secret_behind_a_link_is_read_and_deleted_without_its_target(home, root, tmp_path):
+    DirectoryHome(tmp_path / "elsewhere", cluster_resource_namespace="x").write_secret(pair(1))
+    target = tmp_path / "elsewhere" / "secrets" / "default" / "web"
+    directory(root).parent.mkdir(parents=True)
+    directory(root).symlink_to(target)
+
+    assert home.secret("default", "web") == pair(1)
+    assert home.delete_secret("default", "web") is True
+
+    assert (home.secret("default", "web"), (target / "tls.key").read_bytes()) == (None, pair(1).data["tls.key"])
+
+
+def test_a_directory_that_becomes_a_link_during_a_write_is_not_followed(home, root, tmp_path):
+    """What is written goes into the directory that was opened, whatever its name leads to meanwhile."""
+    home.write_secret(pair(1))
+    elsewhere, moved = tmp_path / "elsewhere", root / "secrets" / "default" / "moved"
+    elsewhere.mkdir()
+
+    with opened_directory(root / "secrets", "default", "web") as opened:
+        directory(root).rename(moved)
+        directory(root).symlink_to(elsewhere)
+        (opened / "written").touch()
+
+    assert list(elsewhere.iterdir()) == []
+    assert (moved / "written").exists()
+
+
+def test_a_lock_file_that_is_a_link_is_not_opened(home, root, tmp_path):
+    (root / ".locks").mkdir(parents=True)
+    for number in range(64):
+        (root / ".locks" / f"{number:02d}").symlink_to(tmp_path / "made")
+
+    with pytest.raises(HomeUnavailable):
+        home.write_secret(pair(1))
+
+    assert not (tmp_path / "made").exists()
