@@ -10,6 +10,7 @@ CertmillError
 │   ├── Conflict              an object of the API changed since it was read; read it again
 │   ├── WatchExpired          a watch goes on from what the API server has forgotten; list again
 │   ├── StateUnavailable      Redis is away
+│   ├── NewerRelease          a newer release wrote a value, in a version that this one cannot read
 │   └── Busy                  somebody else holds the lock; nothing is wrong
 └── Permanent                 the same request would fail again; a person, or time, has to change something
     ├── InvalidManifest       a manifest or a request is wrong; `path` names the field
@@ -24,6 +25,7 @@ CertmillError
     ├── OrderGone             the CA does not know the order or authorization any more, or it has expired; start a new one
     ├── SolverMisconfigured   no solver matches, or a provider refuses our credentials
     ├── CertificateWrong      the CA's certificate is not what was asked for (key, names)
+    ├── DamagedValue          a persisted value is none that any release writes
     └── StepKeepsDying        a step was begun too often without an end; it is parked
 """
 
@@ -92,6 +94,10 @@ class WatchExpired(Temporary):
 
 class StateUnavailable(Temporary):
     """Redis is away."""
+
+
+class NewerRelease(Temporary):
+    """A newer release wrote a value, in a version that this one cannot read: a newer process has to go on with it."""
 
 
 class Busy(Temporary):
@@ -168,6 +174,12 @@ class CertificateWrong(Permanent):
     """The issued certificate does not carry our key or our names. It is not stored; each attempt costs a real certificate."""
 
     failure_class = FailureClass.NAME_IS_WRONG
+
+
+class DamagedValue(Permanent):
+    """A value in Redis or in the home is none that any release writes."""
+
+    failure_class = FailureClass.TRANSIENT
 
 
 class StepKeepsDying(Permanent):

@@ -21,9 +21,12 @@ from tasks.declare import NotYet, StepFailed, declare
 def publish(app: Celery, doorbell: Doorbell) -> None:
     """Publish the chain of the remaining steps; its head keeps the waiting task's id, so that Flower shows one task going on.
 
-    Root and parent are said: Celery would take the task that publishes, which may be a tick that Flower does not know.
+    Root and parent are said: Celery would take the task that publishes, which may be a tick that Flower does not know. A step that only a
+    newer release has is left to that: its workers publish it in a while.
     """
     steps = [signature(f"certificate.{name}", args=(doorbell.certificate,), immutable=True, app=app) for name in remaining(doorbell.step)]
+    if not steps:
+        return
     for step in steps:
         step.options["kwargsrepr"] = shown_run(doorbell.trigger, doorbell.run)
     head = doorbell.task_id or uuid()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from certmill.cli.columns import away, duration, fields, moment, table
 from certmill.cli.exits import ExitCode, complain, shown
 from certmill.cli.kinds import Kind, missing, plural
-from certmill.cli.outlook import Known, next_line, step_number
+from certmill.cli.outlook import Known, known_facts, next_line, step_number
 from certmill.cli.session import Session
 from certmill.crypto import chain
 from certmill.errors import InvalidManifest, NotFound, SecretUnusable
@@ -17,7 +17,7 @@ from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
 from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus, Condition
-from certmill.pipeline.facts import ChallengeFacts, Facts
+from certmill.pipeline.facts import ChallengeFacts
 from certmill.pipeline.owner import named_owner
 from certmill.state.records import Record
 
@@ -148,7 +148,7 @@ def _run(record: Record, now: float) -> list[str]:
         ("Again", _both(record.due, now) if waiting else ""),
         ("Follows", "another run, asked for meanwhile" if record.again else ""),
     ]
-    facts = Facts.from_json(record.facts) or Facts()
+    facts = known_facts(record)
     return ["In flight:", *fields(rows, indent="  "), *_challenges(facts.challenges)]
 
 

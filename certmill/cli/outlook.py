@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from certmill.cli.columns import away, duration, moment
 from certmill.contract import STEP_NAMES
+from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.secret import Secret
@@ -52,8 +53,8 @@ def next_line(known: Known, now: float) -> str:
 
 def in_flight(record: Record, now: float) -> str:
     """What the step that a run is at does next."""
-    does, facts = _DOES.get(record.step, record.step), Facts.from_json(record.facts)
-    if facts is not None and facts.failure is not None:
+    does, facts = _DOES.get(record.step, record.step), known_facts(record)
+    if facts.failure is not None:
         again = facts.failure.next_attempt
         return f"{does}, then tries again at {moment(again)} ({away(again, now)}), because {facts.failure.message}"
     if record.lease > now:
@@ -63,6 +64,14 @@ def in_flight(record: Record, now: float) -> str:
     quiet = now - max(record.since, record.lease, record.due)
     hint = f"; none has for {duration(quiet)}: see that workers and beat are running" if quiet > _QUIET_SECONDS else ""
     return f"a worker {does} as soon as one is free{hint}"
+
+
+def known_facts(record: Record) -> Facts:
+    """What the run has found out, as far as this release can read it."""
+    try:
+        return Facts.from_json(record.facts)
+    except (NewerRelease, DamagedValue):
+        return Facts()
 
 
 def idle(known: Known, now: float) -> str:

@@ -158,7 +158,7 @@ class KubernetesHome:
         last.note("", None)
         if body is None:
             return  # it was deleted, and its status with it
-        attempt = attempt_of(status)
+        attempt = attempt_of(status, body)
         if attempt is not None and meta_of(body).annotations.get(ATTEMPT_ANNOTATION) != attempt:
             patch = {"metadata": {"annotations": {ATTEMPT_ANNOTATION: attempt}}}
             body = self._client.merge(CERTIFICATES, *split_id(certificate), patch) or body

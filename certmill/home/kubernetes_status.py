@@ -7,15 +7,30 @@ cert-manager's rule holds (1 h · 2^(n-1), 32 h at most).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
 
 from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, rfc3339, sequence, text
+from certmill.model.persisted import Codec
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 
 ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
 """JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `issued`: the last issuance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the annotation says. Instants as in the rest of the object (RFC 3339)."""
+
+    next: str = ""
+    after: str = ""
+    attempts: int = 0
+    spec: str = ""
+    issued: str = ""
+
+
+_CODEC: Final = Codec(_Kept, lenient=True)
 
 _OURS = ("Ready", "Issuing")
 """The conditions that are ours to write; those of others stay as they are."""
@@ -28,11 +43,11 @@ its issue is kept, so that it does not become an order a second (pipeline.decide
 
 
 def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
-    """Read `.status` and our annotation; what is missing or damaged has its default."""
+    """Read `.status` and our annotation; what is missing or damaged has its default. Raises NewerRelease."""
     status = mapping(body.get("status"))
     failed_at, attempts = instant_of(status.get("lastFailureTime")), _count(status.get("failedIssuanceAttempts"))
     kept = _kept(body)
-    issued, renewal = instant_of(kept.get("issued")), instant_of(status.get("renewalTime"))
+    issued, renewal = instant_of(kept.issued), instant_of(status.get("renewalTime"))
     next_attempt, failed_spec = _attempt(body, kept, failed_at, attempts)
     return CertificateStatus(
         conditions=_conditions(status),
@@ -61,19 +76,24 @@ def with_certificate_status(body: Mapping[str, object], status: CertificateStatu
     return _with(body, fields, status.conditions)
 
 
-def attempt_of(status: CertificateStatus) -> str | None:
-    """The annotation that goes with this status; None when there is nothing to keep (one of an earlier status is not about it then)."""
-    kept: JsonObject = {}
-    if status.next_attempt is not None and status.last_failure_time is not None:
-        kept |= {
-            "next": rfc3339(status.next_attempt),
-            "after": rfc3339(status.last_failure_time),
-            "attempts": status.failed_issuance_attempts,
-            "spec": status.failed_spec,
-        }
-    if status.last_issuance_time is not None and _is_soon(status.last_issuance_time, status.renewal_time):
-        kept["issued"] = rfc3339(status.last_issuance_time)
-    return json.dumps(kept, separators=(",", ":")) if kept else None
+def attempt_of(status: CertificateStatus, body: Mapping[str, object]) -> str | None:
+    """The annotation of `body` that goes with this status, with what a newer release has written there; None when there is nothing to keep
+    (one of an earlier status is not about it then)."""
+    failed = status.next_attempt is not None and status.last_failure_time is not None
+    issued = status.last_issuance_time if _is_soon(status.last_issuance_time, status.renewal_time) else None
+    kept = _Kept(
+        next=_text(status.next_attempt if failed else None),
+        after=_text(status.last_failure_time if failed else None),
+        attempts=status.failed_issuance_attempts if failed else 0,
+        spec=status.failed_spec if failed else "",
+        issued=_text(issued),
+    )
+    unknown = _CODEC.unknown(_annotation(body))
+    return _CODEC.dump(kept, unknown=unknown) if unknown or kept != _Kept() else None
+
+
+def _text(instant: float | None) -> str:
+    return rfc3339(instant) if instant is not None else ""
 
 
 def issuer_status_of(body: Mapping[str, object]) -> IssuerStatus:
@@ -144,18 +164,20 @@ def _condition(body: Mapping[str, object]) -> Condition:
     )
 
 
-def _kept(body: Mapping[str, object]) -> Mapping[str, object]:
-    with suppress(ValueError, RecursionError):
-        return mapping(json.loads(meta_of(body).annotations.get(ATTEMPT_ANNOTATION, "{}")))
-    return {}
+def _kept(body: Mapping[str, object]) -> _Kept:
+    return _CODEC.load(_annotation(body))
 
 
-def _attempt(body: Mapping[str, object], kept: Mapping[str, object], failed_at: float | None, attempts: int) -> tuple[float | None, str]:
+def _annotation(body: Mapping[str, object]) -> str:
+    return meta_of(body).annotations.get(ATTEMPT_ANNOTATION, "{}")
+
+
+def _attempt(body: Mapping[str, object], kept: _Kept, failed_at: float | None, attempts: int) -> tuple[float | None, str]:
     """(when the next attempt may be, the digest of what failed; "": whatever there is). What we kept counts for this very failure."""
     if failed_at is None:
         return None, ""
-    following, spec = instant_of(kept.get("next")), text(kept.get("spec"))
-    if following is not None and (instant_of(kept.get("after")), kept.get("attempts")) == (failed_at, attempts):
+    following, spec = instant_of(kept.next), kept.spec
+    if following is not None and (instant_of(kept.after), kept.attempts) == (failed_at, attempts):
         return following, spec
     if not spec and _generation_of(body, "Issuing") not in (None, meta_of(body).generation):
         return None, ""  # cert-manager's failure, of an earlier spec: a changed one does not wait

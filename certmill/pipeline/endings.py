@@ -29,7 +29,20 @@ from certmill.pipeline.attempt import Attempt
 from certmill.pipeline.context import Ports
 from certmill.pipeline.facts import Facts, Failure
 from certmill.pipeline.flow import CLEAN_UP, next_step
-from certmill.pipeline.outcome import Advanced, Back, Fail, Failed, Finished, Outcome, Proceed, StepResult, Stop, Wait, Waiting
+from certmill.pipeline.outcome import (
+    Advanced,
+    Back,
+    Fail,
+    Failed,
+    Finished,
+    LeftToNewer,
+    Outcome,
+    Proceed,
+    StepResult,
+    Stop,
+    Wait,
+    Waiting,
+)
 from certmill.pipeline.reconcile import Reconciler
 from certmill.state.records import Due
 
@@ -61,6 +74,8 @@ class Endings:
                 return self._advance(attempt, outcome)
             case Waiting():
                 return self._wait(attempt, outcome)
+            case LeftToNewer():
+                return self._leave(attempt, outcome)
             case Back():
                 return self._go_back(attempt, outcome)
             case Failed():
@@ -69,10 +84,8 @@ class Endings:
                 return self._finish(attempt, outcome)
 
     def _advance(self, attempt: Attempt, outcome: Advanced) -> StepResult:
-        at = self._ports.clock.now() + self._ports.limits.grace
-        attempt.commit(
-            step=next_step(attempt.step), due=Due.IN_FLIGHT, at=at, fields={"facts": outcome.facts.to_json()}, drop=("reason", "due")
-        )
+        at, fields = self._ports.clock.now() + self._ports.limits.grace, {"facts": outcome.facts.to_json()}
+        attempt.commit(step=next_step(attempt.step), due=Due.IN_FLIGHT, at=at, fields=fields, drop=("reason", "due", "unread_since"))
         if (stored := outcome.facts.stored) is not None:
             certificates.issued(
                 attempt.certificate_id,
@@ -113,6 +126,16 @@ class Endings:
             validity = _validity(self._ports.home.certificate_status(attempt.certificate_id))
         now = self._ports.clock.now()
         return backoff.next_attempt(seconds, failed_at=now, validity=validity).at - now
+
+    def _leave(self, attempt: Attempt, outcome: LeftToNewer) -> StepResult:
+        """The facts are not touched. What tells since when, and that it was told, is beside them."""
+        now, record = self._ports.clock.now(), attempt.record
+        at, since = now + outcome.seconds, record.unread_since or now
+        fields = {"reason": outcome.reason, "due": f"{at:.3f}", "unread_since": f"{since:.3f}", "tries": str(record.tries + 1)}
+        attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
+        if not record.unread_since:
+            log.warning("run.left_to_newer", certificate=attempt.certificate_id, step=attempt.step, reason=outcome.reason)
+        return Wait(reason=outcome.reason, seconds=outcome.seconds)
 
     def _go_back(self, attempt: Attempt, outcome: Back) -> StepResult:
         """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get one a second."""
@@ -181,7 +204,7 @@ class Endings:
         ports, facts, record = self._ports, attempt.facts, attempt.record
         failure = facts.failure
         fields = {"done": str(record.run), "result": "issued" if facts.stored else (failure.message if failure else "ended")}
-        drop = ["task", "root", "since", "tries", "failures", "begun", "due", "reason", "lock"]
+        drop = ["task", "root", "since", "tries", "failures", "begun", "due", "reason", "lock", "unread_since"]
         if failure is not None and failure.failure_class in _REUSE_AFTER and facts.order and facts.csr:
             fields["facts"] = facts.reusable().to_json()
         else:

@@ -14,7 +14,9 @@ from certmill.errors import (
     AccountRefused,
     CertmillError,
     Conflict,
+    DamagedValue,
     HomeUnavailable,
+    NewerRelease,
     OrderGone,
     Permanent,
     StateUnavailable,
@@ -33,13 +35,17 @@ from certmill.pipeline.context import LeaseLost, Ports, Work
 from certmill.pipeline.endings import Endings
 from certmill.pipeline.facts import Facts
 from certmill.pipeline.flow import CLEAN_UP, FIRST, STEPS
-from certmill.pipeline.outcome import Back, Failed, Finished, Outcome, StepResult, Stop, Wait, Waiting
+from certmill.pipeline.outcome import Back, Failed, Finished, LeftToNewer, Outcome, StepResult, Stop, Wait, Waiting
 from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.spec import digest
 from certmill.state.records import Unclaimed
 
 _FOR_THE_OWNER = ("create_order", "store_secret")
 """What only the owner of the Secret may do: an older Certificate for it may have been seen since the run began."""
+
+UNREAD_POLL_SECONDS = 30.0
+UNREAD_SECONDS = 3600.0
+"""How long facts of a newer release wait for a worker of that release. After an hour it is not coming back; the price is an order more."""
 
 
 class Engine:
@@ -66,14 +72,31 @@ class Engine:
             )
             if isinstance(record, Unclaimed):
                 return "duplicate", Stop()
-            facts, now = Facts.from_json(record.facts), ports.clock.now()
-            attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=facts or Facts(), renewed_at=now)
-            outcome = self._act(attempt) if facts is not None else _unreadable(step)
+            now = ports.clock.now()
+            attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=Facts(), renewed_at=now)
+            outcome = self._outcome(attempt)
             return outcome.word, self._endings.end(attempt, outcome)
         except LeaseLost:
             return "lease-lost", Stop()
         except StateUnavailable as error:
             return "redis-away", Wait(reason=str(error), seconds=ports.limits.lease)
+
+    def _outcome(self, attempt: Attempt) -> Outcome:
+        """The step's outcome; what this release cannot read is left to a newer one for a while, and then the run is given up."""
+        record, now = attempt.record, self._ports.clock.now()
+        try:
+            attempt.facts = Facts.from_json(record.facts)
+        except NewerRelease as error:
+            if now - (record.unread_since or now) < UNREAD_SECONDS:
+                return LeftToNewer(reason=str(error), seconds=UNREAD_POLL_SECONDS)
+            return self._given_up(attempt, error)
+        except DamagedValue as error:
+            return self._given_up(attempt, error)
+        return self._act(attempt)
+
+    def _given_up(self, attempt: Attempt, error: CertmillError) -> Outcome:
+        """The next attempt comes after a back-off, and begins anew. What is up is in the journal, for the sweep."""
+        return self._act(attempt) if attempt.step == CLEAN_UP else Failed(error=error, facts=Facts())
 
     def _act(self, attempt: Attempt) -> Outcome:
         """The step's outcome; every error of the tree becomes one."""
@@ -191,10 +214,3 @@ def _read(home: Home, certificate_id: CertificateId) -> tuple[Certificate | None
         return None, None, ""
     issuer = home.issuer(certificate.issuer_ref, certificate.namespace)
     return certificate, issuer, digest(certificate, issuer)
-
-
-def _unreadable(step: str) -> Outcome:
-    """Another release wrote what the run has found out: it begins again, and the sweep takes down what is up."""
-    if step == CLEAN_UP:
-        return Back(step=CLEAN_UP, reason="what this run found out cannot be read by this release", facts=Facts())
-    return Back(step=FIRST, reason="what this run found out cannot be read by this release; beginning again", facts=Facts())

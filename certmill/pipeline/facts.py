@@ -1,14 +1,17 @@
 """What a run has found out so far: kept in the record between steps, as JSON. The private key is not in here; it is kept beside it,
-sealed."""
+sealed.
+
+During a rolling upgrade older and newer releases take turns at a run: each `unknown` keeps what a newer one wrote (model.persisted).
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Final
 
 from certmill.errors import FailureClass
+from certmill.model.persisted import Codec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class ChallengeFacts:
     value: str = ""
     way: str = ""
     """For http-01: how the CA's request comes to the responder (http01.exposure)."""
+    unknown: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -42,6 +46,7 @@ class Failure:
     next_attempt: float
     by_issuer: bool = False
     """Whether the issuer itself failed, or is not there: then the next run begins as soon as the issuer is ready."""
+    unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,7 @@ class Stored:
     renew_at: float = 0.0
     recovered: bool = False
     """Whether runs before this one had failed."""
+    unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,32 +91,16 @@ class Facts:
     told: tuple[str, ...] = ()
     """Digests of what this run waited for and has told in an event; `noted`: in the status."""
     noted: tuple[str, ...] = ()
+    unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> str:
         """Compact JSON of what is set."""
-        return json.dumps(_set(self), default=_fields, separators=(",", ":"))
+        return _CODEC.dump(self)
 
     @classmethod
-    def from_json(cls, text: str) -> Facts | None:
-        """The facts of a record; "" is a run that has found out nothing yet. None for what another release wrote and this cannot read."""
-        try:
-            return cls._read(text) if text else cls()
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return None
-
-    @classmethod
-    def _read(cls, text: str) -> Facts:
-        fields: dict[str, Any] = json.loads(text)
-        for name in ("authorizations", "told", "noted"):
-            if name in fields:
-                fields[name] = tuple(fields[name])
-        if "challenges" in fields:
-            fields["challenges"] = tuple(ChallengeFacts(**challenge) for challenge in fields["challenges"])
-        if "stored" in fields:
-            fields["stored"] = Stored(**fields["stored"])
-        if "failure" in fields:
-            fields["failure"] = _failure(fields["failure"])
-        return cls(**fields)
+    def from_json(cls, text: str) -> Facts:
+        """The facts of a record; "" is a run that has found out nothing yet. Raises NewerRelease, DamagedValue."""
+        return _CODEC.load(text) if text else cls()
 
     def without_order(self) -> Facts:
         """The order cannot be used any more. Key and CSR stay, and so do the challenges: they still have to be taken down."""
@@ -133,19 +123,4 @@ class Facts:
         )
 
 
-def _set(facts: Facts) -> dict[str, object]:
-    """What is set, by name. Twice a step: dataclasses.asdict, which copies deeply, took 3 ms a certificate."""
-    return {name: value for name, value in _fields(facts).items() if value not in ("", (), None, False, 0, {})}
-
-
-def _fields(value: Facts | ChallengeFacts | Failure | Stored) -> dict[str, object]:
-    return {name: getattr(value, name) for name in value.__slots__}
-
-
-def _failure(fields: Mapping[str, Any]) -> Failure:
-    return Failure(
-        failure_class=FailureClass(fields["failure_class"]),
-        message=fields["message"],
-        next_attempt=fields["next_attempt"],
-        by_issuer=fields.get("by_issuer", False),
-    )
+_CODEC: Final = Codec(Facts)

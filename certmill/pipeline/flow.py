@@ -36,5 +36,5 @@ def next_step(step: str) -> str:
 
 
 def remaining(step: str) -> tuple[str, ...]:
-    """This step and those after it."""
-    return STEP_NAMES[STEP_NAMES.index(step) :]
+    """This step and those after it; none, if a newer release has a step of that name and this one has not."""
+    return () if step not in STEP_NAMES else STEP_NAMES[STEP_NAMES.index(step) :]

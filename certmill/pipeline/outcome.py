@@ -36,6 +36,19 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftToNewer:
+    """A newer release wrote the facts, and this one cannot read them: they stay as they are, for a newer worker. Looked at again in
+    `seconds`."""
+
+    reason: str
+    seconds: float
+
+    @property
+    def word(self) -> str:
+        return "left-to-newer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Back:
     """An earlier step has to run again (an order is gone)."""
 
@@ -71,7 +84,7 @@ class Finished:
         return "finished"
 
 
-Outcome = Advanced | Waiting | Back | Failed | Finished
+Outcome = Advanced | Waiting | LeftToNewer | Back | Failed | Finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from certmill.acme.challenges import DNS01, HTTP01
-from certmill.errors import CertmillError, Temporary
+from certmill.errors import CertmillError, DamagedValue, NewerRelease, Temporary
 from certmill.model.certificate import IssuerRef
 from certmill.observe.log import get_logger
 from certmill.pipeline import presenting
 from certmill.pipeline.context import Ports
 from certmill.pipeline.facts import ChallengeFacts, Facts
-from certmill.state.journal import Presented
+from certmill.state.journal import Noted, Presented
+from certmill.state.records import Record
 
 SWEEP_AFTER_SECONDS = 600.0
 SWEEP_LIMIT = 500
@@ -52,8 +53,7 @@ class _Sweep:
         if _place(entry) in self.troubled:
             return False
         ports = self.ports
-        record = ports.records.read(entry.certificate)
-        facts = Facts.from_json(record.facts) if record is not None else Facts()
+        facts = _facts(ports.records.read(entry.certificate))
         if facts is None or any((c.value or c.token) == entry.value for c in facts.challenges):
             return False
         try:
@@ -84,17 +84,39 @@ def sweep(ports: Ports, owner: str) -> int:
         return 0
     swept = 0
     try:
-        for entry in ports.journal.older_than(now - SWEEP_AFTER_SECONDS, SWEEP_LIMIT):
+        old = ports.journal.older_than(now - SWEEP_AFTER_SECONDS, SWEEP_LIMIT)
+        _set_aside(ports, old)
+        for entry in old.entries:
             if not pass_.goes_on():
                 break
             if pass_.take_down(entry):
                 ports.journal.remove([entry])
                 swept += 1
             else:
-                ports.journal.postpone([entry], now=ports.clock.now())
+                ports.journal.postpone([entry.field], now=ports.clock.now())
     finally:
         ports.locks.release("sweep", owner=owner)
     return swept
+
+
+def _set_aside(ports: Ports, old: Noted) -> None:
+    """What cannot be read stands in nobody's way: a newer release's is left to that, and a person is told of what nobody can read."""
+    ports.journal.postpone(old.newer, now=ports.clock.now())
+    for entry in old.damaged:
+        certificate, record, value = (*entry.split(" "), "", "")[:3]
+        reason = "its entry in the journal is damaged; if the TXT record is there, remove it by hand"
+        log.warning("sweep.given_up", certificate=certificate, record=record, value=value, reason=reason)
+    ports.journal.drop(old.damaged)
+
+
+def _facts(record: Record | None) -> Facts | None:
+    """What the certificate's run has found out; None where a newer release alone can tell."""
+    try:
+        return Facts.from_json(record.facts) if record is not None else Facts()
+    except NewerRelease:
+        return None
+    except DamagedValue:  # its run is given up when a worker comes to it
+        return Facts()
 
 
 def _place(entry: Presented) -> _Place:

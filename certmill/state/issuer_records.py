@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final, cast
 
 import redis
 
+from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
+from certmill.model.persisted import Codec
 from certmill.state import keys
 from certmill.state.connection import answering
 
@@ -29,6 +31,9 @@ class Postponement:
     reason: str
     cause: str
     final: bool = False
+
+
+_CODEC: Final = Codec(Postponement)
 
 
 class IssuerRecords:
@@ -72,15 +77,17 @@ class IssuerRecords:
 
     @answering
     def postponed(self, issuer_reference: str) -> Postponement | None:
-        """What is known of the last registration that failed and is to be tried again."""
+        """What is known of the last registration that failed and is to be tried again; nothing, where that cannot be read: a
+        registration more costs no order."""
         text = cast("str | None", self._redis.get(keys.registration(issuer_reference)))
-        return Postponement(**json.loads(text)) if text is not None else None
+        with suppress(NewerRelease, DamagedValue):
+            return _CODEC.load(text) if text is not None else None
+        return None
 
     @answering
     def postpone(self, issuer_reference: str, postponement: Postponement, *, kept_seconds: float) -> None:
         """A registration failed; kept for longer than it lasts, so that the tries are counted on."""
-        text = json.dumps(asdict(postponement), separators=(",", ":"))
-        self._redis.set(keys.registration(issuer_reference), text, px=int(kept_seconds * 1000))
+        self._redis.set(keys.registration(issuer_reference), _CODEC.dump(postponement), px=int(kept_seconds * 1000))
 
     @answering
     def resume(self, issuer_reference: str) -> None:

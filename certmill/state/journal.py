@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import cast
+from typing import Final, cast
 
 import redis
 
+from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
+from certmill.model.persisted import Codec
 from certmill.state import keys
 from certmill.state.connection import answering
 
@@ -36,8 +37,20 @@ class Presented:
 
     @property
     def field(self) -> str:
-        """What makes it one entry."""
+        """What makes it one entry. Every release makes it so, or one could not remove what another has noted."""
         return f"{self.certificate} {self.record_name} {self.value}"
+
+
+_CODEC: Final = Codec(Presented)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """What is old in the journal: the entries, and the fields of those that this release cannot read (a newer one can) or nobody can."""
+
+    entries: tuple[Presented, ...] = ()
+    newer: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 class Journal:
@@ -52,29 +65,45 @@ class Journal:
         if not entries:
             return
         with self._redis.pipeline() as pipe:
-            pipe.hset(keys.JOURNAL, mapping={entry.field: json.dumps(asdict(entry), separators=(",", ":")) for entry in entries})
+            pipe.hset(keys.JOURNAL, mapping={entry.field: _CODEC.dump(entry) for entry in entries})
             pipe.zadd(keys.JOURNAL_TIMES, {entry.field: now for entry in entries})
             pipe.execute()
 
     @answering
     def remove(self, entries: Sequence[Presented]) -> None:
         """They are gone from DNS."""
-        if not entries:
-            return
-        with self._redis.pipeline() as pipe:
-            pipe.hdel(keys.JOURNAL, *[entry.field for entry in entries])
-            pipe.zrem(keys.JOURNAL_TIMES, *[entry.field for entry in entries])
-            pipe.execute()
+        self._drop([entry.field for entry in entries])
 
     @answering
-    def postpone(self, entries: Sequence[Presented], *, now: float) -> None:
+    def drop(self, fields: Sequence[str]) -> None:
+        """Forget what nobody can read."""
+        self._drop(fields)
+
+    @answering
+    def postpone(self, fields: Sequence[str], *, now: float) -> None:
         """They stay; those that are younger come before them now."""
-        if entries:
-            self._redis.zadd(keys.JOURNAL_TIMES, {entry.field: now for entry in entries}, xx=True)
+        if fields:
+            self._redis.zadd(keys.JOURNAL_TIMES, dict.fromkeys(fields, now), xx=True)
 
     @answering
-    def older_than(self, instant: float, limit: int) -> list[Presented]:
-        """Entries from before `instant`, oldest first."""
+    def older_than(self, instant: float, limit: int) -> Noted:
+        """What is from before `instant`, oldest first."""
         fields = cast("list[str]", self._redis.zrangebyscore(keys.JOURNAL_TIMES, "-inf", instant, start=0, num=limit))
         bodies = cast("list[str | None]", self._redis.hmget(keys.JOURNAL, fields)) if fields else []
-        return [Presented(**json.loads(body)) for body in bodies if body is not None]
+        entries, newer, damaged = [], [], []
+        for field, body in zip(fields, bodies, strict=True):
+            try:
+                entries.append(_CODEC.load(body or ""))
+            except NewerRelease:
+                newer.append(field)
+            except DamagedValue:
+                damaged.append(field)
+        return Noted(entries=tuple(entries), newer=tuple(newer), damaged=tuple(damaged))
+
+    def _drop(self, fields: Sequence[str]) -> None:
+        if not fields:
+            return
+        with self._redis.pipeline() as pipe:
+            pipe.hdel(keys.JOURNAL, *fields)
+            pipe.zrem(keys.JOURNAL_TIMES, *fields)
+            pipe.execute()

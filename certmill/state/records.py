@@ -27,7 +27,8 @@ class Record:
     """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key` are opaque here.
 
     Of the step it is at: `attempts` began and did not end, `tries` ended in waiting, the last `failures` of them because something failed.
-    `lock` is the key of the order's lock that the run holds.
+    `lock` is the key of the order's lock that the run holds. `unread_since`: since when its facts are of a release that the workers which
+    came to it cannot read.
     """
 
     step: str = ""
@@ -49,15 +50,19 @@ class Record:
     lock: str = ""
     failures: int = 0
     trigger: Trigger = Trigger.UNKNOWN
+    unread_since: float = 0.0
     facts: str = field(default="", repr=False)
     sealed_key: str = field(default="", repr=False)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> Record:
-        """From the hash; what is missing has its default."""
+        """From the hash; what is missing or no number has its default, and what a newer release added is not read."""
 
         def number(name: str) -> float:
-            return float(fields.get(name) or 0)
+            try:
+                return float(fields.get(name) or 0)
+            except ValueError:
+                return 0.0
 
         return cls(
             step=fields.get("step", ""),
@@ -79,6 +84,7 @@ class Record:
             lock=fields.get("lock", ""),
             failures=int(number("failures")),
             trigger=Trigger.read(fields.get("trigger")),
+            unread_since=number("unread_since"),
             facts=fields.get("facts", ""),
             sealed_key=fields.get("key", ""),
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import cast
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final, cast
 
 import redis
 
+from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
+from certmill.model.persisted import Codec
 from certmill.state import keys
 from certmill.state.connection import answering
 
@@ -36,6 +38,10 @@ class Acceptance:
     run: int
 
 
+_ACCEPTANCE: Final = Codec(Acceptance)
+_REJECTION: Final = Codec(Rejection, names={"request_id": "id"})
+
+
 class Requests:
     """Requests in Redis. Every method raises StateUnavailable when Redis is away."""
 
@@ -45,20 +51,18 @@ class Requests:
     @answering
     def accept(self, request_id: str, acceptance: Acceptance) -> None:
         """Remember which run answers this request."""
-        body = json.dumps({"certificate": acceptance.certificate, "run": acceptance.run})
-        self._redis.set(keys.request(request_id), body, ex=KEPT_SECONDS)
+        self._redis.set(keys.request(request_id), _ACCEPTANCE.dump(acceptance), ex=KEPT_SECONDS)
 
     @answering
     def reject(self, rejection: Rejection) -> None:
         """Keep a refusal: for its sender, and in the bounded list."""
-        body = json.dumps(
-            {
-                "at": rejection.at,
-                "id": rejection.request_id[:64],
-                "certificate": rejection.certificate[:320],
-                "reason": rejection.reason[:_MAX_TEXT],
-            }
+        kept = replace(
+            rejection,
+            request_id=rejection.request_id[:64],
+            certificate=rejection.certificate[:320],
+            reason=rejection.reason[:_MAX_TEXT],
         )
+        body = _REJECTION.dump(kept)
         with self._redis.pipeline() as pipe:
             pipe.set(keys.request(rejection.request_id), body, ex=KEPT_SECONDS)
             pipe.lpush(keys.REJECTED, body)
@@ -67,21 +71,21 @@ class Requests:
 
     @answering
     def find(self, request_id: str) -> Acceptance | Rejection | None:
-        """What became of a request; None: not handled yet, or days ago."""
+        """What became of a request; None: not handled yet, or days ago. Raises NewerRelease: it was handled, and is not to be again."""
         body = cast("str | None", self._redis.get(keys.request(request_id)))
         if body is None:
             return None
-        fields = json.loads(body)
-        if "reason" in fields:
-            return _rejection(fields)
-        return Acceptance(certificate=CertificateId(fields["certificate"]), run=int(fields["run"]))
+        with suppress(DamagedValue):
+            return _ACCEPTANCE.load(body)
+        with suppress(DamagedValue):
+            return _REJECTION.load(body)
+        return None
 
     @answering
     def rejections(self, limit: int = KEPT_REJECTIONS) -> list[Rejection]:
-        """The refused requests, newest first."""
-        bodies = cast("list[str]", self._redis.lrange(keys.REJECTED, 0, limit - 1))
-        return [_rejection(json.loads(body)) for body in bodies]
-
-
-def _rejection(fields: dict[str, str]) -> Rejection:
-    return Rejection(at=float(fields["at"]), request_id=fields["id"], certificate=fields["certificate"], reason=fields["reason"])
+        """The refused requests, newest first; without those that this release cannot read."""
+        found = []
+        for body in cast("list[str]", self._redis.lrange(keys.REJECTED, 0, limit - 1)):
+            with suppress(NewerRelease, DamagedValue):
+                found.append(_REJECTION.load(body))
+        return found

@@ -135,7 +135,7 @@ def test_a_solver_that_follows_cnames_presents_the_value_at_their_end_and_takes_
     run_until(mill, "wait_for_propagation")
 
     assert list(mill.world.provider.values) == ["web.acme.other.test"]
-    (noted,) = mill.ports.journal.older_than(NOW + 1, 10)
+    (noted,) = mill.ports.journal.older_than(NOW + 1, 10).entries
     assert (noted.record_name, noted.zone) == ("web.acme.other.test", "other.test")
     mill.run("wait_for_propagation")
     assert mill.world.leaf(WEB).dns_names == WEB.dns_names

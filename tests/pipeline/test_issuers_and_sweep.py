@@ -519,7 +519,7 @@ def test_a_sweep_comes_by_what_belongs_to_a_run_or_cannot_be_taken_down(redis):
 
     assert mill.ticks.sweep("sweep") == 0
     assert mill.ticks.sweep("sweep") == 1
-    left = {entry.value for entry in mill.ports.journal.older_than(NOW + DAY, 1000)}
+    left = {entry.value for entry in mill.ports.journal.older_than(NOW + DAY, 1000).entries}
     assert left == {f"v{number}" for number in range(SWEEP_LIMIT)}
 
 
@@ -558,7 +558,7 @@ def test_a_sweep_tries_an_issuers_zone_that_times_out_once_and_goes_on_with_the_
     assert mill.ticks.sweep("sweep") == 1
     assert mill.tried == ["v0", "vwell"]
     assert mill.world.clock.now() - begun == 10
-    assert len(mill.ports.journal.older_than(NOW + DAY, 1000)) == SWEEP_LIMIT - 1
+    assert len(mill.ports.journal.older_than(NOW + DAY, 1000).entries) == SWEEP_LIMIT - 1
 
 
 def test_a_sweep_ends_in_time_and_the_next_goes_on_where_it_stopped(redis):
@@ -615,7 +615,7 @@ def test_what_an_issuer_that_is_gone_left_up_is_kept_for_a_week(redis):
     assert mill.ticks.sweep("sweep") == 0
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
     assert mill.ticks.sweep("sweep") == 1
-    assert mill.ports.journal.older_than(NOW + 30 * DAY, 10) == []
+    assert mill.ports.journal.older_than(NOW + 30 * DAY, 10).entries == ()
 
 
 def test_what_an_issuer_left_up_is_taken_down_when_it_is_back(redis):

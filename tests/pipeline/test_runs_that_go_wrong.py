@@ -339,16 +339,6 @@ def test_a_worker_that_lost_its_step_does_not_say_that_the_run_failed(redis):
     assert mill.status().failed_issuance_attempts == 0
 
 
-def test_a_run_whose_facts_cannot_be_read_begins_again(redis):
-    mill = Mill(redis)
-    until(mill, "finalize")
-    redis.hset(keys.record(WEB.id), "facts", '{"a_field_of_the_next_release": 1}')
-
-    mill.run("finalize")
-
-    assert mill.record().result == "issued"
-
-
 def test_a_failure_noted_under_a_clock_that_was_years_ahead_does_not_hold_for_years(redis):
     mill = Mill(redis, issuer=an_issuer(solvers=()))
     mill.world.clock.advance(3650 * DAY)

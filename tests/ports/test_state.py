@@ -333,8 +333,8 @@ def test_the_journal_gives_back_what_is_old_and_not_removed(redis):
 
     journal.remove(entries[:1])
 
-    assert journal.older_than(NOW + 1, 10) == [entries[1]]
-    assert journal.older_than(NOW + 100, 10) == entries[1:]
+    assert journal.older_than(NOW + 1, 10).entries == (entries[1],)
+    assert journal.older_than(NOW + 100, 10).entries == tuple(entries[1:])
 
 
 def test_a_request_is_found_by_its_id_accepted_or_refused(redis):

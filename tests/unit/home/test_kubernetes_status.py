@@ -67,7 +67,7 @@ def a_body(status=None, annotations=None, generation=1, server=SERVER):
 
 def written(body, status):
     """The object after a home has written this status."""
-    attempt = attempt_of(status)
+    attempt = attempt_of(status, body)
     annotations = {**body["metadata"]["annotations"], **({ATTEMPT_ANNOTATION: attempt} if attempt is not None else {})}
     body = {**body, "metadata": {**body["metadata"], "annotations": annotations}}
     return json.loads(json.dumps(with_certificate_status(body, status)))
@@ -128,7 +128,7 @@ def test_times_at_the_ends_of_the_calendar_are_read_and_written(time):
     body = {"status": dict.fromkeys(names, time) | {"failedIssuanceAttempts": 9, "conditions": [condition]}}
     status = certificate_status_of(body)
 
-    attempt = attempt_of(status)
+    attempt = attempt_of(status, body)
     written = with_certificate_status({}, status)
 
     assert attempt is None or json.loads(attempt)["attempts"] == 9
@@ -223,7 +223,7 @@ class TestTheNextAttempt:
 
 class TestTheTimeOfTheLastIssuance:
     def test_costs_nothing_where_it_does_not_matter(self):
-        assert attempt_of(CertificateStatus(last_issuance_time=FAILED, renewal_time=FAILED + 60 * 24 * HOUR)) is None
+        assert attempt_of(CertificateStatus(last_issuance_time=FAILED, renewal_time=FAILED + 60 * 24 * HOUR), {}) is None
 
     def test_is_kept_for_a_pair_that_is_to_be_renewed_at_once(self):
         status = CertificateStatus(last_issuance_time=FAILED, renewal_time=FAILED - HOUR)

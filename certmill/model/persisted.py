@@ -1,0 +1,220 @@
+"""How values that outlive a process are written and read: one JSON object a value, for every release (docs/redis.md).
+
+An older or a newer release may have written it. A field that this release does not know is kept where the value has a place for it (a field
+`unknown`), else ignored. A field that is missing has its default. An unknown member of an enum is its first. A release that changes the
+meaning of a field raises the version `v`: an older release then reads nothing (NewerRelease), and leaves the value to a newer process.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from enum import Enum
+from functools import cache, partial
+from typing import Any, Final, Generic, TypeVar
+
+from certmill.errors import DamagedValue, NewerRelease
+
+VERSION: Final = "v"
+"""The field that holds the version. Version 1 is not written: the releases before this codec refuse a field that they do not know."""
+
+UNKNOWN: Final = "unknown"
+"""The field of a dataclass that keeps what a newer release wrote."""
+
+_Value = TypeVar("_Value")
+_Reader = Callable[[object], Any]
+
+_ZERO: Mapping[object, object] = {str: "", bool: False, int: 0, float: 0.0}
+
+
+class _Wrong(ValueError):
+    """A JSON value is not what the field holds."""
+
+
+class Codec(Generic[_Value]):
+    """Writes and reads the values of one frozen dataclass.
+
+    `names`: the name in JSON of a field that has another. `lenient` (files that people may edit): a field of the wrong type is as if it was
+    missing, and a text that is no JSON object is an empty one.
+    """
+
+    def __init__(self, kind: type[_Value], *, names: Mapping[str, str] | None = None, version: int = 1, lenient: bool = False) -> None:
+        self._kind = kind
+        self._names = dict(names or {})
+        self._version = version
+        self._lenient = lenient
+
+    def dump(self, value: _Value, *, unknown: Mapping[str, object] | None = None) -> str:
+        """Compact JSON of what differs from its default, and of what a newer release had written (`unknown`: see the method)."""
+        content = {**(unknown or {}), **_written(value)}
+        for name, other in self._names.items():
+            if name in content:
+                content[other] = content.pop(name)
+        if self._version > 1:
+            content = {VERSION: self._version, **content}
+        return json.dumps(content, separators=(",", ":"))
+
+    def load(self, text: str | bytes) -> _Value:
+        """The value. Raises NewerRelease for a later version, DamagedValue for what no release writes."""
+        content = self._object(text)
+        for name, other in self._names.items():
+            if other in content:
+                content[name] = content.pop(other)
+        try:
+            found: _Value = _read(self._kind, content, self._lenient)
+        except _Wrong as error:
+            raise DamagedValue(f"{self._kind.__name__} is damaged: {error}") from None
+        return found
+
+    def unknown(self, text: str | bytes) -> dict[str, object]:
+        """The fields that this release does not know; {} of what is damaged. For a writer that keeps them beside its own. Raises
+        NewerRelease: such a value is not to be written over."""
+        try:
+            content = self._object(text)
+        except DamagedValue:
+            return {}
+        known = {self._names.get(name, name) for name in _shape(self._kind)}
+        return {name: value for name, value in content.items() if name not in known}
+
+    def _object(self, text: str | bytes) -> dict[str, object]:
+        try:
+            content: object = json.loads(text)
+        except (ValueError, RecursionError):
+            content = None
+        if isinstance(content, dict):
+            self._require_version(content.pop(VERSION, 1))
+            return content
+        if self._lenient:
+            return {}
+        raise DamagedValue(f"{self._kind.__name__} is damaged: it is no JSON object")
+
+    def _require_version(self, version: object) -> None:
+        if isinstance(version, int) and version > self._version:
+            raise NewerRelease(
+                f"a newer release of certmill wrote this ({self._kind.__name__}, version {version}; this one reads version "
+                f"{self._version}): run that release"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    """A field: how it is read, and what it is when it is missing."""
+
+    read: _Reader
+    default: Callable[[], object] | None
+    zero: object
+
+    def missing(self, name: str, *, lenient: bool) -> object:
+        if self.default is not None:
+            return self.default()
+        if lenient:
+            return self.zero
+        raise _Wrong(f"{name} is missing")
+
+
+def _written(value: object) -> dict[str, object]:
+    """What is set, by name. Twice a step: dataclasses.asdict, which copies deeply, took 3 ms a certificate."""
+    content: dict[str, object] = dict(getattr(value, UNKNOWN, None) or {})
+    for name, field in _shape(type(value)).items():
+        part = getattr(value, name)
+        if field.default is None or part != field.default():
+            content[name] = _plain(part)
+    return content
+
+
+def _plain(part: object) -> object:
+    if hasattr(part, "__dataclass_fields__"):
+        return _written(part)
+    if isinstance(part, tuple):
+        return [_plain(item) for item in part]
+    return dict(part) if isinstance(part, Mapping) else part
+
+
+def _read(kind: type[_Value], content: Mapping[str, object], lenient: bool) -> _Value:
+    shape, values = _shape(kind), dict[str, object]()
+    for name, field in shape.items():
+        try:
+            values[name] = field.read(content[name]) if name in content else field.missing(name, lenient=lenient)
+        except _Wrong as error:
+            if not lenient:
+                raise _Wrong(f"{name}: {error}" if name in content else str(error)) from None
+            values[name] = field.missing(name, lenient=True)
+    if UNKNOWN in kind.__dataclass_fields__:  # type: ignore[attr-defined]
+        values[UNKNOWN] = {name: value for name, value in content.items() if name not in shape}
+    return kind(**values)
+
+
+def _shape(kind: object) -> Mapping[str, _Field]:
+    """The fields of a dataclass, by name, but for `unknown`."""
+    assert isinstance(kind, type)
+    return _shape_of(kind)
+
+
+@cache
+def _shape_of(kind: Any) -> Mapping[str, _Field]:  # noqa: ANN401 - fields() and get_type_hints() take no type that mypy knows
+    hints = typing.get_type_hints(kind)
+    found = {}
+    for field in fields(kind):
+        if field.name == UNKNOWN:
+            continue
+        default: Callable[[], object] | None = None
+        if field.default is not MISSING:
+            default = partial(_same, field.default)
+        elif field.default_factory is not MISSING:
+            default = field.default_factory
+        found[field.name] = _Field(read=_reader(hints[field.name]), default=default, zero=_ZERO.get(hints[field.name], ""))
+    return found
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _reader(hint: object) -> _Reader:
+    """What reads a value of this type, or raises _Wrong."""
+    hint = getattr(hint, "__supertype__", hint)  # NewType
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        inner = _reader(next(one for one in arguments if one is not types.NoneType))
+        return lambda value: None if value is None else inner(value)
+    if origin is tuple:
+        return _tuple_reader(_reader(arguments[0]))
+    if origin is not None:
+        return _mapping
+    assert isinstance(hint, type)
+    kind = hint
+    if hasattr(kind, "__dataclass_fields__"):
+        return lambda value: _read(kind, _mapping(value), False)
+    if issubclass(kind, Enum):
+        return lambda value: _member(kind, value)
+    return lambda value: _scalar(kind, value)
+
+
+def _tuple_reader(inner: _Reader) -> _Reader:
+    def read(value: object) -> tuple[object, ...]:
+        if not isinstance(value, list):
+            raise _Wrong("is no list")
+        return tuple(inner(item) for item in value)
+
+    return read
+
+
+def _mapping(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise _Wrong("is no object")
+    return value
+
+
+def _member(kind: type[Enum], value: object) -> Enum:
+    return next((member for member in kind if member.value == value), next(iter(kind)))
+
+
+def _scalar(kind: type, value: object) -> object:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise _Wrong(f"is no {kind.__name__}")
+    return value
