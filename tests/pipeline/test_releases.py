@@ -40,7 +40,7 @@ def a_mill(redis, **options):
 def played_to(redis, step):
     """A run that has come to this step."""
     mill = a_mill(redis)
-    mill.reconciler.reconcile(mill.certificate.id, root_id="r")
+    mill.reconciler.reconcile(mill.certificate.id)
     for name in STEP_NAMES[: STEP_NAMES.index(step)]:
         mill.step(name)
     return mill
@@ -323,7 +323,7 @@ def test_what_this_release_writes_is_read_by_the_previous_one(redis):
     """It refuses a field that it does not know, so none may be added until all that is out there ignores those."""
     mill = a_mill(redis)
     previous = RECORDED["records"]["clean_up"]["facts"]
-    mill.reconciler.reconcile(mill.certificate.id, root_id="r")
+    mill.reconciler.reconcile(mill.certificate.id)
     for step in STEP_NAMES[:-1]:
         mill.step(step)
 
