@@ -25,6 +25,7 @@ CertmillError
     ├── OrderGone             the CA does not know the order or authorization any more, or it has expired; start a new one
     ├── SolverMisconfigured   no solver matches, or a provider refuses our credentials
     ├── CertificateWrong      the CA's certificate is not what was asked for (key, names)
+    ├── OtherInstallation     Redis is in use by another installation of certmill
     ├── DamagedValue          a persisted value is none that any release writes
     └── StepKeepsDying        a step was begun too often without an end; it is parked
 """
@@ -174,6 +175,10 @@ class CertificateWrong(Permanent):
     """The issued certificate does not carry our key or our names. It is not stored; each attempt costs a real certificate."""
 
     failure_class = FailureClass.NAME_IS_WRONG
+
+
+class OtherInstallation(Permanent):
+    """Redis is in use by an installation with another home."""
 
 
 class DamagedValue(Permanent):

@@ -49,6 +49,7 @@ def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] 
         runtime().reject(request_id, certificate, reason)
 
     app = configured_app(settings, schedule=schedules.beat_schedule(), on_rejected=keep_rejected)
+    app.require_own_redis = lambda: runtime().require_own_redis()
     tasks.register(app, runtime)
     signals.connect(settings, app.exporter, close=runtime.close)
     return app

@@ -6,7 +6,7 @@ The values are those measured in the reference (celery.md §10). A worker, a bea
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -33,6 +33,8 @@ class App(Celery):
     on_rejected: Rejected
     liveness: Liveness
     exporter: Exporter
+    require_own_redis: Callable[[], None]
+    """Raises OtherInstallation."""
 
 
 def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejected) -> App:
@@ -42,6 +44,7 @@ def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejec
     app.on_rejected = on_rejected
     app.liveness = Liveness()
     app.exporter = Exporter(settings, app.liveness)
+    app.require_own_redis = lambda: None
     app.conf.update(table(settings, schedule))
     return app
 

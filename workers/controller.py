@@ -16,7 +16,7 @@ from certmill.controller.changes import Look
 from certmill.controller.controller import Controller
 from certmill.controller.ingress import DefaultIssuer
 from certmill.controller.leader import RENEW_SECONDS, Leadership
-from certmill.errors import CertmillError, StateUnavailable, Temporary
+from certmill.errors import CertmillError, OtherInstallation, StateUnavailable, Temporary
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.model.names import CertificateId
@@ -53,9 +53,14 @@ def run(settings: Settings) -> int:
     controller = Controller(client, SystemClock(), stop, settings.watched_namespaces, default)
     app = make_app(settings)
     process = Process(app, runtime, controller, leadership, stop)
-    process.run()
-    app.exporter.stop()
-    runtime.close()
+    try:
+        process.run()
+    except OtherInstallation as error:
+        _log.error("controller.cannot_start", error=str(error))
+        return 1
+    finally:
+        app.exporter.stop()
+        runtime.close()
     return 0
 
 
@@ -72,7 +77,7 @@ class Process:
         self._remembered_at = 0.0
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Until `stop`. Raises OtherInstallation."""
         runs = [*self._controller.watches(), ("leader", self._contend)]
         threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in runs]
         for thread in threads:
@@ -111,6 +116,7 @@ class Process:
             self._stop.wait(0.1)
             return
         if not self._led or not self._remembers():
+            self._runtime.require_own_redis()
             began = time.monotonic()
             adopted = self._controller.first_sight(self._adopt)
             self._runtime.ports.records.note_adopted()

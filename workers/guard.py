@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from celery.exceptions import WorkerShutdown
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
 from celery.worker.state import active_requests
 
 from certmill.contract import REQUESTS_QUEUE
-from certmill.errors import Temporary
+from certmill.errors import OtherInstallation, Temporary
 from certmill.observe import log
 from workers.headers import Refusal
 from workers.liveness import EVERY_SECONDS
@@ -65,7 +66,8 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
             return super().ensure_connected(conn)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Called once a connection; the timer is the loop's own, and is taken away with the connection."""
+        """Called once a connection, before any message is taken; the timer is the loop's own, and is taken away with the connection."""
+        self._require_own_redis()
         handle: Callable[[Any], None] = super().create_task_handler(*args, **kwargs)
         self.timer.call_repeatedly(EVERY_SECONDS, self.app.liveness.turned)
         self.app.liveness.require("all threads are stuck in their tasks", self._has_thread)
@@ -81,6 +83,16 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
             handle(message)
 
         return on_task_received
+
+    def _require_own_redis(self) -> None:
+        """Another installation's Redis is left alone: the worker ends. While Redis is away nobody knows; each wake tick looks again."""
+        try:
+            self.app.require_own_redis()
+        except OtherInstallation as error:
+            _log.error("worker.cannot_start", reason=str(error))
+            raise WorkerShutdown(1) from None
+        except Temporary as error:
+            _log.warning("installation.not_checked", reason=str(error))
 
     def _has_thread(self) -> bool:
         """Whether a thread is free, or has begun its task not longer ago than any step may take."""

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from enum import IntEnum
 
-from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest, NotFound, StateUnavailable
+from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest, NotFound, OtherInstallation, StateUnavailable
 
 
 class ExitCode(IntEnum):
@@ -39,7 +39,7 @@ def code_of(error: CertmillError) -> ExitCode:
         return ExitCode.NOT_FOUND
     if isinstance(error, StateUnavailable | HomeUnavailable):
         return ExitCode.UNREACHABLE
-    if isinstance(error, InvalidManifest) and error.path.startswith(("CERTMILL_", "--")):
+    if isinstance(error, OtherInstallation) or (isinstance(error, InvalidManifest) and error.path.startswith(("CERTMILL_", "--"))):
         return ExitCode.USAGE
     return ExitCode.FAILED
 

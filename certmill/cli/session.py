@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from certmill.cli.exits import complain
 from certmill.client import Client
 from certmill.errors import StateUnavailable
+from certmill.home import installation
 from certmill.home.base import Home
 from certmill.model.names import CertificateId
+from certmill.pipeline.installation import require_same
 from certmill.runtime import Runtime
 from certmill.settings import Settings, load, unknown_variables
 from certmill.state.records import Record
@@ -46,9 +49,19 @@ class Session:
 
     @functools.cached_property
     def client(self) -> Client:
-        """What puts requests on the queue. Raises InvalidManifest for a URL that is none."""
+        """What puts requests on the queue. Raises InvalidManifest for a URL that is none, OtherInstallation where the Redis that it
+        leads to is of another home than ours."""
         settings = self.settings
+        self._require_same_installation()
         return Client.connect(settings.redis_url.get_secret_value(), ca_file=settings.redis_ca_file)
+
+    def _require_same_installation(self) -> None:
+        """Only where both ids are there: a machine that only asks for certificates has no home. None is made."""
+        file = self.settings.home / installation.FILE
+        if self.is_in_cluster or not file.is_file():
+            return
+        with suppress(StateUnavailable):
+            require_same(installation.of_directory(self.settings.home), self.runtime.installation_in_redis())
 
     @property
     def home(self) -> Home:

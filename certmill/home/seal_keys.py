@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from certmill.crypto import seal
 from certmill.crypto.seal import Seal
-from certmill.errors import HomeUnavailable, InvalidManifest
+from certmill.errors import InvalidManifest
+from certmill.home.made_once import made_once
 from certmill.settings import Settings
 
 SEAL_KEY_FILE = "seal-key"
@@ -52,24 +52,4 @@ def seal_keys(settings: Settings) -> list[bytes]:
 
 
 def _kept_seal_key(home: Path) -> str:
-    """Read `<home>/seal-key`; made whole in a file of its own first, so that of two processes only one's is ever seen."""
-    file = home / SEAL_KEY_FILE
-    try:
-        if not file.exists():
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made = home / f".{SEAL_KEY_FILE}.{os.getpid()}.{threading.get_ident()}"
-            with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-                stream.write(seal.new_key())
-                stream.flush()
-                os.fsync(stream.fileno())
-            try:
-                os.link(made, file)
-            except FileExistsError:
-                pass
-            finally:
-                made.unlink()
-        return file.read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise HomeUnavailable(
-            f"cannot read or make {SEAL_KEY_FILE} in the home: {error.strerror}; see that the home is writable"
-        ) from error
+    return made_once(home / SEAL_KEY_FILE, seal.new_key)

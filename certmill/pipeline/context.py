@@ -20,6 +20,7 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.model.names import CertificateId
 from certmill.pipeline.facts import Facts
+from certmill.pipeline.installation import Installation
 from certmill.pipeline.lanes import Lanes, Shares
 from certmill.pipeline.zone_locks import ZoneLocks
 from certmill.state.due import DueTimes
@@ -96,6 +97,8 @@ class Ports:
     limits: Limits = field(default_factory=Limits)
     lanes: Lanes = field(default_factory=lambda: Lanes(16))
     shares: Shares = field(default_factory=lambda: Shares(32))
+    installation: Installation | None = None
+    """None: it is not checked whose Redis this is."""
     zone_locks: ZoneLocks = field(default_factory=ZoneLocks)
 
 

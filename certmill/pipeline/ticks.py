@@ -84,8 +84,10 @@ class Ticks:
 
     def wake(self) -> Woken:
         """Wake-ups always; suspects only while the queue is short (in a backlog a doorbell is late, not lost) or when nothing was heard of
-        them for very long (a worker took them with it when it was killed); arrivals below high water."""
+        them for very long (a worker took them with it when it was killed); arrivals below high water. Raises OtherInstallation."""
         ports, limits = self._ports, self._ports.limits
+        if ports.installation is not None:
+            ports.installation.require()
         now = ports.clock.now()
         suspect = now + limits.grace
         for due in (Due.IN_FLIGHT, Due.ARRIVALS):  # neither is ever noted for longer than a lease

@@ -7,14 +7,16 @@ Forbidden here: decisions, Celery, and whatever could be in a part instead of in
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import redis
 
 from certmill.clock import Clock, SystemClock
 from certmill.crypto.seal import Seal
+from certmill.home import installation
 from certmill.home.base import Events, Home, NoEvents
 from certmill.home.directory import DirectoryHome
 from certmill.home.recent import RecentHome
@@ -22,6 +24,7 @@ from certmill.home.seal_keys import LazySeal, seal_keys
 from certmill.http01.base import Exposure, NoExposure
 from certmill.pipeline.context import Limits, Ports
 from certmill.pipeline.engine import Engine
+from certmill.pipeline.installation import Installation
 from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.lanes import Lanes, Shares
 from certmill.pipeline.reconcile import Reconciler
@@ -35,6 +38,7 @@ from certmill.settings import Settings
 from certmill.state.connection import connect
 from certmill.state.due import DueTimes
 from certmill.state.fleet import Fleet
+from certmill.state.installation import InstallationRecord
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.key_authorizations import KeyAuthorizations
@@ -94,6 +98,15 @@ class Runtime:
         """Keep a request that the guard refused."""
         self.requests.reject(request_id, certificate, reason)
 
+    def require_own_redis(self) -> None:
+        """Raises OtherInstallation where another installation uses this Redis, and StateUnavailable."""
+        if self.ports.installation is not None:
+            self.ports.installation.require()
+
+    def installation_in_redis(self) -> str:
+        """The id of the installation that uses this Redis, or "". Raises StateUnavailable."""
+        return InstallationRecord(self.redis).read()
+
     def close(self) -> None:
         """Close the connections."""
         self.redis.close()
@@ -117,6 +130,7 @@ class _Place:
     """Where manifests are, and what goes with that place."""
 
     home: Home
+    identity: Callable[[], str]
     events: Events = field(default_factory=NoEvents)
     exposure: Exposure = field(default_factory=NoExposure)
     shims: Shims = field(default_factory=_NoShims)
@@ -124,7 +138,8 @@ class _Place:
 
 def _place(settings: Settings, clock: Clock) -> _Place:
     if settings.home_kind == "directory":
-        return _Place(home=DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace))
+        home = DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace)
+        return _Place(home=home, identity=partial(installation.of_directory, settings.home))
     # The Kubernetes client takes 40 MB and a second: only where it is wanted.
     from certmill.controller.ingress import DefaultIssuer
     from certmill.controller.shims import ShimReconciler
@@ -140,6 +155,7 @@ def _place(settings: Settings, clock: Clock) -> _Place:
     default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
     return _Place(
         home=KubernetesHome(kube, cluster_resource_namespace=settings.cluster_resource_namespace, clock=clock),
+        identity=partial(installation.of_cluster, kube, settings.namespace),
         events=events,
         exposure=KubernetesExposure(kube, addresses, settings.responder_port),
         shims=ShimReconciler(kube, events, default),
@@ -175,6 +191,7 @@ def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock,
         limits=_limits(settings),
         lanes=Lanes(settings.worker_concurrency // 2),
         shares=Shares(settings.worker_concurrency),
+        installation=Installation(place.identity, InstallationRecord(client), clock),
     )
 
 

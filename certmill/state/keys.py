@@ -6,6 +6,9 @@ import hashlib
 
 from certmill.model.names import CertificateId
 
+INSTALLATION = "certmill:installation"
+"""The id of the installation that uses this Redis."""
+
 WAITING = "certmill:waiting"
 """Sorted set id → instant: wake this step then."""
 

@@ -9,6 +9,7 @@ import pytest
 from certmill.clock import SystemClock
 from certmill.controller.leader import Leadership
 from certmill.errors import Forbidden
+from certmill.home.installation import of_cluster
 from certmill.home.kubernetes import KubernetesHome
 from certmill.home.kubernetes_events import KubernetesEvents
 from certmill.http01.exposure import KubernetesExposure, ResponderAddresses
@@ -327,6 +328,15 @@ def test_the_worker_has_no_verb_that_it_never_uses(installed, resources):
     found = {name: {verb for verb in (*READS, *WRITES) if installed.may("worker", verb, name, installed.inside)} for name in used}
 
     assert found == used
+
+
+@pytest.mark.parametrize("process", ["worker", "controller"])
+def test_the_uid_of_its_own_namespace_and_of_no_other_is_for_a_process_to_read(installed, process):
+    uid = installed.kube.api.request("GET", f"/api/v1/namespaces/{installed.namespace}").body["metadata"]["uid"]
+
+    assert of_cluster(installed.client(process), installed.namespace) == uid
+    with pytest.raises(Forbidden):
+        of_cluster(installed.client(process), installed.inside)
 
 
 def test_the_worker_leads_challenges_to_the_responder_with_its_own_rights(installed):

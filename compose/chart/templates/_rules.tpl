@@ -97,13 +97,23 @@ watch the values of Secrets but the controller, whom RBAC cannot restrict to wha
   resources: [leases]
   resourceNames: [{{ include "certmill.fullname" . }}-controller]
   verbs: [get, update]
+# The uid of this namespace is the installation's id, which is noted in Redis.
+- apiGroups: [""]
+  resources: [namespaces]
+  resourceNames: [{{ .Release.Namespace }}]
+  verbs: [get]
 {{- end -}}
 
-{{/* Where the responders are. */}}
+{{/* Where the responders are, and what the installation is. */}}
 {{- define "certmill.rules.worker.own" -}}
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list]
+# The uid of this namespace is the installation's id, which is noted in Redis.
+- apiGroups: [""]
+  resources: [namespaces]
+  resourceNames: [{{ .Release.Namespace }}]
+  verbs: [get]
 {{- end -}}
 
 {{/* In the cluster resource namespace: ClusterIssuers' credentials, and account keys that are made. */}}

@@ -1,0 +1,31 @@
+"""The id of an installation, which is that of its home: made once, kept there, and the same for all its processes (pipeline.installation).
+
+A directory has it in a file, so that a copy of the home on a new machine is the same installation. In a cluster it is the uid of certmill's
+own namespace: nothing is written for it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from certmill.home.made_once import made_once
+from certmill.kube.objects import meta_of
+from certmill.kube.resources import NAMESPACES
+
+if TYPE_CHECKING:
+    from certmill.kube.client import KubeClient
+
+FILE = "installation-id"
+
+
+def of_directory(home: Path) -> str:
+    """The id in the home, made now if there is none. Raises HomeUnavailable."""
+    return made_once(home / FILE, lambda: uuid.uuid4().hex)
+
+
+def of_cluster(client: KubeClient, namespace: str) -> str:
+    """The uid of certmill's namespace; "" if there is no such namespace. Raises HomeUnavailable, Forbidden."""
+    body = client.get(NAMESPACES, "", namespace)
+    return meta_of(body).uid if body is not None else ""
