@@ -23,6 +23,11 @@ from certmill.kube.resources import Resource
 from certmill.observe.log import get_logger
 
 WATCH_SECONDS = 240
+_DOUBTED_SECONDS = 5
+"""Of a watch after one that the API server refused for now (429, 503): while it begins a resource's storage anew, as when its
+CustomResourceDefinition changes, it may take a watch that is told nothing."""
+_SILENT_SECONDS = 60.0
+"""An API server sends a bookmark a minute; a watch that went on for longer and had not one is not believed."""
 _PAUSES = (1.0, 2.0, 5.0, 10.0)
 _SETTLED_SECONDS = 2.0
 """A watch that lived so long was none of the failures before it, even if there was nothing to tell."""
@@ -64,6 +69,7 @@ class Watch(Generic[ViewT]):
         self._failures_of_version = 0
         self._expired = False
         self._version = ""
+        self._doubted = False
         self.views: dict[tuple[str, str], ViewT] = {}
         self.synced = threading.Event()
 
@@ -107,23 +113,28 @@ class Watch(Generic[ViewT]):
         if not self.synced.is_set():
             log.info("watch.listed", resource=watched.resource.plural, objects=len(found))
         self.synced.set()
-        self._version, self._failures_of_version = version, 0
+        self._version, self._failures_of_version, self._doubted = version, 0, False
         return True
 
     def _follow(self) -> None:
-        """One watch, to its end."""
-        before, began = self._version, self._monotonic()
+        """One watch, to its end. One that is doubted, or was silent for too long, is followed by a list."""
+        before, began, doubted = self._version, self._monotonic(), self._doubted
         try:
             for event in self._events(before):
                 self._version = meta_of(event.object).resource_version or self._version
+                doubted = doubted and event.type == "BOOKMARK"
                 self._event(event)
                 self._goes_well()
                 if self._stop.is_set():
                     return
         finally:
-            if self._monotonic() - began > _SETTLED_SECONDS:
+            lasted = self._monotonic() - began
+            if lasted > _SETTLED_SECONDS:
                 self._goes_well()
-        if self._version == before:
+        self._doubted = False
+        if doubted or (self._version == before and lasted > _SILENT_SECONDS):
+            self._version = ""
+        elif self._version == before:
             self._stop.wait(_QUIET_PAUSE)  # a server that ends every watch at once is not to be asked without a pause
 
     def _events(self, version: str) -> Iterator[WatchEvent]:
@@ -132,7 +143,7 @@ class Watch(Generic[ViewT]):
             watched.resource,
             watched.namespace,
             resource_version=version,
-            seconds=WATCH_SECONDS,
+            seconds=_DOUBTED_SECONDS if self._doubted else WATCH_SECONDS,
             labels=watched.labels,
             metadata_only=watched.metadata_only,
         )
@@ -145,6 +156,7 @@ class Watch(Generic[ViewT]):
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)] if pauses else 0.0
         if isinstance(error, Temporary) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
+            self._doubted = bool(self._version)
         self._failures += 1
         self._failures_of_version += 1
         log.warning("watch.failed", resource=self._watched.resource.plural, reason=str(error), again_in_seconds=pause)

@@ -43,6 +43,10 @@ class Exposure(Protocol):
         """Lead requests for this token of `host` to the responder, and for no other of ours."""
         ...
 
+    def redirects(self, certificate: Certificate) -> bool:
+        """Whether what the Certificate is for redirects all requests to HTTPS, those of challenges too."""
+        ...
+
     def close(self, certificate: CertificateId, host: str, way: str) -> None:
         """Lead them there no longer, for this Certificate. Not there: no error."""
         ...
@@ -60,6 +64,10 @@ class NoExposure:
 
     def open(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
         """Nothing."""
+
+    def redirects(self, certificate: Certificate) -> bool:
+        """Nobody knows: the self check finds it out."""
+        return False
 
     def close(self, certificate: CertificateId, host: str, way: str) -> None:
         """Nothing."""

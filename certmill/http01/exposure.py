@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from certmill.errors import Conflict, SolverMisconfigured
+from certmill.errors import Conflict, Permanent, SolverMisconfigured
 from certmill.http01 import edit_in_place, service
 from certmill.http01.ingress import SOLVER_LABEL, led_for, solver_ingress, solver_ingress_name
 from certmill.http01.managed_fields import given_back
 from certmill.http01.way import EditIngress, OwnIngress, way
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
-from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SERVICES
+from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES, VIRTUAL_SERVERS
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Http01Solver
 from certmill.model.names import CertificateId, certificate_id, split_id
@@ -62,6 +62,16 @@ class KubernetesExposure:
                 f"the Ingress {certificate.namespace}/{chosen.name}, which the challenge for {host} is to be led through, is not there; "
                 "create it, or use another solver"
             )
+
+    def redirects(self, certificate: Certificate) -> bool:
+        """Whether it is owned by a VirtualServer with tls.redirect.enable: NGINX redirects its challenges too, and while the Secret is not
+        there it refuses the handshake (kubernetes-ingress #8469). Whoever made the Certificate, it has its owner."""
+        with suppress(Permanent):  # a role without VirtualServers: the self check finds it out
+            found = self._client.get(CERTIFICATES, certificate.namespace, certificate.name)
+            owners = [one for one in meta_of(found).owners if one.kind == VIRTUAL_SERVERS.kind] if found is not None else []
+            served = [self._client.get(VIRTUAL_SERVERS, certificate.namespace, one.name) for one in owners if one.controller]
+            return any(redirects_to_https(body) for body in served if body is not None)
+        return False
 
     def close(self, certificate: CertificateId, host: str, way: str) -> None:
         namespace, name = split_id(certificate)
@@ -141,6 +151,12 @@ class KubernetesExposure:
     def _is_needed(self, namespace: str) -> bool:
         found = (item for page in self._client.pages(INGRESSES, namespace, metadata_only=True) for item in page.items)
         return any(meta_of(item).labels.get(SOLVER_LABEL) == "true" or edit_in_place.certificates_served(item) for item in found)
+
+
+def redirects_to_https(virtual_server: Mapping[str, object]) -> bool:
+    """Whether a VirtualServer has tls.redirect.enable."""
+    tls = mapping(mapping(virtual_server.get("spec")).get("tls"))
+    return mapping(tls.get("redirect")).get("enable") is True
 
 
 class ResponderAddresses:

@@ -46,6 +46,8 @@ class Probe:
 
     ok: bool
     reason: str
+    handshake_failed: bool = False
+    """The host redirects to HTTPS, and refuses the TLS handshake there: as a server does that has no certificate yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,10 @@ class _Answer:
 
 class _Unreachable(Exception):
     """The request had no answer; the text is one of a few stable phrases."""
+
+
+class _HandshakeFailed(_Unreachable):
+    """The connection was taken, and TLS was refused on it."""
 
 
 def probe(
@@ -122,6 +128,8 @@ def _follow(
             return failure
         try:
             answer = _ask(there, addresses, deadline)
+        except _HandshakeFailed:
+            return replace(failure, handshake_failed=there.host == first.host)
         except _Unreachable:
             return failure
         if answer.location is None:
@@ -211,7 +219,10 @@ def _encrypt(connection: socket.socket, host: str, deadline: float) -> ssl.SSLSo
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     connection.settimeout(_remaining(deadline))
-    return context.wrap_socket(connection, server_hostname=host)
+    try:
+        return context.wrap_socket(connection, server_hostname=host)
+    except (ssl.SSLError, ConnectionError):
+        raise _HandshakeFailed("did not answer in HTTP") from None
 
 
 def _read(stream: socket.socket, deadline: float) -> _Answer:

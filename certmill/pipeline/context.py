@@ -115,6 +115,8 @@ class Work:
     """Keep these facts (and the sealed key) now, and renew the lease; raises LeaseLost if the step is no longer ours."""
     hold: Callable[[], None]
     """Called between the requests of a long step: renews the lease when a third of it has gone by; raises LeaseLost."""
+    store_temporary: Callable[[], bool]
+    """Store a temporary pair if the Secret holds none that a server could use; whether that was done (pipeline.temporary)."""
 
     @property
     def id(self) -> CertificateId:

@@ -134,13 +134,25 @@ class Engine:
             return Back(step=CLEAN_UP, reason=reason, facts=attempt.facts)
         try:
             with self._ports.shares.of(issuer.namespace):
-                return STEPS[attempt.step](_work(attempt, certificate, issuer))
+                return STEPS[attempt.step](self._work(attempt, certificate, issuer))
         except AccountRefused as error:
             if error.acme_type != account.LOST or attempt.step == FIRST:
                 account.refused(self._ports, issuer, error)
                 raise
             account.forget(self._ports, issuer)
             return Back(step=FIRST, reason=str(error), facts=attempt.facts.without_order())
+
+    def _work(self, attempt: Attempt, certificate: Certificate, issuer: Issuer) -> Work:
+        return Work(
+            ports=attempt.ports,
+            certificate=certificate,
+            issuer=issuer,
+            record=attempt.record,
+            facts=attempt.facts,
+            keep=attempt.keep,
+            hold=attempt.hold,
+            store_temporary=lambda: self._reconciler.store_temporary(certificate),
+        )
 
     def _clean_up(self, attempt: Attempt) -> Finished:
         """Take down, or after MAX_TRIES leave it to the sweep; then say when to look again."""
@@ -193,18 +205,6 @@ class Engine:
             if status is not None:
                 return status.next_attempt if status.next_attempt is not None else now
         return math.inf
-
-
-def _work(attempt: Attempt, certificate: Certificate, issuer: Issuer) -> Work:
-    return Work(
-        ports=attempt.ports,
-        certificate=certificate,
-        issuer=issuer,
-        record=attempt.record,
-        facts=attempt.facts,
-        keep=attempt.keep,
-        hold=attempt.hold,
-    )
 
 
 def _read(home: Home, certificate_id: CertificateId) -> tuple[Certificate | None, Issuer | None, str]:

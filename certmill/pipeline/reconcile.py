@@ -7,10 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from certmill.clock import instant
-from certmill.crypto.temporary import temporary_pair
 from certmill.errors import CertmillError, Conflict, InvalidManifest, SecretUnusable
 from certmill.home.base import Home
-from certmill.model.annotations import CERTIFICATE_NAME, ISSUE_TEMPORARY_CERTIFICATE
+from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import reference
 from certmill.model.names import CertificateId, split_id
@@ -18,9 +17,9 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
 from certmill.model.trigger import UNSAID, Origin
 from certmill.observe import certificates, recording
-from certmill.pipeline import conditions, flow, owner, secret_contract
+from certmill.pipeline import conditions, flow, owner, secret_contract, temporary
 from certmill.pipeline.context import Ports
-from certmill.pipeline.decide import UNSERVABLE, Decision, Hold, Issue, Keep, Seen, Violation, decide, look, violated
+from certmill.pipeline.decide import Decision, Hold, Issue, Keep, Seen, Violation, decide, look, violated
 from certmill.pipeline.origin import origin_of
 from certmill.pipeline.spec import digest
 from certmill.state.records import Verdict
@@ -152,7 +151,7 @@ class Reconciler:
         expires = seen.leaf.not_after if seen.leaf is not None else 0.0
         at = expires if now < expires < decision.until else decision.until
         if ports.records.adopt(certificate.id, now=now, at=at, spec=seen.spec):
-            status = conditions.held(seen.status, violation, servable=_is_temporary(seen), now=now)
+            status = conditions.held(seen.status, violation, servable=temporary.is_ready(seen), now=now)
             if status != seen.status:
                 ports.home.write_certificate_status(certificate.id, status)
         record = ports.records.read(certificate.id)
@@ -169,7 +168,7 @@ class Reconciler:
         the home was away in that moment, is told now.
         """
         ports, certificate = self._ports, seen.certificate
-        temporary = self._temporary(seen, decision.violation, now=now)
+        stored = temporary.is_asked_for(certificate) and temporary.store(ports.home, ports.events, seen, now=now)
         ring = may_ring and ports.due.queue_length() < ports.limits.high_water
         origin = origin_of(origin, decision.violation, forced=force)
         verdict, run = ports.records.begin(
@@ -195,7 +194,7 @@ class Reconciler:
             )
         untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
         if verdict is Verdict.BEGUN or untold:
-            servable = temporary or _is_temporary(seen)
+            servable = stored or temporary.is_ready(seen)
             self._tell_begun(seen, decision.violation, servable=servable, ours=verdict is Verdict.BEGUN, now=now)
         elif verdict is Verdict.JOINED and (status := conditions.expired(seen.status, now=now)) != seen.status:
             with suppress(Conflict):  # the run has just told more
@@ -217,25 +216,10 @@ class Reconciler:
             home.write_certificate_status(certificate.id, conditions.issuing(status, violation, ready=ready, now=now))
         self._ports.events.tell(certificate, "Issuing", violation.message)
 
-    def _temporary(self, seen: Seen, violation: Violation, *, now: float) -> bool:
-        """If the Certificate asks for it, keep a temporary pair where there is none that could be served; whether there is one now.
-
-        Never over the pair of a run that has come to its end meanwhile.
-        """
-        certificate, home = seen.certificate, self._ports.home
-        if certificate.annotations.get(ISSUE_TEMPORARY_CERTIFICATE) != "true" or violation.reason not in UNSERVABLE:
-            return False
-        pem, key_pem = temporary_pair(certificate, now=now)
-        secret, made = secret_contract.secret_of(certificate, pem, key_pem, temporary=True), True
-        if seen.secret is None and not seen.unusable:
-            made = home.create_secret(secret)
-        elif self._secret(certificate)[0] == seen.secret:
-            home.write_secret(secret)
-        else:
-            made = False
-        if made:
-            self._ports.events.tell(certificate, "Issuing", "Issued temporary certificate")
-        return made
+    def store_temporary(self, certificate: Certificate) -> bool:
+        """For a challenge whose requests are redirected to HTTPS: store a temporary pair if there is none that a server could use."""
+        ports = self._ports
+        return temporary.store_if_unservable(ports.home, ports.events, certificate, now=ports.clock.now())
 
     def _keep(self, decision: Keep, seen: Seen, *, now: float) -> Reconciled:
         """The stored pair is right: remember when to renew it; write only what differs."""
@@ -250,11 +234,7 @@ class Reconciler:
         return Reconciled(reason="Certificate is up to date", right=True)
 
     def _secret(self, certificate: Certificate) -> tuple[Secret | None, str]:
-        """The Secret, or why it is there and cannot be used."""
-        try:
-            return self._ports.home.secret(certificate.namespace, certificate.secret_name), ""
-        except SecretUnusable as error:
-            return None, str(error)
+        return temporary.read(self._ports.home, certificate)
 
     def _refresh(self, certificate: Certificate, secret: Secret) -> None:
         """What the manifest says of the Secret's form (template, encoding, output formats) needs no new order, nor does whose it is now:
@@ -282,10 +262,6 @@ def _decided(seen: Seen, *, now: float, force: bool, now_please: bool) -> Decisi
     if isinstance(decision, Keep) and asked:
         return Issue(violation=Violation(reason=MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"))
     return decision
-
-
-def _is_temporary(seen: Seen) -> bool:
-    return seen.secret is not None and secret_contract.is_temporary(seen.secret)
 
 
 def reconcile_all(reconciler: Reconciler, certificates: Mapping[CertificateId, bool]) -> dict[CertificateId, CertmillError]:

@@ -40,6 +40,8 @@ def set_up_challenge(work: Work) -> Outcome:
     facts = replace(work.facts, challenges=setting_up, labels=dict(work.certificate.labels))
     work.keep(facts, None)
     presenting.present(work, setting_up, key.thumbprint)
+    if any(challenge.way for challenge in setting_up) and work.ports.exposure.redirects(work.certificate):
+        work.store_temporary()
     return Advanced(facts=replace(facts, presented_at=work.ports.clock.now()))
 
 

@@ -107,6 +107,9 @@ def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
         return _NotYet(reason=str(error), looked=False)
     if probe.ok:
         return None
+    if probe.handshake_failed:
+        work.keep(work.facts, None)  # still ours: a worker that was away for long must write nothing
+        work.store_temporary()
     if not work.first_look:
         presenting.expose(work, challenge)  # somebody may have changed the Ingress meanwhile
-    return _NotYet(reason=probe.reason, may_linger=bool(challenge.way))
+    return _NotYet(reason=probe.reason, may_linger=bool(challenge.way) or probe.handshake_failed)

@@ -7,11 +7,12 @@ import pytest
 from certmill.errors import SolverMisconfigured
 from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.exposure import KubernetesExposure
-from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES
+from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES, VIRTUAL_SERVERS
 from certmill.model.issuer import Http01Solver
 from certmill.model.manifests import certificate_document, parse_certificate
 from tests.builders import a_certificate
 from tests.cluster import client_of
+from tests.controller.lab import serve_virtual_servers
 
 SOLVER = Http01Solver(ingress_class_name="nginx")
 
@@ -149,3 +150,28 @@ def test_a_master_of_mergeable_ingresses_is_not_edited_as_nginx_would_refuse_it_
         exposure_of(client).open(stored(client, namespace, "one"), "one.example.test", "one", Http01Solver(ingress_name="shop"))
 
     assert client.get(INGRESSES, namespace, "shop")["spec"] == master["spec"]
+
+
+@pytest.mark.parametrize(
+    ("tls", "owned", "expected"),
+    [
+        ({"redirect": {"enable": True}}, True, True),
+        ({"redirect": {"enable": False}}, True, False),
+        ({"redirect": {}}, True, False),
+        ({}, True, False),
+        ({"redirect": {"enable": True}}, False, False),
+    ],
+)
+def test_a_certificate_of_a_virtual_server_that_redirects_is_known_by_its_owner(kube, client, namespace, tls, owned, expected):
+    """Whoever made the Certificate: NGINX makes it itself with -enable-cert-manager."""
+    serve_virtual_servers(kube)
+    spec = {"host": "one.example.test", "tls": {"secret": "one-tls"} | tls}
+    body = {"apiVersion": "k8s.nginx.org/v1", "kind": "VirtualServer", "metadata": {"name": "vs", "namespace": namespace}, "spec": spec}
+    uid = client.create(VIRTUAL_SERVERS, body)["metadata"]["uid"]
+    certificate = certificate_document(a_certificate(namespace=namespace, name="one"))
+    owner = {"apiVersion": "k8s.nginx.org/v1", "kind": "VirtualServer", "name": "vs", "uid": uid, "controller": True}
+    certificate["metadata"]["ownerReferences"] = [owner] if owned else []
+
+    found = parse_certificate(client.apply(CERTIFICATES, certificate), source="")
+
+    assert exposure_of(client).redirects(found) is expected

@@ -8,6 +8,7 @@ import ssl
 import pytest
 
 from certmill.crypto import chain
+from certmill.kube.objects import instant_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS, VIRTUAL_SERVERS
 from certmill.testing.cloudflare import FakeCloudflare, Permissions
 from certmill.testing.nameserver import FakeNameserver
@@ -180,6 +181,44 @@ def test_a_virtual_server_that_redirects_to_https_is_led_by_its_temporary_certif
 
     wait_until_served(lab, namespace, host)
     assert ask(lab, host, "/tea").status == 301
+
+
+@pytest.mark.parametrize("maker", ["certmill", "nginx", "the user"])
+def test_a_virtual_server_that_redirects_is_issued_whoever_made_its_certificate(lab, namespace, maker):
+    """kubernetes-ingress #8469: while the Secret is missing, NGINX refuses the handshake to which it redirects the challenge."""
+    host = f"{namespace}.example.test"
+    apply_issuer(lab, HTTP01_ISSUER)
+    (manifest,) = manifests(VIRTUAL_SERVER, lab, host=host)
+    manifest["spec"]["tls"] |= {"redirect": {"enable": True}}
+    if maker == "the user":
+        del manifest["spec"]["tls"]["cert-manager"]
+    if maker == "nginx":
+        asked = manifest["spec"].pop("tls")
+    uid = lab.apply(manifest, namespace)["metadata"]["uid"]
+    if maker != "certmill":
+        certificate = certificate_by_nginx(namespace, host, uid)
+        if maker == "the user":
+            del certificate["metadata"]["ownerReferences"]
+        lab.apply(certificate, namespace)
+    if maker == "nginx":
+        lab.apply(manifest | {"spec": manifest["spec"] | {"tls": asked}}, namespace)
+
+    lab.wait_ready(namespace, "cafe-secret")
+
+    wait_until_served(lab, namespace, host)
+    assert ask(lab, host, "/tea").status == 301
+    secret = lab.client.get(SECRETS, namespace, "cafe-secret")
+    assert secret["metadata"]["annotations"]["cert-manager.io/issuer-name"] == "prod-issuer"
+    assert ("Normal", "Issuing", "Issued temporary certificate") in lab.events(namespace, "cafe-secret")
+    created, ready = (moment(lab, namespace, of) for of in ("created", "ready"))
+    print(f"READY after {ready - created:.0f} s ({maker})")
+
+
+def moment(lab, namespace, of):
+    """When the Certificate was created, or became Ready."""
+    body = lab.client.get(CERTIFICATES, namespace, "cafe-secret")
+    conditions = lab.conditions(CERTIFICATES, namespace, "cafe-secret")
+    return instant_of(body["metadata"]["creationTimestamp"] if of == "created" else conditions["Ready"]["lastTransitionTime"])
 
 
 def test_where_nginx_does_not_serve_the_virtual_server_its_certificate_comes_all_the_same(lab, namespace):

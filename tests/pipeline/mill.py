@@ -42,6 +42,12 @@ class Mill:
         self.ports = replace(self.ports, clients=_Wrapped(self.world.ca, wrap))
         self.engine = Engine(self.ports, Reconciler(self.ports))
 
+    def use_exposure(self, exposure):
+        """From now on challenges are led to the responder by this."""
+        self.ports = replace(self.ports, exposure=exposure)
+        self.reconciler = Reconciler(self.ports)
+        self.engine = Engine(self.ports, self.reconciler)
+
     def step(self, name):
         """One step alone."""
         return self.engine.run(name, self.certificate.id, task_id="t", root_id="r")

@@ -58,6 +58,7 @@ class Script:
         self._stop, self._lists, self._watches, self._served = stop, list(lists), list(watches), list(served)
         self.asked = []
         self.options = []
+        self.seconds = []
 
     def serves(self, resource):
         self.asked.append("serves")
@@ -76,6 +77,7 @@ class Script:
 
     def watch(self, resource, namespace="", *, resource_version, seconds, **options):
         self.asked.append(f"watch from {resource_version}")
+        self.seconds.append(seconds)
         for event in self._next(self._watches):
             if isinstance(event, Exception):
                 raise event

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 
+import pytest
+
 from certmill.controller.watch import Watch, Watched
 from certmill.errors import Forbidden, HomeUnavailable, WatchExpired
 from certmill.kube.answers import NotServed
@@ -154,6 +156,47 @@ def test_a_watch_that_ends_at_once_is_not_begun_again_without_a_pause():
     seen = Watching(lists=[[]], watches=[[], []])
 
     assert seen.stop.pauses[:2] == [1.0, 1.0]
+
+
+REFUSED = HomeUnavailable("storage is (re)initializing", retry_after=1.0)
+BOOKMARK = ("BOOKMARK", {"metadata": {"resourceVersion": "8"}})
+
+
+@pytest.mark.parametrize("heard", [[], [BOOKMARK]], ids=["nothing", "a bookmark"])
+def test_a_watch_after_a_refused_one_that_tells_of_no_object_is_short_and_a_list_follows(heard):
+    """An API server that begins a resource's storage anew (429) may take a watch on what nobody writes to any more."""
+    seen = Watching(lists=[[], [obj("new")]], watches=[[REFUSED], heard])
+
+    assert seen.script.asked[:4] == ["list", "watch from list 1", "watch from list 1", "list"]
+    assert seen.script.seconds == [240, 5, 240]
+    assert seen.names == {"new"}
+
+
+def test_a_watch_after_a_refused_one_that_tells_of_an_object_is_believed():
+    seen = Watching(lists=[[]], watches=[[REFUSED], [("ADDED", obj("a", "5"))]])
+
+    assert seen.script.asked == ["list", "watch from list 1", "watch from list 1", "watch from 5"]
+    assert seen.script.seconds == [240, 5, 240]
+
+
+def test_a_watch_after_one_that_was_cut_is_as_good_as_any():
+    """A list of ten thousand objects is not for every connection that is cut."""
+    seen = Watching(lists=[[]], watches=[[HomeUnavailable("cut")], []])
+
+    assert seen.script.asked.count("list") == 1
+    assert set(seen.script.seconds) == {240}
+
+
+def test_a_watch_that_was_silent_for_too_long_is_followed_by_a_list():
+    seen = Watching(lasts=61.0, lists=[[], [obj("new")]], watches=[[]])
+
+    assert seen.script.asked == ["list", "watch from list 1", "list", "watch from list 2"]
+
+
+def test_a_watch_that_had_a_bookmark_is_not_silent():
+    seen = Watching(lasts=61.0, lists=[[]], watches=[[BOOKMARK]])
+
+    assert seen.script.asked == ["list", "watch from list 1", "watch from 8"]
 
 
 def test_a_resource_that_is_not_there_yet_is_nothing_and_is_looked_for():
