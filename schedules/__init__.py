@@ -1,7 +1,7 @@
 """Beat's table: which tick, how often, and why. One place, no entry per certificate: a certificate's times are scores in Redis.
 
-Forbidden here: anything but the table. Every tick expires soon, the one of every second after half a minute, so that a worker which
-was away finds no pile of them; not sooner, as the clocks of beat's machine and the worker's may differ by seconds.
+Forbidden here: anything but the table. No tick expires: the clocks of beat's machine and a worker's may differ by any time, and then each
+tick would be discarded. A worker that was away finds no pile of them either, as beat sends none of which one waits (workers.scheduler).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
         entry.task: {
             "task": entry.task,
             "schedule": entry.every_seconds,
-            "options": {"queue": TICKS_QUEUE, "expires": max(30.0, entry.every_seconds * 0.9)},
+            "options": {"queue": TICKS_QUEUE},
         }
         for entry in TABLE
     }

@@ -15,9 +15,6 @@ from certmill.runtime import Runtime
 from tasks.declare import declare
 from tasks.steps import ring
 
-_AGAIN_SECONDS = 1.0  # the queue gives out at once what it gets back
-_LONGEST_SECONDS = 5.0  # the thread is a step's too
-
 
 def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
     """Define a task for every kind."""
@@ -53,17 +50,17 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         "VirtualServer": virtual_server,
     }
     for kind, look in looks.items():
-        declare(app, name=RECONCILE_TASKS[kind], run=_patiently(runtime, look))
+        declare(app, name=RECONCILE_TASKS[kind], run=_patiently(look))
 
 
-def _patiently(runtime: Callable[[], Runtime], look: Callable[..., None]) -> Callable[..., None]:
-    """While the API server or Redis is away, a look goes back to its queue."""
+def _patiently(look: Callable[..., None]) -> Callable[..., None]:
+    """While the API server or Redis is away, a look goes back to its queue, from which this worker takes nothing for a while
+    (workers.transport)."""
 
     def run(task: Any, *arguments: Any) -> None:
         try:
             look(task, *arguments)
         except Temporary as error:
-            runtime().ports.clock.pause(min(max(_AGAIN_SECONDS, error.retry_after or 0.0), _LONGEST_SECONDS))
             raise Reject(str(error), requeue=True) from None
 
     return run

@@ -16,8 +16,6 @@ from certmill.runtime import Runtime
 from tasks.declare import declare
 from tasks.steps import ring
 
-_AGAIN_SECONDS = 1.0  # the queue gives out at once what it gets back
-
 
 def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
     """Define both tasks."""
@@ -35,11 +33,11 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
 
 
 def _take(app: Celery, runtime: Runtime, task: Any, desk: Callable[..., tuple[CertificateId, Reconciled] | None], body: object) -> None:
-    """One call of the desk. Its message is all there is of a request: while home or Redis is away it goes back to its queue."""
+    """One call of the desk. Its message is all there is of a request: while home or Redis is away it goes back to its queue, from which
+    this worker takes nothing for a while (workers.transport)."""
     try:
         accepted = desk(body, request_id=task.request.id)
     except Temporary as error:
-        runtime.ports.clock.pause(_AGAIN_SECONDS)
         raise Reject(str(error), requeue=True) from None
     if accepted is None:
         raise InvalidManifest("refused; `certmill get requests` shows the reason")

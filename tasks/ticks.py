@@ -25,7 +25,7 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         for doorbell in woken.doorbells:
             publish(app, doorbell)
         if woken.reread:
-            app.send_task(REREAD_TASK, queue=TICKS_QUEUE, expires=30)
+            app.send_task(REREAD_TASK, queue=TICKS_QUEUE)
 
     def renewals(task: Any) -> None:
         """Look at the certificates whose renewal or next attempt is due."""

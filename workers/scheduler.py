@@ -1,22 +1,38 @@
-"""Beat's scheduler: Celery's, in memory, that says each time it turns that it does, and a clock that may be set back."""
+"""Beat's scheduler: Celery's, in memory, that says each time it turns that it does, and a clock that may be set back.
+
+A tick of which one still waits in the queue is not sent: any number of beats, and no worker for a day, leave one of each.
+"""
 
 from __future__ import annotations
 
+import json
+import time
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import celery.beat
+import redis
+
+from certmill.contract import TICKS_QUEUE
+from certmill.observe import log
+
+_log = log.get_logger(__name__)
 
 _Scheduler: Any = celery.beat.Scheduler  # its stubs know neither its properties nor its app
 
 
 _SET_BACK: Final = timedelta(seconds=2)
+_MOST_READ: Final = 100
+"""Of the queue. With more, each kind waits."""
+_NOBODY_AFTER_SECONDS: Final = 120.0
 
 
 class Scheduler(_Scheduler):  # type: ignore[misc]
     """Intervals need no file, so any number of beats run anywhere."""
 
     _ticked_at: datetime | None = None
+    _waiting_since: float | None = None  # of the monotonic clock
+    _told = False
 
     def tick(self, *args: Any, **options: Any) -> Any:  # Celery's own signature
         self.app.liveness.turned()
@@ -35,3 +51,30 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
     def _ensure_connected(self) -> Any:  # Celery's own
         with self.app.liveness.connecting():
             return super()._ensure_connected()
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **options: Any) -> Any:  # Celery's own signature
+        if entry.task not in self._waiting(producer):
+            self._waiting_since, self._told = None, False
+            return super().apply_async(entry, producer=producer, advance=advance, **options)
+        if advance:
+            self.reserve(entry)
+        now = time.monotonic()
+        self._waiting_since = self._waiting_since if self._waiting_since is not None else now
+        if now - self._waiting_since > _NOBODY_AFTER_SECONDS and not self._told:
+            self._told = True
+            _log.warning("beat.no_worker_takes_ticks", tick=entry.task, advice="start a worker: celery -A workers worker")
+        return None
+
+    def _waiting(self, producer: Any) -> set[str]:
+        """The tasks in the queue of ticks. What cannot be read is no tick; while Redis is away, sending says so."""
+        try:
+            items = producer.channel.client.lrange(TICKS_QUEUE, 0, _MOST_READ)
+        except (OSError, redis.RedisError):
+            return set()
+        found = set()
+        for item in items:
+            try:
+                found.add(str(json.loads(item)["headers"]["task"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+        return found

@@ -8,6 +8,7 @@ goes on. And a step's message may be lost, as the tick rings again (design §2):
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty
@@ -21,6 +22,9 @@ from kombu.utils.encoding import bytes_to_str
 
 from certmill.contract import STEPS_QUEUE
 from workers.messages import readable
+
+PAUSE_SECONDS = 1.0
+"""After a message was given back: what it needs is away."""
 
 _NAME = "workers.transport:GuardedTransport"
 
@@ -60,6 +64,8 @@ class DoorbellQoS(_QoS):  # type: ignore[misc]
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # kombu's own signature
         if not self._has_doorbell(delivery_tag):
+            if requeue:  # the queue gives out at once what it gets back: without a pause the same message would go round and round
+                self.channel.pause(self._delivered[delivery_tag].delivery_info["routing_key"])
             super().reject(delivery_tag, requeue=requeue)
             return
         if requeue:
@@ -92,6 +98,10 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
     QoS = DoorbellQoS
     _in_poll: Any  # the connection that BRPOP is under way on
     _own_client: redis.Redis | None = None
+
+    def pause(self, queue: str) -> None:
+        """Take nothing from this queue for PAUSE_SECONDS. No thread waits meanwhile."""
+        self._queue_cycle.pause(queue, time.monotonic() + PAUSE_SECONDS)
 
     def _create_client(self, asynchronous: bool = False) -> redis.Redis:
         """kombu makes a client for each publish and each acknowledgement: a tenth of a busy worker's time. One does, over the same pool."""

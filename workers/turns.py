@@ -6,6 +6,7 @@ the first had ended.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from certmill.contract import STEP_NAMES, STEPS_QUEUE
@@ -14,13 +15,18 @@ STEPS_IN_A_ROW = len(STEP_NAMES)
 
 
 class Turns:
-    """kombu's queue cycle: steps first, but for every ninth turn, which is the other queues' in turn."""
+    """kombu's queue cycle: steps first, but for every ninth turn, which is the other queues' in turn. A queue may be paused."""
 
     def __init__(self, it: Iterable[str] | None = None) -> None:  # kombu's own signature, here and below
         self._others: list[str] = []
         self._has_steps = False
         self._in_a_row = 0
+        self._paused: dict[str, float] = {}  # until then, of the monotonic clock
         self.update(it or ())
+
+    def pause(self, queue: str, until: float) -> None:
+        """Ask this queue for nothing until then. Called by any thread."""
+        self._paused[queue] = until
 
     def update(self, it: Iterable[str]) -> None:
         """The queues that are taken from."""
@@ -32,7 +38,8 @@ class Turns:
         """The queues in the order in which they are asked."""
         steps = [STEPS_QUEUE] if self._has_steps else []
         order = [*self._others, *steps] if self._in_a_row >= STEPS_IN_A_ROW else [*steps, *self._others]
-        return order[:n]
+        now = time.monotonic()
+        return [queue for queue in order if self._paused.get(queue, 0.0) <= now][:n]
 
     def rotate(self, last_used: str) -> str:
         """A message came from this queue."""

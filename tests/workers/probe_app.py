@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import redis
 from celery import Celery
-from celery.exceptions import Retry
+from celery.exceptions import Reject, Retry
 
 from certmill import settings as certmill_settings
 from certmill.contract import TASKS_OF_QUEUE
@@ -31,7 +32,7 @@ def on_rejected(request_id: str, certificate: str, reason: str) -> None:
 
 def register(celery: Celery) -> None:
     """Every task of the contract; `default/slow` takes a second, `default/stuck` ten minutes, `default/held` until it is let go;
-    `default/fails` fails, `default/waits` waits."""
+    `default/fails` fails, `default/waits` waits, `default/again` goes back to its queue."""
     for name in (task for tasks in TASKS_OF_QUEUE.values() for task in tasks):
         celery.task(bind=True, name=name)(probe_named(name))
 
@@ -47,9 +48,12 @@ def probe_named(name: str) -> Callable[..., None]:
         if args == ("default/held",):
             records.blpop(["let go"], timeout=20)
         called = {"task": name, "args": args, "id": task.request.id, "thread": threading.current_thread().name, "pid": os.getpid()}
+        called["at"] = time.time()
         records.rpush("ran", json.dumps({**called, "root_id": task.request.root_id, "chain": len(task.request.chain or ())}))
         if args == ("default/fails",):
             raise RuntimeError("refused by the CA")
+        if args == ("default/again",):
+            raise Reject("the API server is away", requeue=True)
         if args == ("default/waits",):
             raise Retry("not visible yet", when=datetime.now(UTC) + timedelta(seconds=5))
 

@@ -1,11 +1,20 @@
-"""Beat goes on to tick whatever somebody does to the clock."""
+"""Beat goes on to tick whatever somebody does to the clock, and leaves no pile of ticks."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import celery
+import pytest
 
+from certmill.contract import TICKS_QUEUE
+from certmill.settings import load
+from schedules import beat_schedule
+from tests.workers.running import Processes, Server, eventually, item, ran
+from workers import transport
+from workers.configuration import App as RealApp
+from workers.configuration import table
 from workers.liveness import Liveness
 from workers.scheduler import Scheduler
 
@@ -66,3 +75,61 @@ def test_a_clock_that_is_set_forward_brings_each_tick_once():
 
     assert beat.turn(1).count("renewals") == 1
     assert len(beat.turn(5)) >= 4
+
+
+class SkewedApp(RealApp):
+    """certmill's app, on a machine whose clock is wrong."""
+
+    skew = timedelta()
+
+    def now(self):
+        return super().now() + self.skew
+
+
+def beat_of(server: Server, home, skew: timedelta):
+    """certmill's beat with its own table, on a machine whose clock is wrong by so much."""
+    transport.install()
+    app = SkewedApp("certmill", set_as_current=False)
+    app.liveness = Liveness()
+    app.conf.update(table(load(home=home, redis_url=server.url), beat_schedule()))
+    app.skew = skew
+    return Scheduler(app)
+
+
+def waiting(server: Server) -> list[str]:
+    with server.client as client:
+        return [json.loads(raw)["headers"]["task"] for raw in client.lrange(TICKS_QUEUE, 0, -1)]
+
+
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24])
+def test_the_ticks_of_a_beat_whose_clock_is_wrong_are_taken(server: Server, processes: Processes, tmp_path, hours):
+    processes.worker()
+    beat = beat_of(server, tmp_path, timedelta(hours=hours))
+
+    for entry in list(beat.schedule.values()):
+        beat.apply_entry(entry, producer=beat.producer)
+
+    eventually(lambda: {line["task"] for line in ran(server)} == set(beat_schedule()), what=processes.log)
+
+
+def test_beats_without_a_worker_leave_one_tick_of_each_kind(server: Server, tmp_path):
+    beats = [beat_of(server, tmp_path, timedelta()) for _ in range(3)]
+
+    for _ in range(50):
+        for beat in beats:
+            for entry in list(beat.schedule.values()):
+                beat.apply_entry(entry, producer=beat.producer)
+
+    assert sorted(waiting(server)) == sorted(beat_schedule())
+
+
+def test_what_is_no_tick_keeps_no_tick_back(server: Server, tmp_path):
+    with server.client as client:
+        client.lpush(TICKS_QUEUE, b"\xff", b"[]", item("tick.sweep", [], queue=TICKS_QUEUE))
+    beat = beat_of(server, tmp_path, timedelta())
+
+    for entry in list(beat.schedule.values()):
+        beat.apply_entry(entry, producer=beat.producer)
+
+    with server.client as client:
+        assert client.llen(TICKS_QUEUE) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 from certmill.contract import CHANGES_QUEUE, REQUESTS_QUEUE, STEPS_QUEUE, TASKS_OF_QUEUE, TICKS_QUEUE
@@ -64,3 +65,29 @@ def test_a_worker_takes_all_that_has_begun_before_what_has_not(processes: Proces
 
     kinds = [str(line["task"]).partition(".")[0] for line in ran(server) if line["task"] != "tick.wake"]
     assert kinds[:8].count("reconcile") <= 1  # two threads may end in the other order
+
+
+def test_a_queue_that_is_paused_is_asked_for_nothing_until_its_time():
+    turns = Turns(TASKS_OF_QUEUE)
+    turns.pause(CHANGES_QUEUE, time.monotonic() + 60)
+    turns.pause(REQUESTS_QUEUE, time.monotonic() - 1)
+
+    assert sorted(turns.consume(9)) == sorted({STEPS_QUEUE, REQUESTS_QUEUE, TICKS_QUEUE})
+
+
+def test_a_look_that_goes_back_does_not_go_round_and_round_and_holds_no_thread(processes: Processes, server: Server):
+    processes.worker()
+    with server.client as client:
+        client.lpush(CHANGES_QUEUE, item("reconcile.certificate", ["default/again"], queue=CHANGES_QUEUE))
+    eventually(lambda: len(times(server)) >= 7, what=processes.log)
+
+    taken_at = times(server)[:7]
+    assert taken_at[-1] - taken_at[0] >= 2.5  # at most twice a second: one BRPOP is under way when the queue is paused
+    for number in range(4):  # all the threads there are
+        processes.ring(f"default/{number}")
+    eventually(lambda: sum(line["task"] == "certificate.validate" for line in ran(server)) == 4, within=2, what=processes.log)
+
+
+def times(server):
+    """When the look that goes back was taken."""
+    return [line["at"] for line in ran(server) if line["args"] == ["default/again"]]

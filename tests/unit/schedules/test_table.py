@@ -1,4 +1,4 @@
-"""Beat's table: four ticks, their times, their queue, and an end for each."""
+"""Beat's table: four ticks, their times, and their queue."""
 
 from __future__ import annotations
 
@@ -21,12 +21,5 @@ def test_every_tick_of_the_contract_is_in_the_table() -> None:
     assert sorted(entry["task"] for entry in beat_schedule().values()) == sorted(TICK_TASKS)
 
 
-def test_every_tick_lies_in_the_ticks_queue_and_expires_before_a_pile_of_them_is_there() -> None:
-    options = {name: entry["options"] for name, entry in beat_schedule().items()}
-
-    assert options == {
-        "tick.wake": {"queue": "certmill.ticks", "expires": 30.0},
-        "tick.renewals": {"queue": "certmill.ticks", "expires": 54.0},
-        "tick.reread": {"queue": "certmill.ticks", "expires": 30.0},
-        "tick.sweep": {"queue": "certmill.ticks", "expires": 3240.0},
-    }
+def test_no_tick_expires_as_the_clocks_of_two_machines_differ() -> None:
+    assert [entry["options"] for entry in beat_schedule().values()] == [{"queue": "certmill.ticks"}] * 4

@@ -1,0 +1,52 @@
+"""What we override of Celery, kombu and Flower exists in the releases that pyproject.toml allows: an upgrade that renames it fails here."""
+
+from __future__ import annotations
+
+import celery.app.control
+import celery.beat
+import celery.events.dispatcher
+import celery.worker.request
+import flower.events
+import flower.views.monitor
+import flower.views.workers
+import pytest
+from celery.worker.consumer import Consumer
+from kombu.transport import redis as kombu_redis
+
+from workers import control, events, flower_state, guard, pages, scheduler, transport
+
+_CONSUMER = "create_task_handler ensure_connected on_connection_error_after_connected on_send_event_buffered shutdown"
+OVERRIDDEN = [
+    (
+        guard.SafeConsumer,
+        Consumer,
+        "create_task_handler ensure_connected on_connection_error_after_connected on_send_event_buffered shutdown",
+    ),
+    (transport.DoorbellQoS, kombu_redis.QoS, "ack append reject restore_unacked"),
+    (transport.GuardedChannel, kombu_redis.Channel, "QoS _create_client _get_client _in_poll close"),
+    (transport.GuardedTransport, kombu_redis.Transport, "Channel"),
+    (scheduler.Scheduler, celery.beat.Scheduler, "_ensure_connected apply_async tick"),
+    (events.Dispatcher, celery.events.dispatcher.EventDispatcher, "send"),
+    (events.Request, celery.worker.request.Request, "send_event"),
+    (control.Inspect, celery.app.control.Inspect, "_request"),
+    (control.Control, celery.app.control.Control, "broadcast inspect"),
+    (flower_state.BoundedState, flower.events.EventsState, "event heap_multiplier"),
+    (flower_state.SavedEvents, flower.events.Events, "load_state save_state"),
+    (pages.GuardedMetrics, flower.views.monitor.Metrics, "get"),
+    (pages.HeardWorker, flower.views.workers.WorkerView, "get"),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "names"), OVERRIDDEN, ids=[ours.__name__ for ours, _, _ in OVERRIDDEN])
+def test_each_member_that_is_overridden_exists(ours, theirs, names):
+    assert issubclass(ours, theirs)
+    missing = [name for name in names.split() if not hasattr(theirs, name)]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize(("ours", "theirs", "names"), OVERRIDDEN, ids=[ours.__name__ for ours, _, _ in OVERRIDDEN])
+def test_no_override_is_left_out_of_the_list(ours, theirs, names):
+    common = {"__init__", "__module__", "__doc__", "__annotations__", "__dict__", "__weakref__"}
+
+    assert {name for name in vars(ours) if hasattr(theirs, name)} - common - set(names.split()) == set()
