@@ -107,15 +107,18 @@ def get_command(
     output: Annotated[Output | None, typer.Option("--output", "-o", help="More columns, or the whole objects.")] = None,
     namespace: Namespace = "default",
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit code 4 if a certificate or an issuer is not ready.")] = False,
 ) -> None:
-    """Print objects, or the requests that were refused."""
+    """Print objects and what holds them up, or the requests that were refused."""
     from certmill.cli import get
 
     which = _kind(kind)
     if names and (all_namespaces or which is Kind.REQUEST):
         raise typer.BadParameter("a name cannot be given with --all-namespaces, or for requests")
+    if check and which in (Kind.SECRET, Kind.REQUEST):
+        raise typer.BadParameter("only certificates and issuers are ready or not", param_hint="--check")
     chosen = None if all_namespaces else namespace
-    raise typer.Exit(get.get(_session(context), which, names or (), namespace=chosen, output=output or ""))
+    raise typer.Exit(get.get(_session(context), which, names or (), namespace=chosen, output=output or "", check=check))
 
 
 @app.command("describe", epilog=_EXITS)

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import idna
 
-from certmill.cli.columns import away, fields, moment
+from certmill.cli.columns import fields
 from certmill.cli.exits import ExitCode, complain
 from certmill.cli.follow import follow
 from certmill.cli.kinds import Kind, missing
 from certmill.cli.session import Session
 from certmill.client import Handle
-from certmill.crypto import chain
 from certmill.errors import InvalidManifest, NotFound, SecretUnusable
 from certmill.model.identifiers import is_ip_address
 from certmill.model.names import certificate_id, split_id
 from certmill.model.secret import TLS_CERTIFICATE
+from certmill.views.times import away, moment
 
 _KEY = re.compile(r"(rsa|ecdsa|ed25519)(?:(?<!ed25519)-([0-9]{3,4}))?", re.IGNORECASE)
 _NOT_IN_A_LABEL = re.compile(r"[^a-z0-9-]")
@@ -100,6 +100,8 @@ def issued(session: Session, handle: Handle) -> list[str]:
     if certificate is None or secret is None:
         home = "cluster" if session.is_in_cluster else f"home {session.settings.home}"
         return [f"{handle.certificate} is issued; it is not in the {home}: is that the workers' home?"]
+    from certmill.crypto import chain
+
     try:
         leaf = chain.leaf(secret.data.get(TLS_CERTIFICATE, b""))
     except SecretUnusable as error:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from certmill.cli.columns import away, duration, fields, moment, table
+from certmill.cli.columns import fields, table
 from certmill.cli.exits import ExitCode, complain, shown
 from certmill.cli.kinds import Kind, missing, plural
-from certmill.cli.outlook import Known, known_facts, next_line, step_number
+from certmill.cli.outlook import Known, next_line, step_number
 from certmill.cli.session import Session
+from certmill.cli.standing import Standing
 from certmill.crypto import chain
-from certmill.errors import InvalidManifest, NotFound, SecretUnusable
+from certmill.errors import NotFound, SecretUnusable
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
 from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_CERTIFICATE, Secret
-from certmill.model.status import CertificateStatus, Condition
+from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.pipeline.facts import ChallengeFacts
-from certmill.pipeline.owner import named_owner
 from certmill.state.records import Record
+from certmill.views.causes import held_up, known_facts
+from certmill.views.times import away, duration, moment
 
 _DNS_PORT = 53
 
@@ -43,11 +45,10 @@ def known(session: Session, namespace: str, name: str) -> Known:
     certificate = session.home.certificate(certificate_id(namespace, name))
     if certificate is None:
         raise NotFound(missing(Kind.CERTIFICATE, namespace, name))
-    try:
-        issuer = session.home.issuer(certificate.issuer_ref, namespace)
-    except InvalidManifest:
-        issuer = None
-    return _known(session, certificate, issuer, _readable_secret(session, certificate))
+    secret, standing = _readable_secret(session, certificate), Standing(session)
+    status = session.home.certificate_status(certificate.id)
+    observed = standing.observed(certificate, status, secret)
+    return Known(observed=observed, issuer=standing.issuer(certificate), secret=secret)
 
 
 def _readable_secret(session: Session, certificate: Certificate) -> Secret | None:
@@ -59,20 +60,10 @@ def _readable_secret(session: Session, certificate: Certificate) -> Secret | Non
         return None
 
 
-def _known(session: Session, certificate: Certificate, issuer: Issuer | None, secret: Secret | None) -> Known:
-    return Known(
-        certificate=certificate,
-        issuer=issuer,
-        secret=secret,
-        status=session.home.certificate_status(certificate.id),
-        record=session.record(certificate.id),
-        owner=named_owner(session.home, certificate, secret),
-    )
-
-
 def _certificate(session: Session, namespace: str, name: str) -> list[str]:
-    seen, now = known(session, namespace, name), session.now()
-    certificate, ref = seen.certificate, seen.certificate.issuer_ref
+    found, now = known(session, namespace, name), session.now()
+    seen, status = found.observed, as_of(found.observed.status, now)
+    certificate, ref, cause = seen.certificate, seen.certificate.issuer_ref, held_up(seen, now)
     issuer = f"{ref.kind or Kind.ISSUER} {ref.name}"
     lines = fields(
         [
@@ -80,17 +71,24 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             ("Namespace", namespace),
             ("Names", ", ".join((*certificate.dns_names, *certificate.ip_addresses))),
             ("Common name", certificate.common_name),
-            ("Issuer", issuer if seen.issuer else f"{issuer} (not there, or wrong: see certmill get {plural(ref.kind or Kind.ISSUER)})"),
-            ("Secret", _where(session, certificate) if seen.secret else f"{certificate.secret_name} (not there yet)"),
+            ("Issuer", issuer if found.issuer else f"{issuer} (not there, or wrong: see certmill get {plural(ref.kind or Kind.ISSUER)})"),
+            ("Secret", _where(session, certificate) if found.secret else f"{certificate.secret_name} (not there yet)"),
             ("Key", _key(certificate)),
-            ("Issued by", _issued_by(seen.secret)),
-            *_history(seen.status, now),
+            ("Issued by", _issued_by(found.secret)),
+            ("Ready", _ready(status, now)),
+            ("Cause", str(cause or "")),
+            *_validity(status, now),
         ]
     )
-    lines += _conditions(seen.status.conditions, now)
+    lines += _conditions(status.conditions, now)
     if seen.record is not None and seen.record.step:
         lines += _run(seen.record, now)
-    return [*lines, f"Next: {shown(next_line(seen, now))}"]
+    return [*lines, f"Next: {shown(next_line(found, now))}"]
+
+
+def _ready(status: CertificateStatus, now: float) -> str:
+    ready = status.condition("Ready")
+    return f"{ready.status} since {_both(ready.last_transition, now)}" if ready is not None else ""
 
 
 def _where(session: Session, certificate: Certificate) -> str:
@@ -113,7 +111,7 @@ def _issued_by(secret: Secret | None) -> str:
     return f"{leaf.issuer_common_name} (serial {leaf.serial})"
 
 
-def _history(status: CertificateStatus, now: float) -> list[tuple[str, str]]:
+def _validity(status: CertificateStatus, now: float) -> list[tuple[str, str]]:
     failures = ""
     if status.failed_issuance_attempts and status.last_failure_time is not None:
         failures = f"{status.failed_issuance_attempts} in a row, the last {away(status.last_failure_time, now)}"

@@ -27,7 +27,7 @@ MEANINGS = {
     ExitCode.FAILED: "something failed: an issuance, or a document or a request was refused",
     ExitCode.USAGE: "the command line or a setting is wrong",
     ExitCode.NOT_FOUND: "there is no such object",
-    ExitCode.NOT_READY: "not ready yet: --timeout passed first",
+    ExitCode.NOT_READY: "not ready: --timeout passed first, or --check found it so",
     ExitCode.UNREACHABLE: "Redis or the home cannot be reached",
     ExitCode.READER_GONE: "the program that reads the output has ended (| head)",
 }

@@ -67,7 +67,7 @@ class Following:
 
 def follow(session: Session, handles: Sequence[Handle], *, timeout: float) -> ExitCode:
     """Show them until all have ended, at most `timeout` seconds. Raises StateUnavailable."""
-    clock, console = session.runtime.ports.clock, Console()
+    clock, console = session.clock, Console()
     following = Following(handles, clock.now())
     live = Live(console=console, refresh_per_second=10, get_renderable=following.table) if console.is_terminal else nullcontext()
     with live:

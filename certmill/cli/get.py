@@ -1,24 +1,30 @@
-"""`certmill get`: cert-manager's printer columns (reference §1.4), or the whole objects. Needs Redis only for the refused requests."""
+"""`certmill get`: cert-manager's printer columns (reference §1.4), or the whole objects. Needs Redis only for the refused
+requests, and to say what holds up a certificate that is not ready."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from certmill.cli import objects
-from certmill.cli.columns import age, table, timestamp
+from certmill.cli.columns import table
 from certmill.cli.exits import ExitCode, complain
 from certmill.cli.kinds import Kind, missing
 from certmill.cli.session import Session
+from certmill.cli.standing import Standing
 from certmill.errors import NotFound
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.manifests import dump_yaml
 from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
-from certmill.model.status import CertificateStatus, Condition, IssuerStatus
-from certmill.state.requests import Rejection
+from certmill.model.status import CertificateStatus, Condition, IssuerStatus, as_of
+from certmill.views.times import age, timestamp
+
+if TYPE_CHECKING:
+    from certmill.state.requests import Rejection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,9 @@ class Row:
     name: str
     columns: tuple[str, ...]
     wide: tuple[str, ...] = ()
+    cause: str = ""
+    """What holds it up, the last column, where anything of what is shown is held up."""
+    is_ready: bool = True
     whole: Callable[[], objects.Object]
 
 
@@ -40,12 +49,15 @@ HEADERS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def get(session: Session, kind: Kind, names: Sequence[str], *, namespace: str | None, output: str) -> ExitCode:
-    """Print these objects, or all; `namespace` None is all of them. What cannot be read is said on stderr, and the rest is printed."""
+def get(session: Session, kind: Kind, names: Sequence[str], *, namespace: str | None, output: str, check: bool = False) -> ExitCode:
+    """Print these objects, or all; `namespace` None is all of them. What cannot be read is said on stderr, and the rest is printed.
+
+    `check`: NOT_READY if one of them is not ready, or a manifest among them cannot be used.
+    """
     if kind is Kind.REQUEST:
         return _requests(session, output)
     where = "" if kind is Kind.CLUSTER_ISSUER else namespace
-    code = ExitCode.OK
+    code, problems = ExitCode.OK, 0
     if names:
         rows = []
         for name in names:
@@ -58,8 +70,10 @@ def get(session: Session, kind: Kind, names: Sequence[str], *, namespace: str | 
         rows = list(_all(session, kind, where))
         for problem in session.home.survey().problems:
             complain(f"{problem.source}: {problem.message}", prefix="warning")
+            problems += 1
     _print(session, kind, rows, where=where, output=output, single=len(names) == 1)
-    return code
+    is_wrong = check and (problems or not all(row.is_ready for row in rows))
+    return ExitCode.NOT_READY if is_wrong and code is ExitCode.OK else code
 
 
 def _print(session: Session, kind: Kind, rows: Sequence[Row], *, where: str | None, output: str, single: bool) -> None:
@@ -91,15 +105,22 @@ def _dumped(value: Mapping[str, object], output: str) -> str:
 def _table(kind: Kind, rows: Sequence[Row], *, wide: bool, namespaces: bool) -> list[str]:
     ordinary, more = HEADERS[kind]
     first = ("NAMESPACE", "NAME") if namespaces else ("NAME",)
-    cells = [((row.namespace, row.name) if namespaces else (row.name,)) + row.columns + (row.wide if wide else ()) for row in rows]
-    return table((*first, *ordinary, *(more if wide else ())), cells)
+    causes = any(row.cause for row in rows)
+    cells = [
+        ((row.namespace, row.name) if namespaces else (row.name,))
+        + row.columns
+        + (row.wide if wide else ())
+        + ((row.cause,) if causes else ())
+        for row in rows
+    ]
+    return table((*first, *ordinary, *(more if wide else ()), *(("CAUSE",) if causes else ())), cells)
 
 
 def _all(session: Session, kind: Kind, namespace: str | None) -> Iterator[Row]:
-    home = session.home
+    home, standing = session.home, Standing(session)
     match kind:
         case Kind.CERTIFICATE:
-            yield from (_certificate(session, certificate) for certificate in home.certificates(namespace))
+            yield from (_certificate(session, standing, certificate) for certificate in home.certificates(namespace))
         case Kind.SECRET:
             yield from (_secret(session, secret) for secret in home.secrets(namespace))
         case _:
@@ -113,7 +134,7 @@ def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
     if kind is Kind.CERTIFICATE:
         certificate = home.certificate(certificate_id(namespace, name))
         if certificate is not None:
-            return _certificate(session, certificate)
+            return _certificate(session, Standing(session), certificate)
     elif kind is Kind.SECRET:
         secret = home.secret(namespace, name)
         if secret is not None:
@@ -125,8 +146,9 @@ def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
     raise NotFound(missing(kind, namespace, name))
 
 
-def _certificate(session: Session, certificate: Certificate) -> Row:
-    status = session.home.certificate_status(certificate.id)
+def _certificate(session: Session, standing: Standing, certificate: Certificate) -> Row:
+    stored = session.home.certificate_status(certificate.id)
+    status, cause = as_of(stored, session.now()), standing.of(certificate, stored)
     created = _created(session, Kind.CERTIFICATE, certificate.namespace, certificate.name, status.conditions)
     ready = status.condition("Ready")
     return Row(
@@ -134,6 +156,8 @@ def _certificate(session: Session, certificate: Certificate) -> Row:
         name=certificate.name,
         columns=(_truth(ready), certificate.secret_name, age(created, session.now())),
         wide=(certificate.issuer_ref.name, ready.message if ready else "", _expiration(status)),
+        cause=str(cause) if cause is not None else "",
+        is_ready=ready is not None and ready.status,
         whole=lambda: objects.certificate_object(certificate, status, created),
     )
 
@@ -147,6 +171,7 @@ def _issuer(session: Session, issuer: Issuer) -> Row:
         name=issuer.name,
         columns=(_truth(ready), age(created, session.now())),
         wide=(ready.message if ready else "",),
+        is_ready=ready is not None and ready.status,
         whole=lambda: objects.issuer_object(issuer, status, created),
     )
 
@@ -177,7 +202,7 @@ def _expiration(status: CertificateStatus) -> str:
 
 def _requests(session: Session, output: str) -> ExitCode:
     """The refused requests, newest first. Raises StateUnavailable."""
-    refused = session.runtime.ports.requests.rejections()
+    refused = session.state.requests.rejections()
     if output in ("yaml", "json"):
         print(_dumped(objects.several([_rejection(rejection) for rejection in refused]), output))
     elif refused:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from certmill.cli.columns import away, duration, moment
 from certmill.contract import STEP_NAMES
-from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.secret import Secret
-from certmill.model.status import CertificateStatus
+from certmill.model.status import failure_of
 from certmill.pipeline.decide import Hold, Issue, Keep, decide, look
-from certmill.pipeline.facts import Facts
 from certmill.pipeline.spec import digest
 from certmill.state.records import Record
+from certmill.views.causes import Observed, known_facts, no_worker_line
+from certmill.views.times import away, duration, moment
 
-_QUIET_SECONDS = 60.0
 _DOES = {
     "register_account": "registers the account at the CA",
     "create_order": "asks the CA for an order",
@@ -31,23 +29,21 @@ _DOES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of a certificate. `record` None: nothing is in flight, or Redis is away. `owner`: whose the Secret is, if another's."""
+    """What is known of a certificate, its issuer (None: there is none that can be used), and its Secret."""
 
-    certificate: Certificate
+    observed: Observed
     issuer: Issuer | None
     secret: Secret | None
-    status: CertificateStatus
-    record: Record | None
-    owner: str = ""
 
 
 def next_line(known: Known, now: float) -> str:
     """What is next."""
-    if known.record is not None and known.record.step:
-        return in_flight(known.record, now)
-    if known.owner:
-        secret = known.certificate.secret_name
-        return f"nothing, while Secret {secret} belongs to Certificate {known.owner}: give one of them another secretName"
+    seen = known.observed
+    if seen.record is not None and seen.record.step:
+        return in_flight(seen.record, now)
+    if seen.owner:
+        secret = seen.certificate.secret_name
+        return f"nothing, while Secret {secret} belongs to Certificate {seen.owner}: give one of them another secretName"
     return idle(known, now)
 
 
@@ -61,22 +57,12 @@ def in_flight(record: Record, now: float) -> str:
         return f"a worker {does} now"
     if record.reason and record.due > now:
         return f"tries {record.step} again {away(record.due, now)}, because {record.reason}"
-    quiet = now - max(record.since, record.lease, record.due)
-    hint = f"; none has for {duration(quiet)}: see that workers and beat are running" if quiet > _QUIET_SECONDS else ""
-    return f"a worker {does} as soon as one is free{hint}"
-
-
-def known_facts(record: Record) -> Facts:
-    """What the run has found out, as far as this release can read it."""
-    try:
-        return Facts.from_json(record.facts)
-    except (NewerRelease, DamagedValue):
-        return Facts()
+    return f"a worker {does} as soon as one is free; {no_worker_line(record, now)}"
 
 
 def idle(known: Known, now: float) -> str:
     """What the next look at a certificate without a run finds: it is kept until its renewal, held until a back-off ends, or issued."""
-    certificate, status = known.certificate, known.status
+    certificate, status = known.observed.certificate, known.observed.status
     decision = decide(look(certificate, known.secret, status, digest(certificate, known.issuer)), now)
     match decision:
         case Keep():
@@ -84,8 +70,7 @@ def idle(known: Known, now: float) -> str:
             when = f"renews at {moment(at)} ({away(at, now)})" if at > now else "renews as soon as a worker looks"
             return f"{when}, {_renewal_rule(certificate)}"
         case Hold():
-            issuing = status.condition("Issuing")
-            why = issuing.message.partition("will be retried: ")[2] or issuing.message if issuing else decision.violation.message
+            why = failure_of(status) or decision.violation.message
             return f"tries again at {moment(decision.until)} ({away(decision.until, now)}), because {why}"
         case Issue():
             missing = "" if known.issuer else f"; first apply {certificate.issuer_ref.kind or 'Issuer'} {certificate.issuer_ref.name}"

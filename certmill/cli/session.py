@@ -1,4 +1,7 @@
-"""What the commands work with, each made when it is first asked for: settings, the runtime, the client."""
+"""What the commands work with, each opened when it is first asked for: settings, home, Redis, the client for requests.
+
+A command that needs no Redis does not import its client, which takes longer than all else that `get` does.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,21 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from certmill.cli.exits import complain
-from certmill.client import Client
+from certmill.clock import Clock, SystemClock
 from certmill.errors import StateUnavailable
 from certmill.home import installation
 from certmill.home.base import Home
+from certmill.home.opened import open_home
 from certmill.model.names import CertificateId
-from certmill.pipeline.installation import require_same
-from certmill.runtime import Runtime
 from certmill.settings import Settings, load, unknown_variables
-from certmill.state.records import Record
+
+if TYPE_CHECKING:
+    from certmill.client import Client
+    from certmill.state.opened import State
+    from certmill.state.records import Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +40,7 @@ class Session:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._is_redis_away = False
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -43,48 +51,60 @@ class Session:
         return load(**{name: value for name, value in given.items() if value is not None})
 
     @functools.cached_property
-    def runtime(self) -> Runtime:
-        """The engine's parts. Raises HomeUnavailable."""
-        return Runtime.open(self.settings)
+    def clock(self) -> Clock:
+        return SystemClock()
+
+    @functools.cached_property
+    def home(self) -> Home:
+        """Raises HomeUnavailable."""
+        return open_home(self.settings, self.clock)
+
+    @functools.cached_property
+    def state(self) -> State:
+        """What Redis knows. Raises InvalidManifest for a URL that is none."""
+        from certmill.state.opened import open_state
+
+        return open_state(self.settings.redis_url.get_secret_value(), ca_file=self.settings.redis_ca_file)
 
     @functools.cached_property
     def client(self) -> Client:
-        """What puts requests on the queue. Raises InvalidManifest for a URL that is none, OtherInstallation where the Redis that it
-        leads to is of another home than ours."""
-        settings = self.settings
+        """What puts requests on the queue. Raises OtherInstallation where Redis is that of another home than ours."""
+        from certmill.client import Client
+
         self._require_same_installation()
-        return Client.connect(settings.redis_url.get_secret_value(), ca_file=settings.redis_ca_file)
+        return Client(self.state.send, state=self.state.client)
 
     def _require_same_installation(self) -> None:
         """Only where both ids are there: a machine that only asks for certificates has no home. None is made."""
+        from certmill.pipeline.installation import require_same
+
         file = self.settings.home / installation.FILE
         if self.is_in_cluster or not file.is_file():
             return
         with suppress(StateUnavailable):
-            require_same(installation.of_directory(self.settings.home), self.runtime.installation_in_redis())
-
-    @property
-    def home(self) -> Home:
-        return self.runtime.ports.home
+            require_same(installation.of_directory(self.settings.home), self.state.installation.read())
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return self.runtime.ports.clock.now()
+        return self.clock.now()
 
     def ask_reread(self) -> None:
         """Have a home that nobody watches re-read at once; without Redis that is not lost, only later."""
         if self.home.watched:
             return
         try:
-            self.runtime.ports.sightings.ask_reread()
+            self.state.sightings.ask_reread()
         except StateUnavailable as error:
             complain(f"{error}; the next re-read of the home acts on this (within 30 s of Redis being back)", prefix="warning")
 
     def record(self, certificate: CertificateId) -> Record | None:
-        """What is in flight for a certificate; without Redis a note says that it is not known."""
+        """What is in flight for a certificate; without Redis a note says, once, that it is not known."""
+        if self._is_redis_away:
+            return None
         try:
-            return self.runtime.ports.records.read(certificate)
+            return self.state.records.read(certificate)
         except StateUnavailable as error:
+            self._is_redis_away = True
             complain(f"{error}; what is in flight is not shown", prefix="note")
             return None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 INVALID_SPEC = "InvalidSpec"
 """Reason of a Certificate that cannot be used as it is: no policy of cert-manager's is about that, its webhook would have refused it."""
@@ -10,6 +11,12 @@ INVALID_SPEC = "InvalidSpec"
 
 MANUALLY_TRIGGERED = "ManuallyTriggered"
 """Reason of Issuing where a person asked for the run (`cmctl renew`)."""
+
+EXPIRED = "Expired"
+"""Reason of Ready once the pair's time is over."""
+
+_FAILED = "The certificate request has failed to complete and will be retried: "
+_WAITS = "; waiting: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +62,40 @@ class IssuerStatus:
 
     def condition(self, type_: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type_), None)
+
+
+def as_of(status: CertificateStatus, now: float) -> CertificateStatus:
+    """The status as the clock has it: a pair whose time is over is not Ready, whatever was written while it lasted."""
+    ready = status.condition("Ready")
+    if ready is None or not ready.status or status.not_after is None or now < status.not_after:
+        return status
+    message = expiry_message(status.not_after)
+    over = Condition(type=ready.type, status=False, reason=EXPIRED, message=message, last_transition=status.not_after)
+    return replace(status, conditions=tuple(over if c is ready else c for c in status.conditions))
+
+
+def expiry_message(not_after: float) -> str:
+    """What is said of a pair that is valid no more, as cert-manager does."""
+    return f"Certificate expired on {datetime.fromtimestamp(not_after, UTC):%a, %d %b %Y %H:%M:%S} UTC"
+
+
+def failed_message(why: str) -> str:
+    """How a failure is told, in the condition Issuing and in an event, as cert-manager does."""
+    return f"{_FAILED}{why}"
+
+
+def failure_of(status: CertificateStatus) -> str:
+    """Why the last run failed, as `failed_message` told it; "" if none did."""
+    found = status.condition("Issuing")
+    return found.message.removeprefix(_FAILED) if found is not None and not found.status else ""
+
+
+def waiting_message(message: str, reason: str) -> str:
+    """The message of Issuing, with what its run waits for."""
+    return f"{message.partition(_WAITS)[0]}{_WAITS}{reason}"
+
+
+def wait_of(status: CertificateStatus) -> str:
+    """What the run waits for, as `waiting_message` told it; "" if it tells of none."""
+    found = status.condition("Issuing")
+    return found.message.partition(_WAITS)[2] if found is not None and found.status else ""

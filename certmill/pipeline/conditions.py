@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from certmill.crypto.chain import Leaf
-from certmill.model.status import MANUALLY_TRIGGERED, CertificateStatus, Condition
-from certmill.pipeline.decide import READY_MESSAGE, Violation, expiry, not_yet_valid
+from certmill.model.status import (
+    MANUALLY_TRIGGERED,
+    CertificateStatus,
+    Condition,
+    as_of,
+    failed_message,
+    waiting_message,
+)
+from certmill.pipeline.decide import READY_MESSAGE, Violation, not_yet_valid
 from certmill.pipeline.facts import Failure
 
 READY = "Ready"
 ISSUING = "Issuing"
 FAILED = "Failed"
-_WAITS = "; waiting: "
 _NO_CERTIFICATE = ("DoesNotExist", "MissingData", "InvalidCertificate")
 
 
@@ -43,10 +49,7 @@ def held(status: CertificateStatus, violation: Violation, *, servable: bool, now
 
 def expired(status: CertificateStatus, *, now: float) -> CertificateStatus:
     """A run goes on, perhaps for hours: once the pair that it is to renew has expired, that is not ready any more."""
-    ready = status.condition(READY)
-    if ready is None or not ready.status or status.not_after is None or now < status.not_after:
-        return status
-    return _not_ready(status, expiry(status.not_after), now)
+    return as_of(status, now)
 
 
 def _not_ready(status: CertificateStatus, violation: Violation, now: float) -> CertificateStatus:
@@ -64,7 +67,7 @@ def waiting(status: CertificateStatus, reason: str) -> CertificateStatus:
     found = status.condition(ISSUING)
     if found is None or not found.status:
         return status
-    return _with(status, replace(found, message=f"{found.message.partition(_WAITS)[0]}{_WAITS}{reason}"))
+    return _with(status, replace(found, message=waiting_message(found.message, reason)))
 
 
 def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
@@ -124,11 +127,6 @@ def failed(status: CertificateStatus, failure: Failure, *, spec: str, now: float
         next_attempt=failure.next_attempt,
         failed_spec=spec,
     )
-
-
-def failed_message(message: str) -> str:
-    """How a failure is told, in a status and in an event."""
-    return f"The certificate request has failed to complete and will be retried: {message}"
 
 
 def _condition(status: CertificateStatus, type_: str, value: bool, reason: str, message: str, now: float) -> Condition:

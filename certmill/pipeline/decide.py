@@ -11,7 +11,7 @@ from certmill.crypto import chain, keys
 from certmill.errors import SecretUnusable
 from certmill.model.certificate import Certificate
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
-from certmill.model.status import CertificateStatus
+from certmill.model.status import EXPIRED, CertificateStatus, expiry_message
 from certmill.pipeline import secret_contract
 from certmill.pipeline.backoff import NextAttempt, Validity, next_attempt
 from certmill.pipeline.renewal_times import jittered, least_seconds_between, renewal_time
@@ -217,12 +217,7 @@ def _names(seen: Seen, now: float) -> Violation | None:
 
 def _expired(seen: Seen, now: float) -> Violation | None:
     assert seen.leaf is not None
-    return expiry(seen.leaf.not_after) if seen.leaf.not_after <= now else None
-
-
-def expiry(not_after: float) -> Violation:
-    """What is said of a pair that is valid no more."""
-    return Violation(reason="Expired", message=f"Certificate expired on {instant(not_after):%a, %d %b %Y %H:%M:%S} UTC")
+    return Violation(reason=EXPIRED, message=expiry_message(seen.leaf.not_after)) if seen.leaf.not_after <= now else None
 
 
 def not_yet_valid(leaf: chain.Leaf, now: float) -> Violation | None:

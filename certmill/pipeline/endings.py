@@ -21,7 +21,7 @@ from certmill.errors import (
     Temporary,
 )
 from certmill.model.issuer import reference
-from certmill.model.status import CertificateStatus
+from certmill.model.status import CertificateStatus, failed_message
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
 from certmill.pipeline import backoff, conditions, issuer_failures
@@ -52,6 +52,8 @@ SHORT_WAIT_SECONDS = 5.0
 """No certificate is saved by a shorter one: its remaining life is not looked up."""
 _MOST_REASONS = 8
 """A run tells of no more: should a reason ever change from poll to poll, the API is not to be written to at each."""
+_OF_A_WAIT = ("reason", "due", "wait_class", "unread_since")
+"""Fields of a record that say what a step waits for."""
 _CSR_REFUSED = ("badCSR", "badPublicKey")
 _HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
 """A missing role or namespace is no fault of the certificate: the next attempt stores the one that was issued, and buys no other."""
@@ -85,7 +87,7 @@ class Endings:
 
     def _advance(self, attempt: Attempt, outcome: Advanced) -> StepResult:
         at, fields = self._ports.clock.now() + self._ports.limits.grace, {"facts": outcome.facts.to_json()}
-        attempt.commit(step=next_step(attempt.step), due=Due.IN_FLIGHT, at=at, fields=fields, drop=("reason", "due", "unread_since"))
+        attempt.commit(step=next_step(attempt.step), due=Due.IN_FLIGHT, at=at, fields=fields, drop=_OF_A_WAIT)
         if (stored := outcome.facts.stored) is not None:
             certificates.issued(
                 attempt.certificate_id,
@@ -109,6 +111,7 @@ class Endings:
         told, noted = _with_reason(facts.told, reason), _with_reason(facts.noted, reason) if is_long else facts.noted
         fields = {"facts": replace(facts, told=told, noted=noted).to_json(), "reason": reason, "due": f"{at:.3f}"}
         fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
+        fields |= {"wait_class": outcome.failure_class or ""}
         attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
         if told != facts.told:
             attempt.tell("Waiting", reason)
@@ -145,7 +148,7 @@ class Endings:
         soon = outcome.step == CLEAN_UP or facts.restarts == 1
         seconds = 0.0 if soon else backoff.STEP.delay(facts.restarts, self._ports.jitter())
         now = self._ports.clock.now()
-        fields = {"facts": facts.to_json(), "reason": outcome.reason, "due": f"{now + seconds:.3f}"}
+        fields = {"facts": facts.to_json(), "reason": outcome.reason, "due": f"{now + seconds:.3f}", "wait_class": ""}
         if soon:
             attempt.commit(step=outcome.step, due=Due.IN_FLIGHT, at=now + self._ports.limits.grace, fields=fields)
         else:
@@ -165,7 +168,7 @@ class Endings:
         not_stored = attempt.step == "store_secret" and not isinstance(error, _HOME_REFUSES)
         if isinstance(error, CertificateWrong | StepKeepsDying) or not_stored or error.acme_type in _CSR_REFUSED:
             facts = replace(facts, order="", csr="")
-        fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}"}
+        fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}", "wait_class": ""}
         attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
         certificates.failed(
             attempt.certificate_id,
@@ -176,7 +179,7 @@ class Endings:
             next_attempt=failure.next_attempt,
             seconds=attempt.run_seconds,
         )
-        attempt.tell(conditions.FAILED, conditions.failed_message(failure.message), warning=True)
+        attempt.tell(conditions.FAILED, failed_message(failure.message), warning=True)
         return Fail(message=str(error))
 
     def _written(self, attempt: Attempt, error: CertmillError, now: float) -> Failure:
@@ -204,7 +207,7 @@ class Endings:
         ports, facts, record = self._ports, attempt.facts, attempt.record
         failure = facts.failure
         fields = {"done": str(record.run), "result": "issued" if facts.stored else (failure.message if failure else "ended")}
-        drop = ["task", "root", "since", "tries", "failures", "begun", "due", "reason", "lock", "unread_since"]
+        drop = ["task", "root", "since", "tries", "failures", "begun", "due", "reason", "lock", "unread_since", "wait_class"]
         if failure is not None and failure.failure_class in _REUSE_AFTER and facts.order and facts.csr:
             fields["facts"] = facts.reusable().to_json()
         else:

@@ -116,7 +116,7 @@ class Engine:
             # Of a home's several troubles each may be over when the next is met: only one and the same makes us slower.
             is_new = isinstance(error, HomeUnavailable | Conflict) and str(error) != attempt.record.reason
             seconds = backoff.step_delay(error, 1 if is_new else attempt.record.failures + 1, self._ports.jitter())
-            return Waiting(reason=str(error), seconds=seconds, failed=True, facts=attempt.facts)
+            return Waiting(reason=str(error), seconds=seconds, failed=True, failure_class=error.failure_class, facts=attempt.facts)
         except CertmillError as error:
             return Failed(error=error, facts=attempt.facts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from certmill.errors import CertmillError
+from certmill.errors import CertmillError, FailureClass
 from certmill.pipeline.facts import Facts
 
 
@@ -28,6 +28,8 @@ class Waiting:
     reason: str
     seconds: float
     failed: bool = False
+    failure_class: FailureClass | None = None
+    """Of what failed, if it was an error."""
     facts: Facts | None = None
 
     @property

@@ -8,7 +8,7 @@ that name one Secret each look asks the home about the oldest only.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from certmill.errors import InvalidManifest
 from certmill.home.base import Home
@@ -16,7 +16,9 @@ from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
 from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
-from certmill.pipeline.context import Ports
+
+if TYPE_CHECKING:  # `named_owner` is also the command's, which does not wait for all that a step may use
+    from certmill.pipeline.context import Ports
 
 _AT_ONCE: Final = 10
 

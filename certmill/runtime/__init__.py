@@ -18,7 +18,7 @@ from certmill.clock import Clock, SystemClock
 from certmill.crypto.seal import Seal
 from certmill.home import installation
 from certmill.home.base import Events, Home, NoEvents
-from certmill.home.directory import DirectoryHome
+from certmill.home.opened import kube_client, kubernetes_home, open_home
 from certmill.home.recent import RecentHome
 from certmill.home.seal_keys import LazySeal, seal_keys
 from certmill.http01.base import Exposure, NoExposure
@@ -138,23 +138,18 @@ class _Place:
 
 def _place(settings: Settings, clock: Clock) -> _Place:
     if settings.home_kind == "directory":
-        home = DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace)
-        return _Place(home=home, identity=partial(installation.of_directory, settings.home))
-    # The Kubernetes client takes 40 MB and a second: only where it is wanted.
+        return _Place(home=open_home(settings, clock), identity=partial(installation.of_directory, settings.home))
     from certmill.controller.ingress import DefaultIssuer
     from certmill.controller.shims import ShimReconciler
-    from certmill.home.kubernetes import KubernetesHome
     from certmill.home.kubernetes_events import KubernetesEvents
     from certmill.http01.exposure import KubernetesExposure, ResponderAddresses
-    from certmill.kube.client import KubeClient
-    from certmill.kube.connection import connect as connect_kube
 
-    kube = KubeClient(connect_kube(kubeconfig=settings.kubeconfig, connections=settings.worker_concurrency + 16))
+    kube = kube_client(settings)
     events = KubernetesEvents(kube, clock)
     addresses = ResponderAddresses(kube, settings.namespace, settings.responder_service)
     default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
     return _Place(
-        home=KubernetesHome(kube, cluster_resource_namespace=settings.cluster_resource_namespace, clock=clock),
+        home=kubernetes_home(settings, clock, kube),
         identity=partial(installation.of_cluster, kube, settings.namespace),
         events=events,
         exposure=KubernetesExposure(kube, addresses, settings.responder_port),

@@ -27,8 +27,8 @@ class Record:
     """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key` are opaque here.
 
     Of the step it is at: `attempts` began and did not end, `tries` ended in waiting, the last `failures` of them because something failed.
-    `lock` is the key of the order's lock that the run holds. `unread_since`: since when its facts are of a release that the workers which
-    came to it cannot read.
+    `wait_class` is that of the failure that it waits after (errors.FailureClass), else "". `lock` is the key of the order's lock that the
+    run holds. `unread_since`: since when its facts are of a release that the workers which came to it cannot read.
     """
 
     step: str = ""
@@ -47,6 +47,7 @@ class Record:
     begun: float = 0.0
     due: float = 0.0
     reason: str = ""
+    wait_class: str = ""
     lock: str = ""
     failures: int = 0
     trigger: Trigger = Trigger.UNKNOWN
@@ -81,6 +82,7 @@ class Record:
             begun=number("begun"),
             due=number("due"),
             reason=fields.get("reason", ""),
+            wait_class=fields.get("wait_class", ""),
             lock=fields.get("lock", ""),
             failures=int(number("failures")),
             trigger=Trigger.read(fields.get("trigger")),

@@ -29,7 +29,7 @@ def small_house(root, tmp_path):
     """A house of empty modules under our own contracts, to build a breach into."""
     settings = (root / "pyproject.toml").read_text()
     (tmp_path / "pyproject.toml").write_text(settings[settings.index("[tool.importlinter]") :])
-    upper = "cli runtime pipeline controller client home dns01 http01 targets acme state kube"
+    upper = "cli runtime views pipeline controller client home dns01 http01 targets acme state kube"
     lower = "crypto settings observe contract model clock errors version testing"
     for package in ["certmill", "tasks", "schedules", "workers", *(f"certmill/{name}" for name in f"{upper} {lower}".split())]:
         (tmp_path / package).mkdir()

@@ -257,7 +257,59 @@ class TestGet:
 
         assert row.split()[:2] == ["web", "web-tls"]
         assert row.index("web-tls") == header.index("SECRET")
-        assert row.split()[-1].endswith("s")
+        assert row.split()[2].endswith("s")
+
+    def test_a_pair_that_expired_while_everything_was_stopped_is_not_ready(self, applied, runtime):
+        past = runtime.ports.clock.now() - 60
+        runtime.ports.home.write_certificate_status(WEB, CertificateStatus(conditions=(ready(),), not_after=past))
+
+        code, (_, row), _ = applied("get", "certs", "-o", "wide")
+        found = json.loads("\n".join(applied("get", "cert", "web", "-o", "json")[1]))["status"]["conditions"][0]
+        told = applied("describe", "cert", "web")[1]
+
+        assert (code, row.split()[1]) == (0, "False")
+        assert "Certificate expired on " in row
+        assert (found["status"], found["reason"]) == ("False", "Expired")
+        assert [line.split()[1] for line in told if line.startswith("Ready:")] == ["False"]
+
+    def test_a_check_is_exit_4_unless_all_is_ready(self, applied, runtime, home):
+        def check(*more):
+            return applied("get", "certs", "--check", *more)[0]
+
+        assert check() == 4
+        now = runtime.ports.clock.now()
+        runtime.ports.home.write_certificate_status(WEB, CertificateStatus(conditions=(ready(),), not_after=now + 60))
+        assert (check(), check("-o", "yaml"), applied("get", "cert", "web", "--check")[0]) == (0, 0, 0)
+        runtime.ports.home.write_certificate_status(WEB, CertificateStatus(conditions=(ready(),), not_after=now - 60))
+        assert (check(), applied("get", "cert", "web", "--check")[0], applied("get", "certs")[0]) == (4, 4, 0)
+        assert applied("get", "cert", "web", "nope", "--check")[0] == 3
+        assert applied("get", "issuers", "--check")[0] == 4
+        assert applied("get", "secrets", "--check")[0] == 2
+
+    def test_a_manifest_that_cannot_be_used_fails_the_check(self, applied, runtime, home):
+        ready_until = CertificateStatus(conditions=(ready(),), not_after=runtime.ports.clock.now() + 60)
+        runtime.ports.home.write_certificate_status(WEB, ready_until)
+        (home / "manifests" / "mine.yaml").write_text(BAD)
+
+        assert (applied("get", "certs")[0], applied("get", "certs", "--check")[0]) == (0, 4)
+
+    def test_what_holds_a_certificate_up_is_in_the_last_column(self, applied, runtime, home):
+        records, now = runtime.ports.records, runtime.ports.clock.now()
+
+        assert columns(applied("get", "certs")[1][0]) == ["NAME", "READY", "SECRET", "AGE", "CAUSE"]
+        assert applied("get", "certs")[1][1].endswith("no-worker: no worker has taken it up yet: see that workers and beat are running")
+        records.begin(WEB, now=now, steps=("create_order", "clean_up"), spec="s", origin=Origin(), in_flight_until=now + 10)
+        assert applied("get", "certs")[1][1].endswith("no-worker: no worker has taken it up yet")
+        record = records.claim(WEB, "create_order", now=now, lease_seconds=60, task_id="t", root_id="r")
+        assert "CAUSE" not in applied("get", "certs")[1][0]
+        waits = {"reason": "too many orders", "due": f"{now + 300:.3f}", "wait_class": "rate-limited"}
+        records.commit(WEB, fence=record.fence, step="create_order", due=Due.WAITING, at=now + 300, fields=waits)
+        assert "rate-limited: until " in applied("get", "certs")[1][1]
+        assert applied("get", "certs", "-o", "wide")[1][1].endswith(": too many orders")
+        assert any(line.startswith("Cause:") and "too many orders" in line for line in applied("describe", "cert", "web")[1])
+        runtime.redis.flushdb()
+        applied("delete", "issuer", "prod")
+        assert applied("get", "certs")[1][1].endswith("issuer: Issuer prod is not there: apply it")
 
     def test_issuers_and_cluster_issuers(self, applied, runtime, tmp_path):
         cluster = ISSUER.replace("kind: Issuer", "kind: ClusterIssuer").replace("name: prod\n", "name: le\n", 1)
@@ -655,7 +707,7 @@ class TestCommand:
     def test_the_exit_codes_are_in_the_help(self, certmill):
         for arguments in (("--help",), ("get", "--help")):
             text = " ".join(" ".join(certmill(*arguments)[1]).split())
-            assert "3 there is no such object; 4 not ready yet: --timeout passed first; 5 Redis or the home cannot be reached" in text
+            assert "3 there is no such object; 4 not ready: --timeout passed first, or --check found it so; 5 Redis or the home" in text
 
     def test_help_and_version_import_nothing_heavy(self):
         script = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +21,7 @@ def session(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("CERTMILL_HOME", str(tmp_path / "home"))
     session = Session(Options())
-    session.runtime = SimpleNamespace(ports=SimpleNamespace(home=MemoryHome(), clock=FakeClock()))
+    session.home, session.clock = MemoryHome(), FakeClock()
     return session
 
 

@@ -1,0 +1,36 @@
+"""The home that the settings name, opened: for whoever needs a home and nothing else of a process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from certmill.clock import Clock
+from certmill.home.base import Home
+from certmill.settings import Settings
+
+if TYPE_CHECKING:
+    from certmill.kube.client import KubeClient
+
+
+def open_home(settings: Settings, clock: Clock) -> Home:
+    """Nothing is read yet, and nothing is made. Raises HomeUnavailable where there is no way to the API server."""
+    if settings.home_kind == "directory":
+        from certmill.home.directory import DirectoryHome
+
+        return DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace)
+    return kubernetes_home(settings, clock, kube_client(settings))
+
+
+def kubernetes_home(settings: Settings, clock: Clock, client: KubeClient) -> Home:
+    """The API server's, through this client."""
+    from certmill.home.kubernetes import KubernetesHome
+
+    return KubernetesHome(client, cluster_resource_namespace=settings.cluster_resource_namespace, clock=clock)
+
+
+def kube_client(settings: Settings) -> KubeClient:
+    """A client of the API server. Its library takes 40 MB and a second: only where it is wanted."""
+    from certmill.kube.client import KubeClient
+    from certmill.kube.connection import connect
+
+    return KubeClient(connect(kubeconfig=settings.kubeconfig, connections=settings.worker_concurrency + 16))

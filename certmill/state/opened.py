@@ -1,0 +1,40 @@
+"""What the command asks of Redis, over one connection pool: for whoever needs a few parts of this package and nothing else of a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from certmill.state.connection import connect
+from certmill.state.installation import InstallationRecord
+from certmill.state.records import Records
+from certmill.state.requests import Requests
+from certmill.state.sender import RedisSender
+from certmill.state.sightings import Sightings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Parts on one client."""
+
+    client: redis.Redis
+    records: Records
+    requests: Requests
+    sightings: Sightings
+    installation: InstallationRecord
+    send: RedisSender
+
+
+def open_state(url: str, *, ca_file: Path | None = None, max_connections: int = 8) -> State:
+    """Nothing is sent yet. Raises InvalidManifest for what is no URL of a Redis."""
+    client = connect(url, ca_file=ca_file, max_connections=max_connections)
+    return State(
+        client=client,
+        records=Records(client),
+        requests=Requests(client),
+        sightings=Sightings(client),
+        installation=InstallationRecord(client),
+        send=RedisSender(client),
+    )

@@ -1,0 +1,150 @@
+"""What holds a certificate up, as one cause and one line for people. Pure: of what the home and Redis say, and the time now.
+
+cause           what it says
+issuer          the issuer is missing, wrong or not ready
+no-worker       no worker has taken up the certificate, or its next step, yet
+waiting         the run waits for DNS, HTTP or the CA
+rate-limited    the CA, or a DNS provider, has said when it may be asked again
+backing-off     the last run failed; the next begins at a time
+refused         the manifest cannot be used, or another Certificate owns the Secret: a person has to change something
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from certmill.contract import STEP_NAMES
+from certmill.errors import DamagedValue, FailureClass, NewerRelease
+from certmill.model.certificate import Certificate
+from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition, as_of, failure_of, wait_of
+from certmill.pipeline.facts import Facts
+from certmill.views.times import away, duration, moment
+
+if TYPE_CHECKING:  # its module imports Redis' client
+    from certmill.state.records import Record
+
+NO_WORKER = "no worker has taken it up yet"
+_QUIET_SECONDS = 60.0
+_CHECK_PROCESSES = "see that workers and beat are running"
+
+
+class Cause(StrEnum):
+    """What holds a certificate up."""
+
+    ISSUER = "issuer"
+    NO_WORKER = "no-worker"
+    WAITING = "waiting"
+    RATE_LIMITED = "rate-limited"
+    BACKING_OFF = "backing-off"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUp:
+    """A cause and one line about it."""
+
+    cause: Cause
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.cause}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What is known of a certificate.
+
+    `issuer_ready`: its issuer's Ready condition, if it has one. `issuer_problem`: why there is no issuer to use, else "".
+    `owner`: the other Certificate that the Secret belongs to, else "". `record`: None if Redis knows nothing of it, or is away.
+    """
+
+    certificate: Certificate
+    status: CertificateStatus
+    issuer_ready: Condition | None = None
+    issuer_problem: str = ""
+    owner: str = ""
+    record: Record | None = None
+
+
+def held_up(seen: Observed, now: float) -> HeldUp | None:
+    """What holds the certificate up; None if nothing does: it is ready, or a worker is at it."""
+    if refused := _refused(seen):
+        return refused
+    if seen.record is not None and seen.record.step:
+        return _in_flight(seen, seen.record, now)
+    return _idle(seen, now)
+
+
+def _refused(seen: Observed) -> HeldUp | None:
+    if seen.owner:
+        secret = seen.certificate.secret_name
+        text = f"Secret {secret} belongs to Certificate {seen.owner}: give one of them another secretName"
+        return HeldUp(cause=Cause.REFUSED, text=text)
+    ready = seen.status.condition("Ready")
+    if ready is not None and not ready.status and ready.reason == INVALID_SPEC:
+        return HeldUp(cause=Cause.REFUSED, text=ready.message)
+    return None
+
+
+def _in_flight(seen: Observed, record: Record, now: float) -> HeldUp | None:
+    """Of the run that is under way: it failed and cleans up, a worker is at its step, it waits, or its step is in the queue."""
+    facts = known_facts(record)
+    if facts.failure is not None:
+        return _backing_off(facts.failure.message, facts.failure.next_attempt, now)
+    if record.lease > now:
+        return None
+    if record.reason and record.due > now:
+        return _waiting(seen, record, now)
+    return HeldUp(cause=Cause.NO_WORKER, text=no_worker_line(record, now))
+
+
+def no_worker_line(record: Record, now: float) -> str:
+    """That nobody has taken up the step that is due; after a minute, for how long, and where to look."""
+    quiet = now - max(record.since, record.lease, record.due)
+    return f"{NO_WORKER}, for {duration(quiet)}: {_CHECK_PROCESSES}" if quiet > _QUIET_SECONDS else NO_WORKER
+
+
+def _waiting(seen: Observed, record: Record, now: float) -> HeldUp:
+    if record.wait_class == FailureClass.RATE_LIMITED:
+        return HeldUp(cause=Cause.RATE_LIMITED, text=f"until {moment(record.due)} ({away(record.due, now)}): {record.reason}")
+    if record.step == STEP_NAMES[0] and (issuer := _issuer(seen)):
+        return issuer
+    return HeldUp(cause=Cause.WAITING, text=f"{record.reason} (again {away(record.due, now)})")
+
+
+def _idle(seen: Observed, now: float) -> HeldUp | None:
+    """No run is known to be under way: Redis says so, or it is away and the status tells what it can."""
+    status, ready = seen.status, as_of(seen.status, now).condition("Ready")
+    is_ready = ready is not None and ready.status
+    if status.next_attempt is not None and status.next_attempt > now and status.failed_issuance_attempts:
+        return _backing_off(failure_of(status) or "the last run failed", status.next_attempt, now)
+    if is_ready:
+        return None
+    if reason := wait_of(status):
+        return HeldUp(cause=Cause.WAITING, text=reason)
+    return _issuer(seen) or HeldUp(cause=Cause.NO_WORKER, text=f"{NO_WORKER}: {_CHECK_PROCESSES}")
+
+
+def known_facts(record: Record) -> Facts:
+    """What the run has found out, as far as this release can read it."""
+    try:
+        return Facts.from_json(record.facts)
+    except (NewerRelease, DamagedValue):
+        return Facts()
+
+
+def _backing_off(why: str, until: float, now: float) -> HeldUp:
+    return HeldUp(cause=Cause.BACKING_OFF, text=f"until {moment(until)} ({away(until, now)}): {why}")
+
+
+def _issuer(seen: Observed) -> HeldUp | None:
+    """Why its issuer cannot issue. One without a condition is new; what it lacks is a worker that registers it."""
+    ref = seen.certificate.issuer_ref
+    name = f"{ref.kind or 'Issuer'} {ref.name}"
+    if seen.issuer_problem:
+        return HeldUp(cause=Cause.ISSUER, text=f"{name} {seen.issuer_problem}")
+    if seen.issuer_ready is not None and not seen.issuer_ready.status:
+        return HeldUp(cause=Cause.ISSUER, text=f"{name} is not ready: {seen.issuer_ready.message}")
+    return None
