@@ -29,6 +29,9 @@ STEPS: Mapping[str, Callable[[Work], Outcome]] = {
 FIRST = STEP_NAMES[0]
 CLEAN_UP = STEP_NAMES[-1]
 
+SENT = ("finalize", "store_secret", CLEAN_UP)
+"""Where the CA has the CSR, or may have it: what is asked for now is not answered by the certificate of this run."""
+
 
 def next_step(step: str) -> str:
     """The step after this one."""

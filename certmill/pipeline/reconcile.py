@@ -174,7 +174,7 @@ class Reconciler:
         verdict, run = ports.records.begin(
             certificate.id,
             now=now,
-            steps=(flow.FIRST, flow.CLEAN_UP),
+            steps=(flow.FIRST, *flow.SENT),
             spec=seen.spec,
             origin=origin,
             in_flight_until=now + ports.limits.grace if ring else None,

@@ -1,10 +1,11 @@
 -- Begin a run, or join the one that is under way.
 -- KEYS record in_flight waiting arrivals renewals runs
--- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a run under way will be followed by another)
+-- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a new certificate is asked for)
 --   last_step
 --   as_of ('' = whatever was; else the number of the last run, which was over)
 --   trigger
 --   own_root (the id of the run's first task, and its root if there is no root_id)
+--   sent_step… (where the CA may have issued already: a new certificate that is asked for there is that of another run)
 -- returns {verdict, run}: 'begun' | 'joined' | 'again' | 'stale' (a run has ended since), and the number of the run that will satisfy the caller
 local step = redis.call('HGET', KEYS[1], 'step') or ''
 local run = tonumber(redis.call('HGET', KEYS[1], 'run') or '0')
@@ -15,9 +16,12 @@ local function note_next() -- who asked for the run that follows this one, for F
 end
 if step ~= '' then
   local same = ARGV[6] ~= '' and ARGV[6] == redis.call('HGET', KEYS[1], 'root') -- the request that began this run, come twice
-  if (ARGV[8] == '1' and not same) or spec ~= ARGV[5] then
+  local forced, sent = ARGV[8] == '1' and not same, false
+  for i = 13, #ARGV do sent = sent or ARGV[i] == step end
+  -- What it waits for is not wanted any more, or a person does not want to wait.
+  if forced or spec ~= ARGV[5] then redis.call('ZADD', KEYS[3], 'XX', ARGV[2], ARGV[1]) end
+  if (forced and sent) or spec ~= ARGV[5] then
     redis.call('HSET', KEYS[1], 'again', ARGV[8] == '1' and 'force' or ARGV[5])
-    if spec ~= ARGV[5] then redis.call('ZADD', KEYS[3], 'XX', ARGV[2], ARGV[1]) end -- what it waits for is not wanted any more
     note_next()
     return {'again', run + 1}
   end

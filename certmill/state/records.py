@@ -150,7 +150,7 @@ class Records:
         certificate: CertificateId,
         *,
         now: float,
-        steps: tuple[str, str],
+        steps: tuple[str, ...],
         spec: str,
         origin: Origin,
         in_flight_until: float | None,
@@ -158,15 +158,17 @@ class Records:
         as_of: str = "",
     ) -> tuple[Verdict, int]:
         """Begin a run at the first of `steps` (in flight, or with None among the arrivals), or join the one under way; one at the last is
-        followed by another. With `as_of` (of `outlook`), only if no run has ended since: what was decided then may be wrong now. Returns
-        the number of the run to wait for. Without a root the run's first task is its root."""
-        first, last = steps
+        followed by another. `force`: a new certificate is asked for, and a run that waits waits no longer; one at another of `steps` than
+        the first may have its certificate already, and is followed by another. With `as_of` (of `outlook`), only if no run has ended
+        since: what was decided then may be wrong now. Returns the number of the run to wait for. Without a root the run's first task is
+        its root."""
+        first, *sent = steps
         own_root = str(uuid.uuid4())
         until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
         who = [certificate, f"{now:.3f}", first, int(now * 1000), spec, origin.root_id, until]
         answer = self._begin(
             keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS, keys.RUNS],
-            args=[*who, "1" if force else "0", last, as_of, origin.trigger.value, own_root],
+            args=[*who, "1" if force else "0", sent[-1], as_of, origin.trigger.value, own_root, *sent],
         )
         verdict, run = cast("tuple[str, int]", answer)
         return Verdict(verdict), int(run)

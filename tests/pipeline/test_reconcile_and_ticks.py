@@ -11,6 +11,7 @@ from certmill.contract import STEP_NAMES, STEPS_QUEUE
 from certmill.crypto import chain
 from certmill.crypto import keys as keys_of
 from certmill.errors import AccountRefused, CAUnavailable, Forbidden, HomeUnavailable, OrderGone, OrderRefused, RateLimited
+from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
@@ -439,7 +440,7 @@ def test_a_renewal_of_what_is_right_issues_it_again(redis):
     assert mill.world.leaf(WEB).serial != first.serial
 
 
-def test_a_forced_renewal_in_mid_run_is_followed_by_another_run(redis):
+def test_a_renewal_before_the_csr_is_sent_is_answered_by_the_run_under_way(redis):
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
     mill.engine.run("register_account", WEB.id, task_id="t", root_id="r")
@@ -447,9 +448,40 @@ def test_a_forced_renewal_in_mid_run_is_followed_by_another_run(redis):
     _, done = mill.desk.renew({"name": "web"}, request_id="again")
     mill.run("create_order")
 
-    assert done.run == 2
-    assert mill.record().done == 2
+    assert (done.run, mill.record().done) == (1, 1)
+    assert len(mill.world.ca.orders) == 1
+
+
+@pytest.mark.parametrize("step", ["finalize", "store_secret", "clean_up"])
+def test_a_renewal_after_the_csr_was_sent_is_followed_by_another_run(redis, step):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    for before in STEP_NAMES[: STEP_NAMES.index(step)]:
+        mill.engine.run(before, WEB.id, task_id="t", root_id="r")
+
+    _, done = mill.desk.renew({"name": "web"}, request_id="again")
+    mill.run(step)
+
+    assert (done.run, mill.record().done) == (2, 2)
     assert len(mill.world.ca.orders) == 2
+
+
+def test_a_renewal_wakes_a_run_that_waits_and_one_certificate_is_issued(redis):
+    mill = Mill(redis)
+    mill.world.seen = lambda: Probe(ok=False, reason="web.example.test has no address in DNS")
+    mill.reconciler.reconcile(WEB.id)
+    assert isinstance(mill.run(), Wait)
+    mill.world.clock.advance(0.5)
+    assert mill.ticks.wake().doorbells == []
+    mill.world.seen = None
+
+    _, done = mill.desk.renew({"name": "web"}, request_id="again")
+    (doorbell,) = mill.ticks.wake().doorbells
+    mill.run(doorbell.step)
+
+    assert (done.run, mill.record().done, mill.record().result) == (1, 1, "issued")
+    assert len(mill.world.ca.orders) == 1
+    assert mill.ticks.wake().doorbells == []
 
 
 def test_a_request_for_what_cannot_be_had_is_refused_and_not_called_issued(redis):

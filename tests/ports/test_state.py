@@ -61,13 +61,24 @@ def test_a_second_begin_joins_the_run_that_is_under_way(records):
     assert records.again(WEB) == ""
 
 
-def test_a_changed_spec_or_force_asks_for_another_run_after_this_one(records):
+def test_a_changed_spec_asks_for_another_run_after_this_one(records):
     begin(records)
 
     assert begin(records, spec="def") == (Verdict.AGAIN, 2)
     assert records.again(WEB) == "def"
-    assert begin(records, force=True, origin=Origin(root_id="another")) == (Verdict.AGAIN, 2)
-    assert records.again(WEB) == "force"
+
+
+@pytest.mark.parametrize(
+    ("step", "verdict"), [("validate", (Verdict.JOINED, 1)), ("sent", (Verdict.AGAIN, 2)), ("last", (Verdict.AGAIN, 2))]
+)
+def test_a_new_certificate_asked_for_wakes_a_run_and_is_its_own_before_the_csr_is_sent(redis, records, step, verdict):
+    steps, another = ("one", "sent", "last"), Origin(root_id="another")
+    begin(records, steps=steps)
+    records.commit(WEB, fence=claim(records).fence, step=step, due=Due.WAITING, at=NOW + 600, fields={})
+
+    assert begin(records, steps=steps, force=True, origin=another, now=NOW + 1) == verdict
+    assert records.again(WEB) == ("force" if verdict[0] is Verdict.AGAIN else "")
+    assert redis.zscore(keys.WAITING, WEB) == NOW + 1
 
 
 def test_a_run_whose_manifest_is_gone_waits_no_longer_and_another_look_follows_it(redis, records):
