@@ -11,7 +11,6 @@ languages. A Redis user that may only enqueue can send requests; to follow them 
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from certmill import contract
 from certmill.clock import Clock, SystemClock
 from certmill.errors import InvalidManifest, Permanent, StateUnavailable, Temporary
 from certmill.model.names import CertificateId, certificate_id
+from certmill.model.status import NO_WORKER
 
 if TYPE_CHECKING:  # a service that imports the client pays for Redis' client, half a second, when it connects
     import redis
@@ -29,6 +29,14 @@ if TYPE_CHECKING:  # a service that imports the client pays for Redis' client, h
     from certmill.state.requests import Acceptance, Requests
 
 POLL_SECONDS = 0.1
+
+UNKNOWN_SECONDS = 10.0
+"""How long a request may be neither in the queue nor answered: a worker has it in hand."""
+
+UNKNOWN_POLL_SECONDS = 1.0
+
+_TAKEN_UP_WITHIN_SECONDS = 2.0
+_UNKNOWN_ADVICE = "it was lost (send it again), it ended more than three days ago, or the id is wrong"
 
 ASK_AGAIN_SECONDS = 30.0
 """A request that nobody has taken after so long may be lost (a worker died with it in hand): wait() sends it again, under the same id."""
@@ -44,6 +52,10 @@ class RequestRejected(Permanent):
     """The request was refused by the worker; the message says why and names the field."""
 
 
+class RequestUnknown(Permanent):
+    """Nothing knows of this request: it was lost, it ended more than three days ago, or its id is wrong."""
+
+
 class IssuanceFailed(Permanent):
     """The run that this request began ended without a certificate; the message says why."""
 
@@ -56,8 +68,8 @@ class StillWaiting(Temporary):
 class Status:
     """What became of a request so far.
 
-    `phase`: queued, issuing, waiting (see `reason`, `next_at`), issued, failed (`next_at`: the next attempt), rejected. Times in seconds
-    since the epoch.
+    `phase`: queued, issuing, waiting (see `reason`, `next_at`), issued, failed (`next_at`: the next attempt), rejected, unknown (nothing
+    knows of it: see `reason`). Times in seconds since the epoch.
     """
 
     phase: str
@@ -68,6 +80,11 @@ class Status:
     @property
     def ended(self) -> bool:
         return self.phase in ("issued", "failed", "rejected")
+
+    @property
+    def line(self) -> str:
+        """Where it stands, for a message."""
+        return self.reason or (NO_WORKER if self.phase == "queued" else self.step or self.phase)
 
 
 class Handle:
@@ -86,15 +103,15 @@ class Handle:
         self._read = read
         self._clock = clock
         self._send_again = send_again
+        self._ask_again_at = clock.now() + ASK_AGAIN_SECONDS
 
     def status(self) -> Status:
         """Look now. Raises StateUnavailable when Redis is away, or this user may not read."""
         return self._read(self.id, self.certificate)
 
     def wait(self, timeout: float = 300.0) -> Status:
-        """Wait until it is issued, at most `timeout` seconds. Raises RequestRejected, IssuanceFailed, StillWaiting."""
-        ends = self._clock.now() + timeout
-        ask_again = self._clock.now() + ASK_AGAIN_SECONDS
+        """Wait until it is issued, at most `timeout` seconds. Raises RequestRejected, IssuanceFailed, StillWaiting, RequestUnknown."""
+        ends, unknown_until = self._clock.now() + timeout, self._clock.now() + UNKNOWN_SECONDS
         while True:
             status = self.status()
             if status.phase == "issued":
@@ -104,11 +121,19 @@ class Handle:
             if status.phase == "failed":
                 raise IssuanceFailed(f"{self.certificate}: {status.reason}")
             if self._clock.now() >= ends:
-                raise StillWaiting(f"{self.certificate} is not issued after {timeout:g} s: {status.reason or status.step or status.phase}")
-            if status.phase == "queued" and self._send_again is not None and self._clock.now() >= ask_again:
-                self._send_again()
-                ask_again = self._clock.now() + ASK_AGAIN_SECONDS
-            self._clock.pause(POLL_SECONDS)
+                raise StillWaiting(f"{self.certificate} is not issued after {timeout:g} s: {status.line}")
+            if status.phase != "unknown":
+                unknown_until = self._clock.now() + UNKNOWN_SECONDS
+            elif self._send_again is None and self._clock.now() >= unknown_until:
+                raise RequestUnknown(f"{self.certificate}: {status.reason}")
+            self.ask_again(status)
+            self._clock.pause(POLL_SECONDS if status.phase != "unknown" else UNKNOWN_POLL_SECONDS)
+
+    def ask_again(self, status: Status) -> None:
+        """Send a request of this client's again, under the same id, if nobody has taken it for long."""
+        if status.phase in ("queued", "unknown") and self._send_again is not None and self._clock.now() >= self._ask_again_at:
+            self._send_again()
+            self._ask_again_at = self._clock.now() + ASK_AGAIN_SECONDS
 
 
 class Client:
@@ -190,7 +215,7 @@ class Client:
         return Handle(request_id, CertificateId(certificate), self._status, self._clock)
 
     def _ask(self, task: str, body: contract.RequestBody | contract.RenewBody, certificate: CertificateId) -> Handle:
-        request_id = str(uuid.uuid4())
+        request_id = contract.new_request_id(self._clock.now())
         if len(json.dumps(body)) > contract.MAX_MESSAGE_BYTES // 2:
             raise InvalidManifest("the request is too large; ask for fewer names", path="spec")
 
@@ -205,15 +230,23 @@ class Client:
             raise StateUnavailable("this client can only send: give it a Redis client, or use Client.connect, to follow a request")
         from certmill.state.requests import Rejection
 
-        found = self._requests.find(request_id)
+        found, now = self._requests.find(request_id), self._clock.now()
         if found is None:
-            return Status(phase="queued")
+            return self._unanswered(request_id, now)
         if isinstance(found, Rejection):
             return Status(phase="rejected", reason=found.reason)
-        return _status(found, self._records.read(found.certificate))
+        return _status(found, self._records.read(found.certificate), now)
+
+    def _unanswered(self, request_id: str, now: float) -> Status:
+        """In the queue or in a worker's hand, unless nothing knows of it: then it was lost, or is of days ago, or never was."""
+        assert self._requests is not None
+        sent = contract.sent_at(request_id)
+        if (sent is not None and now < sent + UNKNOWN_SECONDS) or self._requests.is_queued(request_id) is not False:
+            return Status(phase="queued")
+        return Status(phase="unknown", reason=f"nothing knows of the request {request_id[:64]}: {_UNKNOWN_ADVICE}")
 
 
-def _status(accepted: Acceptance, record: Record | None) -> Status:
+def _status(accepted: Acceptance, record: Record | None, now: float) -> Status:
     """The status of an accepted request, from its certificate's record. Pure."""
     if accepted.run == 0:
         return Status(phase="issued")
@@ -223,10 +256,10 @@ def _status(accepted: Acceptance, record: Record | None) -> Status:
         if record.result == "issued":
             return Status(phase="issued")
         return Status(phase="failed", reason=record.result, next_at=record.due or None)
-    waiting = bool(record.reason)
-    return Status(
-        phase="waiting" if waiting else "issuing", step=record.step, reason=record.reason, next_at=record.due or None if waiting else None
-    )
+    if record.reason:
+        return Status(phase="waiting", step=record.step, reason=record.reason, next_at=record.due or None)
+    is_taken_up = record.attempts or record.lease > now or now < record.since + _TAKEN_UP_WITHIN_SECONDS
+    return Status(phase="issuing", step=record.step, reason="" if is_taken_up else NO_WORKER)
 
 
 def _refuse_text(names: Sequence[str], argument: str, path: str) -> None:
@@ -242,4 +275,4 @@ def _check(body: contract.RequestBody) -> None:
     parse_request(body)
 
 
-__all__ = ["Client", "Handle", "IssuanceFailed", "RequestRejected", "SendTask", "Status", "StillWaiting"]
+__all__ = ["Client", "Handle", "IssuanceFailed", "RequestRejected", "RequestUnknown", "SendTask", "Status", "StillWaiting"]

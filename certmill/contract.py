@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import uuid
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
@@ -81,6 +82,21 @@ class RenewBody(TypedDict):
 
     name: str
     namespace: NotRequired[str]
+
+
+def new_request_id(now: float) -> str:
+    """A UUID of version 7 (RFC 9562 §5.7): it tells when the request was sent, also to another process."""
+    bits = (int(now * 1000) & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    return str(uuid.UUID(int=bits & ~(0xF << 76 | 3 << 62) | 7 << 76 | 2 << 62))
+
+
+def sent_at(request_id: str) -> float | None:
+    """When a request with such an id was sent; None if its id does not tell."""
+    try:
+        found = uuid.UUID(request_id)
+    except ValueError:
+        return None
+    return (found.int >> 80) / 1000 if found.version == 7 else None
 
 
 def envelope(name: str, args: Sequence[object], *, queue: str, task_id: str, argsrepr: str, origin: str) -> dict[str, object]:

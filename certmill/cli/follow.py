@@ -36,7 +36,9 @@ class Following:
         """Look at each that has not ended. Raises StateUnavailable."""
         for handle in self.handles:
             if not self.progress[handle.id].status.ended:
-                self.progress[handle.id].observe(handle.status(), now)
+                status = handle.status()
+                self.progress[handle.id].observe(status, now)
+                handle.ask_again(status)
 
     def changes(self) -> list[str]:
         """A line for each that stands elsewhere than when this was asked last."""

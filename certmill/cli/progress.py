@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from certmill.client import Status
 from certmill.contract import STEP_NAMES
+from certmill.model.status import NO_WORKER
 
 QUEUED_HINT_SECONDS = 5.0
 _LAST = STEP_NAMES[-1]
@@ -70,7 +71,9 @@ class Progress:
         status = self.status
         if status.phase == "queued":
             waited = self.now - self._started >= QUEUED_HINT_SECONDS
-            return "queued" + (": no worker has taken it up yet; see that one is running" if waited else "")
+            return "queued" + (f": {NO_WORKER}; see that one is running" if waited else "")
+        if status.phase == "unknown":
+            return f"unknown: {status.reason}"
         if status.ended:
             return f"{status.phase}: {status.reason}" if status.reason else status.phase
         return f"{status.step}{': ' if status.reason else ''}{status.reason}{self.again()}"

@@ -12,6 +12,9 @@ INVALID_SPEC = "InvalidSpec"
 MANUALLY_TRIGGERED = "ManuallyTriggered"
 """Reason of Issuing where a person asked for the run (`cmctl renew`)."""
 
+NO_WORKER = "no worker has taken it up yet"
+"""What is said of a request, a run or a step that waits in a queue."""
+
 EXPIRED = "Expired"
 """Reason of Ready once the pair's time is over."""
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import redis
+from redis.exceptions import NoPermissionError
 
+from certmill import contract
 from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
 from certmill.model.persisted import Codec
@@ -18,6 +20,7 @@ KEPT_SECONDS = 3 * 24 * 3600
 """Longer than a CA's longest Retry-After, so that whoever waits still learns the end."""
 KEPT_REJECTIONS = 1000
 _MAX_TEXT = 500
+_MOST_LOOKED_THROUGH = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,18 @@ class Requests:
         with suppress(DamagedValue):
             return _REJECTION.load(body)
         return None
+
+    @answering
+    def is_queued(self, request_id: str) -> bool | None:
+        """Whether its message waits on the queue; None if that is not to be found out: the queue is long, or this user may not look."""
+        try:
+            length = self._redis.llen(contract.REQUESTS_QUEUE)
+            if not 0 < length <= _MOST_LOOKED_THROUGH:
+                return None if length else False
+            messages = cast("list[str]", self._redis.lrange(contract.REQUESTS_QUEUE, 0, _MOST_LOOKED_THROUGH))
+        except NoPermissionError:
+            return None
+        return any(request_id in message for message in messages)
 
     @answering
     def rejections(self, limit: int = KEPT_REJECTIONS) -> list[Rejection]:

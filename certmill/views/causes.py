@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 from certmill.contract import STEP_NAMES
 from certmill.errors import DamagedValue, FailureClass, NewerRelease
 from certmill.model.certificate import Certificate
-from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition, as_of, failure_of, wait_of
+from certmill.model.status import INVALID_SPEC, NO_WORKER, CertificateStatus, Condition, as_of, failure_of, wait_of
 from certmill.pipeline.facts import Facts
 from certmill.views.times import away, duration, moment
 
 if TYPE_CHECKING:  # its module imports Redis' client
     from certmill.state.records import Record
 
-NO_WORKER = "no worker has taken it up yet"
 _QUIET_SECONDS = 60.0
 _CHECK_PROCESSES = "see that workers and beat are running"
 
@@ -109,7 +108,7 @@ def no_worker_line(record: Record, now: float) -> str:
 def _waiting(seen: Observed, record: Record, now: float) -> HeldUp:
     if record.wait_class == FailureClass.RATE_LIMITED:
         return HeldUp(cause=Cause.RATE_LIMITED, text=f"until {moment(record.due)} ({away(record.due, now)}): {record.reason}")
-    if record.step == STEP_NAMES[0] and (issuer := _issuer(seen)):
+    if (seen.issuer_problem or record.step == STEP_NAMES[0]) and (issuer := _issuer(seen)):
         return issuer
     return HeldUp(cause=Cause.WAITING, text=f"{record.reason} (again {away(record.due, now)})")
 

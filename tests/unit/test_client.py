@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 
 import pytest
 
 from certmill import Client
-from certmill.client import ASK_AGAIN_SECONDS, Handle, IssuanceFailed, RequestRejected, Status, StillWaiting
-from certmill.contract import MAX_MESSAGE_BYTES, REQUESTS_QUEUE, envelope
+from certmill.client import (
+    ASK_AGAIN_SECONDS,
+    UNKNOWN_SECONDS,
+    Handle,
+    IssuanceFailed,
+    RequestRejected,
+    RequestUnknown,
+    Status,
+    StillWaiting,
+)
+from certmill.contract import MAX_MESSAGE_BYTES, REQUESTS_QUEUE, envelope, new_request_id, sent_at
 from certmill.errors import InvalidManifest, StateUnavailable
 from certmill.testing.clock import FakeClock
 
@@ -96,6 +106,34 @@ def test_a_request_that_nobody_takes_is_sent_again_and_one_that_was_taken_is_not
     with pytest.raises(StillWaiting):
         a_handle(Status(phase="waiting", reason="x"), send_again=lambda: again.append(1)).wait(2.5 * ASK_AGAIN_SECONDS)
     assert len(again) == 2
+
+
+def test_a_time_out_says_that_no_worker_has_taken_it_up():
+    with pytest.raises(StillWaiting, match=r"is not issued after 10 s: no worker has taken it up yet$"):
+        a_handle(Status(phase="queued")).wait(10)
+
+
+def test_a_request_that_nothing_knows_of_ends_the_wait_and_ones_own_is_sent_again():
+    clock, again = FakeClock(0.0), []
+    unknown = Status(phase="unknown", reason="nothing knows of the request x")
+    with pytest.raises(RequestUnknown, match="nothing knows of the request x"):
+        a_handle(unknown, clock=clock).wait(300)
+    assert UNKNOWN_SECONDS <= clock.now() <= UNKNOWN_SECONDS + 2
+
+    with pytest.raises(StillWaiting):
+        a_handle(unknown, send_again=lambda: again.append(1)).wait(2.5 * ASK_AGAIN_SECONDS)
+    assert len(again) == 2
+
+
+def test_an_id_of_a_request_tells_when_it_was_sent_and_another_does_not():
+    first, second = new_request_id(1_800_000_000.25), new_request_id(1_800_000_000.25)
+
+    assert first != second
+    assert sent_at(first) == sent_at(second) == 1_800_000_000.25
+    assert uuid.UUID(first).version == 7
+    assert uuid.UUID(first).variant == uuid.RFC_4122
+    assert sent_at(str(uuid.uuid4())) is None
+    assert sent_at("no uuid") is None
 
 
 def test_the_envelope_is_celerys_protocol_2():
