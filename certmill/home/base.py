@@ -119,7 +119,12 @@ class Home(Protocol):
         ...
 
     def apply(self, manifest: Manifest, document: str) -> Change:
-        """Keep this manifest (`document`: its YAML as the user wrote it)."""
+        """Keep this manifest (`document`: its YAML as the user wrote it). A Certificate is the manifest's from then on, whoever made it."""
+        ...
+
+    def request(self, certificate: Certificate) -> Change:
+        """Keep the Certificate that a request asks for. One that a manifest made is not changed: raises InvalidManifest, unless it is asked
+        for as it is. One that another changes in this moment is a Conflict."""
         ...
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from certmill.clock import Clock, SystemClock
 from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
-from certmill.home import layout, ownership
+from certmill.home import layout, ownership, requested
 from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
 from certmill.home.documents import Key
 from certmill.home.files import NO_LINK, Locks
@@ -91,8 +91,12 @@ class DirectoryHome:
     def apply(self, manifest: Manifest, document: str) -> Change:
         if isinstance(manifest, Secret):
             return self._apply_secret(manifest, document)
+        manifest, document = requested.unmarked(manifest, document)
         kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
         return self._manifests.apply((kind, manifest.namespace, manifest.name), manifest, document)
+
+    def request(self, certificate: Certificate) -> Change:
+        return self._manifests.request(certificate)
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         if kind == "Secret":

@@ -15,7 +15,7 @@ from typing import Final
 
 from certmill.clock import Clock
 from certmill.errors import Conflict, InvalidManifest
-from certmill.home import layout
+from certmill.home import layout, requested
 from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
 from certmill.home.kubernetes_secrets import APPLY_MANAGER, KubernetesSecrets
 from certmill.home.kubernetes_status import (
@@ -28,7 +28,7 @@ from certmill.home.kubernetes_status import (
     with_refusal,
 )
 from certmill.kube.client import KubeClient
-from certmill.kube.objects import JsonObject, mapping, meta_of, text
+from certmill.kube.objects import JsonObject, managed_fields, mapping, meta_of, text
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
@@ -45,6 +45,9 @@ _RESOURCES: Final[Mapping[str, Resource]] = {
 }
 _STATUS_TRIES: Final = 3
 _FRESH_SECONDS: Final = 1.0
+
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""On what kubectl has applied, unless it did so on the server."""
 
 INVALID_CONFIG: Final = "InvalidConfig"
 
@@ -75,12 +78,12 @@ class KubernetesHome:
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         body = self._get("Certificate", *split_id(certificate))
         self._last.note(certificate, body, fresh_until=time.monotonic() + _FRESH_SECONDS)
-        return parse_certificate(body, source=f"Certificate {certificate}") if body is not None and _is_ours(body) else None
+        return _parsed(body, source=f"Certificate {certificate}") if body is not None and _is_ours(body) else None
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         for body in self._all(CERTIFICATES, namespace):
             try:
-                yield parse_certificate(body, source="")
+                yield _parsed(body, source="")
             except InvalidManifest:
                 continue
 
@@ -121,16 +124,31 @@ class KubernetesHome:
         """The document as it is, so that the API server sees what the user wrote; of a Secret its content, however it was written."""
         if isinstance(manifest, Secret):
             return self._secrets.apply(manifest)
+        manifest, document = requested.unmarked(manifest, document)
         kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
         layout.require_names(kind, manifest.namespace, manifest.name)
-        body = parse_document(document)
-        named = {"name": manifest.name, "namespace": manifest.namespace or None}
-        metadata = {name: value for name, value in {**mapping(body.get("metadata")), **named}.items() if value is not None}
         before = self._get(kind, manifest.namespace, manifest.name)
-        after = self._client.apply(_RESOURCES[kind], {**body, "metadata": metadata}, manager=APPLY_MANAGER)
+        after = self._client.apply(_RESOURCES[kind], _named(document, manifest), manager=APPLY_MANAGER)
         if before is None:
             return Change.CREATED
         return Change.UNCHANGED if meta_of(before).resource_version == meta_of(after).resource_version else Change.CONFIGURED
+
+    def request(self, certificate: Certificate) -> Change:
+        """Not by force, and over the very object that was looked at: what another changes or makes meanwhile is a Conflict."""
+        layout.require_names("Certificate", certificate.namespace, certificate.name)
+        before = self._get("Certificate", certificate.namespace, certificate.name)
+        try:
+            if before is not None and not _is_ours(before):
+                raise InvalidManifest("its issuer is of another API group", path="spec.issuerRef.group")
+            existing = _parsed(before, source="") if before is not None else None
+        except InvalidManifest as error:
+            raise requested.wrong(certificate, error) from None
+        change = requested.outcome_of(existing, certificate)
+        if change is not Change.UNCHANGED:
+            kept, document = requested.marked(certificate)
+            version = {"resourceVersion": meta_of(before).resource_version} if before is not None else {}
+            self._client.apply(CERTIFICATES, _named(document, kept, **version), manager=APPLY_MANAGER, force=False)
+        return change
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         if kind not in _RESOURCES or not layout.is_name(namespace, name):
@@ -230,6 +248,23 @@ class KubernetesHome:
                     raise
                 before, wanted = now, {**now, "status": wanted["status"]}
         raise Conflict(f"{resource.kind} {meta_of(before).name} is being changed again and again; its status is written later")
+
+
+def _named(document: str, manifest: Certificate | Issuer, **more: str) -> JsonObject:
+    """The document's object with the manifest's name and namespace, and more of metadata."""
+    body = parse_document(document)
+    metadata = {**mapping(body.get("metadata")), "name": manifest.name, "namespace": manifest.namespace or None, **more}
+    return {**body, "metadata": {name: value for name, value in metadata.items() if value is not None}}
+
+
+def _parsed(body: JsonObject, *, source: str) -> Certificate:
+    """The Certificate. That a request made it counts until somebody else (kubectl, Helm) has written its spec. Raises InvalidManifest."""
+    certificate = parse_certificate(body, source=source)
+    if not requested.is_requested(certificate):
+        return certificate
+    others = (entry for entry in managed_fields(body) if entry.get("manager") != APPLY_MANAGER and not entry.get("subresource"))
+    applied_over = _LAST_APPLIED in certificate.annotations or any("f:spec" in mapping(entry.get("fieldsV1")) for entry in others)
+    return requested.without_mark(certificate) if applied_over else certificate
 
 
 def _is_ours(certificate: JsonObject) -> bool:

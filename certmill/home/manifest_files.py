@@ -13,12 +13,13 @@ from pathlib import Path
 import yaml
 
 from certmill.errors import InvalidManifest
-from certmill.home import documents, layout
+from certmill.home import documents, layout, requested
 from certmill.home.base import Change, Manifest
 from certmill.home.documents import Key
 from certmill.home.files import Locks, TooLarge, make_directory, reaching, read_capped, replace_file, sync_directory
 from certmill.home.manifest_file import reason_of, source_of
 from certmill.home.manifest_index import ManifestIndex
+from certmill.model.certificate import Certificate
 
 _LOCK = "manifests"
 
@@ -41,10 +42,27 @@ class ManifestFiles:
                 kept = None
             if kept is not None and kept.value == manifest:
                 return Change.UNCHANGED
-            holders = self._index.holders(key)
-            name = holders[0] if holders else layout.file_name(*key, ".yaml")
-            self._put(name, key, document)
-            return Change.CONFIGURED if holders else Change.CREATED
+            return self._keep(key, document)
+
+    def request(self, certificate: Certificate) -> Change:
+        """Keep the Certificate of a request, unless a manifest made the one that is there. Raises InvalidManifest."""
+        key: Key = ("Certificate", certificate.namespace, certificate.name)
+        layout.require_names(*key)
+        with self._writing(key):
+            try:
+                kept = self._index.find(key)
+            except InvalidManifest as error:
+                raise requested.wrong(certificate, error) from None
+            existing = kept.value if kept is not None and isinstance(kept.value, Certificate) else None
+            if requested.outcome_of(existing, certificate) is Change.UNCHANGED:
+                return Change.UNCHANGED
+            return self._keep(key, requested.marked(certificate)[1])
+
+    def _keep(self, key: Key, document: str) -> Change:
+        holders = self._index.holders(key)
+        name = holders[0] if holders else layout.file_name(*key, ".yaml")
+        self._put(name, key, document)
+        return Change.CONFIGURED if holders else Change.CREATED
 
     def delete(self, key: Key) -> bool:
         """Take its document out of every file; False if none has it. Raises InvalidManifest if a file is a link, or has it in a List."""

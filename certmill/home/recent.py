@@ -82,6 +82,11 @@ class RecentHome:
         self._forget_all()
         return done
 
+    def request(self, certificate: Certificate) -> Change:
+        done = self._home.request(certificate)
+        self._forget_all()
+        return done
+
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         done = self._home.delete(kind, namespace, name)
         self._forget_all()

@@ -134,14 +134,15 @@ class KubeClient:
             _Request(method="PATCH", path=path, query=query, body=patch, content_type="application/merge-patch+json", what=what)
         )
 
-    def apply(self, resource: Resource, body: Mapping[str, object], *, manager: str = FIELD_MANAGER) -> JsonObject:
+    def apply(self, resource: Resource, body: Mapping[str, object], *, manager: str = FIELD_MANAGER, force: bool = True) -> JsonObject:
         """Server-side apply as this field manager, by force: what it names becomes its own, what it no longer names goes.
 
-        Raises InvalidManifest, NotFound without its namespace; Conflict if it names a uid or resourceVersion that is not so.
+        Raises InvalidManifest, NotFound without its namespace; Conflict if it names a uid or resourceVersion that is not so, and without
+        `force` if another manager has a field that it names with another value.
         """
         meta = meta_of(body)
         path = resource.path(meta.namespace, meta.name)
-        query = {"fieldManager": manager, "force": "true"}
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
         what = f"apply {_named(resource, meta.namespace, meta.name)}"
         return self._json(
             _Request(method="PATCH", path=path, query=query, body=body, content_type="application/apply-patch+yaml", what=what)

@@ -27,5 +27,9 @@ ISSUER_KIND: Final = "cert-manager.io/issuer-kind"
 ISSUER_GROUP: Final = "cert-manager.io/issuer-group"
 """On a Secret: the issuer of its pair, as the Certificate names it. (On an Ingress, kind and group: of the issuer that it wants.)"""
 
+CREATED_BY: Final = "certmill.io/created-by"
+CREATED_BY_REQUEST: Final = "request"
+"""On a Certificate that a request made: requests may change it until a manifest is applied over it."""
+
 MANAGED_LABEL: Final = "controller.cert-manager.io/fao"
 """On every Secret of a Certificate, "true": by it the controller sees those, and no others."""

@@ -1,5 +1,5 @@
-"""Who owns a Secret that several Certificates name, as at cert-manager (reference §1.7): the one in its certificate-name annotation if
-it still wants the Secret, else the oldest. The others wait.
+"""Who owns a Secret that several Certificates name. What a manifest made comes before what a request made; of these, as at cert-manager
+(reference §1.7), the one in the Secret's certificate-name annotation if it still wants the Secret, else the oldest. The others wait.
 
 Which Certificates name a Secret is remembered in Redis as they are looked at. When that is lost, the annotation still tells; and what
 began a run before an older one was seen gives way at the next step that would cost something. Their ages are remembered too: of a thousand
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from certmill.errors import InvalidManifest
+from certmill.errors import InvalidManifest, SecretUnusable
 from certmill.home.base import Home
+from certmill.home.requested import is_requested, marked
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
 from certmill.model.names import certificate_id
@@ -21,6 +22,8 @@ if TYPE_CHECKING:  # `named_owner` is also the command's, which does not wait fo
     from certmill.pipeline.context import Ports
 
 _AT_ONCE: Final = 10
+_REQUESTED_FROM: Final = 1e12
+"""Seconds: the claims of Certificates that requests made are kept in Redis as this much later than they were made."""
 
 
 def is_contested(ports: Ports, certificate: Certificate) -> bool:
@@ -29,47 +32,80 @@ def is_contested(ports: Ports, certificate: Certificate) -> bool:
 
 
 def named_owner(home: Home, certificate: Certificate, secret: Secret | None) -> str:
-    """The other Certificate that the Secret was issued for, if that still wants it, else ""."""
+    """The other Certificate that the Secret was issued for, if that still wants it and comes first, else ""."""
     named = secret.annotations.get(CERTIFICATE_NAME, "") if secret is not None else ""
-    return named if named not in ("", certificate.name) and _wants(home, named, certificate) else ""
+    other = _wanting(home, named, certificate) if named not in ("", certificate.name) else None
+    return named if other is not None and is_requested(other) <= is_requested(certificate) else ""
 
 
 def other_owner(ports: Ports, certificate: Certificate, secret: Secret | None) -> str:
     """The name of the other Certificate that owns this one's Secret; "" if it is this one's own."""
     contested = is_contested(ports, certificate)
-    if secret is not None and secret.annotations.get(CERTIFICATE_NAME) == certificate.name:
+    own = secret is not None and secret.annotations.get(CERTIFICATE_NAME) == certificate.name
+    if own and not is_requested(certificate):
         return ""
-    if named := named_owner(ports.home, certificate, secret):
+    if not own and (named := named_owner(ports.home, certificate, secret)):
         return named
-    return _oldest_rival(ports, certificate) if contested else ""
+    return _first_rival(ports, certificate, only_manifests=own) if contested else ""
 
 
-def _oldest_rival(ports: Ports, certificate: Certificate) -> str:
-    """The oldest Certificate before this one that wants its Secret; those before it that want it no more are forgotten."""
-    where, own = (certificate.namespace, certificate.secret_name), (_created(ports.home, certificate.name, certificate), certificate.name)
+def refusal_of_request(ports: Ports, certificate: Certificate) -> str:
+    """Why a request may not have the Secret it asks for: it is another's, or a Certificate of a manifest wants it. "" if it may."""
+    home, where = ports.home, f"Secret {certificate.namespace}/{certificate.secret_name}"
+    try:
+        existing = home.certificate(certificate.id)
+        secret = home.secret(certificate.namespace, certificate.secret_name)
+    except InvalidManifest:
+        return ""  # the home refuses it
+    except SecretUnusable as error:
+        return f"{where} is there and cannot be read ({error}); choose another name for it"
+    if existing is not None and existing.secret_name == certificate.secret_name:
+        return ""
+    named = secret.annotations.get(CERTIFICATE_NAME, "") if secret is not None else certificate.name
+    if named != certificate.name:
+        whose = f"belongs to Certificate {named}" if named else "was made by nobody's request"
+        return f"{where} {whose}, and a request does not take it: choose another name for it, or have a manifest applied"
+    rival = _first_rival(ports, marked(certificate)[0], only_manifests=True)
+    return f"{where} belongs to Certificate {rival}, which a manifest made; choose another name for it" if rival else ""
+
+
+def _first_rival(ports: Ports, certificate: Certificate, *, only_manifests: bool = False) -> str:
+    """The first Certificate before this one that wants its Secret, or the first that a manifest made; those before it that want it no more
+    are forgotten."""
+    home, where = ports.home, (certificate.namespace, certificate.secret_name)
+    own = (_rank(home, certificate), certificate.name)
     ports.sightings.note_claims(*where, {certificate.name: own[0]})
+    before = (_REQUESTED_FROM, "") if only_manifests else own
     while True:
         claims = ports.sightings.oldest_claims(*where, _AT_ONCE)
-        unknown = [name for name, created in claims if not created and name != certificate.name]
-        learnt = {name: created for name in unknown if (created := _created(ports.home, name, certificate))}
+        unknown = [name for name, rank in claims if not rank and name != certificate.name]
+        learnt = {name: rank for name in unknown if (rank := _rank_of(home, name, certificate))}
         ports.sightings.note_claims(*where, learnt)
         former = []
-        for claim in sorted((learnt.get(name, created), name) for name, created in claims):
-            if claim < own and _wants(ports.home, claim[1], certificate):
+        for claim in sorted((learnt.get(name, rank), name) for name, rank in claims if name != certificate.name):
+            if claim < before and _wanting(home, claim[1], certificate) is not None:
                 return claim[1]
-            former += [claim[1]] if claim < own else []
+            former += [claim[1]] if claim < before else []
         ports.sightings.drop_claims(*where, former)
         if not former and not learnt:
             return ""
 
 
-def _wants(home: Home, name: str, certificate: Certificate) -> bool:
+def _wanting(home: Home, name: str, certificate: Certificate) -> Certificate | None:
+    """The Certificate of this name, if it wants the same Secret."""
     try:
         other = home.certificate(certificate_id(certificate.namespace, name))
     except InvalidManifest:
-        return False
-    return other is not None and other.secret_name == certificate.secret_name
+        return None
+    return other if other is not None and other.secret_name == certificate.secret_name else None
 
 
-def _created(home: Home, name: str, certificate: Certificate) -> float:
-    return home.created("Certificate", certificate.namespace, name) or 0.0
+def _rank_of(home: Home, name: str, certificate: Certificate) -> float:
+    other = _wanting(home, name, certificate)
+    return _rank(home, other) if other is not None else home.created("Certificate", certificate.namespace, name) or 0.0
+
+
+def _rank(home: Home, certificate: Certificate) -> float:
+    """When it was created (0: not known), after all that manifests made if a request made it."""
+    created = home.created("Certificate", certificate.namespace, certificate.name) or 0.0
+    return created + (_REQUESTED_FROM if is_requested(certificate) else 0.0)

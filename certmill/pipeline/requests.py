@@ -7,10 +7,11 @@ from dataclasses import replace
 from certmill.errors import CertmillError, InvalidManifest, NotFound, Temporary
 from certmill.home.base import Change
 from certmill.model.certificate import Certificate, IssuerRef
-from certmill.model.manifests import certificate_document, dump_yaml, parse_renewal, parse_request
+from certmill.model.manifests import parse_renewal, parse_request
 from certmill.model.names import CertificateId
 from certmill.model.trigger import Origin, Trigger
 from certmill.observe import certificates
+from certmill.pipeline import owner
 from certmill.pipeline.context import Ports
 from certmill.pipeline.reconcile import Reconciled, Reconciler
 from certmill.state.requests import Acceptance, Rejection
@@ -24,13 +25,18 @@ class RequestDesk:
         self._reconciler = reconciler
 
     def request(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
-        """Keep the Certificate and begin its run. None: refused, and kept with the reason. Raises Temporary to be asked again."""
+        """Keep the Certificate and begin its run, unless it or its Secret is a manifest's. None: refused, and kept with the reason.
+
+        Raises Temporary to be asked again.
+        """
         answered = self._answered(request_id)
         if answered is not None:
             return answered
         try:
             certificate = self._with_issuer(parse_request(body))
-            change = self._ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
+            if taken := owner.refusal_of_request(self._ports, certificate):
+                raise InvalidManifest(taken, path="spec.secretName")
+            change = self._ports.home.request(certificate)
         except Temporary:
             raise
         except CertmillError as error:

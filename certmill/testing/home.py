@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from certmill.errors import Conflict, Forbidden, HomeUnavailable, InvalidManifest, SecretUnusable
-from certmill.home import layout, ownership
+from certmill.home import layout, ownership, requested
 from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
 from certmill.home.ownership import Held
 from certmill.model.certificate import Certificate, IssuerRef
@@ -112,6 +112,21 @@ class MemoryHome:
     def apply(self, manifest: Manifest, document: str) -> Change:
         if isinstance(manifest, Secret):
             return self._write(manifest, ownership.APPLY)
+        manifest, document = requested.unmarked(manifest, document)
+        return self._keep(manifest, document)
+
+    def request(self, certificate: Certificate) -> Change:
+        with self._reached():
+            try:
+                existing = self.certificate(certificate.id)
+            except InvalidManifest as error:
+                raise requested.wrong(certificate, error) from None
+            if requested.outcome_of(existing, certificate) is Change.UNCHANGED:
+                return Change.UNCHANGED
+            return self._keep(*requested.marked(certificate))
+
+    def _keep(self, manifest: Manifest, document: str) -> Change:
+        assert not isinstance(manifest, Secret)
         key = ("Certificate" if isinstance(manifest, Certificate) else manifest.kind, manifest.namespace, manifest.name)
         layout.require_names(*key)
         with self._reached():

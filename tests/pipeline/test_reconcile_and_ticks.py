@@ -494,6 +494,69 @@ def test_a_request_for_what_cannot_be_had_is_refused_and_not_called_issued(redis
     assert "belongs to Certificate web" in mill.ports.requests.find("rival").reason
 
 
+def body_of(name="web", dns_name="other.example.test", **spec):
+    return {"name": name, "spec": {"dnsNames": [dns_name], "issuerRef": {"name": "prod"}, **spec}}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (body_of(), "name: Certificate default/web was made by a manifest, and a request does not change it"),
+        (body_of(secretName="web-tls"), "name: Certificate default/web was made by a manifest"),
+        (body_of(name="thief", secretName="web-tls"), "spec.secretName: Secret default/web-tls belongs to Certificate web"),
+        (body_of(name="thief", secretName="by-hand"), "spec.secretName: Secret default/by-hand was made by nobody's request"),
+        (body_of(name="thief", secretName="damaged"), "spec.secretName: Secret default/damaged is there and cannot be read"),
+        (body_of(name="thief", secretName="planned-tls"), "spec.secretName: Secret default/planned-tls belongs to Certificate planned"),
+    ],
+)
+def test_a_request_takes_neither_the_certificate_of_a_manifest_nor_its_secret(redis, body, reason):
+    mill, planned = Mill(redis), a_certificate(name="planned", secret_name="planned-tls")
+    mill.issue()
+    home = mill.ports.home
+    home.write_secret(Secret(namespace="default", name="by-hand", data={"password": b"x"}))
+    home.spoil_secret("default", "damaged", "is damaged")
+    home.apply(planned, dump_yaml(certificate_document(planned)))
+    mill.reconciler.reconcile(planned.id)
+    before = [*home.certificates()], mill.world.secret("default", "web-tls")
+
+    assert mill.desk.request(body, request_id="thief") is None
+
+    assert reason in mill.ports.requests.find("thief").reason
+    assert reason in mill.ports.requests.rejections()[0].reason
+    assert ([*home.certificates()], mill.world.secret("default", "web-tls")) == before
+
+
+def test_a_request_may_change_what_it_made_and_its_secret_goes_with_it(redis):
+    mill = Mill(redis)
+    mill.certificate = a_certificate(name="asked", secret_name="asked")
+    for number, name in enumerate(("one.example.test", "two.example.test", "two.example.test")):
+        _, done = mill.desk.request(body_of("asked", name), request_id=f"r{number}")
+        if done.ring:
+            mill.run()
+            mill.world.clock.advance(DAY)
+
+    assert done.right
+    assert mill.ports.requests.rejections() == []
+    assert mill.world.leaf(mill.certificate).dns_names == ("two.example.test",)
+
+
+def test_a_certificate_of_a_manifest_comes_before_one_that_a_request_made_for_its_secret(redis):
+    """Also if the request was first, and the pair in the Secret is its own."""
+    mill, squatter = Mill(redis), a_certificate(name="squatter", dns_names=("other.example.test",))
+    mill.ports.home.delete("Certificate", "default", "web")
+    assert mill.desk.request(body_of("squatter", secretName="web-tls"), request_id="first")[1].ring
+    mill.certificate = squatter
+    mill.run()
+
+    mill.apply(WEB)
+    mill.issue()
+    squatting = mill.reconciler.reconcile(squatter.id)
+
+    assert (squatting.reason, squatting.run) == ("Secret web-tls belongs to Certificate web", 0)
+    assert mill.world.leaf(WEB).dns_names == WEB.dns_names
+    assert mill.reconciler.reconcile(WEB.id).right
+
+
 def test_the_same_request_again_and_again_does_not_break_the_back_off(redis):
     mill = Mill(redis)
     mill.world.validates = lambda *_: False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -16,7 +17,7 @@ from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES
 from certmill.model.certificate import IssuerRef, OutputFormat, PrivateKeySpec
-from certmill.model.manifests import parse_documents
+from certmill.model.manifests import certificate_document, dump_yaml, parse_documents
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
@@ -252,6 +253,68 @@ class TestApply:
         with pytest.raises(InvalidManifest) as caught:
             home.apply(replace(certificate, namespace="a/b"), certificate_text())
         assert caught.value.path == "metadata.namespace"
+
+
+def asked(dns_name="example.com", **fields):
+    """What a request asks for."""
+    return replace(parsed(certificate_text(dns_name=dns_name)), **fields)
+
+
+class TestRequest:
+    def test_what_a_request_made_a_request_may_change(self, home):
+        assert (home.request(asked()), home.request(asked())) == ("created", "unchanged")
+        assert home.request(asked("example.org", duration=timedelta(hours=48))) == "configured"
+        assert home.request(asked("example.net")) == "configured"
+
+        kept = home.certificate(WEB)
+        assert (kept.dns_names, kept.duration) == (("example.net",), None)
+        assert kept.annotations == {"certmill.io/created-by": "request"}
+
+    def test_what_a_manifest_made_no_request_changes(self, home):
+        apply(home, certificate_text())
+        before = signatures(home)
+
+        with pytest.raises(InvalidManifest, match=r"Certificate default/web was made by a manifest, and a request does not change it"):
+            home.request(asked("example.org"))
+        with pytest.raises(InvalidManifest, match=r"was made by a manifest"):
+            home.request(asked(secret_name="other"))
+
+        assert (home.certificate(WEB), signatures(home)) == (parsed(certificate_text()), before)
+
+    def test_a_request_for_just_what_a_manifest_says_is_answered_without_a_write(self, home):
+        apply(home, certificate_text().replace("name: web\n", "name: web\n  labels:\n    team: shop\n", 1))
+
+        assert home.request(asked()) == "unchanged"
+        assert (home.certificate(WEB).labels, home.certificate(WEB).annotations) == ({"team": "shop"}, {})
+
+    @pytest.mark.parametrize("marked", [False, True], ids=["a manifest", "what get prints"])
+    def test_a_manifest_applied_over_it_makes_it_the_manifests(self, home, marked):
+        home.request(asked("example.com", duration=timedelta(hours=48)))
+        text = dump_yaml(certificate_document(home.certificate(WEB))) if marked else certificate_text()
+
+        assert apply(home, text) == "configured"
+
+        assert home.certificate(WEB).annotations == {}
+        assert (home.certificate(WEB).duration is None) is not marked
+        with pytest.raises(InvalidManifest, match="was made by a manifest"):
+            home.request(asked("example.org"))
+
+    def test_a_request_after_the_manifest_was_deleted_makes_it_anew(self, home):
+        apply(home, certificate_text())
+        home.delete("Certificate", "default", "web")
+
+        assert home.request(asked("example.org")) == "created"
+
+    def test_what_is_there_and_wrong_no_request_changes(self, place):
+        apply(place.home, certificate_text())
+        place.spoil("web")
+
+        with pytest.raises(InvalidManifest, match="is there and wrong, and a request does not change it"):
+            place.home.request(asked())
+
+    def test_names_that_kubernetes_does_not_allow_are_refused(self, home):
+        with pytest.raises(InvalidManifest):
+            home.request(asked(name="../x"))
 
 
 class TestWhatACaMaySend:

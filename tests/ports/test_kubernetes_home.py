@@ -17,6 +17,7 @@ from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS, NAMESPACES, SECRETS
+from certmill.model.annotations import CREATED_BY
 from certmill.model.certificate import IssuerRef
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
@@ -395,3 +396,39 @@ class TestEvents:
         KubernetesEvents(KubeClient(nobody), FakeClock()).tell(WEB, "Issuing", "message")
 
         assert self.listed(client) == []
+
+
+def test_a_certificate_of_a_request_that_kubectl_applies_over_is_the_manifests(home, client):
+    """On the server, where its fields become kubectl's; and by kubectl's own patch, which leaves its annotation."""
+    body = certificate_document(WEB)
+    last_applied = {"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}}
+    for over in (
+        lambda: client.apply(CERTIFICATES, body, manager="kubectl"),
+        lambda: client.merge(CERTIFICATES, "default", "web", last_applied),
+    ):
+        home.request(replace(WEB, dns_names=("asked.example.test",)))
+        assert home.certificate(WEB.id).annotations == {CREATED_BY: "request"}
+
+        over()
+
+        assert CREATED_BY not in home.certificate(WEB.id).annotations
+        with pytest.raises(InvalidManifest, match="was made by a manifest"):
+            home.request(replace(WEB, dns_names=("again.example.test",)))
+        home.delete("Certificate", "default", "web")
+
+
+def test_a_status_and_a_label_of_others_leave_a_certificate_the_requests(home, client):
+    home.request(WEB)
+    home.write_certificate_status(WEB.id, STATUS)
+    client.merge(CERTIFICATES, "default", "web", {"metadata": {"labels": {"team": "shop"}}})
+
+    assert home.request(replace(WEB, dns_names=("asked.example.test",))) == "configured"
+
+
+def test_a_certificate_of_another_group_is_not_changed_by_a_request(home, client):
+    body = certificate_document(WEB)
+    body["spec"]["issuerRef"] = {"name": "a", "kind": "AWSPCAIssuer", "group": "awspca.cert-manager.io"}
+    client.create(CERTIFICATES, body)
+
+    with pytest.raises(InvalidManifest, match="a request does not change it"):
+        home.request(WEB)
