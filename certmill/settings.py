@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from certmill.errors import InvalidManifest
@@ -146,6 +146,17 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """The least level that is logged."""
 
+    _redis_url_file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def redis_url_file(self) -> Path | None:
+        """The file that `redis_url` was read from, if it was: its password may be changed while we run."""
+        return self._redis_url_file
+
+    def note_redis_url_file(self, file: Path) -> None:
+        """`redis_url` was read from this file."""
+        self._redis_url_file = file
+
     @field_validator("seal_keys", "recursive_nameservers", "watched_namespaces", "responder_shared_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -181,6 +192,8 @@ def load(**overrides: object) -> Settings:
             return Settings(**{**values, "redis_url": _read_secret("redis_url", embedded)})  # type: ignore[arg-type]
     except ValidationError as error:
         raise _named(error) from None
+    if "redis_url" not in overrides and not os.environ.get("CERTMILL_REDIS_URL") and (file := os.environ.get("CERTMILL_REDIS_URL_FILE")):
+        settings.note_redis_url_file(Path(file).absolute())
     return settings
 
 

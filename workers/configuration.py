@@ -15,6 +15,7 @@ from kombu import Exchange, Queue
 
 from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE
 from certmill.settings import Settings
+from certmill.state.failover import FileCredentials
 from workers import transport
 from workers.exporter import Exporter
 from workers.guard import Rejected
@@ -39,7 +40,8 @@ class App(Celery):
 
 def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejected) -> App:
     """The app without its tasks. Patches kombu's Redis transport in this process."""
-    transport.install()
+    file, url = settings.redis_url_file, settings.redis_url.get_secret_value()
+    transport.install(FileCredentials(file, url) if file is not None else None)
     app = App("certmill", set_as_current=False)  # a worker makes it current itself
     app.on_rejected = on_rejected
     app.liveness = Liveness()

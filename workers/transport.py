@@ -21,6 +21,7 @@ from kombu.transport.virtual import QoS as InMemory
 from kombu.utils.encoding import bytes_to_str
 
 from certmill.contract import STEPS_QUEUE
+from certmill.state import failover
 from workers.messages import readable
 
 PAUSE_SECONDS = 1.0
@@ -96,6 +97,9 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
     """A channel that reads with GuardedRedis, and can be closed when its connection is broken."""
 
     QoS = DoorbellQoS
+    connection_class = failover.Connection
+    connection_class_ssl = failover.SSLConnection
+    credentials: failover.FileCredentials | None = None
     _in_poll: Any  # the connection that BRPOP is under way on
     _own_client: redis.Redis | None = None
 
@@ -110,6 +114,12 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
         if self._own_client is None:
             self._own_client = cast("redis.Redis", super()._create_client())
         return self._own_client
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
+        if self.credentials is not None:
+            found.update(username=None, password=None, credential_provider=self.credentials)
+        return found
 
     def _get_client(self) -> type[redis.Redis]:
         super()._get_client()  # checks redis-py's version
@@ -135,8 +145,9 @@ class GuardedTransport(kombu_redis.Transport):
     Channel = GuardedChannel
 
 
-def install() -> None:
-    """Make redis:// and rediss:// mean GuardedTransport in this process."""
+def install(credentials: failover.FileCredentials | None = None) -> None:
+    """Make redis:// and rediss:// mean GuardedTransport in this process. `credentials`: those of each connection."""
+    GuardedChannel.credentials = credentials
     for scheme in ("redis", "rediss"):
         kombu.transport.TRANSPORT_ALIASES[scheme] = _NAME
         resolved: dict[str, type] = vars(kombu.transport)["_transport_cache"]

@@ -68,7 +68,10 @@ class Runtime:
         """Build everything. Nothing is sent to anybody yet, and nothing is made in the home."""
         clock = SystemClock()
         client = connect(
-            settings.redis_url.get_secret_value(), ca_file=settings.redis_ca_file, max_connections=settings.worker_concurrency + 16
+            settings.redis_url.get_secret_value(),
+            ca_file=settings.redis_ca_file,
+            max_connections=settings.worker_concurrency + 16,
+            url_file=settings.redis_url_file,
         )
         place = _place(settings, clock)
         providers = SolverProviders(settings, clock)

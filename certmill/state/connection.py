@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from certmill.errors import InvalidManifest, StateUnavailable
 from certmill.observe import recording
+from certmill.state.failover import CONNECTION_CLASSES, Connection, FileCredentials, without_credentials
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,8 +32,10 @@ def connect(
     max_connections: int = 128,
     retries: int = 2,
     encoding_errors: str = "strict",
+    url_file: Path | None = None,
 ) -> redis.Redis:
-    """A client for `url`; nothing is sent yet. A `rediss://` server is always verified, whatever the URL says.
+    """A client for `url`; nothing is sent yet. A `rediss://` server is always verified, whatever the URL says. `url_file`: where user and
+    password are read from for each connection.
 
     Raises InvalidManifest for what is no URL of a Redis.
     """
@@ -40,6 +43,10 @@ def connect(
     if url.startswith("rediss://"):
         url = urlunsplit(urlsplit(url)._replace(query=""))  # `?ssl_cert_reqs=none` there would win over what follows
         options = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, "ssl_ca_certs": str(ca_file) if ca_file else None}
+    options["connection_class"] = CONNECTION_CLASSES.get(urlsplit(url).scheme, Connection)
+    if url_file is not None:
+        options["credential_provider"] = FileCredentials(url_file, url)
+        url = without_credentials(url)
     try:
         client: redis.Redis = redis.Redis.from_url(
             url,

@@ -16,6 +16,7 @@ from kombu.transport import redis as kombu_redis
 from workers import control, events, flower_state, guard, pages, scheduler, transport
 
 _CONSUMER = "create_task_handler ensure_connected on_connection_error_after_connected on_send_event_buffered shutdown"
+_CHANNEL = "QoS _connparams _create_client _get_client _in_poll close connection_class connection_class_ssl"
 OVERRIDDEN = [
     (
         guard.SafeConsumer,
@@ -23,9 +24,13 @@ OVERRIDDEN = [
         "create_task_handler ensure_connected on_connection_error_after_connected on_send_event_buffered shutdown",
     ),
     (transport.DoorbellQoS, kombu_redis.QoS, "ack append reject restore_unacked"),
-    (transport.GuardedChannel, kombu_redis.Channel, "QoS _create_client _get_client _in_poll close"),
+    (
+        transport.GuardedChannel,
+        kombu_redis.Channel,
+        "QoS _connparams _create_client _get_client _in_poll close connection_class connection_class_ssl",
+    ),
     (transport.GuardedTransport, kombu_redis.Transport, "Channel"),
-    (scheduler.Scheduler, celery.beat.Scheduler, "_ensure_connected apply_async tick"),
+    (scheduler.Scheduler, celery.beat.Scheduler, "_ensure_connected apply_async apply_entry tick"),
     (events.Dispatcher, celery.events.dispatcher.EventDispatcher, "send"),
     (events.Request, celery.worker.request.Request, "send_event"),
     (control.Inspect, celery.app.control.Inspect, "_request"),
