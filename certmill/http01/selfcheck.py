@@ -37,7 +37,7 @@ _MAX_ANSWER_BYTES: Final = 2 * MAX_BODY_BYTES
 _MAX_ADDRESSES: Final = 4
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _UNRESERVED: Final = "/%:@!$&'()*+,;=~?"
-_HOST_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ def _ask(target: _Target, addresses: Addresses, deadline: float) -> _Answer:
         raise _Unreachable("could not be reached: time-out") from None
     except (ConnectionError, http.client.IncompleteRead):
         raise _Unreachable("could not be reached: the connection was cut") from None
-    except (OSError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException, ValueError):  # ValueError: a chunk of a negative size
         raise _Unreachable("did not answer in HTTP") from None
     finally:
         connection.close()

@@ -182,6 +182,13 @@ def test_what_is_not_http_is_said_to_be_not(origin):
     assert check(origin, b"SSH-2.0-OpenSSH_9.6\r\n").reason == "example.com did not answer in HTTP"
 
 
+@pytest.mark.parametrize("size", [b"-5", b"zz", b"f" * 5000], ids=["negative", "no number", "large"])
+def test_a_chunk_of_an_impossible_size_is_no_http(origin, size):
+    found = check(origin, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\nabc")
+
+    assert not found.ok
+
+
 def test_a_cut_connection_is_said_to_be_cut(origin):
     assert check(origin, b"").reason == "example.com could not be reached: the connection was cut"
 
@@ -273,6 +280,7 @@ def test_an_eleventh_redirect_is_not(origin):
         "file:///internal",
         "http://internal.example:{port}/internal",
         "https://internal.example:{port}/internal",
+        "https://.internal:{port}/internal",
         "//[",
         "/hang",
     ],
