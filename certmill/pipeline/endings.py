@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from certmill.errors import (
+    CAUnavailable,
     CertificateWrong,
     CertmillError,
     FailureClass,
@@ -142,9 +143,12 @@ class Endings:
 
     def _go_back(self, attempt: Attempt, outcome: Back) -> StepResult:
         """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get one a second."""
+        if outcome.after is not None:
+            return self._go_back_later(attempt, outcome, outcome.after)
         facts = replace(outcome.facts, restarts=outcome.facts.restarts + 1)
         if facts.restarts > MAX_RESTARTS and outcome.step != CLEAN_UP:
-            return self._fail(attempt, Failed(error=StepKeepsDying(f"begun again {MAX_RESTARTS} times: {outcome.reason}"), facts=facts))
+            error = CAUnavailable(f"begun again {MAX_RESTARTS} times: {outcome.reason}")
+            return self._fail(attempt, Failed(error=error, facts=replace(facts, order="", csr="")))
         soon = outcome.step == CLEAN_UP or facts.restarts == 1
         seconds = 0.0 if soon else backoff.STEP.delay(facts.restarts, self._ports.jitter())
         now = self._ports.clock.now()
@@ -154,6 +158,17 @@ class Endings:
         else:
             attempt.commit(step=outcome.step, due=Due.WAITING, at=now + seconds, fields=fields)
         return Stop(ring=soon)
+
+    def _go_back_later(self, attempt: Attempt, outcome: Back, after: Temporary) -> StepResult:
+        """To an earlier step, when the CA says: a rate limit ends no run."""
+        seconds = self._capped(attempt, backoff.step_delay(after, 1, self._ports.jitter()))
+        at = self._ports.clock.now() + seconds
+        fields = {"facts": outcome.facts.to_json(), "reason": outcome.reason, "due": f"{at:.3f}"}
+        attempt.commit(step=outcome.step, due=Due.WAITING, at=at, fields=fields)
+        attempt.tell("Waiting", outcome.reason)
+        if seconds >= LONG_WAIT_SECONDS:
+            attempt.note_wait(outcome.reason)
+        return Stop()
 
     def _fail(self, attempt: Attempt, outcome: Failed) -> StepResult:
         """The run ends without a certificate: its status says why and when the next begins; the clean-up is rung at once."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from certmill.acme.client import AcmeClient
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import Order, OrderStatus
-from certmill.errors import CAUnavailable, OrderGone, OrderNotReady, OrderRefused
+from certmill.errors import CAUnavailable, OrderGone, OrderNotReady, OrderRefused, RateLimited
 from certmill.pipeline import account
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import Work
@@ -57,6 +57,8 @@ def _judged(work: Work, facts: Facts, order: Order) -> Outcome:
         error = (
             problem_error(order.error, name=names) if order.error else OrderRefused(f"the CA says that the order for {names} is invalid")
         )
+        if isinstance(error, RateLimited):
+            return Back(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
         return Failed(error=error, facts=facts)
     elapsed = work.since(facts.finalized_at)
     if elapsed >= work.ports.limits.validation_timeout:

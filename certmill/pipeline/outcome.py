@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from certmill.errors import CertmillError, FailureClass
+from certmill.errors import CertmillError, FailureClass, Temporary
 from certmill.pipeline.facts import Facts
 
 
@@ -52,11 +52,12 @@ class LeftToNewer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Back:
-    """An earlier step has to run again (an order is gone)."""
+    """An earlier step has to run again (an order is gone). `after`: what it has to wait for first; then it is no restart that counts."""
 
     step: str
     reason: str
     facts: Facts
+    after: Temporary | None = None
 
     @property
     def word(self) -> str:

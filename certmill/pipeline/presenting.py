@@ -28,8 +28,8 @@ _HOST_MARGIN_SECONDS = 600.0
 
 def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
     """Present them all; what is there already stays one value. They are in the journal before they are up."""
-    ports = work.ports
-    ports.journal.add([entry(work.id, work.issuer, challenge, work.certificate.labels) for challenge in challenges], now=ports.clock.now())
+    ports, labels = work.ports, work.certificate.labels
+    ports.journal.add([entry(work.id, work.issuer, challenge, labels) for challenge in challenges], now=ports.clock.now())
     for challenge in sorted(challenges, key=lambda each: each.identifier):
         if challenge.way:
             _claim_host(work, challenge)
@@ -38,15 +38,16 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
             work.hold()
             answer = key_authorization(challenge.token, thumbprint)
             ports.key_authorizations.put(challenge.token, answer, host=challenge.identifier)
-            expose(work, challenge)
+            expose(work, challenge, labels)
     for zone, group in _by_zone([c for c in challenges if c.type == DNS01]):
         with _turn(ports, zone, work.hold) as hold:
-            _write(ports, work.issuer, work.certificate.labels, group, hold, adding=True)
+            _write(ports, work.issuer, labels, group, hold, adding=True)
 
 
-def expose(work: Work, challenge: ChallengeFacts) -> None:
-    """Lead the CA's request for an http-01 challenge to the responder; done again, it heals what somebody changed."""
-    solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(HTTP01,))
+def expose(work: Work, challenge: ChallengeFacts, labels: Mapping[str, str]) -> None:
+    """Lead the CA's request for an http-01 challenge to the responder; done again, it heals what somebody changed. `labels`: those with
+    which its solver was chosen."""
+    solver = solvers.pick(work.issuer, challenge.name, labels=labels, offered=(HTTP01,))
     assert solver.http01 is not None
     if challenge.way:
         _claim_host(work, challenge)

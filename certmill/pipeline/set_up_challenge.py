@@ -46,8 +46,9 @@ def set_up_challenge(work: Work) -> Outcome:
 
 
 def _take_down_stale(work: Work, setting_up: Sequence[ChallengeFacts]) -> None:
-    """What an order that is gone had put up is not needed any more."""
-    stale = [challenge for challenge in work.facts.challenges if challenge not in setting_up]
+    """What an order that is gone had put up is not needed any more, nor what other labels had put elsewhere."""
+    relabelled = dict(work.facts.labels) != dict(work.certificate.labels)
+    stale = [challenge for challenge in work.facts.challenges if relabelled or challenge not in setting_up]
     if stale:
         presenting.take_down(work.ports, work.id, work.issuer, work.facts.labels, stale, work.hold)
         work.ports.journal.remove([presenting.entry(work.id, work.issuer, challenge, work.facts.labels) for challenge in stale])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from certmill.acme.client import AcmeClient
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import Authorization, AuthorizationStatus, ChallengeStatus
-from certmill.errors import CAUnavailable, CertmillError, NameRefused, OrderGone, OrderRefused
+from certmill.errors import CAUnavailable, CertmillError, NameRefused, OrderGone, OrderRefused, RateLimited
 from certmill.pipeline import account
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import Work
 from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.pipeline.outcome import Advanced, Back, Failed, Outcome, Waiting
 
+_OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
 _LINGER_NAMES = 3
 _LINGER_SECONDS = (0.03, 0.06, 0.12, 0.24, 0.35)
 
@@ -25,27 +27,40 @@ def validate(work: Work) -> Outcome:
     if facts.answered_at is None:
         facts = _answer(work, acme)
     pending = list(facts.challenges)
-    retry_after = None
     for pause in (*_LINGER_SECONDS, 0.0):
-        still: list[ChallengeFacts] = []
-        for challenge in pending:
-            work.hold()
-            try:
-                authorization = acme.authorization(challenge.authorization)
-            except OrderGone as error:
-                return Back(step="create_order", reason=str(error), facts=facts.without_order())
-            if authorization.status in (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING):
-                still.append(challenge)
-                retry_after = authorization.retry_after
-            elif authorization.status is not AuthorizationStatus.VALID:
-                return Failed(error=_why(challenge, authorization), facts=facts)
-        pending = still
-        if not pending:
+        try:
+            found = _looked_at(work, acme, pending)
+        except OrderGone as error:
+            return Back(step="create_order", reason=str(error), facts=facts.without_order())
+        for challenge, authorization in found:
+            if authorization.status not in (*_OPEN, AuthorizationStatus.VALID):
+                return _ended(facts, _why(challenge, authorization))
+        still = [(challenge, authorization.retry_after) for challenge, authorization in found if authorization.status in _OPEN]
+        if not still:
             return Advanced(facts=facts)
+        pending = [challenge for challenge, _ in still]
+        # None of them is looked at again before the CA wants it to be: the longest counts.
+        retry_after = max((seconds for _, seconds in still if seconds is not None), default=None)
         if not pause or len(pending) > _LINGER_NAMES or retry_after is not None:
             break
         work.ports.clock.pause(pause)
     return _not_yet(work, facts, pending[0], retry_after)
+
+
+def _looked_at(work: Work, acme: AcmeClient, challenges: Sequence[ChallengeFacts]) -> list[tuple[ChallengeFacts, Authorization]]:
+    """Each challenge with its authorization as the CA has it now. Raises OrderGone."""
+    found = []
+    for challenge in challenges:
+        work.hold()
+        found.append((challenge, acme.authorization(challenge.authorization)))
+    return found
+
+
+def _ended(facts: Facts, error: CertmillError) -> Outcome:
+    """An authorization failed. A rate limit says nothing of the name: another order is created when it is over."""
+    if isinstance(error, RateLimited):
+        return Back(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
+    return Failed(error=error, facts=facts)
 
 
 def _answer(work: Work, acme: AcmeClient) -> Facts:

@@ -69,7 +69,7 @@ def _not_yet(work: Work, challenges: Sequence[ChallengeFacts]) -> _NotYet | None
     """None if all of these can be seen, else what is in the way of the first that cannot."""
     for challenge in challenges:
         work.hold()
-        solver = solvers.pick(work.issuer, challenge.name, labels=work.certificate.labels, offered=(challenge.type,))
+        solver = solvers.pick(work.issuer, challenge.name, labels=work.facts.labels, offered=(challenge.type,))
         if solver.wait_instead_of_self_check is not None:
             found = _solver_waits(work, challenge, solver.wait_instead_of_self_check)
         else:
@@ -111,5 +111,5 @@ def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
         work.keep(work.facts, None)  # still ours: a worker that was away for long must write nothing
         work.store_temporary()
     if not work.first_look:
-        presenting.expose(work, challenge)  # somebody may have changed the Ingress meanwhile
+        presenting.expose(work, challenge, work.facts.labels)  # somebody may have changed the Ingress meanwhile
     return _NotYet(reason=probe.reason, may_linger=bool(challenge.way) or probe.handshake_failed)

@@ -60,6 +60,8 @@ class Trouble:
         """Certificates are issued for a key that nobody asked with."""
         self.other_names: tuple[str, ...] = ()
         """DNS names that certificates are issued for, whatever was asked for."""
+        self.problem = Problem(type="unauthorized", detail="not what was expected", status=403)
+        """What is said of challenges that cannot be seen."""
         self.lifetime_seconds = 90 * _DAY
         """How long certificates are valid."""
         self.valid_in_seconds = 0.0
@@ -233,7 +235,7 @@ class MemoryAcmeClient:
         if authorization.status is not AuthorizationStatus.PENDING or self._ca.trouble.validation:
             return challenge
         valid = self._ca.validates(challenge.type, authorization.identifier.value, challenge.token)
-        problem = None if valid else Problem(type="urn:ietf:params:acme:error:unauthorized", detail="not what was expected", status=403)
+        problem = None if valid else self._ca.trouble.problem
         answered = replace(challenge, status=ChallengeStatus.VALID if valid else ChallengeStatus.INVALID, error=problem)
         self._ca.authorizations[authorization.url] = replace(
             authorization,

@@ -1,0 +1,165 @@
+"""What authorizations tell besides valid and invalid, and labels that change while they are pending."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from certmill.acme.problems import Problem
+from certmill.acme.resources import AuthorizationStatus
+from certmill.contract import STEP_NAMES
+from certmill.errors import FailureClass
+from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
+from certmill.pipeline.facts import Facts
+from certmill.pipeline.outcome import Proceed, Wait
+from certmill.state import keys
+from tests.builders import a_certificate, an_issuer
+from tests.pipeline.mill import Mill
+
+MANY = a_certificate(dns_names=tuple(f"n{number}.example.test" for number in range(3)))
+LABELLED = a_certificate(labels={"team": "web"})
+
+
+def at_step(mill, step):
+    """Begin a run, and play it as far as before this step."""
+    assert mill.reconciler.reconcile(mill.certificate.id).ring
+    for name in STEP_NAMES[: STEP_NAMES.index(step)]:
+        assert isinstance(mill.step(name), Proceed)
+    return mill
+
+
+class Pending:
+    """A client whose authorizations stay pending, each with the next of these Retry-Afters."""
+
+    def __init__(self, client, retry_afters):
+        self._client, self._retry_afters = client, retry_afters
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def authorization(self, url):
+        found = self._client.authorization(url)
+        return replace(found, status=AuthorizationStatus.PENDING, retry_after=self._retry_afters.pop(0))
+
+
+@pytest.mark.parametrize("retry_afters", [[30.0, 5.0, None], [5.0, 30.0, None], [None, 5.0, 30.0]])
+def test_the_longest_retry_after_of_the_authorizations_is_respected(redis, retry_afters):
+    mill = at_step(Mill(redis, certificate=MANY), "validate")
+    mill.wrap_clients(lambda client: Pending(client, retry_afters))
+
+    result = mill.step("validate")
+
+    assert isinstance(result, Wait)
+    assert result.seconds == 30.0
+
+
+class TestARateLimitOnAnAuthorization:
+    def limited(self, redis):
+        mill = Mill(redis)
+        mill.world.validates = lambda *_: False
+        mill.world.ca.trouble.problem = Problem(type="rateLimited", detail="too many validations", status=429)
+        at_step(mill, "validate")
+        mill.run("validate")
+        return mill
+
+    def test_it_ends_no_run_and_is_waited_for(self, redis):
+        mill = self.limited(redis)
+
+        assert mill.record().step == "create_order"
+        assert redis.zscore(keys.WAITING, mill.certificate.id) == mill.world.clock.now() + 3600
+        assert "too many validations" in mill.record().reason
+        assert mill.status().failed_issuance_attempts == 0
+
+    def test_as_often_as_it_comes_it_is_no_restart_that_counts(self, redis):
+        mill = self.limited(redis)
+        for _ in range(6):
+            mill.wake(3601)
+
+        assert mill.record().step == "create_order"
+        assert mill.status().failed_issuance_attempts == 0
+
+    def test_when_it_is_over_the_same_run_issues(self, redis):
+        mill = self.limited(redis)
+        mill.world.validates = mill.world._validates
+
+        mill.wake(3601)
+
+        assert (mill.record().result, mill.record().run) == ("issued", 1)
+        assert list(redis.scan_iter("certmill:http01:*")) == []
+
+
+def test_a_ca_that_answers_404_to_every_authorization_is_no_wrong_name(redis):
+    mill = at_step(Mill(redis), "set_up_challenge")
+
+    class Forgetful:
+        def __init__(self, client):
+            self._client = client
+
+        def __getattr__(self, name):
+            return getattr(self._client, name)
+
+        def authorization(self, url):
+            mill.world.ca.authorizations.clear()
+            return self._client.authorization(url)
+
+    mill.wrap_clients(Forgetful)
+    mill.run("set_up_challenge")
+    while not hasattr(mill, "failed"):
+        mill.wake(5)
+
+    assert "begun again 3 times" in mill.failed
+    assert len(mill.world.ca.orders) == 4
+    assert mill.status().next_attempt - mill.status().last_failure_time < 12 * 60
+    assert Facts.from_json(mill.record().facts) == Facts()
+
+
+def test_a_ca_that_forgets_its_orders_fails_as_transient(redis):
+    mill = at_step(Mill(redis), "set_up_challenge")
+    facts = Facts.from_json(mill.record().facts)
+    redis.hset(keys.record(mill.certificate.id), "facts", replace(facts, restarts=3).to_json())
+    mill.world.ca.authorizations.clear()
+
+    mill.step("set_up_challenge")
+
+    assert Facts.from_json(mill.record().facts).failure.failure_class is FailureClass.TRANSIENT
+
+
+class TestALabelThatChangesInMidRun:
+    SOLVERS = (
+        Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")), selector=Selector(match_labels={"team": "web"})),
+        Solver(http01=Http01Solver(), selector=Selector(match_labels={"team": "web"}, dns_names=("other.example.test",))),
+    )
+
+    def relabelled(self, redis, step):
+        mill = at_step(Mill(redis, certificate=LABELLED, issuer=an_issuer(solvers=self.SOLVERS)), step)
+        mill.apply(replace(LABELLED, labels={"team": "platform"}))
+        return mill
+
+    @pytest.mark.parametrize("step", ["wait_for_propagation", "validate", "clean_up"])
+    def test_a_run_goes_on_with_the_solver_that_it_chose(self, redis, step):
+        mill = self.relabelled(redis, step)
+
+        mill.run(step)
+
+        assert mill.record().result == "issued"
+        assert {name: values for name, values in mill.world.provider.values.items() if values} == {}
+
+    def test_a_run_that_is_held_up_by_the_self_check_goes_on_too(self, redis):
+        mill = at_step(Mill(redis, certificate=LABELLED, issuer=an_issuer(solvers=self.SOLVERS)), "wait_for_propagation")
+        values = dict(mill.world.provider.values)
+        mill.world.provider.values.clear()
+        mill.step("wait_for_propagation")
+        mill.apply(replace(LABELLED, labels={}))
+        mill.world.provider.values.update(values)
+
+        mill.wake(30)
+
+        assert mill.record().result == "issued"
+
+    def test_before_the_challenge_is_set_up_the_new_labels_count(self, redis):
+        mill = self.relabelled(redis, "set_up_challenge")
+
+        mill.run("set_up_challenge")
+
+        assert "no solver" in mill.failed
