@@ -8,10 +8,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time, and a short pause for polls that linger (≤ 1 s in all)."""
+    """Wall time, elapsed time, and a short pause for polls that linger (≤ 1 s in all)."""
 
     def now(self) -> float:
         """Seconds since the epoch, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; setting the machine's clock does not change it. Only for differences within a process."""
         ...
 
     def pause(self, seconds: float) -> None:
@@ -24,6 +28,9 @@ class SystemClock:
 
     def now(self) -> float:
         return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -27,6 +27,7 @@ class Attempt:
     record: Record
     facts: Facts = field(repr=False)
     renewed_at: float
+    """By the monotonic clock."""
     certificate: Certificate | None = None
 
     @property
@@ -40,13 +41,13 @@ class Attempt:
         limits, now = self.ports.limits, self.ports.clock.now()
         if not self.ports.records.keep(self.certificate_id, fence=self.record.fence, now=now, lease_seconds=limits.lease, fields=fields):
             raise LeaseLost
-        self.facts, self.renewed_at = facts, now
+        self.facts, self.renewed_at = facts, self.ports.clock.monotonic()
         if sealed_key is not None:
             self.record = replace(self.record, sealed_key=sealed_key)
 
     def hold(self) -> None:
         """Renew the lease when a third of it has gone by. Raises LeaseLost."""
-        if self.ports.clock.now() - self.renewed_at > self.ports.limits.lease / 3:
+        if self.ports.clock.monotonic() - self.renewed_at > self.ports.limits.lease / 3:
             self.keep(self.facts, None)
 
     def tell(self, reason: str, message: str, *, warning: bool = False) -> None:

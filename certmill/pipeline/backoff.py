@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from certmill.errors import CertmillError, FailureClass, RateLimited, Temporary
+from certmill.errors import Busy, CertmillError, FailureClass, RateLimited, Temporary
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -126,3 +126,9 @@ POLL_SECONDS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
 def poll_delay(elapsed: float) -> float:
     """Seconds until something that takes its time is looked at again; `elapsed`: since its step began."""
     return next((seconds for seconds in POLL_SECONDS if elapsed < 2 * seconds), POLL_SECONDS[-1])
+
+
+def busy_delay(error: Busy, elapsed: float, jitter: float) -> float:
+    """Seconds until a step asks again for what somebody else holds; `elapsed`: since it came to this step. No failure counts."""
+    seconds = error.retry_after if error.retry_after is not None and error.retry_after >= LEAST_RETRY_AFTER else poll_delay(elapsed)
+    return min(seconds, HOUR) * (1 + 0.1 * jitter)

@@ -14,6 +14,9 @@ from certmill.state.records import Record
 MAX_TRIES = 5
 """After so many tries the journal keeps what is left, and the hourly sweep goes on with it."""
 
+LONGEST_WAIT_SECONDS = 3600.0
+"""So long it waits for its turn at a zone, which is no try; then the sweep goes on with it too."""
+
 
 def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, record: Record, facts: Facts, hold: HoldOn) -> None:
     """Take everything down and release the order's lock. Raises Temporary to be tried again, but only so often; LeaseLost."""

@@ -105,14 +105,15 @@ class Endings:
     def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
         """Each thing that a run waits for is told once, and once more in the status when it takes long."""
         now, record, reason = self._ports.clock.now(), attempt.record, outcome.reason
-        seconds = self._capped(attempt, outcome.seconds) if outcome.failed else outcome.seconds
+        seconds = self._capped(attempt, outcome.seconds) if outcome.failed or not outcome.counted else outcome.seconds
         at = now + seconds
         facts = outcome.facts if outcome.facts is not None else attempt.facts
         is_long = max(seconds, now - record.since) >= LONG_WAIT_SECONDS
         told, noted = _with_reason(facts.told, reason), _with_reason(facts.noted, reason) if is_long else facts.noted
         fields = {"facts": replace(facts, told=told, noted=noted).to_json(), "reason": reason, "due": f"{at:.3f}"}
-        fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
         fields |= {"wait_class": outcome.failure_class or ""}
+        if outcome.counted:
+            fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
         attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
         if told != facts.told:
             attempt.tell("Waiting", reason)

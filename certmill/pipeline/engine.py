@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from certmill.errors import (
     AccountRefused,
+    Busy,
     CertmillError,
     Conflict,
     DamagedValue,
@@ -30,7 +31,7 @@ from certmill.model.names import CertificateId
 from certmill.observe import recording
 from certmill.pipeline import account, backoff, issuer_wait
 from certmill.pipeline.attempt import Attempt
-from certmill.pipeline.clean_up import MAX_TRIES, clean_up
+from certmill.pipeline.clean_up import LONGEST_WAIT_SECONDS, MAX_TRIES, clean_up
 from certmill.pipeline.context import LeaseLost, Ports, Work
 from certmill.pipeline.endings import Endings
 from certmill.pipeline.facts import Facts
@@ -72,7 +73,7 @@ class Engine:
             )
             if isinstance(record, Unclaimed):
                 return "duplicate", Stop()
-            now = ports.clock.now()
+            now = ports.clock.monotonic()
             attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=Facts(), renewed_at=now)
             outcome = self._outcome(attempt)
             return outcome.word, self._endings.end(attempt, outcome)
@@ -112,6 +113,9 @@ class Engine:
             raise
         except OrderGone as error:
             return Back(step="create_order", reason=str(error), facts=attempt.facts.without_order())
+        except Busy as error:
+            seconds = backoff.busy_delay(error, self._elapsed(attempt), self._ports.jitter())
+            return Waiting(reason=str(error), seconds=seconds, counted=False, facts=attempt.facts)
         except Temporary as error:
             # Of a home's several troubles each may be over when the next is met: only one and the same makes us slower.
             is_new = isinstance(error, HomeUnavailable | Conflict) and str(error) != attempt.record.reason
@@ -165,10 +169,16 @@ class Engine:
             clean_up(ports, attempt.certificate_id, issuer, attempt.record, facts, attempt.hold)
         except StateUnavailable:
             raise
+        except Busy:  # no try of ours; but a run whose turn never comes must not go on for ever
+            if self._elapsed(attempt) < LONGEST_WAIT_SECONDS:
+                raise
         except Temporary:
             if attempt.record.tries < MAX_TRIES:
                 raise
         return Finished(look_again=self._look_again(facts, certificate))
+
+    def _elapsed(self, attempt: Attempt) -> float:
+        return max(0.0, self._ports.clock.now() - attempt.record.since)
 
     def _wanted(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None, str]:
         """The manifests and their digest, as they were a while ago; with any sign that they have changed, as they are now."""

@@ -23,13 +23,15 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Not yet: the same step again in `seconds`. Nothing is wrong, unless `failed`: then more failures in a row wait longer."""
+    """Not yet: the same step again in `seconds`. Nothing is wrong, unless `failed`: then more failures in a row wait longer. Without
+    `counted` it is no try: the step waited for its turn, and has done nothing yet."""
 
     reason: str
     seconds: float
     failed: bool = False
     failure_class: FailureClass | None = None
     """Of what failed, if it was an error."""
+    counted: bool = True
     facts: Facts | None = None
 
     @property

@@ -6,22 +6,22 @@ that nobody begins the same work meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import groupby
 from typing import cast
 
 from certmill.acme.challenges import DNS01, HTTP01, key_authorization
 from certmill.dns01.base import BatchProvider, Provider, TxtRecord
 from certmill.errors import Busy, CertmillError
-from certmill.model.issuer import Issuer
+from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.model.names import CertificateId, split_id
 from certmill.pipeline import solvers
 from certmill.pipeline.context import Ports, Work
 from certmill.pipeline.facts import ChallengeFacts
-from certmill.pipeline.zone_locks import HoldOn
+from certmill.pipeline.zone_locks import HoldOn, ZonePlace
 from certmill.state.journal import Presented
 
+_Write = tuple[Dns01Solver, ChallengeFacts]
 _HOST = "http01"
 _HOST_MARGIN_SECONDS = 600.0
 
@@ -39,9 +39,9 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
             answer = key_authorization(challenge.token, thumbprint)
             ports.key_authorizations.put(challenge.token, answer, host=challenge.identifier)
             expose(work, challenge, labels)
-    for zone, group in _by_zone([c for c in challenges if c.type == DNS01]):
-        with _turn(ports, zone, work.hold) as hold:
-            _write(ports, work.issuer, labels, group, hold, adding=True)
+    for place, writes in _by_place(work.issuer, labels, [c for c in challenges if c.type == DNS01]):
+        with _turn(ports, place, work.hold) as hold:
+            _write(ports, work.issuer, writes, hold, adding=True)
 
 
 def expose(work: Work, challenge: ChallengeFacts, labels: Mapping[str, str]) -> None:
@@ -79,9 +79,9 @@ def take_down(
         take_down_http01(ports, certificate, challenges, hold)
     except CertmillError as error:
         refused = error
-    for zone, group in _by_zone([c for c in challenges if c.type == DNS01 and c.record_name]):
-        with _turn(ports, zone, hold) as hold_both:
-            _write(ports, issuer, labels, group, hold_both, adding=False)
+    for place, writes in _by_place(issuer, labels, [c for c in challenges if c.type == DNS01 and c.record_name]):
+        with _turn(ports, place, hold) as hold_both:
+            _write(ports, issuer, writes, hold_both, adding=False)
     if refused is not None:
         raise refused
 
@@ -113,27 +113,26 @@ def entry(certificate: CertificateId, issuer: Issuer, challenge: ChallengeFacts,
     )
 
 
-def _turn(ports: Ports, zone: str, hold: HoldOn) -> AbstractContextManager[HoldOn]:
-    return ports.zone_locks.turn(zone, ports.locks, ports.clock, lease_seconds=ports.limits.lease, hold=hold)
+def _turn(ports: Ports, place: ZonePlace, hold: HoldOn) -> AbstractContextManager[HoldOn]:
+    return ports.zone_locks.turn(place, ports.locks, ports.clock, lease_seconds=ports.limits.lease, hold=hold)
 
 
-def _by_zone(challenges: Sequence[ChallengeFacts]) -> Iterator[tuple[str, list[ChallengeFacts]]]:
-    def zone(challenge: ChallengeFacts) -> str:
-        return challenge.zone
-
-    for name, group in groupby(sorted(challenges, key=zone), key=zone):
-        yield name, list(group)
-
-
-def _write(
-    ports: Ports, issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts], hold: HoldOn, *, adding: bool
-) -> None:
-    """Write one zone's values, in one request where the provider can."""
-    by_provider: dict[int, tuple[Provider, list[TxtRecord]]] = {}
+def _by_place(issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts]) -> list[tuple[ZonePlace, list[_Write]]]:
+    """The challenges with their solvers, by zone and by the server or account that is written to, in a fixed order."""
+    found: dict[ZonePlace, list[_Write]] = {}
     for challenge in challenges:
         solver = solvers.pick(issuer, challenge.name, labels=labels, offered=(DNS01,))
         assert solver.dns01 is not None
-        provider = ports.providers.provider(issuer, solver.dns01)
+        place = ZonePlace(account=solvers.account_of(issuer, solver.dns01), zone=challenge.zone)
+        found.setdefault(place, []).append((solver.dns01, challenge))
+    return sorted(found.items(), key=lambda each: (each[0].zone, each[0].account))
+
+
+def _write(ports: Ports, issuer: Issuer, writes: Sequence[_Write], hold: HoldOn, *, adding: bool) -> None:
+    """Write the values of one place, in one request where the provider can."""
+    by_provider: dict[int, tuple[Provider, list[TxtRecord]]] = {}
+    for solver, challenge in writes:
+        provider = ports.providers.provider(issuer, solver)
         record = TxtRecord(name=challenge.record_name, value=challenge.value, zone=challenge.zone)
         by_provider.setdefault(id(provider), (provider, []))[1].append(record)
     for provider, records in by_provider.values():

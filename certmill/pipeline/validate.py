@@ -26,7 +26,7 @@ def validate(work: Work) -> Outcome:
     facts = work.facts
     if facts.answered_at is None:
         facts = _answer(work, acme)
-    pending = list(facts.challenges)
+    pending, retry_after = list(facts.challenges), None
     for pause in (*_LINGER_SECONDS, 0.0):
         try:
             found = _looked_at(work, acme, pending)

@@ -38,6 +38,9 @@ class SkewedClock:
     def now(self):
         return self._clock.now() + self.skew
 
+    def monotonic(self):
+        return self._clock.monotonic()
+
     def pause(self, seconds: float) -> None:
         self._clock.pause(seconds)
 

@@ -37,10 +37,14 @@ class Mill:
         self.desk = RequestDesk(self.ports, self.reconciler)
         self.certificate = certificate
 
+    def use(self, ports):
+        """From now on steps have these ports."""
+        self.ports = ports
+        self.engine = Engine(self.ports, Reconciler(self.ports))
+
     def wrap_clients(self, wrap):
         """From now on `wrap(client)` is asked in place of each of the CA's clients."""
-        self.ports = replace(self.ports, clients=_Wrapped(self.world.ca, wrap))
-        self.engine = Engine(self.ports, Reconciler(self.ports))
+        self.use(replace(self.ports, clients=_Wrapped(self.world.ca, wrap)))
 
     def use_exposure(self, exposure):
         """From now on challenges are led to the responder by this."""

@@ -19,7 +19,7 @@ from tests.pipeline.mill import Mill
 
 DNS01 = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),))
 MANY = a_certificate(dns_names=tuple(f"n{number}.example.test" for number in range(100)))
-ZONE_LOCK = keys.lock("zone", "example.test")
+ZONE_LOCK = keys.lock("zone", "cloudflare /cf/token", "example.test")
 
 
 class SlowMill(Mill):

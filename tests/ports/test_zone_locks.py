@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from certmill.clock import SystemClock
 from certmill.errors import Busy
-from certmill.pipeline.zone_locks import ZoneLocks
+from certmill.pipeline.zone_locks import SLOW_WRITE_SECONDS, ZoneLocks, ZonePlace
 from certmill.state import keys
 from certmill.state.locks import Locks
 from certmill.testing.clock import FakeClock
 
-ZONE = "example.test"
-NAME = keys.lock("zone", ZONE)
+PLACE = ZonePlace(account="rfc2136 192.0.2.53:53", zone="example.test")
+NAME = keys.lock("zone", PLACE.account, PLACE.zone)
 
 
 class Counted(Locks):
@@ -46,8 +47,8 @@ class Process:
     def __init__(self, locks, clock=None):
         self.locks, self.clock, self.lines = locks, clock or SystemClock(), ZoneLocks()
 
-    def turn(self, *, lease=60.0, hold=lambda: None):
-        return self.lines.turn(ZONE, self.locks, self.clock, lease_seconds=lease, hold=hold)
+    def turn(self, place=PLACE, *, lease=60.0, hold=lambda: None):
+        return self.lines.turn(place, self.locks, self.clock, lease_seconds=lease, hold=hold)
 
 
 class Ground:
@@ -106,7 +107,7 @@ def test_a_process_with_a_long_line_gives_way_to_another(locks):
         thread.start()
     try:
         for _ in range(3):
-            with other.turn():  # raises Busy after three seconds
+            with other.turn():  # raises Busy after half a second
                 waited.append(True)
     finally:
         stop.set()
@@ -123,8 +124,67 @@ def test_a_lock_that_is_somebody_elses_is_waited_for_only_so_long_and_is_left_to
     with pytest.raises(Busy, match="another worker is writing to the zone"), Process(locks, clock).turn():
         pass
 
-    assert clock.now() < 1_010.0
+    assert clock.now() <= 1_000.5
     assert redis.get(NAME) == "another"
+
+
+def test_no_thread_stands_in_line_for_longer_than_half_a_second(locks):
+    process, waited = Process(locks), []
+
+    def write():
+        began = time.monotonic()
+        with pytest.raises(Busy, match="many challenges are being written"), process.turn():
+            pass
+        waited.append(time.monotonic() - began)
+
+    with process.turn(), ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(write) for _ in range(8)]:
+            done.result()
+
+    assert min(waited) >= 0.4
+    assert max(waited) < 3.0  # 0.5 s, and what a loaded machine adds
+
+
+@pytest.mark.parametrize(
+    "other",
+    [ZonePlace(account="rfc2136 192.0.2.54:53", zone="example.test"), ZonePlace(account=PLACE.account, zone="other.test")],
+    ids=["another server", "another zone"],
+)
+def test_a_zone_at_a_server_that_is_dead_holds_up_no_other(locks, other):
+    process = Process(locks)
+
+    with process.turn(), process.turn(other), Process(locks).turn(ZonePlace(account=PLACE.account, zone="third.test")):
+        assert locks.takes == 3
+
+
+def test_a_wall_clock_that_is_set_back_keeps_nobody_from_a_zone(redis, locks):
+    clock = FakeClock(1_000.0)
+    process = Process(locks, clock)
+    with process.turn():
+        clock.advance(SLOW_WRITE_SECONDS + 1)
+        clock.set_by(-300.0)
+    assert not redis.exists(NAME)
+    clock.advance(61.0)
+
+    with process.turn() as hold:  # stands in line again: the zone counts as slow for a minute only
+        clock.advance(25.0)
+        redis.pexpire(NAME, 5_000)
+        hold()
+        assert redis.pttl(NAME) > 25_000
+
+
+def test_after_a_slow_write_others_come_back_without_standing_in_line(locks):
+    clock = FakeClock(1_000.0)
+    process = Process(locks, clock)
+    with process.turn():
+        clock.advance(SLOW_WRITE_SECONDS + 1)
+    began = clock.now()
+
+    with process.turn(), pytest.raises(Busy) as busy, process.turn():
+        pass
+
+    assert busy.value.retry_after is None  # then each time later
+    assert clock.now() - began < 0.1
 
 
 def test_the_next_in_line_takes_a_lock_that_was_lost_anew(redis, locks):
