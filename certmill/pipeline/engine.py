@@ -86,7 +86,7 @@ class Engine:
         """The step's outcome; what this release cannot read is left to a newer one for a while, and then the run is given up."""
         record, now = attempt.record, self._ports.clock.now()
         try:
-            attempt.facts = Facts.from_json(record.facts)
+            attempt.facts = Facts.from_json(record.facts).as_of(now)
         except NewerRelease as error:
             if now - (record.unread_since or now) < UNREAD_SECONDS:
                 return LeftToNewer(reason=str(error), seconds=UNREAD_POLL_SECONDS)

@@ -116,6 +116,14 @@ class Facts:
             certificate="",
         )
 
+    def as_of(self, now: float) -> Facts:
+        """Without instants ahead of now, noted under a clock that was ahead: time-outs that begin with them would never end."""
+
+        def past(instant: float | None) -> float | None:
+            return now if instant is not None and instant > now else instant
+
+        return replace(self, presented_at=past(self.presented_at), answered_at=past(self.answered_at), finalized_at=past(self.finalized_at))
+
     def reusable(self) -> Facts:
         """What the next run may go on with after this one failed: the order and its CSR, nothing else."""
         return Facts(

@@ -18,6 +18,7 @@ from certmill.pipeline import registration_times, sweep
 from certmill.pipeline.context import Ports
 from certmill.pipeline.issuers import IssuerReconciler
 from certmill.pipeline.reconcile import LOOK_AGAIN_SECONDS, Reconciler, reconcile_all
+from certmill.state.due import LONGEST_WAIT_SECONDS
 from certmill.state.records import Doorbell, Due
 
 WAKE_LIMIT = 500
@@ -90,8 +91,7 @@ class Ticks:
             ports.installation.require()
         now = ports.clock.now()
         suspect = now + limits.grace
-        for due in (Due.IN_FLIGHT, Due.ARRIVALS):  # neither is ever noted for longer than a lease
-            ports.due.set_back(due, now=now - LOST_SECONDS, latest=now + 2 * max(limits.lease, limits.grace), limit=WAKE_LIMIT)
+        self._put_right(now)
         ids = ports.due.take(Due.WAITING, now=now, suspect_after=suspect, limit=WAKE_LIMIT)
         queue = ports.due.queue_length() + len(ids)
         silent = 0.0 if queue < limits.short_queue else LOST_SECONDS
@@ -100,6 +100,14 @@ class Ticks:
         if room > 0:
             ids += ports.due.take(Due.ARRIVALS, now=now, suspect_after=suspect, limit=room)
         return Woken(doorbells=ports.records.doorbells(ids), reread=ports.sightings.reread_asked())
+
+    def _put_right(self, now: float) -> None:
+        """What was noted under a clock that was ahead is due now."""
+        due, limits = self._ports.due, self._ports.limits
+        due.observe_clock(now=now, limit=WAKE_LIMIT)
+        due.set_back(Due.WAITING, now=now, latest=now + LONGEST_WAIT_SECONDS, limit=WAKE_LIMIT)
+        for each in (Due.IN_FLIGHT, Due.ARRIVALS):  # neither is ever noted for longer than a lease
+            due.set_back(each, now=now - LOST_SECONDS, latest=now + 2 * max(limits.lease, limits.grace), limit=WAKE_LIMIT)
 
     def renew(self) -> int:
         """Look at the certificates whose time has come (renewal, or the next attempt); how many."""

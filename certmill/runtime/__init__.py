@@ -14,7 +14,7 @@ from typing import Protocol
 
 import redis
 
-from certmill.clock import Clock, SystemClock
+from certmill.clock import Clock
 from certmill.crypto.seal import Seal
 from certmill.home import installation
 from certmill.home.base import Events, Home, NoEvents
@@ -38,6 +38,7 @@ from certmill.settings import Settings
 from certmill.state.connection import connect
 from certmill.state.due import DueTimes
 from certmill.state.fleet import Fleet
+from certmill.state.fleet_clock import FleetClock
 from certmill.state.installation import InstallationRecord
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
@@ -66,13 +67,13 @@ class Runtime:
     @classmethod
     def open(cls, settings: Settings) -> Runtime:
         """Build everything. Nothing is sent to anybody yet, and nothing is made in the home."""
-        clock = SystemClock()
         client = connect(
             settings.redis_url.get_secret_value(),
             ca_file=settings.redis_ca_file,
             max_connections=settings.worker_concurrency + 16,
             url_file=settings.redis_url_file,
         )
+        clock = FleetClock(client)
         place = _place(settings, clock)
         providers = SolverProviders(settings, clock)
         ports = _ports(settings, client, place, clock, providers)

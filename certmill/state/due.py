@@ -13,6 +13,13 @@ from certmill.state import keys
 from certmill.state.connection import answering, script
 from certmill.state.records import Due
 
+CLOCK_TOLERANCE_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 8 * 86_400.0
+"""Longer than any wait and any back-off (pipeline.backoff)."""
+
+_NOTED_AHEAD = (keys.WAITING, keys.RENEWALS, keys.JOURNAL_TIMES)
+"""Sets whose scores may be far ahead. Those of the others are put right by each tick."""
+
 
 class DueTimes:
     """What has to be rung, and how long the queue of steps is. Every method raises StateUnavailable when Redis is away."""
@@ -20,6 +27,7 @@ class DueTimes:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self._wake = script(client, "wake")
+        self._observe_clock = script(client, "observe_clock")
 
     @answering
     def take(self, due: Due, *, now: float, suspect_after: float, limit: int) -> list[CertificateId]:
@@ -33,6 +41,28 @@ class DueTimes:
         ids = cast("list[str]", self._redis.zrangebyscore(due.value, f"({latest:.3f}", "+inf", start=0, num=limit))
         if ids:
             self._redis.zadd(due.value, dict.fromkeys(ids, now), xx=True)
+
+    @answering
+    def observe_clock(self, *, now: float, limit: int) -> None:
+        """A tick tells the time. After a clock was ahead, what was noted under it is due now: `limit` of each set a tick, until all are.
+
+        Renewals that are due years from now, and rightly, are left alone: only what was noted for after the jump is looked at again.
+        """
+        window = cast(
+            "list[str]",
+            self._observe_clock(keys=[keys.CLOCK, keys.CLOCK_JUMPS], args=[f"{now:.3f}", CLOCK_TOLERANCE_SECONDS, LONGEST_WAIT_SECONDS]),
+        )
+        if window:
+            first, last = (float(instant) for instant in window)
+            found = [self._due_now(name, now=now, first=max(first, now + 0.001), last=last, limit=limit) for name in _NOTED_AHEAD]
+            if max(found) < limit:
+                self._redis.hdel(keys.CLOCK, "from", "to")
+
+    def _due_now(self, name: str, *, now: float, first: float, last: float, limit: int) -> int:
+        members = cast("list[str]", self._redis.zrangebyscore(name, f"{first:.3f}", f"{last:.3f}", start=0, num=limit))
+        if members:
+            self._redis.zadd(name, dict.fromkeys(members, now), xx=True)
+        return len(members)
 
     @answering
     def renewals(self, *, now: float, limit: int) -> list[CertificateId]:

@@ -48,6 +48,12 @@ JOURNAL = "certmill:presented"
 JOURNAL_TIMES = "certmill:presented_at"
 """Sorted set over the journal's fields: when each was presented."""
 
+CLOCK = "certmill:clock"
+"""Hash: the latest time that a tick has told, and from when to when a clock that was ahead has noted what is looked at again now."""
+
+CLOCK_JUMPS = "certmill:clock_jumps"
+"""Sorted set: the instants to which the clock has jumped ahead lately."""
+
 
 RECORD_PREFIX = "certmill:certificate:"
 

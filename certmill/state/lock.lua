@@ -6,6 +6,8 @@
 -- KEYS lock [record lock_before turns]  ARGV owner milliseconds [fence]
 if KEYS[2] and redis.call('HGET', KEYS[2], 'fence') ~= ARGV[3] then return '!' end
 local owner = redis.call('GET', KEYS[1])
+-- Held for much longer than anybody asks for: taken before the clock of this Redis was set back.
+if owner and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) + 3600000 then owner = false end
 local namespace = string.match(ARGV[1], '^[^/]*')
 if KEYS[4] and owner ~= ARGV[1] then
   local now = tonumber(redis.call('TIME')[1])

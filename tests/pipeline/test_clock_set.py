@@ -1,0 +1,194 @@
+"""A clock that was a year ahead for half a minute, and is right again: nothing waits for next year, and what is rightly late is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from certmill.contract import STEP_NAMES
+from certmill.errors import CAUnavailable
+from certmill.http01.selfcheck import Probe
+from certmill.pipeline import registration_times
+from certmill.pipeline.facts import Facts
+from certmill.pipeline.outcome import Proceed, Wait
+from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
+from certmill.pipeline.ticks import WAKE_LIMIT
+from certmill.state import keys
+from certmill.state.locks import Locks
+from certmill.state.records import Due
+from tests.builders import DAY, NOW, a_certificate
+from tests.pipeline.mill import Mill
+
+WEB = a_certificate()
+YEAR = 365 * DAY
+
+
+def ticks(mill, *, seconds, every=10.0, renew=True):
+    """Play beat for so long, and what it wakes."""
+    for _ in range(int(seconds / every)):
+        mill.world.clock.advance(every)
+        if renew:
+            mill.ticks.renew()
+        for doorbell in mill.ticks.wake().doorbells:
+            mill.run(doorbell.step)
+
+
+def ahead(mill, does):
+    """Do something under a clock that is a year ahead, with ticks before, meanwhile and after."""
+    mill.ticks.wake()
+    mill.world.clock.set_by(YEAR)
+    mill.ticks.wake()
+    mill.world.clock.advance(10)
+    does()
+    mill.world.clock.advance(20)
+    mill.ticks.wake()
+    mill.world.clock.set_by(-YEAR)
+
+
+def at_step(mill, step):
+    mill.reconciler.reconcile(WEB.id)
+    for name in STEP_NAMES[: STEP_NAMES.index(step)]:
+        assert isinstance(mill.step(name), Proceed)
+
+
+def test_a_run_that_began_to_wait_under_it_goes_on_at_once(redis):
+    mill = Mill(redis)
+    at_step(mill, "validate")
+
+    def wait():
+        mill.world.ca.trouble.down = CAUnavailable("503", retry_after=3600)
+        assert isinstance(mill.step("validate"), Wait)
+        mill.world.ca.trouble.down = None
+
+    ahead(mill, wait)
+    assert redis.zscore(keys.WAITING, WEB.id) > NOW + YEAR
+
+    ticks(mill, seconds=20)
+
+    assert mill.record().result == "issued"
+
+
+def test_an_attempt_that_was_put_off_under_it_begins_soon(redis):
+    mill = Mill(redis)
+    mill.world.validates = lambda *_: False
+
+    def fail():
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+
+    ahead(mill, fail)
+    assert redis.zscore(keys.RENEWALS, WEB.id) > NOW + YEAR
+    mill.world.validates = mill.world._validates
+
+    ticks(mill, seconds=20)
+
+    assert mill.record().result == "issued"
+
+
+def test_what_is_rightly_due_in_years_is_not_looked_at(redis):
+    mill = Mill(redis)
+    mill.world.ca.trouble.lifetime_seconds = 10 * YEAR
+    mill.issue()
+    later = {f"default/other{number}": NOW + number * 30 * DAY + 7 for number in range(1, 100)}
+    redis.zadd(keys.RENEWALS, later)
+
+    ahead(mill, lambda: None)
+    mill.ticks.wake()
+
+    moved = {id_ for id_, at in redis.zrange(keys.RENEWALS, 0, -1, withscores=True) if id_ in later and at != later[id_]}
+    assert moved == set()
+    assert redis.zscore(keys.RENEWALS, WEB.id) > NOW + 6 * YEAR
+
+
+def test_however_much_was_put_off_each_tick_puts_a_bounded_part_right(redis):
+    mill, count = Mill(redis), 2 * WAKE_LIMIT + 10
+    ahead(mill, lambda: redis.zadd(keys.RENEWALS, {f"default/n{number}": NOW + YEAR + 60 + number / 100 for number in range(count)}))
+
+    left = []
+    for _ in range(4):
+        mill.world.clock.advance(1)
+        mill.ticks.wake()
+        left.append(redis.zcount(keys.RENEWALS, NOW + DAY, "+inf"))
+
+    assert left == [count - WAKE_LIMIT, count - 2 * WAKE_LIMIT, 0, 0]
+    assert not redis.hexists(keys.CLOCK, "from")
+
+
+def test_without_a_tick_in_the_meantime_no_wait_is_longer_than_the_longest(redis):
+    mill = Mill(redis)
+    redis.zadd(keys.WAITING, {WEB.id: NOW + YEAR})
+
+    mill.ticks.wake()
+
+    assert redis.zscore(keys.WAITING, WEB.id) is None
+
+
+def test_a_deadline_that_began_under_it_still_ends_the_run(redis):
+    mill = Mill(redis)
+    mill.world.seen = lambda: Probe(ok=False, reason="web.example.test answered 404")
+
+    def come_to_the_self_check():
+        mill.reconciler.reconcile(WEB.id)
+        mill.run()
+
+    ahead(mill, come_to_the_self_check)
+    assert mill.record().since > NOW + YEAR
+
+    ticks(mill, seconds=700, renew=False)
+
+    assert "given up after" in mill.failed
+
+
+def test_times_of_a_step_that_were_noted_under_it_are_now():
+    facts = Facts(presented_at=NOW + YEAR, answered_at=NOW - 5, finalized_at=None)
+
+    assert facts.as_of(NOW) == replace(facts, presented_at=NOW)
+
+
+def test_a_lock_whose_redis_was_set_back_is_free_and_others_are_not(redis):
+    locks = Locks(redis)
+    redis.set(keys.lock("zone", "a"), "dead", px=int(YEAR * 1000))
+    redis.set(keys.lock("zone", "b"), "alive", px=29_000)
+
+    assert locks.take("zone", "a", owner="me", seconds=30) == ""
+    assert locks.take("zone", "b", owner="me", seconds=30) == "alive"
+
+
+def test_an_account_whose_registration_was_put_off_under_it_is_registered(redis):
+    mill = Mill(redis)
+    issuer = mill.ports.home.issuer(WEB.issuer_ref, "")
+    ahead(mill, lambda: registration_times.postpone(mill.ports, issuer, CAUnavailable("503")))
+
+    assert registration_times.postponed(mill.ports, issuer) is None
+
+
+def test_what_was_presented_under_it_is_swept_within_the_hour(redis):
+    mill = Mill(redis)
+
+    def killed_after_it_was_presented():
+        at_step(mill, "wait_for_propagation")
+        redis.delete(keys.record(WEB.id))
+        for due in Due:
+            redis.zrem(due.value, WEB.id)
+
+    ahead(mill, killed_after_it_was_presented)
+    mill.ticks.wake()
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
+
+    assert mill.ticks.sweep("sweep") == 1
+
+
+@pytest.mark.parametrize("seconds", [-300.0, -86_400.0])
+def test_a_clock_that_is_only_set_back_stops_nothing(redis, seconds):
+    mill = Mill(redis)
+    at_step(mill, "validate")
+    mill.world.ca.trouble.down = CAUnavailable("503", retry_after=30)
+    mill.ticks.wake()
+    assert isinstance(mill.step("validate"), Wait)
+    mill.world.ca.trouble.down = None
+    mill.world.clock.set_by(seconds)
+
+    ticks(mill, seconds=60)
+
+    assert mill.record().result == "issued"
