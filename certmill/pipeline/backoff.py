@@ -116,7 +116,8 @@ def step_delay(error: Temporary, tries: int, jitter: float) -> float:
 
 
 def run_delay(error: CertmillError, attempts: int, jitter: float, *, costly: bool = False) -> float:
-    """Seconds until the next run after the `attempts`-th run in a row failed (from 1). `costly`: each attempt uses up a certificate."""
+    """Seconds until the next run after the `attempts`-th run in a row failed (from 1). `costly`: each attempt uses up orders or
+    certificates."""
     return RUN[FailureClass.NAME_IS_WRONG if costly else error.failure_class].delay(attempts, jitter)
 
 

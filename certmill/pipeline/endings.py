@@ -149,7 +149,7 @@ class Endings:
         facts = replace(outcome.facts, restarts=outcome.facts.restarts + 1)
         if facts.restarts > MAX_RESTARTS and outcome.step != CLEAN_UP:
             error = CAUnavailable(f"begun again {MAX_RESTARTS} times: {outcome.reason}")
-            return self._fail(attempt, Failed(error=error, facts=replace(facts, order="", csr="")))
+            return self._fail(attempt, Failed(error=error, facts=replace(facts, order="", csr=""), costly=True))
         soon = outcome.step == CLEAN_UP or facts.restarts == 1
         seconds = 0.0 if soon else backoff.STEP.delay(facts.restarts, self._ports.jitter())
         now = self._ports.clock.now()
@@ -176,7 +176,7 @@ class Endings:
         ports, now, error = self._ports, self._ports.clock.now(), outcome.error
         attempt.keep(attempt.facts, None)  # still ours: a worker that was away for long must not say that the run of another failed
         try:
-            failure = self._written(attempt, error, now)
+            failure = self._written(attempt, outcome, now)
         except Temporary as away:
             seconds = backoff.step_delay(away, attempt.record.failures + 1, ports.jitter())
             return self._wait(attempt, Waiting(reason=str(away), seconds=seconds, failed=True))
@@ -198,9 +198,9 @@ class Endings:
         attempt.tell(conditions.FAILED, failed_message(failure.message), warning=True)
         return Fail(message=str(error))
 
-    def _written(self, attempt: Attempt, error: CertmillError, now: float) -> Failure:
+    def _written(self, attempt: Attempt, outcome: Failed, now: float) -> Failure:
         """The failure, in the status too. Where a role for that is gone, perhaps with its namespace, the run ends without."""
-        home, costly = self._ports.home, attempt.step == "store_secret"
+        home, error, costly = self._ports.home, outcome.error, outcome.costly or attempt.step == "store_secret"
 
         def failure(attempts: int, validity: backoff.Validity | None) -> Failure:
             delay = backoff.run_delay(error, attempts, self._ports.jitter(), costly=costly)

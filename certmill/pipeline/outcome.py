@@ -68,10 +68,11 @@ class Back:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """This run ends without a certificate, after its clean-up."""
+    """This run ends without a certificate, after its clean-up. `costly`: it used up orders or certificates, and the next one would too."""
 
     error: CertmillError
     facts: Facts
+    costly: bool = False
 
     @property
     def word(self) -> str:

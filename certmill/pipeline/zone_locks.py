@@ -1,7 +1,7 @@
 """Who may write to a DNS zone: in this process by a line of threads, in the fleet by a lock in Redis.
 
 A lock is for one zone at one server or account, so a name server that is dead holds up nobody else's challenges. No step stands in line for
-longer than half a second: it ends as waiting, and its message gives the thread back. A thread that is done hands the fleet's lock on to the
+longer than 0.8 s: it ends as waiting, and its message gives the thread back. A thread that is done hands the fleet's lock on to the
 next in line, for a while, instead of giving it up and having it taken again.
 
 Durations are measured by the monotonic clock: setting the wall clock neither lengthens nor shortens a lock.
@@ -22,7 +22,7 @@ from certmill.state.locks import Locks
 LOCK = "zone"
 SLOW_WRITE_SECONDS = 2.0
 SLOW_ZONE_SECONDS = 60.0
-LINGER_SECONDS = 0.5
+LINGER_SECONDS = 0.8
 """The longest that a thread stands in line, for both locks together."""
 _LOCK_SECONDS = 30.0
 _HANDED_ON_SECONDS = 0.15
@@ -68,7 +68,7 @@ class ZoneLocks:
 
     @contextmanager
     def turn(self, place: ZonePlace, locks: Locks, clock: Clock, *, lease_seconds: float, hold: HoldOn) -> Iterator[HoldOn]:
-        """Writes to one place happen one after the other. Raises Busy after half a second.
+        """Writes to one place happen one after the other. Raises Busy after 0.8 s.
 
         Yields what goes on holding both the caller's lease and the lock; it raises Busy if the lock is somebody else's now. A killed
         worker's lock is not to outlive its step (`lease_seconds`).

@@ -11,7 +11,7 @@ import pytest
 
 from certmill.clock import SystemClock
 from certmill.errors import Busy
-from certmill.pipeline.zone_locks import SLOW_WRITE_SECONDS, ZoneLocks, ZonePlace
+from certmill.pipeline.zone_locks import SLOW_WRITE_SECONDS, SLOW_ZONE_SECONDS, ZoneLocks, ZonePlace
 from certmill.state import keys
 from certmill.state.locks import Locks
 from certmill.testing.clock import FakeClock
@@ -66,6 +66,18 @@ class Ground:
         self._free.release()
 
 
+def again_and_again(write):
+    """`write` until it is not refused: what a step does that finds the zone taken, later."""
+
+    def written(number):
+        for _ in range(50):
+            with contextlib.suppress(Busy):
+                return write(number)
+        pytest.fail("the zone was never free")
+
+    return written
+
+
 def test_one_after_the_other_in_every_process_and_all_get_their_turn(locks):
     ground, processes = Ground(), [Process(locks), Process(locks)]
 
@@ -74,7 +86,7 @@ def test_one_after_the_other_in_every_process_and_all_get_their_turn(locks):
             ground.stand(0.005)
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(write, range(120)))
+        list(pool.map(again_and_again(write), range(120)))
 
     assert (ground.turns, ground.together) == (120, 0)
 
@@ -87,7 +99,7 @@ def test_who_stands_in_line_is_handed_the_fleets_lock(redis, locks):
             ground.stand(0.001)
 
     with ThreadPoolExecutor(10) as pool:
-        list(pool.map(write, range(100)))
+        list(pool.map(again_and_again(write), range(100)))
 
     assert ground.turns == 100
     assert locks.takes < 50
@@ -107,7 +119,7 @@ def test_a_process_with_a_long_line_gives_way_to_another(locks):
         thread.start()
     try:
         for _ in range(3):
-            with other.turn():  # raises Busy after half a second
+            with other.turn():  # raises Busy after 0.8 s
                 waited.append(True)
     finally:
         stop.set()
@@ -124,11 +136,11 @@ def test_a_lock_that_is_somebody_elses_is_waited_for_only_so_long_and_is_left_to
     with pytest.raises(Busy, match="another worker is writing to the zone"), Process(locks, clock).turn():
         pass
 
-    assert clock.now() <= 1_000.5
+    assert clock.now() <= 1_000.8
     assert redis.get(NAME) == "another"
 
 
-def test_no_thread_stands_in_line_for_longer_than_half_a_second(locks):
+def test_no_thread_stands_in_line_for_longer_than_a_second(locks):
     process, waited = Process(locks), []
 
     def write():
@@ -141,8 +153,8 @@ def test_no_thread_stands_in_line_for_longer_than_half_a_second(locks):
         for done in [pool.submit(write) for _ in range(8)]:
             done.result()
 
-    assert min(waited) >= 0.4
-    assert max(waited) < 3.0  # 0.5 s, and what a loaded machine adds
+    assert min(waited) >= 0.7
+    assert max(waited) < 3.0  # 0.8 s, and what a loaded machine adds
 
 
 @pytest.mark.parametrize(
@@ -157,20 +169,31 @@ def test_a_zone_at_a_server_that_is_dead_holds_up_no_other(locks, other):
         assert locks.takes == 3
 
 
-def test_a_wall_clock_that_is_set_back_keeps_nobody_from_a_zone(redis, locks):
+def test_a_wall_clock_that_is_set_back_makes_no_zone_slow_for_longer(redis, locks):
     clock = FakeClock(1_000.0)
     process = Process(locks, clock)
     with process.turn():
         clock.advance(SLOW_WRITE_SECONDS + 1)
-        clock.set_by(-300.0)
-    assert not redis.exists(NAME)
-    clock.advance(61.0)
+    clock.set_by(-300.0)
+    clock.advance(SLOW_ZONE_SECONDS + 1)
+    redis.set(NAME, "another")
 
-    with process.turn() as hold:  # stands in line again: the zone counts as slow for a minute only
-        clock.advance(25.0)
-        redis.pexpire(NAME, 5_000)
+    with pytest.raises(Busy) as busy, process.turn():
+        pass
+
+    assert busy.value.retry_after == 1.0  # it stood in line, and comes back soon
+
+
+def test_a_wall_clock_that_is_set_back_does_not_keep_a_lock_from_being_renewed(redis, locks):
+    clock = FakeClock(1_000.0)
+    with Process(locks, clock).turn(lease=6.0) as hold:
+        clock.set_by(-300.0)
+        clock.advance(3.0)
+        redis.pexpire(NAME, 1_000)
+
         hold()
-        assert redis.pttl(NAME) > 25_000
+
+        assert redis.pttl(NAME) > 1_000
 
 
 def test_after_a_slow_write_others_come_back_without_standing_in_line(locks):
