@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 from certmill.kube.objects import JsonObject
 from certmill.kube.resources import ENDPOINT_SLICES, SERVICES
+from certmill.model.identifiers import is_ip_address
 
 SERVICE_NAME: Final = "certmill-http01"
 SERVICE_PORT: Final = 8089
@@ -48,7 +49,8 @@ def slice_name(family: Family) -> str:
 def responder_slice(namespace: str, addresses: Iterable[str], port: int, *, family: Family = "IPv4") -> JsonObject:
     """The EndpointSlice with those of `addresses` that are of one family; with none of them it is empty, which is how it is to end."""
     version = 4 if family == "IPv4" else 6
-    found = sorted({address for text in addresses if (address := ipaddress.ip_address(text)).version == version}, key=int)
+    usable = (text for text in addresses if is_ip_address(text))  # a slice may have host names (addressType FQDN)
+    found = sorted({address for text in usable if (address := ipaddress.ip_address(text)).version == version}, key=int)
     return {
         "apiVersion": ENDPOINT_SLICES.api_version,
         "kind": ENDPOINT_SLICES.kind,

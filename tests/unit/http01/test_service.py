@@ -52,3 +52,10 @@ def test_each_family_has_a_slice_of_its_own():
 
 def test_a_slice_without_addresses_is_empty_and_still_there():
     assert responder_slice("shop", [], 9000)["endpoints"] == []
+
+
+def test_what_is_no_ip_address_is_left_out_of_a_slice():
+    """The responder's own Service may have a slice of host names (addressType FQDN)."""
+    found = responder_slice("shop", ["responder.example.test", "", "10.0.0.1"], 9000)
+
+    assert found["endpoints"] == [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}]
