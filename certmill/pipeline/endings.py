@@ -105,7 +105,8 @@ class Endings:
     def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
         """Each thing that a run waits for is told once, and once more in the status when it takes long."""
         now, record, reason = self._ports.clock.now(), attempt.record, outcome.reason
-        seconds = self._capped(attempt, outcome.seconds) if outcome.failed or not outcome.counted else outcome.seconds
+        is_poll = outcome.counted and not outcome.failed and outcome.seconds <= LONG_WAIT_SECONDS
+        seconds = outcome.seconds if is_poll else self._capped(attempt, outcome.seconds)
         at = now + seconds
         facts = outcome.facts if outcome.facts is not None else attempt.facts
         is_long = max(seconds, now - record.since) >= LONG_WAIT_SECONDS
@@ -123,7 +124,7 @@ class Endings:
         return Wait(reason=reason, seconds=seconds)
 
     def _capped(self, attempt: Attempt, seconds: float) -> float:
-        """The certificate that is to be renewed must not expire while a server has us wait."""
+        """The certificate that is to be renewed must not expire while a server, or an issuer that is not ready, has us wait."""
         if seconds <= SHORT_WAIT_SECONDS:
             return seconds
         validity = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from certmill.http01.base import NoExposure
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Proceed, Wait
 from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
@@ -20,7 +21,7 @@ ATTACKER = a_certificate(namespace="attacker", dns_names=("a.example.test", HOST
 BEFORE = ("register_account", "create_order")
 
 
-class Ingresses:
+class Ingresses(NoExposure):
     """The ways that are open, by Certificate."""
 
     def __init__(self):

@@ -8,6 +8,7 @@ import pytest
 
 from certmill.acme.resources import OrderStatus
 from certmill.contract import STEP_NAMES
+from certmill.http01.base import NoExposure
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
 from certmill.pipeline.engine import Engine
 from certmill.pipeline.outcome import Proceed, Stop, Wait
@@ -98,7 +99,7 @@ def test_a_step_that_outlasts_its_lease_keeps_it(redis, step, what, seconds, cou
     assert min(left) > 0
 
 
-class SlowExposure:
+class SlowExposure(NoExposure):
     """An API server that takes 0.8 s for each name that is led to the responder, or no longer is."""
 
     def __init__(self, mill):

@@ -78,6 +78,19 @@ class TestWaitsThatServersAskFor:
     def test_a_rate_limit_is_respected_while_the_certificate_lives_long_enough(self, redis):
         assert self.asked_to_wait(redis, RateLimited("429", retry_after=7200), remaining=20 * DAY) == 7200
 
+    def test_an_issuer_that_is_not_there_has_no_renewal_wait_past_its_expiry(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        mill.world.clock.advance(90 * DAY - 200)
+        mill.reconciler.reconcile(WEB.id)
+        mill.ports.home.delete("ClusterIssuer", "", "prod")
+
+        result = mill.run()
+
+        assert isinstance(result, Wait)
+        assert "is not there" in result.reason
+        assert result.seconds == 200
+
     def test_the_expiry_ends_a_wait(self, redis):
         assert self.asked_to_wait(redis, RateLimited("429", retry_after=604_800), remaining=60) == 60
 
