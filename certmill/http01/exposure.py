@@ -16,6 +16,7 @@ from certmill.http01 import edit_in_place, service
 from certmill.http01.ingress import SOLVER_LABEL, led_for, solver_ingress, solver_ingress_name
 from certmill.http01.managed_fields import given_back
 from certmill.http01.way import EditIngress, OwnIngress, way
+from certmill.kube.answers import NotServed
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES, VIRTUAL_SERVERS
@@ -27,6 +28,8 @@ _TRIES: Final = 5
 _FRESH_SECONDS: Final = 5.0
 _OWN: Final = "own"
 _EDIT: Final = "edit:"
+_VIRTUAL_SERVER: Final = (VIRTUAL_SERVERS.api_version, VIRTUAL_SERVERS.kind)
+"""Others have a kind of this name too (F5's cis.f5.com)."""
 
 
 class KubernetesExposure:
@@ -66,10 +69,11 @@ class KubernetesExposure:
     def redirects(self, certificate: Certificate) -> bool:
         """Whether it is owned by a VirtualServer with tls.redirect.enable: NGINX redirects its challenges too, and while the Secret is not
         there it refuses the handshake (kubernetes-ingress #8469). Whoever made the Certificate, it has its owner."""
-        with suppress(Permanent):  # a role without VirtualServers: the self check finds it out
-            found = self._client.get(CERTIFICATES, certificate.namespace, certificate.name)
-            owners = [one for one in meta_of(found).owners if one.kind == VIRTUAL_SERVERS.kind] if found is not None else []
-            served = [self._client.get(VIRTUAL_SERVERS, certificate.namespace, one.name) for one in owners if one.controller]
+        found = self._client.get(CERTIFICATES, certificate.namespace, certificate.name)
+        owners = meta_of(found).owners if found is not None else ()
+        named = [one.name for one in owners if one.controller and (one.api_version, one.kind) == _VIRTUAL_SERVER]
+        with suppress(Permanent, NotServed):  # no role for them, or no such kind: the self check finds it out
+            served = [self._client.get(VIRTUAL_SERVERS, certificate.namespace, name) for name in named]
             return any(redirects_to_https(body) for body in served if body is not None)
         return False
 
