@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     """The admin port of a process; if it is taken, the next that is free, as several processes of one machine have the same setting.
     0: none. `python -m workers up` gives its processes this port and those after it."""
 
+    certificate_metrics: bool = True
+    """Whether `/metrics` has the gauges of each certificate and issuer (expiry, renewal, readiness): seven lines a certificate."""
+
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     """json, console, or auto: console on a terminal."""
 

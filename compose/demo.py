@@ -7,6 +7,7 @@ Nothing is shortened or pretended: the CA looks at the responder through HTTP, a
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import subprocess
@@ -67,6 +68,7 @@ class Demo:
     up: ServerProcess = field(init=False, repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     flower: str = ""
+    admin_ports: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.up = ServerProcess("python -m workers up", log=self.directory / "certmill.log")
@@ -93,6 +95,7 @@ class Demo:
             "responder_port": str(responder_port),
             "recursive_nameservers": dns,
             "flower_port": str(flower_port),
+            "admin_port": str(free_port()),
             "flower_user": _FLOWER_USER,
         }
         own = {f"CERTMILL_{name.upper()}": value for name, value in settings.items()}
@@ -106,6 +109,7 @@ class Demo:
             timeout_seconds=90.0,
         )
         self.flower = f"http://127.0.0.1:{flower_port}"
+        self.admin_ports = json.loads(ready.read_text())["admin_ports"]
         self.say("certmill, by `python -m workers up`: Valkey, workers, beat, HTTP-01 responder, Flower")
 
     def command(self, *arguments: str) -> None:
@@ -198,8 +202,12 @@ def _tell(demo: Demo, *, keep: bool) -> None:
     demo.command("request", *NAMES, "--issuer", "demo", "--wait", "--timeout", "60")
     demo.show_steps()
     demo.command("get", "certificates", "-o", "wide")
-    print(f"\nFlower: {demo.flower}{_login(demo) if keep else ', until it is stopped now; KEEP=1 make demo leaves it running to look at'}")
-    print(f"Issued by a real ACME server, after {time.monotonic() - demo.began:.1f} s in all.", flush=True)
+    until_stopped = "" if keep else ", until it is stopped now; KEEP=1 make demo leaves it running to look at"
+    print(f"\nWhere to look{until_stopped}:")
+    print(f"  Flower   {demo.flower}{_login(demo) if keep else ''}")
+    print(f"  metrics  {', '.join(f'{name} http://127.0.0.1:{port}/metrics' for name, port in demo.admin_ports.items())}")
+    print(f"  logs     {demo.directory / 'certmill.log'}: grep certificate. there, a line for each thing that happened")
+    print(f"\nIssued by a real ACME server, after {time.monotonic() - demo.began:.1f} s in all.", flush=True)
     if keep:
         demo.keep()
     else:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +36,8 @@ class LocalCertmill:
     processes: dict[str, ServerProcess] = field(default_factory=dict, init=False)
     responder_port: int = field(default=0, init=False)
     flower_port: int = field(default=0, init=False)
+    admin_ports: dict[str, int] = field(default_factory=dict, init=False)
+    """By process."""
     _client: Client | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +102,15 @@ class LocalCertmill:
         """What a process wrote."""
         return (self.directory / f"{name}.log").read_text(errors="replace")
 
+    def admin(self, name: str, path: str = "/metrics") -> str:
+        """What a process tells on its admin port, whatever its status."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_ports[name]}{path}", timeout=10) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read().decode()
+
     def client(self) -> Client:
         """The client of this installation; stop() closes it."""
         if self._client is None:
@@ -112,7 +125,8 @@ class LocalCertmill:
 
     def _start(self, name: str, *arguments: str, port: int = 0, settings: Mapping[str, str] | None = None) -> ServerProcess:
         process = self.processes.setdefault(name, ServerProcess(name, log=self.directory / f"{name}.log"))
-        own = {**self.settings_of.get(name.rstrip("0123456789"), {}), **(settings or {})}
+        admin_port = str(self.admin_ports.setdefault(name, free_port()))
+        own = {"admin_port": admin_port, **self.settings_of.get(name.rstrip("0123456789"), {}), **(settings or {})}
         environment = self.environment | {f"CERTMILL_{key.upper()}": value for key, value in own.items()}
         environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "PYTHONUNBUFFERED": "1"}
         process.start([sys.executable, *arguments], answers=lambda: port == 0 or answers(port), environment=environment)

@@ -51,7 +51,7 @@ def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] 
     app = configured_app(settings, schedule=schedules.beat_schedule(), on_rejected=keep_rejected)
     app.require_own_redis = lambda: runtime().require_own_redis()
     tasks.register(app, runtime)
-    signals.connect(settings, app.exporter, close=runtime.close)
+    signals.connect(settings, app.exporter, close=runtime.close, home_answers=lambda: runtime().home_answers())
     return app
 
 

@@ -20,7 +20,7 @@ from certmill.errors import CertmillError, OtherInstallation, StateUnavailable, 
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.model.names import CertificateId
-from certmill.observe import log
+from certmill.observe import certificates, log
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from workers import signals
@@ -119,6 +119,7 @@ class Process:
             self._runtime.require_own_redis()
             began = time.monotonic()
             adopted = self._controller.first_sight(self._adopt)
+            self._note_gauges()
             self._runtime.ports.records.note_adopted()
             self._led = True
             _log.info("controller.leads", adopted=adopted, seconds=round(time.monotonic() - began, 1))
@@ -128,6 +129,13 @@ class Process:
         looks = self._controller.take(_AT_ONCE, seconds=_IDLE_SECONDS, keeps_up=self._keeps_up)
         if looks:
             self._publish(looks)
+
+    def _note_gauges(self) -> None:
+        """What the metrics say of each Certificate is what the cluster says; those that Redis did not know are adopted."""
+        found, issuers = self._controller.gauges()
+        for new in self._runtime.ports.gauges.replace_all(found, issuers):
+            if found[new].ready:
+                certificates.adopted(new, not_after=found[new].not_after, renew_at=found[new].renewal_time)
 
     def _remembers(self) -> bool:
         """Whether Redis still knows what we told it; asked now and then."""

@@ -6,19 +6,24 @@ not make a scrape slow.
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from certmill.clock import Clock, SystemClock
 from certmill.contract import TICK_TASKS
 from certmill.errors import StateUnavailable
 from certmill.observe import recording
+from certmill.observe.certificate_gauges import certificates_text, issuers_text
 from certmill.observe.fleet_metrics import FleetSample, OldestRequest, clock_text, fleet_text
 from certmill.observe.metrics import ProcessMetrics
 from certmill.settings import Settings
 from certmill.state.connection import connect
 from certmill.state.fleet import Fleet
+from certmill.state.gauges import Gauges
 from workers.admin import AdminServer, Page
 from workers.liveness import Liveness
 
@@ -32,11 +37,13 @@ class Exporter:
 
     def __init__(self, settings: Settings, liveness: Liveness, clock: Clock | None = None) -> None:
         self._settings = settings
-        self._liveness = liveness
+        self.liveness = liveness
         self._clock = clock or SystemClock()
         self._metrics = ProcessMetrics()
         self._fleet_guard = threading.Lock()
-        self._fleet: Fleet | None = None
+        self._stores: tuple[Fleet, Gauges] | None = None
+        self._is_busy = False
+        self._name = ""
         self._sampled: tuple[float, FleetSample | None] = (float("-inf"), None)
         self._oldest = OldestRequest()
         self._started = self._clock.now()
@@ -44,19 +51,25 @@ class Exporter:
         self.working = threading.Event()
         """Set once the process does its work."""
 
-    def start(self) -> None:
-        """Keep what this process records, and answer; nothing with port 0."""
+    def start(self, *, is_busy: bool = False) -> None:
+        """Keep what this process records, and answer; nothing with port 0. `is_busy`: what takes seconds is better left to another."""
         if not self._settings.admin_port or self._server is not None:
             return
         recording.send_to(self._metrics)
         pages = {"/metrics": lambda: Page(stream=self.text()), "/livez": self.livez, "/readyz": self.readyz}
         self._server = AdminServer(self._settings.admin_host, self._settings.admin_port, pages)
         self._server.start()
+        self._is_busy = is_busy
+        self._name = f"{socket.gethostname()} {os.getpid()}"
 
     def stop(self) -> None:
         """Answer no longer."""
-        if self._server is not None:
-            self._server.stop()
+        if self._server is None:
+            return
+        self._server.stop()
+        with self._fleet_guard, suppress(StateUnavailable):
+            if self._stores is not None:
+                self._stores[1].expose_no_more(self._name)
 
     def text(self) -> Iterator[str]:
         """Everything, in Prometheus' text format."""
@@ -65,14 +78,29 @@ class Exporter:
         age = self._oldest.age(sample.oldest_request, now) if sample is not None else 0.0
         yield from fleet_text(sample, now=now, started=self._started, oldest_request_age=age, ticks=TICKS)
         yield from clock_text(now)
+        if sample is not None and self._settings.certificate_metrics:
+            yield from self._gauges(now)
+
+    def _gauges(self, now: float) -> Iterator[str]:
+        """Those of certificates and issuers, if it is this process that exposes them."""
+        assert self._stores is not None
+        gauges = self._stores[1]
+        try:
+            if not gauges.may_expose(self._name, is_busy=self._is_busy):
+                return
+            certificates, issuers = gauges.read()
+        except StateUnavailable:
+            return
+        yield from issuers_text(issuers)
+        yield from certificates_text(certificates, now=now)
 
     def livez(self) -> Page:
         """Whether it does its work; what is away does not count."""
-        return _page(self._liveness.troubles())
+        return _page(self.liveness.troubles())
 
     def readyz(self) -> Page:
         """Whether it does its work, and reaches what it needs for it."""
-        troubles = self._liveness.troubles() + self._liveness.unready()
+        troubles = self.liveness.troubles() + self.liveness.unready()
         if not self.working.is_set():
             troubles.append("it is still starting")
         if self._sample() is None:
@@ -89,14 +117,14 @@ class Exporter:
 
     def _ask(self, now: float) -> FleetSample | None:
         try:
-            if self._fleet is None:
+            if self._stores is None:
                 url, ca_file = self._settings.redis_url.get_secret_value(), self._settings.redis_ca_file
                 # A message of anybody is among what is read.
                 client = connect(
                     url, ca_file=ca_file, timeout_seconds=REDIS_SECONDS, max_connections=2, retries=0, encoding_errors="replace"
                 )
-                self._fleet = Fleet(client)
-            return self._fleet.sample(now=now)
+                self._stores = Fleet(client), Gauges(client)
+            return self._stores[0].sample(now=now)
         except StateUnavailable:
             return None
 

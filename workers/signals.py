@@ -40,8 +40,12 @@ _QUIETER = {
 }
 
 
-def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]) -> None:
+def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None], home_answers: Callable[[], bool] = lambda: True) -> None:
     """Connect the handlers; `close` is called when a worker has stopped."""
+
+    def start_busy(**_: object) -> None:
+        exporter.liveness.need("the API server does not answer", home_answers)
+        exporter.start(is_busy=True)
 
     def start(**_: object) -> None:
         exporter.start()
@@ -67,7 +71,7 @@ def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
     signals.worker_ready.connect(_quieten_collector, weak=False, dispatch_uid="certmill.collector")
-    signals.worker_init.connect(start, weak=False, dispatch_uid="certmill.admin")
+    signals.worker_init.connect(start_busy, weak=False, dispatch_uid="certmill.admin")
     signals.beat_init.connect(start, weak=False, dispatch_uid="certmill.admin")
     signals.worker_ready.connect(announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_ready.connect(warn, weak=False, dispatch_uid="certmill.warn")

@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import urljoin
 
 from certmill.acme import jws
+from certmill.acme.actions import Action
 from certmill.acme.ari import RenewalInfo, is_cert_id
 from certmill.acme.exchange import Exchange
 from certmill.acme.fields import clean
@@ -119,7 +120,7 @@ class AcmeClient:
             binding = jws.bind_external_account(self._key, key_id=external_account.key_id, mac_key=external_account.mac_key, url=url)
             payload["externalAccountBinding"] = json.loads(binding)
         try:
-            answer = self._post(url, payload, about=About.ACCOUNT, what="register the account", by_key=True)
+            answer = self._post(url, payload, about=About.ACCOUNT, what="register the account", by_key=True, action=Action.REGISTER_ACCOUNT)
         except AccountRefused as error:
             return self._conflicting(error)
         self.account_uri = self._located(answer, "an account")
@@ -127,15 +128,17 @@ class AcmeClient:
 
     def account(self) -> Account:
         """The account as the CA has it (RFC 8555 §7.3.3: POST-as-GET)."""
-        return self._account(b"", "tell the state of the account")
+        return self._account(b"", "tell the state of the account", Action.GET_REGISTRATION)
 
     def update_account(self, *, email: str) -> Account:
         """Replace the account's contact (RFC 8555 §7.3.2); "" removes it."""
-        return self._account({"contact": [f"mailto:{email}"] if email else []}, "change the contact of the account")
+        return self._account(
+            {"contact": [f"mailto:{email}"] if email else []}, "change the contact of the account", Action.UPDATE_REGISTRATION
+        )
 
     def deactivate_account(self) -> Account:
         """Deactivate the account, for ever (RFC 8555 §7.3.6)."""
-        return self._account({"status": "deactivated"}, "deactivate the account")
+        return self._account({"status": "deactivated"}, "deactivate the account", Action.DEACTIVATE_ACCOUNT)
 
     def change_key(self, new_key: AccountKey) -> None:
         """Replace the account's key (RFC 8555 §7.3.5), and see that it is replaced. Raises AccountRefused: an account has the new key.
@@ -146,7 +149,7 @@ class AcmeClient:
         if not url:
             raise AccountRefused(f"{host_of(self._server)} offers no change of account keys")
         inner = jws.roll_over(self._key, new_key, account_uri=self._kid(), url=url)
-        self._post(url, inner, about=About.ACCOUNT, what="change the key of the account")
+        self._post(url, inner, about=About.ACCOUNT, what="change the key of the account", action=Action.CHANGE_KEY)
         old, self._key = self._key, new_key
         try:
             self.account()
@@ -166,7 +169,9 @@ class AcmeClient:
         if replaces:
             payload["replaces"] = replaces
         names = _named(identifiers)
-        answer = self._post(self.directory().new_order, payload, about=About.NEW_ORDER, what=f"create an order for {names}")
+        answer = self._post(
+            self.directory().new_order, payload, about=About.NEW_ORDER, what=f"create an order for {names}", action=Action.AUTHORIZE_ORDER
+        )
         order = Order.from_json(_json(answer), url=self._located(answer, "an order"), retry_after=answer.retry_after)
         if {canonical(one) for one in order.identifiers} != {canonical(one) for one in identifiers}:
             raise OrderRefused(f"{host_of(self._server)} made an order for {_named(order.identifiers)} where {names} was asked for")
@@ -174,31 +179,41 @@ class AcmeClient:
 
     def order(self, url: str) -> Order:
         """The order's present state. Raises OrderGone."""
-        answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the order")
+        answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the order", action=Action.GET_ORDER)
         return Order.from_json(_json(answer), url=url, retry_after=answer.retry_after)
 
     def authorization(self, url: str) -> Authorization:
         """The authorization's present state (RFC 8555 §7.5). Raises OrderGone."""
-        answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the authorization")
+        answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the authorization", action=Action.GET_AUTHORIZATION)
         return Authorization.from_json(_json(answer), url=url, retry_after=answer.retry_after)
 
     def answer(self, challenge_url: str) -> Challenge:
         """Say that the challenge is set up (RFC 8555 §7.5.1). Raises OrderRefused (it was answered already, at some CAs), OrderGone."""
-        return Challenge.from_json(_json(self._post(challenge_url, {}, about=About.RESOURCE, what="validate the challenge")))
+        return Challenge.from_json(
+            _json(self._post(challenge_url, {}, about=About.RESOURCE, what="validate the challenge", action=Action.ACCEPT_CHALLENGE))
+        )
 
     def deactivate_authorization(self, url: str) -> Authorization:
         """Give an authorization up (RFC 8555 §7.5.2). Raises OrderGone, OrderRefused."""
-        answer = self._post(url, {"status": "deactivated"}, about=About.RESOURCE, what="deactivate the authorization")
+        answer = self._post(
+            url,
+            {"status": "deactivated"},
+            about=About.RESOURCE,
+            what="deactivate the authorization",
+            action=Action.DEACTIVATE_AUTHORIZATION,
+        )
         return Authorization.from_json(_json(answer), url=url)
 
     def finalize(self, finalize_url: str, csr_der: bytes) -> Order:
         """Send the CSR (RFC 8555 §7.4). `url` is "" where the CA does not repeat it. Raises OrderNotReady, OrderRefused, OrderGone."""
-        answer = self._post(finalize_url, {"csr": jws.b64url(csr_der)}, about=About.RESOURCE, what="issue for the CSR")
+        answer = self._post(
+            finalize_url, {"csr": jws.b64url(csr_der)}, about=About.RESOURCE, what="issue for the CSR", action=Action.CREATE_ORDER_CERT
+        )
         return Order.from_json(_json(answer), url=answer.location, retry_after=answer.retry_after)
 
     def certificate(self, url: str) -> IssuedChain:
         """The certificate's chain (RFC 8555 §7.4.2); `alternates` are to be asked for in the same way. Raises OrderGone."""
-        answer = self._post(url, b"", about=About.RESOURCE, what="hand out the certificate")
+        answer = self._post(url, b"", about=About.RESOURCE, what="hand out the certificate", action=Action.FETCH_CERT)
         return IssuedChain(pem=_chain(answer), alternates=answer.links("alternate")[:_MAX_ALTERNATES])
 
     def revoke(self, certificate_der: bytes, *, reason: int | None = None) -> None:
@@ -210,7 +225,7 @@ class AcmeClient:
         if reason is not None:
             payload["reason"] = reason
         try:
-            self._post(url, payload, about=About.NEW_ORDER, what="revoke the certificate")
+            self._post(url, payload, about=About.NEW_ORDER, what="revoke the certificate", action=Action.REVOKE_CERT)
         except OrderRefused as error:
             if error.acme_type != "alreadyRevoked":
                 raise
@@ -223,7 +238,7 @@ class AcmeClient:
                 f"{host_of(self._server)} offers no renewal information" if not url else "this is not the id of a certificate"
             )
         asked = self._checked(f"{url.rstrip('/')}/{cert_id}")
-        answer = self._exchange.get(asked, about=About.NEW_ORDER, what="tell when to renew the certificate")
+        answer = self._exchange.get(asked, about=About.NEW_ORDER, what="tell when to renew the certificate", action=Action.GET_RENEWAL_INFO)
         return RenewalInfo.from_json(_json(answer), retry_after=answer.retry_after)
 
     def close(self) -> None:
@@ -238,26 +253,30 @@ class AcmeClient:
         mistake = url_mistake(self._server)
         if mistake:
             raise InvalidManifest(mistake, path="spec.acme.server")
-        answer = self._exchange.get(self._server, about=About.DIRECTORY, what="show its directory")
+        answer = self._exchange.get(self._server, about=About.DIRECTORY, what="show its directory", action=Action.DISCOVER)
         directory = Directory.from_json(_json(answer))
         for url in directory.urls:
             self._judge(url, frozenset({host_of(url)}))
         return self._directories.put(self._server, self._trust, directory, now=now)
 
-    def _post(self, url: str, payload: Mapping[str, object] | bytes, *, about: About, what: str, by_key: bool = False) -> Answer:
+    def _post(
+        self, url: str, payload: Mapping[str, object] | bytes, *, about: About, what: str, action: Action, by_key: bool = False
+    ) -> Answer:
         """A signed request in the name of the account; `by_key`: of the key, which is then in the header (RFC 8555 §6.2)."""
         new_nonce = self.directory().new_nonce
         who = None if by_key else self._kid()
-        return self._exchange.post(self._checked(url), payload, key=self._key, kid=who, new_nonce=new_nonce, about=about, what=what)
+        return self._exchange.post(
+            self._checked(url), payload, key=self._key, kid=who, new_nonce=new_nonce, about=about, what=what, action=action
+        )
 
     def _kid(self) -> str:
         if not self.account_uri:
             raise AccountRefused(f"no account is registered at {host_of(self._server)} yet")
         return self.account_uri
 
-    def _account(self, payload: Mapping[str, object] | bytes, what: str) -> Account:
+    def _account(self, payload: Mapping[str, object] | bytes, what: str, action: Action) -> Account:
         url = self._kid()
-        return Account.from_json(_json(self._post(url, payload, about=About.ACCOUNT, what=what)), url=url)
+        return Account.from_json(_json(self._post(url, payload, about=About.ACCOUNT, what=what, action=action)), url=url)
 
     def _conflicting(self, error: AccountRefused) -> Account:
         """RFC 8555 §7.3.1 has 200 for a key that is registered; some CAs say 409 and where the account is."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
 from certmill.acme import jws
+from certmill.acme.actions import Action
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import About, raise_error, read_problem
 from certmill.acme.transport import Answer, Transport, host_of
 from certmill.clock import Clock
 from certmill.errors import CAUnavailable
+from certmill.observe import recording
 
 MAX_BAD_NONCES: Final = 10
 """Refused nonces in one request. RFC 8555 §6.5: retry with the new one; Pebble refuses some on purpose, a CA that changes servers many."""
 _HEADERS: Final = {"Content-Type": jws.CONTENT_TYPE}
+NO_ANSWER: Final = 999
+"""Counted as the status of a request without an answer, as cert-manager does."""
 _OK: Final = (200, 201, 202, 204)
 
 
@@ -28,9 +33,9 @@ class Exchange:
         self._nonces = nonces
         self._clock = clock
 
-    def get(self, url: str, *, about: About, what: str) -> Answer:
+    def get(self, url: str, *, about: About, what: str, action: Action) -> Answer:
         """An unsigned GET: directory and renewal information only (RFC 8555 §6.3, RFC 9773 §4.1)."""
-        answer = self._transport.request("GET", url)
+        answer = self._ask("GET", url, action)
         self._nonces.put(answer.nonce)
         return answer if answer.status in _OK else self._fail(answer, about, what)
 
@@ -44,13 +49,14 @@ class Exchange:
         new_nonce: str,
         about: About,
         what: str,
+        action: Action,
     ) -> Answer:
         """A signed POST; `payload` b"" makes it POST-as-GET. Raises what the answer means, CAUnavailable after too many bad nonces."""
         content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         nonce = self._nonces.take() or self._new_nonce(new_nonce)
         for _ in range(1 + MAX_BAD_NONCES):
             body = jws.sign(key, url=url, payload=content, kid=kid, nonce=nonce)
-            answer = self._transport.request("POST", url, body=body, headers=_HEADERS)
+            answer = self._ask("POST", url, action, body=body)
             self._nonces.put(answer.nonce)
             if answer.status in _OK:
                 return answer
@@ -62,7 +68,7 @@ class Exchange:
 
     def _new_nonce(self, url: str) -> str:
         """RFC 8555 §7.2: HEAD, and the nonce is in its header."""
-        answer = self._transport.request("HEAD", url)
+        answer = self._ask("HEAD", url, Action.NEW_NONCE)
         if answer.status not in _OK:
             self._fail(answer, About.ACCOUNT, "give out a nonce")
         self._nonces.put(answer.nonce)
@@ -70,6 +76,17 @@ class Exchange:
         if nonce is None:
             raise CAUnavailable(f"{host_of(url)} gave out no nonce")
         return nonce
+
+    def _ask(self, method: str, url: str, action: Action, *, body: bytes | None = None) -> Answer:
+        """One request, counted and timed."""
+        began, status = time.perf_counter(), NO_ANSWER
+        try:
+            answer = self._transport.request(method, url, body=body, headers=_HEADERS if body is not None else None)
+            status = answer.status
+            return answer
+        finally:
+            seconds = time.perf_counter() - began
+            recording.sink().acme_request(url, action=action, method=method, status=status, seconds=seconds)
 
     def _fail(self, answer: Answer, about: About, what: str) -> NoReturn:
         raise_error(answer, about=about, what=what, now=self._clock.now())

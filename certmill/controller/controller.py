@@ -33,7 +33,9 @@ from certmill.controller.watch import Watched
 from certmill.controller.watches import Watches
 from certmill.kube.client import KubeClient
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS, Resource
+from certmill.model.issuer import reference
 from certmill.model.names import CertificateId, certificate_id
+from certmill.observe.certificate_gauges import CertificateGauge
 
 RESYNC_SECONDS: Final = 30.0
 _UNDER_WAY_EVERY: Final = 10
@@ -104,6 +106,12 @@ class Controller:
         adopt(right)
         self._resync_at = now + RESYNC_SECONDS
         return len(right)
+
+    def gauges(self) -> tuple[dict[CertificateId, CertificateGauge], dict[str, bool]]:
+        """All Certificates and issuers of ours, for the metrics."""
+        certificates = {certificate_id(view.namespace, view.name): _gauge(view) for view in self._ours()}
+        issuers = {reference(watches.kind, view.namespace, view.name): view.ready for watches in self._issuers for view in watches.views()}
+        return certificates, issuers
 
     def take(self, limit: int, *, seconds: float, keeps_up: Callable[[], bool] = lambda: True) -> list[Look]:
         """The next looks, namespaces in turn; waits so long for one. Give them back with `put_back` if they could not be told.
@@ -218,6 +226,19 @@ class Controller:
             return shim_view(body, self._readers[resource.kind](body))
 
         return Watched(resource=resource, strip=strip, changed=changed, optional=resource is VIRTUAL_SERVERS)
+
+
+def _gauge(view: CertificateView) -> CertificateGauge:
+    name, kind, group = view.issuer
+    return CertificateGauge(
+        issuer_name=name,
+        issuer_kind=kind,
+        issuer_group=group,
+        not_before=view.not_before,
+        not_after=view.not_after,
+        renewal_time=view.renewal_time,
+        ready=view.ready,
+    )
 
 
 def _in_turns(looks: Iterable[Look]) -> Iterator[Look]:

@@ -15,6 +15,7 @@ from certmill.home import layout
 from certmill.home.kubernetes_events import Involved, KubernetesEvents
 from certmill.kube.client import KubeClient
 from certmill.kube.resources import CERTIFICATES, INGRESSES, VIRTUAL_SERVERS
+from certmill.observe import recording
 
 _MISTAKE_AGAIN: Final = timedelta(hours=1)
 """An object is looked at as often as anybody likes; a mistake in it is told when it is new, and then once in this time."""
@@ -37,6 +38,7 @@ class ShimReconciler:
         self._events = events
         self._readers = readers(default_issuer)
 
+    @recording.synced("ingress-shim")
     def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None:
         """Look at the object `namespace/name`; `left`: Certificates that may be its own and not wanted any more. Raises Temporary; what the
         API refuses for good is told on the object."""

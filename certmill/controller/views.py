@@ -54,6 +54,7 @@ class CertificateView:
     failed: bool
     renewal_time: float | None
     not_after: float | None
+    not_before: float | None
     owner: tuple[str, str, str] | None
     """(kind, name, uid) of the Ingress or VirtualServer that is its controller; `made`: what those compare of it."""
     made: int
@@ -125,6 +126,7 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         failed=counted > 0 and _is_of(issuing, meta),
         renewal_time=instant_of(status.get("renewalTime")),
         not_after=instant_of(status.get("notAfter")),
+        not_before=instant_of(status.get("notBefore")),
         owner=owner,
         made=signature(body, _RULES[owner[0]]) if owner is not None else 0,
     )

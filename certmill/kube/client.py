@@ -14,7 +14,7 @@ from kubernetes.client import ApiClient
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
-from certmill.errors import HomeUnavailable
+from certmill.errors import CertmillError, HomeUnavailable
 from certmill.kube import answers
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 from certmill.kube.resources import Resource
@@ -23,6 +23,7 @@ from certmill.version import __version__
 FIELD_MANAGER: Final = "certmill"
 CONNECT_SECONDS: Final = 5.0
 REQUEST_SECONDS: Final = 15.0
+PROBE_SECONDS: Final = 2.0
 PAGE: Final = 500
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 """Of a page; etcd takes objects of up to 1.5 MB, so that PAGE of them may be more: then pages are made smaller."""
@@ -73,6 +74,16 @@ class KubeClient:
         self._pools: urllib3.PoolManager = api.rest_client.pool_manager
         self._max_answer_bytes = max_answer_bytes
         self._max_event_bytes = max_event_bytes
+
+    def answers(self) -> bool:
+        """Whether the API server answers, and is in no trouble. For a probe: it takes no more than seconds."""
+        request = _Request(method="GET", path="/readyz", what="ask the API server whether it is ready", accept="*/*")
+        try:
+            response = self._send(request, seconds=PROBE_SECONDS)
+            answers.read(response, request.what, limit=self._max_answer_bytes)
+        except CertmillError:
+            return False
+        return response.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
     def get(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
         """One object, or None."""

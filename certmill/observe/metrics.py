@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Summary, ge
 
 from certmill.observe.exposition import family
 
-NO_ANSWER: Final = 999
 DUPLICATE: Final = "duplicate"
 _FAILED: Final = ("failed", "retried", "redis-away")
 _CONTROLLERS: Final = {

@@ -252,3 +252,4 @@ def _write_condition(ports: Ports, issuer: Issuer, status: IssuerStatus, *, read
     since = ports.clock.now() if changed or old is None else old.last_transition
     condition = Condition(type="Ready", status=ready, reason=reason, message=message, last_transition=since)
     ports.home.write_issuer_status(issuer, replace(status, conditions=(condition,)))
+    ports.gauges.note_issuer(issuer.reference, ready=ready)

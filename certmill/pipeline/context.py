@@ -25,6 +25,7 @@ from certmill.pipeline.lanes import Lanes, Shares
 from certmill.pipeline.zone_locks import ZoneLocks
 from certmill.state.due import DueTimes
 from certmill.state.fleet import Fleet
+from certmill.state.gauges import Gauges
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.key_authorizations import KeyAuthorizations
@@ -81,6 +82,7 @@ class Ports:
     records: Records
     due: DueTimes
     fleet: Fleet
+    gauges: Gauges
     locks: Locks
     journal: Journal
     requests: Requests

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from certmill.errors import Busy, CertmillError, InvalidManifest, Temporary
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
+from certmill.model.issuer import reference as issuer_reference
+from certmill.observe import recording
 from certmill.pipeline import account, flow, issuer_failures, registration_times
 from certmill.pipeline.context import Ports
 from certmill.pipeline.reconcile import Reconciler, reconcile_all
@@ -41,11 +43,18 @@ class IssuerReconciler:
         except InvalidManifest as error:
             self._ports.home.refuse(kind, namespace, name, str(error))
             return
-        if issuer is not None and registration_times.refusal(self._ports, issuer) is None:
+        if issuer is None:
+            self._ports.gauges.forget_issuer(issuer_reference(kind, namespace, name))
+        elif registration_times.refusal(self._ports, issuer) is None:
             self.reconcile(issuer, owner=owner)
 
     def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:
         """Register its account, and begin again what failed by its fault, while `goes_on()`."""
+        looked = self._reconciled(issuer, owner=owner, goes_on=goes_on)
+        recording.sink().sync(f"{issuer.kind.lower()}s", failed=bool(looked.failed))
+        return looked
+
+    def _reconciled(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool]) -> IssuerLooked:
         try:
             with self._ports.shares.of(issuer.namespace):
                 account.register(self._ports, issuer, owner=owner)

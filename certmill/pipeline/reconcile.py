@@ -17,7 +17,7 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
 from certmill.model.trigger import UNSAID, Origin
 from certmill.observe import certificates, recording
-from certmill.pipeline import conditions, flow, owner, secret_contract, temporary
+from certmill.pipeline import conditions, flow, owner, secret_contract, statuses, temporary
 from certmill.pipeline.context import Ports
 from certmill.pipeline.decide import Decision, Hold, Issue, Keep, Seen, Violation, decide, look, violated
 from certmill.pipeline.origin import origin_of
@@ -112,7 +112,7 @@ class Reconciler:
             return Reconciled(reason="its run notices by itself that another Certificate owns the Secret")
         issued = secret is not None and secret.annotations.get(CERTIFICATE_NAME) == other
         status = ports.home.certificate_status(certificate.id)
-        ports.home.write_certificate_status(certificate.id, conditions.not_owner(status, other, issued=issued, now=now))
+        statuses.write(ports, certificate, conditions.not_owner(status, other, issued=issued, now=now))
         return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
 
     def _violated(self, certificate: Certificate) -> Violation | None:
@@ -127,7 +127,7 @@ class Reconciler:
         ports, now = self._ports, self._ports.clock.now()
         if violation is not None:
             status = ports.home.certificate_status(certificate.id)
-            ports.home.write_certificate_status(certificate.id, conditions.refused(status, violation, reason, now=now))
+            statuses.write(ports, certificate, conditions.refused(status, violation, reason, now=now))
         ports.records.adopt(certificate.id, now=now, at=now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None))
         ref = certificate.issuer_ref
         ports.issuer_records.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
@@ -154,6 +154,7 @@ class Reconciler:
             status = conditions.held(seen.status, violation, servable=temporary.is_ready(seen), now=now)
             if status != seen.status:
                 ports.home.write_certificate_status(certificate.id, status)
+            statuses.note(ports, certificate, status)
         record = ports.records.read(certificate.id)
         failed = record.done if record is not None and record.result != "issued" else 0
         why = f"held until {instant(decision.until):%Y-%m-%d %H:%M} UTC, when {decision.reason}"
@@ -187,7 +188,7 @@ class Reconciler:
             certificates.run_begun(
                 certificate.id,
                 run=run,
-                trigger=origin.trigger,
+                trigger=origin.trigger.value,
                 reason=decision.violation.reason,
                 message=decision.violation.message,
                 issuer=certificate.issuer_ref.name,
@@ -198,7 +199,7 @@ class Reconciler:
             self._tell_begun(seen, decision.violation, servable=servable, ours=verdict is Verdict.BEGUN, now=now)
         elif verdict is Verdict.JOINED and (status := conditions.expired(seen.status, now=now)) != seen.status:
             with suppress(Conflict):  # the run has just told more
-                ports.home.write_certificate_status(certificate.id, status)
+                statuses.write(ports, certificate, status)
         # Rung again with what was untold: whoever began the run may have failed at telling, and have rung nobody.
         return Reconciled(reason=decision.violation.message, run=run, ring=ring and (verdict is Verdict.BEGUN or untold))
 
@@ -208,12 +209,12 @@ class Reconciler:
         home, certificate, status = self._ports.home, seen.certificate, seen.status
         ready = servable or violation.reason in ("Renewing", MANUALLY_TRIGGERED)
         try:
-            home.write_certificate_status(certificate.id, conditions.issuing(status, violation, ready=ready, now=now))
+            statuses.write(self._ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))
         except Conflict:
             status = home.certificate_status(certificate.id)
             if conditions.is_issuing(status) and not ours:
                 return
-            home.write_certificate_status(certificate.id, conditions.issuing(status, violation, ready=ready, now=now))
+            statuses.write(self._ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))
         self._ports.events.tell(certificate, "Issuing", violation.message)
 
     def store_temporary(self, certificate: Certificate) -> bool:
@@ -231,6 +232,8 @@ class Reconciler:
         status = conditions.adopted(seen.status, leaf, renew_at=decision.renew_at, now=now)
         if status != seen.status:
             ports.home.write_certificate_status(certificate.id, status)
+        if statuses.note(ports, certificate, status):
+            certificates.adopted(certificate.id, not_after=leaf.not_after, renew_at=decision.renew_at)
         return Reconciled(reason="Certificate is up to date", right=True)
 
     def _secret(self, certificate: Certificate) -> tuple[Secret | None, str]:
@@ -251,6 +254,7 @@ class Reconciler:
         """The Certificate was deleted. A run under way is woken to notice, and cleans up; its Secret stays."""
         if not self._ports.records.notice(certificate_id, why="deleted", now=self._ports.clock.now()):
             self._ports.records.forget(certificate_id)
+        self._ports.gauges.forget(certificate_id)
         return Reconciled(reason="the Certificate is not in the home")
 
 

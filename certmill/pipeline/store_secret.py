@@ -11,7 +11,7 @@ from certmill.crypto import chain
 from certmill.errors import CAUnavailable, CertmillError, OrderGone, SealKeyMissing
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
-from certmill.pipeline import account, conditions, renewal_times, secret_contract
+from certmill.pipeline import account, conditions, renewal_times, secret_contract, statuses
 from certmill.pipeline.context import Work
 from certmill.pipeline.facts import Stored
 from certmill.pipeline.outcome import Advanced, Back, Outcome, Waiting
@@ -49,7 +49,7 @@ def store_secret(work: Work) -> Outcome:
     certificates.delivered(work.id, secret_name=work.certificate.secret_name, serial=leaf.serial)
     renew_at = renewal_times.jittered(renewal_times.renewal_time(work.certificate, leaf), leaf, work.ports.limits.renewal_jitter)
     before = work.ports.home.certificate_status(work.id)
-    work.ports.home.write_certificate_status(work.id, conditions.issued(before, leaf, renew_at=renew_at, now=now))
+    statuses.write(work.ports, work.certificate, conditions.issued(before, leaf, renew_at=renew_at, now=now))
     work.ports.events.tell(work.certificate, "Issuing", "The certificate has been successfully issued")
     stored = Stored(
         serial=leaf.serial,

@@ -173,6 +173,9 @@ class Ticks:
             self._reconciler, {CertificateId(rest): False for kind, _, rest in (f.partition("/") for f in gone) if kind == _CERTIFICATE}
         )
         pass_.failed += [f"Certificate {id_}: {error}" for id_, error in errors.items()]
+        for field_name in gone:
+            if not field_name.startswith(f"{_CERTIFICATE}/"):
+                self._ports.gauges.forget_issuer(reference(*field_name.split("/", 2)))
         self._ports.sightings.forget(sorted(gone - {f"{_CERTIFICATE}/{id_}" for id_ in errors}))
 
     def _issuers(self, pass_: _Pass, sightings: Iterable[Sighting]) -> None:

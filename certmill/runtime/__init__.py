@@ -39,6 +39,7 @@ from certmill.state.connection import connect
 from certmill.state.due import DueTimes
 from certmill.state.fleet import Fleet
 from certmill.state.fleet_clock import FleetClock
+from certmill.state.gauges import Gauges
 from certmill.state.installation import InstallationRecord
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
@@ -63,6 +64,8 @@ class Runtime:
     requests: RequestDesk
     ticks: Ticks
     redis: redis.Redis
+    home_answers: Callable[[], bool]
+    """Whether the API server answers, for a probe; a directory always does."""
 
     @classmethod
     def open(cls, settings: Settings) -> Runtime:
@@ -91,6 +94,7 @@ class Runtime:
             requests=RequestDesk(ports, reconciler),
             ticks=Ticks(ports, reconciler),
             redis=client,
+            home_answers=place.answers,
         )
 
     @property
@@ -138,6 +142,7 @@ class _Place:
     events: Events = field(default_factory=NoEvents)
     exposure: Exposure = field(default_factory=NoExposure)
     shims: Shims = field(default_factory=_NoShims)
+    answers: Callable[[], bool] = lambda: True
 
 
 def _place(settings: Settings, clock: Clock) -> _Place:
@@ -158,6 +163,7 @@ def _place(settings: Settings, clock: Clock) -> _Place:
         events=events,
         exposure=KubernetesExposure(kube, addresses, settings.responder_port),
         shims=ShimReconciler(kube, events, default),
+        answers=kube.answers,
     )
 
 
@@ -174,6 +180,7 @@ def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock,
         records=Records(client),
         due=DueTimes(client),
         fleet=Fleet(client),
+        gauges=Gauges(client),
         locks=Locks(client),
         journal=Journal(client),
         requests=Requests(client),

@@ -30,6 +30,15 @@ RUNS = "certmill:runs"
 TICKS = "certmill:ticks"
 """Hash tick → instant: when each last ended well. For the metrics."""
 
+CERTIFICATE_GAUGES = "certmill:gauges:certificates"
+"""Hash id → JSON: times, readiness and issuer of a certificate, for the metrics."""
+
+ISSUER_GAUGES = "certmill:gauges:issuers"
+"""Hash reference → True or False: whether an issuer is ready, for the metrics."""
+
+EXPOSER = "certmill:gauges:exposer"
+"""Which process exposes both (string, expires)."""
+
 SIGHTINGS = "certmill:sightings"
 """Hash `kind/namespace/name` → signature: what the last re-read of the home saw and acted on."""
 

@@ -52,7 +52,9 @@ def test_it_issues_a_certificate_shows_each_step_and_leaves_nothing():
     assert "demo.example.test, www.demo.example.test" in output
     assert [step for step in STEP_NAMES if not re.search(rf"{step} +SUCCESS .*took", output)] == []
     assert "Certificate is up to date" in output
-    assert re.search(r"Flower: http://127\.0\.0\.1:\d+", output)
+    assert re.search(r"Flower +http://127\.0\.0\.1:\d+", output)
+    assert re.search(r"metrics +beat http://127\.0\.0\.1:\d+/metrics, responder http", output)
+    assert re.search(r"logs +/\S+/certmill\.log", output)
     assert not directory_in(output).exists()
     eventually(lambda: processes_in(directory_in(output)) == [], what="a process is left")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from certmill.acme.actions import Action
 from certmill.acme.problems import About
 from certmill.acme.resources import Order
 from certmill.model.issuer import Issuer
@@ -23,7 +24,7 @@ def orders_of(runtime: Runtime, issuer_name: str) -> list[Order]:
     assert acme.account_uri is not None
     pages, urls = [acme.account_uri.replace("/my-account/", "/list-orderz/")], []
     while pages:
-        answer = acme._post(pages.pop(), b"", about=About.RESOURCE, what="list the orders")
+        answer = acme._post(pages.pop(), b"", about=About.RESOURCE, what="list the orders", action=Action.GET_ORDER)
         urls += json.loads(answer.body)["orders"]
         pages += answer.links("next")
     return [acme.order(url) for url in dict.fromkeys(urls)]

@@ -16,6 +16,7 @@ from certmill.pipeline.context import Ports
 from certmill.pipeline.spec import digest
 from certmill.state.due import DueTimes
 from certmill.state.fleet import Fleet
+from certmill.state.gauges import Gauges
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.key_authorizations import KeyAuthorizations
@@ -89,6 +90,7 @@ class MemoryWorld:
             records=records,
             due=DueTimes(redis),
             fleet=Fleet(redis),
+            gauges=Gauges(redis),
             locks=Locks(redis),
             journal=Journal(redis),
             requests=Requests(redis),

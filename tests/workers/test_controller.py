@@ -21,7 +21,7 @@ class Queue:
         self.waiting, self.asked = 0, 0
         self.liveness = Liveness()
         self.exporter = SimpleNamespace(start=lambda: None, working=threading.Event())
-        self.ports = SimpleNamespace(due=self, records=self)
+        self.ports = SimpleNamespace(due=self, records=self, gauges=SimpleNamespace(replace_all=lambda *_: []))
         self._stop = stop
 
     def looks_waiting(self):
@@ -50,6 +50,9 @@ class Controller:
 
     def first_sight(self, adopt):
         return 0
+
+    def gauges(self):
+        return {}, {}
 
     def take(self, limit, *, seconds, keeps_up):
         return LOOKS

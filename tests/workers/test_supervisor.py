@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,7 @@ def _start(directory: Path, *flags: str, **environment: str) -> Machine:
         "CERTMILL_HOME": str(directory / "home"),
         "CERTMILL_FLOWER_PORT": str(flower_port),
         "CERTMILL_RESPONDER_PORT": str(responder_port),
+        "CERTMILL_ADMIN_PORT": str(free_port()),
         "CERTMILL_WORKER_CONCURRENCY": "4",
         "PYTHONPATH": os.pathsep.join(filter(None, [kept.pop("PYTHONPATH", ""), str(CHECKOUT)])),
     }
@@ -102,6 +104,29 @@ def test_everything_comes_up_and_says_where(machine: Machine) -> None:
     with machine.client as client:
         assert client.config_get("appendonly") == {"appendonly": "yes"}
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+
+def test_each_process_has_an_admin_port_of_its_own_and_up_says_which(machine: Machine) -> None:
+    ports: dict[str, int] = json.loads((machine.directory / "ready").read_text())["admin_ports"]
+
+    assert set(ports) == {"beat", "responder", "worker1"}
+    assert len(set(ports.values())) == 3
+    assert f"ports: beat {ports['beat']}, responder {ports['responder']}, worker1 {ports['worker1']}" in machine.output
+    for port in ports.values():
+        eventually(partial(_is_ready, port), what=lambda: machine.output)
+        assert "certmill_redis_up 1.0" in _says(f"http://127.0.0.1:{port}/metrics")
+
+
+def _is_ready(port: int) -> bool:
+    return _says(f"http://127.0.0.1:{port}/readyz") == "ok\n"
+
+
+def _says(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError as error:
+        return str(error)
 
 
 def test_valkey_wants_its_password(machine: Machine) -> None:

@@ -1,0 +1,108 @@
+"""cert-manager's gauges of each certificate and issuer, written as text, as there may be a hundred thousand of them.
+
+What is known of a certificate is a small value in Redis, which other releases may have written; one that cannot be read is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from certmill.errors import DamagedValue, NewerRelease
+from certmill.model.persisted import Codec
+from certmill.observe.exposition import family, head, labels
+
+CONDITIONS: Final = ("True", "False", "Unknown")
+DEFAULT_GROUP: Final = "cert-manager.io"
+_LINES_AT_ONCE: Final = 2000
+_PREFIX: Final = "certmanager_certificate_"
+_INSTANTS: Final = (
+    ("expiration_timestamp_seconds", "after", "When the certificate expires; 0: there is none."),
+    ("not_after_timestamp_seconds", "after", "When the certificate expires; 0: there is none."),
+    ("not_before_timestamp_seconds", "before", "Since when the certificate is valid; 0: there is none."),
+    ("renewal_timestamp_seconds", "renewal", "When the certificate is to be renewed; 0: there is none."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateGauge:
+    """A Certificate; instants in seconds since the epoch. `ready`: its condition, None if it has none."""
+
+    issuer_name: str = ""
+    issuer_kind: str = "Issuer"
+    issuer_group: str = DEFAULT_GROUP
+    not_before: float | None = None
+    not_after: float | None = None
+    renewal_time: float | None = None
+    ready: bool | None = None
+
+    def to_json(self) -> str:
+        """For Redis, by the codec of all persisted values."""
+        return _CODEC.dump(self)
+
+
+_NAMES: Final = {"issuer_name": "issuer", "issuer_kind": "kind", "issuer_group": "group", "not_before": "from", "not_after": "to"}
+_CODEC: Final = Codec(CertificateGauge, names={**_NAMES, "renewal_time": "renewal"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    labels: str
+    before: float
+    after: float
+    renewal: float
+    ready: str
+
+
+def certificates_text(entries: Mapping[str, str], *, now: float) -> Iterator[str]:
+    """The gauges of certificates, by id (`namespace/name`). One that has expired is not ready, whatever was noted while it was."""
+    rows = [row for id_, entry in entries.items() if (row := _row(id_, entry, now)) is not None]
+    if not rows:
+        return
+    for name, of, help_text in _INSTANTS:
+        yield head(f"{_PREFIX}{name}", "gauge", help_text)
+        for part in _parts(rows):
+            yield "".join([f"{_PREFIX}{name}{{{row.labels}}} {getattr(row, of)}\n" for row in part])
+    name = f"{_PREFIX}ready_status"
+    yield head(name, "gauge", "1 for the status that the condition Ready has, 0 for the others.")
+    for part in _parts(rows):
+        yield "".join([f'{name}{{{row.labels},condition="{one}"}} {int(row.ready == one)}\n' for row in part for one in CONDITIONS])
+
+
+def issuers_text(entries: Mapping[str, str]) -> Iterator[str]:
+    """The ready gauges of issuers, by reference (`Issuer/namespace/name`, `ClusterIssuer/name`)."""
+    for kind in ("Issuer", "ClusterIssuer"):
+        samples = []
+        for reference, ready in entries.items():
+            found, _, rest = reference.partition("/")
+            if found != kind:
+                continue
+            namespace, _, name = rest.rpartition("/")
+            of = {"name": name, "namespace": namespace} if kind == "Issuer" else {"name": name}
+            samples += [({**of, "condition": one}, float(ready == one)) for one in CONDITIONS]
+        yield from family(f"certmanager_{kind.lower()}_ready_status", "gauge", f"1 for the status that the {kind} has.", samples)
+
+
+def _row(id_: str, entry: str, now: float) -> _Row | None:
+    """None: it cannot be read by this release."""
+    try:
+        gauge = _CODEC.load(entry)
+    except (NewerRelease, DamagedValue):
+        return None
+    namespace, _, name = id_.partition("/")
+    of = {
+        "name": name,
+        "namespace": namespace,
+        "issuer_name": gauge.issuer_name,
+        "issuer_kind": gauge.issuer_kind,
+        "issuer_group": gauge.issuer_group,
+    }
+    after = gauge.not_after or 0.0
+    ready = "Unknown" if gauge.ready is None else str(gauge.ready and now < after)
+    return _Row(labels=labels(of), before=gauge.not_before or 0.0, after=after, renewal=gauge.renewal_time or 0.0, ready=ready)
+
+
+def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+    for start in range(0, len(rows), _LINES_AT_ONCE):
+        yield rows[start : start + _LINES_AT_ONCE]

@@ -1,0 +1,138 @@
+"""What the metrics need of a real Redis: gauges, the process that exposes them, and how the fleet stands."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from certmill.contract import REQUESTS_QUEUE
+from certmill.errors import StateUnavailable
+from certmill.model.names import CertificateId
+from certmill.model.trigger import Origin
+from certmill.observe.certificate_gauges import CertificateGauge
+from certmill.state import keys
+from certmill.state.connection import connect
+from certmill.state.fleet import OVERDUE_SECONDS, Fleet
+from certmill.state.gauges import Gauges
+from certmill.state.records import Due, Records
+
+WEB, API = CertificateId("default/web"), CertificateId("default/api")
+NOW = 1_800_000_000.0
+
+
+def begin(records, certificate=WEB, *, now=NOW):
+    records.begin(certificate, now=now, steps=("one", "last"), spec="abc", origin=Origin(root_id="root"), in_flight_until=now + 10)
+
+
+def end(records, certificate=WEB):
+    record = records.claim(certificate, "one", now=NOW, lease_seconds=60, task_id="t", root_id="r")
+    records.commit(certificate, fence=record.fence, step="", due=Due.RENEWALS, at=NOW + 9999, fields={})
+
+
+def test_a_certificate_is_new_once_until_it_is_forgotten(redis):
+    gauges = Gauges(redis)
+
+    assert [gauges.note(WEB, CertificateGauge()) for _ in range(2)] == [True, False]
+    gauges.forget(WEB)
+    assert gauges.read() == ({}, {})
+    assert gauges.note(WEB, CertificateGauge())
+
+
+def test_after_everything_was_listed_what_is_not_there_is_gone(redis):
+    gauges = Gauges(redis)
+    gauges.note(WEB, CertificateGauge(issuer_name="old"))
+    gauges.note_issuer("Issuer/default/gone", ready=True)
+
+    new = gauges.replace_all({API: CertificateGauge(issuer_name="prod")}, {"ClusterIssuer/prod": False})
+
+    certificates, issuers = gauges.read()
+    assert new == [API]
+    assert {id_: json.loads(entry)["issuer"] for id_, entry in certificates.items()} == {API: "prod"}
+    assert issuers == {"ClusterIssuer/prod": "False"}
+
+
+def test_one_process_exposes_the_gauges_and_an_idle_one_takes_over_from_a_busy_one(redis):
+    gauges = Gauges(redis)
+
+    assert gauges.may_expose("worker", is_busy=True)
+    assert not gauges.may_expose("worker2", is_busy=True)
+    assert gauges.may_expose("beat", is_busy=False)
+    assert not gauges.may_expose("worker", is_busy=True)
+    assert not gauges.may_expose("controller", is_busy=False)
+    assert gauges.may_expose("beat", is_busy=False)
+    gauges.expose_no_more("controller")
+    assert not gauges.may_expose("worker", is_busy=True)
+    gauges.expose_no_more("beat")
+    assert gauges.may_expose("worker", is_busy=True)
+    assert 0 < redis.ttl(keys.EXPOSER) <= 180
+
+
+def test_the_oldest_run_is_the_one_that_was_begun_first_and_has_not_ended(redis):
+    records, fleet = Records(redis), Fleet(redis)
+    assert fleet.sample(now=NOW).oldest_run_begun is None
+    begin(records, WEB, now=NOW - 500)
+    begin(records, API, now=NOW - 100)
+    assert fleet.sample(now=NOW).oldest_run_begun == NOW - 500
+
+    end(records, WEB)
+    assert fleet.sample(now=NOW).oldest_run_begun == NOW - 100
+
+    records.forget(API)
+    assert fleet.sample(now=NOW).oldest_run_begun is None
+
+
+def test_a_run_that_an_older_release_ended_is_not_the_oldest_for_ever(redis):
+    records, fleet = Records(redis), Fleet(redis)
+    begin(records)
+    redis.hset(keys.record(WEB), "step", "")
+
+    assert fleet.sample(now=NOW).oldest_run_begun is None
+    assert redis.zcard(keys.RUNS) == 0
+
+
+def test_what_is_due_and_overdue_is_counted_by_set(redis):
+    fleet = Fleet(redis)
+    redis.zadd(keys.WAITING, {"a/late": NOW - OVERDUE_SECONDS - 1, "a/due": NOW - 1, "a/later": NOW + 100})
+    redis.zadd(keys.RENEWALS, {"b/later": NOW + 1000})
+
+    sample = fleet.sample(now=NOW)
+
+    assert sample.due == {"waiting": 3, "in-flight": 0, "arrivals": 0, "renewals": 1}
+    assert sample.overdue == {"waiting": 1, "in-flight": 0, "arrivals": 0, "renewals": 0}
+
+
+@pytest.mark.parametrize(
+    ("item", "known_by"),
+    [
+        (json.dumps({"headers": {"id": "abc"}}), "abc"),
+        ("{", None),
+        ("[]", None),
+        (json.dumps({"headers": {"id": 7}}), None),
+        (b"\xff\xfe", None),
+    ],
+)
+def test_the_next_request_is_known_by_its_id_or_a_digest(redis, item, known_by):
+    options = redis.connection_pool.connection_kwargs
+    fleet = Fleet(connect(f"redis://127.0.0.1:{options['port']}/{options['db']}", encoding_errors="replace", retries=0))
+    redis.lpush(REQUESTS_QUEUE, item, "a younger one")
+
+    sample = fleet.sample(now=NOW)
+
+    assert sample.queues[REQUESTS_QUEUE] == 2
+    assert sample.oldest_request == known_by or (known_by is None and len(sample.oldest_request) == 32)
+
+
+def test_a_tick_is_noted(redis):
+    fleet = Fleet(redis)
+    fleet.note_tick("wake", now=NOW)
+
+    assert fleet.sample(now=NOW).ticks == {"wake": NOW}
+
+
+def test_a_redis_that_is_away_is_told_within_a_second():
+    began = time.monotonic()
+    with pytest.raises(StateUnavailable):
+        Fleet(connect("redis://127.0.0.1:1/0", timeout_seconds=1.0, retries=0)).sample(now=NOW)
+    assert time.monotonic() - began < 1
