@@ -83,9 +83,9 @@ class LocalCertmill:
         """Start a controller, or start it again."""
         return self._start(name, "-m", "workers", "controller")
 
-    def start_worker(self, name: str, **settings: str) -> ServerProcess:
-        """Start a worker, or start it again. `settings` are this worker's own."""
-        return self._start(name, "-m", "celery", "-A", "workers", "worker", "-n", f"{name}@local", settings=settings)
+    def start_worker(self, name: str, *, app: str = "workers", **settings: str) -> ServerProcess:
+        """Start a worker, or start it again. `settings` are this worker's own; `app` is Celery's `-A`."""
+        return self._start(name, "-m", "celery", "-A", app, "worker", "-n", f"{name}@local", settings=settings)
 
     def stop(self) -> None:
         """Stop everything, all at once: each takes a moment."""

@@ -20,8 +20,8 @@ from celery.events.state import Task, Worker
 
 from certmill.observe import log
 
-MAX_TASKS = 10_000
-"""About a thousand runs; measured: 40 MB."""
+MAX_TASKS = 5_000
+"""About 550 runs. A task takes 5 KB; `make bench` (soak) measures Flower when it is full."""
 MAX_AGE_SECONDS = 30 * 86_400.0
 _FORGET_WORKERS_AFTER_SECONDS = 3600.0
 _FORGET_EVERY_SECONDS = 60.0

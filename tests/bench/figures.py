@@ -51,6 +51,10 @@ FIGURES: Mapping[str, Figure] = {
         what="10,000 stored pairs adopted with a new Redis, no order, no write", target="< 60", reached=lambda v: v < 60
     ),
     "controller_rss_mb": Figure(what="the controller with those 10,000", target="< 150", reached=lambda value: value < 150),
+    "flower_rss_mb": Figure(what="Flower after 20,000 issuances and a day of ticks", target="≤ 150", reached=lambda value: value <= 150),
+    "soak_rss_growth_mb": Figure(
+        what="the same, CA in the worker: what the process that grew most has grown", target="≤ 10", reached=lambda value: value <= 10
+    ),
 }
 """Every key of .bench/latest.json, in order."""
 

@@ -20,6 +20,8 @@ KEYS = [
     "k8s_http01_s",
     "k8s_adopt_10k_s",
     "controller_rss_mb",
+    "flower_rss_mb",
+    "soak_rss_growth_mb",
 ]
 
 
