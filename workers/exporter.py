@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from certmill.clock import Clock, SystemClock
@@ -18,11 +19,12 @@ from certmill.contract import TICK_TASKS
 from certmill.errors import StateUnavailable
 from certmill.observe import recording
 from certmill.observe.certificate_gauges import certificates_text, issuers_text
-from certmill.observe.fleet_metrics import FleetSample, OldestRequest, clock_text, fleet_text
+from certmill.observe.fleet_metrics import FleetSample, OldestRequest, clock_text, fleet_text, no_fleet_text
 from certmill.observe.metrics import ProcessMetrics
 from certmill.settings import Settings
 from certmill.state.connection import connect
 from certmill.state.fleet import Fleet
+from certmill.state.fleet_clock import FleetClock
 from certmill.state.gauges import Gauges
 from workers.admin import AdminServer, Page
 from workers.liveness import Liveness
@@ -41,12 +43,12 @@ class Exporter:
         self._clock = clock or SystemClock()
         self._metrics = ProcessMetrics()
         self._fleet_guard = threading.Lock()
-        self._stores: tuple[Fleet, Gauges] | None = None
+        self._stores: _Stores | None = None
         self._is_busy = False
         self._name = ""
         self._sampled: tuple[float, FleetSample | None] = (float("-inf"), None)
         self._oldest = OldestRequest()
-        self._started = self._clock.now()
+        self._started = self._clock.monotonic()
         self._server: AdminServer | None = None
         self.working = threading.Event()
         """Set once the process does its work."""
@@ -69,22 +71,23 @@ class Exporter:
         self._server.stop()
         with self._fleet_guard, suppress(StateUnavailable):
             if self._stores is not None:
-                self._stores[1].expose_no_more(self._name)
+                self._stores.gauges.expose_no_more(self._name)
 
     def text(self) -> Iterator[str]:
         """Everything, in Prometheus' text format."""
-        sample, now = self._sample(), self._clock.now()
+        sample, stores, elapsed = self._sample(), self._stores, self._clock.monotonic()
         yield from self._metrics.text()
-        age = self._oldest.age(sample.oldest_request, now) if sample is not None else 0.0
-        yield from fleet_text(sample, now=now, started=self._started, oldest_request_age=age, ticks=TICKS)
-        yield from clock_text(now)
-        if sample is not None and self._settings.certificate_metrics:
-            yield from self._gauges(now)
+        yield from clock_text(self._clock.now())
+        if sample is None or stores is None:
+            yield from no_fleet_text()
+            return
+        now, age = stores.clock.now(), self._oldest.age(sample.oldest_request, elapsed)
+        yield from fleet_text(sample, now=now, started=now - (elapsed - self._started), oldest_request_age=age, ticks=TICKS)
+        if self._settings.certificate_metrics:
+            yield from self._certificates(stores.gauges, now)
 
-    def _gauges(self, now: float) -> Iterator[str]:
-        """Those of certificates and issuers, if it is this process that exposes them."""
-        assert self._stores is not None
-        gauges = self._stores[1]
+    def _certificates(self, gauges: Gauges, now: float) -> Iterator[str]:
+        """The gauges of certificates and issuers, if it is this process that exposes them."""
         try:
             if not gauges.may_expose(self._name, is_busy=self._is_busy):
                 return
@@ -110,23 +113,40 @@ class Exporter:
     def _sample(self) -> FleetSample | None:
         """How things stand in Redis, at most two seconds old; None if it does not answer."""
         with self._fleet_guard:
-            now = self._clock.now()
+            now = self._clock.monotonic()
             if not 0 <= now - self._sampled[0] < _CACHED_SECONDS:
-                self._sampled = (now, self._ask(now))
+                self._sampled = (now, self._ask())
             return self._sampled[1]
 
-    def _ask(self, now: float) -> FleetSample | None:
+    def _ask(self) -> FleetSample | None:
+        if self._stores is None:
+            self._stores = _stores(self._settings)
         try:
-            if self._stores is None:
-                url, ca_file = self._settings.redis_url.get_secret_value(), self._settings.redis_ca_file
-                # A message of anybody is among what is read.
-                client = connect(
-                    url, ca_file=ca_file, timeout_seconds=REDIS_SECONDS, max_connections=2, retries=0, encoding_errors="replace"
-                )
-                self._stores = Fleet(client), Gauges(client)
-            return self._stores[0].sample(now=now)
+            return self._stores.fleet.sample(now=self._stores.clock.now())
         except StateUnavailable:
             return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stores:
+    """What is asked in Redis. Instants in it are by the clock of the fleet."""
+
+    fleet: Fleet
+    gauges: Gauges
+    clock: Clock
+
+
+def _stores(settings: Settings) -> _Stores:
+    client = connect(
+        settings.redis_url.get_secret_value(),
+        ca_file=settings.redis_ca_file,
+        timeout_seconds=REDIS_SECONDS,
+        max_connections=2,
+        retries=0,
+        encoding_errors="replace",  # a message of anybody is among what is read
+        url_file=settings.redis_url_file,
+    )
+    return _Stores(fleet=Fleet(client), gauges=Gauges(client), clock=FleetClock(client))
 
 
 def _page(troubles: list[str]) -> Page:

