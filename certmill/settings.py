@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     cluster_resource_namespace: str = "cert-manager"
     """Where ClusterIssuers' Secrets are; cert-manager's chart has the same default."""
 
+    secrets_field_manager: str = Field(default="certmill", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")
+    """Field manager (server-side apply) of Secrets with issued pairs. `cert-manager-certificates-issuing` is cert-manager's, for tools that
+    look for it; whichever of the two wrote a Secret, the other takes it over."""
+
     cloudflare_api_url: str = "https://api.cloudflare.com/client/v4"
     """Cloudflare's API; another address for a proxy or a test."""
 

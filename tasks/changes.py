@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
 from celery.exceptions import Reject
 
 from certmill.contract import RECONCILE_TASKS
-from certmill.errors import Temporary
+from certmill.errors import Conflict, Temporary
 from certmill.model.names import CertificateId
 from certmill.runtime import Runtime
 from tasks.declare import declare
 from tasks.steps import ring
+
+_CONFLICTS = 2
 
 
 def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
@@ -53,13 +56,22 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         declare(app, name=RECONCILE_TASKS[kind], run=_patiently(look))
 
 
+def _over_conflicts(look: Callable[..., None], *arguments: Any) -> None:
+    """Look again at once where somebody else wrote in the same moment: that is ordinary, and nothing to tell of."""
+    for _ in range(_CONFLICTS):
+        with suppress(Conflict):
+            look(*arguments)
+            return
+    look(*arguments)
+
+
 def _patiently(look: Callable[..., None]) -> Callable[..., None]:
     """While the API server or Redis is away, a look goes back to its queue, from which this worker takes nothing for a while
     (workers.transport)."""
 
     def run(task: Any, *arguments: Any) -> None:
         try:
-            look(task, *arguments)
+            _over_conflicts(look, task, *arguments)
         except Temporary as error:
             raise Reject(str(error), requeue=True) from None
 

@@ -50,7 +50,7 @@ def run(settings: Settings) -> int:
     identity = f"{socket.gethostname()} {os.getpid()}"
     leadership = Leadership(client, namespace=settings.namespace, name=settings.lease_name, identity=identity, clock=SystemClock())
     default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
-    controller = Controller(client, SystemClock(), stop, settings.watched_namespaces, default)
+    controller = Controller(client, SystemClock(), stop, settings.watched_namespaces, default, settings.secrets_field_manager)
     app = make_app(settings)
     process = Process(app, runtime, controller, leadership, stop)
     try:

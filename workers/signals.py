@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from celery import signals
+from celery.app import trace as celery_trace
 from celery.exceptions import SecurityWarning
 
 from certmill.observe import log
@@ -83,6 +84,7 @@ def configure_log(settings: Settings, process: str, *, level: str | None = None)
     """Set the log of this process up."""
     level = level or settings.log_level
     log.configure(settings.log_format, level, process)
+    logging.getLogger(celery_trace.__name__).addFilter(_without_traceback)
     for name, least in _QUIETER.items():
         logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else least)
 
@@ -110,6 +112,13 @@ def announce_ready() -> None:
     file = os.environ.get(READY_FILE_VARIABLE)
     if file:
         Path(file).touch(mode=0o600)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A message that goes back to its queue (an API server that is away, a conflict) is one line: Celery adds where it was rejected."""
+    if record.msg == celery_trace.LOG_REJECTED.strip():
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def _warn_of_root() -> None:

@@ -113,12 +113,16 @@ def is_right(certificate: CertificateView, secret: SecretView | None, *, now: fl
     its pair as it was stored, and nothing asked for."""
     if not certificate.ready or certificate.issuing or certificate.renewal_time is None or certificate.not_after is None:
         return False
+    if certificate.deleting:  # a run may be under way, which is to stop
+        return False
     is_good = certificate.renewal_time > now and certificate.not_after > now and not certificate.failure[1]
     return is_good and secret is not None and _belongs(certificate, secret) and not secret.replaced
 
 
 def is_open(certificate: CertificateView, secret: SecretView | None) -> bool:
     """Whether something is to be done for it, so that a look may have been lost. One that failed for what it says now has its time."""
+    if certificate.deleting:
+        return False
     stored = secret is not None and _belongs(certificate, secret)
     return certificate.issuing or not (certificate.failed or (certificate.ready and stored))
 

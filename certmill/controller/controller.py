@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice, zip_longest
 from typing import Final
 
@@ -31,7 +32,7 @@ from certmill.controller.views import (
 )
 from certmill.controller.watch import Watched
 from certmill.controller.watches import Watches
-from certmill.kube.client import KubeClient
+from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS, Resource
 from certmill.model.issuer import reference
 from certmill.model.names import CertificateId, certificate_id
@@ -55,6 +56,7 @@ class Controller:
         stop: threading.Event,
         namespaces: Sequence[str] = (),
         default_issuer: DefaultIssuer = NO_DEFAULT,
+        secrets_manager: str = FIELD_MANAGER,
     ) -> None:
         self._clock = clock
         self._readers = readers(default_issuer)
@@ -66,7 +68,8 @@ class Controller:
         self._resyncs = 0
         self._live = False
         certificates = Watched(resource=CERTIFICATES, strip=certificate_view, changed=self._certificate_changed)
-        secrets = Watched(resource=SECRETS, strip=secret_view, changed=self._secret_changed, labels=MANAGED, metadata_only=True)
+        strip = partial(secret_view, manager=secrets_manager)
+        secrets = Watched(resource=SECRETS, strip=strip, changed=self._secret_changed, labels=MANAGED, metadata_only=True)
         self._certificates: Watches[CertificateView] = Watches(client, certificates, stop, namespaces)
         self._secrets: Watches[SecretView] = Watches(client, secrets, stop, namespaces)
         self._issuers = [Watches(client, self._watched_issuers(kind), stop, namespaces) for kind in (ISSUERS, CLUSTER_ISSUERS)]

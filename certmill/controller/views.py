@@ -11,8 +11,8 @@ from typing import Final
 from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
-from certmill.home.kubernetes_secrets import CERT_MANAGER
-from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION
+from certmill.home.kubernetes_secrets import MANAGERS
+from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION, is_asked
 from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER
@@ -31,7 +31,6 @@ _MAX_NAME: Final = 254
 _MAX_LED: Final = 100
 """How many are kept of the Certificates that an Ingress says it leads for: anybody may write there. When those are done, others follow."""
 
-_ISSUING: Final = (FIELD_MANAGER, CERT_MANAGER)
 _RULES: Final[Mapping[str, Rules]] = {INGRESSES.kind: ingress.RULES, VIRTUAL_SERVERS.kind: virtualserver.RULES}
 
 
@@ -58,6 +57,7 @@ class CertificateView:
     owner: tuple[str, str, str] | None
     """(kind, name, uid) of the Ingress or VirtualServer that is its controller; `made`: what those compare of it."""
     made: int
+    deleting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         metadata=_digest([meta.labels, {name: value for name, value in meta.annotations.items() if name != ATTEMPT_ANNOTATION}]),
         ready=ready.get("status") == "True" and _is_of(ready, meta),
         issuing=issuing.get("status") == "True",
-        asked=issuing.get("status") == "True" and issuing.get("reason") == MANUALLY_TRIGGERED,
+        asked=(issuing.get("status") == "True" and issuing.get("reason") == MANUALLY_TRIGGERED) or is_asked(body),
         failure=(text(status.get("lastFailureTime")), counted),
         failed=counted > 0 and _is_of(issuing, meta),
         renewal_time=instant_of(status.get("renewalTime")),
@@ -129,16 +129,17 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         not_before=instant_of(status.get("notBefore")),
         owner=owner,
         made=signature(body, _RULES[owner[0]]) if owner is not None else 0,
+        deleting=meta.deleting,
     )
 
 
-def secret_view(body: Mapping[str, object]) -> SecretView:
-    """Strip a Secret's metadata (its values are never asked for)."""
+def secret_view(body: Mapping[str, object], *, manager: str = FIELD_MANAGER) -> SecretView:
+    """Strip a Secret's metadata (its values are never asked for). `manager`: our field manager of Secrets."""
     meta = meta_of(body)
     name, kind, group = (meta.annotations.get(annotation, "") for annotation in (ISSUER_NAME, ISSUER_KIND, ISSUER_GROUP))
     certificate = meta.annotations.get(CERTIFICATE_NAME, "")  # may be anything that its author likes
     written = managed_fields(body)
-    by_others = [entry for entry in written if entry.get("manager") != FIELD_MANAGER]
+    by_others = [entry for entry in written if entry.get("manager") not in (manager, FIELD_MANAGER)]
     return SecretView(
         namespace=meta.namespace,
         name=meta.name,
@@ -146,7 +147,7 @@ def secret_view(body: Mapping[str, object]) -> SecretView:
         certificate=certificate if layout.is_name("", certificate) else "",
         issuer=_issuer(name, kind, group),
         by_others=_digest(by_others) if by_others else 0,
-        replaced=_is_replaced(written),
+        replaced=_is_replaced(written, (manager, *MANAGERS)),
     )
 
 
@@ -192,9 +193,9 @@ def _shim_of(meta: Meta) -> tuple[str, str, str] | None:
     return next(found, None)
 
 
-def _is_replaced(written: Sequence[Mapping[str, object]]) -> bool:
+def _is_replaced(written: Sequence[Mapping[str, object]], issuing: Sequence[str]) -> bool:
     """Whether somebody has written the pair later than we, or cert-manager before us, have written anything (metadata.managedFields)."""
-    ours = [entry for entry in written if entry.get("manager") in _ISSUING]
+    ours = [entry for entry in written if entry.get("manager") in issuing]
     fields = ((entry, mapping(mapping(entry.get("fieldsV1")).get("f:data"))) for entry in written if entry not in ours)
     theirs = [text(entry.get("time")) for entry, data in fields if data.keys() & {f"f:{TLS_CERTIFICATE}", f"f:{TLS_PRIVATE_KEY}"}]
     return max(theirs, default="") > max((text(entry.get("time")) for entry in ours), default="")

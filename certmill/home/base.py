@@ -57,6 +57,10 @@ class Events(Protocol):
 
     def tell_issuer(self, issuer: Issuer, reason: str, message: str, *, warning: bool = False) -> None: ...
 
+    def tell_refused(self, kind: str, namespace: str, name: str, reason: str, message: str) -> None:
+        """That an object cannot be used as it is written: a warning."""
+        ...
+
 
 class NoEvents:
     """Of a home that has no place for them."""
@@ -65,6 +69,9 @@ class NoEvents:
         """Nothing."""
 
     def tell_issuer(self, issuer: Issuer, reason: str, message: str, *, warning: bool = False) -> None:
+        """Nothing."""
+
+    def tell_refused(self, kind: str, namespace: str, name: str, reason: str, message: str) -> None:
         """Nothing."""
 
 
@@ -152,8 +159,9 @@ class Home(Protocol):
         """As for a Certificate's."""
         ...
 
-    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
-        """Say on a Certificate or an issuer that is there and wrong that it cannot be used, where the home has a place for it."""
+    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
+        """Say on a Certificate or an issuer that is there and wrong that it cannot be used, where the home has a place for it. False if it
+        has none, or says so already."""
         ...
 
     def secrets_namespace(self, issuer: Issuer) -> str:

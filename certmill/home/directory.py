@@ -125,8 +125,9 @@ class DirectoryHome:
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
         self._write_status((issuer.kind, issuer.namespace, issuer.name), status)
 
-    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
+    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
         """A survey tells of it."""
+        return False
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -27,7 +28,7 @@ from certmill.home.kubernetes_status import (
     with_issuer_status,
     with_refusal,
 )
-from certmill.kube.client import KubeClient
+from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.objects import JsonObject, managed_fields, mapping, meta_of, text
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
 from certmill.model.certificate import Certificate, IssuerRef
@@ -35,7 +36,7 @@ from certmill.model.issuer import Issuer
 from certmill.model.manifests import parse_certificate, parse_document, parse_issuer
 from certmill.model.names import CertificateId, certificate_id, split_id
 from certmill.model.secret import Secret
-from certmill.model.status import INVALID_SPEC, CertificateStatus, IssuerStatus
+from certmill.model.status import CertificateStatus, IssuerStatus
 
 _RESOURCES: Final[Mapping[str, Resource]] = {
     "Certificate": CERTIFICATES,
@@ -48,8 +49,6 @@ _FRESH_SECONDS: Final = 1.0
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """On what kubectl has applied, unless it did so on the server."""
-
-INVALID_CONFIG: Final = "InvalidConfig"
 
 
 class _LastRead(threading.local):
@@ -68,17 +67,19 @@ class KubernetesHome:
 
     watched = True
 
-    def __init__(self, client: KubeClient, *, cluster_resource_namespace: str, clock: Clock) -> None:
+    def __init__(self, client: KubeClient, *, cluster_resource_namespace: str, clock: Clock, secrets_manager: str = FIELD_MANAGER) -> None:
         self._clock = clock
         self._last = _LastRead()
         self._client = client
-        self._secrets = KubernetesSecrets(client)
+        self._secrets = KubernetesSecrets(client, manager=secrets_manager)
         self._cluster_resource_namespace = cluster_resource_namespace
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         body = self._get("Certificate", *split_id(certificate))
         self._last.note(certificate, body, fresh_until=time.monotonic() + _FRESH_SECONDS)
-        return _parsed(body, source=f"Certificate {certificate}") if body is not None and _is_ours(body) else None
+        if body is None or not _is_ours(body):
+            return None
+        return replace(_parsed(body, source=f"Certificate {certificate}"), deleting=meta_of(body).deleting)
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         for body in self._all(CERTIFICATES, namespace):
@@ -92,7 +93,9 @@ class KubernetesHome:
         if kind not in ("Issuer", layout.CLUSTER_ISSUER):
             return None
         body = self._get(kind, layout.namespace_of(kind, namespace), ref.name)
-        return parse_issuer(body, source=f"{kind} {ref.name}") if body is not None else None
+        if body is None:
+            return None
+        return replace(parse_issuer(body, source=f"{kind} {ref.name}"), deleting=meta_of(body).deleting)
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
         bodies = (self._all(ISSUERS, namespace) if namespace != "" else (), self._all(CLUSTER_ISSUERS, None) if not namespace else ())
@@ -183,19 +186,20 @@ class KubernetesHome:
         self._write_status(CERTIFICATES, body, with_certificate_status(body, status))
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
-        return issuer_status_of(self._get(issuer.kind, issuer.namespace, issuer.name) or {})
+        """That of this very issuer: one that was made again under its name has a status, and an account, of its own."""
+        return issuer_status_of(self._body_of(issuer) or {})
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
-        body = self._get(issuer.kind, issuer.namespace, issuer.name)
+        body = self._body_of(issuer)
         if body is not None:
             self._write_status(_RESOURCES[issuer.kind], body, with_issuer_status(body, status))
 
-    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
-        """Ready=False, with cert-manager's reason for an issuer (InvalidConfig), and one of our own for a Certificate."""
+    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
+        """Ready=False. Nothing is said of what is being deleted."""
         body = self._get(kind, namespace, name)
-        if body is not None:
-            reason = INVALID_SPEC if kind == "Certificate" else INVALID_CONFIG
-            self._write_status(_RESOURCES[kind], body, with_refusal(body, reason, message, now=self._clock.now()))
+        if body is None or meta_of(body).deleting:
+            return False
+        return self._write_status(_RESOURCES[kind], body, with_refusal(body, reason, message, now=self._clock.now()))
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
@@ -221,6 +225,10 @@ class KubernetesHome:
                 sightings.append(Sighting(kind=resource.kind, namespace=meta.namespace, name=meta.name, signature=signature))
         return Survey(sightings=tuple(sightings), problems=tuple(problems))
 
+    def _body_of(self, issuer: Issuer) -> JsonObject | None:
+        body = self._get(issuer.kind, issuer.namespace, issuer.name)
+        return body if body is not None and issuer.uid in ("", meta_of(body).uid) else None
+
     def _get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
         if kind not in _RESOURCES or not layout.is_name(namespace, name) or (not namespace and kind != layout.CLUSTER_ISSUER):
             return None
@@ -231,19 +239,19 @@ class KubernetesHome:
         for page in self._client.pages(resource, namespace or ""):
             yield from ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.items)
 
-    def _write_status(self, resource: Resource, before: JsonObject, wanted: JsonObject) -> None:
-        """Over the very object it was made from; a change of metadata or spec meanwhile is nothing to us, one of status is."""
+    def _write_status(self, resource: Resource, before: JsonObject, wanted: JsonObject) -> bool:
+        """Over the very object it was made from; a change of metadata or spec meanwhile is nothing to us, one of status is. False if it is
+        there already, or the object is gone, or another of its name is there."""
         for _ in range(_STATUS_TRIES):
             if before.get("status") == wanted["status"]:
-                return
+                return False
             try:
-                self._client.update(resource, wanted, subresource="status")
-                return
+                return self._client.update(resource, wanted, subresource="status") is not None
             except Conflict:
                 meta = meta_of(before)
                 now = self._client.get(resource, meta.namespace, meta.name)
-                if now is None:
-                    return
+                if now is None or meta_of(now).uid != meta.uid:
+                    return False
                 if now.get("status") != before.get("status"):
                     raise
                 before, wanted = now, {**now, "status": wanted["status"]}

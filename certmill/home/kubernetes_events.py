@@ -10,7 +10,7 @@ from typing import Final
 from certmill.clock import Clock
 from certmill.errors import CertmillError, Conflict
 from certmill.kube.client import KubeClient
-from certmill.kube.objects import JsonObject, instant_of, rfc3339
+from certmill.kube.objects import JsonObject, instant_of, meta_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
@@ -59,6 +59,19 @@ class KubernetesEvents:
             api_version=resource.api_version, kind=resource.kind, namespace=issuer.namespace, name=issuer.name, uid=issuer.uid
         )
         self.tell_of(involved, reason, message, warning=warning)
+
+    def tell_refused(self, kind: str, namespace: str, name: str, reason: str, message: str) -> None:
+        """An object cannot be used as it is written; what it says is not believed, but who it is."""
+        resource = {one.kind: one for one in (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS)}[kind]
+        try:
+            body = self._client.get(resource, namespace, name)
+        except CertmillError as error:
+            log.warning("event.lost", object=f"{kind} {namespace}/{name}", event_reason=reason, error=str(error))
+            return
+        if body is not None:
+            uid = meta_of(body).uid
+            involved = Involved(api_version=resource.api_version, kind=kind, namespace=namespace, name=name, uid=uid)
+            self.tell_of(involved, reason, message, warning=True)
 
     def tell_of(
         self, involved: Involved, reason: str, message: str, *, warning: bool = False, again_after: timedelta = timedelta(0)

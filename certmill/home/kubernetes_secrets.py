@@ -25,12 +25,16 @@ APPLY_MANAGER: Final = "certmill-apply"
 CERT_MANAGER: Final = "cert-manager-certificates-issuing"
 """cert-manager's field manager of Secrets with issued pairs."""
 
+MANAGERS: Final = (FIELD_MANAGER, CERT_MANAGER)
+"""Whose Secrets with issued pairs are taken over by whatever field manager is ours now."""
+
 
 class KubernetesSecrets:
     """The Secrets of one API server."""
 
-    def __init__(self, client: KubeClient) -> None:
+    def __init__(self, client: KubeClient, *, manager: str = FIELD_MANAGER) -> None:
         self._client = client
+        self._manager = manager
 
     def read(self, namespace: str, name: str) -> Secret | None:
         """Raises SecretUnusable."""
@@ -52,22 +56,22 @@ class KubernetesSecrets:
 
     def write(self, secret: Secret) -> None:
         """Make the pipeline's keys, labels and annotations be these; the server changes nothing that is so already. One request, but for a
-        Secret that cert-manager wrote before us: what it wanted there and we do not goes too.
+        Secret that another of MANAGERS wrote before us: what it wanted there and we do not goes too.
 
         A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises InvalidManifest.
         """
         layout.require_secret(secret)
         body = _body(secret, secret.type)
         try:
-            written = self._client.apply(SECRETS, body)
+            written = self._client.apply(SECRETS, body, manager=self._manager)
         except InvalidManifest:
             found = self._get(secret.namespace, secret.name)
             if found is None or found.get("type") == secret.type:
                 raise
             body = _body(secret, text(found.get("type")) or OPAQUE_TYPE)
-            written = self._client.apply(SECRETS, body)
+            written = self._client.apply(SECRETS, body, manager=self._manager)
         if self._take_over(written):
-            self._client.apply(SECRETS, body)
+            self._client.apply(SECRETS, body, manager=self._manager)
 
     def apply(self, secret: Secret) -> Change:
         """The same for a person; nothing is sent if it is unchanged."""
@@ -102,21 +106,22 @@ class KubernetesSecrets:
     def _own_what_was_created(self, created: JsonObject) -> None:
         """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by Apply."""
         entries = managed_fields(created)
-        owned = [{**entry, "operation": "Apply"} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in entries]
+        ours = {"operation": "Apply", "manager": self._manager}
+        owned = [{**entry, **ours} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in entries]
         self._write_managed_fields(created, owned)
 
     def _take_over(self, written: JsonObject) -> bool:
-        """What cert-manager applied is its own, and an apply of ours takes nothing of it away. Make it ours, so that what leaves the
-        template leaves the Secret; False if there is nothing of its."""
-        entries = managed_fields(written)
-        theirs = [entry for entry in entries if _is_of(entry, CERT_MANAGER, "Apply")]
-        applied = [entry for entry in entries if _is_of(entry, FIELD_MANAGER, "Apply")]
+        """What cert-manager applied, or we by another field manager, is that one's own: an apply of ours takes nothing of it away. Make it
+        ours, so that what leaves the template leaves the Secret; False if there is nothing of theirs."""
+        entries, former = managed_fields(written), [manager for manager in MANAGERS if manager != self._manager]
+        theirs = [entry for entry in entries if any(_is_of(entry, manager, "Apply") for manager in former)]
+        applied = [entry for entry in entries if _is_of(entry, self._manager, "Apply")]
         if not theirs:
             return False
         fields: JsonObject = {}
         for entry in (*theirs, *applied):
             fields = _union(fields, mapping(entry.get("fieldsV1")))
-        ours = {**theirs[0], "manager": FIELD_MANAGER, "fieldsV1": fields}
+        ours = {**theirs[0], "manager": self._manager, "fieldsV1": fields}
         self._write_managed_fields(written, [*(entry for entry in entries if entry not in theirs and entry not in applied), ours])
         return True
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, rfc3339, sequence, text
+from certmill.kube.client import FIELD_MANAGER
+from certmill.kube.objects import JsonObject, instant_of, managed_fields, mapping, meta_of, rfc3339, sequence, text
 from certmill.model.persisted import Codec
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 
@@ -60,7 +61,21 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
         failed_issuance_attempts=attempts,
         next_attempt=next_attempt,
         failed_spec=failed_spec,
+        asked=is_asked(body),
     )
+
+
+def is_asked(body: Mapping[str, object]) -> bool:
+    """Whether Issuing is True, and its status was set by somebody else than us (metadata.managedFields)."""
+    return _raw_condition(body, "Issuing").get("status") == "True" and any(
+        "f:status" in _of_issuing(entry) for entry in managed_fields(body) if entry.get("manager") != FIELD_MANAGER
+    )
+
+
+def _of_issuing(entry: Mapping[str, object]) -> Mapping[str, object]:
+    """What an entry of managedFields has of the condition Issuing."""
+    conditions = mapping(mapping(mapping(entry.get("fieldsV1")).get("f:status")).get("f:conditions"))
+    return mapping(conditions.get('k:{"type":"Issuing"}'))
 
 
 def with_certificate_status(body: Mapping[str, object], status: CertificateStatus) -> JsonObject:

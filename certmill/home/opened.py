@@ -25,7 +25,12 @@ def kubernetes_home(settings: Settings, clock: Clock, client: KubeClient) -> Hom
     """The API server's, through this client."""
     from certmill.home.kubernetes import KubernetesHome
 
-    return KubernetesHome(client, cluster_resource_namespace=settings.cluster_resource_namespace, clock=clock)
+    return KubernetesHome(
+        client,
+        cluster_resource_namespace=settings.cluster_resource_namespace,
+        clock=clock,
+        secrets_manager=settings.secrets_field_manager,
+    )
 
 
 def kube_client(settings: Settings) -> KubeClient:

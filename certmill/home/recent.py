@@ -102,14 +102,14 @@ class RecentHome:
         self._home.write_certificate_status(certificate, status)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
-        return self._recent(("status", issuer.reference), lambda: self._home.issuer_status(issuer))
+        return self._recent(("status", issuer.reference, issuer.uid), lambda: self._home.issuer_status(issuer))
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
         self._home.write_issuer_status(issuer, status)
-        self._forget("status", issuer.reference)
+        self._forget("status", issuer.reference, issuer.uid)
 
-    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
-        self._home.refuse(kind, namespace, name, message)
+    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
+        return self._home.refuse(kind, namespace, name, reason=reason, message=message)
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._home.secrets_namespace(issuer)

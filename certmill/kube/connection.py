@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
+import urllib3
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException
 from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from certmill.errors import HomeUnavailable
+from certmill.observe.log import get_logger
+
+log = get_logger(__name__)
 
 IN_CLUSTER_VARIABLE = "KUBERNETES_SERVICE_HOST"
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -68,7 +73,20 @@ def connect(
     # Its token is refreshed with each request, and with that the proxy of the environment would be looked up anew, in whatever thread: a
     # KeyError if another one changes the environment meanwhile. A proxy that is set is left as it is.
     configuration.proxy = configuration.proxy
+    if not configuration.verify_ssl:
+        _warn_of_insecurity()
     return ApiClient(configuration)
+
+
+@functools.cache
+def _warn_of_insecurity() -> None:
+    """Once a process, in place of urllib3's warning at each request, of which a worker would log thousands."""
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    log.warning(
+        "kubernetes.insecure",
+        problem="the kubeconfig has insecure-skip-tls-verify: a machine between certmill and the API server can read every Secret",
+        advice="set certificate-authority-data to the API server's CA, and remove insecure-skip-tls-verify",
+    )
 
 
 def _load_account(configuration: Configuration, account: Path, monotonic: Callable[[], float]) -> None:

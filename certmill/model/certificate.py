@@ -109,6 +109,8 @@ class Certificate:
     annotations: Mapping[str, str] = field(default_factory=dict)
     uid: str = field(default="", compare=False)
     """The API server's; "" elsewhere."""
+    deleting: bool = field(default=False, compare=False, repr=False)
+    """Whether its deletion has begun (metadata.deletionTimestamp): it is there only until its finalizers are done."""
 
     @property
     def id(self) -> CertificateId:

@@ -138,6 +138,8 @@ class Issuer:
     annotations: Mapping[str, str] = field(default_factory=dict)
     uid: str = field(default="", compare=False)
     """The API server's; "" elsewhere."""
+    deleting: bool = field(default=False, compare=False, repr=False)
+    """Whether its deletion has begun (metadata.deletionTimestamp): it is there only until its finalizers are done."""
 
     @property
     def is_cluster_issuer(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 INVALID_SPEC = "InvalidSpec"
@@ -48,6 +48,8 @@ class CertificateStatus:
     next_attempt: float | None = None
     failed_spec: str = ""
     """Digest of the spec whose issuance failed last: a changed spec does not wait for the back-off."""
+    asked: bool = field(default=False, compare=False)
+    """Whether somebody else set Issuing=True. It is read, and never written."""
 
     def condition(self, type_: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type_), None)

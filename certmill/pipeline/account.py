@@ -9,7 +9,7 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import ExternalAccount
 from certmill.crypto import keys
-from certmill.errors import AccountRefused, Busy, CertmillError, HomeUnavailable, SecretUnusable, StateUnavailable, Temporary
+from certmill.errors import AccountRefused, Busy, CertmillError, HomeUnavailable, NotFound, SecretUnusable, StateUnavailable, Temporary
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.issuer import Issuer
 from certmill.model.secret import OPAQUE_TYPE, Secret
@@ -87,6 +87,8 @@ def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
     After a Temporary nobody asks the CA again before its time, unless the issuer or its Secrets change. Raises Busy (not yet, or somebody
     else is at it), CAUnavailable, RateLimited, AccountRefused, NotFound, SecretUnusable …
     """
+    if issuer.deleting:
+        raise NotFound(f"{issuer.reference} is being deleted")  # nothing is made, or told, for it any more
     try:
         return ready(ports, issuer) or _register_alone(ports, issuer, owner)
     except (Busy, StateUnavailable):

@@ -23,9 +23,10 @@ _NO_CERTIFICATE = ("DoesNotExist", "MissingData", "InvalidCertificate")
 
 
 def is_triggered(status: CertificateStatus) -> bool:
-    """Whether somebody asked for a run through the status (`cmctl renew`). While one is under way, it is our own mark of such a run."""
+    """Whether somebody asked for a run through the status: `cmctl renew`, or whoever else set Issuing=True, for any reason, as at
+    cert-manager. While a run is under way, it is our own mark of such a run."""
     found = status.condition(ISSUING)
-    return found is not None and found.status and found.reason == MANUALLY_TRIGGERED
+    return found is not None and found.status and (status.asked or found.reason == MANUALLY_TRIGGERED)
 
 
 def is_issuing(status: CertificateStatus) -> bool:
@@ -137,4 +138,5 @@ def _condition(status: CertificateStatus, type_: str, value: bool, reason: str, 
 
 def _with(status: CertificateStatus, condition: Condition) -> CertificateStatus:
     others = tuple(c for c in status.conditions if c.type != condition.type)
+    status = replace(status, asked=status.asked and condition.type != ISSUING)
     return replace(status, conditions=tuple(sorted((*others, condition), key=lambda c: c.type, reverse=True)))

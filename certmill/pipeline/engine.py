@@ -41,7 +41,8 @@ from certmill.pipeline.reconcile import Reconciler
 from certmill.pipeline.spec import digest
 from certmill.state.records import Unclaimed
 
-_FOR_THE_OWNER = ("create_order", "store_secret")
+STORE = "store_secret"
+_FOR_THE_OWNER = ("create_order", STORE)
 """What only the owner of the Secret may do: an older Certificate for it may have been seen since the run began."""
 
 UNREAD_POLL_SECONDS = 30.0
@@ -126,7 +127,7 @@ class Engine:
 
     def _step(self, attempt: Attempt) -> Outcome:
         certificate, issuer, spec = self._wanted(attempt)
-        if certificate is None:
+        if certificate is None or certificate.deleting:
             return Back(step=CLEAN_UP, reason="the Certificate was deleted", facts=attempt.facts)
         attempt.certificate = certificate
         if spec != attempt.record.spec:
@@ -181,12 +182,18 @@ class Engine:
         return max(0.0, self._ports.clock.now() - attempt.record.since)
 
     def _wanted(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None, str]:
-        """The manifests and their digest, as they were a while ago; with any sign that they have changed, as they are now."""
+        """The manifests and their digest, as they were a while ago; with any sign that they have changed, and before the pair is stored, as
+        they are now: a Certificate that is being deleted does not get its Secret back."""
         if not attempt.record.again:
             found = _read(self._ports.home, attempt.certificate_id)
-            if found[2] == attempt.record.spec:
+            if found[2] == attempt.record.spec and not (attempt.step == STORE and self._is_deleted(attempt.certificate_id)):
                 return found
         return _read(self._reconciler.home, attempt.certificate_id)
+
+    def _is_deleted(self, certificate: CertificateId) -> bool:
+        """Whether it is gone or going, by a read of its own; of the status that is written next, that is the read too."""
+        now = self._reconciler.home.certificate(certificate)
+        return now is None or now.deleting
 
     def _begun_with(self, attempt: Attempt) -> tuple[Certificate | None, Issuer | None]:
         """The Certificate if it is still there, and the issuer that this run began with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from certmill.errors import Busy, CertmillError, InvalidManifest, Temporary
 from certmill.model.certificate import IssuerRef
@@ -15,6 +16,11 @@ from certmill.pipeline.context import Ports
 from certmill.pipeline.reconcile import Reconciler, reconcile_all
 
 _BATCH = 100
+
+INVALID_URL: Final = "InvalidURL"
+"""cert-manager's reason of an issuer whose spec.acme.server is no URL."""
+INVALID_CONFIG: Final = "InvalidConfig"
+"""Its reason of any other that cannot be used as it is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +41,21 @@ class IssuerReconciler:
     def look(self, kind: str, reference: str, *, owner: str) -> None:
         """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`; one that is wrong is told so. Raises Temporary.
 
-        One that was refused is left alone until it, or a Secret of its own, changes: it is looked at as long as it is not ready.
+        One that was refused is left alone until it, or a Secret of its own, changes: it is looked at as long as it is not ready. So is one
+        that is being deleted.
         """
         namespace, _, name = reference.rpartition("/")
+        ports = self._ports
         try:
-            issuer = self._ports.home.issuer(IssuerRef(name=name, kind=kind), namespace)
+            issuer = ports.home.issuer(IssuerRef(name=name, kind=kind), namespace)
         except InvalidManifest as error:
-            self._ports.home.refuse(kind, namespace, name, str(error))
+            reason = INVALID_URL if error.path == "spec.acme.server" else INVALID_CONFIG
+            if ports.home.refuse(kind, namespace, name, reason=reason, message=str(error)):
+                ports.events.tell_refused(kind, namespace, name, reason, str(error))
             return
         if issuer is None:
-            self._ports.gauges.forget_issuer(issuer_reference(kind, namespace, name))
-        elif registration_times.refusal(self._ports, issuer) is None:
+            ports.gauges.forget_issuer(issuer_reference(kind, namespace, name))
+        elif not issuer.deleting and registration_times.refusal(ports, issuer) is None:
             self.reconcile(issuer, owner=owner)
 
     def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:

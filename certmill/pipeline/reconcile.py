@@ -75,9 +75,9 @@ class Reconciler:
             certificate = ports.home.certificate(certificate_id)
         except InvalidManifest as error:
             ports.due.postpone([certificate_id], at=now + LOOK_AGAIN_SECONDS)
-            ports.home.refuse("Certificate", *split_id(certificate_id), str(error))
+            ports.home.refuse("Certificate", *split_id(certificate_id), reason=INVALID_SPEC, message=str(error))
             return Reconciled(reason=str(error))
-        if certificate is None:
+        if certificate is None or certificate.deleting:
             return self._forget(certificate_id)
         try:
             issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
@@ -251,11 +251,11 @@ class Reconciler:
             self._ports.home.write_secret(wanted)
 
     def _forget(self, certificate_id: CertificateId) -> Reconciled:
-        """The Certificate was deleted. A run under way is woken to notice, and cleans up; its Secret stays."""
+        """The Certificate was deleted, or is being deleted. A run under way is woken to notice, and cleans up; its Secret stays."""
         if not self._ports.records.notice(certificate_id, why="deleted", now=self._ports.clock.now()):
             self._ports.records.forget(certificate_id)
         self._ports.gauges.forget(certificate_id)
-        return Reconciled(reason="the Certificate is not in the home")
+        return Reconciled(reason="the Certificate is not in the home, or is being deleted")
 
 
 def _decided(seen: Seen, *, now: float, force: bool, now_please: bool) -> Decision:

@@ -8,6 +8,7 @@ Without an upstream it answers what it was told to, and 404. It speaks HTTPS, as
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import socket
@@ -70,9 +71,12 @@ class _Rule:
     method: str
     times: int | None
     """How often it still applies; None: always."""
+    payload: str = ""
 
-    def take(self, method: str, path: str) -> bool:
+    def take(self, method: str, path: str, body: bytes) -> bool:
         if self.times == 0 or self.on not in path or self.method not in ("", method):
+            return False
+        if self.payload and self.payload not in _payload(body):
             return False
         self.times = None if self.times is None else self.times - 1
         return True
@@ -121,11 +125,12 @@ class FaultyCA:
         self._place.close()
         self._pools.clear()
 
-    def break_with(self, fault: Fault, *, on: str = "", method: str = "", times: int | None = None) -> None:
-        """From now on, `times` requests (None: all) whose path contains `on` meet the fault; of several faults the latest that applies."""
+    def break_with(self, fault: Fault, *, on: str = "", method: str = "", times: int | None = None, payload: str = "") -> None:
+        """From now on, `times` requests (None: all) whose path contains `on`, and what they ask for `payload`, meet the fault; of several
+        faults the latest that applies."""
         with self._lock:
             self._healed.clear()
-            self._rules.insert(0, _Rule(fault=fault, on=on, method=method, times=times))
+            self._rules.insert(0, _Rule(fault=fault, on=on, method=method, times=times, payload=payload))
 
     def heal(self) -> None:
         """Forget all faults, and end what hangs."""
@@ -151,7 +156,7 @@ class FaultyCA:
         """Note a request, and say what is answered: by a fault, or by upstream."""
         with self._lock:
             self.requests.append((method, path))
-            rule = next((rule for rule in self._rules if rule.take(method, path)), None)
+            rule = next((rule for rule in self._rules if rule.take(method, path, body)), None)
         if rule is not None and not rule.fault.relay:
             return rule.fault
         relayed = self.relay(method, path, headers, body)
@@ -183,6 +188,15 @@ class FaultyCA:
     def wrap(self, connection: socket.socket) -> socket.socket:
         """TLS; the handshake happens in the connection's own thread."""
         return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+
+
+def _payload(body: bytes) -> str:
+    """The payload of a request (RFC 8555 §6.2: a flattened JWS); "" if there is none."""
+    try:
+        encoded = str(json.loads(body)["payload"])
+        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("utf-8", "replace")
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 class _Server(ThreadingHTTPServer):

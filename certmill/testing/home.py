@@ -49,6 +49,12 @@ class MemoryHome:
         """Make this Secret one that cannot be written, as a symbolic link in its place does; "" ends that."""
         self._unwritable[namespace, name] = message
 
+    def begin_deletion(self, kind: str, namespace: str, name: str) -> None:
+        """Mark this object as one that is being deleted, as an API server does while it has a finalizer."""
+        key = (kind, namespace, name)
+        manifest, digest = self._manifests[key]
+        self._manifests[key] = (replace(manifest, deleting=True), digest)
+
     def spoil_secret(self, namespace: str, name: str, message: str) -> None:
         """Make this Secret one that is there and cannot be read."""
         self._spoilt[namespace, name] = message
@@ -168,8 +174,9 @@ class MemoryHome:
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
         self._write_status((issuer.kind, issuer.namespace, issuer.name), status)
 
-    def refuse(self, kind: str, namespace: str, name: str, message: str) -> None:
+    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
         """A survey tells of it."""
+        return False
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace

@@ -197,6 +197,19 @@ def test_what_only_the_webhook_refuses_is_told_on_the_object(lab):
     assert told["status"] == "False"
 
 
+def test_a_server_that_is_no_url_is_invalid_url_and_an_event(lab):
+    """Our own CRDs refuse it; theirs leave it to the controller."""
+    spec = {"acme": lab.acme(lab.rfc2136(), server="not a url")}
+    lab.apply({"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": "no-url"}, "spec": spec})
+
+    lab.until(lambda: lab.conditions(CLUSTER_ISSUERS, "", "no-url").get("Ready", {}).get("reason") == "InvalidURL", what="it says so")
+
+    def told():
+        return [(type_, reason) for type_, reason, message in lab.events("default", "no-url") if "spec.acme.server" in message]
+
+    assert lab.until(told, what=lambda: str(lab.events("default", "no-url"))) == [("Warning", "InvalidURL")]
+
+
 def test_helm_leaves_their_crds_as_they_are(theirs, helm_program):
     def versions():
         found = theirs.api.request("GET", CUSTOM_RESOURCE_DEFINITIONS.path(None)).body["items"]

@@ -708,20 +708,20 @@ def test_an_e_mail_that_changes_in_mid_run_registers_again_and_does_not_fail_the
     assert mill.ports.home.issuer_status(an_issuer()).last_registered_email == "new@example.test"
 
 
-def trigger(mill):
-    """As `cmctl renew` does it: Issuing=True in the status, by whoever may write that."""
+def trigger(mill, reason="ManuallyTriggered"):
+    """As `cmctl renew` does it: Issuing=True in the status, by whoever may write that, for any reason."""
     status = mill.status()
-    asked = Condition(
-        type="Issuing", status=True, reason="ManuallyTriggered", message="Certificate re-issuance manually triggered", last_transition=NOW
-    )
+    asked = Condition(type="Issuing", status=True, reason=reason, message="Certificate re-issuance manually triggered", last_transition=NOW)
     others = tuple(each for each in status.conditions if each.type != "Issuing")
-    mill.ports.home.write_certificate_status(mill.certificate.id, replace(status, conditions=(*others, asked)))
+    by_hand = replace(status, conditions=(*others, asked), asked=reason != "ManuallyTriggered")
+    mill.ports.home.write_certificate_status(mill.certificate.id, by_hand)
 
 
-def test_a_run_asked_for_through_the_status_is_begun_once_and_ends_the_asking(redis):
+@pytest.mark.parametrize("reason", ["ManuallyTriggered", "Rotation", "Renewing"])
+def test_a_run_asked_for_through_the_status_is_begun_once_and_ends_the_asking(redis, reason):
     mill = Mill(redis)
     first = mill.issue()
-    trigger(mill)
+    trigger(mill, reason)
 
     begun = [mill.reconciler.reconcile(WEB.id).ring for _ in range(3)]
     mill.run()

@@ -7,11 +7,15 @@ import json
 import re
 import time
 import traceback
+import warnings
 
 import pytest
+import structlog
+import urllib3
+import yaml
 
 from certmill.errors import Conflict, Forbidden, HomeUnavailable, InvalidManifest, NotFound, WatchExpired
-from certmill.kube import answers
+from certmill.kube import answers, connection
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
@@ -534,6 +538,23 @@ def test_the_token_of_a_service_account_is_read_anew_whatever_the_clock_says(tmp
     now[0] = 122.0
     with pytest.raises(HomeUnavailable, match="token of the service account cannot be read"):
         KubeClient(api).get(CONFIG_MAPS, "default", "web")
+
+
+def test_a_server_that_is_not_verified_is_told_once_a_process(kube, tmp_path):
+    """urllib3 warns at each request: a worker's log had six thousand such lines."""
+    config = yaml.safe_load(kube.kubeconfig().read_text())
+    config["clusters"][0]["cluster"] = {"server": kube.url, "insecure-skip-tls-verify": True}
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    connection._warn_of_insecurity.cache_clear()
+    with structlog.testing.capture_logs() as logged, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for client in [KubeClient(connect(kubeconfig=tmp_path / "kubeconfig")) for _ in range(2)]:
+            for _ in range(3):
+                client.list(NAMESPACES)
+
+    assert [line["event"] for line in logged] == ["kubernetes.insecure"]
+    assert "certificate-authority-data" in logged[0]["advice"]
+    assert [each for each in warned if issubclass(each.category, urllib3.exceptions.InsecureRequestWarning)] == []
 
 
 def test_status_of_nonsense_is_empty():

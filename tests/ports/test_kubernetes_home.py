@@ -10,18 +10,18 @@ import pytest
 
 from certmill.clock import SystemClock
 from certmill.errors import Conflict, Forbidden, InvalidManifest, NotFound, Permanent
-from certmill.home.kubernetes import INVALID_CONFIG, KubernetesHome
+from certmill.home.kubernetes import KubernetesHome
 from certmill.home.kubernetes_events import Involved, KubernetesEvents
 from certmill.home.kubernetes_secrets import CERT_MANAGER
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
-from certmill.kube.objects import meta_of
+from certmill.kube.objects import managed_fields, meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS, NAMESPACES, SECRETS
 from certmill.model.annotations import CREATED_BY
 from certmill.model.certificate import IssuerRef
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
-from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition
+from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition, IssuerStatus
 from certmill.pipeline import decide
 from certmill.testing.clock import FakeClock
 from compose.servers.ports import free_port
@@ -33,6 +33,10 @@ WEB = a_certificate()
 PAIR = Secret(namespace="default", name="web-tls", type=TLS_TYPE, data={"tls.crt": b"chain", "tls.key": b"key"})
 ISSUING = Condition(type="Issuing", status=True, reason="DoesNotExist", message="Issuing certificate", last_transition=NOW)
 STATUS = CertificateStatus(conditions=(ISSUING,))
+REGISTERED = IssuerStatus(
+    conditions=(Condition(type="Ready", status=True, reason="ACMEAccountRegistered", message="registered", last_transition=NOW),),
+    uri="https://ca.test/account/1",
+)
 
 
 @pytest.fixture
@@ -269,17 +273,143 @@ class TestStatuses:
         home.write_certificate_status(WEB.id, replace(STATUS, revision=3))
 
         for _ in range(2):
-            home.refuse("Certificate", "default", "web", "spec.dnsNames[0]: is no name")
-            home.refuse("ClusterIssuer", "", "prod", "spec.acme: is missing")
+            said = [
+                home.refuse("Certificate", "default", "web", reason=INVALID_SPEC, message="spec.dnsNames[0]: is no name"),
+                home.refuse("ClusterIssuer", "", "prod", reason="InvalidConfig", message="spec.acme: is missing"),
+            ]
             before = version(client, CERTIFICATES, "default", "web"), version(client, CLUSTER_ISSUERS, "", "prod")
-        home.refuse("Certificate", "default", "web", "spec.dnsNames[0]: is no name")
-        home.refuse("Certificate", "default", "gone", "nobody is there")
+        assert said == [False, False]  # it was said before
+        assert not home.refuse("Certificate", "default", "gone", reason=INVALID_SPEC, message="nobody is there")
 
         status = home.certificate_status(WEB.id)
         assert (status.condition("Ready").reason, status.condition("Ready").status) == (INVALID_SPEC, False)
         assert (status.condition("Issuing").status, status.revision) == (True, 3)
-        assert home.issuer_status(an_issuer()).condition("Ready").reason == INVALID_CONFIG
+        assert home.issuer_status(an_issuer()).condition("Ready").reason == "InvalidConfig"
         assert (version(client, CERTIFICATES, "default", "web"), version(client, CLUSTER_ISSUERS, "", "prod")) == before
+
+
+class TestWhatIsBeingDeleted:
+    """Objects with a finalizer of somebody else: they are there until that is done."""
+
+    @pytest.fixture
+    def ending(self, client, kube):
+        """Begin the deletion of an object that a finalizer holds; the finalizer goes after the test."""
+        held = []
+
+        def end(resource, namespace, name):
+            held.append((resource, namespace, name))
+            client.merge(resource, namespace, name, {"metadata": {"finalizers": ["example.com/hold"]}})
+            client.delete(resource, namespace, name)
+
+        yield end
+        for resource, namespace, name in held:
+            client.merge(resource, namespace, name, {"metadata": {"finalizers": None}})
+
+    def test_a_certificate_and_an_issuer_say_so(self, home, ending):
+        apply(home, WEB)
+        home.apply(an_issuer(), ISSUER_TEXT)
+        assert not home.certificate(WEB.id).deleting
+        ending(CERTIFICATES, "default", "web")
+        ending(CLUSTER_ISSUERS, "", "prod")
+
+        assert home.certificate(WEB.id).deleting
+        assert home.issuer(WEB.issuer_ref, "default").deleting
+
+    def test_nothing_is_said_of_what_is_wrong_with_it(self, home, client, ending):
+        apply(home, WEB)
+        ending(CERTIFICATES, "default", "web")
+
+        assert not home.refuse("Certificate", "default", "web", reason=INVALID_SPEC, message="is wrong")
+        assert "status" not in client.get(CERTIFICATES, "default", "web")
+
+
+class TestAnIssuerMadeAgainUnderItsName:
+    """It is another: its status is its own, and has no account until it has been registered."""
+
+    @staticmethod
+    def made(home):
+        home.apply(an_issuer(), ISSUER_TEXT)
+        return home.issuer(WEB.issuer_ref, "default")
+
+    def test_it_gets_nothing_of_the_status_of_the_former(self, home, client):
+        former = self.made(home)
+        home.write_issuer_status(former, REGISTERED)
+        client.delete(CLUSTER_ISSUERS, "", "prod")
+        self.made(home)
+
+        assert home.issuer_status(former).conditions == ()
+        home.write_issuer_status(former, REGISTERED)
+
+        assert "status" not in client.get(CLUSTER_ISSUERS, "", "prod")
+
+    def test_it_gets_none_that_was_on_its_way(self, home, client):
+        """The former had no status yet either, so that what is there now looks the same."""
+        former = self.made(home)
+
+        def make_again():
+            client.delete(CLUSTER_ISSUERS, "", "prod")
+            self.made(home)
+
+        home._client = Interfering(client, make_again)
+        home.write_issuer_status(former, REGISTERED)
+
+        assert "status" not in client.get(CLUSTER_ISSUERS, "", "prod")
+
+
+class TestIssuingSetByHand:
+    @pytest.mark.parametrize("reason", ["ManuallyTriggered", "Rotation", "Renewing"])
+    def test_it_is_asked_for_whatever_its_reason(self, home, kube, reason):
+        apply(home, WEB)
+        set_issuing(kube, reason)
+
+        assert home.certificate_status(WEB.id).asked
+
+    def test_our_own_mark_of_a_run_asks_for_nothing(self, home, client):
+        apply(home, WEB)
+        home.write_certificate_status(WEB.id, STATUS)
+        client.merge(CERTIFICATES, "default", "web", {"metadata": {"labels": {"a": "b"}}})
+
+        assert not home.certificate_status(WEB.id).asked
+
+    def test_a_failure_that_we_wrote_over_it_asks_for_nothing(self, home, kube):
+        apply(home, WEB)
+        set_issuing(kube, "Rotation")
+        failed = replace(ISSUING, status=False, reason="Failed")
+        home.write_certificate_status(WEB.id, CertificateStatus(conditions=(failed,)))
+        home.write_certificate_status(WEB.id, STATUS)
+
+        assert not home.certificate_status(WEB.id).asked
+
+
+def set_issuing(kube, reason):
+    """As a person does: kubectl edit --subresource=status."""
+    condition = {"type": "Issuing", "status": "True", "reason": reason, "message": "asked", "lastTransitionTime": "2027-01-01T00:00:00Z"}
+    path = f"{CERTIFICATES.path('default', 'web')}/status"
+    answer = kube.api.request("GET", path)
+    answer.body.setdefault("status", {})["conditions"] = [condition]
+    assert kube.api.request("PUT", f"{path}?fieldManager={OTHER}", answer.body).is_ok
+
+
+class TestTheFieldManagerOfSecrets:
+    @pytest.mark.parametrize(("first", "second"), [("certmill", CERT_MANAGER), (CERT_MANAGER, "certmill"), ("certmill", "acme.example")])
+    def test_a_change_of_it_takes_over_what_the_former_wrote(self, client, first, second):
+        homes = [
+            KubernetesHome(client, cluster_resource_namespace="cert-manager", clock=SystemClock(), secrets_manager=manager)
+            for manager in (first, second)
+        ]
+        homes[0].write_secret(replace(PAIR, annotations={"note": "of the template"}))
+        homes[1].write_secret(PAIR)
+
+        entries = managed_fields(client.get(SECRETS, "default", "web-tls"))
+        assert [(entry["manager"], entry["operation"]) for entry in entries] == [(second, "Apply")]
+        assert homes[1].secret("default", "web-tls").annotations == {}
+
+    def test_a_secret_that_is_created_has_it_too(self, client):
+        home = KubernetesHome(client, cluster_resource_namespace="cert-manager", clock=SystemClock(), secrets_manager=CERT_MANAGER)
+        assert home.create_secret(PAIR)
+
+        entries = managed_fields(client.get(SECRETS, "default", "web-tls"))
+        assert [(entry["manager"], entry["operation"]) for entry in entries] == [(CERT_MANAGER, "Apply")]
 
 
 class TestCertificatesOfAnotherGroup:

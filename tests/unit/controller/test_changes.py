@@ -208,3 +208,13 @@ class TestWhatIsRightAtFirstSight:
     )  # fmt: skip
     def test_anything_else_is_not(self, change):
         assert not self.is_right(**change)
+
+
+def test_a_certificate_that_is_being_deleted_is_looked_at_once_and_never_adopted():
+    going = {"deletionTimestamp": "2027-01-01T00:00:00Z", "generation": 2}
+    ending = certificate(ISSUED, **going)
+    secret = secret_view(a_secret())
+
+    assert of_certificate(certificate(ISSUED), ending) == [WEB]
+    assert not changes.is_right(certificate(ISSUED, deletionTimestamp=going["deletionTimestamp"]), secret, now=NOW)
+    assert not changes.is_open(certificate(deletionTimestamp=going["deletionTimestamp"]), None)

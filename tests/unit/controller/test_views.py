@@ -48,6 +48,48 @@ def test_a_run_that_was_asked_for_by_hand_is_told_from_one_that_began_by_itself(
     assert [(view.issuing, view.asked) for view in (asked, begun, over)] == [(True, True), (True, False), (False, False)]
 
 
+def written_by(manager, *fields):
+    """An entry of managedFields: this manager wrote these of the condition Issuing."""
+    issuing = {f"f:{name}": {} for name in fields}
+    return {"manager": manager, "operation": "Update", "fieldsV1": {"f:status": {"f:conditions": {'k:{"type":"Issuing"}': issuing}}}}
+
+
+@pytest.mark.parametrize(
+    ("entries", "asked"),
+    [
+        ([written_by("kubectl-edit", "type", "status", "reason")], True),
+        ([written_by("certmill", "type", "status", "reason")], False),
+        ([written_by("kubectl-edit", "message"), written_by("certmill", "status")], False),
+        ([{"manager": "kubectl-edit", "fieldsV1": {"f:status": {"f:conditions": {}}}}, {"manager": 3}], False),
+    ],
+)
+def test_whoever_else_set_issuing_has_asked_for_a_run_whatever_the_reason(entries, asked):
+    status = {"conditions": [condition("Issuing", "True", "Rotation")]}
+
+    assert certificate_view(a_certificate(status=status, managedFields=entries)).asked == asked
+
+
+def test_what_is_being_deleted_says_so_and_asks_for_nothing():
+    going = {"deletionTimestamp": "2027-01-01T00:00:00Z"}
+    shop = an_ingress("shop", "web-tls")
+    view = a_shim({**shop, "metadata": {**shop["metadata"], **going}})
+
+    assert certificate_view(a_certificate(**going)).deleting
+    assert (view.wanted, view.secret_names, view.is_mistaken) == ((), None, False)
+    assert a_shim(shop).wanted != ()
+
+
+@pytest.mark.parametrize("manager", ["certmill", "cert-manager-certificates-issuing", "acme.example"])
+def test_what_we_wrote_by_our_field_manager_is_not_written_by_others(manager):
+    pair = {"f:data": {"f:tls.crt": {}, "f:tls.key": {}}}
+    entry = {"manager": manager, "operation": "Apply", "fieldsV1": pair, "time": "2027-01-01T00:00:00Z"}
+    later = {"manager": "certmill", "operation": "Update", "fieldsV1": {}, "time": "2026-01-01T00:00:00Z"}
+    view = secret_view(a_secret(managedFields=[entry, later]), manager=manager)
+
+    assert (view.by_others, view.replaced) == (0, False)
+    assert secret_view(a_secret(managedFields=[{**entry, "manager": "kubectl-edit"}, later]), manager=manager).replaced
+
+
 def test_an_issuer_without_a_kind_or_group_is_cert_managers_issuer():
     assert certificate_view(a_certificate(spec={"issuerRef": {"name": "prod"}})).issuer == ("prod", "Issuer", "cert-manager.io")
     assert secret_view(a_secret(issuer=("prod", "", ""))).issuer == ("prod", "Issuer", "cert-manager.io")

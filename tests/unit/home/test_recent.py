@@ -165,5 +165,5 @@ def test_everything_else_is_the_home_below(home, below):
     assert home.secrets_namespace(an_issuer()) == "cert-manager"
     assert home.create_secret(SECRET) is False
     assert home.created("Certificate", "default", "web") is None
-    home.refuse("Certificate", "default", "web", "is wrong")
+    home.refuse("Certificate", "default", "web", reason="InvalidSpec", message="is wrong")
     home.write_certificate_status(WEB.id, CertificateStatus(revision=1))

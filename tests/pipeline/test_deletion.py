@@ -1,0 +1,134 @@
+"""Objects that are being deleted and still there, as a finalizer holds them: nothing is issued, stored or made for them any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from certmill.contract import STEP_NAMES
+from certmill.errors import CAUnavailable
+from certmill.home.recent import RecentHome
+from certmill.pipeline.engine import Engine
+from certmill.pipeline.issuers import IssuerReconciler
+from tests.builders import a_certificate, an_issuer
+from tests.pipeline.mill import Mill
+
+WEB = a_certificate()
+
+
+def until(mill, step):
+    """Play the chain up to this step."""
+    for name in STEP_NAMES[: STEP_NAMES.index(step)]:
+        mill.step(name)
+    assert mill.record().step == step
+
+
+def end(mill):
+    mill.ports.home.begin_deletion("Certificate", "default", "web")
+
+
+def test_a_certificate_that_is_being_deleted_is_not_issued(redis):
+    mill = Mill(redis)
+    end(mill)
+
+    found = mill.reconciler.reconcile(WEB.id)
+
+    assert (found.run, found.ring, mill.record()) == (0, False, None)
+    assert mill.status().conditions == ()
+
+
+def test_its_secret_is_not_made_again(redis):
+    mill = Mill(redis)
+    mill.issue()
+    end(mill)
+    mill.ports.home.delete_secret("default", "web-tls")
+    for _ in range(3):
+        if mill.reconciler.reconcile(WEB.id).ring:
+            mill.run()
+        mill.world.clock.advance(90 * 86_400)
+        mill.ticks.renew()
+
+    assert mill.ports.home.secret("default", "web-tls") is None
+    assert len(mill.world.ca.orders) == 1
+
+
+@pytest.mark.parametrize("step", STEP_NAMES[1:-1])
+def test_a_run_under_way_stops_and_cleans_up(redis, step):
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    until(mill, step)
+    end(mill)
+    mill.reconciler.reconcile(WEB.id)  # as the controller has it done at once
+
+    mill.run(step)
+
+    assert mill.record() is None
+    assert mill.ports.home.secret("default", "web-tls") is None
+    assert list(redis.scan_iter("certmill:http01:*")) == []
+    assert list(redis.scan_iter("certmill:lock:*")) == []
+
+
+def test_a_pair_is_not_stored_though_nobody_has_told_of_the_deletion_yet(redis):
+    """The steps' reads may be half a minute old; the one that stores reads anew."""
+    mill = Mill(redis)
+    mill.reconciler.reconcile(WEB.id)
+    until(mill, "store_secret")
+    recent = RecentHome(mill.ports.home, mill.world.clock)
+    recent.certificate(WEB.id)
+    end(mill)
+    mill.engine = Engine(replace(mill.ports, home=recent), mill.reconciler)
+
+    mill.run("store_secret")
+
+    assert mill.ports.home.secret("default", "web-tls") is None
+
+
+def test_an_issuer_that_is_being_deleted_is_not_registered(redis):
+    mill = Mill(redis)
+    mill.ports.home.begin_deletion("ClusterIssuer", "", "prod")
+    IssuerReconciler(mill.ports, mill.reconciler).look("ClusterIssuer", "prod", owner="controller")
+
+    assert mill.world.ca.accounts == {}
+    assert mill.ports.home.secret("cert-manager", "prod-account") is None
+    assert mill.ports.home.issuer_status(an_issuer()).conditions == ()
+
+
+def test_a_run_waits_for_an_issuer_that_is_being_deleted_unless_it_is_ready(redis):
+    mill = Mill(redis)
+    mill.ports.home.begin_deletion("ClusterIssuer", "", "prod")
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+
+    assert mill.record().reason == "ClusterIssuer/prod is not ready: ClusterIssuer/prod is being deleted"
+    assert mill.world.ca.accounts == {}
+
+
+def test_an_issuer_that_is_ready_serves_until_it_is_gone(redis):
+    mill = Mill(redis)
+    mill.ticks.reread("one")
+    mill.ports.home.begin_deletion("ClusterIssuer", "", "prod")
+
+    mill.run()
+
+    assert mill.world.leaf(WEB).dns_names == WEB.dns_names
+
+
+def test_the_account_key_of_a_ca_that_cannot_be_reached_is_there(redis):
+    """As at cert-manager: a person may save it, and an account made by it meanwhile, before the CA has answered once."""
+    mill = Mill(redis)
+
+    class Away:
+        def new_account(self, **_):
+            raise CAUnavailable("503")
+
+    mill.wrap_clients(lambda _: Away())
+    IssuerReconciler(mill.ports, mill.reconciler).look("ClusterIssuer", "prod", owner="controller")
+
+    key = mill.world.secret("cert-manager", "prod-account").data["tls.key"]
+    assert b"PRIVATE KEY" in key
+    mill.wrap_clients(lambda client: client)
+    mill.world.clock.advance(3600)
+    IssuerReconciler(mill.ports, mill.reconciler).look("ClusterIssuer", "prod", owner="controller")
+    assert mill.world.secret("cert-manager", "prod-account").data["tls.key"] == key
+    assert len(mill.world.ca.accounts) == 1
