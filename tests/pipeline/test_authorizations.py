@@ -45,7 +45,7 @@ def test_nothing_is_set_up_for_a_name_that_was_not_asked_for(redis, fields, solv
     assert foreign.identifier.value in result.message
     assert mill.world.provider.values == {}
     assert mill.world.tokens.get(foreign.challenges[0].token) is None
-    assert mill.ports.journal.older_than(mill.world.clock.now() + 1, 10) == []
+    assert mill.ports.journal.older_than(mill.world.clock.now() + 1, 10).entries == ()
 
 
 def test_the_next_run_makes_another_order_after_a_back_off(redis):
