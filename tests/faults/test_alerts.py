@@ -63,13 +63,9 @@ class Watched:
         targets = {f"certmill-{kind}": [f"127.0.0.1:{port}"] for kind, port in ports.items()}
         self.prometheus = Prometheus(directory=directory / "prometheus", targets=targets, rules=quickened())
         self.runtime = self.certmill.open()
-        self.runtime.ports.home.apply(self._issuer(), ISSUER.format(port=free_port()))
-
-    def _issuer(self):
-        from certmill.model.manifests import parse_documents
-
-        (found,) = parse_documents(ISSUER.format(port=1))
-        return found
+        manifests = self.certmill.home / "manifests"
+        manifests.mkdir(mode=0o700, exist_ok=True)
+        (manifests / "prod.yaml").write_text(ISSUER.format(port=free_port()))
 
     def apply(self, certificate, pair=None):
         home = self.runtime.ports.home
