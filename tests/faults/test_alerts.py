@@ -165,10 +165,10 @@ def test_every_query_of_the_dashboard_is_answered(watched):
     queries = {target["expr"]: panel["title"] for panel in dashboard["panels"] for target in panel["targets"]}
     may_be_empty = re.compile("acme_client|run_duration|certmill_runs_total")
 
-    found = {}
-    for query in queries:
-        concrete = query.replace("$__rate_interval", "1m").replace("$job", ".*")
-        found[query] = watched.prometheus.query(concrete)
+    def unanswered():
+        concrete = {query: query.replace("$__rate_interval", "1m").replace("$job", ".*") for query in queries}
+        found = {query: watched.prometheus.query(text) for query, text in concrete.items()}
+        return {queries[query] for query, samples in found.items() if not samples and not may_be_empty.search(query)}
 
-    assert {queries[query] for query, samples in found.items() if not samples and not may_be_empty.search(query)} == set()
+    eventually(lambda: not unanswered(), within=60, what=lambda: f"{unanswered()} {watched.about()}")
     assert len(queries) > 20
