@@ -32,13 +32,21 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
     Raises HomeUnavailable; what was kept until then counts.
     """
     errors: list[InvalidManifest] = []
+    documents: list[Document] = []
     applied = 0
+    for text in _texts(names, errors):
+        found, wrong = parse_documents(text.text, source=text.source, default_namespace=namespace)
+        documents += found
+        errors += wrong
     try:
-        for text in _texts(names, errors):
-            documents, wrong = parse_documents(text.text, source=text.source, default_namespace=namespace)
-            errors += wrong
-            for document in documents:
-                applied += _kept(session, document, errors)
+        # All at once: several may be in one file of the home, which is then read and written once.
+        kept = session.home.apply_all([(document.value, document.text) for document in documents])
+        for document, done in zip(documents, kept, strict=True):
+            if isinstance(done, InvalidManifest):
+                errors.append(InvalidManifest(done.reason, path=done.path, source=done.source or document.source))
+            else:
+                print(f"{resource(document.kind, document.name)} {done}")
+                applied += 1
     finally:
         for error in errors:
             complain(str(error))
@@ -55,17 +63,6 @@ def _warn_of_problems(session: Session) -> None:
     if not session.home.watched:
         for problem in session.home.survey().problems:
             complain(f"{problem.source}: {problem.message}", prefix="warning")
-
-
-def _kept(session: Session, document: Document, errors: list[InvalidManifest]) -> bool:
-    """Keep one document and say so; what the home refuses goes to `errors`."""
-    try:
-        done = session.home.apply(document.value, document.text)
-    except InvalidManifest as error:
-        errors.append(InvalidManifest(error.reason, path=error.path, source=error.source or document.source))
-        return False
-    print(f"{resource(document.kind, document.name)} {done}")
-    return True
 
 
 def _texts(names: Sequence[str], errors: list[InvalidManifest]) -> Iterator[Text]:

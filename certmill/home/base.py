@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from certmill.errors import InvalidManifest
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
@@ -129,6 +130,10 @@ class Home(Protocol):
         """Keep this manifest (`document`: its YAML as the user wrote it). A Certificate is the manifest's from then on, whoever made it."""
         ...
 
+    def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
+        """As `apply` of each in turn, as they are asked for; one that may not be written has its error in its place."""
+        ...
+
     def request(self, certificate: Certificate) -> Change:
         """Keep the Certificate that a request asks for. One that a manifest made is not changed: raises InvalidManifest, unless it is asked
         for as it is. One that another changes in this moment is a Conflict."""
@@ -171,3 +176,12 @@ class Home(Protocol):
     def survey(self) -> Survey:
         """Everything, by signature; reads again only what changed since this process looked last."""
         ...
+
+
+def one_by_one(home: Home, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
+    """`apply_all` of a home in which many cost as much as each of them."""
+    for manifest, document in manifests:
+        try:
+            yield home.apply(manifest, document)
+        except InvalidManifest as error:
+            yield error

@@ -51,25 +51,66 @@ def read(text: str, *, source: str) -> Read:
     return Read(objects=objects, broken={key: why for key, why in broken.items() if key not in objects}, problems=tuple(problems))
 
 
+class Edited:
+    """A file's text whose documents are replaced, added and taken out: it is parsed once, however many are."""
+
+    def __init__(self, text: str, *, source: str) -> None:
+        self._pieces = _split(text)
+        self._source = source
+        self._filled = sum(not _is_empty(piece) for piece in self._pieces)
+        self._places: dict[Key, int] = {}
+        self._lists: set[int] = set()
+        for place, piece in enumerate(self._pieces):
+            keys = _keys_of(piece, source)
+            if len(keys) > 1:
+                self._lists.add(place)
+            for key in keys:
+                self._places.setdefault(key, place)
+
+    def put(self, key: Key, document: str) -> None:
+        """Replace this object's document, or add it at the end. Raises InvalidManifest if it is one of a List there."""
+        new, place = _bare(document), self._place(key)
+        if place is not None:
+            self._pieces[place] = new if place == 0 and not _BOUNDARY.match(self._pieces[0]) else f"---\n{new}"
+            return
+        if not self._filled:
+            self._pieces = []
+        elif not self._pieces[-1].endswith("\n"):
+            self._pieces[-1] += "\n"
+        self._places[key] = len(self._pieces)
+        self._pieces.append(f"---\n{new}" if self._filled else new)
+        self._filled += 1
+
+    def remove(self, key: Key) -> None:
+        """Take this object's document out, if there is one. Raises InvalidManifest if it is one of a List there."""
+        place = self._place(key)
+        if place is not None:
+            self._pieces[place] = ""
+
+    @property
+    def text(self) -> str:
+        """What it has become; empty if no document is left."""
+        return "".join(self._pieces) if any(not _is_empty(piece) for piece in self._pieces) else ""
+
+    def _place(self, key: Key) -> int | None:
+        place = self._places.get(key)
+        if place in self._lists:
+            raise InvalidManifest(f"{' '.join(key)} is one of a List here; change it in this file", source=self._source)
+        return place
+
+
 def with_document(text: str, key: Key, document: str, *, source: str) -> str:
     """The file's text with this object's document replaced, or added at the end. Raises InvalidManifest if it is one of a List there."""
-    pieces = _split(text)
-    new = _bare(document)
-    at = _find(pieces, key, source)
-    if at is None:
-        kept = [piece for piece in pieces if not _is_empty(piece)]
-        return "".join([*pieces, "" if text.endswith("\n") else "\n", "---\n", new]) if kept else new
-    pieces[at] = new if at == 0 and not _BOUNDARY.match(pieces[at]) else f"---\n{new}"
-    return "".join(pieces)
+    edited = Edited(text, source=source)
+    edited.put(key, document)
+    return edited.text
 
 
 def without(text: str, key: Key, *, source: str) -> str:
     """The file's text without this object's document; empty if nothing is left. Raises InvalidManifest if it is one of a List there."""
-    pieces = _split(text)
-    at = _find(pieces, key, source)
-    if at is not None:
-        del pieces[at]
-    return "".join(pieces) if any(not _is_empty(piece) for piece in pieces) else ""
+    edited = Edited(text, source=source)
+    edited.remove(key)
+    return edited.text
 
 
 def count(text: str) -> int:
@@ -92,15 +133,13 @@ def _bare(document: str) -> str:
     return re.sub(r"\A---[ \t]*\n", "", document.strip("\n")) + "\n"
 
 
-def _find(pieces: list[str], key: Key, source: str) -> int | None:
-    for index, piece in enumerate(pieces):
-        documents, _ = parse_documents(piece, source=source) if not _is_empty(piece) else ([], [])
-        keys = [key_of(document) for document in documents]
-        if key in keys and len(keys) > 1:
-            raise InvalidManifest(f"{' '.join(key)} is one of a List here; change it in this file", source=source)
-        if key in keys or (not keys and _guess(piece) == key):
-            return index
-    return None
+def _keys_of(piece: str, source: str) -> list[Key]:
+    """The objects of a document, as far as they can be told."""
+    if _is_empty(piece):
+        return []
+    documents, _ = parse_documents(piece, source=source)
+    guess = None if documents else _guess(piece)
+    return [key_of(document) for document in documents] or ([guess] if guess is not None else [])
 
 
 def _unread(text: str, documents: list[Document]) -> list[Key]:

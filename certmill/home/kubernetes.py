@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -17,7 +17,7 @@ from typing import Final
 from certmill.clock import Clock
 from certmill.errors import Conflict, InvalidManifest
 from certmill.home import layout, requested
-from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
+from certmill.home.base import Change, Manifest, Problem, Sighting, Survey, one_by_one
 from certmill.home.kubernetes_secrets import APPLY_MANAGER, KubernetesSecrets
 from certmill.home.kubernetes_status import (
     ATTEMPT_ANNOTATION,
@@ -135,6 +135,9 @@ class KubernetesHome:
         if before is None:
             return Change.CREATED
         return Change.UNCHANGED if meta_of(before).resource_version == meta_of(after).resource_version else Change.CONFIGURED
+
+    def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
+        return one_by_one(self, manifests)
 
     def request(self, certificate: Certificate) -> Change:
         """Not by force, and over the very object that was looked at: what another changes or makes meanwhile is a Conflict."""

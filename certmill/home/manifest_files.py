@@ -6,7 +6,7 @@ An object that lives in a file of a person is changed in that file, and the rest
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,21 @@ from certmill.home.manifest_index import ManifestIndex
 from certmill.model.certificate import Certificate
 
 _LOCK = "manifests"
+
+
+Wanted = tuple[Key, Manifest, str]
+"""An object, as it is to be, and its document."""
+
+
+class _Batch:
+    """One file while several of its documents are changed: its text as it is going to be, and the objects put into it."""
+
+    __slots__ = ("edited", "path", "values")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.edited: documents.Edited | None = None
+        self.values: dict[Key, Manifest] = {}
 
 
 class ManifestFiles:
@@ -44,6 +59,19 @@ class ManifestFiles:
                 return Change.UNCHANGED
             return self._keep(key, document)
 
+    def apply_all(self, wanted: Sequence[Wanted]) -> Iterator[Change | InvalidManifest]:
+        """As `apply` of each in turn, and what it raises in its place; but each file is read, parsed and written once for all of them."""
+        self._index.refresh_if_old()
+        files = [self._file_of(key) for key, _, _ in wanted]
+        together: dict[str, dict[int, Wanted]] = {}
+        for number, one in enumerate(wanted):
+            together.setdefault(files[number], {})[number] = one
+        done: dict[int, Change | InvalidManifest] = {}
+        for number, name in enumerate(files):
+            if number not in done:
+                done |= self._apply_to(name, together[name])
+            yield done.pop(number)
+
     def request(self, certificate: Certificate) -> Change:
         """Keep the Certificate of a request, unless a manifest made the one that is there. Raises InvalidManifest."""
         key: Key = ("Certificate", certificate.namespace, certificate.name)
@@ -63,6 +91,42 @@ class ManifestFiles:
         name = holders[0] if holders else layout.file_name(*key, ".yaml")
         self._put(name, key, document)
         return Change.CONFIGURED if holders else Change.CREATED
+
+    def _file_of(self, key: Key) -> str:
+        return (*self._index.known(key)[0], layout.file_name(*key, ".yaml"))[0]
+
+    def _apply_to(self, name: str, wanted: Mapping[int, Wanted]) -> dict[int, Change | InvalidManifest]:
+        """Keep these documents in one file, by their numbers."""
+        done: dict[int, Change | InvalidManifest] = {}
+        with self._writing(next(iter(wanted.values()))[0]):
+            batch = _Batch(self._directory / name)
+            for number, (key, manifest, document) in wanted.items():
+                try:
+                    done[number] = self._add(batch, key, manifest, document)
+                except InvalidManifest as error:
+                    done[number] = error
+            if batch.edited is not None:
+                replace_file(batch.path, batch.edited.text.encode(), durable=True)
+                self._index.load(name)
+        return done
+
+    def _add(self, batch: _Batch, key: Key, manifest: Manifest, document: str) -> Change:
+        """Into the batch's text, or at once into a file that holds this object alone. Raises InvalidManifest."""
+        layout.require_names(*key)
+        names, kept = self._index.known(key)
+        before = batch.values.get(key, kept.value if kept is not None else None)
+        if before == manifest:
+            return Change.UNCHANGED
+        name = batch.path.name
+        if name == layout.file_name(*key, ".yaml") or batch.path.suffix == ".json":
+            self._put(name, key, document)
+        else:
+            if batch.edited is None:
+                batch.edited = documents.Edited(self._text(batch.path, source_of(name)), source=source_of(name))
+            batch.edited.put(key, document)
+        created = not names and key not in batch.values
+        batch.values[key] = manifest
+        return Change.CREATED if created else Change.CONFIGURED
 
     def delete(self, key: Key) -> bool:
         """Take its document out of every file; False if none has it. Raises InvalidManifest if a file is a link, or has it in a List."""

@@ -28,6 +28,7 @@ from certmill.model.certificate import Certificate, SecretTemplate
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _NAMED_AFTER_AN_OBJECT = re.compile(r"((certificate|issuer)\.[^.]+|clusterissuer)\..+\.yaml")
+_ISSUER_KINDS = ("Issuer", layout.CLUSTER_ISSUER)
 _BY_HAND_SECONDS = 5.0
 """So old may be what this process knows of the files that are not named after an object, when one of them counts."""
 _Part = TypeVar("_Part")
@@ -43,6 +44,7 @@ class ManifestIndex:
         self._clock = clock
         self._files: dict[str, ManifestFile] = {}
         self._holders: dict[Key, tuple[str, ...]] = {}
+        self._issuers: set[Key] = set()
         self._changing = threading.Lock()
         self._refreshing = threading.Lock()
         self._shared: dict[object, object] = {}
@@ -83,6 +85,36 @@ class ManifestIndex:
         """When the file that has the object was written, as of the last look at it; seconds since the epoch."""
         files = (self._files.get(name) for name in self._holders.get(key, ())[:1])
         return next((file.written_ns / 1e9 for file in files if file is not None), None)
+
+    def known(self, key: Key) -> tuple[tuple[str, ...], Kept | None]:
+        """The files that hold the object, and the object, by one look at its own file and at the one that counts: for a caller with many
+        objects, who calls `refresh_if_old` first."""
+        own = layout.file_name(*key, ".yaml")
+        file = self.load(own)
+        unreadable = (own,) if file is not None and file.is_unreadable else ()
+        names = unreadable + self._holders.get(key, ())
+        file = self.load(names[0]) if names else None
+        return names, file.objects.get(key) if file is not None else None
+
+    def refresh_if_old(self) -> None:
+        """Read what is new, and look at the files of people, unless that was done a moment ago."""
+        if 0.0 <= self._clock.now() - self._refreshed < _BY_HAND_SECONDS:
+            with self._refreshing:
+                self._unread |= self._list(always=False)
+                for name in [*self._unread]:
+                    self.load(name)
+                    self._unread.discard(name)
+        else:
+            self.refresh(None)
+
+    def issuers(self) -> Iterator[Kept]:
+        """Every valid Issuer and ClusterIssuer, by kind, namespace and name. Its cost does not grow with the number of Certificates."""
+        self.refresh_if_old()
+        for key in sorted(self._issuers):
+            names = self._holders.get(key, ())
+            file = self.load(names[0]) if names else None
+            if file is not None and (kept := file.objects.get(key)) is not None:
+                yield kept
 
     def objects(self) -> Iterator[tuple[Key, Kept]]:
         """Every valid object, by kind, namespace and name, as of the last refresh."""
@@ -170,6 +202,8 @@ class ManifestIndex:
                     self._holders[key] = left
                 else:
                     self._holders.pop(key, None)
+                    self._issuers.discard(key)
+            self._issuers |= {key for key in after if key[0] in _ISSUER_KINDS}
             for key in after - before:
                 others = self._holders.get(key, ())
                 self._holders[key] = _in_order(key, {*others, name}) if others else (name,)

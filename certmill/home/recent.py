@@ -8,10 +8,11 @@ record: so that one may be older. A read costs an API server and us a few millis
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, cast
 
 from certmill.clock import Clock
+from certmill.errors import InvalidManifest
 from certmill.home.base import Change, Home, Manifest, Survey
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
@@ -81,6 +82,11 @@ class RecentHome:
         done = self._home.apply(manifest, document)
         self._forget_all()
         return done
+
+    def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
+        for done in self._home.apply_all(manifests):
+            self._forget_all()
+            yield done
 
     def request(self, certificate: Certificate) -> Change:
         done = self._home.request(certificate)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from certmill.errors import Conflict, Forbidden, HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership, requested
-from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
+from certmill.home.base import Change, Manifest, Problem, Sighting, Survey, one_by_one
 from certmill.home.ownership import Held
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
@@ -120,6 +120,9 @@ class MemoryHome:
             return self._write(manifest, ownership.APPLY)
         manifest, document = requested.unmarked(manifest, document)
         return self._keep(manifest, document)
+
+    def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
+        return one_by_one(self, manifests)
 
     def request(self, certificate: Certificate) -> Change:
         with self._reached():
