@@ -63,10 +63,14 @@ def source_of(name: str) -> str:
     return "manifests/" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def reason_of(error: OSError) -> str:
-    """What is wrong with the file, and what to do; empty if the error says nothing about the file but about this process."""
+def reason_of(error: OSError, directory: str) -> str:
+    """What is wrong with the file, and what to do; empty if the error says nothing about the file but about this process.
+
+    Raises OSError if it is the directory that cannot be reached.
+    """
     if error.errno in _OURS:
         return ""
+    os.stat(f"{directory}/.")  # noqa: PTH116 - Path drops the dot, by which also the right to search is checked
     return _ADVICE.get(error.errno or 0) or f"cannot be read: {advice(error)}"
 
 
@@ -84,7 +88,7 @@ def read_file(directory: str, name: str, known: ManifestFile | None) -> Manifest
             is_link = os.path.islink(path)  # noqa: PTH114 - as above
             return _unusable(NOT_READ, known, source, "is a link that leads nowhere") if is_link else None
         except OSError as error:
-            reason = reason_of(error)
+            reason = reason_of(error, directory)
             if not reason:
                 raise
             return _unusable(NOT_READ, known, source, reason)

@@ -177,7 +177,7 @@ class ManifestFiles:
         except (TooLarge, UnicodeDecodeError):
             raise InvalidManifest("cannot be changed: it is too large, or not UTF-8; repair it or remove it", source=source) from None
         except OSError as error:
-            reason = reason_of(error)
+            reason = reason_of(error, str(self._directory))
             if not reason:
                 raise
             raise InvalidManifest(f"cannot be changed: it {reason}", source=source) from error

@@ -139,7 +139,10 @@ class SecretFiles:
 
     def link_on_the_way(self, namespace: str, name: str) -> str:
         """Which directory on the way to this Secret is a symbolic link, so that it is not written; "" if none is."""
-        return first_link(self._root, namespace, name) if namespace and layout.is_name(namespace, name) else ""
+        if not namespace or not layout.is_name(namespace, name):
+            return ""
+        with reaching("read", _named(namespace, name)):
+            return first_link(self._root, namespace, name)
 
     def _opened(self, *names: str) -> AbstractContextManager[Path]:
         """The directory of a namespace, or of a Secret of it, for a writer. Raises InvalidManifest for a link on the way."""

@@ -640,6 +640,8 @@ CALLS = {
     "delete_secret": lambda home: home.delete_secret("default", "web"),
     "apply": lambda home: apply(home, certificate_text()),
     "apply a Secret": lambda home: apply(home, secret_text()),
+    "request": lambda home: home.request(parsed(certificate_text())),
+    "apply_all": lambda home: list(home.apply_all([(parsed(certificate_text()), certificate_text())])),
     "delete": lambda home: home.delete("Certificate", "default", "web"),
     "certificate_status": lambda home: home.certificate_status(WEB),
     "write_certificate_status": lambda home: home.write_certificate_status(WEB, STATUS),
