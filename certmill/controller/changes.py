@@ -110,8 +110,10 @@ def _aged(before: CertificateView, after: CertificateView) -> bool:
 
 def is_right(certificate: CertificateView, secret: SecretView | None, *, now: float) -> bool:
     """Whether a Certificate can be taken as it stands at first sight: Ready for what it says now, its Secret there and of the same issuer,
-    its pair as it was stored, and nothing asked for."""
-    if not certificate.ready or certificate.issuing or certificate.renewal_time is None or certificate.not_after is None:
+    its pair as it was stored, nothing asked for, and no run lost that may have left values up."""
+    if not certificate.ready or certificate.issuing or certificate.may_have_left:
+        return False
+    if certificate.renewal_time is None or certificate.not_after is None:
         return False
     if certificate.deleting:  # a run may be under way, which is to stop
         return False

@@ -12,7 +12,7 @@ from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
 from certmill.home.kubernetes_secrets import MANAGERS
-from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION, is_asked
+from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION, is_asked, names_an_order
 from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER
@@ -58,6 +58,8 @@ class CertificateView:
     """(kind, name, uid) of the Ingress or VirtualServer that is its controller; `made`: what those compare of it."""
     made: int
     deleting: bool = False
+    may_have_left: bool = field(default=False, compare=False)
+    """Whether values of an order may be up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,7 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         renewal_time=instant_of(status.get("renewalTime")),
         not_after=instant_of(status.get("notAfter")),
         not_before=instant_of(status.get("notBefore")),
+        may_have_left=names_an_order(body),
         owner=owner,
         made=signature(body, _RULES[owner[0]]) if owner is not None else 0,
         deleting=meta.deleting,

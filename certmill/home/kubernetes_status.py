@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from certmill.errors import NewerRelease
 from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import JsonObject, instant_of, managed_fields, mapping, meta_of, rfc3339, sequence, text
 from certmill.model.persisted import Codec
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 
 ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
-"""JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `issued`: the last issuance."""
+"""JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `issued`: the last issuance.
+`order`, `order_spec`: the order whose DNS-01 values may be up, and what it is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class _Kept:
     attempts: int = 0
     spec: str = ""
     issued: str = ""
+    order: str = ""
+    order_spec: str = ""
 
 
 _CODEC: Final = Codec(_Kept, lenient=True)
@@ -62,6 +66,8 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
         next_attempt=next_attempt,
         failed_spec=failed_spec,
         asked=is_asked(body),
+        order=kept.order,
+        order_spec=kept.order_spec,
     )
 
 
@@ -102,9 +108,19 @@ def attempt_of(status: CertificateStatus, body: Mapping[str, object]) -> str | N
         attempts=status.failed_issuance_attempts if failed else 0,
         spec=status.failed_spec if failed else "",
         issued=_text(issued),
+        order=status.order,
+        order_spec=status.order_spec,
     )
-    unknown = _CODEC.unknown(_annotation(body))
-    return _CODEC.dump(kept, unknown=unknown) if unknown or kept != _Kept() else None
+    unknown, is_over = _CODEC.unknown(_annotation(body)), bool(_kept(body).order and not status.order)
+    return _CODEC.dump(kept, unknown=unknown) if unknown or is_over or kept != _Kept() else None
+
+
+def names_an_order(body: Mapping[str, object]) -> bool:
+    """Whether the annotation names an order, whose values may be up."""
+    try:
+        return bool(_kept(body).order)
+    except NewerRelease:
+        return True
 
 
 def _text(instant: float | None) -> str:

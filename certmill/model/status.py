@@ -50,6 +50,10 @@ class CertificateStatus:
     """Digest of the spec whose issuance failed last: a changed spec does not wait for the back-off."""
     asked: bool = field(default=False, compare=False)
     """Whether somebody else set Issuing=True. It is read, and never written."""
+    order: str = ""
+    """The URL of the order whose DNS-01 values may be up: what a run that is lost with Redis has left behind."""
+    order_spec: str = ""
+    """Digest of the spec that this order is for."""
 
     def condition(self, type_: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type_), None)

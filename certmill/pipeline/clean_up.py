@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from certmill.acme.challenges import DNS01
 from certmill.errors import Permanent
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
-from certmill.pipeline import presenting
+from certmill.pipeline import order_notes, presenting
 from certmill.pipeline.context import LeaseLost, Ports
 from certmill.pipeline.facts import Facts
 from certmill.pipeline.zone_locks import HoldOn
@@ -42,3 +43,5 @@ def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer | Non
     except Permanent:
         return  # credentials or solver are gone: the journal keeps what is up, the sweep takes it down when they are back
     ports.journal.remove([presenting.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges])
+    if any(challenge.type == DNS01 for challenge in facts.challenges):
+        order_notes.clear(ports.home, certificate_id)

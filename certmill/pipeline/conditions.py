@@ -83,6 +83,8 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
         renewal_time=renew_at,
         revision=status.revision if again else status.revision + 1,
         last_issuance_time=status.last_issuance_time if again else now,
+        order=status.order,
+        order_spec=status.order_spec,
     )
 
 

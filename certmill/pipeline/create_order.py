@@ -13,7 +13,7 @@ from certmill.crypto import csr, keys
 from certmill.errors import InvalidManifest, NameRefused, OrderGone, SecretUnusable
 from certmill.model.certificate import RotationPolicy
 from certmill.model.secret import TLS_PRIVATE_KEY
-from certmill.pipeline import account, account_check, secret_contract
+from certmill.pipeline import account, account_check, lost_orders, secret_contract
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import LeaseLost, Work
 from certmill.pipeline.facts import Facts
@@ -43,8 +43,7 @@ def create_order(work: Work) -> Outcome:
     order = _order_under_way(acme, facts, work.ports.clock.now())
     if order is None:
         facts = _with_key_and_csr(work, facts)
-        order = _new_order(work, acme)
-        work.ports.events.tell(work.certificate, "Requested", f"Created order {order.url}")
+        order = lost_orders.usable(work, acme) or _new_order(work, acme)
     return Advanced(
         facts=replace(
             facts,
@@ -60,11 +59,13 @@ def create_order(work: Work) -> Outcome:
 
 def _new_order(work: Work, acme: AcmeClient) -> Order:
     try:
-        return acme.new_order(work.certificate.identifiers, profile=work.issuer.profile, not_after=_not_after(work))
+        order = acme.new_order(work.certificate.identifiers, profile=work.issuer.profile, not_after=_not_after(work))
     except NameRefused as error:
         if error.acme_type == account_check.AMBIGUOUS:
             account_check.require_accepted(acme, work.issuer)
         raise
+    work.ports.events.tell(work.certificate, "Requested", f"Created order {order.url}")
+    return order
 
 
 def _require_a_place(work: Work) -> None:

@@ -15,7 +15,7 @@ from certmill.dns01.base import BatchProvider, Provider, TxtRecord
 from certmill.errors import Busy, CertmillError
 from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.model.names import CertificateId, split_id
-from certmill.pipeline import solvers
+from certmill.pipeline import order_notes, solvers
 from certmill.pipeline.context import Ports, Work
 from certmill.pipeline.facts import ChallengeFacts
 from certmill.pipeline.zone_locks import HoldOn, ZonePlace
@@ -30,6 +30,8 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
     """Present them all; what is there already stays one value. They are in the journal before they are up."""
     ports, labels = work.ports, work.certificate.labels
     ports.journal.add([entry(work.id, work.issuer, challenge, labels) for challenge in challenges], now=ports.clock.now())
+    if any(challenge.type == DNS01 for challenge in challenges):
+        order_notes.note(ports.home, work.id, order=work.facts.order, spec=work.record.spec)
     for challenge in sorted(challenges, key=lambda each: each.identifier):
         if challenge.way:
             _claim_host(work, challenge)

@@ -91,6 +91,8 @@ class Reconciler:
         if other := owner.other_owner(ports, certificate, secret):
             return self._wait_for(other, certificate, secret, spec=spec)
         status, jitter = ports.home.certificate_status(certificate_id), ports.limits.renewal_jitter
+        if status.order and as_of == "0":  # Redis knows of no run: one was lost with its memory, and its values may be up
+            ports.journal.note_lost_order(certificate_id, status.order)
         seen = look(certificate, secret, status, spec, unusable=unusable, jitter_seconds=jitter)
         as_of = "" if force else as_of
         force = force or again == "force"

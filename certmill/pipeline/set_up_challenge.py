@@ -35,7 +35,7 @@ def set_up_challenge(work: Work) -> Outcome:
     if ended:
         return _start_over(work, f"the authorization for {ended[0].identifier.value} is {ended[0].status}")
     key = _account_key(work)
-    setting_up = tuple(_challenge(work, a, key) for a in authorizations if a.status in _OPEN)
+    setting_up = tuple(challenge_for(work, a, key) for a in authorizations if a.status in _OPEN)
     _take_down_stale(work, setting_up)
     facts = replace(work.facts, challenges=setting_up, labels=dict(work.certificate.labels))
     work.keep(facts, None)
@@ -85,10 +85,11 @@ def _account_key(work: Work) -> AccountKey:
     return AccountKey.from_pem(found.key_pem)
 
 
-def _challenge(work: Work, authorization: Authorization, key: AccountKey) -> ChallengeFacts:
+def challenge_for(work: Work, authorization: Authorization, key: AccountKey) -> ChallengeFacts:
     """The challenge to set up for an authorization. Raises SolverMisconfigured when no solver is for the name."""
     asked = ordered_identifier(authorization, work.certificate.identifiers)
-    assert asked is not None
+    if asked is None:
+        raise OrderRefused(f"the authorization for {authorization.identifier.value} is for no name of Certificate {work.id}")
     offered = {challenge.type: challenge for challenge in authorization.challenges}
     solver = solvers.pick(work.issuer, asked.value, labels=work.certificate.labels, offered=offered.keys())
     challenge = offered[solvers.challenge_type(solver)]

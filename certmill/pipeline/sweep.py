@@ -12,7 +12,7 @@ from certmill.acme.challenges import DNS01, HTTP01
 from certmill.errors import CertmillError, DamagedValue, NewerRelease, Temporary
 from certmill.model.certificate import IssuerRef
 from certmill.observe.log import get_logger
-from certmill.pipeline import presenting
+from certmill.pipeline import lost_orders, presenting
 from certmill.pipeline.context import Ports
 from certmill.pipeline.facts import ChallengeFacts, Facts
 from certmill.state.journal import Noted, Presented
@@ -84,6 +84,7 @@ def sweep(ports: Ports, owner: str) -> int:
         return 0
     swept = 0
     try:
+        lost_orders.to_journal(ports, pass_.goes_on, pass_.hold, at=now - SWEEP_AFTER_SECONDS)
         old = ports.journal.older_than(now - SWEEP_AFTER_SECONDS, SWEEP_LIMIT)
         _set_aside(ports, old)
         for entry in old.entries:

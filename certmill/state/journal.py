@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from itertools import islice
 from typing import Final, cast
 
 import redis
@@ -99,6 +100,22 @@ class Journal:
             except DamagedValue:
                 damaged.append(field)
         return Noted(entries=tuple(entries), newer=tuple(newer), damaged=tuple(damaged))
+
+    @answering
+    def note_lost_order(self, certificate: CertificateId, order: str) -> None:
+        """The run of this order was lost with Redis' memory; the first that is noted for a certificate counts."""
+        self._redis.hsetnx(keys.LOST_ORDERS, certificate, order)
+
+    @answering
+    def lost_orders(self, limit: int) -> list[tuple[CertificateId, str]]:
+        """So many of them: (certificate, URL)."""
+        found = cast("dict[str, str]", self._redis.hgetall(keys.LOST_ORDERS))
+        return [(CertificateId(certificate), order) for certificate, order in islice(found.items(), limit)]
+
+    @answering
+    def forget_lost_order(self, certificate: CertificateId) -> None:
+        """Its values are in the journal now, or nobody can find them."""
+        self._redis.hdel(keys.LOST_ORDERS, certificate)
 
     def _drop(self, fields: Sequence[str]) -> None:
         if not fields:

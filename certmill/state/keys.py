@@ -63,6 +63,9 @@ CLOCK = "certmill:clock"
 CLOCK_JUMPS = "certmill:clock_jumps"
 """Sorted set: the instants to which the clock has jumped ahead lately."""
 
+LOST_ORDERS = "certmill:lost_orders"
+"""Hash certificate → URL of the order of a run that was lost with Redis' memory; the sweep looks for what it has left up."""
+
 
 RECORD_PREFIX = "certmill:certificate:"
 

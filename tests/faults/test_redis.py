@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 from certmill.client import Handle, IssuanceFailed
+from certmill.pipeline.reconcile import Reconciler
+from certmill.pipeline.ticks import Ticks
+from certmill.state import keys
 from certmill.testing.nameserver import Behaviour
 from tests.faults.ledger import orders_by_name
 from tests.faults.nameserver import Trouble
@@ -66,6 +70,44 @@ def test_redis_frozen_for_twenty_seconds(lab):
         assert status.phase == "issued" or (status.reason and status.next_at and status.next_at > time.time()), status
     assert lab.pids() == before
     assert lab.issue("after-the-frost", "after-the-frost.example.test")
+
+
+def test_flushall_costs_an_order_more_at_most_and_the_sweep_finds_every_value(lab):
+    """40 certificates, half of them waiting for DNS, the others at any step."""
+    before, wanted = lab.pids(), names("flushed", 40)
+    begin(lab, wanted)
+    lab.until(lambda: sum(bool(lab.bind.txt(f"_acme-challenge.{name}.example.test")) for name in wanted) >= 20, what="values are up")
+
+    lab.runtime.redis.flushall()
+    lab.nameserver.heal(*wanted)
+
+    lab.until(lambda: all(lab.status(name).revision == 1 for name in wanted), seconds=120, what="all are issued")
+    lab.until(lambda: not any(lab.record(name).step for name in wanted), what="every run has cleaned up")
+    ordered = orders_by_name(lab.runtime, "prod")
+    counts = [ordered[f"{name}.example.test"] for name in wanted]
+    left = [name for name in wanted if lab.bind.txt(f"_acme-challenge.{name}.example.test")]
+    print(f"FLUSHALL in mid-run: {sum(counts)} orders for {len(wanted)} certificates, {len(left)} values left for the sweep")
+    assert max(counts) <= 2
+    swept_later(lab)
+    lab.assert_nothing_is_left_of([f"{name}.example.test" for name in wanted])
+    assert lab.runtime.redis.hlen(keys.LOST_ORDERS) == 0
+    assert lab.pids() == before
+
+
+class Later:
+    """The clock of an hour from now."""
+
+    def now(self):
+        return time.time() + 3600
+
+    def pause(self, seconds):
+        time.sleep(seconds)
+
+
+def swept_later(lab):
+    """What the next hourly sweep does."""
+    ports = replace(lab.runtime.ports, clock=Later())
+    Ticks(ports, Reconciler(ports)).sweep("the next hour's")
 
 
 def test_two_workers_and_two_beats_issue_each_certificate_once(lab):

@@ -11,6 +11,7 @@ import pytest
 from certmill.controller.changes import Look
 from certmill.controller.controller import RESYNC_SECONDS, Controller
 from certmill.controller.ingress import wishes_of
+from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION
 from certmill.http01.edit_in_place import with_challenge_path
 from certmill.http01.ingress import solver_ingress
 from certmill.http01.way import OwnIngress
@@ -102,6 +103,20 @@ def test_at_first_sight_what_is_right_is_adopted_and_the_rest_is_looked_at(proce
 
     assert process.adopted == [("default/web", instant_of(RENEWAL))]
     assert process.take() == ["Certificate default/new", "Certificate default/lost"]
+
+
+def test_what_names_an_order_whose_values_may_be_up_is_looked_at_and_the_note_alone_is_no_change(process):
+    left = a_certificate("web", status=ISSUED)
+    left["metadata"]["annotations"] = {ATTEMPT_ANNOTATION: '{"order":"https://ca.test/order/1"}'}
+    process.has(CERTIFICATES, left).has(SECRETS, a_secret("web-tls")).watch()
+
+    assert process.first_sight() == 0
+    assert process.take() == ["Certificate default/web"]
+
+    cleared = copy.deepcopy(left)
+    cleared["metadata"]["annotations"] = {ATTEMPT_ANNOTATION: "{}"}
+    process.sees(CERTIFICATES, "MODIFIED", cleared)
+    assert process.take() == []
 
 
 def test_certificates_of_another_groups_issuers_are_neither_adopted_nor_looked_at(process):

@@ -14,6 +14,7 @@ from certmill.home.kubernetes_status import (
     attempt_of,
     certificate_status_of,
     issuer_status_of,
+    names_an_order,
     with_certificate_status,
     with_issuer_status,
     with_refusal,
@@ -280,3 +281,14 @@ class TestIssuers:
         assert status.condition("Ready") == Condition(
             type="Ready", status=False, reason="InvalidConfig", message="spec.acme: is wrong", last_transition=FAILED + 60
         )
+
+
+def test_the_order_of_a_run_is_noted_in_the_annotation_and_taken_out_again():
+    noted = written(a_body(), CertificateStatus(order="https://ca.test/order/1", order_spec="abc"))
+    assert names_an_order(noted)
+    assert (certificate_status_of(noted).order, certificate_status_of(noted).order_spec) == ("https://ca.test/order/1", "abc")
+
+    cleared = written(noted, replace(certificate_status_of(noted), order="", order_spec=""))
+    assert not names_an_order(cleared)
+    assert certificate_status_of(cleared).order == ""
+    assert attempt_of(CertificateStatus(), cleared) is None
