@@ -21,6 +21,7 @@ from certmill.model.manifests import certificate_document, dump_yaml, parse_docu
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
+from certmill.pipeline import order_notes
 from certmill.pipeline.decide import Keep, decide, look
 from certmill.pipeline.secret_contract import secret_of
 from certmill.testing.home import MemoryHome
@@ -503,6 +504,19 @@ class TestStatus:
 
         assert home.certificate_status(WEB) == STATUS
         assert home.certificate_status(CertificateId("default/other")) == CertificateStatus()
+
+    def test_the_order_of_a_run_is_noted_beside_all_else_and_taken_out_again(self, home):
+        apply(home, certificate_text())
+        home.write_certificate_status(WEB, STATUS)
+
+        order_notes.note(home, WEB, order="https://ca.test/order/1", spec="abc")
+        noted = home.certificate_status(WEB)
+        order_notes.clear(home, WEB, only="https://ca.test/order/2")
+        still_noted = home.certificate_status(WEB)
+        order_notes.clear(home, WEB)
+
+        assert noted == still_noted == replace(STATUS, order="https://ca.test/order/1", order_spec="abc")
+        assert home.certificate_status(WEB) == STATUS
 
     def test_a_status_replaces_all_of_the_one_before(self, home):
         apply(home, certificate_text())

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from certmill.controller.changes import Look
+from certmill.errors import OtherInstallation
+from certmill.pipeline.installation import require_same
 from workers.controller import Process
 from workers.liveness import Liveness
 
@@ -39,6 +41,9 @@ class Queue:
     def remembers(self):
         return True
 
+    def require_own_redis(self):
+        """Raises OtherInstallation, if it is another's."""
+
 
 class Controller:
     """Sees the same looks again and again."""
@@ -68,3 +73,17 @@ def test_while_the_queue_is_full_looks_stay_with_the_controller(waiting, told):
     Process(queue, queue, Controller(), leadership, stop).run()
 
     assert queue.waiting == waiting + told
+
+
+def test_a_controller_of_another_installation_tells_nobody_anything_and_ends():
+    stop = threading.Event()
+    queue = Queue(stop)
+    leadership = SimpleNamespace(leads=True, answers=True, contend=lambda: True, give_up=lambda: None)
+
+    def refuse():
+        require_same("ours", "another's")
+
+    queue.require_own_redis = refuse
+    with pytest.raises(OtherInstallation):
+        Process(queue, queue, Controller(), leadership, stop).run()
+    assert queue.waiting == 0
