@@ -7,10 +7,8 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 
 from certmill.errors import InvalidManifest
 from certmill.model.spelling import did_you_mean
@@ -22,10 +20,10 @@ EMBEDDED_URL_FILE = Path("valkey") / "url"
 """In the home: where the embedded Valkey of `python -m workers up` answers. Read when no URL is set, so that other commands find it."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Settings of every certmill process. Build one with `load()`."""
 
-    model_config = SettingsConfigDict(env_prefix="CERTMILL_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     home: Path = Path("certmill-home")
     """The directory home: manifests/, secrets/, status/."""
@@ -51,7 +49,7 @@ class Settings(BaseSettings):
     default_issuer_kind: str = Field(default="Issuer", pattern="^(Issuer|ClusterIssuer)$")
     """The kind of that issuer."""
 
-    watched_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    watched_namespaces: tuple[str, ...] = ()
     """The namespaces that the controller watches, comma separated; in no others does certmill then need any right, but in its own, the
     cluster resource namespace, and default (events of ClusterIssuers). None: all."""
 
@@ -62,7 +60,7 @@ class Settings(BaseSettings):
     redis_ca_file: Path | None = None
     """PEM roots for rediss://."""
 
-    seal_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    seal_keys: tuple[SecretStr, ...] = ()
     """Base64 AES-256 keys, comma separated, that seal private keys in flight: the first seals, all open (rotation). None: one is made and
     kept in the home."""
 
@@ -76,7 +74,7 @@ class Settings(BaseSettings):
     cloudflare_api_url: str = "https://api.cloudflare.com/client/v4"
     """Cloudflare's API; another address for a proxy or a test."""
 
-    recursive_nameservers: Annotated[tuple[str, ...], NoDecode] = ()
+    recursive_nameservers: tuple[str, ...] = ()
     """host:port, comma separated, for zone and CNAME look-ups and self checks. None: the system's resolvers."""
 
     authoritative_port: int = 53
@@ -94,7 +92,7 @@ class Settings(BaseSettings):
     responder_port: int = Field(default=8089, ge=0, le=65535)
     """Port of the HTTP-01 responder; the acmesolver's, so that rules for it go on to work."""
 
-    responder_shared_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    responder_shared_hosts: tuple[str, ...] = ()
     """Hosts under which the HTTP-01 responder answers the tokens of all names, comma separated: the target of redirects, or what a proxy
     sends as Host instead of the name. None: each token is answered under its own name only."""
 
@@ -205,11 +203,12 @@ def load(**overrides: object) -> Settings:
 
 
 def _elsewhere(given: set[str]) -> dict[str, object]:
-    """What no argument and no CERTMILL_<NAME> says, from CERTMILL_<NAME>_FILE, and for Redis then from REDIS_URL."""
-    values: dict[str, object] = {}
+    """What no argument says: from CERTMILL_<NAME>, from CERTMILL_<NAME>_FILE, and for Redis then from REDIS_URL."""
+    variables = {name: os.environ.get(f"CERTMILL_{name.upper()}") for name in Settings.model_fields if name not in given}
+    values: dict[str, object] = {name: text for name, text in variables.items() if text}
     for name in _SECRETS:
         variable = f"CERTMILL_{name.upper()}"
-        if name in given or os.environ.get(variable):
+        if name in given or name in values:
             continue
         if file := os.environ.get(f"{variable}_FILE"):
             values[name] = _read_secret(name, Path(file))

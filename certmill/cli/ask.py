@@ -11,7 +11,6 @@ import idna
 
 from certmill.cli.columns import fields
 from certmill.cli.exits import ExitCode, complain
-from certmill.cli.follow import follow
 from certmill.cli.kinds import Kind, missing
 from certmill.cli.session import Session
 from certmill.client import Handle
@@ -85,6 +84,8 @@ def _asked(session: Session, handles: Sequence[Handle], waiting: Waiting, what: 
             namespace, name = split_id(handle.certificate)
             print(f"certificate.cert-manager.io/{name} {what}; follow it with: certmill describe certificate {name} -n {namespace}")
         return ExitCode.OK
+    from certmill.cli.follow import follow
+
     code = follow(session, handles, timeout=waiting.timeout)
     if code is ExitCode.OK:
         for handle in handles:

@@ -76,7 +76,7 @@ class Session:
 
     def _require_same_installation(self) -> None:
         """Only where both ids are there: a machine that only asks for certificates has no home. None is made."""
-        from certmill.pipeline.installation import require_same
+        from certmill.state.installation import require_same
 
         file = self.settings.home / installation.FILE
         if self.is_in_cluster or not file.is_file():

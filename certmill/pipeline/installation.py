@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 from certmill.clock import Clock
-from certmill.errors import CertmillError, OtherInstallation
+from certmill.errors import CertmillError
 from certmill.observe.log import get_logger
-from certmill.state.installation import InstallationRecord
+from certmill.state.installation import InstallationRecord, require_same
 
 _ASK_AGAIN_SECONDS = 60.0
 
@@ -46,13 +46,3 @@ class Installation:
                 except CertmillError as error:
                     log.warning("installation.unknown", reason=str(error), effect="it is not checked that this Redis is ours alone")
             return self._own
-
-
-def require_same(own: str, noted: str) -> None:
-    """Raise OtherInstallation unless the installation that is noted in Redis ("": none) is ours."""
-    if noted not in ("", own):
-        raise OtherInstallation(
-            f"another installation of certmill (id {noted}) uses this Redis, and the id of this home is {own}: give each installation a "
-            "Redis of its own (CERTMILL_REDIS_URL; another database number will do). If the other one is gone for good, empty this "
-            "database (`redis-cli FLUSHDB`): what is in it is of the other home"
-        )

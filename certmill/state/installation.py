@@ -6,6 +6,7 @@ from typing import cast
 
 import redis
 
+from certmill.errors import OtherInstallation
 from certmill.state import keys
 from certmill.state.connection import answering
 
@@ -28,3 +29,13 @@ class InstallationRecord:
     def read(self) -> str:
         """The id that is noted, or ""."""
         return cast("str | None", self._redis.get(keys.INSTALLATION)) or ""
+
+
+def require_same(own: str, noted: str) -> None:
+    """Raise OtherInstallation unless the installation that is noted in Redis ("": none) is ours."""
+    if noted not in ("", own):
+        raise OtherInstallation(
+            f"another installation of certmill (id {noted}) uses this Redis, and the id of this home is {own}: give each installation a "
+            "Redis of its own (CERTMILL_REDIS_URL; another database number will do). If the other one is gone for good, empty this "
+            "database (`redis-cli FLUSHDB`): what is in it is of the other home"
+        )

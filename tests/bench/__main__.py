@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from compose.servers import MissingServer, ServerFailed
-from tests.bench import adoption, burst, dead, http01, idle, million, pipeline, profile, raw, single, soak
+from tests.bench import adoption, burst, dead, http01, idle, million, pipeline, profile, raw, single, soak, startup
 from tests.bench.figures import Result, machine, table, write
 from tests.bench.ground import Ground
 
@@ -27,6 +27,7 @@ MEASUREMENTS: Mapping[str, Callable[[Ground], Result]] = {
     "http01": http01.measure,
     "adoption": adoption.measure,
     "soak": soak.measure,
+    "startup": startup.measure,
 }
 LATEST = Path(__file__).resolve().parents[2] / ".bench" / "latest.json"
 

@@ -22,6 +22,7 @@ KEYS = [
     "controller_rss_mb",
     "flower_rss_mb",
     "soak_rss_growth_mb",
+    "cli_get_s",
 ]
 
 

@@ -1,0 +1,54 @@
+"""What the command imports: each library here costs a user a tenth of a second or more, at each call. The time itself is in `make bench`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.bench.startup import write_ready_home
+
+NEVER = {"acme", "josepy", "celery", "kombu", "kubernetes", "dns", "requests", "structlog", "prometheus_client", "pydantic_settings"}
+SCRIPT = """
+import sys
+from certmill.cli import main
+code = main(sys.argv[1:])
+print(code, *sorted({name.partition(".")[0] for name in sys.modules} & set(%r)), file=sys.stderr)
+"""
+
+
+def imported(home, *arguments, among):
+    """(exit code, which of these libraries it imported) of the command in a process of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CERTMILL_")}
+    environment = {**kept, "CERTMILL_HOME": str(home), "CERTMILL_REDIS_URL": "redis://127.0.0.1:1/0"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT % sorted(among), *arguments], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    code, *found = done.stderr.splitlines()[-1].split()
+    return int(code), set(found)
+
+
+@pytest.fixture
+def home(tmp_path):
+    write_ready_home(tmp_path)
+    return tmp_path
+
+
+def test_get_of_what_is_ready_imports_neither_redis_nor_cryptography(home):
+    among = {*NEVER, "redis", "cryptography", "rich", "urllib3"}
+
+    assert imported(home, "get", "certificates", "--check", among=among) == (0, set())
+    assert imported(home, "get", "certificates", "-o", "yaml", among=among) == (0, set())
+
+
+def test_version_imports_no_library_but_that_of_the_command_line(home):
+    assert imported(home, "--version", among={*NEVER, "redis", "cryptography", "rich", "pydantic", "yaml"}) == (0, set())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("describe", "cert", "web"), 0), (("get", "secrets"), 0), (("apply", "-f", "."), 1), (("renew", "web"), 5)]
+)
+def test_no_command_imports_what_only_workers_need(home, arguments, code):
+    assert imported(home, *arguments, among={*NEVER, "rich"}) == (code, set())
