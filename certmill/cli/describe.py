@@ -14,6 +14,7 @@ from certmill.crypto import chain
 from certmill.errors import NotFound, SecretUnusable
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.history import PastRun
 from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
 from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_CERTIFICATE, Secret
@@ -83,6 +84,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
     lines += _conditions(status.conditions, now)
     if seen.record is not None and seen.record.step:
         lines += _run(seen.record, now)
+    lines += _past(status.history, now)
     return [*lines, f"Next: {shown(next_line(found, now))}"]
 
 
@@ -133,6 +135,15 @@ def _conditions(conditions: Sequence[Condition], now: float) -> list[str]:
         return ["Conditions:  none yet"]
     rows = [(c.type, str(c.status), c.reason, duration(now - c.last_transition), c.message) for c in conditions]
     return ["Conditions:", *(f"  {line}" for line in table(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows))]
+
+
+def _past(history: Sequence[PastRun], now: float) -> list[str]:
+    """How the last runs ended, the newest first."""
+    rows = [
+        (_both(run.at, now), "issued" if run.issued else f"failed ({run.times} times)" if run.times > 1 else "failed", run.message)
+        for run in reversed(history)
+    ]
+    return ["History:", *(f"  {line}" for line in table(("ENDED", "RESULT", "MESSAGE"), rows))] if rows else []
 
 
 def _run(record: Record, now: float) -> list[str]:

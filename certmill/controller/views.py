@@ -11,6 +11,7 @@ from typing import Final
 from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
+from certmill.home.kubernetes_history import HISTORY_ANNOTATION
 from certmill.home.kubernetes_secrets import MANAGERS
 from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION, is_asked, names_an_order
 from certmill.http01.edit_in_place import certificates_served
@@ -25,6 +26,8 @@ from certmill.model.status import MANUALLY_TRIGGERED
 MANAGED = f"{MANAGED_LABEL}=true"
 """Selects the Secrets that are ours to watch."""
 
+_KEPT_BY_US: Final = (ATTEMPT_ANNOTATION, HISTORY_ANNOTATION)
+"""What goes with a status that we write: no reason to look at the Certificate again."""
 _MAX_NAME: Final = 254
 """Characters that are kept of what should be a name: one more than any has, so that what is cut off is the name of nothing."""
 
@@ -120,7 +123,7 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         generation=meta.generation,
         secret_name=text(spec.get("secretName"))[:_MAX_NAME],
         issuer=_issuer(text(ref.get("name")), text(ref.get("kind")), text(ref.get("group"))),
-        metadata=_digest([meta.labels, {name: value for name, value in meta.annotations.items() if name != ATTEMPT_ANNOTATION}]),
+        metadata=_digest([meta.labels, {name: value for name, value in meta.annotations.items() if name not in _KEPT_BY_US}]),
         ready=ready.get("status") == "True" and _is_of(ready, meta),
         issuing=issuing.get("status") == "True",
         asked=(issuing.get("status") == "True" and issuing.get("reason") == MANUALLY_TRIGGERED) or is_asked(body),

@@ -18,6 +18,7 @@ from certmill.clock import Clock
 from certmill.errors import Conflict, InvalidManifest
 from certmill.home import layout, requested
 from certmill.home.base import Change, Manifest, Problem, Sighting, Survey, one_by_one
+from certmill.home.kubernetes_history import HISTORY_ANNOTATION, history_annotation
 from certmill.home.kubernetes_secrets import APPLY_MANAGER, KubernetesSecrets
 from certmill.home.kubernetes_status import (
     ATTEMPT_ANNOTATION,
@@ -182,10 +183,11 @@ class KubernetesHome:
         last.note("", None)
         if body is None:
             return  # it was deleted, and its status with it
-        attempt = attempt_of(status, body)
-        if attempt is not None and meta_of(body).annotations.get(ATTEMPT_ANNOTATION) != attempt:
-            patch = {"metadata": {"annotations": {ATTEMPT_ANNOTATION: attempt}}}
-            body = self._client.merge(CERTIFICATES, *split_id(certificate), patch) or body
+        kept = {ATTEMPT_ANNOTATION: attempt_of(status, body), HISTORY_ANNOTATION: history_annotation(status.history, body)}
+        there = meta_of(body).annotations
+        changed = {name: text for name, text in kept.items() if text is not None and there.get(name) != text}
+        if changed:
+            body = self._client.merge(CERTIFICATES, *split_id(certificate), {"metadata": {"annotations": changed}}) or body
         self._write_status(CERTIFICATES, body, with_certificate_status(body, status))
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:

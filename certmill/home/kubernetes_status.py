@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from certmill.errors import NewerRelease
+from certmill.home.kubernetes_history import history_of
 from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import JsonObject, instant_of, managed_fields, mapping, meta_of, rfc3339, sequence, text
 from certmill.model.persisted import Codec
@@ -68,6 +69,7 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
         asked=is_asked(body),
         order=kept.order,
         order_spec=kept.order_spec,
+        history=history_of(body),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from certmill.model.history import PastRun
+
 INVALID_SPEC = "InvalidSpec"
 """Reason of a Certificate that cannot be used as it is: no policy of cert-manager's is about that, its webhook would have refused it."""
 
@@ -54,6 +56,8 @@ class CertificateStatus:
     """The URL of the order whose DNS-01 values may be up: what a run that is lost with Redis has left behind."""
     order_spec: str = ""
     """Digest of the spec that this order is for."""
+    history: tuple[PastRun, ...] = ()
+    """How the last runs ended, oldest first."""
 
     def condition(self, type_: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type_), None)

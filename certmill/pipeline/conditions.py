@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from certmill.clock import instant
 from certmill.crypto.chain import Leaf
+from certmill.model.history import PastRun, with_run
 from certmill.model.status import (
     MANUALLY_TRIGGERED,
     CertificateStatus,
@@ -76,6 +78,7 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
     again = status.not_after == leaf.not_after and status.not_before == leaf.not_before and status.condition(ISSUING) is None
     young = not_yet_valid(leaf, now)
     reason, message = (young.reason, young.message) if young is not None else ("Ready", READY_MESSAGE)
+    run = PastRun(at=now, issued=True, message=f"serial {leaf.serial}, valid until {instant(leaf.not_after):%Y-%m-%d %H:%M:%S} UTC")
     return CertificateStatus(
         conditions=(_condition(status, READY, young is None, reason, message, now),),
         not_before=leaf.not_before,
@@ -85,6 +88,7 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
         last_issuance_time=status.last_issuance_time if again else now,
         order=status.order,
         order_spec=status.order_spec,
+        history=status.history if again else with_run(status.history, run),
     )
 
 
@@ -125,6 +129,7 @@ def failed(status: CertificateStatus, failure: Failure, *, spec: str, now: float
     status = _with(status, _condition(status, ISSUING, False, FAILED, failed_message(failure.message), now))
     return replace(
         status,
+        history=with_run(status.history, PastRun(at=now, message=failure.message)),
         last_failure_time=now,
         failed_issuance_attempts=status.failed_issuance_attempts + 1,
         next_attempt=failure.next_attempt,

@@ -17,6 +17,7 @@ import yaml
 from certmill import contract
 from certmill.cli import main
 from certmill.model.certificate import KeyAlgorithm
+from certmill.model.history import PastRun
 from certmill.model.names import CertificateId
 from certmill.model.status import CertificateStatus, Condition
 from certmill.model.trigger import Origin
@@ -443,6 +444,19 @@ class TestDescribe:
         assert "Secret:     web-tls (not there yet)" in out
         assert "Key:        ECDSA 256, PKCS1, rotationPolicy Always" in out
         assert out[-1] == "Next: is issued when a worker looks (within 30 s): Issuing certificate as Secret does not exist"
+
+    def test_past_runs_are_told_with_how_they_ended_the_newest_first(self, applied, runtime):
+        now = runtime.ports.clock.now()
+        failed = PastRun(at=now - 7200, message="the CA refuses \x1bweb.example.com", times=3)
+        history = (failed, PastRun(at=now - 60, issued=True, message="serial 07, valid until 2030-01-01"))
+        runtime.ports.home.write_certificate_status(WEB, CertificateStatus(history=history))
+
+        out = applied("describe", "cert", "web")[1]
+
+        start = out.index("History:")
+        assert columns(out[start + 2])[-2:] == ["issued", "serial 07, valid until 2030-01-01"]
+        assert "(60s ago)" in out[start + 2]
+        assert columns(out[start + 3])[-2:] == ["failed (3 times)", "the CA refuses ?web.example.com"]
 
     def test_an_issuer_shows_its_solvers(self, applied):
         code, out, _ = applied("describe", "issuer", "prod")

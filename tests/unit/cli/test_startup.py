@@ -1,4 +1,4 @@
-"""What the command imports: each library here costs a user a tenth of a second or more, at each call. The time itself is in `make bench`."""
+"""What the command imports: each library here costs a user a tenth of a second or more. The time itself is in `make bench`."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ class TestOfACertificate:
         assert of_certificate(certificate(before), certificate(after)) == []
 
     def test_our_own_annotation_is_nothing(self):
-        assert of_certificate(certificate(), certificate(annotations={"certmill.io/next-attempt": "x"})) == []
+        for name in ("certmill.io/next-attempt", "certmill.io/history"):
+            assert of_certificate(certificate(), certificate(annotations={name: "x"})) == []
 
     @pytest.mark.parametrize(
         "change",

@@ -1,0 +1,48 @@
+"""How the last runs ended, in an annotation of the Certificate: its CRD has no field for that, and events are gone after an hour. Pure.
+
+It is written when a run ends, in the same request as the next attempt, and only then. The controller does not look at a Certificate again
+for it (controller.views).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from certmill.errors import NewerRelease
+from certmill.kube.objects import meta_of
+from certmill.model.history import PastRun
+from certmill.model.persisted import Codec
+
+HISTORY_ANNOTATION: Final = "certmill.io/history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    runs: tuple[PastRun, ...] = ()
+
+
+_CODEC: Final = Codec(_Kept, lenient=True)
+
+
+def history_of(body: Mapping[str, object]) -> tuple[PastRun, ...]:
+    """What the annotation says; () of what is damaged, or of a later version: it is only for people."""
+    try:
+        return _CODEC.load(_annotation(body)).runs
+    except NewerRelease:
+        return ()
+
+
+def history_annotation(history: tuple[PastRun, ...], body: Mapping[str, object]) -> str | None:
+    """The annotation of `body` with this history; None where it says this already, or is of a later version: that stays."""
+    if history == history_of(body):
+        return None
+    try:
+        return _CODEC.dump(_Kept(runs=history), unknown=_CODEC.unknown(_annotation(body)))
+    except NewerRelease:
+        return None
+
+
+def _annotation(body: Mapping[str, object]) -> str:
+    return meta_of(body).annotations.get(HISTORY_ANNOTATION, "{}")
