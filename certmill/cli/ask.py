@@ -14,10 +14,13 @@ from certmill.cli.exits import ExitCode, complain
 from certmill.cli.kinds import Kind, missing
 from certmill.cli.session import Session
 from certmill.client import Handle
-from certmill.errors import InvalidManifest, NotFound, SecretUnusable
+from certmill.errors import CertmillError, InvalidManifest, NotFound, SecretUnusable
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.durations import parse_duration
 from certmill.model.identifiers import is_ip_address
 from certmill.model.names import certificate_id, split_id
 from certmill.model.secret import TLS_CERTIFICATE
+from certmill.views.lifetimes import ignored_duration
 from certmill.views.times import away, moment
 
 _KEY = re.compile(r"(rsa|ecdsa|ed25519)(?:(?<!ed25519)-([0-9]{3,4}))?", re.IGNORECASE)
@@ -62,7 +65,23 @@ def request(session: Session, wanted: Wanted, waiting: Waiting) -> ExitCode:
         private_key=private_key(wanted.key),
         **({"duration": wanted.duration} if wanted.duration else {}),
     )
+    if wanted.duration:
+        _warn_of_duration(session, wanted)
     return _asked(session, [handle], waiting, "requested")
+
+
+def _warn_of_duration(session: Session, wanted: Wanted) -> None:
+    """Where the home knows the issuer: say that it will not ask for this lifetime."""
+    for kind in (wanted.issuer_kind,) if wanted.issuer_kind else ("Issuer", "ClusterIssuer"):
+        ref = IssuerRef(name=wanted.issuer, kind=kind)
+        with suppress(CertmillError):
+            if issuer := session.home.issuer(ref, wanted.namespace):
+                asked = Certificate(
+                    namespace=wanted.namespace, name="asked", secret_name="", issuer_ref=ref, duration=parse_duration(wanted.duration)
+                )
+                if ignored := ignored_duration(asked, issuer):
+                    complain(ignored, prefix="warning")
+                return
 
 
 def renew(session: Session, names: Sequence[str], *, namespace: str, waiting: Waiting) -> ExitCode:

@@ -22,6 +22,7 @@ from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.pipeline.facts import ChallengeFacts
 from certmill.state.records import Record
 from certmill.views.causes import held_up, known_facts
+from certmill.views.lifetimes import ignored_duration
 from certmill.views.times import away, duration, moment
 
 _DNS_PORT = 53
@@ -76,6 +77,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             ("Secret", _where(session, certificate) if found.secret else f"{certificate.secret_name} (not there yet)"),
             ("Key", _key(certificate)),
             ("Issued by", _issued_by(found.secret)),
+            ("Warning", ignored_duration(certificate, found.issuer)),
             ("Ready", _ready(status, now)),
             ("Cause", str(cause or "")),
             *_validity(status, now),

@@ -588,6 +588,24 @@ class TestAsking:
             },
         }
 
+    def test_a_lifetime_that_the_issuer_will_not_ask_for_is_told(self, applied, runtime, tmp_path):
+        ask = ("request", "web.example.com", "--issuer", "prod", "--duration", "48h")
+
+        code, _, err = applied(*ask)
+        assert code == 0
+        assert err.startswith(
+            "warning: spec.duration 48h has no effect, and the CA decides: Issuer/default/prod does not set enableDurationFeature"
+        )
+        (tmp_path / "web.yaml").write_text(CERTIFICATE.replace("  secretName:", "  duration: 48h\n  secretName:"))
+        applied("apply", "-f", str(tmp_path / "web.yaml"))
+        assert any(line.startswith("Warning:") and "spec.duration 48h" in line for line in applied("describe", "cert", "web")[1])
+
+        issuer = ISSUER.replace("    email:", "    enableDurationFeature: true\n    email:")
+        (tmp_path / "issuer.yaml").write_text(issuer)
+        applied("apply", "-f", str(tmp_path / "issuer.yaml"))
+        assert applied(*ask)[2] == ""
+        assert not any(line.startswith("Warning:") for line in applied("describe", "cert", "web")[1])
+
     def test_waiting_shows_the_steps_and_ends_with_what_was_issued(self, applied, runtime, home, pair):
         worker = Worker(runtime, pair)
         worker.start()
