@@ -9,7 +9,7 @@ import pytest
 
 from certmill.controller.changes import Look
 from certmill.errors import OtherInstallation
-from certmill.pipeline.installation import require_same
+from certmill.state.installation import require_same
 from workers.controller import Process
 from workers.liveness import Liveness
 
