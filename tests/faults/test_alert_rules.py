@@ -124,6 +124,23 @@ def test_an_alert_fires_for_its_fault_and_for_no_other(tmp_path, scene):
     assert "SUCCESS" in promtool("test", "rules", file)
 
 
+def test_an_alert_outlasts_a_change_of_the_process_that_tells_of_certificates(tmp_path):
+    """One process tells of certificates at a time; the next one begins within three minutes."""
+    change = {"one": "1x60 stale", "other": "_x63 1x40"}
+    name = "certmanager_certificate_ready_status"
+    labels = 'namespace="default", name="web", condition="False"'
+    series = [{"series": f'{name}{{{labels}, instance="{who}"}}', "values": values} for who, values in change.items()]
+    series.append({"series": 'certmill_redis_up{instance="a"}', "values": "1x110"})
+    expression = 'group by (alertname) (ALERTS{alertstate="firing"})'
+    expected = [{"labels": '{alertname="CertmillCertificateNotReady"}', "value": 1}]
+    questions = [{"expr": expression, "eval_time": f"{minute}m", "exp_samples": expected} for minute in range(58, 75)]
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": questions}
+    file = tmp_path / "test.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
+
+    assert "SUCCESS" in promtool("test", "rules", file)
+
+
 def test_where_nothing_is_scraped_an_alert_says_so(tmp_path):
     expected = [{"labels": '{alertname="CertmillNotScraped"}', "value": 1}]
     question = {"expr": 'group by (alertname) (ALERTS{alertstate="firing"})', "eval_time": "15m", "exp_samples": expected}
