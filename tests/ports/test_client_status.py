@@ -57,7 +57,11 @@ def test_a_request_that_a_worker_has_in_hand_is_queued_and_one_that_is_lost_is_u
     assert handle.status().reason.startswith(f"nothing knows of the request {handle.id}: it was lost")
 
 
-@pytest.mark.parametrize("id_", ["nonsense", str(uuid.uuid4()), contract.new_request_id(NOW - 4 * 86_400)])
+@pytest.mark.parametrize(
+    "id_",
+    ["nonsense", str(uuid.uuid4()), contract.new_request_id(NOW - 4 * 86_400)],
+    ids=["nonsense", "of no time", "four days old"],
+)
 def test_an_id_that_nothing_knows_of_is_unknown_also_while_others_wait(client, id_):
     assert client.handle(id_, WEB).status().phase == "unknown"
     client.renew("another")
