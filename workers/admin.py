@@ -20,6 +20,8 @@ from certmill.observe.exposition import CONTENT_TYPE
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 8
+BACKLOG: Final = 128
+"""Connections that wait to be accepted: with fewer, a burst has the kernel drop a probe, which is sent again a second later."""
 HEAD_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 60.0
 PORTS_TRIED: Final = 100
@@ -60,7 +62,7 @@ class AdminServer:
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind((self._host, port))
-                listener.listen(MAX_CONNECTIONS)
+                listener.listen(BACKLOG)
             except OSError as error:
                 listener.close()
                 reason = error.strerror

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import select
 import socket
 import threading
+import time
 import urllib.request
 
 import pytest
@@ -81,6 +83,22 @@ def test_silent_connections_do_not_keep_a_probe_from_its_answer(server):
     assert status(ask(server, b"GET /livez HTTP/1.1\r\n\r\n")) == 200
 
     for connection in silent:
+        connection.close()
+
+
+def test_a_burst_of_connections_is_taken_without_a_second_try(server):
+    """The kernel sends what it dropped again after a second: a probe would have given up by then."""
+    burst = [socket.socket() for _ in range(8 * MAX_CONNECTIONS)]
+    for connection in burst:
+        connection.setblocking(False)
+        connection.connect_ex(("127.0.0.1", server.port))
+    began, waiting = time.monotonic(), list(burst)
+    while waiting and time.monotonic() - began < 0.7:
+        done = set(select.select([], waiting, [], 0.05)[1])
+        waiting = [connection for connection in waiting if connection not in done]
+
+    assert len(waiting) == 0
+    for connection in burst:
         connection.close()
 
 
