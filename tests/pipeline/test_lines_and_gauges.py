@@ -43,6 +43,7 @@ def known(mill):
 
 def test_a_first_issuance_is_told_from_its_request_to_its_delivery(redis, lines):
     mill = Mill(redis)
+    mill.ports.home.delete("Certificate", WEB.namespace, WEB.name)  # what a manifest made, no request changes
     body = {
         "name": "web",
         "spec": {"dnsNames": ["www.example.com"], "secretName": "web-tls", "issuerRef": {"name": "prod", "kind": "ClusterIssuer"}},
