@@ -34,7 +34,8 @@ def note(ports: Ports, certificate_id: CertificateId, failure: Failure) -> None:
         return
     ref = certificate.issuer_ref
     spec = spec_digest(issuer) if issuer is not None and not failure.by_issuer else ""
-    ports.issuer_records.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate_id, spec=spec)
+    name = reference(ref.kind, certificate.namespace, ref.name)
+    ports.issuer_records.note_failing(name, certificate_id, now=ports.clock.now(), spec=spec)
 
 
 def to_begin(ports: Ports, issuer: Issuer) -> Sequence[CertificateId]:

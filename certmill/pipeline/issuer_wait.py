@@ -20,7 +20,7 @@ def for_missing(ports: Ports, certificate: Certificate) -> Waiting:
     """Wait for an issuer that is not there."""
     ref = certificate.issuer_ref
     name = reference(ref.kind, certificate.namespace, ref.name)
-    ports.issuer_records.note_failing(name, certificate.id)
+    ports.issuer_records.note_failing(name, certificate.id, now=ports.clock.now())
     return Waiting(reason=f"{name} is not there; apply it, and {certificate.id} goes on at once", seconds=LOOK_SECONDS)
 
 
@@ -34,4 +34,4 @@ def for_refused(ports: Ports, certificate: Certificate, issuer: Issuer, reason: 
 
 def note(ports: Ports, certificate: Certificate, issuer: Issuer) -> None:
     """The CA is away: the step's back-off holds, unless the account is registered for another before its end."""
-    ports.issuer_records.note_failing(issuer.reference, certificate.id)
+    ports.issuer_records.note_failing(issuer.reference, certificate.id, now=ports.clock.now())

@@ -132,7 +132,7 @@ class Reconciler:
             statuses.write(ports, certificate, conditions.refused(status, violation, reason, now=now))
         ports.records.adopt(certificate.id, now=now, at=now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None))
         ref = certificate.issuer_ref
-        ports.issuer_records.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id)
+        ports.issuer_records.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id, now=now)
         return Reconciled(reason=reason)
 
     def _apply(

@@ -115,6 +115,7 @@ class Ticks:
         due = self._ports.due.renewals(now=now, limit=RENEWALS_LIMIT)
         failed = reconcile_all(self._reconciler, dict.fromkeys(due, False))
         self._ports.due.postpone(list(failed), at=now + LOOK_AGAIN_SECONDS)
+        self._ports.fleet.drop_ended()
         return len(due)
 
     def reread(self, owner: str) -> Reread:

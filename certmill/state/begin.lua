@@ -21,7 +21,9 @@ if step ~= '' then
   -- What it waits for is not wanted any more, or a person does not want to wait.
   if forced or spec ~= ARGV[5] then redis.call('ZADD', KEYS[3], 'XX', ARGV[2], ARGV[1]) end
   if (forced and sent) or spec ~= ARGV[5] then
-    redis.call('HSET', KEYS[1], 'again', ARGV[8] == '1' and 'force' or ARGV[5])
+    local again = ARGV[8] == '1' and 'force' or ARGV[5]
+    -- A change of the manifest does not take back that a new certificate was asked for.
+    if redis.call('HGET', KEYS[1], 'again') ~= 'force' then redis.call('HSET', KEYS[1], 'again', again) end
     note_next()
     return {'again', run + 1}
   end

@@ -2,7 +2,7 @@
 -- KEYS record in_flight waiting arrivals
 -- ARGV id step now lease_seconds task_id root_id
 -- returns {fence, field, value, …} or {0} (the record has moved on) or {-1} (leased, or waiting)
-local at, lease = unpack(redis.call('HMGET', KEYS[1], 'step', 'lease'))
+local at, lease, since = unpack(redis.call('HMGET', KEYS[1], 'step', 'lease', 'since'))
 if at ~= ARGV[2] then return {'0'} end
 local now, held = tonumber(ARGV[3]), tonumber(lease or '0')
 -- A lease far ahead of now was taken before the clock was set back.
@@ -13,7 +13,7 @@ local till = tonumber(ARGV[3]) + tonumber(ARGV[4])
 redis.call('HSET', KEYS[1], 'lease', string.format('%.3f', till), 'task', ARGV[5], 'root', ARGV[6])
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)
 -- A run that came to its step under a clock that was ahead would never have been there for long.
-if tonumber(redis.call('HGET', KEYS[1], 'since') or '0') > now + 60 then redis.call('HSET', KEYS[1], 'since', ARGV[3]) end
+if tonumber(since or '0') > now + 60 then redis.call('HSET', KEYS[1], 'since', ARGV[3]) end
 redis.call('ZADD', KEYS[2], till, ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])

@@ -5,8 +5,8 @@ if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[2] then return 0 end
 if redis.call('HGET', KEYS[1], 'step') ~= ARGV[3] then redis.call('HSET', KEYS[1], 'tries', '0', 'failures', '0', 'task', '') end
 redis.call('HSET', KEYS[1], 'step', ARGV[3], 'lease', '0', 'attempts', '0')
 local dropped = tonumber(ARGV[5])
-for i = 6, 5 + dropped do redis.call('HDEL', KEYS[1], ARGV[i]) end
-for i = 6 + dropped, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if dropped > 0 then redis.call('HDEL', KEYS[1], unpack(ARGV, 6, 5 + dropped)) end
+if #ARGV > 5 + dropped then redis.call('HSET', KEYS[1], unpack(ARGV, 6 + dropped)) end
 for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
 -- Somebody asked for another run while this one went on: look again at once.
 local again = ARGV[3] == '' and redis.call('HEXISTS', KEYS[1], 'again') == 1

@@ -9,27 +9,39 @@ from typing import Final, cast
 import redis
 
 from certmill.contract import REQUESTS_QUEUE, TASKS_OF_QUEUE
+from certmill.model.names import CertificateId
 from certmill.observe.fleet_metrics import FleetSample
 from certmill.state import keys
-from certmill.state.connection import answering
+from certmill.state.connection import answering, script
 
 OVERDUE_SECONDS: Final = 120.0
 """Longer than any tick's pause: what was due before then should have been acted on."""
 
 _SETS: Final = {"waiting": keys.WAITING, "in-flight": keys.IN_FLIGHT, "arrivals": keys.ARRIVALS, "renewals": keys.RENEWALS}
 _MOST_STALE: Final = 20
+"""So many runs that have ended may be in the list before one that has not."""
+_DROPPED_AT_ONCE: Final = 500
 
 
 class Fleet:
-    """Times of ticks are written, all else is read. Every method raises StateUnavailable when Redis is away."""
+    """What the ticks note, and what is read of it. Every method raises StateUnavailable when Redis is away."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
+        self._drop_ended = script(client, "drop_ended")
 
     @answering
     def note_tick(self, tick: str, *, now: float) -> None:
         """This tick has ended well."""
         self._redis.hset(keys.TICKS, tick, f"{now:.3f}")
+
+    @answering
+    def drop_ended(self) -> int:
+        """Take out of the list of runs those that a worker of an older release has ended, which keeps no such list; how many."""
+        oldest = cast("list[CertificateId]", self._redis.zrange(keys.RUNS, 0, _DROPPED_AT_ONCE - 1))
+        if not oldest:
+            return 0
+        return cast("int", self._drop_ended(keys=[keys.RUNS, *(keys.record(id_) for id_ in oldest)], args=oldest))
 
     @answering
     def sample(self, *, now: float) -> FleetSample:
@@ -57,14 +69,11 @@ class Fleet:
         )
 
     def _oldest(self, runs: list[tuple[str, float]]) -> float | None:
-        """When the oldest run that is really under way was begun. A worker of a release that keeps no such list ends runs without it."""
+        """When the oldest run was begun that is really under way (`drop_ended`)."""
         with self._redis.pipeline(transaction=False) as pipe:
             for certificate, _ in runs:
                 pipe.hget(f"{keys.RECORD_PREFIX}{certificate}", "step")
             steps = pipe.execute()
-        ended = [certificate for (certificate, _), step in zip(runs, steps, strict=True) if not step]
-        if ended:
-            self._redis.zrem(keys.RUNS, *ended)
         return next((begun for (_, begun), step in zip(runs, steps, strict=True) if step), None)
 
 

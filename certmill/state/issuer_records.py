@@ -13,10 +13,11 @@ from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
 from certmill.model.persisted import Codec
 from certmill.state import keys
-from certmill.state.connection import answering
+from certmill.state.connection import answering, script
 
 _FAILING_SECONDS: Final = 4 * 24 * 3600
 """Longer than any back-off, after which whoever still fails is noted again. Names come from anybody: none is to stay for ever."""
+_FORGOTTEN_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +42,13 @@ class IssuerRecords:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
+        self._note_failing = script(client, "note_failing")
 
     @answering
-    def note_failing(self, issuer_reference: str, certificate: CertificateId, *, spec: str = "") -> None:
+    def note_failing(self, issuer_reference: str, certificate: CertificateId, *, now: float, spec: str = "") -> None:
         """Its last run failed: by the issuer's own fault, or ("spec": the digest of the issuer's spec then) for another reason."""
-        by_issuer, others = keys.failing(issuer_reference), keys.failing_otherwise(issuer_reference)
-        with self._redis.pipeline(transaction=False) as pipe:
-            if spec:
-                pipe.srem(by_issuer, certificate)
-                pipe.hset(others, certificate, spec)
-            else:
-                pipe.hdel(others, certificate)
-                pipe.sadd(by_issuer, certificate)
-            pipe.expire(by_issuer, _FAILING_SECONDS)
-            pipe.expire(others, _FAILING_SECONDS)
-            pipe.execute()
+        names = [keys.failing(issuer_reference), keys.failing_otherwise(issuer_reference), keys.failing_times(issuer_reference)]
+        self._note_failing(keys=names, args=[certificate, spec, f"{now:.3f}", _FAILING_SECONDS, _FORGOTTEN_AT_ONCE])
 
     @answering
     def failing(self, issuer_reference: str, *, spec: str = "") -> list[CertificateId]:
@@ -73,6 +66,7 @@ class IssuerRecords:
             with self._redis.pipeline(transaction=False) as pipe:
                 pipe.srem(keys.failing(issuer_reference), *certificates)
                 pipe.hdel(keys.failing_otherwise(issuer_reference), *certificates)
+                pipe.zrem(keys.failing_times(issuer_reference), *certificates)
                 pipe.execute()
 
     @answering

@@ -90,6 +90,11 @@ def failing_otherwise(issuer_reference: str) -> str:
     return f"certmill:failing_otherwise:{issuer_reference}"
 
 
+def failing_times(issuer_reference: str) -> str:
+    """Sorted set over both: when each certificate was noted last (expires)."""
+    return f"certmill:failing_times:{issuer_reference}"
+
+
 def secret_claims(namespace: str, secret_name: str) -> str:
     """Sorted set of the Certificates that have named this Secret → when they were created, 0 if nobody has asked yet (expires)."""
     return f"certmill:claimants:{namespace}/{secret_name}"

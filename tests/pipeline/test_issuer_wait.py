@@ -193,7 +193,7 @@ def test_an_issuer_that_becomes_ready_ends_no_other_wait(redis):
     mill.ca.trouble_with_orders = RateLimited("too many orders", retry_after=3600)
     mill.reconciler.reconcile(WEB.id)
     mill.run()
-    mill.ports.issuer_records.note_failing("ClusterIssuer/prod", WEB.id)
+    mill.ports.issuer_records.note_failing("ClusterIssuer/prod", WEB.id, now=NOW)
     mill.ports.home.apply(replace(an_issuer(), email="new@example.test"), "changed: true\n")
     mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 

@@ -287,7 +287,7 @@ def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_
     if secret is not None:
         mill.ports.home.write_secret(secret)
     issuers = IssuerReconciler(mill.ports, mill.reconciler)
-    mill.ports.issuer_records.note_failing(DNS01.reference, WEB.id)
+    mill.ports.issuer_records.note_failing(DNS01.reference, WEB.id, now=NOW)
     issuers.look("ClusterIssuer", "prod", owner="a")
     assert (ready_of(mill, DNS01).status, ready_of(mill, DNS01).reason) == (False, "InvalidSolver")
     assert says in ready_of(mill, DNS01).message

@@ -87,9 +87,12 @@ def test_a_run_that_an_older_release_ended_is_not_the_oldest_for_ever(redis):
     records, fleet = Records(redis), Fleet(redis)
     begin(records)
     redis.hset(keys.record(WEB), "step", "")
+    begin(records, API, now=NOW - 100)
 
-    assert fleet.sample(now=NOW).oldest_run_begun is None
-    assert redis.zcard(keys.RUNS) == 0
+    assert fleet.sample(now=NOW).oldest_run_begun == NOW - 100
+    assert redis.zcard(keys.RUNS) == 2  # to look changes nothing
+    assert (fleet.drop_ended(), fleet.drop_ended()) == (1, 0)
+    assert redis.zrange(keys.RUNS, 0, -1) == [API]
 
 
 def test_what_is_due_and_overdue_is_counted_by_set(redis):

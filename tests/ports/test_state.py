@@ -68,6 +68,17 @@ def test_a_changed_spec_asks_for_another_run_after_this_one(records):
     assert records.again(WEB) == "def"
 
 
+def test_a_new_certificate_that_is_asked_for_outlives_a_change_of_the_manifest(records):
+    steps = ("one", "sent", "last")
+    begin(records, steps=steps)
+    records.commit(WEB, fence=claim(records).fence, step="last", due=Due.IN_FLIGHT, at=NOW + 10, fields={})
+    assert begin(records, steps=steps, force=True, origin=Origin(root_id="another")) == (Verdict.AGAIN, 2)
+
+    assert begin(records, steps=steps, spec="def") == (Verdict.AGAIN, 2)
+
+    assert records.again(WEB) == "force"
+
+
 @pytest.mark.parametrize(
     ("step", "verdict"), [("validate", (Verdict.JOINED, 1)), ("sent", (Verdict.AGAIN, 2)), ("last", (Verdict.AGAIN, 2))]
 )
@@ -316,8 +327,8 @@ def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis
 
 def test_what_is_noted_under_names_of_anybodys_choice_ends_by_itself(redis):
     sightings, issuer_records = Sightings(redis), IssuerRecords(redis)
-    issuer_records.note_failing("Issuer/default/there-is-none", WEB)
-    issuer_records.note_failing("Issuer/default/there-is-none", CertificateId("default/other"), spec="one")
+    issuer_records.note_failing("Issuer/default/there-is-none", WEB, now=NOW)
+    issuer_records.note_failing("Issuer/default/there-is-none", CertificateId("default/other"), now=NOW, spec="one")
     sightings.claim_secret("default", "some-secret", "web")
 
     assert all(0 < redis.ttl(key) <= 4 * 24 * 3600 for key in redis.scan_iter("*"))
@@ -380,8 +391,8 @@ def test_a_reread_is_asked_for_once(redis):
 
 def test_failing_certificates_wait_for_their_issuer_until_they_are_forgotten(redis):
     records = IssuerRecords(redis)
-    records.note_failing("ClusterIssuer/prod", WEB)
-    records.note_failing("ClusterIssuer/prod", CertificateId("default/other"))
+    records.note_failing("ClusterIssuer/prod", WEB, now=NOW)
+    records.note_failing("ClusterIssuer/prod", CertificateId("default/other"), now=NOW)
 
     assert records.failing("ClusterIssuer/prod") == ["default/other", WEB]
     records.forget_failing("ClusterIssuer/prod", [WEB])
@@ -390,17 +401,29 @@ def test_failing_certificates_wait_for_their_issuer_until_they_are_forgotten(red
 
 def test_what_the_issuer_did_not_cause_waits_for_another_spec_of_it(redis):
     records = IssuerRecords(redis)
-    records.note_failing("ClusterIssuer/prod", WEB, spec="one")
+    records.note_failing("ClusterIssuer/prod", WEB, now=NOW, spec="one")
 
     assert records.failing("ClusterIssuer/prod") == []
     assert records.failing("ClusterIssuer/prod", spec="one") == []
     assert records.failing("ClusterIssuer/prod", spec="two") == [WEB]
-    records.note_failing("ClusterIssuer/prod", WEB)
+    records.note_failing("ClusterIssuer/prod", WEB, now=NOW)
     assert records.failing("ClusterIssuer/prod", spec="one") == [WEB]
-    records.note_failing("ClusterIssuer/prod", WEB, spec="one")
+    records.note_failing("ClusterIssuer/prod", WEB, now=NOW, spec="one")
     assert records.failing("ClusterIssuer/prod") == []
     records.forget_failing("ClusterIssuer/prod", [WEB])
     assert records.failing("ClusterIssuer/prod", spec="two") == []
+
+
+def test_a_failure_is_forgotten_although_others_are_noted_after_it(redis):
+    records, gone = IssuerRecords(redis), CertificateId("default/gone")
+    records.note_failing("ClusterIssuer/prod", gone, now=NOW, spec="one")
+    records.note_failing("ClusterIssuer/prod", CertificateId("default/too"), now=NOW)
+    for day in (3, 5):
+        records.note_failing("ClusterIssuer/prod", WEB, now=NOW + day * 86_400, spec="one")
+
+    assert records.failing("ClusterIssuer/prod", spec="two") == [WEB]
+    records.forget_failing("ClusterIssuer/prod", [WEB])
+    assert list(redis.scan_iter("*")) == []
 
 
 def test_a_key_authorization_is_served_until_removed_and_ends_by_itself(redis):
