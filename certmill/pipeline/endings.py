@@ -55,6 +55,8 @@ _MOST_REASONS = 8
 """A run tells of no more: should a reason ever change from poll to poll, the API is not to be written to at each."""
 _OF_A_WAIT = ("reason", "due", "wait_class", "unread_since")
 """Fields of a record that say what a step waits for."""
+_WAS_READ = ("unread_since",)
+"""Goes with each commit of a worker that could read the facts: who cannot comes later, and waits for its own hour."""
 _CSR_REFUSED = ("badCSR", "badPublicKey")
 _HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
 """A missing role or namespace is no fault of the certificate: the next attempt stores the one that was issued, and buys no other."""
@@ -115,7 +117,7 @@ class Endings:
         fields |= {"wait_class": outcome.failure_class or ""}
         if outcome.counted:
             fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
-        attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
+        attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields, drop=_WAS_READ)
         if told != facts.told:
             attempt.tell("Waiting", reason)
         if noted != facts.noted:
@@ -156,20 +158,21 @@ class Endings:
         now = self._ports.clock.now()
         fields = {"facts": facts.to_json(), "reason": outcome.reason, "due": f"{now + seconds:.3f}", "wait_class": ""}
         if soon:
-            attempt.commit(step=outcome.step, due=Due.IN_FLIGHT, at=now + self._ports.limits.grace, fields=fields)
+            attempt.commit(step=outcome.step, due=Due.IN_FLIGHT, at=now + self._ports.limits.grace, fields=fields, drop=_WAS_READ)
         else:
-            attempt.commit(step=outcome.step, due=Due.WAITING, at=now + seconds, fields=fields)
+            attempt.commit(step=outcome.step, due=Due.WAITING, at=now + seconds, fields=fields, drop=_WAS_READ)
         return Stop(ring=soon)
 
     def _go_back_later(self, attempt: Attempt, outcome: Back, after: Temporary) -> StepResult:
         """To an earlier step, when the CA says: a rate limit ends no run."""
         seconds = self._capped(attempt, backoff.step_delay(after, 1, self._ports.jitter()))
-        at = self._ports.clock.now() + seconds
-        fields = {"facts": outcome.facts.to_json(), "reason": outcome.reason, "due": f"{at:.3f}"}
-        attempt.commit(step=outcome.step, due=Due.WAITING, at=at, fields=fields)
-        attempt.tell("Waiting", outcome.reason)
+        at, reason = self._ports.clock.now() + seconds, outcome.reason
+        fields = {"facts": outcome.facts.to_json(), "reason": reason, "due": f"{at:.3f}", "wait_class": after.failure_class}
+        attempt.commit(step=outcome.step, due=Due.WAITING, at=at, fields=fields, drop=_WAS_READ)
+        attempt.tell("Waiting", reason)
         if seconds >= LONG_WAIT_SECONDS:
-            attempt.note_wait(outcome.reason)
+            certificates.waiting(attempt.certificate_id, run=attempt.record.run, step=outcome.step, reason=reason, until=at)
+            attempt.note_wait(reason)
         return Stop()
 
     def _fail(self, attempt: Attempt, outcome: Failed) -> StepResult:

@@ -21,6 +21,8 @@ from certmill.state.records import Record
 SWEEP_AFTER_SECONDS = 600.0
 SWEEP_LIMIT = 500
 SWEEP_SECONDS = 60.0
+LOST_ORDERS_SECONDS = SWEEP_SECONDS / 2
+"""Of these: a CA that does not answer leaves time for what is known to be up."""
 SWEEP_LOCK_SECONDS = 45.0
 """Renewed before each value: longer than a provider takes for one, and after a SIGKILL the next hour's finds it free."""
 ORPHAN_SECONDS = 7 * 86_400.0
@@ -43,6 +45,10 @@ class _Sweep:
     def goes_on(self) -> bool:
         """Whether there is time for more, and the sweep is still ours."""
         return self.ports.clock.now() <= self.ends and self.hold()
+
+    def has_time_for_orders(self) -> bool:
+        """Whether another lost order may be asked for."""
+        return self.ports.clock.now() <= self.ends - SWEEP_SECONDS + LOST_ORDERS_SECONDS and self.goes_on()
 
     def hold(self) -> bool:
         """Take the sweep, or go on holding it."""
@@ -84,7 +90,7 @@ def sweep(ports: Ports, owner: str) -> int:
         return 0
     swept = 0
     try:
-        lost_orders.to_journal(ports, pass_.goes_on, pass_.hold, at=now - SWEEP_AFTER_SECONDS)
+        lost_orders.to_journal(ports, pass_.has_time_for_orders, pass_.hold, at=now - SWEEP_AFTER_SECONDS)
         old = ports.journal.older_than(now - SWEEP_AFTER_SECONDS, SWEEP_LIMIT)
         _set_aside(ports, old)
         for entry in old.entries:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from certmill.acme.problems import Problem
 from certmill.acme.resources import AuthorizationStatus
@@ -70,6 +71,14 @@ class TestARateLimitOnAnAuthorization:
         assert redis.zscore(keys.WAITING, mill.certificate.id) == mill.world.clock.now() + 3600
         assert "too many validations" in mill.record().reason
         assert mill.status().failed_issuance_attempts == 0
+
+    def test_it_is_told_as_a_rate_limit_by_get_and_by_the_log(self, redis):
+        with capture_logs() as lines:
+            mill = self.limited(redis)
+        told = [line for line in lines if line["event"] == "certificate.waiting"]
+
+        assert mill.record().wait_class == FailureClass.RATE_LIMITED
+        assert [(line["step"], line["until"][-6:]) for line in told] == [("create_order", "+00:00")]
 
     def test_as_often_as_it_comes_it_is_no_restart_that_counts(self, redis):
         mill = self.limited(redis)

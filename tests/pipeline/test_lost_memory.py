@@ -11,7 +11,7 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, Forbidden
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
-from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
+from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS, SWEEP_SECONDS
 from certmill.state import keys
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
@@ -143,6 +143,27 @@ def test_a_ca_that_is_away_leaves_the_lost_order_to_a_later_sweep(redis):
 
     assert swept(mill) == 2
     assert values(mill) == set()
+
+
+def test_lost_orders_of_a_silent_ca_leave_time_for_what_is_known_to_be_up(redis):
+    mill = a_mill(redis)
+    played_to(mill, "clean_up")
+    for name in ("one", "two"):
+        lost = a_certificate(name=name, secret_name=f"{name}-tls", dns_names=(f"{name}.example.test",))
+        mill.ports.home.apply(lost, dump_yaml(certificate_document(lost)))
+        mill.ports.journal.note_lost_order(lost.id, "https://ca.example/order/1")
+    mill.ports.records.forget(mill.certificate.id)
+
+    class Silent:
+        def client(self, *_):
+            mill.world.clock.advance(SWEEP_SECONDS * 2 / 3)
+            raise CAUnavailable("the CA does not answer")
+
+    object.__setattr__(mill.ports, "clients", Silent())
+
+    assert swept(mill) == 2
+    assert values(mill) == set()
+    assert redis.hlen(keys.LOST_ORDERS) == 2
 
 
 def test_a_certificate_that_is_gone_is_given_up(redis):

@@ -224,6 +224,16 @@ def test_facts_that_no_newer_worker_comes_for_are_given_up_after_an_hour(redis):
     assert mill.world.provider.values.get("_acme-challenge.web.example.test", set()) == set()
 
 
+def test_the_hour_begins_anew_when_a_worker_could_read_the_facts(redis):
+    mill = played_to(redis, "wait_for_propagation")
+    mill.world.provider.values.clear()
+    redis.hset(keys.record(WEB), "unread_since", mill.world.clock.now() - UNREAD_SECONDS + 1)
+
+    assert isinstance(mill.step("wait_for_propagation"), Wait)
+
+    assert mill.record().unread_since == 0
+
+
 def test_damaged_facts_end_the_run_once_and_the_next_attempt_waits(redis):
     mill = played_to(redis, "validate")
     redis.hset(keys.record(WEB), "facts", '{"order": 7}')
