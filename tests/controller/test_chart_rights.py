@@ -24,7 +24,7 @@ from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose.servers.kubernetes import SERVICE_ACCOUNT
 from tests.cluster import is_allowed
-from tests.controller.chart import as_account, grant, listed, make_namespace, rendered, right_to
+from tests.controller.chart import as_account, containers, environment, grant, listed, make_namespace, rendered, right_to
 from tests.controller.lab import until
 from tests.controller.watching import watching
 
@@ -47,6 +47,11 @@ class Installed:
         values = values(self) if callable(values) else values
         self.objects = rendered(directory, values, release=self.release, namespace=self.namespace)
         grant(kube, self.objects)
+
+    @property
+    def lease(self):
+        """The controller's, by the name that its own settings have."""
+        return environment(containers(self.objects)["controller"])["CERTMILL_LEASE_NAME"]
 
     def account(self, process):
         return f"{self.release}-{process}"
@@ -143,13 +148,13 @@ def test_the_controller_writes_nothing_but_its_lease(installed, resources):
     assert allowed(installed, "controller", WRITES, resources, installed.inside) == set()
     assert allowed(installed, "controller", WRITES, resources, installed.outside) == set()
     assert allowed(installed, "controller", WRITES, resources, installed.namespace) == {("create", "coordination.k8s.io/leases")}
-    assert installed.may("controller", "update", "coordination.k8s.io/leases", installed.namespace, "certmill-controller")
+    assert installed.may("controller", "update", "coordination.k8s.io/leases", installed.namespace, installed.lease)
     assert not installed.may("controller", "update", "coordination.k8s.io/leases", installed.namespace, "kube-scheduler")
 
 
 def test_the_controller_leads_with_its_own_rights(installed):
     client = installed.client("controller")
-    leadership = Leadership(client, namespace=installed.namespace, name="certmill-controller", identity="one", clock=SystemClock())
+    leadership = Leadership(client, namespace=installed.namespace, name=installed.lease, identity="one", clock=SystemClock())
 
     assert leadership.contend()
     assert leadership.contend()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +21,7 @@ from compose import render
 from compose.servers import ServerFailed
 from compose.servers.helm import helm
 from tests.controller.chart import HIGHLY_AVAILABLE, containers, environment, listed, named, pods, rendered
+from tests.faults.test_upgrade import PREVIOUS
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER_KEY = base64.b64encode(b"n" * 32).decode()
@@ -32,8 +35,8 @@ class Release:
     def __init__(self, kube, namespace) -> None:
         self._kube, self._namespace, self._kubeconfig = kube, namespace, kube.kubeconfig()
 
-    def install(self, *options):
-        self._helm("install", *options)
+    def install(self, *options, chart=render.CHART):
+        self._helm("install", *options, chart=chart)
         return self._templates()
 
     def upgrade(self, *options):
@@ -54,8 +57,8 @@ class Release:
     def uninstall(self):
         helm("uninstall", "certmill", "--namespace", self._namespace, kubeconfig=self._kubeconfig)
 
-    def _helm(self, verb, *options):
-        helm(verb, "certmill", render.CHART, "--namespace", self._namespace, *options, kubeconfig=self._kubeconfig)
+    def _helm(self, verb, *options, chart=render.CHART):
+        helm(verb, "certmill", chart, "--namespace", self._namespace, *options, kubeconfig=self._kubeconfig)
 
     def _templates(self):
         found = {}
@@ -84,6 +87,22 @@ def test_an_upgrade_replaces_just_the_pods_whose_secret_has_changed(release):
     assert release.upgrade("--set", "secret.flowerPassword=mine,valkey.maxmemory=100mb") == {"valkey"}
 
 
+def test_the_upgrade_in_the_docs_leads_from_the_previous_chart_and_keeps_values(release, tmp_path):
+    archive = subprocess.run(["git", "archive", PREVIOUS, "compose/chart"], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip(f"this clone does not have the previous release ({PREVIOUS}): {archive.stderr.decode().strip()}")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(tmp_path, filter="data")
+    texts = [(ROOT / file).read_text() for file in ("compose/chart/README.md", "docs/alerts.md")]
+    said = [re.findall(r"^helm upgrade .*--namespace cert-manager (--\S+)", text, re.MULTILINE) for text in texts]
+    release.install("--set", "secret.flowerPassword=mine", chart=tmp_path / "compose" / "chart")
+
+    release.upgrade(*said[0])
+
+    assert said == [["--reset-then-reuse-values"]] * 2
+    assert release.secret()["flower-password"] == "mine"
+
+
 def test_a_secret_that_others_made_is_looked_up_at_each_upgrade(release):
     url, acl = "redis://certmill:one@elsewhere:6379/0", "user default off"
     release.put("secrets", "mine", **{"seal-keys": OTHER_KEY, "flower-password": "one", "users.acl": acl})
@@ -110,7 +129,7 @@ def test_the_lease_is_named_by_the_release_and_the_role_is_for_that_name(tmp_pat
         own = named(objects, "Role", f"{full}-controller-own")
 
         assert lease == f"{full}-controller"
-        assert [rule["resourceNames"] for rule in own["rules"] if "resourceNames" in rule] == [[lease]]
+        assert [rule["resourceNames"] for rule in own["rules"] if rule["resources"] == ["leases"] and "resourceNames" in rule] == [[lease]]
 
 
 def test_with_autoscaling_the_autoscaler_alone_owns_the_number_of_pods(tmp_path):
