@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from compose import render
+from compose.servers import ServerFailed
 from tests.controller.chart import containers, named, pods, rendered
 
 VALUES = {
@@ -45,6 +46,12 @@ def test_the_pod_monitor_finds_the_admin_port_of_each_process(objects):
     assert ports == dict.fromkeys(("controller", "worker", "beat", "responder"), 9500)
     assert (endpoint["path"], endpoint["honorLabels"], endpoint["interval"]) == ("/metrics", True, "15s")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+@pytest.mark.parametrize("metrics", [{"port": 80}, {"port": 8089}, {"host": ""}])
+def test_an_admin_port_that_a_pod_cannot_have_is_refused(tmp_path, metrics):
+    with pytest.raises(ServerFailed, match="metrics"):
+        rendered(tmp_path, {"metrics": metrics})
 
 
 def test_rules_and_dashboard_are_the_shipped_files(objects):
