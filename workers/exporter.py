@@ -65,10 +65,11 @@ class Exporter:
         self._name = f"{socket.gethostname()} {os.getpid()}"
 
     def stop(self) -> None:
-        """Answer no longer."""
-        if self._server is None:
+        """Answer no longer, and let another process expose the gauges at once."""
+        server, self._server = self._server, None
+        if server is None:
             return
-        self._server.stop()
+        server.stop()
         with self._fleet_guard, suppress(StateUnavailable):
             if self._stores is not None:
                 self._stores.gauges.expose_no_more(self._name)

@@ -42,6 +42,10 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
         self._ticked_at = now
         return super().tick(*args, **options)
 
+    def close(self) -> None:  # Celery's own, when beat stops: it has a signal for its start alone
+        self.app.exporter.stop()
+        super().close()
+
     def _begin_again(self, now: datetime) -> None:
         """The clock was set back: Celery would wait until it is again where it was, and nothing in the fleet would go on."""
         for entry in self.schedule.values():

@@ -192,9 +192,12 @@ def _environment() -> dict[str, str]:
 
 
 def _admin_ports(settings: Settings) -> Iterator[int]:
-    """Free ports from the setting's on; of a process that is started again it stays the same. None with 0."""
+    """Free ports from the setting's on, but for those that others will take; of a process that is started again it stays the same. None
+    with 0."""
+    others = (settings.responder_port, settings.flower_port)
+    ports = (port for port in range(settings.admin_port, 65536) if port not in others)
     if settings.admin_port:
-        yield from (port for port in range(settings.admin_port, 65536) if _port_trouble(settings.admin_host, port) is None)
+        yield from (port for port in ports if _port_trouble(settings.admin_host, port) is None)
 
 
 def _check_port(host: str, port: int, variable: str) -> None:

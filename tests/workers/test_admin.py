@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from certmill.state import keys
 from compose.servers.ports import free_port
 from tests.workers.running import Processes, Server, eventually
 
@@ -131,6 +132,20 @@ def test_a_worker_whose_threads_are_all_stuck_fails_livez(processes: Processes, 
     processes.ring("default/stuck")
 
     eventually(lambda: admin.get("/livez") == (503, "all threads are stuck in their tasks\n"))
+
+
+@pytest.mark.parametrize("process", sorted(PROCESSES))
+def test_a_process_that_is_stopped_lets_another_expose_at_once(processes: Processes, server: Server, admin: Admin, process: str) -> None:
+    running = start(processes, process, admin)
+    eventually(admin.is_ready, what=lambda: processes.log(f"{process}.log"))
+    admin.get("/metrics")
+    with server.client as client:
+        assert client.exists(keys.EXPOSER)
+
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+
+        assert not client.exists(keys.EXPOSER)
 
 
 def test_a_second_process_takes_the_next_port_that_is_free(processes: Processes, admin: Admin) -> None:

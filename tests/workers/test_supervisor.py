@@ -18,8 +18,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from certmill.settings import load
 from compose.servers.ports import free_port
 from tests.workers.running import CHECKOUT, eventually
+from workers import supervisor
 
 
 @dataclass
@@ -115,6 +117,14 @@ def test_each_process_has_an_admin_port_of_its_own_and_up_says_which(machine: Ma
     for port in ports.values():
         eventually(partial(_is_ready, port), what=lambda: machine.output)
         assert "certmill_redis_up 1.0" in _says(f"http://127.0.0.1:{port}/metrics")
+
+
+def test_admin_ports_leave_out_those_of_flower_and_the_responder() -> None:
+    first = free_port()
+
+    ports = supervisor._admin_ports(load(admin_port=first, flower_port=first, responder_port=first + 1))
+
+    assert next(ports) > first + 1
 
 
 def _is_ready(port: int) -> bool:
