@@ -1,7 +1,7 @@
 """The metrics of one process: what it has done itself. Names and labels are cert-manager's where cert-manager has the metric.
 
 docs/metrics.md has them all with their cardinality. Every label has a bounded number of values; the hosts of CAs, which anybody who may
-make an Issuer chooses, are bounded here.
+make an Issuer chooses, and the statuses, which these hosts choose, are bounded here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _CONTROLLERS: Final = {
 }
 """Which of cert-manager's controllers does a step's work."""
 MOST_CA_HOSTS: Final = 100
-OTHER_HOST: Final = "other"
+MOST_SERIES_OF_A_HOST: Final = 100
+OTHER: Final = "other"
 _STEP_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _RUN_BUCKETS: Final = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0, 86400.0, 604800.0)
 _ACME_LABELS: Final = ("scheme", "host", "action", "method", "status")
@@ -73,6 +74,7 @@ class ProcessMetrics:
         self._syncs: Tally[str] = Tally()
         self._sync_errors: Tally[str] = Tally()
         self._hosts: set[str] = set()
+        self._series_of_host: Tally[str] = Tally()
 
     def step(self, step: str, outcome: str, seconds: float) -> None:
         self._step_outcomes.labels(step, outcome).inc()
@@ -92,7 +94,11 @@ class ProcessMetrics:
     def acme_request(self, url: str, *, action: str, method: str, status: int, seconds: float) -> None:
         parts = urlsplit(url)
         with self._guard:
-            values = (parts.scheme, self._host(parts.netloc.rpartition("@")[2].lower()), action, method, str(status))
+            host = self._host(parts.netloc.rpartition("@")[2].lower())
+            values = (parts.scheme, host, action, method, str(status))
+            if values not in self._acme_requests and self._series_of_host[host] >= MOST_SERIES_OF_A_HOST:
+                values = (*values[:-1], OTHER)
+            self._series_of_host[host] += values not in self._acme_requests
             self._acme_requests[values] += 1
         self._acme_seconds.labels(*values).observe(seconds)
 
@@ -112,7 +118,7 @@ class ProcessMetrics:
     def _host(self, host: str) -> str:
         if host not in self._hosts:
             if len(self._hosts) >= MOST_CA_HOSTS:
-                return OTHER_HOST
+                return OTHER
             self._hosts.add(host)
         return host
 

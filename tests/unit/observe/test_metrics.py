@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from certmill.errors import NotFound
 from certmill.observe import recording
 from certmill.observe.fleet_metrics import FleetSample, OldestRequest, fleet_text, no_fleet_text
-from certmill.observe.metrics import MOST_CA_HOSTS, ProcessMetrics
+from certmill.observe.metrics import MOST_CA_HOSTS, MOST_SERIES_OF_A_HOST, ProcessMetrics
 
 TICKS = ("wake", "sweep")
 SAMPLE = FleetSample(
@@ -75,6 +75,16 @@ def test_issuers_that_name_ever_new_servers_make_a_bounded_number_of_series(metr
     lines = [line for line in "".join(metrics.text()).splitlines() if line.startswith("certmanager_http_acme_client_request_count{")]
     assert len(lines) == MOST_CA_HOSTS + 1
     assert 'host="other"' in lines[-1]
+
+
+def test_a_server_that_answers_ever_new_statuses_makes_a_bounded_number_of_series(metrics):
+    for status in range(100, 1000):
+        metrics.acme_request("https://ca.test/", action="discover", method="GET", status=status, seconds=0.1)
+
+    found = {key: value for key, value in read(metrics.text()).items() if key[0] == "certmanager_http_acme_client_request_count"}
+    assert len(found) == MOST_SERIES_OF_A_HOST + 1
+    assert sum(found.values()) == 900
+    assert [value for key, value in found.items() if "other" in key] == [900 - MOST_SERIES_OF_A_HOST]
 
 
 def test_what_reconciles_is_counted_and_so_is_its_error(metrics):
