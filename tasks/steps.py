@@ -8,13 +8,13 @@ from typing import Any
 from celery import Celery, chain, signature
 from kombu.utils.uuid import uuid
 
-from certmill.clock import instant
 from certmill.contract import STEP_NAMES, STEPS_QUEUE, shown_run
 from certmill.model.names import CertificateId
 from certmill.pipeline.flow import remaining
 from certmill.pipeline.outcome import Fail, Stop, Wait
 from certmill.runtime import Runtime
 from certmill.state.records import Doorbell
+from certmill.views.times import moment
 from tasks.declare import NotYet, StepFailed, declare
 
 
@@ -66,4 +66,4 @@ def _register(app: Celery, runtime: Callable[[], Runtime], step: str) -> None:
 
 def _waiting(wait: Wait, now: float) -> str:
     """What a step waits for, and when it goes on."""
-    return f"{wait.reason.rstrip('.')}; next try at {instant(now + wait.seconds):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{wait.reason.rstrip('.')}; next try at {moment(now + wait.seconds)}"

@@ -86,6 +86,13 @@ def test_the_readme_shows_the_default_of_every_setting(root):
     assert wrong == {}
 
 
+def test_the_readmes_map_of_the_house_names_every_package(root):
+    house = (root / "README.md").read_text().partition("## Map of the house")[2].partition("## Development")[0]
+    packages = {directory.parent.name for directory in (root / "certmill").glob("*/__init__.py")}
+
+    assert {package for package in packages if not re.search(rf"(^|\s){package}\s", house)} == set()
+
+
 def test_the_scripts_of_ci_and_the_hooks_are_executable(root):
     assert (root / ".ci" / "run").stat().st_mode & 0o111
 
