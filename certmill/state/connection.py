@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from certmill.errors import InvalidManifest, StateUnavailable
 from certmill.observe import recording
-from certmill.state.failover import CONNECTION_CLASSES, Connection, FileCredentials, without_credentials
+from certmill.state.failover import CONNECTION_CLASSES, Connection, FileCredentials, ServerUnfit, without_credentials
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,6 +79,8 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
             ) from error
         except AuthenticationError as error:
             raise StateUnavailable("Redis refuses our login: see the user and password of CERTMILL_REDIS_URL") from error
+        except ServerUnfit as error:
+            raise StateUnavailable(f"Redis{_at(args)} cannot serve us now: {error.advice}") from error
         except Disconnected as error:
             raise StateUnavailable(
                 f"Redis does not answer{_at(args)} ({type(error).__name__}); see that CERTMILL_REDIS_URL leads to it and that it runs: "

@@ -22,18 +22,35 @@ from redis.exceptions import (
     ResponseError,
 )
 
-_UNFIT_CLASSES = (ReadOnlyError, OutOfMemoryError, MasterDownError)
-_UNFIT_CODES = ("READONLY", "UNBLOCKED", "MISCONF", "OOM", "MASTERDOWN", "NOREPLICAS")
+_CODES = {ReadOnlyError: "READONLY", OutOfMemoryError: "OOM", MasterDownError: "MASTERDOWN"}
+"""redis-py takes the code out of the text of these."""
+_ADVICE = {
+    "OOM": "its memory is full: raise its maxmemory, or see what fills it",
+    "READONLY": "it is a replica, and takes no writes: let CERTMILL_REDIS_URL lead to the master",
+    "UNBLOCKED": "it has just become a replica: let CERTMILL_REDIS_URL lead to the master",
+    "MISCONF": "it cannot save its data, and takes no writes: see its log, and the space on its disk",
+    "MASTERDOWN": "it is a replica without its master: let CERTMILL_REDIS_URL lead to the master",
+    "NOREPLICAS": "it has fewer replicas than min-replicas-to-write demands: see to its replicas",
+}
 _MOST_BYTES = 65_536
 
 
 class ServerUnfit(Disconnected):
-    """This server cannot serve us now; its own words. The connection is closed."""
+    """This server cannot serve us now; its own words. The connection is closed. `advice`: what is wrong with it, and what to do."""
+
+    def __init__(self, error: ResponseError) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.advice = _ADVICE.get(_code(error), "")
 
 
 def is_unfit(error: ResponseError) -> bool:
     """Is this answer about the server, and not about the command?"""
-    return isinstance(error, _UNFIT_CLASSES) or str(error).split(" ", 1)[0] in _UNFIT_CODES
+    return _code(error) in _ADVICE
+
+
+def _code(error: ResponseError) -> str:
+    found = next((code for class_, code in _CODES.items() if isinstance(error, class_)), "")
+    return found or str(error).split(" ", 1)[0]
 
 
 class _Leaving:
@@ -46,7 +63,7 @@ class _Leaving:
             if not is_unfit(error):
                 raise
             self.disconnect()  # type: ignore[attr-defined]
-            raise ServerUnfit(f"{type(error).__name__}: {error}") from None
+            raise ServerUnfit(error) from None
 
 
 class Connection(_Leaving, redis.Connection):

@@ -58,6 +58,26 @@ def test_a_transaction_on_a_replica_is_a_lost_connection_too(server):
             pipe.execute()
 
 
+@pytest.mark.parametrize(
+    ("trouble", "end", "told"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "memory is full: raise its maxmemory"),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "is a replica, .*CERTMILL_REDIS_URL lead to the master"),
+    ],
+)
+def test_a_redis_that_answers_is_not_said_to_be_away(server, trouble, end, told):
+    with connect(server.url) as client, connect(server.url) as admin:
+        records = Records(client)
+        admin.execute_command(*trouble)
+        try:
+            with pytest.raises(StateUnavailable, match=rf"Redis at \S+:\d+ cannot serve us now: .*{told}") as caught:
+                records.adopt(WEB, now=1.0, at=2.0, spec="s")
+        finally:
+            admin.execute_command(*end)
+
+        assert "does not answer" not in str(caught.value)
+
+
 @pytest.mark.parametrize("code", ["UNBLOCKED force unblock", "MISCONF Redis is configured to save", "NOREPLICAS Not enough"])
 def test_what_the_server_says_of_itself_is_unfit(code):
     assert is_unfit(redis_py.ResponseError(code))
