@@ -220,8 +220,13 @@ class Reconciler:
         self._ports.events.tell(certificate, "Issuing", violation.message)
 
     def store_temporary(self, certificate: Certificate) -> bool:
-        """For a challenge whose requests are redirected to HTTPS: store a temporary pair if there is none that a server could use."""
-        ports = self._ports
+        """For a challenge whose requests are redirected to HTTPS: store a temporary pair if there is none that a server could use.
+
+        Its annotation would make the Secret this Certificate's: so not while another owns it, nor when this one is being deleted.
+        """
+        ports, now = self._ports, self.home.certificate(certificate.id)
+        if now is None or now.deleting or self.other_owner(certificate):
+            return False
         return temporary.store_if_unservable(ports.home, ports.events, certificate, now=ports.clock.now())
 
     def _keep(self, decision: Keep, seen: Seen, *, now: float) -> Reconciled:

@@ -11,8 +11,9 @@ from certmill.crypto import keys
 from certmill.http01.base import NoExposure
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import RotationPolicy
+from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
-from certmill.pipeline import secret_contract
+from certmill.pipeline import owner, secret_contract
 from certmill.pipeline.outcome import Wait
 from tests.builders import DAY, ECDSA, a_certificate
 from tests.pipeline.mill import Mill
@@ -64,6 +65,30 @@ def test_the_certificate_is_not_ready_with_a_temporary_pair_that_it_did_not_ask_
     mill.reconciler.reconcile(WEB.id)
     assert mill.status().condition("Ready").status is False
     assert mill.status().condition("Issuing").status is True
+
+
+def test_another_certificates_secret_gets_no_temporary_pair_of_ours(redis):
+    mill = Mill(redis)
+    older = a_certificate(name="older", dns_names=("older.example.test",))
+    mill.ports.home.created = lambda kind, namespace, name: {"web": 2.0, "older": 1.0}.get(name)
+    until_propagation(mill)
+    mill.ports.home.apply(older, dump_yaml(certificate_document(older)))
+    mill.reconciler.reconcile(older.id)
+    mill.world.seen = lambda: REFUSED
+
+    mill.step("wait_for_propagation")
+
+    assert not temporary(mill)
+    assert owner.other_owner(mill.ports, older, mill.ports.home.secret("default", "web-tls")) == ""
+
+
+def test_a_certificate_that_is_being_deleted_gets_no_temporary_pair(redis):
+    mill = Mill(redis)
+    until_propagation(mill)
+    mill.ports.home.begin_deletion("Certificate", WEB.namespace, WEB.name)
+
+    assert not mill.reconciler.store_temporary(WEB)
+    assert not temporary(mill)
 
 
 def test_a_pair_that_can_be_served_stays_while_the_handshake_is_refused(redis):
