@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as Disconnected
 from redis.retry import Retry
 
@@ -85,6 +85,11 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
             raise StateUnavailable(
                 f"Redis does not answer{_at(args)} ({type(error).__name__}); see that CERTMILL_REDIS_URL leads to it and that it runs: "
                 "start it, or everything on this machine with `python -m workers up`"
+            ) from error
+        except ResponseError as error:
+            raise StateUnavailable(
+                f"Redis{_at(args)} refuses a command ({type(error).__name__}); see that it is one server, no cluster, and that nothing but "
+                "certmill writes to its database"
             ) from error
         except RedisError as error:
             raise StateUnavailable(
