@@ -289,11 +289,11 @@ def test_a_status_keeps_what_a_newer_release_wrote_beside_ours(tmp_path):
     home.apply(a_certificate(), dump_yaml(certificate_document(a_certificate())))
     file = tmp_path / "status" / "certificate.default.web.json"
     file.parent.mkdir()
-    file.write_text('{"revision": 1, "history": [1, 2]}')
+    file.write_text('{"revision": 1, "forecast": [1, 2]}')
 
     home.write_certificate_status(WEB, replace(home.certificate_status(WEB), revision=2))
 
-    assert json.loads(file.read_text()) == {"history": [1, 2], "revision": 2}
+    assert json.loads(file.read_text()) == {"forecast": [1, 2], "revision": 2}
 
 
 def test_a_status_of_a_newer_version_is_neither_taken_for_none_nor_written_over(tmp_path):
