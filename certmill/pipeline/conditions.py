@@ -15,8 +15,9 @@ from certmill.model.status import (
     failed_message,
     waiting_message,
 )
-from certmill.pipeline.decide import READY_MESSAGE, Violation, not_yet_valid
+from certmill.pipeline.decide import READY_MESSAGE, Seen, Violation, not_yet_valid
 from certmill.pipeline.facts import Failure
+from certmill.pipeline.secret_contract import is_temporary
 
 READY = "Ready"
 ISSUING = "Issuing"
@@ -35,6 +36,14 @@ def is_issuing(status: CertificateStatus) -> bool:
     """Whether it says that a run is under way."""
     found = status.condition(ISSUING)
     return found is not None and found.status
+
+
+def of_pair(seen: Seen) -> CertificateStatus:
+    """The status with the times of the stored pair, whoever put it there: it expires, whether or not it is issued again in time."""
+    leaf, secret = seen.leaf, seen.secret
+    if leaf is None or secret is None or is_temporary(secret):
+        return seen.status
+    return replace(seen.status, not_before=leaf.not_before, not_after=leaf.not_after, renewal_time=seen.renew_at)
 
 
 def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now: float) -> CertificateStatus:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from certmill.clock import instant
 from certmill.errors import CertmillError, Conflict, InvalidManifest, SecretUnusable
@@ -153,7 +153,7 @@ class Reconciler:
         expires = seen.leaf.not_after if seen.leaf is not None else 0.0
         at = expires if now < expires < decision.until else decision.until
         if ports.records.adopt(certificate.id, now=now, at=at, spec=seen.spec):
-            status = conditions.held(seen.status, violation, servable=temporary.is_ready(seen), now=now)
+            status = conditions.held(conditions.of_pair(seen), violation, servable=temporary.is_ready(seen), now=now)
             if status != seen.status:
                 ports.home.write_certificate_status(certificate.id, status)
             statuses.note(ports, certificate, status)
@@ -208,12 +208,12 @@ class Reconciler:
     def _tell_begun(self, seen: Seen, violation: Violation, *, servable: bool, ours: bool, now: float) -> None:
         """Show in status and events that a run is under way. Of two looks at once the one that began it (`ours`) knows why; the other has
         nothing to say then."""
-        home, certificate, status = self._ports.home, seen.certificate, seen.status
+        home, certificate, status = self._ports.home, seen.certificate, conditions.of_pair(seen)
         ready = servable or violation.reason in ("Renewing", MANUALLY_TRIGGERED)
         try:
             statuses.write(self._ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))
         except Conflict:
-            status = home.certificate_status(certificate.id)
+            status = conditions.of_pair(replace(seen, status=home.certificate_status(certificate.id)))
             if conditions.is_issuing(status) and not ours:
                 return
             statuses.write(self._ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))

@@ -15,7 +15,7 @@ from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec, 
 from certmill.model.issuer import Dns01Solver, Rfc2136, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
-from certmill.model.status import CertificateStatus, Condition
+from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.pipeline import owner
 from certmill.pipeline.decide import READY_MESSAGE
 from certmill.pipeline.engine import Engine
@@ -132,6 +132,26 @@ class TestWhileItIsIssued:
 
         assert said(mill, "Issuing")[:2] == (True, "Renewing")
         assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
+
+    def test_a_pair_put_there_by_hand_has_its_times_though_it_is_to_be_renewed(self, redis):
+        mill = Mill(redis)
+        mill.ports.home.write_secret(a_pair(WEB))
+        mill.world.clock.advance(61 * DAY)
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert said(mill, "Issuing")[:2] == (True, "Renewing")
+        assert (mill.status().not_before, mill.status().not_after) == pytest.approx((NOW, NOW + 90 * DAY))
+        assert mill.status().renewal_time == pytest.approx(NOW + 60 * DAY, abs=HOUR)
+        assert not as_of(mill.status(), NOW + 90 * DAY).condition("Ready").status
+
+    def test_a_pair_put_there_by_hand_has_its_times_while_a_back_off_holds(self, redis):
+        mill = failing(redis, 61 * DAY)
+        mill.ports.home.write_secret(a_pair(WEB, days=64))
+
+        assert not mill.reconciler.reconcile(WEB.id).ring
+
+        assert mill.status().not_after == pytest.approx(NOW + 64 * DAY)
 
     def test_one_that_has_expired_is_not_ready_as_expired(self, redis):
         mill = Mill(redis)
