@@ -52,6 +52,14 @@ SCENES = {
         {f"certmanager_certificate_renewal_timestamp_seconds{SOON}": "-10"},
         {"CertmillRenewalOverdue"},
     ),
+    "a new one, which has no certificate yet": (
+        {
+            f"certmanager_certificate_expiration_timestamp_seconds{SOON}": "0",
+            f"certmanager_certificate_not_before_timestamp_seconds{SOON}": "0",
+            f"certmanager_certificate_renewal_timestamp_seconds{SOON}": "0",
+        },
+        set(),
+    ),
     "one that is not ready": (
         {'certmanager_certificate_ready_status{namespace="default", name="web", condition="False"}': "1"},
         {"CertmillCertificateNotReady"},
