@@ -72,7 +72,7 @@ def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
     signals.worker_ready.connect(_quieten_collector, weak=False, dispatch_uid="certmill.collector")
-    signals.worker_init.connect(start_busy, weak=False, dispatch_uid="certmill.admin")
+    signals.celeryd_after_setup.connect(start_busy, weak=False, dispatch_uid="certmill.admin")  # after the log
     signals.beat_init.connect(start, weak=False, dispatch_uid="certmill.admin")
     signals.worker_ready.connect(announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_ready.connect(warn, weak=False, dispatch_uid="certmill.warn")
