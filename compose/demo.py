@@ -154,7 +154,7 @@ class Demo:
         stop = threading.Event()
         try:
             print(f"\nLeft running (KEEP=1) in {self.directory}. For commands in another terminal:")
-            print(f"  export CERTMILL_HOME={self.home}")
+            print(f"  cd {ROOT} && . .venv/bin/activate && export CERTMILL_HOME={self.home}")
             print(f"Stop it with Ctrl-C here, or: kill {os.getpid()}", flush=True)
             while not stop.wait(0.5):
                 if not self.up.is_running:
