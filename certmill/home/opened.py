@@ -1,4 +1,4 @@
-"""The home that the settings name, opened: for whoever needs a home and nothing else of a process."""
+"""The home that the settings name, opened, for a caller that needs no other part of a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command asks of Redis, over one connection pool: for whoever needs a few parts of this package and nothing else of a process."""
+"""What the command asks of Redis, over one connection pool, without the other parts of a process."""
 
 from __future__ import annotations
 

@@ -195,6 +195,21 @@ def test_helm_test_fails_where_something_cannot_be_reached(tmp_path, redis_serve
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
 
 
+def test_a_network_policy_that_names_who_may_come_lets_helm_test_in(tmp_path):
+    ingress = {"namespaceSelector": {"matchLabels": {"name": "ingress"}}}
+    policy = {"enabled": True, "responderFrom": [ingress], "flowerFrom": [ingress]}
+    objects = rendered(tmp_path, {"networkPolicy": policy})
+    (pod,) = (one for one in objects if one["kind"] == "Pod")
+
+    for process in ("responder", "flower"):
+        first, test = named(objects, "NetworkPolicy", f"certmill-{process}")["spec"]["ingress"][0]["from"]
+        assert first == ingress
+        assert test["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        assert test["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
+    closed = rendered(tmp_path, {"networkPolicy": policy, "tests": {"enabled": False}})
+    assert named(closed, "NetworkPolicy", "certmill-flower")["spec"]["ingress"][0]["from"] == [ingress]
+
+
 def test_the_notes_say_where_to_look_and_what_is_for_trying_out(kube, namespace):
     options = ("--namespace", namespace, "--dry-run=server", "--set")
     plain = helm("install", "certmill", render.CHART, *options, "networkPolicy.enabled=true", kubeconfig=kube.kubeconfig())
@@ -207,6 +222,7 @@ def test_the_notes_say_where_to_look_and_what_is_for_trying_out(kube, namespace)
     assert "which is for trying out" not in other
     assert "valkey.persistence is off" in other
     assert "networkPolicy is off" in other
+    assert "may read /metrics on port 9402" in other
 
 
 def test_artifact_hub_is_told_the_crds_and_examples_that_the_api_takes():
