@@ -115,9 +115,13 @@ def announce_ready() -> None:
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """A message that goes back to its queue (an API server that is away, a conflict) is one line: Celery adds where it was rejected."""
+    """A message that goes back to its queue (an API server that is away, a conflict) is one line: Celery adds where it was rejected.
+
+    Celery says a traceback twice, the second time among the fields."""
     if record.msg == celery_trace.LOG_REJECTED.strip():
         record.exc_info = record.exc_text = None
+    if isinstance(data := getattr(record, "data", None), dict):
+        record.data = {name: value for name, value in data.items() if name != "traceback"}
     return True
 
 
