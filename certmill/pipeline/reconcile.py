@@ -11,7 +11,7 @@ from certmill.errors import CertmillError, Conflict, InvalidManifest, SecretUnus
 from certmill.home.base import Home
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
-from certmill.model.issuer import reference
+from certmill.model.issuer import Issuer, reference
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
@@ -84,12 +84,9 @@ class Reconciler:
         except InvalidManifest as error:
             return self._look_later(certificate, self._violated(certificate), str(error))
         secret, unusable = self._secret(certificate)
-        if taken := secret_contract.why_not_to_write(ports.home, certificate, issuer, secret):
-            message = f"spec.secretName: {taken}"
-            return self._look_later(certificate, Violation(reason=INVALID_SPEC, message=message), message)
         spec = digest(certificate, issuer)
-        if other := owner.other_owner(ports, certificate, secret):
-            return self._wait_for(other, certificate, secret, spec=spec)
+        if (barred := self._barred(certificate, issuer, secret, spec=spec)) is not None:
+            return barred
         status, jitter = ports.home.certificate_status(certificate_id), ports.limits.renewal_jitter
         if status.order and as_of == "0":  # Redis knows of no run: one was lost with its memory, and its values may be up
             ports.journal.note_lost_order(certificate_id, status.order)
@@ -100,6 +97,15 @@ class Reconciler:
         done = self._apply(decision, seen, now=now, origin=origin, may_ring=may_ring, force=force, as_of=as_of)
         # None: a run has ended since, and what was missing when we looked may have been stored.
         return done or self.reconcile(certificate_id, now_please=now_please, origin=origin, may_ring=may_ring)
+
+    def _barred(self, certificate: Certificate, issuer: Issuer | None, secret: Secret | None, *, spec: str) -> Reconciled | None:
+        """None if its Secret may be written; else the Certificate says why not, and is looked at again later."""
+        if taken := secret_contract.why_not_to_write(self._ports.home, certificate, issuer, secret):
+            message = f"spec.secretName: {taken}"
+            return self._look_later(certificate, Violation(reason=INVALID_SPEC, message=message), message)
+        if other := owner.other_owner(self._ports, certificate, secret):
+            return self._wait_for(other, certificate, secret, spec=spec)
+        return None
 
     def other_owner(self, certificate: Certificate) -> str:
         """The other Certificate that owns this one's Secret now; asks the home only if another has named it."""
@@ -187,14 +193,7 @@ class Reconciler:
         if verdict is Verdict.STALE:
             return None
         if verdict is Verdict.BEGUN:
-            certificates.run_begun(
-                certificate.id,
-                run=run,
-                trigger=origin.trigger.value,
-                reason=decision.violation.reason,
-                message=decision.violation.message,
-                issuer=certificate.issuer_ref.name,
-            )
+            _log_begun(certificate, decision.violation, run=run, origin=origin)
         untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
         if verdict is Verdict.BEGUN or untold:
             servable = stored or temporary.is_ready(seen)
@@ -263,6 +262,17 @@ class Reconciler:
             self._ports.records.forget(certificate_id)
         self._ports.gauges.forget(certificate_id)
         return Reconciled(reason="the Certificate is not in the home, or is being deleted")
+
+
+def _log_begun(certificate: Certificate, violation: Violation, *, run: int, origin: Origin) -> None:
+    certificates.run_begun(
+        certificate.id,
+        run=run,
+        trigger=origin.trigger.value,
+        reason=violation.reason,
+        message=violation.message,
+        issuer=certificate.issuer_ref.name,
+    )
 
 
 def _decided(seen: Seen, *, now: float, force: bool, now_please: bool) -> Decision:
