@@ -354,7 +354,8 @@ class TestAnnotations:
             spec = {"tls": tls, "defaultBackend": {"service": {"name": "shop-svc", "port": {"number": 80}}}}
             lab.apply({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}, namespace)
 
-        assert "Issuer dev of Certificate" in failure(lab, namespace, "shop-0-tls")
+        told = f"Issuer/{namespace}/dev is not there"
+        lab.until(lambda: any(told in message for _, _, message in lab.events(namespace, "shop-0-tls")), what=f"an event: {told}")
         for number in (1, 2):
             assert refusal(lab, namespace, f"shop-{number}-tls", "spec.issuerRef.name")["status"] == "False"
         assert [lab.client.get(SECRETS, namespace, f"shop-{number}-tls") for number in range(3)] == [None] * 3

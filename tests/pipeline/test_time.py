@@ -36,7 +36,7 @@ def test_a_certificate_with_a_short_life_is_renewed_before_it_expires(redis, lif
     mill.world.ca.trouble.lifetime_seconds = lifetime
     mill.issue()
 
-    leaves = renewals(mill, seconds=3 * lifetime)
+    leaves = renewals(mill, seconds=3 * lifetime, every=max(30.0, lifetime / 500))
 
     assert len(leaves) >= 4
     assert all(seen < before.not_after for (before, _), (_, seen) in itertools.pairwise(leaves))
