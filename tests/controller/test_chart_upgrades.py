@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tarfile
@@ -29,11 +30,17 @@ OTHER_KEY = base64.b64encode(b"n" * 32).decode()
 pytestmark = pytest.mark.usefixtures("helm_program")
 
 
+def a_name():
+    """Of a release of its own: other tests leave cluster-wide roles of "certmill" on the server."""
+    return f"certmill-{secrets.token_hex(3)}"
+
+
 class Release:
     """A release on the API server, and the Pod templates that it has there."""
 
     def __init__(self, kube, namespace) -> None:
         self._kube, self._namespace, self._kubeconfig = kube, namespace, kube.kubeconfig()
+        self._name = a_name()
 
     def install(self, *options, chart=render.CHART):
         self._helm("install", *options, chart=chart)
@@ -44,8 +51,8 @@ class Release:
         self._helm("upgrade", *options)
         return {component for component, template in self._templates().items() if template != before[component]}
 
-    def secret(self, name="certmill"):
-        body = self._kube.api.request("GET", f"/api/v1/namespaces/{self._namespace}/secrets/{name}").body
+    def secret(self):
+        body = self._kube.api.request("GET", f"/api/v1/namespaces/{self._namespace}/secrets/{self._name}").body
         return {key: base64.b64decode(value).decode() for key, value in body["data"].items()}
 
     def put(self, plural, name, **content):
@@ -55,10 +62,10 @@ class Release:
         self._kube.api.apply(f"/api/v1/namespaces/{self._namespace}/{plural}/{name}", body)
 
     def uninstall(self):
-        helm("uninstall", "certmill", "--namespace", self._namespace, kubeconfig=self._kubeconfig)
+        helm("uninstall", self._name, "--namespace", self._namespace, kubeconfig=self._kubeconfig)
 
     def _helm(self, verb, *options, chart=render.CHART):
-        helm(verb, "certmill", chart, "--namespace", self._namespace, *options, kubeconfig=self._kubeconfig)
+        helm(verb, self._name, chart, "--namespace", self._namespace, *options, kubeconfig=self._kubeconfig)
 
     def _templates(self):
         found = {}
@@ -211,12 +218,12 @@ def test_a_network_policy_that_names_who_may_come_lets_helm_test_in(tmp_path):
 
 
 def test_the_notes_say_where_to_look_and_what_is_for_trying_out(kube, namespace):
-    options = ("--namespace", namespace, "--dry-run=server", "--set")
-    plain = helm("install", "certmill", render.CHART, *options, "networkPolicy.enabled=true", kubeconfig=kube.kubeconfig())
+    options, name = ("--namespace", namespace, "--dry-run=server", "--set"), a_name()
+    plain = helm("install", name, render.CHART, *options, "networkPolicy.enabled=true", kubeconfig=kube.kubeconfig())
     own = "valkey.image.repository=valkey,valkey.image.tag=9.0,valkey.persistence.enabled=false"
-    other = helm("install", "certmill", render.CHART, *options, own, kubeconfig=kube.kubeconfig())
+    other = helm("install", name, render.CHART, *options, own, kubeconfig=kube.kubeconfig())
 
-    assert "helm test certmill" in plain
+    assert f"helm test {name}" in plain
     assert "kubectl logs" in plain
     assert "which is for trying out" in plain
     assert "which is for trying out" not in other

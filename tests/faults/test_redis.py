@@ -100,6 +100,9 @@ class Later:
     def now(self):
         return time.time() + 3600
 
+    def monotonic(self):
+        return time.monotonic()
+
     def pause(self, seconds):
         time.sleep(seconds)
 

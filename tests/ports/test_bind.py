@@ -43,4 +43,6 @@ def test_every_name_of_every_zone_is_on_loopback(tmp_path):
     with Bind(directory=tmp_path, zones=("example.test", "dev.example.test")) as bind:
         resolver = Resolver([bind.address])
 
-        assert [resolver.addresses(name) for name in ("example.test", "www.example.test", "a.b.dev.example.test")] == [["127.0.0.1"]] * 3
+        assert [resolver.find_addresses(name) for name in ("example.test", "www.example.test", "a.b.dev.example.test")] == [
+            ["127.0.0.1"]
+        ] * 3

@@ -30,7 +30,7 @@ OVERRIDDEN = [
         "QoS _connparams _create_client _get_client _in_poll close connection_class connection_class_ssl",
     ),
     (transport.GuardedTransport, kombu_redis.Transport, "Channel"),
-    (scheduler.Scheduler, celery.beat.Scheduler, "_ensure_connected apply_async apply_entry tick"),
+    (scheduler.Scheduler, celery.beat.Scheduler, "_ensure_connected apply_async apply_entry close tick"),
     (events.Dispatcher, celery.events.dispatcher.EventDispatcher, "send"),
     (events.Request, celery.worker.request.Request, "send_event"),
     (control.Inspect, celery.app.control.Inspect, "_request"),
