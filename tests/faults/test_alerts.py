@@ -96,7 +96,7 @@ def watched(tmp_path_factory):
         watched = Watched(directory, redis)
         with watched.certmill as certmill, watched.prometheus:
             certmill.start()
-            eventually(lambda: len(watched.prometheus.query("certmill_redis_up == 1")) == 3, what=watched.about)
+            eventually(lambda: len(watched.prometheus.query("certmill_redis_up == 1")) == 3, within=180, what=watched.about)
             yield watched
         watched.runtime.close()
 
