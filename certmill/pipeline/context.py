@@ -119,6 +119,8 @@ class Work:
     """Called between the requests of a long step: renews the lease when a third of it has gone by; raises LeaseLost."""
     store_temporary: Callable[[], bool]
     """Store a temporary pair if the Secret holds none that a server could use; whether that was done (pipeline.temporary)."""
+    is_issuer_ready: Callable[[], bool]
+    """Whether the issuer is ready now, as the home itself has it: what `ports.home` says may be a moment old."""
 
     @property
     def id(self) -> CertificateId:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 from certmill.errors import (
     AccountRefused,
@@ -133,7 +134,7 @@ class Engine:
         if spec != attempt.record.spec:
             return Back(step=CLEAN_UP, reason="the manifest changed; beginning again", facts=attempt.facts)
         if issuer is None:
-            return issuer_wait.for_missing(self._ports, certificate)
+            return issuer_wait.for_missing(self._fresh(), certificate)
         if attempt.step in _FOR_THE_OWNER and (other := self._reconciler.other_owner(certificate)):
             reason = f"Secret {certificate.secret_name} belongs to Certificate {other}"
             return Back(step=CLEAN_UP, reason=reason, facts=attempt.facts)
@@ -157,7 +158,12 @@ class Engine:
             keep=attempt.keep,
             hold=attempt.hold,
             store_temporary=lambda: self._reconciler.store_temporary(certificate),
+            is_issuer_ready=lambda: issuer_wait.is_ready(self._fresh(), certificate),
         )
+
+    def _fresh(self) -> Ports:
+        """With the home itself, of whose reads none is old."""
+        return replace(self._ports, home=self._reconciler.home)
 
     def _clean_up(self, attempt: Attempt) -> Finished:
         """Take down, or after MAX_TRIES leave it to the sweep; then say when to look again."""

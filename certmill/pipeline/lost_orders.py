@@ -107,4 +107,5 @@ def _no_step(ports: Ports, certificate: Certificate, issuer: Issuer, hold: HoldO
         keep=lambda _facts, _key: None,
         hold=hold_on,
         store_temporary=lambda: False,
+        is_issuer_ready=lambda: False,
     )

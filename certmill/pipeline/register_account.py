@@ -20,15 +20,16 @@ def register_account(work: Work) -> Outcome:
         if found is None:
             refusal = registration_times.refusal(ports, issuer)
             if refusal is not None and not registration_times.may_ask_again(ports, refusal, is_first_try=work.first_look):
-                return issuer_wait.for_refused(ports, work.certificate, issuer, refusal.reason)
+                return issuer_wait.for_refused(work, refusal.reason)
             found = account.register(ports, issuer, owner=work.id)
     except _OF_THE_ISSUER as error:
-        return issuer_wait.for_refused(ports, work.certificate, issuer, str(error))
+        return issuer_wait.for_refused(work, str(error))
     except StateUnavailable:
         raise
     except Temporary as error:
-        if not isinstance(error, Busy) or error.retry_after is not None:  # else somebody registers it in this moment
-            issuer_wait.note(ports, work.certificate, issuer)
+        is_being_registered = isinstance(error, Busy) and error.retry_after is None
+        if not is_being_registered and (ready := issuer_wait.note(work)) is not None:
+            return ready
         raise
     facts = replace(work.facts, account=found.uri, issuer_kind=issuer.kind, issuer_namespace=issuer.namespace, issuer_name=issuer.name)
     return Advanced(facts=facts)

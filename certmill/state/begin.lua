@@ -18,8 +18,11 @@ if step ~= '' then
   local same = ARGV[6] ~= '' and ARGV[6] == redis.call('HGET', KEYS[1], 'root') -- the request that began this run, come twice
   local forced, sent = ARGV[8] == '1' and not same, false
   for i = 13, #ARGV do sent = sent or ARGV[i] == step end
-  -- What it waits for is not wanted any more, or a person does not want to wait.
-  if forced or spec ~= ARGV[5] then redis.call('ZADD', KEYS[3], 'XX', ARGV[2], ARGV[1]) end
+  -- What it waits for, or is about to (`woken`), is not wanted any more, or a person does not want to wait.
+  if forced or spec ~= ARGV[5] then
+    redis.call('HSET', KEYS[1], 'woken', '1')
+    redis.call('ZADD', KEYS[3], 'XX', ARGV[2], ARGV[1])
+  end
   if (forced and sent) or spec ~= ARGV[5] then
     local again = ARGV[8] == '1' and 'force' or ARGV[5]
     -- A change of the manifest does not take back that a new certificate was asked for.
@@ -49,7 +52,7 @@ if root == '' then root, task = ARGV[12], ARGV[12] end
 local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or '0'), tonumber(ARGV[4])) + 1
 redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0', 'tries', '0', 'failures', '0',
   'task', task, 'root', root, 'trigger', trigger, 'run', run + 1, 'spec', ARGV[5], 'since', ARGV[2], 'begun', ARGV[2])
-redis.call('HDEL', KEYS[1], 'reason', 'again', 'due', 'next_trigger', 'next_root')
+redis.call('HDEL', KEYS[1], 'reason', 'again', 'due', 'woken', 'next_trigger', 'next_root')
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('ZADD', KEYS[6], ARGV[2], ARGV[1])

@@ -12,6 +12,7 @@ if tonumber(redis.call('ZSCORE', KEYS[3], ARGV[1]) or '0') > now then return {'-
 local till = tonumber(ARGV[3]) + tonumber(ARGV[4])
 redis.call('HSET', KEYS[1], 'lease', string.format('%.3f', till), 'task', ARGV[5], 'root', ARGV[6])
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)
+redis.call('HDEL', KEYS[1], 'woken') -- what is told from now on may come too late for this step
 -- A run that came to its step under a clock that was ahead would never have been there for long.
 if tonumber(since or '0') > now + 60 then redis.call('HSET', KEYS[1], 'since', ARGV[3]) end
 redis.call('ZADD', KEYS[2], till, ARGV[1])

@@ -202,10 +202,12 @@ class Records:
     def commit(
         self, certificate: CertificateId, *, fence: int, step: str, due: Due, at: float, fields: Mapping[str, str], drop: Sequence[str] = ()
     ) -> bool:
-        """End a step: the record is at `step` now and waits in `due` until `at`. False if the step is no longer ours."""
+        """End a step: the record is at `step` now and waits in `due` until `at`; if its wait was ended while the step was acting, it waits
+        no longer. False if the step is no longer ours."""
         pairs = [part for item in fields.items() for part in item]
         others = [name for name in keys.DUE_SETS if name != due.value] + ([] if step else [keys.RUNS])
-        args = [certificate, fence, step, f"{at:.3f}", len(drop), *drop, *pairs]
+        waits = "1" if due is Due.WAITING else "0"
+        args = [certificate, fence, step, f"{at:.3f}", waits, len(drop), *drop, *pairs]
         return self._commit(keys=[keys.record(certificate), due.value, *others], args=args) == 1
 
     @answering
@@ -262,7 +264,7 @@ class Records:
 
     @answering
     def end_wait(self, certificate: CertificateId, step: str, *, now: float) -> bool:
-        """End the wait of a run that waits at this step. False if there is none."""
+        """End the wait of a run that is at this step, or is about to wait there. False if there is none."""
         return self._end_wait(keys=[keys.record(certificate), keys.WAITING], args=[certificate, f"{now:.3f}", step]) == 1
 
     @answering

@@ -198,3 +198,72 @@ def test_an_issuer_that_becomes_ready_ends_no_other_wait(redis):
     mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 
     assert rung(mill) == []
+
+
+class Moment:
+    """Calls `then` once: in the moment before or after another worker's call of a method."""
+
+    def __init__(self, part, method: str, then, *, after: bool) -> None:
+        self._part, self._method, self._then, self._after = part, method, [then], after
+
+    def __getattr__(self, name):
+        method = getattr(self._part, name)
+        return self._around(method) if name == self._method and self._then else method
+
+    def _around(self, method):
+        def called(*args, **kwargs):
+            then = self._then.pop()
+            if not self._after:
+                then()
+            answer = method(*args, **kwargs)
+            if self._after:
+                then()
+            return answer
+
+        return called
+
+
+MOMENTS = [("issuer_records", "note_failing", False), ("issuer_records", "note_failing", True), ("records", "commit", False)]
+
+
+def at_the_moment(mill, part, method, *, after, then):
+    """`then` is called while the run's next step is between two of its calls."""
+    mill.use(replace(mill.ports, **{part: Moment(getattr(mill.ports, part), method, then, after=after)}))
+
+
+@pytest.mark.parametrize(("part", "method", "after"), MOMENTS)
+def test_an_issuer_that_comes_while_a_run_is_about_to_wait_is_not_missed(redis, part, method, after):
+    mill = Mill(redis)
+    mill.ca = CountingCA(mill)
+    mill.ports.home.delete("ClusterIssuer", "", "prod")
+    mill.reconciler.reconcile(WEB.id)
+
+    def comes():
+        mill.ports.home.apply(an_issuer(), "here: true\n")
+        mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+
+    at_the_moment(mill, part, method, after=after, then=comes)
+    mill.run()
+    mill.wake(3)
+
+    assert mill.world.leaf(WEB).dns_names == WEB.dns_names
+
+
+@pytest.mark.parametrize(("part", "method", "after"), MOMENTS)
+@pytest.mark.parametrize("trouble", [AccountRefused("no"), CAUnavailable("503", retry_after=900)])
+def test_an_issuer_that_is_ready_while_a_run_is_about_to_wait_is_not_missed(redis, trouble, part, method, after):
+    mill = Mill(redis)
+    mill.ca = CountingCA(mill)
+    mill.ca.trouble = trouble
+    mill.reconciler.reconcile(WEB.id)
+
+    def is_ready():
+        mill.ca.trouble = None
+        mill.ports.home.apply(replace(an_issuer(), email="new@example.test"), "changed: true\n")
+        mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+
+    at_the_moment(mill, part, method, after=after, then=is_ready)
+    mill.run()
+    mill.wake(3)
+
+    assert mill.world.leaf(WEB).dns_names == WEB.dns_names

@@ -103,6 +103,46 @@ def test_a_run_whose_manifest_is_gone_waits_no_longer_and_another_look_follows_i
     assert redis.zscore(keys.WAITING, WEB) == NOW + 1
 
 
+WAKES = {
+    "end_wait": lambda records: records.end_wait(WEB, "one", now=NOW + 1),
+    "notice": lambda records: records.notice(WEB, why="deleted", now=NOW + 1),
+    "begin": lambda records: begin(records, spec="def", now=NOW + 1),
+    "renew": lambda records: begin(records, force=True, origin=Origin(root_id="another"), now=NOW + 1),
+}
+
+
+@pytest.mark.parametrize("wake", WAKES)
+def test_a_wake_up_that_comes_while_a_step_acts_ends_the_wait_that_it_begins(redis, records, wake):
+    begin(records)
+    fence = claim(records).fence
+
+    WAKES[wake](records)
+    records.commit(WEB, fence=fence, step="one", due=Due.WAITING, at=NOW + 600, fields={})
+
+    assert DueTimes(redis).take(Due.WAITING, now=NOW + 2, suspect_after=NOW + 10, limit=9) == [WEB]
+
+
+def test_a_wake_up_counts_once_and_for_no_later_step(redis, records):
+    begin(records)
+    fence = claim(records).fence
+    records.end_wait(WEB, "one", now=NOW)
+    records.commit(WEB, fence=fence, step="two", due=Due.IN_FLIGHT, at=NOW + 10, fields={})
+    assert redis.zscore(keys.IN_FLIGHT, WEB) == NOW + 10
+
+    records.commit(WEB, fence=claim(records, "two").fence, step="two", due=Due.WAITING, at=NOW + 600, fields={})
+
+    assert redis.zscore(keys.WAITING, WEB) == NOW + 600
+
+
+def test_a_wake_up_before_a_step_acts_is_of_no_use_to_it(redis, records):
+    begin(records)
+    records.end_wait(WEB, "one", now=NOW)
+
+    records.commit(WEB, fence=claim(records).fence, step="one", due=Due.WAITING, at=NOW + 600, fields={})
+
+    assert redis.zscore(keys.WAITING, WEB) == NOW + 600
+
+
 def test_of_a_certificate_with_no_run_nothing_is_noticed_and_no_record_is_made(redis, records):
     assert not records.notice(WEB, why="deleted", now=NOW)
 
