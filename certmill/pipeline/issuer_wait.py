@@ -1,7 +1,7 @@
 """A run whose issuer is not there, or not ready, waits for it: as at cert-manager this is no failure, and nothing is counted.
 
-The run is woken when the issuer comes or becomes ready (pipeline.issuers). That may happen in the moment in which the run begins to wait. So
-the run is noted first, and then the issuer is looked at again, in the home itself: whoever makes an issuer ready writes its status first, and
+The run is woken when the issuer comes or becomes ready (pipeline.issuers). That may happen in the moment in which it begins to wait: so
+it is noted first, and then the issuer is looked at again, in the home itself. Whoever makes an issuer ready writes its status first, and
 then looks who waits. A wake-up between that look and the commit is marked in the record (state: end_wait, commit).
 """
 
@@ -12,7 +12,7 @@ from typing import Final
 
 from certmill.errors import Permanent
 from certmill.model.certificate import Certificate
-from certmill.model.issuer import Issuer, reference
+from certmill.model.issuer import reference
 from certmill.pipeline import account, registration_times
 from certmill.pipeline.context import Ports, Work
 from certmill.pipeline.outcome import Waiting
