@@ -155,12 +155,17 @@ def _run(record: Record, now: float) -> list[str]:
         ("Number", str(record.run)),
         ("Step", f"{record.step} ({step_number(record.step)}), since {duration(now - record.since)}"),
         ("Begun", f"{moment(record.begun)} ({away(record.begun, now)})"),
-        ("Waits", f"{record.reason} (tried {record.tries} times)" if record.reason else ""),
+        ("Waits", f"{record.reason}{_tried(record.tries)}" if record.reason else ""),
         ("Again", _both(record.due, now) if waiting else ""),
         ("Follows", "another run, asked for meanwhile" if record.again else ""),
     ]
     facts = known_facts(record)
     return ["In flight:", *fields(rows, indent="  "), *_challenges(facts.challenges)]
+
+
+def _tried(tries: int) -> str:
+    """How often the step has ended in waiting. A wait for its turn is no try."""
+    return "" if not tries else " (tried once)" if tries == 1 else f" (tried {tries} times)"
 
 
 def _challenges(challenges: Sequence[ChallengeFacts]) -> list[str]:

@@ -27,6 +27,7 @@ class Following:
         self.started = started
         self.progress = {handle.id: Progress(started) for handle in handles}
         self._said: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
 
     @property
     def ended(self) -> bool:
@@ -41,13 +42,16 @@ class Following:
                 handle.ask_again(status)
 
     def changes(self) -> list[str]:
-        """A line for each that stands elsewhere than when this was asked last."""
+        """A line for each that stands elsewhere than when this was asked last. The end of a run does not repeat the reason that the line
+        of its clean-up has told."""
         lines = []
         for handle in self.handles:
             progress = self.progress[handle.id]
-            line = progress.headline().removesuffix(progress.again())
+            status, line = progress.status, progress.headline().removesuffix(progress.again())
             if self._said.get(handle.id) != line:
-                self._said[handle.id] = line
+                is_told = status.ended and self._reasons.get(handle.id) == status.reason
+                self._said[handle.id], self._reasons[handle.id] = line, status.reason
+                line = status.phase if is_told else line
                 lines.append(f"{progress.now - self.started:6.1f} s  {handle.certificate}  {shown(line)}")
         return lines
 

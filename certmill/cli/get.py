@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from certmill.cli import objects
 from certmill.cli.columns import table
 from certmill.cli.exits import ExitCode, complain
-from certmill.cli.kinds import Kind, missing
+from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.session import Session
 from certmill.cli.standing import Standing
 from certmill.errors import NotFound
@@ -84,7 +84,7 @@ def _print(session: Session, kind: Kind, rows: Sequence[Row], *, where: str | No
     elif rows:
         print("\n".join(_table(kind, rows, wide=output == "wide", namespaces=where is None)))
     elif not single:
-        complain(f"nothing found in namespace {where}" if where else "nothing found", prefix="note")
+        complain(f"no {plural(kind)} found{f' in namespace {where}' if where else ''}", prefix="note")
         _doubt_the_home(session)
 
 

@@ -84,7 +84,7 @@ def test_a_certificate_before_its_issuer_waits_uncounted_and_is_issued_when_that
     assert {type_ for type_, _, _ in lab.events(namespace, "web")} == {"Normal"}
 
     lab.apply_issuer(lab.rfc2136(), name=late, privateKeySecretRef={"name": f"{late}-key"})
-    assert lab.wait_ready(namespace, "web", seconds=20).dns_names == (f"{namespace}.example.test",)
+    assert lab.wait_ready(namespace, "web").dns_names == (f"{namespace}.example.test",)
     assert "lastFailureTime" not in status_of(lab, namespace, "web")
 
 
@@ -110,7 +110,7 @@ def test_a_run_of_a_certificate_that_is_being_deleted_stops_and_cleans_up(lab, n
     lab.until(lambda: "Issuing" in lab.conditions(CERTIFICATES, namespace, "web"), what="its run waits")
     held(CERTIFICATES, namespace, "web")
 
-    lab.until(lambda: lab.runtime.ports.records.read(f"{namespace}/web") is None, seconds=20, what="its run is over")
+    lab.until(lambda: lab.runtime.ports.records.read(f"{namespace}/web") is None, what="its run is over")
     lab.apply_issuer(lab.rfc2136(), name=name, privateKeySecretRef={"name": f"{name}-key"})
     assert lab.client.get(SECRETS, namespace, "web-tls") is None
 

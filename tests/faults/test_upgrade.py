@@ -81,7 +81,7 @@ def begin(lab, prefix):
     wanted = [f"{prefix}-{number}" for number in range(8)]
     lab.nameserver.troubles.update(dict.fromkeys(wanted[::2], Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True)))
     handles = [lab.request(name, f"{name}.example.test") for name in wanted]
-    lab.until(lambda: all(step_of(lab, name) == "wait_for_propagation" for name in wanted[::2]), what="they wait")
+    lab.until(lambda: all(step_of(lab, name) == "wait_for_propagation" for name in wanted[::2]), seconds=120, what="they wait")
     return wanted, handles
 
 
@@ -92,7 +92,7 @@ def step_of(lab, name):
 
 def assert_issued_once(lab, wanted, handles):
     for handle in handles:
-        handle.wait(90)
+        handle.wait(150)
     ordered = orders_by_name(lab.runtime, "prod")
     assert {name: lab.status(name).revision for name in wanted} == dict.fromkeys(wanted, 1)
     assert {name: ordered[f"{name}.example.test"] for name in wanted} == dict.fromkeys(wanted, 1)

@@ -58,7 +58,7 @@ def test_alone_it_has_the_command(alone, tmp_path):
     )
 
     assert said.returncode == 0
-    assert "nothing found in namespace default" in said.stderr
+    assert "no certificates found in namespace default" in said.stderr
 
 
 def test_it_contains_certmill_and_its_metadata_only(wheel):

@@ -78,6 +78,12 @@ class TestWaitsThatServersAskFor:
     def test_a_rate_limit_is_respected_while_the_certificate_lives_long_enough(self, redis):
         assert self.asked_to_wait(redis, RateLimited("429", retry_after=7200), remaining=20 * DAY) == 7200
 
+    @pytest.mark.parametrize("error", [RateLimited("429", retry_after=7200), CAUnavailable("503")])
+    def test_what_is_waited_for_is_kept_by_its_class_as_get_tells_a_rate_limit_apart(self, redis, error):
+        self.asked_to_wait(redis, error, remaining=20 * DAY)
+
+        assert redis.hget(keys.record(WEB.id), "wait_class") == error.failure_class
+
     def test_an_issuer_that_is_not_there_has_no_renewal_wait_past_its_expiry(self, redis):
         mill = Mill(redis)
         mill.issue()

@@ -359,7 +359,8 @@ class TestGet:
         assert applied("get", "secret", "../../etc")[0] == 3
 
     def test_none_is_no_error(self, applied):
-        assert applied("get", "certs", "-n", "empty") == (0, [], "note: nothing found in namespace empty\n")
+        assert applied("get", "certs", "-n", "empty") == (0, [], "note: no certificates found in namespace empty\n")
+        assert applied("get", "ciss") == (0, [], "note: no clusterissuers found\n")
 
     def test_a_bad_manifest_in_the_home_is_said_and_the_rest_is_shown(self, applied, home):
         (home / "manifests" / "mine.yaml").write_text(BAD)
@@ -424,6 +425,18 @@ class TestDescribe:
         assert out[-1].startswith("Next: tries wait_for_propagation again in ")
         assert out[-1].endswith(", because ns2 does not have it yet")
         assert TOKEN not in text
+
+    @pytest.mark.parametrize(("tries", "said"), [("0", ""), ("1", " (tried once)"), ("2", " (tried 2 times)")])
+    def test_a_wait_for_its_turn_is_no_try(self, applied, runtime, tries, said):
+        records, now = runtime.ports.records, runtime.ports.clock.now()
+        records.begin(WEB, now=now, steps=("clean_up", "clean_up"), spec="s", origin=Origin(root_id="r"), in_flight_until=now + 10)
+        record = records.claim(WEB, "clean_up", now=now, lease_seconds=60, task_id="t", root_id="r")
+        waits = {"reason": "another worker is writing to the zone", "due": f"{now + 300:.3f}", "tries": tries}
+        records.commit(WEB, fence=record.fence, step="clean_up", due=Due.WAITING, at=now + 300, fields=waits)
+
+        (line,) = [line for line in applied("describe", "certificate", "web")[1] if "Waits:" in line]
+
+        assert line.endswith(f"another worker is writing to the zone{said}")
 
     def test_a_run_of_another_release_whose_facts_cannot_be_read_is_described_without_them(self, applied, runtime):
         records, now = runtime.ports.records, runtime.ports.clock.now()
@@ -513,7 +526,7 @@ class Worker(threading.Thread):
         self.body, self.task = None, ""
 
     def run(self):
-        _, message = self.runtime.redis.brpop([contract.REQUESTS_QUEUE], timeout=10)
+        _, message = self.runtime.redis.brpop([contract.REQUESTS_QUEUE], timeout=60)
         message = json.loads(message)
         self.task = message["headers"]["task"]
         self.body = json.loads(base64.b64decode(message["body"]))[0][0]

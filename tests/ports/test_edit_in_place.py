@@ -50,7 +50,7 @@ def ask(nginx, path):
 
 def settles(nginx, path, status):
     """Whether nginx comes to answer so; a reload takes a moment, and one that is refused changes nothing."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while ask(nginx, path) != status:
         if time.monotonic() > deadline:
             return False
@@ -84,7 +84,7 @@ def test_nginx_refuses_two_paths_that_are_the_same(nginx):
 
     nginx.configure(configuration(doubled))
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not refused(nginx):
         assert time.monotonic() < deadline
     assert "duplicate location" in refused(nginx)[0]

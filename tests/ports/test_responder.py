@@ -33,7 +33,7 @@ def responder(store):
     responder.stop()
 
 
-def ask(responder, path, method="GET", headers=None, seconds=5):
+def ask(responder, path, method="GET", headers=None, seconds=20):
     connection = http.client.HTTPConnection("127.0.0.1", responder.port, timeout=seconds)
     try:
         connection.request(method, path, headers=headers or {})
@@ -293,7 +293,7 @@ def test_silent_connections_of_one_address_are_not_in_the_way_of_another(patient
 def test_a_burst_from_one_address_is_answered_whole(patient):
     """What the CA asks of many names at once comes through one proxy."""
     with contextlib.ExitStack() as stack:
-        burst = [stack.enter_context(socket.create_connection(("127.0.0.1", patient.port), timeout=5)) for _ in range(400)]
+        burst = [stack.enter_context(socket.create_connection(("127.0.0.1", patient.port), timeout=30)) for _ in range(400)]
         for connection in burst:
             connection.sendall(f"GET {PATH} HTTP/1.1\r\nHost: a.test\r\n\r\n".encode())
 
@@ -324,9 +324,9 @@ def test_look_ups_in_a_store_that_hangs_leave_room_for_the_health_check():
 
 def until_refused(responder):
     """The status of a request that the store is not asked for; those before it may still be on their way."""
-    for _ in range(50):
+    for _ in range(30):
         with contextlib.suppress(TimeoutError):
-            return ask(responder, PATH, seconds=0.2)[0]
+            return ask(responder, PATH, seconds=1.0)[0]
     return None
 
 
@@ -367,7 +367,7 @@ def test_serve_returns_when_told_to_stop(store):
     serving.start()
 
     stop.set()
-    serving.join(5)
+    serving.join(30)
 
     assert not serving.is_alive()
     with pytest.raises(ConnectionRefusedError):

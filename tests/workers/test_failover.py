@@ -10,7 +10,7 @@ from tests.workers.running import Processes, Server, eventually, ran
 def works(processes: Processes, server: Server, certificate: str) -> None:
     """A step that is published now is done."""
     processes.ring(certificate)
-    eventually(lambda: [line for line in ran(server) if line["args"] == [certificate]], within=30, what=processes.log)
+    eventually(lambda: [line for line in ran(server) if line["args"] == [certificate]], what=processes.log)
 
 
 def test_a_worker_outlives_a_fail_over(processes: Processes, server: Server) -> None:
@@ -47,7 +47,7 @@ def test_a_beat_outlives_a_fail_over(processes: Processes, server: Server) -> No
         client.replicaof("NO", "ONE")
         client.delete("certmill.ticks")
 
-        eventually(lambda: client.rpop("certmill.ticks"), within=30, what=lambda: processes.log("beat.log"))
+        eventually(lambda: client.rpop("certmill.ticks"), what=lambda: processes.log("beat.log"))
     assert beat.poll() is None
     assert "Traceback" not in processes.log("beat.log")
 

@@ -118,6 +118,9 @@ def test_a_worker_has_a_page_and_status_names_it(processes: Processes) -> None:
     assert f"{worker.pid}" in page
     assert "certmill.steps" in page
     assert _status(f"{url}/worker/two@here", "certmill:pass") == 404
+    told = json.loads(_page(f"{url}/workers?json=1"))["data"]
+    assert [(one["hostname"], one["status"]) for one in told] == [("one@here", True)]
+    assert json.loads(_page(f"{url}/api/workers")) == {}  # as docs/flower.md says
 
     command = [sys.executable, "-m", "celery", "-A", "workers", "status"]
     status = subprocess.run(
@@ -165,9 +168,9 @@ def test_a_worker_that_is_stopped_tells_of_its_last_task(processes: Processes, s
         eventually(lambda: b"STARTED" in _page(f"{url}/api/tasks"), what=processes.log)
         worker.terminate()
         client.lpush("let go", "now")
-        assert worker.wait(30) == 0
+        assert worker.wait(60) == 0
 
-    eventually(lambda: b"SUCCESS" in _page(f"{url}/api/tasks"), within=10, what=lambda: str(_page(f"{url}/api/tasks")))
+    eventually(lambda: b"SUCCESS" in _page(f"{url}/api/tasks"), within=30, what=lambda: str(_page(f"{url}/api/tasks")))
 
 
 def _page(url: str) -> bytes:

@@ -45,11 +45,13 @@ class Issuers:
 
 
 def looked(issuers: Issuers) -> str:
-    """Run the task that looks at an Issuer; its state."""
-    app = Celery("probe", set_as_current=False)
-    runtime = SimpleNamespace(issuers=issuers, ports=SimpleNamespace(clock=FakeClock(0.0)))
+    """Run the task that looks at an Issuer; its state. Whatever comes of it, no thread waits for it."""
+    app, clock = Celery("probe", set_as_current=False), FakeClock(0.0)
+    runtime = SimpleNamespace(issuers=issuers, ports=SimpleNamespace(clock=clock))
     changes.register(app, lambda: runtime)  # type: ignore[arg-type, return-value]  # only what the task uses
-    return str(app.tasks[RECONCILE_TASKS["Issuer"]].apply(args=("default/prod",)).state)
+    state = str(app.tasks[RECONCILE_TASKS["Issuer"]].apply(args=("default/prod",)).state)
+    assert clock.now() == 0.0
+    return state
 
 
 def conflict() -> Conflict:

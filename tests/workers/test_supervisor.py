@@ -116,7 +116,7 @@ def test_each_process_has_an_admin_port_of_its_own_and_up_says_which(machine: Ma
     assert f"ports: beat {ports['beat']}, responder {ports['responder']}, worker1 {ports['worker1']}" in machine.output
     for port in ports.values():
         eventually(partial(_is_ready, port), what=lambda: machine.output)
-        assert "certmill_redis_up 1.0" in _says(f"http://127.0.0.1:{port}/metrics")
+        eventually(partial(_tells_of_redis, port), what=lambda: machine.output)
 
 
 def test_admin_ports_leave_out_those_of_flower_and_the_responder() -> None:
@@ -131,9 +131,13 @@ def _is_ready(port: int) -> bool:
     return _says(f"http://127.0.0.1:{port}/readyz") == "ok\n"
 
 
+def _tells_of_redis(port: int) -> bool:
+    return "certmill_redis_up 1.0" in _says(f"http://127.0.0.1:{port}/metrics")
+
+
 def _says(url: str) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=20) as answer:
             return str(answer.read().decode())
     except OSError as error:
         return str(error)

@@ -85,7 +85,7 @@ def test_a_look_that_goes_back_does_not_go_round_and_round_and_holds_no_thread(p
     assert taken_at[-1] - taken_at[0] >= 2.5  # at most twice a second: one BRPOP is under way when the queue is paused
     for number in range(4):  # all the threads there are
         processes.ring(f"default/{number}")
-    eventually(lambda: sum(line["task"] == "certificate.validate" for line in ran(server)) == 4, within=2, what=processes.log)
+    eventually(lambda: sum(line["task"] == "certificate.validate" for line in ran(server)) == 4, what=processes.log)
 
 
 def times(server):
