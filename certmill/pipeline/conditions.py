@@ -59,9 +59,10 @@ def held(status: CertificateStatus, violation: Violation, *, servable: bool, now
     return status if servable or violation.reason == "Renewing" else _not_ready(status, violation, now)
 
 
-def expired(status: CertificateStatus, *, now: float) -> CertificateStatus:
-    """A run goes on, perhaps for hours: once the pair that it is to renew has expired, that is not ready any more."""
-    return as_of(status, now)
+def while_issuing(seen: Seen, *, now: float) -> CertificateStatus:
+    """A run goes on, perhaps for hours: once the pair that it is to renew has expired, that is not ready any more. A status that another
+    program wrote may not say when that is."""
+    return as_of(seen.status if seen.status.not_after is not None else of_pair(seen), now)
 
 
 def _not_ready(status: CertificateStatus, violation: Violation, now: float) -> CertificateStatus:

@@ -12,8 +12,9 @@ from certmill.model.names import CertificateId
 from certmill.model.trigger import Origin, Trigger
 from certmill.observe import certificates
 from certmill.pipeline import owner
+from certmill.pipeline.begin_run import Reconciled
 from certmill.pipeline.context import Ports
-from certmill.pipeline.reconcile import Reconciled, Reconciler
+from certmill.pipeline.reconcile import Reconciler
 from certmill.state.requests import Acceptance, Rejection
 
 

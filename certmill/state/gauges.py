@@ -46,11 +46,6 @@ class Gauges:
         return new
 
     @answering
-    def forget(self, certificate: CertificateId) -> None:
-        """There is no such certificate any more."""
-        self._redis.hdel(keys.CERTIFICATE_GAUGES, certificate)
-
-    @answering
     def note_issuer(self, reference: str, *, ready: bool) -> None:
         """Keep whether the issuer is ready."""
         self._redis.hset(keys.ISSUER_GAUGES, reference, str(ready))

@@ -20,6 +20,7 @@ from certmill.state import keys
 from certmill.state.connection import answering, script
 
 _BATCH = 1000
+_BUT_RENEWALS = tuple(name for name in keys.DUE_SETS if name != keys.RENEWALS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ class Records:
         self._keep = script(client, "keep")
         self._commit = script(client, "commit")
         self._adopt = script(client, "adopt")
-        self._notice = script(client, "notice")
+        self._forget = script(client, "forget")
         self._end_wait = script(client, "end_wait")
 
     @answering
@@ -211,23 +212,20 @@ class Records:
         return self._commit(keys=[keys.record(certificate), due.value, *others], args=args) == 1
 
     @answering
-    def adopt(self, certificate: CertificateId, *, now: float, at: float, spec: str) -> bool:
-        """Keep an idle certificate, to be looked at again at `at`. False if a run is under way."""
-        others = [name for name in keys.DUE_SETS if name != keys.RENEWALS]
-        answer = self._adopt(
-            keys=[keys.record(certificate), keys.RENEWALS, *others], args=[certificate, f"{at:.3f}", spec, int(now * 1000)]
-        )
-        return answer == 1
+    def adopt(self, certificate: CertificateId, *, now: float, at: float, spec: str, again: str = "") -> bool:
+        """Keep an idle certificate, to be looked at again at `at`. False if a run is under way; or if one has ended since `again` was read
+        (`outlook`), and another was asked for in it: then it is looked at again at once."""
+        args = [certificate, f"{at:.3f}", spec, int(now * 1000), again]
+        return self._adopt(keys=[keys.record(certificate), keys.RENEWALS, *_BUT_RENEWALS], args=args) == 1
 
     @answering
     def adopt_all(self, certificates: Sequence[tuple[CertificateId, float]], *, now: float) -> None:
         """Adopt many at once, each until its time; those with a run under way are left alone."""
-        others = [name for name in keys.DUE_SETS if name != keys.RENEWALS]
         for start in range(0, len(certificates), _BATCH):
             with self._redis.pipeline(transaction=False) as pipe:
                 for certificate, at in certificates[start : start + _BATCH]:
-                    names = [keys.record(certificate), keys.RENEWALS, *others]
-                    self._adopt(keys=names, args=[certificate, f"{at:.3f}", "", int(now * 1000)], client=pipe)
+                    names = [keys.record(certificate), keys.RENEWALS, *_BUT_RENEWALS]
+                    self._adopt(keys=names, args=[certificate, f"{at:.3f}", "", int(now * 1000), ""], client=pipe)
                 pipe.execute()
 
     @answering
@@ -258,11 +256,6 @@ class Records:
         return cast("str | None", self._redis.hget(keys.record(certificate), "again")) or ""
 
     @answering
-    def notice(self, certificate: CertificateId, *, why: str, now: float) -> bool:
-        """Have the run under way look at its manifest again, at once if it waits, and another look follow it. False if there is no run."""
-        return self._notice(keys=[keys.record(certificate), keys.WAITING], args=[certificate, f"{now:.3f}", why]) == 1
-
-    @answering
     def end_wait(self, certificate: CertificateId, step: str, *, now: float) -> bool:
         """End the wait of a run that is at this step, or is about to wait there. False if there is none."""
         return self._end_wait(keys=[keys.record(certificate), keys.WAITING], args=[certificate, f"{now:.3f}", step]) == 1
@@ -291,10 +284,9 @@ class Records:
         ]
 
     @answering
-    def forget(self, certificate: CertificateId) -> None:
-        """Remove every trace of a certificate."""
-        with self._redis.pipeline() as pipe:
-            pipe.delete(keys.record(certificate))
-            for name in (*keys.DUE_SETS, keys.RUNS):
-                pipe.zrem(name, certificate)
-            pipe.execute()
+    def forget(self, certificate: CertificateId, *, now: float) -> bool:
+        """The Certificate is gone. A run under way has to look at its manifest again, at once if it waits, and another look follows it;
+        False if there is none: then every trace is removed. What the metrics say of it goes in both cases."""
+        others = [name for name in keys.DUE_SETS if name != keys.WAITING]
+        names = [keys.record(certificate), keys.WAITING, keys.CERTIFICATE_GAUGES, *others, keys.RUNS]
+        return self._forget(keys=names, args=[certificate, f"{now:.3f}", "deleted"]) == 1

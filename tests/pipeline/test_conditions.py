@@ -8,7 +8,7 @@ import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
-from certmill.errors import CAUnavailable, OrderRefused, RateLimited
+from certmill.errors import CAUnavailable, InvalidManifest, OrderRefused, RateLimited
 from certmill.home.recent import RecentHome
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec, RotationPolicy, SecretTemplate
@@ -152,6 +152,39 @@ class TestWhileItIsIssued:
         assert not mill.reconciler.reconcile(WEB.id).ring
 
         assert mill.status().not_after == pytest.approx(NOW + 64 * DAY)
+
+    def test_a_pair_whose_times_nobody_noted_is_not_ready_once_it_expires_in_a_run(self, redis):
+        mill = Mill(redis)
+        mill.ports.home.write_secret(a_pair(WEB))
+        mill.world.clock.advance(61 * DAY)
+        mill.reconciler.reconcile(WEB.id)
+        mill.ports.home.write_certificate_status(WEB.id, replace(mill.status(), not_before=None, not_after=None, renewal_time=None))
+
+        mill.reconciler.reconcile(WEB.id)
+        assert mill.status().not_after == pytest.approx(NOW + 90 * DAY)
+        assert said(mill, "Ready")[0]
+
+        mill.world.clock.advance(30 * DAY)
+        mill.reconciler.reconcile(WEB.id)
+        assert said(mill, "Ready")[:2] == (False, "Expired")
+        assert mill.status().condition("Ready").last_transition == pytest.approx(NOW + 90 * DAY)
+
+    def test_a_good_pair_has_its_times_though_its_issuer_cannot_be_read(self, redis):
+        mill = Mill(redis)
+        mill.ports.home.write_secret(a_pair(WEB))
+
+        def unreadable(*_):
+            raise InvalidManifest("is no URL", path="spec.acme.server")
+
+        mill.ports.home.issuer = unreadable
+        ready = Condition(type="Ready", status=True, reason="Ready", message="", last_transition=NOW)
+        mill.ports.home.write_certificate_status(WEB.id, CertificateStatus(conditions=(ready,)))
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert mill.status().not_after == pytest.approx(NOW + 90 * DAY)
+        assert mill.status().condition("Ready") == ready
+        assert not as_of(mill.status(), NOW + 90 * DAY).condition("Ready").status
 
     def test_one_that_has_expired_is_not_ready_as_expired(self, redis):
         mill = Mill(redis)
@@ -654,7 +687,7 @@ class TestTemporaryCertificate:
         mill = Mill(redis, certificate=self.ASKED, events=told)
         mill.reconciler.reconcile(WEB.id)
         now = mill.world.clock.now()
-        mill.ports.records.forget(WEB.id)
+        redis.delete(keys_of_redis.record(WEB.id))
         mill.ports.home.write_certificate_status(WEB.id, replace(mill.status(), last_failure_time=now, next_attempt=now + HOUR))
 
         assert "held until" in mill.reconciler.reconcile(WEB.id).reason

@@ -152,7 +152,7 @@ def test_lost_orders_of_a_silent_ca_leave_time_for_what_is_known_to_be_up(redis)
         lost = a_certificate(name=name, secret_name=f"{name}-tls", dns_names=(f"{name}.example.test",))
         mill.ports.home.apply(lost, dump_yaml(certificate_document(lost)))
         mill.ports.journal.note_lost_order(lost.id, "https://ca.example/order/1")
-    mill.ports.records.forget(mill.certificate.id)
+    redis.delete(keys.record(mill.certificate.id))
 
     class Silent:
         def client(self, *_):

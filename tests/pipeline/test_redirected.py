@@ -15,6 +15,7 @@ from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.pipeline import owner, secret_contract
 from certmill.pipeline.outcome import Wait
+from certmill.state.keys import record
 from tests.builders import DAY, ECDSA, a_certificate
 from tests.pipeline.mill import Mill
 
@@ -61,7 +62,7 @@ def test_the_certificate_is_not_ready_with_a_temporary_pair_that_it_did_not_ask_
     assert mill.world.leaf(WEB).dns_names == WEB.dns_names
     assert mill.status().condition("Ready").status is False
 
-    mill.ports.records.forget(WEB.id)
+    redis.delete(record(WEB.id))
     mill.reconciler.reconcile(WEB.id)
     assert mill.status().condition("Ready").status is False
     assert mill.status().condition("Issuing").status is True

@@ -10,7 +10,7 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import NameRefused
 from certmill.model.trigger import Trigger
 from certmill.state import keys
-from tests.builders import DAY, a_certificate
+from tests.builders import DAY, NOW, a_certificate
 from tests.pipeline.mill import Mill
 from tests.pipeline.test_reconcile_and_ticks import with_faults
 
@@ -100,3 +100,20 @@ def test_a_changed_manifest_after_a_failure_is_what_begins_the_next_run(redis):
     mill.reconciler.reconcile(WEB.id)
 
     assert begun(mill)[1] is Trigger.MANIFEST
+
+
+def test_a_run_asked_for_while_we_looked_at_the_one_before_is_not_forgotten(redis):
+    """Two workers reconcile at once: the run of the one ends, with word that another is to follow, before the other keeps what it saw."""
+    mill = Mill(redis)
+    mill.issue()
+    read = mill.ports.home.certificate_status
+
+    def run_ends(certificate):
+        redis.hset(keys.record(WEB.id), "again", "changed")
+        return read(certificate)
+
+    mill.ports.home.certificate_status = run_ends
+    mill.reconciler.reconcile(WEB.id)
+
+    assert mill.ports.records.again(WEB.id) == "changed"
+    assert mill.ports.due.renewals(now=NOW, limit=9) == [WEB.id]

@@ -37,7 +37,7 @@ def test_a_certificate_is_new_once_until_it_is_forgotten(redis):
     gauges = Gauges(redis)
 
     assert [gauges.note(WEB, CertificateGauge()) for _ in range(2)] == [True, False]
-    gauges.forget(WEB)
+    Records(redis).forget(WEB, now=NOW)
     assert gauges.read() == ({}, {})
     assert gauges.note(WEB, CertificateGauge())
 
@@ -81,7 +81,7 @@ def test_the_oldest_run_is_the_one_that_was_begun_first_and_has_not_ended(redis)
     end(records, WEB)
     assert fleet.sample(now=NOW).oldest_run_begun == NOW - 100
 
-    records.forget(API)
+    end(records, API)
     assert fleet.sample(now=NOW).oldest_run_begun is None
 
 

@@ -97,7 +97,7 @@ def test_a_run_whose_manifest_is_gone_waits_no_longer_and_another_look_follows_i
     fence = claim(records).fence
     records.commit(WEB, fence=fence, step="validate", due=Due.WAITING, at=NOW + 600, fields={})
 
-    assert records.notice(WEB, why="deleted", now=NOW + 1)
+    assert records.forget(WEB, now=NOW + 1)
 
     assert records.again(WEB) == "deleted"
     assert redis.zscore(keys.WAITING, WEB) == NOW + 1
@@ -105,7 +105,7 @@ def test_a_run_whose_manifest_is_gone_waits_no_longer_and_another_look_follows_i
 
 WAKES = {
     "end_wait": lambda records: records.end_wait(WEB, "one", now=NOW + 1),
-    "notice": lambda records: records.notice(WEB, why="deleted", now=NOW + 1),
+    "forget": lambda records: records.forget(WEB, now=NOW + 1),
     "begin": lambda records: begin(records, spec="def", now=NOW + 1),
     "renew": lambda records: begin(records, force=True, origin=Origin(root_id="another"), now=NOW + 1),
 }
@@ -141,13 +141,6 @@ def test_a_wake_up_before_a_step_acts_is_of_no_use_to_it(redis, records):
     records.commit(WEB, fence=claim(records).fence, step="one", due=Due.WAITING, at=NOW + 600, fields={})
 
     assert redis.zscore(keys.WAITING, WEB) == NOW + 600
-
-
-def test_of_a_certificate_with_no_run_nothing_is_noticed_and_no_record_is_made(redis, records):
-    assert not records.notice(WEB, why="deleted", now=NOW)
-
-    assert places(redis) == []
-    assert not redis.exists(keys.record(WEB))
 
 
 def test_the_request_that_began_a_run_joins_it_when_it_comes_twice(records):
@@ -252,14 +245,35 @@ def test_adopting_leaves_a_run_under_way_alone(records, redis):
     assert places(redis) == [keys.IN_FLIGHT]
 
 
-def test_forgetting_leaves_no_trace(records, redis):
+def test_what_was_asked_for_in_a_run_that_ended_since_we_looked_is_not_forgotten(redis, records):
     begin(records)
+    seen, _ = records.outlook(WEB)
+    fence = claim(records).fence
+    begin(records, spec="def")
+    records.commit(WEB, fence=fence, step="", due=Due.RENEWALS, at=NOW + 99, fields={})
 
-    records.forget(WEB)
+    assert not records.adopt(WEB, now=NOW, at=NOW + 9999, spec="abc", again=seen)
+
+    assert records.again(WEB) == "def"
+    assert DueTimes(redis).renewals(now=NOW, limit=9) == [WEB]
+    assert records.adopt(WEB, now=NOW, at=NOW + 9999, spec="def", again="def")
+    assert records.again(WEB) == ""
+    assert redis.zscore(keys.RENEWALS, WEB) == NOW + 9999
+
+
+def test_forgetting_leaves_no_trace_of_a_certificate_without_a_run(records, redis):
+    for place in keys.DUE_SETS:
+        redis.zadd(place, {WEB: NOW})
+    redis.zadd(keys.RUNS, {WEB: NOW})
+    redis.hset(keys.CERTIFICATE_GAUGES, WEB, "{}")
+    redis.hset(keys.record(WEB), "step", "")
+
+    assert not records.forget(WEB, now=NOW)
 
     assert records.read(WEB) is None
-    assert list(redis.scan_iter("*default/web*")) == []
     assert places(redis) == []
+    assert redis.zscore(keys.RUNS, WEB) is None
+    assert not redis.exists(keys.CERTIFICATE_GAUGES)
 
 
 def test_two_ticks_at_once_never_take_the_same_id(records, redis):
