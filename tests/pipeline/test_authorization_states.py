@@ -8,9 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from certmill.acme.problems import Problem
-from certmill.acme.resources import AuthorizationStatus
+from certmill.acme.resources import AuthorizationStatus, OrderStatus
 from certmill.contract import STEP_NAMES
 from certmill.errors import FailureClass
+from certmill.http01.selfcheck import Probe
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
 from certmill.pipeline.facts import Facts
 from certmill.pipeline.outcome import Proceed, Wait
@@ -98,6 +99,31 @@ class TestARateLimitOnAnAuthorization:
         assert list(redis.scan_iter("certmill:http01:*")) == []
 
 
+class LimitedAtTheEnd:
+    """A client whose orders become invalid when they are finalized, as the CA limits something."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def finalize(self, url, csr):
+        problem = Problem(type="rateLimited", detail="too many certificates", status=429)
+        return replace(self._client.finalize(url, csr), status=OrderStatus.INVALID, certificate="", error=problem)
+
+
+def test_a_rate_limit_on_an_order_that_is_finalized_ends_no_run_either(redis):
+    mill = at_step(Mill(redis), "finalize")
+    mill.wrap_clients(LimitedAtTheEnd)
+
+    mill.step("finalize")
+
+    assert (mill.record().step, mill.record().wait_class) == ("create_order", FailureClass.RATE_LIMITED)
+    assert redis.zscore(keys.WAITING, mill.certificate.id) == mill.world.clock.now() + 3600
+    assert mill.status().failed_issuance_attempts == 0
+
+
 def test_a_ca_that_answers_404_to_every_authorization_is_no_wrong_name(redis):
     mill = at_step(Mill(redis), "set_up_challenge")
 
@@ -162,6 +188,19 @@ class TestALabelThatChangesInMidRun:
         mill.apply(replace(LABELLED, labels={}))
         mill.world.provider.values.update(values)
 
+        mill.wake(30)
+
+        assert mill.record().result == "issued"
+
+    def test_a_way_to_the_responder_is_put_right_by_the_solver_that_the_run_chose(self, redis):
+        solvers = (Solver(http01=Http01Solver(), selector=Selector(match_labels={"team": "web"})),)
+        mill = at_step(Mill(redis, certificate=LABELLED, issuer=an_issuer(solvers=solvers)), "wait_for_propagation")
+        seen, mill.world.seen = mill.world.seen, lambda: Probe(ok=False, reason="answered 404")
+        mill.step("wait_for_propagation")
+        mill.apply(replace(LABELLED, labels={}))
+
+        mill.wake(30)
+        mill.world.seen = seen
         mill.wake(30)
 
         assert mill.record().result == "issued"

@@ -45,7 +45,7 @@ def tick_for_long(lab):
         client.lpush(
             TICKS_QUEUE, json.dumps(envelope(WAKE_TASK, (), queue=TICKS_QUEUE, task_id=f"t{number}", argsrepr="()", origin="test"))
         )
-    lab.until(lambda: client.llen(TICKS_QUEUE) == 0, what="the ticks are done")
+    lab.until(lambda: client.llen(TICKS_QUEUE) == 0, seconds=180, what="the ticks are done")
 
 
 def states(flower, names):
@@ -56,7 +56,7 @@ def states(flower, names):
 def chromium(tmp_path, *arguments):
     command = [str(require("chromium")), "--headless", "--no-sandbox", "--disable-gpu", *_QUIET, f"--user-data-dir={tmp_path / 'profile'}"]
     command += ["--window-size=2000,800", "--virtual-time-budget=8000", *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=90, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, timeout=120, text=True)
     return done.stdout
 
 

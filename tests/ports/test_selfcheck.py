@@ -323,6 +323,6 @@ def test_the_checks_of_a_process_say_that_a_name_has_no_address():
     with FakeNameserver(records={"example.com": {"SOA": ["ns1.example.com. h.example.com. 1 2 3 4 5"]}}) as server:
         checks = SelfChecks(Settings(recursive_nameservers=(server.address,)), SystemClock())
 
-        found = checks.probe("nowhere.example.com", TOKEN, KEY_AUTHORIZATION, timeout_seconds=2.0)
+        found = checks.probe("nowhere.example.com", TOKEN, KEY_AUTHORIZATION, timeout_seconds=10.0)
 
     assert found.reason == "nowhere.example.com has no address in DNS: add an A or AAAA record for this name"

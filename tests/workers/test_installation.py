@@ -19,7 +19,7 @@ def test_a_worker_of_another_installation_ends_before_it_takes_a_message(process
         eventually(lambda: client.get(keys.INSTALLATION), what=lambda: processes.log("first.log"))
         second = _worker(processes, "second")
 
-        assert second.wait(60) == 1
+        assert second.wait(120) == 1
         assert first.poll() is None
         (line,) = [json.loads(line) for line in processes.log("second.log").splitlines() if '"worker.cannot_start"' in line]
         assert "another installation of certmill" in line["reason"]
