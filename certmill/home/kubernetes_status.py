@@ -19,7 +19,8 @@ from certmill.model.persisted import Codec
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 
 ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
-"""JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `issued`: the last issuance.
+"""JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `run`: whose failure that was;
+`issued`: the last issuance.
 `order`, `order_spec`: the order whose DNS-01 values may be up, and what it is for."""
 
 
@@ -31,6 +32,7 @@ class _Kept:
     after: str = ""
     attempts: int = 0
     spec: str = ""
+    run: str = ""
     issued: str = ""
     order: str = ""
     order_spec: str = ""
@@ -66,6 +68,7 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
         failed_issuance_attempts=attempts,
         next_attempt=next_attempt,
         failed_spec=failed_spec,
+        failed_run=kept.run if _is_of(kept, failed_at, attempts) else "",
         asked=is_asked(body),
         order=kept.order,
         order_spec=kept.order_spec,
@@ -109,6 +112,7 @@ def attempt_of(status: CertificateStatus, body: Mapping[str, object]) -> str | N
         after=_text(status.last_failure_time if failed else None),
         attempts=status.failed_issuance_attempts if failed else 0,
         spec=status.failed_spec if failed else "",
+        run=status.failed_run if failed else "",
         issued=_text(issued),
         order=status.order,
         order_spec=status.order_spec,
@@ -210,11 +214,16 @@ def _attempt(body: Mapping[str, object], kept: _Kept, failed_at: float | None, a
     if failed_at is None:
         return None, ""
     following, spec = instant_of(kept.next), kept.spec
-    if following is not None and (instant_of(kept.after), kept.attempts) == (failed_at, attempts):
+    if following is not None and _is_of(kept, failed_at, attempts):
         return following, spec
     if not spec and _generation_of(body, "Issuing") not in (None, meta_of(body).generation):
         return None, ""  # cert-manager's failure, of an earlier spec: a changed one does not wait
     return failed_at + _HOUR * min(2 ** min(max(attempts, 1) - 1, 6), _CEILING_HOURS), spec
+
+
+def _is_of(kept: _Kept, failed_at: float | None, attempts: int) -> bool:
+    """Whether what we kept is about the failure that the status tells of."""
+    return failed_at is not None and (instant_of(kept.after), kept.attempts) == (failed_at, attempts)
 
 
 def _is_soon(issued: float | None, renewal: float | None) -> bool:

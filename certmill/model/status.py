@@ -50,6 +50,8 @@ class CertificateStatus:
     next_attempt: float | None = None
     failed_spec: str = ""
     """Digest of the spec whose issuance failed last: a changed spec does not wait for the back-off."""
+    failed_run: str = ""
+    """The run whose failure was counted last."""
     asked: bool = field(default=False, compare=False)
     """Whether somebody else set Issuing=True. It is read, and never written."""
     order: str = ""

@@ -29,6 +29,13 @@ class Attempt:
     renewed_at: float
     """By the monotonic clock."""
     certificate: Certificate | None = None
+    unread: bool = False
+    """Whether the record's facts cannot be read: until the run is given up they stay in the record as they are."""
+
+    @property
+    def run_id(self) -> str:
+        """Of this run alone, and the same in each of its steps: run numbers begin anew when Redis has lost its memory."""
+        return f"{self.record.run}@{self.record.begun:.3f}"
 
     @property
     def run_seconds(self) -> float:
@@ -37,18 +44,25 @@ class Attempt:
 
     def keep(self, facts: Facts, sealed_key: str | None) -> None:
         """Keep facts in the middle of the step. Raises LeaseLost."""
-        fields = {"facts": facts.to_json()} | ({"key": sealed_key} if sealed_key is not None else {})
-        limits, now = self.ports.limits, self.ports.clock.now()
-        if not self.ports.records.keep(self.certificate_id, fence=self.record.fence, now=now, lease_seconds=limits.lease, fields=fields):
-            raise LeaseLost
-        self.facts, self.renewed_at = facts, self.ports.clock.monotonic()
+        self._keep({"facts": facts.to_json()} | ({"key": sealed_key} if sealed_key is not None else {}))
+        self.facts = facts
         if sealed_key is not None:
             self.record = replace(self.record, sealed_key=sealed_key)
+
+    def renew(self) -> None:
+        """Renew the lease. Raises LeaseLost."""
+        self._keep({})
 
     def hold(self) -> None:
         """Renew the lease when a third of it has gone by. Raises LeaseLost."""
         if self.ports.clock.monotonic() - self.renewed_at > self.ports.limits.lease / 3:
-            self.keep(self.facts, None)
+            self.renew()
+
+    def _keep(self, fields: dict[str, str]) -> None:
+        limits, now = self.ports.limits, self.ports.clock.now()
+        if not self.ports.records.keep(self.certificate_id, fence=self.record.fence, now=now, lease_seconds=limits.lease, fields=fields):
+            raise LeaseLost
+        self.renewed_at = self.ports.clock.monotonic()
 
     def tell(self, reason: str, message: str, *, warning: bool = False) -> None:
         """Tell people, once it is committed."""

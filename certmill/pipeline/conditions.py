@@ -117,6 +117,7 @@ def adopted(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: floa
         failed_issuance_attempts=0,
         next_attempt=None,
         failed_spec="",
+        failed_run="",
     )
 
 
@@ -134,14 +135,22 @@ def refused(status: CertificateStatus, violation: Violation, why: str, *, now: f
     return _with(status, _condition(status, ISSUING, False, FAILED, failed_message(why), now))
 
 
-def failed(status: CertificateStatus, failure: Failure, *, spec: str, now: float) -> CertificateStatus:
+def failures_with(status: CertificateStatus, run: str) -> int:
+    """How many runs in a row have failed, with this one. A worker that dies after it wrote the status leaves the run to another, which
+    fails it again: it is counted once."""
+    return status.failed_issuance_attempts + (0 if status.failed_run == run else 1)
+
+
+def failed(status: CertificateStatus, failure: Failure, *, spec: str, run: str, now: float) -> CertificateStatus:
     """A run failed: Issuing=False with the message; the count and the time decide the back-off."""
     status = _with(status, _condition(status, ISSUING, False, FAILED, failed_message(failure.message), now))
+    known = status.failed_run == run
     return replace(
         status,
-        history=with_run(status.history, PastRun(at=now, message=failure.message)),
+        history=status.history if known else with_run(status.history, PastRun(at=now, message=failure.message)),
         last_failure_time=now,
-        failed_issuance_attempts=status.failed_issuance_attempts + 1,
+        failed_issuance_attempts=failures_with(status, run),
+        failed_run=run,
         next_attempt=failure.next_attempt,
         failed_spec=spec,
     )

@@ -113,11 +113,12 @@ class Endings:
         facts = outcome.facts if outcome.facts is not None else attempt.facts
         is_long = max(seconds, now - record.since) >= LONG_WAIT_SECONDS
         told, noted = _with_reason(facts.told, reason), _with_reason(facts.noted, reason) if is_long else facts.noted
-        fields = {"facts": replace(facts, told=told, noted=noted).to_json(), "reason": reason, "due": f"{at:.3f}"}
-        fields |= {"wait_class": outcome.failure_class or ""}
+        fields = {"reason": reason, "due": f"{at:.3f}", "wait_class": outcome.failure_class or ""}
+        if not attempt.unread:
+            fields["facts"] = replace(facts, told=told, noted=noted).to_json()
         if outcome.counted:
             fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
-        attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields, drop=_WAS_READ)
+        attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields, drop=() if attempt.unread else _WAS_READ)
         if told != facts.told:
             attempt.tell("Waiting", reason)
         if noted != facts.noted:
@@ -178,7 +179,7 @@ class Endings:
     def _fail(self, attempt: Attempt, outcome: Failed) -> StepResult:
         """The run ends without a certificate: its status says why and when the next begins; the clean-up is rung at once."""
         ports, now, error = self._ports, self._ports.clock.now(), outcome.error
-        attempt.keep(attempt.facts, None)  # still ours: a worker that was away for long must not say that the run of another failed
+        attempt.renew()  # still ours: a worker that was away for long must not say that the run of another failed
         try:
             failure = self._written(attempt, outcome, now)
         except Temporary as away:
@@ -214,8 +215,8 @@ class Endings:
 
         try:
             status = home.certificate_status(attempt.certificate_id)
-            failed = failure(status.failed_issuance_attempts + 1, _validity(status))
-            status = conditions.failed(status, failed, spec=attempt.record.spec, now=now)
+            failed = failure(conditions.failures_with(status, attempt.run_id), _validity(status))
+            status = conditions.failed(status, failed, spec=attempt.record.spec, run=attempt.run_id, now=now)
             home.write_certificate_status(attempt.certificate_id, status)
         except Permanent as refused:
             log.warning("status.refused", certificate=attempt.certificate_id, reason=str(refused))

@@ -99,6 +99,7 @@ class Engine:
 
     def _given_up(self, attempt: Attempt, error: CertmillError) -> Outcome:
         """The next attempt comes after a back-off, and begins anew. What is up is in the journal, for the sweep."""
+        attempt.unread = True
         return self._act(attempt) if attempt.step == CLEAN_UP else Failed(error=error, facts=Facts())
 
     def _act(self, attempt: Attempt) -> Outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from certmill.errors import NameRefused
 from tests.builders import DAY
 from tests.pipeline.mill import Mill
@@ -33,3 +35,36 @@ def test_a_status_that_is_written_twice_tells_of_one_run(redis):
         mill.reconciler.reconcile(mill.certificate.id)
 
     assert len(mill.status().history) == 1
+
+
+class Killed(BaseException):
+    """SIGKILL, as far as the engine can tell."""
+
+
+def test_a_failure_counts_once_though_its_worker_dies_after_it_wrote_the_status(redis):
+    mill = with_faults(Mill(redis), new_order=[NameRefused("the CA refuses it") for _ in range(3)])
+    mill.reconciler.reconcile(mill.certificate.id)
+    mill.step("register_account")
+    commit = mill.ports.records.commit
+
+    def dies(*_args, **_kwargs):
+        raise Killed
+
+    for _ in range(2):
+        mill.ports.records.commit = dies
+        with pytest.raises(Killed):
+            mill.step("create_order")
+        mill.ports.records.commit = commit
+        assert mill.status().failed_issuance_attempts == 1
+        mill.world.clock.advance(61)
+    mill.run("create_order")
+
+    assert mill.record().step == ""
+    assert mill.status().failed_issuance_attempts == 1
+    assert [run.times for run in mill.status().history] == [1]
+
+    mill.world.clock.advance(2 * DAY)
+    with_faults(mill, new_order=[NameRefused("the CA refuses it")])
+    mill.ticks.renew()
+    mill.run()
+    assert mill.status().failed_issuance_attempts == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from certmill.contract import STEP_NAMES
-from certmill.errors import NewerRelease
+from certmill.errors import HomeUnavailable, NewerRelease
 from certmill.home.directory import DirectoryHome
 from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION, attempt_of, certificate_status_of
 from certmill.model.certificate import IssuerRef
@@ -52,6 +52,10 @@ def newest(mill):
 
 def redis_fields(mill):
     return mill.ports.records._redis.hgetall(keys.record(mill.certificate.id))
+
+
+def away(*_args, **_kwargs):
+    raise HomeUnavailable("the API server does not answer")
 
 
 def put_facts(redis, mill, facts):
@@ -244,6 +248,25 @@ def test_damaged_facts_end_the_run_once_and_the_next_attempt_waits(redis):
     assert mill.status().failed_issuance_attempts == 1
     assert mill.status().next_attempt >= mill.world.clock.now() + 60
     assert len(mill.world.ca.orders) == 1
+
+
+@pytest.mark.parametrize("facts", ['{"order": 7}', '{"v": 2}'])
+def test_facts_that_cannot_be_read_stay_until_the_run_is_given_up(redis, facts):
+    """While the home takes no status: a worker that can read them may come before that is over."""
+    mill = played_to(redis, "validate")
+    since = mill.world.clock.now() - UNREAD_SECONDS
+    redis.hset(keys.record(WEB), mapping={"facts": facts, "unread_since": since})
+    write, mill.ports.home.write_certificate_status = mill.ports.home.write_certificate_status, away
+
+    for _ in range(2):
+        assert isinstance(mill.step("validate"), Wait)
+        assert (redis_fields(mill)["facts"], mill.record().unread_since) == (facts, since)
+        mill.world.clock.advance(600)
+        mill.ticks.wake()
+    mill.ports.home.write_certificate_status = write
+    mill.run("validate")
+
+    assert (mill.record().step, mill.status().failed_issuance_attempts) == ("", 1)
 
 
 def test_a_journal_entry_that_cannot_be_read_stops_no_sweep(redis):

@@ -43,6 +43,7 @@ STATUS = CertificateStatus(
     failed_issuance_attempts=2,
     next_attempt=4.0,
     failed_spec="abc",
+    failed_run="3@1800000000.000",
 )
 
 

@@ -29,6 +29,7 @@ FAILURE = CertificateStatus(
     failed_issuance_attempts=3,
     next_attempt=FAILED + 90,
     failed_spec="abc",
+    failed_run="3@1800000000.000",
 )
 SERVER = "https://ca.example/dir"
 REGISTERED = IssuerStatus(

@@ -49,7 +49,7 @@ def issued_at(pair, seed, *, repaired_before_expiry, error=REFUSED):
         delay = backoff.run_delay(error, status.failed_issuance_attempts + 1, jitter.random())
         at = next_attempt(delay, failed_at=now, validity=validity).at
         failure = Failure(failure_class=error.failure_class, message=str(error), next_attempt=at)
-        status = conditions.failed(status, failure, spec=spec, now=now)
+        status = conditions.failed(status, failure, spec=spec, run=f"1@{now}", now=now)
 
 
 @pytest.mark.parametrize("hours", [24, 12, 2])
