@@ -147,8 +147,11 @@ class Home(Protocol):
         """Since when an object is there (seconds since the epoch), as far as the home knows, else None. For people only."""
         ...
 
-    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
-        """`last_issuance_time` is kept at least while it matters: the pair is to be renewed within an hour of it."""
+    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
+        """As it is now. `just_read`: as it was when this thread read the Certificate, if that was a moment ago; saves a request.
+
+        `last_issuance_time` is kept at least while it matters: the pair is to be renewed within an hour of it.
+        """
         ...
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:

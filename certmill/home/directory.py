@@ -128,7 +128,7 @@ class DirectoryHome:
             return self._secrets.created(namespace, name)
         return self._index.written((kind, layout.namespace_of(kind, namespace), name))
 
-    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
+    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
         return self._status.certificate(*split_id(certificate))
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:

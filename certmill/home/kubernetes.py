@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Final
 
 from certmill.clock import Clock
-from certmill.errors import Conflict, InvalidManifest
+from certmill.errors import InvalidManifest
 from certmill.home import layout, requested
 from certmill.home.base import Change, Manifest, Problem, Sighting, Survey, one_by_one
 from certmill.home.kubernetes_history import HISTORY_ANNOTATION, history_annotation
@@ -29,6 +29,7 @@ from certmill.home.kubernetes_status import (
     with_issuer_status,
     with_refusal,
 )
+from certmill.home.kubernetes_writes import annotate, write_status
 from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.objects import JsonObject, managed_fields, mapping, meta_of, text
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
@@ -45,7 +46,6 @@ _RESOURCES: Final[Mapping[str, Resource]] = {
     layout.CLUSTER_ISSUER: CLUSTER_ISSUERS,
     "Secret": SECRETS,
 }
-_STATUS_TRIES: Final = 3
 _FRESH_SECONDS: Final = 1.0
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -168,9 +168,9 @@ class KubernetesHome:
         body = last.body if known else self._get(kind, layout.namespace_of(kind, namespace), name)
         return (meta_of(body).created or None) if body is not None else None
 
-    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
+    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
         last = self._last
-        fresh = last.certificate == certificate and time.monotonic() < last.fresh_until
+        fresh = just_read and last.certificate == certificate and time.monotonic() < last.fresh_until
         body = last.body if fresh else self._get("Certificate", *split_id(certificate))
         last.note(certificate, body)
         return certificate_status_of(body or {})
@@ -181,14 +181,14 @@ class KubernetesHome:
         known = last.certificate == certificate and last.body is not None
         body = last.body if known else self._get("Certificate", *split_id(certificate))
         last.note("", None)
-        if body is None:
-            return  # it was deleted, and its status with it
+        if body is None or meta_of(body).deleting:
+            return  # nobody needs the status of what is gone, or is being deleted
         kept = {ATTEMPT_ANNOTATION: attempt_of(status, body), HISTORY_ANNOTATION: history_annotation(status.history, body)}
         there = meta_of(body).annotations
         changed = {name: text for name, text in kept.items() if text is not None and there.get(name) != text}
-        if changed:
-            body = self._client.merge(CERTIFICATES, *split_id(certificate), {"metadata": {"annotations": changed}}) or body
-        self._write_status(CERTIFICATES, body, with_certificate_status(body, status))
+        annotated = annotate(self._client, certificate, body, changed) if changed else body
+        if annotated is not None:
+            write_status(self._client, CERTIFICATES, annotated, with_certificate_status(annotated, status))
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
         """That of this very issuer: one that was made again under its name has a status, and an account, of its own."""
@@ -197,14 +197,14 @@ class KubernetesHome:
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
         body = self._body_of(issuer)
         if body is not None:
-            self._write_status(_RESOURCES[issuer.kind], body, with_issuer_status(body, status))
+            write_status(self._client, _RESOURCES[issuer.kind], body, with_issuer_status(body, status))
 
     def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
         """Ready=False. Nothing is said of what is being deleted."""
         body = self._get(kind, namespace, name)
-        if body is None or meta_of(body).deleting:
+        if body is None:
             return False
-        return self._write_status(_RESOURCES[kind], body, with_refusal(body, reason, message, now=self._clock.now()))
+        return write_status(self._client, _RESOURCES[kind], body, with_refusal(body, reason, message, now=self._clock.now()))
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
@@ -243,24 +243,6 @@ class KubernetesHome:
         """A page at a time: a namespace may be full of large ones. The items of a list have neither kind nor apiVersion."""
         for page in self._client.pages(resource, namespace or ""):
             yield from ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.items)
-
-    def _write_status(self, resource: Resource, before: JsonObject, wanted: JsonObject) -> bool:
-        """Over the very object it was made from; a change of metadata or spec meanwhile is nothing to us, one of status is. False if it is
-        there already, or the object is gone, or another of its name is there."""
-        for _ in range(_STATUS_TRIES):
-            if before.get("status") == wanted["status"]:
-                return False
-            try:
-                return self._client.update(resource, wanted, subresource="status") is not None
-            except Conflict:
-                meta = meta_of(before)
-                now = self._client.get(resource, meta.namespace, meta.name)
-                if now is None or meta_of(now).uid != meta.uid:
-                    return False
-                if now.get("status") != before.get("status"):
-                    raise
-                before, wanted = now, {**now, "status": wanted["status"]}
-        raise Conflict(f"{resource.kind} {meta_of(before).name} is being changed again and again; its status is written later")
 
 
 def _named(document: str, manifest: Certificate | Issuer, **more: str) -> JsonObject:

@@ -101,8 +101,8 @@ class RecentHome:
     def created(self, kind: str, namespace: str, name: str) -> float | None:
         return self._home.created(kind, namespace, name)
 
-    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
-        return self._home.certificate_status(certificate)
+    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
+        return self._home.certificate_status(certificate, just_read=just_read)
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
         self._home.write_certificate_status(certificate, status)

@@ -78,7 +78,7 @@ class Reconciler:
         spec = digest(certificate, issuer)
         if (barred := self._barred(certificate, issuer, secret, spec=spec, moment=moment)) is not None:
             return barred
-        status = ports.home.certificate_status(certificate_id)
+        status = ports.home.certificate_status(certificate_id, just_read=True)
         if status.order and moment.as_of == "0":  # Redis knows of no run: one was lost with its memory, and its values may be up
             ports.journal.note_lost_order(certificate_id, status.order)
         seen = look(certificate, secret, status, spec, unusable=unusable, jitter_seconds=ports.limits.renewal_jitter)

@@ -157,7 +157,7 @@ class MemoryHome:
     def created(self, kind: str, namespace: str, name: str) -> float | None:
         return None
 
-    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
+    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
         with self._reached():
             found = self._status.get(("Certificate", *split_id(certificate)))
         return found if isinstance(found, CertificateStatus) else CertificateStatus()

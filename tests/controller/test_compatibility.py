@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION
 from certmill.kube.objects import managed_fields, meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS
 from certmill.testing.faulty_ca import Fault, FaultyCA
@@ -46,6 +47,12 @@ def status_of(lab, namespace, name):
 
 def failures(lab, namespace, name):
     return status_of(lab, namespace, name).get("failedIssuanceAttempts")
+
+
+def note_of_order(lab, namespace, name):
+    """The order that a run has noted on its Certificate; its last step takes the note away."""
+    annotations = meta_of(lab.client.get(CERTIFICATES, namespace, name)).annotations
+    return "order" in annotations.get(ATTEMPT_ANNOTATION, "")
 
 
 def test_a_403_for_one_name_stops_no_tenant_of_a_shared_issuer_and_no_back_off(lab, namespace):
@@ -92,6 +99,7 @@ def test_a_certificate_that_is_being_deleted_gets_nothing_back_and_orders_nothin
     host = f"{namespace}.example.test"
     lab.apply_certificate(namespace, "web", host)
     lab.wait_ready(namespace, "web")
+    lab.until(lambda: not note_of_order(lab, namespace, "web"), what="its run has ended")  # clean_up comes after Ready
     held(CERTIFICATES, namespace, "web")
     orders, version = lab.orders(), meta_of(lab.client.get(CERTIFICATES, namespace, "web")).resource_version
 

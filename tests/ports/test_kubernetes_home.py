@@ -19,6 +19,7 @@ from certmill.kube.objects import managed_fields, meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS, NAMESPACES, SECRETS
 from certmill.model.annotations import CREATED_BY
 from certmill.model.certificate import IssuerRef
+from certmill.model.history import PastRun
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition, IssuerStatus
@@ -96,6 +97,26 @@ class Interfering:
 
 
 class TestSecrets:
+    def test_a_status_is_read_anew_though_its_certificate_was_read_a_moment_ago(self, home, client):
+        apply(home, WEB)
+        home.certificate(WEB.id)
+        KubernetesHome(client, cluster_resource_namespace="cert-manager", clock=SystemClock()).write_certificate_status(WEB.id, STATUS)
+
+        assert home.certificate_status(WEB.id, just_read=True).conditions == ()
+        assert home.certificate_status(WEB.id).conditions == STATUS.conditions
+
+    def test_a_note_of_an_order_that_was_taken_away_meanwhile_is_not_written_again(self, home, client):
+        apply(home, WEB)
+        noted = replace(STATUS, order="https://ca.test/order/1", order_spec="x")
+        home.write_certificate_status(WEB.id, noted)
+        another = KubernetesHome(client, cluster_resource_namespace="cert-manager", clock=SystemClock())
+        another.certificate_status(WEB.id)
+        home.write_certificate_status(WEB.id, STATUS)  # the last step of the run
+
+        with pytest.raises(Conflict):
+            another.write_certificate_status(WEB.id, replace(noted, history=(PastRun(at=NOW, issued=True, message="x"),)))
+        assert home.certificate_status(WEB.id).order == ""
+
     def test_a_write_that_says_nothing_new_sends_nothing(self, home, client):
         secret = replace(PAIR, labels={"a": "b"}, annotations={"note": ""})
         home.write_secret(secret)
@@ -321,6 +342,17 @@ class TestWhatIsBeingDeleted:
 
         assert not home.refuse("Certificate", "default", "web", reason=INVALID_SPEC, message="is wrong")
         assert "status" not in client.get(CERTIFICATES, "default", "web")
+
+    @pytest.mark.parametrize("read_before", [True, False], ids=["read before", "read after"])
+    def test_no_status_is_written_to_a_certificate(self, home, client, ending, read_before):
+        apply(home, WEB)
+        if read_before:
+            home.certificate_status(WEB.id)
+        ending(CERTIFICATES, "default", "web")
+        before = version(client, CERTIFICATES, "default", "web")
+
+        home.write_certificate_status(WEB.id, STATUS)
+        assert version(client, CERTIFICATES, "default", "web") == before
 
 
 class TestAnIssuerMadeAgainUnderItsName:
