@@ -140,6 +140,18 @@ def test_a_deadline_that_began_under_it_still_ends_the_run(redis):
     assert "given up after" in mill.failed
 
 
+def test_a_validation_that_was_asked_for_under_it_is_given_up_too(redis):
+    mill = Mill(redis)
+    at_step(mill, "validate")
+    mill.world.ca.trouble.validation = True
+    ahead(mill, lambda: mill.run("validate"))
+    assert Facts.from_json(mill.record().facts).answered_at > NOW + YEAR
+
+    ticks(mill, seconds=400, renew=False)
+
+    assert "has not validated" in mill.failed
+
+
 def test_times_of_a_step_that_were_noted_under_it_are_now():
     facts = Facts(presented_at=NOW + YEAR, answered_at=NOW - 5, finalized_at=None)
 

@@ -587,10 +587,45 @@ def test_a_status_and_a_label_of_others_leave_a_certificate_the_requests(home, c
     assert home.request(replace(WEB, dns_names=("asked.example.test",))) == "configured"
 
 
+class Meanwhile:
+    """A client for whom somebody acts right after he has looked at an object."""
+
+    def __init__(self, client, act):
+        self._client, self._act = client, act
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def get(self, resource, namespace, name):
+        found, act = self._client.get(resource, namespace, name), self._act
+        self._act = lambda: None
+        act()
+        return found
+
+
+def test_what_a_manifest_makes_or_takes_over_meanwhile_is_no_requests(home, client):
+    def made():
+        client.apply(CERTIFICATES, certificate_document(WEB), manager="kubectl")
+
+    def taken_over():
+        last_applied = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+        client.merge(CERTIFICATES, "default", "web", {"metadata": {"annotations": last_applied}})
+
+    for before, act in ((lambda: None, made), (lambda: home.request(WEB), taken_over)):
+        before()
+        racing = KubernetesHome(Meanwhile(client, act), cluster_resource_namespace="cert-manager", clock=SystemClock())
+
+        with pytest.raises(Conflict):
+            racing.request(replace(WEB, dns_names=("asked.example.test",)))
+
+        assert home.certificate(WEB.id).dns_names == WEB.dns_names
+        home.delete("Certificate", "default", "web")
+
+
 def test_a_certificate_of_another_group_is_not_changed_by_a_request(home, client):
     body = certificate_document(WEB)
     body["spec"]["issuerRef"] = {"name": "a", "kind": "AWSPCAIssuer", "group": "awspca.cert-manager.io"}
     client.create(CERTIFICATES, body)
 
-    with pytest.raises(InvalidManifest, match="a request does not change it"):
+    with pytest.raises(InvalidManifest, match=r"a request does not change it: .*its issuer is of another API group"):
         home.request(WEB)

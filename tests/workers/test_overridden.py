@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import celery.app.control
 import celery.beat
 import celery.events.dispatcher
@@ -18,17 +21,9 @@ from workers import control, events, flower_state, guard, pages, scheduler, tran
 _CONSUMER = "create_task_handler ensure_connected on_connection_error_after_connected on_send_event_buffered shutdown"
 _CHANNEL = "QoS _connparams _create_client _get_client _in_poll close connection_class connection_class_ssl"
 OVERRIDDEN = [
-    (
-        guard.SafeConsumer,
-        Consumer,
-        "create_task_handler ensure_connected on_connection_error_after_connected on_send_event_buffered shutdown",
-    ),
+    (guard.SafeConsumer, Consumer, _CONSUMER),
     (transport.DoorbellQoS, kombu_redis.QoS, "ack append reject restore_unacked"),
-    (
-        transport.GuardedChannel,
-        kombu_redis.Channel,
-        "QoS _connparams _create_client _get_client _in_poll close connection_class connection_class_ssl",
-    ),
+    (transport.GuardedChannel, kombu_redis.Channel, _CHANNEL),
     (transport.GuardedTransport, kombu_redis.Transport, "Channel"),
     (scheduler.Scheduler, celery.beat.Scheduler, "_ensure_connected apply_async apply_entry close tick"),
     (events.Dispatcher, celery.events.dispatcher.EventDispatcher, "send"),
@@ -48,6 +43,15 @@ def test_each_member_that_is_overridden_exists(ours, theirs, names):
     missing = [name for name in names.split() if not hasattr(theirs, name)]
 
     assert missing == []
+
+
+def test_what_is_overridden_is_of_one_minor_release():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    wanted = [entry for entry in project["dependency-groups"]["processes"] if entry.startswith(("celery", "kombu", "flower"))]
+    bounds = [[bound.strip("<>=").split(".") for bound in entry.partition(">")[2].split(",")] for entry in wanted]
+
+    assert len(wanted) == 3
+    assert [(least[0], int(least[1]) + 1) for least, _ in bounds] == [(first[0], int(first[1])) for _, first in bounds]
 
 
 @pytest.mark.parametrize(("ours", "theirs", "names"), OVERRIDDEN, ids=[ours.__name__ for ours, _, _ in OVERRIDDEN])
