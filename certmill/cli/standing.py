@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from certmill.cli.session import Session
 from certmill.errors import InvalidManifest, SecretUnusable
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
-from certmill.pipeline.owner import named_owner
-from certmill.views.causes import HeldUp, Observed, held_up
+
+if TYPE_CHECKING:  # only what is held up needs it
+    from certmill.views.causes import HeldUp, Observed
 
 
 class Standing:
@@ -24,10 +27,15 @@ class Standing:
         ready = as_of(status, self._session.now()).condition("Ready")
         if ready is not None and ready.status and status.condition("Issuing") is None and status.next_attempt is None:
             return None
+        from certmill.views.causes import held_up
+
         return held_up(self.observed(certificate, status, self.secret(certificate)), self._session.now())
 
     def observed(self, certificate: Certificate, status: CertificateStatus, secret: Secret | None) -> Observed:
         """What is known of it, for the views."""
+        from certmill.pipeline.owner import named_owner
+        from certmill.views.causes import Observed
+
         _, problem, ready = self._issuer(certificate)
         return Observed(
             certificate=certificate,

@@ -9,8 +9,6 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 
-import idna
-
 MAX_NAME = 253
 _MAX_LABEL = 63
 _MAX_ANNOTATIONS_BYTES = 256 * 1024
@@ -128,6 +126,8 @@ def dns_name(name: str) -> str:
 
 
 def _to_a_labels(name: str) -> str:
+    import idna  # with the first name that needs it
+
     try:
         return idna.encode(name, uts46=True, std3_rules=True).decode("ascii")
     except UnicodeError:

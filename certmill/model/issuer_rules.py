@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import ssl
 from urllib.parse import SplitResult, urlsplit
 
 from certmill.errors import InvalidManifest
@@ -110,6 +109,8 @@ def _ca_bundle(text: str | None) -> bytes | None:
         bundle = decode_base64(text)
     except ValueError:
         raise InvalidManifest("must be base64 of PEM certificates", path=path) from None
+    import ssl  # most issuers have no bundle
+
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=bundle.decode("ascii"))
     except (ssl.SSLError, ValueError):

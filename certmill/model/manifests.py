@@ -1,6 +1,7 @@
 """cert-manager's manifests, and requests, into the values of this package, and back.
 
 `yaml_documents` reads YAML, `schema*` say what each kind may hold, `*_rules` make the values; what certmill would ignore is refused.
+The schemas of Issuers and Secrets are imported with the first of them: a quick command does not wait for them.
 Every error is an InvalidManifest with its source and the path of the field; one bad document does not spoil the others.
 """
 
@@ -16,12 +17,9 @@ from certmill.model.certificate_document import certificate_document
 from certmill.model.certificate_rules import certificate_of
 from certmill.model.identifiers import namespace_name, shown
 from certmill.model.issuer import Issuer
-from certmill.model.issuer_rules import issuer_of
 from certmill.model.names import CertificateId, certificate_id
 from certmill.model.schema import Metadata, validated
 from certmill.model.schema_certificate import CertificateManifest, Renew, Request
-from certmill.model.schema_issuer import IssuerManifest
-from certmill.model.schema_secret import SecretManifest, secret_of
 from certmill.model.secret import Secret
 from certmill.model.yaml_documents import MAX_MANIFEST_BYTES, dump_yaml, read_documents
 
@@ -182,11 +180,16 @@ def _certificate(body: dict[str, object], default_namespace: str) -> Certificate
 
 def _issuer(body: dict[str, object], default_namespace: str) -> Issuer:
     """A namespace on a ClusterIssuer means nothing and is dropped, as kubectl does."""
+    from certmill.model.issuer_rules import issuer_of
+    from certmill.model.schema_issuer import IssuerManifest
+
     manifest = validated(IssuerManifest, body)
     return issuer_of(manifest, "" if manifest.kind == "ClusterIssuer" else _namespace(manifest.metadata, default_namespace))
 
 
 def _secret(body: dict[str, object], default_namespace: str) -> Secret:
+    from certmill.model.schema_secret import SecretManifest, secret_of
+
     manifest = validated(SecretManifest, body)
     return secret_of(manifest, _namespace(manifest.metadata, default_namespace))
 

@@ -6,6 +6,7 @@ An optional field may be null, which is as good as leaving it out, as in Kuberne
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, TypeVar, get_args
@@ -57,9 +58,14 @@ _MESSAGES = {
 
 
 class Schema(BaseModel):
-    """What a mapping in a manifest may hold: these fields, in camelCase, of exactly these types, and no others."""
+    """What a mapping in a manifest may hold: these fields, in camelCase, of exactly these types, and no others.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
+    Its validator is built at the first use: a command that reads Certificates does not wait for those of all the DNS providers.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, alias_generator=to_camel, hide_input_in_errors=True, defer_build=True
+    )
 
 
 class Metadata(Schema):
@@ -93,9 +99,14 @@ OptionalSecretKeySelector = Annotated[SecretKeySelector | None, BeforeValidator(
 
 _Model = TypeVar("_Model", bound=Schema)
 
+_building = threading.Lock()
+"""One thread builds a validator at its first use: pydantic's own build was not safe among threads in the oldest release that we take."""
+
 
 def validated(schema: type[_Model], body: object) -> _Model:
     """Read `body` by a schema. Raises InvalidManifest for the first wrong field; an unknown one comes first, as it may be mistyped."""
+    with _building:
+        schema.model_rebuild()  # returns at once if it is built
     try:
         return schema.model_validate(body)
     except ValidationError as error:

@@ -15,12 +15,23 @@ SCRIPT = """
 import sys
 from certmill.cli import main
 code = main(sys.argv[1:])
-print(code, *sorted({name.partition(".")[0] for name in sys.modules} & set(%r)), file=sys.stderr)
+print(code, *sorted({*sys.modules, *(name.partition(".")[0] for name in sys.modules)} & set(%r)), file=sys.stderr)
+"""
+
+ISSUER = """\
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata: {name: prod}
+spec:
+  acme:
+    server: https://ca.example.com/directory
+    privateKeySecretRef: {name: prod-account}
+    solvers: [{http01: {ingress: {ingressClassName: nginx}}}]
 """
 
 
 def imported(home, *arguments, among):
-    """(exit code, which of these libraries it imported) of the command in a process of its own."""
+    """(exit code, which of these libraries and modules it imported) of the command in a process of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CERTMILL_")}
     environment = {**kept, "CERTMILL_HOME": str(home), "CERTMILL_REDIS_URL": "redis://127.0.0.1:1/0"}
     done = subprocess.run(
@@ -41,6 +52,34 @@ def test_get_of_what_is_ready_imports_neither_redis_nor_cryptography(home):
 
     assert imported(home, "get", "certificates", "--check", among=among) == (0, set())
     assert imported(home, "get", "certificates", "-o", "yaml", among=among) == (0, set())
+
+
+UNNEEDED = {"ssl", "idna", "certmill.pipeline.facts", "certmill.views.causes"}
+"""Of no use for certificates that are ready and issuers without a bundle of their own."""
+
+
+def test_get_of_what_is_ready_imports_no_schema_of_a_kind_that_is_not_there(home):
+    of_issuers = {f"certmill.model.{name}" for name in ("schema_issuer", "schema_solver", "issuer_rules", "schema_secret")}
+
+    assert imported(home, "get", "certificates", among={*UNNEEDED, *of_issuers}) == (0, set())
+
+    (home / "manifests" / "issuer.yaml").write_text(ISSUER)
+    assert imported(home, "get", "certificates", among={*UNNEEDED, *of_issuers}) == (0, of_issuers)
+
+
+def test_a_schema_is_built_when_its_first_manifest_is_read(home):
+    program = """
+import sys
+from certmill.cli import main
+from certmill.model.schema_certificate import CertificateManifest, IssuerRefSchema
+from certmill.model.schema_issuer import IssuerManifest
+print(*(schema.__pydantic_complete__ for schema in (CertificateManifest, IssuerRefSchema, IssuerManifest)), file=sys.stderr)
+main(["--home", sys.argv[1], "get", "certificates"])
+print(*(schema.__pydantic_complete__ for schema in (CertificateManifest, IssuerRefSchema, IssuerManifest)), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(home)], capture_output=True, text=True, timeout=120, check=True)
+
+    assert done.stderr.splitlines() == ["False False False", "True False False"]
 
 
 def test_version_imports_no_library_but_that_of_the_command_line(home):
