@@ -7,17 +7,16 @@ https to http; an order has to be for the identifiers that were asked for; a cer
 from __future__ import annotations
 
 import json
-import re
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urljoin
 
 from certmill.acme import jws
 from certmill.acme.actions import Action
+from certmill.acme.answers import chain_of, json_of
 from certmill.acme.ari import RenewalInfo, is_cert_id
+from certmill.acme.directories import DirectoryCache, Known
 from certmill.acme.exchange import Exchange
 from certmill.acme.fields import clean
 from certmill.acme.identifiers import canonical
@@ -27,48 +26,10 @@ from certmill.acme.problems import About, AcmeProblem
 from certmill.acme.resources import Account, Authorization, Challenge, Directory, ExternalAccount, IssuedChain, Order
 from certmill.acme.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
 from certmill.clock import Clock, SystemClock
-from certmill.crypto.chain import oversize
-from certmill.errors import AccountRefused, CAUnavailable, CertificateWrong, CertmillError, InvalidManifest, OrderRefused
+from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderRefused
 from certmill.model.names import Identifier
 
-DIRECTORY_SECONDS: Final = 3600.0
-_MOST_DIRECTORIES: Final = 256
 _MAX_ALTERNATES: Final = 8
-# RFC 8555 §9.1: one or more certificates; "MUST use the strict encoding and MUST NOT include explanatory text".
-_CHAIN: Final = re.compile(r"(?:-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*){1,16}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """A directory, until when it is believed, and the hosts that it lets requests go to."""
-
-    directory: Directory
-    until: float
-    hosts: frozenset[str]
-
-
-class DirectoryCache:
-    """The directories of CAs, for an hour each; one of these per process. Safe from many threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, TlsTrust], _Known] = {}
-
-    def get(self, url: str, trust: TlsTrust, *, now: float) -> _Known | None:
-        """What is known, if it is young enough. Trust is part of the name: what one Issuer believes is nothing to another."""
-        with self._lock:
-            known = self._known.get((url, trust))
-        return known if known is not None and now < known.until else None
-
-    def put(self, url: str, trust: TlsTrust, directory: Directory, *, now: float) -> _Known:
-        """Keep a directory. Two threads that fetched it at once keep the same."""
-        hosts = frozenset(host_of(named) for named in (url, *directory.urls))
-        known = _Known(directory=directory, until=now + DIRECTORY_SECONDS, hosts=hosts)
-        with self._lock:
-            if len(self._known) >= _MOST_DIRECTORIES:
-                self._known.clear()
-            self._known[url, trust] = known
-        return known
 
 
 class AcmeClient:
@@ -124,7 +85,7 @@ class AcmeClient:
         except AccountRefused as error:
             return self._conflicting(error)
         self.account_uri = self._located(answer, "an account")
-        return Account.from_json(_json(answer) if answer.body else {}, url=self.account_uri, existed=answer.status == 200)
+        return Account.from_json(json_of(answer) if answer.body else {}, url=self.account_uri, existed=answer.status == 200)
 
     def account(self) -> Account:
         """The account as the CA has it (RFC 8555 §7.3.3: POST-as-GET)."""
@@ -172,7 +133,7 @@ class AcmeClient:
         answer = self._post(
             self.directory().new_order, payload, about=About.NEW_ORDER, what=f"create an order for {names}", action=Action.AUTHORIZE_ORDER
         )
-        order = Order.from_json(_json(answer), url=self._located(answer, "an order"), retry_after=answer.retry_after)
+        order = Order.from_json(json_of(answer), url=self._located(answer, "an order"), retry_after=answer.retry_after)
         if {canonical(one) for one in order.identifiers} != {canonical(one) for one in identifiers}:
             raise OrderRefused(f"{host_of(self._server)} made an order for {_named(order.identifiers)} where {names} was asked for")
         return order
@@ -180,17 +141,17 @@ class AcmeClient:
     def order(self, url: str) -> Order:
         """The order's present state. Raises OrderGone."""
         answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the order", action=Action.GET_ORDER)
-        return Order.from_json(_json(answer), url=url, retry_after=answer.retry_after)
+        return Order.from_json(json_of(answer), url=url, retry_after=answer.retry_after)
 
     def authorization(self, url: str) -> Authorization:
         """The authorization's present state (RFC 8555 §7.5). Raises OrderGone."""
         answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the authorization", action=Action.GET_AUTHORIZATION)
-        return Authorization.from_json(_json(answer), url=url, retry_after=answer.retry_after)
+        return Authorization.from_json(json_of(answer), url=url, retry_after=answer.retry_after)
 
     def answer(self, challenge_url: str) -> Challenge:
         """Say that the challenge is set up (RFC 8555 §7.5.1). Raises OrderRefused (it was answered already, at some CAs), OrderGone."""
         return Challenge.from_json(
-            _json(self._post(challenge_url, {}, about=About.RESOURCE, what="validate the challenge", action=Action.ACCEPT_CHALLENGE))
+            json_of(self._post(challenge_url, {}, about=About.RESOURCE, what="validate the challenge", action=Action.ACCEPT_CHALLENGE))
         )
 
     def deactivate_authorization(self, url: str) -> Authorization:
@@ -202,19 +163,19 @@ class AcmeClient:
             what="deactivate the authorization",
             action=Action.DEACTIVATE_AUTHORIZATION,
         )
-        return Authorization.from_json(_json(answer), url=url)
+        return Authorization.from_json(json_of(answer), url=url)
 
     def finalize(self, finalize_url: str, csr_der: bytes) -> Order:
         """Send the CSR (RFC 8555 §7.4). `url` is "" where the CA does not repeat it. Raises OrderNotReady, OrderRefused, OrderGone."""
         answer = self._post(
             finalize_url, {"csr": jws.b64url(csr_der)}, about=About.RESOURCE, what="issue for the CSR", action=Action.CREATE_ORDER_CERT
         )
-        return Order.from_json(_json(answer), url=answer.location, retry_after=answer.retry_after)
+        return Order.from_json(json_of(answer), url=answer.location, retry_after=answer.retry_after)
 
     def certificate(self, url: str) -> IssuedChain:
         """The certificate's chain (RFC 8555 §7.4.2); `alternates` are to be asked for in the same way. Raises OrderGone."""
         answer = self._post(url, b"", about=About.RESOURCE, what="hand out the certificate", action=Action.FETCH_CERT)
-        return IssuedChain(pem=_chain(answer), alternates=answer.links("alternate")[:_MAX_ALTERNATES])
+        return IssuedChain(pem=chain_of(answer), alternates=answer.links("alternate")[:_MAX_ALTERNATES])
 
     def revoke(self, certificate_der: bytes, *, reason: int | None = None) -> None:
         """Revoke a certificate of this account (RFC 8555 §7.6, reasons of RFC 5280 §5.3.1); one that is revoked already is no error."""
@@ -239,13 +200,13 @@ class AcmeClient:
             )
         asked = self._checked(f"{url.rstrip('/')}/{cert_id}")
         answer = self._exchange.get(asked, about=About.NEW_ORDER, what="tell when to renew the certificate", action=Action.GET_RENEWAL_INFO)
-        return RenewalInfo.from_json(_json(answer), retry_after=answer.retry_after)
+        return RenewalInfo.from_json(json_of(answer), retry_after=answer.retry_after)
 
     def close(self) -> None:
         """Close the connections that are this client's own."""
         self._transport.close()
 
-    def _known(self) -> _Known:
+    def _known(self) -> Known:
         now = self._clock.now()
         known = self._directories.get(self._server, self._trust, now=now)
         if known is not None:
@@ -254,7 +215,7 @@ class AcmeClient:
         if mistake:
             raise InvalidManifest(mistake, path="spec.acme.server")
         answer = self._exchange.get(self._server, about=About.DIRECTORY, what="show its directory", action=Action.DISCOVER)
-        directory = Directory.from_json(_json(answer))
+        directory = Directory.from_json(json_of(answer))
         for url in directory.urls:
             self._judge(url, frozenset({host_of(url)}))
         return self._directories.put(self._server, self._trust, directory, now=now)
@@ -276,7 +237,7 @@ class AcmeClient:
 
     def _account(self, payload: Mapping[str, object] | bytes, what: str, action: Action) -> Account:
         url = self._kid()
-        return Account.from_json(_json(self._post(url, payload, about=About.ACCOUNT, what=what, action=action)), url=url)
+        return Account.from_json(json_of(self._post(url, payload, about=About.ACCOUNT, what=what, action=action)), url=url)
 
     def _conflicting(self, error: AccountRefused) -> Account:
         """RFC 8555 §7.3.1 has 200 for a key that is registered; some CAs say 409 and where the account is."""
@@ -305,28 +266,6 @@ class AcmeClient:
             mistake = "it is http:, and the directory is https:"
         if mistake:
             raise CAUnavailable(f"{host_of(self._server)} names a URL that is not asked: {mistake}")
-
-
-def _json(answer: Answer) -> Mapping[str, object]:
-    """The answer's JSON object. Raises CAUnavailable."""
-    try:
-        body = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise CAUnavailable(f"{host_of(answer.url)} answered with something that is not a JSON object", retry_after=answer.retry_after)
-    return body
-
-
-def _chain(answer: Answer) -> str:
-    """The answer's PEM chain. Raises CAUnavailable: a file that may become a key pair's holds certificates and nothing else; and
-    CertificateWrong for one that is too large to be stored: the CA would send it again."""
-    text = answer.body.decode("ascii", "replace").replace("\r\n", "\n").strip() + "\n"
-    if reason := oversize(text.encode()):
-        raise CertificateWrong(f"what {host_of(answer.url)} issued is not stored: {reason}; ask the CA for a shorter chain")
-    if _CHAIN.fullmatch(text) is None:
-        raise CAUnavailable(f"{host_of(answer.url)} sent something that is not a PEM chain of 1 to 16 certificates")
-    return text
 
 
 def _named(identifiers: Sequence[Identifier]) -> str:

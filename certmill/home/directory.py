@@ -12,7 +12,7 @@ from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership, requested
 from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
 from certmill.home.documents import Key
-from certmill.home.files import NO_LINK, Locks
+from certmill.home.files import Locks
 from certmill.home.manifest_file import Kept
 from certmill.home.manifest_files import ManifestFiles, Wanted
 from certmill.home.manifest_index import ManifestIndex
@@ -74,8 +74,7 @@ class DirectoryHome:
                 yield secret
 
     def unwritable_secret(self, namespace: str, name: str) -> str:
-        link = self._secrets.link_on_the_way(namespace, name)
-        return f"{link} {NO_LINK}" if link else ""
+        return self._secrets.unwritable(namespace, name)
 
     def write_secret(self, secret: Secret) -> None:
         self._secrets.write(secret, ownership.CERTMILL)

@@ -1,7 +1,7 @@
 """The id of an installation, which is that of its home: made once, kept there, and the same for all its processes (pipeline.installation).
 
 A directory has it in a file, so that a copy of the home on a new machine is the same installation. In a cluster it is the uid of certmill's
-own namespace: nothing is written for it.
+own namespace and, after a slash, the name of the Lease, which is that of the release: nothing is written for it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def of_directory(home: Path) -> str:
     return made_once(home / FILE, lambda: uuid.uuid4().hex)
 
 
-def of_cluster(client: KubeClient, namespace: str) -> str:
-    """The uid of certmill's namespace; "" if there is no such namespace. Raises HomeUnavailable, Forbidden."""
+def of_cluster(client: KubeClient, namespace: str, lease_name: str) -> str:
+    """The uid of certmill's namespace, and its release there; "" if there is no such namespace. Raises HomeUnavailable, Forbidden."""
     body = client.get(NAMESPACES, "", namespace)
-    return meta_of(body).uid if body is not None else ""
+    return f"{meta_of(body).uid}/{lease_name}" if body is not None else ""

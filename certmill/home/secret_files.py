@@ -25,21 +25,21 @@ from certmill.errors import HomeUnavailable, SecretUnusable
 from certmill.home import layout, ownership, secret_metadata
 from certmill.home.base import Change
 from certmill.home.files import (
+    NO_LINK,
     Locks,
-    TooLarge,
+    advice,
     first_link,
     make_directory,
     opened_directory,
     reaching,
-    read_capped,
     sync_directory,
     write_new,
 )
 from certmill.home.ownership import Held
+from certmill.home.secret_entries import DATA, ODD, contents_of, is_our_link, keys_of, target_of
 from certmill.model.identifiers import is_secret_key
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 
-_DATA = "..data"
 _TURNING = "..data_tmp"
 _LINKING = "..link_tmp"
 _TRASH = ".trash"
@@ -63,11 +63,17 @@ class SecretFiles:
         self._locks = locks
 
     def read(self, namespace: str, name: str) -> Held | None:
-        """The Secret; None if there is none. Raises SecretUnusable if a key is larger than 1 MiB or the metadata is damaged."""
+        """The Secret; None if there is none. Raises SecretUnusable if a key is larger than 1 MiB or cannot be read, or the metadata is
+        damaged."""
         if not namespace or not layout.is_name(namespace, name):
             return None
         with reaching("read", _named(namespace, name)):
-            found = self._read(self._directory(namespace, name), namespace, name)
+            try:
+                found = self._read(self._directory(namespace, name), namespace, name)
+            except OSError as error:
+                if error.errno in ODD:  # the Secret itself is a link to itself
+                    raise SecretUnusable(f"Secret {namespace}/{name} cannot be read: {advice(error)}") from error
+                raise
         return found.held if found else None
 
     def write(self, secret: Secret, writer: str, *, applied: str = "") -> Change:
@@ -132,17 +138,21 @@ class SecretFiles:
         """A short text that changes whenever these keys do: which version counts, and when their files were written. A few system calls."""
         directory = f"{self._root}/{namespace}/{name}"
         try:
-            version = os.readlink(f"{directory}/{_DATA}")  # noqa: PTH115 - a survey does this for every Certificate
+            version = os.readlink(f"{directory}/{DATA}")  # noqa: PTH115 - a survey does this for every Certificate
         except OSError:
             version = ""
         return "/".join((version, *(_written(f"{directory}/{key}") for key in keys)))
 
-    def link_on_the_way(self, namespace: str, name: str) -> str:
-        """Which directory on the way to this Secret is a symbolic link, so that it is not written; "" if none is."""
+    def unwritable(self, namespace: str, name: str) -> str:
+        """Why a pair cannot be written there: a directory on the way is a symbolic link, or one is where a key belongs; "" if it can."""
         if not namespace or not layout.is_name(namespace, name):
             return ""
         with reaching("read", _named(namespace, name)):
-            return first_link(self._root, namespace, name)
+            if link := first_link(self._root, namespace, name):
+                return f"{link} {NO_LINK}"
+            keys = (self._directory(namespace, name) / key for key in (TLS_CERTIFICATE, TLS_PRIVATE_KEY))
+            found = next((key.name for key in keys if not key.is_symlink() and key.is_dir()), "")
+        return f"{_named(namespace, name)}/{found} is a directory, where a key belongs; remove it" if found else ""
 
     def _opened(self, *names: str) -> AbstractContextManager[Path]:
         """The directory of a namespace, or of a Secret of it, for a writer. Raises InvalidManifest for a link on the way."""
@@ -159,17 +169,17 @@ class SecretFiles:
     def _read(self, directory: Path, namespace: str, name: str) -> _Found | None:
         """Look through `..data`; again if it was turned meanwhile. A key without its link was removed by a person."""
         for _ in range(_READS):
-            target = _target(directory)
+            target = target_of(directory)
             try:
-                linked, plain = _keys(directory, namespace, name)
+                linked, plain = keys_of(directory, namespace, name)
                 version = directory / target
-                data = _contents(((key, version / key) for key in linked), namespace, name) if target else {}
-                metadata = _contents([(secret_metadata.FILE, version / secret_metadata.FILE)], namespace, name) if target else {}
+                data = contents_of(((key, version / key) for key in linked), namespace, name) if target else {}
+                metadata = contents_of([(secret_metadata.FILE, version / secret_metadata.FILE)], namespace, name) if target else {}
             except (FileNotFoundError, NotADirectoryError):
-                if target == _target(directory):
+                if target == target_of(directory):
                     return None
                 continue
-            if target == _target(directory):
+            if target == target_of(directory):
                 if not data and not plain and not metadata:
                     return None
                 held = secret_metadata.decode(metadata.get(secret_metadata.FILE), namespace, name, {**data, **plain})
@@ -197,20 +207,20 @@ class SecretFiles:
             sync_directory(version)
             _link(directory, [key for key in data if not os.path.lexists(directory / key)])
             sync_directory(directory)
-            _replace_link(directory / _DATA, directory / _TURNING, version.name)
+            _replace_link(directory / DATA, directory / _TURNING, version.name)
         except OSError:
             shutil.rmtree(version, ignore_errors=True)
             raise
-        _link(directory, [key for key in data if not _is_our_link(directory / key)])
+        _link(directory, [key for key in data if not is_our_link(directory / key)])
         sync_directory(directory)
 
     def _tidy(self, directory: Path) -> None:
         """Remove versions that do not count, what a crash left, and the links of keys that are gone."""
-        target = _target(directory)
+        target = target_of(directory)
         for entry in list(os.scandir(directory)):
-            if entry.name in (_DATA, target):
+            if entry.name in (DATA, target):
                 continue
-            stale = entry.is_symlink() and _is_our_link(Path(entry.path)) and not os.path.lexists(directory / target / entry.name)
+            stale = entry.is_symlink() and is_our_link(Path(entry.path)) and not os.path.lexists(directory / target / entry.name)
             if stale or entry.name.startswith(".."):
                 _remove(Path(entry.path))
 
@@ -219,52 +229,9 @@ def _named(namespace: str, name: str) -> str:
     return f"secrets/{namespace}/{name}"
 
 
-def _target(directory: Path) -> str:
-    """The name of the version that counts; empty if none does. A link that leads elsewhere does not count."""
-    try:
-        target = str((directory / _DATA).readlink())
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    return target if target.startswith("..") and "/" not in target and target not in ("..", _DATA) else ""
-
-
-def _keys(directory: Path, namespace: str, name: str) -> tuple[list[str], dict[str, bytes]]:
-    """Keys that lead through `..data`, and the content of those that were put there by hand."""
-    linked, by_hand = [], []
-    for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
-        if is_secret_key(entry.name):
-            if entry.is_symlink() and _is_our_link(Path(entry.path)):
-                linked.append(entry.name)
-            else:
-                by_hand.append((entry.name, Path(entry.path)))
-    return linked, _contents(by_hand, namespace, name)
-
-
-def _contents(files: Iterator[tuple[str, Path]] | list[tuple[str, Path]], namespace: str, name: str) -> dict[str, bytes]:
-    """What is in these files; what is gone, or no file, is left out."""
-    contents = {}
-    for key, path in files:
-        try:
-            content = read_capped(path)
-        except FileNotFoundError:
-            continue
-        except TooLarge:
-            raise SecretUnusable(f"the key {key!r} of Secret {namespace}/{name} is larger than {layout.MAX_FILE_BYTES} bytes") from None
-        if content is not None:
-            contents[key] = content
-    return contents
-
-
-def _is_our_link(path: Path) -> bool:
-    try:
-        return str(path.readlink()) == f"{_DATA}/{path.name}"
-    except OSError:
-        return False
-
-
 def _link(directory: Path, keys: list[str]) -> None:
     for key in keys:
-        _replace_link(directory / key, directory / _LINKING, f"{_DATA}/{key}")
+        _replace_link(directory / key, directory / _LINKING, f"{DATA}/{key}")
 
 
 def _replace_link(link: Path, temporary: Path, target: str) -> None:
@@ -284,9 +251,17 @@ def _remove(path: Path) -> None:
 
 def _subdirectories(directory: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in os.scandir(directory) if not entry.name.startswith(".") and entry.is_dir())
+        return sorted(entry.name for entry in os.scandir(directory) if not entry.name.startswith(".") and _is_directory(entry))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """A link that leads to nothing, or to itself, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _written(path: str) -> str:

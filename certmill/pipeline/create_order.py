@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from certmill.acme.client import AcmeClient
-from certmill.acme.resources import Order, OrderStatus
+from certmill.acme.resources import Order
 from certmill.clock import instant
 from certmill.crypto import csr, keys
-from certmill.errors import InvalidManifest, NameRefused, OrderGone, SecretUnusable
+from certmill.errors import InvalidManifest, NameRefused, SecretUnusable
 from certmill.model.certificate import RotationPolicy
 from certmill.model.secret import TLS_PRIVATE_KEY
-from certmill.pipeline import account, account_check, lost_orders, secret_contract
+from certmill.pipeline import account, account_check, lost_orders, order_use, secret_contract
 from certmill.pipeline.backoff import poll_delay
 from certmill.pipeline.context import LeaseLost, Work
 from certmill.pipeline.facts import Facts
@@ -22,9 +22,6 @@ from certmill.pipeline.outcome import Advanced, Outcome, Waiting
 LOCK = "order"
 LOCK_SECONDS = 7 * 24 * 3600.0
 """As long as an order may be pending; the clean-up releases it, whatever became of the run."""
-
-_GOING_ON = (OrderStatus.PENDING, OrderStatus.READY, OrderStatus.PROCESSING, OrderStatus.VALID)
-_STALE_SECONDS = 60.0
 
 
 def create_order(work: Work) -> Outcome:
@@ -84,13 +81,9 @@ def _require_a_place(work: Work) -> None:
 
 def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None:
     """The order of an earlier attempt, if it can still lead to a certificate for the key we kept."""
-    if not facts.order or not facts.csr or (facts.order_expires is not None and facts.order_expires < now + _STALE_SECONDS):
+    if not facts.order or not facts.csr or order_use.is_stale(facts.order_expires, now=now):
         return None
-    try:
-        order = acme.order(facts.order)
-    except OrderGone:
-        return None
-    return order if order.status in _GOING_ON else None
+    return order_use.usable(acme, facts.order, statuses=order_use.GOING_ON, now=now)
 
 
 def _with_key_and_csr(work: Work, facts: Facts) -> Facts:

@@ -14,7 +14,7 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import EXPIRED, CertificateStatus, expiry_message
 from certmill.pipeline import secret_contract
 from certmill.pipeline.backoff import NextAttempt, Validity, next_attempt
-from certmill.pipeline.renewal_times import jittered, least_seconds_between, renewal_time
+from certmill.pipeline.renewal_times import least_seconds_between, planned
 
 CLOCK_TOLERANCE_SECONDS = 300.0
 """Two machines may differ by so much before an instant ahead of now means anything."""
@@ -54,7 +54,7 @@ class Seen:
     def renew_at(self) -> float:
         """When the stored pair is to be renewed, with its share of the jitter."""
         assert self.leaf is not None
-        return jittered(renewal_time(self.certificate, self.leaf), self.leaf, self.jitter_seconds)
+        return planned(self.certificate, self.leaf, self.jitter_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

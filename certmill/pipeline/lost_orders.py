@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from certmill.acme.challenges import DNS01
 from certmill.acme.client import AcmeClient
 from certmill.acme.jws import AccountKey
-from certmill.acme.resources import Order, OrderStatus
-from certmill.errors import CertmillError, NotFound, OrderGone, Permanent, Temporary
+from certmill.acme.resources import Order
+from certmill.errors import CertmillError, NotFound, Permanent, Temporary
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.observe.log import get_logger
-from certmill.pipeline import account, order_notes, presenting
+from certmill.pipeline import account, order_notes, order_use, presenting
 from certmill.pipeline.context import Ports, Work
 from certmill.pipeline.facts import Facts
 from certmill.pipeline.set_up_challenge import challenge_for
@@ -25,7 +25,6 @@ from certmill.pipeline.zone_locks import HoldOn
 from certmill.state.journal import Presented
 from certmill.state.records import Record
 
-_STALE_SECONDS = 60.0
 _LIMIT = 500
 
 log = get_logger(__name__)
@@ -39,13 +38,8 @@ def usable(work: Work, acme: AcmeClient) -> Order | None:
     status = work.ports.home.certificate_status(work.id)
     if not status.order or status.order_spec != work.record.spec:
         return None
-    try:
-        order = acme.order(status.order)
-    except OrderGone:
-        return None
-    expired = order.expires is not None and order.expires < work.ports.clock.now() + _STALE_SECONDS
-    is_the_same = set(order.identifiers) == set(work.certificate.identifiers)
-    return order if is_the_same and not expired and order.status in (OrderStatus.PENDING, OrderStatus.READY) else None
+    order = order_use.usable(acme, status.order, statuses=order_use.UNFINISHED, now=work.ports.clock.now())
+    return order if order is not None and set(order.identifiers) == set(work.certificate.identifiers) else None
 
 
 def to_journal(ports: Ports, goes_on: Callable[[], bool], hold: HoldOn, *, at: float) -> None:

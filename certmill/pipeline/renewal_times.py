@@ -26,6 +26,11 @@ def renewal_time(certificate: Certificate, leaf: chain.Leaf) -> float:
     return max(leaf.not_after - before, leaf.not_before + lifetime * LEAST_SHARE)
 
 
+def planned(certificate: Certificate, leaf: chain.Leaf, jitter_seconds: float) -> float:
+    """When this very leaf is to be renewed: at the renewal time, earlier by its share of the jitter."""
+    return jittered(renewal_time(certificate, leaf), leaf, jitter_seconds)
+
+
 def jittered(renew_at: float, leaf: chain.Leaf, jitter_seconds: float) -> float:
     """`renew_at`, earlier by a share of the jitter that the serial decides: many certificates of one day do not come back in one second."""
     spread = min(jitter_seconds, (leaf.not_after - leaf.not_before) / 100)

@@ -47,7 +47,7 @@ def store_secret(work: Work) -> Outcome:
     work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
     leaf = chain.leaf(pem)
     certificates.delivered(work.id, secret_name=work.certificate.secret_name, serial=leaf.serial)
-    renew_at = renewal_times.jittered(renewal_times.renewal_time(work.certificate, leaf), leaf, work.ports.limits.renewal_jitter)
+    renew_at = renewal_times.planned(work.certificate, leaf, work.ports.limits.renewal_jitter)
     before = work.ports.home.certificate_status(work.id)
     statuses.write(work.ports, work.certificate, conditions.issued(before, leaf, renew_at=renew_at, now=now))
     work.ports.events.tell(work.certificate, "Issuing", "The certificate has been successfully issued")

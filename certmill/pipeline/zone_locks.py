@@ -42,9 +42,11 @@ class ZonePlace:
 
 
 class _Line:
-    """The threads of this process that want to write to one place. All fields are guarded by `changed`; times are monotonic."""
+    """The threads of this process that want to write to one place. All fields but `users`, which the guard of all lines guards, are
+    guarded by `changed`; times are monotonic."""
 
     def __init__(self) -> None:
+        self.users = 0
         self.changed = threading.Condition()
         self.taken = False
         self.waiting = 0
@@ -66,6 +68,10 @@ class ZoneLocks:
         self._lines: dict[ZonePlace, _Line] = {}
         self._owner = uuid.uuid4().hex
 
+    def __len__(self) -> int:
+        """How many lines there are."""
+        return len(self._lines)
+
     @contextmanager
     def turn(self, place: ZonePlace, locks: Locks, clock: Clock, *, lease_seconds: float, hold: HoldOn) -> Iterator[HoldOn]:
         """Writes to one place happen one after the other. Raises Busy after 0.8 s.
@@ -73,8 +79,15 @@ class ZoneLocks:
         Yields what goes on holding both the caller's lease and the lock; it raises Busy if the lock is somebody else's now. A killed
         worker's lock is not to outlive its step (`lease_seconds`).
         """
-        line, seconds = self._line(place), min(_LOCK_SECONDS, lease_seconds)
-        slow = line.is_slow(clock)
+        with (
+            self._in_line(place, clock) as line,
+            self._turn(line, place, locks, clock, lease_seconds=lease_seconds, hold=hold) as hold_both,
+        ):
+            yield hold_both
+
+    @contextmanager
+    def _turn(self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock, *, lease_seconds: float, hold: HoldOn) -> Iterator[HoldOn]:
+        slow, seconds = line.is_slow(clock), min(_LOCK_SECONDS, lease_seconds)
         linger = 0.0 if slow else LINGER_SECONDS
         ends = clock.monotonic() + linger
         if not _step_up(line, patience=linger):
@@ -97,9 +110,20 @@ class ZoneLocks:
         finally:
             self._step_down(line, place, locks, clock)
 
-    def _line(self, place: ZonePlace) -> _Line:
+    @contextmanager
+    def _in_line(self, place: ZonePlace, clock: Clock) -> Iterator[_Line]:
+        """The line of a place, which is there as long as somebody is in it, or knows that the place is slow. Places come from the names in
+        anybody's Certificates: none is to stay for ever."""
         with self._guard:
-            return self._lines.setdefault(place, _Line())
+            line = self._lines.setdefault(place, _Line())
+            line.users += 1
+        try:
+            yield line
+        finally:
+            with self._guard:
+                line.users -= 1
+                for idle in [at for at, other in self._lines.items() if not other.users and not other.is_slow(clock)]:
+                    del self._lines[idle]
 
     def _take(self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock, *, seconds: float, ends: float | None) -> None:
         """Have the fleet's lock: the one that was handed on, or taken (renewed) now; tried until `ends`, or once."""

@@ -159,7 +159,7 @@ def _place(settings: Settings, clock: Clock) -> _Place:
     default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
     return _Place(
         home=kubernetes_home(settings, clock, kube),
-        identity=partial(installation.of_cluster, kube, settings.namespace),
+        identity=partial(installation.of_cluster, kube, settings.namespace, settings.lease_name),
         events=events,
         exposure=KubernetesExposure(kube, addresses, settings.responder_port),
         shims=ShimReconciler(kube, events, default),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 
-from certmill.acme.client import AcmeClient, DirectoryCache
+from certmill.acme.client import AcmeClient
+from certmill.acme.directories import DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePools
 from certmill.acme.transport import Connections, TlsTrust

@@ -13,7 +13,8 @@ from certmill.state import keys
 from certmill.state.connection import answering, script
 from certmill.state.records import Due
 
-CLOCK_TOLERANCE_SECONDS = 60.0
+CLOCK_JUMP_SECONDS = 60.0
+"""Two ticks may tell times that differ by so much more or less than what has gone by, before the clock has jumped."""
 LONGEST_WAIT_SECONDS = 8 * 86_400.0
 """Longer than any wait and any back-off (pipeline.backoff)."""
 
@@ -50,7 +51,7 @@ class DueTimes:
         """
         window = cast(
             "list[str]",
-            self._observe_clock(keys=[keys.CLOCK, keys.CLOCK_JUMPS], args=[f"{now:.3f}", CLOCK_TOLERANCE_SECONDS, LONGEST_WAIT_SECONDS]),
+            self._observe_clock(keys=[keys.CLOCK, keys.CLOCK_JUMPS], args=[f"{now:.3f}", CLOCK_JUMP_SECONDS, LONGEST_WAIT_SECONDS]),
         )
         if window:
             first, last = (float(instant) for instant in window)

@@ -8,7 +8,7 @@ import redis
 
 from certmill.errors import OtherInstallation
 from certmill.state import keys
-from certmill.state.connection import answering
+from certmill.state.connection import answering, script
 
 
 class InstallationRecord:
@@ -16,19 +16,25 @@ class InstallationRecord:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
+        self._claim = script(client, "claim_installation")
 
     @answering
     def claim(self, own: str) -> str:
-        """The id of the installation that uses this Redis: `own`, unless another has been noted before."""
-        with self._redis.pipeline() as pipe:
-            pipe.set(keys.INSTALLATION, own, nx=True)
-            pipe.get(keys.INSTALLATION)
-            return cast("str", pipe.execute()[-1])
+        """The id of the installation that uses this Redis: `own`, unless another has been noted before. One of which a release of certmill
+        before this one noted the home alone is `own` if it is of that home."""
+        home, _, release = own.partition("/")
+        noted = cast("list[str]", self._claim(keys=[keys.INSTALLATION, keys.INSTALLATION_RELEASE], args=[home, release]))
+        return _joined(*noted)
 
     @answering
     def read(self) -> str:
         """The id that is noted, or ""."""
-        return cast("str | None", self._redis.get(keys.INSTALLATION)) or ""
+        home, release = cast("list[str | None]", self._redis.mget(keys.INSTALLATION, keys.INSTALLATION_RELEASE))
+        return _joined(home or "", release or "")
+
+
+def _joined(home: str, release: str) -> str:
+    return f"{home}/{release}" if release else home
 
 
 def require_same(own: str, noted: str) -> None:

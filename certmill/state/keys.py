@@ -7,7 +7,10 @@ import hashlib
 from certmill.model.names import CertificateId
 
 INSTALLATION = "certmill:installation"
-"""The id of the installation that uses this Redis."""
+"""The id of the home whose installation uses this Redis."""
+
+INSTALLATION_RELEASE = "certmill:installation_release"
+"""Which installation of that home it is, where a home may have several: in a cluster the name of the Lease."""
 
 WAITING = "certmill:waiting"
 """Sorted set id → instant: wake this step then."""

@@ -9,18 +9,17 @@ import json
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from typing import Final, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 from certmill.clock import Clock, SystemClock
+from certmill.testing.cloudflare_server import Reply, Server
 from certmill.testing.cloudflare_zones import Record, Zones
 from certmill.testing.nameserver import FakeNameserver
 
 _PREFIX: Final = "/client/v4"
 _POLL_SECONDS: Final = 0.05
-_MAX_BODY_BYTES: Final = 1_048_576
 _TTL_SECONDS: Final = range(60, 86_401)
 
 
@@ -42,13 +41,6 @@ class RateLimit:
 
     requests: int
     window_seconds: float = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reply:
-    status: int
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Refused(Exception):
@@ -85,10 +77,10 @@ class FakeCloudflare:
         self._clock = clock or SystemClock()
         self._zones = Zones(zones)
         self._recent: deque[float] = deque()
-        self._prepared: deque[_Reply] = deque()
+        self._prepared: deque[Reply] = deque()
         self._guard = threading.RLock()
         self._nameserver = FakeNameserver(port=dns_port, records=self._served)
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._port = 0
 
     @property
@@ -116,7 +108,7 @@ class FakeCloudflare:
 
     def start(self) -> None:
         """Listen, or listen again on the same port, with the records as they were."""
-        self._server = _Server(("127.0.0.1", self._port), self)
+        self._server = Server(("127.0.0.1", self._port), self)
         self._port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="fake-cloudflare").start()
 
@@ -144,13 +136,13 @@ class FakeCloudflare:
 
     def answer_next(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         """Answer the next request with this, whatever it is; called again: the one after it."""
-        self._prepared.append(_Reply(status=status, body=body, headers=headers or {}))
+        self._prepared.append(Reply(status=status, body=body, headers=headers or {}))
 
     def forget_answers(self) -> None:
         """Drop what answer_next() has prepared and nobody asked for."""
         self._prepared.clear()
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> _Reply:
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """The reply to a request."""
         with self._guard:
             self.requests.append((method, target))
@@ -189,7 +181,7 @@ class FakeCloudflare:
             raise _Refused(403, 9103, "Unknown X-Auth-Key or X-Auth-Email")
         return Permissions()
 
-    def _route(self, method: str, target: str, permissions: Permissions, body: bytes) -> _Reply:
+    def _route(self, method: str, target: str, permissions: Permissions, body: bytes) -> Reply:
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         match method, url.path.removeprefix(_PREFIX).strip("/").split("/"):
@@ -214,7 +206,7 @@ class FakeCloudflare:
             raise _Refused(403, 10000, "Authentication error")
         return zone_id
 
-    def _list_zones(self, query: Mapping[str, str], permissions: Permissions) -> _Reply:
+    def _list_zones(self, query: Mapping[str, str], permissions: Permissions) -> Reply:
         if not permissions.read_zones:
             raise _Refused(403, 9109, "Unauthorized to access requested resource")
         seen = [(zone_id, zone) for zone_id, zone in self._zones.names.items() if permissions.includes(zone)]
@@ -222,19 +214,19 @@ class FakeCloudflare:
         found = [{"id": zone_id, "name": zone, "status": "active"} for zone_id, zone in seen if wanted in (None, zone)]
         return self._page(found, query)
 
-    def _list_records(self, zone_id: str, query: Mapping[str, str]) -> _Reply:
+    def _list_records(self, zone_id: str, query: Mapping[str, str]) -> Reply:
         name, type_ = query.get("name"), query.get("type")
         here = self._zones.records_of(zone_id)
         return self._page([_shown(record) for record in here if name in (None, record.name) and type_ in (None, "TXT")], query)
 
-    def _page(self, entries: Sequence[object], query: Mapping[str, str]) -> _Reply:
+    def _page(self, entries: Sequence[object], query: Mapping[str, str]) -> Reply:
         per_page, page = min(int(query.get("per_page", "20")), self.max_per_page), int(query.get("page", "1"))
         shown = entries[(page - 1) * per_page : page * per_page]
         total = len(entries)
         info = {"page": page, "per_page": per_page, "count": len(shown), "total_count": total, "total_pages": -(-total // per_page)}
         return _envelope(shown, info=info)
 
-    def _create(self, zone_id: str, body: bytes) -> _Reply:
+    def _create(self, zone_id: str, body: bytes) -> Reply:
         try:
             wanted = cast("object", json.loads(body))
         except ValueError:
@@ -249,7 +241,7 @@ class FakeCloudflare:
             raise _Refused(400, 81058, "An identical record already exists.")
         return _envelope(_shown(record))
 
-    def _delete(self, zone_id: str, record_id: str) -> _Reply:
+    def _delete(self, zone_id: str, record_id: str) -> Reply:
         if not self._zones.remove(zone_id, record_id):
             raise _Refused(404, 81044, "Record does not exist.")
         return _envelope({"id": record_id})
@@ -271,36 +263,6 @@ def _envelope(
     errors: Sequence[object] = (),
     info: Mapping[str, int] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> _Reply:
+) -> Reply:
     body = {"success": not errors, "errors": errors, "messages": [], "result": result} | ({"result_info": info} if info else {})
-    return _Reply(status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/json", **(headers or {})})
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, address: tuple[str, int], cloudflare: FakeCloudflare) -> None:
-        self.cloudflare = cloudflare
-        super().__init__(address, _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        size = min(int(self.headers.get("Content-Length") or 0), _MAX_BODY_BYTES)
-        cloudflare = cast("_Server", self.server).cloudflare
-        reply = cloudflare.answer(self.command, self.path, dict(self.headers.items()), self.rfile.read(size))
-        try:
-            self.send_response(reply.status)
-            for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(reply.body)
-        except OSError:
-            # The client has seen enough.
-            return
-
-    do_POST = do_DELETE = do_PUT = do_PATCH = do_GET  # noqa: N815 - http.server's names
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
-        """Say nothing: `requests` has it."""
+    return Reply(status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/json", **(headers or {})})

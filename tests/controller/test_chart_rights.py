@@ -339,9 +339,9 @@ def test_the_worker_has_no_verb_that_it_never_uses(installed, resources):
 def test_the_uid_of_its_own_namespace_and_of_no_other_is_for_a_process_to_read(installed, process):
     uid = installed.kube.api.request("GET", f"/api/v1/namespaces/{installed.namespace}").body["metadata"]["uid"]
 
-    assert of_cluster(installed.client(process), installed.namespace) == uid
+    assert of_cluster(installed.client(process), installed.namespace, "blue") == f"{uid}/blue"
     with pytest.raises(Forbidden):
-        of_cluster(installed.client(process), installed.inside)
+        of_cluster(installed.client(process), installed.inside, "blue")
 
 
 def test_the_worker_leads_challenges_to_the_responder_with_its_own_rights(installed):

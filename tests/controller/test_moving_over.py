@@ -12,7 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from certmill.acme.client import AcmeClient, DirectoryCache
+from certmill.acme.client import AcmeClient
+from certmill.acme.directories import DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePools
 from certmill.acme.transport import Connections, TlsTrust

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certmill.acme import ari, challenges
-from certmill.acme.client import AcmeClient, DirectoryCache
+from certmill.acme.client import AcmeClient
+from certmill.acme.directories import DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import problem_error

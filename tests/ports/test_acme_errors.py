@@ -11,7 +11,8 @@ import time
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from certmill.acme.client import AcmeClient, DirectoryCache
+from certmill.acme.client import AcmeClient
+from certmill.acme.directories import DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import AcmeProblem

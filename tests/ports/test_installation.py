@@ -38,6 +38,27 @@ def test_another_installation_is_refused_and_told_what_to_do(redis):
     assert redis.get(keys.INSTALLATION) == "one"
 
 
+def test_two_releases_in_one_namespace_are_told_apart(redis):
+    an_installation(redis, "uid/blue-controller").require()
+    an_installation(redis, "uid/blue-controller").require()
+
+    with pytest.raises(OtherInstallation, match=r"\(id uid/blue-controller\) uses this Redis, .* is uid/green-controller: "):
+        an_installation(redis, "uid/green-controller").require()
+    assert InstallationRecord(redis).read() == "uid/blue-controller"
+
+
+def test_one_that_an_earlier_release_noted_by_its_namespace_alone_is_itself_still(redis):
+    redis.set(keys.INSTALLATION, "uid")
+    with pytest.raises(OtherInstallation):
+        an_installation(redis, "another/blue-controller").require()
+
+    an_installation(redis, "uid/blue-controller").require()
+
+    assert redis.get(keys.INSTALLATION) == "uid", "a process of the earlier release, in a rolling upgrade, reads this"
+    with pytest.raises(OtherInstallation):
+        an_installation(redis, "uid/green-controller").require()
+
+
 def test_after_redis_lost_its_memory_the_one_that_runs_is_noted_again(redis):
     ours = an_installation(redis, "one")
     ours.require()

@@ -228,3 +228,20 @@ def test_the_next_in_line_takes_a_lock_that_was_lost_anew(redis, locks):
     with process.turn(lease=6.0):
         assert redis.exists(NAME)
     assert not redis.exists(NAME)
+
+
+def test_no_line_is_left_of_a_place_where_nobody_waits_and_a_slow_one_is_left_for_a_minute(locks):
+    clock = FakeClock(0.0)
+    process = Process(locks, clock)
+    for number in range(50):
+        with process.turn(ZonePlace(account="one", zone=f"z{number}.test")), process.turn(PLACE):
+            assert len(process.lines) == 2
+    assert len(process.lines) == 0
+
+    with process.turn():
+        clock.advance(SLOW_WRITE_SECONDS + 1)
+    assert len(process.lines) == 1
+    clock.advance(SLOW_ZONE_SECONDS + 1)
+    with process.turn(ZonePlace(account="one", zone="another.test")):
+        pass
+    assert len(process.lines) == 0

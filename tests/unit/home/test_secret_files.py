@@ -13,6 +13,7 @@ from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home.directory import DirectoryHome
 from certmill.home.files import opened_directory
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE
+from tests.unit.home.odd_entries import forbidden, make_odd_entries
 from tests.unit.home.samples import pair, parsed, secret_text
 
 CRASHING_WRITER = """
@@ -75,6 +76,7 @@ OTHER_WRITER = """
 import sys
 from pathlib import Path
 from certmill.home.directory import DirectoryHome
+from tests.unit.home.odd_entries import forbidden, make_odd_entries
 from tests.unit.home.samples import pair
 
 home = DirectoryHome(Path(sys.argv[1]), cluster_resource_namespace="cert-manager")
@@ -257,6 +259,45 @@ def test_pipes_and_directories_are_no_keys_and_stop_nobody(home, root):
     (directory(root) / "sub").mkdir()
 
     assert home.secret("default", "web").data == {"tls.key": b"k"}
+
+
+@pytest.mark.parametrize("odd", ["itself.yaml", "long.yaml", "through.yaml", "socket.yaml"])
+def test_an_odd_key_makes_its_own_secret_unusable_and_no_other(home, root, tmp_path, odd):
+    home.write_secret(pair(1, name="other"))
+    by_hand(root, tls_key=b"k")
+    (tmp_path / "odd").mkdir()
+    make_odd_entries(tmp_path / "odd")
+    (tmp_path / "odd" / odd).rename(directory(root) / odd)
+
+    with pytest.raises(SecretUnusable, match=rf"the key '{odd}' of Secret default/web cannot be read: .*; remove it"):
+        home.secret("default", "web")
+    assert [secret.name for secret in home.secrets()] == ["other"]
+
+
+def test_a_key_that_may_not_be_read_is_its_own_secrets_problem(home, root):
+    by_hand(root, tls_key=b"k", tls_crt=b"c")
+
+    with (
+        forbidden(directory(root) / "tls.key"),
+        pytest.raises(SecretUnusable, match=r"the key 'tls.key' of Secret default/web cannot be read: permission denied"),
+    ):
+        home.secret("default", "web")
+
+
+def test_a_link_to_itself_in_the_place_of_a_secret_is_no_other_ones_problem(home, root):
+    home.write_secret(pair(1, name="other"))
+    directory(root).symlink_to("web")
+
+    with pytest.raises(SecretUnusable, match="Secret default/web cannot be read"):
+        home.secret("default", "web")
+    assert [secret.name for secret in home.secrets()] == ["other"]
+
+
+def test_before_a_pair_is_issued_it_is_told_that_a_directory_is_in_its_place(home, root):
+    assert home.unwritable_secret("default", "web") == ""
+    (directory(root) / "tls.key").mkdir(parents=True)
+
+    assert home.unwritable_secret("default", "web") == "secrets/default/web/tls.key is a directory, where a key belongs; remove it"
 
 
 def test_a_directory_in_the_place_of_a_key_is_an_error_that_names_the_secret(home, root):

@@ -1,0 +1,32 @@
+"""Whether a run can go on with an order that is there: one owner for the run's own order and for one that a lost run has left."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from certmill.acme.client import AcmeClient
+from certmill.acme.resources import Order, OrderStatus
+from certmill.errors import OrderGone
+
+_STALE_SECONDS: Final = 60.0
+"""An order that expires within a minute is of no more use."""
+
+UNFINISHED: Final = (OrderStatus.PENDING, OrderStatus.READY)
+"""Whose key may be any: no CSR has been sent."""
+GOING_ON: Final = (*UNFINISHED, OrderStatus.PROCESSING, OrderStatus.VALID)
+"""For who has kept the key of its CSR."""
+
+
+def is_stale(expires: float | None, *, now: float) -> bool:
+    """Whether an order that expires then is of no more use; one that does not say when is."""
+    return expires is not None and expires < now + _STALE_SECONDS
+
+
+def usable(acme: AcmeClient, url: str, *, statuses: Collection[OrderStatus], now: float) -> Order | None:
+    """The order as the CA has it, if it can still lead to a certificate: in one of these statuses, and not about to expire."""
+    try:
+        order = acme.order(url)
+    except OrderGone:
+        return None
+    return order if order.status in statuses and not is_stale(order.expires, now=now) else None
