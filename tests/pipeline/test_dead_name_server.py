@@ -56,5 +56,6 @@ def test_certificates_with_a_dead_server_hold_up_no_other_of_their_zone(lab, sil
     print(f"median {sorted(seconds)[OTHERS // 2]:.1f} s, longest {max(seconds):.1f} s")
     reasons = [lab.record(f"dead{number}").reason for number in range(DEAD)]
     assert all(lab.record(f"good{number}").result == "issued" for number in range(OTHERS))
+    assert max(seconds) < 45  # five seconds; with one lock for a zone at all its servers it was a minute and a half
     assert all(lab.record(f"dead{number}").step == "set_up_challenge" for number in range(DEAD)), reasons
     assert all(lab.status(f"good{number}").failed_issuance_attempts == 0 for number in range(OTHERS))
