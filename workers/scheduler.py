@@ -1,4 +1,4 @@
-"""Beat's scheduler: Celery's, in memory, that says each time it turns that it does, and a clock that may be set back.
+"""Beat's scheduler: Celery's, in memory, with its intervals measured by the monotonic clock, which nobody sets.
 
 A tick of which one still waits in the queue is not sent: any number of beats, and no worker for a day, leave one of each.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 import celery.beat
@@ -21,7 +20,6 @@ _log = log.get_logger(__name__)
 _Scheduler: Any = celery.beat.Scheduler  # its stubs know neither its properties nor its app
 
 
-_SET_BACK: Final = timedelta(seconds=2)
 _MOST_READ: Final = 100
 """Of the queue. With more, each kind waits."""
 _NOBODY_AFTER_SECONDS: Final = 120.0
@@ -30,27 +28,27 @@ _NOBODY_AFTER_SECONDS: Final = 120.0
 class Scheduler(_Scheduler):  # type: ignore[misc]
     """Intervals need no file, so any number of beats run anywhere."""
 
-    _ticked_at: datetime | None = None
+    monotonic = staticmethod(time.monotonic)
+    _due: dict[str, float] | None = None  # by the name of the entry
     _waiting_since: float | None = None  # of the monotonic clock
     _told = False
 
-    def tick(self, *args: Any, **options: Any) -> Any:  # Celery's own signature
+    def tick(self, *_: Any, **__: Any) -> float:  # Celery's own signature
+        """Send what is due, and return the seconds until the next is. Celery's own computes dates and time zones, several times a second,
+        and when the clock is set back it waits until the old time comes again."""
         self.app.liveness.turned()
-        now = self.app.now()
-        if self._ticked_at is not None and now < self._ticked_at - _SET_BACK:
-            self._begin_again(now)
-        self._ticked_at = now
-        return super().tick(*args, **options)
+        now, every = self.monotonic(), {name: entry.schedule.seconds for name, entry in self.schedule.items()}
+        if self._due is None:
+            self._due = {name: now + seconds for name, seconds in every.items()}
+        for name, seconds in every.items():
+            if (due := self._due[name]) <= now:
+                self.apply_entry(self.schedule[name], producer=self.producer)
+                self._due[name] = due + seconds if due + seconds > now else now + seconds
+        return float(min(self.max_interval, *(due - now for due in self._due.values())))
 
     def close(self) -> None:  # Celery's own, when beat stops: it has a signal for its start alone
         self.app.exporter.stop()
         super().close()
-
-    def _begin_again(self, now: datetime) -> None:
-        """The clock was set back: Celery would wait until it is again where it was, and nothing in the fleet would go on."""
-        for entry in self.schedule.values():
-            entry.last_run_at = now
-        self._heap = None
 
     def _ensure_connected(self) -> Any:  # Celery's own
         with self.app.liveness.connecting():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import celery
@@ -25,6 +26,7 @@ class App(celery.Celery):
     """An app whose clock is set by the test."""
 
     wall = datetime(2027, 1, 1, tzinfo=UTC)
+    elapsed = 0.0
     liveness = Liveness()
 
     def now(self):
@@ -40,12 +42,14 @@ class Noted(Scheduler):
     def __init__(self, app):
         self.sent = []
         super().__init__(app)
+        self.monotonic = lambda: app.elapsed
 
     def turn(self, seconds):
         """So many seconds go by, ten turns in each."""
         self.sent = []
         for _ in range(seconds):
             self.app.wall += timedelta(seconds=1)
+            self.app.elapsed += 1.0
             for _ in range(10):
                 self.tick()
         return self.sent
@@ -67,14 +71,33 @@ def test_a_clock_that_is_set_back_for_hours_costs_no_tick():
     assert "renewals" in beat.turn(61)
 
 
-def test_a_clock_that_is_set_forward_brings_each_tick_once():
+def test_a_clock_that_is_set_forward_brings_no_tick_early():
     beat = scheduler()
     beat.turn(5)
 
     beat.app.wall += timedelta(hours=3)
 
-    assert beat.turn(1).count("renewals") == 1
-    assert len(beat.turn(5)) >= 4
+    assert beat.turn(5) == ["wake"] * 5
+
+
+def test_a_beat_that_stood_still_sends_each_tick_once_and_goes_on():
+    beat = scheduler()
+    beat.tick()
+
+    beat.app.elapsed += 3600.0
+    beat.tick()
+
+    assert sorted(beat.sent) == ["renewals", "wake"]
+    assert beat.turn(5) == ["wake"] * 5
+
+
+def test_each_tick_comes_at_its_interval_and_beat_sleeps_until_the_next():
+    beat = scheduler()
+
+    assert (beat.tick(), beat.sent) == (1.0, [])
+    beat.app.elapsed += 0.75
+    assert (beat.tick(), beat.sent) == (0.25, [])
+    assert Counter(beat.turn(120)) == {"wake": 120, "renewals": 2}
 
 
 class SkewedApp(RealApp):
