@@ -34,7 +34,7 @@ STEP_NAMES = (
     "store_secret",
     "clean_up",
 )
-"""The steps of a run, in order (certmill.pipeline.flow)."""
+"""The steps of a run, in order (certmill.runs.chain)."""
 
 STEP_TASKS = tuple(f"certificate.{step}" for step in STEP_NAMES)
 

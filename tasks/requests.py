@@ -8,10 +8,10 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import Reject
 
+from certmill.certificates.begin_run import Reconciled
 from certmill.contract import RENEW_TASK, REQUEST_TASK
 from certmill.errors import InvalidManifest, Temporary
 from certmill.model.names import CertificateId
-from certmill.pipeline.begin_run import Reconciled
 from certmill.runtime import Runtime
 from tasks.declare import declare
 from tasks.steps import ring

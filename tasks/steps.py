@@ -10,8 +10,8 @@ from kombu.utils.uuid import uuid
 
 from certmill.contract import STEP_NAMES, STEPS_QUEUE, shown_run
 from certmill.model.names import CertificateId
-from certmill.pipeline.flow import remaining
-from certmill.pipeline.outcome import Fail, Stop, Wait
+from certmill.runs.chain import remaining
+from certmill.runs.outcomes import Fail, Stop, Wait
 from certmill.runtime import Runtime
 from certmill.state.records import Doorbell
 from certmill.views.times import moment

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from certmill.certificates.secret_contract import secret_of
 from certmill.crypto import keys
 from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm, PrivateKeySpec
 from certmill.model.issuer import Http01Solver, Issuer, SecretKeyRef, Solver
-from certmill.pipeline.secret_contract import secret_of
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0

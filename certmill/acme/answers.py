@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from certmill.acme.transport import Answer, host_of
 from certmill.crypto.chain import oversize
 from certmill.errors import CAUnavailable, CertificateWrong
+from certmill.http.transport import Answer, host_of
 
 # RFC 8555 §9.1: one or more certificates; "MUST use the strict encoding and MUST NOT include explanatory text".
 _CHAIN: Final = re.compile(r"(?:-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*){1,16}")

@@ -24,9 +24,9 @@ from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import About, AcmeProblem
 from certmill.acme.resources import Account, Authorization, Challenge, Directory, ExternalAccount, IssuedChain, Order
-from certmill.acme.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
 from certmill.clock import Clock, SystemClock
 from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderRefused
+from certmill.http.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
 from certmill.model.names import Identifier
 
 _MAX_ALTERNATES: Final = 8

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from certmill.acme.resources import Directory
-from certmill.acme.transport import TlsTrust, host_of
+from certmill.http.transport import TlsTrust, host_of
 
 DIRECTORY_SECONDS: Final = 3600.0
 _MOST_DIRECTORIES: Final = 256

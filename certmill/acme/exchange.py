@@ -12,9 +12,9 @@ from certmill.acme.actions import Action
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import About, raise_error, read_problem
-from certmill.acme.transport import Answer, Transport, host_of
 from certmill.clock import Clock
 from certmill.errors import CAUnavailable
+from certmill.http.transport import Answer, Transport, host_of
 from certmill.observe import recording
 
 MAX_BAD_NONCES: Final = 10

@@ -2,7 +2,7 @@
 
 What a type means depends on what was asked: `unauthorized` is about the account only when the account was asked about. When an order is
 created it is about that order (Boulder: a profile that this account may not use; other CAs: a name that they block for it), and whether the
-account is refused too, only the account itself tells (pipeline.account_check). When an order is read it is about one that is not ours any
+account is refused too, only the account itself tells (issuers.account_check). When an order is read it is about one that is not ours any
 more, and about the name when a challenge failed. The CA's text is data from outside: one clean, bounded line.
 """
 
@@ -15,9 +15,9 @@ from enum import Enum, auto
 from typing import Final, NoReturn
 
 from certmill.acme.fields import clean, text
-from certmill.acme.headers import retry_after_in_text
-from certmill.acme.transport import Answer, host_of
 from certmill.errors import AccountRefused, CAUnavailable, CertmillError, NameRefused, OrderGone, OrderNotReady, OrderRefused, RateLimited
+from certmill.http.headers import retry_after_in_text
+from certmill.http.transport import Answer, host_of
 
 _SERVER_ERROR: Final = 500
 _URN: Final = "urn:ietf:params:acme:error:"

@@ -19,7 +19,7 @@ from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
 from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
-from certmill.pipeline.facts import ChallengeFacts
+from certmill.runs.facts import ChallengeFacts
 from certmill.state.records import Record
 from certmill.views.causes import held_up, known_facts
 from certmill.views.lifetimes import ignored_duration

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from certmill.certificates.digest import digest
 from certmill.contract import STEP_NAMES
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.secret import Secret
 from certmill.model.status import failure_of
-from certmill.pipeline.decide import Hold, Issue, Keep, decide, look
-from certmill.pipeline.spec import digest
+from certmill.renewal.policy import Hold, Issue, Keep, decide, look
 from certmill.state.records import Record
 from certmill.views.causes import Observed, known_facts, no_worker_line
 from certmill.views.times import away, duration, moment

@@ -33,7 +33,7 @@ class Standing:
 
     def observed(self, certificate: Certificate, status: CertificateStatus, secret: Secret | None) -> Observed:
         """What is known of it, for the views."""
-        from certmill.pipeline.owner import named_owner
+        from certmill.certificates.ownership import named_owner
         from certmill.views.causes import Observed
 
         _, problem, ready = self._issuer(certificate)

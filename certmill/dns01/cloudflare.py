@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final, cast
 from urllib.parse import urlencode, urlsplit
 
-from certmill.acme.transport import Answer, NoAnswer, TlsTrust, Transport
 from certmill.clock import Clock
 from certmill.dns01.base import TxtRecord
 from certmill.errors import ProviderUnavailable, SecretUnusable, SolverMisconfigured
+from certmill.http.transport import Answer, NoAnswer, TlsTrust, Transport
 from certmill.version import __version__
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")

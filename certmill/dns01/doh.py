@@ -5,8 +5,8 @@ from __future__ import annotations
 import dns.exception
 import dns.message
 
-from certmill.acme.transport import Connections, NoAnswer, TlsTrust, Transport
 from certmill.dns01.exchange import Unanswered
+from certmill.http.transport import Connections, NoAnswer, TlsTrust, Transport
 
 MAX_ANSWER_BYTES = 128 * 1024
 _HEADERS = {"Content-Type": "application/dns-message", "Accept": "application/dns-message"}

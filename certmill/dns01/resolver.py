@@ -17,10 +17,10 @@ import dns.rdata
 import dns.rdatatype
 import dns.resolver
 
-from certmill.acme.transport import TlsTrust
 from certmill.dns01.doh import DnsOverHttps
 from certmill.dns01.exchange import Unanswered, exchange, question
 from certmill.errors import DnsUnavailable
+from certmill.http.transport import TlsTrust
 
 ANSWERED = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 _DNS_PORT = 53

@@ -1,4 +1,4 @@
-"""The id of an installation, which is that of its home: made once, kept there, and the same for all its processes (pipeline.installation).
+"""The id of an installation, which is that of its home: made once, kept there, and the same for all its processes (runs.installation).
 
 A directory has it in a file, so that a copy of the home on a new machine is the same installation. In a cluster it is the uid of certmill's
 own namespace and, after a slash, the name of the Lease, which is that of the release: nothing is written for it.

@@ -47,7 +47,7 @@ _HOUR = 3600.0
 _CEILING_HOURS = 32
 _SOON = 3600.0
 """A pair that is to be renewed within an hour of its issue was issued under a wrong clock, or for a strange renewBefore: then the time of
-its issue is kept, so that it does not become an order a second (pipeline.decide). No other certificate pays a request for it."""
+its issue is kept, so that it does not become an order a second (renewal.policy). No other certificate pays a request for it."""
 
 
 def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:

@@ -14,6 +14,8 @@ from typing import Protocol
 
 import redis
 
+from certmill.certificates.reconcile import Reconciler
+from certmill.certificates.requests import RequestDesk
 from certmill.clock import Clock
 from certmill.crypto.seal import Seal
 from certmill.home import installation
@@ -22,15 +24,11 @@ from certmill.home.opened import kube_client, kubernetes_home, open_home
 from certmill.home.recent import RecentHome
 from certmill.home.seal_keys import LazySeal, seal_keys
 from certmill.http01.base import Exposure, NoExposure
-from certmill.pipeline.context import Limits, Ports
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.installation import Installation
-from certmill.pipeline.issuers import IssuerReconciler
-from certmill.pipeline.lanes import Lanes, Shares
-from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.requests import RequestDesk
-from certmill.pipeline.ticks import Ticks
-from certmill.pipeline.ways import Ways
+from certmill.issuers.reconcile import IssuerReconciler
+from certmill.runs.concurrency import Lanes, Shares
+from certmill.runs.context import Limits, Ports
+from certmill.runs.engine import Engine
+from certmill.runs.installation import Installation
 from certmill.runtime.acme_clients import AcmeClients
 from certmill.runtime.self_checks import SelfChecks
 from certmill.runtime.solver_providers import SolverProviders
@@ -48,6 +46,8 @@ from certmill.state.locks import Locks
 from certmill.state.records import Records
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings
+from certmill.upkeep.orphaned_routes import Ways
+from certmill.upkeep.ticks import Ticks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The ACME clients of a process (pipeline.context.Clients)."""
+"""The ACME clients of a process (runs.context.Clients)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.directories import DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePools
-from certmill.acme.transport import Connections, TlsTrust
+from certmill.http.transport import Connections, TlsTrust
 from certmill.model.issuer import Issuer
 from certmill.runtime.kept import Kept
 from certmill.settings import Settings

@@ -1,4 +1,4 @@
-"""The self checks of a process (pipeline.context.Checks)."""
+"""The self checks of a process (runs.context.Checks)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The DNS-01 providers of a process (pipeline.context.Providers), with the credentials that the issuers' Secrets have."""
+"""The DNS-01 providers of a process (runs.context.Providers), with the credentials that the issuers' Secrets have."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from certmill.clock import Clock
 from certmill.dns01.base import Provider
 from certmill.dns01.cloudflare import CloudflareProvider
 from certmill.dns01.rfc2136 import Rfc2136Provider
+from certmill.issuers.credentials import secret_value
 from certmill.model.issuer import Cloudflare, Dns01Solver, Issuer
-from certmill.pipeline.context import Ports
-from certmill.pipeline.issuer_secrets import secret_value
+from certmill.runs.context import Ports
 from certmill.runtime.kept import Kept
 from certmill.settings import Settings
 

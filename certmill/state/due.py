@@ -16,7 +16,7 @@ from certmill.state.records import Due
 CLOCK_JUMP_SECONDS = 60.0
 """Two ticks may tell times that differ by so much more or less than what has gone by, before the clock has jumped."""
 LONGEST_WAIT_SECONDS = 8 * 86_400.0
-"""Longer than any wait and any back-off (pipeline.backoff)."""
+"""Longer than any wait and any back-off (runs.backoff)."""
 
 _NOTED_AHEAD = (keys.WAITING, keys.RENEWALS, keys.JOURNAL_TIMES)
 """Sets whose scores may be far ahead. Those of the others are put right by each tick."""

@@ -100,7 +100,7 @@ class MemoryCA:
     _key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def client(self, issuer: Issuer, key_pem: bytes, account: str | None) -> AcmeClient:
-        """A client for an account key (pipeline.context.Clients)."""
+        """A client for an account key (runs.context.Clients)."""
         return cast("AcmeClient", MemoryAcmeClient(self, AccountKey.from_pem(key_pem)))
 
     def url(self, kind: str) -> str:

@@ -19,7 +19,7 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import DamagedValue, FailureClass, NewerRelease
 from certmill.model.certificate import Certificate
 from certmill.model.status import INVALID_SPEC, NO_WORKER, CertificateStatus, Condition, as_of, failure_of, wait_of
-from certmill.pipeline.facts import Facts
+from certmill.runs.facts import Facts
 from certmill.views.times import away, duration, moment
 
 if TYPE_CHECKING:  # its module imports Redis' client

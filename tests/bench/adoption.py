@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from certmill.certificates import conditions, secret_contract
 from certmill.clock import SystemClock
 from certmill.crypto import chain
 from certmill.home.kubernetes import KubernetesHome
@@ -26,7 +27,6 @@ from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES
 from certmill.model.manifests import parse_certificate
 from certmill.model.status import CertificateStatus
-from certmill.pipeline import conditions, secret_contract
 from certmill.state import keys
 from compose.servers.kubernetes import KubeApiServer
 from tests.bench.cluster import api_server, certificate, installed, requests_of, writes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from certmill.contract import STEP_NAMES
 from certmill.model.names import CertificateId
-from certmill.pipeline.outcome import Proceed, Wait
+from certmill.runs.outcomes import Proceed, Wait
 from certmill.runtime import Runtime
 from tests.bench.ground import ECDSA, ZONE, Installation
 

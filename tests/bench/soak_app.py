@@ -15,17 +15,17 @@ from typing import Any, cast
 
 from certmill import settings as certmill_settings
 from certmill.acme.client import AcmeClient
+from certmill.certificates.reconcile import Reconciler
+from certmill.certificates.requests import RequestDesk
 from certmill.clock import SystemClock
 from certmill.http01.selfcheck import Probe
+from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import Issuer
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.issuers import IssuerReconciler
-from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.requests import RequestDesk
-from certmill.pipeline.ticks import Ticks
+from certmill.runs.engine import Engine
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from certmill.testing.memory_ca import MemoryCA
+from certmill.upkeep.ticks import Ticks
 from workers.celery_app import make_app
 
 
@@ -56,7 +56,7 @@ class ForgetfulClient:
 
 
 class SoakCA:
-    """Validates whatever it is asked to (pipeline.context.Clients)."""
+    """Validates whatever it is asked to (runs.context.Clients)."""
 
     def __init__(self) -> None:
         self._ca = MemoryCA(clock=SystemClock(), validates=lambda *_: True)
@@ -67,7 +67,7 @@ class SoakCA:
 
 
 class SeenAtOnce:
-    """The self check of HTTP-01, which finds every token; nothing else is asked (pipeline.context.Checks)."""
+    """The self check of HTTP-01, which finds every token; nothing else is asked (runs.context.Checks)."""
 
     def probe(self, *_: object, **__: object) -> Probe:
         return Probe(ok=True, reason="")

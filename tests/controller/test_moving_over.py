@@ -16,15 +16,15 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.directories import DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePools
-from certmill.acme.transport import Connections, TlsTrust
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
 from certmill.home.kubernetes_secrets import CERT_MANAGER as FIELD_MANAGER_OF_CERT_MANAGER
+from certmill.http.transport import Connections, TlsTrust
 from certmill.kube.objects import instant_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS
 from certmill.model.certificate import PrivateKeySpec
 from certmill.model.names import CertificateId
-from certmill.pipeline.outcome import Wait
+from certmill.runs.outcomes import Wait
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from compose.servers.bind import Bind

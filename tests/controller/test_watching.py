@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from certmill.certificates import conditions
 from certmill.clock import SystemClock
 from certmill.controller.changes import Look
 from certmill.controller.leader import LEASE_SECONDS, Leadership
@@ -12,8 +13,7 @@ from certmill.kube.objects import mapping
 from certmill.kube.resources import CERTIFICATES, LEASES
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.status import CertificateStatus
-from certmill.pipeline import conditions
-from certmill.pipeline.decide import Violation, look
+from certmill.renewal.policy import Violation, look
 from certmill.testing.clock import FakeClock
 from tests.builders import a_certificate, a_pair
 from tests.cluster import client_of

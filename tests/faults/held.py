@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from certmill import settings as certmill_settings
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.reconcile import Reconciler
+from certmill.certificates.reconcile import Reconciler
+from certmill.runs.engine import Engine
 from certmill.runtime import Runtime, _for_steps
 from certmill.state.records import Records, Unclaimed
 from workers.celery_app import make_app

@@ -8,8 +8,8 @@ from collections import Counter
 from certmill.acme.actions import Action
 from certmill.acme.problems import About
 from certmill.acme.resources import Order
+from certmill.issuers import account
 from certmill.model.issuer import Issuer
-from certmill.pipeline import account
 from certmill.runtime import Runtime
 
 

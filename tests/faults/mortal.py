@@ -23,14 +23,14 @@ from typing import Any
 from celery.signals import after_task_publish, worker_ready
 
 from certmill import settings as certmill_settings
+from certmill.certificates.reconcile import Reconciler
+from certmill.certificates.requests import RequestDesk
 from certmill.contract import STEPS_QUEUE
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.requests import RequestDesk
-from certmill.pipeline.ticks import Ticks
+from certmill.runs.engine import Engine
 from certmill.runtime import Runtime
 from certmill.state.connection import connect
 from certmill.state.records import Due, Records, Unclaimed
+from certmill.upkeep.ticks import Ticks
 from workers.celery_app import make_app
 
 MARKS = Path(os.environ.get("CERTMILL_MARKS", "."))

@@ -9,9 +9,9 @@ from collections import Counter
 
 import pytest
 
+from certmill.certificates.reconcile import reconcile_all
 from certmill.contract import STEP_NAMES
 from certmill.model.names import certificate_id
-from certmill.pipeline.reconcile import reconcile_all
 from certmill.state import keys
 from compose.servers.redis import RedisServer
 from tests.faults.ledger import orders_by_name

@@ -7,11 +7,11 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
+from certmill.certificates.reconcile import Reconciler
 from certmill.client import Handle, IssuanceFailed
-from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.ticks import Ticks
 from certmill.state import keys
 from certmill.testing.nameserver import Behaviour
+from certmill.upkeep.ticks import Ticks
 from tests.faults.ledger import orders_by_name
 from tests.faults.nameserver import Trouble
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from certmill.acme import challenges
 from certmill.acme.jws import AccountKey
+from certmill.certificates.digest import digest
 from certmill.crypto import chain
 from certmill.crypto.seal import Seal
 from certmill.dns01.propagation import Visibility
@@ -12,8 +13,7 @@ from certmill.http01.base import NoExposure
 from certmill.http01.selfcheck import Probe
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import Secret
-from certmill.pipeline.context import Ports
-from certmill.pipeline.spec import digest
+from certmill.runs.context import Ports
 from certmill.state.due import DueTimes
 from certmill.state.fleet import Fleet
 from certmill.state.gauges import Gauges

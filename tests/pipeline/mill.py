@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from certmill.certificates.reconcile import Reconciler
+from certmill.certificates.requests import RequestDesk
 from certmill.contract import STEP_NAMES
 from certmill.model.manifests import certificate_document, dump_yaml
-from certmill.pipeline.context import Limits
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.outcome import Fail, Proceed, Stop
-from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.requests import RequestDesk
-from certmill.pipeline.ticks import Ticks
+from certmill.runs.context import Limits
+from certmill.runs.engine import Engine
+from certmill.runs.outcomes import Fail, Proceed, Stop
 from certmill.state.records import Records
+from certmill.upkeep.ticks import Ticks
 from tests.builders import NOW, a_certificate, an_issuer
 from tests.pipeline.memory import MemoryWorld
 

@@ -13,8 +13,8 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import FailureClass
 from certmill.http01.selfcheck import Probe
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
-from certmill.pipeline.facts import Facts
-from certmill.pipeline.outcome import Proceed, Wait
+from certmill.runs.facts import Facts
+from certmill.runs.outcomes import Proceed, Wait
 from certmill.state import keys
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill

@@ -9,7 +9,7 @@ import pytest
 from certmill.contract import STEP_NAMES
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Solver
 from certmill.model.names import Identifier, IdentifierType
-from certmill.pipeline.outcome import Fail, Proceed
+from certmill.runs.outcomes import Fail, Proceed
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

@@ -9,10 +9,10 @@ import pytest
 from certmill.contract import STEP_NAMES
 from certmill.errors import ProviderUnavailable
 from certmill.model.issuer import Cloudflare, Dns01Solver, Rfc2136, SecretKeyRef, Selector, Solver
-from certmill.pipeline import solvers
-from certmill.pipeline.clean_up import LONGEST_WAIT_SECONDS, MAX_TRIES
-from certmill.pipeline.outcome import Proceed, Wait
+from certmill.runs.outcomes import Proceed, Wait
 from certmill.state import keys
+from certmill.steps import solvers
+from certmill.steps.clean_up import LONGEST_WAIT_SECONDS, MAX_TRIES
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

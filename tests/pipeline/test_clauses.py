@@ -13,7 +13,7 @@ from certmill.crypto import chain, keys
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, SecretKeyRef, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
-from certmill.pipeline.outcome import Wait
+from certmill.runs.outcomes import Wait
 from tests.builders import NOW, a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

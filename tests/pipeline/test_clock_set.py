@@ -9,14 +9,14 @@ import pytest
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable
 from certmill.http01.selfcheck import Probe
-from certmill.pipeline import registration_times
-from certmill.pipeline.facts import Facts
-from certmill.pipeline.outcome import Proceed, Wait
-from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
-from certmill.pipeline.ticks import WAKE_LIMIT
+from certmill.issuers import registration_backoff
+from certmill.runs.facts import Facts
+from certmill.runs.outcomes import Proceed, Wait
 from certmill.state import keys
 from certmill.state.locks import Locks
 from certmill.state.records import Due
+from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
+from certmill.upkeep.ticks import WAKE_LIMIT
 from tests.builders import DAY, NOW, a_certificate
 from tests.pipeline.mill import Mill
 
@@ -170,9 +170,9 @@ def test_a_lock_whose_redis_was_set_back_is_free_and_others_are_not(redis):
 def test_an_account_whose_registration_was_put_off_under_it_is_registered(redis):
     mill = Mill(redis)
     issuer = mill.ports.home.issuer(WEB.issuer_ref, "")
-    ahead(mill, lambda: registration_times.postpone(mill.ports, issuer, CAUnavailable("503")))
+    ahead(mill, lambda: registration_backoff.postpone(mill.ports, issuer, CAUnavailable("503")))
 
-    assert registration_times.postponed(mill.ports, issuer) is None
+    assert registration_backoff.postponed(mill.ports, issuer) is None
 
 
 def test_what_was_presented_under_it_is_swept_within_the_hour(redis):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from certmill.certificates import ownership
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
 from certmill.errors import CAUnavailable, InvalidManifest, OrderRefused, RateLimited
@@ -16,9 +17,8 @@ from certmill.model.issuer import Dns01Solver, Rfc2136, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
-from certmill.pipeline import owner
-from certmill.pipeline.decide import READY_MESSAGE
-from certmill.pipeline.engine import Engine
+from certmill.renewal.policy import READY_MESSAGE
+from certmill.runs.engine import Engine
 from certmill.state import keys as keys_of_redis
 from tests.builders import DAY, ECDSA, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
@@ -572,7 +572,7 @@ class TestTwoOfOneSecret:
     def test_a_secret_that_one_certificate_names_is_not_contested(self, mill):
         other = replace(WEB, name="alone", secret_name="alone-tls")
 
-        assert not owner.is_contested(mill.ports, other)
+        assert not ownership.is_contested(mill.ports, other)
 
 
 class TestWhileItCleansUp:

@@ -9,8 +9,8 @@ import pytest
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable
 from certmill.home.recent import RecentHome
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.issuers import IssuerReconciler
+from certmill.issuers.reconcile import IssuerReconciler
+from certmill.runs.engine import Engine
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from certmill.http01.base import NoExposure
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.outcome import Proceed, Wait
-from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
-from certmill.pipeline.ticks import Ticks
-from certmill.pipeline.ways import Ways
+from certmill.runs.engine import Engine
+from certmill.runs.outcomes import Proceed, Wait
 from certmill.state.journal import Presented
+from certmill.upkeep.orphaned_routes import Ways
+from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
+from certmill.upkeep.ticks import Ticks
 from tests.builders import a_certificate
 from tests.pipeline.mill import Mill
 

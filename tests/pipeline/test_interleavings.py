@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from certmill.certificates.reconcile import Reconciler
 from certmill.contract import STEP_NAMES
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.outcome import Fail, Proceed, Stop
-from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
-from certmill.pipeline.ticks import Ticks
+from certmill.runs.engine import Engine
+from certmill.runs.outcomes import Fail, Proceed, Stop
 from certmill.state import keys
 from certmill.state.connection import connect
 from certmill.state.records import Records
+from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
+from certmill.upkeep.ticks import Ticks
 from tests.builders import ECDSA, NOW, a_certificate, an_issuer
 from tests.pipeline.memory import MemoryWorld
 

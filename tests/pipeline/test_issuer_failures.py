@@ -8,10 +8,10 @@ import pytest
 
 from certmill.acme.resources import AccountStatus
 from certmill.errors import AccountRefused, CAUnavailable, FailureClass, NameRefused, SolverMisconfigured
+from certmill.issuers import failures as issuer_failures
+from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import Solver
-from certmill.pipeline import issuer_failures
-from certmill.pipeline.facts import Facts, Failure
-from certmill.pipeline.issuers import IssuerReconciler
+from certmill.runs.facts import Facts, Failure
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

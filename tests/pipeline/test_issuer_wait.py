@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from certmill.errors import AccountRefused, CAUnavailable, RateLimited
+from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import ExternalAccountBinding, SecretKeyRef
 from certmill.model.secret import OPAQUE_TYPE, Secret
-from certmill.pipeline.issuers import IssuerReconciler
 from certmill.state import keys
 from tests.builders import NOW, a_certificate, an_issuer
 from tests.pipeline.mill import Mill

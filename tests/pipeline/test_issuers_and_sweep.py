@@ -6,20 +6,21 @@ from dataclasses import replace
 
 import pytest
 
+from certmill.certificates.reconcile import Reconciler
 from certmill.errors import AccountRefused, Busy, CAUnavailable, ProviderUnavailable, RateLimited, StateUnavailable
+from certmill.issuers import account
+from certmill.issuers import failures as issuer_failures
+from certmill.issuers.credentials import missing_solver_secrets
+from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import Cloudflare, Dns01Solver, ExternalAccountBinding, SecretKeyRef, Selector, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, Secret
-from certmill.pipeline import account, issuer_failures
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.issuer_secrets import missing_solver_secrets
-from certmill.pipeline.issuers import IssuerReconciler
-from certmill.pipeline.reconcile import Reconciler
-from certmill.pipeline.sweep import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, SWEEP_SECONDS
-from certmill.pipeline.ticks import Ticks
+from certmill.runs.engine import Engine
 from certmill.state import keys
 from certmill.state.journal import Presented
+from certmill.upkeep.sweep import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, SWEEP_SECONDS
+from certmill.upkeep.ticks import Ticks
 from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
 

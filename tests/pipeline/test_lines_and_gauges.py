@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from certmill.errors import CAUnavailable, NameRefused, StateUnavailable
 from certmill.observe import certificates as lines_of
 from certmill.observe.certificate_gauges import certificates_text
-from certmill.pipeline.ticks import Ticks
+from certmill.upkeep.ticks import Ticks
 from tests.builders import DAY, NOW, a_certificate
 from tests.pipeline.mill import Mill
 from tests.pipeline.test_reconcile_and_ticks import with_faults

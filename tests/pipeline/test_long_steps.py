@@ -10,11 +10,11 @@ from certmill.acme.resources import OrderStatus
 from certmill.contract import STEP_NAMES
 from certmill.http01.base import NoExposure
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.outcome import Proceed, Stop, Wait
-from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
-from certmill.pipeline.ticks import Ticks
+from certmill.runs.engine import Engine
+from certmill.runs.outcomes import Proceed, Stop, Wait
 from certmill.state import keys
+from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
+from certmill.upkeep.ticks import Ticks
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

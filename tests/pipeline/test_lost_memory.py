@@ -11,8 +11,8 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, Forbidden
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
-from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS, SWEEP_SECONDS
 from certmill.state import keys
+from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS, SWEEP_SECONDS
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

@@ -9,9 +9,9 @@ import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, OrderRefused
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.facts import Facts
-from certmill.pipeline.outcome import Proceed, Wait
+from certmill.runs.engine import Engine
+from certmill.runs.facts import Facts
+from certmill.runs.outcomes import Proceed, Wait
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

@@ -19,14 +19,14 @@ from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition
 from certmill.model.trigger import Origin
-from certmill.pipeline.context import Limits
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.outcome import Stop, Wait
-from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
-from certmill.pipeline.ticks import LOST_SECONDS
+from certmill.runs.context import Limits
+from certmill.runs.engine import Engine
+from certmill.runs.outcomes import Stop, Wait
 from certmill.state import keys
 from certmill.state.journal import Presented
 from certmill.state.records import Due
+from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
+from certmill.upkeep.ticks import LOST_SECONDS
 from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
 

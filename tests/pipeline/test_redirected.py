@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from certmill.certificates import ownership, secret_contract
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
 from certmill.http01.base import NoExposure
@@ -13,8 +14,7 @@ from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import RotationPolicy
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
-from certmill.pipeline import owner, secret_contract
-from certmill.pipeline.outcome import Wait
+from certmill.runs.outcomes import Wait
 from certmill.state.keys import record
 from tests.builders import DAY, ECDSA, a_certificate
 from tests.pipeline.mill import Mill
@@ -80,7 +80,7 @@ def test_another_certificates_secret_gets_no_temporary_pair_of_ours(redis):
     mill.step("wait_for_propagation")
 
     assert not temporary(mill)
-    assert owner.other_owner(mill.ports, older, mill.ports.home.secret("default", "web-tls")) == ""
+    assert ownership.other_owner(mill.ports, older, mill.ports.home.secret("default", "web-tls")) == ""
 
 
 def test_a_certificate_that_is_being_deleted_gets_no_temporary_pair(redis):

@@ -17,13 +17,13 @@ from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.status import CertificateStatus
-from certmill.pipeline.engine import UNREAD_POLL_SECONDS, UNREAD_SECONDS
-from certmill.pipeline.outcome import Fail, Wait
-from certmill.pipeline.sweep import SWEEP_AFTER_SECONDS
+from certmill.runs.engine import UNREAD_POLL_SECONDS, UNREAD_SECONDS
+from certmill.runs.outcomes import Fail, Wait
 from certmill.state import keys
 from certmill.state.issuer_records import Postponement
 from certmill.state.journal import Presented
 from certmill.state.requests import Acceptance, Rejection
+from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from tests.builders import NOW, a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

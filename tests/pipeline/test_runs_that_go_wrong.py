@@ -14,8 +14,8 @@ from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import PrivateKeySpec, RotationPolicy
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, SecretKeyRef, Selector, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.outcome import Fail, Proceed, Stop, Wait
+from certmill.runs.engine import Engine
+from certmill.runs.outcomes import Fail, Proceed, Stop, Wait
 from certmill.state import keys
 from tests.builders import DAY, ECDSA, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill

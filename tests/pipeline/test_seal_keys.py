@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from certmill.certificates.reconcile import Reconciler
 from certmill.contract import STEP_NAMES
 from certmill.crypto.seal import Seal
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.outcome import Fail, Proceed, Wait
-from certmill.pipeline.reconcile import Reconciler
+from certmill.runs.engine import Engine
+from certmill.runs.outcomes import Fail, Proceed, Wait
 from tests.pipeline.mill import Mill
 
 OLD, NEW = b"o" * 32, b"n" * 32

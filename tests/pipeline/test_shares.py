@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 
+from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.certificate import IssuerRef
-from certmill.pipeline.engine import Engine
-from certmill.pipeline.issuers import IssuerReconciler
-from certmill.pipeline.lanes import Shares
-from certmill.pipeline.outcome import Proceed, Wait
+from certmill.runs.concurrency import Shares
+from certmill.runs.engine import Engine
+from certmill.runs.outcomes import Proceed, Wait
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from certmill.errors import CAUnavailable, RateLimited
-from certmill.pipeline.outcome import Wait
+from certmill.runs.outcomes import Wait
 from certmill.state import keys
 from tests.builders import DAY, a_certificate
 from tests.pipeline.mill import Mill

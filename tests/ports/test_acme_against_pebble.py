@@ -20,9 +20,9 @@ from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import AccountStatus, AuthorizationStatus, ExternalAccount, OrderStatus
-from certmill.acme.transport import Connections, TlsTrust
 from certmill.crypto import chain, csr, keys
 from certmill.errors import AccountRefused, CAUnavailable, NameRefused, OrderGone, OrderNotReady, OrderRefused
+from certmill.http.transport import Connections, TlsTrust
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from certmill.model.names import Identifier, IdentifierType
 from compose.servers.pebble import Pebble

@@ -16,7 +16,6 @@ from certmill.acme.directories import DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import AcmeProblem
-from certmill.acme.transport import MAX_ANSWER_BYTES, NoAnswer, TlsTrust
 from certmill.crypto.chain import MAX_LEAF_BYTES
 from certmill.errors import (
     AccountRefused,
@@ -28,6 +27,7 @@ from certmill.errors import (
     OrderRefused,
     RateLimited,
 )
+from certmill.http.transport import MAX_ANSWER_BYTES, NoAnswer, TlsTrust
 from certmill.model.names import Identifier, IdentifierType
 from certmill.testing.clock import FakeClock
 from certmill.testing.faulty_ca import Fault, FaultyCA

@@ -21,7 +21,7 @@ from certmill.model.history import PastRun
 from certmill.model.names import CertificateId
 from certmill.model.status import CertificateStatus, Condition
 from certmill.model.trigger import Origin
-from certmill.pipeline.facts import ChallengeFacts, Facts
+from certmill.runs.facts import ChallengeFacts, Facts
 from certmill.runtime import Runtime
 from certmill.settings import load
 from certmill.state.records import Due

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from certmill.certificates.secret_contract import secret_of
 from certmill.clock import SystemClock
 from certmill.crypto import chain, keys
 from certmill.errors import HomeUnavailable, InvalidManifest
@@ -21,9 +22,8 @@ from certmill.model.manifests import certificate_document, dump_yaml, parse_docu
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
-from certmill.pipeline import order_notes
-from certmill.pipeline.decide import Keep, decide, look
-from certmill.pipeline.secret_contract import secret_of
+from certmill.renewal.policy import Keep, decide, look
+from certmill.steps import order_notes
 from certmill.testing.home import MemoryHome
 from compose.servers.ports import free_port
 from tests.builders import DAY, NOW, a_certificate, a_chain

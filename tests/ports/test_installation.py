@@ -12,7 +12,7 @@ from certmill.cli.exits import ExitCode, code_of
 from certmill.cli.session import Options, Session
 from certmill.errors import HomeUnavailable, OtherInstallation
 from certmill.home import installation as ids
-from certmill.pipeline.installation import Installation
+from certmill.runs.installation import Installation
 from certmill.state import keys
 from certmill.state.installation import InstallationRecord
 from certmill.testing.clock import FakeClock

@@ -23,7 +23,7 @@ from certmill.model.history import PastRun
 from certmill.model.manifests import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition, IssuerStatus
-from certmill.pipeline import decide
+from certmill.renewal import policy as decide
 from certmill.testing.clock import FakeClock
 from compose.servers.ports import free_port
 from tests.builders import NOW, a_certificate, a_pair, an_issuer

@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from certmill.acme.transport import TlsTrust
 from certmill.clock import SystemClock
 from certmill.dns01.propagation import is_visible
 from certmill.dns01.resolver import Resolver
 from certmill.dns01.zones import Zones
 from certmill.errors import DnsUnavailable, NameRefused
+from certmill.http.transport import TlsTrust
 from certmill.testing.localhost import make_local_tls
 from certmill.testing.nameserver import Behaviour, FakeNameserver
 from compose.servers.bind import Bind

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from certmill.acme.transport import TlsTrust, Transport
 from certmill.errors import CAUnavailable
+from certmill.http.transport import TlsTrust, Transport
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -11,7 +11,7 @@ import pytest
 
 from certmill.clock import SystemClock
 from certmill.errors import Busy
-from certmill.pipeline.zone_locks import SLOW_WRITE_SECONDS, SLOW_ZONE_SECONDS, ZoneLocks, ZonePlace
+from certmill.runs.zone_locks import SLOW_WRITE_SECONDS, SLOW_ZONE_SECONDS, ZoneLocks, ZonePlace
 from certmill.state import keys
 from certmill.state.locks import Locks
 from certmill.testing.clock import FakeClock

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
 from certmill.acme.problems import About, AcmeProblem, Problem, problem_error, raise_error
-from certmill.acme.transport import Answer
 from certmill.errors import (
     AccountRefused,
     CAUnavailable,
@@ -21,6 +20,7 @@ from certmill.errors import (
     OrderRefused,
     RateLimited,
 )
+from certmill.http.transport import Answer
 
 URN = "urn:ietf:params:acme:error:"
 NOW = 1_800_000_000.0

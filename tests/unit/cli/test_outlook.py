@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from certmill.certificates.digest import digest
 from certmill.cli.outlook import Known, next_line, step_number
 from certmill.clock import instant
 from certmill.contract import STEP_NAMES
@@ -17,8 +18,7 @@ from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm, Key
 from certmill.model.issuer import Issuer, SecretKeyRef
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition
-from certmill.pipeline.facts import Facts, Failure
-from certmill.pipeline.spec import digest
+from certmill.runs.facts import Facts, Failure
 from certmill.state.records import Record
 from certmill.views.causes import Observed
 

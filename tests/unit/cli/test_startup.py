@@ -54,7 +54,7 @@ def test_get_of_what_is_ready_imports_neither_redis_nor_cryptography(home):
     assert imported(home, "get", "certificates", "-o", "yaml", among=among) == (0, set())
 
 
-UNNEEDED = {"ssl", "idna", "certmill.pipeline.facts", "certmill.views.causes"}
+UNNEEDED = {"ssl", "idna", "certmill.runs.facts", "certmill.views.causes"}
 """Of no use for certificates that are ready and issuers without a bundle of their own."""
 
 

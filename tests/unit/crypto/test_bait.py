@@ -14,7 +14,7 @@ from certmill.errors import CertmillError
 from certmill.model.issuer import Rfc2136
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
-from certmill.pipeline.decide import decide, look
+from certmill.renewal.policy import decide, look
 from tests.bait import BAIT
 from tests.builders import NOW, a_certificate
 
@@ -29,7 +29,7 @@ READERS = {
     "an external account key": lambda bait: ExternalAccount.from_base64url("kid", bait.decode()),
 }
 CAPPED = {"a chain", "the certificates of a chain", "a private key", "a key for its DER", "an account key"}
-"""Credentials are, where they are read from their Secret (pipeline.account)."""
+"""Credentials are, where they are read from their Secret (issuers.account)."""
 CAPS = [chain.MAX_CHAIN_BYTES, keys.MAX_KEY_BYTES, 1_000_000]
 
 

@@ -51,7 +51,7 @@ def masked(**fields):
 def test_an_event_is_one_json_object_with_its_fields():
     stream = configured()
 
-    get_logger("certmill.pipeline").info("step.advanced", certificate="default/web", step="validate", attempts=2)
+    get_logger("certmill.runs").info("step.advanced", certificate="default/web", step="validate", attempts=2)
 
     (line,) = lines(stream)
     assert line.pop("timestamp").endswith("Z")
@@ -61,7 +61,7 @@ def test_an_event_is_one_json_object_with_its_fields():
         "step": "validate",
         "attempts": 2,
         "level": "info",
-        "logger": "certmill.pipeline",
+        "logger": "certmill.runs",
         "process": "worker",
     }
 

@@ -7,7 +7,7 @@ import pytest
 from certmill.errors import FailureClass
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.status import CertificateStatus, Condition, failed_message, waiting_message
-from certmill.pipeline.facts import Facts, Failure
+from certmill.runs.facts import Facts, Failure
 from certmill.state.records import Record
 from certmill.views.causes import Cause, Observed, held_up
 

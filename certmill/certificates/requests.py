@@ -1,0 +1,108 @@
+"""Requests of other services: a body becomes a Certificate in the home and, if need be, a run; a bad one is kept with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from certmill.certificates import ownership
+from certmill.certificates.begin_run import Reconciled
+from certmill.certificates.reconcile import Reconciler
+from certmill.errors import CertmillError, InvalidManifest, NotFound, Temporary
+from certmill.home.base import Change
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.manifests import parse_renewal, parse_request
+from certmill.model.names import CertificateId
+from certmill.model.trigger import Origin, Trigger
+from certmill.observe import certificates
+from certmill.runs.context import Ports
+from certmill.state.requests import Acceptance, Rejection
+
+
+class RequestDesk:
+    """Takes `certificate.request` and `certificate.renew`. One per process."""
+
+    def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
+        self._ports = ports
+        self._reconciler = reconciler
+
+    def request(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
+        """Keep the Certificate and begin its run, unless it or its Secret is a manifest's. None: refused, and kept with the reason.
+
+        Raises Temporary to be asked again.
+        """
+        answered = self._answered(request_id)
+        if answered is not None:
+            return answered
+        try:
+            certificate = self._with_issuer(parse_request(body))
+            if taken := ownership.refusal_of_request(self._ports, certificate):
+                raise InvalidManifest(taken, path="spec.secretName")
+            change = self._ports.home.request(certificate)
+        except Temporary:
+            raise
+        except CertmillError as error:
+            self.reject(request_id, _name_in(body), str(error))
+            return None
+        # Asked again for the same, a back-off holds: a service that restarts in a circle must not use up the CA's patience.
+        return self._begin(certificate.id, request_id, Trigger.REQUEST, now_please=change is not Change.UNCHANGED)
+
+    def renew(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
+        """Begin a run even if the stored pair is right. None: refused, and kept with the reason. Raises Temporary to be asked again."""
+        answered = self._answered(request_id)
+        if answered is not None:
+            return answered
+        try:
+            certificate_id = parse_renewal(body)
+            if self._ports.home.certificate(certificate_id) is None:
+                raise NotFound(f"Certificate {certificate_id} is not there")
+        except Temporary:
+            raise
+        except CertmillError as error:
+            self.reject(request_id, _name_in(body), str(error))
+            return None
+        return self._begin(certificate_id, request_id, Trigger.MANUAL, force=True, now_please=True)
+
+    def reject(self, request_id: str, certificate: str, reason: str) -> None:
+        """Keep a refused request with its reason, in a bounded list."""
+        certificates.request_refused(request_id, certificate, reason=reason)
+        rejection = Rejection(at=self._ports.clock.now(), request_id=request_id, certificate=certificate, reason=reason)
+        self._ports.requests.reject(rejection)
+
+    def _answered(self, request_id: str) -> tuple[CertificateId, Reconciled] | None:
+        """A message that comes twice is one request: it is not to undo what was asked for since, or to issue again."""
+        found = self._ports.requests.find(request_id)
+        return (
+            (found.certificate, Reconciled(reason="this request was taken before", run=found.run))
+            if isinstance(found, Acceptance)
+            else None
+        )
+
+    def _begin(
+        self, certificate_id: CertificateId, request_id: str, trigger: Trigger, *, now_please: bool, force: bool = False
+    ) -> tuple[CertificateId, Reconciled] | None:
+        origin = Origin(root_id=request_id, trigger=trigger)
+        done = self._reconciler.reconcile(certificate_id, force=force, now_please=now_please, origin=origin)
+        if not done.right and not done.run:
+            self.reject(request_id, certificate_id, done.reason)
+            return None
+        self._ports.requests.accept(request_id, Acceptance(certificate=certificate_id, run=done.run))
+        certificates.request_accepted(request_id, certificate_id, run=done.run, reason=done.reason)
+        return certificate_id, done
+
+    def _with_issuer(self, certificate: Certificate) -> Certificate:
+        """Without a kind: the namespace's Issuer of that name, else the ClusterIssuer. Raises InvalidManifest if there is neither."""
+        ref = certificate.issuer_ref
+        kinds = (ref.kind,) if ref.kind else ("Issuer", "ClusterIssuer")
+        for kind in kinds:
+            found = IssuerRef(name=ref.name, kind=kind, group=ref.group)
+            if self._ports.home.issuer(found, certificate.namespace) is not None:
+                return replace(certificate, issuer_ref=found)
+        raise InvalidManifest(f"there is no {' or '.join(kinds)} {ref.name!r}; apply it first", path="spec.issuerRef")
+
+
+def _name_in(body: object) -> str:
+    """namespace/name of a body, as far as it can be read and is harmless to show."""
+    if not isinstance(body, dict):
+        return "?"
+    parts = [str(body.get("namespace") or "default"), str(body.get("name") or "?")]
+    return "/".join("".join(c for c in part if c.isalnum() or c in "-.?")[:253] for part in parts)

@@ -1,0 +1,29 @@
+"""A Certificate's status, as it is written and as the metrics have it: one place for both, so that they say the same."""
+
+from __future__ import annotations
+
+from certmill.model.certificate import Certificate
+from certmill.model.status import CertificateStatus
+from certmill.observe.certificate_gauges import DEFAULT_GROUP, CertificateGauge
+from certmill.runs.context import Ports
+
+
+def write(ports: Ports, certificate: Certificate, status: CertificateStatus) -> None:
+    """Write it to the home, then note it for the metrics. Raises as the home's."""
+    ports.home.write_certificate_status(certificate.id, status)
+    note(ports, certificate, status)
+
+
+def note(ports: Ports, certificate: Certificate, status: CertificateStatus) -> bool:
+    """For the metrics; whether Redis knew nothing of this certificate."""
+    ready, ref = status.condition("Ready"), certificate.issuer_ref
+    gauge = CertificateGauge(
+        issuer_name=ref.name,
+        issuer_kind=ref.kind or "Issuer",
+        issuer_group=ref.group or DEFAULT_GROUP,
+        not_before=status.not_before,
+        not_after=status.not_after,
+        renewal_time=status.renewal_time,
+        ready=ready.status if ready is not None else None,
+    )
+    return ports.gauges.note(certificate.id, gauge)

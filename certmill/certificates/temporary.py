@@ -1,0 +1,73 @@
+"""The temporary pair in a Secret: it keeps a server's TLS alive until the CA has issued the real one.
+
+A Certificate asks for it by an annotation. A challenge needs it where requests are redirected to HTTPS and the server has no pair yet: it
+refuses the handshake, so that the CA cannot follow the redirect. Nothing is written over a pair that a server could use.
+"""
+
+from __future__ import annotations
+
+from certmill.certificates import secret_contract
+from certmill.crypto import keys
+from certmill.crypto.temporary import temporary_pair
+from certmill.errors import SecretUnusable
+from certmill.home.base import Events, Home
+from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
+from certmill.model.certificate import Certificate, RotationPolicy
+from certmill.model.secret import TLS_PRIVATE_KEY, Secret
+from certmill.model.status import CertificateStatus
+from certmill.renewal.policy import UNSERVABLE, Seen, look, violated
+
+MESSAGE = "Issued temporary certificate"
+
+
+def is_asked_for(certificate: Certificate) -> bool:
+    """Whether the Certificate asks for it. Then it counts as Ready, as at cert-manager."""
+    return certificate.annotations.get(ISSUE_TEMPORARY_CERTIFICATE) == "true"
+
+
+def is_ready(seen: Seen) -> bool:
+    """Whether a temporary pair is there that the Certificate asked for."""
+    return is_asked_for(seen.certificate) and seen.secret is not None and secret_contract.is_temporary(seen.secret)
+
+
+def read(home: Home, certificate: Certificate) -> tuple[Secret | None, str]:
+    """The Certificate's Secret, or why it is there and cannot be used."""
+    try:
+        return home.secret(certificate.namespace, certificate.secret_name), ""
+    except SecretUnusable as error:
+        return None, str(error)
+
+
+def store_if_unservable(home: Home, events: Events, certificate: Certificate, *, now: float) -> bool:
+    """Store a temporary pair where the Secret holds none that a server could use; whether that was done."""
+    secret, unusable = read(home, certificate)
+    return store(home, events, look(certificate, secret, CertificateStatus(), "", unusable=unusable), now=now)
+
+
+def store(home: Home, events: Events, seen: Seen, *, now: float) -> bool:
+    """The same, from what was seen. Never over what was written since, as by a run that has come to its end."""
+    certificate, violation = seen.certificate, violated(seen, now)
+    if violation is None or violation.reason not in UNSERVABLE or _has_a_key_to_keep(seen):
+        return False
+    pem, key_pem = temporary_pair(certificate, now=now)
+    secret, made = secret_contract.secret_of(certificate, pem, key_pem, temporary=True), True
+    if seen.secret is None and not seen.unusable:
+        made = home.create_secret(secret)
+    elif read(home, certificate)[0] == seen.secret:
+        home.write_secret(secret)
+    else:
+        made = False
+    if made:
+        events.tell(certificate, "Issuing", MESSAGE)
+    return made
+
+
+def _has_a_key_to_keep(seen: Seen) -> bool:
+    """Whether the Secret has a key without a certificate that rotationPolicy Never keeps: the user may have put it there."""
+    if seen.certificate.private_key.rotation_policy is not RotationPolicy.NEVER or seen.secret is None:
+        return False
+    try:
+        keys.load(seen.secret.data.get(TLS_PRIVATE_KEY, b""))
+    except SecretUnusable:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""An issuer that is new or has changed: its account is registered, and what had failed by its fault begins again (issuer_failures)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from certmill.certificates.reconcile import Reconciler, reconcile_all
+from certmill.errors import Busy, CertmillError, InvalidManifest, Temporary
+from certmill.issuers import account, registration_backoff
+from certmill.issuers import failures as issuer_failures
+from certmill.model.certificate import IssuerRef
+from certmill.model.issuer import Issuer
+from certmill.model.issuer import reference as issuer_reference
+from certmill.observe import recording
+from certmill.runs import chain
+from certmill.runs.context import Ports
+
+_BATCH = 100
+
+INVALID_URL: Final = "InvalidURL"
+"""cert-manager's reason of an issuer whose spec.acme.server is no URL."""
+INVALID_CONFIG: Final = "InvalidConfig"
+"""Its reason of any other that cannot be used as it is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerLooked:
+    """What was done: `done` is False if it has to be looked at again; `failed` says why, a line each."""
+
+    done: bool
+    failed: tuple[str, ...] = ()
+
+
+class IssuerReconciler:
+    """Decides for one issuer at a time. One per process."""
+
+    def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
+        self._ports = ports
+        self._reconciler = reconciler
+
+    def look(self, kind: str, reference: str, *, owner: str) -> None:
+        """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`; one that is wrong is told so. Raises Temporary.
+
+        One that was refused is left alone until it, or a Secret of its own, changes: it is looked at as long as it is not ready. So is one
+        that is being deleted.
+        """
+        namespace, _, name = reference.rpartition("/")
+        ports = self._ports
+        try:
+            issuer = ports.home.issuer(IssuerRef(name=name, kind=kind), namespace)
+        except InvalidManifest as error:
+            reason = INVALID_URL if error.path == "spec.acme.server" else INVALID_CONFIG
+            if ports.home.refuse(kind, namespace, name, reason=reason, message=str(error)):
+                ports.events.tell_refused(kind, namespace, name, reason, str(error))
+            return
+        if issuer is None:
+            ports.gauges.forget_issuer(issuer_reference(kind, namespace, name))
+        elif not issuer.deleting and registration_backoff.refusal(ports, issuer) is None:
+            self.reconcile(issuer, owner=owner)
+
+    def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:
+        """Register its account, and begin again what failed by its fault, while `goes_on()`."""
+        looked = self._reconciled(issuer, owner=owner, goes_on=goes_on)
+        recording.sink().sync(f"{issuer.kind.lower()}s", failed=bool(looked.failed))
+        return looked
+
+    def _reconciled(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool]) -> IssuerLooked:
+        try:
+            with self._ports.shares.of(issuer.namespace):
+                account.register(self._ports, issuer, owner=owner)
+            if missing := account.confirm(self._ports, issuer):
+                return IssuerLooked(done=True, failed=(f"{issuer.reference}: {missing}",))
+            return self._try_again(issuer, goes_on)
+        except Busy:
+            return IssuerLooked(done=False)
+        except CertmillError as error:
+            return IssuerLooked(done=not isinstance(error, Temporary), failed=(f"{issuer.reference}: {error}",))
+
+    def _try_again(self, issuer: Issuer, goes_on: Callable[[], bool]) -> IssuerLooked:
+        """A run that waits for its issuer goes on; without one, a certificate waits for its issuer until its run is begun."""
+        records = self._ports.issuer_records
+        done = True
+        failed: list[str] = []
+        for number, certificate in enumerate(issuer_failures.to_begin(self._ports, issuer)):
+            if number % _BATCH == _BATCH - 1 and not goes_on():
+                return IssuerLooked(done=False, failed=tuple(failed))
+            if self._ports.records.end_wait(certificate, chain.FIRST, now=self._ports.clock.now()):
+                records.forget_failing(issuer.reference, [certificate])
+                continue
+            errors = reconcile_all(self._reconciler, {certificate: True})
+            if errors:
+                failed.append(f"Certificate {certificate}: {errors[certificate]}")
+                done = done and not isinstance(errors[certificate], Temporary)
+            else:
+                records.forget_failing(issuer.reference, [certificate])
+        return IssuerLooked(done=done, failed=tuple(failed))

@@ -1,0 +1,67 @@
+"""When an issuer's account may be registered again, after it could not be: of that the whole fleet knows, by Redis."""
+
+from __future__ import annotations
+
+import hashlib
+
+from certmill.errors import Busy, CertmillError, SecretUnusable, Temporary
+from certmill.model.issuer import Issuer
+from certmill.runs import backoff
+from certmill.runs.context import Ports
+from certmill.state.issuer_records import Postponement
+
+
+def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
+    """Until when the CA is not asked, and why; None if nothing failed, or what failed was another issuer or other credentials."""
+    found = ports.issuer_records.postponed(issuer.reference)
+    if found is None or found.until > ports.clock.now() + 1.1 * backoff.WEEK:  # noted under a clock that was ahead
+        return None
+    return found if found.cause == _cause(ports, issuer) else None
+
+
+def refusal(ports: Ports, issuer: Issuer) -> Postponement | None:
+    """That this very issuer, with these Secrets, was refused within the hour: asked again, the CA would say the same. None: it was not."""
+    found = postponed(ports, issuer)
+    return found if found is not None and found.final and found.until > ports.clock.now() else None
+
+
+def may_ask_again(ports: Ports, refused: Postponement, *, is_first_try: bool) -> bool:
+    """Whether a run asks although the issuer was refused: a new one, as a person may have mended it at the CA; of many, one a minute."""
+    return is_first_try and ports.clock.now() >= refused.until - backoff.HOUR + backoff.MINUTE
+
+
+def require_time(ports: Ports, issuer: Issuer) -> None:
+    """Raise Busy while it is not the time yet."""
+    found, now = postponed(ports, issuer), ports.clock.now()
+    if found is not None and not found.final and found.until > now:
+        raise Busy(f"the account of {issuer.reference} is not registered yet: {found.reason}", retry_after=found.until - now)
+
+
+def postpone(ports: Ports, issuer: Issuer, error: Temporary) -> None:
+    """Not again before the back-off of this error ends."""
+    before = postponed(ports, issuer)
+    tries = before.tries + 1 if before is not None else 1
+    seconds = backoff.step_delay(error, tries, ports.jitter())
+    found = Postponement(until=ports.clock.now() + seconds, tries=tries, reason=str(error), cause=_cause(ports, issuer))
+    ports.issuer_records.postpone(issuer.reference, found, kept_seconds=seconds + 2 * backoff.STEP.ceiling)
+
+
+def give_up(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
+    """Nobody asks again for an hour, unless a run needs the account."""
+    until = ports.clock.now() + backoff.HOUR
+    found = Postponement(until=until, tries=0, reason=str(error), cause=_cause(ports, issuer), final=True)
+    ports.issuer_records.postpone(issuer.reference, found, kept_seconds=backoff.HOUR)
+
+
+def _cause(ports: Ports, issuer: Issuer) -> str:
+    """A digest of what a registration depends on: after a change of the issuer or its Secrets it is worth another try at once."""
+    refs = [issuer.private_key] + ([issuer.external_account_binding.key_secret_ref] if issuer.external_account_binding else [])
+    parts = [repr(issuer).encode()]
+    for ref in refs:
+        try:
+            secret = ports.home.secret(ports.home.secrets_namespace(issuer), ref.name)
+        except SecretUnusable as error:
+            parts.append(str(error).encode())
+        else:
+            parts.append(secret.data.get(ref.key, b"") if secret is not None else b"")
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:24]

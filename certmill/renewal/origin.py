@@ -1,0 +1,18 @@
+"""What begins a run, told from what is wrong with the stored pair."""
+
+from __future__ import annotations
+
+from certmill.model.status import MANUALLY_TRIGGERED
+from certmill.model.trigger import Origin, Trigger
+from certmill.renewal.policy import Violation
+
+
+def origin_of(asked: Origin, violation: Violation, *, forced: bool) -> Origin:
+    """The origin of a run for this violation. Where nobody says what begins it, the violation does."""
+    if asked.trigger is not Trigger.UNKNOWN:
+        return asked
+    if forced or violation.reason == MANUALLY_TRIGGERED:
+        trigger = Trigger.MANUAL
+    else:
+        trigger = Trigger.RENEWAL if violation.reason in ("Renewing", "Expired") else Trigger.MANIFEST
+    return Origin(root_id=asked.root_id, trigger=trigger)

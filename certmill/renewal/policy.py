@@ -1,0 +1,257 @@
+"""Must this certificate be issued? A list of pure checks in order, as cert-manager's policies; each answers with its reason, in
+cert-manager's order and words (§1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from certmill.certificates import secret_contract
+from certmill.clock import instant
+from certmill.crypto import chain, keys
+from certmill.errors import SecretUnusable
+from certmill.model.certificate import Certificate
+from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
+from certmill.model.status import EXPIRED, CertificateStatus, expiry_message
+from certmill.renewal.times import least_seconds_between, planned
+from certmill.runs.backoff import NextAttempt, Validity, next_attempt
+
+CLOCK_TOLERANCE_SECONDS = 300.0
+"""Two machines may differ by so much before an instant ahead of now means anything."""
+
+UNSERVABLE = ("DoesNotExist", "MissingData", "InvalidCertificate", "InvalidKeyPair")
+"""Reasons with which the Secret holds no pair that a server could use."""
+
+LONGEST_HOLD = 48 * 3600.0
+"""No back-off is longer (runs.backoff): a later one was noted under a clock that was wrong."""
+
+NOT_YET_VALID = "NotYetValid"
+
+READY_MESSAGE = "Certificate is up to date and has not expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """Why the stored pair is not what is wanted: a stable reason and one line."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the decision is made from."""
+
+    certificate: Certificate
+    secret: Secret | None
+    leaf: chain.Leaf | None
+    unusable: str
+    status: CertificateStatus
+    spec: str
+    jitter_seconds: float = 0.0
+
+    @property
+    def renew_at(self) -> float:
+        """When the stored pair is to be renewed, with its share of the jitter."""
+        assert self.leaf is not None
+        return planned(self.certificate, self.leaf, self.jitter_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """Begin a run."""
+
+    violation: Violation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """The stored pair is right until `renew_at` (seconds since the epoch)."""
+
+    renew_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """It is not right, but nothing is issued before `until`, when `reason`."""
+
+    violation: Violation
+    until: float
+    reason: str = ""
+
+
+Decision = Issue | Keep | Hold
+
+
+def look(
+    certificate: Certificate,
+    secret: Secret | None,
+    status: CertificateStatus,
+    spec: str,
+    *,
+    unusable: str = "",
+    jitter_seconds: float = 0.0,
+) -> Seen:
+    """Read the stored pair, with caps, so that the checks are about facts. `unusable`: why the Secret is there and could not be read."""
+    leaf = None
+    if secret is not None and secret.data.get(TLS_CERTIFICATE):
+        try:
+            leaf = chain.leaf(secret.data[TLS_CERTIFICATE])
+        except SecretUnusable as error:
+            unusable = str(error)
+    return Seen(
+        certificate=certificate, secret=secret, leaf=leaf, unusable=unusable, status=status, spec=spec, jitter_seconds=jitter_seconds
+    )
+
+
+def decide(seen: Seen, now: float) -> Decision:
+    """Issue, keep, or hold until a back-off ends; with the reason."""
+    violation = violated(seen, now)
+    if violation is None:
+        return Keep(renew_at=seen.renew_at)
+    return _not_before(seen, violation, now) or Issue(violation=violation)
+
+
+def _not_before(seen: Seen, violation: Violation, now: float) -> Hold | None:
+    """What holds the issuance up, if anything does."""
+    leaf, issued = seen.leaf, seen.status.last_issuance_time
+    if violation.reason == NOT_YET_VALID and leaf is not None:  # another one would cost an order, and perhaps be as young
+        return Hold(violation=violation, until=leaf.not_before, reason="the certificate becomes valid")
+    if violation.reason in ("Renewing", "Expired") and leaf is not None and issued is not None:
+        until = issued + least_seconds_between(leaf)
+        if issued <= now < until:
+            return Hold(violation=violation, until=until, reason="enough time has passed since it was issued")
+    back_off = _back_off(seen, now)
+    if back_off is not None and now < back_off.at:
+        return Hold(violation=violation, until=back_off.at, reason=back_off.reason)
+    return None
+
+
+def _back_off(seen: Seen, now: float) -> NextAttempt | None:
+    """When the next attempt may begin after the failure that the status tells of, or None if it does not count."""
+    status, leaf = seen.status, seen.leaf
+    # Of a failure that another program wrote into the status it is not known what failed: then it holds for whatever is wanted now.
+    if status.next_attempt is None or status.failed_spec not in ("", seen.spec) or status.next_attempt > now + LONGEST_HOLD:
+        return None
+    failed_at = status.last_failure_time if status.last_failure_time is not None else now
+    if failed_at > now + CLOCK_TOLERANCE_SECONDS:  # noted under a clock that was ahead
+        return None
+    validity = Validity(not_before=leaf.not_before, not_after=leaf.not_after) if leaf is not None else None
+    return next_attempt(status.next_attempt - failed_at, failed_at=failed_at, validity=validity)
+
+
+def violated(seen: Seen, now: float) -> Violation | None:
+    """The first check that fails, or None: the pair is right."""
+    return next((violation for check in CHECKS if (violation := check(seen, now)) is not None), None)
+
+
+def _absent(seen: Seen, now: float) -> Violation | None:
+    if seen.secret is None and seen.unusable:
+        return Violation(reason="InvalidCertificate", message=f"Issuing certificate as Secret cannot be read: {seen.unusable}")
+    if seen.secret is None:
+        return Violation(reason="DoesNotExist", message="Issuing certificate as Secret does not exist")
+    return None
+
+
+def _missing_data(seen: Seen, now: float) -> Violation | None:
+    data = seen.secret.data if seen.secret else {}
+    if not data:
+        missing = "any data"
+    elif not data.get(TLS_PRIVATE_KEY):
+        missing = "a private key"
+    elif not data.get(TLS_CERTIFICATE):
+        missing = "a certificate"
+    else:
+        return None
+    return Violation(reason="MissingData", message=f"Issuing certificate as Secret does not contain {missing}")
+
+
+def _pair_differs(seen: Seen, now: float) -> Violation | None:
+    assert seen.secret is not None
+    try:
+        public = chain.key_of(seen.secret.data[TLS_PRIVATE_KEY])
+    except SecretUnusable as error:
+        return Violation(reason="InvalidKeyPair", message=f"Issuing certificate as Secret contains invalid private key data: {error}")
+    if seen.leaf is None:
+        message = f"Issuing certificate as Secret contains an invalid certificate: {seen.unusable}"
+        return Violation(reason="InvalidCertificate", message=message)
+    if public != seen.leaf.public_key:
+        message = "Issuing certificate as Secret contains a private key that does not match the certificate"
+        return Violation(reason="InvalidKeyPair", message=message)
+    return None
+
+
+def _issuer(seen: Seen, now: float) -> Violation | None:
+    assert seen.secret is not None
+    if secret_contract.is_temporary(seen.secret):
+        return Violation(reason="IncorrectIssuer", message="Issuing certificate as Secret holds a temporary certificate")
+    if not secret_contract.issued_by(seen.secret, seen.certificate.issuer_ref):
+        former = secret_contract.issuer_of(seen.secret)
+        return Violation(reason="IncorrectIssuer", message=f'Issuing certificate as Secret was previously issued by "{former}"')
+    return None
+
+
+def _key_spec(seen: Seen, now: float) -> Violation | None:
+    assert seen.secret is not None
+    fields = keys.differing(seen.secret.data[TLS_PRIVATE_KEY], seen.certificate.private_key)
+    if fields:
+        return Violation(reason="SecretMismatch", message=f"Existing private key is not up to date for spec: {_listed(fields)}")
+    return None
+
+
+def _names(seen: Seen, now: float) -> Violation | None:
+    leaf, wanted = seen.leaf, seen.certificate
+    assert leaf is not None
+    changed = []
+    if set(leaf.dns_names) != set(wanted.dns_names):
+        changed.append("spec.dnsNames")
+    if set(leaf.ip_addresses) != set(wanted.ip_addresses):
+        changed.append("spec.ipAddresses")
+    # A CA may leave the common name out (Let's Encrypt's tlsserver profile); only another one is a change.
+    if wanted.common_name and leaf.common_name not in ("", wanted.common_name):
+        changed.append("spec.commonName")
+    if changed:
+        return Violation(reason="RequestChanged", message=f"Fields on existing certificate not up to date: {_listed(changed)}")
+    return None
+
+
+def _expired(seen: Seen, now: float) -> Violation | None:
+    assert seen.leaf is not None
+    return Violation(reason=EXPIRED, message=expiry_message(seen.leaf.not_after)) if seen.leaf.not_after <= now else None
+
+
+def not_yet_valid(leaf: chain.Leaf, now: float) -> Violation | None:
+    """What is said of a pair that no client accepts before a later time."""
+    if leaf.not_before <= now + CLOCK_TOLERANCE_SECONDS:
+        return None
+    return Violation(reason=NOT_YET_VALID, message=f"Certificate is not valid before {instant(leaf.not_before):%a, %d %b %Y %H:%M:%S} UTC")
+
+
+def _not_yet_valid(seen: Seen, now: float) -> Violation | None:
+    assert seen.leaf is not None
+    return not_yet_valid(seen.leaf, now)
+
+
+def _renewing(seen: Seen, now: float) -> Violation | None:
+    if seen.renew_at <= now:
+        scheduled = f"{instant(seen.renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
+        return Violation(reason="Renewing", message=f"Renewing certificate as renewal was scheduled at {scheduled}")
+    return None
+
+
+def _listed(fields: Sequence[str]) -> str:
+    """As Go prints a list."""
+    return f"[{' '.join(fields)}]"
+
+
+CHECKS: tuple[Callable[[Seen, float], Violation | None], ...] = (
+    _absent,
+    _missing_data,
+    _pair_differs,
+    _issuer,
+    _key_spec,
+    _names,
+    _expired,
+    _not_yet_valid,
+    _renewing,
+)

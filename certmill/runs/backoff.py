@@ -1,0 +1,135 @@
+"""When to try again, by class of failure and by what is left of the certificate's life. Pure: the randomness is an argument.
+
+class            a step is tried again after                  a failed run begins again after
+transient        0.5 s … 5 min, full jitter, or               1 min … 1 h, full jitter
+                 Retry-After (an hour at most) + up to 10 %
+rate-limited     Retry-After (a week at most) + up to 10 %    (never fails a run)
+ca-refuses-us    -                                            5 min … 1 h, or when the issuer is ready again
+configuration    -                                            1 min … 1 h, or when the manifest changes, or
+                                                              (issuers.failures) the issuer
+name-is-wrong    -                                            12 min … 32 h, full jitter under 1 h, 2 h, 4 h … (32 h is cert-manager's
+                                                              ceiling; Let's Encrypt gives one failed authorization back in 12 min), or
+                                                              when the issuer's solvers change; that an issuer is ready again begins
+                                                              no name anew
+
+While the stored certificate is valid, none of these is longer than an eighth of what is left of its life (`next_attempt`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from certmill.errors import Busy, CertmillError, FailureClass, RateLimited, Temporary
+
+MINUTE = 60.0
+HOUR = 3600.0
+WEEK = 7 * 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Exponential with full jitter between `floor` and min(`ceiling`, `base` · 2^(n-1)); seconds."""
+
+    floor: float
+    base: float
+    ceiling: float
+
+    def delay(self, attempt: int, jitter: float) -> float:
+        """Seconds after the `attempt`-th failure (from 1); `jitter` in [0, 1)."""
+        top = min(self.ceiling, self.base * 2.0 ** min(attempt - 1, 30))
+        return self.floor + jitter * max(0.0, top - self.floor)
+
+
+STEP = Backoff(floor=0.5, base=2.0, ceiling=5 * MINUTE)
+
+RUN: dict[FailureClass, Backoff] = {
+    FailureClass.TRANSIENT: Backoff(floor=MINUTE, base=2 * MINUTE, ceiling=HOUR),
+    FailureClass.RATE_LIMITED: Backoff(floor=MINUTE, base=2 * MINUTE, ceiling=HOUR),
+    FailureClass.CA_REFUSES_US: Backoff(floor=5 * MINUTE, base=10 * MINUTE, ceiling=HOUR),
+    FailureClass.CONFIGURATION: Backoff(floor=MINUTE, base=2 * MINUTE, ceiling=HOUR),
+    FailureClass.NAME_IS_WRONG: Backoff(floor=12 * MINUTE, base=HOUR, ceiling=32 * HOUR),
+}
+
+LEAST_RETRY_AFTER = 1.0
+"""A Retry-After of 0 or in the past is no time: the back-off holds."""
+
+LONGEST_RETRY_AFTER: dict[FailureClass, float] = {FailureClass.RATE_LIMITED: WEEK}
+"""The longest wait that a server may ask for, else an hour. Limits of Let's Encrypt run for a week; who answers 5xx does not know for how
+long it will."""
+
+RATE_LIMITED_WITHOUT_A_TIME = HOUR
+"""A paused identifier answers 429 with no Retry-After (Boulder); somebody has to act, we look again hourly."""
+
+SHARE_OF_REMAINING_LIFE = 1 / 8
+
+LEAST_HOLD_SECONDS = 12 * MINUTE
+LEAST_HOLD_SHARE = 1 / 100
+"""Near expiry an eighth of what is left is nothing: no hold is cut below 12 minutes, or a hundredth of the lifetime if that is shorter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validity:
+    """From when until when the stored certificate is valid; seconds since the epoch. `not_before` None: not known."""
+
+    not_before: float | None
+    not_after: float
+
+    @property
+    def least_hold(self) -> float:
+        """No hold is cut below this, or a failure would be repeated without end just before the expiry."""
+        if self.not_before is None:
+            return LEAST_HOLD_SECONDS
+        return min(LEAST_HOLD_SECONDS, max(1.0, (self.not_after - self.not_before) * LEAST_HOLD_SHARE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextAttempt:
+    """When to try again, and what decided it."""
+
+    at: float
+    reason: str
+
+
+def next_attempt(delay: float, *, failed_at: float, validity: Validity | None) -> NextAttempt:
+    """`delay` seconds after the failure, but after at most an eighth of the remaining life, and at the expiry if that comes first.
+
+    With no certificate that is valid at `failed_at`, the back-off alone decides. Applied to its own answer it gives the same one.
+    """
+    if validity is None or validity.not_after <= failed_at:
+        return NextAttempt(at=failed_at + delay, reason="the back-off ends")
+    remaining = validity.not_after - failed_at
+    longest = max(remaining * SHARE_OF_REMAINING_LIFE, validity.least_hold)
+    if min(delay, longest) >= remaining:
+        return NextAttempt(at=validity.not_after, reason="the certificate expires")
+    if delay <= longest:
+        return NextAttempt(at=failed_at + delay, reason="the back-off ends")
+    return NextAttempt(at=failed_at + longest, reason="an eighth of the certificate's remaining life has passed")
+
+
+def step_delay(error: Temporary, tries: int, jitter: float) -> float:
+    """Seconds until a step is tried again after its `tries`-th temporary failure (from 1)."""
+    if isinstance(error, RateLimited) and error.retry_after is None:
+        return RATE_LIMITED_WITHOUT_A_TIME * (1 + 0.1 * jitter)
+    if error.retry_after is not None and error.retry_after >= LEAST_RETRY_AFTER:
+        return min(error.retry_after, LONGEST_RETRY_AFTER.get(error.failure_class, HOUR)) * (1 + 0.1 * jitter)
+    return STEP.delay(tries, jitter)
+
+
+def run_delay(error: CertmillError, attempts: int, jitter: float, *, costly: bool = False) -> float:
+    """Seconds until the next run after the `attempts`-th run in a row failed (from 1). `costly`: each attempt uses up orders or
+    certificates."""
+    return RUN[FailureClass.NAME_IS_WRONG if costly else error.failure_class].delay(attempts, jitter)
+
+
+POLL_SECONDS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
+
+
+def poll_delay(elapsed: float) -> float:
+    """Seconds until something that takes its time is looked at again; `elapsed`: since its step began."""
+    return next((seconds for seconds in POLL_SECONDS if elapsed < 2 * seconds), POLL_SECONDS[-1])
+
+
+def busy_delay(error: Busy, elapsed: float, jitter: float) -> float:
+    """Seconds until a step asks again for what somebody else holds; `elapsed`: since it came to this step. No failure counts."""
+    seconds = error.retry_after if error.retry_after is not None and error.retry_after >= LEAST_RETRY_AFTER else poll_delay(elapsed)
+    return min(seconds, HOUR) * (1 + 0.1 * jitter)

@@ -1,0 +1,134 @@
+"""Step 2: an order for the identifiers. Its key and CSR are kept before the CA hears of it, so that no crash can lose an issued key."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from certmill.acme.client import AcmeClient
+from certmill.acme.resources import Order
+from certmill.certificates import secret_contract
+from certmill.clock import instant
+from certmill.crypto import csr, keys
+from certmill.errors import InvalidManifest, NameRefused, SecretUnusable
+from certmill.issuers import account, account_check
+from certmill.model.certificate import RotationPolicy
+from certmill.model.secret import TLS_PRIVATE_KEY
+from certmill.runs.backoff import poll_delay
+from certmill.runs.context import LeaseLost, Work
+from certmill.runs.facts import Facts
+from certmill.runs.outcomes import Advanced, Outcome, Waiting
+from certmill.steps import lost_orders, order_use
+
+LOCK = "order"
+LOCK_SECONDS = 7 * 24 * 3600.0
+"""As long as an order may be pending; the clean-up releases it, whatever became of the run."""
+
+
+def create_order(work: Work) -> Outcome:
+    """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA hands out one order twice."""
+    facts = work.facts
+    _require_a_place(work)
+    subject = (facts.account, ",".join(str(identifier) for identifier in work.certificate.identifiers), work.issuer.profile)
+    owner = work.ports.locks.take_for_step(
+        LOCK, *subject, certificate=work.id, fence=work.record.fence, before=work.record.lock, seconds=LOCK_SECONDS
+    )
+    if owner is None:
+        raise LeaseLost
+    if owner:
+        return Waiting(reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
+    acme = account.client(work.ports, work.issuer)
+    order = _order_under_way(acme, facts, work.ports.clock.now())
+    if order is None:
+        facts = _with_key_and_csr(work, facts)
+        order = lost_orders.usable(work, acme) or _new_order(work, acme)
+    return Advanced(
+        facts=replace(
+            facts,
+            order=order.url,
+            finalize=order.finalize,
+            authorizations=order.authorizations,
+            order_expires=order.expires,
+            finalized_at=None,
+            answered_at=None,
+        )
+    )
+
+
+def _new_order(work: Work, acme: AcmeClient) -> Order:
+    try:
+        order = acme.new_order(work.certificate.identifiers, profile=work.issuer.profile, not_after=_not_after(work))
+    except NameRefused as error:
+        if error.acme_type == account_check.AMBIGUOUS:
+            account_check.require_accepted(acme, work.issuer)
+        raise
+    work.ports.events.tell(work.certificate, "Requested", f"Created order {order.url}")
+    return order
+
+
+def _require_a_place(work: Work) -> None:
+    """Before the CA is asked: the pair can be stored in the end. What failed only then would cost a certificate each time."""
+    certificate, home = work.certificate, work.ports.home
+    try:
+        secret = home.secret(certificate.namespace, certificate.secret_name)
+    except SecretUnusable as error:
+        raise SecretUnusable(
+            f"the Secret {certificate.namespace}/{certificate.secret_name}, where the pair is to be stored, cannot be used: {error}; "
+            "delete it, or choose another spec.secretName"
+        ) from error
+    if taken := secret_contract.why_not_to_write(home, certificate, work.issuer, secret):
+        raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
+
+
+def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None:
+    """The order of an earlier attempt, if it can still lead to a certificate for the key we kept."""
+    if not facts.order or not facts.csr or order_use.is_stale(facts.order_expires, now=now):
+        return None
+    return order_use.usable(acme, facts.order, statuses=order_use.GOING_ON, now=now)
+
+
+def _with_key_and_csr(work: Work, facts: Facts) -> Facts:
+    """Make the key and the CSR and keep both; or those of an attempt that was cut off before it had an order."""
+    if facts.csr and work.record.sealed_key:
+        return facts
+    key_pem = _private_key(work)
+    request = csr.build(work.certificate, key_pem)
+    facts = replace(facts, csr=base64.b64encode(request).decode(), order="", finalize="", authorizations=())
+    work.keep(facts, work.ports.seal.seal(key_pem, context=work.id))
+    return facts
+
+
+def _private_key(work: Work) -> bytes:
+    """A new key; with rotationPolicy Never the Secret's, while it is of the wanted kind. One that cannot be read is no key."""
+    certificate, spec = work.certificate, work.certificate.private_key
+    if spec.rotation_policy is not RotationPolicy.NEVER:
+        return keys.generate(spec)
+    secret = work.ports.home.secret(certificate.namespace, certificate.secret_name)
+    stored = secret.data.get(TLS_PRIVATE_KEY) if secret else None
+    if not stored:
+        return keys.generate(spec)
+    name = f'"{certificate.secret_name}"'
+    try:
+        mismatch = keys.matches_spec(stored, spec)
+    except SecretUnusable:
+        message = f"Failed to decode private key stored in Secret {name} - generating new key"
+        work.ports.events.tell(certificate, "DecodeFailed", message, warning=True)
+        return keys.generate(spec)
+    if mismatch:
+        message = (
+            f"the key in Secret {certificate.namespace}/{certificate.secret_name} is not what is asked for ({mismatch}), "
+            "and rotationPolicy Never keeps it: delete the Secret, or set rotationPolicy Always"
+        )
+        work.ports.events.tell(certificate, "CannotRegenerateKey", f"User intervention required: {message}", warning=True)
+        raise SecretUnusable(message)
+    work.ports.events.tell(certificate, "Reused", f"Reusing private key stored in existing Secret resource {name}")
+    return stored
+
+
+def _not_after(work: Work) -> datetime | None:
+    """spec.duration as notAfter, only where the issuer says enableDurationFeature: Let's Encrypt refuses it."""
+    if not work.issuer.enable_duration:
+        return None
+    duration = work.certificate.duration or timedelta(days=90)
+    return instant(work.ports.clock.now()) + duration

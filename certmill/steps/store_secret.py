@@ -1,0 +1,77 @@
+"""Step 7: download the chain (RFC 8555 §7.4.2), see that it is what we asked for, and store the pair in the home. Nothing is stored that
+is not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from certmill.acme.client import AcmeClient
+from certmill.certificates import conditions, secret_contract, statuses
+from certmill.crypto import chain
+from certmill.errors import CAUnavailable, CertmillError, OrderGone, SealKeyMissing
+from certmill.issuers import account
+from certmill.observe import certificates
+from certmill.observe.log import get_logger
+from certmill.renewal import times as renewal_times
+from certmill.runs.context import Work
+from certmill.runs.facts import Stored
+from certmill.runs.outcomes import Advanced, Back, Outcome, Waiting
+
+_ALTERNATE_TRIES = 3
+"""How often a chain that the CA cannot hand out now is asked for, before the certificate is stored without it."""
+
+_OTHER_WORKER_SECONDS = 900.0
+"""While CERTMILL_SEAL_KEYS is rotated, some workers have a key that others have not; a rollout takes no longer."""
+
+_POLL_SECONDS = 5.0
+
+log = get_logger(__name__)
+
+
+def store_secret(work: Work) -> Outcome:
+    """Write the Secret and the status. Run twice, it writes the same."""
+    acme = account.client(work.ports, work.issuer)
+    try:
+        issued = acme.certificate(work.facts.certificate)
+    except OrderGone as error:
+        return Back(step="create_order", reason=str(error), facts=work.facts.without_order())
+    pem = chain.choose(issued.pem, _downloaded(work, acme, issued.alternates), work.issuer.preferred_chain).encode()
+    try:
+        key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
+    except SealKeyMissing as error:
+        if work.elapsed() >= _OTHER_WORKER_SECONDS:
+            raise
+        return Waiting(reason=f"{error} Another worker may have it", seconds=_POLL_SECONDS)
+    now = work.ports.clock.now()
+    chain.check(pem, key_pem, work.certificate, now=now)
+    work.keep(work.facts, None)  # still ours: a worker that was away for long must not write an older pair over a newer one
+    work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
+    leaf = chain.leaf(pem)
+    certificates.delivered(work.id, secret_name=work.certificate.secret_name, serial=leaf.serial)
+    renew_at = renewal_times.planned(work.certificate, leaf, work.ports.limits.renewal_jitter)
+    before = work.ports.home.certificate_status(work.id)
+    statuses.write(work.ports, work.certificate, conditions.issued(before, leaf, renew_at=renew_at, now=now))
+    work.ports.events.tell(work.certificate, "Issuing", "The certificate has been successfully issued")
+    stored = Stored(
+        serial=leaf.serial,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        renew_at=renew_at,
+        recovered=before.failed_issuance_attempts > 0,
+    )
+    return Advanced(facts=replace(work.facts, stored=stored), renews=before.revision > 0)
+
+
+def _downloaded(work: Work, acme: AcmeClient, alternates: Sequence[str]) -> Iterator[str]:
+    """The CA's other chains, each asked for when it is wanted. One that cannot be had is left out: the certificate is there without it."""
+    for url in alternates:
+        work.hold()
+        try:
+            pem = acme.certificate(url).pem
+        except CertmillError as error:
+            if isinstance(error, CAUnavailable) and work.record.tries + 1 < _ALTERNATE_TRIES:
+                raise
+            log.warning("chain.alternate.left-out", certificate=work.id, reason=str(error))
+            continue
+        yield pem

@@ -1,0 +1,93 @@
+"""Step 5: tell the CA to look (RFC 8555 §7.5.1), and poll the authorizations until it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from certmill.acme.client import AcmeClient
+from certmill.acme.problems import problem_error
+from certmill.acme.resources import Authorization, AuthorizationStatus, ChallengeStatus
+from certmill.errors import CAUnavailable, CertmillError, NameRefused, OrderGone, OrderRefused, RateLimited
+from certmill.issuers import account
+from certmill.runs.backoff import poll_delay
+from certmill.runs.context import Work
+from certmill.runs.facts import ChallengeFacts, Facts
+from certmill.runs.outcomes import Advanced, Back, Failed, Outcome, Waiting
+
+_OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
+_LINGER_NAMES = 3
+_LINGER_SECONDS = (0.03, 0.06, 0.12, 0.24, 0.35)
+
+
+def validate(work: Work) -> Outcome:
+    """Answer each challenge once, then look at each authorization until all are valid or one is not."""
+    acme = account.client(work.ports, work.issuer)
+    facts = work.facts
+    if facts.answered_at is None:
+        facts = _answer(work, acme)
+    pending, retry_after = list(facts.challenges), None
+    for pause in (*_LINGER_SECONDS, 0.0):
+        try:
+            found = _looked_at(work, acme, pending)
+        except OrderGone as error:
+            return Back(step="create_order", reason=str(error), facts=facts.without_order())
+        for challenge, authorization in found:
+            if authorization.status not in (*_OPEN, AuthorizationStatus.VALID):
+                return _ended(facts, _why(challenge, authorization))
+        still = [(challenge, authorization.retry_after) for challenge, authorization in found if authorization.status in _OPEN]
+        if not still:
+            return Advanced(facts=facts)
+        pending = [challenge for challenge, _ in still]
+        # None of them is looked at again before the CA wants it to be: the longest counts.
+        retry_after = max((seconds for _, seconds in still if seconds is not None), default=None)
+        if not pause or len(pending) > _LINGER_NAMES or retry_after is not None:
+            break
+        work.ports.clock.pause(pause)
+    return _not_yet(work, facts, pending[0], retry_after)
+
+
+def _looked_at(work: Work, acme: AcmeClient, challenges: Sequence[ChallengeFacts]) -> list[tuple[ChallengeFacts, Authorization]]:
+    """Each challenge with its authorization as the CA has it now. Raises OrderGone."""
+    found = []
+    for challenge in challenges:
+        work.hold()
+        found.append((challenge, acme.authorization(challenge.authorization)))
+    return found
+
+
+def _ended(facts: Facts, error: CertmillError) -> Outcome:
+    """An authorization failed. A rate limit says nothing of the name: another order is created when it is over."""
+    if isinstance(error, RateLimited):
+        return Back(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
+    return Failed(error=error, facts=facts)
+
+
+def _answer(work: Work, acme: AcmeClient) -> Facts:
+    """Answer them all, and keep that we did. Asked again after a crash, a CA may refuse what is no longer pending: the poll tells."""
+    for challenge in work.facts.challenges:
+        work.hold()
+        try:
+            acme.answer(challenge.url)
+        except (OrderRefused, OrderGone):
+            continue
+    facts = replace(work.facts, answered_at=work.ports.clock.now())
+    work.keep(facts, None)
+    return facts
+
+
+def _not_yet(work: Work, facts: Facts, challenge: ChallengeFacts, retry_after: float | None) -> Outcome:
+    elapsed = work.since(facts.answered_at)
+    if elapsed >= work.ports.limits.validation_timeout:
+        # That the CA is slow says nothing of the name: the next run goes on with this order.
+        return Failed(error=CAUnavailable(f"the CA has not validated {challenge.name} within {elapsed / 60:.0f} min"), facts=facts)
+    seconds = min(retry_after, 60.0) if retry_after is not None else poll_delay(elapsed)
+    return Waiting(reason=f"the CA is validating {challenge.name}", seconds=seconds, facts=facts)
+
+
+def _why(challenge: ChallengeFacts, authorization: Authorization) -> CertmillError:
+    """The error of the challenge that failed; an authorization may also end without one (deactivated, expired, revoked)."""
+    for answered in authorization.challenges:
+        if answered.error is not None and answered.status is ChallengeStatus.INVALID:
+            return problem_error(answered.error, name=challenge.name)
+    return NameRefused(f"the authorization for {challenge.name} is {authorization.status}", identifiers=(challenge.name,))
