@@ -108,9 +108,9 @@ def test_a_run_asked_for_while_we_looked_at_the_one_before_is_not_forgotten(redi
     mill.issue()
     read = mill.ports.home.certificate_status
 
-    def run_ends(certificate):
+    def run_ends(certificate, **options):
         redis.hset(keys.record(WEB.id), "again", "changed")
-        return read(certificate)
+        return read(certificate, **options)
 
     mill.ports.home.certificate_status = run_ends
     mill.reconciler.reconcile(WEB.id)
