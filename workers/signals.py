@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from certmill.observe import log
 from certmill.settings import Settings, unknown_variables
 from certmill.state.connection import connect as connect_redis
 from certmill.state.connection import eviction_policy
+from workers import memory
 from workers.exporter import Exporter
 
 PROCESS_VARIABLE = "CERTMILL_PROCESS"
@@ -30,7 +30,6 @@ READY_FILE_VARIABLE = "CERTMILL_PROCESS_READY_FILE"
 
 _SAFE_POLICY = "noeviction"
 _CELERY_COMMANDS = ("worker", "beat", "flower")
-_COLLECT_AFTER = (20_000, 20, 50)  # young objects, and rounds of the generations; Celery makes thousands a second that die young
 _log = log.get_logger(__name__)
 
 _QUIETER = {
@@ -64,6 +63,12 @@ def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]
         close()
         exporter.stop()
 
+    def prepare_memory(**_: object) -> None:
+        memory.limit_arenas()
+
+    def quieten(**_: object) -> None:
+        memory.quieten_collector()
+
     def warn(**_: object) -> None:
         _warn_of_root()
         _warn_of_variables()
@@ -71,7 +76,8 @@ def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]
 
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
-    signals.worker_ready.connect(_quieten_collector, weak=False, dispatch_uid="certmill.collector")
+    signals.worker_init.connect(prepare_memory, weak=False, dispatch_uid="certmill.arenas")  # before the pool's threads
+    signals.worker_ready.connect(quieten, weak=False, dispatch_uid="certmill.collector")
     signals.celeryd_after_setup.connect(start_busy, weak=False, dispatch_uid="certmill.admin")  # after the log
     signals.beat_init.connect(start, weak=False, dispatch_uid="certmill.admin")
     signals.worker_ready.connect(announce, weak=False, dispatch_uid="certmill.ready")
@@ -142,10 +148,3 @@ def _warn_of_eviction(settings: Settings) -> None:
         policy = eviction_policy(client)
     if policy not in (None, _SAFE_POLICY):
         _log.warning("redis.may_evict", maxmemory_policy=policy, advice=f"set maxmemory-policy to {_SAFE_POLICY}: others lose messages")
-
-
-def _quieten_collector(**_: object) -> None:
-    """What is loaded now stays: the collector need not look at it again with every few hundred objects of a message."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)

@@ -1,0 +1,32 @@
+"""How a worker process uses memory: the rounds of Python's collector, and the arenas of malloc."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+from typing import Final
+
+_COLLECT_AFTER: Final = (20_000, 20, 50)  # young objects, and rounds of the generations; Celery makes thousands a second that die young
+_M_ARENA_MAX: Final = -8  # mallopt(3); malloc.h of glibc
+_ARENAS: Final = 2
+_OWN_VARIABLE: Final = "MALLOC_ARENA_MAX"
+
+
+def limit_arenas() -> bool:
+    """Let all threads share two arenas of malloc, before they start. False where the C library has no such option, as musl.
+
+    By default glibc gives threads up to eight arenas a core. What each of 32 threads has freed stays in its arena, and the process grows
+    for days (20,000 issuances: 15 MB more; with two arenas 4). An operator's own MALLOC_ARENA_MAX counts.
+    """
+    if _OWN_VARIABLE in os.environ:
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and mallopt(_M_ARENA_MAX, _ARENAS) == 1
+
+
+def quieten_collector() -> None:
+    """What is loaded now stays: the collector need not look at it again with every few hundred objects of a message."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
