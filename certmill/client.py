@@ -167,8 +167,8 @@ class Client:
     @classmethod
     def connect(cls, url: str, *, ca_file: Path | None = None) -> Client:
         """A client on Redis itself: no Celery needed. Nothing is sent yet."""
-        from certmill.state.connection import connect
         from certmill.state.sender import RedisSender
+        from certmill.state.server.connection import connect
 
         client = connect(url, ca_file=ca_file, max_connections=8)
         return cls(RedisSender(client), state=client)
@@ -270,7 +270,7 @@ def _refuse_text(names: Sequence[str], argument: str, path: str) -> None:
 
 def _check(body: contract.RequestBody) -> None:
     """Refuse a bad request here, with the path of the field, before anything is sent."""
-    from certmill.model.manifests import parse_request
+    from certmill.model.manifests.parse import parse_request
 
     parse_request(body)
 

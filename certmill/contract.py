@@ -56,7 +56,7 @@ TASKS_OF_QUEUE: dict[str, frozenset[str]] = {
     CHANGES_QUEUE: frozenset(RECONCILE_TASKS.values()),
     TICKS_QUEUE: frozenset(TICK_TASKS),
 }
-"""What each queue may carry; the guard (workers.guard) refuses anything else."""
+"""What each queue may carry; the guard (workers.broker.guard) refuses anything else."""
 
 MAX_MESSAGE_BYTES = 65_536
 """Of a whole message, as the guard takes it. A body may have half of that (the client refuses more): base64 and headers are added to it."""

@@ -67,7 +67,7 @@ def _over_conflicts(look: Callable[..., None], *arguments: Any) -> None:
 
 def _patiently(look: Callable[..., None]) -> Callable[..., None]:
     """While the API server or Redis is away, a look goes back to its queue, from which this worker takes nothing for a while
-    (workers.transport)."""
+    (workers.broker.transport)."""
 
     def run(task: Any, *arguments: Any) -> None:
         try:

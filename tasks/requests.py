@@ -34,7 +34,7 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
 
 def _take(app: Celery, runtime: Runtime, task: Any, desk: Callable[..., tuple[CertificateId, Reconciled] | None], body: object) -> None:
     """One call of the desk. Its message is all there is of a request: while home or Redis is away it goes back to its queue, from which
-    this worker takes nothing for a while (workers.transport)."""
+    this worker takes nothing for a while (workers.broker.transport)."""
     try:
         accepted = desk(body, request_id=task.request.id)
     except Temporary as error:

@@ -8,7 +8,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from certmill.state.connection import connect
+from certmill.state.server.connection import connect
 from compose.servers import MissingServer
 from compose.servers.helm import find_helm
 from compose.servers.kubectl import build_commands

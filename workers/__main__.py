@@ -11,7 +11,7 @@ from pathlib import Path
 from certmill import settings as certmill_settings
 from certmill.errors import CertmillError
 from certmill.settings import Settings
-from workers import supervisor
+from workers.supervisor import supervisor
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,8 +13,9 @@ from certmill import settings as certmill_settings
 from certmill.errors import CertmillError
 from certmill.runtime import Runtime
 from certmill.settings import Settings
-from workers import flower, signals
+from workers import signals
 from workers.configuration import App, configured_app
+from workers.flower import defaults as flower
 
 
 class LazyRuntime:

@@ -15,11 +15,11 @@ from kombu import Exchange, Queue
 
 from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE
 from certmill.settings import Settings
-from certmill.state.failover import FileCredentials
-from workers import transport
-from workers.exporter import Exporter
-from workers.guard import Rejected
-from workers.liveness import Liveness
+from certmill.state.server.failover import FileCredentials
+from workers.admin.exporter import Exporter
+from workers.admin.liveness import Liveness
+from workers.broker import transport
+from workers.broker.guard import Rejected
 
 Schedule = Mapping[str, Mapping[str, object]]
 
@@ -89,7 +89,7 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
         "worker_pool": "threads",  # steps wait for networks: 32 threads in 55 MB do what 16 processes do in 460
         "worker_concurrency": threads,
         "worker_prefetch_multiplier": 1,  # what is taken is not reordered, and comes back late when its worker dies
-        "worker_consumer": "workers.guard:SafeConsumer",
+        "worker_consumer": "workers.broker.guard:SafeConsumer",
         "worker_enable_remote_control": False,  # 5.7 exits on a broken connection otherwise; and PUBLISH would control workers
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # True ran tasks twice
         "worker_eta_task_limit": 100,  # the guard lets no ETA in; this is the second lock
@@ -116,7 +116,7 @@ def _transport_options(settings: Settings) -> dict[str, object]:
         "visibility_timeout": int(max(120, 2 * settings.step_lease_seconds)),
         "unacked_restore_interval": 5,  # with throttle 1: looked for every 5 s; Celery's defaults make that 100 s
         "unacked_restore_throttle": 1,
-        "queue_order_strategy": "workers.turns:Turns",  # steps first, but for every ninth turn
+        "queue_order_strategy": "workers.broker.turns:Turns",  # steps first, but for every ninth turn
         "socket_timeout": 10,  # kombu's default waits for ever on a frozen Redis
         "socket_connect_timeout": 5,
         "socket_keepalive": True,

@@ -21,7 +21,7 @@ _Task: Any = celery.app.task.Task
 
 
 class Dispatcher(_Dispatcher):  # type: ignore[misc]
-    """Celery's, with more in a worker's heartbeat: `workers.pages` shows it."""
+    """Celery's, with more in a worker's heartbeat: `workers.flower.pages` shows it."""
 
     def send(self, type: str, **fields: Any) -> Any:  # noqa: A002 - Celery's own signature
         if type.startswith("worker-"):

@@ -17,7 +17,7 @@ def limit_arenas() -> bool:
     """Let all threads share two arenas of malloc, before they start. False where the C library has no such option, as musl.
 
     By default glibc gives threads up to eight arenas a core. What each of 32 threads has freed stays in its arena, and the process grows
-    for days (20,000 issuances: 15 MB more; with two arenas 4). An operator's own MALLOC_ARENA_MAX counts.
+    for days (20,000 issuances: 15 MB; with two arenas 2 MB). An operator's own MALLOC_ARENA_MAX counts.
     """
     if _OWN_VARIABLE in os.environ:
         return False

@@ -8,8 +8,8 @@ from certmill.observe import log
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from workers import signals
-from workers.exporter import Exporter
-from workers.liveness import EVERY_SECONDS, Liveness
+from workers.admin.exporter import Exporter
+from workers.admin.liveness import EVERY_SECONDS, Liveness
 
 _log = log.get_logger(__name__)
 

@@ -17,10 +17,10 @@ from celery.exceptions import SecurityWarning
 
 from certmill.observe import log
 from certmill.settings import Settings, unknown_variables
-from certmill.state.connection import connect as connect_redis
-from certmill.state.connection import eviction_policy
+from certmill.state.server.connection import connect as connect_redis
+from certmill.state.server.connection import eviction_policy
 from workers import memory
-from workers.exporter import Exporter
+from workers.admin.exporter import Exporter
 
 PROCESS_VARIABLE = "CERTMILL_PROCESS"
 """What the supervisor calls this process; marks its log lines."""
@@ -63,12 +63,6 @@ def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]
         close()
         exporter.stop()
 
-    def prepare_memory(**_: object) -> None:
-        memory.limit_arenas()
-
-    def quieten(**_: object) -> None:
-        memory.quieten_collector()
-
     def warn(**_: object) -> None:
         _warn_of_root()
         _warn_of_variables()
@@ -76,14 +70,22 @@ def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]
 
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
-    signals.worker_init.connect(prepare_memory, weak=False, dispatch_uid="certmill.arenas")  # before the pool's threads
-    signals.worker_ready.connect(quieten, weak=False, dispatch_uid="certmill.collector")
+    signals.worker_init.connect(_limit_arenas, weak=False, dispatch_uid="certmill.arenas")  # before the pool's threads
+    signals.worker_ready.connect(_quieten_collector, weak=False, dispatch_uid="certmill.collector")
     signals.celeryd_after_setup.connect(start_busy, weak=False, dispatch_uid="certmill.admin")  # after the log
     signals.beat_init.connect(start, weak=False, dispatch_uid="certmill.admin")
     signals.worker_ready.connect(announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_ready.connect(warn, weak=False, dispatch_uid="certmill.warn")
     signals.beat_init.connect(announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_shutdown.connect(shut_down, weak=False, dispatch_uid="certmill.close")
+
+
+def _limit_arenas(**_: object) -> None:
+    memory.limit_arenas()
+
+
+def _quieten_collector(**_: object) -> None:
+    memory.quieten_collector()
 
 
 def configure_log(settings: Settings, process: str, *, level: str | None = None) -> None:

@@ -10,7 +10,7 @@ from certmill.certificates.reconcile import Reconciler
 from certmill.errors import CertmillError, InvalidManifest, NotFound, Temporary
 from certmill.home.base import Change
 from certmill.model.certificate import Certificate, IssuerRef
-from certmill.model.manifests import parse_renewal, parse_request
+from certmill.model.manifests.parse import parse_renewal, parse_request
 from certmill.model.names import CertificateId
 from certmill.model.trigger import Origin, Trigger
 from certmill.observe import certificates

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from certmill.cli import streams
-from certmill.cli.exits import MEANINGS, ExitCode, code_of, complain
+from certmill.cli.exit_codes import MEANINGS, ExitCode, code_of, complain
 from certmill.cli.kinds import OBJECTS, Kind, kind_of, words
 from certmill.errors import CertmillError
 
@@ -94,7 +94,7 @@ def apply_command(
     namespace: Namespace = "default",
 ) -> None:
     """Keep manifests in the home: Certificates, Issuers, ClusterIssuers, Secrets; several documents a file."""
-    from certmill.cli import apply
+    from certmill.cli.commands import apply
 
     raise typer.Exit(apply.apply(_session(context), file, namespace=namespace))
 
@@ -110,7 +110,7 @@ def get_command(
     check: Annotated[bool, typer.Option("--check", help="Exit code 4 if a certificate or an issuer is not ready.")] = False,
 ) -> None:
     """Print objects and what holds them up, or the requests that were refused."""
-    from certmill.cli import get
+    from certmill.cli.commands import get
 
     which = _kind(kind)
     if names and (all_namespaces or which is Kind.REQUEST):
@@ -129,7 +129,7 @@ def describe_command(
     namespace: Namespace = "default",
 ) -> None:
     """Tell what happened to an object, what is next and when, and why."""
-    from certmill.cli import describe
+    from certmill.cli.commands import describe
 
     raise typer.Exit(describe.describe(_session(context), _kind(kind, OBJECTS), name, namespace=namespace))
 
@@ -142,7 +142,7 @@ def delete_command(
     namespace: Namespace = "default",
 ) -> None:
     """Delete objects from the home. The Secret of a Certificate stays."""
-    from certmill.cli import delete
+    from certmill.cli.commands import delete
 
     raise typer.Exit(delete.delete(_session(context), _kind(kind, OBJECTS), names, namespace=namespace))
 
@@ -157,7 +157,7 @@ def renew_command(
     timeout: Timeout = 300.0,
 ) -> None:
     """Issue Certificates again now, even if they are still good."""
-    from certmill.cli import ask
+    from certmill.cli.commands import request as ask
 
     if bool(names) is every:
         raise typer.BadParameter("name Certificates, or give --all")
@@ -182,7 +182,7 @@ def request_command(
     timeout: Timeout = 300.0,
 ) -> None:
     """Ask for a certificate without a manifest, as another service does."""
-    from certmill.cli import ask
+    from certmill.cli.commands import request as ask
 
     wanted = ask.Wanted(
         names=tuple(names),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from certmill.cli.exits import shown
+from certmill.cli.exit_codes import shown
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from certmill.model.certificate import Certificate
 from certmill.model.durations import format_duration
 from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, Issuer, Rfc2136, SecretKeyRef, Selector, Solver
-from certmill.model.manifests import certificate_document
+from certmill.model.manifests.parse import certificate_document
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from certmill.views.times import timestamp

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from certmill.cli.exits import complain
+from certmill.cli.exit_codes import complain
 from certmill.clock import Clock, SystemClock
 from certmill.errors import StateUnavailable
 from certmill.home import installation

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
-from certmill.cli.exits import ExitCode, complain
+from certmill.cli.exit_codes import ExitCode, complain
 
 
 class OutputLost(Exception):

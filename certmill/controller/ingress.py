@@ -24,8 +24,8 @@ from certmill.model.annotations import (
     OVERRIDE_INGRESS_NAME,
     OVERRIDES,
 )
-from certmill.model.certificate_rules import DEFAULT_USAGES
 from certmill.model.identifiers import is_ip_address
+from certmill.model.manifests.certificate_rules import DEFAULT_USAGES
 
 RULES: Final = Rules(
     triggers=(

@@ -16,7 +16,9 @@ from typing import Final, TypeAlias
 
 from certmill.errors import InvalidManifest
 from certmill.kube.objects import JsonObject, mapping, sequence, text
-from certmill.model.certificate_rules import (
+from certmill.model.durations import go_duration, parse_duration
+from certmill.model.identifiers import annotation_pairs, dns_name, ip_address, label_pairs, line, shown
+from certmill.model.manifests.certificate_rules import (
     CURVES,
     DEFAULT_DURATION,
     MAX_COMMON_NAME,
@@ -25,9 +27,7 @@ from certmill.model.certificate_rules import (
     MIN_RENEW_BEFORE,
     RSA_SIZES,
 )
-from certmill.model.durations import go_duration, parse_duration
-from certmill.model.identifiers import annotation_pairs, dns_name, ip_address, label_pairs, line, shown
-from certmill.model.schema_certificate import email_address, usage
+from certmill.model.manifests.schema_certificate import email_address, usage
 
 PREFIX: Final = "cert-manager.io/"
 

@@ -12,7 +12,7 @@ from certmill.controller.ingress import DefaultIssuer
 from certmill.controller.shim import Event, Owner, Plan, Wishes, Write, plan
 from certmill.errors import Permanent
 from certmill.home import layout
-from certmill.home.kubernetes_events import Involved, KubernetesEvents
+from certmill.home.kubernetes.events import Involved, KubernetesEvents
 from certmill.kube.client import KubeClient
 from certmill.kube.resources import CERTIFICATES, INGRESSES, VIRTUAL_SERVERS
 from certmill.observe import recording

@@ -11,9 +11,9 @@ from typing import Final
 from certmill.controller import ingress, virtualserver
 from certmill.controller.shim import Rules, Wishes, signature
 from certmill.home import layout
-from certmill.home.kubernetes_history import HISTORY_ANNOTATION
-from certmill.home.kubernetes_secrets import MANAGERS
-from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION, is_asked, names_an_order
+from certmill.home.kubernetes.history import HISTORY_ANNOTATION
+from certmill.home.kubernetes.secrets import MANAGERS
+from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION, is_asked, names_an_order
 from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER

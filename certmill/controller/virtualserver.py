@@ -14,10 +14,10 @@ from certmill.errors import InvalidManifest
 from certmill.kube.objects import JsonObject, mapping, meta_of, text
 from certmill.kube.resources import VIRTUAL_SERVERS
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
-from certmill.model.certificate_rules import DEFAULT_USAGES
 from certmill.model.durations import go_duration, parse_duration
 from certmill.model.identifiers import shown
-from certmill.model.schema_certificate import usage
+from certmill.model.manifests.certificate_rules import DEFAULT_USAGES
+from certmill.model.manifests.schema_certificate import usage
 
 RULES: Final = Rules(triggers=("labels", "common_name", "dns_names", "secret_name", "issuer_name", "issuer_kind"))
 """The order of the names matters. Annotations are set when the Certificate is made, and never again."""

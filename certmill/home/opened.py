@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def open_home(settings: Settings, clock: Clock) -> Home:
     """Nothing is read yet, and nothing is made. Raises HomeUnavailable where there is no way to the API server."""
     if settings.home_kind == "directory":
-        from certmill.home.directory import DirectoryHome
+        from certmill.home.directory.home import DirectoryHome
 
         return DirectoryHome(settings.home, cluster_resource_namespace=settings.cluster_resource_namespace)
     return kubernetes_home(settings, clock, kube_client(settings))
@@ -23,7 +23,7 @@ def open_home(settings: Settings, clock: Clock) -> Home:
 
 def kubernetes_home(settings: Settings, clock: Clock, client: KubeClient) -> Home:
     """The API server's, through this client."""
-    from certmill.home.kubernetes import KubernetesHome
+    from certmill.home.kubernetes.home import KubernetesHome
 
     return KubernetesHome(
         client,

@@ -13,7 +13,7 @@ from certmill.home.base import Change
 from certmill.model.annotations import CREATED_BY, CREATED_BY_REQUEST
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 
 
 def is_requested(certificate: Certificate) -> bool:

@@ -24,12 +24,12 @@ from certmill.runs.facts import Facts
 from certmill.runs.installation import Installation
 from certmill.runs.zone_locks import ZoneLocks
 from certmill.state.due import DueTimes
-from certmill.state.fleet import Fleet
-from certmill.state.gauges import Gauges
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
+from certmill.state.metrics.fleet import Fleet
+from certmill.state.metrics.gauges import Gauges
 from certmill.state.records import Record, Records
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings

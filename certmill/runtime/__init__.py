@@ -33,18 +33,18 @@ from certmill.runtime.acme_clients import AcmeClients
 from certmill.runtime.self_checks import SelfChecks
 from certmill.runtime.solver_providers import SolverProviders
 from certmill.settings import Settings
-from certmill.state.connection import connect
 from certmill.state.due import DueTimes
-from certmill.state.fleet import Fleet
-from certmill.state.fleet_clock import FleetClock
-from certmill.state.gauges import Gauges
 from certmill.state.installation import InstallationRecord
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
+from certmill.state.metrics.fleet import Fleet
+from certmill.state.metrics.gauges import Gauges
 from certmill.state.records import Records
 from certmill.state.requests import Requests
+from certmill.state.server.connection import connect
+from certmill.state.server.fleet_clock import FleetClock
 from certmill.state.sightings import Sightings
 from certmill.upkeep.orphaned_routes import Ways
 from certmill.upkeep.ticks import Ticks
@@ -150,7 +150,7 @@ def _place(settings: Settings, clock: Clock) -> _Place:
         return _Place(home=open_home(settings, clock), identity=partial(installation.of_directory, settings.home))
     from certmill.controller.ingress import DefaultIssuer
     from certmill.controller.shims import ShimReconciler
-    from certmill.home.kubernetes_events import KubernetesEvents
+    from certmill.home.kubernetes.events import KubernetesEvents
     from certmill.http01.exposure import KubernetesExposure, ResponderAddresses
 
     kube = kube_client(settings)

@@ -10,8 +10,8 @@ import redis
 from certmill import contract
 from certmill.model.names import CertificateId
 from certmill.state import keys
-from certmill.state.connection import answering, script
 from certmill.state.records import Due
+from certmill.state.server.connection import answering, script
 
 CLOCK_JUMP_SECONDS = 60.0
 """Two ticks may tell times that differ by so much more or less than what has gone by, before the clock has jumped."""

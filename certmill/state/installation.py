@@ -8,7 +8,7 @@ import redis
 
 from certmill.errors import OtherInstallation
 from certmill.state import keys
-from certmill.state.connection import answering, script
+from certmill.state.server.connection import answering, script
 
 
 class InstallationRecord:

@@ -13,7 +13,7 @@ from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
 from certmill.model.persisted import Codec
 from certmill.state import keys
-from certmill.state.connection import answering, script
+from certmill.state.server.connection import answering, script
 
 _FAILING_SECONDS: Final = 4 * 24 * 3600
 """Longer than any back-off, after which whoever still fails is noted again. Names come from anybody: none is to stay for ever."""

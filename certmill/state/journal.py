@@ -13,7 +13,7 @@ from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
 from certmill.model.persisted import Codec
 from certmill.state import keys
-from certmill.state.connection import answering
+from certmill.state.server.connection import answering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import redis
 
 from certmill.model.key_authorization import KeyAuthorization
 from certmill.state import keys
-from certmill.state.connection import answering
+from certmill.state.server.connection import answering
 
 KEPT_SECONDS = 7 * 24 * 3600
 """A pending authorization lives at most 7 days at Let's Encrypt; what a crash leaves behind ends by itself then."""

@@ -8,8 +8,8 @@ import redis
 
 from certmill.model.names import CertificateId
 from certmill.state import keys
-from certmill.state.connection import answering, script
 from certmill.state.records import Record
+from certmill.state.server.connection import answering, script
 
 
 class Locks:

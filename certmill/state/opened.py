@@ -7,11 +7,11 @@ from pathlib import Path
 
 import redis
 
-from certmill.state.connection import connect
 from certmill.state.installation import InstallationRecord
 from certmill.state.records import Records
 from certmill.state.requests import Requests
 from certmill.state.sender import RedisSender
+from certmill.state.server.connection import connect
 from certmill.state.sightings import Sightings
 
 

@@ -17,7 +17,7 @@ import redis
 from certmill.model.names import CertificateId
 from certmill.model.trigger import Origin, Trigger
 from certmill.state import keys
-from certmill.state.connection import answering, script
+from certmill.state.server.connection import answering, script
 
 _BATCH = 1000
 _BUT_RENEWALS = tuple(name for name in keys.DUE_SETS if name != keys.RENEWALS)

@@ -14,7 +14,7 @@ from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
 from certmill.model.persisted import Codec
 from certmill.state import keys
-from certmill.state.connection import answering
+from certmill.state.server.connection import answering
 
 KEPT_SECONDS = 3 * 24 * 3600
 """Longer than a CA's longest Retry-After, so that whoever waits still learns the end."""

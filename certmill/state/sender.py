@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import redis
 
 from certmill.contract import envelope
-from certmill.state.connection import answering
+from certmill.state.server.connection import answering
 
 
 class RedisSender:

@@ -8,7 +8,7 @@ from typing import cast
 import redis
 
 from certmill.state import keys
-from certmill.state.connection import answering
+from certmill.state.server.connection import answering
 
 _CLAIM_SECONDS = 24 * 3600
 """Whoever waits for a Secret claims it again every few minutes, and whoever has it is in its annotation."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from compose.servers import MissingServer
 from compose.servers.ports import free_port, start_on_free_ports
 from compose.servers.process import Server, ServerProcess
-from workers.embedded import bundled_valkey
+from workers.supervisor.embedded import bundled_valkey
 
 
 def find_redis() -> Path:

@@ -20,12 +20,12 @@ from cryptography.x509.oid import NameOID
 from certmill.certificates import conditions, secret_contract
 from certmill.clock import SystemClock
 from certmill.crypto import chain
-from certmill.home.kubernetes import KubernetesHome
-from certmill.home.kubernetes_status import with_certificate_status
+from certmill.home.kubernetes.home import KubernetesHome
+from certmill.home.kubernetes.status import with_certificate_status
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES
-from certmill.model.manifests import parse_certificate
+from certmill.model.manifests.parse import parse_certificate
 from certmill.model.status import CertificateStatus
 from certmill.state import keys
 from compose.servers.kubernetes import KubeApiServer

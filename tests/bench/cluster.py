@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 
-from certmill.home.kubernetes_status import certificate_status_of
+from certmill.home.kubernetes.status import certificate_status_of
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, Resource

@@ -18,7 +18,7 @@ import redis
 import yaml
 
 from certmill.client import Client, Handle
-from certmill.model.manifests import parse_documents
+from certmill.model.manifests.parse import parse_documents
 from certmill.runtime import Runtime
 from certmill.state import keys
 from compose.local import LocalCertmill

@@ -24,7 +24,7 @@ ISSUANCES = int(os.environ.get("SOAK_ISSUANCES", "20000"))
 TICKS = int(os.environ.get("SOAK_TICKS", "86400"))
 _CERTIFICATES = 160
 _WARM_UP = 1_440
-"""Issuances after which Flower is full (workers.flower_state.MAX_TASKS) and a worker's caches are."""
+"""Issuances after which Flower is full (workers.flower.state.MAX_TASKS) and a worker's caches are."""
 _TICKS_AT_ONCE = 40
 _SECONDS_A_ROUND = 600.0
 _SETTLE_SECONDS = 5.0

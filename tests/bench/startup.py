@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from certmill.home.directory import DirectoryHome
+from certmill.home.directory.home import DirectoryHome
 from certmill.model.names import CertificateId
 from certmill.model.status import CertificateStatus, Condition
 from tests.bench.figures import Result

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from certmill.errors import InvalidManifest
-from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION, with_certificate_status, with_issuer_status
+from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION, with_certificate_status, with_issuer_status
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, CUSTOM_RESOURCE_DEFINITIONS
-from certmill.model.manifests import parse_certificate, parse_issuer
+from certmill.model.manifests.parse import parse_certificate, parse_issuer
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose import render
 from compose.servers.helm import helm

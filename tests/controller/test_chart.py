@@ -33,7 +33,7 @@ from tests.controller.chart import (
     rendered,
     try_to_create,
 )
-from workers.embedded import bundled_valkey
+from workers.supervisor.embedded import bundled_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 OPENSHIFT = ("--api-versions", "security.openshift.io/v1")

@@ -10,15 +10,15 @@ from certmill.clock import SystemClock
 from certmill.controller.leader import Leadership
 from certmill.errors import Forbidden
 from certmill.home.installation import of_cluster
-from certmill.home.kubernetes import KubernetesHome
-from certmill.home.kubernetes_events import KubernetesEvents
+from certmill.home.kubernetes.events import KubernetesEvents
+from certmill.home.kubernetes.home import KubernetesHome
 from certmill.http01.exposure import KubernetesExposure, ResponderAddresses
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES, SECRETS
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Http01Solver
-from certmill.model.manifests import parse_certificate
+from certmill.model.manifests.parse import parse_certificate
 from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus

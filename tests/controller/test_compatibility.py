@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION
+from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION
 from certmill.kube.objects import managed_fields, meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS
 from certmill.testing.faulty_ca import Fault, FaultyCA

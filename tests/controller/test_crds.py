@@ -15,9 +15,9 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
-from certmill.model.manifests import certificate_document, dump_yaml, parse_documents
-from certmill.model.schema_certificate import CertificateSpec
-from certmill.model.schema_issuer import IssuerSpec
+from certmill.model.manifests.parse import certificate_document, dump_yaml, parse_documents
+from certmill.model.manifests.schema_certificate import CertificateSpec
+from certmill.model.manifests.schema_issuer import IssuerSpec
 from compose.servers.kubernetes import KubeApiServer
 from tests.cluster import CRDS
 from tests.controller.any_manifests import FIELD, ONLY_IN_CERTMILL, any_certificates, any_issuers

@@ -9,7 +9,7 @@ from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.exposure import KubernetesExposure
 from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES, VIRTUAL_SERVERS
 from certmill.model.issuer import Http01Solver
-from certmill.model.manifests import certificate_document, parse_certificate
+from certmill.model.manifests.parse import certificate_document, parse_certificate
 from tests.builders import a_certificate
 from tests.cluster import client_of
 from tests.controller.lab import serve_virtual_servers

@@ -18,7 +18,7 @@ from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePools
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
-from certmill.home.kubernetes_secrets import CERT_MANAGER as FIELD_MANAGER_OF_CERT_MANAGER
+from certmill.home.kubernetes.secrets import CERT_MANAGER as FIELD_MANAGER_OF_CERT_MANAGER
 from certmill.http.transport import Connections, TlsTrust
 from certmill.kube.objects import instant_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS

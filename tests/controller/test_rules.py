@@ -8,7 +8,7 @@ import time
 import pytest
 
 from certmill.crypto import keys
-from certmill.home.kubernetes_secrets import CERT_MANAGER
+from certmill.home.kubernetes.secrets import CERT_MANAGER
 from certmill.kube.objects import meta_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, INGRESSES, SECRETS
 from tests.builders import ECDSA, a_chain

@@ -8,7 +8,7 @@ from certmill.controller import changes, ingress, virtualserver
 from certmill.controller.ingress import NO_DEFAULT
 from certmill.controller.shims import ShimReconciler
 from certmill.controller.views import shim_view
-from certmill.home.kubernetes_events import KubernetesEvents
+from certmill.home.kubernetes.events import KubernetesEvents
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, EVENTS, INGRESSES, VIRTUAL_SERVERS
 from certmill.testing.clock import FakeClock

@@ -8,10 +8,10 @@ from certmill.certificates import conditions
 from certmill.clock import SystemClock
 from certmill.controller.changes import Look
 from certmill.controller.leader import LEASE_SECONDS, Leadership
-from certmill.home.kubernetes import KubernetesHome
+from certmill.home.kubernetes.home import KubernetesHome
 from certmill.kube.objects import mapping
 from certmill.kube.resources import CERTIFICATES, LEASES
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.status import CertificateStatus
 from certmill.renewal.policy import Violation, look
 from certmill.testing.clock import FakeClock

@@ -28,8 +28,8 @@ from certmill.certificates.requests import RequestDesk
 from certmill.contract import STEPS_QUEUE
 from certmill.runs.engine import Engine
 from certmill.runtime import Runtime
-from certmill.state.connection import connect
 from certmill.state.records import Due, Records, Unclaimed
+from certmill.state.server.connection import connect
 from certmill.upkeep.ticks import Ticks
 from workers.celery_app import make_app
 

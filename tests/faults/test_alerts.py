@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from compose.local import LocalCertmill
 from compose.servers.ports import free_port
 from compose.servers.prometheus import Prometheus

@@ -13,7 +13,7 @@ import yaml
 
 from certmill.client import Handle
 from certmill.crypto import chain
-from certmill.model.manifests import parse_documents
+from certmill.model.manifests.parse import parse_documents
 from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
 from certmill.runtime import Runtime

@@ -11,16 +11,16 @@ from certmill.dns01.propagation import Visibility
 from certmill.home.base import NoEvents
 from certmill.http01.base import NoExposure
 from certmill.http01.selfcheck import Probe
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import Secret
 from certmill.runs.context import Ports
 from certmill.state.due import DueTimes
-from certmill.state.fleet import Fleet
-from certmill.state.gauges import Gauges
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
 from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
+from certmill.state.metrics.fleet import Fleet
+from certmill.state.metrics.gauges import Gauges
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings
 from certmill.testing.clock import FakeClock

@@ -7,7 +7,7 @@ from dataclasses import replace
 from certmill.certificates.reconcile import Reconciler
 from certmill.certificates.requests import RequestDesk
 from certmill.contract import STEP_NAMES
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.runs.context import Limits
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Fail, Proceed, Stop

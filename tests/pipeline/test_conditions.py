@@ -14,7 +14,7 @@ from certmill.home.recent import RecentHome
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec, RotationPolicy, SecretTemplate
 from certmill.model.issuer import Dns01Solver, Rfc2136, Solver
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.renewal.policy import READY_MESSAGE

@@ -21,8 +21,8 @@ from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, 
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Fail, Proceed, Stop
 from certmill.state import keys
-from certmill.state.connection import connect
 from certmill.state.records import Records
+from certmill.state.server.connection import connect
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.upkeep.ticks import Ticks
 from tests.builders import ECDSA, NOW, a_certificate, an_issuer

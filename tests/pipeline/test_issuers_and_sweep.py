@@ -13,7 +13,7 @@ from certmill.issuers import failures as issuer_failures
 from certmill.issuers.credentials import missing_solver_secrets
 from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import Cloudflare, Dns01Solver, ExternalAccountBinding, SecretKeyRef, Selector, Solver
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.runs.engine import Engine

@@ -10,7 +10,7 @@ from certmill.acme.resources import AuthorizationStatus
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, Forbidden
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.state import keys
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS, SWEEP_SECONDS
 from tests.builders import a_certificate, an_issuer

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from certmill.certificates.reconcile import Reconciler
 from certmill.crypto import keys
-from certmill.home.directory import DirectoryHome
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.home.directory.home import DirectoryHome
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from tests.builders import ECDSA, a_certificate, a_chain, an_issuer
 from tests.pipeline.mill import Mill
 from tests.unit.home.test_many import counting, linear

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from certmill.contract import STEP_NAMES
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 

@@ -14,7 +14,7 @@ from certmill.errors import AccountRefused, CAUnavailable, Forbidden, HomeUnavai
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition

@@ -12,7 +12,7 @@ from certmill.crypto import keys
 from certmill.http01.base import NoExposure
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import RotationPolicy
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.runs.outcomes import Wait
 from certmill.state.keys import record

@@ -10,11 +10,11 @@ import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import HomeUnavailable, NewerRelease
-from certmill.home.directory import DirectoryHome
-from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION, attempt_of, certificate_status_of
+from certmill.home.directory.home import DirectoryHome
+from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION, attempt_of, certificate_status_of
 from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.status import CertificateStatus
 from certmill.runs.engine import UNREAD_POLL_SECONDS, UNREAD_SECONDS

@@ -11,9 +11,9 @@ from certmill.client import UNKNOWN_SECONDS, Client
 from certmill.model.names import CertificateId
 from certmill.model.status import NO_WORKER
 from certmill.model.trigger import Origin
-from certmill.state.connection import connect
 from certmill.state.opened import open_state
 from certmill.state.requests import Acceptance
+from certmill.state.server.connection import connect
 from certmill.testing.clock import FakeClock
 
 WEB = CertificateId("default/web")

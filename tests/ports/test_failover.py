@@ -8,10 +8,10 @@ import redis as redis_py
 from certmill.contract import STEPS_QUEUE
 from certmill.errors import StateUnavailable
 from certmill.model.names import CertificateId
-from certmill.state.connection import connect
 from certmill.state.due import DueTimes
-from certmill.state.failover import FileCredentials, ServerUnfit, is_unfit
 from certmill.state.records import Records
+from certmill.state.server.connection import connect
+from certmill.state.server.failover import FileCredentials, ServerUnfit, is_unfit
 from compose.servers.redis import RedisServer
 
 WEB = CertificateId("default/web")

@@ -8,8 +8,8 @@ import pytest
 
 from certmill.runtime import Runtime
 from certmill.settings import Settings
-from certmill.state.connection import connect
-from certmill.state.fleet_clock import SYNCHRONIZE_SECONDS, FleetClock
+from certmill.state.server.connection import connect
+from certmill.state.server.fleet_clock import SYNCHRONIZE_SECONDS, FleetClock
 from certmill.testing.clock import FakeClock
 
 YEAR = 365 * 86_400.0

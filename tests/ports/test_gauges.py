@@ -15,10 +15,10 @@ from certmill.model.names import CertificateId
 from certmill.model.trigger import Origin
 from certmill.observe.certificate_gauges import CertificateGauge
 from certmill.state import keys
-from certmill.state.connection import connect
-from certmill.state.fleet import OVERDUE_SECONDS, Fleet
-from certmill.state.gauges import Gauges
+from certmill.state.metrics.fleet import OVERDUE_SECONDS, Fleet
+from certmill.state.metrics.gauges import Gauges
 from certmill.state.records import Due, Records
+from certmill.state.server.connection import connect
 
 WEB, API = CertificateId("default/web"), CertificateId("default/api")
 NOW = 1_800_000_000.0

@@ -12,13 +12,13 @@ from certmill.certificates.secret_contract import secret_of
 from certmill.clock import SystemClock
 from certmill.crypto import chain, keys
 from certmill.errors import HomeUnavailable, InvalidManifest
-from certmill.home.directory import DirectoryHome
-from certmill.home.kubernetes import KubernetesHome
+from certmill.home.directory.home import DirectoryHome
+from certmill.home.kubernetes.home import KubernetesHome
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES
 from certmill.model.certificate import IssuerRef, OutputFormat, PrivateKeySpec
-from certmill.model.manifests import certificate_document, dump_yaml, parse_documents
+from certmill.model.manifests.parse import certificate_document, dump_yaml, parse_documents
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus

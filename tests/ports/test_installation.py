@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from certmill.cli.exits import ExitCode, code_of
+from certmill.cli.exit_codes import ExitCode, code_of
 from certmill.cli.session import Options, Session
 from certmill.errors import HomeUnavailable, OtherInstallation
 from certmill.home import installation as ids

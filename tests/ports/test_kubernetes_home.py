@@ -10,9 +10,9 @@ import pytest
 
 from certmill.clock import SystemClock
 from certmill.errors import Conflict, Forbidden, InvalidManifest, NotFound, Permanent
-from certmill.home.kubernetes import KubernetesHome
-from certmill.home.kubernetes_events import Involved, KubernetesEvents
-from certmill.home.kubernetes_secrets import CERT_MANAGER
+from certmill.home.kubernetes.events import Involved, KubernetesEvents
+from certmill.home.kubernetes.home import KubernetesHome
+from certmill.home.kubernetes.secrets import CERT_MANAGER
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.objects import managed_fields, meta_of
@@ -20,7 +20,7 @@ from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUE
 from certmill.model.annotations import CREATED_BY
 from certmill.model.certificate import IssuerRef
 from certmill.model.history import PastRun
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition, IssuerStatus
 from certmill.renewal import policy as decide

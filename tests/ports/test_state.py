@@ -12,7 +12,6 @@ from certmill.model.key_authorization import KeyAuthorization
 from certmill.model.names import CertificateId, certificate_id
 from certmill.model.trigger import Origin
 from certmill.state import keys
-from certmill.state.connection import connect, eviction_policy
 from certmill.state.due import DueTimes
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal, Presented
@@ -20,6 +19,7 @@ from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.records import Due, Records, Unclaimed, Verdict
 from certmill.state.requests import KEPT_REJECTIONS, Acceptance, Rejection, Requests
+from certmill.state.server.connection import connect, eviction_policy
 from certmill.state.sightings import Sightings
 
 WEB = CertificateId("default/web")

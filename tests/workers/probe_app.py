@@ -18,7 +18,9 @@ from celery.exceptions import Reject, Retry
 
 from certmill import settings as certmill_settings
 from certmill.contract import TASKS_OF_QUEUE
-from workers import guard, liveness, signals
+from workers import signals
+from workers.admin import liveness
+from workers.broker import guard
 from workers.configuration import configured_app
 
 settings = certmill_settings.load(home=Path(os.environ["CERTMILL_HOME"]))

@@ -12,8 +12,8 @@ import urllib.request
 import pytest
 
 from compose.servers.ports import free_port
-from workers import admin
-from workers.admin import MAX_CONNECTIONS, AdminServer, Page
+from workers.admin import server as admin
+from workers.admin.server import MAX_CONNECTIONS, AdminServer, Page
 
 
 @pytest.fixture

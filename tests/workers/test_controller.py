@@ -10,8 +10,8 @@ import pytest
 from certmill.controller.changes import Look
 from certmill.errors import OtherInstallation
 from certmill.state.installation import require_same
+from workers.admin.liveness import Liveness
 from workers.controller import Process
-from workers.liveness import Liveness
 
 LOOKS = [Look(kind="Certificate", namespace="default", name=f"web-{number}") for number in range(3)]
 

@@ -8,7 +8,7 @@ import threading
 import kombu
 
 from tests.workers.running import Processes, Server, eventually, item, ran
-from workers import transport
+from workers.broker import transport
 
 
 def kept(server: Server) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workers import embedded
+from workers.supervisor import embedded
 
 
 def test_port_and_password_stay_the_same(tmp_path: Path) -> None:

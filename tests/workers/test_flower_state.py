@@ -13,7 +13,7 @@ import flower.events
 import pytest
 from tornado.ioloop import IOLoop
 
-from workers.flower_state import MAX_AGE_SECONDS, BoundedState, SavedEvents
+from workers.flower.state import MAX_AGE_SECONDS, BoundedState, SavedEvents
 
 
 def heard(state, kind, uuid, *, at=None, worker="one@here", **fields):

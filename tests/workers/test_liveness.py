@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from workers.liveness import STALE_SECONDS, Liveness
+from workers.admin.liveness import STALE_SECONDS, Liveness
 
 
 def liveness():

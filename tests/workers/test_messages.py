@@ -1,4 +1,4 @@
-"""The two gates of workers.messages, without a broker."""
+"""The two gates of workers.broker.messages, without a broker."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from certmill.contract import CHANGES_QUEUE, MAX_LEFT, RECONCILE_TASKS, TASKS_OF_QUEUE
 from tests.workers.poison import MORE, TWELVE
 from tests.workers.running import item
-from workers.headers import Refusal
-from workers.messages import UNREADABLE, Accepted, Message, certificate_of, clean, id_of, readable
+from workers.broker.headers import Refusal
+from workers.broker.messages import UNREADABLE, Accepted, Message, certificate_of, clean, id_of, readable
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20

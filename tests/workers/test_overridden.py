@@ -16,7 +16,10 @@ import pytest
 from celery.worker.consumer import Consumer
 from kombu.transport import redis as kombu_redis
 
-from workers import control, events, flower_state, guard, pages, scheduler, transport
+from workers import control, events, scheduler
+from workers.broker import guard, transport
+from workers.flower import pages
+from workers.flower import state as flower_state
 
 _CONSUMER = "create_task_handler ensure_connected on_connection_error_after_connected on_send_event_buffered shutdown"
 _CHANNEL = "QoS _connparams _create_client _get_client _in_poll close connection_class connection_class_ssl"

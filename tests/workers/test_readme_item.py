@@ -12,9 +12,9 @@ from typing import Any
 import redis
 
 from certmill.contract import MAX_MESSAGE_BYTES, REQUESTS_QUEUE
-from certmill.model.manifests import parse_renewal, parse_request
+from certmill.model.manifests.parse import parse_renewal, parse_request
 from tests.workers.running import Server
-from workers.messages import Accepted, Message, clean, readable
+from workers.broker.messages import Accepted, Message, clean, readable
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 

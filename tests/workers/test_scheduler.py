@@ -13,10 +13,10 @@ from certmill.contract import TICKS_QUEUE
 from certmill.settings import load
 from schedules import beat_schedule
 from tests.workers.running import Processes, Server, eventually, item, ran
-from workers import transport
+from workers.admin.liveness import Liveness
+from workers.broker import transport
 from workers.configuration import App as RealApp
 from workers.configuration import table
-from workers.liveness import Liveness
 from workers.scheduler import Scheduler
 
 EVERY = {name: {"task": name, "schedule": seconds} for name, seconds in (("wake", 1.0), ("renewals", 60.0))}

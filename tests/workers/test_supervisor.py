@@ -21,7 +21,7 @@ import redis
 from certmill.settings import load
 from compose.servers.ports import free_port
 from tests.workers.running import CHECKOUT, eventually
-from workers import supervisor
+from workers.supervisor import supervisor
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections import Counter
 
 from certmill.contract import CHANGES_QUEUE, REQUESTS_QUEUE, STEPS_QUEUE, TASKS_OF_QUEUE, TICKS_QUEUE
 from tests.workers.running import Processes, Server, eventually, item, ran
-from workers.turns import Turns
+from workers.broker.turns import Turns
 
 
 def taken(turns, waiting, count):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from certmill.cli.exits import MEANINGS, ExitCode, code_of, complain
+from certmill.cli.exit_codes import MEANINGS, ExitCode, code_of, complain
 from certmill.errors import HomeUnavailable, InvalidManifest, NameRefused, NotFound, StateUnavailable
 
 

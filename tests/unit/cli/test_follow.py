@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from certmill.cli.follow import Following
+from certmill.cli.commands.follow import Following
 from certmill.client import Status
 from certmill.model.names import CertificateId
 

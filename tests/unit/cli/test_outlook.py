@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from certmill.certificates.digest import digest
-from certmill.cli.outlook import Known, next_line, step_number
+from certmill.cli.next_step import Known, next_line, step_number
 from certmill.clock import instant
 from certmill.contract import STEP_NAMES
 from certmill.errors import FailureClass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from certmill.cli.progress import Mark, Progress
+from certmill.cli.commands.progress import Mark, Progress
 from certmill.client import Status
 from certmill.contract import STEP_NAMES
 

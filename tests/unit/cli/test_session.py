@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from certmill.cli.describe import describe
-from certmill.cli.get import get
+from certmill.cli.commands.describe import describe
+from certmill.cli.commands.get import get
 from certmill.cli.kinds import Kind
 from certmill.cli.session import Options, Session
 from certmill.model.secret import Secret

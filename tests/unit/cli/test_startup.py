@@ -71,8 +71,8 @@ def test_a_schema_is_built_when_its_first_manifest_is_read(home):
     program = """
 import sys
 from certmill.cli import main
-from certmill.model.schema_certificate import CertificateManifest, IssuerRefSchema
-from certmill.model.schema_issuer import IssuerManifest
+from certmill.model.manifests.schema_certificate import CertificateManifest, IssuerRefSchema
+from certmill.model.manifests.schema_issuer import IssuerManifest
 print(*(schema.__pydantic_complete__ for schema in (CertificateManifest, IssuerRefSchema, IssuerManifest)), file=sys.stderr)
 main(["--home", sys.argv[1], "get", "certificates"])
 print(*(schema.__pydantic_complete__ for schema in (CertificateManifest, IssuerRefSchema, IssuerManifest)), file=sys.stderr)

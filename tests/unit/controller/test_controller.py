@@ -11,7 +11,7 @@ import pytest
 from certmill.controller.changes import Look
 from certmill.controller.controller import RESYNC_SECONDS, Controller
 from certmill.controller.ingress import wishes_of
-from certmill.home.kubernetes_status import ATTEMPT_ANNOTATION
+from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION
 from certmill.http01.edit_in_place import with_challenge_path
 from certmill.http01.ingress import solver_ingress
 from certmill.http01.way import OwnIngress

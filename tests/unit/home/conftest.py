@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from certmill.home.directory import DirectoryHome
+from certmill.home.directory.home import DirectoryHome
 from certmill.testing.clock import FakeClock
 
 

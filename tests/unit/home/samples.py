@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from certmill.model.manifests import parse_documents
+from certmill.model.manifests.parse import parse_documents
 from certmill.model.secret import TLS_TYPE, Secret
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from certmill.errors import HomeUnavailable
-from certmill.home.directory import DirectoryHome
+from certmill.home.directory.home import DirectoryHome
 from certmill.model.names import CertificateId
 from certmill.model.status import CertificateStatus
 from tests.unit.home.samples import certificate_text, pair, parsed

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from certmill.home.kubernetes_history import HISTORY_ANNOTATION, history_annotation, history_of
-from certmill.home.kubernetes_status import certificate_status_of
+from certmill.home.kubernetes.history import HISTORY_ANNOTATION, history_annotation, history_of
+from certmill.home.kubernetes.status import certificate_status_of
 from certmill.model.history import PastRun
 
 HISTORY = (PastRun(at=1.0, message="no such name", times=2), PastRun(at=2.0, issued=True, message="serial 1"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from certmill.home.kubernetes import KubernetesHome
+from certmill.home.kubernetes.home import KubernetesHome
 from certmill.http01.exposure import KubernetesExposure
 from certmill.kube.client import Listing
 from certmill.testing.clock import FakeClock

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from certmill.home.kubernetes_status import (
+from certmill.home.kubernetes.status import (
     ATTEMPT_ANNOTATION,
     attempt_of,
     certificate_status_of,

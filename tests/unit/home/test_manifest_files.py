@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certmill.errors import HomeUnavailable, InvalidManifest
-from certmill.home import documents
-from certmill.home.directory import DirectoryHome
+from certmill.home.directory import documents
+from certmill.home.directory.home import DirectoryHome
 from certmill.model.names import CertificateId
 from tests.unit.home.odd_entries import ODD_ENTRIES, forbidden, make_odd_entries, make_socket, no_file_descriptors
 from tests.unit.home.samples import certificate_text, pair, parsed, secret_text

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from certmill.errors import InvalidManifest
-from certmill.home.directory import DirectoryHome
+from certmill.home.directory.home import DirectoryHome
 from certmill.testing.clock import FakeClock
 from tests.unit.home.samples import certificate_text, parsed, secret_text
 

@@ -7,7 +7,7 @@ import pytest
 from certmill.errors import InvalidManifest
 from certmill.home.recent import CERTIFICATE_SECONDS, RECENT_SECONDS, RecentHome
 from certmill.model.certificate import IssuerRef
-from certmill.model.manifests import certificate_document, dump_yaml
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 from certmill.testing.clock import FakeClock

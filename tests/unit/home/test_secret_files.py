@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
-from certmill.home.directory import DirectoryHome
-from certmill.home.files import opened_directory
+from certmill.home.directory.files import opened_directory
+from certmill.home.directory.home import DirectoryHome
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE
 from tests.unit.home.odd_entries import forbidden, make_odd_entries
 from tests.unit.home.samples import pair, parsed, secret_text
@@ -19,7 +19,7 @@ from tests.unit.home.samples import pair, parsed, secret_text
 CRASHING_WRITER = """
 import os, sys
 from pathlib import Path
-from certmill.home.directory import DirectoryHome
+from certmill.home.directory.home import DirectoryHome
 from certmill.model.secret import Secret
 
 def home(root):
@@ -75,7 +75,7 @@ print(last)
 OTHER_WRITER = """
 import sys
 from pathlib import Path
-from certmill.home.directory import DirectoryHome
+from certmill.home.directory.home import DirectoryHome
 from tests.unit.home.odd_entries import forbidden, make_odd_entries
 from tests.unit.home.samples import pair
 

@@ -20,9 +20,9 @@ from certmill.model.certificate import (
     SecretTemplate,
     Subject,
 )
-from certmill.model.certificate_rules import DEFAULT_USAGES
-from certmill.model.manifests import certificate_document, dump_yaml, parse_certificate, parse_documents
-from certmill.model.schema_certificate import USAGES
+from certmill.model.manifests.certificate_rules import DEFAULT_USAGES
+from certmill.model.manifests.parse import certificate_document, dump_yaml, parse_certificate, parse_documents
+from certmill.model.manifests.schema_certificate import USAGES
 from tests.unit.model.manifest_bodies import a_certificate_body, without
 
 

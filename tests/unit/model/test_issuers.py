@@ -26,7 +26,7 @@ from certmill.model.issuer import (
     Solver,
     TsigAlgorithm,
 )
-from certmill.model.manifests import dump_yaml, parse_documents
+from certmill.model.manifests.parse import dump_yaml, parse_documents
 from tests.unit.model.manifest_bodies import DOCUMENTED, an_issuer_body, without
 
 TOKEN = {"name": "token", "key": "api-token"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from certmill.errors import InvalidManifest
 from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, Issuer, SecretKeyRef, Solver
-from certmill.model.manifests import Document, dump_yaml, parse_documents
+from certmill.model.manifests.parse import Document, dump_yaml, parse_documents
 from certmill.model.secret import Secret
 from tests.unit.model.manifest_bodies import a_certificate_body, a_secret_body, an_issuer_body, without
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from certmill.errors import InvalidManifest
 from certmill.model.certificate import Certificate, IssuerRef
-from certmill.model.manifests import parse_renewal, parse_request
+from certmill.model.manifests.parse import parse_renewal, parse_request
 
 SPEC = {"issuerRef": {"name": "ca"}, "dnsNames": ["web.example.com"]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from certmill.errors import InvalidManifest
-from certmill.model.manifests import parse_documents, parse_request
+from certmill.model.manifests.parse import parse_documents, parse_request
 from certmill.model.spelling import did_you_mean
 
 

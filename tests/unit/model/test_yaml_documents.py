@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certmill.errors import InvalidManifest
-from certmill.model import yaml_documents
-from certmill.model.yaml_documents import MAX_MANIFEST_BYTES, dump_yaml, read_documents
+from certmill.model.manifests import yaml_documents
+from certmill.model.manifests.yaml_documents import MAX_MANIFEST_BYTES, dump_yaml, read_documents
 
 
 @pytest.fixture(params=["libyaml", "pure"])

@@ -1,0 +1,116 @@
+"""`certmill apply`: each document by itself into the home; a bad one is an error on stderr and never stops the others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from certmill.cli.exit_codes import ExitCode, complain
+from certmill.cli.kinds import resource
+from certmill.cli.session import Session
+from certmill.errors import InvalidManifest
+from certmill.home.layout import MAX_FILE_BYTES
+from certmill.model.manifests.parse import Document, parse_documents
+
+STDIN = "-"
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A file's text and what to call it in messages."""
+
+    source: str
+    text: str
+
+
+def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode:
+    """Keep every document of these files and directories (`-`: standard input), and have the home re-read.
+
+    Raises HomeUnavailable; what was kept until then counts.
+    """
+    errors: list[InvalidManifest] = []
+    documents: list[Document] = []
+    applied = 0
+    for text in _texts(names, errors):
+        found, wrong = parse_documents(text.text, source=text.source, default_namespace=namespace)
+        documents += found
+        errors += wrong
+    try:
+        # All at once: several may be in one file of the home, which is then read and written once.
+        kept = session.home.apply_all([(document.value, document.text) for document in documents])
+        for document, done in zip(documents, kept, strict=True):
+            if isinstance(done, InvalidManifest):
+                errors.append(InvalidManifest(done.reason, path=done.path, source=done.source or document.source))
+            else:
+                print(f"{resource(document.kind, document.name)} {done}")
+                applied += 1
+    finally:
+        for error in errors:
+            complain(str(error))
+        if applied:
+            session.ask_reread()
+    _warn_of_problems(session)
+    if not applied and not errors:
+        complain("there is no document in what was given")
+    return ExitCode.OK if applied and not errors else ExitCode.FAILED
+
+
+def _warn_of_problems(session: Session) -> None:
+    """Name what cannot be used in a directory home: nobody else tells the person who changes it. A cluster says it on its objects."""
+    if not session.home.watched:
+        for problem in session.home.survey().problems:
+            complain(f"{problem.source}: {problem.message}", prefix="warning")
+
+
+def _texts(names: Sequence[str], errors: list[InvalidManifest]) -> Iterator[Text]:
+    """What is to be applied, file by file; what cannot be read goes to `errors`."""
+    for name in names:
+        for file in _files(name, errors):
+            try:
+                yield Text(source=_source(file), text=_read(file))
+            except InvalidManifest as error:
+                errors.append(error)
+
+
+def _files(name: str, errors: list[InvalidManifest]) -> list[str]:
+    """The file itself, or a directory's manifests in the order of their names."""
+    path = Path(name)
+    if name == STDIN or not path.is_dir():
+        return [name]
+    try:
+        found = sorted(
+            str(file) for file in path.iterdir() if file.suffix in _SUFFIXES and not file.name.startswith(".") and file.is_file()
+        )
+    except OSError as error:
+        errors.append(InvalidManifest(f"cannot be read: {error.strerror}", source=name))
+        return []
+    if not found:
+        errors.append(InvalidManifest(f"there is no {', '.join('*' + suffix for suffix in _SUFFIXES)} in this directory", source=name))
+    return found
+
+
+def _source(file: str) -> str:
+    return "standard input" if file == STDIN else file
+
+
+def _read(file: str) -> str:
+    """At most MAX_FILE_BYTES of UTF-8. Raises InvalidManifest naming the file."""
+    try:
+        if file == STDIN and sys.stdin is None:
+            raise InvalidManifest("is closed: give a file, or write the manifests to it", source=_source(file))
+        if file == STDIN:
+            content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InvalidManifest(f"cannot be read: {error.strerror}", source=_source(file)) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise InvalidManifest(f"is larger than {MAX_FILE_BYTES} bytes; split it", source=_source(file))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidManifest("is not UTF-8 text", source=_source(file)) from None

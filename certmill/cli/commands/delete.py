@@ -1,0 +1,32 @@
+"""`certmill delete`: manifests and Secrets out of the home. A Certificate's Secret stays, as at cert-manager."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from certmill.cli.exit_codes import ExitCode, complain
+from certmill.cli.kinds import Kind, missing, resource
+from certmill.cli.session import Session
+
+
+def delete(session: Session, kind: Kind, names: Sequence[str], *, namespace: str) -> ExitCode:
+    """Delete these, and have the home re-read; what is not there is an error, and the others go."""
+    where = "" if kind is Kind.CLUSTER_ISSUER else namespace
+    code = ExitCode.OK
+    deleted = False
+    for name in names:
+        if _gone(session, kind, where, name):
+            deleted = True
+            print(f"{resource(kind, name)} deleted")
+        else:
+            code = ExitCode.NOT_FOUND
+            complain(missing(kind, where, name))
+    if deleted:
+        session.ask_reread()
+    return code
+
+
+def _gone(session: Session, kind: Kind, namespace: str, name: str) -> bool:
+    if kind is Kind.SECRET:
+        return session.home.delete_secret(namespace, name)
+    return session.home.delete(kind, namespace, name)

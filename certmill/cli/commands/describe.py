@@ -1,0 +1,249 @@
+"""`certmill describe`: one object, and of a Certificate what happened, what is next and when, and why. Never a token, a key or a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from certmill.cli.columns import fields, table
+from certmill.cli.exit_codes import ExitCode, complain, shown
+from certmill.cli.kinds import Kind, missing, plural
+from certmill.cli.next_step import Known, next_line, step_number
+from certmill.cli.session import Session
+from certmill.cli.standing import Standing
+from certmill.crypto import chain
+from certmill.errors import NotFound, SecretUnusable
+from certmill.model.annotations import CERTIFICATE_NAME
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.history import PastRun
+from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
+from certmill.model.names import certificate_id
+from certmill.model.secret import TLS_CERTIFICATE, Secret
+from certmill.model.status import CertificateStatus, Condition, as_of
+from certmill.runs.facts import ChallengeFacts
+from certmill.state.records import Record
+from certmill.views.causes import held_up, known_facts
+from certmill.views.lifetimes import ignored_duration
+from certmill.views.times import away, duration, moment
+
+_DNS_PORT = 53
+
+
+def describe(session: Session, kind: Kind, name: str, *, namespace: str) -> ExitCode:
+    """Print it. Raises NotFound."""
+    where = "" if kind is Kind.CLUSTER_ISSUER else namespace
+    match kind:
+        case Kind.CERTIFICATE:
+            lines = _certificate(session, where, name)
+        case Kind.SECRET:
+            lines = _secret(session, where, name)
+        case _:
+            lines = _issuer(session, kind, where, name)
+    print("\n".join(lines))
+    return ExitCode.OK
+
+
+def known(session: Session, namespace: str, name: str) -> Known:
+    """What home and Redis know of a Certificate. Raises NotFound."""
+    certificate = session.home.certificate(certificate_id(namespace, name))
+    if certificate is None:
+        raise NotFound(missing(Kind.CERTIFICATE, namespace, name))
+    secret, standing = _readable_secret(session, certificate), Standing(session)
+    status = session.home.certificate_status(certificate.id)
+    observed = standing.observed(certificate, status, secret)
+    return Known(observed=observed, issuer=standing.issuer(certificate), secret=secret)
+
+
+def _readable_secret(session: Session, certificate: Certificate) -> Secret | None:
+    """The Certificate's Secret; one that cannot be read is said on stderr, and is as good as none."""
+    try:
+        return session.home.secret(certificate.namespace, certificate.secret_name)
+    except SecretUnusable as error:
+        complain(str(error), prefix="warning")
+        return None
+
+
+def _certificate(session: Session, namespace: str, name: str) -> list[str]:
+    found, now = known(session, namespace, name), session.now()
+    seen, status = found.observed, as_of(found.observed.status, now)
+    certificate, ref, cause = seen.certificate, seen.certificate.issuer_ref, held_up(seen, now)
+    issuer = f"{ref.kind or Kind.ISSUER} {ref.name}"
+    lines = fields(
+        [
+            ("Name", name),
+            ("Namespace", namespace),
+            ("Names", ", ".join((*certificate.dns_names, *certificate.ip_addresses))),
+            ("Common name", certificate.common_name),
+            ("Issuer", issuer if found.issuer else f"{issuer} (not there, or wrong: see certmill get {plural(ref.kind or Kind.ISSUER)})"),
+            ("Secret", _where(session, certificate) if found.secret else f"{certificate.secret_name} (not there yet)"),
+            ("Key", _key(certificate)),
+            ("Issued by", _issued_by(found.secret)),
+            ("Warning", ignored_duration(certificate, found.issuer)),
+            ("Ready", _ready(status, now)),
+            ("Cause", str(cause or "")),
+            *_validity(status, now),
+        ]
+    )
+    lines += _conditions(status.conditions, now)
+    if seen.record is not None and seen.record.step:
+        lines += _run(seen.record, now)
+    lines += _past(status.history, now)
+    return [*lines, f"Next: {shown(next_line(found, now))}"]
+
+
+def _ready(status: CertificateStatus, now: float) -> str:
+    ready = status.condition("Ready")
+    return f"{ready.status} since {_both(ready.last_transition, now)}" if ready is not None else ""
+
+
+def _where(session: Session, certificate: Certificate) -> str:
+    directory = session.secret_directory(certificate.namespace, certificate.secret_name)
+    return f"{certificate.secret_name} ({directory})" if directory is not None else certificate.secret_name
+
+
+def _key(certificate: Certificate) -> str:
+    key = certificate.private_key
+    return f"{key.algorithm} {key.size}, {key.encoding}, rotationPolicy {key.rotation_policy}"
+
+
+def _issued_by(secret: Secret | None) -> str:
+    if secret is None or not secret.data.get(TLS_CERTIFICATE):
+        return ""
+    try:
+        leaf = chain.leaf(secret.data[TLS_CERTIFICATE])
+    except SecretUnusable as error:
+        return f"cannot be read: {error}"
+    return f"{leaf.issuer_common_name} (serial {leaf.serial})"
+
+
+def _validity(status: CertificateStatus, now: float) -> list[tuple[str, str]]:
+    failures = ""
+    if status.failed_issuance_attempts and status.last_failure_time is not None:
+        failures = f"{status.failed_issuance_attempts} in a row, the last {away(status.last_failure_time, now)}"
+    return [
+        ("Not before", moment(status.not_before)),
+        ("Not after", _both(status.not_after, now)),
+        ("Renewal", _both(status.renewal_time, now)),
+        ("Revision", str(status.revision or "")),
+        ("Failures", failures),
+    ]
+
+
+def _both(at: float | None, now: float) -> str:
+    return "" if at is None else f"{moment(at)} ({away(at, now)})"
+
+
+def _conditions(conditions: Sequence[Condition], now: float) -> list[str]:
+    if not conditions:
+        return ["Conditions:  none yet"]
+    rows = [(c.type, str(c.status), c.reason, duration(now - c.last_transition), c.message) for c in conditions]
+    return ["Conditions:", *(f"  {line}" for line in table(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows))]
+
+
+def _past(history: Sequence[PastRun], now: float) -> list[str]:
+    """How the last runs ended, the newest first."""
+    rows = [
+        (_both(run.at, now), "issued" if run.issued else f"failed ({run.times} times)" if run.times > 1 else "failed", run.message)
+        for run in reversed(history)
+    ]
+    return ["History:", *(f"  {line}" for line in table(("ENDED", "RESULT", "MESSAGE"), rows))] if rows else []
+
+
+def _run(record: Record, now: float) -> list[str]:
+    """The run that is under way."""
+    waiting = record.reason and record.due > now
+    rows = [
+        ("Number", str(record.run)),
+        ("Step", f"{record.step} ({step_number(record.step)}), since {duration(now - record.since)}"),
+        ("Begun", f"{moment(record.begun)} ({away(record.begun, now)})"),
+        ("Waits", f"{record.reason}{_tried(record.tries)}" if record.reason else ""),
+        ("Again", _both(record.due, now) if waiting else ""),
+        ("Follows", "another run, asked for meanwhile" if record.again else ""),
+    ]
+    facts = known_facts(record)
+    return ["In flight:", *fields(rows, indent="  "), *_challenges(facts.challenges)]
+
+
+def _tried(tries: int) -> str:
+    """How often the step has ended in waiting. A wait for its turn is no try."""
+    return "" if not tries else " (tried once)" if tries == 1 else f" (tried {tries} times)"
+
+
+def _challenges(challenges: Sequence[ChallengeFacts]) -> list[str]:
+    if not challenges:
+        return []
+    rows = [
+        (challenge.name, challenge.type, challenge.record_name or f"http://{challenge.identifier}/.well-known/acme-challenge/")
+        for challenge in challenges
+    ]
+    return ["Challenges:", *(f"  {line}" for line in table(("NAME", "TYPE", "RECORD"), rows))]
+
+
+def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str]:
+    issuer = session.home.issuer(IssuerRef(name=name, kind=kind), namespace)
+    if issuer is None:
+        raise NotFound(missing(kind, namespace, name))
+    status, now = session.home.issuer_status(issuer), session.now()
+    secret = issuer.private_key
+    binding = issuer.external_account_binding
+    lines = fields(
+        [
+            ("Name", name),
+            ("Namespace", namespace),
+            ("Server", issuer.server),
+            ("Email", issuer.email),
+            ("Profile", issuer.profile),
+            ("Preferred chain", issuer.preferred_chain),
+            ("Account", status.uri or "not registered yet"),
+            ("Account key", f"Secret {session.home.secrets_namespace(issuer)}/{secret.name}, key {secret.key}"),
+            ("External account", f"{binding.key_id}, MAC key in Secret {binding.key_secret_ref.name}" if binding else ""),
+            ("TLS", "NOT VERIFIED (skipTLSVerify)" if issuer.skip_tls_verify else "own roots (caBundle)" if issuer.ca_bundle else ""),
+        ]
+    )
+    return [*lines, *_conditions(status.conditions, now), *_solvers(issuer)]
+
+
+def _solvers(issuer: Issuer) -> list[str]:
+    if not issuer.solvers:
+        return ["Solvers:  none: nothing but already valid names can be issued"]
+    return ["Solvers:", *(f"  {line}" for line in table(("TYPE", "BY", "FOR"), [_solver(solver) for solver in issuer.solvers]))]
+
+
+def _solver(solver: Solver) -> tuple[str, str, str]:
+    selector = solver.selector
+    chosen: list[str] = []
+    if selector is not None:
+        chosen = [*selector.dns_names, *(f"zone {zone}" for zone in selector.dns_zones)]
+        chosen += [f"label {name}={value}" for name, value in selector.match_labels.items()]
+    names = ", ".join(chosen) or "every name"
+    if solver.dns01 is None:
+        return "http-01", "the responder", names
+    provider = solver.dns01.provider
+    return "dns-01", "Cloudflare" if isinstance(provider, Cloudflare) else f"RFC 2136, {_server(provider)}", names
+
+
+def _server(provider: Rfc2136) -> str:
+    """The name server, with its port if that is not DNS's own."""
+    address = f"[{provider.nameserver}]" if ":" in provider.nameserver else provider.nameserver
+    return provider.nameserver if provider.port == _DNS_PORT else f"{address}:{provider.port}"
+
+
+def _secret(session: Session, namespace: str, name: str) -> list[str]:
+    secret = session.home.secret(namespace, name)
+    if secret is None:
+        raise NotFound(missing(Kind.SECRET, namespace, name))
+    lines = fields(
+        [
+            ("Name", name),
+            ("Namespace", namespace),
+            ("Type", secret.type),
+            ("Certificate", secret.annotations.get(CERTIFICATE_NAME, "")),
+            ("Issued by", _issued_by(secret)),
+            ("Stored at", str(session.secret_directory(namespace, name) or "")),
+        ]
+    )
+    lines += _pairs("Labels", secret.labels) + _pairs("Annotations", secret.annotations)
+    return [*lines, "Data:", *fields([(key, f"{len(value)} bytes") for key, value in sorted(secret.data.items())], indent="  ")]
+
+
+def _pairs(title: str, pairs: Mapping[str, str]) -> list[str]:
+    return [f"{title}:", *(f"  {shown(name)}={shown(value)}" for name, value in sorted(pairs.items()))] if pairs else []

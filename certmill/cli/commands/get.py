@@ -1,0 +1,222 @@
+"""`certmill get`: cert-manager's printer columns (reference §1.4), or the whole objects. Needs Redis only for the refused
+requests, and to say what holds up a certificate that is not ready."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from certmill.cli import objects
+from certmill.cli.columns import table
+from certmill.cli.exit_codes import ExitCode, complain
+from certmill.cli.kinds import Kind, missing, plural
+from certmill.cli.session import Session
+from certmill.cli.standing import Standing
+from certmill.errors import NotFound
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.issuer import Issuer
+from certmill.model.manifests.parse import dump_yaml
+from certmill.model.names import certificate_id
+from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus, Condition, IssuerStatus, as_of
+from certmill.views.times import age, timestamp
+
+if TYPE_CHECKING:
+    from certmill.state.requests import Rejection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One object: its columns, those that `-o wide` adds, and the whole of it."""
+
+    namespace: str
+    name: str
+    columns: tuple[str, ...]
+    wide: tuple[str, ...] = ()
+    cause: str = ""
+    """What holds it up, the last column, where anything of what is shown is held up."""
+    is_ready: bool = True
+    whole: Callable[[], objects.Object]
+
+
+HEADERS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    Kind.CERTIFICATE: (("READY", "SECRET", "AGE"), ("ISSUER", "STATUS", "EXPIRATION")),
+    Kind.ISSUER: (("READY", "AGE"), ("STATUS",)),
+    Kind.CLUSTER_ISSUER: (("READY", "AGE"), ("STATUS",)),
+    Kind.SECRET: (("TYPE", "DATA", "AGE"), ()),
+}
+
+
+def get(session: Session, kind: Kind, names: Sequence[str], *, namespace: str | None, output: str, check: bool = False) -> ExitCode:
+    """Print these objects, or all; `namespace` None is all of them. What cannot be read is said on stderr, and the rest is printed.
+
+    `check`: NOT_READY if one of them is not ready, or a manifest among them cannot be used.
+    """
+    if kind is Kind.REQUEST:
+        return _requests(session, output)
+    where = "" if kind is Kind.CLUSTER_ISSUER else namespace
+    code, problems = ExitCode.OK, 0
+    if names:
+        rows = []
+        for name in names:
+            try:
+                rows.append(_one(session, kind, where or "", name))
+            except NotFound as error:
+                complain(str(error))
+                code = ExitCode.NOT_FOUND
+    else:
+        rows = list(_all(session, kind, where))
+        for problem in session.home.survey().problems:
+            complain(f"{problem.source}: {problem.message}", prefix="warning")
+            problems += 1
+    _print(session, kind, rows, where=where, output=output, single=len(names) == 1)
+    is_wrong = check and (problems or not all(row.is_ready for row in rows))
+    return ExitCode.NOT_READY if is_wrong and code is ExitCode.OK else code
+
+
+def _print(session: Session, kind: Kind, rows: Sequence[Row], *, where: str | None, output: str, single: bool) -> None:
+    if output in ("yaml", "json"):
+        whole = [row.whole() for row in rows]
+        if not (single and not whole):
+            print(_dumped(whole[0] if single else objects.several(whole), output))
+    elif rows:
+        print("\n".join(_table(kind, rows, wide=output == "wide", namespaces=where is None)))
+    elif not single:
+        complain(f"no {plural(kind)} found{f' in namespace {where}' if where else ''}", prefix="note")
+        _doubt_the_home(session)
+
+
+def _doubt_the_home(session: Session) -> None:
+    """An empty home is most often the wrong one."""
+    if session.home.survey().sightings:
+        return
+    if session.is_in_cluster:
+        complain("there is no manifest in the cluster; see that CERTMILL_KUBECONFIG is right", prefix="note")
+    else:
+        complain(f"there is no manifest in the home {session.settings.home.absolute()}; see that CERTMILL_HOME is right", prefix="note")
+
+
+def _dumped(value: Mapping[str, object], output: str) -> str:
+    return json.dumps(value, indent=4, ensure_ascii=True) if output == "json" else dump_yaml(value).rstrip("\n")
+
+
+def _table(kind: Kind, rows: Sequence[Row], *, wide: bool, namespaces: bool) -> list[str]:
+    ordinary, more = HEADERS[kind]
+    first = ("NAMESPACE", "NAME") if namespaces else ("NAME",)
+    causes = any(row.cause for row in rows)
+    cells = [
+        ((row.namespace, row.name) if namespaces else (row.name,))
+        + row.columns
+        + (row.wide if wide else ())
+        + ((row.cause,) if causes else ())
+        for row in rows
+    ]
+    return table((*first, *ordinary, *(more if wide else ()), *(("CAUSE",) if causes else ())), cells)
+
+
+def _all(session: Session, kind: Kind, namespace: str | None) -> Iterator[Row]:
+    home, standing = session.home, Standing(session)
+    match kind:
+        case Kind.CERTIFICATE:
+            yield from (_certificate(session, standing, certificate) for certificate in home.certificates(namespace))
+        case Kind.SECRET:
+            yield from (_secret(session, secret) for secret in home.secrets(namespace))
+        case _:
+            found = home.issuers(None if kind is Kind.CLUSTER_ISSUER else namespace)
+            yield from (_issuer(session, issuer) for issuer in found if issuer.kind == kind)
+
+
+def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
+    """Raises NotFound."""
+    home = session.home
+    if kind is Kind.CERTIFICATE:
+        certificate = home.certificate(certificate_id(namespace, name))
+        if certificate is not None:
+            return _certificate(session, Standing(session), certificate)
+    elif kind is Kind.SECRET:
+        secret = home.secret(namespace, name)
+        if secret is not None:
+            return _secret(session, secret)
+    else:
+        issuer = home.issuer(IssuerRef(name=name, kind=kind), namespace)
+        if issuer is not None:
+            return _issuer(session, issuer)
+    raise NotFound(missing(kind, namespace, name))
+
+
+def _certificate(session: Session, standing: Standing, certificate: Certificate) -> Row:
+    stored = session.home.certificate_status(certificate.id)
+    status, cause = as_of(stored, session.now()), standing.of(certificate, stored)
+    created = _created(session, Kind.CERTIFICATE, certificate.namespace, certificate.name, status.conditions)
+    ready = status.condition("Ready")
+    return Row(
+        namespace=certificate.namespace,
+        name=certificate.name,
+        columns=(_truth(ready), certificate.secret_name, age(created, session.now())),
+        wide=(certificate.issuer_ref.name, ready.message if ready else "", _expiration(status)),
+        cause=str(cause) if cause is not None else "",
+        is_ready=ready is not None and ready.status,
+        whole=lambda: objects.certificate_object(certificate, status, created),
+    )
+
+
+def _issuer(session: Session, issuer: Issuer) -> Row:
+    status: IssuerStatus = session.home.issuer_status(issuer)
+    created = _created(session, issuer.kind, issuer.namespace, issuer.name, status.conditions)
+    ready = status.condition("Ready")
+    return Row(
+        namespace=issuer.namespace,
+        name=issuer.name,
+        columns=(_truth(ready), age(created, session.now())),
+        wide=(ready.message if ready else "",),
+        is_ready=ready is not None and ready.status,
+        whole=lambda: objects.issuer_object(issuer, status, created),
+    )
+
+
+def _secret(session: Session, secret: Secret) -> Row:
+    created = session.home.created(Kind.SECRET, secret.namespace, secret.name)
+    return Row(
+        namespace=secret.namespace,
+        name=secret.name,
+        columns=(secret.type, str(len(secret.data)), age(created, session.now())),
+        whole=lambda: objects.secret_object(secret, created),
+    )
+
+
+def _created(session: Session, kind: str, namespace: str, name: str, conditions: Sequence[Condition]) -> float | None:
+    """The earliest that is known of it: a directory forgets when a manifest was first there, but a condition may be older than the file."""
+    found = session.home.created(kind, namespace, name)
+    return min([*(condition.last_transition for condition in conditions), *([] if found is None else [found])], default=None)
+
+
+def _truth(condition: Condition | None) -> str:
+    return str(condition.status) if condition else ""
+
+
+def _expiration(status: CertificateStatus) -> str:
+    return timestamp(status.not_after) if status.not_after is not None else ""
+
+
+def _requests(session: Session, output: str) -> ExitCode:
+    """The refused requests, newest first. Raises StateUnavailable."""
+    refused = session.state.requests.rejections()
+    if output in ("yaml", "json"):
+        print(_dumped(objects.several([_rejection(rejection) for rejection in refused]), output))
+    elif refused:
+        now = session.now()
+        print("\n".join(table(("AGE", "CERTIFICATE", "REASON"), [(age(r.at, now), r.certificate, r.reason) for r in refused])))
+    else:
+        complain("no request was refused", prefix="note")
+    return ExitCode.OK
+
+
+def _rejection(rejection: Rejection) -> objects.Object:
+    return {
+        "at": timestamp(rejection.at),
+        "requestId": rejection.request_id,
+        "certificate": rejection.certificate,
+        "reason": rejection.reason,
+    }

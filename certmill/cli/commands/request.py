@@ -1,0 +1,165 @@
+"""`certmill request` and `renew`: a message on the queue of requests, as other services send it, and with --wait what becomes of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import idna
+
+from certmill.cli.columns import fields
+from certmill.cli.exit_codes import ExitCode, complain
+from certmill.cli.kinds import Kind, missing
+from certmill.cli.session import Session
+from certmill.client import Handle
+from certmill.errors import CertmillError, InvalidManifest, NotFound, SecretUnusable
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.durations import parse_duration
+from certmill.model.identifiers import is_ip_address
+from certmill.model.names import certificate_id, split_id
+from certmill.model.secret import TLS_CERTIFICATE
+from certmill.views.lifetimes import ignored_duration
+from certmill.views.times import away, moment
+
+_KEY = re.compile(r"(rsa|ecdsa|ed25519)(?:(?<!ed25519)-([0-9]{3,4}))?", re.IGNORECASE)
+_NOT_IN_A_LABEL = re.compile(r"[^a-z0-9-]")
+_MAX_LABEL = 63
+_MAX_NAME = 253
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Whether to wait for the end, and how many seconds at most."""
+
+    wait: bool
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What `certmill request` was given; "" is "not given"."""
+
+    names: tuple[str, ...]
+    issuer: str
+    namespace: str
+    issuer_kind: str = ""
+    name: str = ""
+    secret_name: str = ""
+    key: str = ""
+    duration: str = ""
+
+
+def request(session: Session, wanted: Wanted, waiting: Waiting) -> ExitCode:
+    """Ask for a certificate for these names. Raises InvalidManifest naming the field, StateUnavailable."""
+    addresses = tuple(name for name in wanted.names if is_ip_address(name))
+    handle = session.client.request(
+        name=wanted.name or object_name(wanted.names[0]),
+        namespace=wanted.namespace,
+        dns_names=tuple(name for name in wanted.names if name not in addresses),
+        ip_addresses=addresses,
+        issuer=wanted.issuer,
+        issuer_kind=wanted.issuer_kind or None,
+        secret_name=wanted.secret_name or None,
+        private_key=private_key(wanted.key),
+        **({"duration": wanted.duration} if wanted.duration else {}),
+    )
+    if wanted.duration:
+        _warn_of_duration(session, wanted)
+    return _asked(session, [handle], waiting, "requested")
+
+
+def _warn_of_duration(session: Session, wanted: Wanted) -> None:
+    """Where the home knows the issuer: say that it will not ask for this lifetime."""
+    for kind in (wanted.issuer_kind,) if wanted.issuer_kind else ("Issuer", "ClusterIssuer"):
+        ref = IssuerRef(name=wanted.issuer, kind=kind)
+        with suppress(CertmillError):
+            if issuer := session.home.issuer(ref, wanted.namespace):
+                asked = Certificate(
+                    namespace=wanted.namespace, name="asked", secret_name="", issuer_ref=ref, duration=parse_duration(wanted.duration)
+                )
+                if ignored := ignored_duration(asked, issuer):
+                    complain(ignored, prefix="warning")
+                return
+
+
+def renew(session: Session, names: Sequence[str], *, namespace: str, waiting: Waiting) -> ExitCode:
+    """Ask for these (none: all of the namespace) to be issued again. Raises NotFound before anything is sent, StateUnavailable."""
+    for name in names:
+        if session.home.certificate(certificate_id(namespace, name)) is None:
+            raise NotFound(missing(Kind.CERTIFICATE, namespace, name))
+    chosen = list(names) or [certificate.name for certificate in session.home.certificates(namespace)]
+    if not chosen:
+        complain(f"there is no Certificate in namespace {namespace}", prefix="note")
+        return ExitCode.OK
+    return _asked(session, [session.client.renew(name, namespace=namespace) for name in chosen], waiting, "renewal requested")
+
+
+def _asked(session: Session, handles: Sequence[Handle], waiting: Waiting, what: str) -> ExitCode:
+    """Say what was sent, or follow it to its end."""
+    if not waiting.wait:
+        for handle in handles:
+            namespace, name = split_id(handle.certificate)
+            print(f"certificate.cert-manager.io/{name} {what}; follow it with: certmill describe certificate {name} -n {namespace}")
+        return ExitCode.OK
+    from certmill.cli.commands.follow import follow
+
+    code = follow(session, handles, timeout=waiting.timeout)
+    if code is ExitCode.OK:
+        for handle in handles:
+            print("\n".join(issued(session, handle)))
+    return code
+
+
+def issued(session: Session, handle: Handle) -> list[str]:
+    """The certificate that was issued: names, issuer, validity, and where it is stored."""
+    namespace, name = split_id(handle.certificate)
+    certificate = session.home.certificate(handle.certificate)
+    secret = session.home.secret(namespace, certificate.secret_name) if certificate else None
+    if certificate is None or secret is None:
+        home = "cluster" if session.is_in_cluster else f"home {session.settings.home}"
+        return [f"{handle.certificate} is issued; it is not in the {home}: is that the workers' home?"]
+    from certmill.crypto import chain
+
+    try:
+        leaf = chain.leaf(secret.data.get(TLS_CERTIFICATE, b""))
+    except SecretUnusable as error:
+        return [f"{handle.certificate} is issued, but its Secret cannot be read now: {error}"]
+    ref = certificate.issuer_ref
+    valid = f"{moment(leaf.not_before)} to {moment(leaf.not_after)} (ends {away(leaf.not_after, session.now())})"
+    return [
+        "",
+        *fields(
+            [
+                ("Certificate", f"{namespace}/{name}"),
+                ("Names", ", ".join((*leaf.dns_names, *leaf.ip_addresses))),
+                ("Issuer", f"{ref.kind or 'Issuer'} {ref.name}, signed by {leaf.issuer_common_name or 'an unnamed CA'}"),
+                ("Valid", valid),
+                (
+                    "Stored in",
+                    str(session.secret_directory(namespace, certificate.secret_name) or f"Secret {secret.namespace}/{secret.name}"),
+                ),
+            ]
+        ),
+    ]
+
+
+def object_name(first: str) -> str:
+    """The name of a Certificate for this DNS name or address: `wildcard.example.com` for `*.example.com`."""
+    text = f"wildcard.{first[2:]}" if first.startswith("*.") else first
+    with suppress(idna.IDNAError):
+        text = idna.encode(text, uts46=True).decode() if not text.isascii() else text
+    labels = (_NOT_IN_A_LABEL.sub("-", label)[:_MAX_LABEL].strip("-") for label in text.lower().split("."))
+    return ".".join(label for label in labels if label)[:_MAX_NAME].rstrip(".-") or "certificate"
+
+
+def private_key(text: str) -> dict[str, object] | None:
+    """`rsa-2048`, `ecdsa-256` … as spec.privateKey; "" is None. Raises InvalidManifest."""
+    if not text:
+        return None
+    match = _KEY.fullmatch(text)
+    if match is None:
+        raise InvalidManifest(f"{text!r} is not rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521 or ed25519", path="--key")
+    name = match.group(1).upper()
+    return {"algorithm": "Ed25519" if name == "ED25519" else name} | ({"size": int(match.group(2))} if match.group(2) else {})

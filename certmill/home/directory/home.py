@@ -1,0 +1,218 @@
+"""The home on a file system: manifests/, secrets/, status/ and .locks/ under one directory, for any number of threads and processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from certmill.clock import Clock, SystemClock
+from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
+from certmill.home import layout, ownership, requested
+from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
+from certmill.home.directory.documents import Key
+from certmill.home.directory.files import Locks
+from certmill.home.directory.manifest_file import Kept
+from certmill.home.directory.manifest_files import ManifestFiles, Wanted
+from certmill.home.directory.manifest_index import ManifestIndex
+from certmill.home.directory.secret_files import SecretFiles
+from certmill.home.directory.status_files import StatusFiles
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.issuer import Issuer
+from certmill.model.names import CertificateId, split_id
+from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus, IssuerStatus
+
+
+class DirectoryHome:
+    """A Home under `root`, which is made at the first write. What `home.base.Home` says holds; Secrets are written through to the disk."""
+
+    watched = False
+
+    def __init__(self, root: Path, *, cluster_resource_namespace: str, clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
+        locks = Locks(root / ".locks", clock)
+        self._cluster_resource_namespace = cluster_resource_namespace
+        self._index = ManifestIndex(root / "manifests", clock)
+        self._manifests = ManifestFiles(root / "manifests", self._index, locks)
+        self._secrets = SecretFiles(root / "secrets", locks)
+        self._status = StatusFiles(root / "status", locks)
+        self._materialised: dict[Key, tuple[str, str]] = {}
+
+    def certificate(self, certificate: CertificateId) -> Certificate | None:
+        namespace, name = split_id(certificate)
+        value = self._find(("Certificate", namespace, name))
+        return value if isinstance(value, Certificate) else None
+
+    def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
+        self._index.refresh(None, everything=True)
+        for (kind, space, _), kept in self._index.objects():
+            if kind == "Certificate" and namespace in (None, space) and isinstance(kept.value, Certificate):
+                yield kept.value
+
+    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
+        value = self._find((ref.kind, layout.namespace_of(ref.kind, namespace), ref.name))
+        return value if isinstance(value, Issuer) else None
+
+    def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
+        for kept in self._index.issuers():
+            if isinstance(kept.value, Issuer) and namespace in (None, kept.value.namespace):
+                yield kept.value
+
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        held = self._secrets.read(namespace, name)
+        return held.secret if held else None
+
+    def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
+        for space, name in self._secrets.names(namespace):
+            try:
+                secret = self.secret(space, name)
+            except SecretUnusable:
+                continue
+            if secret is not None:
+                yield secret
+
+    def unwritable_secret(self, namespace: str, name: str) -> str:
+        return self._secrets.unwritable(namespace, name)
+
+    def write_secret(self, secret: Secret) -> None:
+        self._secrets.write(secret, ownership.CERTMILL)
+
+    def create_secret(self, secret: Secret) -> bool:
+        return self._secrets.create(secret, ownership.CERTMILL)
+
+    def delete_secret(self, namespace: str, name: str) -> bool:
+        in_manifests = self._manifests.delete(("Secret", namespace, name))
+        return self._secrets.delete(namespace, name) or in_manifests
+
+    def apply(self, manifest: Manifest, document: str) -> Change:
+        if isinstance(manifest, Secret):
+            return self._apply_secret(manifest, document)
+        manifest, document = requested.unmarked(manifest, document)
+        kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
+        return self._manifests.apply((kind, manifest.namespace, manifest.name), manifest, document)
+
+    def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
+        """As `base.one_by_one` would, with one write for each file."""
+        self._index.refresh_if_old()
+        wanted = [_wanted(manifest, document) for manifest, document in manifests]
+        in_files = [one for one in wanted if one[0][0] != "Secret" or self._index.known(one[0])[0]]
+        keys, done = {one[0] for one in in_files}, self._manifests.apply_all(in_files)
+        for key, manifest, document in wanted:
+            change = next(done) if key in keys else Change.UNCHANGED
+            if isinstance(manifest, Secret) and not isinstance(change, InvalidManifest):
+                kept = self._index.known(key)[1] if key in keys else None
+                try:
+                    change = self._secrets.write(manifest, ownership.APPLY, applied=kept.digest if kept else layout.digest(document))
+                except InvalidManifest as error:
+                    change = error
+            yield change
+
+    def request(self, certificate: Certificate) -> Change:
+        return self._manifests.request(certificate)
+
+    def delete(self, kind: str, namespace: str, name: str) -> bool:
+        if kind == "Secret":
+            return self.delete_secret(namespace, name)
+        if not layout.is_name(namespace, name):
+            return False
+        key = (kind, layout.namespace_of(kind, namespace), name)
+        deleted = self._manifests.delete(key)
+        self._status.delete(*key)
+        return deleted
+
+    def created(self, kind: str, namespace: str, name: str) -> float | None:
+        if kind == "Secret":
+            return self._secrets.created(namespace, name)
+        return self._index.written((kind, layout.namespace_of(kind, namespace), name))
+
+    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
+        return self._status.certificate(*split_id(certificate))
+
+    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+        self._write_status(("Certificate", *split_id(certificate)), status)
+
+    def issuer_status(self, issuer: Issuer) -> IssuerStatus:
+        return self._status.issuer(issuer.kind, issuer.namespace, issuer.name)
+
+    def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
+        self._write_status((issuer.kind, issuer.namespace, issuer.name), status)
+
+    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
+        """A survey tells of it."""
+        return False
+
+    def secrets_namespace(self, issuer: Issuer) -> str:
+        return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
+
+    def survey(self) -> Survey:
+        """Also makes Secrets of the Secret documents in manifests/ that are new or changed."""
+        self._index.refresh(None, everything=True)
+        objects = list(self._index.objects())
+        unmade = [problem for key, kept in objects if (problem := self._materialise(key, kept))]
+        sightings = (
+            Sighting(kind=key[0], namespace=key[1], name=key[2], signature=self._signature(kept))
+            for key, kept in objects
+            if key[0] != "Secret"
+        )
+        return Survey(sightings=tuple(sightings), problems=(*self._index.problems(), *unmade))
+
+    def _write_status(self, key: Key, status: CertificateStatus | IssuerStatus) -> None:
+        """Of what is there, be it wrong: what was deleted in mid-run must not find an old status when it comes back."""
+        layout.require_names(*key)
+        with suppress(InvalidManifest):
+            if self._index.find(key) is None:
+                return
+        self._status.write(*key, status)
+
+    def _find(self, key: Key) -> Manifest | None:
+        if not layout.is_name(key[1], key[2]):
+            return None
+        kept = self._index.find(key)
+        return kept.value if kept else None
+
+    def _apply_secret(self, secret: Secret, document: str) -> Change:
+        """Write it to secrets/; a document of it in manifests/ is changed too, or the next survey would bring the old one back."""
+        key = ("Secret", secret.namespace, secret.name)
+        kept = None
+        if self._index.holders(key):
+            self._manifests.apply(key, secret, document)
+            kept = self._index.find(key)
+        return self._secrets.write(secret, ownership.APPLY, applied=kept.digest if kept else layout.digest(document))
+
+    def _materialise(self, key: Key, kept: Kept) -> Problem | None:
+        """Make a Secret of its document, once for each text of it: what certmill or a person changes in the Secret afterwards stays."""
+        if not isinstance(kept.value, Secret):
+            return None
+        _, namespace, name = key
+        if self._materialised.get(key) == (kept.digest, self._secrets.signature(namespace, name)):
+            return None
+        try:
+            held = self._secrets.read(namespace, name)
+            if held is None or held.applied != kept.digest:
+                self._secrets.write(kept.value, ownership.APPLY, applied=kept.digest)
+        except (HomeUnavailable, InvalidManifest, SecretUnusable) as error:
+            return Problem(source=f"secrets/{namespace}/{name}", message=str(error))
+        self._materialised[key] = (kept.digest, self._secrets.signature(namespace, name))
+        return None
+
+    def _signature(self, kept: Kept) -> str:
+        """An issuer's covers the Secrets it refers to, so that what failed for a wrong credential goes on when it is repaired."""
+        value, seen = kept.value, [kept.digest]
+        if isinstance(value, Certificate):
+            seen.append(self._secrets.signature(value.namespace, value.secret_name))
+        elif isinstance(value, Issuer):
+            namespace = self.secrets_namespace(value)
+            # certmill makes the account key itself, unless it is told not to.
+            refs = (*value.credentials, *((value.private_key,) if value.disable_account_key_generation else ()))
+            seen += [self._secrets.signature(namespace, ref.name, (ref.key,)) for ref in refs]
+        return hashlib.blake2b("\n".join(seen).encode(), digest_size=12).hexdigest()
+
+
+def _wanted(manifest: Manifest, document: str) -> Wanted:
+    if isinstance(manifest, Secret):
+        return ("Secret", manifest.namespace, manifest.name), manifest, document
+    manifest, document = requested.unmarked(manifest, document)
+    kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
+    return (kind, manifest.namespace, manifest.name), manifest, document

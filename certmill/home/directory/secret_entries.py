@@ -1,0 +1,69 @@
+"""What is in a Secret's directory: which version counts, which keys lead to it, and the keys that were put there by hand.
+
+Whatever is odd there (a socket, a link to itself, a file of another user) is that Secret's problem, and no other's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from certmill.errors import SecretUnusable
+from certmill.home import layout
+from certmill.home.directory.files import TooLarge, advice, read_capped
+from certmill.model.identifiers import is_secret_key
+
+DATA = "..data"
+ODD = frozenset({errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG})
+"""Errors of what is no file and leads to none: a socket, a link to itself. Those of a disk or a mount are the home's."""
+ODD_BY_HAND = ODD | {errno.ENOTDIR, errno.EACCES, errno.EPERM}
+"""Of a key that was put there by hand, also these: its owner and its links are not ours."""
+
+
+def target_of(directory: Path) -> str:
+    """The name of the version that counts; empty if none does. A link that leads elsewhere does not count."""
+    try:
+        target = str((directory / DATA).readlink())
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return target if target.startswith("..") and "/" not in target and target not in ("..", DATA) else ""
+
+
+def keys_of(directory: Path, namespace: str, name: str) -> tuple[list[str], dict[str, bytes]]:
+    """Keys that lead through `..data`, and the content of those that were put there by hand."""
+    linked, by_hand = [], []
+    for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+        if is_secret_key(entry.name):
+            if entry.is_symlink() and is_our_link(Path(entry.path)):
+                linked.append(entry.name)
+            else:
+                by_hand.append((entry.name, Path(entry.path)))
+    return linked, contents_of(by_hand, namespace, name, odd=ODD_BY_HAND)
+
+
+def contents_of(files: Iterable[tuple[str, Path]], namespace: str, name: str, *, odd: Collection[int] = ODD) -> dict[str, bytes]:
+    """What is in these files; what is gone, or a directory or pipe, is left out. Raises SecretUnusable for one whose error is in `odd`."""
+    contents = {}
+    for key, path in files:
+        try:
+            content = read_capped(path)
+        except FileNotFoundError:
+            continue
+        except TooLarge:
+            raise SecretUnusable(f"the key {key!r} of Secret {namespace}/{name} is larger than {layout.MAX_FILE_BYTES} bytes") from None
+        except OSError as error:
+            if error.errno not in odd:
+                raise
+            raise SecretUnusable(f"the key {key!r} of Secret {namespace}/{name} cannot be read: {advice(error)}; remove it") from error
+        if content is not None:
+            contents[key] = content
+    return contents
+
+
+def is_our_link(path: Path) -> bool:
+    try:
+        return str(path.readlink()) == f"{DATA}/{path.name}"
+    except OSError:
+        return False

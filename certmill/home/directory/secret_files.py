@@ -1,0 +1,273 @@
+"""Secrets as files, in the layout of a mounted Secret, so that whatever reads `tls.crt` and `tls.key` there reads them here.
+
+    secrets/<namespace>/<name>/tls.crt -> ..data/tls.crt      a link for each key
+                              /tls.key -> ..data/tls.key
+                              /..data  -> ..6f0d…             the version that counts
+                              /..6f0d…/tls.crt, tls.key, ..metadata.json
+
+A write makes a whole new version, puts it on the disk, and then turns `..data` by one rename: whoever looks through `..data` sees
+all of the old pair or all of the new one, after a crash too. The links of new keys are made before the turn, those of old keys are
+removed after it. Plain files put there by hand are keys as well. What a crash left over is removed by the next write. Writers of one
+Secret take turns (`files.Locks`). A directory on the way that is a symbolic link is read and never written through.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from certmill.errors import HomeUnavailable, SecretUnusable
+from certmill.home import layout, ownership
+from certmill.home.base import Change
+from certmill.home.directory import secret_metadata
+from certmill.home.directory.files import (
+    NO_LINK,
+    Locks,
+    advice,
+    first_link,
+    make_directory,
+    opened_directory,
+    reaching,
+    sync_directory,
+    write_new,
+)
+from certmill.home.directory.secret_entries import DATA, ODD, contents_of, is_our_link, keys_of, target_of
+from certmill.home.ownership import Held
+from certmill.model.identifiers import is_secret_key
+from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
+
+_TURNING = "..data_tmp"
+_LINKING = "..link_tmp"
+_TRASH = ".trash"
+_READS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A Secret as it is on the disk: what `..data` holds, and plain files beside it, which come before it."""
+
+    version: Mapping[str, bytes]
+    plain: Mapping[str, bytes]
+    held: Held
+
+
+class SecretFiles:
+    """Secrets under `root`. Every method raises HomeUnavailable. Names that Kubernetes does not allow are not there, and not written."""
+
+    def __init__(self, root: Path, locks: Locks) -> None:
+        self._root = root
+        self._locks = locks
+
+    def read(self, namespace: str, name: str) -> Held | None:
+        """The Secret; None if there is none. Raises SecretUnusable if a key is larger than 1 MiB or cannot be read, or the metadata is
+        damaged."""
+        if not namespace or not layout.is_name(namespace, name):
+            return None
+        with reaching("read", _named(namespace, name)):
+            try:
+                found = self._read(self._directory(namespace, name), namespace, name)
+            except OSError as error:
+                if error.errno in ODD:  # the Secret itself is a link to itself
+                    raise SecretUnusable(f"Secret {namespace}/{name} cannot be read: {advice(error)}") from error
+                raise
+        return found.held if found else None
+
+    def write(self, secret: Secret, writer: str, *, applied: str = "") -> Change:
+        """Make the writer's keys, labels and annotations be these, all at once. Raises InvalidManifest."""
+        layout.require_secret(secret)
+        with self._writing(secret.namespace, secret.name), self._opened(secret.namespace, secret.name) as directory:
+            found = self._read(directory, secret.namespace, secret.name)
+            wanted = ownership.merged(found.held if found else None, secret, writer, applied=applied)
+            if found and wanted == found.held:
+                self._tidy(directory)
+                return Change.UNCHANGED
+            self._write(directory, found, wanted, secret)
+            return Change.CONFIGURED if found else Change.CREATED
+
+    def create(self, secret: Secret, writer: str) -> bool:
+        """Write it only if there is none of this name. Raises InvalidManifest."""
+        layout.require_secret(secret)
+        with self._writing(secret.namespace, secret.name), self._opened(secret.namespace, secret.name) as directory:
+            if self._read(directory, secret.namespace, secret.name):
+                return False
+            self._write(directory, None, ownership.merged(None, secret, writer), secret)
+            return True
+
+    def delete(self, namespace: str, name: str) -> bool:
+        """Remove it with all its keys, at once. False if there was none."""
+        if not namespace or not layout.is_name(namespace, name):
+            return False
+        trash = self._root / _TRASH
+        if not os.path.lexists(self._directory(namespace, name)):
+            return False
+        with self._writing(namespace, name, action="delete"), self._opened(namespace) as parent:
+            make_directory(trash)
+            try:
+                (parent / name).rename(trash / secrets.token_hex(8))
+            except FileNotFoundError:
+                return False
+            sync_directory(parent)
+            for left in trash.iterdir():
+                _remove(left)
+        return True
+
+    def names(self, namespace: str | None = None) -> Iterator[tuple[str, str]]:
+        """(namespace, name) of whatever may be a Secret, in order."""
+        with reaching("read", "secrets"):
+            spaces = [namespace] if namespace is not None else _subdirectories(self._root)
+            for space in spaces:
+                if layout.is_name(space, "x") and space:
+                    yield from ((space, name) for name in _subdirectories(self._root / space) if layout.is_name("", name))
+
+    def created(self, namespace: str, name: str) -> float | None:
+        """When the oldest of its keys was put there: links stay when what they lead to is renewed. None if there is none."""
+        if not namespace or not layout.is_name(namespace, name):
+            return None
+        with reaching("read", _named(namespace, name)):
+            try:
+                entries = [entry for entry in os.scandir(self._directory(namespace, name)) if is_secret_key(entry.name)]
+                return min((entry.stat(follow_symlinks=False).st_mtime for entry in entries), default=None)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def signature(self, namespace: str, name: str, keys: tuple[str, ...] = (TLS_CERTIFICATE, TLS_PRIVATE_KEY)) -> str:
+        """A short text that changes whenever these keys do: which version counts, and when their files were written. A few system calls."""
+        directory = f"{self._root}/{namespace}/{name}"
+        try:
+            version = os.readlink(f"{directory}/{DATA}")  # noqa: PTH115 - a survey does this for every Certificate
+        except OSError:
+            version = ""
+        return "/".join((version, *(_written(f"{directory}/{key}") for key in keys)))
+
+    def unwritable(self, namespace: str, name: str) -> str:
+        """Why a pair cannot be written there: a directory on the way is a symbolic link, or one is where a key belongs; "" if it can."""
+        if not namespace or not layout.is_name(namespace, name):
+            return ""
+        with reaching("read", _named(namespace, name)):
+            if link := first_link(self._root, namespace, name):
+                return f"{link} {NO_LINK}"
+            keys = (self._directory(namespace, name) / key for key in (TLS_CERTIFICATE, TLS_PRIVATE_KEY))
+            found = next((key.name for key in keys if not key.is_symlink() and key.is_dir()), "")
+        return f"{_named(namespace, name)}/{found} is a directory, where a key belongs; remove it" if found else ""
+
+    def _opened(self, *names: str) -> AbstractContextManager[Path]:
+        """The directory of a namespace, or of a Secret of it, for a writer. Raises InvalidManifest for a link on the way."""
+        return opened_directory(self._root, *names)
+
+    def _directory(self, namespace: str, name: str) -> Path:
+        return self._root / namespace / name
+
+    @contextmanager
+    def _writing(self, namespace: str, name: str, *, action: str = "write") -> Iterator[None]:
+        with reaching(action, _named(namespace, name)), self._locks.hold(f"Secret {namespace}/{name}"):
+            yield
+
+    def _read(self, directory: Path, namespace: str, name: str) -> _Found | None:
+        """Look through `..data`; again if it was turned meanwhile. A key without its link was removed by a person."""
+        for _ in range(_READS):
+            target = target_of(directory)
+            try:
+                linked, plain = keys_of(directory, namespace, name)
+                version = directory / target
+                data = contents_of(((key, version / key) for key in linked), namespace, name) if target else {}
+                metadata = contents_of([(secret_metadata.FILE, version / secret_metadata.FILE)], namespace, name) if target else {}
+            except (FileNotFoundError, NotADirectoryError):
+                if target == target_of(directory):
+                    return None
+                continue
+            if target == target_of(directory):
+                if not data and not plain and not metadata:
+                    return None
+                held = secret_metadata.decode(metadata.get(secret_metadata.FILE), namespace, name, {**data, **plain})
+                return _Found(version=data, plain=plain, held=held)
+        raise HomeUnavailable(f"{_named(namespace, name)} in the home is rewritten faster than it can be read: who else writes it?")
+
+    def _write(self, directory: Path, found: _Found | None, wanted: Held, secret: Secret) -> None:
+        by_hand = dict(found.plain) if found else {}
+        replaced = {key: value for key, value in by_hand.items() if key in secret.data or key not in wanted.secret.data}
+        if found and replaced:
+            # First the same contents behind links, then the new ones by one turn: the pair is never half new.
+            self._turn(directory, {**found.version, **replaced}, found.held)
+        kept_plain = by_hand.keys() - replaced.keys()
+        self._turn(directory, {key: value for key, value in wanted.secret.data.items() if key not in kept_plain}, wanted)
+        self._tidy(directory)
+
+    def _turn(self, directory: Path, data: Mapping[str, bytes], held: Held) -> None:
+        """Write a new version, link its keys, and make it the one that counts."""
+        version = directory / f"..{secrets.token_hex(8)}"
+        try:
+            version.mkdir(mode=0o700)
+            for key, value in data.items():
+                write_new(version / key, value, durable=True)
+            write_new(version / secret_metadata.FILE, secret_metadata.encode(held), durable=True)
+            sync_directory(version)
+            _link(directory, [key for key in data if not os.path.lexists(directory / key)])
+            sync_directory(directory)
+            _replace_link(directory / DATA, directory / _TURNING, version.name)
+        except OSError:
+            shutil.rmtree(version, ignore_errors=True)
+            raise
+        _link(directory, [key for key in data if not is_our_link(directory / key)])
+        sync_directory(directory)
+
+    def _tidy(self, directory: Path) -> None:
+        """Remove versions that do not count, what a crash left, and the links of keys that are gone."""
+        target = target_of(directory)
+        for entry in list(os.scandir(directory)):
+            if entry.name in (DATA, target):
+                continue
+            stale = entry.is_symlink() and is_our_link(Path(entry.path)) and not os.path.lexists(directory / target / entry.name)
+            if stale or entry.name.startswith(".."):
+                _remove(Path(entry.path))
+
+
+def _named(namespace: str, name: str) -> str:
+    return f"secrets/{namespace}/{name}"
+
+
+def _link(directory: Path, keys: list[str]) -> None:
+    for key in keys:
+        _replace_link(directory / key, directory / _LINKING, f"{DATA}/{key}")
+
+
+def _replace_link(link: Path, temporary: Path, target: str) -> None:
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _subdirectories(directory: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(directory) if not entry.name.startswith(".") and _is_directory(entry))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """A link that leads to nothing, or to itself, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _written(path: str) -> str:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a survey does this for every Certificate
+    except OSError:
+        return ""
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"

@@ -1,0 +1,76 @@
+"""Status as small JSON files, `status/<kind>.<namespace>.<name>.json`: replaced at once, not forced to the disk (it can be found again)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+from certmill.home import layout
+from certmill.home.directory.files import Locks, TooLarge, make_directory, reaching, read_capped, replace_file
+from certmill.model.persisted import Codec
+from certmill.model.status import CertificateStatus, IssuerStatus
+
+_Status = TypeVar("_Status", CertificateStatus, IssuerStatus)
+
+_CERTIFICATE: Final = Codec(CertificateStatus, lenient=True)
+_ISSUER: Final = Codec(IssuerStatus, lenient=True)
+
+
+class StatusFiles:
+    """The status of Certificates and Issuers under `directory`. A file that is damaged is as none. Every method raises HomeUnavailable;
+    reading raises NewerRelease."""
+
+    def __init__(self, directory: Path, locks: Locks) -> None:
+        self._directory = directory
+        self._locks = locks
+
+    def certificate(self, namespace: str, name: str) -> CertificateStatus:
+        """What is kept; an empty status if nothing is."""
+        return self._read(_CERTIFICATE, "Certificate", namespace, name)
+
+    def issuer(self, kind: str, namespace: str, name: str) -> IssuerStatus:
+        """What is kept; an empty status if nothing is."""
+        return self._read(_ISSUER, kind, namespace, name)
+
+    def write(self, kind: str, namespace: str, name: str, status: CertificateStatus | IssuerStatus) -> None:
+        """Keep a status; nothing is written if it is there already. What a newer release has written besides stays. Raises
+        InvalidManifest."""
+        layout.require_names(kind, namespace, name)
+        path = self._path(kind, namespace, name)
+        with reaching("write", f"status/{path.name}"), self._locks.hold(f"status {path.name}"):
+            before = b""
+            with suppress(FileNotFoundError, TooLarge):
+                before = read_capped(path) or b""
+            content = _content(status, before)
+            if before == content:
+                return
+            try:
+                replace_file(path, content, durable=False)
+            except FileNotFoundError:
+                make_directory(self._directory)
+                replace_file(path, content, durable=False)
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Forget a status."""
+        path = self._path(kind, namespace, name)
+        with reaching("delete", f"status/{path.name}"), suppress(FileNotFoundError):
+            path.unlink()
+
+    def _path(self, kind: str, namespace: str, name: str) -> Path:
+        return self._directory / layout.file_name(kind, namespace, name, ".json")
+
+    def _read(self, codec: Codec[_Status], kind: str, namespace: str, name: str) -> _Status:
+        if not layout.is_name(namespace, name):
+            return codec.load(b"")
+        path, content = self._path(kind, namespace, name), b""
+        with reaching("read", f"status/{path.name}"), suppress(FileNotFoundError, NotADirectoryError, TooLarge):
+            content = read_capped(path) or b""
+        return codec.load(content)
+
+
+def _content(status: CertificateStatus | IssuerStatus, before: bytes) -> bytes:
+    """The file that says so; `before` is what is in it now."""
+    if isinstance(status, CertificateStatus):
+        return _CERTIFICATE.dump(status, unknown=_CERTIFICATE.unknown(before)).encode()
+    return _ISSUER.dump(status, unknown=_ISSUER.unknown(before)).encode()

@@ -1,0 +1,269 @@
+"""The home in a cluster: cert-manager's objects and Secrets in the Kubernetes API. Nothing is kept in here; the API is the truth.
+
+A status is written over the one that is there: when somebody (cmctl) changes it in that very moment, the write is refused as Conflict,
+and whoever wrote looks again. What there is no object of any more has no status, and none is written. Secrets are in
+`kubernetes_secrets`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Final
+
+from certmill.clock import Clock
+from certmill.errors import InvalidManifest
+from certmill.home import layout, requested
+from certmill.home.base import Change, Manifest, Problem, Sighting, Survey, one_by_one
+from certmill.home.kubernetes.history import HISTORY_ANNOTATION, history_annotation
+from certmill.home.kubernetes.secrets import APPLY_MANAGER, KubernetesSecrets
+from certmill.home.kubernetes.status import (
+    ATTEMPT_ANNOTATION,
+    attempt_of,
+    certificate_status_of,
+    issuer_status_of,
+    with_certificate_status,
+    with_issuer_status,
+    with_refusal,
+)
+from certmill.home.kubernetes.writes import annotate, write_status
+from certmill.kube.client import FIELD_MANAGER, KubeClient
+from certmill.kube.objects import JsonObject, managed_fields, mapping, meta_of, text
+from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
+from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.issuer import Issuer
+from certmill.model.manifests.parse import parse_certificate, parse_document, parse_issuer
+from certmill.model.names import CertificateId, certificate_id, split_id
+from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus, IssuerStatus
+
+_RESOURCES: Final[Mapping[str, Resource]] = {
+    "Certificate": CERTIFICATES,
+    "Issuer": ISSUERS,
+    layout.CLUSTER_ISSUER: CLUSTER_ISSUERS,
+    "Secret": SECRETS,
+}
+_FRESH_SECONDS: Final = 1.0
+
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""On what kubectl has applied, unless it did so on the server."""
+
+
+class _LastRead(threading.local):
+    """The Certificate that this thread has read last: its status is in the same object, and is written over that very version."""
+
+    certificate = ""
+    body: JsonObject | None = None
+    fresh_until = 0.0
+
+    def note(self, certificate: str, body: JsonObject | None, *, fresh_until: float = 0.0) -> None:
+        self.certificate, self.body, self.fresh_until = certificate, body, fresh_until
+
+
+class KubernetesHome:
+    """A Home (home.base.Home) on one API server."""
+
+    watched = True
+
+    def __init__(self, client: KubeClient, *, cluster_resource_namespace: str, clock: Clock, secrets_manager: str = FIELD_MANAGER) -> None:
+        self._clock = clock
+        self._last = _LastRead()
+        self._client = client
+        self._secrets = KubernetesSecrets(client, manager=secrets_manager)
+        self._cluster_resource_namespace = cluster_resource_namespace
+
+    def certificate(self, certificate: CertificateId) -> Certificate | None:
+        body = self._get("Certificate", *split_id(certificate))
+        self._last.note(certificate, body, fresh_until=time.monotonic() + _FRESH_SECONDS)
+        if body is None or not _is_ours(body):
+            return None
+        return replace(_parsed(body, source=f"Certificate {certificate}"), deleting=meta_of(body).deleting)
+
+    def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
+        for body in self._all(CERTIFICATES, namespace):
+            try:
+                yield _parsed(body, source="")
+            except InvalidManifest:
+                continue
+
+    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
+        kind = ref.kind or "Issuer"
+        if kind not in ("Issuer", layout.CLUSTER_ISSUER):
+            return None
+        body = self._get(kind, layout.namespace_of(kind, namespace), ref.name)
+        if body is None:
+            return None
+        return replace(parse_issuer(body, source=f"{kind} {ref.name}"), deleting=meta_of(body).deleting)
+
+    def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
+        bodies = (self._all(ISSUERS, namespace) if namespace != "" else (), self._all(CLUSTER_ISSUERS, None) if not namespace else ())
+        for body in chain.from_iterable(bodies):
+            try:
+                yield parse_issuer(body, source="")
+            except InvalidManifest:
+                continue
+
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        return self._secrets.read(namespace, name)
+
+    def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
+        return self._secrets.all(namespace or "")
+
+    def unwritable_secret(self, namespace: str, name: str) -> str:
+        return ""  # a write tells
+
+    def write_secret(self, secret: Secret) -> None:
+        self._secrets.write(secret)
+
+    def create_secret(self, secret: Secret) -> bool:
+        return self._secrets.create(secret)
+
+    def delete_secret(self, namespace: str, name: str) -> bool:
+        return self._secrets.delete(namespace, name)
+
+    def apply(self, manifest: Manifest, document: str) -> Change:
+        """The document as it is, so that the API server sees what the user wrote; of a Secret its content, however it was written."""
+        if isinstance(manifest, Secret):
+            return self._secrets.apply(manifest)
+        manifest, document = requested.unmarked(manifest, document)
+        kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
+        layout.require_names(kind, manifest.namespace, manifest.name)
+        before = self._get(kind, manifest.namespace, manifest.name)
+        after = self._client.apply(_RESOURCES[kind], _named(document, manifest), manager=APPLY_MANAGER)
+        if before is None:
+            return Change.CREATED
+        return Change.UNCHANGED if meta_of(before).resource_version == meta_of(after).resource_version else Change.CONFIGURED
+
+    def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
+        return one_by_one(self, manifests)
+
+    def request(self, certificate: Certificate) -> Change:
+        """Not by force, and over the very object that was looked at: what another changes or makes meanwhile is a Conflict."""
+        layout.require_names("Certificate", certificate.namespace, certificate.name)
+        before = self._get("Certificate", certificate.namespace, certificate.name)
+        try:
+            if before is not None and not _is_ours(before):
+                raise InvalidManifest("its issuer is of another API group", path="spec.issuerRef.group")
+            existing = _parsed(before, source="") if before is not None else None
+        except InvalidManifest as error:
+            raise requested.wrong(certificate, error) from None
+        change = requested.outcome_of(existing, certificate)
+        if change is not Change.UNCHANGED:
+            kept, document = requested.marked(certificate)
+            version = {"resourceVersion": meta_of(before).resource_version} if before is not None else {}
+            self._client.apply(CERTIFICATES, _named(document, kept, **version), manager=APPLY_MANAGER, force=False)
+        return change
+
+    def delete(self, kind: str, namespace: str, name: str) -> bool:
+        if kind not in _RESOURCES or not layout.is_name(namespace, name):
+            return False
+        return self._client.delete(_RESOURCES[kind], layout.namespace_of(kind, namespace), name)
+
+    def created(self, kind: str, namespace: str, name: str) -> float | None:
+        last = self._last
+        known = kind == CERTIFICATES.kind and last.certificate == certificate_id(namespace, name) and time.monotonic() < last.fresh_until
+        body = last.body if known else self._get(kind, layout.namespace_of(kind, namespace), name)
+        return (meta_of(body).created or None) if body is not None else None
+
+    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
+        last = self._last
+        fresh = just_read and last.certificate == certificate and time.monotonic() < last.fresh_until
+        body = last.body if fresh else self._get("Certificate", *split_id(certificate))
+        last.note(certificate, body)
+        return certificate_status_of(body or {})
+
+    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+        """Over what this thread read the status from: what somebody wrote since (cmctl) is a Conflict, and not lost."""
+        last = self._last
+        known = last.certificate == certificate and last.body is not None
+        body = last.body if known else self._get("Certificate", *split_id(certificate))
+        last.note("", None)
+        if body is None or meta_of(body).deleting:
+            return  # nobody needs the status of what is gone, or is being deleted
+        kept = {ATTEMPT_ANNOTATION: attempt_of(status, body), HISTORY_ANNOTATION: history_annotation(status.history, body)}
+        there = meta_of(body).annotations
+        changed = {name: text for name, text in kept.items() if text is not None and there.get(name) != text}
+        annotated = annotate(self._client, certificate, body, changed) if changed else body
+        if annotated is not None:
+            write_status(self._client, CERTIFICATES, annotated, with_certificate_status(annotated, status))
+
+    def issuer_status(self, issuer: Issuer) -> IssuerStatus:
+        """That of this very issuer: one that was made again under its name has a status, and an account, of its own."""
+        return issuer_status_of(self._body_of(issuer) or {})
+
+    def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
+        body = self._body_of(issuer)
+        if body is not None:
+            write_status(self._client, _RESOURCES[issuer.kind], body, with_issuer_status(body, status))
+
+    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
+        """Ready=False. Nothing is said of what is being deleted."""
+        body = self._get(kind, namespace, name)
+        if body is None:
+            return False
+        return write_status(self._client, _RESOURCES[kind], body, with_refusal(body, reason, message, now=self._clock.now()))
+
+    def secrets_namespace(self, issuer: Issuer) -> str:
+        return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
+
+    def survey(self) -> Survey:
+        """For people: a controller has watches. The signature of a Certificate covers its Secret's version."""
+        sightings, problems = [], []
+        versions = self._secrets.versions()
+        for resource, parse in ((CERTIFICATES, parse_certificate), (ISSUERS, parse_issuer), (CLUSTER_ISSUERS, parse_issuer)):
+            for body in self._all(resource, None):
+                if resource is CERTIFICATES and not _is_ours(body):
+                    continue
+                meta = meta_of(body)
+                source = f"{resource.kind} {meta.namespace}/{meta.name}" if meta.namespace else f"{resource.kind} {meta.name}"
+                try:
+                    value = parse(body, source="")
+                except InvalidManifest as error:
+                    problems.append(Problem(source=source, message=str(error)))
+                    continue
+                signature = f"{meta.uid} {meta.generation}"
+                if isinstance(value, Certificate):
+                    signature += f" {versions.get((value.namespace, value.secret_name), '')}"
+                sightings.append(Sighting(kind=resource.kind, namespace=meta.namespace, name=meta.name, signature=signature))
+        return Survey(sightings=tuple(sightings), problems=tuple(problems))
+
+    def _body_of(self, issuer: Issuer) -> JsonObject | None:
+        body = self._get(issuer.kind, issuer.namespace, issuer.name)
+        return body if body is not None and issuer.uid in ("", meta_of(body).uid) else None
+
+    def _get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
+        if kind not in _RESOURCES or not layout.is_name(namespace, name) or (not namespace and kind != layout.CLUSTER_ISSUER):
+            return None
+        return self._client.get(_RESOURCES[kind], namespace, name)
+
+    def _all(self, resource: Resource, namespace: str | None) -> Iterator[JsonObject]:
+        """A page at a time: a namespace may be full of large ones. The items of a list have neither kind nor apiVersion."""
+        for page in self._client.pages(resource, namespace or ""):
+            yield from ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.items)
+
+
+def _named(document: str, manifest: Certificate | Issuer, **more: str) -> JsonObject:
+    """The document's object with the manifest's name and namespace, and more of metadata."""
+    body = parse_document(document)
+    metadata = {**mapping(body.get("metadata")), "name": manifest.name, "namespace": manifest.namespace or None, **more}
+    return {**body, "metadata": {name: value for name, value in metadata.items() if value is not None}}
+
+
+def _parsed(body: JsonObject, *, source: str) -> Certificate:
+    """The Certificate. That a request made it counts until somebody else (kubectl, Helm) has written its spec. Raises InvalidManifest."""
+    certificate = parse_certificate(body, source=source)
+    if not requested.is_requested(certificate):
+        return certificate
+    others = (entry for entry in managed_fields(body) if entry.get("manager") != APPLY_MANAGER and not entry.get("subresource"))
+    applied_over = _LAST_APPLIED in certificate.annotations or any("f:spec" in mapping(entry.get("fieldsV1")) for entry in others)
+    return requested.without_mark(certificate) if applied_over else certificate
+
+
+def _is_ours(certificate: JsonObject) -> bool:
+    """Whether its issuer is of cert-manager's own group. The issuers of another group are somebody else's, and so are their Certificates:
+    nothing is said of them, and nothing is done."""
+    ref = mapping(mapping(certificate.get("spec")).get("issuerRef"))
+    return text(ref.get("group")) in ("", CERTIFICATES.group)

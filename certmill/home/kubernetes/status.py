@@ -1,0 +1,252 @@
+"""The status of a Certificate or an Issuer in the form of cert-manager's CRDs, and back (reference §1.3). Pure.
+
+What those have no field for is in one annotation: the next attempt and what it is for, and when it was issued last, while that matters.
+Whoever changes `lastFailureTime` or `failedIssuanceAttempts` by hand (or is cert-manager) changes when the next attempt comes: then
+cert-manager's rule holds (1 h · 2^(n-1), 32 h at most).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from certmill.errors import NewerRelease
+from certmill.home.kubernetes.history import history_of
+from certmill.kube.client import FIELD_MANAGER
+from certmill.kube.objects import JsonObject, instant_of, managed_fields, mapping, meta_of, rfc3339, sequence, text
+from certmill.model.persisted import Codec
+from certmill.model.status import CertificateStatus, Condition, IssuerStatus
+
+ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
+"""JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `run`: whose failure that was;
+`issued`: the last issuance.
+`order`, `order_spec`: the order whose DNS-01 values may be up, and what it is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the annotation says. Instants as in the rest of the object (RFC 3339)."""
+
+    next: str = ""
+    after: str = ""
+    attempts: int = 0
+    spec: str = ""
+    run: str = ""
+    issued: str = ""
+    order: str = ""
+    order_spec: str = ""
+
+
+_CODEC: Final = Codec(_Kept, lenient=True)
+
+_OURS = ("Ready", "Issuing")
+"""The conditions that are ours to write; those of others stay as they are."""
+
+_HOUR = 3600.0
+_CEILING_HOURS = 32
+_SOON = 3600.0
+"""A pair that is to be renewed within an hour of its issue was issued under a wrong clock, or for a strange renewBefore: then the time of
+its issue is kept, so that it does not become an order a second (renewal.policy). No other certificate pays a request for it."""
+
+
+def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
+    """Read `.status` and our annotation; what is missing or damaged has its default. Raises NewerRelease."""
+    status = mapping(body.get("status"))
+    failed_at, attempts = instant_of(status.get("lastFailureTime")), _count(status.get("failedIssuanceAttempts"))
+    kept = _kept(body)
+    issued, renewal = instant_of(kept.issued), instant_of(status.get("renewalTime"))
+    next_attempt, failed_spec = _attempt(body, kept, failed_at, attempts)
+    return CertificateStatus(
+        conditions=_conditions(status),
+        not_before=instant_of(status.get("notBefore")),
+        not_after=instant_of(status.get("notAfter")),
+        renewal_time=renewal,
+        revision=_count(status.get("revision")),
+        last_issuance_time=issued if _is_soon(issued, renewal) else None,
+        last_failure_time=failed_at,
+        failed_issuance_attempts=attempts,
+        next_attempt=next_attempt,
+        failed_spec=failed_spec,
+        failed_run=kept.run if _is_of(kept, failed_at, attempts) else "",
+        asked=is_asked(body),
+        order=kept.order,
+        order_spec=kept.order_spec,
+        history=history_of(body),
+    )
+
+
+def is_asked(body: Mapping[str, object]) -> bool:
+    """Whether Issuing is True, and its status was set by somebody else than us (metadata.managedFields)."""
+    return _raw_condition(body, "Issuing").get("status") == "True" and any(
+        "f:status" in _of_issuing(entry) for entry in managed_fields(body) if entry.get("manager") != FIELD_MANAGER
+    )
+
+
+def _of_issuing(entry: Mapping[str, object]) -> Mapping[str, object]:
+    """What an entry of managedFields has of the condition Issuing."""
+    conditions = mapping(mapping(mapping(entry.get("fieldsV1")).get("f:status")).get("f:conditions"))
+    return mapping(conditions.get('k:{"type":"Issuing"}'))
+
+
+def with_certificate_status(body: Mapping[str, object], status: CertificateStatus) -> JsonObject:
+    """The object with this status. What others keep in the status, and we do not know, stays."""
+    times = {
+        "notBefore": status.not_before,
+        "notAfter": status.not_after,
+        "renewalTime": status.renewal_time,
+        "lastFailureTime": status.last_failure_time,
+    }
+    fields: JsonObject = {name: rfc3339(instant) if instant is not None else None for name, instant in times.items()}
+    fields |= {"revision": status.revision or None, "failedIssuanceAttempts": status.failed_issuance_attempts or None}
+    return _with(body, fields, status.conditions)
+
+
+def attempt_of(status: CertificateStatus, body: Mapping[str, object]) -> str | None:
+    """The annotation of `body` that goes with this status, with what a newer release has written there; None when there is nothing to keep
+    (one of an earlier status is not about it then)."""
+    failed = status.next_attempt is not None and status.last_failure_time is not None
+    issued = status.last_issuance_time if _is_soon(status.last_issuance_time, status.renewal_time) else None
+    kept = _Kept(
+        next=_text(status.next_attempt if failed else None),
+        after=_text(status.last_failure_time if failed else None),
+        attempts=status.failed_issuance_attempts if failed else 0,
+        spec=status.failed_spec if failed else "",
+        run=status.failed_run if failed else "",
+        issued=_text(issued),
+        order=status.order,
+        order_spec=status.order_spec,
+    )
+    unknown, is_over = _CODEC.unknown(_annotation(body)), bool(_kept(body).order and not status.order)
+    return _CODEC.dump(kept, unknown=unknown) if unknown or is_over or kept != _Kept() else None
+
+
+def names_an_order(body: Mapping[str, object]) -> bool:
+    """Whether the annotation names an order, whose values may be up."""
+    try:
+        return bool(_kept(body).order)
+    except NewerRelease:
+        return True
+
+
+def _text(instant: float | None) -> str:
+    return rfc3339(instant) if instant is not None else ""
+
+
+def issuer_status_of(body: Mapping[str, object]) -> IssuerStatus:
+    """Read `.status`. The account it tells of is one at the server of `spec` if it is Ready for what that says now, or by cert-manager's
+    check that both have one host (reference §1.1); else at nobody's."""
+    status = mapping(body.get("status"))
+    acme = mapping(status.get("acme"))
+    server, uri = text(mapping(mapping(body.get("spec")).get("acme")).get("server")), text(acme.get("uri"))
+    return IssuerStatus(
+        conditions=_conditions(status),
+        uri=uri,
+        last_registered_email=text(acme.get("lastRegisteredEmail")),
+        last_private_key_hash=text(acme.get("lastPrivateKeyHash")),
+        server=server if _is_ready(body) or _same_host(server, uri) else "",
+    )
+
+
+def with_issuer_status(body: Mapping[str, object], status: IssuerStatus) -> JsonObject:
+    """The object with this status."""
+    acme = {"uri": status.uri, "lastRegisteredEmail": status.last_registered_email, "lastPrivateKeyHash": status.last_private_key_hash}
+    return _with(body, {"acme": {name: value for name, value in acme.items() if value} or None}, status.conditions)
+
+
+def with_refusal(body: Mapping[str, object], reason: str, message: str, *, now: float) -> JsonObject:
+    """The object with Ready=False: its spec cannot be used. All else in its status stays."""
+    status = mapping(body.get("status"))
+    others = tuple(one for one in _conditions(status) if one.type != "Ready")
+    ready = Condition(type="Ready", status=False, reason=reason, message=message, last_transition=now)
+    return _with(body, {}, (ready, *others))
+
+
+def _with(body: Mapping[str, object], fields: JsonObject, conditions: tuple[Condition, ...]) -> JsonObject:
+    before = mapping(body.get("status"))
+    merged = {name: value for name, value in {**before, **fields}.items() if value is not None}
+    generation = meta_of(body).generation
+    there = [mapping(one) for one in sequence(before.get("conditions"))]
+    known = {text(one.get("type")): one for one in there}
+    ours = [_condition_json(one, known.get(one.type, {}), generation) for one in conditions]
+    merged["conditions"] = [*ours, *(one for one in there if one.get("type") not in _OURS)]
+    return {**body, "status": merged}
+
+
+def _condition_json(condition: Condition, before: Mapping[str, object], generation: int) -> JsonObject:
+    """A condition that says what it said keeps its time, to the second that the API keeps."""
+    status = "True" if condition.status else "False"
+    since = text(before.get("lastTransitionTime")) if before.get("status") == status else ""
+    return {
+        "type": condition.type,
+        "status": status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": since or rfc3339(condition.last_transition),
+        "observedGeneration": generation,
+    }
+
+
+def _conditions(status: Mapping[str, object]) -> tuple[Condition, ...]:
+    return tuple(_condition(mapping(one)) for one in sequence(status.get("conditions")) if mapping(one).get("type") in _OURS)
+
+
+def _condition(body: Mapping[str, object]) -> Condition:
+    return Condition(
+        type=text(body.get("type")),
+        status=body.get("status") == "True",
+        reason=text(body.get("reason")),
+        message=text(body.get("message")),
+        last_transition=instant_of(body.get("lastTransitionTime")) or 0.0,
+    )
+
+
+def _kept(body: Mapping[str, object]) -> _Kept:
+    return _CODEC.load(_annotation(body))
+
+
+def _annotation(body: Mapping[str, object]) -> str:
+    return meta_of(body).annotations.get(ATTEMPT_ANNOTATION, "{}")
+
+
+def _attempt(body: Mapping[str, object], kept: _Kept, failed_at: float | None, attempts: int) -> tuple[float | None, str]:
+    """(when the next attempt may be, the digest of what failed; "": whatever there is). What we kept counts for this very failure."""
+    if failed_at is None:
+        return None, ""
+    following, spec = instant_of(kept.next), kept.spec
+    if following is not None and _is_of(kept, failed_at, attempts):
+        return following, spec
+    if not spec and _generation_of(body, "Issuing") not in (None, meta_of(body).generation):
+        return None, ""  # cert-manager's failure, of an earlier spec: a changed one does not wait
+    return failed_at + _HOUR * min(2 ** min(max(attempts, 1) - 1, 6), _CEILING_HOURS), spec
+
+
+def _is_of(kept: _Kept, failed_at: float | None, attempts: int) -> bool:
+    """Whether what we kept is about the failure that the status tells of."""
+    return failed_at is not None and (instant_of(kept.after), kept.attempts) == (failed_at, attempts)
+
+
+def _is_soon(issued: float | None, renewal: float | None) -> bool:
+    return issued is not None and renewal is not None and renewal < issued + _SOON
+
+
+def _is_ready(body: Mapping[str, object]) -> bool:
+    ready = _raw_condition(body, "Ready")
+    return ready.get("status") == "True" and ready.get("observedGeneration") == meta_of(body).generation
+
+
+def _generation_of(body: Mapping[str, object], type_: str) -> object:
+    return _raw_condition(body, type_).get("observedGeneration")
+
+
+def _raw_condition(body: Mapping[str, object], type_: str) -> Mapping[str, object]:
+    conditions = (mapping(one) for one in sequence(mapping(body.get("status")).get("conditions")))
+    return next((one for one in conditions if one.get("type") == type_), {})
+
+
+def _same_host(server: str, uri: str) -> bool:
+    return bool(uri) and server.split("/")[2:3] == uri.split("/")[2:3]
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

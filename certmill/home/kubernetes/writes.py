@@ -1,0 +1,64 @@
+"""Writes of status and annotations that do not undo what another process has written since the object was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from certmill.errors import Conflict
+from certmill.home.kubernetes.history import HISTORY_ANNOTATION
+from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION
+from certmill.kube.client import KubeClient
+from certmill.kube.objects import JsonObject, meta_of
+from certmill.kube.resources import CERTIFICATES, Resource
+from certmill.model.names import CertificateId, split_id
+
+_TRIES: Final = 3
+
+
+def annotate(client: KubeClient, certificate: CertificateId, before: JsonObject, changed: Mapping[str, str]) -> JsonObject | None:
+    """The object with our annotations; None if it is gone, or another has its name. Raises Conflict if another process has changed
+    these annotations or the status since `before` was read: the note of an order that a run has removed is not written again."""
+    for _ in range(_TRIES):
+        patch = {"metadata": {"resourceVersion": meta_of(before).resource_version, "annotations": changed}}
+        try:
+            return client.merge(CERTIFICATES, *split_id(certificate), patch)
+        except Conflict:
+            now = client.get(CERTIFICATES, *split_id(certificate))
+            if now is None or _is_another(now, before):
+                return None
+            if meta_of(now).deleting:
+                return now
+            if _written_by_us(now) != _written_by_us(before):
+                raise
+            before = now
+    raise Conflict(f"Certificate {certificate} is being changed again and again; its status is written later")
+
+
+def write_status(client: KubeClient, resource: Resource, before: JsonObject, wanted: JsonObject) -> bool:
+    """Over the very object it was made from; a change of metadata or spec meanwhile is nothing to us, one of status is. False if it is
+    there already, or the object is gone or being deleted, or another of its name is there."""
+    for _ in range(_TRIES):
+        if before.get("status") == wanted["status"] or meta_of(before).deleting:
+            return False
+        try:
+            return client.update(resource, wanted, subresource="status") is not None
+        except Conflict:
+            meta = meta_of(before)
+            now = client.get(resource, meta.namespace, meta.name)
+            if now is None or _is_another(now, before):
+                return False
+            if now.get("status") != before.get("status"):
+                raise
+            before, wanted = now, {**now, "status": wanted["status"]}
+    raise Conflict(f"{resource.kind} {meta_of(before).name} is being changed again and again; its status is written later")
+
+
+def _is_another(now: JsonObject, before: JsonObject) -> bool:
+    return meta_of(now).uid != meta_of(before).uid
+
+
+def _written_by_us(body: JsonObject) -> tuple[object, ...]:
+    """The part of an object that only certmill and cmctl write."""
+    annotations = meta_of(body).annotations
+    return body.get("status"), annotations.get(ATTEMPT_ANNOTATION), annotations.get(HISTORY_ANNOTATION)

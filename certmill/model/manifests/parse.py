@@ -1,0 +1,217 @@
+"""cert-manager's manifests, and requests, into the values of this package, and back.
+
+`yaml_documents` reads YAML, `schema*` say what each kind may hold, `*_rules` make the values; what certmill would ignore is refused.
+The schemas of Issuers and Secrets are imported with the first of them: a quick command does not wait for them.
+Every error is an InvalidManifest with its source and the path of the field; one bad document does not spoil the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from certmill.errors import InvalidManifest
+from certmill.model.certificate import Certificate
+from certmill.model.identifiers import namespace_name, shown
+from certmill.model.issuer import Issuer
+from certmill.model.manifests.certificate_document import certificate_document
+from certmill.model.manifests.certificate_rules import certificate_of
+from certmill.model.manifests.schema import Metadata, validated
+from certmill.model.manifests.schema_certificate import CertificateManifest, Renew, Request
+from certmill.model.manifests.yaml_documents import MAX_MANIFEST_BYTES, dump_yaml, read_documents
+from certmill.model.names import CertificateId, certificate_id
+from certmill.model.secret import Secret
+
+DEFAULT_NAMESPACE = "default"
+
+_GROUP_VERSION = "cert-manager.io/v1"
+_KEPT_METADATA = ("labels", "annotations")
+_LIST_FIELDS = frozenset({"apiVersion", "kind", "metadata", "items"})
+
+Value: TypeAlias = Certificate | Issuer | Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One object of a file. `source` is "file.yaml", or "file.yaml#2" if there are several; a ClusterIssuer's namespace is ""."""
+
+    source: str
+    kind: str
+    namespace: str
+    name: str
+    value: Value
+    text: str = field(repr=False)
+    """Its YAML as a home keeps it: with its namespace, without status and what an API server sets."""
+
+
+def parse_documents(
+    text: str | bytes, *, source: str, default_namespace: str = DEFAULT_NAMESPACE
+) -> tuple[list[Document], list[InvalidManifest]]:
+    """Read every object in YAML or JSON, those of a `kind: List` too: the good ones, and an error for each that is not."""
+    documents: list[Document] = []
+    wrong: list[InvalidManifest] = []
+    try:
+        found = read_documents(text)
+    except InvalidManifest as error:
+        return [], [_placed(error, source)]
+    for number, one in enumerate(found, 1):
+        where = f"{source}#{number}" if len(found) > 1 else source
+        for path, body in _objects(one):
+            try:
+                documents.append(_document(body, where, default_namespace))
+            except InvalidManifest as error:
+                wrong.append(_placed(error, where, path))
+    return documents, wrong
+
+
+def parse_certificate(body: Mapping[str, object], *, source: str, default_namespace: str = DEFAULT_NAMESPACE) -> Certificate:
+    """Read a whole Certificate. Raises InvalidManifest."""
+    try:
+        return _certificate(dict(body), default_namespace)
+    except InvalidManifest as error:
+        raise _placed(error, source) from None
+
+
+def parse_issuer(body: Mapping[str, object], *, source: str, default_namespace: str = DEFAULT_NAMESPACE) -> Issuer:
+    """Read a whole Issuer or ClusterIssuer. Raises InvalidManifest."""
+    try:
+        return _issuer(dict(body), default_namespace)
+    except InvalidManifest as error:
+        raise _placed(error, source) from None
+
+
+def parse_document(text: str) -> dict[str, object]:
+    """The one mapping in a Document's text. Raises InvalidManifest."""
+    found = read_documents(text)
+    if len(found) != 1 or not isinstance(found[0], dict):
+        raise InvalidManifest("must be one object with apiVersion, kind and metadata")
+    return found[0]
+
+
+def parse_request(body: object) -> Certificate:
+    """Read a contract.RequestBody. The kind of the issuer is "" if the request leaves it open. Raises InvalidManifest."""
+    request = validated(Request, body)
+    return certificate_of(
+        request.spec,
+        metadata=Metadata(name=request.name),
+        namespace=request.namespace or DEFAULT_NAMESPACE,
+        secret_name=request.spec.secret_name or request.name,
+        default_kind="",
+    )
+
+
+def parse_renewal(body: object) -> CertificateId:
+    """Read a contract.RenewBody. Raises InvalidManifest."""
+    renewal = validated(Renew, body)
+    return certificate_id(renewal.namespace or DEFAULT_NAMESPACE, renewal.name)
+
+
+def _placed(error: InvalidManifest, source: str, path: str = "") -> InvalidManifest:
+    return InvalidManifest(error.reason, path=".".join(part for part in (path, error.path) if part), source=source)
+
+
+def _objects(document: object) -> Iterator[tuple[str, object]]:
+    """(path, object) of a document: itself, or the items of a List, or the error that it is."""
+    items = document.get("items") if isinstance(document, dict) and document.get("kind") == "List" else None
+    if isinstance(document, dict) and isinstance(items, list) and document.get("apiVersion") == "v1" and _LIST_FIELDS.issuperset(document):
+        yield from ((f"items[{index}]", item) for index, item in enumerate(items))
+    else:
+        yield "", document
+
+
+def _document(body: object, source: str, default_namespace: str) -> Document:
+    if isinstance(body, InvalidManifest):
+        raise body
+    if not isinstance(body, dict):
+        raise InvalidManifest("must be an object with apiVersion, kind and metadata")
+    value = _reader(body)(body, default_namespace)
+    kind = str(body["kind"])
+    return Document(
+        source=source, kind=kind, namespace=value.namespace, name=value.name, value=value, text=dump_yaml(_kept(body, value.namespace))
+    )
+
+
+def _kept(body: dict[str, object], namespace: str) -> dict[str, object]:
+    """The manifest as its author meant it, with the namespace in which it was read."""
+    metadata = body["metadata"]
+    assert isinstance(metadata, dict)
+    ours = {"name": metadata["name"], "namespace": namespace} | {key: metadata[key] for key in _KEPT_METADATA if metadata.get(key)}
+    return {key: value for key, value in body.items() if key != "status"} | {
+        "metadata": {key: value for key, value in ours.items() if value}
+    }
+
+
+_Reader: TypeAlias = Callable[[dict[str, object], str], Value]
+
+
+def _reader(body: Mapping[str, object]) -> _Reader:
+    """What reads objects of this kind. Raises InvalidManifest."""
+    kind, version = body.get("kind"), body.get("apiVersion")
+    if not isinstance(kind, str):
+        raise InvalidManifest("is required" if kind is None else "must be a string", path="kind")
+    if kind == "List" and version == "v1":
+        raise InvalidManifest("a List has apiVersion, kind and items, and no List among them", path="kind")
+    known = _READERS.get(kind)
+    if known is None:
+        raise InvalidManifest(f"{shown(kind)} is not a kind that certmill reads; it reads {', '.join(_READERS)} and List", path="kind")
+    expected, reader = known
+    if version != expected:
+        found = f", not {shown(version)}" if isinstance(version, str) else ""
+        raise InvalidManifest(f"must be {expected} for a {kind}{found}", path="apiVersion")
+    return reader
+
+
+def _namespace(metadata: Metadata, default: str) -> str:
+    if metadata.namespace is not None:
+        return metadata.namespace
+    try:
+        return namespace_name(default)
+    except ValueError as error:
+        raise InvalidManifest(str(error), path="metadata.namespace") from None
+
+
+def _certificate(body: dict[str, object], default_namespace: str) -> Certificate:
+    manifest = validated(CertificateManifest, body)
+    namespace = _namespace(manifest.metadata, default_namespace)
+    spec = manifest.spec
+    return certificate_of(spec, metadata=manifest.metadata, namespace=namespace, secret_name=spec.secret_name, default_kind="Issuer")
+
+
+def _issuer(body: dict[str, object], default_namespace: str) -> Issuer:
+    """A namespace on a ClusterIssuer means nothing and is dropped, as kubectl does."""
+    from certmill.model.manifests.issuer_rules import issuer_of
+    from certmill.model.manifests.schema_issuer import IssuerManifest
+
+    manifest = validated(IssuerManifest, body)
+    return issuer_of(manifest, "" if manifest.kind == "ClusterIssuer" else _namespace(manifest.metadata, default_namespace))
+
+
+def _secret(body: dict[str, object], default_namespace: str) -> Secret:
+    from certmill.model.manifests.schema_secret import SecretManifest, secret_of
+
+    manifest = validated(SecretManifest, body)
+    return secret_of(manifest, _namespace(manifest.metadata, default_namespace))
+
+
+_READERS: dict[str, tuple[str, _Reader]] = {
+    "Certificate": (_GROUP_VERSION, _certificate),
+    "Issuer": (_GROUP_VERSION, _issuer),
+    "ClusterIssuer": (_GROUP_VERSION, _issuer),
+    "Secret": ("v1", _secret),
+}
+
+__all__ = [
+    "DEFAULT_NAMESPACE",
+    "MAX_MANIFEST_BYTES",
+    "Document",
+    "Value",
+    "certificate_document",
+    "dump_yaml",
+    "parse_certificate",
+    "parse_document",
+    "parse_documents",
+    "parse_issuer",
+    "parse_renewal",
+    "parse_request",
+]
