@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    """Build `workers.app`, which `celery -A workers` looks for; once a process."""
+    """`workers.app`, which `celery -A workers` looks for."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from workers.celery_app import app_from_environment  # noqa: PLC0415 - importing `workers` does nothing
+    from workers.celery_app import app  # noqa: PLC0415 - importing `workers` does nothing
 
-    globals()["app"] = built = app_from_environment()
-    return built
+    return app

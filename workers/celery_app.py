@@ -65,3 +65,11 @@ def app_from_environment() -> App:
     if "flower.command" in sys.modules:  # the `celery` command has loaded it, as its plug-in
         flower.make_safe(settings)
     return make_app(settings)
+
+
+def __getattr__(name: str) -> App:
+    """Build `workers.celery_app.app` from the environment when it is first asked for; once a process. Importing does nothing."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()["app"] = built = app_from_environment()
+    return built

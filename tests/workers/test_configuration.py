@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +68,13 @@ def test_importing_the_package_builds_nothing() -> None:
     assert "app" not in vars(workers)
     with pytest.raises(AttributeError):
         _ = workers.celery
+
+
+@pytest.mark.parametrize("name", ["workers", "workers.celery_app"])
+def test_celery_finds_the_one_app_by_either_name(name: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "CERTMILL_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "celery", "-A", name, "report"]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+    assert told.returncode == 0, told.stderr
+    assert "certificate.request" in told.stdout
