@@ -72,7 +72,7 @@ class SecretFiles:
             try:
                 found = self._read(self._directory(namespace, name), namespace, name)
             except OSError as error:
-                if error.errno in ODD:  # the Secret itself is a link to itself
+                if error.errno in ODD and self._directory(namespace, name).is_symlink():  # to itself; else the home is at fault
                     raise SecretUnusable(f"Secret {namespace}/{name} cannot be read: {advice(error)}") from error
                 raise
         return found.held if found else None
