@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
@@ -17,80 +17,13 @@ import redis
 from certmill.model.names import CertificateId
 from certmill.model.trigger import Origin, Trigger
 from certmill.state import keys
+from certmill.state.record import Record
 from certmill.state.server.connection import answering, script
+
+__all__ = ["Doorbell", "Due", "Record", "Records", "Unclaimed", "Verdict"]
 
 _BATCH = 1000
 _BUT_RENEWALS = tuple(name for name in keys.DUE_SETS if name != keys.RENEWALS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key` are opaque here.
-
-    Of the step it is at: `attempts` began and did not end, `tries` ended in waiting, the last `failures` of them because something failed.
-    `wait_class` is that of the failure that it waits after (errors.FailureClass), else "". `lock` is the key of the order's lock that the
-    run holds. `unread_since`: since when its facts are of a release that the workers which came to it cannot read.
-    """
-
-    step: str = ""
-    fence: int = 0
-    lease: float = 0.0
-    attempts: int = 0
-    tries: int = 0
-    task_id: str = ""
-    root_id: str = ""
-    spec: str = ""
-    again: str = ""
-    run: int = 0
-    done: int = 0
-    result: str = ""
-    since: float = 0.0
-    begun: float = 0.0
-    due: float = 0.0
-    reason: str = ""
-    wait_class: str = ""
-    lock: str = ""
-    failures: int = 0
-    trigger: Trigger = Trigger.UNKNOWN
-    unread_since: float = 0.0
-    facts: str = field(default="", repr=False)
-    sealed_key: str = field(default="", repr=False)
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, str]) -> Record:
-        """From the hash; what is missing or no number has its default, and what a newer release added is not read."""
-
-        def number(name: str) -> float:
-            try:
-                return float(fields.get(name) or 0)
-            except ValueError:
-                return 0.0
-
-        return cls(
-            step=fields.get("step", ""),
-            fence=int(number("fence")),
-            lease=number("lease"),
-            attempts=int(number("attempts")),
-            tries=int(number("tries")),
-            task_id=fields.get("task", ""),
-            root_id=fields.get("root", ""),
-            spec=fields.get("spec", ""),
-            again=fields.get("again", ""),
-            run=int(number("run")),
-            done=int(number("done")),
-            result=fields.get("result", ""),
-            since=number("since"),
-            begun=number("begun"),
-            due=number("due"),
-            reason=fields.get("reason", ""),
-            wait_class=fields.get("wait_class", ""),
-            lock=fields.get("lock", ""),
-            failures=int(number("failures")),
-            trigger=Trigger.read(fields.get("trigger")),
-            unread_since=number("unread_since"),
-            facts=fields.get("facts", ""),
-            sealed_key=fields.get("key", ""),
-        )
 
 
 class Unclaimed(StrEnum):
@@ -141,6 +74,7 @@ class Records:
         self._claim = script(client, "claim")
         self._keep = script(client, "keep")
         self._commit = script(client, "commit")
+        self._advance = script(client, "advance")
         self._adopt = script(client, "adopt")
         self._forget = script(client, "forget")
         self._end_wait = script(client, "end_wait")
@@ -190,7 +124,7 @@ class Records:
             return Unclaimed.MOVED_ON
         if answer[0] == "-1":
             return Unclaimed.LEASED
-        return Record.from_fields(dict(zip(answer[1::2], answer[2::2], strict=True)))
+        return _claimed(answer)
 
     @answering
     def keep(self, certificate: CertificateId, *, fence: int, now: float, lease_seconds: float, fields: Mapping[str, str]) -> bool:
@@ -210,6 +144,27 @@ class Records:
         waits = "1" if due is Due.WAITING else "0"
         args = [certificate, fence, step, f"{at:.3f}", waits, len(drop), *drop, *pairs]
         return self._commit(keys=[keys.record(certificate), due.value, *others], args=args) == 1
+
+    @answering
+    def advance(
+        self,
+        certificate: CertificateId,
+        record: Record,
+        *,
+        step: str,
+        now: float,
+        lease_seconds: float,
+        task_id: str,
+        fields: Mapping[str, str],
+        drop: Sequence[str] = (),
+    ) -> Record | None:
+        """End the step that `record` was claimed for and claim the next one, `step`, for the same worker: its record, with the new fence.
+        None if the step is no longer ours."""
+        pairs = [part for item in fields.items() for part in item]
+        lease = [f"{now:.3f}", f"{lease_seconds:.3f}", task_id, record.root_id]
+        args = [certificate, record.fence, step, *lease, len(drop), *drop, *pairs]
+        answer = cast("list[str]", self._advance(keys=[keys.record(certificate), keys.IN_FLIGHT], args=args))
+        return _claimed(answer) if answer[0] != "0" else None
 
     @answering
     def adopt(self, certificate: CertificateId, *, now: float, at: float, spec: str, again: str = "") -> bool:
@@ -290,3 +245,8 @@ class Records:
         others = [name for name in keys.DUE_SETS if name != keys.WAITING]
         names = [keys.record(certificate), keys.WAITING, keys.CERTIFICATE_GAUGES, *others, keys.RUNS]
         return self._forget(keys=names, args=[certificate, f"{now:.3f}", "deleted"]) == 1
+
+
+def _claimed(answer: Sequence[str]) -> Record:
+    """The record of a step that we have claimed: {fence, field, value, …}."""
+    return Record.from_fields(dict(zip(answer[1::2], answer[2::2], strict=True)))

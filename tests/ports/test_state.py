@@ -202,6 +202,60 @@ def test_a_commit_with_an_old_fence_changes_nothing(records):
     assert records.read(WEB).facts == ""
 
 
+def advance(records, mine, *, now=NOW + 5, task_id="next", step="two", drop=(), **fields):
+    return records.advance(WEB, mine, step=step, now=now, lease_seconds=60, task_id=task_id, fields=fields, drop=drop)
+
+
+def test_a_step_is_ended_and_the_next_one_claimed_in_one_call(records, redis):
+    begin(records)
+    mine = claim(records)
+    redis.hset(keys.record(WEB), mapping={"reason": "waited", "woken": "1", "tries": "3", "failures": "2", "lock": "theirs"})
+
+    claimed = advance(records, mine, drop=("reason",), facts="found", since="7")
+
+    assert claimed == records.read(WEB)
+    assert (claimed.step, claimed.fence, claimed.attempts, claimed.task_id, claimed.root_id) == ("two", mine.fence + 1, 1, "next", "root")
+    assert (claimed.tries, claimed.failures, claimed.reason, claimed.facts, claimed.since) == (0, 0, "", "found", 7)
+    assert (claimed.lease, claimed.lock, redis.hget(keys.record(WEB), "woken")) == (NOW + 65, "theirs", None)
+    assert (places(redis), redis.zscore(keys.IN_FLIGHT, WEB)) == ([keys.IN_FLIGHT], NOW + 65)
+    assert claim(records, "two", now=NOW + 6) is Unclaimed.LEASED
+    assert claim(records, "one", now=NOW + 6) is Unclaimed.MOVED_ON
+
+
+def test_an_advance_whose_answer_was_lost_may_be_sent_again(records):
+    begin(records)
+    mine = claim(records)
+    first = advance(records, mine, facts="found")
+
+    assert advance(records, mine, now=NOW + 6, facts="found") == first
+    assert advance(records, mine, task_id="of another worker") is None
+    assert records.read(WEB) == first
+
+
+def test_an_advance_with_an_old_fence_changes_nothing(records):
+    begin(records)
+    slow = claim(records)
+    claim(records, now=NOW + 61, task_id="of another worker")
+
+    assert advance(records, slow, now=NOW + 62) is None
+    assert (records.read(WEB).step, records.read(WEB).task_id) == ("one", "of another worker")
+
+
+def test_what_is_asked_for_while_a_step_acts_is_in_the_record_of_the_next(records):
+    begin(records)
+    mine = claim(records)
+    begin(records, spec="changed", now=NOW + 1)
+
+    assert advance(records, mine).again == "changed"
+
+
+def test_a_worker_that_dies_after_an_advance_is_noticed_when_the_lease_ends(records, redis):
+    begin(records)
+    advance(records, claim(records))
+
+    assert claim(records, "two", now=NOW + 66).attempts == 2
+
+
 def test_keeping_facts_renews_the_lease(records):
     begin(records)
     mine = claim(records)

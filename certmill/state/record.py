@@ -1,0 +1,78 @@
+"""What the record of a certificate's run says: the hash in Redis, read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from certmill.model.trigger import Trigger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key` are opaque here.
+
+    Of the step it is at: `attempts` began and did not end, `tries` ended in waiting, the last `failures` of them because something failed.
+    `wait_class` is that of the failure that it waits after (errors.FailureClass), else "". `lock` is the key of the order's lock that the
+    run holds. `unread_since`: since when its facts are of a release that the workers which came to it cannot read.
+    """
+
+    step: str = ""
+    fence: int = 0
+    lease: float = 0.0
+    attempts: int = 0
+    tries: int = 0
+    task_id: str = ""
+    root_id: str = ""
+    spec: str = ""
+    again: str = ""
+    run: int = 0
+    done: int = 0
+    result: str = ""
+    since: float = 0.0
+    begun: float = 0.0
+    due: float = 0.0
+    reason: str = ""
+    wait_class: str = ""
+    lock: str = ""
+    failures: int = 0
+    trigger: Trigger = Trigger.UNKNOWN
+    unread_since: float = 0.0
+    facts: str = field(default="", repr=False)
+    sealed_key: str = field(default="", repr=False)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str]) -> Record:
+        """From the hash; what is missing or no number has its default, and what a newer release added is not read."""
+
+        def number(name: str) -> float:
+            try:
+                return float(fields.get(name) or 0)
+            except ValueError:
+                return 0.0
+
+        return cls(
+            step=fields.get("step", ""),
+            fence=int(number("fence")),
+            lease=number("lease"),
+            attempts=int(number("attempts")),
+            tries=int(number("tries")),
+            task_id=fields.get("task", ""),
+            root_id=fields.get("root", ""),
+            spec=fields.get("spec", ""),
+            again=fields.get("again", ""),
+            run=int(number("run")),
+            done=int(number("done")),
+            result=fields.get("result", ""),
+            since=number("since"),
+            begun=number("begun"),
+            due=number("due"),
+            reason=fields.get("reason", ""),
+            wait_class=fields.get("wait_class", ""),
+            lock=fields.get("lock", ""),
+            failures=int(number("failures")),
+            trigger=Trigger.read(fields.get("trigger")),
+            unread_since=number("unread_since"),
+            facts=fields.get("facts", ""),
+            sealed_key=fields.get("key", ""),
+        )
