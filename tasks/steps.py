@@ -10,8 +10,8 @@ from kombu.utils.uuid import uuid
 
 from certmill.contract import STEP_NAMES, STEPS_QUEUE, shown_run
 from certmill.model.names import CertificateId
-from certmill.runs.chain import remaining
-from certmill.runs.outcomes import Fail, Stop, Wait
+from certmill.runs.chain import CLEAN_UP, next_step, remaining
+from certmill.runs.outcomes import Fail, Proceed, Stop, Wait
 from certmill.runtime import Runtime
 from certmill.state.records import Doorbell
 from certmill.views.times import moment
@@ -49,11 +49,24 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
 
 
 def _register(app: Celery, runtime: Callable[[], Runtime], step: str) -> None:
+    following = f"certificate.{next_step(step)}" if step != CLEAN_UP else ""
+
     def run(task: Any, certificate: str) -> None:
         """One step of one certificate's run."""
-        result = runtime().engine.run(step, CertificateId(certificate), task_id=task.request.id, root_id=task.request.root_id or "")
+        request = task.request
+        continuation = request.get("continuation")  # of a worker's thread (workers.continuation)
+        result = runtime().engine.run(
+            step,
+            CertificateId(certificate),
+            task_id=request.id,
+            root_id=request.root_id or "",
+            claimed=continuation.claimed if continuation is not None else None,
+            next_task=lambda: continuation.next_task(request, following) if continuation is not None else "",
+        )
+        if isinstance(result, Proceed) and result.claimed is not None:
+            continuation.continue_with(request, result.claimed)
         if isinstance(result, Stop | Fail | Wait):
-            task.request.chain = None
+            request.chain = None
         if isinstance(result, Fail) or (isinstance(result, Stop) and result.ring):
             ring(app, runtime(), CertificateId(certificate))
         if isinstance(result, Wait):

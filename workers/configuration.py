@@ -86,7 +86,7 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
             "interval_max": 0.5,
         },  # a doorbell: due rings again
         # -- the worker ------------------------------------------------------------------------------------------------
-        "worker_pool": "threads",  # steps wait for networks: 32 threads in 55 MB do what 16 processes do in 460
+        "worker_pool": "workers.continuation:ThreadPool",  # steps wait for networks: 32 threads in 55 MB do what 16 processes do in 460
         "worker_concurrency": threads,
         "worker_prefetch_multiplier": 1,  # what is taken is not reordered, and comes back late when its worker dies
         "worker_consumer": "workers.broker.guard:SafeConsumer",

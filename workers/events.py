@@ -52,4 +52,4 @@ class Task(_Task):  # type: ignore[misc]
     """The base of every task of the app."""
 
     abstract = True
-    Request = "workers.events:Request"
+    Request = "workers.continuation:ContinuedRequest"

@@ -5,6 +5,7 @@ Nothing is written but under the fence of the claim: who has lost the lease lear
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +32,8 @@ class Attempt:
     certificate: Certificate | None = None
     unread: bool = False
     """Whether the record's facts cannot be read: until the run is given up they stay in the record as they are."""
+    next_task: Callable[[], str] = str
+    """The task id under which this worker continues with the next step at once; "": the next step is published."""
 
     @property
     def run_id(self) -> str:
@@ -76,6 +79,23 @@ class Attempt:
         home = self.ports.home
         with suppress(CertmillError):
             home.write_certificate_status(self.certificate_id, conditions.waiting(home.certificate_status(self.certificate_id), reason))
+
+    def advance(self, *, step: str, task_id: str, fields: dict[str, str], drop: tuple[str, ...]) -> Record:
+        """End the step and claim the next one, for the task of this id. Raises LeaseLost."""
+        now, limits = self.ports.clock.now(), self.ports.limits
+        claimed = self.ports.records.advance(
+            self.certificate_id,
+            self.record,
+            step=step,
+            now=now,
+            lease_seconds=limits.lease,
+            task_id=task_id,
+            fields={**fields, "since": f"{now:.3f}"},
+            drop=drop,
+        )
+        if claimed is None:
+            raise LeaseLost
+        return claimed
 
     def commit(self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()) -> None:
         """End the step. Raises LeaseLost."""

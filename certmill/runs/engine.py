@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -41,7 +42,7 @@ from certmill.runs.context import LeaseLost, Ports, Work
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Back, Failed, Finished, LeftToNewer, Outcome, StepResult, Stop, Wait, Waiting
 from certmill.runs.transitions import Endings
-from certmill.state.records import Unclaimed
+from certmill.state.records import Record, Unclaimed
 from certmill.steps.clean_up import LONGEST_WAIT_SECONDS, MAX_TRIES, clean_up
 from certmill.steps.table import STEPS
 
@@ -62,24 +63,53 @@ class Engine:
         self._reconciler = reconciler
         self._endings = Endings(ports, reconciler)
 
-    def run(self, step: str, certificate: CertificateId, *, task_id: str, root_id: str) -> StepResult:
-        """Claim, act, commit; the answer is what the task is to show. Raises nothing of certmill's."""
+    def run(
+        self,
+        step: str,
+        certificate: CertificateId,
+        *,
+        task_id: str,
+        root_id: str,
+        claimed: Record | None = None,
+        next_task: Callable[[], str] = str,
+    ) -> StepResult:
+        """Claim, act, commit; the answer is what the task is to show. Raises nothing of certmill's.
+
+        `claimed`: the step's record, if the commit of the step before claimed it for this task. `next_task` says, when this step is
+        committed, under which task id the worker continues with the next one; "": it is published.
+        """
         began = time.perf_counter()
-        outcome, result = self._tried(step, certificate, task_id=task_id, root_id=root_id)
+        ports = self._ports
+
+        def claim() -> Record | Unclaimed:
+            if claimed is not None:
+                return claimed
+            now = ports.clock.now()
+            return ports.records.claim(certificate, step, now=now, lease_seconds=ports.limits.lease, task_id=task_id, root_id=root_id)
+
+        outcome, result = self._tried(step, certificate, claim, next_task)
         recording.sink().step(step, outcome, time.perf_counter() - began)
         return result
 
-    def _tried(self, step: str, certificate: CertificateId, *, task_id: str, root_id: str) -> tuple[str, StepResult]:
+    def _tried(
+        self, step: str, certificate: CertificateId, claim: Callable[[], Record | Unclaimed], next_task: Callable[[], str]
+    ) -> tuple[str, StepResult]:
         """With what came out, in a word for the metrics."""
         ports = self._ports
         try:
-            record = ports.records.claim(
-                certificate, step, now=ports.clock.now(), lease_seconds=ports.limits.lease, task_id=task_id, root_id=root_id
-            )
+            record = claim()
             if isinstance(record, Unclaimed):
                 return "duplicate", Stop()
             now = ports.clock.monotonic()
-            attempt = Attempt(ports=ports, certificate_id=certificate, step=step, record=record, facts=Facts(), renewed_at=now)
+            attempt = Attempt(
+                ports=ports,
+                certificate_id=certificate,
+                step=step,
+                record=record,
+                facts=Facts(),
+                renewed_at=now,
+                next_task=next_task,
+            )
             outcome = self._outcome(attempt)
             return outcome.word, self._endings.end(attempt, outcome)
         except LeaseLost:

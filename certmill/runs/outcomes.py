@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from certmill.errors import CertmillError, FailureClass, Temporary
 from certmill.runs.facts import Facts
+from certmill.state.records import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,9 @@ Outcome = Advanced | Waiting | LeftToNewer | Back | Failed | Finished
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proceed:
-    """To the task: done; the chain rings the next step."""
+    """To the task: done; the chain publishes the next step. With `claimed`, this worker has claimed the next step and continues with it."""
+
+    claimed: Record | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,8 +91,12 @@ class Endings:
                 return self._finish(attempt, outcome)
 
     def _advance(self, attempt: Attempt, outcome: Advanced) -> StepResult:
-        at, fields = self._ports.clock.now() + self._ports.limits.grace, {"facts": outcome.facts.to_json()}
-        attempt.commit(step=next_step(attempt.step), due=Due.IN_FLIGHT, at=at, fields=fields, drop=_OF_A_WAIT)
+        step, fields, claimed = next_step(attempt.step), {"facts": outcome.facts.to_json()}, None
+        if task_id := attempt.next_task():
+            claimed = attempt.advance(step=step, task_id=task_id, fields=fields, drop=_OF_A_WAIT)
+        else:
+            at = self._ports.clock.now() + self._ports.limits.grace
+            attempt.commit(step=step, due=Due.IN_FLIGHT, at=at, fields=fields, drop=_OF_A_WAIT)
         if (stored := outcome.facts.stored) is not None:
             certificates.issued(
                 attempt.certificate_id,
@@ -104,7 +108,7 @@ class Endings:
                 issuer=issuer_of(outcome.facts),
                 seconds=attempt.run_seconds,
             )
-        return Proceed()
+        return Proceed(claimed=claimed)
 
     def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
         """Each thing that a run waits for is told once, and once more in the status when it takes long."""

@@ -48,6 +48,14 @@ class HeldRecords(Records):
         _stand(certificate, self._at.step, "after-act")
         return super().commit(certificate, **options)
 
+    def advance(self, certificate, record, **options):
+        _stand(certificate, self._at.step, "after-act")
+        claimed = super().advance(certificate, record, **options)
+        if claimed is not None:
+            self._at.step = options["step"]
+            _stand(certificate, options["step"], "before-act")
+        return claimed
+
 
 def _stand(certificate: str, step: str, point: str) -> None:
     file = hold_file(HOLDS, certificate, step, point)

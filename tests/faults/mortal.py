@@ -17,15 +17,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from celery.signals import after_task_publish, worker_ready
+from celery.worker import state
 
 from certmill import settings as certmill_settings
 from certmill.certificates.reconcile import Reconciler
 from certmill.certificates.requests import RequestDesk
 from certmill.contract import STEPS_QUEUE
+from certmill.runs.chain import CLEAN_UP, next_step
 from certmill.runs.engine import Engine
 from certmill.runtime import Runtime
 from certmill.state.records import Due, Records, Unclaimed
@@ -47,6 +50,8 @@ class MortalRecords(Records):
     def __init__(self, client) -> None:
         super().__init__(client)
         self._under_way: dict[str, str] = {}
+        self._stopped_for: set[str] = set()
+        """Certificates whose message is to be lost by a worker that is to stop."""
         self._guard = threading.RLock()
         """Held from a write to the mark that it was made: what kills us in between would be a point that does not come again."""
 
@@ -55,6 +60,7 @@ class MortalRecords(Records):
         if not isinstance(claimed, Unclaimed):
             with self._guard:
                 self._under_way[certificate] = step
+            self._stop_before(certificate, step)
             self._kill(certificate, step, "before-act")
         return claimed
 
@@ -75,6 +81,19 @@ class MortalRecords(Records):
             self._lose(certificate, options["step"])
         return committed
 
+    def advance(self, certificate, record, **options):
+        step, following = self._under_way.get(certificate, ""), options["step"]
+        self._kill(certificate, step, "after-act")
+        with self._guard:
+            claimed = super().advance(certificate, record, **options)
+            if claimed is not None:
+                self._under_way[certificate] = following
+            self._kill(certificate, step, "after-commit")
+        if claimed is not None:
+            self._stop_before(certificate, following)
+            self._kill(certificate, following, "before-act")
+        return claimed
+
     def doorbells(self, certificates):
         bells = super().doorbells(certificates)
         for bell in bells:
@@ -87,10 +106,21 @@ class MortalRecords(Records):
             if self._first_time(certificate, f"kill-{step.replace('_', '-')}-{point}"):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    def _lose(self, certificate: str, step: str) -> None:
-        """Have this worker stopped; by the time we go on and publish, it takes no messages any more."""
-        if self._first_time(certificate, f"lose-{step.replace('_', '-')}"):
+    def _stop_before(self, certificate: str, step: str) -> None:
+        """Have this worker stopped while it acts on the step before the one whose message is to be lost: a worker that is to stop does not
+        continue with the next step, but publishes it."""
+        if step != CLEAN_UP and self._first_time(certificate, _lost(next_step(step))):
             os.kill(os.getpid(), signal.SIGTERM)
+            self._stopped_for.add(certificate)
+            while state.should_stop is None:
+                time.sleep(0.01)
+
+    def _lose(self, certificate: str, step: str) -> None:
+        """Have this worker stopped, unless it is; by the time we go on and publish, it takes no messages any more."""
+        if self._first_time(certificate, _lost(step)):
+            os.kill(os.getpid(), signal.SIGTERM)
+            self._stopped_for.add(certificate)
+        if certificate in self._stopped_for and certificate.partition("/")[2] == _lost(step):
             CONSUMERS[-1].blueprint.shutdown_complete.wait(_STOPPED_WITHIN_SECONDS)
 
     def _first_time(self, certificate: str, name: str) -> bool:
@@ -103,6 +133,11 @@ class MortalRecords(Records):
             except FileExistsError:
                 return False
         return True
+
+
+def _lost(step: str) -> str:
+    """Name of a Certificate, and of its mark."""
+    return f"lose-{step.replace('_', '-')}"
 
 
 def open_mortal(settings) -> Runtime:

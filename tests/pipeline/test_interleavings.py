@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -73,6 +74,12 @@ class MortalRecords(Records):
         self._maybe("after commit")
         return committed
 
+    def advance(self, *args, **kwargs):
+        self._maybe("after act")
+        claimed = super().advance(*args, **kwargs)
+        self._maybe("after commit")
+        return claimed
+
     def _maybe(self, where: str) -> None:
         stalled = getattr(self.stalling, "plan", None)
         if stalled is not None and stalled.at == where:
@@ -114,6 +121,28 @@ class Play:
         finally:
             self.records.kill_at = ""
         self._celery_goes_on(step, result)
+
+    def deliver_continuing(self, which: int, kill_at: str = "") -> None:
+        """Deliver a message to a worker that continues with `which` steps more, and publishes then, or is killed at a point of the last."""
+        if not self.messages:
+            return
+        step, claimed, result = self.messages.pop(which % len(self.messages)), None, None
+        for left in range(which, -1, -1):
+            self.records.kill_at = "" if left else kill_at
+            next_task = f"continued {left}" if left or kill_at else ""
+            try:
+                result = self.engine.run(step, CERTIFICATE.id, task_id="t", root_id="r", claimed=claimed, next_task=partial(str, next_task))
+            except WorkerKilled:
+                self.kills += 1
+                return
+            finally:
+                self.records.kill_at = ""
+            claimed = result.claimed if isinstance(result, Proceed) else None
+            if claimed is None:
+                break
+            step = claimed.step
+        if claimed is None:
+            self._celery_goes_on(step, result)
 
     def stall(self, which: int, at: str) -> None:
         """Deliver a message to a worker that stalls at a point, holding its step while time goes by."""
@@ -222,11 +251,12 @@ EVENTS = st.one_of(
     st.tuples(st.sampled_from(POINTS), st.integers(0, 3)),
     st.tuples(st.sampled_from([f"stall {point}" for point in POINTS]), st.integers(0, 3)),
     st.tuples(st.just("resume"), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["continue", *(f"continue {point}" for point in POINTS)]), st.integers(0, 7)),
     st.tuples(st.just("tick"), st.sampled_from([0, 1, 12, 61])),
 )
 
 
-@pytest.mark.timeout(600)  # forty seconds alone
+@pytest.mark.timeout(600)  # a minute alone
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(EVENTS, max_size=60))
 def test_any_interleaving_of_crashes_losses_and_duplicates_ends_as_the_straight_run(redis, events):
@@ -244,6 +274,8 @@ def test_any_interleaving_of_crashes_losses_and_duplicates_ends_as_the_straight_
                 play.tick(number)
             case "resume":
                 play.resume(number)
+            case going_on if going_on.startswith("continue"):
+                play.deliver_continuing(number, going_on.removeprefix("continue").strip())
             case stall if stall.startswith("stall "):
                 play.stall(number, stall.removeprefix("stall "))
             case _:

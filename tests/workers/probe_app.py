@@ -15,9 +15,11 @@ from typing import Any
 import redis
 from celery import Celery
 from celery.exceptions import Reject, Retry
+from celery.worker import state
 
 from certmill import settings as certmill_settings
 from certmill.contract import TASKS_OF_QUEUE
+from certmill.state.records import Record
 from workers import signals
 from workers.admin import liveness
 from workers.broker import guard
@@ -34,9 +36,18 @@ def on_rejected(request_id: str, certificate: str, reason: str) -> None:
 
 def register(celery: Celery) -> None:
     """Every task of the contract; `default/slow` takes a second, `default/stuck` ten minutes, `default/held` until it is let go;
-    `default/fails` fails, `default/waits` waits, `default/again` goes back to its queue."""
+    `default/fails` fails, `default/waits` waits, `default/again` goes back to its queue; `default/stopped` stops its worker. The last step
+    of the chain of `default/continues-held` is held."""
     for name in (task for tasks in TASKS_OF_QUEUE.values() for task in tasks):
         celery.task(bind=True, name=name)(probe_named(name))
+
+
+def continue_chain(task: Any) -> str:
+    """Continue with the next task of the chain, if the thread may; the step that was claimed for this one."""
+    request, continuation = task.request, task.request.continuation
+    if request.chain and continuation.next_task(request, following := request.chain[-1]["task"]):
+        continuation.continue_with(request, Record(step=following))
+    return continuation.claimed.step if continuation.claimed is not None else ""
 
 
 def probe_named(name: str) -> Callable[..., None]:
@@ -47,11 +58,16 @@ def probe_named(name: str) -> Callable[..., None]:
             threading.Event().wait(1.0)
         if args == ("default/stuck",):
             threading.Event().wait(600.0)
-        if args == ("default/held",):
+        if args == ("default/held",) or (args == ("default/continues-held",) and not task.request.chain):
             records.blpop(["let go"], timeout=20)
+        if args == ("default/stopped",):
+            os.kill(os.getpid(), signal.SIGTERM)
+            while state.should_stop is None:
+                time.sleep(0.01)
         called = {"task": name, "args": args, "id": task.request.id, "thread": threading.current_thread().name, "pid": os.getpid()}
         called["at"] = time.time()
-        records.rpush("ran", json.dumps({**called, "root_id": task.request.root_id, "chain": len(task.request.chain or ())}))
+        called |= {"root_id": task.request.root_id, "parent_id": task.request.parent_id, "chain": len(task.request.chain or ())}
+        records.rpush("ran", json.dumps({**called, "claimed": continue_chain(task)}))
         if args == ("default/fails",):
             raise RuntimeError("refused by the CA")
         if args == ("default/again",):

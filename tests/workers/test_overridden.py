@@ -7,16 +7,18 @@ from pathlib import Path
 
 import celery.app.control
 import celery.beat
+import celery.concurrency.thread
 import celery.events.dispatcher
 import celery.worker.request
 import flower.events
 import flower.views.monitor
 import flower.views.workers
+import kombu.message
 import pytest
 from celery.worker.consumer import Consumer
 from kombu.transport import redis as kombu_redis
 
-from workers import control, events, scheduler
+from workers import continuation, control, events, scheduler
 from workers.broker import guard, transport
 from workers.flower import pages
 from workers.flower import state as flower_state
@@ -31,6 +33,9 @@ OVERRIDDEN = [
     (scheduler.Scheduler, celery.beat.Scheduler, "_ensure_connected apply_async apply_entry close tick"),
     (events.Dispatcher, celery.events.dispatcher.EventDispatcher, "send"),
     (events.Request, celery.worker.request.Request, "send_event"),
+    (continuation.ThreadPool, celery.concurrency.thread.TaskPool, "on_apply"),
+    (continuation.ContinuedRequest, celery.worker.request.Request, "acknowledge"),
+    (continuation._Unsent, kombu.message.Message, "payload"),
     (control.Inspect, celery.app.control.Inspect, "_request"),
     (control.Control, celery.app.control.Control, "broadcast inspect"),
     (flower_state.BoundedState, flower.events.EventsState, "event heap_multiplier"),

@@ -69,6 +69,7 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
         """Called once a connection, before any message is taken; the timer is the loop's own, and is taken away with the connection."""
         self._require_own_redis()
         handle: Callable[[Any], None] = super().create_task_handler(*args, **kwargs)
+        self.pool.consumer = self
         self.timer.call_repeatedly(EVERY_SECONDS, self.app.liveness.turned)
         self.app.liveness.require("all threads are stuck in their tasks", self._has_thread)
 

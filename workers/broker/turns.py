@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 
 from certmill.contract import STEP_NAMES, STEPS_QUEUE
+from workers.continuation import RUNS_AT_WORK
 
 STEPS_IN_A_ROW = len(STEP_NAMES)
 
@@ -35,7 +36,9 @@ class Turns:
         self._others = [queue for queue in queues if queue != STEPS_QUEUE]
 
     def consume(self, n: int) -> list[str]:
-        """The queues in the order in which they are asked."""
+        """The queues in the order in which they are asked; none while the worker has enough runs at work."""
+        if RUNS_AT_WORK.are_enough():
+            return []
         steps = [STEPS_QUEUE] if self._has_steps else []
         order = [*self._others, *steps] if self._in_a_row >= STEPS_IN_A_ROW else [*steps, *self._others]
         now = time.monotonic()

@@ -1,0 +1,130 @@
+"""A thread that has ended a step continues with the next one of its chain: a task of its own, without a message."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.workers.running import Processes, Server, eventually, item, ran
+from workers.continuation import AT_WORK_SECONDS, CONTINUE_SECONDS, ENOUGH, Continuation, RunsAtWork
+
+STEPS = ["certificate.create_order", "certificate.set_up_challenge", "certificate.wait_for_propagation", "certificate.validate"]
+
+
+def signature(task: str, certificate: str, **options: object) -> dict[str, Any]:
+    return {"task": task, "args": [certificate], "kwargs": {}, "options": {"task_id": f"id-of-{task}", **options}, "immutable": True}
+
+
+def publish_chain(server: Server, certificate: str) -> None:
+    """The message of the first of STEPS; the others are its chain, the next one last, as Celery has it."""
+    rest = [signature(step, certificate) for step in reversed(STEPS[1:])]
+    with server.client as client:
+        client.lpush("certmill.steps", item(STEPS[0], [certificate], embed={"chain": rest}, headers={"id": "first", "root_id": "root"}))
+
+
+def waiting(server: Server) -> int:
+    with server.client as client:
+        return int(client.llen("certmill.steps"))
+
+
+def test_a_thread_runs_a_whole_chain_each_task_with_its_own_id_and_parent(processes: Processes, server: Server) -> None:
+    processes.worker()
+
+    publish_chain(server, "default/continues")
+
+    eventually(lambda: len(ran(server)) == 4, what=processes.log)
+    tasks = ran(server)
+    ids = ["first", *(f"id-of-{step}" for step in STEPS[1:])]
+    assert [task["task"] for task in tasks] == STEPS
+    assert [task["id"] for task in tasks] == ids
+    assert [task["parent_id"] for task in tasks] == [None, *ids[:-1]]
+    assert [task["claimed"] for task in tasks] == ["", *STEPS[1:]]
+    assert {(task["root_id"], task["thread"]) for task in tasks} == {("root", tasks[0]["thread"])}
+    with server.client as client:  # of the server, as it counts: the one message that we have sent ourselves
+        assert client.info("commandstats")["cmdstat_lpush"]["calls"] == 1
+
+
+def test_threads_that_continue_take_no_message_that_others_could_take(processes: Processes, server: Server) -> None:
+    processes.worker()  # four threads
+    for _ in range(4):
+        publish_chain(server, "default/continues-held")
+    eventually(lambda: len(ran(server)) == 12, what=processes.log)
+
+    processes.ring("default/last")
+    processes.worker(log="other.log")
+
+    eventually(lambda: len(ran(server)) == 13, what=processes.log)
+    assert len({task["pid"] for task in ran(server)}) == 2
+
+
+def test_a_worker_that_is_to_stop_publishes_the_next_step(processes: Processes, server: Server) -> None:
+    worker = processes.worker()
+
+    publish_chain(server, "default/stopped")
+
+    assert worker.wait(30) == 0
+    assert {task["claimed"] for task in ran(server)} == {""}  # it may take one more before it stops
+    assert waiting(server) == 1
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def request(*chain: dict[str, Any]) -> SimpleNamespace:
+    """What a task sees of its message."""
+    return SimpleNamespace(id="mine", root_id="root", args=["default/web"], chain=list(chain))
+
+
+def test_after_some_seconds_the_rest_of_a_run_is_published_behind_what_waits() -> None:
+    clock = Clock()
+    continuation, mine = Continuation(monotonic=clock), request(signature(STEPS[1], "default/web"))
+
+    clock.now = CONTINUE_SECONDS
+    assert continuation.next_task(mine, STEPS[1]) == f"id-of-{STEPS[1]}"
+    clock.now = CONTINUE_SECONDS + 0.1
+    assert continuation.next_task(mine, STEPS[1]) == ""
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        signature("certificate.finalize", "default/web"),
+        signature(STEPS[1], "default/other"),
+        signature(STEPS[1], "default/web", task_id="{no id}"),
+        signature(STEPS[1], "default/web", task_id=None),
+    ],
+    ids=["another task", "another certificate", "no task id", "none"],
+)
+def test_a_chain_that_goes_on_with_anything_else_is_not_continued(following: dict[str, Any]) -> None:
+    assert Continuation().next_task(request(following), STEPS[1]) == ""
+
+
+def test_a_worker_takes_no_message_while_enough_runs_are_at_work() -> None:
+    clock = Clock()
+    runs, continued = RunsAtWork(monotonic=clock), [Continuation() for _ in range(ENOUGH)]
+    for run in continued:
+        assert not runs.are_enough()
+        runs.begins_task(run)
+    assert runs.are_enough()
+
+    runs.ends(continued[0])
+    assert not runs.are_enough()
+
+
+def test_runs_that_wait_for_a_server_keep_no_message_from_being_taken() -> None:
+    clock = Clock()
+    runs, continued = RunsAtWork(monotonic=clock), [Continuation() for _ in range(ENOUGH)]
+    for run in continued:
+        runs.begins_task(run)
+
+    clock.now += AT_WORK_SECONDS
+    assert not runs.are_enough()
+    for run in continued:
+        runs.begins_task(run)
+    assert runs.are_enough()
