@@ -95,6 +95,11 @@ class Interfering:
         interfere()
         return self._client.update(resource, body, **options)
 
+    def merge(self, resource, namespace, name, patch, **options):
+        interfere, self._interfere = self._interfere, lambda: None
+        interfere()
+        return self._client.merge(resource, namespace, name, patch, **options)
+
 
 class TestSecrets:
     def test_a_status_is_read_anew_though_its_certificate_was_read_a_moment_ago(self, home, client):
@@ -280,6 +285,18 @@ class TestStatuses:
         assert home.certificate_status(WEB.id).conditions == (ISSUING,)
         assert home.certificate(WEB.id).dns_names == ("new.example.test",)
 
+    @pytest.mark.parametrize("status", [STATUS, replace(STATUS, order="https://ca.test/order/1", order_spec="x")])
+    def test_what_is_said_of_a_spec_is_not_said_of_the_one_that_comes_in_this_moment(self, home, client, status):
+        apply(home, WEB)
+        read = client.get(CERTIFICATES, "default", "web")["metadata"]["generation"]
+        change = {"spec": {"dnsNames": ["new.example.test"]}}
+        home._client = Interfering(client, lambda: client.merge(CERTIFICATES, "default", "web", change))
+        home.write_certificate_status(WEB.id, status)
+
+        now = client.get(CERTIFICATES, "default", "web")
+        assert now["metadata"]["generation"] == read + 1
+        assert [one["observedGeneration"] for one in now["status"]["conditions"]] == [read]
+
     def test_a_certificate_deleted_in_this_moment_gets_no_status(self, home, client):
         apply(home, WEB)
         home._client = Interfering(client, lambda: client.delete(CERTIFICATES, "default", "web"))
@@ -386,6 +403,26 @@ class TestAnIssuerMadeAgainUnderItsName:
         home.write_issuer_status(former, REGISTERED)
 
         assert "status" not in client.get(CLUSTER_ISSUERS, "", "prod")
+
+
+class TestAnIssuerWhoseSpecChanges:
+    """Its account is registered at the server that it named before."""
+
+    def test_the_account_is_none_at_the_server_that_it_names_now(self, home, client):
+        former = TestAnIssuerMadeAgainUnderItsName.made(home)
+        client.merge(CLUSTER_ISSUERS, "", "prod", {"spec": {"acme": {"server": "https://other.test/dir"}}})
+
+        with pytest.raises(Conflict):
+            home.write_issuer_status(former, REGISTERED)
+        assert home.issuer_status(former) == IssuerStatus()
+
+    def test_a_label_or_an_annotation_changes_nothing(self, home, client):
+        former = TestAnIssuerMadeAgainUnderItsName.made(home)
+        client.merge(CLUSTER_ISSUERS, "", "prod", {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}})
+
+        home.write_issuer_status(former, REGISTERED)
+
+        assert home.issuer_status(former).server == former.server
 
 
 class TestIssuingSetByHand:

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Final
 
 from certmill.clock import Clock
-from certmill.errors import InvalidManifest
+from certmill.errors import Conflict, InvalidManifest
 from certmill.home import layout, requested
 from certmill.home.base import Change, Manifest, Problem, Sighting, Survey, one_by_one
 from certmill.home.kubernetes.history import HISTORY_ANNOTATION, history_annotation
@@ -187,17 +187,23 @@ class KubernetesHome:
         there = meta_of(body).annotations
         changed = {name: text for name, text in kept.items() if text is not None and there.get(name) != text}
         annotated = annotate(self._client, certificate, body, changed) if changed else body
-        if annotated is not None:
-            write_status(self._client, CERTIFICATES, annotated, with_certificate_status(annotated, status))
+        if annotated is not None:  # it says of which generation it is: of that which was read
+            wanted = {**annotated, "status": with_certificate_status(body, status)["status"]}
+            write_status(self._client, CERTIFICATES, annotated, wanted)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
         """That of this very issuer: one that was made again under its name has a status, and an account, of its own."""
         return issuer_status_of(self._body_of(issuer) or {})
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
+        """Raises Conflict if its spec has changed since it was read: the account at its former server would be told of as one at the
+        present."""
         body = self._body_of(issuer)
-        if body is not None:
-            write_status(self._client, _RESOURCES[issuer.kind], body, with_issuer_status(body, status))
+        if body is None:
+            return
+        if not _is_as_read(body, issuer):
+            raise Conflict(f"{issuer.reference} has changed meanwhile; its status is written when it is looked at again")
+        write_status(self._client, _RESOURCES[issuer.kind], body, with_issuer_status(body, status))
 
     def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
         """Ready=False. Nothing is said of what is being deleted."""
@@ -260,6 +266,15 @@ def _parsed(body: JsonObject, *, source: str) -> Certificate:
     others = (entry for entry in managed_fields(body) if entry.get("manager") != APPLY_MANAGER and not entry.get("subresource"))
     applied_over = _LAST_APPLIED in certificate.annotations or any("f:spec" in mapping(entry.get("fieldsV1")) for entry in others)
     return requested.without_mark(certificate) if applied_over else certificate
+
+
+def _is_as_read(body: JsonObject, issuer: Issuer) -> bool:
+    """Whether the spec is still that of `issuer`."""
+    try:
+        now = parse_issuer(body, source="")
+    except InvalidManifest:
+        return False
+    return replace(now, labels=issuer.labels, annotations=issuer.annotations) == issuer
 
 
 def _is_ours(certificate: JsonObject) -> bool:
