@@ -206,7 +206,7 @@ def _tell(demo: Demo, *, keep: bool) -> None:
     print(f"\nWhere to look{until_stopped}:")
     print(f"  Flower   {demo.flower}{_login(demo) if keep else ''}")
     print(f"  metrics  {', '.join(f'{name} http://127.0.0.1:{port}/metrics' for name, port in demo.admin_ports.items())}")
-    print(f"  logs     {demo.directory / 'certmill.log'}: grep certificate. there, a line for each thing that happened")
+    print(f"  logs     grep certificate. {demo.directory / 'certmill.log'}    # a line for each thing that happened")
     print(f"\nIssued by a real ACME server, after {time.monotonic() - demo.began:.1f} s in all.", flush=True)
     if keep:
         demo.keep()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from celery import signals
 from celery.app import trace as celery_trace
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from certmill.observe import log
 from certmill.settings import Settings, unknown_variables
@@ -71,7 +71,7 @@ def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]
     warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
     signals.worker_init.connect(_limit_arenas, weak=False, dispatch_uid="certmill.arenas")  # before the pool's threads
-    signals.worker_ready.connect(_quieten_collector, weak=False, dispatch_uid="certmill.collector")
+    signals.worker_ready.connect(_quieten, weak=False, dispatch_uid="certmill.collector")
     signals.celeryd_after_setup.connect(start_busy, weak=False, dispatch_uid="certmill.admin")  # after the log
     signals.beat_init.connect(start, weak=False, dispatch_uid="certmill.admin")
     signals.worker_ready.connect(announce, weak=False, dispatch_uid="certmill.ready")
@@ -84,8 +84,10 @@ def _limit_arenas(**_: object) -> None:
     memory.limit_arenas()
 
 
-def _quieten_collector(**_: object) -> None:
+def _quieten(**_: object) -> None:
     memory.quieten_collector()
+    # Told at each loss of Redis, about a setting that is set. Here, because Celery's log set-up has all of them shown.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 def configure_log(settings: Settings, process: str, *, level: str | None = None) -> None:

@@ -9,11 +9,13 @@ from certmill.clock import instant
 from certmill.crypto.chain import Leaf
 from certmill.model.history import PastRun, with_run
 from certmill.model.status import (
+    INCORRECT_CERTIFICATE,
     MANUALLY_TRIGGERED,
     CertificateStatus,
     Condition,
     as_of,
     failed_message,
+    owner_message,
     waiting_message,
 )
 from certmill.renewal.policy import READY_MESSAGE, Seen, Violation, not_yet_valid
@@ -123,10 +125,8 @@ def adopted(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: floa
 
 def not_owner(status: CertificateStatus, owner: str, *, issued: bool, now: float) -> CertificateStatus:
     """Its Secret is another Certificate's: it waits. `issued`: the Secret says so; else the other is to be issued first."""
-    told = f'Secret was issued for "{owner}"' if issued else f'Secret is to be issued for "{owner}", which is older'
-    conflict = "If this message is not transient, you might have two conflicting Certificates pointing to the same secret."
     status = replace(status, conditions=tuple(c for c in status.conditions if c.type != ISSUING))
-    return _with(status, _condition(status, READY, False, "IncorrectCertificate", f"{told}. {conflict}", now))
+    return _with(status, _condition(status, READY, False, INCORRECT_CERTIFICATE, owner_message(owner, issued=issued), now))
 
 
 def refused(status: CertificateStatus, violation: Violation, why: str, *, now: float) -> CertificateStatus:

@@ -17,8 +17,9 @@ from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
 from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus, owner_of
 
-if TYPE_CHECKING:  # `named_owner` is also the command's, which does not wait for all that a step may use
+if TYPE_CHECKING:  # `owner_told` is the command's, which does not wait for all that a step may use
     from certmill.runs.context import Ports
 
 _AT_ONCE: Final = 10
@@ -36,6 +37,13 @@ def named_owner(home: Home, certificate: Certificate, secret: Secret | None) -> 
     named = secret.annotations.get(CERTIFICATE_NAME, "") if secret is not None else ""
     other = _wanting(home, named, certificate) if named not in ("", certificate.name) else None
     return named if other is not None and is_requested(other) <= is_requested(certificate) else ""
+
+
+def owner_told(home: Home, certificate: Certificate, secret: Secret | None, status: CertificateStatus) -> str:
+    """The other Certificate that the Secret belongs to, for those who only look: as the Secret says, else as a worker has noted in the
+    status, as long as that Certificate wants the Secret. "" if there is none."""
+    told = owner_of(status)
+    return named_owner(home, certificate, secret) or (told if told and _wanting(home, told, certificate) is not None else "")
 
 
 def other_owner(ports: Ports, certificate: Certificate, secret: Secret | None) -> str:

@@ -33,7 +33,7 @@ class Standing:
 
     def observed(self, certificate: Certificate, status: CertificateStatus, secret: Secret | None) -> Observed:
         """What is known of it, for the views."""
-        from certmill.certificates.ownership import named_owner
+        from certmill.certificates.ownership import owner_told
         from certmill.views.causes import Observed
 
         _, problem, ready = self._issuer(certificate)
@@ -42,7 +42,7 @@ class Standing:
             status=status,
             issuer_ready=ready,
             issuer_problem=problem,
-            owner=named_owner(self._session.home, certificate, secret),
+            owner=owner_told(self._session.home, certificate, secret, status),
             record=self._session.record(certificate.id),
         )
 

@@ -20,6 +20,10 @@ NO_WORKER = "no worker has taken it up yet"
 EXPIRED = "Expired"
 """Reason of Ready once the pair's time is over."""
 
+INCORRECT_CERTIFICATE = "IncorrectCertificate"
+"""Reason of Ready while the Secret is another Certificate's."""
+
+_CONFLICT = "If this message is not transient, you might have two conflicting Certificates pointing to the same secret."
 _FAILED = "The certificate request has failed to complete and will be retried: "
 _WAITS = "; waiting: "
 
@@ -92,6 +96,23 @@ def as_of(status: CertificateStatus, now: float) -> CertificateStatus:
 def expiry_message(not_after: float) -> str:
     """What is said of a pair that is valid no more, as cert-manager does."""
     return f"Certificate expired on {datetime.fromtimestamp(not_after, UTC):%a, %d %b %Y %H:%M:%S} UTC"
+
+
+def owner_message(owner: str, *, issued: bool) -> str:
+    """How Ready tells, in cert-manager's words, that the Secret is another Certificate's.
+
+    `issued`: the Secret says so; else that one is older and comes first.
+    """
+    told = f'Secret was issued for "{owner}"' if issued else f'Secret is to be issued for "{owner}", which is older'
+    return f"{told}. {_CONFLICT}"
+
+
+def owner_of(status: CertificateStatus) -> str:
+    """The other Certificate that this one waits for, as `owner_message` told it; "" if it waits for none, or a run is under way."""
+    found = status.condition("Ready")
+    if found is None or found.status or found.reason != INCORRECT_CERTIFICATE or status.condition("Issuing") is not None:
+        return ""
+    return found.message.partition('"')[2].partition('"')[0]
 
 
 def failed_message(why: str) -> str:

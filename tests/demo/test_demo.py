@@ -54,7 +54,7 @@ def test_it_issues_a_certificate_shows_each_step_and_leaves_nothing():
     assert "Certificate is up to date" in output
     assert re.search(r"Flower +http://127\.0\.0\.1:\d+", output)
     assert re.search(r"metrics +beat http://127\.0\.0\.1:\d+/metrics, responder http", output)
-    assert re.search(r"logs +/\S+/certmill\.log", output)
+    assert re.search(r"logs +grep certificate\. /\S+/certmill\.log", output)
     assert not directory_in(output).exists()
     eventually(lambda: processes_in(directory_in(output)) == [], what="a process is left")
 

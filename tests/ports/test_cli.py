@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from certmill import contract
+from certmill.certificates.conditions import not_owner
 from certmill.cli import main
 from certmill.model.certificate import KeyAlgorithm
 from certmill.model.history import PastRun
@@ -457,6 +458,29 @@ class TestDescribe:
         assert "Secret:     web-tls (not there yet)" in out
         assert "Key:        ECDSA 256, PKCS1, rotationPolicy Always" in out
         assert out[-1] == "Next: is issued when a worker looks (within 30 s): Issuing certificate as Secret does not exist"
+
+    def test_an_ed25519_key_has_no_size_and_one_encoding(self, certmill, tmp_path):
+        (tmp_path / "web.yaml").write_text(CERTIFICATE.replace("algorithm: ECDSA", "algorithm: Ed25519"))
+        certmill("apply", "-f", str(tmp_path / "web.yaml"))
+
+        assert "Key:        Ed25519, PKCS8, rotationPolicy Always" in certmill("describe", "cert", "web")[1]
+
+    def test_what_waits_for_another_owner_of_its_secret_says_so(self, applied, runtime, tmp_path):
+        (tmp_path / "rival.yaml").write_text(CERTIFICATE.replace("name: web\n", "name: rival\n", 1))
+        applied("apply", "-f", str(tmp_path / "rival.yaml"))
+        waits = not_owner(CertificateStatus(), "web", issued=False, now=runtime.ports.clock.now())
+        runtime.ports.home.write_certificate_status(CertificateId("default/rival"), waits)
+        belongs = "Secret web-tls belongs to Certificate web: give one of them another secretName"
+
+        rows = applied("get", "certificates")[1]
+        out = applied("describe", "cert", "rival")[1]
+
+        assert [row for row in rows if row.startswith("rival ") and row.endswith(f"refused: {belongs}")]
+        assert f"Cause:      refused: {belongs}" in out
+        assert out[-1] == "Next: nothing, while Secret web-tls belongs to Certificate web: give one of them another secretName"
+
+        applied("delete", "certificate", "web")
+        assert applied("describe", "cert", "rival")[1][-1].startswith("Next: is issued when a worker looks")
 
     def test_past_runs_are_told_with_how_they_ended_the_newest_first(self, applied, runtime):
         now = runtime.ports.clock.now()

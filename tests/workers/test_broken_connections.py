@@ -46,6 +46,7 @@ def test_a_worker_survives_losing_redis_with_a_message_in_flight(
 
     assert worker.poll() is None
     assert "Unrecoverable" not in processes.log()
+    assert "DeprecationWarning" not in processes.log()
 
 
 def test_a_worker_works_on_after_redis_was_frozen_for_twenty_seconds(processes: Processes, server: Server) -> None:

@@ -13,7 +13,7 @@ from certmill.cli.standing import Standing
 from certmill.crypto import chain
 from certmill.errors import NotFound, SecretUnusable
 from certmill.model.annotations import CERTIFICATE_NAME
-from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm
 from certmill.model.history import PastRun
 from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
 from certmill.model.names import certificate_id
@@ -102,7 +102,8 @@ def _where(session: Session, certificate: Certificate) -> str:
 
 def _key(certificate: Certificate) -> str:
     key = certificate.private_key
-    return f"{key.algorithm} {key.size}, {key.encoding}, rotationPolicy {key.rotation_policy}"
+    kind = "Ed25519, PKCS8" if key.algorithm is KeyAlgorithm.ED25519 else f"{key.algorithm} {key.size}, {key.encoding}"
+    return f"{kind}, rotationPolicy {key.rotation_policy}"
 
 
 def _issued_by(secret: Secret | None) -> str:
@@ -152,7 +153,7 @@ def _run(record: Record, now: float) -> list[str]:
     """The run that is under way."""
     waiting = record.reason and record.due > now
     rows = [
-        ("Number", str(record.run)),
+        ("Run", str(record.run)),
         ("Step", f"{record.step} ({step_number(record.step)}), since {duration(now - record.since)}"),
         ("Begun", f"{moment(record.begun)} ({away(record.begun, now)})"),
         ("Waits", f"{record.reason}{_tried(record.tries)}" if record.reason else ""),
