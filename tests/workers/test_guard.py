@@ -78,7 +78,7 @@ def test_without_flags_a_worker_has_threads_takes_the_three_queues_and_sends_eve
 
     eventually(lambda: {line["task"] for line in ran(server)} == {"certificate.validate", "certificate.request", "tick.wake"})
     assert all(str(line["thread"]).startswith("ThreadPoolExecutor") for line in ran(server))
-    assert "concurrency: 4 (thread)" in processes.log()
+    assert "concurrency: 4 (continuation)" in processes.log()  # the module of the pool
     assert "task events: ON" in processes.log()
 
 
