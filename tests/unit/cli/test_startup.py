@@ -59,7 +59,7 @@ UNNEEDED = {"ssl", "idna", "certmill.runs.facts", "certmill.views.causes"}
 
 
 def test_get_of_what_is_ready_imports_no_schema_of_a_kind_that_is_not_there(home):
-    of_issuers = {f"certmill.model.{name}" for name in ("schema_issuer", "schema_solver", "issuer_rules", "schema_secret")}
+    of_issuers = {f"certmill.model.manifests.{name}" for name in ("schema_issuer", "schema_solver", "issuer_rules", "schema_secret")}
 
     assert imported(home, "get", "certificates", among={*UNNEEDED, *of_issuers}) == (0, set())
 
