@@ -37,6 +37,8 @@ if step ~= '' then
   end
   return {'joined', run}
 end
+-- The request that began the last run has come twice: that run, which is over, is its answer.
+if asked and ARGV[6] ~= '' and ARGV[6] == redis.call('HGET', KEYS[1], 'last_request') then return {'again', run} end
 if ARGV[10] ~= '' and ARGV[10] ~= string.format('%.0f', run) then return {'stale', run} end
 if spec ~= ARGV[5] then redis.call('HDEL', KEYS[1], 'facts', 'key') end
 local trigger, root, task = ARGV[11], ARGV[6], ''
@@ -48,6 +50,7 @@ if next_trigger then
 elseif not asked and spec == ARGV[5] and result and result ~= 'issued' and result ~= 'ended' then
   trigger = redis.call('HGET', KEYS[1], 'trigger') or trigger -- it repeats the run that failed
 end
+if root ~= '' then redis.call('HSET', KEYS[1], 'last_request', root) end
 if root == '' then root, task = ARGV[12], ARGV[12] end
 local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or '0'), tonumber(ARGV[4])) + 1
 redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0', 'tries', '0', 'failures', '0',

@@ -10,7 +10,7 @@ from certmill.contract import CHANGES_QUEUE, STEPS_QUEUE
 from certmill.errors import StateUnavailable
 from certmill.model.key_authorization import KeyAuthorization
 from certmill.model.names import CertificateId, certificate_id
-from certmill.model.trigger import Origin
+from certmill.model.trigger import Origin, Trigger
 from certmill.state import keys
 from certmill.state.due import DueTimes
 from certmill.state.issuer_records import IssuerRecords
@@ -141,6 +141,15 @@ def test_a_wake_up_before_a_step_acts_is_of_no_use_to_it(redis, records):
     records.commit(WEB, fence=claim(records).fence, step="one", due=Due.WAITING, at=NOW + 600, fields={})
 
     assert redis.zscore(keys.WAITING, WEB) == NOW + 600
+
+
+def test_a_request_whose_run_is_over_begins_no_other_when_it_comes_twice(records):
+    asked, another = (Origin(root_id=one, trigger=Trigger.MANUAL) for one in ("request", "another"))
+    begin(records, origin=asked, force=True)
+    records.commit(WEB, fence=claim(records).fence, step="", due=Due.RENEWALS, at=NOW + 10, fields={}, drop=("root",))
+
+    assert begin(records, origin=asked, force=True) == (Verdict.AGAIN, 1)
+    assert begin(records, origin=another, force=True) == (Verdict.BEGUN, 2)
 
 
 def test_the_request_that_began_a_run_joins_it_when_it_comes_twice(records):
