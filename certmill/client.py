@@ -25,7 +25,8 @@ from certmill.model.status import NO_WORKER
 if TYPE_CHECKING:  # a service that imports the client pays for Redis' client, half a second, when it connects
     import redis
 
-    from certmill.state.records import Record, Records
+    from certmill.state.record import Record
+    from certmill.state.records import Records
     from certmill.state.requests import Acceptance, Requests
 
 POLL_SECONDS = 0.1

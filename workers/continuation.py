@@ -20,7 +20,7 @@ from celery.worker import state
 from kombu.message import Message
 
 from certmill.contract import STEPS_QUEUE
-from certmill.state.records import Record
+from certmill.state.record import Record
 from workers import events
 from workers.broker.headers import headers_of, is_task_id
 

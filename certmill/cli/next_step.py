@@ -11,7 +11,7 @@ from certmill.model.issuer import Issuer
 from certmill.model.secret import Secret
 from certmill.model.status import failure_of
 from certmill.renewal.policy import Hold, Issue, Keep, decide, look
-from certmill.state.records import Record
+from certmill.state.record import Record
 from certmill.views.causes import Observed, known_facts, no_worker_line
 from certmill.views.times import away, duration, moment
 

@@ -24,7 +24,7 @@ from certmill.settings import Settings, load, unknown_variables
 if TYPE_CHECKING:
     from certmill.client import Client
     from certmill.state.opened import State
-    from certmill.state.records import Record
+    from certmill.state.record import Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

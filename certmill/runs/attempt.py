@@ -15,7 +15,8 @@ from certmill.model.certificate import Certificate
 from certmill.model.names import CertificateId
 from certmill.runs.context import LeaseLost, Ports
 from certmill.runs.facts import Facts
-from certmill.state.records import Due, Record
+from certmill.state.record import Record
+from certmill.state.records import Due
 
 
 @dataclass(slots=True, kw_only=True)

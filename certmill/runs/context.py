@@ -30,7 +30,8 @@ from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.metrics.fleet import Fleet
 from certmill.state.metrics.gauges import Gauges
-from certmill.state.records import Record, Records
+from certmill.state.record import Record
+from certmill.state.records import Records
 from certmill.state.requests import Requests
 from certmill.state.sightings import Sightings
 

@@ -42,7 +42,8 @@ from certmill.runs.context import LeaseLost, Ports, Work
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Back, Failed, Finished, LeftToNewer, Outcome, StepResult, Stop, Wait, Waiting
 from certmill.runs.transitions import Endings
-from certmill.state.records import Record, Unclaimed
+from certmill.state.record import Record
+from certmill.state.records import Unclaimed
 from certmill.steps.clean_up import LONGEST_WAIT_SECONDS, MAX_TRIES, clean_up
 from certmill.steps.table import STEPS
 
@@ -231,7 +232,7 @@ class Engine:
         return _read(self._reconciler.home, attempt.certificate_id)
 
     def _is_deleted(self, certificate: CertificateId) -> bool:
-        """Whether it is gone or going, by a read of its own; of the status that is written next, that is the read too."""
+        """Whether the Certificate is deleted, or is being deleted, by a read of the home itself."""
         now = self._reconciler.home.certificate(certificate)
         return now is None or now.deleting
 

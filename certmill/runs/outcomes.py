@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from certmill.errors import CertmillError, FailureClass, Temporary
 from certmill.runs.facts import Facts
-from certmill.state.records import Record
+from certmill.state.record import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

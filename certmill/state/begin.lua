@@ -6,7 +6,7 @@
 --   trigger
 --   own_root (the id of the run's first task, and its root if there is no root_id)
 --   sent_step… (where the CA may have issued already: a new certificate that is asked for there is that of another run)
--- returns {verdict, run}: 'begun' | 'joined' | 'again' | 'stale' (a run has ended since), and the number of the run that will satisfy the caller
+-- returns {verdict, run}: 'begun' | 'joined' | 'again' | 'stale' (a run has ended since), and the number of the run that satisfies the caller
 local step = redis.call('HGET', KEYS[1], 'step') or ''
 local run = tonumber(redis.call('HGET', KEYS[1], 'run') or '0')
 local spec = redis.call('HGET', KEYS[1], 'spec')
@@ -37,8 +37,11 @@ if step ~= '' then
   end
   return {'joined', run}
 end
--- The request that began the last run has come twice: that run, which is over, is its answer.
-if asked and ARGV[6] ~= '' and ARGV[6] == redis.call('HGET', KEYS[1], 'last_request') then return {'again', run} end
+-- The message of the request that began the last run has come twice: that run, which is over, is its answer, for the three days that
+-- answers are kept (state.requests). Two workers may have the message at once, and the first has not noted its answer yet.
+local last_request, requested_at = unpack(redis.call('HMGET', KEYS[1], 'last_request', 'last_request_at'))
+local is_kept = tonumber(ARGV[2]) < tonumber(requested_at or '0') + 259200
+if asked and ARGV[6] ~= '' and ARGV[6] == last_request and is_kept then return {'again', run} end
 if ARGV[10] ~= '' and ARGV[10] ~= string.format('%.0f', run) then return {'stale', run} end
 if spec ~= ARGV[5] then redis.call('HDEL', KEYS[1], 'facts', 'key') end
 local trigger, root, task = ARGV[11], ARGV[6], ''
@@ -50,7 +53,11 @@ if next_trigger then
 elseif not asked and spec == ARGV[5] and result and result ~= 'issued' and result ~= 'ended' then
   trigger = redis.call('HGET', KEYS[1], 'trigger') or trigger -- it repeats the run that failed
 end
-if root ~= '' then redis.call('HSET', KEYS[1], 'last_request', root) end
+if root ~= '' then
+  redis.call('HSET', KEYS[1], 'last_request', root, 'last_request_at', ARGV[2])
+else
+  redis.call('HDEL', KEYS[1], 'last_request', 'last_request_at')
+end
 if root == '' then root, task = ARGV[12], ARGV[12] end
 local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or '0'), tonumber(ARGV[4])) + 1
 redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0', 'tries', '0', 'failures', '0',

@@ -8,7 +8,7 @@ import redis
 
 from certmill.model.names import CertificateId
 from certmill.state import keys
-from certmill.state.records import Record
+from certmill.state.record import Record
 from certmill.state.server.connection import answering, script
 
 

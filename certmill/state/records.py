@@ -20,8 +20,6 @@ from certmill.state import keys
 from certmill.state.record import Record
 from certmill.state.server.connection import answering, script
 
-__all__ = ["Doorbell", "Due", "Record", "Records", "Unclaimed", "Verdict"]
-
 _BATCH = 1000
 _BUT_RENEWALS = tuple(name for name in keys.DUE_SETS if name != keys.RENEWALS)
 

@@ -9,9 +9,8 @@ from certmill.model.names import CertificateId
 from certmill.runs.context import LeaseLost, Ports
 from certmill.runs.facts import Facts
 from certmill.runs.zone_locks import HoldOn
-from certmill.state.records import Record
-from certmill.steps import challenges as presenting
-from certmill.steps import order_notes
+from certmill.state.record import Record
+from certmill.steps import challenges, order_notes
 
 MAX_TRIES = 5
 """After so many tries the journal keeps what is left, and the hourly sweep goes on with it."""
@@ -37,12 +36,12 @@ def clean_up(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None,
 def _take_down(ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, facts: Facts, hold: HoldOn) -> None:
     try:
         if issuer is None:  # it went with its namespace, and its credentials; the sweep takes what needs none out of the journal
-            presenting.take_down_http01(ports, certificate_id, facts.challenges, hold)
+            challenges.take_down_http01(ports, certificate_id, facts.challenges, hold)
             return
         with ports.shares.of(issuer.namespace):
-            presenting.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, hold)
+            challenges.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, hold)
     except Permanent:
         return  # credentials or solver are gone: the journal keeps what is up, the sweep takes it down when they are back
-    ports.journal.remove([presenting.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges])
+    ports.journal.remove([challenges.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges])
     if any(challenge.type == DNS01 for challenge in facts.challenges):
         order_notes.clear(ports.home, certificate_id)

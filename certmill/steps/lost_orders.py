@@ -22,9 +22,8 @@ from certmill.runs.context import Ports, Work
 from certmill.runs.facts import Facts
 from certmill.runs.zone_locks import HoldOn
 from certmill.state.journal import Presented
-from certmill.state.records import Record
-from certmill.steps import challenges as presenting
-from certmill.steps import order_notes, order_use
+from certmill.state.record import Record
+from certmill.steps import challenges, order_notes, order_use
 from certmill.steps.set_up_challenge import challenge_for
 
 _LIMIT = 500
@@ -85,7 +84,7 @@ def _values(ports: Ports, certificate_id: CertificateId, order: str, hold: HoldO
             log.warning("sweep.given_up", certificate=certificate_id, authorization=url, reason=str(error))
             continue
         if challenge.type == DNS01:
-            yield presenting.entry(certificate_id, issuer, challenge, certificate.labels)
+            yield challenges.entry(certificate_id, issuer, challenge, certificate.labels)
 
 
 def _no_step(ports: Ports, certificate: Certificate, issuer: Issuer, hold: HoldOn) -> Work:

@@ -15,11 +15,11 @@ _STALE_SECONDS: Final = 60.0
 UNFINISHED: Final = (OrderStatus.PENDING, OrderStatus.READY)
 """Whose key may be any: no CSR has been sent."""
 GOING_ON: Final = (*UNFINISHED, OrderStatus.PROCESSING, OrderStatus.VALID)
-"""For who has kept the key of its CSR."""
+"""Where the key of its CSR has been kept."""
 
 
 def is_stale(expires: float | None, *, now: float) -> bool:
-    """Whether an order that expires then is of no more use; one that does not say when is."""
+    """Whether an order that expires at `expires` is of no more use. An order without that instant (RFC 8555 §7.1.3) can be used."""
     return expires is not None and expires < now + _STALE_SECONDS
 
 

@@ -17,8 +17,7 @@ from certmill.model.issuer import Solver
 from certmill.runs.context import Work
 from certmill.runs.facts import ChallengeFacts
 from certmill.runs.outcomes import Advanced, Back, Failed, Outcome
-from certmill.steps import challenges as presenting
-from certmill.steps import solvers
+from certmill.steps import challenges, solvers
 
 _OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
 
@@ -41,7 +40,7 @@ def set_up_challenge(work: Work) -> Outcome:
     _take_down_stale(work, setting_up)
     facts = replace(work.facts, challenges=setting_up, labels=dict(work.certificate.labels))
     work.keep(facts, None)
-    presenting.present(work, setting_up, key.thumbprint)
+    challenges.present(work, setting_up, key.thumbprint)
     if any(challenge.way for challenge in setting_up) and work.ports.exposure.redirects(work.certificate):
         work.store_temporary()
     return Advanced(facts=replace(facts, presented_at=work.ports.clock.now()))
@@ -52,8 +51,8 @@ def _take_down_stale(work: Work, setting_up: Sequence[ChallengeFacts]) -> None:
     relabelled = dict(work.facts.labels) != dict(work.certificate.labels)
     stale = [challenge for challenge in work.facts.challenges if relabelled or challenge not in setting_up]
     if stale:
-        presenting.take_down(work.ports, work.id, work.issuer, work.facts.labels, stale, work.hold)
-        work.ports.journal.remove([presenting.entry(work.id, work.issuer, challenge, work.facts.labels) for challenge in stale])
+        challenges.take_down(work.ports, work.id, work.issuer, work.facts.labels, stale, work.hold)
+        work.ports.journal.remove([challenges.entry(work.id, work.issuer, challenge, work.facts.labels) for challenge in stale])
 
 
 def _fetch(work: Work, acme: AcmeClient) -> Sequence[Authorization]:

@@ -15,8 +15,7 @@ from certmill.runs.backoff import poll_delay
 from certmill.runs.context import Work
 from certmill.runs.facts import ChallengeFacts
 from certmill.runs.outcomes import Advanced, Failed, Outcome, Waiting
-from certmill.steps import challenges as presenting
-from certmill.steps import solvers
+from certmill.steps import challenges, solvers
 
 _LINGER_SECONDS = (0.05, 0.15, 0.3)
 _LINGER_AT_MOST = 0.5
@@ -113,5 +112,5 @@ def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
         work.keep(work.facts, None)  # still ours: a worker that was away for long must write nothing
         work.store_temporary()
     if not work.first_look:
-        presenting.expose(work, challenge, work.facts.labels)  # somebody may have changed the Ingress meanwhile
+        challenges.expose(work, challenge, work.facts.labels)  # somebody may have changed the Ingress meanwhile
     return _NotYet(reason=probe.reason, may_linger=bool(challenge.way) or probe.handshake_failed)

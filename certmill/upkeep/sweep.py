@@ -15,9 +15,8 @@ from certmill.observe.log import get_logger
 from certmill.runs.context import Ports
 from certmill.runs.facts import ChallengeFacts, Facts
 from certmill.state.journal import Noted, Presented
-from certmill.state.records import Record
-from certmill.steps import challenges as presenting
-from certmill.steps import lost_orders
+from certmill.state.record import Record
+from certmill.steps import challenges, lost_orders
 
 SWEEP_AFTER_SECONDS = 600.0
 SWEEP_LIMIT = 500
@@ -71,7 +70,7 @@ class _Sweep:
             if issuer is None:
                 return _given_up(ports, entry)
             ports.issuer_records.found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
-            presenting.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold)
+            challenges.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold)
         except CertmillError as error:
             if isinstance(error, Temporary):
                 self.troubled.add(_place(entry))

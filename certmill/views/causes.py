@@ -13,17 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import DamagedValue, FailureClass, NewerRelease
 from certmill.model.certificate import Certificate
 from certmill.model.status import INVALID_SPEC, NO_WORKER, CertificateStatus, Condition, as_of, failure_of, wait_of
 from certmill.runs.facts import Facts
+from certmill.state.record import Record
 from certmill.views.times import away, duration, moment
-
-if TYPE_CHECKING:  # its module imports Redis' client
-    from certmill.state.records import Record
 
 _QUIET_SECONDS = 60.0
 _CHECK_PROCESSES = "see that workers and beat are running"

@@ -18,7 +18,7 @@ from certmill.state.journal import Journal, Presented
 from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
 from certmill.state.records import Due, Records, Unclaimed, Verdict
-from certmill.state.requests import KEPT_REJECTIONS, Acceptance, Rejection, Requests
+from certmill.state.requests import KEPT_REJECTIONS, KEPT_SECONDS, Acceptance, Rejection, Requests
 from certmill.state.server.connection import connect, eviction_policy
 from certmill.state.sightings import Sightings
 
@@ -150,6 +150,15 @@ def test_a_request_whose_run_is_over_begins_no_other_when_it_comes_twice(records
 
     assert begin(records, origin=asked, force=True) == (Verdict.AGAIN, 1)
     assert begin(records, origin=another, force=True) == (Verdict.BEGUN, 2)
+
+
+def test_an_id_of_a_request_may_come_again_after_the_answer_to_it_is_forgotten(records):
+    asked = Origin(root_id="every-month", trigger=Trigger.MANUAL)
+    begin(records, origin=asked, force=True)
+    records.commit(WEB, fence=claim(records).fence, step="", due=Due.RENEWALS, at=NOW + 10, fields={}, drop=("root",))
+
+    assert begin(records, origin=asked, force=True, now=NOW + KEPT_SECONDS - 1) == (Verdict.AGAIN, 1)
+    assert begin(records, origin=asked, force=True, now=NOW + KEPT_SECONDS + 1) == (Verdict.BEGUN, 2)
 
 
 def test_the_request_that_began_a_run_joins_it_when_it_comes_twice(records):

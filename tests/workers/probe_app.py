@@ -19,7 +19,7 @@ from celery.worker import state
 
 from certmill import settings as certmill_settings
 from certmill.contract import TASKS_OF_QUEUE
-from certmill.state.records import Record
+from certmill.state.record import Record
 from workers import signals
 from workers.admin import liveness
 from workers.broker import guard

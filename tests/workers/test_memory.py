@@ -48,8 +48,9 @@ def test_all_threads_share_two_arenas(tmp_path):
     assert count <= 2
 
 
-def test_an_operators_own_number_of_arenas_counts(tmp_path):
-    told, count = arenas(tmp_path, MALLOC_ARENA_MAX="5")
+@pytest.mark.parametrize("own", [{"MALLOC_ARENA_MAX": "5"}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=5"}], ids=str)
+def test_an_operators_own_number_of_arenas_counts(tmp_path, own):
+    told, count = arenas(tmp_path, **own)
 
     assert told == "not limited"
     assert count > 2

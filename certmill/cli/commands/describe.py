@@ -20,7 +20,7 @@ from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.runs.facts import ChallengeFacts
-from certmill.state.records import Record
+from certmill.state.record import Record
 from certmill.views.causes import held_up, known_facts
 from certmill.views.lifetimes import ignored_duration
 from certmill.views.times import away, duration, moment

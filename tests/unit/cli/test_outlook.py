@@ -19,7 +19,7 @@ from certmill.model.issuer import Issuer, SecretKeyRef
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition
 from certmill.runs.facts import Facts, Failure
-from certmill.state.records import Record
+from certmill.state.record import Record
 from certmill.views.causes import Observed
 
 DAY = 86_400.0

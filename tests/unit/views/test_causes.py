@@ -8,7 +8,7 @@ from certmill.errors import FailureClass
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.status import CertificateStatus, Condition, failed_message, waiting_message
 from certmill.runs.facts import Facts, Failure
-from certmill.state.records import Record
+from certmill.state.record import Record
 from certmill.views.causes import Cause, Observed, held_up
 
 NOW = 1_800_000_000.0
