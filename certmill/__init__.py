@@ -1,8 +1,8 @@
 """certmill: certificates from any ACME CA as a Celery pipeline.
 
-For other services: `from certmill import Client`. Importing this package imports nothing else until a name is used, and never Celery.
-The engine below is usable from a REPL; the processes are in `workers`. Forbidden in this module: anything but the public names.
-"""
+For other services: `from certmill import Client`. Importing this package imports nothing else until a name is
+used, and never Celery. The engine below is usable from a REPL; the processes are in `workers`. Forbidden in
+this module: anything but the public names."""
 
 from __future__ import annotations
 

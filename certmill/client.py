@@ -1,12 +1,12 @@
-"""For other services: ask for a certificate, and follow what becomes of it. Needs no Celery; who has an app passes its `send_task`.
+"""For other services: ask for a certificate, and follow what becomes of it. Needs no Celery; who has an app
+passes its `send_task`.
 
     handle = Client.connect("redis://…").request(name="web", dns_names=["web.example.com"], issuer="prod")
     handle.wait(timeout=300)
 
-What is sent is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract` documents it for other
-languages. A Redis user that may only enqueue can send requests; to follow them it also needs to read `certmill:certificate:*` and
-`certmill:request:*` (README, ACL).
-"""
+What is sent is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract`
+documents it for other languages. A Redis user that may only enqueue can send requests; to follow them it also
+needs to read `certmill:certificate:*` and `certmill:request:*` (README, ACL)."""
 
 from __future__ import annotations
 
@@ -40,13 +40,16 @@ _TAKEN_UP_WITHIN_SECONDS = 2.0
 _UNKNOWN_ADVICE = "it was lost (send it again), it ended more than three days ago, or the id is wrong"
 
 ASK_AGAIN_SECONDS = 30.0
-"""A request that nobody has taken after so long may be lost (a worker died with it in hand): wait() sends it again, under the same id."""
+"""A request that nobody has taken after so long may be lost (a worker died with it in hand): wait() sends it
+again, under the same id."""
 
 
 class SendTask(Protocol):
     """The shape of `Celery.send_task`."""
 
-    def __call__(self, name: str, *, args: Sequence[object], queue: str, task_id: str, argsrepr: str, **options: Any) -> object: ...
+    def __call__(
+        self, name: str, *, args: Sequence[object], queue: str, task_id: str, argsrepr: str, **options: Any
+    ) -> object: ...
 
 
 class RequestRejected(Permanent):
@@ -69,9 +72,8 @@ class StillWaiting(Temporary):
 class Status:
     """What became of a request so far.
 
-    `phase`: queued, issuing, waiting (see `reason`, `next_at`), issued, failed (`next_at`: the next attempt), rejected, unknown (nothing
-    knows of it: see `reason`). Times in seconds since the epoch.
-    """
+    `phase`: queued, issuing, waiting (see `reason`, `next_at`), issued, failed (`next_at`: the next attempt),
+    rejected, unknown (nothing knows of it: see `reason`). Times in seconds since the epoch."""
 
     phase: str
     step: str = ""
@@ -111,7 +113,8 @@ class Handle:
         return self._read(self.id, self.certificate)
 
     def wait(self, timeout: float = 300.0) -> Status:
-        """Wait until it is issued, at most `timeout` seconds. Raises RequestRejected, IssuanceFailed, StillWaiting, RequestUnknown."""
+        """Wait until it is issued, at most `timeout` seconds. Raises RequestRejected, IssuanceFailed,
+        StillWaiting, RequestUnknown."""
         ends, unknown_until = self._clock.now() + timeout, self._clock.now() + UNKNOWN_SECONDS
         while True:
             status = self.status()
@@ -132,7 +135,11 @@ class Handle:
 
     def ask_again(self, status: Status) -> None:
         """Send a request of this client's again, under the same id, if nobody has taken it for long."""
-        if status.phase in ("queued", "unknown") and self._send_again is not None and self._clock.now() >= self._ask_again_at:
+        if (
+            status.phase in ("queued", "unknown")
+            and self._send_again is not None
+            and self._clock.now() >= self._ask_again_at
+        ):
             self._send_again()
             self._ask_again_at = self._clock.now() + ASK_AGAIN_SECONDS
 
@@ -140,9 +147,11 @@ class Handle:
 class Client:
     """Asks certmill for certificates."""
 
-    def __init__(self, send: SendTask, *, state: redis.Redis | None = None, clock: Clock | None = None) -> None:
-        """`send`: your Celery app's `send_task`. `state`: a Redis client (decode_responses=True) for `Handle.status`; without it requests
-        can only be sent."""
+    def __init__(
+        self, send: SendTask, *, state: redis.Redis | None = None, clock: Clock | None = None
+    ) -> None:
+        """`send`: your Celery app's `send_task`. `state`: a Redis client (decode_responses=True) for
+        `Handle.status`; without it requests can only be sent."""
         self._send = send
         self._records: Records | None = None
         self._requests: Requests | None = None
@@ -187,11 +196,11 @@ class Client:
         private_key: Mapping[str, object] | None = None,
         **spec: object,
     ) -> Handle:
-        """Ask for a certificate, or for a change of one. `spec`: further fields of a cert-manager Certificate's spec, in its own spelling.
+        """Ask for a certificate, or for a change of one. `spec`: further fields of a cert-manager
+        Certificate's spec, in its own spelling.
 
-        Without `issuer_kind`: the namespace's Issuer of that name, else the ClusterIssuer. Raises InvalidManifest with the path of a
-        wrong field.
-        """
+        Without `issuer_kind`: the namespace's Issuer of that name, else the ClusterIssuer. Raises
+        InvalidManifest with the path of a wrong field."""
         _refuse_text(dns_names, "dns_names", "spec.dnsNames")
         _refuse_text(ip_addresses, "ip_addresses", "spec.ipAddresses")
         ref = {"name": issuer} | ({"kind": issuer_kind} if issuer_kind else {})
@@ -215,20 +224,31 @@ class Client:
         """The handle of a request that was sent earlier, perhaps by another process."""
         return Handle(request_id, CertificateId(certificate), self._status, self._clock)
 
-    def _ask(self, task: str, body: contract.RequestBody | contract.RenewBody, certificate: CertificateId) -> Handle:
+    def _ask(
+        self, task: str, body: contract.RequestBody | contract.RenewBody, certificate: CertificateId
+    ) -> Handle:
         request_id = contract.new_request_id(self._clock.now())
         if len(json.dumps(body)) > contract.MAX_MESSAGE_BYTES // 2:
             raise InvalidManifest("the request is too large; ask for fewer names", path="spec")
 
         def send() -> None:
-            self._send(task, args=(body,), queue=contract.REQUESTS_QUEUE, task_id=request_id, argsrepr=f"('{certificate}',)")
+            self._send(
+                task,
+                args=(body,),
+                queue=contract.REQUESTS_QUEUE,
+                task_id=request_id,
+                argsrepr=f"('{certificate}',)",
+            )
 
         send()
         return Handle(request_id, certificate, self._status, self._clock, send)
 
     def _status(self, request_id: str, certificate: CertificateId) -> Status:
         if self._requests is None or self._records is None:
-            raise StateUnavailable("this client can only send: give it a Redis client, or use Client.connect, to follow a request")
+            raise StateUnavailable(
+                "this client can only send: give it a Redis client, or use Client.connect, to follow a "
+                "request"
+            )
         from certmill.state.requests import Rejection
 
         found, now = self._requests.find(request_id), self._clock.now()
@@ -239,12 +259,17 @@ class Client:
         return _status(found, self._records.read(found.certificate), now)
 
     def _unanswered(self, request_id: str, now: float) -> Status:
-        """In the queue or in a worker's hand, unless nothing knows of it: then it was lost, or is of days ago, or never was."""
+        """In the queue or in a worker's hand, unless nothing knows of it: then it was lost, or is of days
+        ago, or never was."""
         assert self._requests is not None
         sent = contract.sent_at(request_id)
-        if (sent is not None and now < sent + UNKNOWN_SECONDS) or self._requests.is_queued(request_id) is not False:
+        if (sent is not None and now < sent + UNKNOWN_SECONDS) or self._requests.is_queued(
+            request_id
+        ) is not False:
             return Status(phase="queued")
-        return Status(phase="unknown", reason=f"nothing knows of the request {request_id[:64]}: {_UNKNOWN_ADVICE}")
+        return Status(
+            phase="unknown", reason=f"nothing knows of the request {request_id[:64]}: {_UNKNOWN_ADVICE}"
+        )
 
 
 def _status(accepted: Acceptance, record: Record | None, now: float) -> Status:
@@ -276,4 +301,13 @@ def _check(body: contract.RequestBody) -> None:
     parse_request(body)
 
 
-__all__ = ["Client", "Handle", "IssuanceFailed", "RequestRejected", "RequestUnknown", "SendTask", "Status", "StillWaiting"]
+__all__ = [
+    "Client",
+    "Handle",
+    "IssuanceFailed",
+    "RequestRejected",
+    "RequestUnknown",
+    "SendTask",
+    "Status",
+    "StillWaiting",
+]

@@ -15,7 +15,8 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some moment; setting the machine's clock does not change it. Only for differences within a process."""
+        """Seconds since some moment; setting the machine's clock does not change it. Only for differences
+        within a process."""
         ...
 
     def pause(self, seconds: float) -> None:

@@ -1,9 +1,8 @@
 """The wire, in one file: task names, queues, and the bodies of the two messages that other services may send.
 
-A producer in any language puts a Celery message (protocol 2, JSON) for `certificate.request` or `certificate.renew` on the queue
-`certmill.requests`, with one positional argument, the body below. Everything else on the wire is certmill talking to itself: a step carries
-the certificate's id and nothing more.
-"""
+A producer in any language puts a Celery message (protocol 2, JSON) for `certificate.request` or
+`certificate.renew` on the queue `certmill.requests`, with one positional argument, the body below. Everything
+else on the wire is certmill talking to itself: a step carries the certificate's id and nothing more."""
 
 from __future__ import annotations
 
@@ -44,9 +43,13 @@ SWEEP_TASK = "tick.sweep"
 REREAD_TASK = "tick.reread"
 TICK_TASKS = (WAKE_TASK, RENEWALS_TASK, SWEEP_TASK, REREAD_TASK)
 
-RECONCILE_TASKS = {kind: f"reconcile.{kind.lower()}" for kind in ("Certificate", "Issuer", "ClusterIssuer", "Ingress", "VirtualServer")}
-"""By kind: look at this object of the cluster again. Arguments: namespace/name, of a ClusterIssuer its name; of an Ingress or VirtualServer
-at will the names of Certificates that it may want no more, at most MAX_LEFT."""
+RECONCILE_TASKS = {
+    kind: f"reconcile.{kind.lower()}"
+    for kind in ("Certificate", "Issuer", "ClusterIssuer", "Ingress", "VirtualServer")
+}
+"""By kind: look at this object of the cluster again. Arguments: namespace/name, of a ClusterIssuer its name;
+of an Ingress or VirtualServer at will the names of Certificates that it may want no more, at most
+MAX_LEFT."""
 
 MAX_LEFT = 100
 
@@ -59,18 +62,21 @@ TASKS_OF_QUEUE: dict[str, frozenset[str]] = {
 """What each queue may carry; the guard (workers.broker.guard) refuses anything else."""
 
 MAX_MESSAGE_BYTES = 65_536
-"""Of a whole message, as the guard takes it. A body may have half of that (the client refuses more): base64 and headers are added to it."""
+"""Of a whole message, as the guard takes it. A body may have half of that (the client refuses more): base64
+and headers are added to it."""
 
 
 def shown_run(trigger: Trigger, run: int = 0) -> str:
-    """The header `kwargsrepr` of a task: Flower shows it and finds it, no task gets it. In Celery's own form, so that
-    `kwargs:trigger=renewal` and `kwargs:run=17` are searches. `run` is the number of the certificate's run."""
+    """The header `kwargsrepr` of a task: Flower shows it and finds it, no task gets it. In Celery's own form,
+    so that `kwargs:trigger=renewal` and `kwargs:run=17` are searches. `run` is the number of the
+    certificate's run."""
     return str({"trigger": trigger.value} | ({"run": run} if run else {}))
 
 
 class RequestBody(TypedDict):
-    """`certificate.request`: `spec` is a cert-manager.io/v1 Certificate's spec as JSON. `issuerRef.kind` may be left out (the namespace's
-    Issuer, else the ClusterIssuer, of that name); `secretName` defaults to the name."""
+    """`certificate.request`: `spec` is a cert-manager.io/v1 Certificate's spec as JSON. `issuerRef.kind` may
+    be left out (the namespace's Issuer, else the ClusterIssuer, of that name); `secretName` defaults to the
+    name."""
 
     name: str
     namespace: NotRequired[str]
@@ -99,7 +105,9 @@ def sent_at(request_id: str) -> float | None:
     return (found.int >> 80) / 1000 if found.version == 7 else None
 
 
-def envelope(name: str, args: Sequence[object], *, queue: str, task_id: str, argsrepr: str, origin: str) -> dict[str, object]:
+def envelope(
+    name: str, args: Sequence[object], *, queue: str, task_id: str, argsrepr: str, origin: str
+) -> dict[str, object]:
     """The message as it stands in the queue: what a producer in another language has to build."""
     body = json.dumps([list(args), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
     return {

@@ -1,7 +1,9 @@
-"""Every error certmill raises, drawn as a tree. A message says what failed, for which name, and what to do next.
+"""Every error certmill raises, drawn as a tree. A message says what failed, for which name, and what to do
+next.
 
 CertmillError
-├── Temporary                 trying again later may help; `retry_after` is seconds, or None to use the back-off of its class
+  ├── Temporary                 trying again later may help; `retry_after` is seconds, or None to use the
+  back-off of its class
 │   ├── CAUnavailable         5xx, connection refused or cut, time-out, malformed answer, badNonce too often
 │   ├── RateLimited           429, or a problem document of type rateLimited (RFC 8555 §6.6)
 │   ├── DnsUnavailable        a name server did not answer, or answered SERVFAIL
@@ -20,9 +22,12 @@ CertmillError
     │   └── SealKeyMissing    what another process has sealed cannot be opened with the keys of this one
     ├── AccountRefused        the CA refuses our account: EAB missing, account deactivated, key refused
     ├── OrderRefused          the CA refuses this order or CSR: unknown profile, bad CSR
-    │   └── OrderNotReady     finalize came before the order was ready, or a second time: the order itself tells (RFC 8555 §7.4)
-    ├── NameRefused           the CA refuses a name, or its challenge failed: dns, caa, connection, rejectedIdentifier …
-    ├── OrderGone             the CA does not know the order or authorization any more, or it has expired; start a new one
+    │   └── OrderNotReady     finalize came before the order was ready, or a second time: the order itself
+      tells (RFC 8555 §7.4)
+    ├── NameRefused           the CA refuses a name, or its challenge failed: dns, caa, connection,
+      rejectedIdentifier …
+    ├── OrderGone             the CA does not know the order or authorization any more, or it has expired;
+      start a new one
     ├── SolverMisconfigured   no solver matches, or a provider refuses our credentials
     ├── CertificateWrong      the CA's certificate is not what was asked for (key, names)
     ├── OtherInstallation     Redis is in use by another installation of certmill
@@ -52,7 +57,8 @@ class CertmillError(Exception):
     failure_class = FailureClass.TRANSIENT
 
     acme_type = ""
-    """The CA's own word for it, where a CA said it: alreadyReplaced, conflict, unauthorized … (RFC 8555 §6.7, without its URN)."""
+    """The CA's own word for it, where a CA said it: alreadyReplaced, conflict, unauthorized … (RFC 8555 §6.7,
+    without its URN)."""
 
 
 class Temporary(CertmillError):
@@ -98,7 +104,8 @@ class StateUnavailable(Temporary):
 
 
 class NewerRelease(Temporary):
-    """A newer release wrote a value, in a version that this one cannot read: a newer process has to go on with it."""
+    """A newer release wrote a value, in a version that this one cannot read: a newer process has to go on
+    with it."""
 
 
 class Busy(Temporary):
@@ -122,7 +129,8 @@ class InvalidManifest(Permanent):
 
 
 class Forbidden(Permanent):
-    """The Kubernetes API refuses us. The message has the server's words, which name the right that is missing."""
+    """The Kubernetes API refuses us. The message has the server's words, which name the right that is
+    missing."""
 
 
 class NotFound(Permanent):
@@ -134,7 +142,8 @@ class SecretUnusable(Permanent):
 
 
 class SealKeyMissing(SecretUnusable):
-    """What another process has sealed cannot be opened here: this process does not have its key (yet, or any more)."""
+    """What another process has sealed cannot be opened here: this process does not have its key (yet, or any
+    more)."""
 
 
 class AccountRefused(Permanent):
@@ -172,7 +181,8 @@ class SolverMisconfigured(Permanent):
 
 
 class CertificateWrong(Permanent):
-    """The issued certificate does not carry our key or our names. It is not stored; each attempt costs a real certificate."""
+    """The issued certificate does not carry our key or our names. It is not stored; each attempt costs a real
+    certificate."""
 
     failure_class = FailureClass.NAME_IS_WRONG
 

@@ -1,5 +1,6 @@
-"""Every setting, with its unit, its default and why. Read from the environment as CERTMILL_<NAME>; every secret also as
-CERTMILL_<NAME>_FILE. What is said nearer wins: an argument, the variable, the file; an empty variable is none."""
+"""Every setting, with its unit, its default and why. Read from the environment as CERTMILL_<NAME>; every
+secret also as CERTMILL_<NAME>_FILE. What is said nearer wins: an argument, the variable, the file; an empty
+variable is none."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _SECRETS = ("redis_url", "seal_keys", "flower_password")
 _MAX_SECRET_FILE_BYTES = 65_536
 
 EMBEDDED_URL_FILE = Path("valkey") / "url"
-"""In the home: where the embedded Valkey of `python -m workers up` answers. Read when no URL is set, so that other commands find it."""
+"""In the home: where the embedded Valkey of `python -m workers up` answers. Read when no URL is set, so that
+other commands find it."""
 
 
 class Settings(BaseModel):
@@ -29,53 +31,60 @@ class Settings(BaseModel):
     """The directory home: manifests/, secrets/, status/."""
 
     home_kind: str = Field(default="directory", pattern="^(directory|kubernetes)$")
-    """Where manifests, Secrets and status are: `directory` (CERTMILL_HOME), or `kubernetes` (the API server's)."""
+    """Where manifests, Secrets and status are: `directory` (CERTMILL_HOME), or `kubernetes` (the API
+    server's)."""
 
     kubeconfig: Path | None = None
-    """The way to the API server outside a Pod. None: the Pod's service account, else $KUBECONFIG or ~/.kube/config."""
+    """The way to the API server outside a Pod. None: the Pod's service account, else $KUBECONFIG or
+    ~/.kube/config."""
 
     namespace: str = "cert-manager"
     """certmill's own namespace in a cluster: of the controller's Lease and of the responder's Service."""
 
     lease_name: str = "certmill-controller"
-    """The Lease in that namespace by which one controller of several leads; the chart names it by the release."""
+    """The Lease in that namespace by which one controller of several leads; the chart names it by the
+    release."""
 
     responder_service: str = "certmill-responder"
     """The responder's Service in that namespace: challenges are led to its addresses."""
 
     default_issuer_name: str | None = None
-    """The issuer of an Ingress that names none and has kubernetes.io/tls-acme. None: such an Ingress gets no certificate."""
+    """The issuer of an Ingress that names none and has kubernetes.io/tls-acme. None: such an Ingress gets no
+    certificate."""
 
     default_issuer_kind: str = Field(default="Issuer", pattern="^(Issuer|ClusterIssuer)$")
     """The kind of that issuer."""
 
     watched_namespaces: tuple[str, ...] = ()
-    """The namespaces that the controller watches, comma separated; in no others does certmill then need any right, but in its own, the
-    cluster resource namespace, and default (events of ClusterIssuers). None: all."""
+    """The namespaces that the controller watches, comma separated; in no others does certmill then need any
+    right, but in its own, the cluster resource namespace, and default (events of ClusterIssuers). None:
+    all."""
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with `redis_ca_file`, else the system's
-    roots). REDIS_URL is read too."""
+    """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with
+    `redis_ca_file`, else the system's roots). REDIS_URL is read too."""
 
     redis_ca_file: Path | None = None
     """PEM roots for rediss://."""
 
     seal_keys: tuple[SecretStr, ...] = ()
-    """Base64 AES-256 keys, comma separated, that seal private keys in flight: the first seals, all open (rotation). None: one is made and
-    kept in the home."""
+    """Base64 AES-256 keys, comma separated, that seal private keys in flight: the first seals, all open
+    (rotation). None: one is made and kept in the home."""
 
     cluster_resource_namespace: str = "cert-manager"
     """Where ClusterIssuers' Secrets are; cert-manager's chart has the same default."""
 
     secrets_field_manager: str = Field(default="certmill", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")
-    """Field manager (server-side apply) of Secrets with issued pairs. `cert-manager-certificates-issuing` is cert-manager's, for tools that
-    look for it; whichever of the two wrote a Secret, the other takes it over."""
+    """Field manager (server-side apply) of Secrets with issued pairs. `cert-manager-certificates-issuing` is
+    cert-manager's, for tools that look for it; whichever of the two wrote a Secret, the other takes it
+    over."""
 
     cloudflare_api_url: str = "https://api.cloudflare.com/client/v4"
     """Cloudflare's API; another address for a proxy or a test."""
 
     recursive_nameservers: tuple[str, ...] = ()
-    """host:port, comma separated, for zone and CNAME look-ups and self checks. None: the system's resolvers."""
+    """host:port, comma separated, for zone and CNAME look-ups and self checks. None: the system's
+    resolvers."""
 
     authoritative_port: int = 53
     """Port on which authoritative servers are asked; only tests need another."""
@@ -84,17 +93,20 @@ class Settings(BaseModel):
     """Port of the self check's request (RFC 8555 §8.3: 80); another one only for a test CA."""
 
     http01_tls_port: int = 443
-    """Port to which the self check follows a redirect to https, beside 443; another one only for a test CA."""
+    """Port to which the self check follows a redirect to https, beside 443; another one only for a test
+    CA."""
 
     responder_host: str = "127.0.0.1"
-    """Where the HTTP-01 responder listens. Loopback unless you say otherwise: put it behind what faces the CA."""
+    """Where the HTTP-01 responder listens. Loopback unless you say otherwise: put it behind what faces the
+    CA."""
 
     responder_port: int = Field(default=8089, ge=0, le=65535)
     """Port of the HTTP-01 responder; the acmesolver's, so that rules for it go on to work."""
 
     responder_shared_hosts: tuple[str, ...] = ()
-    """Hosts under which the HTTP-01 responder answers the tokens of all names, comma separated: the target of redirects, or what a proxy
-    sends as Host instead of the name. None: each token is answered under its own name only."""
+    """Hosts under which the HTTP-01 responder answers the tokens of all names, comma separated: the target of
+    redirects, or what a proxy sends as Host instead of the name. None: each token is answered under its own
+    name only."""
 
     step_lease_seconds: float = Field(default=60.0, ge=1.0)
     """How long a step may be silent before it is rung again; longer than any single request's time-outs."""
@@ -136,14 +148,17 @@ class Settings(BaseModel):
     """Flower's password. None: one is made and kept in the home (`flower-password`, 0600)."""
 
     admin_host: str = "127.0.0.1"
-    """Where each process listens for `/metrics`, `/livez` and `/readyz`. Names of certificates are in its answers: loopback by default."""
+    """Where each process listens for `/metrics`, `/livez` and `/readyz`. Names of certificates are in its
+    answers: loopback by default."""
 
     admin_port: int = Field(default=9402, ge=0, le=65535)
-    """The admin port of a process; if it is taken, the next that is free, as several processes of one machine have the same setting.
-    0: none. `python -m workers up` gives its processes this port and those after it."""
+    """The admin port of a process; if it is taken, the next that is free, as several processes of one machine
+    have the same setting. 0: none. `python -m workers up` gives its processes this port and those after
+    it."""
 
     certificate_metrics: bool = True
-    """Whether `/metrics` has the gauges of each certificate and issuer (expiry, renewal, readiness): seven lines a certificate."""
+    """Whether `/metrics` has the gauges of each certificate and issuer (expiry, renewal, readiness): seven
+    lines a certificate."""
 
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     """json, console, or auto: console on a terminal."""
@@ -162,24 +177,40 @@ class Settings(BaseModel):
         """`redis_url` was read from this file."""
         self._redis_url_file = file
 
-    @field_validator("seal_keys", "recursive_nameservers", "watched_namespaces", "responder_shared_hosts", mode="before")
+    @field_validator(
+        "seal_keys", "recursive_nameservers", "watched_namespaces", "responder_shared_hosts", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
 
 _NOT_SETTINGS = ("CERTMILL_PROCESS", "CERTMILL_PROCESS_READY_FILE")
 """What `python -m workers up` tells its children."""
 _OF_A_SERVICE = re.compile(r"_SERVICE_HOST|_SERVICE_PORT|_PORT_[0-9]+_(TCP|UDP|SCTP)|_PORT$")
-"""In the variables that Kubernetes makes of each Service (`enableServiceLinks`), of ours too: `certmill-responder` is one."""
+"""In the variables that Kubernetes makes of each Service (`enableServiceLinks`), of ours too:
+`certmill-responder` is one."""
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """A line for each CERTMILL_… variable that is no setting: it may be mistyped, and then its setting has its default."""
+    """A line for each CERTMILL_… variable that is no setting: it may be mistyped, and then its setting has
+    its default."""
     known = {f"CERTMILL_{name.upper()}" for name in Settings.model_fields}
     known |= {f"CERTMILL_{name.upper()}_FILE" for name in _SECRETS}
-    wrong = (name for name in sorted(environment) if name.startswith("CERTMILL_") and name not in {*known, *_NOT_SETTINGS})
-    return [f"{name} is not a setting{did_you_mean(name, known)}" for name in wrong if not _is_of_a_service(name, environment)]
+    wrong = (
+        name
+        for name in sorted(environment)
+        if name.startswith("CERTMILL_") and name not in {*known, *_NOT_SETTINGS}
+    )
+    return [
+        f"{name} is not a setting{did_you_mean(name, known)}"
+        for name in wrong
+        if not _is_of_a_service(name, environment)
+    ]
 
 
 def _is_of_a_service(name: str, environment: Mapping[str, str]) -> bool:
@@ -188,7 +219,8 @@ def _is_of_a_service(name: str, environment: Mapping[str, str]) -> bool:
 
 
 def load(**overrides: object) -> Settings:
-    """Read the settings from the environment. Raises InvalidManifest naming the variable that is wrong, never its value."""
+    """Read the settings from the environment. Raises InvalidManifest naming the variable that is wrong, never
+    its value."""
     values = {**_elsewhere(set(overrides)), **overrides}
     try:
         settings = Settings(**values)  # type: ignore[arg-type]
@@ -197,14 +229,23 @@ def load(**overrides: object) -> Settings:
             return Settings(**{**values, "redis_url": _read_secret("redis_url", embedded)})  # type: ignore[arg-type]
     except ValidationError as error:
         raise _named(error) from None
-    if "redis_url" not in overrides and not os.environ.get("CERTMILL_REDIS_URL") and (file := os.environ.get("CERTMILL_REDIS_URL_FILE")):
+    if (
+        "redis_url" not in overrides
+        and not os.environ.get("CERTMILL_REDIS_URL")
+        and (file := os.environ.get("CERTMILL_REDIS_URL_FILE"))
+    ):
         settings.note_redis_url_file(Path(file).absolute())
     return settings
 
 
 def _elsewhere(given: set[str]) -> dict[str, object]:
-    """What no argument says: from CERTMILL_<NAME>, from CERTMILL_<NAME>_FILE, and for Redis then from REDIS_URL."""
-    variables = {name: os.environ.get(f"CERTMILL_{name.upper()}") for name in Settings.model_fields if name not in given}
+    """What no argument says: from CERTMILL_<NAME>, from CERTMILL_<NAME>_FILE, and for Redis then from
+    REDIS_URL."""
+    variables = {
+        name: os.environ.get(f"CERTMILL_{name.upper()}")
+        for name in Settings.model_fields
+        if name not in given
+    }
     values: dict[str, object] = {name: text for name, text in variables.items() if text}
     for name in _SECRETS:
         variable = f"CERTMILL_{name.upper()}"
@@ -222,9 +263,14 @@ def _read_secret(name: str, file: Path) -> str:
         with file.open("rb") as stream:
             content = stream.read(_MAX_SECRET_FILE_BYTES + 1)
     except OSError as error:
-        raise InvalidManifest(f"cannot read the file it names: {error.strerror}", path=f"CERTMILL_{name.upper()}_FILE") from error
+        raise InvalidManifest(
+            f"cannot read the file it names: {error.strerror}", path=f"CERTMILL_{name.upper()}_FILE"
+        ) from error
     if len(content) > _MAX_SECRET_FILE_BYTES:
-        raise InvalidManifest(f"the file it names is larger than {_MAX_SECRET_FILE_BYTES} bytes", path=f"CERTMILL_{name.upper()}_FILE")
+        raise InvalidManifest(
+            f"the file it names is larger than {_MAX_SECRET_FILE_BYTES} bytes",
+            path=f"CERTMILL_{name.upper()}_FILE",
+        )
     return content.decode("utf-8", "replace").strip()
 
 

@@ -1,8 +1,9 @@
-"""`make demo`: what a new user would do by hand, on servers of its own, in a fresh directory that is removed at the end.
+"""`make demo`: what a new user would do by hand, on servers of its own, in a fresh directory that is removed
+at the end.
 
-A test CA (Pebble) and its DNS server, `python -m workers up` beside them, then the real commands: apply an issuer, request a certificate.
-Nothing is shortened or pretended: the CA looks at the responder through HTTP, and the steps' times are Flower's. KEEP=1 leaves it running.
-"""
+A test CA (Pebble) and its DNS server, `python -m workers up` beside them, then the real commands: apply an
+issuer, request a certificate. Nothing is shortened or pretended: the CA looks at the responder through HTTP,
+and the steps' times are Flower's. KEEP=1 leaves it running."""
 
 from __future__ import annotations
 
@@ -82,10 +83,14 @@ class Demo:
         responder_port = free_port()
         dns = self.stack.enter_context(ChallTestSrv(directory=self.directory / "dns"))
         self.say(f"a DNS server that knows every name as 127.0.0.1, on {dns.dns}")
-        pebble = self.stack.enter_context(Pebble(directory=self.directory / "pebble", dns=dns.dns, http_port=responder_port))
+        pebble = self.stack.enter_context(
+            Pebble(directory=self.directory / "pebble", dns=dns.dns, http_port=responder_port)
+        )
         self.say(f"Pebble, a test CA that speaks ACME, on {pebble.directory_url}")
         ca_bundle = base64.b64encode(pebble.ca_bundle).decode()
-        (self.directory / "issuer.yaml").write_text(_ISSUER.format(server=pebble.directory_url, ca_bundle=ca_bundle))
+        (self.directory / "issuer.yaml").write_text(
+            _ISSUER.format(server=pebble.directory_url, ca_bundle=ca_bundle)
+        )
         self._start_certmill(dns.dns, responder_port, free_port())
 
     def _start_certmill(self, dns: str, responder_port: int, flower_port: int) -> None:
@@ -116,19 +121,28 @@ class Demo:
         """Run `certmill …` as a user would, and show it. Raises DemoFailed."""
         print(f"\n$ certmill {' '.join(arguments)}", flush=True)
         program = Path(sys.executable).with_name("certmill")
-        code = subprocess.run([program, *arguments], env=self.environment, cwd=self.directory, check=False, timeout=120).returncode
+        code = subprocess.run(
+            [program, *arguments], env=self.environment, cwd=self.directory, check=False, timeout=120
+        ).returncode
         if code != 0:
             raise DemoFailed(f"`certmill {arguments[0]}` ended with exit code {code}")
 
     def show_steps(self) -> None:
         """The steps of the run with their times, as Flower's API has them. Raises DemoFailed."""
         seen = self._steps_in_flower()
-        missing = [name for name in STEP_TASKS if not any(step.name == name and step.state == "SUCCESS" for step in seen)]
+        missing = [
+            name
+            for name in STEP_TASKS
+            if not any(step.name == name and step.state == "SUCCESS" for step in seen)
+        ]
         print("\nThe steps, as Flower shows them:")
         for step in seen:
             note = f"  waited: {step.reason}" if step.retried and step.reason else ""
             at = step.started - seen[0].started
-            print(f"  {step.name.partition('.')[2]:<22}{step.state:<9}began at {at:6.3f} s, took {step.seconds:6.3f} s{note}")
+            print(
+                f"  {step.name.partition('.')[2]:<22}{step.state:<9}began at {at:6.3f} s, took "
+                f"{step.seconds:6.3f} s{note}"
+            )
         if missing:
             raise DemoFailed(f"Flower does not show these as done: {', '.join(missing)}")
 
@@ -138,7 +152,10 @@ class Demo:
         deadline = time.monotonic() + _FLOWER_SECONDS
         while True:
             seen = [task for task in tasks(self.flower, _FLOWER_USER, password) if task.name in STEP_TASKS]
-            if sum(task.state == "SUCCESS" for task in seen) >= len(STEP_TASKS) or time.monotonic() > deadline:
+            if (
+                sum(task.state == "SUCCESS" for task in seen) >= len(STEP_TASKS)
+                or time.monotonic() > deadline
+            ):
                 return seen
             time.sleep(0.1)
 
@@ -147,7 +164,9 @@ class Demo:
         for file in sorted(self.directory.rglob("*.log")):
             lines = file.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
             if lines:
-                print(f"\n--- the end of {file.relative_to(self.directory)}", *lines, sep="\n", file=sys.stderr)
+                print(
+                    f"\n--- the end of {file.relative_to(self.directory)}", *lines, sep="\n", file=sys.stderr
+                )
 
     def keep(self) -> None:
         """Say how to look at it, and stay until Ctrl-C. Raises DemoFailed when certmill ends by itself."""
@@ -171,13 +190,24 @@ def main() -> int:
     """Run the demo; answers the exit code."""
     keep = os.environ.get("KEEP", "") not in ("", "0")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for name in [name for name in os.environ if name.startswith(_SOMEBODY_ELSES) and name != "CERTMILL_CACHE"]:
+    for name in [
+        name for name in os.environ if name.startswith(_SOMEBODY_ELSES) and name != "CERTMILL_CACHE"
+    ]:
         del os.environ[name]
-    with tempfile.TemporaryDirectory(prefix="certmill-demo-", ignore_cleanup_errors=True) as directory, ExitStack() as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="certmill-demo-", ignore_cleanup_errors=True) as directory,
+        ExitStack() as stack,
+    ):
         demo = Demo(directory=Path(directory), stack=stack)
         try:
             _tell(demo, keep=keep)
-        except (DemoFailed, MissingServer, ServerFailed, subprocess.TimeoutExpired, urllib.error.HTTPError) as error:
+        except (
+            DemoFailed,
+            MissingServer,
+            ServerFailed,
+            subprocess.TimeoutExpired,
+            urllib.error.HTTPError,
+        ) as error:
             demo.show_logs()
             print(f"\nThe demo failed: {error}", file=sys.stderr)
             return 1
@@ -196,7 +226,10 @@ def _ignore_interrupts() -> None:
 
 
 def _tell(demo: Demo, *, keep: bool) -> None:
-    print(f"certmill's demo, in {demo.directory}{'' if keep else ' (removed at the end; KEEP=1 make demo leaves it running)'}\n")
+    print(
+        "certmill's demo, in "
+        f"{demo.directory}{'' if keep else ' (removed at the end; KEEP=1 make demo leaves it running)'}\n"
+    )
     demo.start()
     demo.command("apply", "-f", "issuer.yaml")
     demo.command("request", *NAMES, "--issuer", "demo", "--wait", "--timeout", "60")
@@ -205,8 +238,14 @@ def _tell(demo: Demo, *, keep: bool) -> None:
     until_stopped = "" if keep else ", until it is stopped now; KEEP=1 make demo leaves it running to look at"
     print(f"\nWhere to look{until_stopped}:")
     print(f"  Flower   {demo.flower}{_login(demo) if keep else ''}")
-    print(f"  metrics  {', '.join(f'{name} http://127.0.0.1:{port}/metrics' for name, port in demo.admin_ports.items())}")
-    print(f"  logs     grep certificate. {demo.directory / 'certmill.log'}    # a line for each thing that happened")
+    print(
+        "  metrics  "
+        f"{', '.join(f'{name} http://127.0.0.1:{port}/metrics' for name, port in demo.admin_ports.items())}"
+    )
+    print(
+        f"  logs     grep certificate. {demo.directory / 'certmill.log'}    # a line for each thing that "
+        "happened"
+    )
     print(f"\nIssued by a real ACME server, after {time.monotonic() - demo.began:.1f} s in all.", flush=True)
     if keep:
         demo.keep()

@@ -14,7 +14,8 @@ _TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSeen:
-    """One task as Flower shows it: `started` in seconds since the epoch, `seconds` its runtime; `reason` of a RETRY or FAILURE."""
+    """One task as Flower shows it: `started` in seconds since the epoch, `seconds` its runtime; `reason` of a
+    RETRY or FAILURE."""
 
     name: str
     state: str
@@ -25,7 +26,8 @@ class TaskSeen:
 
 
 def tasks(address: str, user: str, password: str) -> list[TaskSeen]:
-    """Every task that has started, in order. Flower not answering is an empty list; a login it refuses raises HTTPError."""
+    """Every task that has started, in order. Flower not answering is an empty list; a login it refuses raises
+    HTTPError."""
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
     request = urllib.request.Request(f"{address}/api/tasks", headers={"Authorization": f"Basic {login}"})  # noqa: S310 - our own address
     try:
@@ -35,7 +37,9 @@ def tasks(address: str, user: str, password: str) -> list[TaskSeen]:
         raise
     except OSError:
         return []
-    return sorted((_seen(task) for task in found.values() if task.get("started")), key=lambda task: task.started)
+    return sorted(
+        (_seen(task) for task in found.values() if task.get("started")), key=lambda task: task.started
+    )
 
 
 def _seen(task: dict[str, object]) -> TaskSeen:

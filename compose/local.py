@@ -1,5 +1,5 @@
-"""A certmill on this machine, process by process: a home in a directory, workers, beats, the responder, Flower. For tests and the
-benchmark.
+"""A certmill on this machine, process by process: a home in a directory, workers, beats, the responder,
+Flower. For tests and the benchmark.
 
 `python -m workers up` is what a user runs; here each process is started, killed and frozen by itself.
 """
@@ -68,8 +68,11 @@ class LocalCertmill:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def start(self, *, workers: int = 1, beats: int = 1, responder: bool = True, flower: bool = False) -> None:
-        """Start the processes; returns when the responder and Flower listen and the others have been started."""
+    def start(
+        self, *, workers: int = 1, beats: int = 1, responder: bool = True, flower: bool = False
+    ) -> None:
+        """Start the processes; returns when the responder and Flower listen and the others have been
+        started."""
         for number in range(workers):
             self.start_worker(f"worker{number + 1}")
         for number in range(beats):
@@ -85,7 +88,9 @@ class LocalCertmill:
 
     def start_worker(self, name: str, *, app: str = "workers", **settings: str) -> ServerProcess:
         """Start a worker, or start it again. `settings` are this worker's own; `app` is Celery's `-A`."""
-        return self._start(name, "-m", "celery", "-A", app, "worker", "-n", f"{name}@local", settings=settings)
+        return self._start(
+            name, "-m", "celery", "-A", app, "worker", "-n", f"{name}@local", settings=settings
+        )
 
     def stop(self) -> None:
         """Stop everything, all at once: each takes a moment."""
@@ -105,7 +110,9 @@ class LocalCertmill:
     def admin(self, name: str, path: str = "/metrics") -> str:
         """What a process tells on its admin port, whatever its status."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_ports[name]}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.admin_ports[name]}{path}", timeout=10
+            ) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:
@@ -120,14 +127,29 @@ class LocalCertmill:
     def open(self) -> Runtime:
         """The engine of this installation, in this process."""
         names = Settings.model_fields
-        values = {name: value for key, value in self.environment.items() if (name := key.removeprefix("CERTMILL_").lower()) in names}
+        values = {
+            name: value
+            for key, value in self.environment.items()
+            if (name := key.removeprefix("CERTMILL_").lower()) in names
+        }
         return Runtime.open(Settings.model_validate(values))
 
-    def _start(self, name: str, *arguments: str, port: int = 0, settings: Mapping[str, str] | None = None) -> ServerProcess:
+    def _start(
+        self, name: str, *arguments: str, port: int = 0, settings: Mapping[str, str] | None = None
+    ) -> ServerProcess:
         process = self.processes.setdefault(name, ServerProcess(name, log=self.directory / f"{name}.log"))
         admin_port = str(self.admin_ports.setdefault(name, free_port()))
-        own = {"admin_port": admin_port, **self.settings_of.get(name.rstrip("0123456789"), {}), **(settings or {})}
+        own = {
+            "admin_port": admin_port,
+            **self.settings_of.get(name.rstrip("0123456789"), {}),
+            **(settings or {}),
+        }
         environment = self.environment | {f"CERTMILL_{key.upper()}": value for key, value in own.items()}
-        environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "PYTHONUNBUFFERED": "1"}
-        process.start([sys.executable, *arguments], answers=lambda: port == 0 or answers(port), environment=environment)
+        environment |= {
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONUNBUFFERED": "1",
+        }
+        process.start(
+            [sys.executable, *arguments], answers=lambda: port == 0 or answers(port), environment=environment
+        )
         return process

@@ -1,4 +1,5 @@
-"""The chart as plain YAML: `python -m compose.render` writes compose/kubernetes/certmill.yaml, for those who use no Helm."""
+"""The chart as plain YAML: `python -m compose.render` writes compose/kubernetes/certmill.yaml, for those who
+use no Helm."""
 
 from __future__ import annotations
 
@@ -46,13 +47,19 @@ _HEAD = """\
 """
 
 
-def rendered(*options: str, release: str = RELEASE, namespace: str = NAMESPACE, values: Sequence[Path] = ()) -> str:
+def rendered(
+    *options: str, release: str = RELEASE, namespace: str = NAMESPACE, values: Sequence[Path] = ()
+) -> str:
     """What Helm makes of the chart, without its CRDs. Raises MissingServer, ServerFailed."""
     files = [part for file in values for part in ("--values", str(file))]
-    return helm("template", release, CHART, "--namespace", namespace, "--kube-version", KUBERNETES, *files, *options)
+    return helm(
+        "template", release, CHART, "--namespace", namespace, "--kube-version", KUBERNETES, *files, *options
+    )
 
 
-def objects(*options: str, release: str = RELEASE, namespace: str = NAMESPACE, values: Sequence[Path] = ()) -> list[Json]:
+def objects(
+    *options: str, release: str = RELEASE, namespace: str = NAMESPACE, values: Sequence[Path] = ()
+) -> list[Json]:
     """The same, parsed."""
     documents = yaml.safe_load_all(rendered(*options, release=release, namespace=namespace, values=values))
     return [document for document in documents if document]

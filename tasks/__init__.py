@@ -1,8 +1,7 @@
 """Celery's thin shell: a task takes an id, makes one engine call and shows the outcome; ≤ 10 lines a task.
 
-`register` gives an app its tasks. Names, queues and arguments are in `certmill.contract`. Forbidden here: decisions, Redis, ACME, a
-second call.
-"""
+`register` gives an app its tasks. Names, queues and arguments are in `certmill.contract`. Forbidden here:
+decisions, Redis, ACME, a second call."""
 
 from __future__ import annotations
 

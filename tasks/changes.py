@@ -1,4 +1,5 @@
-"""Looks at objects of the cluster that have changed, as the controller tells them: `reconcile.<kind>` (certmill.contract)."""
+"""Looks at objects of the cluster that have changed, as the controller tells them: `reconcile.<kind>`
+(certmill.contract)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from certmill.errors import Conflict, Temporary
 from certmill.model.names import CertificateId
 from certmill.runtime import Runtime
 from tasks.declare import declare
-from tasks.steps import ring
+from tasks.steps import publish_run
 
 _CONFLICTS = 2
 
@@ -25,8 +26,8 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
     def certificate(task: Any, reference: str) -> None:
         """Begin its run, if the stored pair is not what is wanted."""
         found = runtime().reconciler.reconcile(CertificateId(reference))
-        if found.ring:
-            ring(app, runtime(), CertificateId(reference))
+        if found.publish_run:
+            publish_run(app, runtime(), CertificateId(reference))
 
     def issuer(task: Any, reference: str) -> None:
         """Register its account, and begin again what failed under it."""
@@ -37,7 +38,8 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         runtime().issuers.look("ClusterIssuer", reference, owner=task.request.id)
 
     def ingress(task: Any, reference: str, left: Sequence[str] = ()) -> None:
-        """Keep the Certificates that its annotations ask for; close the ways through it that are open for nobody."""
+        """Keep the Certificates that its annotations ask for; close the ways through it that are open for
+        nobody."""
         runtime().shims.reconcile("Ingress", reference, left)
         runtime().ways.clear(reference)
 
@@ -57,7 +59,8 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
 
 
 def _over_conflicts(look: Callable[..., None], *arguments: Any) -> None:
-    """Look again at once where somebody else wrote in the same moment: that is ordinary, and nothing to tell of."""
+    """Look again at once where somebody else wrote in the same moment: that is ordinary, and nothing to tell
+    of."""
     for _ in range(_CONFLICTS):
         with suppress(Conflict):
             look(*arguments)
@@ -66,8 +69,8 @@ def _over_conflicts(look: Callable[..., None], *arguments: Any) -> None:
 
 
 def _patiently(look: Callable[..., None]) -> Callable[..., None]:
-    """While the API server or Redis is away, a look goes back to its queue, from which this worker takes nothing for a while
-    (workers.broker.transport)."""
+    """While the API server or Redis is away, a look goes back to its queue, from which this worker takes
+    nothing for a while (workers.broker.transport)."""
 
     def run(task: Any, *arguments: Any) -> None:
         try:

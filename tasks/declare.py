@@ -1,4 +1,5 @@
-"""The one place that defines a Celery task: a closed list of options, log context, and errors made fit to be seen (Flower shows them)."""
+"""The one place that defines a Celery task: a closed list of options, log context, and errors made fit to be
+seen (Flower shows them)."""
 
 from __future__ import annotations
 
@@ -23,22 +24,24 @@ class StepFailed(Exception):
 
 
 class NotYet(Retry):
-    """The step waits: shown by Flower as RETRY with the reason. Nothing is published; the tick rings the same task at its time."""
+    """The step waits: shown by Flower as RETRY with the reason. Nothing is published; the tick rings the same
+    task at its time."""
 
     def __repr__(self) -> str:
         return str(self.message)
 
 
 class TaskBroken(Exception):
-    """A defect of certmill: the class of the error and where it was raised, never its text, which could hold anything."""
+    """A defect of certmill: the class of the error and where it was raised, never its text, which could hold
+    anything."""
 
     def __repr__(self) -> str:
         return str(self)
 
 
 def declare(app: Celery, *, name: str, run: Callable[..., Any], in_flower: bool = True) -> None:
-    """Define the task `name`; `run` gets the bound task and the message's arguments. Its return value is never kept or shown, and without
-    `in_flower` nothing is."""
+    """Define the task `name`; `run` gets the bound task and the message's arguments. Its return value is
+    never kept or shown, and without `in_flower` nothing is."""
 
     def guarded(task: Any, *args: Any, **kwargs: Any) -> None:
         with structlog.contextvars.bound_contextvars(task=name, task_id=task.request.id):
@@ -52,9 +55,16 @@ def declare(app: Celery, *, name: str, run: Callable[..., Any], in_flower: bool 
             except Exception as error:  # noqa: BLE001 - a task is where an unforeseen error ends: its class is shown, its text is not
                 task.request.chain = None
                 log.error("task.broken", error=type(error).__name__, where=_where(error))
-                raise TaskBroken(f"{type(error).__name__} in {name} at {_where(error)}; the tick rings it again") from None
+                raise TaskBroken(
+                    f"{type(error).__name__} in {name} at {_where(error)}; the tick rings it again"
+                ) from None
 
-    options: dict[str, Any] = {"ignore_result": True, "acks_late": True, "throws": (StepFailed,), "send_events": in_flower}
+    options: dict[str, Any] = {
+        "ignore_result": True,
+        "acks_late": True,
+        "throws": (StepFailed,),
+        "send_events": in_flower,
+    }
     define: Callable[..., Callable[..., object]] = app.task
     define(bind=True, name=name, shared=False, **options)(guarded)
 

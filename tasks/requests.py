@@ -14,7 +14,7 @@ from certmill.errors import InvalidManifest, Temporary
 from certmill.model.names import CertificateId
 from certmill.runtime import Runtime
 from tasks.declare import declare
-from tasks.steps import ring
+from tasks.steps import publish_run
 
 
 def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
@@ -32,14 +32,20 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
     declare(app, name=RENEW_TASK, run=renew)
 
 
-def _take(app: Celery, runtime: Runtime, task: Any, desk: Callable[..., tuple[CertificateId, Reconciled] | None], body: object) -> None:
-    """One call of the desk. Its message is all there is of a request: while home or Redis is away it goes back to its queue, from which
-    this worker takes nothing for a while (workers.broker.transport)."""
+def _take(
+    app: Celery,
+    runtime: Runtime,
+    task: Any,
+    handler: Callable[..., tuple[CertificateId, Reconciled] | None],
+    body: object,
+) -> None:
+    """One call of the desk. Its message is all there is of a request: while home or Redis is away it goes
+    back to its queue, from which this worker takes nothing for a while (workers.broker.transport)."""
     try:
-        accepted = desk(body, request_id=task.request.id)
+        accepted = handler(body, request_id=task.request.id)
     except Temporary as error:
         raise Reject(str(error), requeue=True) from None
     if accepted is None:
         raise InvalidManifest("refused; `certmill get requests` shows the reason")
-    if accepted[1].ring:
-        ring(app, runtime, accepted[0])
+    if accepted[1].publish_run:
+        publish_run(app, runtime, accepted[0])

@@ -11,35 +11,38 @@ from kombu.utils.uuid import uuid
 from certmill.contract import STEP_NAMES, STEPS_QUEUE, shown_run
 from certmill.model.names import CertificateId
 from certmill.runs.chain import CLEAN_UP, next_step, remaining
-from certmill.runs.outcomes import Fail, Proceed, Stop, Wait
+from certmill.runs.outcomes import Drop, Fail, Proceed, Wait
 from certmill.runtime import Runtime
-from certmill.state.records import Doorbell
+from certmill.state.records import WakeUp
 from certmill.views.times import moment
 from tasks.declare import NotYet, StepFailed, declare
 
 
-def publish(app: Celery, doorbell: Doorbell) -> None:
-    """Publish the chain of the remaining steps; its head keeps the waiting task's id, so that Flower shows one task going on.
+def publish(app: Celery, wake_up: WakeUp) -> None:
+    """Publish the chain of the remaining steps; its head keeps the waiting task's id, so that Flower shows
+    one task going on.
 
-    Root and parent are said: Celery would take the task that publishes, which may be a tick that Flower does not know. A step that only a
-    newer release has is left to that: its workers publish it in a while.
-    """
-    steps = [signature(f"certificate.{name}", args=(doorbell.certificate,), immutable=True, app=app) for name in remaining(doorbell.step)]
+    Root and parent are said: Celery would take the task that publishes, which may be a tick that Flower does
+    not know. A step that only a newer release has is left to that: its workers publish it in a while."""
+    steps = [
+        signature(f"certificate.{name}", args=(wake_up.certificate,), immutable=True, app=app)
+        for name in remaining(wake_up.step)
+    ]
     if not steps:
         return
     for step in steps:
-        step.options["kwargsrepr"] = shown_run(doorbell.trigger, doorbell.run)
-    head = doorbell.task_id or uuid()
-    root = doorbell.root_id or head
+        step.options["kwargsrepr"] = shown_run(wake_up.trigger, wake_up.run)
+    head = wake_up.task_id or uuid()
+    root = wake_up.root_id or head
     options: dict[str, Any] = {"root_id": root, "parent_id": root}
-    steps[0].options.update(task_id=head, queue=STEPS_QUEUE, retries=doorbell.retries, **options)
+    steps[0].options.update(task_id=head, queue=STEPS_QUEUE, retries=wake_up.retries, **options)
     chain(*steps, app=app).apply_async(**options) if len(steps) > 1 else steps[0].apply_async()
 
 
-def ring(app: Celery, runtime: Runtime, certificate: CertificateId) -> None:
+def publish_run(app: Celery, runtime: Runtime, certificate: CertificateId) -> None:
     """Publish the chain from where the record is now."""
-    for doorbell in runtime.ports.records.doorbells([certificate]):
-        publish(app, doorbell)
+    for wake_up in runtime.ports.records.wake_ups([certificate]):
+        publish(app, wake_up)
 
 
 def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
@@ -65,10 +68,10 @@ def _register(app: Celery, runtime: Callable[[], Runtime], step: str) -> None:
         )
         if isinstance(result, Proceed) and result.claimed is not None:
             continuation.continue_with(request, result.claimed)
-        if isinstance(result, Stop | Fail | Wait):
+        if isinstance(result, Drop | Fail | Wait):
             request.chain = None
-        if isinstance(result, Fail) or (isinstance(result, Stop) and result.ring):
-            ring(app, runtime(), CertificateId(certificate))
+        if isinstance(result, Fail) or (isinstance(result, Drop) and result.publish_run):
+            publish_run(app, runtime(), CertificateId(certificate))
         if isinstance(result, Wait):
             raise NotYet(_waiting(result, runtime().ports.clock.now()), when=round(result.seconds, 1))  # type: ignore[arg-type]  # numbers.Real
         if isinstance(result, Fail):

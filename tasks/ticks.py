@@ -22,8 +22,8 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
     def wake(task: Any) -> None:
         """Ring what waits and is due, what may be lost, and what may be let in."""
         woken = runtime().ticks.wake()
-        for doorbell in woken.doorbells:
-            publish(app, doorbell)
+        for wake_up in woken.wake_ups:
+            publish(app, wake_up)
         if woken.reread:
             app.send_task(REREAD_TASK, queue=TICKS_QUEUE)
 
@@ -43,7 +43,12 @@ def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
         """Take down what a crash left up."""
         runtime().ticks.sweep(owner=task.request.id)
 
-    for name, run in ((WAKE_TASK, wake), (RENEWALS_TASK, renewals), (REREAD_TASK, reread), (SWEEP_TASK, sweep)):
+    for name, run in (
+        (WAKE_TASK, wake),
+        (RENEWALS_TASK, renewals),
+        (REREAD_TASK, reread),
+        (SWEEP_TASK, sweep),
+    ):
         # In Flower a tick a second would leave no room for certificates; metrics count them.
         declare(app, name=name, run=_within(runtime, name.removeprefix("tick."), run), in_flower=False)
 

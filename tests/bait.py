@@ -1,4 +1,5 @@
-"""A megabyte of PEM, as large as a Secret may be, that makes parsers begin again and again (GHSA-r4pg-vg54-wxx4)."""
+"""A megabyte of PEM, as large as a Secret may be, that makes parsers begin again and again
+(GHSA-r4pg-vg54-wxx4)."""
 
 from __future__ import annotations
 

@@ -61,10 +61,13 @@ def a_chain(
     attributes=(),
     others=(),
 ):
-    """A self-made leaf for a key, PEM. `attributes`: (identifier, value) of its subject besides; `others`: more names."""
+    """A self-made leaf for a key, PEM. `attributes`: (identifier, value) of its subject besides; `others`:
+    more names."""
     key = keys.load(key_pem)
     at = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
-    names = [x509.DNSName(name) for name in dns_names] + [x509.IPAddress(ip_address(address)) for address in ip_addresses]
+    names = [x509.DNSName(name) for name in dns_names] + [
+        x509.IPAddress(ip_address(address)) for address in ip_addresses
+    ]
     names += [*(x509.RFC822Name(address) for address in email_addresses), *others]
     subject = [*([(NameOID.COMMON_NAME, common_name)] if common_name else ()), *attributes]
     builder = (
@@ -84,5 +87,9 @@ def a_chain(
 def a_pair(certificate, **leaf):
     """The Secret of an issued pair for a Certificate."""
     key_pem = keys.generate(certificate.private_key)
-    names = {"dns_names": certificate.dns_names, "ip_addresses": certificate.ip_addresses, "common_name": certificate.common_name} | leaf
+    names = {
+        "dns_names": certificate.dns_names,
+        "ip_addresses": certificate.ip_addresses,
+        "common_name": certificate.common_name,
+    } | leaf
     return secret_of(certificate, a_chain(key_pem, **names), key_pem)

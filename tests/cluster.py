@@ -1,4 +1,5 @@
-"""A real API server as tests use it: certmill's CRDs, clients, an empty cluster, and objects as people and other programs write them."""
+"""A real API server as tests use it: certmill's CRDs, clients, an empty cluster, and objects as people and
+other programs write them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,17 @@ from pathlib import Path
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
-from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, INGRESSES, ISSUERS, LEASES, NAMESPACES, SECRETS, VIRTUAL_SERVERS
+from certmill.kube.resources import (
+    CERTIFICATES,
+    CLUSTER_ISSUERS,
+    EVENTS,
+    INGRESSES,
+    ISSUERS,
+    LEASES,
+    NAMESPACES,
+    SECRETS,
+    VIRTUAL_SERVERS,
+)
 from compose.servers.kubernetes import ADMIN
 from tests.workers.running import eventually
 
@@ -24,7 +35,9 @@ def client_of(server, user=ADMIN, **options):
 def make_namespaces(client, *names):
     """Those that are not there."""
     for name in names:
-        client.apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, manager=OTHER)
+        client.apply(
+            NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, manager=OTHER
+        )
 
 
 def make_empty(client):
@@ -42,7 +55,8 @@ def grant(server, user, rules):
     name, group = user.replace(":", "-"), "rbac.authorization.k8s.io"
     path, version = f"/apis/{group}/v1", f"{group}/v1"
     server.api.apply(
-        f"{path}/clusterroles/{name}", {"apiVersion": version, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
+        f"{path}/clusterroles/{name}",
+        {"apiVersion": version, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
     )
     binding = {
         "apiVersion": version,
@@ -52,7 +66,11 @@ def grant(server, user, rules):
         "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
     }
     server.api.apply(f"{path}/clusterrolebindings/{name}", binding)
-    right = {"verb": rules[0]["verbs"][0], "group": rules[0]["apiGroups"][0], "resource": rules[0]["resources"][0]}
+    right = {
+        "verb": rules[0]["verbs"][0],
+        "group": rules[0]["apiGroups"][0],
+        "resource": rules[0]["resources"][0],
+    }
     eventually(lambda: is_allowed(server, user, right), what=f"{user} was granted {right}")
 
 

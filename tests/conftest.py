@@ -1,4 +1,5 @@
-"""What every test may use: real servers, once for the whole run, and the rule for a server that is not installed."""
+"""What every test may use: real servers, once for the whole run, and the rule for a server that is not
+installed."""
 
 from __future__ import annotations
 
@@ -46,9 +47,14 @@ def pytest_runtest_call(item):
 
 
 def pytest_collection_finish(session):
-    """What takes minutes to build is built before the first test's time runs. What is missing is told by the test that needs it."""
+    """What takes minutes to build is built before the first test's time runs. What is missing is told by the
+    test that needs it."""
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    for fixture, build in (("kube_programs", build_kubernetes), ("helm_program", find_helm), ("kube_commands", build_commands)):
+    for fixture, build in (
+        ("kube_programs", build_kubernetes),
+        ("helm_program", find_helm),
+        ("kube_commands", build_commands),
+    ):
         if fixture in wanted and not session.config.option.collectonly:
             with contextlib.suppress(MissingServer):
                 build()
@@ -74,7 +80,8 @@ def kube_commands():
 
 @pytest.fixture(scope="session")
 def kube(kube_programs, tmp_path_factory):
-    """An API server with certmill's CRDs. Shared: what a test leaves may be removed; do not stop or freeze it."""
+    """An API server with certmill's CRDs. Shared: what a test leaves may be removed; do not stop or freeze
+    it."""
     with KubeApiServer(directory=tmp_path_factory.mktemp("kube")) as server:
         server.api.install_crds(CRDS)
         yield server
@@ -82,7 +89,8 @@ def kube(kube_programs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def empty_kube(kube):
-    """The shared API server without what other modules have left there: a whole installation acts on everything."""
+    """The shared API server without what other modules have left there: a whole installation acts on
+    everything."""
     make_empty(client_of(kube))
     return kube
 
@@ -96,12 +104,15 @@ def challtestsrv(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def pebble(tmp_path_factory, challtestsrv):
-    """A Pebble as an ordinary CA: 5 % of nonces rejected, two roots, a profile. Shared: do not stop, freeze or reconfigure it."""
+    """A Pebble as an ordinary CA: 5 % of nonces rejected, two roots, a profile. Shared: do not stop, freeze
+    or reconfigure it."""
     shortlived = PebbleProfile(description="six days", validity_seconds=6 * 86_400)
     profiles = {"default": PebbleProfile(description="90 days"), "shortlived": shortlived}
     blocked = ("blocked.example",)
     directory = tmp_path_factory.mktemp("pebble")
-    with Pebble(directory=directory, dns=challtestsrv.dns, profiles=profiles, alternate_roots=1, blocked=blocked) as server:
+    with Pebble(
+        directory=directory, dns=challtestsrv.dns, profiles=profiles, alternate_roots=1, blocked=blocked
+    ) as server:
         yield server
 
 

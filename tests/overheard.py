@@ -1,4 +1,5 @@
-"""Everything that reached Redis, or is in it; and the forms that a secret may have in a text. For who searches for what must not be."""
+"""Everything that reached Redis, or is in it; and the forms that a secret may have in a text. For who
+searches for what must not be."""
 
 from __future__ import annotations
 
@@ -10,14 +11,21 @@ from typing import cast
 import redis as redis_client
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 
 class Overheard:
     """Every command that reached Redis while we listened (MONITOR)."""
 
     def __init__(self, url: str) -> None:
-        self._redis = redis_client.Redis.from_url(url, socket_timeout=None)  # nothing may come for long while processes start
+        self._redis = redis_client.Redis.from_url(
+            url, socket_timeout=None
+        )  # nothing may come for long while processes start
         self._stop = threading.Event()
         self.commands: list[str] = []
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -41,7 +49,11 @@ class Overheard:
 def forms(secret: bytes) -> list[str]:
     """How a secret may look in a text: as it is, and in base64 of both kinds, at each alignment."""
     encoded = [base64.b64encode(b"\0" * shift + secret)[4 * bool(shift) : -4].decode() for shift in range(3)]
-    return [secret.decode("latin-1"), *encoded, *[text.replace("+", "-").replace("/", "_") for text in encoded]]
+    return [
+        secret.decode("latin-1"),
+        *encoded,
+        *[text.replace("+", "-").replace("/", "_") for text in encoded],
+    ]
 
 
 def decoded(traffic: str) -> str:
@@ -55,7 +67,9 @@ def private_forms(pem: bytes) -> list[str]:
     key = cast("RSAPrivateKey | EllipticCurvePrivateKey", load_pem_private_key(pem, None))
     lines = [line for line in pem.decode().splitlines() if len(line) > 40 and "-----" not in line]
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    number = key.private_numbers().d if isinstance(key, RSAPrivateKey) else key.private_numbers().private_value
+    number = (
+        key.private_numbers().d if isinstance(key, RSAPrivateKey) else key.private_numbers().private_value
+    )
     raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
     return [*lines, raw.hex(), *forms(raw)[1:], der.hex()]
 

@@ -1,10 +1,11 @@
-"""The processes: the Celery app with all of its configuration, the guard against poison messages, Flower, the HTTP-01 responder, the
-controller, an embedded Valkey, and the supervisor that runs all but the controller on one machine (`python -m workers up`).
+"""The processes: the Celery app with all of its configuration, the guard against poison messages, Flower, the
+HTTP-01 responder, the controller, an embedded Valkey, and the supervisor that runs all but the controller on
+one machine (`python -m workers up`).
 
-`celery -A workers worker`, `beat` and `flower` are the processes as they stand: what must hold is in the app, not in flags. Forbidden
-here: what a step does (certmill.steps), what a task does (tasks), when something is due (schedules), keys in Redis (certmill.state).
-Importing this package does nothing; its attribute `app` is built from the environment when it is first asked for.
-"""
+`celery -A workers worker`, `beat` and `flower` are the processes as they stand: what must hold is in the app,
+not in flags. Forbidden here: what a step does (certmill.steps), what a task does (tasks), when something is
+due (schedules), keys in Redis (certmill.state). Importing this package does nothing; its attribute `app` is
+built from the environment when it is first asked for."""
 
 from __future__ import annotations
 

@@ -42,14 +42,27 @@ def _process(name: str) -> Callable[[Settings], int]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m workers",
-        description="certmill's processes. Celery's own: celery -A workers worker | beat | flower. Settings: CERTMILL_… variables.",
+        description=(
+            "certmill's processes. Celery's own: celery -A workers worker | beat | flower. Settings: "
+            "CERTMILL_… variables."
+        ),
     )
     processes = parser.add_subparsers(dest="process", required=True)
-    up = processes.add_parser("up", help="everything on this machine: Valkey if no REDIS_URL is set, workers, beat, responder, Flower")
-    up.add_argument("--workers", type=_count, default=_cores(), metavar="N", help="worker processes (default: one a core)")
-    up.add_argument("--ready-file", type=Path, metavar="PATH", help="written (JSON) once everything is up; for scripts")
+    up = processes.add_parser(
+        "up",
+        help="everything on this machine: Valkey if no REDIS_URL is set, workers, beat, responder, Flower",
+    )
+    up.add_argument(
+        "--workers", type=_count, default=_cores(), metavar="N", help="worker processes (default: one a core)"
+    )
+    up.add_argument(
+        "--ready-file", type=Path, metavar="PATH", help="written (JSON) once everything is up; for scripts"
+    )
     processes.add_parser("responder", help="serve HTTP-01 challenges")
-    processes.add_parser("controller", help="watch a cluster, and tell the workers what has changed (CERTMILL_HOME_KIND=kubernetes)")
+    processes.add_parser(
+        "controller",
+        help="watch a cluster, and tell the workers what has changed (CERTMILL_HOME_KIND=kubernetes)",
+    )
     return parser
 
 

@@ -19,9 +19,12 @@ from workers.flower import defaults as flower
 
 
 class LazyRuntime:
-    """The engine of this process: opened when it is first needed, and anew after a fork; connections do not survive one."""
+    """The engine of this process: opened when it is first needed, and anew after a fork; connections do not
+    survive one."""
 
-    def __init__(self, settings: Settings, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> None:
+    def __init__(
+        self, settings: Settings, open_runtime: Callable[[Settings], Runtime] = Runtime.open
+    ) -> None:
         self._settings = settings
         self._open = open_runtime
         self._lock = threading.Lock()
@@ -43,7 +46,8 @@ class LazyRuntime:
 
 
 def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> App:
-    """Celery's app for `settings`: configuration, guard, tasks and schedule. Connects to nothing. `open_runtime` makes its engine."""
+    """Celery's app for `settings`: configuration, guard, tasks and schedule. Connects to nothing.
+    `open_runtime` makes its engine."""
     runtime = LazyRuntime(settings, open_runtime)
 
     def keep_rejected(request_id: str, certificate: str, reason: str) -> None:
@@ -52,12 +56,15 @@ def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] 
     app = configured_app(settings, schedule=schedules.beat_schedule(), on_rejected=keep_rejected)
     app.require_own_redis = lambda: runtime().require_own_redis()
     tasks.register(app, runtime)
-    signals.connect(settings, app.exporter, close=runtime.close, home_answers=lambda: runtime().home_answers())
+    signals.connect(
+        settings, app.exporter, close=runtime.close, home_answers=lambda: runtime().home_answers()
+    )
     return app
 
 
 def app_from_environment() -> App:
-    """The app as the environment wants it. A setting that is wrong ends the process with one line that names it."""
+    """The app as the environment wants it. A setting that is wrong ends the process with one line that names
+    it."""
     try:
         settings = certmill_settings.load()
     except CertmillError as error:
@@ -68,7 +75,8 @@ def app_from_environment() -> App:
 
 
 def __getattr__(name: str) -> App:
-    """Build `workers.celery_app.app` from the environment when it is first asked for; once a process. Importing does nothing."""
+    """Build `workers.celery_app.app` from the environment when it is first asked for; once a process.
+    Importing does nothing."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()["app"] = built = app_from_environment()

@@ -1,7 +1,7 @@
 """All of Celery's configuration, in one table, each line with its reason; and the app that carries it.
 
-The values are those measured in the reference (celery.md §10). A worker, a beat and Flower started without a flag have them all.
-"""
+The values are those measured in the reference (celery.md §10). A worker, a beat and Flower started without a
+flag have them all."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ Schedule = Mapping[str, Mapping[str, object]]
 
 
 class App(Celery):
-    """A Celery app whose guard has somewhere to keep what it refuses, and whose loops say that they turn, to its admin port."""
+    """A Celery app whose guard has somewhere to keep what it refuses, and whose loops say that they turn, to
+    its admin port."""
 
     control_cls = "workers.control:Control"
     events_cls = "workers.events:Events"
@@ -55,9 +56,11 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
     """Celery's settings."""
     threads, broker = settings.worker_concurrency, _broker_url(settings)
     return {
-        # -- the broker ------------------------------------------------------------------------------------------------
+        # -- the broker
+        # ------------------------------------------------------------------------------------------------
         "broker_url": broker,
-        "broker_read_url": broker,  # said thrice: a CELERY_BROKER_URL that is about somebody else's app must not part us from our records
+        # said thrice: a CELERY_BROKER_URL that is about somebody else's app must not part us from our records
+        "broker_read_url": broker,
         "broker_write_url": broker,
         "broker_use_ssl": _tls(settings),
         "broker_transport_options": _transport_options(settings),
@@ -65,13 +68,19 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,  # Redis may come up after us
         "broker_connection_max_retries": None,  # and may be away for an hour; the default gives up after 100
         "broker_connection_timeout": 5,
-        # -- queues ----------------------------------------------------------------------------------------------------
+        # -- queues
+        # ----------------------------------------------------------------------------------------------------
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in TASKS_OF_QUEUE],
-        "task_routes": {task: {"queue": name, "routing_key": name} for name, tasks in TASKS_OF_QUEUE.items() for task in tasks},
+        "task_routes": {
+            task: {"queue": name, "routing_key": name}
+            for name, tasks in TASKS_OF_QUEUE.items()
+            for task in tasks
+        },
         "task_default_queue": STEPS_QUEUE,
         "task_create_missing_queues": False,  # `-Q typo` is an error, not a queue that nobody fills
         "worker_detect_quorum_queues": False,  # RabbitMQ's
-        # -- messages --------------------------------------------------------------------------------------------------
+        # -- messages
+        # --------------------------------------------------------------------------------------------------
         "task_serializer": "json",
         "accept_content": ["json"],  # never pickle: a writer to the broker could run code
         "result_backend": None,  # the record is the result (design §2)
@@ -85,25 +94,33 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
             "interval_step": 0.2,
             "interval_max": 0.5,
         },  # a doorbell: due rings again
-        # -- the worker ------------------------------------------------------------------------------------------------
-        "worker_pool": "workers.continuation:ThreadPool",  # steps wait for networks: 32 threads in 55 MB do what 16 processes do in 460
+        # -- the worker
+        # ------------------------------------------------------------------------------------------------
+        # steps wait for networks: 32 threads in 55 MB do what 16 processes do in 460
+        "worker_pool": "workers.continuation:ThreadPool",
         "worker_concurrency": threads,
-        "worker_prefetch_multiplier": 1,  # what is taken is not reordered, and comes back late when its worker dies
+        # what is taken is not reordered, and comes back late when its worker dies
+        "worker_prefetch_multiplier": 1,
         "worker_consumer": "workers.broker.guard:SafeConsumer",
-        "worker_enable_remote_control": False,  # 5.7 exits on a broken connection otherwise; and PUBLISH would control workers
+        # 5.7 exits on a broken connection otherwise; and PUBLISH would control workers
+        "worker_enable_remote_control": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # True ran tasks twice
         "worker_eta_task_limit": 100,  # the guard lets no ETA in; this is the second lock
         "worker_hijack_root_logger": False,  # logging is certmill.observe.log's
         "worker_redirect_stdouts": False,
-        # -- what Flower shows -----------------------------------------------------------------------------------------
+        # -- what Flower shows
+        # -----------------------------------------------------------------------------------------
         "worker_send_task_events": True,
-        "task_send_sent_event": False,  # received says the same milliseconds later; it costs 0.35 ms CPU on 0.9 a publish
-        # -- beat ------------------------------------------------------------------------------------------------------
+        # received says the same milliseconds later; it costs 0.35 ms CPU on 0.9 a publish
+        "task_send_sent_event": False,
+        # -- beat
+        # ------------------------------------------------------------------------------------------------------
         "beat_schedule": {name: dict(entry) for name, entry in schedule.items()},
         "beat_scheduler": "workers.scheduler:Scheduler",  # in memory: any number of beats run anywhere
         "beat_max_loop_interval": 1,  # ticks of one second
         "beat_enable_remote_control": False,
-        # -- time ------------------------------------------------------------------------------------------------------
+        # -- time
+        # ------------------------------------------------------------------------------------------------------
         "timezone": "UTC",
         "enable_utc": True,
     }
@@ -111,17 +128,21 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
 
 def _transport_options(settings: Settings) -> dict[str, object]:
     return {
-        # Above the longest step. What comes back too early does no harm (a step that was claimed, a request that was taken); a request that
-        # died with its worker waits as long as this.
+        # Above the longest step. What comes back too early does no harm (a step that was claimed, a request
+        # that was taken); a request that died with its worker waits as long as this.
         "visibility_timeout": int(max(120, 2 * settings.step_lease_seconds)),
-        "unacked_restore_interval": 5,  # with throttle 1: looked for every 5 s; Celery's defaults make that 100 s
+        # with throttle 1: looked for every 5 s; Celery's defaults make that 100 s
+        "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
-        "queue_order_strategy": "workers.broker.turns:Turns",  # steps first, but for every ninth turn
+        # steps first, but for every ninth turn
+        "queue_order_strategy": "workers.broker.steps_first_cycle:StepsFirstCycle",
         "socket_timeout": 10,  # kombu's default waits for ever on a frozen Redis
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 25,
-        "max_connections": max(128, 4 * settings.worker_concurrency),  # with fewer than threads, acknowledging can fail
+        "max_connections": max(
+            128, 4 * settings.worker_concurrency
+        ),  # with fewer than threads, acknowledging can fail
     }
 
 
@@ -131,7 +152,8 @@ def _broker_url(settings: Settings) -> str:
 
 
 def _tls(settings: Settings) -> dict[str, object] | None:
-    """kombu's TLS options. Always a dict: True means plaintext, and rediss:// alone verifies nobody (celery.md §0.4)."""
+    """kombu's TLS options. Always a dict: True means plaintext, and rediss:// alone verifies nobody
+    (celery.md §0.4)."""
     if urlsplit(settings.redis_url.get_secret_value()).scheme != "rediss":
         return None
     return {

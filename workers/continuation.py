@@ -1,11 +1,11 @@
 """A worker that commits a step continues with the next step of its chain at once, in the same thread.
 
-The commit has claimed the next step (advance.lua), so no other worker begins it, and nothing is published. To Celery and to Flower the
-next step is a task as always: with the id, root, parent and rest of the chain that its message would have had, by Celery's own strategy,
-with its own request, signals and events. Only the broker is left out. After CONTINUE_SECONDS, or when the worker is to stop, the chain
-publishes the next step instead; what waits is published when it is due, as always. What is used of Celery that is not documented is in
-here, and tests/workers/test_celery_contract.py names it.
-"""
+The commit has claimed the next step (advance.lua), so no other worker begins it, and nothing is published. To
+Celery and to Flower the next step is a task as always: with the id, root, parent and rest of the chain that
+its message would have had, by Celery's own strategy, with its own request, signals and events. Only the
+broker is left out. After CONTINUE_SECONDS, or when the worker is to stop, the chain publishes the next step
+instead; what waits is published when it is due, as always. What is used of Celery that is not documented is
+in here, and tests/workers/test_celery_contract.py names it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ from workers import events
 from workers.broker.headers import headers_of, is_task_id
 
 CONTINUE_SECONDS: Final = 5.0
-"""For so long a thread continues with one run; then the rest of the run waits behind what has waited in the queue meanwhile."""
+"""For so long a thread continues with one run; then the rest of the run waits behind what has waited in the
+queue meanwhile."""
 
 ENOUGH: Final = 8
 AT_WORK_SECONDS: Final = 0.3
-"""A worker with so many runs at work takes no message: another run would wait for the core, and be polled for meanwhile. A run whose task
-takes longer than AT_WORK_SECONDS waits for a server, and does not count."""
+"""A worker with so many runs at work takes no message: another run would wait for the core, and be polled for
+meanwhile. A run whose task takes longer than AT_WORK_SECONDS waits for a server, and does not count."""
 
 _HEADER: Final = "continuation"
 """Of the task's request. No message can bring it: the guard writes all headers anew."""
@@ -66,8 +67,8 @@ class Continuation:
         return self._following is not None
 
     def next_task(self, request: Any, task: str) -> str:
-        """The id of the task of this name that comes next in the chain of `request` (Celery's), if this thread may continue with it; else
-        an empty string."""
+        """The id of the task of this name that comes next in the chain of `request` (Celery's), if this
+        thread may continue with it; else an empty string."""
         if not request.chain or self._monotonic() > self._until or _is_stopping():
             return ""
         signature: Mapping[str, Any] = request.chain[-1]
@@ -76,7 +77,8 @@ class Continuation:
         return task_id if same and is_task_id(task_id) else ""
 
     def continue_with(self, request: Any, claimed: Record) -> None:
-        """Run the next task of the chain of `request` in this thread: its step is claimed. The chain does not publish it then."""
+        """Run the next task of the chain of `request` in this thread: its step is claimed. The chain does not
+        publish it then."""
         *rest, signature = request.chain
         request.chain = None
         headers = {
@@ -87,7 +89,9 @@ class Continuation:
             "parent_id": request.id,
         }
         clean = headers_of(headers, signature["args"], STEPS_QUEUE) | {_HEADER: self}
-        self._following = _Following(headers=clean, body=(signature["args"], {}, {"chain": rest}), claimed=claimed)
+        self._following = _Following(
+            headers=clean, body=(signature["args"], {}, {"chain": rest}), claimed=claimed
+        )
 
     def run_next(self, consumer: Any) -> None:
         """Hand the next task to Celery's strategy, as if its message had come."""
@@ -139,16 +143,25 @@ class ThreadPool(_Pool):  # type: ignore[misc]
     """Celery's pool of threads, whose threads continue."""
 
     consumer: Any
-    """Of this worker (workers.broker.guard); its strategies and its events are those of its connection to the broker."""
+    """Of this worker (workers.broker.guard); its strategies and its events are those of its connection to the
+    broker."""
 
     def on_apply(
-        self, target: Any, args: Sequence[Any], kwargs: Any = None, callback: Any = None, accept_callback: Any = None, **_: Any
+        self,
+        target: Any,
+        args: Sequence[Any],
+        kwargs: Any = None,
+        callback: Any = None,
+        accept_callback: Any = None,
+        **_: Any,
     ) -> Any:
         request = args[2]
         if _HEADER in request:
             apply_target(target, args, kwargs, callback, accept_callback)
             return None
-        return super().on_apply(self._run, (request, target, args, kwargs, callback, accept_callback), callback=_nothing)
+        return super().on_apply(
+            self._run, (request, target, args, kwargs, callback, accept_callback), callback=_nothing
+        )
 
     def _run(self, request: dict[str, Any], *call: Any) -> None:
         request[_HEADER] = continuation = Continuation()
@@ -163,7 +176,8 @@ class ThreadPool(_Pool):  # type: ignore[misc]
 
 
 class ContinuedRequest(events.Request):
-    """Of a chain of steps that a thread continues with, the last one acknowledges the message: no more are taken than there are threads."""
+    """Of a chain of steps that a thread continues with, the last one acknowledges the message: no more are
+    taken than there are threads."""
 
     def acknowledge(self) -> None:
         continuation: Continuation | None = self.request_dict.get(_HEADER)

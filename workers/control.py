@@ -1,8 +1,8 @@
-"""`celery -A workers status` and `inspect ping`, without remote control: who is online is told by the workers' heartbeats.
+"""`celery -A workers status` and `inspect ping`, without remote control: who is online is told by the
+workers' heartbeats.
 
-Remote control stays off (whoever may PUBLISH in Redis would control the workers), so every other command of `celery inspect` and
-`celery control` says so at once.
-"""
+Remote control stays off (whoever may PUBLISH in Redis would control the workers), so every other command of
+`celery inspect` and `celery control` says so at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from kombu.utils.objects import cached_property
 _LISTEN_SECONDS = 2.5
 """A worker sends a heartbeat every two seconds."""
 
-_OFF = "remote control is off, so that nobody who can publish in Redis controls the workers; docs/flower.md says where to look instead"
+_OFF = (
+    "remote control is off, so that nobody who can publish in Redis controls the workers; docs/flower.md "
+    "says where to look instead"
+)
 
 _Control: Any = celery.app.control.Control  # the stubs are incomplete
 _Inspect: Any = celery.app.control.Inspect
@@ -29,7 +32,9 @@ class Inspect(_Inspect):  # type: ignore[misc]
     def _request(self, command: str, **_: Any) -> dict[str, dict[str, str]] | None:  # Celery's own hook
         if command != "ping":
             raise click.ClickException(_OFF)
-        online = {name: {"ok": "pong"} for name in self._heard() if not self.destination or name in self.destination}
+        online = {
+            name: {"ok": "pong"} for name in self._heard() if not self.destination or name in self.destination
+        }
         for name, answer in sorted(online.items()):
             if self.callback:
                 self.callback({name: answer})
@@ -61,7 +66,8 @@ class Control(_Control):  # type: ignore[misc]
         return self.app.subclass_with_self(Inspect, reverse="control.inspect")
 
     def broadcast(self, command: str, *_: Any, **__: Any) -> None:
-        """No worker listens: say so. Whoever listens for events asks for a heartbeat, and hears one within two seconds anyway."""
+        """No worker listens: say so. Whoever listens for events asks for a heartbeat, and hears one within
+        two seconds anyway."""
         if command == "heartbeat":
             return
         raise click.ClickException(_OFF)

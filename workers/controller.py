@@ -1,4 +1,5 @@
-"""The process `python -m workers controller`: watches the cluster, and tells the workers what is to be looked at. Any number may run."""
+"""The process `python -m workers controller`: watches the cluster, and tells the workers what is to be looked
+at. Any number may run."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from kombu.exceptions import OperationalError
 
 from certmill.clock import SystemClock
 from certmill.contract import CHANGES_QUEUE, MAX_LEFT, RECONCILE_TASKS
-from certmill.controller.changes import Look
+from certmill.controller.changes import ReconcileRequest
 from certmill.controller.controller import Controller
 from certmill.controller.ingress import DefaultIssuer
 from certmill.controller.leader import RENEW_SECONDS, Leadership
@@ -29,7 +30,8 @@ from workers.configuration import App
 
 _AT_ONCE = 200
 _MOST_WAITING = 1000
-"""Looks in the queue. What is more stays here, where an object that changes again and again is one look, and namespaces take turns."""
+"""Looks in the queue. What is more stays here, where an object that changes again and again is one look, and
+namespaces take turns."""
 
 _FULL_SECONDS = 0.2
 _IDLE_SECONDS = 0.5
@@ -48,9 +50,13 @@ def run(settings: Settings) -> int:
         _log.error("controller.cannot_start", error=str(error))
         return 1
     identity = f"{socket.gethostname()} {os.getpid()}"
-    leadership = Leadership(client, namespace=settings.namespace, name=settings.lease_name, identity=identity, clock=SystemClock())
+    leadership = Leadership(
+        client, namespace=settings.namespace, name=settings.lease_name, identity=identity, clock=SystemClock()
+    )
     default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
-    controller = Controller(client, SystemClock(), stop, settings.watched_namespaces, default, settings.secrets_field_manager)
+    controller = Controller(
+        client, SystemClock(), stop, settings.watched_namespaces, default, settings.secrets_field_manager
+    )
     app = make_app(settings)
     process = Process(app, runtime, controller, leadership, stop)
     try:
@@ -67,7 +73,14 @@ def run(settings: Settings) -> int:
 class Process:
     """The controller's threads, and the loop that tells the workers."""
 
-    def __init__(self, app: App, runtime: Runtime, controller: Controller, leadership: Leadership, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        app: App,
+        runtime: Runtime,
+        controller: Controller,
+        leadership: Leadership,
+        stop: threading.Event,
+    ) -> None:
         self._app = app
         self._runtime = runtime
         self._controller = controller
@@ -123,15 +136,16 @@ class Process:
             self._runtime.ports.records.note_adopted()
             self._led = True
             _log.info("controller.leads", adopted=adopted, seconds=round(time.monotonic() - began, 1))
-        if self._runtime.ports.due.looks_waiting() >= _MOST_WAITING:
+        if self._runtime.ports.due.requests_waiting() >= _MOST_WAITING:
             self._stop.wait(_FULL_SECONDS)
             return
-        looks = self._controller.take(_AT_ONCE, seconds=_IDLE_SECONDS, keeps_up=self._keeps_up)
-        if looks:
-            self._publish(looks)
+        requests = self._controller.take(_AT_ONCE, seconds=_IDLE_SECONDS, keeps_up=self._keeps_up)
+        if requests:
+            self._publish(requests)
 
     def _note_gauges(self) -> None:
-        """What the metrics say of each Certificate is what the cluster says; those that Redis did not know are adopted."""
+        """What the metrics say of each Certificate is what the cluster says; those that Redis did not know
+        are adopted."""
         found, issuers = self._controller.gauges()
         for new in self._runtime.ports.gauges.replace_all(found, issuers):
             if found[new].ready:
@@ -147,17 +161,19 @@ class Process:
 
     def _keeps_up(self) -> bool:
         """Whether there are workers, and they have come to what they were told."""
-        return self._runtime.ports.due.looks_waiting() < _AT_ONCE
+        return self._runtime.ports.due.requests_waiting() < _AT_ONCE
 
     def _adopt(self, certificates: Sequence[tuple[CertificateId, float]]) -> None:
         self._runtime.ports.records.adopt_all(certificates, now=self._runtime.ports.clock.now())
 
-    def _publish(self, looks: list[Look]) -> None:
-        for number, look in enumerate(looks):
+    def _publish(self, requests: list[ReconcileRequest]) -> None:
+        for number, request in enumerate(requests):
             try:
-                left = look.left[:MAX_LEFT]  # a resync tells of what is more, one by one
-                args = [look.reference, list(left)] if left else [look.reference]
-                self._app.send_task(RECONCILE_TASKS[look.kind], args=args, queue=CHANGES_QUEUE, retry=False)
+                left = request.left[:MAX_LEFT]  # a resync tells of what is more, one by one
+                args = [request.reference, list(left)] if left else [request.reference]
+                self._app.send_task(
+                    RECONCILE_TASKS[request.kind], args=args, queue=CHANGES_QUEUE, retry=False
+                )
             except OperationalError as error:
-                self._controller.put_back(looks[number:])
+                self._controller.put_back(requests[number:])
                 raise StateUnavailable(f"Redis does not take a message ({type(error).__name__})") from error

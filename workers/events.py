@@ -1,7 +1,8 @@
-"""What a worker tells Flower about itself and its tasks, by Celery's public means: `events_cls`, `task_cls` and `Task.Request`.
+"""What a worker tells Flower about itself and its tasks, by Celery's public means: `events_cls`, `task_cls`
+and `Task.Request`.
 
-Remote control is off, so nobody can ask a worker anything: its heartbeat, every two seconds, carries what Flower shows of it.
-"""
+Remote control is off, so nobody can ask a worker anything: its heartbeat, every two seconds, carries what
+Flower shows of it."""
 
 from __future__ import annotations
 
@@ -26,7 +27,11 @@ class Dispatcher(_Dispatcher):  # type: ignore[misc]
     def send(self, type: str, **fields: Any) -> Any:  # noqa: A002 - Celery's own signature
         if type.startswith("worker-"):
             conf = self.app.conf
-            fields |= {"certmill": __version__, "threads": conf.worker_concurrency, "queues": sorted(self.app.amqp.queues.consume_from)}
+            fields |= {
+                "certmill": __version__,
+                "threads": conf.worker_concurrency,
+                "queues": sorted(self.app.amqp.queues.consume_from),
+            }
         return super().send(type, **fields)
 
 
@@ -40,7 +45,9 @@ class Request(_Request):  # type: ignore[misc]
     """Celery's, whose failures and retries are one line in Flower, and whose retries count."""
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's own signature
-        fields.pop("traceback", None)  # of our own code: a defect's is told by the log, where its class and line are
+        fields.pop(
+            "traceback", None
+        )  # of our own code: a defect's is told by the log, where its class and line are
         if "exception" in fields:
             fields["exception"] = " ".join(str(fields["exception"]).split())
         if type == "task-retried":

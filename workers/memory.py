@@ -7,7 +7,11 @@ import gc
 import os
 from typing import Final
 
-_COLLECT_AFTER: Final = (20_000, 20, 50)  # young objects, and rounds of the generations; Celery makes thousands a second that die young
+_COLLECT_AFTER: Final = (
+    20_000,
+    20,
+    50,
+)  # young objects, and rounds of the generations; Celery makes thousands a second that die young
 _M_ARENA_MAX: Final = -8  # mallopt(3); malloc.h of glibc
 _ARENAS: Final = 2
 _ARENAS_VARIABLE: Final = "MALLOC_ARENA_MAX"
@@ -16,12 +20,12 @@ _ARENAS_TUNABLE: Final = "glibc.malloc.arena_max"
 
 
 def limit_arenas() -> bool:
-    """Let all threads share two arenas of malloc, before they start. False where the C library has no such option, as musl.
+    """Let all threads share two arenas of malloc, before they start. False where the C library has no such
+    option, as musl.
 
-    By default glibc gives threads up to eight arenas a core. What each of 32 threads has freed stays in its arena, and the process grows
-    for days (20,000 issuances: 15 MB; with two arenas 2 MB). An operator's own number counts:
-    MALLOC_ARENA_MAX, or glibc.malloc.arena_max in GLIBC_TUNABLES.
-    """
+    By default glibc gives threads up to eight arenas a core. What each of 32 threads has freed stays in its
+    arena, and the process grows for days (20,000 issuances: 15 MB; with two arenas 2 MB). An operator's own
+    number counts: MALLOC_ARENA_MAX, or glibc.malloc.arena_max in GLIBC_TUNABLES."""
     if _ARENAS_VARIABLE in os.environ or _ARENAS_TUNABLE in os.environ.get(_TUNABLES_VARIABLE, ""):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -29,7 +33,8 @@ def limit_arenas() -> bool:
 
 
 def quieten_collector() -> None:
-    """What is loaded now stays: the collector need not look at it again with every few hundred objects of a message."""
+    """What is loaded now stays: the collector need not look at it again with every few hundred objects of a
+    message."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)

@@ -1,7 +1,8 @@
-"""Beat's scheduler: Celery's, in memory, with its intervals measured by the monotonic clock, which nobody sets.
+"""Beat's scheduler: Celery's, in memory, with its intervals measured by the monotonic clock, which nobody
+sets.
 
-A tick of which one still waits in the queue is not sent: any number of beats, and no worker for a day, leave one of each.
-"""
+A tick of which one still waits in the queue is not sent: any number of beats, and no worker for a day, leave
+one of each."""
 
 from __future__ import annotations
 
@@ -34,8 +35,9 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
     _told = False
 
     def tick(self, *_: Any, **__: Any) -> float:  # Celery's own signature
-        """Send what is due, and return the seconds until the next is. Celery's own computes dates and time zones, several times a second,
-        and when the clock is set back it waits until the old time comes again."""
+        """Send what is due, and return the seconds until the next is. Celery's own computes dates and time
+        zones, several times a second, and when the clock is set back it waits until the old time comes
+        again."""
         self.app.liveness.turned()
         now, every = self.monotonic(), {name: entry.schedule.seconds for name, entry in self.schedule.items()}
         if self._due is None:
@@ -54,13 +56,17 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
         with self.app.liveness.connecting():
             return super()._ensure_connected()
 
-    def apply_entry(self, entry: Any, producer: Any = None) -> None:  # Celery's own, which logs a page for each tick while Redis is away
+    def apply_entry(
+        self, entry: Any, producer: Any = None
+    ) -> None:  # Celery's own, which logs a page for each tick while Redis is away
         try:
             self.apply_async(entry, producer=producer, advance=False)
         except Exception as error:  # noqa: BLE001 - beat goes on whatever happens to one tick
             _log.error("beat.tick_not_sent", tick=entry.task, error=str(error))
 
-    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **options: Any) -> Any:  # Celery's own signature
+    def apply_async(
+        self, entry: Any, producer: Any = None, advance: bool = True, **options: Any
+    ) -> Any:  # Celery's own signature
         if entry.task not in self._waiting(producer):
             self._waiting_since, self._told = None, False
             return super().apply_async(entry, producer=producer, advance=advance, **options)
@@ -70,11 +76,16 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
         self._waiting_since = self._waiting_since if self._waiting_since is not None else now
         if now - self._waiting_since > _NOBODY_AFTER_SECONDS and not self._told:
             self._told = True
-            _log.warning("beat.no_worker_takes_ticks", tick=entry.task, advice="start a worker: celery -A workers worker")
+            _log.warning(
+                "beat.no_worker_takes_ticks",
+                tick=entry.task,
+                advice="start a worker: celery -A workers worker",
+            )
         return None
 
     def _waiting(self, producer: Any) -> set[str]:
-        """The tasks in the queue of ticks. What cannot be read is no tick; while Redis is away, sending says so."""
+        """The tasks in the queue of ticks. What cannot be read is no tick; while Redis is away, sending says
+        so."""
         try:
             items = producer.channel.client.lrange(TICKS_QUEUE, 0, _MOST_READ)
         except (OSError, redis.RedisError):

@@ -1,4 +1,5 @@
-"""What a process does at the turns of its life: set logging up, say that it is ready and what is unsafe, stop, close the engine."""
+"""What a process does at the turns of its life: set logging up, say that it is ready and what is unsafe,
+stop, close the engine."""
 
 from __future__ import annotations
 
@@ -40,7 +41,13 @@ _QUIETER = {
 }
 
 
-def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None], home_answers: Callable[[], bool] = lambda: True) -> None:
+def connect(
+    settings: Settings,
+    exporter: Exporter,
+    *,
+    close: Callable[[], None],
+    home_answers: Callable[[], bool] = lambda: True,
+) -> None:
     """Connect the handlers; `close` is called when a worker has stopped."""
 
     def start_busy(**_: object) -> None:
@@ -55,7 +62,8 @@ def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]
         announce_ready()
 
     def set_logging_up(loglevel: int, **_: object) -> None:
-        # `-l` may ask for more than the setting does. Its default, WARNING, is not to be told from a wish for less.
+        # `-l` may ask for more than the setting does. Its default, WARNING, is not to be told from a wish for
+        # less.
         level = min(loglevel, logging.getLevelNamesMapping()[settings.log_level])
         configure_log(settings, process_name(celery_command(sys.argv)), level=logging.getLevelName(level))
 
@@ -68,11 +76,17 @@ def connect(settings: Settings, exporter: Exporter, *, close: Callable[[], None]
         _warn_of_variables()
         _warn_of_eviction(settings)
 
-    warnings.filterwarnings("ignore", category=SecurityWarning)  # Celery's lines about root; `warn` has one of ours
+    warnings.filterwarnings(
+        "ignore", category=SecurityWarning
+    )  # Celery's lines about root; `warn` has one of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
-    signals.worker_init.connect(_limit_arenas, weak=False, dispatch_uid="certmill.arenas")  # before the pool's threads
+    signals.worker_init.connect(
+        _limit_arenas, weak=False, dispatch_uid="certmill.arenas"
+    )  # before the pool's threads
     signals.worker_ready.connect(_quieten, weak=False, dispatch_uid="certmill.collector")
-    signals.celeryd_after_setup.connect(start_busy, weak=False, dispatch_uid="certmill.admin")  # after the log
+    signals.celeryd_after_setup.connect(
+        start_busy, weak=False, dispatch_uid="certmill.admin"
+    )  # after the log
     signals.beat_init.connect(start, weak=False, dispatch_uid="certmill.admin")
     signals.worker_ready.connect(announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_ready.connect(warn, weak=False, dispatch_uid="certmill.warn")
@@ -86,7 +100,8 @@ def _limit_arenas(**_: object) -> None:
 
 def _quieten(**_: object) -> None:
     memory.quieten_collector()
-    # Told at each loss of Redis, about a setting that is set. Here, because Celery's log set-up has all of them shown.
+    # Told at each loss of Redis, about a setting that is set. Here, because Celery's log set-up has all of
+    # them shown.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
@@ -125,7 +140,8 @@ def announce_ready() -> None:
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """A message that goes back to its queue (an API server that is away, a conflict) is one line: Celery adds where it was rejected.
+    """A message that goes back to its queue (an API server that is away, a conflict) is one line: Celery adds
+    where it was rejected.
 
     Celery says a traceback twice, the second time among the fields."""
     if record.msg == celery_trace.LOG_REJECTED.strip():
@@ -151,4 +167,8 @@ def _warn_of_eviction(settings: Settings) -> None:
     with connect_redis(url, ca_file=settings.redis_ca_file, timeout_seconds=2.0, max_connections=1) as client:
         policy = eviction_policy(client)
     if policy not in (None, _SAFE_POLICY):
-        _log.warning("redis.may_evict", maxmemory_policy=policy, advice=f"set maxmemory-policy to {_SAFE_POLICY}: others lose messages")
+        _log.warning(
+            "redis.may_evict",
+            maxmemory_policy=policy,
+            advice=f"set maxmemory-policy to {_SAFE_POLICY}: others lose messages",
+        )

@@ -1,4 +1,5 @@
-"""What a request to a CA is for, in the words of cert-manager's metrics where it has the same request; the others are ours."""
+"""What a request to a CA is for, in the words of cert-manager's metrics where it has the same request; the
+others are ours."""
 
 from __future__ import annotations
 

@@ -11,8 +11,11 @@ from certmill.crypto.chain import oversize
 from certmill.errors import CAUnavailable, CertificateWrong
 from certmill.http.transport import Answer, host_of
 
-# RFC 8555 §9.1: one or more certificates; "MUST use the strict encoding and MUST NOT include explanatory text".
-_CHAIN: Final = re.compile(r"(?:-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*){1,16}")
+# RFC 8555 §9.1: one or more certificates; "MUST use the strict encoding and MUST NOT include explanatory
+# text".
+_CHAIN: Final = re.compile(
+    r"(?:-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*){1,16}"
+)
 
 
 def json_of(answer: Answer) -> Mapping[str, object]:
@@ -22,16 +25,24 @@ def json_of(answer: Answer) -> Mapping[str, object]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise CAUnavailable(f"{host_of(answer.url)} answered with something that is not a JSON object", retry_after=answer.retry_after)
+        raise CAUnavailable(
+            f"{host_of(answer.url)} answered with something that is not a JSON object",
+            retry_after=answer.retry_after,
+        )
     return body
 
 
 def chain_of(answer: Answer) -> str:
-    """The answer's PEM chain. Raises CAUnavailable: a file that may become a key pair's holds certificates and nothing else; and
-    CertificateWrong for one that is too large to be stored: the CA would send it again."""
+    """The answer's PEM chain. Raises CAUnavailable: a file that may become a key pair's holds certificates
+    and nothing else; and CertificateWrong for one that is too large to be stored: the CA would send it
+    again."""
     text = answer.body.decode("ascii", "replace").replace("\r\n", "\n").strip() + "\n"
     if reason := oversize(text.encode()):
-        raise CertificateWrong(f"what {host_of(answer.url)} issued is not stored: {reason}; ask the CA for a shorter chain")
+        raise CertificateWrong(
+            f"what {host_of(answer.url)} issued is not stored: {reason}; ask the CA for a shorter chain"
+        )
     if _CHAIN.fullmatch(text) is None:
-        raise CAUnavailable(f"{host_of(answer.url)} sent something that is not a PEM chain of 1 to 16 certificates")
+        raise CAUnavailable(
+            f"{host_of(answer.url)} sent something that is not a PEM chain of 1 to 16 certificates"
+        )
     return text

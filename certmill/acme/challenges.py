@@ -1,4 +1,5 @@
-"""What proves control of an identifier: the key authorization, and where DNS-01 wants to see it (RFC 8555 §8); HTTP-01 is in `http01`."""
+"""What proves control of an identifier: the key authorization, and where DNS-01 wants to see it (RFC 8555
+§8); HTTP-01 is in `http01`."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ TLS_ALPN01: Final = "tls-alpn-01"
 TOKEN_TYPES: Final = frozenset({HTTP01, DNS01, TLS_ALPN01})
 """The types whose challenge has a token (RFC 8555 §8.3, §8.4, RFC 8737 §3)."""
 
-# RFC 8555 §8.1: at least 128 bits of entropy, base64url without padding: 22 characters. A token becomes a path and a key: nothing else may.
+# RFC 8555 §8.1: at least 128 bits of entropy, base64url without padding: 22 characters. A token becomes a
+# path and a key: nothing else may.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,128}")
 
 

@@ -1,8 +1,9 @@
-"""The verbs of ACME (RFC 8555 §7, RFC 9773): each is one request (and one more for a nonce or the directory when none is at hand).
+"""The verbs of ACME (RFC 8555 §7, RFC 9773): each is one request (and one more for a nonce or the directory
+when none is at hand).
 
-What a CA sends is checked before it is used: requests go only to the directory's host and to those that the directory names, never from
-https to http; an order has to be for the identifiers that were asked for; a certificate has to be PEM and nothing else.
-"""
+What a CA sends is checked before it is used: requests go only to the directory's host and to those that the
+directory names, never from https to http; an order has to be for the identifiers that were asked for; a
+certificate has to be PEM and nothing else."""
 
 from __future__ import annotations
 
@@ -22,8 +23,16 @@ from certmill.acme.fields import clean
 from certmill.acme.identifiers import canonical
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
-from certmill.acme.problems import About, AcmeProblem
-from certmill.acme.resources import Account, Authorization, Challenge, Directory, ExternalAccount, IssuedChain, Order
+from certmill.acme.problems import AcmeProblem, RequestTarget
+from certmill.acme.resources import (
+    Account,
+    Authorization,
+    Challenge,
+    Directory,
+    ExternalAccount,
+    IssuedChain,
+    Order,
+)
 from certmill.clock import Clock, SystemClock
 from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderRefused
 from certmill.http.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
@@ -33,10 +42,11 @@ _MAX_ALTERNATES: Final = 8
 
 
 class AcmeClient:
-    """An ACME client for one account; one per process, thread and account. Nonces, directories and connections may be shared.
+    """An ACME client for one account; one per process, thread and account. Nonces, directories and
+    connections may be shared.
 
-    Every verb raises CAUnavailable and RateLimited, AccountRefused when the account is at fault, and what its own docstring adds.
-    """
+    Every verb raises CAUnavailable and RateLimited, AccountRefused when the account is at fault, and what its
+    own docstring adds."""
 
     def __init__(  # noqa: PLR0913 - all by name, most with a default
         self,
@@ -58,19 +68,29 @@ class AcmeClient:
         self._trust = trust or TlsTrust()
         self._clock = clock or SystemClock()
         self._transport = Transport(
-            trust=self._trust, connections=connections, timeout_seconds=timeout_seconds, user_agent=user_agent, clock=self._clock
+            trust=self._trust,
+            connections=connections,
+            timeout_seconds=timeout_seconds,
+            user_agent=user_agent,
+            clock=self._clock,
         )
         self._exchange = Exchange(transport=self._transport, nonces=nonces, clock=self._clock)
         self.account_uri = account_uri
 
     def directory(self) -> Directory:
-        """The CA's directory (RFC 8555 §7.1.1), at most an hour old. Raises InvalidManifest (server is no URL)."""
+        """The CA's directory (RFC 8555 §7.1.1), at most an hour old. Raises InvalidManifest (server is no
+        URL)."""
         return self._known().directory
 
     def new_account(
-        self, *, email: str = "", external_account: ExternalAccount | None = None, only_return_existing: bool = False
+        self,
+        *,
+        email: str = "",
+        external_account: ExternalAccount | None = None,
+        only_return_existing: bool = False,
     ) -> Account:
-        """Register the key, agreeing to the terms, or find it registered (RFC 8555 §7.3, §7.3.1); later requests are the account's."""
+        """Register the key, agreeing to the terms, or find it registered (RFC 8555 §7.3, §7.3.1); later
+        requests are the account's."""
         url = self.directory().new_account
         payload: dict[str, object] = {"termsOfServiceAgreed": True}
         if only_return_existing:
@@ -78,14 +98,25 @@ class AcmeClient:
         if email:
             payload["contact"] = [f"mailto:{email}"]
         if external_account is not None:
-            binding = jws.bind_external_account(self._key, key_id=external_account.key_id, mac_key=external_account.mac_key, url=url)
+            binding = jws.bind_external_account(
+                self._key, key_id=external_account.key_id, mac_key=external_account.mac_key, url=url
+            )
             payload["externalAccountBinding"] = json.loads(binding)
         try:
-            answer = self._post(url, payload, about=About.ACCOUNT, what="register the account", by_key=True, action=Action.REGISTER_ACCOUNT)
+            answer = self._post(
+                url,
+                payload,
+                about=RequestTarget.ACCOUNT,
+                what="register the account",
+                by_key=True,
+                action=Action.REGISTER_ACCOUNT,
+            )
         except AccountRefused as error:
             return self._conflicting(error)
         self.account_uri = self._located(answer, "an account")
-        return Account.from_json(json_of(answer) if answer.body else {}, url=self.account_uri, existed=answer.status == 200)
+        return Account.from_json(
+            json_of(answer) if answer.body else {}, url=self.account_uri, existed=answer.status == 200
+        )
 
     def account(self) -> Account:
         """The account as the CA has it (RFC 8555 §7.3.3: POST-as-GET)."""
@@ -94,7 +125,9 @@ class AcmeClient:
     def update_account(self, *, email: str) -> Account:
         """Replace the account's contact (RFC 8555 §7.3.2); "" removes it."""
         return self._account(
-            {"contact": [f"mailto:{email}"] if email else []}, "change the contact of the account", Action.UPDATE_REGISTRATION
+            {"contact": [f"mailto:{email}"] if email else []},
+            "change the contact of the account",
+            Action.UPDATE_REGISTRATION,
         )
 
     def deactivate_account(self) -> Account:
@@ -102,15 +135,22 @@ class AcmeClient:
         return self._account({"status": "deactivated"}, "deactivate the account", Action.DEACTIVATE_ACCOUNT)
 
     def change_key(self, new_key: AccountKey) -> None:
-        """Replace the account's key (RFC 8555 §7.3.5), and see that it is replaced. Raises AccountRefused: an account has the new key.
+        """Replace the account's key (RFC 8555 §7.3.5), and see that it is replaced. Raises AccountRefused: an
+        account has the new key.
 
-        Pebble 2.10 answers 200 in that case, and keeps the old key; others 409, with the other account in the cause's `location`.
-        """
+        Pebble 2.10 answers 200 in that case, and keeps the old key; others 409, with the other account in the
+        cause's `location`."""
         url = self.directory().key_change
         if not url:
             raise AccountRefused(f"{host_of(self._server)} offers no change of account keys")
         inner = jws.roll_over(self._key, new_key, account_uri=self._kid(), url=url)
-        self._post(url, inner, about=About.ACCOUNT, what="change the key of the account", action=Action.CHANGE_KEY)
+        self._post(
+            url,
+            inner,
+            about=RequestTarget.ACCOUNT,
+            what="change the key of the account",
+            action=Action.CHANGE_KEY,
+        )
         old, self._key = self._key, new_key
         try:
             self.account()
@@ -119,39 +159,79 @@ class AcmeClient:
             raise
 
     def new_order(
-        self, identifiers: Sequence[Identifier], *, profile: str = "", not_after: datetime | None = None, replaces: str = ""
+        self,
+        identifiers: Sequence[Identifier],
+        *,
+        profile: str = "",
+        not_after: datetime | None = None,
+        replaces: str = "",
     ) -> Order:
-        """Create an order (RFC 8555 §7.4); `replaces` is a certificate's ARI id (RFC 9773 §5). Raises NameRefused, OrderRefused."""
-        payload: dict[str, object] = {"identifiers": [{"type": str(wanted.type), "value": wanted.value} for wanted in identifiers]}
+        """Create an order (RFC 8555 §7.4); `replaces` is a certificate's ARI id (RFC 9773 §5). Raises
+        NameRefused, OrderRefused."""
+        payload: dict[str, object] = {
+            "identifiers": [{"type": str(wanted.type), "value": wanted.value} for wanted in identifiers]
+        }
         if profile:
             payload["profile"] = profile
         if not_after is not None:
-            payload["notAfter"] = not_after.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            payload["notAfter"] = (
+                not_after.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            )
         if replaces:
             payload["replaces"] = replaces
         names = _named(identifiers)
         answer = self._post(
-            self.directory().new_order, payload, about=About.NEW_ORDER, what=f"create an order for {names}", action=Action.AUTHORIZE_ORDER
+            self.directory().new_order,
+            payload,
+            about=RequestTarget.NEW_ORDER,
+            what=f"create an order for {names}",
+            action=Action.AUTHORIZE_ORDER,
         )
-        order = Order.from_json(json_of(answer), url=self._located(answer, "an order"), retry_after=answer.retry_after)
+        order = Order.from_json(
+            json_of(answer), url=self._located(answer, "an order"), retry_after=answer.retry_after
+        )
         if {canonical(one) for one in order.identifiers} != {canonical(one) for one in identifiers}:
-            raise OrderRefused(f"{host_of(self._server)} made an order for {_named(order.identifiers)} where {names} was asked for")
+            raise OrderRefused(
+                f"{host_of(self._server)} made an order for {_named(order.identifiers)} where {names} was "
+                "asked for"
+            )
         return order
 
     def order(self, url: str) -> Order:
         """The order's present state. Raises OrderGone."""
-        answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the order", action=Action.GET_ORDER)
+        answer = self._post(
+            url,
+            b"",
+            about=RequestTarget.RESOURCE,
+            what="tell the state of the order",
+            action=Action.GET_ORDER,
+        )
         return Order.from_json(json_of(answer), url=url, retry_after=answer.retry_after)
 
     def authorization(self, url: str) -> Authorization:
         """The authorization's present state (RFC 8555 §7.5). Raises OrderGone."""
-        answer = self._post(url, b"", about=About.RESOURCE, what="tell the state of the authorization", action=Action.GET_AUTHORIZATION)
+        answer = self._post(
+            url,
+            b"",
+            about=RequestTarget.RESOURCE,
+            what="tell the state of the authorization",
+            action=Action.GET_AUTHORIZATION,
+        )
         return Authorization.from_json(json_of(answer), url=url, retry_after=answer.retry_after)
 
     def answer(self, challenge_url: str) -> Challenge:
-        """Say that the challenge is set up (RFC 8555 §7.5.1). Raises OrderRefused (it was answered already, at some CAs), OrderGone."""
+        """Say that the challenge is set up (RFC 8555 §7.5.1). Raises OrderRefused (it was answered already,
+        at some CAs), OrderGone."""
         return Challenge.from_json(
-            json_of(self._post(challenge_url, {}, about=About.RESOURCE, what="validate the challenge", action=Action.ACCEPT_CHALLENGE))
+            json_of(
+                self._post(
+                    challenge_url,
+                    {},
+                    about=RequestTarget.RESOURCE,
+                    what="validate the challenge",
+                    action=Action.ACCEPT_CHALLENGE,
+                )
+            )
         )
 
     def deactivate_authorization(self, url: str) -> Authorization:
@@ -159,26 +239,35 @@ class AcmeClient:
         answer = self._post(
             url,
             {"status": "deactivated"},
-            about=About.RESOURCE,
+            about=RequestTarget.RESOURCE,
             what="deactivate the authorization",
             action=Action.DEACTIVATE_AUTHORIZATION,
         )
         return Authorization.from_json(json_of(answer), url=url)
 
     def finalize(self, finalize_url: str, csr_der: bytes) -> Order:
-        """Send the CSR (RFC 8555 §7.4). `url` is "" where the CA does not repeat it. Raises OrderNotReady, OrderRefused, OrderGone."""
+        """Send the CSR (RFC 8555 §7.4). `url` is "" where the CA does not repeat it. Raises OrderNotReady,
+        OrderRefused, OrderGone."""
         answer = self._post(
-            finalize_url, {"csr": jws.b64url(csr_der)}, about=About.RESOURCE, what="issue for the CSR", action=Action.CREATE_ORDER_CERT
+            finalize_url,
+            {"csr": jws.b64url(csr_der)},
+            about=RequestTarget.RESOURCE,
+            what="issue for the CSR",
+            action=Action.CREATE_ORDER_CERT,
         )
         return Order.from_json(json_of(answer), url=answer.location, retry_after=answer.retry_after)
 
     def certificate(self, url: str) -> IssuedChain:
-        """The certificate's chain (RFC 8555 §7.4.2); `alternates` are to be asked for in the same way. Raises OrderGone."""
-        answer = self._post(url, b"", about=About.RESOURCE, what="hand out the certificate", action=Action.FETCH_CERT)
+        """The certificate's chain (RFC 8555 §7.4.2); `alternates` are to be asked for in the same way. Raises
+        OrderGone."""
+        answer = self._post(
+            url, b"", about=RequestTarget.RESOURCE, what="hand out the certificate", action=Action.FETCH_CERT
+        )
         return IssuedChain(pem=chain_of(answer), alternates=answer.links("alternate")[:_MAX_ALTERNATES])
 
     def revoke(self, certificate_der: bytes, *, reason: int | None = None) -> None:
-        """Revoke a certificate of this account (RFC 8555 §7.6, reasons of RFC 5280 §5.3.1); one that is revoked already is no error."""
+        """Revoke a certificate of this account (RFC 8555 §7.6, reasons of RFC 5280 §5.3.1); one that is
+        revoked already is no error."""
         url = self.directory().revoke_cert
         if not url:
             raise OrderRefused(f"{host_of(self._server)} offers no revocation")
@@ -186,20 +275,34 @@ class AcmeClient:
         if reason is not None:
             payload["reason"] = reason
         try:
-            self._post(url, payload, about=About.NEW_ORDER, what="revoke the certificate", action=Action.REVOKE_CERT)
+            self._post(
+                url,
+                payload,
+                about=RequestTarget.NEW_ORDER,
+                what="revoke the certificate",
+                action=Action.REVOKE_CERT,
+            )
         except OrderRefused as error:
             if error.acme_type != "alreadyRevoked":
                 raise
 
     def renewal_info(self, cert_id: str) -> RenewalInfo:
-        """When the CA wants the certificate renewed (RFC 9773 §4.1). Raises OrderRefused: the CA says nothing about it, or has no ARI."""
+        """When the CA wants the certificate renewed (RFC 9773 §4.1). Raises OrderRefused: the CA says nothing
+        about it, or has no ARI."""
         url = self.directory().renewal_info
         if not url or not is_cert_id(cert_id):
             raise OrderRefused(
-                f"{host_of(self._server)} offers no renewal information" if not url else "this is not the id of a certificate"
+                f"{host_of(self._server)} offers no renewal information"
+                if not url
+                else "this is not the id of a certificate"
             )
         asked = self._checked(f"{url.rstrip('/')}/{cert_id}")
-        answer = self._exchange.get(asked, about=About.NEW_ORDER, what="tell when to renew the certificate", action=Action.GET_RENEWAL_INFO)
+        answer = self._exchange.get(
+            asked,
+            about=RequestTarget.NEW_ORDER,
+            what="tell when to renew the certificate",
+            action=Action.GET_RENEWAL_INFO,
+        )
         return RenewalInfo.from_json(json_of(answer), retry_after=answer.retry_after)
 
     def close(self) -> None:
@@ -214,20 +317,37 @@ class AcmeClient:
         mistake = url_mistake(self._server)
         if mistake:
             raise InvalidManifest(mistake, path="spec.acme.server")
-        answer = self._exchange.get(self._server, about=About.DIRECTORY, what="show its directory", action=Action.DISCOVER)
+        answer = self._exchange.get(
+            self._server, about=RequestTarget.DIRECTORY, what="show its directory", action=Action.DISCOVER
+        )
         directory = Directory.from_json(json_of(answer))
         for url in directory.urls:
             self._judge(url, frozenset({host_of(url)}))
         return self._directories.put(self._server, self._trust, directory, now=now)
 
     def _post(
-        self, url: str, payload: Mapping[str, object] | bytes, *, about: About, what: str, action: Action, by_key: bool = False
+        self,
+        url: str,
+        payload: Mapping[str, object] | bytes,
+        *,
+        about: RequestTarget,
+        what: str,
+        action: Action,
+        by_key: bool = False,
     ) -> Answer:
-        """A signed request in the name of the account; `by_key`: of the key, which is then in the header (RFC 8555 §6.2)."""
+        """A signed request in the name of the account; `by_key`: of the key, which is then in the header (RFC
+        8555 §6.2)."""
         new_nonce = self.directory().new_nonce
         who = None if by_key else self._kid()
         return self._exchange.post(
-            self._checked(url), payload, key=self._key, kid=who, new_nonce=new_nonce, about=about, what=what, action=action
+            self._checked(url),
+            payload,
+            key=self._key,
+            kid=who,
+            new_nonce=new_nonce,
+            about=about,
+            what=what,
+            action=action,
         )
 
     def _kid(self) -> str:
@@ -237,7 +357,9 @@ class AcmeClient:
 
     def _account(self, payload: Mapping[str, object] | bytes, what: str, action: Action) -> Account:
         url = self._kid()
-        return Account.from_json(json_of(self._post(url, payload, about=About.ACCOUNT, what=what, action=action)), url=url)
+        return Account.from_json(
+            json_of(self._post(url, payload, about=RequestTarget.ACCOUNT, what=what, action=action)), url=url
+        )
 
     def _conflicting(self, error: AccountRefused) -> Account:
         """RFC 8555 §7.3.1 has 200 for a key that is registered; some CAs say 409 and where the account is."""

@@ -30,7 +30,8 @@ class DirectoryCache:
         self._known: dict[tuple[str, TlsTrust], Known] = {}
 
     def get(self, url: str, trust: TlsTrust, *, now: float) -> Known | None:
-        """What is known, if it is young enough. Trust is part of the name: what one Issuer believes is nothing to another."""
+        """What is known, if it is young enough. Trust is part of the name: what one Issuer believes is
+        nothing to another."""
         with self._lock:
             known = self._known.get((url, trust))
         return known if known is not None and now < known.until else None

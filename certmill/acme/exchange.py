@@ -1,4 +1,5 @@
-"""Signed requests (RFC 8555 §6.2, §6.3): a POST with a nonce; one that is refused is replaced by that which the refusal brought."""
+"""Signed requests (RFC 8555 §6.2, §6.3): a POST with a nonce; one that is refused is replaced by that which
+the refusal brought."""
 
 from __future__ import annotations
 
@@ -11,14 +12,15 @@ from certmill.acme import jws
 from certmill.acme.actions import Action
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
-from certmill.acme.problems import About, raise_error, read_problem
+from certmill.acme.problems import RequestTarget, raise_error, read_problem
 from certmill.clock import Clock
 from certmill.errors import CAUnavailable
 from certmill.http.transport import Answer, Transport, host_of
 from certmill.observe import recording
 
 MAX_BAD_NONCES: Final = 10
-"""Refused nonces in one request. RFC 8555 §6.5: retry with the new one; Pebble refuses some on purpose, a CA that changes servers many."""
+"""Refused nonces in one request. RFC 8555 §6.5: retry with the new one; Pebble refuses some on purpose, a CA
+that changes servers many."""
 _HEADERS: Final = {"Content-Type": jws.CONTENT_TYPE}
 NO_ANSWER: Final = 999
 """Counted as the status of a request without an answer, as cert-manager does."""
@@ -26,14 +28,15 @@ _OK: Final = (200, 201, 202, 204)
 
 
 class Exchange:
-    """Requests to one CA, signed where they have to be. Every answer that comes back is a success; all others are raised."""
+    """Requests to one CA, signed where they have to be. Every answer that comes back is a success; all others
+    are raised."""
 
     def __init__(self, *, transport: Transport, nonces: NoncePool, clock: Clock) -> None:
         self._transport = transport
         self._nonces = nonces
         self._clock = clock
 
-    def get(self, url: str, *, about: About, what: str, action: Action) -> Answer:
+    def get(self, url: str, *, about: RequestTarget, what: str, action: Action) -> Answer:
         """An unsigned GET: directory and renewal information only (RFC 8555 §6.3, RFC 9773 §4.1)."""
         answer = self._ask("GET", url, action)
         self._nonces.put(answer.nonce)
@@ -47,11 +50,12 @@ class Exchange:
         key: AccountKey,
         kid: str | None,
         new_nonce: str,
-        about: About,
+        about: RequestTarget,
         what: str,
         action: Action,
     ) -> Answer:
-        """A signed POST; `payload` b"" makes it POST-as-GET. Raises what the answer means, CAUnavailable after too many bad nonces."""
+        """A signed POST; `payload` b"" makes it POST-as-GET. Raises what the answer means, CAUnavailable
+        after too many bad nonces."""
         content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         nonce = self._nonces.take() or self._new_nonce(new_nonce)
         for _ in range(1 + MAX_BAD_NONCES):
@@ -62,15 +66,18 @@ class Exchange:
                 return answer
             if read_problem(answer).type != "badNonce":
                 self._fail(answer, about, what)
-            # The pool gives out the newest: the one that came with this very refusal, if no other thread was quicker.
+            # The pool gives out the newest: the one that came with this very refusal, if no other thread was
+            # quicker.
             nonce = self._nonces.take() or self._new_nonce(new_nonce)
-        raise CAUnavailable(f"{host_of(url)} refused {1 + MAX_BAD_NONCES} nonces one after the other; trying again later")
+        raise CAUnavailable(
+            f"{host_of(url)} refused {1 + MAX_BAD_NONCES} nonces one after the other; trying again later"
+        )
 
     def _new_nonce(self, url: str) -> str:
         """RFC 8555 §7.2: HEAD, and the nonce is in its header."""
         answer = self._ask("HEAD", url, Action.NEW_NONCE)
         if answer.status not in _OK:
-            self._fail(answer, About.ACCOUNT, "give out a nonce")
+            self._fail(answer, RequestTarget.ACCOUNT, "give out a nonce")
         self._nonces.put(answer.nonce)
         nonce = self._nonces.take()
         if nonce is None:
@@ -81,12 +88,14 @@ class Exchange:
         """One request, counted and timed."""
         began, status = time.perf_counter(), NO_ANSWER
         try:
-            answer = self._transport.request(method, url, body=body, headers=_HEADERS if body is not None else None)
+            answer = self._transport.request(
+                method, url, body=body, headers=_HEADERS if body is not None else None
+            )
             status = answer.status
             return answer
         finally:
             seconds = time.perf_counter() - began
             recording.sink().acme_request(url, action=action, method=method, status=status, seconds=seconds)
 
-    def _fail(self, answer: Answer, about: About, what: str) -> NoReturn:
+    def _fail(self, answer: Answer, about: RequestTarget, what: str) -> NoReturn:
         raise_error(answer, about=about, what=what, now=self._clock.now())

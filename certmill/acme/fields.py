@@ -1,4 +1,5 @@
-"""Single members of what a CA sent: of the type that they should have, or empty; printable, bounded, and with nothing secret in them."""
+"""Single members of what a CA sent: of the type that they should have, or empty; printable, bounded, and with
+nothing secret in them."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from typing import Final
 Json = Mapping[str, object]
 
 # CAs quote what they found: key authorizations and tokens are nobody's business while they are valid.
-_KEY_AUTHORIZATION: Final = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+_KEY_AUTHORIZATION: Final = re.compile(
+    r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"
+)
 _TOKEN_PATH: Final = re.compile(r"(/acme-challenge/)[A-Za-z0-9_-]+")
 
 
@@ -27,7 +30,9 @@ def texts(value: object) -> tuple[str, ...]:
 
 def clean(text: str, characters: int) -> str:
     """One printable line of bounded length, without key authorizations and tokens."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text[: 8 * characters]).split())
+    line = " ".join(
+        "".join(character if character.isprintable() else " " for character in text[: 8 * characters]).split()
+    )
     line = _TOKEN_PATH.sub(r"\1…", _KEY_AUTHORIZATION.sub("(a key authorization)", line))
     return line if len(line) <= characters else f"{line[: characters - 1]}…"
 

@@ -1,8 +1,8 @@
-"""JSON Web Signatures as ACME wants them (RFC 8555 §6.2): keys and algorithms of josepy, flattened JSON of ours.
+"""JSON Web Signatures as ACME wants them (RFC 8555 §6.2): keys and algorithms of josepy, flattened JSON of
+ours.
 
-Each request is signed, so what does not change (the JWK, the thumbprint, the algorithm) is made once per key; the objects of the package
-`acme`, built anew for each request, took twice the time.
-"""
+Each request is signed, so what does not change (the JWK, the thumbprint, the algorithm) is made once per key;
+the objects of the package `acme`, built anew for each request, took twice the time."""
 
 from __future__ import annotations
 
@@ -48,12 +48,14 @@ class AccountKey:
     thumbprint: str
     """RFC 7638, base64url: the second half of each key authorization."""
     hash: str
-    """Tells keys apart: a SHA-256 in base64, of an RSA key's PKCS#1 form as cert-manager has it in an issuer's status, else of the public
-    key."""
+    """Tells keys apart: a SHA-256 in base64, of an RSA key's PKCS#1 form as cert-manager has it in an
+    issuer's status, else of the public key."""
 
     def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
         algorithm = _RSA_ALGORITHM if isinstance(key, rsa.RSAPrivateKey) else _CURVES[key.curve.name]
-        public_jwk = (jwk.JWKRSA(key=key) if isinstance(key, rsa.RSAPrivateKey) else jwk.JWKEC(key=key)).public_key()
+        public_jwk = (
+            jwk.JWKRSA(key=key) if isinstance(key, rsa.RSAPrivateKey) else jwk.JWKEC(key=key)
+        ).public_key()
         self.algorithm = str(algorithm.name)
         self.jwk = json.dumps(public_jwk.to_json(), sort_keys=True, separators=(",", ":"))
         self.thumbprint = b64url(public_jwk.thumbprint())
@@ -62,9 +64,12 @@ class AccountKey:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> AccountKey:
-        """Read PKCS#8, PKCS#1 or SEC 1. Raises SecretUnusable, without a word of the key. Reading the same again is free."""
+        """Read PKCS#8, PKCS#1 or SEC 1. Raises SecretUnusable, without a word of the key. Reading the same
+        again is free."""
         if len(pem) > _MAX_PEM_BYTES:
-            raise SecretUnusable(f"the account key is larger than {_MAX_PEM_BYTES} bytes; it must be one PEM private key")
+            raise SecretUnusable(
+                f"the account key is larger than {_MAX_PEM_BYTES} bytes; it must be one PEM private key"
+            )
         return _read(pem)
 
     def sign(self, data: bytes) -> bytes:
@@ -79,44 +84,59 @@ def _told_apart_by(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes
     if isinstance(key, rsa.RSAPrivateKey):
         form = serialization.PrivateFormat.TraditionalOpenSSL
         return key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
-    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
-# Reading an RSA key checks its primes: 36 ms for 2048 bits, and every step of every certificate needs its account's key.
+# Reading an RSA key checks its primes: 36 ms for 2048 bits, and every step of every certificate needs its
+# account's key.
 @lru_cache(maxsize=64)
 def _read(pem: bytes) -> AccountKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # `from None`: the library's text may quote what it could not read.
-        raise SecretUnusable("the account key is not an unencrypted PEM private key (PKCS#8, PKCS#1 or SEC 1)") from None
+        raise SecretUnusable(
+            "the account key is not an unencrypted PEM private key (PKCS#8, PKCS#1 or SEC 1)"
+        ) from None
     if isinstance(key, rsa.RSAPrivateKey):
         if not _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
-            raise SecretUnusable(f"the account key is RSA with {key.key_size} bits; CAs accept {_MIN_RSA_BITS} to {_MAX_RSA_BITS}")
+            raise SecretUnusable(
+                f"the account key is RSA with {key.key_size} bits; CAs accept {_MIN_RSA_BITS} to "
+                f"{_MAX_RSA_BITS}"
+            )
         return AccountKey(key)
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
         return AccountKey(key)
-    raise SecretUnusable("the account key is of a kind that ACME has no signature for: use RSA, or EC on P-256, P-384 or P-521")
+    raise SecretUnusable(
+        "the account key is of a kind that ACME has no signature for: use RSA, or EC on P-256, P-384 or P-521"
+    )
 
 
 def sign(key: AccountKey, *, url: str, payload: bytes, kid: str | None, nonce: str | None) -> bytes:
-    """A request body (RFC 8555 §6.2): `kid` names the account, without it the key itself is in the header. b"" is POST-as-GET (§6.3)."""
+    """A request body (RFC 8555 §6.2): `kid` names the account, without it the key itself is in the header.
+    b"" is POST-as-GET (§6.3)."""
     who = f'"kid":{json.dumps(kid)}' if kid is not None else f'"jwk":{key.jwk}'
     once = f'"nonce":{json.dumps(nonce)},' if nonce is not None else ""
     return _flattened(f'{{"alg":"{key.algorithm}",{who},{once}"url":{json.dumps(url)}}}', payload, key.sign)
 
 
 def bind_external_account(key: AccountKey, *, key_id: str, mac_key: bytes, url: str) -> bytes:
-    """The externalAccountBinding of newAccount (RFC 8555 §7.3.4): our key, signed HS256 with the key the CA gave out."""
+    """The externalAccountBinding of newAccount (RFC 8555 §7.3.4): our key, signed HS256 with the key the CA
+    gave out."""
 
     def mac(data: bytes) -> bytes:
         return hmac.digest(mac_key, data, "sha256")
 
-    return _flattened(f'{{"alg":"HS256","kid":{json.dumps(key_id)},"url":{json.dumps(url)}}}', key.jwk.encode(), mac)
+    return _flattened(
+        f'{{"alg":"HS256","kid":{json.dumps(key_id)},"url":{json.dumps(url)}}}', key.jwk.encode(), mac
+    )
 
 
 def roll_over(old: AccountKey, new: AccountKey, *, account_uri: str, url: str) -> bytes:
-    """The inner JWS of keyChange (RFC 8555 §7.3.5): signed by the new key, which is in its header; it has no nonce."""
+    """The inner JWS of keyChange (RFC 8555 §7.3.5): signed by the new key, which is in its header; it has no
+    nonce."""
     payload = f'{{"account":{json.dumps(account_uri)},"oldKey":{old.jwk}}}'
     return sign(new, url=url, payload=payload.encode(), kid=None, nonce=None)
 

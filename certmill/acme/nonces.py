@@ -1,4 +1,5 @@
-"""Anti-replay nonces (RFC 8555 §6.5) of one CA, shared by all clients of a process: the newest first, the old ones thrown away.
+"""Anti-replay nonces (RFC 8555 §6.5) of one CA, shared by all clients of a process: the newest first, the old
+ones thrown away.
 
 A CA forgets nonces after a while, or when its servers change, and a nonce that is refused costs a request.
 """

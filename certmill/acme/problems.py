@@ -1,10 +1,10 @@
 """Problem documents (RFC 8555 §6.7, RFC 7807): read, and turned into the tree of certmill/errors.py.
 
-What a type means depends on what was asked: `unauthorized` is about the account only when the account was asked about. When an order is
-created it is about that order (Boulder: a profile that this account may not use; other CAs: a name that they block for it), and whether the
-account is refused too, only the account itself tells (issuers.account_check). When an order is read it is about one that is not ours any
-more, and about the name when a challenge failed. The CA's text is data from outside: one clean, bounded line.
-"""
+What a type means depends on what was asked: `unauthorized` is about the account only when the account was
+asked about. When an order is created it is about that order (Boulder: a profile that this account may not
+use; other CAs: a name that they block for it), and whether the account is refused too, only the account
+itself tells (issuers.account_check). When an order is read it is about one that is not ours any more, and
+about the name when a challenge failed. The CA's text is data from outside: one clean, bounded line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from enum import Enum, auto
 from typing import Final, NoReturn
 
 from certmill.acme.fields import clean, text
-from certmill.errors import AccountRefused, CAUnavailable, CertmillError, NameRefused, OrderGone, OrderNotReady, OrderRefused, RateLimited
+from certmill.errors import (
+    AccountRefused,
+    CAUnavailable,
+    CertmillError,
+    NameRefused,
+    OrderGone,
+    OrderNotReady,
+    OrderRefused,
+    RateLimited,
+)
 from certmill.http.headers import retry_after_in_text
 from certmill.http.transport import Answer, host_of
 
@@ -27,7 +36,8 @@ _MAX_SUBPROBLEMS: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A problem document. `type` is without its URN, "" if unknown; `identifiers` are the names it, or a subproblem, is about."""
+    """A problem document. `type` is without its URN, "" if unknown; `identifiers` are the names it, or a
+    subproblem, is about."""
 
     type: str = ""
     detail: str = ""
@@ -38,7 +48,8 @@ class Problem:
 
     @classmethod
     def from_json(cls, body: object) -> Problem:
-        """Read one, whatever it looks like; what makes no sense is left out. RFC 8555 §6.7.1: subproblems have none themselves."""
+        """Read one, whatever it looks like; what makes no sense is left out. RFC 8555 §6.7.1: subproblems
+        have none themselves."""
         return cls._read(body, depth=1)
 
     @classmethod
@@ -54,7 +65,10 @@ class Problem:
             detail=clean(text(body, "detail") or text(body, "title"), _MAX_DETAIL_CHARACTERS),
             status=status if isinstance(status, int) else 0,
             instance=clean(text(body, "instance"), 200),
-            identifiers=(*_name(body.get("identifier")), *(name for sub in subproblems for name in sub.identifiers)),
+            identifiers=(
+                *_name(body.get("identifier")),
+                *(name for sub in subproblems for name in sub.identifiers),
+            ),
             subproblems=subproblems,
         )
 
@@ -68,7 +82,7 @@ class Problem:
         return f"{said} ({self.type})" if said and self.type else said or self.type or "no reason given"
 
 
-class About(Enum):
+class RequestTarget(Enum):
     """What a request was about."""
 
     DIRECTORY = auto()
@@ -79,7 +93,8 @@ class About(Enum):
 
 
 class AcmeProblem(Exception):
-    """The cause (`__cause__`) of an error that a CA's answer led to: the problem document, the HTTP status, and where it pointed to."""
+    """The cause (`__cause__`) of an error that a CA's answer led to: the problem document, the HTTP status,
+    and where it pointed to."""
 
     def __init__(self, problem: Problem, status: int, location: str) -> None:
         super().__init__(problem, status, location)
@@ -92,19 +107,26 @@ class AcmeProblem(Exception):
 
 
 _ACCOUNT_ADVICE: Final = {
-    "externalAccountRequired": "this CA wants an external account: set spec.acme.externalAccountBinding to the key id and key it gave you",
-    "accountDoesNotExist": "the CA has no account for this key any more; it is registered again with the same key",
+    "externalAccountRequired": (
+        "this CA wants an external account: set spec.acme.externalAccountBinding to the key id and key it "
+        "gave you"
+    ),
+    "accountDoesNotExist": (
+        "the CA has no account for this key any more; it is registered again with the same key"
+    ),
     "userActionRequired": "the account's owner has to agree to something at the CA first",
     "unsupportedContact": "correct spec.acme.email",
     "invalidContact": "correct spec.acme.email",
-    "badSignatureAlgorithm": "use another kind of account key: RSA-2048 or ECDSA P-256 are accepted everywhere",
+    "badSignatureAlgorithm": (
+        "use another kind of account key: RSA-2048 or ECDSA P-256 are accepted everywhere"
+    ),
     "badPublicKey": "use another account key: RSA-2048 or ECDSA P-256 are accepted everywhere",
 }
 _ACCOUNT_ON_ANY_REQUEST: Final = frozenset(
     {"accountDoesNotExist", "externalAccountRequired", "userActionRequired", "badSignatureAlgorithm"}
 )
-"""RFC 8555 §6.7: these are about the account, whatever was asked. The others of `_ACCOUNT_ADVICE` are so only where the account was asked
-about: `badPublicKey` in answer to a CSR is about the key of that certificate."""
+"""RFC 8555 §6.7: these are about the account, whatever was asked. The others of `_ACCOUNT_ADVICE` are so only
+where the account was asked about: `badPublicKey` in answer to a CSR is about the key of that certificate."""
 _UNAUTHORIZED_ACCOUNT: Final = (
     "the account is deactivated, or its external account key is wrong or used up: "
     "correct spec.acme.externalAccountBinding, or delete the Secret of the account key to register a new one"
@@ -120,7 +142,8 @@ _NAME_ADVICE: Final = {
 }
 _UNAUTHORIZED_NAME: Final = "see that this certmill answers for the name, and nothing else does"
 _UNAUTHORIZED_ORDER: Final = (
-    "see at the CA whether these names are blocked or paused for its account, and whether the account may use spec.acme.profile"
+    "see at the CA whether these names are blocked or paused for its account, and whether the account may "
+    "use spec.acme.profile"
 )
 _ORDER_ADVICE: Final = {
     "invalidProfile": "set spec.acme.profile to one that the CA offers",
@@ -131,23 +154,29 @@ _ORDER_ADVICE: Final = {
 
 
 def problem_error(problem: Problem, *, name: str) -> CertmillError:
-    """The error for an authorization or order that failed (RFC 8555 §7.1.6), to be raised or kept; `name` is what it was for."""
+    """The error for an authorization or order that failed (RFC 8555 §7.1.6), to be raised or kept; `name` is
+    what it was for."""
     kind = problem.type
     if kind == "rateLimited":
         return _marked(RateLimited(f"the CA limits what concerns {name}: {problem.text}"), problem)
     if kind in ("serverInternal", "badNonce"):
         return _marked(CAUnavailable(f"the CA failed while it validated {name}: {problem.text}"), problem)
     if kind in _ACCOUNT_ON_ANY_REQUEST:
-        return _marked(AccountRefused(_line(f"the CA refuses {name}: {problem.text}", _ACCOUNT_ADVICE[kind])), problem)
+        return _marked(
+            AccountRefused(_line(f"the CA refuses {name}: {problem.text}", _ACCOUNT_ADVICE[kind])), problem
+        )
     if kind in _ORDER_ADVICE:
-        return _marked(OrderRefused(_line(f"the CA refuses {name}: {problem.text}", _ORDER_ADVICE[kind])), problem)
+        return _marked(
+            OrderRefused(_line(f"the CA refuses {name}: {problem.text}", _ORDER_ADVICE[kind])), problem
+        )
     advice = _NAME_ADVICE.get(kind, _UNAUTHORIZED_NAME if kind == "unauthorized" else "")
     message = _line(f"the CA could not validate {name}: {problem.text}", advice)
     return _marked(NameRefused(message, identifiers=problem.identifiers or (name,)), problem)
 
 
-def raise_error(answer: Answer, *, about: About, what: str, now: float) -> NoReturn:
-    """Raise what an answer that is no success means. `what` is what we asked for: "create an order for example.com"."""
+def raise_error(answer: Answer, *, about: RequestTarget, what: str, now: float) -> NoReturn:
+    """Raise what an answer that is no success means. `what` is what we asked for: "create an order for
+    example.com"."""
     problem = read_problem(answer)
     error = _error(answer, problem, about=about, what=what, now=now)
     raise _marked(error, problem) from AcmeProblem(problem, answer.status, answer.location)
@@ -161,35 +190,49 @@ def read_problem(answer: Answer) -> Problem:
         return Problem()
 
 
-def _error(answer: Answer, problem: Problem, *, about: About, what: str, now: float) -> CertmillError:
+def _error(answer: Answer, problem: Problem, *, about: RequestTarget, what: str, now: float) -> CertmillError:
     """By type first, then by status: a proxy in front of the CA knows no types."""
     host, kind, status = host_of(answer.url), problem.type, answer.status
     said = problem.text if problem.detail or kind else f"HTTP {status}"
     if kind == "rateLimited" or status == 429:
-        seconds = answer.retry_after if answer.retry_after is not None else retry_after_in_text(problem.detail, now=now)
+        seconds = (
+            answer.retry_after
+            if answer.retry_after is not None
+            else retry_after_in_text(problem.detail, now=now)
+        )
         return RateLimited(f"{host} limits how often one may {what}: {said}", retry_after=seconds)
     if status >= _SERVER_ERROR or kind in ("serverInternal", "badNonce") or status == 408:
         return CAUnavailable(f"{host} could not {what}: {said}", retry_after=answer.retry_after)
     if status < 400:
-        redirect = f"it redirects to {clean(answer.location, 200)}" if answer.location else f"it answered HTTP {status}"
-        return CAUnavailable(f"{host} could not {what}: {redirect}; see that spec.acme.server is the URL of the directory itself")
+        redirect = (
+            f"it redirects to {clean(answer.location, 200)}"
+            if answer.location
+            else f"it answered HTTP {status}"
+        )
+        return CAUnavailable(
+            f"{host} could not {what}: {redirect}; see that spec.acme.server is the URL of the directory "
+            "itself"
+        )
     refusal = f"{host} refuses to {what}: {said}"
-    if about is About.DIRECTORY:
+    if about is RequestTarget.DIRECTORY:
         return AccountRefused(_line(refusal, "see that spec.acme.server is the URL of an ACME directory"))
     return _refused(problem, status, about, refusal)
 
 
-def _refused(problem: Problem, status: int, about: About, refusal: str) -> CertmillError:
+def _refused(problem: Problem, status: int, about: RequestTarget, refusal: str) -> CertmillError:
     kind = problem.type
-    if kind in _ACCOUNT_ON_ANY_REQUEST or (about is About.ACCOUNT and kind in _ACCOUNT_ADVICE):
+    if kind in _ACCOUNT_ON_ANY_REQUEST or (about is RequestTarget.ACCOUNT and kind in _ACCOUNT_ADVICE):
         see = f": see {problem.instance}" if problem.instance else ""
         return AccountRefused(_line(refusal, f"{_ACCOUNT_ADVICE[kind]}{see}"))
     if kind == "orderNotReady":
         return OrderNotReady(refusal)
-    # An order that belongs to another account, or whose authorizations have expired, is lost to us; a new one tells more.
-    if about is About.RESOURCE and (status in (404, 410) or kind == "unauthorized" or (not kind and status in (401, 403))):
+    # An order that belongs to another account, or whose authorizations have expired, is lost to us; a new one
+    # tells more.
+    if about is RequestTarget.RESOURCE and (
+        status in (404, 410) or kind == "unauthorized" or (not kind and status in (401, 403))
+    ):
         return OrderGone(refusal)
-    if about is About.ACCOUNT:
+    if about is RequestTarget.ACCOUNT:
         return AccountRefused(_line(refusal, _UNAUTHORIZED_ACCOUNT if kind == "unauthorized" else ""))
     if kind == "unauthorized" or kind in _NAME_ADVICE or _is_about_names(problem.subproblems):
         advice = _UNAUTHORIZED_ORDER if kind == "unauthorized" else _NAME_ADVICE.get(kind, "")

@@ -1,8 +1,7 @@
 """ACME's resources as frozen values (RFC 8555 §7.1, RFC 9773 §4), read from what a CA sent.
 
-What we need has to be there and of its type, else CAUnavailable: the CA talks nonsense. What we do not know (challenge types, statuses,
-further members) is no error: CAs add to the protocol.
-"""
+What we need has to be there and of its type, else CAUnavailable: the CA talks nonsense. What we do not know
+(challenge types, statuses, further members) is no error: CAs add to the protocol."""
 
 from __future__ import annotations
 
@@ -20,7 +19,8 @@ from certmill.errors import CAUnavailable, SecretUnusable
 from certmill.model.names import Identifier, IdentifierType
 
 _MAX_URL_CHARACTERS: Final = 512
-"""Of an order's parts. They are kept while it runs, and a CA may be anybody's; no CA has any of a third of that."""
+"""Of an order's parts. They are kept while it runs, and a CA may be anybody's; no CA has any of a third of
+that."""
 
 
 class _Status(StrEnum):
@@ -83,7 +83,8 @@ class ExternalAccount:
 
     @classmethod
     def from_base64url(cls, key_id: str, encoded: str) -> ExternalAccount:
-        """From the key as CAs hand it out: base64url or base64, padded or not. Raises SecretUnusable without a word of it."""
+        """From the key as CAs hand it out: base64url or base64, padded or not. Raises SecretUnusable without
+        a word of it."""
         stripped = encoded.strip().rstrip("=").replace("+", "-").replace("/", "_")
         try:
             mac_key = b64decode(stripped + "=" * (-len(stripped) % 4), altchars=b"-_", validate=True)
@@ -96,7 +97,8 @@ class ExternalAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """RFC 8555 §7.1.1. URLs that a CA does not have are ""; `profiles` are names with descriptions (draft-ietf-acme-profiles)."""
+    """RFC 8555 §7.1.1. URLs that a CA does not have are ""; `profiles` are names with descriptions
+    (draft-ietf-acme-profiles)."""
 
     new_nonce: str
     new_account: str
@@ -123,13 +125,22 @@ class Directory:
             renewal_info=text(body, "renewalInfo"),
             terms_of_service=text(meta, "termsOfService"),
             external_account_required=meta.get("externalAccountRequired") is True,
-            profiles={str(name): clean(str(told), 200) for name, told in profiles.items()} if isinstance(profiles, Mapping) else {},
+            profiles={str(name): clean(str(told), 200) for name, told in profiles.items()}
+            if isinstance(profiles, Mapping)
+            else {},
         )
 
     @property
     def urls(self) -> tuple[str, ...]:
         """Every URL it names that requests go to."""
-        named = (self.new_nonce, self.new_account, self.new_order, self.revoke_cert, self.key_change, self.renewal_info)
+        named = (
+            self.new_nonce,
+            self.new_account,
+            self.new_order,
+            self.revoke_cert,
+            self.key_change,
+            self.renewal_info,
+        )
         return tuple(url for url in named if url)
 
 
@@ -151,7 +162,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """RFC 8555 §7.1.3. `authorizations` are URLs; `certificate` is "" until it is issued; times are seconds since the epoch."""
+    """RFC 8555 §7.1.3. `authorizations` are URLs; `certificate` is "" until it is issued; times are seconds
+    since the epoch."""
 
     url: str
     status: OrderStatus
@@ -170,7 +182,9 @@ class Order:
         identifiers = tuple(_identifier(item) for item in listed) if isinstance(listed, list) else ()
         authorizations = texts(body.get("authorizations"))
         if len(authorizations) > 2 * max(1, len(identifiers)):
-            raise CAUnavailable(f"the CA sent an order for {len(identifiers)} names with {len(authorizations)} authorizations")
+            raise CAUnavailable(
+                f"the CA sent an order for {len(identifiers)} names with {len(authorizations)} authorizations"
+            )
         return cls(
             url=url,
             status=OrderStatus(_need(body, "status", "order")),
@@ -199,7 +213,10 @@ class Challenge:
         """Raises CAUnavailable when it is no challenge, or its token is none that RFC 8555 §8.1 allows."""
         kind, token = _need(body, "type", "challenge"), text(body, "token")
         if kind in TOKEN_TYPES and not is_token(token):
-            raise CAUnavailable("the CA sent a challenge whose token is not base64url of at least 128 bits (RFC 8555 §8.1); it is not used")
+            raise CAUnavailable(
+                "the CA sent a challenge whose token is not base64url of at least 128 bits (RFC 8555 §8.1); "
+                "it is not used"
+            )
         return cls(
             type=clean(kind, 64),
             url=_short(_need(body, "url", "challenge")),
@@ -211,7 +228,8 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """RFC 8555 §7.1.4. The identifier of a wildcard's authorization is without `*.`, and `wildcard` is true."""
+    """RFC 8555 §7.1.4. The identifier of a wildcard's authorization is without `*.`, and `wildcard` is
+    true."""
 
     url: str
     identifier: Identifier
@@ -223,7 +241,8 @@ class Authorization:
 
     @classmethod
     def from_json(cls, body: Json, *, url: str, retry_after: float | None = None) -> Authorization:
-        """Raises CAUnavailable when it is no authorization. Challenges without type or URL are left out: we could not use them."""
+        """Raises CAUnavailable when it is no authorization. Challenges without type or URL are left out: we
+        could not use them."""
         listed = body.get("challenges")
         usable = (
             [item for item in listed if isinstance(item, Mapping) and item.get("type") and item.get("url")]
@@ -243,7 +262,8 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedChain:
-    """A certificate and its chain (PEM, leaf first), and the URLs of the CA's other chains for it (RFC 8555 §7.4.2)."""
+    """A certificate and its chain (PEM, leaf first), and the URLs of the CA's other chains for it (RFC 8555
+    §7.4.2)."""
 
     pem: str
     alternates: tuple[str, ...] = ()
@@ -256,7 +276,9 @@ def _identifier(value: object) -> Identifier:
     kind = text(value, "type")
     if kind not in tuple(IdentifierType):
         raise CAUnavailable(f"the CA sent an identifier of a type that was not asked for: {clean(kind, 32)}")
-    return Identifier(type=IdentifierType(kind), value=clean(_need(value, "value", "identifier"), 253).lower())
+    return Identifier(
+        type=IdentifierType(kind), value=clean(_need(value, "value", "identifier"), 253).lower()
+    )
 
 
 def _problem(value: object) -> Problem | None:

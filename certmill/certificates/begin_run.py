@@ -1,4 +1,5 @@
-"""What beginning a run takes: who asked and when we looked, the record's beginning in one call, and what people are told of it."""
+"""What beginning a run takes: who asked and when we looked, the record's beginning in one call, and what
+people are told of it."""
 
 from __future__ import annotations
 
@@ -22,29 +23,31 @@ from certmill.state.records import Verdict
 class Reconciled:
     """What was found and done.
 
-    `right`: the stored pair is what is wanted. Else `run` is the number of the run that makes it right, or of the one that failed and
-    whose back-off holds; 0: nothing can be done, for `reason`. `ring`: the run's chain is to be published now.
-    """
+    `right`: the stored pair is what is wanted. Else `run` is the number of the run that makes it right, or of
+    the one that failed and whose back-off holds; 0: nothing can be done, for `reason`. `ring`: the run's
+    chain is to be published now."""
 
     reason: str
     right: bool = False
     run: int = 0
-    ring: bool = False
+    publish_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """With what a certificate is reconciled. `force`: issue even if the pair is right; `now_please`: do not wait for a back-off to end."""
+    """With what a certificate is reconciled. `force`: issue even if the pair is right; `now_please`: do not
+    wait for a back-off to end."""
 
     force: bool = False
     now_please: bool = False
     origin: Origin = UNSAID
-    may_ring: bool = True
+    may_publish: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When we looked, and what the record said before that (Records.outlook): what has changed since is not decided about."""
+    """When we looked, and what the record said before that (Records.outlook): what has changed since is not
+    decided about."""
 
     asked: Asked
     now: float
@@ -58,14 +61,14 @@ class Moment:
 
 
 def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reconciled | None:
-    """Begin a run: rung at once while the queue is short, else among the arrivals. None: a run has ended since we looked.
+    """Begin a run: rung at once while the queue is short, else among the arrivals. None: a run has ended
+    since we looked.
 
-    A temporary pair comes first: whoever dies after the beginning writes it no more. What was not told of a run that goes on, because
-    the home was away in that moment, is told now.
-    """
+    A temporary pair comes first: whoever dies after the beginning writes it no more. What was not told of a
+    run that goes on, because the home was away in that moment, is told now."""
     certificate, asked, now, violation = seen.certificate, moment.asked, moment.now, decision.violation
     stored = temporary.is_asked_for(certificate) and temporary.store(ports.home, ports.events, seen, now=now)
-    ring = asked.may_ring and ports.due.queue_length() < ports.limits.high_water
+    publish_run = asked.may_publish and ports.due.queue_length() < ports.limits.high_water
     origin = origin_of(asked.origin, violation, forced=moment.forced)
     verdict, run = ports.records.begin(
         certificate.id,
@@ -73,7 +76,7 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
         steps=(chain.FIRST, *chain.SENT),
         spec=seen.spec,
         origin=origin,
-        in_flight_until=now + ports.limits.grace if ring else None,
+        in_flight_until=now + ports.limits.grace if publish_run else None,
         force=moment.forced,
         as_of="" if asked.force else moment.as_of,
     )
@@ -83,11 +86,20 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
         _log_begun(certificate, violation, run=run, origin=origin)
     untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
     if verdict is Verdict.BEGUN or untold:
-        _tell_begun(ports, seen, violation, servable=stored or temporary.is_ready(seen), ours=verdict is Verdict.BEGUN, now=now)
+        _record_begun(
+            ports,
+            seen,
+            violation,
+            servable=stored or temporary.is_ready(seen),
+            ours=verdict is Verdict.BEGUN,
+            now=now,
+        )
     elif verdict is Verdict.JOINED:
         _tell_times(ports, seen, now)
     # Rung again with what was untold: whoever began the run may have failed at telling, and have rung nobody.
-    return Reconciled(reason=violation.message, run=run, ring=ring and (verdict is Verdict.BEGUN or untold))
+    return Reconciled(
+        reason=violation.message, run=run, publish_run=publish_run and (verdict is Verdict.BEGUN or untold)
+    )
 
 
 def _tell_times(ports: Ports, seen: Seen, now: float) -> None:
@@ -97,9 +109,11 @@ def _tell_times(ports: Ports, seen: Seen, now: float) -> None:
             statuses.write(ports, seen.certificate, status)
 
 
-def _tell_begun(ports: Ports, seen: Seen, violation: Violation, *, servable: bool, ours: bool, now: float) -> None:
-    """Show in status and events that a run is under way. Of two looks at once the one that began it (`ours`) knows why; the other has
-    nothing to say then."""
+def _record_begun(
+    ports: Ports, seen: Seen, violation: Violation, *, servable: bool, ours: bool, now: float
+) -> None:
+    """Show in status and events that a run is under way. Of two looks at once the one that began it (`ours`)
+    knows why; the other has nothing to say then."""
     home, certificate, status = ports.home, seen.certificate, conditions.of_pair(seen)
     ready = servable or violation.reason in ("Renewing", MANUALLY_TRIGGERED)
     try:
@@ -109,7 +123,7 @@ def _tell_begun(ports: Ports, seen: Seen, violation: Violation, *, servable: boo
         if conditions.is_issuing(status) and not ours:
             return
         statuses.write(ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))
-    ports.events.tell(certificate, "Issuing", violation.message)
+    ports.events.record_event(certificate, "Issuing", violation.message)
 
 
 def _log_begun(certificate: Certificate, violation: Violation, *, run: int, origin: Origin) -> None:

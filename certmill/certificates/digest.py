@@ -1,5 +1,5 @@
-"""The digest of what a run is for. A run whose digest is no longer the manifest's begins again; kept facts are only for the same digest.
-Pure."""
+"""The digest of what a run is for. A run whose digest is no longer the manifest's begins again; kept facts
+are only for the same digest. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def digest(certificate: Certificate, issuer: Issuer | None) -> str:
         "secret": certificate.secret_name,
         "server": issuer.server if issuer else "",
         "profile": issuer.profile if issuer else "",
-        "duration": certificate.duration.total_seconds() if certificate.duration and issuer and issuer.enable_duration else None,
+        "duration": certificate.duration.total_seconds()
+        if certificate.duration and issuer and issuer.enable_duration
+        else None,
     }
     if certificate.is_ca:  # Only then: the digests that older releases have written stay right.
         wanted["is_ca"] = True

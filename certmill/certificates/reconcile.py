@@ -1,4 +1,5 @@
-"""From what is wanted and what is stored to a run, or none: applied to one certificate at a time, as often as anybody likes."""
+"""From what is wanted and what is stored to a run, or none: applied to one certificate at a time, as often as
+anybody likes."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
 from certmill.model.trigger import UNSAID, Origin
 from certmill.observe import certificates, recording
-from certmill.renewal.policy import Decision, Hold, Issue, Keep, Seen, Violation, decide, look, violated
+from certmill.renewal.policy import BackingOff, Decision, Issue, Keep, Seen, Violation, decide, look, violated
 from certmill.runs.context import Ports
 
 LOOK_AGAIN_SECONDS = 600.0
@@ -46,15 +47,16 @@ class Reconciler:
         force: bool = False,
         now_please: bool = False,
         origin: Origin = UNSAID,
-        may_ring: bool = True,
+        may_publish: bool = True,
     ) -> Reconciled:
-        """Look at one certificate. `force`: issue even if the pair is right; `now_please`: do not wait for a back-off to end.
+        """Look at one certificate. `force`: issue even if the pair is right; `now_please`: do not wait for a
+        back-off to end.
 
-        Raises Temporary when the home or Redis is away; a manifest that is wrong is left as it is, with its stored pair.
-        """
-        asked = Asked(force=force, now_please=now_please, origin=origin, may_ring=may_ring)
+        Raises Temporary when the home or Redis is away; a manifest that is wrong is left as it is, with its
+        stored pair."""
+        asked = Asked(force=force, now_please=now_please, origin=origin, may_publish=may_publish)
         while True:  # None: a run has ended since, and what was missing when we looked may have been stored
-            again, as_of = self._ports.records.outlook(certificate_id)
+            again, as_of = self._ports.records.run_state(certificate_id)
             moment = Moment(asked=asked, now=self._ports.clock.now(), again=again, as_of=as_of)
             if (done := self._reconciled(certificate_id, moment)) is not None:
                 return done
@@ -66,7 +68,9 @@ class Reconciler:
             certificate = ports.home.certificate(certificate_id)
         except InvalidManifest as error:
             ports.due.postpone([certificate_id], at=moment.now + LOOK_AGAIN_SECONDS)
-            ports.home.refuse("Certificate", *split_id(certificate_id), reason=INVALID_SPEC, message=str(error))
+            ports.home.refuse(
+                "Certificate", *split_id(certificate_id), reason=INVALID_SPEC, message=str(error)
+            )
             return Reconciled(reason=str(error))
         if certificate is None or certificate.deleting:
             return self._forget(certificate_id)
@@ -79,30 +83,50 @@ class Reconciler:
         if (barred := self._barred(certificate, issuer, secret, spec=spec, moment=moment)) is not None:
             return barred
         status = ports.home.certificate_status(certificate_id, just_read=True)
-        if status.order and moment.as_of == "0":  # Redis knows of no run: one was lost with its memory, and its values may be up
+        if (
+            status.order and moment.as_of == "0"
+        ):  # Redis knows of no run: one was lost with its memory, and its values may be up
             ports.journal.note_lost_order(certificate_id, status.order)
-        seen = look(certificate, secret, status, spec, unusable=unusable, jitter_seconds=ports.limits.renewal_jitter)
+        seen = look(
+            certificate, secret, status, spec, unusable=unusable, jitter_seconds=ports.limits.renewal_jitter
+        )
         return self._apply(_decided(seen, moment), seen, moment)
 
     def _barred(
-        self, certificate: Certificate, issuer: Issuer | None, secret: Secret | None, *, spec: str, moment: Moment
+        self,
+        certificate: Certificate,
+        issuer: Issuer | None,
+        secret: Secret | None,
+        *,
+        spec: str,
+        moment: Moment,
     ) -> Reconciled | None:
-        """None if its Secret may be written; else the Certificate says why not, and is looked at again later."""
+        """None if its Secret may be written; else the Certificate says why not, and is looked at again
+        later."""
         if taken := secret_contract.why_not_to_write(self._ports.home, certificate, issuer, secret):
             message, before = f"spec.secretName: {taken}", self._ports.home.certificate_status(certificate.id)
             violation = Violation(reason=INVALID_SPEC, message=message)
-            return self._look_later(certificate, before, conditions.refused(before, violation, message, now=moment.now), message, moment)
+            return self._look_later(
+                certificate,
+                before,
+                conditions.refused(before, violation, message, now=moment.now),
+                message,
+                moment,
+            )
         if other := ownership.other_owner(self._ports, certificate, secret):
             return self._wait_for(other, certificate, secret, spec=spec, moment=moment)
         return None
 
     def other_owner(self, certificate: Certificate) -> str:
-        """The other Certificate that owns this one's Secret now; asks the home only if another has named it."""
+        """The other Certificate that owns this one's Secret now; asks the home only if another has named
+        it."""
         if not ownership.is_contested(self._ports, certificate):
             return ""
         return ownership.other_owner(self._ports, certificate, self._secret(certificate)[0])
 
-    def _wait_for(self, other: str, certificate: Certificate, secret: Secret | None, *, spec: str, moment: Moment) -> Reconciled:
+    def _wait_for(
+        self, other: str, certificate: Certificate, secret: Secret | None, *, spec: str, moment: Moment
+    ) -> Reconciled:
         """Another Certificate owns the Secret: say so, and look again now and then."""
         ports, now = self._ports, moment.now
         if not self._adopt(certificate, at=now + _OTHER_OWNER_SECONDS, spec=spec, moment=moment):
@@ -113,48 +137,64 @@ class Reconciler:
         return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
 
     def _without_issuer(self, certificate: Certificate, why: str, moment: Moment) -> Reconciled:
-        """The issuer cannot be read. A stored pair that is good for now stays as ready as it was, with its times."""
+        """The issuer cannot be read. A stored pair that is good for now stays as ready as it was, with its
+        times."""
         ports, (secret, unusable) = self._ports, self._secret(certificate)
         status = ports.home.certificate_status(certificate.id)
-        seen = look(certificate, secret, status, "", unusable=unusable, jitter_seconds=ports.limits.renewal_jitter)
+        seen = look(
+            certificate, secret, status, "", unusable=unusable, jitter_seconds=ports.limits.renewal_jitter
+        )
         timed, violation = conditions.of_pair(seen), violated(seen, moment.now)
         status = timed if violation is None else conditions.refused(timed, violation, why, now=moment.now)
         return self._look_later(certificate, seen.status, status, why, moment)
 
     def _look_later(
-        self, certificate: Certificate, before: CertificateStatus, status: CertificateStatus, why: str, moment: Moment
+        self,
+        certificate: Certificate,
+        before: CertificateStatus,
+        status: CertificateStatus,
+        why: str,
+        moment: Moment,
     ) -> Reconciled:
-        """Nothing can be done until a person changes something: say so in the status; look again when the issuer changes, and now and
-        then."""
+        """Nothing can be done until a person changes something: say so in the status; look again when the
+        issuer changes, and now and then."""
         ports = self._ports
         if status != before:
             ports.home.write_certificate_status(certificate.id, status)
         statuses.note(ports, certificate, status)
-        self._adopt(certificate, at=moment.now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None), moment=moment)
+        self._adopt(
+            certificate, at=moment.now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None), moment=moment
+        )
         ref = certificate.issuer_ref
-        ports.issuer_records.note_failing(reference(ref.kind, certificate.namespace, ref.name), certificate.id, now=moment.now)
+        ports.issuer_records.note_failing(
+            reference(ref.kind, certificate.namespace, ref.name), certificate.id, now=moment.now
+        )
         return Reconciled(reason=why)
 
     def _adopt(self, certificate: Certificate, *, at: float, spec: str, moment: Moment) -> bool:
-        """Have an idle certificate looked at again at `at`; False if a run is under way, or has ended and is to be followed by another."""
+        """Have an idle certificate looked at again at `at`; False if a run is under way, or has ended and is
+        to be followed by another."""
         return self._ports.records.adopt(certificate.id, now=moment.now, at=at, spec=spec, again=moment.again)
 
     def _apply(self, decision: Decision, seen: Seen, moment: Moment) -> Reconciled | None:
         match decision:
             case Issue():
                 return begin_run(self._ports, decision, seen, moment)
-            case Hold():
+            case BackingOff():
                 return self._hold(decision, seen, moment)
             case Keep():
                 return self._keep(decision, seen, moment)
 
-    def _hold(self, decision: Hold, seen: Seen, moment: Moment) -> Reconciled:
-        """Nothing is issued yet. What is not Ready meanwhile says so; a pair that goes on to be good is looked at when it expires."""
+    def _hold(self, decision: BackingOff, seen: Seen, moment: Moment) -> Reconciled:
+        """Nothing is issued yet. What is not Ready meanwhile says so; a pair that goes on to be good is
+        looked at when it expires."""
         ports, certificate, violation, now = self._ports, seen.certificate, decision.violation, moment.now
         expires = seen.leaf.not_after if seen.leaf is not None else 0.0
         at = expires if now < expires < decision.until else decision.until
         if self._adopt(certificate, at=at, spec=seen.spec, moment=moment):
-            status = conditions.held(conditions.of_pair(seen), violation, servable=temporary.is_ready(seen), now=now)
+            status = conditions.held(
+                conditions.of_pair(seen), violation, servable=temporary.is_ready(seen), now=now
+            )
             if status != seen.status:
                 ports.home.write_certificate_status(certificate.id, status)
             statuses.note(ports, certificate, status)
@@ -164,10 +204,11 @@ class Reconciler:
         return Reconciled(reason=f"{violation.message}; {why}", run=failed)
 
     def store_temporary(self, certificate: Certificate) -> bool:
-        """For a challenge whose requests are redirected to HTTPS: store a temporary pair if there is none that a server could use.
+        """For a challenge whose requests are redirected to HTTPS: store a temporary pair if there is none
+        that a server could use.
 
-        Its annotation would make the Secret this Certificate's: so not while another owns it, nor when this one is being deleted.
-        """
+        Its annotation would make the Secret this Certificate's: so not while another owns it, nor when this
+        one is being deleted."""
         ports, now = self._ports, self.home.certificate(certificate.id)
         if now is None or now.deleting or self.other_owner(certificate):
             return False
@@ -191,10 +232,13 @@ class Reconciler:
         return temporary.read(self._ports.home, certificate)
 
     def _refresh(self, certificate: Certificate, secret: Secret) -> None:
-        """What the manifest says of the Secret's form (template, encoding, output formats) needs no new order, nor does whose it is now:
-        the controller sees only Secrets that carry our label, and goes by the name on them."""
+        """What the manifest says of the Secret's form (template, encoding, output formats) needs no new
+        order, nor does whose it is now: the controller sees only Secrets that carry our label, and goes by
+        the name on them."""
         try:
-            wanted = secret_contract.secret_of(certificate, secret.data[TLS_CERTIFICATE], secret.data[TLS_PRIVATE_KEY])
+            wanted = secret_contract.secret_of(
+                certificate, secret.data[TLS_CERTIFICATE], secret.data[TLS_PRIVATE_KEY]
+            )
         except SecretUnusable:
             return
         # A run may have come to its end since we looked: its pair is newer than the one we would write.
@@ -202,7 +246,8 @@ class Reconciler:
             self._ports.home.write_secret(wanted)
 
     def _forget(self, certificate_id: CertificateId) -> Reconciled:
-        """The Certificate was deleted, or is being deleted. A run under way is woken to notice, and cleans up; its Secret stays."""
+        """The Certificate was deleted, or is being deleted. A run under way is woken to notice, and cleans
+        up; its Secret stays."""
         self._ports.records.forget(certificate_id, now=self._ports.clock.now())
         return Reconciled(reason="the Certificate is not in the home, or is being deleted")
 
@@ -210,19 +255,26 @@ class Reconciler:
 def _decided(seen: Seen, moment: Moment) -> Decision:
     """The decision, with what people ask for over it."""
     decision, asked = decide(seen, moment.now), moment.forced or conditions.is_triggered(seen.status)
-    if isinstance(decision, Hold) and (asked or moment.asked.now_please):
+    if isinstance(decision, BackingOff) and (asked or moment.asked.now_please):
         return Issue(violation=decision.violation)
     if isinstance(decision, Keep) and asked:
-        return Issue(violation=Violation(reason=MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"))
+        return Issue(
+            violation=Violation(
+                reason=MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"
+            )
+        )
     return decision
 
 
-def reconcile_all(reconciler: Reconciler, certificates: Mapping[CertificateId, bool]) -> dict[CertificateId, CertmillError]:
-    """Reconcile several (`True`: without waiting for a back-off); what failed, by id. One that fails does not stop the others."""
+def reconcile_all(
+    reconciler: Reconciler, certificates: Mapping[CertificateId, bool]
+) -> dict[CertificateId, CertmillError]:
+    """Reconcile several (`True`: without waiting for a back-off); what failed, by id. One that fails does not
+    stop the others."""
     failed: dict[CertificateId, CertmillError] = {}
     for certificate, now_please in certificates.items():
         try:
-            reconciler.reconcile(certificate, now_please=now_please, may_ring=False)
+            reconciler.reconcile(certificate, now_please=now_please, may_publish=False)
         except CertmillError as error:
             failed[certificate] = error
     return failed

@@ -1,4 +1,5 @@
-"""Requests of other services: a body becomes a Certificate in the home and, if need be, a run; a bad one is kept with its reason."""
+"""Requests of other services: a body becomes a Certificate in the home and, if need be, a run; a bad one is
+kept with its reason."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from certmill.runs.context import Ports
 from certmill.state.requests import Acceptance, Rejection
 
 
-class RequestDesk:
+class RequestHandler:
     """Takes `certificate.request` and `certificate.renew`. One per process."""
 
     def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
@@ -26,7 +27,8 @@ class RequestDesk:
         self._reconciler = reconciler
 
     def request(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
-        """Keep the Certificate and begin its run, unless it or its Secret is a manifest's. None: refused, and kept with the reason.
+        """Keep the Certificate and begin its run, unless it or its Secret is a manifest's. None: refused, and
+        kept with the reason.
 
         Raises Temporary to be asked again.
         """
@@ -43,11 +45,15 @@ class RequestDesk:
         except CertmillError as error:
             self.reject(request_id, _name_in(body), str(error))
             return None
-        # Asked again for the same, a back-off holds: a service that restarts in a circle must not use up the CA's patience.
-        return self._begin(certificate.id, request_id, Trigger.REQUEST, now_please=change is not Change.UNCHANGED)
+        # Asked again for the same, a back-off holds: a service that restarts in a circle must not use up the
+        # CA's patience.
+        return self._begin(
+            certificate.id, request_id, Trigger.REQUEST, now_please=change is not Change.UNCHANGED
+        )
 
     def renew(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
-        """Begin a run even if the stored pair is right. None: refused, and kept with the reason. Raises Temporary to be asked again."""
+        """Begin a run even if the stored pair is right. None: refused, and kept with the reason. Raises
+        Temporary to be asked again."""
         answered = self._answered(request_id)
         if answered is not None:
             return answered
@@ -65,11 +71,14 @@ class RequestDesk:
     def reject(self, request_id: str, certificate: str, reason: str) -> None:
         """Keep a refused request with its reason, in a bounded list."""
         certificates.request_refused(request_id, certificate, reason=reason)
-        rejection = Rejection(at=self._ports.clock.now(), request_id=request_id, certificate=certificate, reason=reason)
+        rejection = Rejection(
+            at=self._ports.clock.now(), request_id=request_id, certificate=certificate, reason=reason
+        )
         self._ports.requests.reject(rejection)
 
     def _answered(self, request_id: str) -> tuple[CertificateId, Reconciled] | None:
-        """A message that comes twice is one request: it is not to undo what was asked for since, or to issue again."""
+        """A message that comes twice is one request: it is not to undo what was asked for since, or to issue
+        again."""
         found = self._ports.requests.find(request_id)
         return (
             (found.certificate, Reconciled(reason="this request was taken before", run=found.run))
@@ -78,7 +87,13 @@ class RequestDesk:
         )
 
     def _begin(
-        self, certificate_id: CertificateId, request_id: str, trigger: Trigger, *, now_please: bool, force: bool = False
+        self,
+        certificate_id: CertificateId,
+        request_id: str,
+        trigger: Trigger,
+        *,
+        now_please: bool,
+        force: bool = False,
     ) -> tuple[CertificateId, Reconciled] | None:
         origin = Origin(root_id=request_id, trigger=trigger)
         done = self._reconciler.reconcile(certificate_id, force=force, now_please=now_please, origin=origin)
@@ -90,14 +105,17 @@ class RequestDesk:
         return certificate_id, done
 
     def _with_issuer(self, certificate: Certificate) -> Certificate:
-        """Without a kind: the namespace's Issuer of that name, else the ClusterIssuer. Raises InvalidManifest if there is neither."""
+        """Without a kind: the namespace's Issuer of that name, else the ClusterIssuer. Raises InvalidManifest
+        if there is neither."""
         ref = certificate.issuer_ref
         kinds = (ref.kind,) if ref.kind else ("Issuer", "ClusterIssuer")
         for kind in kinds:
             found = IssuerRef(name=ref.name, kind=kind, group=ref.group)
             if self._ports.home.issuer(found, certificate.namespace) is not None:
                 return replace(certificate, issuer_ref=found)
-        raise InvalidManifest(f"there is no {' or '.join(kinds)} {ref.name!r}; apply it first", path="spec.issuerRef")
+        raise InvalidManifest(
+            f"there is no {' or '.join(kinds)} {ref.name!r}; apply it first", path="spec.issuerRef"
+        )
 
 
 def _name_in(body: object) -> str:

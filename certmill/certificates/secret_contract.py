@@ -1,5 +1,5 @@
-"""The Secret contract: type, keys, and cert-manager's annotations: eight, and those of a subject if the leaf has one (reference §0.1, §0.2,
-§1.5)."""
+"""The Secret contract: type, keys, and cert-manager's annotations: eight, and those of a subject if the leaf
+has one (reference §0.1, §0.2, §1.5)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ ACCOUNT_LABEL = {"certmill.io/acme-account": "true"}
 
 
 def annotations_of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
-    """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty strings are kept. A leaf that has
-    e-mail addresses, or more of a subject than a common name, gets theirs too."""
+    """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty
+    strings are kept. A leaf that has e-mail addresses, or more of a subject than a common name, gets theirs
+    too."""
     ref = certificate.issuer_ref
     issuer = {ISSUER_GROUP: ref.group, ISSUER_KIND: ref.kind or "Issuer", ISSUER_NAME: ref.name}
     return _of_leaf(certificate, leaf) | issuer
@@ -66,8 +67,11 @@ def is_temporary(secret: Secret) -> bool:
     return CERTIFICATE_NAME in secret.annotations and ISSUER_NAME not in secret.annotations
 
 
-def _taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_namespace: str, secret: Secret | None) -> str:
-    """Why this issuer needs the Certificate's Secret for itself, or some issuer has its account key there; "" if not."""
+def _taken_by_issuer(
+    certificate: Certificate, issuer: Issuer | None, issuer_namespace: str, secret: Secret | None
+) -> str:
+    """Why this issuer needs the Certificate's Secret for itself, or some issuer has its account key there; ""
+    if not."""
     if secret is not None and ACCOUNT_LABEL.items() <= secret.labels.items():
         return "is the Secret with the account key of an issuer; choose another name"
     names = {ref.name for ref in (issuer.private_key, *issuer.credentials)} if issuer is not None else set()
@@ -76,22 +80,28 @@ def _taken_by_issuer(certificate: Certificate, issuer: Issuer | None, issuer_nam
     return ""
 
 
-def why_not_to_write(home: Home, certificate: Certificate, issuer: Issuer | None, secret: Secret | None) -> str:
-    """Why the Certificate's Secret may not be written: an issuer needs it, or a symbolic link is in its place. "" if it may.
+def why_not_to_write(
+    home: Home, certificate: Certificate, issuer: Issuer | None, secret: Secret | None
+) -> str:
+    """Why the Certificate's Secret may not be written: an issuer needs it, or a symbolic link is in its
+    place. "" if it may.
 
-    A Secret that is not there, or is a Certificate's, is no other issuer's: their Secrets are not asked for at each look.
-    """
+    A Secret that is not there, or is a Certificate's, is no other issuer's: their Secrets are not asked for
+    at each look."""
     if reason := home.unwritable_secret(certificate.namespace, certificate.secret_name):
         return reason
     issuers = [issuer] if issuer is not None else []
     if secret is not None and CERTIFICATE_NAME not in secret.annotations:
         issuers += [*home.issuers(certificate.namespace), *home.issuers("")]
     reasons = (_taken_by_issuer(certificate, one, home.secrets_namespace(one), secret) for one in issuers)
-    return next((reason for reason in reasons if reason), "") or _taken_by_issuer(certificate, None, "", secret)
+    return next((reason for reason in reasons if reason), "") or _taken_by_issuer(
+        certificate, None, "", secret
+    )
 
 
 def issued_by(secret: Secret, ref: IssuerRef) -> bool:
-    """Whether the Secret's annotations name this issuer. A Secret without them is taken as it is: its other checks decide."""
+    """Whether the Secret's annotations name this issuer. A Secret without them is taken as it is: its other
+    checks decide."""
     found = secret.annotations
     name = found.get(ISSUER_NAME)
     if name is None:
@@ -107,8 +117,11 @@ def issuer_of(secret: Secret) -> str:
     return f"{kind}.{group}/{found.get(ISSUER_NAME, '')}"
 
 
-def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, temporary: bool = False) -> Secret:
-    """The Secret for an issued pair, as cert-manager writes it; one for a temporary pair has five annotations, none of an issuer."""
+def secret_of(
+    certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, temporary: bool = False
+) -> Secret:
+    """The Secret for an issued pair, as cert-manager writes it; one for a temporary pair has five
+    annotations, none of an issuer."""
     leaf = chain.leaf(chain_pem)
     key_pem = keys.reencode(key_pem, certificate.private_key.encoding)
     data = {TLS_CERTIFICATE: chain_pem, TLS_PRIVATE_KEY: key_pem}
@@ -123,5 +136,8 @@ def secret_of(certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, tem
         type=TLS_TYPE,
         data=data,
         labels={**template.labels, MANAGED_LABEL: "true"},
-        annotations={**template.annotations, **(_of_leaf if temporary else annotations_of)(certificate, leaf)},
+        annotations={
+            **template.annotations,
+            **(_of_leaf if temporary else annotations_of)(certificate, leaf),
+        },
     )

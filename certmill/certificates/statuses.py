@@ -1,4 +1,5 @@
-"""A Certificate's status, as it is written and as the metrics have it: one place for both, so that they say the same."""
+"""A Certificate's status, as it is written and as the metrics have it: one place for both, so that they say
+the same."""
 
 from __future__ import annotations
 

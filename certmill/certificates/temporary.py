@@ -1,8 +1,8 @@
 """The temporary pair in a Secret: it keeps a server's TLS alive until the CA has issued the real one.
 
-A Certificate asks for it by an annotation. A challenge needs it where requests are redirected to HTTPS and the server has no pair yet: it
-refuses the handshake, so that the CA cannot follow the redirect. Nothing is written over a pair that a server could use.
-"""
+A Certificate asks for it by an annotation. A challenge needs it where requests are redirected to HTTPS and
+the server has no pair yet: it refuses the handshake, so that the CA cannot follow the redirect. Nothing is
+written over a pair that a server could use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ def is_asked_for(certificate: Certificate) -> bool:
 
 def is_ready(seen: Seen) -> bool:
     """Whether a temporary pair is there that the Certificate asked for."""
-    return is_asked_for(seen.certificate) and seen.secret is not None and secret_contract.is_temporary(seen.secret)
+    return (
+        is_asked_for(seen.certificate)
+        and seen.secret is not None
+        and secret_contract.is_temporary(seen.secret)
+    )
 
 
 def read(home: Home, certificate: Certificate) -> tuple[Secret | None, str]:
@@ -45,7 +49,8 @@ def store_if_unservable(home: Home, events: Events, certificate: Certificate, *,
 
 
 def store(home: Home, events: Events, seen: Seen, *, now: float) -> bool:
-    """The same, from what was seen. Never over what was written since, as by a run that has come to its end."""
+    """The same, from what was seen. Never over what was written since, as by a run that has come to its
+    end."""
     certificate, violation = seen.certificate, violated(seen, now)
     if violation is None or violation.reason not in UNSERVABLE or _has_a_key_to_keep(seen):
         return False
@@ -58,12 +63,13 @@ def store(home: Home, events: Events, seen: Seen, *, now: float) -> bool:
     else:
         made = False
     if made:
-        events.tell(certificate, "Issuing", MESSAGE)
+        events.record_event(certificate, "Issuing", MESSAGE)
     return made
 
 
 def _has_a_key_to_keep(seen: Seen) -> bool:
-    """Whether the Secret has a key without a certificate that rotationPolicy Never keeps: the user may have put it there."""
+    """Whether the Secret has a key without a certificate that rotationPolicy Never keeps: the user may have
+    put it there."""
     if seen.certificate.private_key.rotation_policy is not RotationPolicy.NEVER or seen.secret is None:
         return False
     try:

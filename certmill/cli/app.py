@@ -1,4 +1,5 @@
-"""The command line, declared: arguments, options, help. What a command does is in its module, imported only when it is called."""
+"""The command line, declared: arguments, options, help. What a command does is in its module, imported only
+when it is called."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ _EXITS = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning 
 
 app = typer.Typer(
     name="certmill",
-    help="Certificates from any ACME CA. Works on the home and on Redis; the processes are `python -m workers up`.",
+    help=(
+        "Certificates from any ACME CA. Works on the home and on Redis; the processes are `python -m "
+        "workers up`."
+    ),
     epilog=_EXITS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -63,18 +67,30 @@ def _version(wanted: bool) -> None:
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the objects.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end, and show the steps as they go.")]
 Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait at most, with --wait.")]
-AnyKind = Annotated[str, typer.Argument(metavar="KIND", help=" | ".join(words()), autocompletion=_words, show_default=False)]
+AnyKind = Annotated[
+    str, typer.Argument(metavar="KIND", help=" | ".join(words()), autocompletion=_words, show_default=False)
+]
 ObjectKind = Annotated[
-    str, typer.Argument(metavar="KIND", help=" | ".join(words(OBJECTS)), autocompletion=_object_words, show_default=False)
+    str,
+    typer.Argument(
+        metavar="KIND", help=" | ".join(words(OBJECTS)), autocompletion=_object_words, show_default=False
+    ),
 ]
 
 
 @app.callback()
 def options(
     context: typer.Context,
-    home: Annotated[Path | None, typer.Option(help="The directory home.", show_default="CERTMILL_HOME, or ./certmill-home")] = None,
-    redis_url: Annotated[str | None, typer.Option(help="Redis or Valkey.", show_default="CERTMILL_REDIS_URL, or REDIS_URL")] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The directory home.", show_default="CERTMILL_HOME, or ./certmill-home"),
+    ] = None,
+    redis_url: Annotated[
+        str | None, typer.Option(help="Redis or Valkey.", show_default="CERTMILL_REDIS_URL, or REDIS_URL")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Keep the options of all commands."""
     context.obj = (home, redis_url)
@@ -90,10 +106,16 @@ def _session(context: typer.Context) -> Session:
 @app.command("apply", epilog=_EXITS)
 def apply_command(
     context: typer.Context,
-    file: Annotated[list[str], typer.Option("--filename", "-f", help="A file, a directory, or - for standard input. May be repeated.")],
+    file: Annotated[
+        list[str],
+        typer.Option(
+            "--filename", "-f", help="A file, a directory, or - for standard input. May be repeated."
+        ),
+    ],
     namespace: Namespace = "default",
 ) -> None:
-    """Keep manifests in the home: Certificates, Issuers, ClusterIssuers, Secrets; several documents a file."""
+    """Keep manifests in the home: Certificates, Issuers, ClusterIssuers, Secrets; several documents a
+    file."""
     from certmill.cli.commands import apply
 
     raise typer.Exit(apply.apply(_session(context), file, namespace=namespace))
@@ -103,11 +125,19 @@ def apply_command(
 def get_command(
     context: typer.Context,
     kind: AnyKind,
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these.", show_default=False)] = None,
-    output: Annotated[Output | None, typer.Option("--output", "-o", help="More columns, or the whole objects.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Only these.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Output | None, typer.Option("--output", "-o", help="More columns, or the whole objects.")
+    ] = None,
     namespace: Namespace = "default",
-    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit code 4 if a certificate or an issuer is not ready.")] = False,
+    all_namespaces: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit code 4 if a certificate or an issuer is not ready.")
+    ] = False,
 ) -> None:
     """Print objects and what holds them up, or the requests that were refused."""
     from certmill.cli.commands import get
@@ -118,7 +148,9 @@ def get_command(
     if check and which in (Kind.SECRET, Kind.REQUEST):
         raise typer.BadParameter("only certificates and issuers are ready or not", param_hint="--check")
     chosen = None if all_namespaces else namespace
-    raise typer.Exit(get.get(_session(context), which, names or (), namespace=chosen, output=output or "", check=check))
+    raise typer.Exit(
+        get.get(_session(context), which, names or (), namespace=chosen, output=output or "", check=check)
+    )
 
 
 @app.command("describe", epilog=_EXITS)
@@ -169,14 +201,28 @@ def renew_command(
 def request_command(
     context: typer.Context,
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME", help="DNS names (also *.example.com) and IP addresses.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="NAME", help="DNS names (also *.example.com) and IP addresses.", show_default=False
+        ),
     ],
     issuer: Annotated[str, typer.Option(help="Name of the Issuer or ClusterIssuer.", show_default=False)],
-    issuer_kind: Annotated[str, typer.Option(help="Issuer or ClusterIssuer.", show_default="whichever has the name")] = "",
+    issuer_kind: Annotated[
+        str, typer.Option(help="Issuer or ClusterIssuer.", show_default="whichever has the name")
+    ] = "",
     name: Annotated[str, typer.Option(help="Name of the Certificate.", show_default="the first NAME")] = "",
-    secret_name: Annotated[str, typer.Option(help="Name of the Secret.", show_default="the Certificate's name")] = "",
-    key: Annotated[str, typer.Option(help="rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521, ed25519.", show_default="rsa-2048")] = "",
-    duration: Annotated[str, typer.Option(help="Lifetime to ask for, as in 2160h.", show_default="the CA's")] = "",
+    secret_name: Annotated[
+        str, typer.Option(help="Name of the Secret.", show_default="the Certificate's name")
+    ] = "",
+    key: Annotated[
+        str,
+        typer.Option(
+            help="rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521, ed25519.", show_default="rsa-2048"
+        ),
+    ] = "",
+    duration: Annotated[
+        str, typer.Option(help="Lifetime to ask for, as in 2160h.", show_default="the CA's")
+    ] = "",
     namespace: Namespace = "default",
     wait: Wait = False,
     timeout: Timeout = 300.0,

@@ -1,4 +1,5 @@
-"""The exit codes, all of them, and which error is which. Errors are one line on stderr; MEANINGS is what `--help` says."""
+"""The exit codes, all of them, and which error is which. Errors are one line on stderr; MEANINGS is what
+`--help` says."""
 
 from __future__ import annotations
 
@@ -6,7 +7,14 @@ import sys
 from contextlib import suppress
 from enum import IntEnum
 
-from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest, NotFound, OtherInstallation, StateUnavailable
+from certmill.errors import (
+    CertmillError,
+    HomeUnavailable,
+    InvalidManifest,
+    NotFound,
+    OtherInstallation,
+    StateUnavailable,
+)
 
 
 class ExitCode(IntEnum):
@@ -39,7 +47,9 @@ def code_of(error: CertmillError) -> ExitCode:
         return ExitCode.NOT_FOUND
     if isinstance(error, StateUnavailable | HomeUnavailable):
         return ExitCode.UNREACHABLE
-    if isinstance(error, OtherInstallation) or (isinstance(error, InvalidManifest) and error.path.startswith(("CERTMILL_", "--"))):
+    if isinstance(error, OtherInstallation) or (
+        isinstance(error, InvalidManifest) and error.path.startswith(("CERTMILL_", "--"))
+    ):
         return ExitCode.USAGE
     return ExitCode.FAILED
 

@@ -17,9 +17,22 @@ class Kind(StrEnum):
 
 
 _NAMES: dict[Kind, tuple[str, ...]] = {
-    Kind.CERTIFICATE: ("certificate", "certificates", "cert", "certs", "certificate.cert-manager.io", "certificates.cert-manager.io"),
+    Kind.CERTIFICATE: (
+        "certificate",
+        "certificates",
+        "cert",
+        "certs",
+        "certificate.cert-manager.io",
+        "certificates.cert-manager.io",
+    ),
     Kind.ISSUER: ("issuer", "issuers", "iss", "issuer.cert-manager.io", "issuers.cert-manager.io"),
-    Kind.CLUSTER_ISSUER: ("clusterissuer", "clusterissuers", "ciss", "clusterissuer.cert-manager.io", "clusterissuers.cert-manager.io"),
+    Kind.CLUSTER_ISSUER: (
+        "clusterissuer",
+        "clusterissuers",
+        "ciss",
+        "clusterissuer.cert-manager.io",
+        "clusterissuers.cert-manager.io",
+    ),
     Kind.SECRET: ("secret", "secrets"),
     Kind.REQUEST: ("request", "requests"),
 }

@@ -1,4 +1,5 @@
-"""What the commands work with, each opened when it is first asked for: settings, home, Redis, the client for requests.
+"""What the commands work with, each opened when it is first asked for: settings, home, Redis, the client for
+requests.
 
 A command that needs no Redis does not import its client, which takes longer than all else that `get` does.
 """
@@ -68,14 +69,16 @@ class Session:
 
     @functools.cached_property
     def client(self) -> Client:
-        """What puts requests on the queue. Raises OtherInstallation where Redis is that of another home than ours."""
+        """What puts requests on the queue. Raises OtherInstallation where Redis is that of another home than
+        ours."""
         from certmill.client import Client
 
         self._require_same_installation()
         return Client(self.state.send, state=self.state.client)
 
     def _require_same_installation(self) -> None:
-        """Only where both ids are there: a machine that only asks for certificates has no home. None is made."""
+        """Only where both ids are there: a machine that only asks for certificates has no home. None is
+        made."""
         from certmill.state.installation import require_same
 
         file = self.settings.home / installation.FILE
@@ -88,14 +91,17 @@ class Session:
         """Seconds since the epoch."""
         return self.clock.now()
 
-    def ask_reread(self) -> None:
+    def request_reread(self) -> None:
         """Have a home that nobody watches re-read at once; without Redis that is not lost, only later."""
         if self.home.watched:
             return
         try:
-            self.state.sightings.ask_reread()
+            self.state.snapshots.request_reread()
         except StateUnavailable as error:
-            complain(f"{error}; the next re-read of the home acts on this (within 30 s of Redis being back)", prefix="warning")
+            complain(
+                f"{error}; the next re-read of the home acts on this (within 30 s of Redis being back)",
+                prefix="warning",
+            )
 
     def record(self, certificate: CertificateId) -> Record | None:
         """What is in flight for a certificate; without Redis a note says, once, that it is not known."""

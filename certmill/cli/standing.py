@@ -12,7 +12,7 @@ from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 
 if TYPE_CHECKING:  # only what is held up needs it
-    from certmill.views.causes import HeldUp, Observed
+    from certmill.views.causes import Blocked, Observed
 
 
 class Standing:
@@ -22,18 +22,26 @@ class Standing:
         self._session = session
         self._issuers: dict[tuple[str, str, str], tuple[Issuer | None, str, Condition | None]] = {}
 
-    def of(self, certificate: Certificate, status: CertificateStatus) -> HeldUp | None:
-        """What holds it up. Where the status says that it is ready and nothing is under way, nobody is asked."""
+    def of(self, certificate: Certificate, status: CertificateStatus) -> Blocked | None:
+        """What holds it up. Where the status says that it is ready and nothing is under way, nobody is
+        asked."""
         ready = as_of(status, self._session.now()).condition("Ready")
-        if ready is not None and ready.status and status.condition("Issuing") is None and status.next_attempt is None:
+        if (
+            ready is not None
+            and ready.status
+            and status.condition("Issuing") is None
+            and status.next_attempt is None
+        ):
             return None
-        from certmill.views.causes import held_up
+        from certmill.views.causes import blocked_by
 
-        return held_up(self.observed(certificate, status, self.secret(certificate)), self._session.now())
+        return blocked_by(self.observed(certificate, status, self.secret(certificate)), self._session.now())
 
-    def observed(self, certificate: Certificate, status: CertificateStatus, secret: Secret | None) -> Observed:
+    def observed(
+        self, certificate: Certificate, status: CertificateStatus, secret: Secret | None
+    ) -> Observed:
         """What is known of it, for the views."""
-        from certmill.certificates.ownership import owner_told
+        from certmill.certificates.ownership import recorded_owner
         from certmill.views.causes import Observed
 
         _, problem, ready = self._issuer(certificate)
@@ -42,7 +50,7 @@ class Standing:
             status=status,
             issuer_ready=ready,
             issuer_problem=problem,
-            owner=owner_told(self._session.home, certificate, secret, status),
+            owner=recorded_owner(self._session.home, certificate, secret, status),
             record=self._session.record(certificate.id),
         )
 

@@ -1,8 +1,8 @@
-"""The standard streams of one call: where a reader has gone, a disk is full or a stream is closed, the command ends with one line.
+"""The standard streams of one call: where a reader has gone, a disk is full or a stream is closed, the
+command ends with one line.
 
-Python writes what it has gathered when the process ends, and prints a traceback if that fails: here it is written before the exit code is
-chosen.
-"""
+Python writes what it has gathered when the process ends, and prints a traceback if that fails: here it is
+written before the exit code is chosen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class OutputLost(Exception):
 
 
 class _Output:
-    """A stream whose failures are OutputLost: an OSError would be taken for one of the home or of the network."""
+    """A stream whose failures are OutputLost: an OSError would be taken for one of the home or of the
+    network."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -45,11 +46,15 @@ class _Output:
 
 
 def run(command: Callable[[], int]) -> int:
-    """Run `command`, and write all that it printed. Returns its exit code, or that of an output that was lost."""
+    """Run `command`, and write all that it printed. Returns its exit code, or that of an output that was
+    lost."""
     before = sys.stdout, sys.stderr
     nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a stream, closed below
     output = _Output(before[0] or nowhere)
-    sys.stdout, sys.stderr = cast("TextIO", output), before[1] or nowhere  # a stream that was closed (`>&-`) is None
+    sys.stdout, sys.stderr = (
+        cast("TextIO", output),
+        before[1] or nowhere,
+    )  # a stream that was closed (`>&-`) is None
     try:
         code = command()
         output.flush()

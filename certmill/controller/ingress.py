@@ -1,8 +1,8 @@
-"""An annotated Ingress: the Certificates that it asks for, one for each entry of spec.tls, as cert-manager's ingress-shim has them. Pure.
+"""An annotated Ingress: the Certificates that it asks for, one for each entry of spec.tls, as cert-manager's
+ingress-shim has them. Pure.
 
-Unlike there, a wrong annotation is told by an event instead of only being logged, and what is added to the Ingress later (edit in place,
-another class for challenges) reaches the Certificate.
-"""
+Unlike there, a wrong annotation is told by an event instead of only being logged, and what is added to the
+Ingress later (edit in place, another class for challenges) reaches the Certificate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from typing import Final
 
 from certmill.controller import ingress_annotations
 from certmill.controller.ingress_annotations import Asked
-from certmill.controller.shim import Event, Owner, Rules, Wanted, Wishes, bad_config, owner_of, wanted
+from certmill.controller.shim import (
+    Desired,
+    DesiredCertificate,
+    Event,
+    Owner,
+    Rules,
+    bad_config,
+    desired,
+    owner_of,
+)
 from certmill.kube.objects import JsonObject, Meta, mapping, meta_of, sequence, text
 from certmill.kube.resources import INGRESSES
 from certmill.model.annotations import (
@@ -58,7 +67,8 @@ _APPLYSET_LABEL: Final = "applyset.kubernetes.io/part-of"
 
 _MAX_ENTRIES: Final = 1000
 _MAX_REPEATED_BYTES: Final = 4 * 1024 * 1024
-"""Of labels and annotations, which each Certificate of an Ingress repeats: of an object of 1.5 MB there could be gigabytes of them."""
+"""Of labels and annotations, which each Certificate of an Ingress repeats: of an object of 1.5 MB there could
+be gigabytes of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,26 +83,31 @@ class DefaultIssuer:
 NO_DEFAULT: Final = DefaultIssuer()
 
 
-def wishes_of(body: Mapping[str, object], default: DefaultIssuer = NO_DEFAULT) -> Wishes:
-    """What an Ingress asks for. Without one of the annotations that ask, or while it is being deleted, nothing is done."""
+def desired_by(body: Mapping[str, object], default: DefaultIssuer = NO_DEFAULT) -> Desired:
+    """What an Ingress asks for. Without one of the annotations that ask, or while it is being deleted,
+    nothing is done."""
     meta = meta_of(body)
     owner = owner_of(INGRESSES, meta)
     if not _asks(meta.annotations) or _is_going(body):
-        return Wishes(owner=owner, rules=RULES)
+        return Desired(owner=owner, rules=RULES)
     entries = [mapping(entry) for entry in sequence(mapping(body.get("spec")).get("tls"))]
     too_much = _too_much(meta, entries)
     if too_much:
-        return Wishes(owner=owner, rules=RULES, events=too_much)
+        return Desired(owner=owner, rules=RULES, events=too_much)
     asked = ingress_annotations.read(meta.annotations)
     mistakes = _issuer_mistakes(meta.annotations, default) or _duplicates(entries) or _wrong_values(asked)
     if mistakes:
-        return Wishes(owner=owner, rules=RULES, events=mistakes)
+        return Desired(owner=owner, rules=RULES, events=mistakes)
     base = {"issuerRef": _issuer_ref(meta.annotations, default), "usages": list(DEFAULT_USAGES)} | asked.spec
     missing = [_missing(entry, f"spec.tls[{index}]") for index, entry in enumerate(entries)]
-    return Wishes(
+    return Desired(
         owner=owner,
         rules=RULES,
-        wanted=tuple(_certificate(owner, meta, entry, base, asked) for entry, parts in zip(entries, missing, strict=True) if not parts),
+        desired=tuple(
+            _certificate(owner, meta, entry, base, asked)
+            for entry, parts in zip(entries, missing, strict=True)
+            if not parts
+        ),
         secret_names=frozenset(text(entry.get("secretName")) for entry in entries),
         events=tuple(_skipped(parts) for parts in missing if parts),
     )
@@ -103,9 +118,12 @@ def _asks(annotations: Mapping[str, str]) -> bool:
 
 
 def _is_going(body: Mapping[str, object]) -> bool:
-    """Whether it is being deleted, perhaps in the foreground: then its Certificates go first, and are not to come back."""
+    """Whether it is being deleted, perhaps in the foreground: then its Certificates go first, and are not to
+    come back."""
     metadata = mapping(body.get("metadata"))
-    return metadata.get("deletionTimestamp") is not None or "foregroundDeletion" in sequence(metadata.get("finalizers"))
+    return metadata.get("deletionTimestamp") is not None or "foregroundDeletion" in sequence(
+        metadata.get("finalizers")
+    )
 
 
 def _issuer_ref(annotations: Mapping[str, str], default: DefaultIssuer) -> JsonObject:
@@ -123,7 +141,11 @@ def _issuer_mistakes(annotations: Mapping[str, str], default: DefaultIssuer) -> 
     named = "name" in _issuer_ref(annotations, default)
     found = [] if named else ["failed to determine issuer name to be used for ingress resource"]
     pairs = ((ISSUER, CLUSTER_ISSUER), (CLUSTER_ISSUER, ISSUER_GROUP), (CLUSTER_ISSUER, ISSUER_KIND))
-    found += [f'both "{one}" and "{other}" may not be set' for one, other in pairs if {one, other} <= annotations.keys()]
+    found += [
+        f'both "{one}" and "{other}" may not be set'
+        for one, other in pairs
+        if {one, other} <= annotations.keys()
+    ]
     message = f"Could not determine issuer for ingress due to bad annotations: {', '.join(found)}"
     return (bad_config(message),) if found else ()
 
@@ -133,13 +155,16 @@ def _too_much(meta: Meta, entries: list[Mapping[str, object]]) -> tuple[Event, .
     number = len(entries)
     if number > _MAX_ENTRIES:
         return (bad_config(f"spec.tls has {number} entries, {_MAX_ENTRIES} at most: make several Ingresses"),)
-    repeated = sum(len(name) + len(value) for pairs in (meta.labels, _copied(meta)) for name, value in pairs.items())
+    repeated = sum(
+        len(name) + len(value) for pairs in (meta.labels, _copied(meta)) for name, value in pairs.items()
+    )
     if number * repeated <= _MAX_REPEATED_BYTES:
         return ()
     size = f"{repeated} bytes each, {_MAX_REPEATED_BYTES} at most in all"
     return (
         bad_config(
-            f"the {number} Certificates of spec.tls would repeat {size}: make the labels and annotations smaller, or make several Ingresses"
+            f"the {number} Certificates of spec.tls would repeat {size}: make the labels and annotations "
+            "smaller, or make several Ingresses"
         ),
     )
 
@@ -156,7 +181,8 @@ def _duplicates(entries: list[Mapping[str, object]]) -> tuple[Event, ...]:
     for index, entry in enumerate(entries):
         places.setdefault(text(entry.get("secretName")), []).append(f"spec.tls[{index}].secretName")
     found = [
-        f'{paths[0]}: Invalid value: "{name}": this secret name must only appear in a single TLS entry but is also used in {paths[1]}'
+        f'{paths[0]}: Invalid value: "{name}": this secret name must only appear in a single TLS entry but '
+        f"is also used in {paths[1]}"
         for name, paths in places.items()
         if name and len(paths) > 1
     ]
@@ -164,7 +190,9 @@ def _duplicates(entries: list[Mapping[str, object]]) -> tuple[Event, ...]:
 
 
 def _wrong_values(asked: Asked) -> tuple[Event, ...]:
-    return tuple(bad_config(f'invalid ingress annotation "{error.path}": {error.reason}') for error in asked.wrong)
+    return tuple(
+        bad_config(f'invalid ingress annotation "{error.path}": {error.reason}') for error in asked.wrong
+    )
 
 
 def _missing(entry: Mapping[str, object], path: str) -> list[str]:
@@ -180,25 +208,34 @@ def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
 
 
-def _certificate(owner: Owner, meta: Meta, entry: Mapping[str, object], base: Mapping[str, object], asked: Asked) -> Wanted:
+def _certificate(
+    owner: Owner, meta: Meta, entry: Mapping[str, object], base: Mapping[str, object], asked: Asked
+) -> DesiredCertificate:
     hosts = [text(host) for host in sequence(entry.get("hosts"))]
     dns_names = dict.fromkeys([host for host in hosts if not is_ip_address(host)] + list(asked.dns_names))
     ip_addresses = dict.fromkeys([host for host in hosts if is_ip_address(host)] + list(asked.ip_addresses))
     names = {"dnsNames": list(dns_names), "ipAddresses": list(ip_addresses)}
     secret_name = text(entry.get("secretName"))
-    spec = {"secretName": secret_name} | {name: values for name, values in names.items() if values} | dict(base)
-    labels = {name: value for name, value in meta.labels.items() if name != _APPLYSET_LABEL}  # an applyset would prune the Certificate
-    return wanted(owner, secret_name, spec, labels=labels, annotations=_annotations(meta))
+    spec = (
+        {"secretName": secret_name} | {name: values for name, values in names.items() if values} | dict(base)
+    )
+    labels = {
+        name: value for name, value in meta.labels.items() if name != _APPLYSET_LABEL
+    }  # an applyset would prune the Certificate
+    return desired(owner, secret_name, spec, labels=labels, annotations=_annotations(meta))
 
 
 def _annotations(meta: Meta) -> dict[str, str]:
-    """What the Certificate's challenges have to know. Behind an Ingress with TLS, edit in place works only with a temporary certificate."""
+    """What the Certificate's challenges have to know. Behind an Ingress with TLS, edit in place works only
+    with a temporary certificate."""
     there = meta.annotations
     edits = there.get(EDIT_IN_PLACE) == "true"
     found = {
         OVERRIDE_INGRESS_NAME: meta.name if edits else "",
         OVERRIDE_INGRESS_CLASS: there.get(CHALLENGE_CLASS, ""),
         OVERRIDE_INGRESS_CLASS_NAME: there.get(CHALLENGE_CLASS_NAME, ""),
-        ISSUE_TEMPORARY_CERTIFICATE: "true" if edits or there.get(ISSUE_TEMPORARY_CERTIFICATE) == "true" else "",
+        ISSUE_TEMPORARY_CERTIFICATE: "true"
+        if edits or there.get(ISSUE_TEMPORARY_CERTIFICATE) == "true"
+        else "",
     }
     return {name: value for name, value in found.items() if value}

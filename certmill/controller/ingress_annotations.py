@@ -1,7 +1,8 @@
-"""The annotations of an Ingress that say what its Certificates are like (cert-manager's), each read by itself, then what must fit together.
+"""The annotations of an Ingress that say what its Certificates are like (cert-manager's), each read by
+itself, then what must fit together.
 
-Every wrong value is an InvalidManifest whose path is the annotation, so that its author is told all of them at once.
-"""
+Every wrong value is an InvalidManifest whose path is the annotation, so that its author is told all of them
+at once."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ _WHOLE_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,10}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the annotations ask for: fields of a Certificate's spec, names besides the hosts', and what is wrong."""
+    """What the annotations ask for: fields of a Certificate's spec, names besides the hosts', and what is
+    wrong."""
 
     spec: JsonObject = field(default_factory=dict)
     dns_names: tuple[str, ...] = ()
@@ -59,7 +61,12 @@ def read(annotations: Mapping[str, str]) -> Asked:
             wrong.append(InvalidManifest(str(error), path=PREFIX + name))
     if not wrong:
         wrong += _misfits(found)
-    return Asked(spec=_spec(found), dns_names=_names(found, "alt-names"), ip_addresses=_names(found, "ip-sans"), wrong=tuple(wrong))
+    return Asked(
+        spec=_spec(found),
+        dns_names=_names(found, "alt-names"),
+        ip_addresses=_names(found, "ip-sans"),
+        wrong=tuple(wrong),
+    )
 
 
 def _names(found: Mapping[str, object], name: str) -> tuple[str, ...]:
@@ -182,7 +189,10 @@ def _secret_template(value: str) -> JsonObject:
     ours = next((key for key in template.get("annotations") or () if key.startswith(PREFIX)), None)
     if ours is not None:
         raise ValueError(f"{shown(ours)} is not allowed: annotations under {PREFIX} are ours to set")
-    checked = {"labels": label_pairs(template.get("labels") or {}), "annotations": annotation_pairs(template.get("annotations") or {})}
+    checked = {
+        "labels": label_pairs(template.get("labels") or {}),
+        "annotations": annotation_pairs(template.get("annotations") or {}),
+    }
     return {name: pairs for name, pairs in checked.items() if pairs}
 
 

@@ -1,8 +1,9 @@
-"""Leader election by a Lease (coordination.k8s.io/v1): of several controllers one tells the workers; the others watch and wait.
+"""Leader election by a Lease (coordination.k8s.io/v1): of several controllers one tells the workers; the
+others watch and wait.
 
-Clocks of two machines differ. So a Lease has ended when we have not seen it renewed for so long, by our own clock; only at the first look
-its own word is taken for when that was, so that a new controller need not wait for one that died long ago.
-"""
+Clocks of two machines differ. So a Lease has ended when we have not seen it renewed for so long, by our own
+clock; only at the first look its own word is taken for when that was, so that a new controller need not wait
+for one that died long ago."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class Leadership:
         return self._held_until > self._clock.now()
 
     def contend(self) -> bool:
-        """Take the Lease, or renew it; whether it is ours. Raises Forbidden; an API server that is away costs the Lease when it ends."""
+        """Take the Lease, or renew it; whether it is ours. Raises Forbidden; an API server that is away costs
+        the Lease when it ends."""
         now = self._clock.now()
         try:
             taken = self._contend(now)
@@ -60,7 +62,9 @@ class Leadership:
         self._held_until = 0.0
         found = self._client.get(LEASES, self._namespace, self._name)
         if found is not None and self._holder(found) == self._identity:
-            self._client.update(LEASES, {**found, "spec": {**mapping(found.get("spec")), "holderIdentity": ""}})
+            self._client.update(
+                LEASES, {**found, "spec": {**mapping(found.get("spec")), "holderIdentity": ""}}
+            )
 
     def _contend(self, now: float) -> bool:
         found = self._client.get(LEASES, self._namespace, self._name)
@@ -74,7 +78,10 @@ class Leadership:
     def _has_ended(self, lease: JsonObject, now: float) -> bool:
         version = meta_of(lease).resource_version
         if self._seen_at is None:
-            self._seen, self._seen_at = version, min(now, instant_of(mapping(lease.get("spec")).get("renewTime")) or 0.0)
+            self._seen, self._seen_at = (
+                version,
+                min(now, instant_of(mapping(lease.get("spec")).get("renewTime")) or 0.0),
+            )
         elif version != self._seen:
             self._seen, self._seen_at = version, now
         self._seen_at = min(self._seen_at, now)  # the clock may have been set back

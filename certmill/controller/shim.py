@@ -1,7 +1,8 @@
-"""What both shims share: which Certificates of an Ingress or a VirtualServer are to be created, updated and deleted. Pure.
+"""What both shims share: which Certificates of an Ingress or a VirtualServer are to be created, updated and
+deleted. Pure.
 
-A shim (ingress, virtualserver) reads its object into Wishes; `plan` compares them with the Certificates that are there. Nothing is written
-here, so each write carries the event that tells of it once it has succeeded.
+A shim (ingress, virtualserver) reads its object into Desired; `plan` compares them with the Certificates that
+are there. Nothing is written here, so each write carries the event that tells of it once it has succeeded.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
 
-from certmill.controller.existing import Existing, traits_of
+from certmill.controller.observed import Observed, traits_of
 from certmill.kube.objects import JsonObject, Meta, mapping, meta_of
 from certmill.kube.resources import CERTIFICATES, Resource
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE, OVERRIDE_INGRESS_NAME
@@ -51,27 +52,45 @@ class Owner:
 
 def owner_of(resource: Resource, meta: Meta) -> Owner:
     """The owner with this metadata."""
-    return Owner(api_version=resource.api_version, kind=resource.kind, namespace=meta.namespace, name=meta.name, uid=meta.uid)
+    return Owner(
+        api_version=resource.api_version,
+        kind=resource.kind,
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class DesiredCertificate:
     """A Certificate as it should be: its whole manifest, owned."""
 
     name: str
     document: JsonObject
 
 
-def wanted(
-    owner: Owner, secret_name: str, spec: Mapping[str, object], *, labels: Mapping[str, str], annotations: Mapping[str, str]
-) -> Wanted:
+def desired(
+    owner: Owner,
+    secret_name: str,
+    spec: Mapping[str, object],
+    *,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+) -> DesiredCertificate:
     """The Certificate that keeps `secret_name` for its owner, named as the Secret is."""
     reference = {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
     metadata: JsonObject = {"name": secret_name, "namespace": owner.namespace}
-    metadata |= {name: dict(pairs) for name, pairs in (("labels", labels), ("annotations", annotations)) if pairs}
+    metadata |= {
+        name: dict(pairs) for name, pairs in (("labels", labels), ("annotations", annotations)) if pairs
+    }
     metadata["ownerReferences"] = [{**reference, "controller": True, "blockOwnerDeletion": True}]
-    document: JsonObject = {"apiVersion": CERTIFICATES.api_version, "kind": CERTIFICATES.kind, "metadata": metadata, "spec": dict(spec)}
-    return Wanted(name=secret_name, document=document)
+    document: JsonObject = {
+        "apiVersion": CERTIFICATES.api_version,
+        "kind": CERTIFICATES.kind,
+        "metadata": metadata,
+        "spec": dict(spec),
+    }
+    return DesiredCertificate(name=secret_name, document=document)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +101,18 @@ class Rules:
     """The traits whose difference is an update."""
 
     annotations: frozenset[str] = frozenset()
-    """The annotations of its Certificates that follow the owner: what it does not ask for leaves, and a difference is an update."""
+    """The annotations of its Certificates that follow the owner: what it does not ask for leaves, and a
+    difference is an update."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What an Ingress or VirtualServer asks for. `secret_names` are all that it names: its Certificates for others are deleted; None
-    deletes none."""
+class Desired:
+    """What an Ingress or VirtualServer asks for. `secret_names` are all that it names: its Certificates for
+    others are deleted; None deletes none."""
 
     owner: Owner
     rules: Rules
-    wanted: tuple[Wanted, ...] = ()
+    desired: tuple[DesiredCertificate, ...] = ()
     secret_names: frozenset[str] | None = None
     events: tuple[Event, ...] = ()
 
@@ -131,13 +151,13 @@ class Plan:
     events: tuple[Event, ...] = ()
 
 
-def plan(wishes: Wishes, existing: Iterable[Existing]) -> Plan:
-    """From what is wanted and the Certificates of those names, and others that may be the owner's, to what has to be done. After it is done
-    there is nothing to do."""
-    owner, rules = wishes.owner, wishes.rules
-    there = {one.meta.name: one for one in existing if one.meta.namespace == owner.namespace}
-    pairs = [(one, there.get(one.name)) for one in wishes.wanted]
-    kept = {one.name for one in wishes.wanted}
+def plan(desired: Desired, observed: Iterable[Observed]) -> Plan:
+    """From what is wanted and the Certificates of those names, and others that may be the owner's, to what
+    has to be done. After it is done there is nothing to do."""
+    owner, rules = desired.owner, desired.rules
+    there = {one.meta.name: one for one in observed if one.meta.namespace == owner.namespace}
+    pairs = [(one, there.get(one.name)) for one in desired.desired]
+    kept = {one.name for one in desired.desired}
     return Plan(
         create=tuple(_write(one, one.document, CREATED) for one, found in pairs if found is None),
         update=tuple(
@@ -148,43 +168,53 @@ def plan(wishes: Wishes, existing: Iterable[Existing]) -> Plan:
         delete=tuple(
             _removal(found)
             for found in there.values()
-            if wishes.secret_names is not None and _is_ours(found, owner)
-            if found.traits.secret_name not in wishes.secret_names and found.meta.name not in kept
+            if desired.secret_names is not None and _is_ours(found, owner)
+            if found.traits.secret_name not in desired.secret_names and found.meta.name not in kept
         ),
-        events=wishes.events + tuple(_of_another(one.name, owner) for one, found in pairs if found and _is_anothers(found, owner)),
+        events=desired.events
+        + tuple(_of_another(one.name, owner) for one, found in pairs if found and _is_anothers(found, owner)),
     )
 
 
 def signature(document: Mapping[str, object], rules: Rules) -> int:
     """What is compared of a Certificate by these rules, as eight bytes: for watching many of them."""
     traits, annotations = traits_of(document), meta_of(document).annotations
-    compared = [attrgetter(name)(traits) for name in rules.triggers] + [annotations.get(name) for name in sorted(rules.annotations)]
+    compared = [attrgetter(name)(traits) for name in rules.triggers] + [
+        annotations.get(name) for name in sorted(rules.annotations)
+    ]
     said = json.dumps(compared, sort_keys=True, default=str)
     return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=8).digest(), "big")
 
 
-def _is_ours(found: Existing, owner: Owner) -> bool:
-    """Whether its controller is this very owner. One that is being deleted is nobody's any more: it is made again when it is gone."""
-    return not found.meta.deleting and any(one.controller and one.uid == owner.uid for one in found.meta.owners)
+def _is_ours(found: Observed, owner: Owner) -> bool:
+    """Whether its controller is this very owner. One that is being deleted is nobody's any more: it is made
+    again when it is gone."""
+    return not found.meta.deleting and any(
+        one.controller and one.uid == owner.uid for one in found.meta.owners
+    )
 
 
-def _is_anothers(found: Existing, owner: Owner) -> bool:
+def _is_anothers(found: Observed, owner: Owner) -> bool:
     """Whether it stays another's. What a former owner of this name left is not: it is being collected."""
     names = [(one.api_version, one.kind, one.name) for one in found.meta.owners if one.controller]
     return not found.meta.deleting and (owner.api_version, owner.kind, owner.name) not in names
 
 
 def _of_another(name: str, owner: Owner) -> Event:
-    return bad_config(f'Certificate "{name}" is there already and does not belong to this {owner.kind}; it is left as it is')
+    return bad_config(
+        f'Certificate "{name}" is there already and does not belong to this {owner.kind}; it is left as it is'
+    )
 
 
-def _differs(found: Existing, one: Wanted, rules: Rules) -> bool:
+def _differs(found: Observed, one: DesiredCertificate, rules: Rules) -> bool:
     wanted_traits = traits_of(one.document)
-    differing = any(attrgetter(name)(found.traits) != attrgetter(name)(wanted_traits) for name in rules.triggers)
+    differing = any(
+        attrgetter(name)(found.traits) != attrgetter(name)(wanted_traits) for name in rules.triggers
+    )
     return differing or _annotations(found, one, rules) != found.meta.annotations
 
 
-def _annotations(found: Existing, one: Wanted, rules: Rules) -> Mapping[str, str]:
+def _annotations(found: Observed, one: DesiredCertificate, rules: Rules) -> Mapping[str, str]:
     """The annotations after an update. The temporary certificate was for edit in place, and goes with it."""
     there = found.meta.annotations
     asked = {name: value for name, value in meta_of(one.document).annotations.items() if rules.annotations}
@@ -194,15 +224,18 @@ def _annotations(found: Existing, one: Wanted, rules: Rules) -> Mapping[str, str
     return {name: value for name, value in there.items() if name not in leaving} | asked
 
 
-def _updated(found: Existing, one: Wanted, rules: Rules) -> JsonObject:
-    """The existing object with our fields in it: the spec, the labels, the annotations that follow the owner."""
+def _updated(found: Observed, one: DesiredCertificate, rules: Rules) -> JsonObject:
+    """The existing object with our fields in it: the spec, the labels, the annotations that follow the
+    owner."""
     pairs = {"labels": meta_of(one.document).labels, "annotations": _annotations(found, one, rules)}
-    metadata = {name: value for name, value in mapping(found.body.get("metadata")).items() if pairs.get(name) != {}}
+    metadata = {
+        name: value for name, value in mapping(found.body.get("metadata")).items() if pairs.get(name) != {}
+    }
     metadata |= {name: dict(values) for name, values in pairs.items() if values}
     return {**found.body, "metadata": metadata, "spec": one.document["spec"]}
 
 
-def _write(one: Wanted, document: JsonObject, reason: str) -> Write:
+def _write(one: DesiredCertificate, document: JsonObject, reason: str) -> Write:
     verb = "created" if reason == CREATED else "updated"
     return Write(
         name=one.name,
@@ -211,7 +244,9 @@ def _write(one: Wanted, document: JsonObject, reason: str) -> Write:
     )
 
 
-def _removal(found: Existing) -> Removal:
+def _removal(found: Observed) -> Removal:
     name = found.meta.name
-    done = Event(type="Normal", reason=DELETED, message=f'Successfully deleted unrequired Certificate "{name}"')
+    done = Event(
+        type="Normal", reason=DELETED, message=f'Successfully deleted unrequired Certificate "{name}"'
+    )
     return Removal(name=name, uid=found.meta.uid, resource_version=found.meta.resource_version, done=done)

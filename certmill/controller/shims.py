@@ -1,4 +1,5 @@
-"""What an Ingress or a VirtualServer asks for, done: read it, plan, write its Certificates, and tell of each on it. A small task's work."""
+"""What an Ingress or a VirtualServer asks for, done: read it, plan, write its Certificates, and tell of each
+on it. A small task's work."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ from datetime import timedelta
 from typing import Final
 
 from certmill.controller import ingress, virtualserver
-from certmill.controller.existing import existing_of
 from certmill.controller.ingress import DefaultIssuer
-from certmill.controller.shim import Event, Owner, Plan, Wishes, Write, plan
+from certmill.controller.observed import observed_of
+from certmill.controller.shim import Desired, Event, Owner, Plan, Write, plan
 from certmill.errors import Permanent
 from certmill.home import layout
 from certmill.home.kubernetes.events import Involved, KubernetesEvents
@@ -18,20 +19,25 @@ from certmill.kube.resources import CERTIFICATES, INGRESSES, VIRTUAL_SERVERS
 from certmill.observe import recording
 
 _MISTAKE_AGAIN: Final = timedelta(hours=1)
-"""An object is looked at as often as anybody likes; a mistake in it is told when it is new, and then once in this time."""
+"""An object is looked at as often as anybody likes; a mistake in it is told when it is new, and then once in
+this time."""
 
 
-Reader = Callable[[Mapping[str, object]], Wishes]
+Reader = Callable[[Mapping[str, object]], Desired]
 """Reads an object into what it asks for."""
 
 
 def readers(default_issuer: DefaultIssuer) -> Mapping[str, Reader]:
     """The reader of each kind that Certificates are made for."""
-    return {INGRESSES.kind: lambda body: ingress.wishes_of(body, default_issuer), VIRTUAL_SERVERS.kind: virtualserver.wishes_of}
+    return {
+        INGRESSES.kind: lambda body: ingress.desired_by(body, default_issuer),
+        VIRTUAL_SERVERS.kind: virtualserver.desired_by,
+    }
 
 
 class ShimReconciler:
-    """Keeps the Certificates of annotated objects. One per process; running twice at once ends in a Conflict for one of the two."""
+    """Keeps the Certificates of annotated objects. One per process; running twice at once ends in a Conflict
+    for one of the two."""
 
     def __init__(self, client: KubeClient, events: KubernetesEvents, default_issuer: DefaultIssuer) -> None:
         self._client = client
@@ -40,17 +46,22 @@ class ShimReconciler:
 
     @recording.synced("ingress-shim")
     def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None:
-        """Look at the object `namespace/name`; `left`: Certificates that may be its own and not wanted any more. Raises Temporary; what the
+        """Look at the object `namespace/name`; `left`: Certificates that may be its own and not wanted any
+        more. Raises Temporary; what the
         API refuses for good is told on the object."""
         namespace, _, name = reference.partition("/")
         resource = INGRESSES if kind == INGRESSES.kind else VIRTUAL_SERVERS
         body = self._client.get(resource, namespace, name)
         if body is None:
             return  # its Certificates have it as their owner, and are collected
-        wishes = self._readers[kind](body)
-        names = dict.fromkeys([*(one.name for one in wishes.wanted), *(left if wishes.secret_names is not None else ())])
-        found = (self._client.get(CERTIFICATES, namespace, name) for name in names if layout.is_name("", name))
-        self._carry_out(wishes.owner, plan(wishes, [existing_of(one) for one in found if one is not None]))
+        desired = self._readers[kind](body)
+        names = dict.fromkeys(
+            [*(one.name for one in desired.desired), *(left if desired.secret_names is not None else ())]
+        )
+        found = (
+            self._client.get(CERTIFICATES, namespace, name) for name in names if layout.is_name("", name)
+        )
+        self._carry_out(desired.owner, plan(desired, [observed_of(one) for one in found if one is not None]))
 
     def _carry_out(self, owner: Owner, planned: Plan) -> None:
         for event in planned.events:
@@ -73,5 +84,13 @@ class ShimReconciler:
                 self._tell(owner, write.done)
 
     def _tell(self, owner: Owner, event: Event, *, again_after: timedelta = timedelta(0)) -> None:
-        involved = Involved(api_version=owner.api_version, kind=owner.kind, namespace=owner.namespace, name=owner.name, uid=owner.uid)
-        self._events.tell_of(involved, event.reason, event.message, warning=event.type == "Warning", again_after=again_after)
+        involved = Involved(
+            api_version=owner.api_version,
+            kind=owner.kind,
+            namespace=owner.namespace,
+            name=owner.name,
+            uid=owner.uid,
+        )
+        self._events.tell_of(
+            involved, event.reason, event.message, warning=event.type == "Warning", again_after=again_after
+        )

@@ -1,4 +1,5 @@
-"""What the controller keeps of each object that it watches: a few hundred bytes, whatever the object's size. Read from the API's JSON."""
+"""What the controller keeps of each object that it watches: a few hundred bytes, whatever the object's size.
+Read from the API's JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from certmill.controller import ingress, virtualserver
-from certmill.controller.shim import Rules, Wishes, signature
+from certmill.controller.shim import Desired, Rules, signature
 from certmill.home import layout
 from certmill.home.kubernetes.history import HISTORY_ANNOTATION
 from certmill.home.kubernetes.secrets import MANAGERS
@@ -17,7 +18,16 @@ from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION, is_asked, names_
 from certmill.http01.edit_in_place import certificates_served
 from certmill.http01.ingress import led_for
 from certmill.kube.client import FIELD_MANAGER
-from certmill.kube.objects import JsonObject, Meta, instant_of, managed_fields, mapping, meta_of, sequence, text
+from certmill.kube.objects import (
+    JsonObject,
+    Meta,
+    instant_of,
+    managed_fields,
+    mapping,
+    meta_of,
+    sequence,
+    text,
+)
 from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
 from certmill.model.annotations import CERTIFICATE_NAME, ISSUER_GROUP, ISSUER_KIND, ISSUER_NAME, MANAGED_LABEL
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY
@@ -29,18 +39,23 @@ MANAGED = f"{MANAGED_LABEL}=true"
 _KEPT_BY_US: Final = (ATTEMPT_ANNOTATION, HISTORY_ANNOTATION)
 """What goes with a status that we write: no reason to look at the Certificate again."""
 _MAX_NAME: Final = 254
-"""Characters that are kept of what should be a name: one more than any has, so that what is cut off is the name of nothing."""
+"""Characters that are kept of what should be a name: one more than any has, so that what is cut off is the
+name of nothing."""
 
 _MAX_LED: Final = 100
-"""How many are kept of the Certificates that an Ingress says it leads for: anybody may write there. When those are done, others follow."""
+"""How many are kept of the Certificates that an Ingress says it leads for: anybody may write there. When
+those are done, others follow."""
 
-_RULES: Final[Mapping[str, Rules]] = {INGRESSES.kind: ingress.RULES, VIRTUAL_SERVERS.kind: virtualserver.RULES}
+_RULES: Final[Mapping[str, Rules]] = {
+    INGRESSES.kind: ingress.RULES,
+    VIRTUAL_SERVERS.kind: virtualserver.RULES,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateView:
-    """A Certificate. `asked`: Issuing was set by hand; `failure`: what counts of the last one; `ready` and `failed`: as of this
-    generation."""
+    """A Certificate. `asked`: Issuing was set by hand; `failure`: what counts of the last one; `ready` and
+    `failed`: as of this generation."""
 
     namespace: str
     name: str
@@ -58,7 +73,8 @@ class CertificateView:
     not_after: float | None
     not_before: float | None
     owner: tuple[str, str, str] | None
-    """(kind, name, uid) of the Ingress or VirtualServer that is its controller; `made`: what those compare of it."""
+    """(kind, name, uid) of the Ingress or VirtualServer that is its controller; `made`: what those compare of
+    it."""
     made: int
     deleting: bool = False
     may_have_left: bool = field(default=False, compare=False)
@@ -67,8 +83,8 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretView:
-    """A Secret of ours: which Certificate and issuer its annotations name, its version, a digest of what others have written (0: none),
-    whether they have written the pair after us."""
+    """A Secret of ours: which Certificate and issuer its annotations name, its version, a digest of what
+    others have written (0: none), whether they have written the pair after us."""
 
     namespace: str
     name: str
@@ -93,14 +109,15 @@ class IssuerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShimView:
-    """An Ingress or VirtualServer: its Certificates and what is wrong, as a digest; the name of each that it wants, and what it compares
-    of it; the Secrets that it names (None: whatever it owns may stay); whether something in it is a mistake to tell of."""
+    """An Ingress or VirtualServer: its Certificates and what is wrong, as a digest; the name of each that it
+    wants, and what it compares of it; the Secrets that it names (None: whatever it owns may stay); whether
+    something in it is a mistake to tell of."""
 
     namespace: str
     name: str
     uid: str
     content: int
-    wanted: tuple[tuple[str, int], ...] = ()
+    desired: tuple[tuple[str, int], ...] = ()
     secret_names: frozenset[str] | None = None
     is_mistaken: bool = False
     leads_for: frozenset[str] = field(default=frozenset(), compare=False)
@@ -123,10 +140,16 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         generation=meta.generation,
         secret_name=text(spec.get("secretName"))[:_MAX_NAME],
         issuer=_issuer(text(ref.get("name")), text(ref.get("kind")), text(ref.get("group"))),
-        metadata=_digest([meta.labels, {name: value for name, value in meta.annotations.items() if name not in _KEPT_BY_US}]),
+        metadata=_digest(
+            [
+                meta.labels,
+                {name: value for name, value in meta.annotations.items() if name not in _KEPT_BY_US},
+            ]
+        ),
         ready=ready.get("status") == "True" and _is_of(ready, meta),
         issuing=issuing.get("status") == "True",
-        asked=(issuing.get("status") == "True" and issuing.get("reason") == MANUALLY_TRIGGERED) or is_asked(body),
+        asked=(issuing.get("status") == "True" and issuing.get("reason") == MANUALLY_TRIGGERED)
+        or is_asked(body),
         failure=(text(status.get("lastFailureTime")), counted),
         failed=counted > 0 and _is_of(issuing, meta),
         renewal_time=instant_of(status.get("renewalTime")),
@@ -142,7 +165,9 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
 def secret_view(body: Mapping[str, object], *, manager: str = FIELD_MANAGER) -> SecretView:
     """Strip a Secret's metadata (its values are never asked for). `manager`: our field manager of Secrets."""
     meta = meta_of(body)
-    name, kind, group = (meta.annotations.get(annotation, "") for annotation in (ISSUER_NAME, ISSUER_KIND, ISSUER_GROUP))
+    name, kind, group = (
+        meta.annotations.get(annotation, "") for annotation in (ISSUER_NAME, ISSUER_KIND, ISSUER_GROUP)
+    )
     certificate = meta.annotations.get(CERTIFICATE_NAME, "")  # may be anything that its author likes
     written = managed_fields(body)
     by_others = [entry for entry in written if entry.get("manager") not in (manager, FIELD_MANAGER)]
@@ -167,24 +192,34 @@ def issuer_view(body: Mapping[str, object]) -> IssuerView:
         uid=meta.uid,
         generation=meta.generation,
         annotations=_digest(meta.annotations),
-        ready=any(one.get("type") == "Ready" and one.get("status") == "True" and _is_of(one, meta) for one in conditions),
+        ready=any(
+            one.get("type") == "Ready" and one.get("status") == "True" and _is_of(one, meta)
+            for one in conditions
+        ),
     )
 
 
-def shim_view(body: Mapping[str, object], wishes: Wishes) -> ShimView:
-    """Digest an Ingress or a VirtualServer. Their own controllers write statuses often, and our challenges rules: no Certificate is made of
-    these."""
+def shim_view(body: Mapping[str, object], desired: Desired) -> ShimView:
+    """Digest an Ingress or a VirtualServer. Their own controllers write statuses often, and our challenges
+    rules: no Certificate is made of these."""
     meta = meta_of(body)
-    content = [[one.document for one in wishes.wanted], [one.message for one in wishes.events]]
+    content = [[one.document for one in desired.desired], [one.message for one in desired.events]]
     return ShimView(
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
         content=_digest(content),
-        wanted=tuple((one.name[:_MAX_NAME], signature(one.document, wishes.rules)) for one in wishes.wanted),
-        secret_names=None if wishes.secret_names is None else frozenset(name[:_MAX_NAME] for name in wishes.secret_names),
-        is_mistaken=bool(wishes.events),
-        leads_for=frozenset(name[:_MAX_NAME] for name in sorted(certificates_served(body) | ({led_for(body)} - {""}))[:_MAX_LED]),
+        desired=tuple(
+            (one.name[:_MAX_NAME], signature(one.document, desired.rules)) for one in desired.desired
+        ),
+        secret_names=None
+        if desired.secret_names is None
+        else frozenset(name[:_MAX_NAME] for name in desired.secret_names),
+        is_mistaken=bool(desired.events),
+        leads_for=frozenset(
+            name[:_MAX_NAME]
+            for name in sorted(certificates_served(body) | ({led_for(body)} - {""}))[:_MAX_LED]
+        ),
     )
 
 
@@ -195,15 +230,28 @@ def identity(body: JsonObject) -> tuple[str, str]:
 
 
 def _shim_of(meta: Meta) -> tuple[str, str, str] | None:
-    found = ((one.kind, one.name[:_MAX_NAME], one.uid[:_MAX_NAME]) for one in meta.owners if one.controller and one.kind in _RULES)
+    found = (
+        (one.kind, one.name[:_MAX_NAME], one.uid[:_MAX_NAME])
+        for one in meta.owners
+        if one.controller and one.kind in _RULES
+    )
     return next(found, None)
 
 
 def _is_replaced(written: Sequence[Mapping[str, object]], issuing: Sequence[str]) -> bool:
-    """Whether somebody has written the pair later than we, or cert-manager before us, have written anything (metadata.managedFields)."""
+    """Whether somebody has written the pair later than we, or cert-manager before us, have written anything
+    (metadata.managedFields)."""
     ours = [entry for entry in written if entry.get("manager") in issuing]
-    fields = ((entry, mapping(mapping(entry.get("fieldsV1")).get("f:data"))) for entry in written if entry not in ours)
-    theirs = [text(entry.get("time")) for entry, data in fields if data.keys() & {f"f:{TLS_CERTIFICATE}", f"f:{TLS_PRIVATE_KEY}"}]
+    fields = (
+        (entry, mapping(mapping(entry.get("fieldsV1")).get("f:data")))
+        for entry in written
+        if entry not in ours
+    )
+    theirs = [
+        text(entry.get("time"))
+        for entry, data in fields
+        if data.keys() & {f"f:{TLS_CERTIFICATE}", f"f:{TLS_PRIVATE_KEY}"}
+    ]
     return max(theirs, default="") > max((text(entry.get("time")) for entry in ours), default="")
 
 

@@ -1,15 +1,16 @@
-"""A VirtualServer of the NGINX Ingress Controller: the Certificate that its spec.tls.cert-manager asks for. Pure.
+"""A VirtualServer of the NGINX Ingress Controller: the Certificate that its spec.tls.cert-manager asks for.
+Pure.
 
-With -enable-cert-manager, NGINX makes this Certificate itself (its internal/certmanager). Ours has the same fields with the same values,
-and is compared by the same ones, so that whoever comes first, the other finds nothing to do.
-"""
+With -enable-cert-manager, NGINX makes this Certificate itself (its internal/certmanager). Ours has the same
+fields with the same values, and is compared by the same ones, so that whoever comes first, the other finds
+nothing to do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from certmill.controller.shim import Owner, Rules, Wanted, Wishes, bad_config, owner_of, wanted
+from certmill.controller.shim import Desired, DesiredCertificate, Owner, Rules, bad_config, desired, owner_of
 from certmill.errors import InvalidManifest
 from certmill.kube.objects import JsonObject, mapping, meta_of, text
 from certmill.kube.resources import VIRTUAL_SERVERS
@@ -19,41 +20,62 @@ from certmill.model.identifiers import shown
 from certmill.model.manifests.certificate_rules import DEFAULT_USAGES
 from certmill.model.manifests.schema_certificate import usage
 
-RULES: Final = Rules(triggers=("labels", "common_name", "dns_names", "secret_name", "issuer_name", "issuer_kind"))
+RULES: Final = Rules(
+    triggers=("labels", "common_name", "dns_names", "secret_name", "issuer_name", "issuer_kind")
+)
 """The order of the names matters. Annotations are set when the Certificate is made, and never again."""
 
 _FIELD: Final = "tls.cert-manager"
 
 
-def wishes_of(body: Mapping[str, object]) -> Wishes:
-    """What a VirtualServer asks for: one Certificate, or nothing (no cert-manager in its tls; a mistake, with its event)."""
+def desired_by(body: Mapping[str, object]) -> Desired:
+    """What a VirtualServer asks for: one Certificate, or nothing (no cert-manager in its tls; a mistake, with
+    its event)."""
     meta = meta_of(body)
     owner = owner_of(VIRTUAL_SERVERS, meta)
     spec = mapping(body.get("spec"))
     tls = mapping(spec.get("tls"))
     asked = tls.get("cert-manager")
     if not isinstance(asked, dict) or meta.deleting:
-        return Wishes(owner=owner, rules=RULES)
+        return Desired(owner=owner, rules=RULES)
     conflicts = _conflicts(asked)
     if conflicts:
         message = f"Could not determine issuer for virtual server due to bad config: {', '.join(conflicts)}"
-        return Wishes(owner=owner, rules=RULES, events=(bad_config(message),))
+        return Desired(owner=owner, rules=RULES, events=(bad_config(message),))
     try:
-        one = _certificate(owner, text(spec.get("host")), text(tls.get("secret")), mapping(asked), meta.labels)
+        one = _certificate(
+            owner, text(spec.get("host")), text(tls.get("secret")), mapping(asked), meta.labels
+        )
     except InvalidManifest as error:
         message = f"Incorrect cert-manager configuration for VirtualServer resource: {error}"
-        return Wishes(owner=owner, rules=RULES, events=(bad_config(message),))
-    return Wishes(owner=owner, rules=RULES, wanted=(one,), secret_names=frozenset({one.name}))
+        return Desired(owner=owner, rules=RULES, events=(bad_config(message),))
+    return Desired(owner=owner, rules=RULES, desired=(one,), secret_names=frozenset({one.name}))
 
 
 def _conflicts(asked: Mapping[str, object]) -> list[str]:
-    given = {name for name in ("issuer", "cluster-issuer", "issuer-kind", "issuer-group") if text(asked.get(name))}
-    found = [] if given & {"issuer", "cluster-issuer"} else ["failed to determine Issuer name to be used for VirtualServer resource"]
-    pairs = (("issuer", "cluster-issuer"), ("cluster-issuer", "issuer-group"), ("cluster-issuer", "issuer-kind"))
-    return found + [f'both "{_FIELD}.{one}" and "{_FIELD}.{other}" may not be set' for one, other in pairs if {one, other} <= given]
+    given = {
+        name for name in ("issuer", "cluster-issuer", "issuer-kind", "issuer-group") if text(asked.get(name))
+    }
+    found = (
+        []
+        if given & {"issuer", "cluster-issuer"}
+        else ["failed to determine Issuer name to be used for VirtualServer resource"]
+    )
+    pairs = (
+        ("issuer", "cluster-issuer"),
+        ("cluster-issuer", "issuer-group"),
+        ("cluster-issuer", "issuer-kind"),
+    )
+    return found + [
+        f'both "{_FIELD}.{one}" and "{_FIELD}.{other}" may not be set'
+        for one, other in pairs
+        if {one, other} <= given
+    ]
 
 
-def _certificate(owner: Owner, host: str, secret: str, asked: Mapping[str, object], labels: Mapping[str, str]) -> Wanted:
+def _certificate(
+    owner: Owner, host: str, secret: str, asked: Mapping[str, object], labels: Mapping[str, str]
+) -> DesiredCertificate:
     for name, value in (("host", host), ("tls.secret", secret)):
         if not value:
             raise InvalidManifest("is required", path=name)
@@ -67,7 +89,13 @@ def _certificate(owner: Owner, host: str, secret: str, asked: Mapping[str, objec
         "usages": _usages(asked),
     }
     annotations = {ISSUE_TEMPORARY_CERTIFICATE: "true"} if asked.get("issue-temp-cert") is True else {}
-    return wanted(owner, secret, {name: value for name, value in spec.items() if value}, labels=labels, annotations=annotations)
+    return desired(
+        owner,
+        secret,
+        {name: value for name, value in spec.items() if value},
+        labels=labels,
+        annotations=annotations,
+    )
 
 
 def _issuer_ref(asked: Mapping[str, object]) -> JsonObject:

@@ -1,7 +1,8 @@
-"""List and watch one resource, and keep a stripped view of each object: from its list, through watches, after 410 from a new list.
+"""List and watch one resource, and keep a stripped view of each object: from its list, through watches, after
+410 from a new list.
 
-A watch that is cut goes on from the last version that it told of: a list of ten thousand objects is for when that is forgotten (410), as
-it is by every API server that was started again.
+A watch that is cut goes on from the last version that it told of: a list of ten thousand objects is for when
+that is forgotten (410), as it is by every API server that was started again.
 
 The official client's informer cannot handle the objects of custom resources, and keeps them whole.
 """
@@ -24,10 +25,11 @@ from certmill.observe.log import get_logger
 
 WATCH_SECONDS = 240
 _DOUBTED_SECONDS = 5
-"""Of a watch after one that the API server refused for now (429, 503): while it begins a resource's storage anew, as when its
-CustomResourceDefinition changes, it may take a watch that is told nothing."""
+"""Of a watch after one that the API server refused for now (429, 503): while it begins a resource's storage
+anew, as when its CustomResourceDefinition changes, it may take a watch that is told nothing."""
 _SILENT_SECONDS = 60.0
-"""An API server sends a bookmark a minute; a watch that went on for longer and had not one is not believed."""
+"""An API server sends a bookmark a minute; a watch that went on for longer and had not one is not
+believed."""
 _PAUSES = (1.0, 2.0, 5.0, 10.0)
 _SETTLED_SECONDS = 2.0
 """A watch that lived so long was none of the failures before it, even if there was nothing to tell."""
@@ -43,7 +45,8 @@ ViewT = TypeVar("ViewT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched(Generic[ViewT]):
-    """What to watch: `strip` makes the view; `changed` is called with (before, after), either None, in the order of the events."""
+    """What to watch: `strip` makes the view; `changed` is called with (before, after), either None, in the
+    order of the events."""
 
     resource: Resource
     strip: Callable[[Mapping[str, object]], ViewT]
@@ -59,7 +62,12 @@ class Watch(Generic[ViewT]):
     """Watches until `stop` is set. `views` may be read by other threads."""
 
     def __init__(
-        self, client: KubeClient, watched: Watched[ViewT], stop: threading.Event, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        client: KubeClient,
+        watched: Watched[ViewT],
+        stop: threading.Event,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._monotonic = monotonic
@@ -87,7 +95,9 @@ class Watch(Generic[ViewT]):
                     self._goes_well()
             except WatchExpired as error:
                 self._version = ""
-                self._failed(error, pauses=self._expired)  # again and again, lists would be all that the server does
+                self._failed(
+                    error, pauses=self._expired
+                )  # again and again, lists would be all that the server does
                 self._expired = True
             except CertmillError as error:
                 if isinstance(error, NotServed) or self._failures_of_version >= _LIST_AFTER:
@@ -104,7 +114,9 @@ class Watch(Generic[ViewT]):
             return False
         found: set[tuple[str, str]] = set()
         version = ""
-        for page in self._client.pages(watched.resource, watched.namespace, labels=watched.labels, metadata_only=watched.metadata_only):
+        for page in self._client.pages(
+            watched.resource, watched.namespace, labels=watched.labels, metadata_only=watched.metadata_only
+        ):
             version = page.resource_version
             for item in page.items:
                 found.add(identity(item))
@@ -135,7 +147,9 @@ class Watch(Generic[ViewT]):
         if doubted or (self._version == before and lasted > _SILENT_SECONDS):
             self._version = ""
         elif self._version == before:
-            self._stop.wait(_QUIET_PAUSE)  # a server that ends every watch at once is not to be asked without a pause
+            self._stop.wait(
+                _QUIET_PAUSE
+            )  # a server that ends every watch at once is not to be asked without a pause
 
     def _events(self, version: str) -> Iterator[WatchEvent]:
         watched = self._watched
@@ -159,7 +173,9 @@ class Watch(Generic[ViewT]):
             self._doubted = bool(self._version)
         self._failures += 1
         self._failures_of_version += 1
-        log.warning("watch.failed", resource=self._watched.resource.plural, reason=str(error), again_in_seconds=pause)
+        log.warning(
+            "watch.failed", resource=self._watched.resource.plural, reason=str(error), again_in_seconds=pause
+        )
         self._stop.wait(pause)
 
     def _event(self, event: WatchEvent) -> None:

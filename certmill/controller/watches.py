@@ -1,4 +1,5 @@
-"""The watches of one resource: one over the whole cluster, or one in each of some namespaces, where that is all that certmill may see."""
+"""The watches of one resource: one over the whole cluster, or one in each of some namespaces, where that is
+all that certmill may see."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ ViewT = TypeVar("ViewT")
 class Watches(Generic[ViewT]):
     """As one Watch, in `namespaces` (none: all); what has no namespace is watched once."""
 
-    def __init__(self, client: KubeClient, watched: Watched[ViewT], stop: threading.Event, namespaces: Sequence[str]) -> None:
+    def __init__(
+        self, client: KubeClient, watched: Watched[ViewT], stop: threading.Event, namespaces: Sequence[str]
+    ) -> None:
         self.kind = watched.resource.kind
         self._plural = watched.resource.plural
         scopes = tuple(dict.fromkeys(namespaces)) if watched.resource.namespaced and namespaces else ("",)

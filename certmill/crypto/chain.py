@@ -1,4 +1,5 @@
-"""Certificate chains as PEM, capped before they are parsed: what the leaf says, which of several to take, whether an issued one is ours."""
+"""Certificate chains as PEM, capped before they are parsed: what the leaf says, which of several to take,
+whether an issued one is ours."""
 
 from __future__ import annotations
 
@@ -17,11 +18,12 @@ from certmill.errors import CertificateWrong, SecretUnusable
 from certmill.model.certificate import Certificate, Subject
 
 MAX_LEAF_BYTES = 36_500
-"""A larger one is not parsed (cert-manager's cap after GHSA-r4pg-vg54-wxx4): 100 long names and an RSA key of 8192 bits are less."""
+"""A larger one is not parsed (cert-manager's cap after GHSA-r4pg-vg54-wxx4): 100 long names and an RSA key of
+8192 bits are less."""
 
 MAX_CHAIN_BYTES = 262_144
-"""The one limit of a chain: what is larger is not taken from a CA, not stored and not parsed. Twice this (tls.crt, and tls-combined.pem)
-and two keys fit into a Secret, which Kubernetes limits to 1 MiB."""
+"""The one limit of a chain: what is larger is not taken from a CA, not stored and not parsed. Twice this
+(tls.crt, and tls-combined.pem) and two keys fit into a Secret, which Kubernetes limits to 1 MiB."""
 
 _END = b"-----END CERTIFICATE-----"
 _UNREADABLE = (
@@ -37,7 +39,8 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """What a chain's first certificate says. Serial in hex, instants in seconds since the epoch; `public_key`: SHA-256 of its SPKI, hex."""
+    """What a chain's first certificate says. Serial in hex, instants in seconds since the epoch;
+    `public_key`: SHA-256 of its SPKI, hex."""
 
     serial: str
     not_before: float
@@ -53,7 +56,8 @@ class Leaf:
 
 
 def leaf(pem_chain: bytes) -> Leaf:
-    """Read the first certificate of a chain that is readable to its end. Raises SecretUnusable without its content."""
+    """Read the first certificate of a chain that is readable to its end. Raises SecretUnusable without its
+    content."""
     certificate = _load(pem_chain)[0]
     try:
         names = _alternative_names(certificate)
@@ -89,7 +93,8 @@ def split(pem_chain: bytes) -> tuple[bytes, ...]:
 
 
 def top_issuer_common_name(pem_chain: bytes) -> str:
-    """The issuer's common name of the top-most certificate: what `preferredChain` is compared with. Raises SecretUnusable."""
+    """The issuer's common name of the top-most certificate: what `preferredChain` is compared with. Raises
+    SecretUnusable."""
     try:
         return _common_name(_load(pem_chain)[-1].issuer)
     except _UNREADABLE:
@@ -97,7 +102,8 @@ def top_issuer_common_name(pem_chain: bytes) -> str:
 
 
 def choose(default_pem: str, alternates: Iterable[str], preferred: str) -> str:
-    """The first chain whose top-most certificate was issued by `preferred`; the CA's default if none was, or nothing is preferred.
+    """The first chain whose top-most certificate was issued by `preferred`; the CA's default if none was, or
+    nothing is preferred.
 
     No more alternates are taken than it needs.
     """
@@ -112,11 +118,14 @@ def key_of(pem: bytes) -> str:
 
 
 def check(pem_chain: bytes, key_pem: bytes, certificate: Certificate, *, now: float) -> None:
-    """Make sure that an issued chain is for our key and our names, and has not expired. Raises CertificateWrong naming what differs."""
+    """Make sure that an issued chain is for our key and our names, and has not expired. Raises
+    CertificateWrong naming what differs."""
     try:
         found = leaf(pem_chain)
     except SecretUnusable as error:
-        raise CertificateWrong(f"what the CA issued for {certificate.id} is not a certificate chain: {error}") from None
+        raise CertificateWrong(
+            f"what the CA issued for {certificate.id} is not a certificate chain: {error}"
+        ) from None
     differs = []
     if found.public_key != key_of(key_pem):
         differs.append("its key is not ours")
@@ -128,7 +137,9 @@ def check(pem_chain: bytes, key_pem: bytes, certificate: Certificate, *, now: fl
     if found.not_after <= now:
         differs.append("it has expired")
     if differs:
-        raise CertificateWrong(f"the certificate that the CA issued for {certificate.id} is not stored: {'; '.join(differs)}")
+        raise CertificateWrong(
+            f"the certificate that the CA issued for {certificate.id} is not stored: {'; '.join(differs)}"
+        )
 
 
 def _load(pem_chain: bytes) -> list[x509.Certificate]:
@@ -169,7 +180,9 @@ def _subject(name: x509.Name) -> Subject:
 
 
 def _fingerprint(public_key: CertificatePublicKeyTypes) -> str:
-    return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return hashlib.sha256(
+        public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    ).hexdigest()
 
 
 def _ends_at(pem: str, preferred: str) -> bool:

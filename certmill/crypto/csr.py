@@ -1,4 +1,5 @@
-"""The certificate request (PKCS #10, RFC 2986) for a Certificate: its names, subject and usages, signed with its key."""
+"""The certificate request (PKCS #10, RFC 2986) for a Certificate: its names, subject and usages, signed with
+its key."""
 
 from __future__ import annotations
 
@@ -55,15 +56,21 @@ _EXTENDED_KEY_USAGES = {
 
 
 def build(certificate: Certificate, key_pem: bytes) -> bytes:
-    """Make the request, DER. Raises InvalidManifest naming the field that cannot be encoded, and SecretUnusable."""
+    """Make the request, DER. Raises InvalidManifest naming the field that cannot be encoded, and
+    SecretUnusable."""
     key = keys.load(key_pem)
-    subject = _literal_subject(certificate.literal_subject) if certificate.literal_subject else _subject(certificate)
+    subject = (
+        _literal_subject(certificate.literal_subject)
+        if certificate.literal_subject
+        else _subject(certificate)
+    )
     names = _alternative_names(certificate)
-    # RFC 5280 §4.2.1.6: "If the subject field contains an empty sequence, then the issuing CA MUST include a subjectAltName
-    # extension that is marked as critical."
+    # RFC 5280 §4.2.1.6: "If the subject field contains an empty sequence, then the issuing CA MUST include a
+    # subjectAltName extension that is marked as critical."
     builder = x509.CertificateSigningRequestBuilder(subject).add_extension(names, critical=not list(subject))
     if certificate.encode_usages_in_request:
-        # "cert sign" with isCA, as cert-manager asks for it. It leaves the CA flag itself (basicConstraints) out by default, and so do we.
+        # "cert sign" with isCA, as cert-manager asks for it. It leaves the CA flag itself (basicConstraints)
+        # out by default, and so do we.
         builder = _with_usages(builder, (*certificate.usages, *(("cert sign",) if certificate.is_ca else ())))
     return builder.sign(key, _hash(certificate.signature_algorithm, key)).public_bytes(Encoding.DER)
 
@@ -72,9 +79,14 @@ def _alternative_names(certificate: Certificate) -> x509.SubjectAlternativeName:
     try:
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in dict.fromkeys(certificate.dns_names)]
     except ValueError:
-        raise InvalidManifest("a name is not ASCII: it has to be an A-label (xn--…) here", path="spec.dnsNames") from None
+        raise InvalidManifest(
+            "a name is not ASCII: it has to be an A-label (xn--…) here", path="spec.dnsNames"
+        ) from None
     try:
-        names += [x509.IPAddress(ipaddress.ip_address(address)) for address in dict.fromkeys(certificate.ip_addresses)]
+        names += [
+            x509.IPAddress(ipaddress.ip_address(address))
+            for address in dict.fromkeys(certificate.ip_addresses)
+        ]
     except ValueError:
         raise InvalidManifest("a value is no IP address", path="spec.ipAddresses") from None
     return x509.SubjectAlternativeName(names)
@@ -87,7 +99,9 @@ def _subject(certificate: Certificate) -> x509.Name:
         try:
             unique = [x509.NameAttribute(oid, value) for value in dict.fromkeys(values)]
         except ValueError:
-            raise InvalidManifest("a value is of a length that X.509 does not allow for it", path=field) from None
+            raise InvalidManifest(
+                "a value is of a length that X.509 does not allow for it", path=field
+            ) from None
         if unique:
             attributes.append(x509.RelativeDistinguishedName(unique))
     return x509.Name(attributes)
@@ -98,15 +112,24 @@ def _literal_subject(text: str) -> x509.Name:
     try:
         return x509.Name(
             [
-                x509.RelativeDistinguishedName([x509.NameAttribute(ObjectIdentifier(identifier), value) for identifier, value in relative])
+                x509.RelativeDistinguishedName(
+                    [
+                        x509.NameAttribute(ObjectIdentifier(identifier), value)
+                        for identifier, value in relative
+                    ]
+                )
                 for relative in parse_name(text)
             ]
         )
     except ValueError:
-        raise InvalidManifest("a value is of a length that X.509 does not allow for it", path="spec.literalSubject") from None
+        raise InvalidManifest(
+            "a value is of a length that X.509 does not allow for it", path="spec.literalSubject"
+        ) from None
 
 
-def _attributes(common_name: str, subject: Subject) -> Iterator[tuple[str, ObjectIdentifier, tuple[str, ...]]]:
+def _attributes(
+    common_name: str, subject: Subject
+) -> Iterator[tuple[str, ObjectIdentifier, tuple[str, ...]]]:
     yield "spec.subject.countries", NameOID.COUNTRY_NAME, subject.countries
     yield "spec.subject.organizations", NameOID.ORGANIZATION_NAME, subject.organizations
     yield "spec.subject.organizationalUnits", NameOID.ORGANIZATIONAL_UNIT_NAME, subject.organizational_units
@@ -115,34 +138,53 @@ def _attributes(common_name: str, subject: Subject) -> Iterator[tuple[str, Objec
     yield "spec.subject.streetAddresses", NameOID.STREET_ADDRESS, subject.street_addresses
     yield "spec.subject.postalCodes", NameOID.POSTAL_CODE, subject.postal_codes
     yield "spec.commonName", NameOID.COMMON_NAME, (common_name,) if common_name else ()
-    yield "spec.subject.serialNumber", NameOID.SERIAL_NUMBER, (subject.serial_number,) if subject.serial_number else ()
+    yield (
+        "spec.subject.serialNumber",
+        NameOID.SERIAL_NUMBER,
+        (subject.serial_number,) if subject.serial_number else (),
+    )
 
 
-def _with_usages(builder: x509.CertificateSigningRequestBuilder, usages: tuple[str, ...]) -> x509.CertificateSigningRequestBuilder:
+def _with_usages(
+    builder: x509.CertificateSigningRequestBuilder, usages: tuple[str, ...]
+) -> x509.CertificateSigningRequestBuilder:
     unknown = [usage for usage in usages if usage not in _KEY_USAGES and usage not in _EXTENDED_KEY_USAGES]
     if unknown:
         raise InvalidManifest(f"{unknown[0][:40]!r} is no usage", path="spec.usages")
     wanted = {_KEY_USAGES[usage] for usage in usages if usage in _KEY_USAGES}
     if wanted:
         try:
-            key_usage = x509.KeyUsage(**{name: name in wanted for name in dict.fromkeys(_KEY_USAGES.values())})
+            key_usage = x509.KeyUsage(
+                **{name: name in wanted for name in dict.fromkeys(_KEY_USAGES.values())}
+            )
         except ValueError:
-            raise InvalidManifest("'encipher only' and 'decipher only' need 'key agreement'", path="spec.usages") from None
+            raise InvalidManifest(
+                "'encipher only' and 'decipher only' need 'key agreement'", path="spec.usages"
+            ) from None
         builder = builder.add_extension(key_usage, critical=True)
-    extended = list(dict.fromkeys(_EXTENDED_KEY_USAGES[usage] for usage in usages if usage in _EXTENDED_KEY_USAGES))
+    extended = list(
+        dict.fromkeys(_EXTENDED_KEY_USAGES[usage] for usage in usages if usage in _EXTENDED_KEY_USAGES)
+    )
     return builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False) if extended else builder
 
 
 def _hash(signature_algorithm: str, key: keys.PrivateKey) -> SHA256 | SHA384 | SHA512 | None:
-    """spec.signatureAlgorithm's, else the one that suits the key's size, as cert-manager chooses. Ed25519 has none (RFC 8410 §3)."""
+    """spec.signatureAlgorithm's, else the one that suits the key's size, as cert-manager chooses. Ed25519 has
+    none (RFC 8410 §3)."""
     is_ed25519 = isinstance(key, ed25519.Ed25519PrivateKey)
     if signature_algorithm and is_ed25519 is not (signature_algorithm == _PURE_ED25519):
-        raise InvalidManifest(f"{signature_algorithm[:40]!r} does not suit the private key", path="spec.signatureAlgorithm")
+        raise InvalidManifest(
+            f"{signature_algorithm[:40]!r} does not suit the private key", path="spec.signatureAlgorithm"
+        )
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return None
     if signature_algorithm:
-        if signature_algorithm not in _HASHES or signature_algorithm.endswith("RSA") is not isinstance(key, rsa.RSAPrivateKey):
-            raise InvalidManifest(f"{signature_algorithm[:40]!r} does not suit the private key", path="spec.signatureAlgorithm")
+        if signature_algorithm not in _HASHES or signature_algorithm.endswith("RSA") is not isinstance(
+            key, rsa.RSAPrivateKey
+        ):
+            raise InvalidManifest(
+                f"{signature_algorithm[:40]!r} does not suit the private key", path="spec.signatureAlgorithm"
+            )
         return _HASHES[signature_algorithm]
     large, middle = (521, 384) if isinstance(key, ec.EllipticCurvePrivateKey) else (4096, 3072)
     return SHA512() if key.key_size >= large else SHA384() if key.key_size >= middle else SHA256()

@@ -1,14 +1,18 @@
 """Private keys as PEM: made, compared with what a manifest asks for, re-encoded.
 
-RSA keys are loaded without OpenSSL's primality test (47 ms for 2048 bits, 4 s for 8192, at every load); the arithmetic between
-their parts is checked instead.
-"""
+RSA keys are loaded without OpenSSL's primality test (47 ms for 2048 bits, 4 s for 8192, at every load); the
+arithmetic between their parts is checked instead."""
 
 from __future__ import annotations
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from certmill.errors import InvalidManifest, SecretUnusable
 from certmill.model.certificate import KeyAlgorithm, KeyEncoding, PrivateKeySpec
@@ -29,7 +33,8 @@ _FORMATS = {KeyEncoding.PKCS1: PrivateFormat.TraditionalOpenSSL, KeyEncoding.PKC
 
 
 def generate(spec: PrivateKeySpec) -> bytes:
-    """Make a key: PEM in the spec's encoding; PKCS1 of an ECDSA key is SEC 1's `EC PRIVATE KEY`, as at cert-manager.
+    """Make a key: PEM in the spec's encoding; PKCS1 of an ECDSA key is SEC 1's `EC PRIVATE KEY`, as at
+    cert-manager.
 
     An Ed25519 key has PKCS8 only (RFC 8410 §7), whatever the spec says, as at cert-manager.
     """
@@ -37,10 +42,14 @@ def generate(spec: PrivateKeySpec) -> bytes:
 
 
 def generate_account_key(algorithm: str) -> bytes:
-    """Make an account key, PEM. `algorithm`: RSA-2048 … RSA-8192, ECDSA-256, ECDSA-384, ECDSA-521. Raises InvalidManifest."""
+    """Make an account key, PEM. `algorithm`: RSA-2048 … RSA-8192, ECDSA-256, ECDSA-384, ECDSA-521. Raises
+    InvalidManifest."""
     kind, _, size = algorithm.partition("-")
     if kind not in (KeyAlgorithm.RSA, KeyAlgorithm.ECDSA) or not size.isdecimal():
-        raise InvalidManifest(f"{algorithm[:40]!r} is no account key algorithm: use RSA-2048 … RSA-8192, ECDSA-256, ECDSA-384 or ECDSA-521")
+        raise InvalidManifest(
+            f"{algorithm[:40]!r} is no account key algorithm: use RSA-2048 … RSA-8192, ECDSA-256, ECDSA-384 "
+            "or ECDSA-521"
+        )
     return _pem(_make(KeyAlgorithm(kind), int(size)), KeyEncoding.PKCS1)
 
 
@@ -52,7 +61,8 @@ def matches_spec(pem: bytes, spec: PrivateKeySpec) -> str | None:
 
 
 def differing(pem: bytes, spec: PrivateKeySpec) -> tuple[str, ...]:
-    """The field of a Certificate that this key is not as it says, by its path; none if it is. Raises SecretUnusable."""
+    """The field of a Certificate that this key is not as it says, by its path; none if it is. Raises
+    SecretUnusable."""
     if matches_spec(pem, spec) is None:
         return ()
     key = load(pem)
@@ -67,7 +77,8 @@ def reencode(pem: bytes, encoding: KeyEncoding) -> bytes:
 
 
 def to_der(pem: bytes) -> bytes:
-    """The same key as DER in the encoding it has: cert-manager's `key.der` is the content of the PEM block. Raises SecretUnusable."""
+    """The same key as DER in the encoding it has: cert-manager's `key.der` is the content of the PEM block.
+    Raises SecretUnusable."""
     key = load(pem)
     form = (
         PrivateFormat.PKCS8
@@ -102,7 +113,9 @@ def _make(algorithm: KeyAlgorithm, size: int) -> PrivateKey:
         return ec.generate_private_key(_CURVES[size]())
     if algorithm is KeyAlgorithm.ED25519:
         return ed25519.Ed25519PrivateKey.generate()
-    raise InvalidManifest(f"a key of {algorithm} {size} cannot be made: use RSA 2048 to 8192, ECDSA 256, 384 or 521, or Ed25519")
+    raise InvalidManifest(
+        f"a key of {algorithm} {size} cannot be made: use RSA 2048 to 8192, ECDSA 256, 384 or 521, or Ed25519"
+    )
 
 
 def _named(algorithm: KeyAlgorithm, size: int) -> str:
@@ -116,7 +129,11 @@ def _described(key: PrivateKey) -> str:
         return KeyAlgorithm.ED25519
     curve = _CURVES.get(key.curve.key_size)
     same = curve is not None and isinstance(key.curve, curve)
-    return _named(KeyAlgorithm.ECDSA, key.curve.key_size) if same else f"{KeyAlgorithm.ECDSA} on {key.curve.name}"
+    return (
+        _named(KeyAlgorithm.ECDSA, key.curve.key_size)
+        if same
+        else f"{KeyAlgorithm.ECDSA} on {key.curve.name}"
+    )
 
 
 def _pem(key: PrivateKey, encoding: KeyEncoding) -> bytes:

@@ -1,7 +1,9 @@
 """The seal over private keys in flight: AES-256-GCM with a key of the settings, bound to what it is for.
 
-Text `1.<base64url of nonce and ciphertext>`. The first key seals, any of them opens, so that keys can be rotated: put the new one
-first, and drop the old one when nothing sealed with it is in flight. Nonces are random: we stay far below the 2^32 seals a key that
+Text `1.<base64url of nonce and ciphertext>`. The first key seals, any of them opens, so that keys can be
+rotated: put the new one
+first, and drop the old one when nothing sealed with it is in flight. Nonces are random: we stay far below the
+2^32 seals a key that
 NIST SP 800-38D §8.3 allows with them.
 """
 
@@ -31,7 +33,9 @@ class Seal:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) != _KEY_BYTES for key in keys):
-            raise InvalidManifest("needs at least one key, and each is base64 of 32 bytes", path="CERTMILL_SEAL_KEYS")
+            raise InvalidManifest(
+                "needs at least one key, and each is base64 of 32 bytes", path="CERTMILL_SEAL_KEYS"
+            )
         self._ciphers = tuple(AESGCM(key) for key in keys)
 
     def seal(self, plaintext: bytes, *, context: str) -> str:
@@ -40,14 +44,17 @@ class Seal:
         return f"{_VERSION}.{base64.urlsafe_b64encode(nonce + self._ciphers[0].encrypt(nonce, plaintext, _bound(context))).decode()}"
 
     def open(self, sealed: str, *, context: str) -> bytes:
-        """Open what was sealed for `context` with any of the keys. Raises SealKeyMissing, or SecretUnusable if it is damaged."""
+        """Open what was sealed for `context` with any of the keys. Raises SealKeyMissing, or SecretUnusable
+        if it is damaged."""
         raw = _raw(sealed)
         for cipher in self._ciphers:
             try:
                 return cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound(context))
             except InvalidTag:
                 continue
-        raise SealKeyMissing(f"what is sealed for {context} cannot be opened: was its key taken out of CERTMILL_SEAL_KEYS?")
+        raise SealKeyMissing(
+            f"what is sealed for {context} cannot be opened: was its key taken out of CERTMILL_SEAL_KEYS?"
+        )
 
 
 def new_key() -> str:
@@ -63,7 +70,9 @@ def _raw(sealed: str) -> bytes:
         raw = base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise SecretUnusable("what is sealed is damaged") from None
-    if len(raw) < _NONCE_BYTES + _TAG_BYTES or base64.urlsafe_b64encode(raw).decode() != text:  # bits that mean nothing may be changed too
+    if (
+        len(raw) < _NONCE_BYTES + _TAG_BYTES or base64.urlsafe_b64encode(raw).decode() != text
+    ):  # bits that mean nothing may be changed too
         raise SecretUnusable("what is sealed is damaged")
     return raw
 

@@ -1,4 +1,5 @@
-"""A pair that keeps a server's TLS alive until the CA has issued the real one: for the same names, signed by nobody whom anybody trusts."""
+"""A pair that keeps a server's TLS alive until the CA has issued the real one: for the same names, signed by
+nobody whom anybody trusts."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ _BEFORE = timedelta(minutes=5)
 
 
 def temporary_pair(certificate: Certificate, *, now: float) -> tuple[bytes, bytes]:
-    """(certificate, key), PEM, with a new key of the wanted kind. Raises InvalidManifest for what cannot be encoded."""
+    """(certificate, key), PEM, with a new key of the wanted kind. Raises InvalidManifest for what cannot be
+    encoded."""
     key_pem = keys.generate(certificate.private_key)
     request = x509.load_der_x509_csr(csr.build(certificate, key_pem))
     began = instant(now) - _BEFORE

@@ -9,7 +9,8 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TxtRecord:
-    """One TXT value. `name` and `zone` are absolute without the final dot, lower case (`_acme-challenge.example.com`, `example.com`)."""
+    """One TXT value. `name` and `zone` are absolute without the final dot, lower case
+    (`_acme-challenge.example.com`, `example.com`)."""
 
     name: str
     value: str
@@ -18,11 +19,12 @@ class TxtRecord:
 
 
 class Provider(Protocol):
-    """A DNS provider's API. Each call is quick (seconds), has time-outs, and may be repeated with the same effect.
+    """A DNS provider's API. Each call is quick (seconds), has time-outs, and may be repeated with the same
+    effect.
 
-    Raises ProviderUnavailable (with retry_after where the provider names one) when trying again may help, and SolverMisconfigured, with
-    what to do, when it refuses our credentials or does not know the zone. No message ever holds a credential or the provider's raw answer.
-    """
+    Raises ProviderUnavailable (with retry_after where the provider names one) when trying again may help, and
+    SolverMisconfigured, with what to do, when it refuses our credentials or does not know the zone. No
+    message ever holds a credential or the provider's raw answer."""
 
     def present(self, record: TxtRecord) -> None:
         """Add this value; other values at the name stay. Present already: no error, no second copy."""

@@ -1,7 +1,8 @@
-"""Cloudflare's API v4: one TXT value added to, or removed from, a zone of the account that a token, or an e-mail address and key, may edit.
+"""Cloudflare's API v4: one TXT value added to, or removed from, a zone of the account that a token, or an
+e-mail address and key, may edit.
 
-Zone ids are remembered; records never are: cleanup looks for the value itself, so it works after a crash, and takes nobody else's away.
-"""
+Zone ids are remembered; records never are: cleanup looks for the value itself, so it works after a crash, and
+takes nobody else's away."""
 
 from __future__ import annotations
 
@@ -63,14 +64,27 @@ class CloudflareProvider:
         clock: Clock,
         timeout_seconds: float = 10.0,
     ) -> None:
-        """`token`, or `email` and `key`. Raises SecretUnusable for what no header can hold, SolverMisconfigured for a URL without TLS."""
+        """`token`, or `email` and `key`. Raises SecretUnusable for what no header can hold,
+        SolverMisconfigured for a URL without TLS."""
         url = urlsplit(api_url)
         if url.scheme != "https" and url.hostname not in _LOOPBACK:
-            raise SolverMisconfigured("CERTMILL_CLOUDFLARE_API_URL is not https://, and would show the credentials to everybody on the way")
+            raise SolverMisconfigured(
+                "CERTMILL_CLOUDFLARE_API_URL is not https://, and would show the credentials to everybody "
+                "on the way"
+            )
         self._api_url = api_url.rstrip("/")
         self._credential = "API token" if token is not None else "e-mail address and API key"
-        self._headers = {"Accept": "application/json", "Content-Type": "application/json", **_authorization(token, email, key)}
-        self._transport = Transport(trust=TlsTrust(), timeout_seconds=timeout_seconds, user_agent=f"certmill/{__version__}", clock=clock)
+        self._headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            **_authorization(token, email, key),
+        }
+        self._transport = Transport(
+            trust=TlsTrust(),
+            timeout_seconds=timeout_seconds,
+            user_agent=f"certmill/{__version__}",
+            clock=clock,
+        )
         self._zone_ids: dict[str, str] = {}
         self._guard = threading.Lock()
 
@@ -85,7 +99,8 @@ class CloudflareProvider:
             self._judge(reply, record.zone, f"adding a TXT record at {record.name}")
 
     def cleanup(self, record: TxtRecord) -> None:
-        """Remove every record at the name that has this value (there is one, unless a person added others)."""
+        """Remove every record at the name that has this value (there is one, unless a person added
+        others)."""
         zone_id = self._zone_id(record.zone)
         reply, ids = self._ids(record, zone_id)
         if reply.is_one_of(_NO_SUCH_ZONE):
@@ -99,12 +114,19 @@ class CloudflareProvider:
                 self._judge(gone, record.zone, f"removing a TXT record at {record.name}")
 
     def _create(self, record: TxtRecord, zone_id: str) -> _Reply:
-        # Cloudflare asks for quoted character strings (RFC 1035 §3.3); our values hold no quote and no backslash.
-        body = {"type": "TXT", "name": record.name, "content": f'"{record.value}"', "ttl": max(record.ttl_seconds, _MIN_TTL_SECONDS)}
+        # Cloudflare asks for quoted character strings (RFC 1035 §3.3); our values hold no quote and no
+        # backslash.
+        body = {
+            "type": "TXT",
+            "name": record.name,
+            "content": f'"{record.value}"',
+            "ttl": max(record.ttl_seconds, _MIN_TTL_SECONDS),
+        }
         return self._call("POST", f"/zones/{zone_id}/dns_records", record.zone, body=body)
 
     def _ids(self, record: TxtRecord, zone_id: str) -> tuple[_Reply, list[str]]:
-        """The ids of the records with this value, and the last reply; all pages are read before anything is removed."""
+        """The ids of the records with this value, and the last reply; all pages are read before anything is
+        removed."""
         found: list[str] = []
         page = 1
         while True:
@@ -116,7 +138,8 @@ class CloudflareProvider:
             page += 1
 
     def _zone_id(self, zone: str) -> str:
-        """The id of the zone, or of the nearest of its parents in the account: a sub-zone may be held there without a zone of its own."""
+        """The id of the zone, or of the nearest of its parents in the account: a sub-zone may be held there
+        without a zone of its own."""
         with self._guard:
             known = self._zone_ids.get(zone)
         if known is not None:
@@ -131,7 +154,8 @@ class CloudflareProvider:
                     self._zone_ids[zone] = found
                 return found
         raise SolverMisconfigured(
-            f"Cloudflare shows no zone {zone} to our {self._credential}: see that the zone is in the account, and that the "
+            f"Cloudflare shows no zone {zone} to our {self._credential}: see that the zone is in the "
+            "account, and that the "
             f"{self._credential} may read it ({_NEEDED})"
         )
 
@@ -151,7 +175,9 @@ class CloudflareProvider:
         """One request. Raises ProviderUnavailable when there is no answer, or none in Cloudflare's form."""
         content = json.dumps(body).encode() if body is not None else None
         try:
-            answer = self._transport.request(method, f"{self._api_url}{path}", body=content, headers=self._headers)
+            answer = self._transport.request(
+                method, f"{self._api_url}{path}", body=content, headers=self._headers
+            )
         except NoAnswer as error:
             raise ProviderUnavailable(f"Cloudflare, for the zone {zone}: {error.without_advice}") from None
         return _parsed(answer, zone)
@@ -163,22 +189,37 @@ class CloudflareProvider:
         codes = ", ".join(str(code) for code in sorted(reply.codes)[:5])
         said = f"{reply.status}, code {codes}" if codes else str(reply.status)
         if reply.status == 429:
-            raise ProviderUnavailable(f"Cloudflare asks us to slow down (429), {what}", retry_after=reply.retry_after)
+            raise ProviderUnavailable(
+                f"Cloudflare asks us to slow down (429), {what}", retry_after=reply.retry_after
+            )
         if reply.status in (401, 403) or reply.is_one_of(_CREDENTIALS_REFUSED):
-            raise SolverMisconfigured(f"Cloudflare refuses our {self._credential} ({said}), {what}: it needs {_NEEDED} of {zone}")
+            raise SolverMisconfigured(
+                f"Cloudflare refuses our {self._credential} ({said}), {what}: it needs {_NEEDED} of {zone}"
+            )
         if 400 <= reply.status < 500 and reply.status not in _TRY_AGAIN:
-            raise SolverMisconfigured(f"Cloudflare refuses the request ({said}), {what}: see the code in its API's documentation")
+            raise SolverMisconfigured(
+                f"Cloudflare refuses the request ({said}), {what}: see the code in its API's documentation"
+            )
         raise ProviderUnavailable(f"Cloudflare answers {said}, {what}", retry_after=reply.retry_after)
 
 
 def _authorization(token: str | None, email: str, key: str | None) -> dict[str, str]:
     secret, name = (token, "API token") if token is not None else (key or "", "API key")
-    if not secret or not secret.isascii() or any(character <= " " or character == "\x7f" for character in secret):
-        raise SecretUnusable(f"the Cloudflare {name} is empty, or holds spaces or characters that none has; see the Secret's value")
+    if (
+        not secret
+        or not secret.isascii()
+        or any(character <= " " or character == "\x7f" for character in secret)
+    ):
+        raise SecretUnusable(
+            f"the Cloudflare {name} is empty, or holds spaces or characters that none has; see the Secret's "
+            "value"
+        )
     if token is not None:
         return {"Authorization": f"Bearer {token}"}
     if not email.isascii() or not email.isprintable():
-        raise SolverMisconfigured("the e-mail address of the Cloudflare solver holds characters that a header cannot have")
+        raise SolverMisconfigured(
+            "the e-mail address of the Cloudflare solver holds characters that a header cannot have"
+        )
     return {"X-Auth-Email": email, "X-Auth-Key": secret}
 
 
@@ -194,7 +235,9 @@ def _parsed(answer: Answer, zone: str) -> _Reply:
             raise ProviderUnavailable(f"Cloudflare, for the zone {zone}: the answer is not one of its API's")
         envelope = {}
     errors, pages = envelope.get("errors"), envelope.get("result_info")
-    codes = [error.get("code") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    codes = (
+        [error.get("code") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    )
     total = pages.get("total_pages") if isinstance(pages, dict) else None
     return _Reply(
         status=answer.status,
@@ -207,7 +250,9 @@ def _parsed(answer: Answer, zone: str) -> _Reply:
 
 
 def _entries(reply: _Reply) -> Sequence[Mapping[str, object]]:
-    return [entry for entry in reply.result if isinstance(entry, dict)] if isinstance(reply.result, list) else []
+    return (
+        [entry for entry in reply.result if isinstance(entry, dict)] if isinstance(reply.result, list) else []
+    )
 
 
 def _text(entry: Mapping[str, object], name: str) -> str:

@@ -1,4 +1,5 @@
-"""One question over HTTPS (RFC 8484): an answer is bounded in size and in time, redirects are not followed, connections are kept."""
+"""One question over HTTPS (RFC 8484): an answer is bounded in size and in time, redirects are not followed,
+connections are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ class DnsOverHttps:
 
     def ask(self, query: dns.message.Message, url: str, *, timeout_seconds: float) -> dns.message.Message:
         """The server's answer to `query`. Raises Unanswered."""
-        transport = Transport(trust=self._trust, connections=self._connections, timeout_seconds=timeout_seconds)
+        transport = Transport(
+            trust=self._trust, connections=self._connections, timeout_seconds=timeout_seconds
+        )
         try:
             answer = transport.request("POST", url, body=query.to_wire(), headers=_HEADERS)
         except NoAnswer as error:

@@ -1,4 +1,5 @@
-"""One question to one server, once, in bounded time: by UDP, and by TCP where the answer is too large for UDP."""
+"""One question to one server, once, in bounded time: by UDP, and by TCP where the answer is too large for
+UDP."""
 
 from __future__ import annotations
 
@@ -13,23 +14,29 @@ from certmill.errors import NameRefused
 
 
 class Unanswered(Exception):
-    """A server gave no answer that can be used. The message goes after the server's name: "did not answer"."""
+    """A server gave no answer that can be used. The message goes after the server's name: "did not
+    answer"."""
 
 
 def question(name: str, type_: str) -> dns.message.Message:
-    """A query with RD. Raises NameRefused if the name cannot be one in DNS: "_acme-challenge." in front may make it too long."""
+    """A query with RD. Raises NameRefused if the name cannot be one in DNS: "_acme-challenge." in front may
+    make it too long."""
     try:
         return dns.message.make_query(name, type_)
     except dns.exception.DNSException:
-        raise NameRefused(f"{name} cannot be looked up: a name has at most 253 characters, and 63 between two dots") from None
+        raise NameRefused(
+            f"{name} cannot be looked up: a name has at most 253 characters, and 63 between two dots"
+        ) from None
 
 
-def exchange(query: dns.message.Message, host: str, port: int, *, timeout_seconds: float) -> dns.message.Message:
-    """Ask one server, once: by UDP, then by TCP if that answer was cut short, both in `timeout_seconds`. Raises Unanswered.
+def exchange(
+    query: dns.message.Message, host: str, port: int, *, timeout_seconds: float
+) -> dns.message.Message:
+    """Ask one server, once: by UDP, then by TCP if that answer was cut short, both in `timeout_seconds`.
+    Raises Unanswered.
 
-    `host` is an address, or a name that this machine can look up. Answers to other questions (a wrong id, a forged source) are passed over,
-    so that they cannot end the wait.
-    """
+    `host` is an address, or a name that this machine can look up. Answers to other questions (a wrong id, a
+    forged source) are passed over, so that they cannot end the wait."""
     deadline = time.monotonic() + timeout_seconds
     try:
         address = address_of(host)

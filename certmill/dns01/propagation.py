@@ -1,7 +1,8 @@
-"""Can the CA see the TXT value? Every authoritative server is asked once, directly, without a cache; the answer says which one lacks it.
+"""Can the CA see the TXT value? Every authoritative server is asked once, directly, without a cache; the
+answer says which one lacks it.
 
-Servers are asked side by side, and all of it ends within twice the time-out, whatever they do. Reasons are stable text: they are compared.
-"""
+Servers are asked side by side, and all of it ends within twice the time-out, whatever they do. Reasons are
+stable text: they are compared."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _Answer = TypeVar("_Answer")
 
 _MAX_SERVERS = 16
 _MAX_ADDRESSES = 4
-# Once one address of a server has shown the value, another that may be out of our reach (IPv6) gets no more than this.
+# Once one address of a server has shown the value, another that may be out of our reach (IPv6) gets no more
+# than this.
 _SECOND_LOOK_SECONDS = 1.0
 
 
@@ -64,11 +66,11 @@ def is_visible(
     nameservers: Sequence[str] = (),
     timeout_seconds: float = 3.0,
 ) -> Visibility:
-    """Ask each authoritative server of the zone once, or each of `nameservers` (host:port or https:// URLs) instead.
+    """Ask each authoritative server of the zone once, or each of `nameservers` (host:port or https:// URLs)
+    instead.
 
-    `timeout_seconds` is for each of them; all of it takes at most twice as long. Raises DnsUnavailable when the zone's servers cannot be
-    found, NameRefused for what cannot be a name.
-    """
+    `timeout_seconds` is for each of them; all of it takes at most twice as long. Raises DnsUnavailable when
+    the zone's servers cannot be found, NameRefused for what cannot be a name."""
     look = _Look(
         name=record_name,
         value=value,
@@ -79,7 +81,9 @@ def is_visible(
         deadline=time.monotonic() + 2 * timeout_seconds,
     )
     if nameservers:
-        return _judged(_side_by_side(lambda nameserver: _through(look, nameserver), nameservers[:_MAX_SERVERS]))
+        return _judged(
+            _side_by_side(lambda nameserver: _through(look, nameserver), nameservers[:_MAX_SERVERS])
+        )
     answers = _side_by_side(lambda server: _at(look, server), _servers(look))
     if all(answer is None for answer in answers):
         raise DnsUnavailable(f"no name server of the zone {zone} has an address: see its NS records")
@@ -102,12 +106,16 @@ def _servers(look: _Look) -> list[str]:
     answer = look.resolver.ask(look.zone, "NS", within_seconds=look.seconds())
     names = sorted({record.to_text().rstrip(".").lower() for record in records(answer, "NS", at=look.zone)})
     if not names:
-        raise DnsUnavailable(f"the zone {look.zone} has no name servers: see that it is delegated, and that our resolvers know it")
+        raise DnsUnavailable(
+            f"the zone {look.zone} has no name servers: see that it is delegated, and that our resolvers "
+            "know it"
+        )
     return names[:_MAX_SERVERS]
 
 
 def _at(look: _Look, server: str) -> str | None:
-    """Why an authoritative server lacks the value; "" if it has it; None if it has no address, so that the CA will not ask it either.
+    """Why an authoritative server lacks the value; "" if it has it; None if it has no address, so that the CA
+    will not ask it either.
 
     An address that cannot be reached counts for nothing where another of the same server has the value.
     """
@@ -124,7 +132,12 @@ def _at(look: _Look, server: str) -> str | None:
         query = question(look.name, "TXT")
         query.flags &= ~dns.flags.RD
         try:
-            answer = exchange(query, address, look.port, timeout_seconds=look.seconds(_SECOND_LOOK_SECONDS if seen else None))
+            answer = exchange(
+                query,
+                address,
+                look.port,
+                timeout_seconds=look.seconds(_SECOND_LOOK_SECONDS if seen else None),
+            )
         except Unanswered as error:
             unreached = unreached or f"{shown} {error}"
             continue
@@ -153,7 +166,12 @@ def _lack(answer: dns.message.Message, look: _Look) -> str:
     values = {b"".join(record.strings) for record in records(answer, "TXT") if isinstance(record, TXT)}
     if look.value.encode() in values:
         return ""
-    aliases = [record.target for record in records(answer, "CNAME", at=look.name) if isinstance(record, CNAME)]
+    aliases = [
+        record.target for record in records(answer, "CNAME", at=look.name) if isinstance(record, CNAME)
+    ]
     if aliases:
-        return f"has a CNAME to {aliases[0].to_text(omit_final_dot=True)} there: set cnameStrategy: Follow, or remove it"
+        return (
+            f"has a CNAME to {aliases[0].to_text(omit_final_dot=True)} there: set cnameStrategy: Follow, or "
+            "remove it"
+        )
     return "does not have it yet"

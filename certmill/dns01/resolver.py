@@ -1,8 +1,9 @@
-"""Looking things up as a stub resolver: through the system's servers, through given ones (host:port), or by DNS over HTTPS (RFC 8484).
+"""Looking things up as a stub resolver: through the system's servers, through given ones (host:port), or by
+DNS over HTTPS (RFC 8484).
 
-Answers are never kept here. A question goes to one server after the other until one answers; SERVFAIL everywhere is an error, NXDOMAIN an
-answer. Every record is looked for by owner and type, wherever it stands: servers send what nobody asked for, and in any order.
-"""
+Answers are never kept here. A question goes to one server after the other until one answers; SERVFAIL
+everywhere is an error, NXDOMAIN an answer. Every record is looked for by owner and type, wherever it stands:
+servers send what nobody asked for, and in any order."""
 
 from __future__ import annotations
 
@@ -24,14 +25,20 @@ from certmill.http.transport import TlsTrust
 
 ANSWERED = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 _DNS_PORT = 53
-_ADVICE = "see that it looks names up for this machine, or set others: CERTMILL_RECURSIVE_NAMESERVERS, or the solver's own"
+_ADVICE = (
+    "see that it looks names up for this machine, or set others: CERTMILL_RECURSIVE_NAMESERVERS, or the "
+    "solver's own"
+)
 
 
 class Resolver:
     """Asks recursive servers. Safe for many threads."""
 
-    def __init__(self, nameservers: Sequence[str] = (), *, timeout_seconds: float = 5.0, trust: TlsTrust | None = None) -> None:
-        """`nameservers`: host:port or https:// URLs; none: the system's (read when they are needed). The time is for each server.
+    def __init__(
+        self, nameservers: Sequence[str] = (), *, timeout_seconds: float = 5.0, trust: TlsTrust | None = None
+    ) -> None:
+        """`nameservers`: host:port or https:// URLs; none: the system's (read when they are needed). The time
+        is for each server.
 
         `trust`: whom to believe that it is the https:// server.
         """
@@ -46,8 +53,14 @@ class Resolver:
         """
         query = question(name, type_)
         servers = self._given or _system()
-        each = min(self._timeout_seconds, within_seconds / max(1, len(servers))) if within_seconds is not None else self._timeout_seconds
-        reason = "this machine has no name servers: see /etc/resolv.conf, or set CERTMILL_RECURSIVE_NAMESERVERS"
+        each = (
+            min(self._timeout_seconds, within_seconds / max(1, len(servers)))
+            if within_seconds is not None
+            else self._timeout_seconds
+        )
+        reason = (
+            "this machine has no name servers: see /etc/resolv.conf, or set CERTMILL_RECURSIVE_NAMESERVERS"
+        )
         for server in servers:
             try:
                 answer = self._send(query, server, each)
@@ -60,12 +73,13 @@ class Resolver:
         raise DnsUnavailable(f"looking up {type_} of {name}: {reason}")
 
     def find_addresses(self, name: str, *, within_seconds: float | None = None) -> list[str]:
-        """IPv4, then IPv6 addresses of a name (CNAMEs followed by the server), if it has any; an address is its own.
+        """IPv4, then IPv6 addresses of a name (CNAMEs followed by the server), if it has any; an address is
+        its own.
 
-        One family is enough: some servers answer AAAA with an error, or not at all. NXDOMAIN is about every type (RFC 8020 §2): AAAA is not
-        asked for then. `within_seconds` is for both; each gets half of what is left, so that what was found can still be used. Raises
-        DnsUnavailable when there is no answer to go by.
-        """
+        One family is enough: some servers answer AAAA with an error, or not at all. NXDOMAIN is about every
+        type (RFC 8020 §2): AAAA is not asked for then. `within_seconds` is for both; each gets half of what
+        is left, so that what was found can still be used. Raises DnsUnavailable when there is no answer to go
+        by."""
         deadline = time.monotonic() + within_seconds if within_seconds is not None else None
         try:
             return [str(ipaddress.ip_address(name))]
@@ -98,7 +112,12 @@ def records(answer: dns.message.Message, type_: str, *, at: str | None = None) -
     """The records of one type in the answer section; with `at`, only those of that name."""
     wanted = dns.rdatatype.from_text(type_)
     owner = dns.name.from_text(at) if at is not None else None
-    return [record for rrset in answer.answer if rrset.rdtype == wanted and owner in (None, rrset.name) for record in rrset]
+    return [
+        record
+        for rrset in answer.answer
+        if rrset.rdtype == wanted and owner in (None, rrset.name)
+        for record in rrset
+    ]
 
 
 def split_server(server: str) -> tuple[str, int]:

@@ -1,4 +1,5 @@
-"""DNS UPDATE (RFC 2136) with TSIG (RFC 8945): one value added to, or removed from, a name; the server does it atomically."""
+"""DNS UPDATE (RFC 2136) with TSIG (RFC 8945): one value added to, or removed from, a name; the server does it
+atomically."""
 
 from __future__ import annotations
 
@@ -65,7 +66,9 @@ class Rfc2136Provider:
 
         self._update_all(records, remove)
 
-    def _update_all(self, records: Sequence[TxtRecord], change: Callable[[dns.update.UpdateMessage, TxtRecord], None]) -> None:
+    def _update_all(
+        self, records: Sequence[TxtRecord], change: Callable[[dns.update.UpdateMessage, TxtRecord], None]
+    ) -> None:
         for start in range(0, len(records), _BATCH):
             batch = records[start : start + _BATCH]
             update = dns.update.UpdateMessage(f"{batch[0].zone}.", keyring=self._keyring)
@@ -80,14 +83,22 @@ class Rfc2136Provider:
             answer = self._exchange(update, tcp=tcp)
         except (dns.tsig.PeerBadKey, dns.tsig.PeerBadSignature, dns.tsig.BadSignature, dns.tsig.BadKey):
             raise SolverMisconfigured(
-                f"{server} does not accept the TSIG key {self._config.tsig_key_name}: see its name, secret and algorithm on both sides"
+                f"{server} does not accept the TSIG key {self._config.tsig_key_name}: see its name, secret "
+                "and algorithm on both sides"
             ) from None
         except (dns.tsig.PeerBadTime, dns.tsig.BadTime):
-            raise SolverMisconfigured(f"{server} refuses our TSIG signature's time: set the clocks right") from None
+            raise SolverMisconfigured(
+                f"{server} refuses our TSIG signature's time: set the clocks right"
+            ) from None
         except dns.exception.FormError as error:
-            # RFC 8945 §5.3: the answer to a signed request is signed, or says which key was bad; dnspython takes no other.
+            # RFC 8945 §5.3: the answer to a signed request is signed, or says which key was bad; dnspython
+            # takes no other.
             key = self._config.tsig_key_name
-            lack = f"without the signature of the TSIG key {key}: see that it has this key" if self._keyring else "with no DNS message"
+            lack = (
+                f"without the signature of the TSIG key {key}: see that it has this key"
+                if self._keyring
+                else "with no DNS message"
+            )
             raise ProviderUnavailable(f"{server} answers an update of {zone} {lack}") from error
         except dns.exception.Timeout as error:
             raise ProviderUnavailable(f"{server} does not answer updates of {zone}") from error
@@ -96,11 +107,14 @@ class Rfc2136Provider:
         self._judge(answer.rcode(), server, zone)
 
     def _exchange(self, update: dns.update.UpdateMessage, *, tcp: bool) -> dns.message.Message:
-        """One update, by TCP if it is too large for UDP (RFC 2136 §6.2), or if the answer was. A second time it changes nothing."""
+        """One update, by TCP if it is too large for UDP (RFC 2136 §6.2), or if the answer was. A second time
+        it changes nothing."""
         host, port, timeout = self._address(), self._config.port, self._timeout
         if not tcp:
             try:
-                return dns.query.udp(update, host, port=port, timeout=timeout, ignore_unexpected=True, raise_on_truncation=True)
+                return dns.query.udp(
+                    update, host, port=port, timeout=timeout, ignore_unexpected=True, raise_on_truncation=True
+                )
             except dns.message.Truncated:
                 pass
         return dns.query.tcp(update, host, port=port, timeout=timeout)
@@ -109,15 +123,23 @@ class Rfc2136Provider:
         try:
             return address_of(self._config.nameserver)
         except OSError as error:
-            raise ProviderUnavailable(f"the name server {self._config.nameserver} has no address that this machine can find") from error
+            raise ProviderUnavailable(
+                f"the name server {self._config.nameserver} has no address that this machine can find"
+            ) from error
 
     def _judge(self, rcode: dns.rcode.Rcode, server: str, zone: str) -> None:
         if rcode == dns.rcode.NOERROR:
             return
         text = dns.rcode.to_text(rcode)
         if rcode in (dns.rcode.REFUSED, dns.rcode.NOTAUTH, dns.rcode.NOTZONE, dns.rcode.NOTIMP):
-            key = f"the TSIG key {self._config.tsig_key_name}" if self._keyring else "updates without a TSIG key"
-            raise SolverMisconfigured(f"{server} answers {text} to an update of {zone}: let it take updates of this zone with {key}")
+            key = (
+                f"the TSIG key {self._config.tsig_key_name}"
+                if self._keyring
+                else "updates without a TSIG key"
+            )
+            raise SolverMisconfigured(
+                f"{server} answers {text} to an update of {zone}: let it take updates of this zone with {key}"
+            )
         raise ProviderUnavailable(f"{server} answers {text} to an update of {zone}")
 
 

@@ -1,4 +1,5 @@
-"""A name server that is given by its name: where it is, as this machine's own resolver has it (search domains and hosts file too)."""
+"""A name server that is given by its name: where it is, as this machine's own resolver has it (search domains
+and hosts file too)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ import socket
 
 
 def address_of(host: str) -> str:
-    """The address itself, or the first of a name: IPv4 before IPv6, as a server on both need not listen on both. Raises OSError."""
+    """The address itself, or the first of a name: IPv4 before IPv6, as a server on both need not listen on
+    both. Raises OSError."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:

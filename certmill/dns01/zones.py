@@ -35,10 +35,13 @@ class Zones:
             candidate = ".".join(labels[start:])
             if self._is_zone(candidate, within_seconds):
                 return candidate
-        raise SolverMisconfigured(f"no zone was found for {name}: see that its domain is delegated, and that our resolvers know it")
+        raise SolverMisconfigured(
+            f"no zone was found for {name}: see that its domain is delegated, and that our resolvers know it"
+        )
 
     def follow_cnames(self, name: str, *, within_seconds: float | None = None) -> str:
-        """The name at the end of the CNAMEs of `name`; itself if it has none; `within_seconds` is for each look-up.
+        """The name at the end of the CNAMEs of `name`; itself if it has none; `within_seconds` is for each
+        look-up.
 
         Raises DnsUnavailable, or NameRefused for a loop or a long chain.
         """

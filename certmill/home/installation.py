@@ -1,8 +1,9 @@
-"""The id of an installation, which is that of its home: made once, kept there, and the same for all its processes (runs.installation).
+"""The id of an installation, which is that of its home: made once, kept there, and the same for all its
+processes (runs.installation).
 
-A directory has it in a file, so that a copy of the home on a new machine is the same installation. In a cluster it is the uid of certmill's
-own namespace and, after a slash, the name of the Lease, which is that of the release: nothing is written for it.
-"""
+A directory has it in a file, so that a copy of the home on a new machine is the same installation. In a
+cluster it is the uid of certmill's own namespace and, after a slash, the name of the Lease, which is that of
+the release: nothing is written for it."""
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ def of_directory(home: Path) -> str:
 
 
 def of_cluster(client: KubeClient, namespace: str, lease_name: str) -> str:
-    """The uid of certmill's namespace, and its release there; "" if there is no such namespace. Raises HomeUnavailable, Forbidden."""
+    """The uid of certmill's namespace, and its release there; "" if there is no such namespace. Raises
+    HomeUnavailable, Forbidden."""
     body = client.get(NAMESPACES, "", namespace)
     return f"{meta_of(body).uid}/{lease_name}" if body is not None else ""

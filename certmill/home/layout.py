@@ -1,4 +1,5 @@
-"""Names of files in a directory home, and which names may become paths: those that Kubernetes allows, so that none leads out of it."""
+"""Names of files in a directory home, and which names may become paths: those that Kubernetes allows, so that
+none leads out of it."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def require_names(kind: str, namespace: str, name: str) -> None:
 
 
 def require_secret(secret: Secret) -> None:
-    """Raise InvalidManifest unless the Secret's names and keys may become paths, and its values are not too large."""
+    """Raise InvalidManifest unless the Secret's names and keys may become paths, and its values are not too
+    large."""
     require_names("Secret", secret.namespace, secret.name)
     for key, value in secret.data.items():
         if not is_secret_key(key):
@@ -46,7 +48,8 @@ def require_secret(secret: Secret) -> None:
 
 
 def file_name(kind: str, namespace: str, name: str, suffix: str) -> str:
-    """`<kind>.<namespace>.<name><suffix>`, no namespace where there is none; what is too long for a file system is cut and digested."""
+    """`<kind>.<namespace>.<name><suffix>`, no namespace where there is none; what is too long for a file
+    system is cut and digested."""
     stem = ".".join(part for part in (kind.lower(), namespace, name) if part)
     if len(stem) > _MAX_FILE_NAME:
         stem = f"{stem[:_KEPT_CHARACTERS]}-{hashlib.sha256(stem.encode()).hexdigest()[:32]}"

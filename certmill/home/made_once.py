@@ -1,4 +1,5 @@
-"""A small file in the home that is made once, whole, and then read by every process: the seal key, the installation's id."""
+"""A small file in the home that is made once, whole, and then read by every process: the seal key, the
+installation's id."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from certmill.errors import HomeUnavailable
 
 
 def made_once(file: Path, content: Callable[[], str]) -> str:
-    """Read the file; if there is none it is made now (0600), first under a name of its own: of two processes, only one's is ever seen.
+    """Read the file; if there is none it is made now (0600), first under a name of its own: of two processes,
+    only one's is ever seen.
 
     Raises HomeUnavailable.
     """
@@ -32,4 +34,6 @@ def made_once(file: Path, content: Callable[[], str]) -> str:
         return file.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise HomeUnavailable(f"cannot read or make {file.name} in the home: {reason}; see that the home is writable") from error
+        raise HomeUnavailable(
+            f"cannot read or make {file.name} in the home: {reason}; see that the home is writable"
+        ) from error

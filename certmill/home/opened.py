@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def open_home(settings: Settings, clock: Clock) -> Home:
-    """Nothing is read yet, and nothing is made. Raises HomeUnavailable where there is no way to the API server."""
+    """Nothing is read yet, and nothing is made. Raises HomeUnavailable where there is no way to the API
+    server."""
     if settings.home_kind == "directory":
         from certmill.home.directory.home import DirectoryHome
 

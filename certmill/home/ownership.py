@@ -1,4 +1,5 @@
-"""Who put what on a Secret: writers own keys, labels and annotations, as the field managers of Kubernetes' server-side apply do. Pure."""
+"""Who put what on a Secret: writers own keys, labels and annotations, as the field managers of Kubernetes'
+server-side apply do. Pure."""
 
 from __future__ import annotations
 
@@ -26,12 +27,17 @@ class Owned:
     annotations: frozenset[str] = frozenset()
 
     def without(self, other: Owned) -> Owned:
-        return Owned(keys=self.keys - other.keys, labels=self.labels - other.labels, annotations=self.annotations - other.annotations)
+        return Owned(
+            keys=self.keys - other.keys,
+            labels=self.labels - other.labels,
+            annotations=self.annotations - other.annotations,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A Secret, who owns what of it, and the digest of the document that was applied to it last. What nobody owns came from outside."""
+    """A Secret, who owns what of it, and the digest of the document that was applied to it last. What nobody
+    owns came from outside."""
 
     secret: Secret
     owners: Mapping[str, Owned] = field(default_factory=dict)
@@ -39,11 +45,16 @@ class Held:
 
 
 def merged(held: Held | None, wanted: Secret, writer: str, *, applied: str = "") -> Held:
-    """The Secret after `writer` wrote `wanted`: its own things become these, and what it no longer wants goes; those of others stay.
+    """The Secret after `writer` wrote `wanted`: its own things become these, and what it no longer wants
+    goes; those of others stay.
 
-    What it wants and another owns becomes its own. A Secret that somebody wrote keeps its type, as at cert-manager.
-    """
-    mine = Owned(keys=frozenset(wanted.data), labels=frozenset(wanted.labels), annotations=frozenset(wanted.annotations))
+    What it wants and another owns becomes its own. A Secret that somebody wrote keeps its type, as at
+    cert-manager."""
+    mine = Owned(
+        keys=frozenset(wanted.data),
+        labels=frozenset(wanted.labels),
+        annotations=frozenset(wanted.annotations),
+    )
     if held is None:
         return Held(secret=wanted, owners={writer: mine}, applied=applied)
     old, gone = held.secret, held.owners.get(writer, Owned()).without(mine)

@@ -1,9 +1,10 @@
-"""A home whose reads may be a moment old: for the steps of a run, which read the same issuer and account again and again.
+"""A home whose reads may be a moment old: for the steps of a run, which read the same issuer and account
+again and again.
 
-A step acts on what its run is for (the digest in its record), and every run begins with a reconcile that reads the home itself: what a
-step sees too late, the next step or the next run sees. Of a Certificate that changes, the controller tells, and a look leaves word in the
-record: so that one may be older. A read costs an API server and us a few milliseconds; a run has two dozen.
-"""
+A step acts on what its run is for (the digest in its record), and every run begins with a reconcile that
+reads the home itself: what a step sees too late, the next step or the next run sees. Of a Certificate that
+changes, the controller tells, and a look leaves word in the record: so that one may be older. A read costs an
+API server and us a few milliseconds; a run has two dozen."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ _Key = tuple[str, ...]
 
 
 class RecentHome:
-    """A Home over another. What is written through it is read back at once; statuses of Certificates are never remembered."""
+    """A Home over another. What is written through it is read back at once; statuses of Certificates are
+    never remembered."""
 
     def __init__(self, home: Home, clock: Clock) -> None:
         self._home = home
@@ -43,13 +45,19 @@ class RecentHome:
         return self._home.watched
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
-        return self._recent(("Certificate", certificate), lambda: self._home.certificate(certificate), seconds=CERTIFICATE_SECONDS)
+        return self._recent(
+            ("Certificate", certificate),
+            lambda: self._home.certificate(certificate),
+            seconds=CERTIFICATE_SECONDS,
+        )
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         return self._home.certificates(namespace)
 
     def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        return self._recent(("issuer", ref.kind, namespace, ref.name), lambda: self._home.issuer(ref, namespace))
+        return self._recent(
+            ("issuer", ref.kind, namespace, ref.name), lambda: self._home.issuer(ref, namespace)
+        )
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
         return self._home.issuers(namespace)
@@ -108,7 +116,9 @@ class RecentHome:
         self._home.write_certificate_status(certificate, status)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
-        return self._recent(("status", issuer.reference, issuer.uid), lambda: self._home.issuer_status(issuer))
+        return self._recent(
+            ("status", issuer.reference, issuer.uid), lambda: self._home.issuer_status(issuer)
+        )
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
         self._home.write_issuer_status(issuer, status)
@@ -139,7 +149,8 @@ class RecentHome:
         return value
 
     def _take_in(self, key: _Key, mine: object, now: float, value: object) -> None:
-        """Remember what was read: unless it was written meanwhile, or is not there (it may come the next moment)."""
+        """Remember what was read: unless it was written meanwhile, or is not there (it may come the next
+        moment)."""
         with self._guard:
             if self._reading.get(key) is not mine:
                 return

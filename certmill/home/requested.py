@@ -1,8 +1,9 @@
-"""Which Certificates a request may change: those that a request made, as long as no manifest has been applied over them. Pure.
+"""Which Certificates a request may change: those that a request made, as long as no manifest has been applied
+over them. Pure.
 
-A Certificate that a request made carries an annotation. One without it counts as made by a manifest, also if a request to an older
-certmill made it: a request for exactly what it says is answered, and a request for anything else is refused.
-"""
+A Certificate that a request made carries an annotation. One without it counts as made by a manifest, also if
+a request to an older certmill made it: a request for exactly what it says is answered, and a request for
+anything else is refused."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def marked(certificate: Certificate) -> tuple[Certificate, str]:
 
 
 def unmarked(manifest: Certificate | Issuer, document: str) -> tuple[Certificate | Issuer, str]:
-    """What a person applies, and its document: it is the manifest's from then on, be it what `certmill get -o yaml` printed."""
+    """What a person applies, and its document: it is the manifest's from then on, be it what `certmill get -o
+    yaml` printed."""
     if isinstance(manifest, Certificate) and CREATED_BY in manifest.annotations:
         kept = without_mark(manifest)
         return kept, dump_yaml(certificate_document(kept))
@@ -37,11 +39,15 @@ def unmarked(manifest: Certificate | Issuer, document: str) -> tuple[Certificate
 
 def without_mark(certificate: Certificate) -> Certificate:
     """The same Certificate as a manifest's."""
-    return replace(certificate, annotations={name: value for name, value in certificate.annotations.items() if name != CREATED_BY})
+    return replace(
+        certificate,
+        annotations={name: value for name, value in certificate.annotations.items() if name != CREATED_BY},
+    )
 
 
 def outcome_of(existing: Certificate | None, wanted: Certificate) -> Change:
-    """What a request does to the Certificate that is there. Raises InvalidManifest if that is not a request's to change."""
+    """What a request does to the Certificate that is there. Raises InvalidManifest if that is not a request's
+    to change."""
     if existing is None:
         return Change.CREATED
     if _spec(existing) == _spec(wanted):
@@ -57,7 +63,10 @@ def outcome_of(existing: Certificate | None, wanted: Certificate) -> Change:
 
 def wrong(certificate: Certificate, error: InvalidManifest) -> InvalidManifest:
     """The refusal where there is a Certificate of this name that cannot be used: nobody knows whose it is."""
-    reason = f"Certificate {certificate.id} is there and wrong, and a request does not change it: have it repaired or deleted ({error})"
+    reason = (
+        f"Certificate {certificate.id} is there and wrong, and a request does not change it: have it "
+        f"repaired or deleted ({error})"
+    )
     return InvalidManifest(reason, path="name")
 
 

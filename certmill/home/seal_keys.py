@@ -1,4 +1,5 @@
-"""The keys of the seal (crypto.seal): those of the settings, else one that is made and kept in the home's directory as `seal-key`."""
+"""The keys of the seal (crypto.seal): those of the settings, else one that is made and kept in the home's
+directory as `seal-key`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""A connection to a server that a tenant chose, with an end: connecting is bounded as a whole, and so is an answer from its first byte on.
+"""A connection to a server that a tenant chose, with an end: connecting is bounded as a whole, and so is an
+answer from its first byte on.
 
-urllib3's time-outs are for each address of a name and for each byte that comes, so that a name with many dead addresses, or a header line
-now and then, holds a thread for as long as somebody likes. Here they are for all addresses, and for all bytes, together: a socket's
-time-out shrinks. With `urllib3.Timeout(total=…)` the answer gets what connecting has left, and the whole exchange has one end.
-"""
+urllib3's time-outs are for each address of a name and for each byte that comes, so that a name with many dead
+addresses, or a header line now and then, holds a thread for as long as somebody likes. Here they are for all
+addresses, and for all bytes, together: a socket's time-out shrinks. With `urllib3.Timeout(total=…)` the
+answer gets what connecting has left, and the whole exchange has one end."""
 
 from __future__ import annotations
 
@@ -56,16 +57,23 @@ class _Bounded(HTTPConnection):
     response_class = _Response
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers. Each gets its share of the time; TLS gets what is left."""
+        """Connect to the first address that answers. Each gets its share of the time; TLS gets what is
+        left."""
         host, timeout = self._dns_host, self.timeout or 0.0
         try:
-            found = [address[0] for *_, address in socket.getaddrinfo(host.strip("[]"), self.port, type=socket.SOCK_STREAM)]
+            found = [
+                address[0]
+                for *_, address in socket.getaddrinfo(host.strip("[]"), self.port, type=socket.SOCK_STREAM)
+            ]
         except (socket.gaierror, UnicodeError) as error:
             raise NameResolutionError(self.host, self, cast("socket.gaierror", error)) from error
         deadline = time.monotonic() + timeout
         try:
             for left in range(len(found), 0, -1):
-                self._dns_host, self.timeout = str(found[-left]), max(0.001, (deadline - time.monotonic()) / left)
+                self._dns_host, self.timeout = (
+                    str(found[-left]),
+                    max(0.001, (deadline - time.monotonic()) / left),
+                )
                 try:
                     connection = super()._new_conn()
                 except (ConnectTimeoutError, NewConnectionError):

@@ -1,4 +1,5 @@
-"""The two response headers that ACME gives a meaning to: Retry-After (RFC 9110 §10.2.3) and Link (RFC 8288)."""
+"""The two response headers that ACME gives a meaning to: Retry-After (RFC 9110 §10.2.3) and Link (RFC
+8288)."""
 
 from __future__ import annotations
 
@@ -12,14 +13,17 @@ from urllib.parse import urljoin
 MAX_RETRY_AFTER_SECONDS: Final = 7 * 86_400.0
 """Let's Encrypt's longest limits run for a week; more is a mistake."""
 _MAX_LINKS: Final = 32
-_LINK: Final = re.compile(r'<([^<>]{1,2048})>((?:\s*;\s*[A-Za-z0-9!#$&+.^_`|~*-]+\s*=\s*(?:"[^"]*"|[^\s;,"]*))*)')
+_LINK: Final = re.compile(
+    r'<([^<>]{1,2048})>((?:\s*;\s*[A-Za-z0-9!#$&+.^_`|~*-]+\s*=\s*(?:"[^"]*"|[^\s;,"]*))*)'
+)
 _RELATION: Final = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]*))', re.IGNORECASE)
 # Boulder puts it into the text as well: "…, retry after 2026-11-24 03:00:00 UTC: see …".
 _IN_TEXT: Final = re.compile(r"retry after (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Seconds from now, 0 to a week; None when the header is missing or makes no sense. A date is counted from the response's own Date."""
+    """Seconds from now, 0 to a week; None when the header is missing or makes no sense. A date is counted
+    from the response's own Date."""
     text = headers.get("Retry-After", "").strip()
     if not text:
         return None
@@ -46,13 +50,17 @@ def links(headers: Mapping[str, str], relation: str, *, base: str) -> tuple[str,
     found: dict[str, None] = {}
     for link in _LINK.finditer(headers.get("Link", "")):
         relations = _RELATION.search(link.group(2))
-        if relations is not None and relation in (relations.group(1) or relations.group(2) or "").lower().split():
+        if (
+            relations is not None
+            and relation in (relations.group(1) or relations.group(2) or "").lower().split()
+        ):
             found[urljoin(base, link.group(1))] = None
     return tuple(found)[:_MAX_LINKS]
 
 
 def _http_date(text: str) -> float | None:
-    """Seconds since the epoch of an HTTP-date, which is always UTC (RFC 9110 §5.6.7); other zones are taken as they are written."""
+    """Seconds since the epoch of an HTTP-date, which is always UTC (RFC 9110 §5.6.7); other zones are taken
+    as they are written."""
     try:
         parsed = parsedate_to_datetime(text)
         return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()

@@ -1,8 +1,8 @@
-"""One HTTP request to a CA and its whole answer: bounded in time and size, TLS verified, redirects not followed, errors mapped. So are
-the requests of dns01 to Cloudflare and to servers of DNS over HTTPS.
+"""One HTTP request to a CA and its whole answer: bounded in time and size, TLS verified, redirects not
+followed, errors mapped. So are the requests of dns01 to Cloudflare and to servers of DNS over HTTPS.
 
-On urllib3 itself: `requests` costs twice the CPU, and lets REQUESTS_CA_BUNDLE of the environment overrule an Issuer's caBundle.
-"""
+On urllib3 itself: `requests` costs twice the CPU, and lets REQUESTS_CA_BUNDLE of the environment overrule an
+Issuer's caBundle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from urllib.request import getproxies, proxy_bypass
 
 import certifi
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
 
 from certmill.clock import Clock, SystemClock
 from certmill.errors import CAUnavailable, InvalidManifest
@@ -38,7 +44,8 @@ USER_AGENT: Final = f"certmill/{__version__} (+ACME client; urllib3/{urllib3.__v
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsTrust:
-    """Whom to believe that it is the CA: `ca_bundle` (PEM) alone, else the system's and Mozilla's roots; `skip_verify`: anybody."""
+    """Whom to believe that it is the CA: `ca_bundle` (PEM) alone, else the system's and Mozilla's roots;
+    `skip_verify`: anybody."""
 
     ca_bundle: bytes | None = None
     skip_verify: bool = False
@@ -69,7 +76,8 @@ class Answer:
 
 
 class NoAnswer(CAUnavailable):
-    """There was no answer, or not the whole of one. For those who ask another server than a CA (dns01), what is said of it in its parts."""
+    """There was no answer, or not the whole of one. For those who ask another server than a CA (dns01), what
+    is said of it in its parts."""
 
     def __init__(self, host: str, why: str, *, within_seconds: float | None = None, advice: str = "") -> None:
         within = f" within {within_seconds:g} s" if within_seconds is not None else ""
@@ -81,7 +89,8 @@ class NoAnswer(CAUnavailable):
 
 
 class Connections:
-    """Connections that are kept alive, for all clients of a process. Safe from many threads; make it after a fork."""
+    """Connections that are kept alive, for all clients of a process. Safe from many threads; make it after a
+    fork."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -106,7 +115,8 @@ class Connections:
 
 
 class Transport:
-    """Requests to one CA. Every error is a NoAnswer that names the host, and neither address nor library; the port where it is refused."""
+    """Requests to one CA. Every error is a NoAnswer that names the host, and neither address nor library; the
+    port where it is refused."""
 
     def __init__(
         self,
@@ -121,13 +131,18 @@ class Transport:
         self._shared = connections is not None
         self._connections = connections or Connections()
         self._timeout_seconds = timeout_seconds
-        self._timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, timeout_seconds), read=timeout_seconds, total=timeout_seconds)
+        self._timeout = urllib3.Timeout(
+            connect=min(CONNECT_SECONDS, timeout_seconds), read=timeout_seconds, total=timeout_seconds
+        )
         self._headers = {"User-Agent": user_agent, "Accept-Language": "en"}
         self._clock = clock or SystemClock()
         self._pools: urllib3.PoolManager | None = None
 
-    def request(self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """One request; an answer of any status, all of it within the time-out, but for the system's look-up of the name.
+    def request(
+        self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request; an answer of any status, all of it within the time-out, but for the system's look-up
+        of the name.
 
         Raises NoAnswer (connection, time-out, size), InvalidManifest (caBundle).
         """
@@ -151,7 +166,9 @@ class Transport:
             # `from None`: the library's text has ports and addresses of objects, which change each time.
             raise _no_answer(url, error, self._timeout_seconds) from None
         seconds = response_headers.retry_after(response.headers, now=self._clock.now())
-        return Answer(url=url, status=response.status, headers=response.headers, body=content, retry_after=seconds)
+        return Answer(
+            url=url, status=response.status, headers=response.headers, body=content, retry_after=seconds
+        )
 
     def _read(self, response: urllib3.BaseHTTPResponse, host: str) -> bytes:
         """The whole body."""
@@ -185,7 +202,11 @@ def _port_of(url: str) -> int:
 
 def url_mistake(url: str) -> str:
     """Why `url` is none that a request may go to; "" if it may."""
-    if len(url) > _MAX_URL_CHARACTERS or not url.isascii() or any(character <= " " or character == "\x7f" for character in url):
+    if (
+        len(url) > _MAX_URL_CHARACTERS
+        or not url.isascii()
+        or any(character <= " " or character == "\x7f" for character in url)
+    ):
         return "it is too long, or has characters that a URL cannot have"
     try:
         parts = urlsplit(url)
@@ -216,7 +237,9 @@ def _make_pools(trust: TlsTrust, proxy: str | None) -> urllib3.PoolManager:
     user = urlsplit(proxy)
     login = f"{user.username}:{user.password or ''}" if user.username else None
     authorization = urllib3.make_headers(proxy_basic_auth=login) if login else None
-    pools = urllib3.ProxyManager(proxy, proxy_headers=authorization, num_pools=16, maxsize=_CONNECTIONS_PER_CA, ssl_context=context)
+    pools = urllib3.ProxyManager(
+        proxy, proxy_headers=authorization, num_pools=16, maxsize=_CONNECTIONS_PER_CA, ssl_context=context
+    )
     pools.pool_classes_by_scheme = PROXIED_POOLS
     return pools
 

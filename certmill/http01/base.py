@@ -1,5 +1,5 @@
-"""The protocols of HTTP-01: the store of key authorizations, and the way of the CA's request; and the shape of a token, which comes from
-anybody on the Internet."""
+"""The protocols of HTTP-01: the store of key authorizations, and the way of the CA's request; and the shape
+of a token, which comes from anybody on the Internet."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ def is_token(text: str) -> bool:
 
 
 class KeyAuthorizations(Protocol):
-    """Key authorizations by token, for as long as their challenges run. Safe from many threads; each call is bounded (seconds)."""
+    """Key authorizations by token, for as long as their challenges run. Safe from many threads; each call is
+    bounded (seconds)."""
 
     def get(self, token: str) -> KeyAuthorization | None:
-        """Return the key authorization and its hosts, or None when there is none. Raises StateUnavailable when the store is away."""
+        """Return the key authorization and its hosts, or None when there is none. Raises StateUnavailable
+        when the store is away."""
         ...
 
 
-class Exposure(Protocol):
-    """How the CA's request comes to the responder. Quick and idempotent. Raises Temporary, SolverMisconfigured, Forbidden."""
+class Routes(Protocol):
+    """How the CA's request comes to the responder. Quick and idempotent. Raises Temporary,
+    SolverMisconfigured, Forbidden."""
 
     def way(self, certificate: Certificate, solver: Http01Solver) -> str:
         """A word for the way, to be noted before it is opened, and closed with. Asks nobody."""
@@ -52,11 +55,12 @@ class Exposure(Protocol):
         ...
 
     def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
-        """Close the ways through this Ingress that are open for Certificates whose challenges are over. Not there: no error."""
+        """Close the ways through this Ingress that are open for Certificates whose challenges are over. Not
+        there: no error."""
         ...
 
 
-class NoExposure:
+class NoRoutes:
     """Where the operator has led the requests to the responder himself."""
 
     def way(self, certificate: Certificate, solver: Http01Solver) -> str:

@@ -1,8 +1,8 @@
 """The responder's open connections, and which of them has to go when there is no place for another. Pure.
 
-A connection is silent until the whole head of its request has come. Anybody can open silent connections at no cost, so only these are
-cut. A proxy in front of the responder sends whole requests: that they all come from its one address is no harm to them.
-"""
+A connection is silent until the whole head of its request has come. Anybody can open silent connections at no
+cost, so only these are cut. A proxy in front of the responder sends whole requests: that they all come from
+its one address is no harm to them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Connections(Generic[ConnectionT]):
         return tuple(self._groups)
 
     def to_cut(self) -> ConnectionT | None:
-        """Whom another one takes the place of: the oldest silent connection of the address that has the most of them; None if there is
-        room, or nobody is silent."""
+        """Whom another one takes the place of: the oldest silent connection of the address that has the most
+        of them; None if there is room, or nobody is silent."""
         if self.has_room() or not self._silent:
             return None
         most = max(self._silent, key=lambda group: len(self._silent[group]))

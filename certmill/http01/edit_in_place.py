@@ -1,13 +1,15 @@
 """Edit in place: the challenge's path in the user's own Ingress, for as long as a challenge needs it. Pure.
 
-A note in an annotation says which Certificates need which names, and which rules were made for them; so several can share a rule, and the
-user's rules are afterwards what they were, but for what the user has changed meanwhile. Each call settles the whole Ingress: the paths are
-in exactly those rules whose names are needed, also after somebody has applied the manifest again and so taken them out. Whatever the user
-has written stays, also for other challenges: a path of one token goes before it (http01.ingress says why it is of one).
+A note in an annotation says which Certificates need which names, and which rules were made for them; so
+several can share a rule, and the user's rules are afterwards what they were, but for what the user has
+changed meanwhile. Each call settles the whole Ingress: the paths are in exactly those rules whose names are
+needed, also after somebody has applied the manifest again and so taken them out. Whatever the user has
+written stays, also for other challenges: a path of one token goes before it (http01.ingress says why it is of
+one).
 
-A path is ours by its host and its exact token, whatever its backend: nginx refuses two paths that are the same. So one whose backend was
-changed, or that cert-manager left there in mid-challenge, is replaced, and gone afterwards.
-"""
+A path is ours by its host and its exact token, whatever its backend: nginx refuses two paths that are the
+same. So one whose backend was changed, or that cert-manager left there in mid-challenge, is replaced, and
+gone afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from certmill.http01.service import SERVICE_NAME
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 
 NOTE: Final = "certmill.io/http01-challenges"
-"""The annotation, JSON: `for` (the names, each with its Certificates and their tokens) and `made` (the hosts of rules)."""
+"""The annotation, JSON: `for` (the names, each with its Certificates and their tokens) and `made` (the hosts
+of rules)."""
 
 MERGEABLE: Final = "nginx.org/mergeable-ingress-type"
 """The NGINX Ingress Controller's annotation: `master` or `minion`."""
@@ -69,7 +72,9 @@ def _own(*notes: _Note) -> _Own:
     return _Own(tokens={host: frozenset(found) for host, found in tokens.items()})
 
 
-def with_challenge_path(ingress: Mapping[str, object], host: str, certificate: str, token: str) -> JsonObject | None:
+def with_challenge_path(
+    ingress: Mapping[str, object], host: str, certificate: str, token: str
+) -> JsonObject | None:
     """The Ingress with the path that a Certificate's challenge for `host` needs; None if it is there."""
     note = _note_of(ingress)
     needed = {**note.needed, host: {**note.needed.get(host, {}), certificate: token}}
@@ -77,17 +82,20 @@ def with_challenge_path(ingress: Mapping[str, object], host: str, certificate: s
 
 
 def without_challenge_path(ingress: Mapping[str, object], host: str, certificate: str) -> JsonObject | None:
-    """The Ingress without the path that a Certificate's challenge for `host` needs; None if there is nothing to change."""
+    """The Ingress without the path that a Certificate's challenge for `host` needs; None if there is nothing
+    to change."""
     return _without(ingress, lambda each, name: (each, name) == (host, certificate))
 
 
 def without_certificates(ingress: Mapping[str, object], names: Collection[str]) -> JsonObject | None:
-    """The Ingress without the paths that these Certificates' challenges need; None if there is nothing to change."""
+    """The Ingress without the paths that these Certificates' challenges need; None if there is nothing to
+    change."""
     return _without(ingress, lambda _, name: name in names)
 
 
 def is_master(ingress: Mapping[str, object]) -> bool:
-    """Whether its paths are in other Ingresses: NGINX would refuse it with one of its own, and with it all of those."""
+    """Whether its paths are in other Ingresses: NGINX would refuse it with one of its own, and with it all of
+    those."""
     return meta_of(ingress).annotations.get(MERGEABLE) == "master"
 
 
@@ -99,8 +107,13 @@ def certificates_served(ingress: Mapping[str, object]) -> frozenset[str]:
 def _without(ingress: Mapping[str, object], is_over: Callable[[str, str], bool]) -> JsonObject | None:
     """The Ingress without the challenges, by name and Certificate, that are over."""
     note = _note_of(ingress)
-    needed = {host: {name: token for name, token in tokens.items() if not is_over(host, name)} for host, tokens in note.needed.items()}
-    return _settled(ingress, note, replace(note, needed={host: tokens for host, tokens in needed.items() if tokens}))
+    needed = {
+        host: {name: token for name, token in tokens.items() if not is_over(host, name)}
+        for host, tokens in note.needed.items()
+    }
+    return _settled(
+        ingress, note, replace(note, needed={host: tokens for host, tokens in needed.items() if tokens})
+    )
 
 
 def _settled(ingress: Mapping[str, object], former: _Note, note: _Note) -> JsonObject | None:
@@ -117,16 +130,23 @@ def _settled(ingress: Mapping[str, object], former: _Note, note: _Note) -> JsonO
             made |= {rule_host(host)}
         leading.setdefault(place, set()).update(tokens.values())
     settled = [(rule, _with_paths_of(rule, leading.get(place, ()), own)) for place, rule in enumerate(rules)]
-    rules = [after for before, after in settled if _paths(after) or not own.is_in(before) or _host(before) not in made]
-    changed = _with_note({**ingress, "spec": _with(spec, "rules", rules)}, replace(note, made=made & _hosts_led(rules, own)))
+    rules = [
+        after
+        for before, after in settled
+        if _paths(after) or not own.is_in(before) or _host(before) not in made
+    ]
+    changed = _with_note(
+        {**ingress, "spec": _with(spec, "rules", rules)}, replace(note, made=made & _hosts_led(rules, own))
+    )
     return changed if changed != ingress else None
 
 
 def _place(rules: list[Rule], host: str) -> int | None:
-    """Where the rule is that answers for `host`: its own, else that of its wildcard or of every host, else none.
+    """Where the rule is that answers for `host`: its own, else that of its wildcard or of every host, else
+    none.
 
-    A new rule beside one of the latter two would take the name's other paths away from it while the challenge runs.
-    """
+    A new rule beside one of the latter two would take the name's other paths away from it while the challenge
+    runs."""
     hosts = [_host(rule) for rule in rules]
     return next((hosts.index(answering) for answering in _answering(host) if answering in hosts), None)
 
@@ -149,7 +169,8 @@ def _hosts_led(rules: list[Rule], own: _Own) -> frozenset[str]:
 
 
 def _with_paths_of(rule: Rule, tokens: Collection[str], own: _Own) -> Rule:
-    """The rule with the paths of these challenges and no others: where ours were, else before all. Without any it has no http at all: the
+    """The rule with the paths of these challenges and no others: where ours were, else before all. Without
+    any it has no http at all: the
     API takes no empty one."""
     paths = _paths(rule)
     place = next((place for place, path in enumerate(paths) if own.has(rule, path)), 0)
@@ -157,7 +178,11 @@ def _with_paths_of(rule: Rule, tokens: Collection[str], own: _Own) -> Rule:
     wanted = [*theirs[:place], *(challenge_path(token) for token in sorted(tokens)), *theirs[place:]]
     if wanted == paths:
         return rule
-    return {**rule, "http": {**mapping(rule.get("http")), "paths": wanted}} if wanted else _with(rule, "http", None)
+    return (
+        {**rule, "http": {**mapping(rule.get("http")), "paths": wanted}}
+        if wanted
+        else _with(rule, "http", None)
+    )
 
 
 def _with(body: Mapping[str, object], name: str, value: object) -> JsonObject:
@@ -166,7 +191,8 @@ def _with(body: Mapping[str, object], name: str, value: object) -> JsonObject:
 
 
 def _note_of(ingress: Mapping[str, object]) -> _Note:
-    """What was noted. One that cannot be read is no note: then our path is taken out of where it is found, and no more."""
+    """What was noted. One that cannot be read is no note: then our path is taken out of where it is found,
+    and no more."""
     try:
         note = mapping(json.loads(meta_of(ingress).annotations.get(NOTE, "{}")))
     except (ValueError, RecursionError):

@@ -1,11 +1,12 @@
-"""An Ingress of our own that leads the CA's request for one name to the responder, as NGINX takes it into a VirtualServer too. Pure.
+"""An Ingress of our own that leads the CA's request for one name to the responder, as NGINX takes it into a
+VirtualServer too. Pure.
 
-One rule, one path, a port that is a number, and the label of cert-manager's solver Ingresses. Each Certificate has its own for a name,
-owned by it, so that nobody has to count who else needs it.
+One rule, one path, a port that is a number, and the label of cert-manager's solver Ingresses. Each
+Certificate has its own for a name, owned by it, so that nobody has to count who else needs it.
 
-The path is that of one token. The responder serves every namespace: one for all tokens would let a stranger have the host validated, for as
-long as it is open, and an ingress controller may keep it for seconds after it was closed.
-"""
+The path is that of one token. The responder serves every namespace: one for all tokens would let a stranger
+have the host validated, for as long as it is open, and an ingress controller may keep it for seconds after it
+was closed."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from certmill.http01.base import WELL_KNOWN_PATH
+from certmill.http01.route_choice import OwnIngress
 from certmill.http01.service import MANAGED_BY, SERVICE_NAME, SERVICE_PORT
-from certmill.http01.way import OwnIngress
 from certmill.kube.objects import JsonObject, meta_of
 from certmill.kube.resources import CERTIFICATES, INGRESSES
 from certmill.model.certificate import Certificate
@@ -23,7 +24,8 @@ from certmill.model.identifiers import is_ip_address
 from certmill.model.names import CertificateId
 
 SOLVER_LABEL: Final = "acme.cert-manager.io/http01-solver"
-"""NGINX takes an Ingress with this label, "true", into the VirtualServer of its host; without it the host is taken."""
+"""NGINX takes an Ingress with this label, "true", into the VirtualServer of its host; without it the host is
+taken."""
 
 CERTIFICATE_ANNOTATION: Final = "certmill.io/certificate-name"
 """Which Certificate a solver Ingress is for."""
@@ -36,7 +38,8 @@ _ALL_SOURCES: Final = "0.0.0.0/0,::/0"
 
 
 def solver_ingress_name(certificate: CertificateId, host: str) -> str:
-    """The name of the Ingress for a name of a Certificate, always the same. It begins as cert-manager's do: policies may know them."""
+    """The name of the Ingress for a name of a Certificate, always the same. It begins as cert-manager's do:
+    policies may know them."""
     digest = hashlib.sha256(f"{certificate}\0{host}".encode()).hexdigest()
     return f"cm-acme-http-solver-{digest[:16]}"
 
@@ -74,7 +77,10 @@ def rule_host(host: str) -> str:
 
 def challenge_rule(host: str, *tokens: str) -> JsonObject:
     """A rule for a host, or for every host (""), with nothing but these challenges."""
-    return {**({"host": host} if host else {}), "http": {"paths": [challenge_path(token) for token in tokens]}}
+    return {
+        **({"host": host} if host else {}),
+        "http": {"paths": [challenge_path(token) for token in tokens]},
+    }
 
 
 def challenge_path(token: str) -> JsonObject:
@@ -84,7 +90,8 @@ def challenge_path(token: str) -> JsonObject:
 
 
 def _annotations(way: OwnIngress) -> dict[str, str]:
-    """Everybody may ask, as the CA asks from anywhere, unless the template has a whitelist for some ingress controller."""
+    """Everybody may ask, as the CA asks from anywhere, unless the template has a whitelist for some ingress
+    controller."""
     template: Mapping[str, str] = way.template.annotations
     whitelisted = any(name.rpartition("/")[2] == _WHITELIST for name in template)
     found = {} if whitelisted else {_NGINX_WHITELIST: _ALL_SOURCES}
@@ -92,7 +99,8 @@ def _annotations(way: OwnIngress) -> dict[str, str]:
 
 
 def _reference(certificate: Certificate) -> JsonObject:
-    """The Ingress goes with its Certificate. Deletion is not blocked on it: that would need one more right where owners are checked."""
+    """The Ingress goes with its Certificate. Deletion is not blocked on it: that would need one more right
+    where owners are checked."""
     return {
         "apiVersion": CERTIFICATES.api_version,
         "kind": CERTIFICATES.kind,

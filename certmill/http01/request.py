@@ -1,4 +1,5 @@
-"""The head of an HTTP request, and the host that it is for (RFC 9112 §3, RFC 9110 §7.2). Pure: anybody on the Internet may have sent it."""
+"""The head of an HTTP request, and the host that it is for (RFC 9112 §3, RFC 9110 §7.2). Pure: anybody on the
+Internet may have sent it."""
 
 from __future__ import annotations
 
@@ -33,7 +34,11 @@ def parse(head: str) -> Request:
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
         raise BadRequest
     method, target, _ = parts
-    named = [value.strip(" \t") for name, _, value in (line.partition(":") for line in lines) if name.lower() == "host"]
+    named = [
+        value.strip(" \t")
+        for name, _, value in (line.partition(":") for line in lines)
+        if name.lower() == "host"
+    ]
     if len(named) > 1:  # RFC 9112 §3.2
         raise BadRequest
     authority = named[0] if named else ""
@@ -46,8 +51,8 @@ def parse(head: str) -> Request:
 def canonical_host(authority: str) -> str:
     """The host of `authority` without its port, as certificates name it; "" for what is none.
 
-    In lower case, without a final dot, IDNA as A-labels, an IP address in its canonical form with or without brackets.
-    """
+    In lower case, without a final dot, IDNA as A-labels, an IP address in its canonical form with or without
+    brackets."""
     if is_ip_address(authority):
         return ip_address(authority) if "%" not in authority else ""
     parts = _AUTHORITY.fullmatch(authority)
@@ -68,5 +73,8 @@ def shared_hosts(named: Iterable[str]) -> frozenset[str]:
     """The hosts of CERTMILL_RESPONDER_SHARED_HOSTS, canonical. Raises InvalidManifest."""
     found = {each: canonical_host(each) for each in named}
     if wrong := [each for each, host in found.items() if not host]:
-        raise InvalidManifest(f"{shown(wrong[0])} is no host: write a DNS name or an IP address", path="CERTMILL_RESPONDER_SHARED_HOSTS")
+        raise InvalidManifest(
+            f"{shown(wrong[0])} is no host: write a DNS name or an IP address",
+            path="CERTMILL_RESPONDER_SHARED_HOSTS",
+        )
     return frozenset(found.values())

@@ -1,11 +1,12 @@
-"""The shared HTTP-01 responder: one small asyncio server that answers `GET /.well-known/acme-challenge/<token>` for the token's host.
+"""The shared HTTP-01 responder: one small asyncio server that answers `GET
+/.well-known/acme-challenge/<token>` for the token's host.
 
-It faces the Internet, so everything is bounded: the head of a request in size and in time (slow loris), the connections, the threads that
-ask the store. One request a connection, no body is read, no version is told. The event loop never touches the store: threads do.
+It faces the Internet, so everything is bounded: the head of a request in size and in time (slow loris), the
+connections, the threads that ask the store. One request a connection, no body is read, no version is told.
+The event loop never touches the store: threads do.
 
-A token is answered only under the host that its challenge is for: a CA, which may be anybody's, chooses the token, and could else have
-another CA find its own token at every name that leads here.
-"""
+A token is answered only under the host that its challenge is for: a CA, which may be anybody's, chooses the
+token, and could else have another CA find its own token at every name that leads here."""
 
 from __future__ import annotations
 
@@ -25,12 +26,14 @@ from certmill.http01.request import BadRequest, Request, parse, shared_hosts
 from certmill.observe.log import get_logger
 
 HEALTH_PATH: Final = "/healthz"
-"""Answers 200 while the process serves; it does not ask the store, whose absence no restart of this process would cure."""
+"""Answers 200 while the process serves; it does not ask the store, whose absence no restart of this process
+would cure."""
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 512
 MAX_LOOK_UPS: Final = MAX_CONNECTIONS - 64
-"""Requests that wait for the store. When it is slow, the other connections are left for answers that do not need it."""
+"""Requests that wait for the store. When it is slow, the other connections are left for answers that do not
+need it."""
 _STORE_THREADS: Final = 8
 
 log = get_logger(__name__)
@@ -61,12 +64,21 @@ class _Answer:
 
 
 class Responder:
-    """Serve the key authorizations of `store` on `host`:`port` (0: any free port, told by `.port` once started).
+    """Serve the key authorizations of `store` on `host`:`port` (0: any free port, told by `.port` once
+    started).
 
     `shared`: hosts under which every token is answered. Raises InvalidManifest when one of them is none.
     """
 
-    def __init__(self, store: KeyAuthorizations, host: str, port: int, *, shared: Iterable[str] = (), timeout_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        store: KeyAuthorizations,
+        host: str,
+        port: int,
+        *,
+        shared: Iterable[str] = (),
+        timeout_seconds: float = 5.0,
+    ) -> None:
         self._store = store
         self._shared = shared_hosts(shared)
         self._host = host
@@ -92,20 +104,28 @@ class Responder:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Listen, and serve from a thread; returns once connections are accepted. Raises InvalidManifest when it cannot listen there."""
+        """Listen, and serve from a thread; returns once connections are accepted. Raises InvalidManifest when
+        it cannot listen there."""
         listening: Future[int] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(listening)), name="http01-responder", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run(listening)), name="http01-responder", daemon=True
+        )
         self._thread.start()
         try:
             self._port = listening.result()
-        except (OSError, ValueError, OverflowError) as error:  # a name that is none is a ValueError, a port too high an OverflowError
+        except (
+            OSError,
+            ValueError,
+            OverflowError,
+        ) as error:  # a name that is none is a ValueError, a port too high an OverflowError
             self._thread.join()
             why = (error.strerror if isinstance(error, OSError) else None) or "the address is not usable"
             reason = f"cannot listen on {self._host} port {self._requested_port}: {why}"
             raise InvalidManifest(reason, path="CERTMILL_RESPONDER_PORT") from error
 
     def stop(self) -> None:
-        """Stop listening, cut what is open, and return when the thread has ended. Not started: nothing to do."""
+        """Stop listening, cut what is open, and return when the thread has ended. Not started: nothing to
+        do."""
         if self._thread is None or self._loop is None:
             return
         with suppress(RuntimeError):  # the loop is closed: stopped before
@@ -188,7 +208,9 @@ class Responder:
             return _Answer(status=HTTPStatus.NOT_FOUND)
         if request.method not in ("GET", "HEAD"):
             return _Answer(status=HTTPStatus.METHOD_NOT_ALLOWED)
-        answer = _Answer(status=HTTPStatus.OK, body=b"ok\n") if is_health else await self._look_up(token, request)
+        answer = (
+            _Answer(status=HTTPStatus.OK, body=b"ok\n") if is_health else await self._look_up(token, request)
+        )
         return replace(answer, head_only=request.method == "HEAD")
 
     async def _look_up(self, token: str, request: Request) -> _Answer:
@@ -197,7 +219,9 @@ class Responder:
         self._look_ups += 1
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                found = await asyncio.get_running_loop().run_in_executor(self._threads, self._store.get, token)
+                found = await asyncio.get_running_loop().run_in_executor(
+                    self._threads, self._store.get, token
+                )
         except (StateUnavailable, TimeoutError):
             return _Answer(status=HTTPStatus.SERVICE_UNAVAILABLE)
         finally:
@@ -205,7 +229,12 @@ class Responder:
         if found is None:
             return _Answer(status=HTTPStatus.NOT_FOUND)
         if not found.is_for(request.host) and request.host not in self._shared:
-            log.warning("responder.other_host", asked=request.host, answered_for=sorted(found.hosts), see="docs/http01.md")
+            log.warning(
+                "responder.other_host",
+                asked=request.host,
+                answered_for=sorted(found.hosts),
+                see="docs/http01.md",
+            )
             return _Answer(status=HTTPStatus.MISDIRECTED_REQUEST)
         return _Answer(status=HTTPStatus.OK, body=found.text.encode())
 

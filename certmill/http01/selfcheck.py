@@ -1,8 +1,9 @@
-"""The HTTP-01 self check: ask for the key authorization as the CA would (RFC 8555 §8.3), before the CA is asked to.
+"""The HTTP-01 self check: ask for the key authorization as the CA would (RFC 8555 §8.3), before the CA is
+asked to.
 
-Who asks for a certificate chooses where this request goes, by DNS and by redirects, so nothing that is read gets out again: a reason
-names the host that was asked and the status it gave, never a body, a redirect's target or an address. One deadline and one size bound it.
-"""
+Who asks for a certificate chooses where this request goes, by DNS and by redirects, so nothing that is read
+gets out again: a reason names the host that was asked and the status it gave, never a body, a redirect's
+target or an address. One deadline and one size bound it."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ from certmill.http01.base import WELL_KNOWN_PATH, is_token
 
 
 class Addresses(Protocol):
-    """Looks a host name up, in that time: its IP addresses as text, none when it has none. May raise DnsUnavailable."""
+    """Looks a host name up, in that time: its IP addresses as text, none when it has none. May raise
+    DnsUnavailable."""
 
     def __call__(self, host: str, /, *, within_seconds: float) -> Sequence[str]: ...
 
@@ -47,7 +49,8 @@ class Probe:
     ok: bool
     reason: str
     handshake_failed: bool = False
-    """The host redirects to HTTPS, and refuses the TLS handshake there: as a server does that has no certificate yet."""
+    """The host redirects to HTTPS, and refuses the TLS handshake there: as a server does that has no
+    certificate yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +96,12 @@ def probe(
     tls_port: int = 443,
     timeout_seconds: float = 5.0,
 ) -> Probe:
-    """Ask `url_host` (a DNS name or an IP address) for `token`, and compare the answer with `key_authorization`.
+    """Ask `url_host` (a DNS name or an IP address) for `token`, and compare the answer with
+    `key_authorization`.
 
-    All of it, looking names up with `addresses` too, ends within `timeout_seconds`. `port` is 80 and `tls_port` 443 but for a test CA.
-    Redirects are followed to http and https on these ports and on 80 and 443, without verifying TLS, as CAs do. Never raises for what the
-    other side does.
-    """
+    All of it, looking names up with `addresses` too, ends within `timeout_seconds`. `port` is 80 and
+    `tls_port` 443 but for a test CA. Redirects are followed to http and https on these ports and on 80 and
+    443, without verifying TLS, as CAs do. Never raises for what the other side does."""
     if not is_token(token):
         return Probe(ok=False, reason=f"the CA's token for {url_host} is malformed; start a new order")
     deadline = time.monotonic() + timeout_seconds
@@ -117,10 +120,19 @@ def probe(
 
 
 def _follow(
-    first: _Target, location: str, key_authorization: str, addresses: Addresses, deadline: float, *, ports: frozenset[int]
+    first: _Target,
+    location: str,
+    key_authorization: str,
+    addresses: Addresses,
+    deadline: float,
+    *,
+    ports: frozenset[int],
 ) -> Probe:
-    """Follow redirects. Past the first hop every failure has the same words: what is there may be none of the asker's business."""
-    failure = Probe(ok=False, reason=f"{first.host} answered with a redirect that does not lead to the key authorization")
+    """Follow redirects. Past the first hop every failure has the same words: what is there may be none of the
+    asker's business."""
+    failure = Probe(
+        ok=False, reason=f"{first.host} answered with a redirect that does not lead to the key authorization"
+    )
     here, next_location = first, location
     for _ in range(MAX_REDIRECTS):
         there = _redirect_target(here, next_location, ports=ports)
@@ -134,7 +146,11 @@ def _follow(
             return failure
         if answer.location is None:
             found = _is_key_authorization(answer, key_authorization)
-            return Probe(ok=True, reason=f"{first.host} redirects to the key authorization") if found else failure
+            return (
+                Probe(ok=True, reason=f"{first.host} redirects to the key authorization")
+                if found
+                else failure
+            )
         here, next_location = there, answer.location
     return failure
 
@@ -157,7 +173,11 @@ def _redirect_target(here: _Target, location: str, *, ports: frozenset[int]) -> 
 
 def _is_key_authorization(answer: _Answer, key_authorization: str) -> bool:
     # RFC 8555 §8.3: "The server SHOULD ignore whitespace characters at the end of the body."
-    return answer.status == 200 and len(answer.body) <= MAX_BODY_BYTES and answer.body.rstrip() == key_authorization.encode()
+    return (
+        answer.status == 200
+        and len(answer.body) <= MAX_BODY_BYTES
+        and answer.body.rstrip() == key_authorization.encode()
+    )
 
 
 def _ask(target: _Target, addresses: Addresses, deadline: float) -> _Answer:
@@ -184,14 +204,22 @@ def _resolve(host: str, addresses: Addresses, deadline: float) -> Sequence[str]:
     if _is_address(host):
         return (host,)
     try:
-        found = [address for address in addresses(host, within_seconds=_remaining(deadline)) if _is_address(address)]
+        found = [
+            address
+            for address in addresses(host, within_seconds=_remaining(deadline))
+            if _is_address(address)
+        ]
     except TimeoutError:
         raise _Unreachable("could not be reached: time-out") from None
     except CertmillError as error:
-        raise _Unreachable("could not be looked up: no resolver answered for it (CERTMILL_RECURSIVE_NAMESERVERS)") from error
+        raise _Unreachable(
+            "could not be looked up: no resolver answered for it (CERTMILL_RECURSIVE_NAMESERVERS)"
+        ) from error
     if not found:
         raise _Unreachable("has no address in DNS: add an A or AAAA record for this name")
-    return sorted(found, key=lambda address: ":" not in address)[:_MAX_ADDRESSES]  # IPv6 first, as Boulder does
+    return sorted(found, key=lambda address: ":" not in address)[
+        :_MAX_ADDRESSES
+    ]  # IPv6 first, as Boulder does
 
 
 def _connect(target: _Target, addresses: Sequence[str], deadline: float) -> socket.socket:
@@ -210,7 +238,11 @@ def _phrase(error: OSError) -> str:
         return "time-out"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
-    return "no route" if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL) else "connection failed"
+    return (
+        "no route"
+        if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
+        else "connection failed"
+    )
 
 
 def _encrypt(connection: socket.socket, host: str, deadline: float) -> ssl.SSLSocket:
@@ -237,7 +269,8 @@ def _read(stream: socket.socket, deadline: float) -> _Answer:
 
 
 class _Incoming(io.RawIOBase):
-    """A socket's bytes with one deadline and one cap for all of them: a trickle does not buy the other side more time."""
+    """A socket's bytes with one deadline and one cap for all of them: a trickle does not buy the other side
+    more time."""
 
     def __init__(self, stream: socket.socket, deadline: float) -> None:
         self._stream = stream

@@ -1,9 +1,9 @@
-"""The Service and the EndpointSlices that stand for the responder in a namespace: an Ingress can only point to a Service of its own. Pure.
+"""The Service and the EndpointSlices that stand for the responder in a namespace: an Ingress can only point
+to a Service of its own. Pure.
 
-The Service has no selector, so the slices are ours to write. NGINX (measured): `ready` has to be written out, the slice's port must be the
-Service's targetPort, and that a number; a slice that is deleted goes unnoticed, one that is emptied does not. A slice keeps its family for
-life, so there is one for each.
-"""
+The Service has no selector, so the slices are ours to write. NGINX (measured): `ready` has to be written out,
+the slice's port must be the Service's targetPort, and that a number; a slice that is deleted goes unnoticed,
+one that is emptied does not. A slice keeps its family for life, so there is one for each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from certmill.model.identifiers import is_ip_address
 
 SERVICE_NAME: Final = "certmill-http01"
 SERVICE_PORT: Final = 8089
-"""What Ingresses point to, whatever port the responder listens on: cert-manager's, which network policies may know."""
+"""What Ingresses point to, whatever port the responder listens on: cert-manager's, which network policies may
+know."""
 
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "certmill"}
 """A label of everything that we make for a challenge."""
@@ -46,11 +47,18 @@ def slice_name(family: Family) -> str:
     return f"{SERVICE_NAME}-{family.lower()}"
 
 
-def responder_slice(namespace: str, addresses: Iterable[str], port: int, *, family: Family = "IPv4") -> JsonObject:
-    """The EndpointSlice with those of `addresses` that are of one family; with none of them it is empty, which is how it is to end."""
+def responder_slice(
+    namespace: str, addresses: Iterable[str], port: int, *, family: Family = "IPv4"
+) -> JsonObject:
+    """The EndpointSlice with those of `addresses` that are of one family; with none of them it is empty,
+    which is how it is to end."""
     version = 4 if family == "IPv4" else 6
-    usable = (text for text in addresses if is_ip_address(text))  # a slice may have host names (addressType FQDN)
-    found = sorted({address for text in usable if (address := ipaddress.ip_address(text)).version == version}, key=int)
+    usable = (
+        text for text in addresses if is_ip_address(text)
+    )  # a slice may have host names (addressType FQDN)
+    found = sorted(
+        {address for text in usable if (address := ipaddress.ip_address(text)).version == version}, key=int
+    )
     return {
         "apiVersion": ENDPOINT_SLICES.api_version,
         "kind": ENDPOINT_SLICES.kind,

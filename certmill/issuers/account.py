@@ -10,7 +10,16 @@ from certmill.acme.jws import AccountKey
 from certmill.acme.resources import ExternalAccount
 from certmill.certificates.secret_contract import ACCOUNT_LABEL
 from certmill.crypto import keys
-from certmill.errors import AccountRefused, Busy, CertmillError, HomeUnavailable, NotFound, SecretUnusable, StateUnavailable, Temporary
+from certmill.errors import (
+    AccountRefused,
+    Busy,
+    CertmillError,
+    HomeUnavailable,
+    NotFound,
+    SecretUnusable,
+    StateUnavailable,
+    Temporary,
+)
 from certmill.issuers import registration_backoff
 from certmill.issuers.credentials import missing_solver_secrets, secret_value
 from certmill.model.annotations import CERTIFICATE_NAME
@@ -47,33 +56,41 @@ def registered(ports: Ports, issuer: Issuer) -> Account | None:
     """
     key_pem = _stored_key(ports, issuer)
     status = ports.home.issuer_status(issuer)
-    if not key_pem or not _is_account(status, issuer, key_pem) or status.last_registered_email != issuer.email:
+    if (
+        not key_pem
+        or not _is_account(status, issuer, key_pem)
+        or status.last_registered_email != issuer.email
+    ):
         return None
     return Account(uri=status.uri, key_pem=key_pem)
 
 
 def client(ports: Ports, issuer: Issuer) -> AcmeClient:
-    """The ACME client of this thread for the issuer's account. Raises AccountRefused, of type accountDoesNotExist, when the account
-    has to be registered again first (its key, e-mail or server changed): the engine goes back to the first step."""
+    """The ACME client of this thread for the issuer's account. Raises AccountRefused, of type
+    accountDoesNotExist, when the account has to be registered again first (its key, e-mail or server
+    changed): the engine goes back to the first step."""
     account = registered(ports, issuer)
     if account is None:
-        error = AccountRefused(f"{issuer.reference} has no registered account any more; it is registered again")
+        error = AccountRefused(
+            f"{issuer.reference} has no registered account any more; it is registered again"
+        )
         error.acme_type = LOST
         raise error
     return ports.clients.client(issuer, account.key_pem, account.uri)
 
 
 def forget(ports: Ports, issuer: Issuer) -> None:
-    """The CA does not know the account any more (accountDoesNotExist): the same key is registered again with the next attempt."""
+    """The CA does not know the account any more (accountDoesNotExist): the same key is registered again with
+    the next attempt."""
     ports.home.write_issuer_status(issuer, replace(ports.home.issuer_status(issuer), uri=""))
 
 
 def refused(ports: Ports, issuer: Issuer, error: AccountRefused) -> None:
     """A request showed that the CA refuses the account: the issuer is not ready, and says why.
 
-    A run that needs the account asks the CA again; a look at the issuer does so after an hour, or when it or its Secrets change. To
-    register may well succeed again and again (userActionRequired), and each time what failed under the issuer would be ordered anew.
-    """
+    A run that needs the account asks the CA again; a look at the issuer does so after an hour, or when it or
+    its Secrets change. To register may well succeed again and again (userActionRequired), and each time what
+    failed under the issuer would be ordered anew."""
     status = ports.home.issuer_status(issuer)
     if error.acme_type == LOST:
         status = replace(status, uri="")
@@ -84,9 +101,9 @@ def refused(ports: Ports, issuer: Issuer, error: AccountRefused) -> None:
 def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
     """Make sure that the issuer has an account that the CA accepts, and write its status.
 
-    After a Temporary nobody asks the CA again before its time, unless the issuer or its Secrets change. Raises Busy (not yet, or somebody
-    else is at it), CAUnavailable, RateLimited, AccountRefused, NotFound, SecretUnusable …
-    """
+    After a Temporary nobody asks the CA again before its time, unless the issuer or its Secrets change.
+    Raises Busy (not yet, or somebody else is at it), CAUnavailable, RateLimited, AccountRefused, NotFound,
+    SecretUnusable …"""
     if issuer.deleting:
         raise NotFound(f"{issuer.reference} is being deleted")  # nothing is made, or told, for it any more
     try:
@@ -100,15 +117,19 @@ def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
 
 
 def confirm(ports: Ports, issuer: Issuer) -> str:
-    """Say of a registered issuer that it is ready, or which Secrets its solvers lack ("" if none): then it is not (cert-manager's
-    InvalidSolver), and its account serves on for those of its solvers that can work."""
+    """Say of a registered issuer that it is ready, or which Secrets its solvers lack ("" if none): then it is
+    not (cert-manager's InvalidSolver), and its account serves on for those of its solvers that can work."""
     return _write_registered(ports, issuer, ports.home.issuer_status(issuer))
 
 
 def ready(ports: Ports, issuer: Issuer) -> Account | None:
     """The account, if the issuer's status says that the CA accepts it; asks nobody. Raises SecretUnusable."""
     found = ports.home.issuer_status(issuer).condition("Ready")
-    return registered(ports, issuer) if found is not None and (found.status or found.reason == INVALID_SOLVER) else None
+    return (
+        registered(ports, issuer)
+        if found is not None and (found.status or found.reason == INVALID_SOLVER)
+        else None
+    )
 
 
 def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
@@ -136,7 +157,8 @@ def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
 
 
 def _tell(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
-    """Write why there is no account. That a CA is away does not make an account unready that it has confirmed."""
+    """Write why there is no account. That a CA is away does not make an account unready that it has
+    confirmed."""
     status = ports.home.issuer_status(issuer)
     reason = UNVERIFIED
     if not isinstance(error, _KeyUnusable):
@@ -147,9 +169,9 @@ def _tell(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
         reason = NOT_UPDATED if known and status.last_registered_email != issuer.email else REFUSED
     _write_condition(ports, issuer, status, ready=False, reason=reason, message=str(error))
     if isinstance(error, Temporary):
-        ports.events.tell_issuer(issuer, NOT_YET, f"Error initializing issuer: {error}", warning=True)
+        ports.events.record_issuer_event(issuer, NOT_YET, f"Error initializing issuer: {error}", warning=True)
     else:
-        ports.events.tell_issuer(issuer, reason, str(error), warning=True)
+        ports.events.record_issuer_event(issuer, reason, str(error), warning=True)
 
 
 def _register(ports: Ports, issuer: Issuer) -> Account:
@@ -159,7 +181,8 @@ def _register(ports: Ports, issuer: Issuer) -> Account:
     account = acme.new_account(email=issuer.email, external_account=_external_account(ports, issuer))
     if account.status != "valid":
         raise AccountRefused(
-            f"the CA says that the account of {issuer.reference} is {account.status}; delete its key Secret to register a new one"
+            f"the CA says that the account of {issuer.reference} is {account.status}; delete its key Secret "
+            "to register a new one"
         )
     before = ports.home.issuer_status(issuer)
     if account.existed and before.last_registered_email != issuer.email:
@@ -176,13 +199,15 @@ def _register(ports: Ports, issuer: Issuer) -> Account:
 
 
 def _account_key(ports: Ports, issuer: Issuer) -> bytes:
-    """The account key from its Secret; made and stored first, before the CA ever hears of it, if there is none."""
+    """The account key from its Secret; made and stored first, before the CA ever hears of it, if there is
+    none."""
     namespace, ref = ports.home.secrets_namespace(issuer), issuer.private_key
     if stored := _stored_key(ports, issuer):
         return stored
     if issuer.disable_account_key_generation:
         raise _KeyUnusable(
-            f"the account key Secret {namespace}/{ref.name} of {issuer.reference} is not there, and disableAccountKeyGeneration is set"
+            f"the account key Secret {namespace}/{ref.name} of {issuer.reference} is not there, and "
+            "disableAccountKeyGeneration is set"
         )
     made = Secret(
         namespace=namespace,
@@ -202,11 +227,17 @@ def _external_account(ports: Ports, issuer: Issuer) -> ExternalAccount | None:
     binding = issuer.external_account_binding
     if binding is None:
         return None
-    text = secret_value(ports, issuer, binding.key_secret_ref, "external account key").decode("ascii", "replace").strip()
+    text = (
+        secret_value(ports, issuer, binding.key_secret_ref, "external account key")
+        .decode("ascii", "replace")
+        .strip()
+    )
     try:
         return ExternalAccount.from_base64url(binding.key_id, text)
     except CertmillError as error:
-        raise SecretUnusable(f"the external account key of {issuer.reference} cannot be used: {error}") from None
+        raise SecretUnusable(
+            f"the external account key of {issuer.reference} cannot be used: {error}"
+        ) from None
 
 
 def _stored_key(ports: Ports, issuer: Issuer) -> bytes:
@@ -217,13 +248,22 @@ def _stored_key(ports: Ports, issuer: Issuer) -> bytes:
         raise _unusable(issuer, error) from error
     owner = secret.annotations.get(CERTIFICATE_NAME, "") if secret else ""
     if owner:  # whoever serves the certificate would have the account too, and its renewal would end it
-        raise _unusable(issuer, SecretUnusable(f"it is the Secret of Certificate {owner}; choose another spec.acme.privateKeySecretRef"))
+        raise _unusable(
+            issuer,
+            SecretUnusable(
+                f"it is the Secret of Certificate {owner}; choose another spec.acme.privateKeySecretRef"
+            ),
+        )
     return secret.data.get(issuer.private_key.key, b"") if secret else b""
 
 
 def _is_account(status: IssuerStatus, issuer: Issuer, key_pem: bytes) -> bool:
     """Whether the status tells of an account of this key at this server."""
-    return bool(status.uri) and status.server == issuer.server and status.last_private_key_hash == _key(key_pem, issuer).hash
+    return (
+        bool(status.uri)
+        and status.server == issuer.server
+        and status.last_private_key_hash == _key(key_pem, issuer).hash
+    )
 
 
 def _key(key_pem: bytes, issuer: Issuer) -> AccountKey:
@@ -238,7 +278,9 @@ class _KeyUnusable(SecretUnusable):
 
 
 def _unusable(issuer: Issuer, error: SecretUnusable) -> _KeyUnusable:
-    return _KeyUnusable(f"the account key Secret {issuer.private_key.name} of {issuer.reference} cannot be used: {error}")
+    return _KeyUnusable(
+        f"the account key Secret {issuer.private_key.name} of {issuer.reference} cannot be used: {error}"
+    )
 
 
 def _write_registered(ports: Ports, issuer: Issuer, status: IssuerStatus) -> str:
@@ -248,7 +290,9 @@ def _write_registered(ports: Ports, issuer: Issuer, status: IssuerStatus) -> str
     return missing
 
 
-def _write_condition(ports: Ports, issuer: Issuer, status: IssuerStatus, *, ready: bool, reason: str, message: str) -> None:
+def _write_condition(
+    ports: Ports, issuer: Issuer, status: IssuerStatus, *, ready: bool, reason: str, message: str
+) -> None:
     old = status.condition("Ready")
     changed = old is None or old.status != ready
     since = ports.clock.now() if changed or old is None else old.last_transition

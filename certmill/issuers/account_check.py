@@ -1,7 +1,8 @@
-"""Whether a refused order is the account's fault: the CA is asked about the account itself, and nothing else is believed.
+"""Whether a refused order is the account's fault: the CA is asked about the account itself, and nothing else
+is believed.
 
-An answer to an order is about that order. Without this, one name that a CA blocks would take the issuer, and every certificate of it, away.
-"""
+An answer to an order is about that order. Without this, one name that a CA blocks would take the issuer, and
+every certificate of it, away."""
 
 from __future__ import annotations
 
@@ -13,12 +14,14 @@ from certmill.errors import AccountRefused, CertmillError
 from certmill.model.issuer import Issuer
 
 AMBIGUOUS: Final = "unauthorized"
-"""The type (RFC 8555 §6.7) that may be about the order or about the account: §7.3.6 has it for every request of a deactivated account."""
+"""The type (RFC 8555 §6.7) that may be about the order or about the account: §7.3.6 has it for every request
+of a deactivated account."""
 _OF_THE_ACCOUNT: Final = (AMBIGUOUS, "accountDoesNotExist", "externalAccountRequired", "userActionRequired")
 
 
 def require_accepted(acme: AcmeClient, issuer: Issuer) -> None:
-    """Raise AccountRefused if the CA says that it refuses the account. A CA that does not answer, or cannot, has not said so."""
+    """Raise AccountRefused if the CA says that it refuses the account. A CA that does not answer, or cannot,
+    has not said so."""
     try:
         account = acme.account()
     except AccountRefused as error:
@@ -29,5 +32,6 @@ def require_accepted(acme: AcmeClient, issuer: Issuer) -> None:
         return
     if account.status in (AccountStatus.DEACTIVATED, AccountStatus.REVOKED):
         raise AccountRefused(
-            f"the CA says that the account of {issuer.reference} is {account.status}; delete its key Secret to register a new one"
+            f"the CA says that the account of {issuer.reference} is {account.status}; delete its key Secret "
+            "to register a new one"
         )

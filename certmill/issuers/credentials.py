@@ -1,4 +1,5 @@
-"""The Secrets that people make for an issuer: credentials of its DNS solvers, and its external account's key."""
+"""The Secrets that people make for an issuer: credentials of its DNS solvers, and its external account's
+key."""
 
 from __future__ import annotations
 
@@ -14,28 +15,37 @@ MAX_CREDENTIAL_BYTES = 65_536
 
 
 _MOST_TOLD: Final = 10
-"""An issuer of anybody's may name thousands of Secrets: when so many are wrong, the others are not asked for."""
+"""An issuer of anybody's may name thousands of Secrets: when so many are wrong, the others are not asked
+for."""
 
 
 def secret_value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str) -> bytes:
     """The value of a key of one of the issuer's Secrets. Raises NotFound or SecretUnusable naming it."""
-    return _value(ports, issuer, ref, purpose, ports.home.secret(ports.home.secrets_namespace(issuer), ref.name))
+    return _value(
+        ports, issuer, ref, purpose, ports.home.secret(ports.home.secrets_namespace(issuer), ref.name)
+    )
 
 
 def _value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str, secret: Secret | None) -> bytes:
-    what = f"the Secret {ports.home.secrets_namespace(issuer)}/{ref.name} with the {purpose} of {issuer.reference}"
+    what = (
+        f"the Secret {ports.home.secrets_namespace(issuer)}/{ref.name} with the {purpose} of "
+        f"{issuer.reference}"
+    )
     if secret is None:
         raise NotFound(f"{what} is not there; create it")
     value = secret.data.get(ref.key, b"")
     if not value:
         raise SecretUnusable(f"{what} has no key {ref.key!r}")
     if len(value) > MAX_CREDENTIAL_BYTES:
-        raise SecretUnusable(f"{what} has more than {MAX_CREDENTIAL_BYTES} bytes under {ref.key!r}: that is none")
+        raise SecretUnusable(
+            f"{what} has more than {MAX_CREDENTIAL_BYTES} bytes under {ref.key!r}: that is none"
+        )
     return value
 
 
 def missing_solver_secrets(ports: Ports, issuer: Issuer) -> str:
-    """Why the issuer's solvers cannot work, in one line; "" if each has the Secret that it needs. Each Secret is read once."""
+    """Why the issuer's solvers cannot work, in one line; "" if each has the Secret that it needs. Each Secret
+    is read once."""
     wrong: list[str] = []
     namespace, read = ports.home.secrets_namespace(issuer), dict[str, Secret | None]()
     for ref in dict.fromkeys(issuer.solver_credentials):

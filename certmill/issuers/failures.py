@@ -1,8 +1,9 @@
-"""Which failed certificates begin again before their back-off ends, when their issuer is looked at and is ready.
+"""Which failed certificates begin again before their back-off ends, when their issuer is looked at and is
+ready.
 
-What the issuer caused begins again as soon as the issuer is ready. What it did not cause (the CA rejects a name) begins again only if the
-issuer's spec has changed since in what such a failure can depend on: that an issuer is ready again says nothing about a name.
-"""
+What the issuer caused begins again as soon as the issuer is ready. What it did not cause (the CA rejects a
+name) begins again only if the issuer's spec has changed since in what such a failure can depend on: that an
+issuer is ready again says nothing about a name."""
 
 from __future__ import annotations
 
@@ -19,15 +20,21 @@ _BY_ISSUER = (AccountRefused, NotFound, SecretUnusable, SolverMisconfigured)
 
 
 def is_by_issuer(error: CertmillError) -> bool:
-    """Whether the issuer caused it: its account is refused, or the issuer, a Secret or a solver is missing or wrong."""
+    """Whether the issuer caused it: its account is refused, or the issuer, a Secret or a solver is missing or
+    wrong."""
     return isinstance(error, _BY_ISSUER)
 
 
 def note(ports: Ports, certificate_id: CertificateId, failure: Failure) -> None:
-    """Remember a failed run under its issuer, if the home can tell which one that is. Raises StateUnavailable."""
+    """Remember a failed run under its issuer, if the home can tell which one that is. Raises
+    StateUnavailable."""
     try:
         certificate = ports.home.certificate(certificate_id)
-        issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace) if certificate is not None else None
+        issuer = (
+            ports.home.issuer(certificate.issuer_ref, certificate.namespace)
+            if certificate is not None
+            else None
+        )
     except CertmillError:
         return
     if certificate is None:
@@ -44,6 +51,7 @@ def to_begin(ports: Ports, issuer: Issuer) -> Sequence[CertificateId]:
 
 
 def spec_digest(issuer: Issuer) -> str:
-    """A digest of what a failure that the issuer did not cause can depend on: how names are validated, by which CA, for whom."""
+    """A digest of what a failure that the issuer did not cause can depend on: how names are validated, by
+    which CA, for whom."""
     parts = (issuer.server, issuer.profile, issuer.external_account_binding, issuer.solvers)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,4 +1,5 @@
-"""An issuer that is new or has changed: its account is registered, and what had failed by its fault begins again (issuer_failures)."""
+"""An issuer that is new or has changed: its account is registered, and what had failed by its fault begins
+again (issuer_failures)."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ INVALID_CONFIG: Final = "InvalidConfig"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IssuerLooked:
+class IssuerReconciled:
     """What was done: `done` is False if it has to be looked at again; `failed` says why, a line each."""
 
     done: bool
@@ -41,11 +42,11 @@ class IssuerReconciler:
         self._reconciler = reconciler
 
     def look(self, kind: str, reference: str, *, owner: str) -> None:
-        """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`; one that is wrong is told so. Raises Temporary.
+        """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`; one that is wrong is told so.
+        Raises Temporary.
 
-        One that was refused is left alone until it, or a Secret of its own, changes: it is looked at as long as it is not ready. So is one
-        that is being deleted.
-        """
+        One that was refused is left alone until it, or a Secret of its own, changes: it is looked at as long
+        as it is not ready. So is one that is being deleted."""
         namespace, _, name = reference.rpartition("/")
         ports = self._ports
         try:
@@ -53,39 +54,44 @@ class IssuerReconciler:
         except InvalidManifest as error:
             reason = INVALID_URL if error.path == "spec.acme.server" else INVALID_CONFIG
             if ports.home.refuse(kind, namespace, name, reason=reason, message=str(error)):
-                ports.events.tell_refused(kind, namespace, name, reason, str(error))
+                ports.events.record_refusal(kind, namespace, name, reason, str(error))
             return
         if issuer is None:
             ports.gauges.forget_issuer(issuer_reference(kind, namespace, name))
         elif not issuer.deleting and registration_backoff.refusal(ports, issuer) is None:
             self.reconcile(issuer, owner=owner)
 
-    def reconcile(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True) -> IssuerLooked:
+    def reconcile(
+        self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True
+    ) -> IssuerReconciled:
         """Register its account, and begin again what failed by its fault, while `goes_on()`."""
         looked = self._reconciled(issuer, owner=owner, goes_on=goes_on)
         recording.sink().sync(f"{issuer.kind.lower()}s", failed=bool(looked.failed))
         return looked
 
-    def _reconciled(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool]) -> IssuerLooked:
+    def _reconciled(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool]) -> IssuerReconciled:
         try:
-            with self._ports.shares.of(issuer.namespace):
+            with self._ports.namespace_limit.of(issuer.namespace):
                 account.register(self._ports, issuer, owner=owner)
             if missing := account.confirm(self._ports, issuer):
-                return IssuerLooked(done=True, failed=(f"{issuer.reference}: {missing}",))
+                return IssuerReconciled(done=True, failed=(f"{issuer.reference}: {missing}",))
             return self._try_again(issuer, goes_on)
         except Busy:
-            return IssuerLooked(done=False)
+            return IssuerReconciled(done=False)
         except CertmillError as error:
-            return IssuerLooked(done=not isinstance(error, Temporary), failed=(f"{issuer.reference}: {error}",))
+            return IssuerReconciled(
+                done=not isinstance(error, Temporary), failed=(f"{issuer.reference}: {error}",)
+            )
 
-    def _try_again(self, issuer: Issuer, goes_on: Callable[[], bool]) -> IssuerLooked:
-        """A run that waits for its issuer goes on; without one, a certificate waits for its issuer until its run is begun."""
+    def _try_again(self, issuer: Issuer, goes_on: Callable[[], bool]) -> IssuerReconciled:
+        """A run that waits for its issuer goes on; without one, a certificate waits for its issuer until its
+        run is begun."""
         records = self._ports.issuer_records
         done = True
         failed: list[str] = []
         for number, certificate in enumerate(issuer_failures.to_begin(self._ports, issuer)):
             if number % _BATCH == _BATCH - 1 and not goes_on():
-                return IssuerLooked(done=False, failed=tuple(failed))
+                return IssuerReconciled(done=False, failed=tuple(failed))
             if self._ports.records.end_wait(certificate, chain.FIRST, now=self._ports.clock.now()):
                 records.forget_failing(issuer.reference, [certificate])
                 continue
@@ -95,4 +101,4 @@ class IssuerReconciler:
                 done = done and not isinstance(errors[certificate], Temporary)
             else:
                 records.forget_failing(issuer.reference, [certificate])
-        return IssuerLooked(done=done, failed=tuple(failed))
+        return IssuerReconciled(done=done, failed=tuple(failed))

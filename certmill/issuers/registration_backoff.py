@@ -1,4 +1,5 @@
-"""When an issuer's account may be registered again, after it could not be: of that the whole fleet knows, by Redis."""
+"""When an issuer's account may be registered again, after it could not be: of that the whole fleet knows, by
+Redis."""
 
 from __future__ import annotations
 
@@ -12,21 +13,26 @@ from certmill.state.issuer_records import Postponement
 
 
 def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
-    """Until when the CA is not asked, and why; None if nothing failed, or what failed was another issuer or other credentials."""
+    """Until when the CA is not asked, and why; None if nothing failed, or what failed was another issuer or
+    other credentials."""
     found = ports.issuer_records.postponed(issuer.reference)
-    if found is None or found.until > ports.clock.now() + 1.1 * backoff.WEEK:  # noted under a clock that was ahead
+    if (
+        found is None or found.until > ports.clock.now() + 1.1 * backoff.WEEK
+    ):  # noted under a clock that was ahead
         return None
     return found if found.cause == _cause(ports, issuer) else None
 
 
 def refusal(ports: Ports, issuer: Issuer) -> Postponement | None:
-    """That this very issuer, with these Secrets, was refused within the hour: asked again, the CA would say the same. None: it was not."""
+    """That this very issuer, with these Secrets, was refused within the hour: asked again, the CA would say
+    the same. None: it was not."""
     found = postponed(ports, issuer)
     return found if found is not None and found.final and found.until > ports.clock.now() else None
 
 
 def may_ask_again(ports: Ports, refused: Postponement, *, is_first_try: bool) -> bool:
-    """Whether a run asks although the issuer was refused: a new one, as a person may have mended it at the CA; of many, one a minute."""
+    """Whether a run asks although the issuer was refused: a new one, as a person may have mended it at the
+    CA; of many, one a minute."""
     return is_first_try and ports.clock.now() >= refused.until - backoff.HOUR + backoff.MINUTE
 
 
@@ -34,7 +40,10 @@ def require_time(ports: Ports, issuer: Issuer) -> None:
     """Raise Busy while it is not the time yet."""
     found, now = postponed(ports, issuer), ports.clock.now()
     if found is not None and not found.final and found.until > now:
-        raise Busy(f"the account of {issuer.reference} is not registered yet: {found.reason}", retry_after=found.until - now)
+        raise Busy(
+            f"the account of {issuer.reference} is not registered yet: {found.reason}",
+            retry_after=found.until - now,
+        )
 
 
 def postpone(ports: Ports, issuer: Issuer, error: Temporary) -> None:
@@ -42,7 +51,9 @@ def postpone(ports: Ports, issuer: Issuer, error: Temporary) -> None:
     before = postponed(ports, issuer)
     tries = before.tries + 1 if before is not None else 1
     seconds = backoff.step_delay(error, tries, ports.jitter())
-    found = Postponement(until=ports.clock.now() + seconds, tries=tries, reason=str(error), cause=_cause(ports, issuer))
+    found = Postponement(
+        until=ports.clock.now() + seconds, tries=tries, reason=str(error), cause=_cause(ports, issuer)
+    )
     ports.issuer_records.postpone(issuer.reference, found, kept_seconds=seconds + 2 * backoff.STEP.ceiling)
 
 
@@ -54,8 +65,11 @@ def give_up(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
 
 
 def _cause(ports: Ports, issuer: Issuer) -> str:
-    """A digest of what a registration depends on: after a change of the issuer or its Secrets it is worth another try at once."""
-    refs = [issuer.private_key] + ([issuer.external_account_binding.key_secret_ref] if issuer.external_account_binding else [])
+    """A digest of what a registration depends on: after a change of the issuer or its Secrets it is worth
+    another try at once."""
+    refs = [issuer.private_key] + (
+        [issuer.external_account_binding.key_secret_ref] if issuer.external_account_binding else []
+    )
     parts = [repr(issuer).encode()]
     for ref in refs:
         try:

@@ -1,9 +1,10 @@
-"""A run whose issuer is not there, or not ready, waits for it: as at cert-manager this is no failure, and nothing is counted.
+"""A run whose issuer is not there, or not ready, waits for it: as at cert-manager this is no failure, and
+nothing is counted.
 
-The run is woken when the issuer comes or becomes ready (issuers.reconcile). That may happen in the moment in which it begins to wait: so
-it is noted first, and then the issuer is looked at again, in the home itself. Whoever makes an issuer ready writes its status first, and
-then looks who waits. A wake-up between that look and the commit is marked in the record (state: end_wait, commit).
-"""
+The run is woken when the issuer comes or becomes ready (issuers.reconcile). That may happen in the moment in
+which it begins to wait: so it is noted first, and then the issuer is looked at again, in the home itself.
+Whoever makes an issuer ready writes its status first, and then looks who waits. A wake-up between that look
+and the commit is marked in the record (state: end_wait, commit)."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def for_missing(ports: Ports, certificate: Certificate) -> Waiting:
     ports.issuer_records.note_failing(name, certificate.id, now=ports.clock.now())
     if ports.home.issuer(ref, certificate.namespace) is not None:
         return _soon(name)
-    return Waiting(reason=f"{name} is not there; apply it, and {certificate.id} goes on at once", seconds=LOOK_SECONDS)
+    return Waiting(
+        reason=f"{name} is not there; apply it, and {certificate.id} goes on at once", seconds=LOOK_SECONDS
+    )
 
 
 def for_refused(work: Work, reason: str) -> Waiting:
@@ -42,7 +45,8 @@ def for_refused(work: Work, reason: str) -> Waiting:
 
 
 def note(work: Work) -> Waiting | None:
-    """The run is to be woken when its issuer is ready. None, or how the step ends if that has just become ready."""
+    """The run is to be woken when its issuer is ready. None, or how the step ends if that has just become
+    ready."""
     ports, issuer = work.ports, work.issuer
     ports.issuer_records.note_failing(issuer.reference, work.id, now=ports.clock.now())
     return _soon(issuer.reference) if work.is_issuer_ready() else None

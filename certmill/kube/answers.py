@@ -1,4 +1,5 @@
-"""What an answer of the API server means: JSON of a bounded size, or an error of ours that keeps the server's own words."""
+"""What an answer of the API server means: JSON of a bounded size, or an error of ours that keeps the server's
+own words."""
 
 from __future__ import annotations
 
@@ -11,7 +12,15 @@ from typing import Final
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from certmill.errors import CertmillError, Conflict, Forbidden, HomeUnavailable, InvalidManifest, NotFound, WatchExpired
+from certmill.errors import (
+    CertmillError,
+    Conflict,
+    Forbidden,
+    HomeUnavailable,
+    InvalidManifest,
+    NotFound,
+    WatchExpired,
+)
 from certmill.kube.objects import JsonObject, mapping, sequence, text
 
 _CHUNK_BYTES: Final = 65_536
@@ -24,7 +33,8 @@ _UNKNOWN_FIELD: Final = "failed to create typed patch object"
 """How a server-side apply refuses a field that the schema does not have: as an internal error."""
 
 _UNKNOWN_OWNER: Final = "because cannot find RESTMapping"
-"""How the admission of owners refuses one whose CustomResourceDefinition it has not yet taken in: some seconds after that came."""
+"""How the admission of owners refuses one whose CustomResourceDefinition it has not yet taken in: some
+seconds after that came."""
 
 
 _NO_RIGHT: Final = re.compile('User "[^"]*" cannot ')
@@ -44,10 +54,14 @@ class TooLarge(HomeUnavailable):
 
 
 def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
-    """The whole answer; its connection goes back to the pool. Raises HomeUnavailable if it is cut short, TooLarge."""
+    """The whole answer; its connection goes back to the pool. Raises HomeUnavailable if it is cut short,
+    TooLarge."""
     try:
         content = response.read(limit + 1, decode_content=True)
-    except (HTTPError, ValueError) as error:  # ValueError: a chunk of a negative size, which urllib3 passes on as http.client raises it
+    except (
+        HTTPError,
+        ValueError,
+    ) as error:  # ValueError: a chunk of a negative size, which urllib3 passes on as http.client raises it
         response.close()
         raise HomeUnavailable(f"the API server cut short: {what} ({type(error).__name__})") from error
     if len(content) > limit:
@@ -58,7 +72,8 @@ def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
 
 
 def lines(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> Iterator[bytes]:
-    """The events of a watch, a line each, as they come. Raises HomeUnavailable if it is cut short, or one is too large."""
+    """The events of a watch, a line each, as they come. Raises HomeUnavailable if it is cut short, or one is
+    too large."""
     rest = b""
     try:
         while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
@@ -73,7 +88,8 @@ def lines(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> Itera
 
 
 def parsed(content: bytes, what: str) -> JsonObject:
-    """A JSON object. Raises HomeUnavailable: what answers something else is no API server, or not all of it."""
+    """A JSON object. Raises HomeUnavailable: what answers something else is no API server, or not all of
+    it."""
     try:
         body = _loaded(content)
     except (ValueError, RecursionError):
@@ -91,8 +107,8 @@ def _loaded(content: bytes) -> object:
 
 
 def _shallow(content: bytes) -> bytes:
-    """JSON with null in place of what is nested too deeply. An Issuer's webhook config may be nested ten thousand times: one such object,
-    of anybody, is not to keep us from reading the others."""
+    """JSON with null in place of what is nested too deeply. An Issuer's webhook config may be nested ten
+    thousand times: one such object, of anybody, is not to keep us from reading the others."""
     kept, copied, depth = [], 0, 0
     for token in _TOKEN.finditer(content):
         if token[0] in (b"[", b"{"):
@@ -138,15 +154,21 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
             error = WatchExpired(f"cannot {what}: what it goes on from is too old")
         case HTTPStatus.UNAUTHORIZED:  # it says nothing of our rights, and the token is read anew
             refusal = f"does not take our token{f' ({words})' if words else ''}"
-            error = HomeUnavailable(f"cannot {what}: the API server {refusal}; see that our service account is there")
+            error = HomeUnavailable(
+                f"cannot {what}: the API server {refusal}; see that our service account is there"
+            )
         case HTTPStatus.FORBIDDEN:
             error = _forbidden(status, what)
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             error = InvalidManifest(f"cannot {what}: {words or 'the API server takes it for a bad request'}")
         case HTTPStatus.INTERNAL_SERVER_ERROR if words.startswith(_UNKNOWN_FIELD):
             error = InvalidManifest(f"cannot {what}: {words}")
-    because = f": {words}" if words else ""  # as that a webhook, whose writes it would have to wait for, does not answer
-    return error or HomeUnavailable(f"cannot {what}: the API server answers {code}{because}", retry_after=_retry_after(headers))
+    because = (
+        f": {words}" if words else ""
+    )  # as that a webhook, whose writes it would have to wait for, does not answer
+    return error or HomeUnavailable(
+        f"cannot {what}: the API server answers {code}{because}", retry_after=_retry_after(headers)
+    )
 
 
 def _forbidden(status: Mapping[str, object], what: str) -> CertmillError:
@@ -157,13 +179,18 @@ def _forbidden(status: Mapping[str, object], what: str) -> CertmillError:
         return HomeUnavailable(f"cannot {what}: {words}")
     if words and not _NO_RIGHT.search(words):
         return Forbidden(f"cannot {what}: {words}; a quota, a policy or a webhook of the cluster refuses it")
-    return Forbidden(f"cannot {what}: {words or 'the API server refuses us'}; see the roles of certmill's chart")
+    return Forbidden(
+        f"cannot {what}: {words or 'the API server refuses us'}; see the roles of certmill's chart"
+    )
 
 
 def _absent(status: Mapping[str, object], what: str) -> CertmillError:
     if status.get("kind") == "Status":
         return Missing(f"cannot {what}: {said(status) or 'not found'}")
-    return NotServed(f"cannot {what}: the API does not serve this resource; see that its CustomResourceDefinition is installed")
+    return NotServed(
+        f"cannot {what}: the API does not serve this resource; see that its CustomResourceDefinition is "
+        "installed"
+    )
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

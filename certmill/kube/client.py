@@ -1,4 +1,5 @@
-"""One call a verb on the API server: JSON in, JSON out, each bounded in time and size, errors told as ours (`answers`)."""
+"""One call a verb on the API server: JSON in, JSON out, each bounded in time and size, errors told as ours
+(`answers`)."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ REQUEST_SECONDS: Final = 15.0
 PROBE_SECONDS: Final = 2.0
 PAGE: Final = 500
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
-"""Of a page; etcd takes objects of up to 1.5 MB, so that PAGE of them may be more: then pages are made smaller."""
+"""Of a page; etcd takes objects of up to 1.5 MB, so that PAGE of them may be more: then pages are made
+smaller."""
 MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -64,11 +66,17 @@ class _Request:
 class KubeClient:
     """Calls on one API server. Safe from many threads.
 
-    Every method raises HomeUnavailable when the server does not answer, is busy (429), in trouble (5xx) or not ready, and Forbidden when
-    it refuses us; an object whose names cannot be in a path is an InvalidManifest. What else is raised, each method says.
-    """
+    Every method raises HomeUnavailable when the server does not answer, is busy (429), in trouble (5xx) or
+    not ready, and Forbidden when it refuses us; an object whose names cannot be in a path is an
+    InvalidManifest. What else is raised, each method says."""
 
-    def __init__(self, api: ApiClient, *, max_answer_bytes: int = MAX_ANSWER_BYTES, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(
+        self,
+        api: ApiClient,
+        *,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
         self._configuration: Any = api.configuration
         self._host = str(api.configuration.host).rstrip("/")
         self._pools: urllib3.PoolManager = api.rest_client.pool_manager
@@ -76,8 +84,11 @@ class KubeClient:
         self._max_event_bytes = max_event_bytes
 
     def answers(self) -> bool:
-        """Whether the API server answers, and is in no trouble. For a probe: it takes no more than seconds."""
-        request = _Request(method="GET", path="/readyz", what="ask the API server whether it is ready", accept="*/*")
+        """Whether the API server answers, and is in no trouble. For a probe: it takes no more than
+        seconds."""
+        request = _Request(
+            method="GET", path="/readyz", what="ask the API server whether it is ready", accept="*/*"
+        )
         try:
             response = self._send(request, seconds=PROBE_SECONDS)
             answers.read(response, request.what, limit=self._max_answer_bytes)
@@ -87,16 +98,35 @@ class KubeClient:
 
     def get(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
         """One object, or None."""
-        return self._found(_Request(method="GET", path=resource.path(namespace, name), what=f"read {_named(resource, namespace, name)}"))
+        return self._found(
+            _Request(
+                method="GET",
+                path=resource.path(namespace, name),
+                what=f"read {_named(resource, namespace, name)}",
+            )
+        )
 
     def pages(
-        self, resource: Resource, namespace: str = "", *, labels: str = "", metadata_only: bool = False, page: int = PAGE
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        metadata_only: bool = False,
+        page: int = PAGE,
     ) -> Iterator[Listing]:
-        """All objects (of a namespace), page by page, all at one resource version. Raises WatchExpired when that took too long."""
+        """All objects (of a namespace), page by page, all at one resource version. Raises WatchExpired when
+        that took too long."""
         query = {"limit": str(page), "labelSelector": labels}
         accept = _METADATA_LIST if metadata_only else "application/json"
         while True:
-            request = _Request(method="GET", path=resource.path(namespace), query=query, accept=accept, what=f"list {resource.plural}")
+            request = _Request(
+                method="GET",
+                path=resource.path(namespace),
+                query=query,
+                accept=accept,
+                what=f"list {resource.plural}",
+            )
             try:
                 answer = self._json(request)
             except answers.TooLarge:
@@ -112,74 +142,140 @@ class KubeClient:
             if not query["continue"]:
                 return
 
-    def list(self, resource: Resource, namespace: str = "", *, labels: str = "", metadata_only: bool = False, page: int = PAGE) -> Listing:
+    def list(
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        metadata_only: bool = False,
+        page: int = PAGE,
+    ) -> Listing:
         """All of them at once. Not for hot paths: ten thousand objects are 100 MB."""
         pages = list(self.pages(resource, namespace, labels=labels, metadata_only=metadata_only, page=page))
-        return Listing(items=tuple(item for one in pages for item in one.items), resource_version=pages[-1].resource_version)
+        return Listing(
+            items=tuple(item for one in pages for item in one.items),
+            resource_version=pages[-1].resource_version,
+        )
 
     def create(self, resource: Resource, body: Mapping[str, object]) -> JsonObject:
-        """Raises Conflict if there is one of this name, InvalidManifest if the server refuses the object, NotFound without its namespace.
-        In a namespace that is being deleted it is Forbidden."""
+        """Raises Conflict if there is one of this name, InvalidManifest if the server refuses the object,
+        NotFound without its namespace. In a namespace that is being deleted it is Forbidden."""
         meta = meta_of(body)
         resource.path(meta.namespace, meta.name)  # raises for what is no name
         what = f"create {_named(resource, meta.namespace, meta.name)}"
         query = {"fieldManager": FIELD_MANAGER}
-        return self._json(_Request(method="POST", path=resource.path(meta.namespace), query=query, body=body, what=what))
+        return self._json(
+            _Request(method="POST", path=resource.path(meta.namespace), query=query, body=body, what=what)
+        )
 
-    def update(self, resource: Resource, body: Mapping[str, object], *, subresource: str = "") -> JsonObject | None:
-        """Replace an object (or its `status`); None if it is gone. Raises Conflict if it changed since, InvalidManifest."""
+    def update(
+        self, resource: Resource, body: Mapping[str, object], *, subresource: str = ""
+    ) -> JsonObject | None:
+        """Replace an object (or its `status`); None if it is gone. Raises Conflict if it changed since,
+        InvalidManifest."""
         meta = meta_of(body)
         path = resource.path(meta.namespace, meta.name, subresource)
         what = f"write {_named(resource, meta.namespace, meta.name)}"
-        return self._found(_Request(method="PUT", path=path, query={"fieldManager": FIELD_MANAGER}, body=body, what=what))
+        return self._found(
+            _Request(method="PUT", path=path, query={"fieldManager": FIELD_MANAGER}, body=body, what=what)
+        )
 
     def merge(
-        self, resource: Resource, namespace: str, name: str, patch: Mapping[str, object], *, subresource: str = ""
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Mapping[str, object],
+        *,
+        subresource: str = "",
     ) -> JsonObject | None:
-        """A JSON merge patch (RFC 7386); None if the object is gone. Raises Conflict if the patch names another resourceVersion,
-        InvalidManifest."""
+        """A JSON merge patch (RFC 7386); None if the object is gone. Raises Conflict if the patch names
+        another resourceVersion, InvalidManifest."""
         path = resource.path(namespace, name, subresource)
         what = f"change {_named(resource, namespace, name)}"
         query = {"fieldManager": FIELD_MANAGER}
         return self._found(
-            _Request(method="PATCH", path=path, query=query, body=patch, content_type="application/merge-patch+json", what=what)
+            _Request(
+                method="PATCH",
+                path=path,
+                query=query,
+                body=patch,
+                content_type="application/merge-patch+json",
+                what=what,
+            )
         )
 
-    def apply(self, resource: Resource, body: Mapping[str, object], *, manager: str = FIELD_MANAGER, force: bool = True) -> JsonObject:
-        """Server-side apply as this field manager, by force: what it names becomes its own, what it no longer names goes.
+    def apply(
+        self,
+        resource: Resource,
+        body: Mapping[str, object],
+        *,
+        manager: str = FIELD_MANAGER,
+        force: bool = True,
+    ) -> JsonObject:
+        """Server-side apply as this field manager, by force: what it names becomes its own, what it no longer
+        names goes.
 
-        Raises InvalidManifest, NotFound without its namespace; Conflict if it names a uid or resourceVersion that is not so, and without
-        `force` if another manager has a field that it names with another value.
+        Raises InvalidManifest, NotFound without its namespace; Conflict if it names a uid or resourceVersion
+        that is not so, and without `force` if another manager has a field that it names with another value.
         """
         meta = meta_of(body)
         path = resource.path(meta.namespace, meta.name)
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         what = f"apply {_named(resource, meta.namespace, meta.name)}"
         return self._json(
-            _Request(method="PATCH", path=path, query=query, body=body, content_type="application/apply-patch+yaml", what=what)
+            _Request(
+                method="PATCH",
+                path=path,
+                query=query,
+                body=body,
+                content_type="application/apply-patch+yaml",
+                what=what,
+            )
         )
 
     def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> bool:
-        """False if it was not there. With `uid`, only that very object: raises Conflict if it is another by now."""
+        """False if it was not there. With `uid`, only that very object: raises Conflict if it is another by
+        now."""
         options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
         what = f"delete {_named(resource, namespace, name)}"
-        return self._found(_Request(method="DELETE", path=resource.path(namespace, name), body=options, what=what)) is not None
+        return (
+            self._found(
+                _Request(method="DELETE", path=resource.path(namespace, name), body=options, what=what)
+            )
+            is not None
+        )
 
     def serves(self, resource: Resource) -> bool:
         """Whether the API has this resource: a CustomResourceDefinition may be absent, or appear later."""
-        request = _Request(method="GET", path=f"/apis/{resource.group}/{resource.version}", what=f"discover {resource.plural}")
+        request = _Request(
+            method="GET",
+            path=f"/apis/{resource.group}/{resource.version}",
+            what=f"discover {resource.plural}",
+        )
         try:
             group = self._found(request) or {}
         except answers.NotServed:
             return False
-        return any(mapping(found).get("name") == resource.plural for found in sequence(group.get("resources")))
+        return any(
+            mapping(found).get("name") == resource.plural for found in sequence(group.get("resources"))
+        )
 
     def watch(
-        self, resource: Resource, namespace: str = "", *, resource_version: str, seconds: int, labels: str = "", metadata_only: bool = False
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str,
+        seconds: int,
+        labels: str = "",
+        metadata_only: bool = False,
     ) -> Iterator[WatchEvent]:
-        """What happens from `resource_version` on, for at most `seconds`. Raises WatchExpired (410: list again) besides."""
+        """What happens from `resource_version` on, for at most `seconds`. Raises WatchExpired (410: list
+        again) besides."""
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -206,47 +302,69 @@ class KubeClient:
             return None
 
     def _json(self, request: _Request) -> JsonObject:
-        """The answer's body. An API server that has just started knows no roles yet, and refuses everybody: a refusal is believed when it
-        says that it is ready, and says it again."""
+        """The answer's body. An API server that has just started knows no roles yet, and refuses everybody: a
+        refusal is believed when it says that it is ready, and says it again."""
         response, content = self._ask(request)
         if response.status == HTTPStatus.FORBIDDEN and not answers.is_terminating(answers.status_of(content)):
             self._require_ready(request, content)
             response, content = self._ask(request)
         if response.status >= HTTPStatus.BAD_REQUEST:
-            raise answers.error_of(response.status, answers.status_of(content), response.headers, request.what)
+            raise answers.error_of(
+                response.status, answers.status_of(content), response.headers, request.what
+            )
         return answers.parsed(content, request.what)
 
     def _require_ready(self, request: _Request, content: bytes) -> None:
         readiness, _ = self._ask(_Request(method="GET", path="/readyz", what=request.what, accept="*/*"))
         if readiness.status == HTTPStatus.FORBIDDEN or readiness.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             words = answers.said(answers.status_of(content))
-            raise HomeUnavailable(f"cannot {request.what}: the API server does not say that it is ready, and refuses us: {words}")
+            raise HomeUnavailable(
+                f"cannot {request.what}: the API server does not say that it is ready, and refuses us: "
+                f"{words}"
+            )
 
     def _ask(self, request: _Request) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         response = self._send(request, seconds=REQUEST_SECONDS)
         return response, answers.read(response, request.what, limit=self._max_answer_bytes)
 
     def _send(self, request: _Request, *, seconds: float) -> urllib3.BaseHTTPResponse:
-        headers = {"Accept": request.accept, "User-Agent": f"certmill/{__version__}", **self._credentials(request.what)}
+        headers = {
+            "Accept": request.accept,
+            "User-Agent": f"certmill/{__version__}",
+            **self._credentials(request.what),
+        }
         if request.body is not None:
             headers["Content-Type"] = request.content_type
         asked = {name: value for name, value in request.query.items() if value}
         url = f"{self._host}{request.path}{'?' + urlencode(asked) if asked else ''}"
-        content = json.dumps(request.body, separators=(",", ":")).encode() if request.body is not None else None
+        content = (
+            json.dumps(request.body, separators=(",", ":")).encode() if request.body is not None else None
+        )
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds)
         try:
             return self._pools.request(
-                request.method, url, body=content, headers=headers, timeout=timeout, preload_content=False, redirect=False, retries=False
+                request.method,
+                url,
+                body=content,
+                headers=headers,
+                timeout=timeout,
+                preload_content=False,
+                redirect=False,
+                retries=False,
             )
         except HTTPError as error:
-            raise HomeUnavailable(f"the API server does not answer: cannot {request.what} ({type(error).__name__})") from error
+            raise HomeUnavailable(
+                f"the API server does not answer: cannot {request.what} ({type(error).__name__})"
+            ) from error
 
     def _credentials(self, what: str) -> dict[str, str]:
         """The token, which is read anew from time to time (connection)."""
         try:
             token = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
         except (ConfigException, OSError) as error:
-            raise HomeUnavailable(f"cannot {what}: the token of the service account cannot be read ({type(error).__name__})") from None
+            raise HomeUnavailable(
+                f"cannot {what}: the token of the service account cannot be read ({type(error).__name__})"
+            ) from None
         return {"Authorization": token} if token else {}
 
 
@@ -255,7 +373,9 @@ def _event(line: bytes, what: str) -> WatchEvent:
     body = cast("JsonObject", mapping(event.get("object")))
     if event.get("type") == "ERROR":
         code = body.get("code")
-        raise answers.error_of(code if isinstance(code, int) else HTTPStatus.INTERNAL_SERVER_ERROR, body, {}, what)
+        raise answers.error_of(
+            code if isinstance(code, int) else HTTPStatus.INTERNAL_SERVER_ERROR, body, {}, what
+        )
     return WatchEvent(type=text(event.get("type")), object=body)
 
 

@@ -1,4 +1,5 @@
-"""What every object of the API has: its metadata, typed; and ways to read JSON whose shape is only believed."""
+"""What every object of the API has: its metadata, typed; and ways to read JSON whose shape is only
+believed."""
 
 from __future__ import annotations
 
@@ -102,5 +103,6 @@ def instant_of(value: object) -> float | None:
 
 
 def rfc3339(instant: float) -> str:
-    """The form of metav1.Time: seconds, in UTC. What is outside of its years is its nearest: a status by hand may say anything."""
+    """The form of metav1.Time: seconds, in UTC. What is outside of its years is its nearest: a status by hand
+    may say anything."""
     return datetime.fromtimestamp(min(max(int(instant), 0), _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -26,10 +26,12 @@ class Resource:
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
         """The URL's path of one object, or of a collection (of all namespaces without one).
 
-        Raises InvalidManifest for a name that would lead elsewhere: without one, a deletion is of all objects; `..` is their namespace.
-        """
+        Raises InvalidManifest for a name that would lead elsewhere: without one, a deletion is of all
+        objects; `..` is their namespace."""
         if not _is_segment(namespace or "x") or (name is not None and not _is_segment(name)):
-            raise InvalidManifest(f"{namespace or ''}/{name or ''} is no name for a {self.kind}"[:200], path="metadata.name")
+            raise InvalidManifest(
+                f"{namespace or ''}/{name or ''} is no name for a {self.kind}"[:200], path="metadata.name"
+            )
         if name is not None and self.namespaced and not namespace:
             raise InvalidManifest(f"the {self.kind} {name} has no namespace"[:200], path="metadata.namespace")
         parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
@@ -46,15 +48,23 @@ def _is_segment(name: str) -> bool:
 
 CERTIFICATES = Resource(group="cert-manager.io", version="v1", plural="certificates", kind="Certificate")
 ISSUERS = Resource(group="cert-manager.io", version="v1", plural="issuers", kind="Issuer")
-CLUSTER_ISSUERS = Resource(group="cert-manager.io", version="v1", plural="clusterissuers", kind="ClusterIssuer", namespaced=False)
+CLUSTER_ISSUERS = Resource(
+    group="cert-manager.io", version="v1", plural="clusterissuers", kind="ClusterIssuer", namespaced=False
+)
 VIRTUAL_SERVERS = Resource(group="k8s.nginx.org", version="v1", plural="virtualservers", kind="VirtualServer")
 INGRESSES = Resource(group="networking.k8s.io", version="v1", plural="ingresses", kind="Ingress")
 SECRETS = Resource(version="v1", plural="secrets", kind="Secret")
 SERVICES = Resource(version="v1", plural="services", kind="Service")
-ENDPOINT_SLICES = Resource(group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice")
+ENDPOINT_SLICES = Resource(
+    group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice"
+)
 EVENTS = Resource(version="v1", plural="events", kind="Event")
 LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease")
 NAMESPACES = Resource(version="v1", plural="namespaces", kind="Namespace", namespaced=False)
 CUSTOM_RESOURCE_DEFINITIONS = Resource(
-    group="apiextensions.k8s.io", version="v1", plural="customresourcedefinitions", kind="CustomResourceDefinition", namespaced=False
+    group="apiextensions.k8s.io",
+    version="v1",
+    plural="customresourcedefinitions",
+    kind="CustomResourceDefinition",
+    namespaced=False,
 )

@@ -1,4 +1,5 @@
-"""cert-manager's annotations and labels that more than one part reads: on a Certificate, and on the Secret with its pair."""
+"""cert-manager's annotations and labels that more than one part reads: on a Certificate, and on the Secret
+with its pair."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ CERTIFICATE_NAME: Final = "cert-manager.io/certificate-name"
 ISSUER_NAME: Final = "cert-manager.io/issuer-name"
 ISSUER_KIND: Final = "cert-manager.io/issuer-kind"
 ISSUER_GROUP: Final = "cert-manager.io/issuer-group"
-"""On a Secret: the issuer of its pair, as the Certificate names it. (On an Ingress, kind and group: of the issuer that it wants.)"""
+"""On a Secret: the issuer of its pair, as the Certificate names it. (On an Ingress, kind and group: of the
+issuer that it wants.)"""
 
 CREATED_BY: Final = "certmill.io/created-by"
 CREATED_BY_REQUEST: Final = "request"

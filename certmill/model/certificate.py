@@ -1,4 +1,5 @@
-"""A Certificate as certmill understands it: cert-manager.io/v1 Certificate, parsed, defaulted and validated."""
+"""A Certificate as certmill understands it: cert-manager.io/v1 Certificate, parsed, defaulted and
+validated."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class KeyEncoding(StrEnum):
 
 
 class RotationPolicy(StrEnum):
-    """spec.privateKey.rotationPolicy: whether a re-issue makes a new key (the default) or keeps the old one."""
+    """spec.privateKey.rotationPolicy: whether a re-issue makes a new key (the default) or keeps the old
+    one."""
 
     ALWAYS = "Always"
     NEVER = "Never"
@@ -41,7 +43,8 @@ class OutputFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateKeySpec:
-    """spec.privateKey with its defaults; size in bits (RSA) or of the curve (ECDSA), 0 for Ed25519, which has one size only."""
+    """spec.privateKey with its defaults; size in bits (RSA) or of the curve (ECDSA), 0 for Ed25519, which has
+    one size only."""
 
     algorithm: KeyAlgorithm = KeyAlgorithm.RSA
     size: int = 2048
@@ -104,13 +107,15 @@ class Certificate:
     secret_template: SecretTemplate = field(default_factory=SecretTemplate)
     additional_output_formats: tuple[OutputFormat, ...] = ()
     is_ca: bool = False
-    """Asked for in the request. An ACME CA ignores it, so a certificate that is no CA's is right all the same."""
+    """Asked for in the request. An ACME CA ignores it, so a certificate that is no CA's is right all the
+    same."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     uid: str = field(default="", compare=False)
     """The API server's; "" elsewhere."""
     deleting: bool = field(default=False, compare=False, repr=False)
-    """Whether its deletion has begun (metadata.deletionTimestamp): it is there only until its finalizers are done."""
+    """Whether its deletion has begun (metadata.deletionTimestamp): it is there only until its finalizers are
+    done."""
 
     @property
     def id(self) -> CertificateId:

@@ -1,7 +1,7 @@
 """A distinguished name as text (RFC 4514), as spec.literalSubject has it.
 
-Lenient where cert-manager's parser is (blanks around the parts, `;` for `,`), strict where that keeps an attribute it does not know.
-"""
+Lenient where cert-manager's parser is (blanks around the parts, `;` for `,`), strict where that keeps an
+attribute it does not know."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ _ATTRIBUTES = {
     "DC": "0.9.2342.19200300.100.1.25",
     "UID": "0.9.2342.19200300.100.1.1",
 }
-_ATTRIBUTE = re.compile(r"\s*(?P<type>[A-Za-z]+|[0-2](?:\.[0-9]{1,19}){1,32})\s*=\s*(?P<value>(?:\\.|[^\\,;+])*)(?P<end>[,;+]?)", re.DOTALL)
+_ATTRIBUTE = re.compile(
+    r"\s*(?P<type>[A-Za-z]+|[0-2](?:\.[0-9]{1,19}){1,32})\s*=\s*(?P<value>(?:\\.|[^\\,;+])*)(?P<end>[,;+]?)",
+    re.DOTALL,
+)
 _ESCAPED = re.compile(r"(?:\\[0-9A-Fa-f]{2})+|\\.", re.DOTALL)
 _SPECIAL = frozenset(' "#+,;<=>\\')
 
 
 def parse_name(text: str) -> tuple[RelativeName, ...]:
-    """The RDNs in the order of the certificate, which is the reverse of the text's (RFC 4514 §2.1). Raises ValueError."""
+    """The RDNs in the order of the certificate, which is the reverse of the text's (RFC 4514 §2.1). Raises
+    ValueError."""
     found: list[RelativeName] = []
     at, end = 0, ","
     while end:
@@ -49,14 +53,19 @@ def parse_name(text: str) -> tuple[RelativeName, ...]:
 
 def common_name(name: tuple[RelativeName, ...]) -> str:
     """The common name in it, if there is one."""
-    return next((value for relative in name for identifier, value in relative if identifier == COMMON_NAME), "")
+    return next(
+        (value for relative in name for identifier, value in relative if identifier == COMMON_NAME), ""
+    )
 
 
 def _identifier(type_: str) -> str:
     if not type_[0].isalpha():
         return type_
     if type_.upper() not in _ATTRIBUTES:
-        raise ValueError(f"{shown(type_)} is no attribute; known are {', '.join(_ATTRIBUTES)}, and object identifiers such as 2.5.4.42")
+        raise ValueError(
+            f"{shown(type_)} is no attribute; known are {', '.join(_ATTRIBUTES)}, and object identifiers "
+            "such as 2.5.4.42"
+        )
     return _ATTRIBUTES[type_.upper()]
 
 
@@ -78,7 +87,10 @@ def _unescaped(match: re.Match[str]) -> str:
     escape = match.group()
     if len(escape) == 2:
         if escape[1] not in _SPECIAL:
-            raise ValueError(f"{shown(escape)} is no escape: a backslash stands before a special character or two hexadecimal digits")
+            raise ValueError(
+                f"{shown(escape)} is no escape: a backslash stands before a special character or two "
+                "hexadecimal digits"
+            )
         return escape[1]
     try:
         return bytes.fromhex(escape.replace("\\", "")).decode()

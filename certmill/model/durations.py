@@ -1,4 +1,5 @@
-"""Durations as Kubernetes writes them: Go's time.ParseDuration ("2160h", "1h30m"), to and from timedelta (whole microseconds)."""
+"""Durations as Kubernetes writes them: Go's time.ParseDuration ("2160h", "1h30m"), to and from timedelta
+(whole microseconds)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,16 @@ from fractions import Fraction
 
 _MAX_CHARACTERS = 64
 _MAX_NANOSECONDS = 2**63 - 1
-_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
 _PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _WHOLE = re.compile(rf"[-+]?(?:0|(?:{_PART.pattern})+)")
 
@@ -31,12 +41,17 @@ def format_duration(length: timedelta) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     fraction = f".{microseconds:06}".rstrip("0") if microseconds else ""
-    parts = (f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{seconds}{fraction}s" if seconds or fraction else "")
+    parts = (
+        f"{hours}h" if hours else "",
+        f"{minutes}m" if minutes else "",
+        f"{seconds}{fraction}s" if seconds or fraction else "",
+    )
     return sign + "".join(parts) if any(parts) else "0s"
 
 
 def go_duration(length: timedelta) -> str:
-    """Write a duration as Go itself does, and so the objects that other controllers make: "2160h0m0s", "1.5s", "250ms"."""
+    """Write a duration as Go itself does, and so the objects that other controllers make: "2160h0m0s",
+    "1.5s", "250ms"."""
     sign = "-" if length < timedelta() else ""
     microseconds = abs(length) // timedelta(microseconds=1)
     if microseconds == 0:
@@ -47,7 +62,11 @@ def go_duration(length: timedelta) -> str:
         return f"{sign}{_decimal(microseconds, 10**3)}ms"
     minutes, rest = divmod(microseconds, 60 * 10**6)
     hours, minutes = divmod(minutes, 60)
-    parts = (f"{hours}h" if hours else "", f"{minutes}m" if hours or minutes else "", f"{_decimal(rest, 10**6)}s")
+    parts = (
+        f"{hours}h" if hours else "",
+        f"{minutes}m" if hours or minutes else "",
+        f"{_decimal(rest, 10**6)}s",
+    )
     return sign + "".join(parts)
 
 

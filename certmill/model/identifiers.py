@@ -1,7 +1,8 @@
-"""What may be a name: Kubernetes' object names, keys, labels and annotations, and the DNS names and IP addresses of a certificate.
+"""What may be a name: Kubernetes' object names, keys, labels and annotations, and the DNS names and IP
+addresses of a certificate.
 
-Each function gives the canonical form back, or raises ValueError with a message that completes "spec.dnsNames[0]: …".
-"""
+Each function gives the canonical form back, or raises ValueError with a message that completes
+"spec.dnsNames[0]: …"."""
 
 from __future__ import annotations
 
@@ -49,21 +50,30 @@ def object_name(name: str) -> str:
     if not name:
         raise ValueError("is required")
     if not is_object_name(name):
-        raise ValueError(f"{shown(name)} is no name for an object: lower-case letters, digits, '-' and '.', {MAX_NAME} characters at most")
+        raise ValueError(
+            f"{shown(name)} is no name for an object: lower-case letters, digits, '-' and '.', {MAX_NAME} "
+            "characters at most"
+        )
     return name
 
 
 def namespace_name(name: str) -> str:
     """The name of a namespace."""
     if not is_namespace_name(name):
-        raise ValueError(f"{shown(name)} is no namespace: lower-case letters, digits and '-', {_MAX_LABEL} characters at most")
+        raise ValueError(
+            f"{shown(name)} is no namespace: lower-case letters, digits and '-', {_MAX_LABEL} characters at "
+            "most"
+        )
     return name
 
 
 def secret_key(key: str) -> str:
     """A key of a Secret."""
     if not is_secret_key(key):
-        raise ValueError(f"is no key of a Secret: letters, digits, '-', '_' and '.' ({MAX_NAME} at most), not beginning with '..'")
+        raise ValueError(
+            f"is no key of a Secret: letters, digits, '-', '_' and '.' ({MAX_NAME} at most), not beginning "
+            "with '..'"
+        )
     return key
 
 
@@ -79,7 +89,10 @@ def label_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
     for key, value in pairs.items():
         _check_key(key)
         if value and not _QUALIFIED.fullmatch(value):
-            raise ValueError(f"{shown(key)} has no label's value: letters, digits, '-', '_' and '.', {_MAX_LABEL} characters at most")
+            raise ValueError(
+                f"{shown(key)} has no label's value: letters, digits, '-', '_' and '.', {_MAX_LABEL} "
+                "characters at most"
+            )
     return dict(pairs)
 
 
@@ -99,8 +112,12 @@ def annotation_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
 
 def _check_key(key: str, as_written: str = "") -> None:
     prefix, slash, name = key.rpartition("/")
-    if (slash and (len(prefix) > MAX_NAME or not _SUBDOMAIN.fullmatch(prefix))) or not _QUALIFIED.fullmatch(name):
-        raise ValueError(f"{shown(as_written or key)} is no key: [prefix/]name of letters, digits, '-', '_' and '.'")
+    if (slash and (len(prefix) > MAX_NAME or not _SUBDOMAIN.fullmatch(prefix))) or not _QUALIFIED.fullmatch(
+        name
+    ):
+        raise ValueError(
+            f"{shown(as_written or key)} is no key: [prefix/]name of letters, digits, '-', '_' and '.'"
+        )
 
 
 def dns_name(name: str) -> str:
@@ -120,8 +137,14 @@ def dns_name(name: str) -> str:
     canonical = name[: len(name) - len(base)] + ascii_name
     if len(canonical) > MAX_NAME:
         raise ValueError(f"{shown(name)} is longer than a DNS name can be ({MAX_NAME} characters)")
-    if not all(_is_dns_label(label) for label in ascii_name.split(".")) or ascii_name.rpartition(".")[2].isdigit():
-        raise ValueError(f"{shown(name)} is no DNS name: labels of letters, digits and '-', {_MAX_LABEL} characters at most, joined by '.'")
+    if (
+        not all(_is_dns_label(label) for label in ascii_name.split("."))
+        or ascii_name.rpartition(".")[2].isdigit()
+    ):
+        raise ValueError(
+            f"{shown(name)} is no DNS name: labels of letters, digits and '-', {_MAX_LABEL} characters at "
+            "most, joined by '.'"
+        )
     return canonical
 
 
@@ -168,7 +191,8 @@ def ip_address(text: str) -> str:
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:
-    """(host, port or None) of `192.0.2.1:53`, `[2001:db8::1]:53` or `ns1.example.com`; an IPv6 address alone needs no brackets."""
+    """(host, port or None) of `192.0.2.1:53`, `[2001:db8::1]:53` or `ns1.example.com`; an IPv6 address alone
+    needs no brackets."""
     if is_ip_address(text):
         return ip_address(text), None
     parts = _HOST_AND_PORT.fullmatch(text)

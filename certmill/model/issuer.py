@@ -1,4 +1,5 @@
-"""An Issuer or ClusterIssuer (ACME) as certmill understands it: cert-manager.io/v1, parsed, defaulted and validated."""
+"""An Issuer or ClusterIssuer (ACME) as certmill understands it: cert-manager.io/v1, parsed, defaulted and
+validated."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretKeyRef:
-    """A key of a Secret. An Issuer's is in its own namespace, a ClusterIssuer's in the cluster resource namespace."""
+    """A key of a Secret. An Issuer's is in its own namespace, a ClusterIssuer's in the cluster resource
+    namespace."""
 
     name: str
     key: str
@@ -97,8 +99,8 @@ Dns01Provider = Rfc2136 | Cloudflare
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dns01Solver:
-    """A provider, and how its records are found and checked. `nameservers`: host:port or https:// URLs asked instead of the authoritative
-    ones."""
+    """A provider, and how its records are found and checked. `nameservers`: host:port or https:// URLs asked
+    instead of the authoritative ones."""
 
     provider: Dns01Provider
     follow_cname: bool = False
@@ -139,7 +141,8 @@ class Issuer:
     uid: str = field(default="", compare=False)
     """The API server's; "" elsewhere."""
     deleting: bool = field(default=False, compare=False, repr=False)
-    """Whether its deletion has begun (metadata.deletionTimestamp): it is there only until its finalizers are done."""
+    """Whether its deletion has begun (metadata.deletionTimestamp): it is there only until its finalizers are
+    done."""
 
     @property
     def is_cluster_issuer(self) -> bool:
@@ -147,7 +150,8 @@ class Issuer:
 
     @property
     def credentials(self) -> tuple[SecretKeyRef, ...]:
-        """The keys of Secrets that people make for it: of its solvers and of its external account. Not the account key."""
+        """The keys of Secrets that people make for it: of its solvers and of its external account. Not the
+        account key."""
         binding = self.external_account_binding
         return (*((binding.key_secret_ref,) if binding is not None else ()), *self.solver_credentials)
 

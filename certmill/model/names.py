@@ -30,7 +30,8 @@ class IdentifierType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Identifier:
-    """What an authorization is for. A wildcard keeps its `*.` in an order; its authorization has it removed (RFC 8555 §7.1.3)."""
+    """What an authorization is for. A wildcard keeps its `*.` in an order; its authorization has it removed
+    (RFC 8555 §7.1.3)."""
 
     type: IdentifierType
     value: str

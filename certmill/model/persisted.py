@@ -1,9 +1,10 @@
-"""How values that outlive a process are written and read: one JSON object a value, for every release (docs/redis.md).
+"""How values that outlive a process are written and read: one JSON object a value, for every release
+(docs/redis.md).
 
-An older or a newer release may have written it. A field that this release does not know is kept where the value has a place for it (a field
-`unknown`), else ignored. A field that is missing has its default. An unknown member of an enum is its first. A release that changes the
-meaning of a field raises the version `v`: an older release then reads nothing (NewerRelease), and leaves the value to a newer process.
-"""
+An older or a newer release may have written it. A field that this release does not know is kept where the
+value has a place for it (a field `unknown`), else ignored. A field that is missing has its default. An
+unknown member of an enum is its first. A release that changes the meaning of a field raises the version `v`:
+an older release then reads nothing (NewerRelease), and leaves the value to a newer process."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from typing import Any, Final, Generic, TypeVar
 from certmill.errors import DamagedValue, NewerRelease
 
 VERSION: Final = "v"
-"""The field that holds the version. Version 1 is not written: the releases before this codec refuse a field that they do not know."""
+"""The field that holds the version. Version 1 is not written: the releases before this codec refuse a field
+that they do not know."""
 
 UNKNOWN: Final = "unknown"
 """The field of a dataclass that keeps what a newer release wrote."""
@@ -37,18 +39,25 @@ class _Wrong(ValueError):
 class Codec(Generic[_Value]):
     """Writes and reads the values of one frozen dataclass.
 
-    `names`: the name in JSON of a field that has another. `lenient` (files that people may edit): a field of the wrong type is as if it was
-    missing, and a text that is no JSON object is an empty one.
-    """
+    `names`: the name in JSON of a field that has another. `lenient` (files that people may edit): a field of
+    the wrong type is as if it was missing, and a text that is no JSON object is an empty one."""
 
-    def __init__(self, kind: type[_Value], *, names: Mapping[str, str] | None = None, version: int = 1, lenient: bool = False) -> None:
+    def __init__(
+        self,
+        kind: type[_Value],
+        *,
+        names: Mapping[str, str] | None = None,
+        version: int = 1,
+        lenient: bool = False,
+    ) -> None:
         self._kind = kind
         self._names = dict(names or {})
         self._version = version
         self._lenient = lenient
 
     def dump(self, value: _Value, *, unknown: Mapping[str, object] | None = None) -> str:
-        """Compact JSON of what differs from its default, and of what a newer release had written (`unknown`: see the method)."""
+        """Compact JSON of what differs from its default, and of what a newer release had written (`unknown`:
+        see the method)."""
         content = {**(unknown or {}), **_written(value)}
         for name, other in self._names.items():
             if name in content:
@@ -70,8 +79,8 @@ class Codec(Generic[_Value]):
         return found
 
     def unknown(self, text: str | bytes) -> dict[str, object]:
-        """The fields that this release does not know; {} of what is damaged. For a writer that keeps them beside its own. Raises
-        NewerRelease: such a value is not to be written over."""
+        """The fields that this release does not know; {} of what is damaged. For a writer that keeps them
+        beside its own. Raises NewerRelease: such a value is not to be written over."""
         try:
             content = self._object(text)
         except DamagedValue:
@@ -94,7 +103,8 @@ class Codec(Generic[_Value]):
     def _require_version(self, version: object) -> None:
         if isinstance(version, int) and version > self._version:
             raise NewerRelease(
-                f"a newer release of certmill wrote this ({self._kind.__name__}, version {version}; this one reads version "
+                f"a newer release of certmill wrote this ({self._kind.__name__}, version {version}; this "
+                "one reads version "
                 f"{self._version}): run that release"
             )
 
@@ -116,7 +126,8 @@ class _Field:
 
 
 def _written(value: object) -> dict[str, object]:
-    """What is set, by name. Twice a step: dataclasses.asdict, which copies deeply, took 3 ms a certificate."""
+    """What is set, by name. Twice a step: dataclasses.asdict, which copies deeply, took 3 ms a
+    certificate."""
     content: dict[str, object] = dict(getattr(value, UNKNOWN, None) or {})
     for name, field in _shape(type(value)).items():
         part = getattr(value, name)
@@ -137,7 +148,9 @@ def _read(kind: type[_Value], content: Mapping[str, object], lenient: bool) -> _
     shape, values = _shape(kind), dict[str, object]()
     for name, field in shape.items():
         try:
-            values[name] = field.read(content[name]) if name in content else field.missing(name, lenient=lenient)
+            values[name] = (
+                field.read(content[name]) if name in content else field.missing(name, lenient=lenient)
+            )
         except _Wrong as error:
             if not lenient:
                 raise _Wrong(f"{name}: {error}" if name in content else str(error)) from None
@@ -165,7 +178,9 @@ def _shape_of(kind: Any) -> Mapping[str, _Field]:  # noqa: ANN401 - fields() and
             default = partial(_same, field.default)
         elif field.default_factory is not MISSING:
             default = field.default_factory
-        found[field.name] = _Field(read=_reader(hints[field.name]), default=default, zero=_ZERO.get(hints[field.name], ""))
+        found[field.name] = _Field(
+            read=_reader(hints[field.name]), default=default, zero=_ZERO.get(hints[field.name], "")
+        )
     return found
 
 

@@ -1,4 +1,5 @@
-"""What a home keeps about its objects besides what is wanted: conditions, the last failure, the account (cert-manager's status fields)."""
+"""What a home keeps about its objects besides what is wanted: conditions, the last failure, the account
+(cert-manager's status fields)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from datetime import UTC, datetime
 from certmill.model.history import PastRun
 
 INVALID_SPEC = "InvalidSpec"
-"""Reason of a Certificate that cannot be used as it is: no policy of cert-manager's is about that, its webhook would have refused it."""
+"""Reason of a Certificate that cannot be used as it is: no policy of cert-manager's is about that, its
+webhook would have refused it."""
 
 
 MANUALLY_TRIGGERED = "ManuallyTriggered"
@@ -23,14 +25,18 @@ EXPIRED = "Expired"
 INCORRECT_CERTIFICATE = "IncorrectCertificate"
 """Reason of Ready while the Secret is another Certificate's."""
 
-_CONFLICT = "If this message is not transient, you might have two conflicting Certificates pointing to the same secret."
+_CONFLICT = (
+    "If this message is not transient, you might have two conflicting Certificates pointing to the same "
+    "secret."
+)
 _FAILED = "The certificate request has failed to complete and will be retried: "
 _WAITS = "; waiting: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A Kubernetes condition. `reason` is a stable CamelCase word, `message` one line without secrets; time in seconds since the epoch."""
+    """A Kubernetes condition. `reason` is a stable CamelCase word, `message` one line without secrets; time
+    in seconds since the epoch."""
 
     type: str
     status: bool
@@ -59,7 +65,8 @@ class CertificateStatus:
     asked: bool = field(default=False, compare=False)
     """Whether somebody else set Issuing=True. It is read, and never written."""
     order: str = ""
-    """The URL of the order whose DNS-01 values may be up: what a run that is lost with Redis has left behind."""
+    """The URL of the order whose DNS-01 values may be up: what a run that is lost with Redis has left
+    behind."""
     order_spec: str = ""
     """Digest of the spec that this order is for."""
     history: tuple[PastRun, ...] = ()
@@ -84,12 +91,15 @@ class IssuerStatus:
 
 
 def as_of(status: CertificateStatus, now: float) -> CertificateStatus:
-    """The status as the clock has it: a pair whose time is over is not Ready, whatever was written while it lasted."""
+    """The status as the clock has it: a pair whose time is over is not Ready, whatever was written while it
+    lasted."""
     ready = status.condition("Ready")
     if ready is None or not ready.status or status.not_after is None or now < status.not_after:
         return status
     message = expiry_message(status.not_after)
-    over = Condition(type=ready.type, status=False, reason=EXPIRED, message=message, last_transition=status.not_after)
+    over = Condition(
+        type=ready.type, status=False, reason=EXPIRED, message=message, last_transition=status.not_after
+    )
     return replace(status, conditions=tuple(over if c is ready else c for c in status.conditions))
 
 
@@ -103,14 +113,24 @@ def owner_message(owner: str, *, issued: bool) -> str:
 
     `issued`: the Secret says so; else that one is older and comes first.
     """
-    told = f'Secret was issued for "{owner}"' if issued else f'Secret is to be issued for "{owner}", which is older'
+    told = (
+        f'Secret was issued for "{owner}"'
+        if issued
+        else f'Secret is to be issued for "{owner}", which is older'
+    )
     return f"{told}. {_CONFLICT}"
 
 
 def owner_of(status: CertificateStatus) -> str:
-    """The other Certificate that this one waits for, as `owner_message` told it; "" if it waits for none, or a run is under way."""
+    """The other Certificate that this one waits for, as `owner_message` told it; "" if it waits for none, or
+    a run is under way."""
     found = status.condition("Ready")
-    if found is None or found.status or found.reason != INCORRECT_CERTIFICATE or status.condition("Issuing") is not None:
+    if (
+        found is None
+        or found.status
+        or found.reason != INCORRECT_CERTIFICATE
+        or status.condition("Issuing") is not None
+    ):
         return ""
     return found.message.partition('"')[2].partition('"')[0]
 

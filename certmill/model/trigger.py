@@ -22,7 +22,8 @@ class Trigger(StrEnum):
 
     @classmethod
     def read(cls, text: str | None) -> Trigger:
-        """The trigger as a record or a message names it; UNKNOWN for a name that this release does not know."""
+        """The trigger as a record or a message names it; UNKNOWN for a name that this release does not
+        know."""
         try:
             return cls(text or "")
         except ValueError:
@@ -31,7 +32,8 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a run comes from: the task that asked for it, which is then its root, if any; and what began it."""
+    """Where a run comes from: the task that asked for it, which is then its root, if any; and what began
+    it."""
 
     root_id: str = ""
     trigger: Trigger = Trigger.UNKNOWN

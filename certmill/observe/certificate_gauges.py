@@ -1,7 +1,8 @@
-"""cert-manager's gauges of each certificate and issuer, written as text, as there may be a hundred thousand of them.
+"""cert-manager's gauges of each certificate and issuer, written as text, as there may be a hundred thousand
+of them.
 
-What is known of a certificate is a small value in Redis, which other releases may have written; one that cannot be read is left out.
-"""
+What is known of a certificate is a small value in Redis, which other releases may have written; one that
+cannot be read is left out."""
 
 from __future__ import annotations
 
@@ -42,7 +43,13 @@ class CertificateGauge:
         return _CODEC.dump(self)
 
 
-_NAMES: Final = {"issuer_name": "issuer", "issuer_kind": "kind", "issuer_group": "group", "not_before": "from", "not_after": "to"}
+_NAMES: Final = {
+    "issuer_name": "issuer",
+    "issuer_kind": "kind",
+    "issuer_group": "group",
+    "not_before": "from",
+    "not_after": "to",
+}
 _CODEC: Final = Codec(CertificateGauge, names={**_NAMES, "renewal_time": "renewal"})
 
 
@@ -56,7 +63,8 @@ class _Row:
 
 
 def certificates_text(entries: Mapping[str, str], *, now: float) -> Iterator[str]:
-    """The gauges of certificates, by id (`namespace/name`). One that has expired is not ready, whatever was noted while it was."""
+    """The gauges of certificates, by id (`namespace/name`). One that has expired is not ready, whatever was
+    noted while it was."""
     rows = [row for id_, entry in entries.items() if (row := _row(id_, entry, now)) is not None]
     if not rows:
         return
@@ -67,7 +75,13 @@ def certificates_text(entries: Mapping[str, str], *, now: float) -> Iterator[str
     name = f"{_PREFIX}ready_status"
     yield head(name, "gauge", "1 for the status that the condition Ready has, 0 for the others.")
     for part in _parts(rows):
-        yield "".join([f'{name}{{{row.labels},condition="{one}"}} {int(row.ready == one)}\n' for row in part for one in CONDITIONS])
+        yield "".join(
+            [
+                f'{name}{{{row.labels},condition="{one}"}} {int(row.ready == one)}\n'
+                for row in part
+                for one in CONDITIONS
+            ]
+        )
 
 
 def issuers_text(entries: Mapping[str, str]) -> Iterator[str]:
@@ -81,7 +95,12 @@ def issuers_text(entries: Mapping[str, str]) -> Iterator[str]:
             namespace, _, name = rest.rpartition("/")
             of = {"name": name, "namespace": namespace} if kind == "Issuer" else {"name": name}
             samples += [({**of, "condition": one}, float(ready == one)) for one in CONDITIONS]
-        yield from family(f"certmanager_{kind.lower()}_ready_status", "gauge", f"1 for the status that the {kind} has.", samples)
+        yield from family(
+            f"certmanager_{kind.lower()}_ready_status",
+            "gauge",
+            f"1 for the status that the {kind} has.",
+            samples,
+        )
 
 
 def _row(id_: str, entry: str, now: float) -> _Row | None:
@@ -100,7 +119,13 @@ def _row(id_: str, entry: str, now: float) -> _Row | None:
     }
     after = gauge.not_after or 0.0
     ready = "Unknown" if gauge.ready is None else str(gauge.ready and now < after)
-    return _Row(labels=labels(of), before=gauge.not_before or 0.0, after=after, renewal=gauge.renewal_time or 0.0, ready=ready)
+    return _Row(
+        labels=labels(of),
+        before=gauge.not_before or 0.0,
+        after=after,
+        renewal=gauge.renewal_time or 0.0,
+        ready=ready,
+    )
 
 
 def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:

@@ -1,5 +1,6 @@
-"""What is said of requests and certificates in the log, a line each, and counted of runs: the one place that has the names of these lines
-and of their fields (docs/logs.md). Names and ids are fields; an instant is in ISO 8601."""
+"""What is said of requests and certificates in the log, a line each, and counted of runs: the one place that
+has the names of these lines and of their fields (docs/logs.md). Names and ids are fields; an instant is in
+ISO 8601."""
 
 from __future__ import annotations
 
@@ -22,12 +23,22 @@ def request_refused(request_id: str, certificate: str, *, reason: str) -> None:
 
 def run_begun(certificate: str, *, run: int, trigger: str, reason: str, message: str, issuer: str) -> None:
     """A run has begun: what began it, and which check the stored pair has failed."""
-    _log.info("certificate.run_begun", certificate=certificate, run=run, trigger=trigger, reason=reason, message=message, issuer=issuer)
+    _log.info(
+        "certificate.run_begun",
+        certificate=certificate,
+        run=run,
+        trigger=trigger,
+        reason=reason,
+        message=message,
+        issuer=issuer,
+    )
 
 
 def waiting(certificate: str, *, run: int, step: str, reason: str, until: float) -> None:
     """A run waits for longer than a minute: once for each reason."""
-    _log.info("certificate.waiting", certificate=certificate, run=run, step=step, reason=reason, until=_iso(until))
+    _log.info(
+        "certificate.waiting", certificate=certificate, run=run, step=step, reason=reason, until=_iso(until)
+    )
 
 
 def delivered(certificate: str, *, secret_name: str, serial: str) -> None:
@@ -36,7 +47,15 @@ def delivered(certificate: str, *, secret_name: str, serial: str) -> None:
 
 
 def issued(
-    certificate: str, *, run: int, renews: bool, serial: str, not_after: float, renew_at: float, issuer: str, seconds: float
+    certificate: str,
+    *,
+    run: int,
+    renews: bool,
+    serial: str,
+    not_after: float,
+    renew_at: float,
+    issuer: str,
+    seconds: float,
 ) -> None:
     """A run has come to its certificate: the first, or one that renews an earlier one."""
     _log.info(
@@ -52,7 +71,16 @@ def issued(
     recording.sink().run("issued", "", seconds)
 
 
-def failed(certificate: str, *, run: int, step: str, failure_class: str, reason: str, next_attempt: float, seconds: float) -> None:
+def failed(
+    certificate: str,
+    *,
+    run: int,
+    step: str,
+    failure_class: str,
+    reason: str,
+    next_attempt: float,
+    seconds: float,
+) -> None:
     """A run has failed; the next begins by itself."""
     _log.warning(
         "certificate.failed",
@@ -75,7 +103,9 @@ def run_dropped(certificate: str, *, run: int, reason: str, seconds: float) -> N
 
 def adopted(certificate: str, *, not_after: float | None, renew_at: float | None) -> None:
     """A pair that nobody here has issued, or that Redis did not know (any more), was found right."""
-    _log.info("certificate.adopted", certificate=certificate, not_after=_iso(not_after), renew_at=_iso(renew_at))
+    _log.info(
+        "certificate.adopted", certificate=certificate, not_after=_iso(not_after), renew_at=_iso(renew_at)
+    )
 
 
 def tick_failed(tick: str, *, reason: str) -> None:

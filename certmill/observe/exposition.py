@@ -1,5 +1,5 @@
-"""Prometheus' text format 0.0.4, for what its library cannot say: counters whose name does not end with `_total`, as cert-manager's, and a
-hundred thousand series a scrape, which are written as they are read."""
+"""Prometheus' text format 0.0.4, for what its library cannot say: counters whose name does not end with
+`_total`, as cert-manager's, and a hundred thousand series a scrape, which are written as they are read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-def family(name: str, kind: str, help_text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Iterator[str]:
+def family(
+    name: str, kind: str, help_text: str, samples: Iterable[tuple[Mapping[str, str], float]]
+) -> Iterator[str]:
     """A whole metric; nothing if it has no samples."""
     lines = [f"{name}{{{labels(of)}}} {value!r}\n" if of else f"{name} {value!r}\n" for of, value in samples]
     if lines:

@@ -1,5 +1,5 @@
-"""The metrics of the whole fleet, as Redis knows it. Every process exposes them, so that one which is gone does not hide them: take their
-`max`, not their `sum`."""
+"""The metrics of the whole fleet, as Redis knows it. Every process exposes them, so that one which is gone
+does not hide them: take their `max`, not their `sum`."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class FleetSample:
 class OldestRequest:
     """Since when the next message on the queue of requests is the next: a message carries no time of its own.
 
-    A request goes back to its queue while the home is away, so it is remembered for a while when it is not seen.
-    """
+    A request goes back to its queue while the home is away, so it is remembered for a while when it is not
+    seen."""
 
     _KEPT_SECONDS = 120.0
     _MOST = 1000
@@ -47,14 +47,24 @@ class OldestRequest:
         return max(0.0, now - first)
 
 
-def fleet_text(sample: FleetSample, *, now: float, started: float, oldest_request_age: float, ticks: tuple[str, ...]) -> Iterator[str]:
-    """The metrics. `started`: since when this process looks; a tick that has not been seen is as old as that."""
+def fleet_text(
+    sample: FleetSample, *, now: float, started: float, oldest_request_age: float, ticks: tuple[str, ...]
+) -> Iterator[str]:
+    """The metrics. `started`: since when this process looks; a tick that has not been seen is as old as
+    that."""
     yield from _redis_up(1.0)
-    yield from family("certmill_certificates_due", "gauge", "Certificates by what they wait for.", _each("set", sample.due))
     yield from family(
-        "certmill_certificates_overdue", "gauge", "Those of them whose time passed two minutes ago or more.", _each("set", sample.overdue)
+        "certmill_certificates_due", "gauge", "Certificates by what they wait for.", _each("set", sample.due)
     )
-    yield from family("certmill_queue_length", "gauge", "Messages that wait, by queue.", _each("queue", sample.queues))
+    yield from family(
+        "certmill_certificates_overdue",
+        "gauge",
+        "Those of them whose time passed two minutes ago or more.",
+        _each("set", sample.overdue),
+    )
+    yield from family(
+        "certmill_queue_length", "gauge", "Messages that wait, by queue.", _each("queue", sample.queues)
+    )
     yield from family(
         "certmill_oldest_request_age_seconds",
         "gauge",

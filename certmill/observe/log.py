@@ -1,12 +1,12 @@
-"""Logs: a constant event name and keyword fields, JSON for machines or columns for people, one format for certmill, Celery and the rest.
+"""Logs: a constant event name and keyword fields, JSON for machines or columns for people, one format for
+certmill, Celery and the rest.
 
     logger = get_logger(__name__)
     logger.info("step.advanced", certificate="default/web", step="validate")
 
-The last processor before the renderer masks secrets in whatever a library put into its message or traceback. It is the second line of
-defence: the first is that nobody logs one. Levels: DEBUG for one step's doings, INFO for what changed, WARNING for what is tried again by
-itself, ERROR for what waits for a person.
-"""
+The last processor before the renderer masks secrets in whatever a library put into its message or traceback.
+It is the second line of defence: the first is that nobody logs one. Levels: DEBUG for one step's doings, INFO
+for what changed, WARNING for what is tried again by itself, ERROR for what waits for a person."""
 
 from __future__ import annotations
 
@@ -43,16 +43,37 @@ _SECRET_WORDS: Final = frozenset(
 )
 # `secret_name` names a Secret and `key_id` an EAB key: they tell what it is about, not what is in it.
 _HARMLESS_ENDINGS: Final = frozenset(
-    {"name", "namespace", "id", "ref", "algorithm", "type", "size", "count", "bytes", "seconds", "file", "path"}
+    {
+        "name",
+        "namespace",
+        "id",
+        "ref",
+        "algorithm",
+        "type",
+        "size",
+        "count",
+        "bytes",
+        "seconds",
+        "file",
+        "path",
+    }
 )
 _WORDS: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 _MASKS: Final = (
-    (re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL), "[redacted private key]"),
+    (
+        re.compile(
+            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
+        ),
+        "[redacted private key]",
+    ),
     (re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s:/@]{0,256}:)[^\s\"']+@"), rf"\1{REDACTED}@"),
     (re.compile(r"\b(Bearer|Basic|token)\s+[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE), rf"\1 {REDACTED}"),
     # RFC 8555 §8.1: a key authorization is the token, a dot, and a SHA-256 thumbprint.
-    (re.compile(r"\b[A-Za-z0-9_-]{16,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"), "[redacted key authorization]"),
+    (
+        re.compile(r"\b[A-Za-z0-9_-]{16,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
+        "[redacted key authorization]",
+    ),
     (re.compile(r"(/acme-challenge/)[A-Za-z0-9_-]+"), rf"\1{REDACTED}"),
 )
 # A line break or an escape sequence in a foreign text must not forge a line or drive a terminal.
@@ -70,9 +91,8 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 def configure(format: str, level: str, process: str, *, stream: TextIO | None = None) -> None:  # noqa: A002 - the setting's name
     """Send every log record of this process through one formatter to `stream` (standard error).
 
-    `format`: json, console, or auto (console on a terminal). `process` names this process in every line ("worker", "beat", "responder" …).
-    May be called again; the last call counts.
-    """
+    `format`: json, console, or auto (console on a terminal). `process` names this process in every line
+    ("worker", "beat", "responder" …). May be called again; the last call counts."""
     out = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(out)
     handler.setFormatter(_formatter(format == "console" or (format == "auto" and out.isatty()), process))
@@ -83,7 +103,11 @@ def configure(format: str, level: str, process: str, *, stream: TextIO | None = 
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(capture=True)
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *_common(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_common(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
@@ -91,8 +115,12 @@ def configure(format: str, level: str, process: str, *, stream: TextIO | None = 
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask the values of fields whose name says secret, and what looks secret inside any text (a structlog processor)."""
-    return {name: REDACTED if _is_secret(name) else _clean(value, multiline=name == "exception") for name, value in event.items()}
+    """Mask the values of fields whose name says secret, and what looks secret inside any text (a structlog
+    processor)."""
+    return {
+        name: REDACTED if _is_secret(name) else _clean(value, multiline=name == "exception")
+        for name, value in event.items()
+    }
 
 
 def _common() -> list[Processor]:
@@ -109,7 +137,8 @@ def _formatter(console: bool, process: str) -> structlog.stdlib.ProcessorFormatt
     def name_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {**event, "process": process}
 
-    # A traceback is rendered before it is redacted, so not by the console's own pretty printer (which would show local variables).
+    # A traceback is rendered before it is redacted, so not by the console's own pretty printer (which would
+    # show local variables).
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if console
@@ -133,7 +162,8 @@ def _is_secret(name: str) -> bool:
 
 
 def _clean(value: object, *, multiline: bool = False, depth: int = 0) -> object:
-    """A value with nothing secret in it that a renderer may show: numbers, texts, and lists and mappings of them."""
+    """A value with nothing secret in it that a renderer may show: numbers, texts, and lists and mappings of
+    them."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
@@ -142,7 +172,9 @@ def _clean(value: object, *, multiline: bool = False, depth: int = 0) -> object:
         return "[…]"
     if isinstance(value, Mapping):
         return {
-            str(name): REDACTED if _is_secret(str(name)) else _clean(inner, multiline=multiline, depth=depth + 1)
+            str(name): REDACTED
+            if _is_secret(str(name))
+            else _clean(inner, multiline=multiline, depth=depth + 1)
             for name, inner in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):

@@ -1,8 +1,9 @@
-"""The metrics of one process: what it has done itself. Names and labels are cert-manager's where cert-manager has the metric.
+"""The metrics of one process: what it has done itself. Names and labels are cert-manager's where cert-manager
+has the metric.
 
-docs/metrics.md has them all with their cardinality. Every label has a bounded number of values; the hosts of CAs, which anybody who may
-make an Issuer chooses, and the statuses, which these hosts choose, are bounded here.
-"""
+docs/metrics.md has them all with their cardinality. Every label has a bounded number of values; the hosts of
+CAs, which anybody who may make an Issuer chooses, and the statuses, which these hosts choose, are bounded
+here."""
 
 from __future__ import annotations
 
@@ -34,7 +35,22 @@ MOST_CA_HOSTS: Final = 100
 MOST_SERIES_OF_A_HOST: Final = 100
 OTHER: Final = "other"
 _STEP_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_RUN_BUCKETS: Final = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0, 86400.0, 604800.0)
+_RUN_BUCKETS: Final = (
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    1800.0,
+    3600.0,
+    21600.0,
+    86400.0,
+    604800.0,
+)
 _ACME_LABELS: Final = ("scheme", "host", "action", "method", "status")
 
 REQUEST_COUNT: Final = "certmanager_http_acme_client_request_count"
@@ -52,11 +68,23 @@ class ProcessMetrics:
         prometheus_client.GCCollector(registry=registry)
         self._registry = registry
         self._step_seconds = Histogram(
-            "certmill_step_duration_seconds", "How long one try of a step took.", ["step"], registry=registry, buckets=_STEP_BUCKETS
+            "certmill_step_duration_seconds",
+            "How long one try of a step took.",
+            ["step"],
+            registry=registry,
+            buckets=_STEP_BUCKETS,
         )
-        self._step_outcomes = Counter("certmill_step_outcomes", "Tries of steps by how they ended.", ["step", "outcome"], registry=registry)
+        self._step_outcomes = Counter(
+            "certmill_step_outcomes",
+            "Tries of steps by how they ended.",
+            ["step", "outcome"],
+            registry=registry,
+        )
         self._runs = Counter(
-            "certmill_runs", "Runs that have ended, by outcome and class of the failure.", ["outcome", "class"], registry=registry
+            "certmill_runs",
+            "Runs that have ended, by outcome and class of the failure.",
+            ["outcome", "class"],
+            registry=registry,
         )
         self._run_seconds = Histogram(
             "certmill_run_duration_seconds",
@@ -65,9 +93,14 @@ class ProcessMetrics:
             registry=registry,
             buckets=_RUN_BUCKETS,
         )
-        self._redis_errors = Counter("certmill_redis_errors", "Calls of Redis that failed in this process.", registry=registry)
+        self._redis_errors = Counter(
+            "certmill_redis_errors", "Calls of Redis that failed in this process.", registry=registry
+        )
         self._acme_seconds = Summary(
-            "certmanager_http_acme_client_request_duration_seconds", "Seconds of requests to CAs.", _ACME_LABELS, registry=registry
+            "certmanager_http_acme_client_request_duration_seconds",
+            "Seconds of requests to CAs.",
+            _ACME_LABELS,
+            registry=registry,
         )
         self._guard = threading.Lock()
         self._acme_requests: Tally[tuple[str, ...]] = Tally()
@@ -110,9 +143,16 @@ class ProcessMetrics:
         yield generate_latest(self._registry).decode()
         with self._guard:
             requests, syncs, errors = dict(self._acme_requests), dict(self._syncs), dict(self._sync_errors)
-        counted = ((dict(zip(_ACME_LABELS, values, strict=True)), float(count)) for values, count in requests.items())
+        counted = (
+            (dict(zip(_ACME_LABELS, values, strict=True)), float(count)) for values, count in requests.items()
+        )
         yield from family(REQUEST_COUNT, "counter", "Requests to CAs; status 999: no answer.", counted)
-        yield from family(SYNC_CALLS, "counter", "Objects reconciled, by cert-manager's name for the controller.", _by_controller(syncs))
+        yield from family(
+            SYNC_CALLS,
+            "counter",
+            "Objects reconciled, by cert-manager's name for the controller.",
+            _by_controller(syncs),
+        )
         yield from family(SYNC_ERRORS, "counter", "Objects whose reconciling failed.", _by_controller(errors))
 
     def _host(self, host: str) -> str:

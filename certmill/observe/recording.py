@@ -1,7 +1,8 @@
-"""What the engine counts and times while it works. Where it goes is decided once, by the process: `send_to` (metrics.ProcessMetrics).
+"""What the engine counts and times while it works. Where it goes is decided once, by the process: `send_to`
+(metrics.ProcessMetrics).
 
-Without it nothing is kept, so that the command and the client need no metrics library. Safe from many threads.
-"""
+Without it nothing is kept, so that the command and the client need no metrics library. Safe from many
+threads."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Must this certificate be issued? A list of pure checks in order, as cert-manager's policies; each answers with its reason, in
-cert-manager's order and words (§1.3)."""
+"""Must this certificate be issued? A list of pure checks in order, as cert-manager's policies; each answers
+with its reason, in cert-manager's order and words (§1.3)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class BackingOff:
     """It is not right, but nothing is issued before `until`, when `reason`."""
 
     violation: Violation
@@ -80,7 +80,7 @@ class Hold:
     reason: str = ""
 
 
-Decision = Issue | Keep | Hold
+Decision = Issue | Keep | BackingOff
 
 
 def look(
@@ -92,7 +92,8 @@ def look(
     unusable: str = "",
     jitter_seconds: float = 0.0,
 ) -> Seen:
-    """Read the stored pair, with caps, so that the checks are about facts. `unusable`: why the Secret is there and could not be read."""
+    """Read the stored pair, with caps, so that the checks are about facts. `unusable`: why the Secret is
+    there and could not be read."""
     leaf = None
     if secret is not None and secret.data.get(TLS_CERTIFICATE):
         try:
@@ -100,7 +101,13 @@ def look(
         except SecretUnusable as error:
             unusable = str(error)
     return Seen(
-        certificate=certificate, secret=secret, leaf=leaf, unusable=unusable, status=status, spec=spec, jitter_seconds=jitter_seconds
+        certificate=certificate,
+        secret=secret,
+        leaf=leaf,
+        unusable=unusable,
+        status=status,
+        spec=spec,
+        jitter_seconds=jitter_seconds,
     )
 
 
@@ -112,26 +119,36 @@ def decide(seen: Seen, now: float) -> Decision:
     return _not_before(seen, violation, now) or Issue(violation=violation)
 
 
-def _not_before(seen: Seen, violation: Violation, now: float) -> Hold | None:
+def _not_before(seen: Seen, violation: Violation, now: float) -> BackingOff | None:
     """What holds the issuance up, if anything does."""
     leaf, issued = seen.leaf, seen.status.last_issuance_time
-    if violation.reason == NOT_YET_VALID and leaf is not None:  # another one would cost an order, and perhaps be as young
-        return Hold(violation=violation, until=leaf.not_before, reason="the certificate becomes valid")
+    if (
+        violation.reason == NOT_YET_VALID and leaf is not None
+    ):  # another one would cost an order, and perhaps be as young
+        return BackingOff(violation=violation, until=leaf.not_before, reason="the certificate becomes valid")
     if violation.reason in ("Renewing", "Expired") and leaf is not None and issued is not None:
         until = issued + least_seconds_between(leaf)
         if issued <= now < until:
-            return Hold(violation=violation, until=until, reason="enough time has passed since it was issued")
+            return BackingOff(
+                violation=violation, until=until, reason="enough time has passed since it was issued"
+            )
     back_off = _back_off(seen, now)
     if back_off is not None and now < back_off.at:
-        return Hold(violation=violation, until=back_off.at, reason=back_off.reason)
+        return BackingOff(violation=violation, until=back_off.at, reason=back_off.reason)
     return None
 
 
 def _back_off(seen: Seen, now: float) -> NextAttempt | None:
-    """When the next attempt may begin after the failure that the status tells of, or None if it does not count."""
+    """When the next attempt may begin after the failure that the status tells of, or None if it does not
+    count."""
     status, leaf = seen.status, seen.leaf
-    # Of a failure that another program wrote into the status it is not known what failed: then it holds for whatever is wanted now.
-    if status.next_attempt is None or status.failed_spec not in ("", seen.spec) or status.next_attempt > now + LONGEST_HOLD:
+    # Of a failure that another program wrote into the status it is not known what failed: then it holds for
+    # whatever is wanted now.
+    if (
+        status.next_attempt is None
+        or status.failed_spec not in ("", seen.spec)
+        or status.next_attempt > now + LONGEST_HOLD
+    ):
         return None
     failed_at = status.last_failure_time if status.last_failure_time is not None else now
     if failed_at > now + CLOCK_TOLERANCE_SECONDS:  # noted under a clock that was ahead
@@ -147,7 +164,10 @@ def violated(seen: Seen, now: float) -> Violation | None:
 
 def _absent(seen: Seen, now: float) -> Violation | None:
     if seen.secret is None and seen.unusable:
-        return Violation(reason="InvalidCertificate", message=f"Issuing certificate as Secret cannot be read: {seen.unusable}")
+        return Violation(
+            reason="InvalidCertificate",
+            message=f"Issuing certificate as Secret cannot be read: {seen.unusable}",
+        )
     if seen.secret is None:
         return Violation(reason="DoesNotExist", message="Issuing certificate as Secret does not exist")
     return None
@@ -163,7 +183,9 @@ def _missing_data(seen: Seen, now: float) -> Violation | None:
         missing = "a certificate"
     else:
         return None
-    return Violation(reason="MissingData", message=f"Issuing certificate as Secret does not contain {missing}")
+    return Violation(
+        reason="MissingData", message=f"Issuing certificate as Secret does not contain {missing}"
+    )
 
 
 def _pair_differs(seen: Seen, now: float) -> Violation | None:
@@ -171,7 +193,10 @@ def _pair_differs(seen: Seen, now: float) -> Violation | None:
     try:
         public = chain.key_of(seen.secret.data[TLS_PRIVATE_KEY])
     except SecretUnusable as error:
-        return Violation(reason="InvalidKeyPair", message=f"Issuing certificate as Secret contains invalid private key data: {error}")
+        return Violation(
+            reason="InvalidKeyPair",
+            message=f"Issuing certificate as Secret contains invalid private key data: {error}",
+        )
     if seen.leaf is None:
         message = f"Issuing certificate as Secret contains an invalid certificate: {seen.unusable}"
         return Violation(reason="InvalidCertificate", message=message)
@@ -184,10 +209,15 @@ def _pair_differs(seen: Seen, now: float) -> Violation | None:
 def _issuer(seen: Seen, now: float) -> Violation | None:
     assert seen.secret is not None
     if secret_contract.is_temporary(seen.secret):
-        return Violation(reason="IncorrectIssuer", message="Issuing certificate as Secret holds a temporary certificate")
+        return Violation(
+            reason="IncorrectIssuer", message="Issuing certificate as Secret holds a temporary certificate"
+        )
     if not secret_contract.issued_by(seen.secret, seen.certificate.issuer_ref):
         former = secret_contract.issuer_of(seen.secret)
-        return Violation(reason="IncorrectIssuer", message=f'Issuing certificate as Secret was previously issued by "{former}"')
+        return Violation(
+            reason="IncorrectIssuer",
+            message=f'Issuing certificate as Secret was previously issued by "{former}"',
+        )
     return None
 
 
@@ -195,7 +225,10 @@ def _key_spec(seen: Seen, now: float) -> Violation | None:
     assert seen.secret is not None
     fields = keys.differing(seen.secret.data[TLS_PRIVATE_KEY], seen.certificate.private_key)
     if fields:
-        return Violation(reason="SecretMismatch", message=f"Existing private key is not up to date for spec: {_listed(fields)}")
+        return Violation(
+            reason="SecretMismatch",
+            message=f"Observed private key is not up to date for spec: {_listed(fields)}",
+        )
     return None
 
 
@@ -211,20 +244,30 @@ def _names(seen: Seen, now: float) -> Violation | None:
     if wanted.common_name and leaf.common_name not in ("", wanted.common_name):
         changed.append("spec.commonName")
     if changed:
-        return Violation(reason="RequestChanged", message=f"Fields on existing certificate not up to date: {_listed(changed)}")
+        return Violation(
+            reason="RequestChanged",
+            message=f"Fields on existing certificate not up to date: {_listed(changed)}",
+        )
     return None
 
 
 def _expired(seen: Seen, now: float) -> Violation | None:
     assert seen.leaf is not None
-    return Violation(reason=EXPIRED, message=expiry_message(seen.leaf.not_after)) if seen.leaf.not_after <= now else None
+    return (
+        Violation(reason=EXPIRED, message=expiry_message(seen.leaf.not_after))
+        if seen.leaf.not_after <= now
+        else None
+    )
 
 
 def not_yet_valid(leaf: chain.Leaf, now: float) -> Violation | None:
     """What is said of a pair that no client accepts before a later time."""
     if leaf.not_before <= now + CLOCK_TOLERANCE_SECONDS:
         return None
-    return Violation(reason=NOT_YET_VALID, message=f"Certificate is not valid before {instant(leaf.not_before):%a, %d %b %Y %H:%M:%S} UTC")
+    return Violation(
+        reason=NOT_YET_VALID,
+        message=f"Certificate is not valid before {instant(leaf.not_before):%a, %d %b %Y %H:%M:%S} UTC",
+    )
 
 
 def _not_yet_valid(seen: Seen, now: float) -> Violation | None:
@@ -235,7 +278,9 @@ def _not_yet_valid(seen: Seen, now: float) -> Violation | None:
 def _renewing(seen: Seen, now: float) -> Violation | None:
     if seen.renew_at <= now:
         scheduled = f"{instant(seen.renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
-        return Violation(reason="Renewing", message=f"Renewing certificate as renewal was scheduled at {scheduled}")
+        return Violation(
+            reason="Renewing", message=f"Renewing certificate as renewal was scheduled at {scheduled}"
+        )
     return None
 
 

@@ -1,7 +1,8 @@
-"""One claimed step: what its record said, what it has found out, and the calls by which it stays its worker's until its commit.
+"""One claimed step: what its record said, what it has found out, and the calls by which it stays its worker's
+until its commit.
 
-Nothing is written but under the fence of the claim: who has lost the lease learns it here (LeaseLost), and changes nothing any more.
-"""
+Nothing is written but under the fence of the claim: who has lost the lease learns it here (LeaseLost), and
+changes nothing any more."""
 
 from __future__ import annotations
 
@@ -32,13 +33,16 @@ class Attempt:
     """By the monotonic clock."""
     certificate: Certificate | None = None
     unread: bool = False
-    """Whether the record's facts cannot be read: until the run is given up they stay in the record as they are."""
+    """Whether the record's facts cannot be read: until the run is given up they stay in the record as they
+    are."""
     next_task: Callable[[], str] = str
-    """The task id under which this worker continues with the next step at once; "": the next step is published."""
+    """The task id under which this worker continues with the next step at once; "": the next step is
+    published."""
 
     @property
     def run_id(self) -> str:
-        """Of this run alone, and the same in each of its steps: run numbers begin anew when Redis has lost its memory."""
+        """Of this run alone, and the same in each of its steps: run numbers begin anew when Redis has lost
+        its memory."""
         return f"{self.record.run}@{self.record.begun:.3f}"
 
     @property
@@ -64,14 +68,16 @@ class Attempt:
 
     def _keep(self, fields: dict[str, str]) -> None:
         limits, now = self.ports.limits, self.ports.clock.now()
-        if not self.ports.records.keep(self.certificate_id, fence=self.record.fence, now=now, lease_seconds=limits.lease, fields=fields):
+        if not self.ports.records.keep(
+            self.certificate_id, fence=self.record.fence, now=now, lease_seconds=limits.lease, fields=fields
+        ):
             raise LeaseLost
         self.renewed_at = self.ports.clock.monotonic()
 
-    def tell(self, reason: str, message: str, *, warning: bool = False) -> None:
+    def record_event(self, reason: str, message: str, *, warning: bool = False) -> None:
         """Tell people, once it is committed."""
         if self.certificate is not None:
-            self.ports.events.tell(self.certificate, reason, message, warning=warning)
+            self.ports.events.record_event(self.certificate, reason, message, warning=warning)
 
     def note_wait(self, reason: str) -> None:
         """Show in the Certificate's status what its run waits for. Best effort, as an event is."""
@@ -79,7 +85,9 @@ class Attempt:
             return
         home = self.ports.home
         with suppress(CertmillError):
-            home.write_certificate_status(self.certificate_id, conditions.waiting(home.certificate_status(self.certificate_id), reason))
+            home.write_certificate_status(
+                self.certificate_id, conditions.waiting(home.certificate_status(self.certificate_id), reason)
+            )
 
     def advance(self, *, step: str, task_id: str, fields: dict[str, str], drop: tuple[str, ...]) -> Record:
         """End the step and claim the next one, for the task of this id. Raises LeaseLost."""
@@ -98,9 +106,13 @@ class Attempt:
             raise LeaseLost
         return claimed
 
-    def commit(self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()) -> None:
+    def commit(
+        self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()
+    ) -> None:
         """End the step. Raises LeaseLost."""
         if step != self.step:
             fields = {**fields, "since": f"{self.ports.clock.now():.3f}"}
-        if not self.ports.records.commit(self.certificate_id, fence=self.record.fence, step=step, due=due, at=at, fields=fields, drop=drop):
+        if not self.ports.records.commit(
+            self.certificate_id, fence=self.record.fence, step=step, due=due, at=at, fields=fields, drop=drop
+        ):
             raise LeaseLost

@@ -1,4 +1,5 @@
-"""When to try again, by class of failure and by what is left of the certificate's life. Pure: the randomness is an argument.
+"""When to try again, by class of failure and by what is left of the certificate's life. Pure: the randomness
+is an argument.
 
 class            a step is tried again after                  a failed run begins again after
 transient        0.5 s … 5 min, full jitter, or               1 min … 1 h, full jitter
@@ -6,14 +7,15 @@ transient        0.5 s … 5 min, full jitter, or               1 min … 1 h, f
 rate-limited     Retry-After (a week at most) + up to 10 %    (never fails a run)
 ca-refuses-us    -                                            5 min … 1 h, or when the issuer is ready again
 configuration    -                                            1 min … 1 h, or when the manifest changes, or
-                                                              (issuers.failures) the issuer
-name-is-wrong    -                                            12 min … 32 h, full jitter under 1 h, 2 h, 4 h … (32 h is cert-manager's
-                                                              ceiling; Let's Encrypt gives one failed authorization back in 12 min), or
-                                                              when the issuer's solvers change; that an issuer is ready again begins
-                                                              no name anew
+                                                              (issuers.failures) the issuer name-is-wrong    -
+12 min … 32 h, full jitter under 1 h, 2 h, 4 h … (32 h is cert-manager's
+                                                              ceiling; Let's Encrypt gives one failed
+                                                              authorization back in 12 min), or when the
+                                                              issuer's solvers change; that an issuer is ready
+                                                              again begins no name anew
 
-While the stored certificate is valid, none of these is longer than an eighth of what is left of its life (`next_attempt`).
-"""
+While the stored certificate is valid, none of these is longer than an eighth of what is left of its life
+(`next_attempt`)."""
 
 from __future__ import annotations
 
@@ -54,22 +56,25 @@ LEAST_RETRY_AFTER = 1.0
 """A Retry-After of 0 or in the past is no time: the back-off holds."""
 
 LONGEST_RETRY_AFTER: dict[FailureClass, float] = {FailureClass.RATE_LIMITED: WEEK}
-"""The longest wait that a server may ask for, else an hour. Limits of Let's Encrypt run for a week; who answers 5xx does not know for how
-long it will."""
+"""The longest wait that a server may ask for, else an hour. Limits of Let's Encrypt run for a week; who
+answers 5xx does not know for how long it will."""
 
 RATE_LIMITED_WITHOUT_A_TIME = HOUR
-"""A paused identifier answers 429 with no Retry-After (Boulder); somebody has to act, we look again hourly."""
+"""A paused identifier answers 429 with no Retry-After (Boulder); somebody has to act, we look again
+hourly."""
 
 SHARE_OF_REMAINING_LIFE = 1 / 8
 
 LEAST_HOLD_SECONDS = 12 * MINUTE
 LEAST_HOLD_SHARE = 1 / 100
-"""Near expiry an eighth of what is left is nothing: no hold is cut below 12 minutes, or a hundredth of the lifetime if that is shorter."""
+"""Near expiry an eighth of what is left is nothing: no hold is cut below 12 minutes, or a hundredth of the
+lifetime if that is shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validity:
-    """From when until when the stored certificate is valid; seconds since the epoch. `not_before` None: not known."""
+    """From when until when the stored certificate is valid; seconds since the epoch. `not_before` None: not
+    known."""
 
     not_before: float | None
     not_after: float
@@ -91,10 +96,11 @@ class NextAttempt:
 
 
 def next_attempt(delay: float, *, failed_at: float, validity: Validity | None) -> NextAttempt:
-    """`delay` seconds after the failure, but after at most an eighth of the remaining life, and at the expiry if that comes first.
+    """`delay` seconds after the failure, but after at most an eighth of the remaining life, and at the expiry
+    if that comes first.
 
-    With no certificate that is valid at `failed_at`, the back-off alone decides. Applied to its own answer it gives the same one.
-    """
+    With no certificate that is valid at `failed_at`, the back-off alone decides. Applied to its own answer it
+    gives the same one."""
     if validity is None or validity.not_after <= failed_at:
         return NextAttempt(at=failed_at + delay, reason="the back-off ends")
     remaining = validity.not_after - failed_at
@@ -103,7 +109,9 @@ def next_attempt(delay: float, *, failed_at: float, validity: Validity | None) -
         return NextAttempt(at=validity.not_after, reason="the certificate expires")
     if delay <= longest:
         return NextAttempt(at=failed_at + delay, reason="the back-off ends")
-    return NextAttempt(at=failed_at + longest, reason="an eighth of the certificate's remaining life has passed")
+    return NextAttempt(
+        at=failed_at + longest, reason="an eighth of the certificate's remaining life has passed"
+    )
 
 
 def step_delay(error: Temporary, tries: int, jitter: float) -> float:
@@ -116,8 +124,8 @@ def step_delay(error: Temporary, tries: int, jitter: float) -> float:
 
 
 def run_delay(error: CertmillError, attempts: int, jitter: float, *, costly: bool = False) -> float:
-    """Seconds until the next run after the `attempts`-th run in a row failed (from 1). `costly`: each attempt uses up orders or
-    certificates."""
+    """Seconds until the next run after the `attempts`-th run in a row failed (from 1). `costly`: each attempt
+    uses up orders or certificates."""
     return RUN[FailureClass.NAME_IS_WRONG if costly else error.failure_class].delay(attempts, jitter)
 
 
@@ -130,6 +138,11 @@ def poll_delay(elapsed: float) -> float:
 
 
 def busy_delay(error: Busy, elapsed: float, jitter: float) -> float:
-    """Seconds until a step asks again for what somebody else holds; `elapsed`: since it came to this step. No failure counts."""
-    seconds = error.retry_after if error.retry_after is not None and error.retry_after >= LEAST_RETRY_AFTER else poll_delay(elapsed)
+    """Seconds until a step asks again for what somebody else holds; `elapsed`: since it came to this step. No
+    failure counts."""
+    seconds = (
+        error.retry_after
+        if error.retry_after is not None and error.retry_after >= LEAST_RETRY_AFTER
+        else poll_delay(elapsed)
+    )
     return min(seconds, HOUR) * (1 + 0.1 * jitter)

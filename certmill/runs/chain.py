@@ -1,4 +1,5 @@
-"""The order of a run's steps. `contract.STEP_NAMES` is its wire form; `steps.table` has each step's function."""
+"""The order of a run's steps. `contract.STEP_NAMES` is its wire form; `steps.table` has each step's
+function."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ FIRST = STEP_NAMES[0]
 CLEAN_UP = STEP_NAMES[-1]
 
 SENT = ("finalize", "store_secret", CLEAN_UP)
-"""Where the CA has the CSR, or may have it: what is asked for now is not answered by the certificate of this run."""
+"""Where the CA has the CSR, or may have it: what is asked for now is not answered by the certificate of this
+run."""
 
 
 def next_step(step: str) -> str:

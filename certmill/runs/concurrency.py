@@ -1,5 +1,6 @@
-"""Bounds on how many threads of a worker may be held by what is slow: names that are dead, and the CAs and name servers of a namespace's
-own issuers. Whoever can make either may make thousands; the threads that are left are for all others."""
+"""Bounds on how many threads of a worker may be held by what is slow: names that are dead, and the CAs and
+name servers of a namespace's own issuers. Whoever can make either may make thousands; the threads that are
+left are for all others."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from certmill.errors import Busy
 SLOW_SECONDS: Final = 2.0
 
 
-class Lanes:
+class SlowLookups:
     """How many threads may be in a slow look at once: half of them for the names of one namespace."""
 
     def __init__(self, slots: int) -> None:
@@ -40,9 +41,10 @@ class Lanes:
                 self._held += Counter()  # without those that hold none
 
 
-class Shares:
-    """How many threads may be in steps under the issuers of one namespace: three quarters; and in those that take their time: half, or a
-    quarter while more than half of all are in use. ClusterIssuers are the operator's own choice, and have no bound."""
+class NamespaceLimit:
+    """How many threads may be in steps under the issuers of one namespace: three quarters; and in those that
+    take their time: half, or a quarter while more than half of all are in use. ClusterIssuers are the
+    operator's own choice, and have no bound."""
 
     def __init__(self, threads: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._threads = threads
@@ -56,7 +58,10 @@ class Shares:
         now = self._monotonic()
         with self._guard:
             if namespace and self._has_its_share(namespace, now):
-                raise Busy(f"waits for its turn: the CAs or name servers of the issuers in namespace {namespace} are slow")
+                raise Busy(
+                    f"waits for its turn: the CAs or name servers of the issuers in namespace {namespace} "
+                    "are slow"
+                )
             self._began.setdefault(namespace, []).append(now)
         try:
             yield

@@ -1,4 +1,5 @@
-"""What a step may use: ports, made once per process by `runtime`, and the work at hand, made anew for each step."""
+"""What a step may use: ports, made once per process by `runtime`, and the work at hand, made anew for each
+step."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ from certmill.dns01.base import Provider
 from certmill.dns01.propagation import Visibility
 from certmill.dns01.zones import Zones
 from certmill.home.base import Events, Home
-from certmill.http01.base import Exposure
+from certmill.http01.base import Routes
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.model.names import CertificateId
-from certmill.runs.concurrency import Lanes, Shares
+from certmill.runs.concurrency import NamespaceLimit, SlowLookups
 from certmill.runs.facts import Facts
 from certmill.runs.installation import Installation
 from certmill.runs.zone_locks import ZoneLocks
@@ -33,7 +34,7 @@ from certmill.state.metrics.gauges import Gauges
 from certmill.state.record import Record
 from certmill.state.records import Records
 from certmill.state.requests import Requests
-from certmill.state.sightings import Sightings
+from certmill.state.snapshots import Snapshots
 
 
 class Clients(Protocol):
@@ -55,7 +56,9 @@ class Checks(Protocol):
 
     def zones(self, solver: Dns01Solver) -> Zones: ...
 
-    def visible(self, record_name: str, value: str, zone: str, solver: Dns01Solver, *, timeout_seconds: float) -> Visibility: ...
+    def visible(
+        self, record_name: str, value: str, zone: str, solver: Dns01Solver, *, timeout_seconds: float
+    ) -> Visibility: ...
 
     def probe(self, host: str, token: str, key_authorization: str, *, timeout_seconds: float) -> Probe: ...
 
@@ -87,10 +90,10 @@ class Ports:
     locks: Locks
     journal: Journal
     requests: Requests
-    sightings: Sightings
+    snapshots: Snapshots
     issuer_records: IssuerRecords
     key_authorizations: KeyAuthorizations
-    exposure: Exposure
+    routes: Routes
     seal: Seal
     clients: Clients
     providers: Providers
@@ -98,8 +101,8 @@ class Ports:
     clock: Clock
     jitter: Callable[[], float]
     limits: Limits = field(default_factory=Limits)
-    lanes: Lanes = field(default_factory=lambda: Lanes(16))
-    shares: Shares = field(default_factory=lambda: Shares(32))
+    slow_lookups: SlowLookups = field(default_factory=lambda: SlowLookups(16))
+    namespace_limit: NamespaceLimit = field(default_factory=lambda: NamespaceLimit(32))
     installation: Installation | None = None
     """None: it is not checked whose Redis this is."""
     zone_locks: ZoneLocks = field(default_factory=ZoneLocks)
@@ -115,13 +118,17 @@ class Work:
     record: Record
     facts: Facts
     keep: Callable[[Facts, str | None], None]
-    """Keep these facts (and the sealed key) now, and renew the lease; raises LeaseLost if the step is no longer ours."""
+    """Keep these facts (and the sealed key) now, and renew the lease; raises LeaseLost if the step is no
+    longer ours."""
     hold: Callable[[], None]
-    """Called between the requests of a long step: renews the lease when a third of it has gone by; raises LeaseLost."""
+    """Called between the requests of a long step: renews the lease when a third of it has gone by; raises
+    LeaseLost."""
     store_temporary: Callable[[], bool]
-    """Store a temporary pair if the Secret holds none that a server could use; whether that was done (certificates.temporary)."""
+    """Store a temporary pair if the Secret holds none that a server could use; whether that was done
+    (certificates.temporary)."""
     is_issuer_ready: Callable[[], bool]
-    """Whether the issuer is ready now, as the home itself has it: what `ports.home` says may be a moment old."""
+    """Whether the issuer is ready now, as the home itself has it: what `ports.home` says may be a moment
+    old."""
 
     @property
     def id(self) -> CertificateId:
@@ -136,19 +143,22 @@ class Work:
         return max(0.0, self.ports.clock.now() - self.record.since)
 
     @property
-    def first_look(self) -> bool:
-        """Whether this step has not yet waited or failed: the first look is short, so that dead names give the thread back quickly."""
+    def is_first_try(self) -> bool:
+        """Whether this step has not yet waited or failed: the first look is short, so that dead names give
+        the thread back quickly."""
         return self.record.tries == 0
 
     @contextmanager
-    def lane(self) -> Iterator[float]:
-        """Yields the time-out for a look outside: 1 s at first, then 5 s but in a bounded number of lanes. Raises Busy."""
-        if self.first_look:
+    def slow_lookup(self) -> Iterator[float]:
+        """Yields the time-out for a look outside: 1 s at first, then 5 s but in a bounded number of lanes.
+        Raises Busy."""
+        if self.is_first_try:
             yield 1.0
         else:
-            with self.ports.lanes.slow(self.certificate.namespace):
+            with self.ports.slow_lookups.slow(self.certificate.namespace):
                 yield 5.0
 
 
 class LeaseLost(Exception):
-    """This step has been claimed by somebody else meanwhile; whatever we found out is theirs to find out again."""
+    """This step has been claimed by somebody else meanwhile; whatever we found out is theirs to find out
+    again."""

@@ -1,8 +1,8 @@
-"""What a run has found out so far: kept in the record between steps, as JSON. The private key is not in here; it is kept beside it,
-sealed.
+"""What a run has found out so far: kept in the record between steps, as JSON. The private key is not in here;
+it is kept beside it, sealed.
 
-During a rolling upgrade older and newer releases take turns at a run: each `unknown` keeps what a newer one wrote (model.persisted).
-"""
+During a rolling upgrade older and newer releases take turns at a run: each `unknown` keeps what a newer one
+wrote (model.persisted)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from certmill.model.persisted import Codec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeFacts:
-    """A challenge that we set up. `record_name`, `zone` and `value` are for dns-01; times in seconds since the epoch."""
+    """A challenge that we set up. `record_name`, `zone` and `value` are for dns-01; times in seconds since
+    the epoch."""
 
     authorization: str
     url: str
@@ -45,7 +46,8 @@ class Failure:
     message: str
     next_attempt: float
     by_issuer: bool = False
-    """Whether the issuer itself failed, or is not there: then the next run begins as soon as the issuer is ready."""
+    """Whether the issuer itself failed, or is not there: then the next run begins as soon as the issuer is
+    ready."""
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
@@ -76,7 +78,8 @@ class Facts:
     authorizations: tuple[str, ...] = ()
     order_expires: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    """The certificate's labels with which the solvers were chosen: the same are asked when the challenges are taken down."""
+    """The certificate's labels with which the solvers were chosen: the same are asked when the challenges are
+    taken down."""
     challenges: tuple[ChallengeFacts, ...] = field(default=())
     presented_at: float | None = None
     answered_at: float | None = None
@@ -99,11 +102,13 @@ class Facts:
 
     @classmethod
     def from_json(cls, text: str) -> Facts:
-        """The facts of a record; "" is a run that has found out nothing yet. Raises NewerRelease, DamagedValue."""
+        """The facts of a record; "" is a run that has found out nothing yet. Raises NewerRelease,
+        DamagedValue."""
         return _CODEC.load(text) if text else cls()
 
     def without_order(self) -> Facts:
-        """The order cannot be used any more. Key and CSR stay, and so do the challenges: they still have to be taken down."""
+        """The order cannot be used any more. Key and CSR stay, and so do the challenges: they still have to
+        be taken down."""
         return replace(
             self,
             order="",
@@ -117,17 +122,27 @@ class Facts:
         )
 
     def as_of(self, now: float) -> Facts:
-        """Without instants ahead of now, noted under a clock that was ahead: time-outs that begin with them would never end."""
+        """Without instants ahead of now, noted under a clock that was ahead: time-outs that begin with them
+        would never end."""
 
         def past(instant: float | None) -> float | None:
             return now if instant is not None and instant > now else instant
 
-        return replace(self, presented_at=past(self.presented_at), answered_at=past(self.answered_at), finalized_at=past(self.finalized_at))
+        return replace(
+            self,
+            presented_at=past(self.presented_at),
+            answered_at=past(self.answered_at),
+            finalized_at=past(self.finalized_at),
+        )
 
     def reusable(self) -> Facts:
         """What the next run may go on with after this one failed: the order and its CSR, nothing else."""
         return Facts(
-            csr=self.csr, order=self.order, finalize=self.finalize, authorizations=self.authorizations, order_expires=self.order_expires
+            csr=self.csr,
+            order=self.order,
+            finalize=self.finalize,
+            authorizations=self.authorizations,
+            order_expires=self.order_expires,
         )
 
 

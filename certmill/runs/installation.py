@@ -1,4 +1,5 @@
-"""One Redis, one installation: two of them would take each other's messages, and delete each other's runs as those of no manifest."""
+"""One Redis, one installation: two of them would take each other's messages, and delete each other's runs as
+those of no manifest."""
 
 from __future__ import annotations
 
@@ -27,10 +28,11 @@ class Installation:
         self._asked_at: float | None = None
 
     def require(self) -> None:
-        """Note that this installation uses Redis, if nobody does yet. Raises OtherInstallation, StateUnavailable.
+        """Note that this installation uses Redis, if nobody does yet. Raises OtherInstallation,
+        StateUnavailable.
 
-        While the home does not tell the id (it is away, or a role lacks the right), nothing is checked, and a warning says so.
-        """
+        While the home does not tell the id (it is away, or a role lacks the right), nothing is checked, and a
+        warning says so."""
         own = self.own()
         if own:
             require_same(own, self._record.claim(own))
@@ -44,5 +46,9 @@ class Installation:
                 try:
                     self._own = self._identity()
                 except CertmillError as error:
-                    log.warning("installation.unknown", reason=str(error), effect="it is not checked that this Redis is ours alone")
+                    log.warning(
+                        "installation.unknown",
+                        reason=str(error),
+                        effect="it is not checked that this Redis is ours alone",
+                    )
             return self._own

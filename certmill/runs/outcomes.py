@@ -24,8 +24,9 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Not yet: the same step again in `seconds`. Nothing is wrong, unless `failed`: then more failures in a row wait longer. Without
-    `counted` it is no try: the step waited for its turn, and has done nothing yet."""
+    """Not yet: the same step again in `seconds`. Nothing is wrong, unless `failed`: then more failures in a
+    row wait longer. Without `counted` it is no try: the step waited for its turn, and has done nothing
+    yet."""
 
     reason: str
     seconds: float
@@ -42,8 +43,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftToNewer:
-    """A newer release wrote the facts, and this one cannot read them: they stay as they are, for a newer worker. Looked at again in
-    `seconds`."""
+    """A newer release wrote the facts, and this one cannot read them: they stay as they are, for a newer
+    worker. Looked at again in `seconds`."""
 
     reason: str
     seconds: float
@@ -54,8 +55,9 @@ class LeftToNewer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Back:
-    """An earlier step has to run again (an order is gone). `after`: what it has to wait for first; then it is no restart that counts."""
+class Restart:
+    """An earlier step has to run again (an order is gone). `after`: what it has to wait for first; then it is
+    no restart that counts."""
 
     step: str
     reason: str
@@ -69,7 +71,8 @@ class Back:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """This run ends without a certificate, after its clean-up. `costly`: it used up orders or certificates, and the next one would too."""
+    """This run ends without a certificate, after its clean-up. `costly`: it used up orders or certificates,
+    and the next one would too."""
 
     error: CertmillError
     facts: Facts
@@ -82,31 +85,32 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The run is over; look at the certificate again at `look_again`."""
+    """The run is over; look at the certificate again at `next_check`."""
 
-    look_again: float
+    next_check: float
 
     @property
     def word(self) -> str:
         return "finished"
 
 
-Outcome = Advanced | Waiting | LeftToNewer | Back | Failed | Finished
+Outcome = Advanced | Waiting | LeftToNewer | Restart | Failed | Finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proceed:
-    """To the task: done; the chain publishes the next step. With `claimed`, this worker has claimed the next step and continues with it."""
+    """To the task: done; the chain publishes the next step. With `claimed`, this worker has claimed the next
+    step and continues with it."""
 
     claimed: Record | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """To the task: this message's chain ends here, quietly (a duplicate, or late). With `ring`, a chain from the record's step is to be
-    published."""
+class Drop:
+    """To the task: this message's chain ends here, quietly (a duplicate, or late). With `ring`, a chain from
+    the record's step is to be published."""
 
-    ring: bool = False
+    publish_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +123,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail:
-    """To the task: show FAILURE with this one line; a chain from the record's step (the clean-up) is to be published."""
+    """To the task: show FAILURE with this one line; a chain from the record's step (the clean-up) is to be
+    published."""
 
     message: str
 
 
-StepResult = Proceed | Stop | Wait | Fail
+StepResult = Proceed | Drop | Wait | Fail

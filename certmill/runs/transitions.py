@@ -1,7 +1,7 @@
 """How a step ends: each outcome, committed to the record in one call and then told.
 
-What was decided is in the record before anybody hears of it. If the process dies in between, nobody is told, and the tick rings.
-"""
+What was decided is in the record before anybody hears of it. If the process dies in between, nobody is told,
+and the tick rings."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from certmill.runs.context import Ports
 from certmill.runs.facts import Facts, Failure
 from certmill.runs.outcomes import (
     Advanced,
-    Back,
+    Drop,
     Fail,
     Failed,
     Finished,
     LeftToNewer,
     Outcome,
     Proceed,
+    Restart,
     StepResult,
-    Stop,
     Wait,
     Waiting,
 )
@@ -54,20 +54,28 @@ LONG_WAIT_SECONDS = 60.0
 SHORT_WAIT_SECONDS = 5.0
 """No certificate is saved by a shorter one: its remaining life is not looked up."""
 _MOST_REASONS = 8
-"""A run tells of no more: should a reason ever change from poll to poll, the API is not to be written to at each."""
+"""A run tells of no more: should a reason ever change from poll to poll, the API is not to be written to at
+each."""
 _OF_A_WAIT = ("reason", "due", "wait_class", "unread_since")
 """Fields of a record that say what a step waits for."""
 _WAS_READ = ("unread_since",)
-"""Goes with each commit of a worker that could read the facts: who cannot comes later, and waits for its own hour."""
+"""Goes with each commit of a worker that could read the facts: who cannot comes later, and waits for its own
+hour."""
 _CSR_REFUSED = ("badCSR", "badPublicKey")
 _HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
-"""A missing role or namespace is no fault of the certificate: the next attempt stores the one that was issued, and buys no other."""
-_REUSE_AFTER = (FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.CONFIGURATION, FailureClass.CA_REFUSES_US)
+"""A missing role or namespace is no fault of the certificate: the next attempt stores the one that was
+issued, and buys no other."""
+_REUSE_AFTER = (
+    FailureClass.TRANSIENT,
+    FailureClass.RATE_LIMITED,
+    FailureClass.CONFIGURATION,
+    FailureClass.CA_REFUSES_US,
+)
 
 log = get_logger(__name__)
 
 
-class Endings:
+class Transitions:
     """Ends steps. One per process."""
 
     def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
@@ -83,7 +91,7 @@ class Endings:
                 return self._wait(attempt, outcome)
             case LeftToNewer():
                 return self._leave(attempt, outcome)
-            case Back():
+            case Restart():
                 return self._go_back(attempt, outcome)
             case Failed():
                 return self._fail(attempt, outcome)
@@ -118,22 +126,33 @@ class Endings:
         at = now + seconds
         facts = outcome.facts if outcome.facts is not None else attempt.facts
         is_long = max(seconds, now - record.since) >= LONG_WAIT_SECONDS
-        told, noted = _with_reason(facts.told, reason), _with_reason(facts.noted, reason) if is_long else facts.noted
+        told, noted = (
+            _with_reason(facts.told, reason),
+            _with_reason(facts.noted, reason) if is_long else facts.noted,
+        )
         fields = {"reason": reason, "due": f"{at:.3f}", "wait_class": outcome.failure_class or ""}
         if not attempt.unread:
             fields["facts"] = replace(facts, told=told, noted=noted).to_json()
         if outcome.counted:
-            fields |= {"tries": str(record.tries + 1), "failures": str(record.failures + 1 if outcome.failed else 0)}
-        attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields, drop=() if attempt.unread else _WAS_READ)
+            fields |= {
+                "tries": str(record.tries + 1),
+                "failures": str(record.failures + 1 if outcome.failed else 0),
+            }
+        attempt.commit(
+            step=attempt.step, due=Due.WAITING, at=at, fields=fields, drop=() if attempt.unread else _WAS_READ
+        )
         if told != facts.told:
-            attempt.tell("Waiting", reason)
+            attempt.record_event("Waiting", reason)
         if noted != facts.noted:
-            certificates.waiting(attempt.certificate_id, run=record.run, step=attempt.step, reason=reason, until=at)
+            certificates.waiting(
+                attempt.certificate_id, run=record.run, step=attempt.step, reason=reason, until=at
+            )
             attempt.note_wait(reason)
         return Wait(reason=reason, seconds=seconds)
 
     def _capped(self, attempt: Attempt, seconds: float) -> float:
-        """The certificate that is to be renewed must not expire while a server, or an issuer that is not ready, has us wait."""
+        """The certificate that is to be renewed must not expire while a server, or an issuer that is not
+        ready, has us wait."""
         if seconds <= SHORT_WAIT_SECONDS:
             return seconds
         validity = None
@@ -146,46 +165,81 @@ class Endings:
         """The facts are not touched. What tells since when, and that it was told, is beside them."""
         now, record = self._ports.clock.now(), attempt.record
         at, since = now + outcome.seconds, record.unread_since or now
-        fields = {"reason": outcome.reason, "due": f"{at:.3f}", "unread_since": f"{since:.3f}", "tries": str(record.tries + 1)}
+        fields = {
+            "reason": outcome.reason,
+            "due": f"{at:.3f}",
+            "unread_since": f"{since:.3f}",
+            "tries": str(record.tries + 1),
+        }
         attempt.commit(step=attempt.step, due=Due.WAITING, at=at, fields=fields)
         if not record.unread_since:
-            log.warning("run.left_to_newer", certificate=attempt.certificate_id, step=attempt.step, reason=outcome.reason)
+            log.warning(
+                "run.left_to_newer",
+                certificate=attempt.certificate_id,
+                step=attempt.step,
+                reason=outcome.reason,
+            )
         return Wait(reason=outcome.reason, seconds=outcome.seconds)
 
-    def _go_back(self, attempt: Attempt, outcome: Back) -> StepResult:
-        """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get one a second."""
+    def _go_back(self, attempt: Attempt, outcome: Restart) -> StepResult:
+        """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get
+        one a second."""
         if outcome.after is not None:
             return self._go_back_later(attempt, outcome, outcome.after)
         facts = replace(outcome.facts, restarts=outcome.facts.restarts + 1)
         if facts.restarts > MAX_RESTARTS and outcome.step != CLEAN_UP:
             error = CAUnavailable(f"begun again {MAX_RESTARTS} times: {outcome.reason}")
-            return self._fail(attempt, Failed(error=error, facts=replace(facts, order="", csr=""), costly=True))
+            return self._fail(
+                attempt, Failed(error=error, facts=replace(facts, order="", csr=""), costly=True)
+            )
         soon = outcome.step == CLEAN_UP or facts.restarts == 1
         seconds = 0.0 if soon else backoff.STEP.delay(facts.restarts, self._ports.jitter())
         now = self._ports.clock.now()
-        fields = {"facts": facts.to_json(), "reason": outcome.reason, "due": f"{now + seconds:.3f}", "wait_class": ""}
+        fields = {
+            "facts": facts.to_json(),
+            "reason": outcome.reason,
+            "due": f"{now + seconds:.3f}",
+            "wait_class": "",
+        }
         if soon:
-            attempt.commit(step=outcome.step, due=Due.IN_FLIGHT, at=now + self._ports.limits.grace, fields=fields, drop=_WAS_READ)
+            attempt.commit(
+                step=outcome.step,
+                due=Due.IN_FLIGHT,
+                at=now + self._ports.limits.grace,
+                fields=fields,
+                drop=_WAS_READ,
+            )
         else:
-            attempt.commit(step=outcome.step, due=Due.WAITING, at=now + seconds, fields=fields, drop=_WAS_READ)
-        return Stop(ring=soon)
+            attempt.commit(
+                step=outcome.step, due=Due.WAITING, at=now + seconds, fields=fields, drop=_WAS_READ
+            )
+        return Drop(publish_run=soon)
 
-    def _go_back_later(self, attempt: Attempt, outcome: Back, after: Temporary) -> StepResult:
+    def _go_back_later(self, attempt: Attempt, outcome: Restart, after: Temporary) -> StepResult:
         """To an earlier step, when the CA says: a rate limit ends no run."""
         seconds = self._capped(attempt, backoff.step_delay(after, 1, self._ports.jitter()))
         at, reason = self._ports.clock.now() + seconds, outcome.reason
-        fields = {"facts": outcome.facts.to_json(), "reason": reason, "due": f"{at:.3f}", "wait_class": after.failure_class}
+        fields = {
+            "facts": outcome.facts.to_json(),
+            "reason": reason,
+            "due": f"{at:.3f}",
+            "wait_class": after.failure_class,
+        }
         attempt.commit(step=outcome.step, due=Due.WAITING, at=at, fields=fields, drop=_WAS_READ)
-        attempt.tell("Waiting", reason)
+        attempt.record_event("Waiting", reason)
         if seconds >= LONG_WAIT_SECONDS:
-            certificates.waiting(attempt.certificate_id, run=attempt.record.run, step=outcome.step, reason=reason, until=at)
+            certificates.waiting(
+                attempt.certificate_id, run=attempt.record.run, step=outcome.step, reason=reason, until=at
+            )
             attempt.note_wait(reason)
-        return Stop()
+        return Drop()
 
     def _fail(self, attempt: Attempt, outcome: Failed) -> StepResult:
-        """The run ends without a certificate: its status says why and when the next begins; the clean-up is rung at once."""
+        """The run ends without a certificate: its status says why and when the next begins; the clean-up is
+        rung at once."""
         ports, now, error = self._ports, self._ports.clock.now(), outcome.error
-        attempt.renew()  # still ours: a worker that was away for long must not say that the run of another failed
+        # still ours: a worker that was away for long must not say that the run of another failed
+        attempt.renew()
         try:
             failure = self._written(attempt, outcome, now)
         except Temporary as away:
@@ -193,9 +247,18 @@ class Endings:
             return self._wait(attempt, Waiting(reason=str(away), seconds=seconds, failed=True))
         facts = replace(outcome.facts, failure=failure)
         not_stored = attempt.step == "store_secret" and not isinstance(error, _HOME_REFUSES)
-        if isinstance(error, CertificateWrong | StepKeepsDying) or not_stored or error.acme_type in _CSR_REFUSED:
+        if (
+            isinstance(error, CertificateWrong | StepKeepsDying)
+            or not_stored
+            or error.acme_type in _CSR_REFUSED
+        ):
             facts = replace(facts, order="", csr="")
-        fields = {"facts": facts.to_json(), "reason": str(error), "due": f"{failure.next_attempt:.3f}", "wait_class": ""}
+        fields = {
+            "facts": facts.to_json(),
+            "reason": str(error),
+            "due": f"{failure.next_attempt:.3f}",
+            "wait_class": "",
+        }
         attempt.commit(step=CLEAN_UP, due=Due.IN_FLIGHT, at=now + ports.limits.grace, fields=fields)
         certificates.failed(
             attempt.certificate_id,
@@ -206,18 +269,25 @@ class Endings:
             next_attempt=failure.next_attempt,
             seconds=attempt.run_seconds,
         )
-        attempt.tell(conditions.FAILED, failed_message(failure.message), warning=True)
+        attempt.record_event(conditions.FAILED, failed_message(failure.message), warning=True)
         return Fail(message=str(error))
 
     def _written(self, attempt: Attempt, outcome: Failed, now: float) -> Failure:
-        """The failure, in the status too. Where a role for that is gone, perhaps with its namespace, the run ends without."""
-        home, error, costly = self._ports.home, outcome.error, outcome.costly or attempt.step == "store_secret"
+        """The failure, in the status too. Where a role for that is gone, perhaps with its namespace, the run
+        ends without."""
+        home, error, costly = (
+            self._ports.home,
+            outcome.error,
+            outcome.costly or attempt.step == "store_secret",
+        )
 
         def failure(attempts: int, validity: backoff.Validity | None) -> Failure:
             delay = backoff.run_delay(error, attempts, self._ports.jitter(), costly=costly)
             at = backoff.next_attempt(delay, failed_at=now, validity=validity).at
             by_issuer = issuer_failures.is_by_issuer(error)
-            return Failure(failure_class=error.failure_class, message=str(error), next_attempt=at, by_issuer=by_issuer)
+            return Failure(
+                failure_class=error.failure_class, message=str(error), next_attempt=at, by_issuer=by_issuer
+            )
 
         try:
             status = home.certificate_status(attempt.certificate_id)
@@ -230,11 +300,27 @@ class Endings:
         return failed
 
     def _finish(self, attempt: Attempt, outcome: Finished) -> StepResult:
-        """The run is over. What is idle is small: facts stay only if the next attempt can go on with their order."""
+        """The run is over. What is idle is small: facts stay only if the next attempt can go on with their
+        order."""
         ports, facts, record = self._ports, attempt.facts, attempt.record
         failure = facts.failure
-        fields = {"done": str(record.run), "result": "issued" if facts.stored else (failure.message if failure else "ended")}
-        drop = ["task", "root", "since", "tries", "failures", "begun", "due", "reason", "lock", "unread_since", "wait_class"]
+        fields = {
+            "done": str(record.run),
+            "result": "issued" if facts.stored else (failure.message if failure else "ended"),
+        }
+        drop = [
+            "task",
+            "root",
+            "since",
+            "tries",
+            "failures",
+            "begun",
+            "due",
+            "reason",
+            "lock",
+            "unread_since",
+            "wait_class",
+        ]
         if failure is not None and failure.failure_class in _REUSE_AFTER and facts.order and facts.csr:
             fields["facts"] = facts.reusable().to_json()
         else:
@@ -243,9 +329,11 @@ class Endings:
             fields |= {"due": f"{failure.next_attempt:.3f}", "reason": failure.message}
             drop = [name for name in drop if name not in fields]
             issuer_failures.note(ports, attempt.certificate_id, failure)
-        attempt.commit(step="", due=Due.RENEWALS, at=outcome.look_again, fields=fields, drop=tuple(drop))
+        attempt.commit(step="", due=Due.RENEWALS, at=outcome.next_check, fields=fields, drop=tuple(drop))
         if facts.stored is None and failure is None:
-            certificates.run_dropped(attempt.certificate_id, run=record.run, reason=record.reason, seconds=attempt.run_seconds)
+            certificates.run_dropped(
+                attempt.certificate_id, run=record.run, reason=record.reason, seconds=attempt.run_seconds
+            )
         if ports.records.again(attempt.certificate_id) or (facts.stored is None and failure is None):
             return self._go_on(attempt)
         if facts.stored is not None and facts.stored.recovered:
@@ -255,14 +343,18 @@ class Endings:
     def _go_on(self, attempt: Attempt) -> StepResult:
         """The run is over, and another is wanted. If it cannot be begun now, the tick does: it is due."""
         try:
-            return Stop(ring=self._reconciler.reconcile(attempt.certificate_id).ring)
+            return Drop(publish_run=self._reconciler.reconcile(attempt.certificate_id).publish_run)
         except CertmillError:
-            return Stop()
+            return Drop()
 
 
 def _validity(status: CertificateStatus) -> backoff.Validity | None:
     """Of the stored certificate, as the status has it."""
-    return backoff.Validity(not_before=status.not_before, not_after=status.not_after) if status.not_after is not None else None
+    return (
+        backoff.Validity(not_before=status.not_before, not_after=status.not_after)
+        if status.not_after is not None
+        else None
+    )
 
 
 def issuer_of(facts: Facts) -> str:

@@ -1,8 +1,9 @@
 """Who may write to a DNS zone: in this process by a line of threads, in the fleet by a lock in Redis.
 
-A lock is for one zone at one server or account, so a name server that is dead holds up nobody else's challenges. No step stands in line for
-longer than 0.8 s: it ends as waiting, and its message gives the thread back. A thread that is done hands the fleet's lock on to the
-next in line, for a while, instead of giving it up and having it taken again.
+A lock is for one zone at one server or account, so a name server that is dead holds up nobody else's
+challenges. No step stands in line for longer than 0.8 s: it ends as waiting, and its message gives the thread
+back. A thread that is done hands the fleet's lock on to the next in line, for a while, instead of giving it
+up and having it taken again.
 
 Durations are measured by the monotonic clock: setting the wall clock neither lengthens nor shortens a lock.
 """
@@ -29,8 +30,9 @@ _HANDED_ON_SECONDS = 0.15
 """Shorter than another process lingers, or it would never find the lock free."""
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.003, 0.02
 
-HoldOn = Callable[[], object]
-"""Called before each request: goes on holding what the work is done under. It costs nothing until a third of the time has gone by."""
+RenewLease = Callable[[], object]
+"""Called before each request: goes on holding what the work is done under. It costs nothing until a third of
+the time has gone by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +44,17 @@ class ZonePlace:
 
 
 class _Line:
-    """The threads of this process that want to write to one place. All fields but `users`, which the guard of all lines guards, are
-    guarded by `changed`; times are monotonic."""
+    """The threads of this process that want to write to one place. All fields but `users`, which the guard of
+    all lines guards, are guarded by `changed`; times are monotonic."""
 
     def __init__(self) -> None:
         self.users = 0
         self.changed = threading.Condition()
         self.taken = False
         self.waiting = 0
-        self.fleet_since: float | None = None  # the fleet's lock is ours since then, handed on from thread to thread
+        self.fleet_since: float | None = (
+            None  # the fleet's lock is ours since then, handed on from thread to thread
+        )
         self.held_at = 0.0
         self.gave_way = True
         self.slow_until: float | None = None
@@ -73,37 +77,50 @@ class ZoneLocks:
         return len(self._lines)
 
     @contextmanager
-    def turn(self, place: ZonePlace, locks: Locks, clock: Clock, *, lease_seconds: float, hold: HoldOn) -> Iterator[HoldOn]:
+    def turn(
+        self, place: ZonePlace, locks: Locks, clock: Clock, *, lease_seconds: float, hold: RenewLease
+    ) -> Iterator[RenewLease]:
         """Writes to one place happen one after the other. Raises Busy after 0.8 s.
 
-        Yields what goes on holding both the caller's lease and the lock; it raises Busy if the lock is somebody else's now. A killed
-        worker's lock is not to outlive its step (`lease_seconds`).
-        """
+        Yields what goes on holding both the caller's lease and the lock; it raises Busy if the lock is
+        somebody else's now. A killed worker's lock is not to outlive its step (`lease_seconds`)."""
         with (
             self._in_line(place, clock) as line,
-            self._turn(line, place, locks, clock, lease_seconds=lease_seconds, hold=hold) as hold_both,
+            self._turn(line, place, locks, clock, lease_seconds=lease_seconds, hold=hold) as renew_both,
         ):
-            yield hold_both
+            yield renew_both
 
     @contextmanager
-    def _turn(self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock, *, lease_seconds: float, hold: HoldOn) -> Iterator[HoldOn]:
+    def _turn(
+        self,
+        line: _Line,
+        place: ZonePlace,
+        locks: Locks,
+        clock: Clock,
+        *,
+        lease_seconds: float,
+        hold: RenewLease,
+    ) -> Iterator[RenewLease]:
         slow, seconds = line.is_slow(clock), min(_LOCK_SECONDS, lease_seconds)
         linger = 0.0 if slow else LINGER_SECONDS
         ends = clock.monotonic() + linger
         if not _step_up(line, patience=linger):
             # A slow zone's writers come back later and later; the others soon.
-            raise Busy(f"many challenges are being written to the zone {place.zone}", retry_after=None if slow else 1.0)
+            raise Busy(
+                f"many challenges are being written to the zone {place.zone}",
+                retry_after=None if slow else 1.0,
+            )
         try:
             self._take(line, place, locks, clock, seconds=seconds, ends=ends)
             began = clock.monotonic()
 
-            def hold_both() -> None:
+            def renew_both() -> None:
                 hold()
                 if clock.monotonic() - line.held_at > seconds / 3:
                     self._take(line, place, locks, clock, seconds=seconds, ends=None)
 
             try:
-                yield hold_both
+                yield renew_both
             finally:
                 if clock.monotonic() - began > SLOW_WRITE_SECONDS:
                     line.slow_until = clock.monotonic() + SLOW_ZONE_SECONDS
@@ -112,8 +129,8 @@ class ZoneLocks:
 
     @contextmanager
     def _in_line(self, place: ZonePlace, clock: Clock) -> Iterator[_Line]:
-        """The line of a place, which is there as long as somebody is in it, or knows that the place is slow. Places come from the names in
-        anybody's Certificates: none is to stay for ever."""
+        """The line of a place, which is there as long as somebody is in it, or knows that the place is slow.
+        Places come from the names in anybody's Certificates: none is to stay for ever."""
         with self._guard:
             line = self._lines.setdefault(place, _Line())
             line.users += 1
@@ -122,11 +139,16 @@ class ZoneLocks:
         finally:
             with self._guard:
                 line.users -= 1
-                for idle in [at for at, other in self._lines.items() if not other.users and not other.is_slow(clock)]:
+                for idle in [
+                    at for at, other in self._lines.items() if not other.users and not other.is_slow(clock)
+                ]:
                     del self._lines[idle]
 
-    def _take(self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock, *, seconds: float, ends: float | None) -> None:
-        """Have the fleet's lock: the one that was handed on, or taken (renewed) now; tried until `ends`, or once."""
+    def _take(
+        self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock, *, seconds: float, ends: float | None
+    ) -> None:
+        """Have the fleet's lock: the one that was handed on, or taken (renewed) now; tried until `ends`, or
+        once."""
         now = clock.monotonic()
         if line.fleet_since is not None and now - line.held_at <= seconds / 3:
             return
@@ -138,14 +160,17 @@ class ZoneLocks:
             if ends is None or clock.monotonic() + pause >= ends:
                 line.fleet_since = None
                 soon = ends is not None and not line.is_slow(clock)
-                raise Busy(f"another worker is writing to the zone {place.zone}", retry_after=1.0 if soon else None)
+                raise Busy(
+                    f"another worker is writing to the zone {place.zone}", retry_after=1.0 if soon else None
+                )
             clock.pause(pause)
             pause = min(1.5 * pause, _LONGEST_POLL_SECONDS)
         line.held_at = clock.monotonic()
         line.fleet_since = line.held_at if line.fleet_since is None else line.fleet_since
 
     def _step_down(self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock) -> None:
-        """Hand the fleet's lock on if somebody waits for it in here, else give it up; then let the next one step up."""
+        """Hand the fleet's lock on if somebody waits for it in here, else give it up; then let the next one
+        step up."""
         with line.changed:
             since = line.fleet_since
             if line.waiting > 0 and since is not None and clock.monotonic() - since < _HANDED_ON_SECONDS:
@@ -163,7 +188,8 @@ class ZoneLocks:
 
 
 def _step_up(line: _Line, *, patience: float) -> bool:
-    """Stand in line until it is our turn; False after `patience` seconds. Who waits when the lock is handed on gets its turn."""
+    """Stand in line until it is our turn; False after `patience` seconds. Who waits when the lock is handed
+    on gets its turn."""
     with line.changed:
         line.waiting += 1
         try:

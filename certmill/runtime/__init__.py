@@ -1,8 +1,9 @@
-"""The composition root: from Settings to everything a process needs. Built once per process, passed in, closed at its end.
+"""The composition root: from Settings to everything a process needs. Built once per process, passed in,
+closed at its end.
 
-Beside it is what a process makes of issuers, and keeps (`kept`): `acme_clients`, `solver_providers`, `self_checks`.
-Forbidden here: decisions, Celery, and whatever could be in a part instead of in how the parts are put together.
-"""
+Beside it is what a process makes of issuers, and keeps (`kept`): `acme_clients`, `solver_providers`,
+`self_checks`. Forbidden here: decisions, Celery, and whatever could be in a part instead of in how the parts
+are put together."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from typing import Protocol
 import redis
 
 from certmill.certificates.reconcile import Reconciler
-from certmill.certificates.requests import RequestDesk
+from certmill.certificates.requests import RequestHandler
 from certmill.clock import Clock
 from certmill.crypto.seal import Seal
 from certmill.home import installation
@@ -23,9 +24,9 @@ from certmill.home.base import Events, Home, NoEvents
 from certmill.home.opened import kube_client, kubernetes_home, open_home
 from certmill.home.recent import RecentHome
 from certmill.home.seal_keys import LazySeal, seal_keys
-from certmill.http01.base import Exposure, NoExposure
+from certmill.http01.base import NoRoutes, Routes
 from certmill.issuers.reconcile import IssuerReconciler
-from certmill.runs.concurrency import Lanes, Shares
+from certmill.runs.concurrency import NamespaceLimit, SlowLookups
 from certmill.runs.context import Limits, Ports
 from certmill.runs.engine import Engine
 from certmill.runs.installation import Installation
@@ -45,8 +46,8 @@ from certmill.state.records import Records
 from certmill.state.requests import Requests
 from certmill.state.server.connection import connect
 from certmill.state.server.fleet_clock import FleetClock
-from certmill.state.sightings import Sightings
-from certmill.upkeep.orphaned_routes import Ways
+from certmill.state.snapshots import Snapshots
+from certmill.upkeep.orphaned_routes import OrphanedRoutes
 from certmill.upkeep.ticks import Ticks
 
 
@@ -60,8 +61,8 @@ class Runtime:
     reconciler: Reconciler
     issuers: IssuerReconciler
     shims: Shims
-    ways: Ways
-    requests: RequestDesk
+    ways: OrphanedRoutes
+    requests: RequestHandler
     ticks: Ticks
     redis: redis.Redis
     home_answers: Callable[[], bool]
@@ -90,8 +91,8 @@ class Runtime:
             reconciler=reconciler,
             issuers=IssuerReconciler(ports, reconciler),
             shims=place.shims,
-            ways=Ways(ports),
-            requests=RequestDesk(ports, reconciler),
+            ways=OrphanedRoutes(ports),
+            requests=RequestHandler(ports, reconciler),
             ticks=Ticks(ports, reconciler),
             redis=client,
             home_answers=place.answers,
@@ -121,7 +122,8 @@ class Runtime:
 
 
 class Shims(Protocol):
-    """Keeps the Certificates of annotated Ingresses and VirtualServers, where there are any (controller.shims)."""
+    """Keeps the Certificates of annotated Ingresses and VirtualServers, where there are any
+    (controller.shims)."""
 
     def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None: ...
 
@@ -140,18 +142,20 @@ class _Place:
     home: Home
     identity: Callable[[], str]
     events: Events = field(default_factory=NoEvents)
-    exposure: Exposure = field(default_factory=NoExposure)
+    routes: Routes = field(default_factory=NoRoutes)
     shims: Shims = field(default_factory=_NoShims)
     answers: Callable[[], bool] = lambda: True
 
 
 def _place(settings: Settings, clock: Clock) -> _Place:
     if settings.home_kind == "directory":
-        return _Place(home=open_home(settings, clock), identity=partial(installation.of_directory, settings.home))
+        return _Place(
+            home=open_home(settings, clock), identity=partial(installation.of_directory, settings.home)
+        )
     from certmill.controller.ingress import DefaultIssuer
     from certmill.controller.shims import ShimReconciler
     from certmill.home.kubernetes.events import KubernetesEvents
-    from certmill.http01.exposure import KubernetesExposure, ResponderAddresses
+    from certmill.http01.kubernetes_routes import KubernetesRoutes, ResponderAddresses
 
     kube = kube_client(settings)
     events = KubernetesEvents(kube, clock)
@@ -161,7 +165,7 @@ def _place(settings: Settings, clock: Clock) -> _Place:
         home=kubernetes_home(settings, clock, kube),
         identity=partial(installation.of_cluster, kube, settings.namespace, settings.lease_name),
         events=events,
-        exposure=KubernetesExposure(kube, addresses, settings.responder_port),
+        routes=KubernetesRoutes(kube, addresses, settings.responder_port),
         shims=ShimReconciler(kube, events, default),
         answers=kube.answers,
     )
@@ -172,11 +176,13 @@ def _for_steps(ports: Ports) -> Ports:
     return replace(ports, home=RecentHome(ports.home, ports.clock)) if ports.home.watched else ports
 
 
-def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock, providers: SolverProviders) -> Ports:
+def _ports(
+    settings: Settings, client: redis.Redis, place: _Place, clock: Clock, providers: SolverProviders
+) -> Ports:
     return Ports(
         home=place.home,
         events=place.events,
-        exposure=place.exposure,
+        routes=place.routes,
         records=Records(client),
         due=DueTimes(client),
         fleet=Fleet(client),
@@ -184,7 +190,7 @@ def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock,
         locks=Locks(client),
         journal=Journal(client),
         requests=Requests(client),
-        sightings=Sightings(client),
+        snapshots=Snapshots(client),
         issuer_records=IssuerRecords(client),
         key_authorizations=KeyAuthorizations(client),
         # Configured keys are looked at now, so that a wrong one ends the process at its start.
@@ -195,8 +201,8 @@ def _ports(settings: Settings, client: redis.Redis, place: _Place, clock: Clock,
         clock=clock,
         jitter=random.SystemRandom().random,
         limits=_limits(settings),
-        lanes=Lanes(settings.worker_concurrency // 2),
-        shares=Shares(settings.worker_concurrency),
+        slow_lookups=SlowLookups(settings.worker_concurrency // 2),
+        namespace_limit=NamespaceLimit(settings.worker_concurrency),
         installation=Installation(place.identity, InstallationRecord(client), clock),
     )
 

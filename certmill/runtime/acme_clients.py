@@ -23,7 +23,8 @@ class _OfThread(threading.local):
 
 
 class AcmeClients:
-    """ACME clients of this process: one per thread and account; nonces, directories and connections are shared."""
+    """ACME clients of this process: one per thread and account; nonces, directories and connections are
+    shared."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.acme_timeout_seconds
@@ -34,7 +35,13 @@ class AcmeClients:
 
     def client(self, issuer: Issuer, key_pem: bytes, account_uri: str | None) -> AcmeClient:
         """This thread's client for the account."""
-        which = (issuer.server, hashlib.sha256(key_pem).digest(), account_uri, issuer.ca_bundle, issuer.skip_tls_verify)
+        which = (
+            issuer.server,
+            hashlib.sha256(key_pem).digest(),
+            account_uri,
+            issuer.ca_bundle,
+            issuer.skip_tls_verify,
+        )
         return self._of_thread.clients.get(which, lambda: self._made(issuer, key_pem, account_uri))
 
     def _made(self, issuer: Issuer, key_pem: bytes, account_uri: str | None) -> AcmeClient:

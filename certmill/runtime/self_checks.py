@@ -24,7 +24,9 @@ class SelfChecks:
         """Zone look-ups through the solver's name servers, else the settings'."""
         return self._of(solver.nameservers)[1]
 
-    def visible(self, record_name: str, value: str, zone: str, solver: Dns01Solver, *, timeout_seconds: float) -> Visibility:
+    def visible(
+        self, record_name: str, value: str, zone: str, solver: Dns01Solver, *, timeout_seconds: float
+    ) -> Visibility:
         """One look at every authoritative server (or at the solver's own)."""
         return is_visible(
             record_name,

@@ -1,4 +1,5 @@
-"""The DNS-01 providers of a process (runs.context.Providers), with the credentials that the issuers' Secrets have."""
+"""The DNS-01 providers of a process (runs.context.Providers), with the credentials that the issuers' Secrets
+have."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ class SolverProviders:
             ref, purpose = config.api_token or config.api_key, "Cloudflare credential"
         else:
             ref, purpose = config.tsig_secret, "TSIG secret"
-        return secret_value(self.ports, issuer, ref, purpose).decode("utf-8", "replace").strip() if ref else ""
+        return (
+            secret_value(self.ports, issuer, ref, purpose).decode("utf-8", "replace").strip() if ref else ""
+        )
 
     def _made(self, solver: Dns01Solver, credential: str) -> Provider:
         config = solver.provider

@@ -1,4 +1,5 @@
-"""Which installation uses this Redis: noted by its first process, and again after the memory of Redis was lost."""
+"""Which installation uses this Redis: noted by its first process, and again after the memory of Redis was
+lost."""
 
 from __future__ import annotations
 
@@ -20,16 +21,21 @@ class InstallationRecord:
 
     @answering
     def claim(self, own: str) -> str:
-        """The id of the installation that uses this Redis: `own`, unless another has been noted before. One of which a release of certmill
-        before this one noted the home alone is `own` if it is of that home."""
+        """The id of the installation that uses this Redis: `own`, unless another has been noted before. One
+        of which a release of certmill before this one noted the home alone is `own` if it is of that home."""
         home, _, release = own.partition("/")
-        noted = cast("list[str]", self._claim(keys=[keys.INSTALLATION, keys.INSTALLATION_RELEASE], args=[home, release]))
+        noted = cast(
+            "list[str]",
+            self._claim(keys=[keys.INSTALLATION, keys.INSTALLATION_RELEASE], args=[home, release]),
+        )
         return _joined(*noted)
 
     @answering
     def read(self) -> str:
         """The id that is noted, or ""."""
-        home, release = cast("list[str | None]", self._redis.mget(keys.INSTALLATION, keys.INSTALLATION_RELEASE))
+        home, release = cast(
+            "list[str | None]", self._redis.mget(keys.INSTALLATION, keys.INSTALLATION_RELEASE)
+        )
         return _joined(home or "", release or "")
 
 
@@ -41,7 +47,9 @@ def require_same(own: str, noted: str) -> None:
     """Raise OtherInstallation unless the installation that is noted in Redis ("": none) is ours."""
     if noted not in ("", own):
         raise OtherInstallation(
-            f"another installation of certmill (id {noted}) uses this Redis, and the id of this home is {own}: give each installation a "
-            "Redis of its own (CERTMILL_REDIS_URL; another database number will do). If the other one is gone for good, empty this "
+            f"another installation of certmill (id {noted}) uses this Redis, and the id of this home is "
+            f"{own}: give each installation a "
+            "Redis of its own (CERTMILL_REDIS_URL; another database number will do). If the other one is "
+            "gone for good, empty this "
             "database (`redis-cli FLUSHDB`): what is in it is of the other home"
         )

@@ -1,4 +1,5 @@
-"""What is remembered of an issuer besides its status: what failed under it, when its account may be registered, since when it is missed."""
+"""What is remembered of an issuer besides its status: what failed under it, when its account may be
+registered, since when it is missed."""
 
 from __future__ import annotations
 
@@ -16,13 +17,15 @@ from certmill.state import keys
 from certmill.state.server.connection import answering, script
 
 _FAILING_SECONDS: Final = 4 * 24 * 3600
-"""Longer than any back-off, after which whoever still fails is noted again. Names come from anybody: none is to stay for ever."""
+"""Longer than any back-off, after which whoever still fails is noted again. Names come from anybody: none is
+to stay for ever."""
 _FORGOTTEN_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponement:
-    """A registration that failed: not again before `until` (seconds since the epoch) while its `cause`, a digest, is the same.
+    """A registration that failed: not again before `until` (seconds since the epoch) while its `cause`, a
+    digest, is the same.
 
     `final`: the answer was a refusal; only who has a reason of its own to ask (a run) does so before.
     """
@@ -45,14 +48,24 @@ class IssuerRecords:
         self._note_failing = script(client, "note_failing")
 
     @answering
-    def note_failing(self, issuer_reference: str, certificate: CertificateId, *, now: float, spec: str = "") -> None:
-        """Its last run failed: by the issuer's own fault, or ("spec": the digest of the issuer's spec then) for another reason."""
-        names = [keys.failing(issuer_reference), keys.failing_otherwise(issuer_reference), keys.failing_times(issuer_reference)]
-        self._note_failing(keys=names, args=[certificate, spec, f"{now:.3f}", _FAILING_SECONDS, _FORGOTTEN_AT_ONCE])
+    def note_failing(
+        self, issuer_reference: str, certificate: CertificateId, *, now: float, spec: str = ""
+    ) -> None:
+        """Its last run failed: by the issuer's own fault, or ("spec": the digest of the issuer's spec then)
+        for another reason."""
+        names = [
+            keys.failing(issuer_reference),
+            keys.failing_otherwise(issuer_reference),
+            keys.failing_times(issuer_reference),
+        ]
+        self._note_failing(
+            keys=names, args=[certificate, spec, f"{now:.3f}", _FAILING_SECONDS, _FORGOTTEN_AT_ONCE]
+        )
 
     @answering
     def failing(self, issuer_reference: str, *, spec: str = "") -> list[CertificateId]:
-        """The certificates that failed by the issuer's fault; with the digest of its spec, those too that failed under another spec."""
+        """The certificates that failed by the issuer's fault; with the digest of its spec, those too that
+        failed under another spec."""
         members = set(cast("set[str]", self._redis.smembers(keys.failing(issuer_reference))))
         if spec:
             others = cast("dict[str, str]", self._redis.hgetall(keys.failing_otherwise(issuer_reference)))
@@ -71,8 +84,8 @@ class IssuerRecords:
 
     @answering
     def postponed(self, issuer_reference: str) -> Postponement | None:
-        """What is known of the last registration that failed and is to be tried again; nothing, where that cannot be read: a
-        registration more costs no order."""
+        """What is known of the last registration that failed and is to be tried again; nothing, where that
+        cannot be read: a registration more costs no order."""
         text = cast("str | None", self._redis.get(keys.registration(issuer_reference)))
         with suppress(NewerRelease, DamagedValue):
             return _CODEC.load(text) if text is not None else None
@@ -81,7 +94,9 @@ class IssuerRecords:
     @answering
     def postpone(self, issuer_reference: str, postponement: Postponement, *, kept_seconds: float) -> None:
         """A registration failed; kept for longer than it lasts, so that the tries are counted on."""
-        self._redis.set(keys.registration(issuer_reference), _CODEC.dump(postponement), px=int(kept_seconds * 1000))
+        self._redis.set(
+            keys.registration(issuer_reference), _CODEC.dump(postponement), px=int(kept_seconds * 1000)
+        )
 
     @answering
     def resume(self, issuer_reference: str) -> None:

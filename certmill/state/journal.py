@@ -1,4 +1,5 @@
-"""The journal of presented challenges: written before anything is put up, removed after it is gone; the sweep removes what a crash left."""
+"""The journal of presented challenges: written before anything is put up, removed after it is gone; the sweep
+removes what a crash left."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from certmill.state.server.connection import answering
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
-    """One challenge that is up: for which certificate and identifier, by whose solver; a TXT value and its place, or an HTTP-01 token (no
-    place)."""
+    """One challenge that is up: for which certificate and identifier, by whose solver; a TXT value and its
+    place, or an HTTP-01 token (no place)."""
 
     certificate: CertificateId
     issuer_kind: str
@@ -37,7 +38,8 @@ class Presented:
 
     @property
     def field(self) -> str:
-        """What makes it one entry. Every release makes it so, or one could not remove what another has noted."""
+        """What makes it one entry. Every release makes it so, or one could not remove what another has
+        noted."""
         return f"{self.certificate} {self.record_name} {self.value}"
 
 
@@ -46,7 +48,8 @@ _CODEC: Final = Codec(Presented)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """What is old in the journal: the entries, and the fields of those that this release cannot read (a newer one can) or nobody can."""
+    """What is old in the journal: the entries, and the fields of those that this release cannot read (a newer
+    one can) or nobody can."""
 
     entries: tuple[Presented, ...] = ()
     newer: tuple[str, ...] = ()
@@ -88,7 +91,9 @@ class Journal:
     @answering
     def older_than(self, instant: float, limit: int) -> Noted:
         """What is from before `instant`, oldest first."""
-        fields = cast("list[str]", self._redis.zrangebyscore(keys.JOURNAL_TIMES, "-inf", instant, start=0, num=limit))
+        fields = cast(
+            "list[str]", self._redis.zrangebyscore(keys.JOURNAL_TIMES, "-inf", instant, start=0, num=limit)
+        )
         bodies = cast("list[str | None]", self._redis.hmget(keys.JOURNAL, fields)) if fields else []
         entries, newer, damaged = [], [], []
         for field, body in zip(fields, bodies, strict=True):
@@ -102,14 +107,18 @@ class Journal:
 
     @answering
     def note_lost_order(self, certificate: CertificateId, order: str) -> None:
-        """The run of this order was lost with Redis' memory; the first that is noted for a certificate counts."""
+        """The run of this order was lost with Redis' memory; the first that is noted for a certificate
+        counts."""
         self._redis.hsetnx(keys.LOST_ORDERS, certificate, order)
 
     @answering
     def lost_orders(self, limit: int) -> list[tuple[CertificateId, str]]:
         """So many of them, in no order: (certificate, URL). Those that stay for long are in nobody's way."""
         found = cast("list[str]", self._redis.hrandfield(keys.LOST_ORDERS, limit, withvalues=True) or [])
-        return [(CertificateId(certificate), order) for certificate, order in zip(found[::2], found[1::2], strict=True)]
+        return [
+            (CertificateId(certificate), order)
+            for certificate, order in zip(found[::2], found[1::2], strict=True)
+        ]
 
     @answering
     def forget_lost_order(self, certificate: CertificateId) -> None:

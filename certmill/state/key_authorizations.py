@@ -9,7 +9,8 @@ from certmill.state import keys
 from certmill.state.server.connection import answering
 
 KEPT_SECONDS = 7 * 24 * 3600
-"""A pending authorization lives at most 7 days at Let's Encrypt; what a crash leaves behind ends by itself then."""
+"""A pending authorization lives at most 7 days at Let's Encrypt; what a crash leaves behind ends by itself
+then."""
 
 
 class KeyAuthorizations:

@@ -1,4 +1,5 @@
-"""Every Redis key, in one place. All begin with `certmill:`; the broker's queues (`certmill.steps` …) are Celery's."""
+"""Every Redis key, in one place. All begin with `certmill:`; the broker's queues (`certmill.steps` …) are
+Celery's."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ INSTALLATION = "certmill:installation"
 """The id of the home whose installation uses this Redis."""
 
 INSTALLATION_RELEASE = "certmill:installation_release"
-"""Which installation of that home it is, where a home may have several: in a cluster the name of the Lease."""
+"""Which installation of that home it is, where a home may have several: in a cluster the name of the
+Lease."""
 
 WAITING = "certmill:waiting"
 """Sorted set id → instant: wake this step then."""
@@ -22,13 +24,15 @@ ARRIVALS = "certmill:arrivals"
 """Sorted set id → instant: runs that were begun and not let in yet."""
 
 RENEWALS = "certmill:renewals"
-"""Sorted set id → instant: an idle certificate, and when to look at it again (renewal, or the next attempt after a failure)."""
+"""Sorted set id → instant: an idle certificate, and when to look at it again (renewal, or the next attempt
+after a failure)."""
 
 DUE_SETS = (IN_FLIGHT, WAITING, ARRIVALS, RENEWALS)
 """A certificate is in exactly one of these."""
 
 RUNS = "certmill:runs"
-"""Sorted set id → instant: a run that has not ended, and when it was begun. For the metrics; nothing is decided by it."""
+"""Sorted set id → instant: a run that has not ended, and when it was begun. For the metrics; nothing is
+decided by it."""
 
 TICKS = "certmill:ticks"
 """Hash tick → instant: when each last ended well. For the metrics."""
@@ -61,13 +65,15 @@ JOURNAL_TIMES = "certmill:presented_at"
 """Sorted set over the journal's fields: when each was presented."""
 
 CLOCK = "certmill:clock"
-"""Hash: the latest time that a tick has told, and from when to when a clock that was ahead has noted what is looked at again now."""
+"""Hash: the latest time that a tick has told, and from when to when a clock that was ahead has noted what is
+looked at again now."""
 
 CLOCK_JUMPS = "certmill:clock_jumps"
 """Sorted set: the instants to which the clock has jumped ahead lately."""
 
 LOST_ORDERS = "certmill:lost_orders"
-"""Hash certificate → URL of the order of a run that was lost with Redis' memory; the sweep looks for what it has left up."""
+"""Hash certificate → URL of the order of a run that was lost with Redis' memory; the sweep looks for what it
+has left up."""
 
 
 RECORD_PREFIX = "certmill:certificate:"
@@ -84,12 +90,14 @@ def request(request_id: str) -> str:
 
 
 def failing(issuer_reference: str) -> str:
-    """Set of certificates of this issuer whose last run failed by the issuer's fault: tried again when it is ready (expires)."""
+    """Set of certificates of this issuer whose last run failed by the issuer's fault: tried again when it is
+    ready (expires)."""
     return f"certmill:failing:{issuer_reference}"
 
 
 def failing_otherwise(issuer_reference: str) -> str:
-    """Hash of certificates of this issuer whose last run failed for another reason → digest of the issuer's spec then (expires)."""
+    """Hash of certificates of this issuer whose last run failed for another reason → digest of the issuer's
+    spec then (expires)."""
     return f"certmill:failing_otherwise:{issuer_reference}"
 
 
@@ -99,7 +107,8 @@ def failing_times(issuer_reference: str) -> str:
 
 
 def secret_claims(namespace: str, secret_name: str) -> str:
-    """Sorted set of the Certificates that have named this Secret → when they were created, 0 if nobody has asked yet (expires)."""
+    """Sorted set of the Certificates that have named this Secret → when they were created, 0 if nobody has
+    asked yet (expires)."""
     return f"certmill:claimants:{namespace}/{secret_name}"
 
 
@@ -129,7 +138,8 @@ def key_authorization(token: str) -> str:
 
 
 def key_authorization_hosts(token: str) -> str:
-    """The hosts that it is served for (set, expires). Beside it: a responder of an older release reads that as it is."""
+    """The hosts that it is served for (set, expires). Beside it: a responder of an older release reads that
+    as it is."""
     return f"certmill:http01_hosts:{token}"
 
 

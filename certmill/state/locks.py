@@ -26,11 +26,14 @@ class Locks:
         return cast("str", self._lock(keys=[keys.lock(purpose, *subject)], args=[owner, int(seconds * 1000)]))
 
     @answering
-    def take_for_step(self, purpose: str, *subject: str, certificate: CertificateId, fence: int, before: str, seconds: float) -> str | None:
-        """As take, owned by the certificate, whose record remembers it (`Record.lock`) in place of the one `before`.
+    def take_for_step(
+        self, purpose: str, *subject: str, certificate: CertificateId, fence: int, before: str, seconds: float
+    ) -> str | None:
+        """As take, owned by the certificate, whose record remembers it (`Record.lock`) in place of the one
+        `before`.
 
-        Of those that wait for it namespaces take turns. None if the step with this fence is no longer the newest: then nothing was taken.
-        """
+        Of those that wait for it namespaces take turns. None if the step with this fence is no longer the
+        newest: then nothing was taken."""
         name = keys.lock(purpose, *subject)
         names = [name, keys.record(certificate), before or name, keys.turns(purpose, *subject)]
         owner = cast("str", self._lock(keys=names, args=[certificate, int(seconds * 1000), fence]))

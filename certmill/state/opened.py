@@ -12,7 +12,7 @@ from certmill.state.records import Records
 from certmill.state.requests import Requests
 from certmill.state.sender import RedisSender
 from certmill.state.server.connection import connect
-from certmill.state.sightings import Sightings
+from certmill.state.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class State:
     client: redis.Redis
     records: Records
     requests: Requests
-    sightings: Sightings
+    snapshots: Snapshots
     installation: InstallationRecord
     send: RedisSender
 
@@ -34,7 +34,7 @@ def open_state(url: str, *, ca_file: Path | None = None, max_connections: int = 
         client=client,
         records=Records(client),
         requests=Requests(client),
-        sightings=Sightings(client),
+        snapshots=Snapshots(client),
         installation=InstallationRecord(client),
         send=RedisSender(client),
     )

@@ -10,12 +10,13 @@ from certmill.model.trigger import Trigger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key` are opaque here.
+    """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key`
+    are opaque here.
 
-    Of the step it is at: `attempts` began and did not end, `tries` ended in waiting, the last `failures` of them because something failed.
-    `wait_class` is that of the failure that it waits after (errors.FailureClass), else "". `lock` is the key of the order's lock that the
-    run holds. `unread_since`: since when its facts are of a release that the workers which came to it cannot read.
-    """
+    Of the step it is at: `attempts` began and did not end, `tries` ended in waiting, the last `failures` of
+    them because something failed. `wait_class` is that of the failure that it waits after
+    (errors.FailureClass), else "". `lock` is the key of the order's lock that the run holds. `unread_since`:
+    since when its facts are of a release that the workers which came to it cannot read."""
 
     step: str = ""
     fence: int = 0
@@ -43,7 +44,8 @@ class Record:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> Record:
-        """From the hash; what is missing or no number has its default, and what a newer release added is not read."""
+        """From the hash; what is missing or no number has its default, and what a newer release added is not
+        read."""
 
         def number(name: str) -> float:
             try:

@@ -1,8 +1,9 @@
-"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (if nobody claimed it since).
+"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (if
+nobody claimed it since).
 
-A record is a hash `certmill:certificate:<id>`. Between runs only a few short fields stay. The fence grows with every claim, and starts
-from the clock, so that a worker which comes back from the dead after its record was lost or made anew cannot commit.
-"""
+A record is a hash `certmill:certificate:<id>`. Between runs only a few short fields stay. The fence grows
+with every claim, and starts from the clock, so that a worker which comes back from the dead after its record
+was lost or made anew cannot commit."""
 
 from __future__ import annotations
 
@@ -50,9 +51,9 @@ class Due(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doorbell:
-    """A chain to publish: the steps from `step` on. `task_id` (if any) is the waiting task's, so that Flower shows it going on, and
-    `retries` is how often it has waited."""
+class WakeUp:
+    """A chain to publish: the steps from `step` on. `task_id` (if any) is the waiting task's, so that Flower
+    shows it going on, and `retries` is how often it has waited."""
 
     certificate: CertificateId
     step: str
@@ -90,17 +91,25 @@ class Records:
         force: bool = False,
         as_of: str = "",
     ) -> tuple[Verdict, int]:
-        """Begin a run at the first of `steps` (in flight, or with None among the arrivals), or join the one under way; one at the last is
-        followed by another. `force`: a new certificate is asked for, and a run that waits waits no longer; one at another of `steps` than
-        the first may have its certificate already, and is followed by another. With `as_of` (of `outlook`), only if no run has ended
-        since: what was decided then may be wrong now. Returns the number of the run to wait for. Without a root the run's first task is
-        its root."""
+        """Begin a run at the first of `steps` (in flight, or with None among the arrivals), or join the one
+        under way; one at the last is followed by another. `force`: a new certificate is asked for, and a run
+        that waits waits no longer; one at another of `steps` than the first may have its certificate already,
+        and is followed by another. With `as_of` (of `outlook`), only if no run has ended since: what was
+        decided then may be wrong now. Returns the number of the run to wait for. Without a root the run's
+        first task is its root."""
         first, *sent = steps
         own_root = str(uuid.uuid4())
         until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
         who = [certificate, f"{now:.3f}", first, int(now * 1000), spec, origin.root_id, until]
         answer = self._begin(
-            keys=[keys.record(certificate), keys.IN_FLIGHT, keys.WAITING, keys.ARRIVALS, keys.RENEWALS, keys.RUNS],
+            keys=[
+                keys.record(certificate),
+                keys.IN_FLIGHT,
+                keys.WAITING,
+                keys.ARRIVALS,
+                keys.RENEWALS,
+                keys.RUNS,
+            ],
             args=[*who, "1" if force else "0", sent[-1], as_of, origin.trigger.value, own_root, *sent],
         )
         verdict, run = cast("tuple[str, int]", answer)
@@ -108,7 +117,14 @@ class Records:
 
     @answering
     def claim(
-        self, certificate: CertificateId, step: str, *, now: float, lease_seconds: float, task_id: str, root_id: str
+        self,
+        certificate: CertificateId,
+        step: str,
+        *,
+        now: float,
+        lease_seconds: float,
+        task_id: str,
+        root_id: str,
     ) -> Record | Unclaimed:
         """Take this step for `lease_seconds`, or say why not. The record that comes back holds our fence."""
         answer = cast(
@@ -125,7 +141,15 @@ class Records:
         return _claimed(answer)
 
     @answering
-    def keep(self, certificate: CertificateId, *, fence: int, now: float, lease_seconds: float, fields: Mapping[str, str]) -> bool:
+    def keep(
+        self,
+        certificate: CertificateId,
+        *,
+        fence: int,
+        now: float,
+        lease_seconds: float,
+        fields: Mapping[str, str],
+    ) -> bool:
         """Write fields in the middle of a step and renew its lease; False if the step is no longer ours."""
         pairs = [part for item in fields.items() for part in item]
         args = [certificate, fence, f"{now:.3f}", f"{lease_seconds:.3f}", *pairs]
@@ -133,10 +157,18 @@ class Records:
 
     @answering
     def commit(
-        self, certificate: CertificateId, *, fence: int, step: str, due: Due, at: float, fields: Mapping[str, str], drop: Sequence[str] = ()
+        self,
+        certificate: CertificateId,
+        *,
+        fence: int,
+        step: str,
+        due: Due,
+        at: float,
+        fields: Mapping[str, str],
+        drop: Sequence[str] = (),
     ) -> bool:
-        """End a step: the record is at `step` now and waits in `due` until `at`; if its wait was ended while the step was acting, it waits
-        no longer. False if the step is no longer ours."""
+        """End a step: the record is at `step` now and waits in `due` until `at`; if its wait was ended while
+        the step was acting, it waits no longer. False if the step is no longer ours."""
         pairs = [part for item in fields.items() for part in item]
         others = [name for name in keys.DUE_SETS if name != due.value] + ([] if step else [keys.RUNS])
         waits = "1" if due is Due.WAITING else "0"
@@ -156,8 +188,8 @@ class Records:
         fields: Mapping[str, str],
         drop: Sequence[str] = (),
     ) -> Record | None:
-        """End the step that `record` was claimed for and claim the next one, `step`, for the same worker: its record, with the new fence.
-        None if the step is no longer ours."""
+        """End the step that `record` was claimed for and claim the next one, `step`, for the same worker: its
+        record, with the new fence. None if the step is no longer ours."""
         pairs = [part for item in fields.items() for part in item]
         lease = [f"{now:.3f}", f"{lease_seconds:.3f}", task_id, record.root_id]
         args = [certificate, record.fence, step, *lease, len(drop), *drop, *pairs]
@@ -166,8 +198,9 @@ class Records:
 
     @answering
     def adopt(self, certificate: CertificateId, *, now: float, at: float, spec: str, again: str = "") -> bool:
-        """Keep an idle certificate, to be looked at again at `at`. False if a run is under way; or if one has ended since `again` was read
-        (`outlook`), and another was asked for in it: then it is looked at again at once."""
+        """Keep an idle certificate, to be looked at again at `at`. False if a run is under way; or if one has
+        ended since `again` was read (`outlook`), and another was asked for in it: then it is looked at again
+        at once."""
         args = [certificate, f"{at:.3f}", spec, int(now * 1000), again]
         return self._adopt(keys=[keys.record(certificate), keys.RENEWALS, *_BUT_RENEWALS], args=args) == 1
 
@@ -178,7 +211,9 @@ class Records:
             with self._redis.pipeline(transaction=False) as pipe:
                 for certificate, at in certificates[start : start + _BATCH]:
                     names = [keys.record(certificate), keys.RENEWALS, *_BUT_RENEWALS]
-                    self._adopt(keys=names, args=[certificate, f"{at:.3f}", "", int(now * 1000), ""], client=pipe)
+                    self._adopt(
+                        keys=names, args=[certificate, f"{at:.3f}", "", int(now * 1000), ""], client=pipe
+                    )
                 pipe.execute()
 
     @answering
@@ -198,9 +233,12 @@ class Records:
         return Record.from_fields(fields) if fields else None
 
     @answering
-    def outlook(self, certificate: CertificateId) -> tuple[str, str]:
-        """(as `again`, where things stand), to be asked before anything is decided. Redis' losing its memory is a change too."""
-        again, run, step = cast("list[str | None]", self._redis.hmget(keys.record(certificate), "again", "run", "step"))
+    def run_state(self, certificate: CertificateId) -> tuple[str, str]:
+        """(as `again`, where things stand), to be asked before anything is decided. Redis' losing its memory
+        is a change too."""
+        again, run, step = cast(
+            "list[str | None]", self._redis.hmget(keys.record(certificate), "again", "run", "step")
+        )
         return again or "", "under way" if step else run or "0"
 
     @answering
@@ -211,10 +249,15 @@ class Records:
     @answering
     def end_wait(self, certificate: CertificateId, step: str, *, now: float) -> bool:
         """End the wait of a run that is at this step, or is about to wait there. False if there is none."""
-        return self._end_wait(keys=[keys.record(certificate), keys.WAITING], args=[certificate, f"{now:.3f}", step]) == 1
+        return (
+            self._end_wait(
+                keys=[keys.record(certificate), keys.WAITING], args=[certificate, f"{now:.3f}", step]
+            )
+            == 1
+        )
 
     @answering
-    def doorbells(self, certificates: Sequence[CertificateId]) -> list[Doorbell]:
+    def wake_ups(self, certificates: Sequence[CertificateId]) -> list[WakeUp]:
         """What has to be published to ring these; those that are idle or unknown are left out."""
         if not certificates:
             return []
@@ -223,7 +266,7 @@ class Records:
                 pipe.hmget(keys.record(certificate), "step", "task", "root", "trigger", "run", "tries")
             answers = cast("list[list[str | None]]", pipe.execute())
         return [
-            Doorbell(
+            WakeUp(
                 certificate=certificate,
                 step=step,
                 task_id=task or "",
@@ -232,14 +275,17 @@ class Records:
                 run=int(run or 0),
                 retries=int(tries or 0),
             )
-            for certificate, (step, task, root, trigger, run, tries) in zip(certificates, answers, strict=True)
+            for certificate, (step, task, root, trigger, run, tries) in zip(
+                certificates, answers, strict=True
+            )
             if step
         ]
 
     @answering
     def forget(self, certificate: CertificateId, *, now: float) -> bool:
-        """The Certificate is gone. A run under way has to look at its manifest again, at once if it waits, and another look follows it;
-        False if there is none: then every trace is removed. What the metrics say of it goes in both cases."""
+        """The Certificate is gone. A run under way has to look at its manifest again, at once if it waits,
+        and another look follows it; False if there is none: then every trace is removed. What the metrics say
+        of it goes in both cases."""
         others = [name for name in keys.DUE_SETS if name != keys.WAITING]
         names = [keys.record(certificate), keys.WAITING, keys.CERTIFICATE_GAUGES, *others, keys.RUNS]
         return self._forget(keys=names, args=[certificate, f"{now:.3f}", "deleted"]) == 1

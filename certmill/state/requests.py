@@ -1,4 +1,5 @@
-"""What became of requests: accepted (and which run answers them), or refused, with a bounded list of the refused."""
+"""What became of requests: accepted (and which run answers them), or refused, with a bounded list of the
+refused."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """A request that was accepted: run number `run` of the certificate answers it (0: nothing had to be done)."""
+    """A request that was accepted: run number `run` of the certificate answers it (0: nothing had to be
+    done)."""
 
     certificate: CertificateId
     run: int
@@ -74,7 +76,8 @@ class Requests:
 
     @answering
     def find(self, request_id: str) -> Acceptance | Rejection | None:
-        """What became of a request; None: not handled yet, or days ago. Raises NewerRelease: it was handled, and is not to be again."""
+        """What became of a request; None: not handled yet, or days ago. Raises NewerRelease: it was handled,
+        and is not to be again."""
         body = cast("str | None", self._redis.get(keys.request(request_id)))
         if body is None:
             return None
@@ -86,7 +89,8 @@ class Requests:
 
     @answering
     def is_queued(self, request_id: str) -> bool | None:
-        """Whether its message waits on the queue; None if that is not to be found out: the queue is long, or this user may not look."""
+        """Whether its message waits on the queue; None if that is not to be found out: the queue is long, or
+        this user may not look."""
         try:
             length = self._redis.llen(contract.REQUESTS_QUEUE)
             if not 0 < length <= _MOST_LOOKED_THROUGH:

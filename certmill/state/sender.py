@@ -14,13 +14,23 @@ from certmill.state.server.connection import answering
 
 
 class RedisSender:
-    """Publishes a Celery message (protocol 2) the way kombu's Redis transport does, without kombu: one LPUSH."""
+    """Publishes a Celery message (protocol 2) the way kombu's Redis transport does, without kombu: one
+    LPUSH."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
     @answering
-    def __call__(self, name: str, *, args: Sequence[object], queue: str, task_id: str, argsrepr: str, **options: object) -> None:
+    def __call__(
+        self, name: str, *, args: Sequence[object], queue: str, task_id: str, argsrepr: str, **options: object
+    ) -> None:
         """Put one task on a queue."""
-        message = envelope(name, args, queue=queue, task_id=task_id, argsrepr=argsrepr, origin=f"{os.getpid()}@{socket.gethostname()}")
+        message = envelope(
+            name,
+            args,
+            queue=queue,
+            task_id=task_id,
+            argsrepr=argsrepr,
+            origin=f"{os.getpid()}@{socket.gethostname()}",
+        )
         self._redis.lpush(queue, json.dumps(message))

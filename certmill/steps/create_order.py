@@ -1,4 +1,5 @@
-"""Step 2: an order for the identifiers. Its key and CSR are kept before the CA hears of it, so that no crash can lose an issued key."""
+"""Step 2: an order for the identifiers. Its key and CSR are kept before the CA hears of it, so that no crash
+can lose an issued key."""
 
 from __future__ import annotations
 
@@ -27,17 +28,29 @@ LOCK_SECONDS = 7 * 24 * 3600.0
 
 
 def create_order(work: Work) -> Outcome:
-    """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA hands out one order twice."""
+    """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA
+    hands out one order twice."""
     facts = work.facts
     _require_a_place(work)
-    subject = (facts.account, ",".join(str(identifier) for identifier in work.certificate.identifiers), work.issuer.profile)
+    subject = (
+        facts.account,
+        ",".join(str(identifier) for identifier in work.certificate.identifiers),
+        work.issuer.profile,
+    )
     owner = work.ports.locks.take_for_step(
-        LOCK, *subject, certificate=work.id, fence=work.record.fence, before=work.record.lock, seconds=LOCK_SECONDS
+        LOCK,
+        *subject,
+        certificate=work.id,
+        fence=work.record.fence,
+        before=work.record.lock,
+        seconds=LOCK_SECONDS,
     )
     if owner is None:
         raise LeaseLost
     if owner:
-        return Waiting(reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed()))
+        return Waiting(
+            reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed())
+        )
     acme = account.client(work.ports, work.issuer)
     order = _order_under_way(acme, facts, work.ports.clock.now())
     if order is None:
@@ -58,23 +71,27 @@ def create_order(work: Work) -> Outcome:
 
 def _new_order(work: Work, acme: AcmeClient) -> Order:
     try:
-        order = acme.new_order(work.certificate.identifiers, profile=work.issuer.profile, not_after=_not_after(work))
+        order = acme.new_order(
+            work.certificate.identifiers, profile=work.issuer.profile, not_after=_not_after(work)
+        )
     except NameRefused as error:
         if error.acme_type == account_check.AMBIGUOUS:
             account_check.require_accepted(acme, work.issuer)
         raise
-    work.ports.events.tell(work.certificate, "Requested", f"Created order {order.url}")
+    work.ports.events.record_event(work.certificate, "Requested", f"Created order {order.url}")
     return order
 
 
 def _require_a_place(work: Work) -> None:
-    """Before the CA is asked: the pair can be stored in the end. What failed only then would cost a certificate each time."""
+    """Before the CA is asked: the pair can be stored in the end. What failed only then would cost a
+    certificate each time."""
     certificate, home = work.certificate, work.ports.home
     try:
         secret = home.secret(certificate.namespace, certificate.secret_name)
     except SecretUnusable as error:
         raise SecretUnusable(
-            f"the Secret {certificate.namespace}/{certificate.secret_name}, where the pair is to be stored, cannot be used: {error}; "
+            f"the Secret {certificate.namespace}/{certificate.secret_name}, where the pair is to be stored, "
+            f"cannot be used: {error}; "
             "delete it, or choose another spec.secretName"
         ) from error
     if taken := secret_contract.why_not_to_write(home, certificate, work.issuer, secret):
@@ -89,7 +106,8 @@ def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None
 
 
 def _with_key_and_csr(work: Work, facts: Facts) -> Facts:
-    """Make the key and the CSR and keep both; or those of an attempt that was cut off before it had an order."""
+    """Make the key and the CSR and keep both; or those of an attempt that was cut off before it had an
+    order."""
     if facts.csr and work.record.sealed_key:
         return facts
     key_pem = _private_key(work)
@@ -100,7 +118,8 @@ def _with_key_and_csr(work: Work, facts: Facts) -> Facts:
 
 
 def _private_key(work: Work) -> bytes:
-    """A new key; with rotationPolicy Never the Secret's, while it is of the wanted kind. One that cannot be read is no key."""
+    """A new key; with rotationPolicy Never the Secret's, while it is of the wanted kind. One that cannot be
+    read is no key."""
     certificate, spec = work.certificate, work.certificate.private_key
     if spec.rotation_policy is not RotationPolicy.NEVER:
         return keys.generate(spec)
@@ -113,21 +132,27 @@ def _private_key(work: Work) -> bytes:
         mismatch = keys.matches_spec(stored, spec)
     except SecretUnusable:
         message = f"Failed to decode private key stored in Secret {name} - generating new key"
-        work.ports.events.tell(certificate, "DecodeFailed", message, warning=True)
+        work.ports.events.record_event(certificate, "DecodeFailed", message, warning=True)
         return keys.generate(spec)
     if mismatch:
         message = (
-            f"the key in Secret {certificate.namespace}/{certificate.secret_name} is not what is asked for ({mismatch}), "
+            f"the key in Secret {certificate.namespace}/{certificate.secret_name} is not what is asked for "
+            f"({mismatch}), "
             "and rotationPolicy Never keeps it: delete the Secret, or set rotationPolicy Always"
         )
-        work.ports.events.tell(certificate, "CannotRegenerateKey", f"User intervention required: {message}", warning=True)
+        work.ports.events.record_event(
+            certificate, "CannotRegenerateKey", f"User intervention required: {message}", warning=True
+        )
         raise SecretUnusable(message)
-    work.ports.events.tell(certificate, "Reused", f"Reusing private key stored in existing Secret resource {name}")
+    work.ports.events.record_event(
+        certificate, "Reused", f"Reusing private key stored in existing Secret resource {name}"
+    )
     return stored
 
 
 def _not_after(work: Work) -> datetime | None:
-    """spec.duration as notAfter, only where the issuer says enableDurationFeature: Let's Encrypt refuses it."""
+    """spec.duration as notAfter, only where the issuer says enableDurationFeature: Let's Encrypt refuses
+    it."""
     if not work.issuer.enable_duration:
         return None
     duration = work.certificate.duration or timedelta(days=90)

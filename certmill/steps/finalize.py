@@ -13,7 +13,7 @@ from certmill.issuers import account
 from certmill.runs.backoff import poll_delay
 from certmill.runs.context import Work
 from certmill.runs.facts import Facts
-from certmill.runs.outcomes import Advanced, Back, Failed, Outcome, Waiting
+from certmill.runs.outcomes import Advanced, Failed, Outcome, Restart, Waiting
 
 _LINGER_SECONDS = (0.03, 0.06, 0.12, 0.24, 0.35)
 
@@ -24,7 +24,9 @@ def finalize(work: Work) -> Outcome:
     try:
         return _polled(work, acme, _send_csr(work, acme))
     except OrderGone as error:
-        return Back(step="create_order", reason=f"{error}; a new order is created", facts=work.facts.without_order())
+        return Restart(
+            step="create_order", reason=f"{error}; a new order is created", facts=work.facts.without_order()
+        )
 
 
 def _send_csr(work: Work, acme: AcmeClient) -> Order:
@@ -55,18 +57,28 @@ def _judged(work: Work, facts: Facts, order: Order) -> Outcome:
     names = ", ".join(str(identifier) for identifier in work.certificate.identifiers[:3])
     if order.status is OrderStatus.INVALID:
         error = (
-            problem_error(order.error, name=names) if order.error else OrderRefused(f"the CA says that the order for {names} is invalid")
+            problem_error(order.error, name=names)
+            if order.error
+            else OrderRefused(f"the CA says that the order for {names} is invalid")
         )
         if isinstance(error, RateLimited):
-            return Back(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
+            return Restart(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
         return Failed(error=error, facts=facts)
     elapsed = work.since(facts.finalized_at)
     if elapsed >= work.ports.limits.validation_timeout:
-        # The next run goes on with this order and this key: the CA may have issued by then, and a second certificate would cost.
-        return Failed(error=CAUnavailable(f"the CA has not issued {names} within {elapsed / 60:.0f} min"), facts=facts)
+        # The next run goes on with this order and this key: the CA may have issued by then, and a second
+        # certificate would cost.
+        return Failed(
+            error=CAUnavailable(f"the CA has not issued {names} within {elapsed / 60:.0f} min"), facts=facts
+        )
     if order.status in (OrderStatus.PENDING, OrderStatus.READY):
-        # Not finalized after all (orderNotReady): the CSR goes again, the authorizations may need a moment (RFC 8555 §7.4).
+        # Not finalized after all (orderNotReady): the CSR goes again, the authorizations may need a moment
+        # (RFC 8555 §7.4).
         step = "validate" if order.status is OrderStatus.PENDING else "finalize"
-        return Back(step=step, reason=f"the order for {names} is {order.status}", facts=replace(facts, finalized_at=None))
+        return Restart(
+            step=step,
+            reason=f"the order for {names} is {order.status}",
+            facts=replace(facts, finalized_at=None),
+        )
     seconds = min(order.retry_after, 60.0) if order.retry_after is not None else poll_delay(elapsed)
     return Waiting(reason=f"the CA is issuing {names}", seconds=seconds, facts=facts)

@@ -1,7 +1,8 @@
-"""Orders of runs that were lost with Redis' memory: a run goes on with its order if that can be, and the sweep takes down the values.
+"""Orders of runs that were lost with Redis' memory: a run goes on with its order if that can be, and the
+sweep takes down the values.
 
-Which order it was is in the Certificate's status (steps.order_notes). When the Certificate is reconciled, and Redis knows of no run, the
-order is noted in the journal, before the next run writes its own order over it.
+Which order it was is in the Certificate's status (steps.order_notes). When the Certificate is reconciled, and
+Redis knows of no run, the order is noted in the journal, before the next run writes its own order over it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from certmill.model.names import CertificateId
 from certmill.observe.log import get_logger
 from certmill.runs.context import Ports, Work
 from certmill.runs.facts import Facts
-from certmill.runs.zone_locks import HoldOn
+from certmill.runs.zone_locks import RenewLease
 from certmill.state.journal import Presented
 from certmill.state.record import Record
 from certmill.steps import challenges, order_notes, order_use
@@ -32,18 +33,20 @@ log = get_logger(__name__)
 
 
 def usable(work: Work, acme: AcmeClient) -> Order | None:
-    """The order that a lost run has left, if a new key can still be certified by it. Only until the first run that Redis knows of has given
-    up an order of its own: then the note is about that."""
+    """The order that a lost run has left, if a new key can still be certified by it. Only until the first run
+    that Redis knows of has given up an order of its own: then the note is about that."""
     if work.record.run != 1 or work.facts.restarts:
         return None
     status = work.ports.home.certificate_status(work.id)
     if not status.order or status.order_spec != work.record.spec:
         return None
     order = order_use.usable(acme, status.order, statuses=order_use.UNFINISHED, now=work.ports.clock.now())
-    return order if order is not None and set(order.identifiers) == set(work.certificate.identifiers) else None
+    return (
+        order if order is not None and set(order.identifiers) == set(work.certificate.identifiers) else None
+    )
 
 
-def to_journal(ports: Ports, goes_on: Callable[[], bool], hold: HoldOn, *, at: float) -> None:
+def to_journal(ports: Ports, goes_on: Callable[[], bool], hold: RenewLease, *, at: float) -> None:
     """Find out which values the lost orders have up, and enter them into the journal as of `at`.
 
     A run that is under way comes first: it may go on with its order, and takes the values down itself.
@@ -60,15 +63,23 @@ def to_journal(ports: Ports, goes_on: Callable[[], bool], hold: HoldOn, *, at: f
             log.warning("sweep.postponed", certificate=certificate, order=order, reason=str(error))
             continue
         except CertmillError as error:
-            log.warning("sweep.given_up", certificate=certificate, order=order, reason=f"{error}; TXT values of this order may be left")
+            log.warning(
+                "sweep.given_up",
+                certificate=certificate,
+                order=order,
+                reason=f"{error}; TXT values of this order may be left",
+            )
         ports.journal.forget_lost_order(certificate)
         order_notes.clear(ports.home, certificate, only=order)
 
 
-def _values(ports: Ports, certificate_id: CertificateId, order: str, hold: HoldOn) -> Iterator[Presented]:
-    """The DNS-01 values of an order, whatever became of it. Of an authorization that is gone nothing can be told."""
+def _values(ports: Ports, certificate_id: CertificateId, order: str, hold: RenewLease) -> Iterator[Presented]:
+    """The DNS-01 values of an order, whatever became of it. Of an authorization that is gone nothing can be
+    told."""
     certificate = ports.home.certificate(certificate_id)
-    issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace) if certificate is not None else None
+    issuer = (
+        ports.home.issuer(certificate.issuer_ref, certificate.namespace) if certificate is not None else None
+    )
     if certificate is None or issuer is None:
         raise NotFound(f"Certificate {certificate_id} or its issuer is not there")
     registered = account.registered(ports, issuer)
@@ -87,10 +98,10 @@ def _values(ports: Ports, certificate_id: CertificateId, order: str, hold: HoldO
             yield challenges.entry(certificate_id, issuer, challenge, certificate.labels)
 
 
-def _no_step(ports: Ports, certificate: Certificate, issuer: Issuer, hold: HoldOn) -> Work:
+def _no_step(ports: Ports, certificate: Certificate, issuer: Issuer, hold: RenewLease) -> Work:
     """What a challenge is made from, outside of a step: nothing is kept and nothing is stored."""
 
-    def hold_on() -> None:
+    def renew_lease() -> None:
         hold()
 
     return Work(
@@ -100,7 +111,7 @@ def _no_step(ports: Ports, certificate: Certificate, issuer: Issuer, hold: HoldO
         record=Record(),
         facts=Facts(),
         keep=lambda _facts, _key: None,
-        hold=hold_on,
+        hold=renew_lease,
         store_temporary=lambda: False,
         is_issuer_ready=lambda: False,
     )

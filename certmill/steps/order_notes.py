@@ -1,8 +1,9 @@
-"""The order whose DNS-01 values may be up, noted in the Certificate's status: all that is left of a run when Redis has lost its memory.
+"""The order whose DNS-01 values may be up, noted in the Certificate's status: all that is left of a run when
+Redis has lost its memory.
 
-An order names its authorizations, and these their tokens, from which each value is made (RFC 8555 §8.4). So the URL is enough to go on with
-the order, and to find each value of ours at any provider; values of others are never touched (steps.lost_orders).
-"""
+An order names its authorizations, and these their tokens, from which each value is made (RFC 8555 §8.4). So
+the URL is enough to go on with the order, and to find each value of ours at any provider; values of others
+are never touched (steps.lost_orders)."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ _TRIES: Final = 2
 
 
 def note(home: Home, certificate: CertificateId, *, order: str, spec: str) -> None:
-    """Before the values go up. A home that does not take it holds up no challenge: it is missed only if Redis is lost as well."""
+    """Before the values go up. A home that does not take it holds up no challenge: it is missed only if Redis
+    is lost as well."""
     _write(home, certificate, order=order, spec=spec)
 
 

@@ -1,4 +1,5 @@
-"""Whether a run can go on with an order that is there: one owner for the run's own order and for one that a lost run has left."""
+"""Whether a run can go on with an order that is there: one owner for the run's own order and for one that a
+lost run has left."""
 
 from __future__ import annotations
 
@@ -19,12 +20,14 @@ GOING_ON: Final = (*UNFINISHED, OrderStatus.PROCESSING, OrderStatus.VALID)
 
 
 def is_stale(expires: float | None, *, now: float) -> bool:
-    """Whether an order that expires at `expires` is of no more use. An order without that instant (RFC 8555 §7.1.3) can be used."""
+    """Whether an order that expires at `expires` is of no more use. An order without that instant (RFC 8555
+    §7.1.3) can be used."""
     return expires is not None and expires < now + _STALE_SECONDS
 
 
 def usable(acme: AcmeClient, url: str, *, statuses: Collection[OrderStatus], now: float) -> Order | None:
-    """The order as the CA has it, if it can still lead to a certificate: in one of these statuses, and not about to expire."""
+    """The order as the CA has it, if it can still lead to a certificate: in one of these statuses, and not
+    about to expire."""
     try:
         order = acme.order(url)
     except OrderGone:

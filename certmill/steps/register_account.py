@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from certmill.errors import AccountRefused, Busy, InvalidManifest, NotFound, SecretUnusable, StateUnavailable, Temporary
+from certmill.errors import (
+    AccountRefused,
+    Busy,
+    InvalidManifest,
+    NotFound,
+    SecretUnusable,
+    StateUnavailable,
+    Temporary,
+)
 from certmill.issuers import account, registration_backoff
 from certmill.issuers import wait as issuer_wait
 from certmill.runs.context import Work
@@ -14,13 +22,16 @@ _OF_THE_ISSUER = (AccountRefused, InvalidManifest, NotFound, SecretUnusable)
 
 
 def register_account(work: Work) -> Outcome:
-    """Register the issuer's account (RFC 8555 §7.3), or find it registered; else wait until the issuer is ready."""
+    """Register the issuer's account (RFC 8555 §7.3), or find it registered; else wait until the issuer is
+    ready."""
     ports, issuer = work.ports, work.issuer
     try:
         found = account.ready(ports, issuer)
         if found is None:
             refusal = registration_backoff.refusal(ports, issuer)
-            if refusal is not None and not registration_backoff.may_ask_again(ports, refusal, is_first_try=work.first_look):
+            if refusal is not None and not registration_backoff.may_ask_again(
+                ports, refusal, is_first_try=work.is_first_try
+            ):
                 return issuer_wait.for_refused(work, refusal.reason)
             found = account.register(ports, issuer, owner=work.id)
     except _OF_THE_ISSUER as error:
@@ -32,5 +43,11 @@ def register_account(work: Work) -> Outcome:
         if not is_being_registered and (ready := issuer_wait.note(work)) is not None:
             return ready
         raise
-    facts = replace(work.facts, account=found.uri, issuer_kind=issuer.kind, issuer_namespace=issuer.namespace, issuer_name=issuer.name)
+    facts = replace(
+        work.facts,
+        account=found.uri,
+        issuer_kind=issuer.kind,
+        issuer_namespace=issuer.namespace,
+        issuer_name=issuer.name,
+    )
     return Advanced(facts=facts)

@@ -1,5 +1,5 @@
-"""Step 3: for each authorization that is not valid yet, choose a solver and present its challenge. Everything is noted before it is
-presented."""
+"""Step 3: for each authorization that is not valid yet, choose a solver and present its challenge. Everything
+is noted before it is presented."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from certmill.issuers import account
 from certmill.model.issuer import Solver
 from certmill.runs.context import Work
 from certmill.runs.facts import ChallengeFacts
-from certmill.runs.outcomes import Advanced, Back, Failed, Outcome
+from certmill.runs.outcomes import Advanced, Failed, Outcome, Restart
 from certmill.steps import challenges, solvers
 
 _OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
 
 
 def set_up_challenge(work: Work) -> Outcome:
-    """Present what the CA will look for (RFC 8555 §8.3, §8.4). Authorizations that are valid already are skipped."""
+    """Present what the CA will look for (RFC 8555 §8.3, §8.4). Authorizations that are valid already are
+    skipped."""
     acme = account.client(work.ports, work.issuer)
     try:
         authorizations = _fetch(work, acme)
@@ -41,18 +42,21 @@ def set_up_challenge(work: Work) -> Outcome:
     facts = replace(work.facts, challenges=setting_up, labels=dict(work.certificate.labels))
     work.keep(facts, None)
     challenges.present(work, setting_up, key.thumbprint)
-    if any(challenge.way for challenge in setting_up) and work.ports.exposure.redirects(work.certificate):
+    if any(challenge.way for challenge in setting_up) and work.ports.routes.redirects(work.certificate):
         work.store_temporary()
     return Advanced(facts=replace(facts, presented_at=work.ports.clock.now()))
 
 
 def _take_down_stale(work: Work, setting_up: Sequence[ChallengeFacts]) -> None:
-    """What an order that is gone had put up is not needed any more, nor what other labels had put elsewhere."""
+    """What an order that is gone had put up is not needed any more, nor what other labels had put
+    elsewhere."""
     relabelled = dict(work.facts.labels) != dict(work.certificate.labels)
     stale = [challenge for challenge in work.facts.challenges if relabelled or challenge not in setting_up]
     if stale:
         challenges.take_down(work.ports, work.id, work.issuer, work.facts.labels, stale, work.hold)
-        work.ports.journal.remove([challenges.entry(work.id, work.issuer, challenge, work.facts.labels) for challenge in stale])
+        work.ports.journal.remove(
+            [challenges.entry(work.id, work.issuer, challenge, work.facts.labels) for challenge in stale]
+        )
 
 
 def _fetch(work: Work, acme: AcmeClient) -> Sequence[Authorization]:
@@ -63,17 +67,21 @@ def _fetch(work: Work, acme: AcmeClient) -> Sequence[Authorization]:
     return found
 
 
-def _start_over(work: Work, reason: str) -> Back:
+def _start_over(work: Work, reason: str) -> Restart:
     """The order cannot be used any more: forget it and create another with the same key."""
-    return Back(step="create_order", reason=f"{reason}; a new order is created", facts=work.facts.without_order())
+    return Restart(
+        step="create_order", reason=f"{reason}; a new order is created", facts=work.facts.without_order()
+    )
 
 
 def _refuse_foreign(work: Work, authorization: Authorization) -> Failed:
-    """Nothing is presented for a name that was not asked for: whoever runs the CA would choose where we write. The order is given up."""
+    """Nothing is presented for a name that was not asked for: whoever runs the CA would choose where we
+    write. The order is given up."""
     found = authorization.identifier.value
     name = f"*.{found}" if authorization.wildcard else found
     error = OrderRefused(
-        f"the CA's order for {work.certificate.identifiers[0].value} has an authorization for {name}, which was not asked for; "
+        f"the CA's order for {work.certificate.identifiers[0].value} has an authorization for {name}, which "
+        "was not asked for; "
         f"nothing was set up. See whether spec.acme.server of {work.issuer.reference} is the CA that you mean"
     )
     return Failed(error=error, facts=work.facts.without_order())
@@ -82,15 +90,20 @@ def _refuse_foreign(work: Work, authorization: Authorization) -> Failed:
 def _account_key(work: Work) -> AccountKey:
     found = account.registered(work.ports, work.issuer)
     if found is None:
-        raise SolverMisconfigured(f"the account of {work.issuer.reference} changed while its order was under way")
+        raise SolverMisconfigured(
+            f"the account of {work.issuer.reference} changed while its order was under way"
+        )
     return AccountKey.from_pem(found.key_pem)
 
 
 def challenge_for(work: Work, authorization: Authorization, key: AccountKey) -> ChallengeFacts:
-    """The challenge to set up for an authorization. Raises SolverMisconfigured when no solver is for the name."""
+    """The challenge to set up for an authorization. Raises SolverMisconfigured when no solver is for the
+    name."""
     asked = ordered_identifier(authorization, work.certificate.identifiers)
     if asked is None:
-        raise OrderRefused(f"the authorization for {authorization.identifier.value} is for no name of Certificate {work.id}")
+        raise OrderRefused(
+            f"the authorization for {authorization.identifier.value} is for no name of Certificate {work.id}"
+        )
     offered = {challenge.type: challenge for challenge in authorization.challenges}
     solver = solvers.pick(work.issuer, asked.value, labels=work.certificate.labels, offered=offered.keys())
     challenge = offered[solvers.challenge_type(solver)]
@@ -103,7 +116,7 @@ def challenge_for(work: Work, authorization: Authorization, key: AccountKey) -> 
         wildcard=asked.is_wildcard,
     )
     if solver.http01 is not None:
-        return replace(facts, way=work.ports.exposure.way(work.certificate, solver.http01))
+        return replace(facts, way=work.ports.routes.way(work.certificate, solver.http01))
     return _with_record(work, facts, solver, key.thumbprint)
 
 
@@ -113,8 +126,10 @@ def _with_record(work: Work, facts: ChallengeFacts, solver: Solver, thumbprint: 
     work.hold()
     zones = work.ports.checks.zones(solver.dns01)
     name = acme_challenges.dns01_record_name(facts.identifier)
-    with work.lane() as seconds:
+    with work.slow_lookup() as seconds:
         if solver.dns01.follow_cname:
             name = zones.follow_cnames(name, within_seconds=seconds)
         zone = zones.zone_of(name, within_seconds=seconds)
-    return replace(facts, record_name=name, zone=zone, value=acme_challenges.dns01_value(facts.token, thumbprint))
+    return replace(
+        facts, record_name=name, zone=zone, value=acme_challenges.dns01_value(facts.token, thumbprint)
+    )

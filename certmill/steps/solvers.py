@@ -15,7 +15,8 @@ def challenge_type(solver: Solver) -> str:
 
 
 def account_of(issuer: Issuer, solver: Dns01Solver) -> str:
-    """The server or the account that a solver writes to. What is slow or limited at one is nothing to the others."""
+    """The server or the account that a solver writes to. What is slow or limited at one is nothing to the
+    others."""
     provider = solver.provider
     if isinstance(provider, Rfc2136):
         return f"rfc2136 {provider.nameserver}:{provider.port}"
@@ -27,9 +28,8 @@ def account_of(issuer: Issuer, solver: Dns01Solver) -> str:
 def pick(issuer: Issuer, name: str, *, labels: Mapping[str, str], offered: Collection[str]) -> Solver:
     """The issuer's solver for `name` (a wildcard under its `*.` spelling), of a type the CA offers.
 
-    An exact dnsNames hit wins, then the longest dnsZones hit, then the most matchLabels, then the first in the list. Raises
-    SolverMisconfigured.
-    """
+    An exact dnsNames hit wins, then the longest dnsZones hit, then the most matchLabels, then the first in
+    the list. Raises SolverMisconfigured."""
     ranked = [
         (rank, -index, solver)
         for index, solver in enumerate(issuer.solvers)
@@ -37,7 +37,11 @@ def pick(issuer: Issuer, name: str, *, labels: Mapping[str, str], offered: Colle
     ]
     if ranked:
         return max(ranked, key=lambda entry: entry[:2])[2]
-    wanted = "dns-01 (a wildcard needs it)" if name.startswith("*.") else " or ".join(sorted(offered)) or "nothing we know"
+    wanted = (
+        "dns-01 (a wildcard needs it)"
+        if name.startswith("*.")
+        else " or ".join(sorted(offered)) or "nothing we know"
+    )
     raise SolverMisconfigured(
         f"no solver of {issuer.reference} is for {name}: the CA offers {wanted}; "
         "add a solver, or change the selectors, under spec.acme.solvers"
@@ -45,7 +49,8 @@ def pick(issuer: Issuer, name: str, *, labels: Mapping[str, str], offered: Colle
 
 
 def _rank(selector: Selector | None, name: str, labels: Mapping[str, str]) -> tuple[int, int, int] | None:
-    """(exact name, labels of the longest matching zone, matched labels), or None if a selector that is set does not match."""
+    """(exact name, labels of the longest matching zone, matched labels), or None if a selector that is set
+    does not match."""
     if selector is None:
         return (0, 0, 0)
     if any(labels.get(key) != value for key, value in selector.match_labels.items()):

@@ -1,5 +1,5 @@
-"""Step 7: download the chain (RFC 8555 §7.4.2), see that it is what we asked for, and store the pair in the home. Nothing is stored that
-is not ours."""
+"""Step 7: download the chain (RFC 8555 §7.4.2), see that it is what we asked for, and store the pair in the
+home. Nothing is stored that is not ours."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from certmill.observe.log import get_logger
 from certmill.renewal import times as renewal_times
 from certmill.runs.context import Work
 from certmill.runs.facts import Stored
-from certmill.runs.outcomes import Advanced, Back, Outcome, Waiting
+from certmill.runs.outcomes import Advanced, Outcome, Restart, Waiting
 
 _ALTERNATE_TRIES = 3
-"""How often a chain that the CA cannot hand out now is asked for, before the certificate is stored without it."""
+"""How often a chain that the CA cannot hand out now is asked for, before the certificate is stored without
+it."""
 
 _OTHER_WORKER_SECONDS = 900.0
-"""While CERTMILL_SEAL_KEYS is rotated, some workers have a key that others have not; a rollout takes no longer."""
+"""While CERTMILL_SEAL_KEYS is rotated, some workers have a key that others have not; a rollout takes no
+longer."""
 
 _POLL_SECONDS = 5.0
 
@@ -35,8 +37,10 @@ def store_secret(work: Work) -> Outcome:
     try:
         issued = acme.certificate(work.facts.certificate)
     except OrderGone as error:
-        return Back(step="create_order", reason=str(error), facts=work.facts.without_order())
-    pem = chain.choose(issued.pem, _downloaded(work, acme, issued.alternates), work.issuer.preferred_chain).encode()
+        return Restart(step="create_order", reason=str(error), facts=work.facts.without_order())
+    pem = chain.choose(
+        issued.pem, _downloaded(work, acme, issued.alternates), work.issuer.preferred_chain
+    ).encode()
     try:
         key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
     except SealKeyMissing as error:
@@ -45,14 +49,18 @@ def store_secret(work: Work) -> Outcome:
         return Waiting(reason=f"{error} Another worker may have it", seconds=_POLL_SECONDS)
     now = work.ports.clock.now()
     chain.check(pem, key_pem, work.certificate, now=now)
-    work.keep(work.facts, None)  # still ours: a worker that was away for long must not write an older pair over a newer one
+    work.keep(
+        work.facts, None
+    )  # still ours: a worker that was away for long must not write an older pair over a newer one
     work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
     leaf = chain.leaf(pem)
     certificates.delivered(work.id, secret_name=work.certificate.secret_name, serial=leaf.serial)
     renew_at = renewal_times.planned(work.certificate, leaf, work.ports.limits.renewal_jitter)
     before = work.ports.home.certificate_status(work.id)
     statuses.write(work.ports, work.certificate, conditions.issued(before, leaf, renew_at=renew_at, now=now))
-    work.ports.events.tell(work.certificate, "Issuing", "The certificate has been successfully issued")
+    work.ports.events.record_event(
+        work.certificate, "Issuing", "The certificate has been successfully issued"
+    )
     stored = Stored(
         serial=leaf.serial,
         not_before=leaf.not_before,
@@ -64,7 +72,8 @@ def store_secret(work: Work) -> Outcome:
 
 
 def _downloaded(work: Work, acme: AcmeClient, alternates: Sequence[str]) -> Iterator[str]:
-    """The CA's other chains, each asked for when it is wanted. One that cannot be had is left out: the certificate is there without it."""
+    """The CA's other chains, each asked for when it is wanted. One that cannot be had is left out: the
+    certificate is there without it."""
     for url in alternates:
         work.hold()
         try:

@@ -13,7 +13,7 @@ from certmill.issuers import account
 from certmill.runs.backoff import poll_delay
 from certmill.runs.context import Work
 from certmill.runs.facts import ChallengeFacts, Facts
-from certmill.runs.outcomes import Advanced, Back, Failed, Outcome, Waiting
+from certmill.runs.outcomes import Advanced, Failed, Outcome, Restart, Waiting
 
 _OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
 _LINGER_NAMES = 3
@@ -31,11 +31,15 @@ def validate(work: Work) -> Outcome:
         try:
             found = _looked_at(work, acme, pending)
         except OrderGone as error:
-            return Back(step="create_order", reason=str(error), facts=facts.without_order())
+            return Restart(step="create_order", reason=str(error), facts=facts.without_order())
         for challenge, authorization in found:
             if authorization.status not in (*_OPEN, AuthorizationStatus.VALID):
                 return _ended(facts, _why(challenge, authorization))
-        still = [(challenge, authorization.retry_after) for challenge, authorization in found if authorization.status in _OPEN]
+        still = [
+            (challenge, authorization.retry_after)
+            for challenge, authorization in found
+            if authorization.status in _OPEN
+        ]
         if not still:
             return Advanced(facts=facts)
         pending = [challenge for challenge, _ in still]
@@ -47,7 +51,9 @@ def validate(work: Work) -> Outcome:
     return _not_yet(work, facts, pending[0], retry_after)
 
 
-def _looked_at(work: Work, acme: AcmeClient, challenges: Sequence[ChallengeFacts]) -> list[tuple[ChallengeFacts, Authorization]]:
+def _looked_at(
+    work: Work, acme: AcmeClient, challenges: Sequence[ChallengeFacts]
+) -> list[tuple[ChallengeFacts, Authorization]]:
     """Each challenge with its authorization as the CA has it now. Raises OrderGone."""
     found = []
     for challenge in challenges:
@@ -57,14 +63,16 @@ def _looked_at(work: Work, acme: AcmeClient, challenges: Sequence[ChallengeFacts
 
 
 def _ended(facts: Facts, error: CertmillError) -> Outcome:
-    """An authorization failed. A rate limit says nothing of the name: another order is created when it is over."""
+    """An authorization failed. A rate limit says nothing of the name: another order is created when it is
+    over."""
     if isinstance(error, RateLimited):
-        return Back(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
+        return Restart(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
     return Failed(error=error, facts=facts)
 
 
 def _answer(work: Work, acme: AcmeClient) -> Facts:
-    """Answer them all, and keep that we did. Asked again after a crash, a CA may refuse what is no longer pending: the poll tells."""
+    """Answer them all, and keep that we did. Asked again after a crash, a CA may refuse what is no longer
+    pending: the poll tells."""
     for challenge in work.facts.challenges:
         work.hold()
         try:
@@ -80,14 +88,20 @@ def _not_yet(work: Work, facts: Facts, challenge: ChallengeFacts, retry_after: f
     elapsed = work.since(facts.answered_at)
     if elapsed >= work.ports.limits.validation_timeout:
         # That the CA is slow says nothing of the name: the next run goes on with this order.
-        return Failed(error=CAUnavailable(f"the CA has not validated {challenge.name} within {elapsed / 60:.0f} min"), facts=facts)
+        return Failed(
+            error=CAUnavailable(f"the CA has not validated {challenge.name} within {elapsed / 60:.0f} min"),
+            facts=facts,
+        )
     seconds = min(retry_after, 60.0) if retry_after is not None else poll_delay(elapsed)
     return Waiting(reason=f"the CA is validating {challenge.name}", seconds=seconds, facts=facts)
 
 
 def _why(challenge: ChallengeFacts, authorization: Authorization) -> CertmillError:
-    """The error of the challenge that failed; an authorization may also end without one (deactivated, expired, revoked)."""
+    """The error of the challenge that failed; an authorization may also end without one (deactivated,
+    expired, revoked)."""
     for answered in authorization.challenges:
         if answered.error is not None and answered.status is ChallengeStatus.INVALID:
             return problem_error(answered.error, name=challenge.name)
-    return NameRefused(f"the authorization for {challenge.name} is {authorization.status}", identifiers=(challenge.name,))
+    return NameRefused(
+        f"the authorization for {challenge.name} is {authorization.status}", identifiers=(challenge.name,)
+    )

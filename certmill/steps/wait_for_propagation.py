@@ -21,13 +21,14 @@ _LINGER_SECONDS = (0.05, 0.15, 0.3)
 _LINGER_AT_MOST = 0.5
 _GOOD_ANSWERS = 5
 _APART_SECONDS = 0.1
-"""In a cluster: while an ingress controller takes an Ingress in, one of its servers, or of their workers, answers as before and another
-already as it should; the CA, whose no is final, may meet either."""
+"""In a cluster: while an ingress controller takes an Ingress in, one of its servers, or of their workers,
+answers as before and another already as it should; the CA, whose no is final, may meet either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NotYet:
-    """Why a challenge cannot be seen. `may_linger`: a moment may help. `looked`: somebody was asked, so the deadline counts."""
+    """Why a challenge cannot be seen. `may_linger`: a moment may help. `looked`: somebody was asked, so the
+    deadline counts."""
 
     reason: str
     may_linger: bool = False
@@ -42,14 +43,16 @@ def wait_for_propagation(work: Work) -> Outcome:
         if found is None:
             return Advanced(facts=work.facts)
         lingered = work.ports.clock.now() - began
-        if not found.may_linger or not pause or not work.first_look or lingered >= _LINGER_AT_MOST:
+        if not found.may_linger or not pause or not work.is_first_try or lingered >= _LINGER_AT_MOST:
             break
         work.ports.clock.pause(pause)
     assert found is not None
     elapsed = work.elapsed()
     if found.looked and elapsed >= work.ports.limits.propagation_timeout:
         return Failed(
-            error=NameRefused(f"{found.reason}; given up after {elapsed / 60:.0f} min: see that this is public, then renew"),
+            error=NameRefused(
+                f"{found.reason}; given up after {elapsed / 60:.0f} min: see that this is public, then renew"
+            ),
             facts=work.facts,
         )
     return Waiting(reason=found.reason, seconds=poll_delay(elapsed))
@@ -70,11 +73,17 @@ def _not_yet(work: Work, challenges: Sequence[ChallengeFacts]) -> _NotYet | None
     """None if all of these can be seen, else what is in the way of the first that cannot."""
     for challenge in challenges:
         work.hold()
-        solver = solvers.pick(work.issuer, challenge.name, labels=work.facts.labels, offered=(challenge.type,))
+        solver = solvers.pick(
+            work.issuer, challenge.name, labels=work.facts.labels, offered=(challenge.type,)
+        )
         if solver.wait_instead_of_self_check is not None:
             found = _solver_waits(work, challenge, solver.wait_instead_of_self_check)
         else:
-            found = _dns01(work, challenge, solver.dns01) if solver.dns01 is not None else _http01(work, challenge)
+            found = (
+                _dns01(work, challenge, solver.dns01)
+                if solver.dns01 is not None
+                else _http01(work, challenge)
+            )
         if found is not None:
             return found
     return None
@@ -82,13 +91,19 @@ def _not_yet(work: Work, challenges: Sequence[ChallengeFacts]) -> _NotYet | None
 
 def _solver_waits(work: Work, challenge: ChallengeFacts, wait: timedelta) -> _NotYet | None:
     left = (work.facts.presented_at or 0.0) + wait.total_seconds() - work.ports.clock.now()
-    return _NotYet(reason=f"{challenge.name}: the solver waits {wait} instead of a self check", looked=False) if left > 0 else None
+    return (
+        _NotYet(reason=f"{challenge.name}: the solver waits {wait} instead of a self check", looked=False)
+        if left > 0
+        else None
+    )
 
 
 def _dns01(work: Work, challenge: ChallengeFacts, solver: Dns01Solver) -> _NotYet | None:
     try:
-        with work.lane() as seconds:
-            seen = work.ports.checks.visible(challenge.record_name, challenge.value, challenge.zone, solver, timeout_seconds=seconds)
+        with work.slow_lookup() as seconds:
+            seen = work.ports.checks.visible(
+                challenge.record_name, challenge.value, challenge.zone, solver, timeout_seconds=seconds
+            )
     except Busy as error:
         return _NotYet(reason=str(error), looked=False)
     except DnsUnavailable as error:
@@ -100,10 +115,14 @@ def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
     found = account.registered(work.ports, work.issuer)
     if found is None:
         raise AccountRefused(f"the account of {work.issuer.reference} changed while its order was under way")
-    expected = acme_challenges.key_authorization(challenge.token, AccountKey.from_pem(found.key_pem).thumbprint)
+    expected = acme_challenges.key_authorization(
+        challenge.token, AccountKey.from_pem(found.key_pem).thumbprint
+    )
     try:
-        with work.lane() as seconds:
-            probe = work.ports.checks.probe(challenge.identifier, challenge.token, expected, timeout_seconds=seconds)
+        with work.slow_lookup() as seconds:
+            probe = work.ports.checks.probe(
+                challenge.identifier, challenge.token, expected, timeout_seconds=seconds
+            )
     except Busy as error:
         return _NotYet(reason=str(error), looked=False)
     if probe.ok:
@@ -111,6 +130,8 @@ def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
     if probe.handshake_failed:
         work.keep(work.facts, None)  # still ours: a worker that was away for long must write nothing
         work.store_temporary()
-    if not work.first_look:
-        challenges.expose(work, challenge, work.facts.labels)  # somebody may have changed the Ingress meanwhile
+    if not work.is_first_try:
+        challenges.expose(
+            work, challenge, work.facts.labels
+        )  # somebody may have changed the Ingress meanwhile
     return _NotYet(reason=probe.reason, may_linger=bool(challenge.way) or probe.handshake_failed)

@@ -1,7 +1,8 @@
-"""Cloudflare's API v4 on loopback: zones, TXT records, tokens and keys, rate limit, paging, and the errors as they are published.
+"""Cloudflare's API v4 on loopback: zones, TXT records, tokens and keys, rate limit, paging, and the errors as
+they are published.
 
-Its zones are served by DNS too (`dns_address`), so that a CA and our own checks see what was written, `visible_after_seconds` later.
-"""
+Its zones are served by DNS too (`dns_address`), so that a CA and our own checks see what was written,
+`visible_after_seconds` later."""
 
 from __future__ import annotations
 
@@ -46,14 +47,17 @@ class RateLimit:
 class _Refused(Exception):
     """An error as Cloudflare words it."""
 
-    def __init__(self, status: int, code: int, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: int, message: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         error = {"code": code, "message": message}
         self.reply = _envelope(None, status=status, errors=[error], headers=headers)
 
 
 class FakeCloudflare:
-    """The API at `url` and the name server at `dns_address`, a context manager. `requests` are (method, path with query), in order."""
+    """The API at `url` and the name server at `dns_address`, a context manager. `requests` are (method, path
+    with query), in order."""
 
     def __init__(
         self,
@@ -110,7 +114,9 @@ class FakeCloudflare:
         """Listen, or listen again on the same port, with the records as they were."""
         self._server = Server(("127.0.0.1", self._port), self)
         self._port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="fake-cloudflare").start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="fake-cloudflare"
+        ).start()
 
     def stop(self) -> None:
         """Stop the API; its name server goes on."""
@@ -163,14 +169,25 @@ class FakeCloudflare:
             self._recent.popleft()
         if len(self._recent) >= self.rate_limit.requests:
             wait = max(1, round(self._recent[0] + self.rate_limit.window_seconds - now))
-            raise _Refused(429, 971, "Please wait and consider throttling your request speed", headers={"Retry-After": str(wait)})
+            raise _Refused(
+                429,
+                971,
+                "Please wait and consider throttling your request speed",
+                headers={"Retry-After": str(wait)},
+            )
         self._recent.append(now)
 
     def _authenticate(self, headers: Mapping[str, str]) -> Permissions:
-        authorization, email, key = (headers.get(name) for name in ("Authorization", "X-Auth-Email", "X-Auth-Key"))
+        authorization, email, key = (
+            headers.get(name) for name in ("Authorization", "X-Auth-Email", "X-Auth-Key")
+        )
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
-            if scheme != "Bearer" or not token or not all(character.isalnum() or character in "_-" for character in token):
+            if (
+                scheme != "Bearer"
+                or not token
+                or not all(character.isalnum() or character in "_-" for character in token)
+            ):
                 raise _Refused(400, 6003, "Invalid request headers")
             if token not in self.tokens:
                 raise _Refused(403, 9109, "Invalid access token")
@@ -201,7 +218,9 @@ class FakeCloudflare:
         """The id again, if it is a zone where the token may edit records."""
         if zone_id not in self._zones.names:
             path = f"/zones/{zone_id}/dns_records"
-            raise _Refused(404, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
+            raise _Refused(
+                404, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?"
+            )
         if not permissions.edit_dns or not permissions.includes(self._zones.names[zone_id]):
             raise _Refused(403, 10000, "Authentication error")
         return zone_id
@@ -211,19 +230,32 @@ class FakeCloudflare:
             raise _Refused(403, 9109, "Unauthorized to access requested resource")
         seen = [(zone_id, zone) for zone_id, zone in self._zones.names.items() if permissions.includes(zone)]
         wanted = query.get("name")
-        found = [{"id": zone_id, "name": zone, "status": "active"} for zone_id, zone in seen if wanted in (None, zone)]
+        found = [
+            {"id": zone_id, "name": zone, "status": "active"}
+            for zone_id, zone in seen
+            if wanted in (None, zone)
+        ]
         return self._page(found, query)
 
     def _list_records(self, zone_id: str, query: Mapping[str, str]) -> Reply:
         name, type_ = query.get("name"), query.get("type")
         here = self._zones.records_of(zone_id)
-        return self._page([_shown(record) for record in here if name in (None, record.name) and type_ in (None, "TXT")], query)
+        return self._page(
+            [_shown(record) for record in here if name in (None, record.name) and type_ in (None, "TXT")],
+            query,
+        )
 
     def _page(self, entries: Sequence[object], query: Mapping[str, str]) -> Reply:
         per_page, page = min(int(query.get("per_page", "20")), self.max_per_page), int(query.get("page", "1"))
         shown = entries[(page - 1) * per_page : page * per_page]
         total = len(entries)
-        info = {"page": page, "per_page": per_page, "count": len(shown), "total_count": total, "total_pages": -(-total // per_page)}
+        info = {
+            "page": page,
+            "per_page": per_page,
+            "count": len(shown),
+            "total_count": total,
+            "total_pages": -(-total // per_page),
+        }
         return _envelope(shown, info=info)
 
     def _create(self, zone_id: str, body: bytes) -> Reply:
@@ -231,12 +263,20 @@ class FakeCloudflare:
             wanted = cast("object", json.loads(body))
         except ValueError:
             raise _Refused(400, 9207, "Request body is invalid.") from None
-        if not isinstance(wanted, dict) or wanted.get("type") != "TXT" or not all(wanted.get(name) for name in ("name", "content")):
+        if (
+            not isinstance(wanted, dict)
+            or wanted.get("type") != "TXT"
+            or not all(wanted.get(name) for name in ("name", "content"))
+        ):
             raise _Refused(400, 1004, "DNS Validation Error")
         ttl = wanted.get("ttl", 1)
         if ttl != 1 and ttl not in _TTL_SECONDS:
-            raise _Refused(400, 9021, "Invalid TTL. Must be between 60 and 86400 seconds, or 1 for Automatic.")
-        record = self._zones.add(zone_id, str(wanted["name"]), str(wanted["content"]), ttl=int(ttl), now=self._clock.now())
+            raise _Refused(
+                400, 9021, "Invalid TTL. Must be between 60 and 86400 seconds, or 1 for Automatic."
+            )
+        record = self._zones.add(
+            zone_id, str(wanted["name"]), str(wanted["content"]), ttl=int(ttl), now=self._clock.now()
+        )
         if record is None:
             raise _Refused(400, 81058, "An identical record already exists.")
         return _envelope(_shown(record))
@@ -253,7 +293,14 @@ class FakeCloudflare:
 
 
 def _shown(record: Record) -> dict[str, object]:
-    return {"id": record.id, "type": "TXT", "name": record.name, "content": record.content, "ttl": record.ttl, "proxied": False}
+    return {
+        "id": record.id,
+        "type": "TXT",
+        "name": record.name,
+        "content": record.content,
+        "ttl": record.ttl,
+        "proxied": False,
+    }
 
 
 def _envelope(
@@ -264,5 +311,11 @@ def _envelope(
     info: Mapping[str, int] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    body = {"success": not errors, "errors": errors, "messages": [], "result": result} | ({"result_info": info} if info else {})
-    return Reply(status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/json", **(headers or {})})
+    body = {"success": not errors, "errors": errors, "messages": [], "result": result} | (
+        {"result_info": info} if info else {}
+    )
+    return Reply(
+        status=status,
+        body=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", **(headers or {})},
+    )

@@ -1,4 +1,5 @@
-"""The zones of the fake Cloudflare and their TXT records: what its API changes, and what its name server shows."""
+"""The zones of the fake Cloudflare and their TXT records: what its API changes, and what its name server
+shows."""
 
 from __future__ import annotations
 
@@ -21,7 +22,11 @@ class Record:
     @property
     def text(self) -> str:
         """The value, without quotes."""
-        return self.content[1:-1] if len(self.content) > 1 and self.content[0] == self.content[-1] == '"' else self.content
+        return (
+            self.content[1:-1]
+            if len(self.content) > 1 and self.content[0] == self.content[-1] == '"'
+            else self.content
+        )
 
 
 class Zones:
@@ -56,8 +61,18 @@ class Zones:
         zone, name = self.names[zone_id], name.lower().rstrip(".")
         # Cloudflare takes a name outside of the zone for one below it.
         name = name if _is_in(name, zone) else f"{name}.{zone}"
-        record = Record(id=f"{next(self._numbers):032x}", zone_id=zone_id, name=name, content=content, ttl=ttl, created=now)
-        if any((other.zone_id, other.name, other.text) == (zone_id, name, record.text) for other in self._records.values()):
+        record = Record(
+            id=f"{next(self._numbers):032x}",
+            zone_id=zone_id,
+            name=name,
+            content=content,
+            ttl=ttl,
+            created=now,
+        )
+        if any(
+            (other.zone_id, other.name, other.text) == (zone_id, name, record.text)
+            for other in self._records.values()
+        ):
             return None
         self._records[record.id] = record
         return record
@@ -71,7 +86,8 @@ class Zones:
         return True
 
     def served(self, *, made_until: float) -> dict[str, dict[str, list[str]]]:
-        """The zones as a name server has them, with the records that are old enough: every name is at 127.0.0.1."""
+        """The zones as a name server has them, with the records that are old enough: every name is at
+        127.0.0.1."""
         served: dict[str, dict[str, list[str]]] = {}
         for zone in self.names.values():
             soa = f"ns1.{zone}. hostmaster.{zone}. 1 3600 600 86400 1"
@@ -79,7 +95,9 @@ class Zones:
             served[f"ns1.{zone}"] = served[f"*.{zone}"] = {"A": ["127.0.0.1"]}
         for record in self._records.values():
             if record.created <= made_until:
-                served.setdefault(record.name, {"A": ["127.0.0.1"]}).setdefault("TXT", []).append(f'"{record.text}"')
+                served.setdefault(record.name, {"A": ["127.0.0.1"]}).setdefault("TXT", []).append(
+                    f'"{record.text}"'
+                )
         return served
 
 

@@ -1,10 +1,11 @@
-"""A CA that fails on demand: it stands in front of a real one (Pebble) and answers some requests itself, loses others, or is gone.
+"""A CA that fails on demand: it stands in front of a real one (Pebble) and answers some requests itself,
+loses others, or is gone.
 
     with FaultyCA(upstream=pebble.directory_url, upstream_ca=pebble.ca_bundle) as ca:
         ca.break_with(Fault(status=503, headers={"Retry-After": "2"}), on="/order", times=3)
 
-Without an upstream it answers what it was told to, and 404. It speaks HTTPS, as ACME demands; `ca_bundle` is whom to trust for it.
-"""
+Without an upstream it answers what it was told to, and 404. It speaks HTTPS, as ACME demands; `ca_bundle` is
+whom to trust for it."""
 
 from __future__ import annotations
 
@@ -37,10 +38,10 @@ _TRICKLE_SECONDS = 0.05
 class Fault:
     """What happens to a request. `cut`: the connection ends without an answer, or after half of `body`.
 
-    `relay`: upstream does first what it is asked; what it refuses (a nonce, say) is answered as it is, and the fault waits for another.
-    `hang_seconds`: nothing is answered for so long, or until the CA is healed; then the connection is cut.
-    `trickle`: the head of the answer comes byte by byte, and has no end until the CA is healed.
-    """
+    `relay`: upstream does first what it is asked; what it refuses (a nonce, say) is answered as it is, and
+    the fault waits for another. `hang_seconds`: nothing is answered for so long, or until the CA is healed;
+    then the connection is cut. `trickle`: the head of the answer comes byte by byte, and has no end until the
+    CA is healed."""
 
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -52,16 +53,30 @@ class Fault:
 
     @classmethod
     def problem(
-        cls, kind: str, *, status: int = 400, detail: str = "", headers: Mapping[str, str] | None = None, **members: object
+        cls,
+        kind: str,
+        *,
+        status: int = 400,
+        detail: str = "",
+        headers: Mapping[str, str] | None = None,
+        **members: object,
     ) -> Fault:
         """A problem document of an ACME type; `members` are further ones."""
         body = {"type": f"urn:ietf:params:acme:error:{kind}", "detail": detail, "status": status, **members}
-        return cls(status=status, headers={"Content-Type": "application/problem+json", **(headers or {})}, body=json.dumps(body).encode())
+        return cls(
+            status=status,
+            headers={"Content-Type": "application/problem+json", **(headers or {})},
+            body=json.dumps(body).encode(),
+        )
 
     @classmethod
     def json(cls, body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
         """A JSON answer: no fault at all, where the CA is the test itself."""
-        return cls(status=status, headers={"Content-Type": "application/json", **(headers or {})}, body=json.dumps(body).encode())
+        return cls(
+            status=status,
+            headers={"Content-Type": "application/json", **(headers or {})},
+            body=json.dumps(body).encode(),
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +101,8 @@ class _Rule:
 
 
 class FaultyCA:
-    """A CA on a free port of loopback. Safe from many threads; `requests` lists (method, path) in the order of their arrival."""
+    """A CA on a free port of loopback. Safe from many threads; `requests` lists (method, path) in the order
+    of their arrival."""
 
     def __init__(self, *, upstream: str = "", upstream_ca: bytes | None = None) -> None:
         self._upstream = urlsplit(upstream)
@@ -125,9 +141,11 @@ class FaultyCA:
         self._place.close()
         self._pools.clear()
 
-    def break_with(self, fault: Fault, *, on: str = "", method: str = "", times: int | None = None, payload: str = "") -> None:
-        """From now on, `times` requests (None: all) whose path contains `on`, and what they ask for `payload`, meet the fault; of several
-        faults the latest that applies."""
+    def break_with(
+        self, fault: Fault, *, on: str = "", method: str = "", times: int | None = None, payload: str = ""
+    ) -> None:
+        """From now on, `times` requests (None: all) whose path contains `on`, and what they ask for
+        `payload`, meet the fault; of several faults the latest that applies."""
         with self._lock:
             self._healed.clear()
             self._rules.insert(0, _Rule(fault=fault, on=on, method=method, times=times, payload=payload))
@@ -150,7 +168,9 @@ class FaultyCA:
         if self._server is not None:
             return
         self._server = _Server(("127.0.0.1", self._port), self)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Fault:
         """Note a request, and say what is answered: by a fault, or by upstream."""
@@ -178,11 +198,21 @@ class FaultyCA:
         url = f"{self._upstream.scheme}://{self._upstream.netloc}{path}"
         try:
             answer = self._pools.request(
-                method, url, body=body or None, headers=dict(headers), redirect=False, retries=False, timeout=_UPSTREAM_SECONDS
+                method,
+                url,
+                body=body or None,
+                headers=dict(headers),
+                redirect=False,
+                retries=False,
+                timeout=_UPSTREAM_SECONDS,
             )
         except urllib3.exceptions.HTTPError:
             return Fault(cut=True)
-        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _DROPPED_ANSWER_HEADERS}
+        kept = {
+            name: value
+            for name, value in answer.headers.items()
+            if name.lower() not in _DROPPED_ANSWER_HEADERS
+        }
         return Fault(status=answer.status, headers=kept, body=answer.data)
 
     def wrap(self, connection: socket.socket) -> socket.socket:

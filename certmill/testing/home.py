@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from certmill.errors import Conflict, Forbidden, HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership, requested
-from certmill.home.base import Change, Manifest, Problem, Sighting, Survey, one_by_one
+from certmill.home.base import Change, Manifest, Problem, SnapshotEntry, Survey, one_by_one
 from certmill.home.ownership import Held
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
@@ -21,8 +21,8 @@ _Key = tuple[str, str, str]
 
 
 class MemoryHome:
-    """A Home over dicts. Set `away` and it behaves like one that cannot be reached, `refuses` and like one whose roles are gone;
-    `break_manifest` spoils an object as a person would."""
+    """A Home over dicts. Set `away` and it behaves like one that cannot be reached, `refuses` and like one
+    whose roles are gone; `break_manifest` spoils an object as a person would."""
 
     watched = False
 
@@ -60,11 +60,13 @@ class MemoryHome:
         self._spoilt[namespace, name] = message
 
     def after_next_read_of(self, namespace: str, name: str, then: Callable[[], None]) -> None:
-        """Call this once, after the Secret has been read and before its reader knows: what another process does meanwhile."""
+        """Call this once, after the Secret has been read and before its reader knows: what another process
+        does meanwhile."""
         self._after_read[namespace, name] = then
 
     def before_next_status_of(self, certificate: CertificateId, then: Callable[[], None]) -> None:
-        """Call this once, when a status of the Certificate is to be written, which then is a Conflict: somebody else was quicker."""
+        """Call this once, when a status of the Certificate is to be written, which then is a Conflict:
+        somebody else was quicker."""
         self._meanwhile[certificate] = then
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
@@ -95,7 +97,11 @@ class MemoryHome:
 
     def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
         with self._reached():
-            found = [held.secret for (space, _), (held, _) in sorted(self._secrets.items()) if namespace in (None, space)]
+            found = [
+                held.secret
+                for (space, _), (held, _) in sorted(self._secrets.items())
+                if namespace in (None, space)
+            ]
         yield from found
 
     def unwritable_secret(self, namespace: str, name: str) -> str:
@@ -136,7 +142,11 @@ class MemoryHome:
 
     def _keep(self, manifest: Manifest, document: str) -> Change:
         assert not isinstance(manifest, Secret)
-        key = ("Certificate" if isinstance(manifest, Certificate) else manifest.kind, manifest.namespace, manifest.name)
+        key = (
+            "Certificate" if isinstance(manifest, Certificate) else manifest.kind,
+            manifest.namespace,
+            manifest.name,
+        )
         layout.require_names(*key)
         with self._reached():
             known, broken = self._manifests.get(key), self._broken.pop(key, None)
@@ -186,15 +196,18 @@ class MemoryHome:
 
     def survey(self) -> Survey:
         with self._reached():
-            sightings = tuple(
-                Sighting(kind=key[0], namespace=key[1], name=key[2], signature=self._signature(value, digest))
+            snapshots = tuple(
+                SnapshotEntry(
+                    kind=key[0], namespace=key[1], name=key[2], signature=self._signature(value, digest)
+                )
                 for key, (value, digest) in sorted(self._manifests.items())
                 if key not in self._broken
             )
             problems = tuple(
-                Problem(source="/".join(part for part in key if part), message=why) for key, why in sorted(self._broken.items())
+                Problem(source="/".join(part for part in key if part), message=why)
+                for key, why in sorted(self._broken.items())
             )
-        return Survey(sightings=sightings, problems=problems)
+        return Survey(snapshots=snapshots, problems=problems)
 
     def _reached(self) -> threading.RLock:
         if self.away:
@@ -222,7 +235,9 @@ class MemoryHome:
 
     def _write(self, secret: Secret, writer: str) -> Change:
         layout.require_secret(secret)
-        secret = replace(secret, data=dict(secret.data), labels=dict(secret.labels), annotations=dict(secret.annotations))
+        secret = replace(
+            secret, data=dict(secret.data), labels=dict(secret.labels), annotations=dict(secret.annotations)
+        )
         with self._reached():
             known = self._secrets.get((secret.namespace, secret.name))
             held = ownership.merged(known[0] if known else None, secret, writer)

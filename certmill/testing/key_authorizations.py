@@ -1,4 +1,5 @@
-"""Key authorizations in memory: what the responder serves when there is no Redis, for tests of certmill and of what stands on it."""
+"""Key authorizations in memory: what the responder serves when there is no Redis, for tests of certmill and
+of what stands on it."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ class MemoryKeyAuthorizations:
     """
 
     def __init__(self, key_authorizations: Mapping[str, str] | None = None) -> None:
-        self._found = {token: KeyAuthorization(text=text) for token, text in (key_authorizations or {}).items()}
+        self._found = {
+            token: KeyAuthorization(text=text) for token, text in (key_authorizations or {}).items()
+        }
         self.away = False
         self.asked: list[str] = []
 
@@ -29,7 +32,9 @@ class MemoryKeyAuthorizations:
     def put(self, token: str, key_authorization: str, *, host: str) -> None:
         """Serve `key_authorization` for `token` from now on to requests for `host`."""
         before = self._found.get(token)
-        self._found[token] = KeyAuthorization(text=key_authorization, hosts=(before.hosts if before else frozenset()) | {host})
+        self._found[token] = KeyAuthorization(
+            text=key_authorization, hosts=(before.hosts if before else frozenset()) | {host}
+        )
 
     def remove(self, token: str) -> None:
         """Stop serving `token`. Not there: no error."""

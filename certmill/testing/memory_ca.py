@@ -1,9 +1,8 @@
-"""A CA in memory, behind the verbs of `certmill.acme.client.AcmeClient`: orders, authorizations and certificates with the states of RFC
-8555 §7.1.6.
+"""A CA in memory, behind the verbs of `certmill.acme.client.AcmeClient`: orders, authorizations and
+certificates with the states of RFC 8555 §7.1.6.
 
-Validation looks where the CA is told to (`validates`), at once. Orders are not reused, valid authorizations are not either: each order
-costs what it costs.
-"""
+Validation looks where the CA is told to (`validates`), at once. Orders are not reused, valid authorizations
+are not either: each order costs what it costs."""
 
 from __future__ import annotations
 
@@ -80,7 +79,8 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryCA:
-    """Orders and authorizations by URL. `validates(type, name, token)` says whether a challenge can be seen."""
+    """Orders and authorizations by URL. `validates(type, name, token)` says whether a challenge can be
+    seen."""
 
     trouble: Trouble = field(default_factory=Trouble)
 
@@ -110,7 +110,9 @@ class MemoryCA:
     def issue(self, csr_der: bytes, *, issuer: str = "Memory CA") -> str:
         """A leaf for a CSR, PEM."""
         csr = x509.load_der_x509_csr(csr_der)
-        begins = datetime.datetime.fromtimestamp(self.clock.now() + self.trouble.valid_in_seconds, datetime.UTC)
+        begins = datetime.datetime.fromtimestamp(
+            self.clock.now() + self.trouble.valid_in_seconds, datetime.UTC
+        )
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         if self.trouble.other_names:
             names = x509.SubjectAlternativeName([x509.DNSName(name) for name in self.trouble.other_names])
@@ -135,12 +137,21 @@ class MemoryAcmeClient:
         self._key = key
 
     def new_account(
-        self, *, email: str = "", external_account: ExternalAccount | None = None, only_return_existing: bool = False
+        self,
+        *,
+        email: str = "",
+        external_account: ExternalAccount | None = None,
+        only_return_existing: bool = False,
     ) -> Account:
         """RFC 8555 §7.3: the same key is the same account."""
         existed = self._key.hash in self._ca.accounts
         url = self._ca.accounts.setdefault(self._key.hash, self._ca.url("account"))
-        return Account(url=url, status=AccountStatus.VALID, contact=(f"mailto:{email}",) if email else (), existed=existed)
+        return Account(
+            url=url,
+            status=AccountStatus.VALID,
+            contact=(f"mailto:{email}",) if email else (),
+            existed=existed,
+        )
 
     def account(self) -> Account:
         """RFC 8555 §7.3.3: the account as it is."""
@@ -151,10 +162,17 @@ class MemoryAcmeClient:
         return self.new_account(email=email)
 
     def new_order(
-        self, identifiers: Sequence[Identifier], *, profile: str = "", not_after: datetime.datetime | None = None, replaces: str = ""
+        self,
+        identifiers: Sequence[Identifier],
+        *,
+        profile: str = "",
+        not_after: datetime.datetime | None = None,
+        replaces: str = "",
     ) -> Order:
         """RFC 8555 §7.4: a new order, each of its authorizations pending."""
-        asked = Ordered(identifiers=tuple(identifiers), profile=profile, not_after=not_after, replaces=replaces)
+        asked = Ordered(
+            identifiers=tuple(identifiers), profile=profile, not_after=not_after, replaces=replaces
+        )
         self._ca.ordered.append(asked)
         expires = self._ca.clock.now() + 7 * _DAY
         authorizations = tuple(self._authorization(identifier, expires).url for identifier in identifiers)
@@ -213,13 +231,17 @@ class MemoryAcmeClient:
         """The chain; with its `alternates`, if it is not one of them."""
         self._ca.downloads.append(url)
         return IssuedChain(
-            pem=self._found(self._ca.chains, url), alternates=() if url in self._ca.alternates else tuple(self._ca.alternates)
+            pem=self._found(self._ca.chains, url),
+            alternates=() if url in self._ca.alternates else tuple(self._ca.alternates),
         )
 
     def _authorization(self, identifier: Identifier, expires: float) -> Authorization:
         token = f"token-{self._ca.url('t').rsplit('/', 1)[1]:0>20}"
         types = ("dns-01",) if identifier.is_wildcard else ("http-01", "dns-01")
-        challenges = tuple(Challenge(type=t, url=self._ca.url("challenge"), token=token, status=ChallengeStatus.PENDING) for t in types)
+        challenges = tuple(
+            Challenge(type=t, url=self._ca.url("challenge"), token=token, status=ChallengeStatus.PENDING)
+            for t in types
+        )
         authorization = Authorization(
             url=self._ca.url("authorization"),
             identifier=Identifier(type=identifier.type, value=identifier.base),
@@ -236,7 +258,9 @@ class MemoryAcmeClient:
             return challenge
         valid = self._ca.validates(challenge.type, authorization.identifier.value, challenge.token)
         problem = None if valid else self._ca.trouble.problem
-        answered = replace(challenge, status=ChallengeStatus.VALID if valid else ChallengeStatus.INVALID, error=problem)
+        answered = replace(
+            challenge, status=ChallengeStatus.VALID if valid else ChallengeStatus.INVALID, error=problem
+        )
         self._ca.authorizations[authorization.url] = replace(
             authorization,
             status=AuthorizationStatus.VALID if valid else AuthorizationStatus.INVALID,

@@ -1,7 +1,8 @@
-"""An authoritative name server on loopback (UDP and TCP) that answers from a mapping, or for another server, and misbehaves as told.
+"""An authoritative name server on loopback (UDP and TCP) that answers from a mapping, or for another server,
+and misbehaves as told.
 
-`behaviour`, `forward_to` and hide_txt()/reveal() may be changed while it runs: a secondary that lags behind, then catches up.
-"""
+`behaviour`, `forward_to` and hide_txt()/reveal() may be changed while it runs: a secondary that lags behind,
+then catches up."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ import dns.rdatatype
 import dns.rrset
 
 Zone = Mapping[str, Mapping[str, Sequence[str]]]
-"""Name → type → texts of records, as in {"example.test": {"NS": ["ns1.example.test."]}}; `*.` at the front is a wildcard."""
+"""Name → type → texts of records, as in {"example.test": {"NS": ["ns1.example.test."]}}; `*.` at the front is
+a wildcard."""
 
 _TTL_SECONDS: Final = 1
 _MAX_CNAMES: Final = 16
@@ -50,7 +52,8 @@ class Behaviour(StrEnum):
 
 
 class FakeNameserver:
-    """One server at `address`:`port` (0: a free one), a context manager. `asked` are the questions, as (name, type).
+    """One server at `address`:`port` (0: a free one), a context manager. `asked` are the questions, as (name,
+    type).
 
     `forward_to`: the server (host:port) that knows, or a function that gives it for a name.
     """
@@ -104,7 +107,9 @@ class FakeNameserver:
         self.port = tcp.server_address[1]
         self._servers = [tcp, udp]
         for server in self._servers:
-            threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="fake-nameserver").start()
+            threading.Thread(
+                target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="fake-nameserver"
+            ).start()
 
     def stop(self) -> None:
         """Stop listening."""
@@ -130,7 +135,9 @@ class FakeNameserver:
         """The answer to a question in wire format; None: silence."""
         query = dns.message.from_wire(wire)
         question = query.question[0]
-        self.asked.append((question.name.to_text(omit_final_dot=True).lower(), dns.rdatatype.to_text(question.rdtype)))
+        self.asked.append(
+            (question.name.to_text(omit_final_dot=True).lower(), dns.rdatatype.to_text(question.rdtype))
+        )
         if self.behaviour is Behaviour.SILENT:
             return None
         if self.behaviour is Behaviour.SLOW:
@@ -162,7 +169,9 @@ class FakeNameserver:
         if self._hidden and query.question[0].rdtype == dns.rdatatype.TXT:
             return response
         name = query.question[0].name.to_text(omit_final_dot=True).lower()
-        host, _, port = (self.forward_to(name) if callable(self.forward_to) else self.forward_to).rpartition(":")
+        host, _, port = (self.forward_to(name) if callable(self.forward_to) else self.forward_to).rpartition(
+            ":"
+        )
         try:
             answer, _ = dns.query.udp_with_fallback(query, host, port=int(port), timeout=_FORWARD_SECONDS)
         except (dns.exception.DNSException, OSError, EOFError):
@@ -175,8 +184,14 @@ class FakeNameserver:
         # RA too: Go's resolver, which Pebble has, takes an empty answer without it for a lame server's.
         response.flags |= dns.flags.AA | dns.flags.RA
         question = query.question[0]
-        zone = {name.lower().rstrip("."): types for name, types in (self.records() if callable(self.records) else self.records).items()}
-        name, type_ = question.name.to_text(omit_final_dot=True).lower(), dns.rdatatype.to_text(question.rdtype)
+        zone = {
+            name.lower().rstrip("."): types
+            for name, types in (self.records() if callable(self.records) else self.records).items()
+        }
+        name, type_ = (
+            question.name.to_text(omit_final_dot=True).lower(),
+            dns.rdatatype.to_text(question.rdtype),
+        )
         for _ in range(_MAX_CNAMES):
             types = _at(zone, name)
             if types is None:
@@ -188,13 +203,16 @@ class FakeNameserver:
                 return response
             if "CNAME" not in types:
                 return response
-            response.answer.append(dns.rrset.from_text(f"{name}.", _TTL_SECONDS, "IN", "CNAME", types["CNAME"][0]))
+            response.answer.append(
+                dns.rrset.from_text(f"{name}.", _TTL_SECONDS, "IN", "CNAME", types["CNAME"][0])
+            )
             name = types["CNAME"][0].lower().rstrip(".")
         return response
 
 
 def _at(zone: Zone, name: str) -> Mapping[str, Sequence[str]] | None:
-    """What is at a name, by itself or by the nearest wildcard (RFC 4592, simply); {} if there is only something below; None: NXDOMAIN."""
+    """What is at a name, by itself or by the nearest wildcard (RFC 4592, simply); {} if there is only
+    something below; None: NXDOMAIN."""
     if name in zone:
         return zone[name]
     if any(other.endswith(f".{name}") for other in zone):

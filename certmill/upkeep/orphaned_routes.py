@@ -1,4 +1,5 @@
-"""Ways to the responder that no run closes any more, as after Redis has lost its memory in mid-challenge: closed, an Ingress at a time."""
+"""OrphanedRoutes to the responder that no run closes any more, as after Redis has lost its memory in
+mid-challenge: closed, an Ingress at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from certmill.model.names import CertificateId
 from certmill.runs.context import Ports
 
 
-class Ways:
+class OrphanedRoutes:
     """Closes what is open for no run. One per process."""
 
     def __init__(self, ports: Ports) -> None:
@@ -15,7 +16,7 @@ class Ways:
     def clear(self, reference: str) -> None:
         """Look at the Ingress `namespace/name`. Raises Temporary, Forbidden."""
         namespace, _, name = reference.partition("/")
-        self._ports.exposure.clear(namespace, name, self._has_no_run)
+        self._ports.routes.clear(namespace, name, self._has_no_run)
 
     def _has_no_run(self, certificate: CertificateId) -> bool:
         """A run is in its record before it opens a way, and until it has closed it."""

@@ -1,8 +1,8 @@
 """The sweep: what a crash, or a clean-up that gave up, left in DNS and with the responder is taken down.
 
-It ends in bounded time, whatever providers do: with an end of its own, and with one try for each issuer and zone that is in trouble. The
-queue's visibility time-out is twice as long, so that no second copy of its message comes while it runs.
-"""
+It ends in bounded time, whatever providers do: with an end of its own, and with one try for each issuer and
+zone that is in trouble. The queue's visibility time-out is twice as long, so that no second copy of its
+message comes while it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ SWEEP_SECONDS = 60.0
 LOST_ORDERS_SECONDS = SWEEP_SECONDS / 2
 """Of these: a CA that does not answer leaves time for what is known to be up."""
 SWEEP_LOCK_SECONDS = 45.0
-"""Renewed before each value: longer than a provider takes for one, and after a SIGKILL the next hour's finds it free."""
+"""Renewed before each value: longer than a provider takes for one, and after a SIGKILL the next hour's finds
+it free."""
 ORPHAN_SECONDS = 7 * 86_400.0
 """How long what is up waits for its issuer to come back."""
 
@@ -66,15 +67,21 @@ class _Sweep:
             if not entry.record_name:
                 _take_down_http01(ports, entry, facts)
                 return True
-            issuer = ports.home.issuer(IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace)
+            issuer = ports.home.issuer(
+                IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace
+            )
             if issuer is None:
                 return _given_up(ports, entry)
             ports.issuer_records.found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
-            challenges.take_down(ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold)
+            challenges.take_down(
+                ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold
+            )
         except CertmillError as error:
             if isinstance(error, Temporary):
                 self.troubled.add(_place(entry))
-            log.warning("sweep.postponed", record=entry.record_name, certificate=entry.certificate, reason=str(error))
+            log.warning(
+                "sweep.postponed", record=entry.record_name, certificate=entry.certificate, reason=str(error)
+            )
             return False
         return True
 
@@ -82,8 +89,8 @@ class _Sweep:
 def sweep(ports: Ports, owner: str) -> int:
     """Take down what belongs to no run any more; how many. 0 if another sweep is under way.
 
-    What cannot be taken down now makes room for the younger, and is tried again by a later sweep; so is what the time was too short for.
-    """
+    What cannot be taken down now makes room for the younger, and is tried again by a later sweep; so is what
+    the time was too short for."""
     now = ports.clock.now()
     pass_ = _Sweep(ports=ports, owner=owner, ends=now + SWEEP_SECONDS)
     if not pass_.hold():
@@ -107,7 +114,8 @@ def sweep(ports: Ports, owner: str) -> int:
 
 
 def _set_aside(ports: Ports, old: Noted) -> None:
-    """What cannot be read stands in nobody's way: a newer release's is left to that, and a person is told of what nobody can read."""
+    """What cannot be read stands in nobody's way: a newer release's is left to that, and a person is told of
+    what nobody can read."""
     ports.journal.postpone(old.newer, now=ports.clock.now())
     for entry in old.damaged:
         certificate, record, value = (*entry.split(" "), "", "")[:3]
@@ -127,7 +135,8 @@ def _facts(record: Record | None) -> Facts | None:
 
 
 def _place(entry: Presented) -> _Place:
-    """Where a failure says something of the next: an issuer's credentials at one zone. The responder ("") has no trouble of its own."""
+    """Where a failure says something of the next: an issuer's credentials at one zone. The responder ("") has
+    no trouble of its own."""
     return (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name, entry.zone)
 
 
@@ -135,11 +144,12 @@ def _take_down_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
     ports.key_authorizations.remove(entry.value)
     # The run that goes on may have the same way open, for another order's token.
     if all((c.identifier, c.way) != (entry.identifier, entry.way) for c in facts.challenges):
-        ports.exposure.close(entry.certificate, entry.identifier, entry.way)
+        ports.routes.close(entry.certificate, entry.identifier, entry.way)
 
 
 def _given_up(ports: Ports, entry: Presented) -> bool:
-    """Nobody has the credentials any more: whether that has lasted for so long that a person has to take it away."""
+    """Nobody has the credentials any more: whether that has lasted for so long that a person has to take it
+    away."""
     gone = (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
     now = ports.clock.now()
     since = ports.issuer_records.gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
@@ -150,7 +160,10 @@ def _given_up(ports: Ports, entry: Presented) -> bool:
         record=entry.record_name,
         value=entry.value,
         certificate=entry.certificate,
-        reason=f"{entry.issuer_kind} {entry.issuer_name} is gone, and its credentials with it; remove the TXT record by hand",
+        reason=(
+            f"{entry.issuer_kind} {entry.issuer_name} is gone, and its credentials with it; remove the TXT "
+            "record by hand"
+        ),
     )
     return True
 

@@ -1,13 +1,11 @@
-"""What holds a certificate up, as one cause and one line for people. Pure: of what the home and Redis say, and the time now.
+"""What holds a certificate up, as one cause and one line for people. Pure: of what the home and Redis say,
+and the time now.
 
-cause           what it says
-issuer          the issuer is missing, wrong or not ready
-no-worker       no worker has taken up the certificate, or its next step, yet
-waiting         the run waits for DNS, HTTP or the CA
-rate-limited    the CA, or a DNS provider, has said when it may be asked again
-backing-off     the last run failed; the next begins at a time
-refused         the manifest cannot be used, or another Certificate owns the Secret: a person has to change something
-"""
+cause           what it says issuer          the issuer is missing, wrong or not ready no-worker       no
+worker has taken up the certificate, or its next step, yet waiting         the run waits for DNS, HTTP or the
+CA rate-limited    the CA, or a DNS provider, has said when it may be asked again backing-off     the last run
+failed; the next begins at a time refused         the manifest cannot be used, or another Certificate owns the
+Secret: a person has to change something"""
 
 from __future__ import annotations
 
@@ -17,7 +15,15 @@ from enum import StrEnum
 from certmill.contract import STEP_NAMES
 from certmill.errors import DamagedValue, FailureClass, NewerRelease
 from certmill.model.certificate import Certificate
-from certmill.model.status import INVALID_SPEC, NO_WORKER, CertificateStatus, Condition, as_of, failure_of, wait_of
+from certmill.model.status import (
+    INVALID_SPEC,
+    NO_WORKER,
+    CertificateStatus,
+    Condition,
+    as_of,
+    failure_of,
+    wait_of,
+)
 from certmill.runs.facts import Facts
 from certmill.state.record import Record
 from certmill.views.times import away, duration, moment
@@ -38,7 +44,7 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldUp:
+class Blocked:
     """A cause and one line about it."""
 
     cause: Cause
@@ -52,9 +58,9 @@ class HeldUp:
 class Observed:
     """What is known of a certificate.
 
-    `issuer_ready`: its issuer's Ready condition, if it has one. `issuer_problem`: why there is no issuer to use, else "".
-    `owner`: the other Certificate that the Secret belongs to, else "". `record`: None if Redis knows nothing of it, or is away.
-    """
+    `issuer_ready`: its issuer's Ready condition, if it has one. `issuer_problem`: why there is no issuer to
+    use, else "". `owner`: the other Certificate that the Secret belongs to, else "". `record`: None if Redis
+    knows nothing of it, or is away."""
 
     certificate: Certificate
     status: CertificateStatus
@@ -64,7 +70,7 @@ class Observed:
     record: Record | None = None
 
 
-def held_up(seen: Observed, now: float) -> HeldUp | None:
+def blocked_by(seen: Observed, now: float) -> Blocked | None:
     """What holds the certificate up; None if nothing does: it is ready, or a worker is at it."""
     if refused := _refused(seen):
         return refused
@@ -73,19 +79,20 @@ def held_up(seen: Observed, now: float) -> HeldUp | None:
     return _idle(seen, now)
 
 
-def _refused(seen: Observed) -> HeldUp | None:
+def _refused(seen: Observed) -> Blocked | None:
     if seen.owner:
         secret = seen.certificate.secret_name
         text = f"Secret {secret} belongs to Certificate {seen.owner}: give one of them another secretName"
-        return HeldUp(cause=Cause.REFUSED, text=text)
+        return Blocked(cause=Cause.REFUSED, text=text)
     ready = seen.status.condition("Ready")
     if ready is not None and not ready.status and ready.reason == INVALID_SPEC:
-        return HeldUp(cause=Cause.REFUSED, text=ready.message)
+        return Blocked(cause=Cause.REFUSED, text=ready.message)
     return None
 
 
-def _in_flight(seen: Observed, record: Record, now: float) -> HeldUp | None:
-    """Of the run that is under way: it failed and cleans up, a worker is at its step, it waits, or its step is in the queue."""
+def _in_flight(seen: Observed, record: Record, now: float) -> Blocked | None:
+    """Of the run that is under way: it failed and cleans up, a worker is at its step, it waits, or its step
+    is in the queue."""
     facts = known_facts(record)
     if facts.failure is not None:
         return _backing_off(facts.failure.message, facts.failure.next_attempt, now)
@@ -93,7 +100,7 @@ def _in_flight(seen: Observed, record: Record, now: float) -> HeldUp | None:
         return None
     if record.reason and record.due > now:
         return _waiting(seen, record, now)
-    return HeldUp(cause=Cause.NO_WORKER, text=no_worker_line(record, now))
+    return Blocked(cause=Cause.NO_WORKER, text=no_worker_line(record, now))
 
 
 def no_worker_line(record: Record, now: float) -> str:
@@ -102,15 +109,18 @@ def no_worker_line(record: Record, now: float) -> str:
     return f"{NO_WORKER}, for {duration(quiet)}: {_CHECK_PROCESSES}" if quiet > _QUIET_SECONDS else NO_WORKER
 
 
-def _waiting(seen: Observed, record: Record, now: float) -> HeldUp:
+def _waiting(seen: Observed, record: Record, now: float) -> Blocked:
     if record.wait_class == FailureClass.RATE_LIMITED:
-        return HeldUp(cause=Cause.RATE_LIMITED, text=f"until {moment(record.due)} ({away(record.due, now)}): {record.reason}")
+        return Blocked(
+            cause=Cause.RATE_LIMITED,
+            text=f"until {moment(record.due)} ({away(record.due, now)}): {record.reason}",
+        )
     if (seen.issuer_problem or record.step == STEP_NAMES[0]) and (issuer := _issuer(seen)):
         return issuer
-    return HeldUp(cause=Cause.WAITING, text=f"{record.reason} (again {away(record.due, now)})")
+    return Blocked(cause=Cause.WAITING, text=f"{record.reason} (again {away(record.due, now)})")
 
 
-def _idle(seen: Observed, now: float) -> HeldUp | None:
+def _idle(seen: Observed, now: float) -> Blocked | None:
     """No run is known to be under way: Redis says so, or it is away and the status tells what it can."""
     status, ready = seen.status, as_of(seen.status, now).condition("Ready")
     is_ready = ready is not None and ready.status
@@ -119,8 +129,8 @@ def _idle(seen: Observed, now: float) -> HeldUp | None:
     if is_ready:
         return None
     if reason := wait_of(status):
-        return HeldUp(cause=Cause.WAITING, text=reason)
-    return _issuer(seen) or HeldUp(cause=Cause.NO_WORKER, text=f"{NO_WORKER}: {_CHECK_PROCESSES}")
+        return Blocked(cause=Cause.WAITING, text=reason)
+    return _issuer(seen) or Blocked(cause=Cause.NO_WORKER, text=f"{NO_WORKER}: {_CHECK_PROCESSES}")
 
 
 def known_facts(record: Record) -> Facts:
@@ -131,16 +141,17 @@ def known_facts(record: Record) -> Facts:
         return Facts()
 
 
-def _backing_off(why: str, until: float, now: float) -> HeldUp:
-    return HeldUp(cause=Cause.BACKING_OFF, text=f"until {moment(until)} ({away(until, now)}): {why}")
+def _backing_off(why: str, until: float, now: float) -> Blocked:
+    return Blocked(cause=Cause.BACKING_OFF, text=f"until {moment(until)} ({away(until, now)}): {why}")
 
 
-def _issuer(seen: Observed) -> HeldUp | None:
-    """Why its issuer cannot issue. One without a condition is new; what it lacks is a worker that registers it."""
+def _issuer(seen: Observed) -> Blocked | None:
+    """Why its issuer cannot issue. One without a condition is new; what it lacks is a worker that registers
+    it."""
     ref = seen.certificate.issuer_ref
     name = f"{ref.kind or 'Issuer'} {ref.name}"
     if seen.issuer_problem:
-        return HeldUp(cause=Cause.ISSUER, text=f"{name} {seen.issuer_problem}")
+        return Blocked(cause=Cause.ISSUER, text=f"{name} {seen.issuer_problem}")
     if seen.issuer_ready is not None and not seen.issuer_ready.status:
-        return HeldUp(cause=Cause.ISSUER, text=f"{name} is not ready: {seen.issuer_ready.message}")
+        return Blocked(cause=Cause.ISSUER, text=f"{name} is not ready: {seen.issuer_ready.message}")
     return None

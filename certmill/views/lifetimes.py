@@ -13,6 +13,7 @@ def ignored_duration(certificate: Certificate, issuer: Issuer | None) -> str:
         return ""
     asked = format_duration(certificate.duration)
     return (
-        f"spec.duration {asked} has no effect, and the CA decides: {issuer.reference} does not set enableDurationFeature; "
+        f"spec.duration {asked} has no effect, and the CA decides: {issuer.reference} does not set "
+        "enableDurationFeature; "
         "set it only where the CA takes notAfter (Let's Encrypt refuses it)"
     )

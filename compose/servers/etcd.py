@@ -1,4 +1,5 @@
-"""etcd, the store of an API server: built once, run on free loopback ports without fsync, its data kept over a kill."""
+"""etcd, the store of an API server: built once, run on free loopback ports without fsync, its data kept over
+a kill."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def find_etcd() -> Path:
 
 @dataclass(kw_only=True)
 class Etcd(Server):
-    """A running etcd with its data in `directory`. Anybody on this machine may read and write it: it is for test data only."""
+    """A running etcd with its data in `directory`. Anybody on this machine may read and write it: it is for
+    test data only."""
 
     directory: Path
     port: int = field(default=0, init=False)
@@ -50,12 +52,15 @@ class Etcd(Server):
         start_on_free_ports(start, fixed=fixed)
 
     def compact(self) -> int:
-        """Forget every revision but the newest, whose number is returned: a watch from an older one is then 410 Gone.
+        """Forget every revision but the newest, whose number is returned: a watch from an older one is then
+        410 Gone.
 
         Not at once: an API server goes on answering from its watch cache until it is started again.
         """
         anything = base64.b64encode(b"\0").decode()
-        answer = self._post("/v3/kv/range", {"key": anything, "range_end": anything, "limit": 1, "keys_only": True})
+        answer = self._post(
+            "/v3/kv/range", {"key": anything, "range_end": anything, "limit": 1, "keys_only": True}
+        )
         revision = int(cast("dict[str, str]", answer["header"])["revision"])
         self._post("/v3/kv/compaction", {"revision": revision, "physical": True})
         return revision

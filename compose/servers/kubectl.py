@@ -1,4 +1,5 @@
-"""kubectl and cert-manager's cmctl, as an operator types them: built once, each from a Go module, on one version of Kubernetes."""
+"""kubectl and cert-manager's cmctl, as an operator types them: built once, each from a Go module, on one
+version of Kubernetes."""
 
 from __future__ import annotations
 

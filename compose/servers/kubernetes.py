@@ -1,7 +1,8 @@
-"""A Kubernetes API server with RBAC on an etcd of its own: built once, run on a free loopback port, its objects kept over a kill.
+"""A Kubernetes API server with RBAC on an etcd of its own: built once, run on a free loopback port, its
+objects kept over a kill.
 
-There is no controller-manager and no kubelet: nothing is garbage collected by owner references, Services get no EndpointSlices, namespaces
-are not finalised, no Pod runs. EndpointSlices refuse addresses in 127.0.0.0/8.
+There is no controller-manager and no kubelet: nothing is garbage collected by owner references, Services get
+no EndpointSlices, namespaces are not finalised, no Pod runs. EndpointSlices refuse addresses in 127.0.0.0/8.
 """
 
 from __future__ import annotations
@@ -34,16 +35,23 @@ _SOURCE = Path(__file__).resolve().parent / "go" / "kube-apiserver"
 _START_SECONDS = 60.0
 _TOKEN_SECONDS = 86_400
 
-# What a cluster of its kind would do for Pods, volumes and quotas, which there are none of. What remains on: namespaces' lifecycle, the
-# default IngressClass, and admission by policies and webhooks.
+# What a cluster of its kind would do for Pods, volumes and quotas, which there are none of. What remains on:
+# namespaces' lifecycle, the default IngressClass, and admission by policies and webhooks.
 _NO_ADMISSION = (
     "CertificateApproval,CertificateSigning,CertificateSubjectRestriction,ClusterTrustBundleAttest,DefaultStorageClass,"
     "DefaultTolerationSeconds,LimitRanger,PersistentVolumeClaimResize,PodSecurity,Priority,ResourceQuota,RuntimeClass,ServiceAccount,"
     "StorageObjectInUseProtection,TaintNodesByCondition"
 )
 # Likewise; each API costs a watch cache a resource: without these 250 MB instead of 290.
-_NO_APIS = ("certificates.k8s.io/v1", "node.k8s.io/v1", "resource.k8s.io/v1", "scheduling.k8s.io/v1", "storage.k8s.io/v1")
-# Off in plain Kubernetes, on in OpenShift: an owner reference that blocks its owner's deletion needs the right to the owner's finalizers.
+_NO_APIS = (
+    "certificates.k8s.io/v1",
+    "node.k8s.io/v1",
+    "resource.k8s.io/v1",
+    "scheduling.k8s.io/v1",
+    "storage.k8s.io/v1",
+)
+# Off in plain Kubernetes, on in OpenShift: an owner reference that blocks its owner's deletion needs the
+# right to the owner's finalizers.
 _ADMISSION = "OwnerReferencesPermissionEnforcement"
 
 
@@ -53,7 +61,10 @@ def find_kube_apiserver() -> Path:
     major, minor, _ = version.split(".", 2)
     # Without a version it takes itself for v0.0.0 and refuses to start: every API is newer than that.
     variables = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
-    return go_build(_SOURCE, variables={f"k8s.io/component-base/version.{name}": value for name, value in variables.items()})
+    return go_build(
+        _SOURCE,
+        variables={f"k8s.io/component-base/version.{name}": value for name, value in variables.items()},
+    )
 
 
 def build_kubernetes() -> None:
@@ -64,7 +75,8 @@ def build_kubernetes() -> None:
 
 @dataclass(kw_only=True)
 class KubeApiServer(Server):
-    """A running API server. `users`: those who are there from the start, with their groups; `admin` always is.
+    """A running API server. `users`: those who are there from the start, with their groups; `admin` always
+    is.
 
     kill() and freeze() are for the API server alone; `etcd` has its own.
     """
@@ -105,7 +117,8 @@ class KubeApiServer(Server):
         return self._api
 
     def start(self) -> None:
-        """Start it, or start it again on its port with its objects; etcd too, if it does not run. Raises MissingServer, ServerFailed."""
+        """Start it, or start it again on its port with its objects; etcd too, if it does not run. Raises
+        MissingServer, ServerFailed."""
         program = find_kube_apiserver()
         if not self.etcd.is_running:
             self.etcd.start()
@@ -114,7 +127,9 @@ class KubeApiServer(Server):
 
         def start() -> None:
             self.port, self._api = (self.port if fixed else free_port()), None
-            self._process.start([program, *self._options()], answers=self.api.is_ready, timeout_seconds=_START_SECONDS)
+            self._process.start(
+                [program, *self._options()], answers=self.api.is_ready, timeout_seconds=_START_SECONDS
+            )
 
         try:
             start_on_free_ports(start, fixed=fixed)
@@ -128,10 +143,11 @@ class KubeApiServer(Server):
         self.etcd.stop()
 
     def token(self, user: str) -> str:
-        """A bearer token of admin, of one of `users`, or of a service account (system:serviceaccount:NAMESPACE:NAME).
+        """A bearer token of admin, of one of `users`, or of a service account
+        (system:serviceaccount:NAMESPACE:NAME).
 
-        A service account and its namespace are made if they are not there; its token is a real one, by the TokenRequest API.
-        """
+        A service account and its namespace are made if they are not there; its token is a real one, by the
+        TokenRequest API."""
         if user not in self._tokens:
             namespace, _, name = user.removeprefix(SERVICE_ACCOUNT).partition(":")
             if not user.startswith(SERVICE_ACCOUNT) or not name:
@@ -145,24 +161,33 @@ class KubeApiServer(Server):
         content = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": str(self.ca_file)}}],
+            "clusters": [
+                {"name": "test", "cluster": {"server": self.url, "certificate-authority": str(self.ca_file)}}
+            ],
             "users": [{"name": user, "user": {"token": self.token(user)}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user, "namespace": namespace}}],
+            "contexts": [
+                {"name": "test", "context": {"cluster": "test", "user": user, "namespace": namespace}}
+            ],
             "current-context": "test",
         }
         _write_private(path, yaml.safe_dump(content).encode())
         return path
 
     def _write_files(self) -> None:
-        """What the server reads. Its keys are made once, so that a restarted server is the same to its clients."""
+        """What the server reads. Its keys are made once, so that a restarted server is the same to its
+        clients."""
         self.directory.mkdir(parents=True, exist_ok=True)
         groups = {ADMIN: ("system:masters",), **self.users}
-        rows = [f'{self._tokens[user]},{user},{user},"{",".join(of_user)}"\n' for user, of_user in groups.items()]
+        rows = [
+            f'{self._tokens[user]},{user},{user},"{",".join(of_user)}"\n' for user, of_user in groups.items()
+        ]
         _write_private(self.directory / "tokens.csv", "".join(rows).encode())
         if self.ca_file.exists():
             return
         tls = make_local_tls()
-        key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+        )
         _write_private(self.directory / "server.pem", tls.certificate)
         _write_private(self.directory / "server.key", tls.key)
         _write_private(self.directory / "service-accounts.key", key)
@@ -174,7 +199,8 @@ class KubeApiServer(Server):
             f"--etcd-servers={self.etcd.url}",
             "--bind-address=127.0.0.1",
             f"--secure-port={self.port}",
-            "--advertise-address=192.0.2.1",  # nobody connects to it; without it a machine without a network cannot start one
+            # nobody connects to it; without it a machine without a network cannot start one
+            "--advertise-address=192.0.2.1",
             "--endpoint-reconciler-type=none",
             "--service-cluster-ip-range=10.0.0.0/24",
             f"--tls-cert-file={self.directory / 'server.pem'}",

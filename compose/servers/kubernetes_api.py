@@ -1,4 +1,5 @@
-"""Just enough of a client to prepare an API server for tests: JSON requests, applying manifests of CRDs, service accounts' tokens."""
+"""Just enough of a client to prepare an API server for tests: JSON requests, applying manifests of CRDs,
+service accounts' tokens."""
 
 from __future__ import annotations
 
@@ -45,10 +46,13 @@ class Answer:
 class KubernetesApi:
     """Requests to one API server as one user."""
 
-    def __init__(self, *, url: str, ca_file: Path, token: str, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, *, url: str, ca_file: Path, token: str, timeout_seconds: float = _TIMEOUT_SECONDS
+    ) -> None:
         self._url, self._token, self._timeout_seconds = url, token, timeout_seconds
         self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca_file)))
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca_file))),
         )
 
     def request(
@@ -79,29 +83,43 @@ class KubernetesApi:
             return False
 
     def apply(self, path: str, body: Mapping[str, object]) -> Json:
-        """Apply an object by server-side apply, in place of whoever else has its fields. Raises ServerFailed."""
-        answer = self.request("PATCH", f"{path}?fieldManager=tests&force=true", body, content_type="application/apply-patch+yaml")
+        """Apply an object by server-side apply, in place of whoever else has its fields. Raises
+        ServerFailed."""
+        answer = self.request(
+            "PATCH",
+            f"{path}?fieldManager=tests&force=true",
+            body,
+            content_type="application/apply-patch+yaml",
+        )
         return _required(answer, path).body
 
     def install_crds(self, files: Iterable[Path]) -> None:
-        """Apply the CustomResourceDefinitions in these files, and return when they are served. Raises ServerFailed."""
-        documents = [document for file in files for document in yaml.safe_load_all(file.read_text()) if document]
+        """Apply the CustomResourceDefinitions in these files, and return when they are served. Raises
+        ServerFailed."""
+        documents = [
+            document for file in files for document in yaml.safe_load_all(file.read_text()) if document
+        ]
         for document in documents:
             self.apply(f"{_CRDS}/{document['metadata']['name']}", document)
         deadline = time.monotonic() + _ESTABLISHED_SECONDS
         for document in documents:
             while not self._is_served(document):
                 if time.monotonic() > deadline:
-                    raise ServerFailed(f"{document['metadata']['name']} is not served after {_ESTABLISHED_SECONDS:g} s")
+                    raise ServerFailed(
+                        f"{document['metadata']['name']} is not served after {_ESTABLISHED_SECONDS:g} s"
+                    )
                 time.sleep(_POLL_SECONDS)
 
     def request_token(self, namespace: str, name: str, *, seconds: int) -> str:
-        """A token of a service account, which is made with its namespace if it is not there. Raises ServerFailed."""
+        """A token of a service account, which is made with its namespace if it is not there. Raises
+        ServerFailed."""
         self._create("/api/v1/namespaces", {"metadata": {"name": namespace}})
         accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
         self._create(accounts, {"metadata": {"name": name}})
         path = f"{accounts}/{name}/token"
-        token = _required(self.request("POST", path, {"spec": {"expirationSeconds": seconds}}), path).body["status"]["token"]
+        token = _required(self.request("POST", path, {"spec": {"expirationSeconds": seconds}}), path).body[
+            "status"
+        ]["token"]
         return str(token)
 
     def _create(self, path: str, body: Json) -> None:
@@ -114,7 +132,9 @@ class KubernetesApi:
         conditions = crd.get("status", {}).get("conditions") or ()  # null at first
         spec = document["spec"]
         served = all(
-            self.request("GET", f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}?limit=1").is_ok
+            self.request(
+                "GET", f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}?limit=1"
+            ).is_ok
             for version in spec["versions"]
         )
         return served and any(one["type"] == "Established" and one["status"] == "True" for one in conditions)

@@ -1,4 +1,5 @@
-"""nginx in front of test names, on two free loopback ports, with a configuration that can be changed while it serves."""
+"""nginx in front of test names, on two free loopback ports, with a configuration that can be changed while it
+serves."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ http {{
 
 @dataclass(kw_only=True)
 class Nginx(Server):
-    """A running nginx. `configure` gives it its servers, each as nginx' own text; `{port}` and `{tls_port}` in it are its ports."""
+    """A running nginx. `configure` gives it its servers, each as nginx' own text; `{port}` and `{tls_port}`
+    in it are its ports."""
 
     directory: Path
     port: int = 0
@@ -44,12 +46,22 @@ class Nginx(Server):
         self._process = ServerProcess("nginx", log=self.directory / "nginx.log")
 
     def start(self) -> None:
-        """Start it, with no servers yet, or again with those that it had. Raises MissingServer, ServerFailed."""
+        """Start it, with no servers yet, or again with those that it had. Raises MissingServer,
+        ServerFailed."""
         program = require("nginx")
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.port, self.tls_port = (one or free for one, free in zip((self.port, self.tls_port), free_ports(2), strict=True))
+        self.port, self.tls_port = (
+            one or free for one, free in zip((self.port, self.tls_port), free_ports(2), strict=True)
+        )
         self._write(self._servers)
-        files = ("-p", self.directory, "-c", self.directory / "nginx.conf", "-e", self.directory / "error.log")
+        files = (
+            "-p",
+            self.directory,
+            "-c",
+            self.directory / "nginx.conf",
+            "-e",
+            self.directory / "error.log",
+        )
         self._process.start([program, *files], answers=lambda: answers(self.port))
 
     def configure(self, servers: str) -> None:
@@ -61,5 +73,7 @@ class Nginx(Server):
 
     def _write(self, servers: str) -> None:
         servers = servers.replace("{port}", str(self.port)).replace("{tls_port}", str(self.tls_port))
-        text = _CONFIGURATION.format(directory=self.directory, port=self.port, tls_port=self.tls_port, servers=servers)
+        text = _CONFIGURATION.format(
+            directory=self.directory, port=self.port, tls_port=self.tls_port, servers=servers
+        )
         (self.directory / "nginx.conf").write_text(text)

@@ -1,11 +1,13 @@
-"""The NGINX Ingress Controller itself, beside an API server: whoever has it can run the tests that need an ingress controller through it.
+"""The NGINX Ingress Controller itself, beside an API server: whoever has it can run the tests that need an
+ingress controller through it.
 
-CERTMILL_NGINX_INGRESS is a directory with what its image has: the program `nginx-ingress`, its templates (nginx*.tmpl), `njs/*.js` for
-/etc/nginx/njs, `crds/*.yaml`; and, for the nginx of this machine, `modules/*.so` with njs (http) and stream.
+CERTMILL_NGINX_INGRESS is a directory with what its image has: the program `nginx-ingress`, its templates
+(nginx*.tmpl), `njs/*.js` for /etc/nginx/njs, `crds/*.yaml`; and, for the nginx of this machine,
+`modules/*.so` with njs (http) and stream.
 
-It insists on places of the machine's, /etc/nginx among them, so it gets a mount namespace of its own; and on the ports 80 and 443 of every
-address, so it is started only as root where there is no network but loopback: `unshare -n`, with `lo` up.
-"""
+It insists on places of the machine's, /etc/nginx among them, so it gets a mount namespace of its own; and on
+the ports 80 and 443 of every address, so it is started only as root where there is no network but loopback:
+`unshare -n`, with `lo` up."""
 
 from __future__ import annotations
 
@@ -51,12 +53,18 @@ def is_wanted() -> bool:
 
 
 def find_nginx_ingress() -> Path:
-    """The directory with the program. Raises MissingServer, also where it could not be run without changing the machine."""
+    """The directory with the program. Raises MissingServer, also where it could not be run without changing
+    the machine."""
     directory = Path(os.environ.get(_VARIABLE, ""))
     if not (directory / "nginx-ingress").is_file():
-        raise MissingServer("nginx-ingress", f"{_VARIABLE} is to be a directory with the NGINX Ingress Controller's program")
+        raise MissingServer(
+            "nginx-ingress", f"{_VARIABLE} is to be a directory with the NGINX Ingress Controller's program"
+        )
     if os.geteuid() != 0 or {name for _, name in socket.if_nameindex()} != {"lo"}:
-        raise MissingServer("nginx-ingress", "run this as root in `unshare -n`, with `ip link set lo up`: it listens on every address")
+        raise MissingServer(
+            "nginx-ingress",
+            "run this as root in `unshare -n`, with `ip link set lo up`: it listens on every address",
+        )
     return directory.resolve()
 
 
@@ -100,20 +108,37 @@ class NginxIngress(Server):
         options = [*_OPTIONS, f"-enable-cert-manager={str(self._cert_manager).lower()}"]
         options += [f"-{kind}-template-path={files / name}" for kind, name in _TEMPLATES.items()]
         places = [part for own, place in _PLACES.items() for part in (self.directory / own, place)]
-        command = [require("unshare"), "--mount", "sh", "-c", _IN_PLACES, "sh", *places, "--", files / "nginx-ingress", *options]
+        command = [
+            require("unshare"),
+            "--mount",
+            "sh",
+            "-c",
+            _IN_PLACES,
+            "sh",
+            *places,
+            "--",
+            files / "nginx-ingress",
+            *options,
+        ]
         self._process.start(command, answers=_is_ready, environment=environment, timeout_seconds=60.0)
 
     def _prepare_api(self, files: Path) -> None:
         for file in sorted((files / "crds").glob("k8s.nginx.org_*.yaml")):
             body = yaml.safe_load(file.read_text())
-            self.kube.api.apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{body['metadata']['name']}", body)
+            self.kube.api.apply(
+                f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{body['metadata']['name']}", body
+            )
         for path, body in _OBJECTS.items():
             self.kube.api.apply(path, body)
 
     def _prepare_places(self, files: Path) -> None:
         """What the places are in its own mount namespace."""
         etc, account = self.directory / "etc", self.directory / "run" / _ACCOUNT
-        for directory in (*(etc / name for name in ("conf.d", "secrets", "stream-conf.d")), self.directory / "var", account):
+        for directory in (
+            *(etc / name for name in ("conf.d", "secrets", "stream-conf.d")),
+            self.directory / "var",
+            account,
+        ):
             directory.mkdir(parents=True, exist_ok=True)
         shutil.copy("/etc/nginx/mime.types", etc)
         shutil.copytree(files / "njs", etc / "njs", dirs_exist_ok=True)
@@ -139,9 +164,18 @@ _TEMPLATES: Final = {
 }
 
 _METADATA: Final = {"name": _NAME, "namespace": _NAMESPACE}
-_OWNER: Final = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": _NAME, "uid": "00000000-0000-0000-0000-000000000001"}
+_OWNER: Final = {
+    "apiVersion": "apps/v1",
+    "kind": "DaemonSet",
+    "name": _NAME,
+    "uid": "00000000-0000-0000-0000-000000000001",
+}
 _OBJECTS: Final[dict[str, dict[str, Any]]] = {
-    f"/api/v1/namespaces/{_NAMESPACE}": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _NAMESPACE}},
+    f"/api/v1/namespaces/{_NAMESPACE}": {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": _NAMESPACE},
+    },
     "/apis/networking.k8s.io/v1/ingressclasses/nginx": {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "IngressClass",

@@ -1,7 +1,8 @@
-"""Pebble, Let's Encrypt's small ACME server for tests, and challtestsrv, its DNS server: built once, run on free loopback ports.
+"""Pebble, Let's Encrypt's small ACME server for tests, and challtestsrv, its DNS server: built once, run on
+free loopback ports.
 
-Pebble keeps everything in memory (a restart forgets accounts and orders), enforces no rate limits, and rejects good nonces on purpose.
-"""
+Pebble keeps everything in memory (a restart forgets accounts and orders), enforces no rate limits, and
+rejects good nonces on purpose."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ _TIMEOUT_SECONDS = 30.0
 
 def find_pebble() -> Path:
     """The directory with `pebble` and `pebble-challtestsrv`, built if need be. Raises MissingServer."""
-    return go_install(f"pebble-{VERSION}", [f"{_MODULE}/pebble@v{VERSION}", f"{_MODULE}/pebble-challtestsrv@v{VERSION}"])
+    return go_install(
+        f"pebble-{VERSION}", [f"{_MODULE}/pebble@v{VERSION}", f"{_MODULE}/pebble-challtestsrv@v{VERSION}"]
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,8 @@ class PebbleProfile:
 
 @dataclass(kw_only=True)
 class Pebble(Server):
-    """A running Pebble. `dns` is the resolver its validation asks (host:port); without it the system's, which knows no test names."""
+    """A running Pebble. `dns` is the resolver its validation asks (host:port); without it the system's, which
+    knows no test names."""
 
     directory: Path
     dns: str | None = None
@@ -88,7 +92,8 @@ class Pebble(Server):
         return self.directory / "pebble.log"
 
     def start(self) -> None:
-        """Start it, or start it again on its ports, with an empty memory. Raises MissingServer, ServerFailed."""
+        """Start it, or start it again on its ports, with an empty memory. Raises MissingServer,
+        ServerFailed."""
         program = find_pebble() / "pebble"
         self._make_tls()
         self.http_port = self.http_port or free_port()
@@ -98,12 +103,15 @@ class Pebble(Server):
         def start() -> None:
             if not fixed:
                 self.port, self.management_port = free_ports(2)
-            self._process.start(self._command(program), answers=self._answers, environment=self._environment())
+            self._process.start(
+                self._command(program), answers=self._answers, environment=self._environment()
+            )
 
         start_on_free_ports(start, fixed=fixed)
 
     def restart(self) -> None:
-        """Stop and start on the same ports: accounts, orders and roots are forgotten, as Pebble keeps them in memory."""
+        """Stop and start on the same ports: accounts, orders and roots are forgotten, as Pebble keeps them in
+        memory."""
         self.stop()
         self.start()
 
@@ -186,7 +194,8 @@ class Pebble(Server):
 
 @dataclass(kw_only=True)
 class ChallTestSrv(Server):
-    """A DNS server that answers every name with 127.0.0.1, or as told, and remembers what was asked. A name's final dot may be left out."""
+    """A DNS server that answers every name with 127.0.0.1, or as told, and remembers what was asked. A name's
+    final dot may be left out."""
 
     directory: Path
     dns_port: int = field(default=0, init=False)
@@ -209,8 +218,18 @@ class ChallTestSrv(Server):
         def start() -> None:
             self.dns_port, self.management_port = free_ports(2)
             off = ["-doh", "", "-http01", "", "-https01", "", "-tlsalpn01", ""]
-            listen = ["-dnsserver", self.dns, "-management", f"127.0.0.1:{self.management_port}", "-defaultIPv6", ""]
-            self._process.start([program, *listen, *off], answers=lambda: answers(self.management_port) and answers(self.dns_port))
+            listen = [
+                "-dnsserver",
+                self.dns,
+                "-management",
+                f"127.0.0.1:{self.management_port}",
+                "-defaultIPv6",
+                "",
+            ]
+            self._process.start(
+                [program, *listen, *off],
+                answers=lambda: answers(self.management_port) and answers(self.dns_port),
+            )
 
         start_on_free_ports(start)
 

@@ -1,4 +1,5 @@
-"""Free ports on loopback. A port may be taken between asking and listening; servers are therefore started again with others."""
+"""Free ports on loopback. A port may be taken between asking and listening; servers are therefore started
+again with others."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ _STARTS = 3
 def free_port() -> int:
     """A port that is free now for TCP and UDP on 127.0.0.1."""
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
             tcp.bind(("127.0.0.1", 0))
             port = int(tcp.getsockname()[1])
             try:
@@ -34,7 +38,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def start_on_free_ports(start: Callable[[], None], *, fixed: bool = False) -> None:
-    """Start a server; again if it fails, with other ports, which `start` chooses. Where they are `fixed`, once. Raises ServerFailed."""
+    """Start a server; again if it fails, with other ports, which `start` chooses. Where they are `fixed`,
+    once. Raises ServerFailed."""
     for _ in range(0 if fixed else _STARTS - 1):
         try:
             start()

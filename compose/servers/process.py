@@ -1,7 +1,8 @@
-"""A server as a child process: started with its output in a log file, waited for until it answers, stopped, killed, frozen and thawed.
+"""A server as a child process: started with its output in a log file, waited for until it answers, stopped,
+killed, frozen and thawed.
 
-`ServerProcess` is any process; `Server` is what Pebble, Redis, BIND … have in common, each with a `start` of its own.
-"""
+`ServerProcess` is any process; `Server` is what Pebble, Redis, BIND … have in common, each with a `start` of
+its own."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ _LOG_TAIL_CHARACTERS = 1500
 
 
 class ServerProcess:
-    """One child process; its own process group, so that a Ctrl-C at the terminal reaches us first and we stop it in order."""
+    """One child process; its own process group, so that a Ctrl-C at the terminal reaches us first and we stop
+    it in order."""
 
     def __init__(self, name: str, *, log: Path) -> None:
         self._name = name
@@ -62,7 +64,11 @@ class ServerProcess:
         deadline = time.monotonic() + timeout_seconds
         while not answers():
             if self._child.poll() is not None or time.monotonic() > deadline:
-                reason = "ended by itself" if self._child.poll() is not None else f"did not answer within {timeout_seconds:g} s"
+                reason = (
+                    "ended by itself"
+                    if self._child.poll() is not None
+                    else f"did not answer within {timeout_seconds:g} s"
+                )
                 self.kill()
                 raise ServerFailed(f"{self._name} {reason}: {self.log_tail()}")
             time.sleep(_POLL_SECONDS)

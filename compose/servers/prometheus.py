@@ -55,7 +55,8 @@ class Prometheus(Server):
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "rules.yaml").write_text(yaml.safe_dump(dict(self.rules)))
         jobs = [
-            {"job_name": job, "honor_labels": True, "static_configs": [{"targets": list(targets)}]} for job, targets in self.targets.items()
+            {"job_name": job, "honor_labels": True, "static_configs": [{"targets": list(targets)}]}
+            for job, targets in self.targets.items()
         ]
         configuration = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -77,12 +78,15 @@ class Prometheus(Server):
         start_on_free_ports(start, fixed=False)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """An instant query: the samples of its vector, each {"metric": labels, "value": [time, text]}. Raises HTTPError if it is wrong."""
+        """An instant query: the samples of its vector, each {"metric": labels, "value": [time, text]}. Raises
+        HTTPError if it is wrong."""
         return list(self._get("query", query=expression)["result"])
 
     def firing(self) -> set[str]:
         """The names of the alerts that fire."""
-        return {one["labels"]["alertname"] for one in self._get("alerts")["alerts"] if one["state"] == "firing"}
+        return {
+            one["labels"]["alertname"] for one in self._get("alerts")["alerts"] if one["state"] == "firing"
+        }
 
     def _get(self, what: str, **parameters: str) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.port}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"

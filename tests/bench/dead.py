@@ -1,8 +1,8 @@
-"""good_among_dead_s: 60 domains that will never be issued are queued, then one that can be: how long it takes.
+"""good_among_dead_s: 60 domains that will never be issued are queued, then one that can be: how long it
+takes.
 
-A third of them have a web server that takes the connection and never answers, a third a name server that never answers (HTTP-01), a third
-the same with DNS-01.
-"""
+A third of them have a web server that takes the connection and never answers, a third a name server that
+never answers (HTTP-01), a third the same with DNS-01."""
 
 from __future__ import annotations
 
@@ -42,5 +42,8 @@ def measure(ground: Ground) -> Result:
             installation.request(good, client=client).wait(120)
             took.append(time.perf_counter() - began)
             time.sleep(5.0)
-    note = f"dead: {took[0]:.2f} s right behind the dead ones, {took[1]:.2f} s while they are tried again; {CORES} workers"
+    note = (
+        f"dead: {took[0]:.2f} s right behind the dead ones, {took[1]:.2f} s while they are tried again; "
+        f"{CORES} workers"
+    )
     return Result(figures={"good_among_dead_s": max(took)}, notes=[note])

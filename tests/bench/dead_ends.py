@@ -1,4 +1,5 @@
-"""Names that lead nowhere: a DNS server that says nothing about some, and an HTTP port that takes connections and says nothing either."""
+"""Names that lead nowhere: a DNS server that says nothing about some, and an HTTP port that takes connections
+and says nothing either."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ import dns.rdatatype
 import dns.rrset
 
 SILENT, HANGING = "silent.test", "hanging.test"
-"""Nothing is ever answered about names in the first; those in the second lead to the address of the port that hangs."""
+"""Nothing is ever answered about names in the first; those in the second lead to the address of the port that
+hangs."""
 
 _HANGING_ADDRESS = "127.0.0.66"
 _BACKLOG = 1024

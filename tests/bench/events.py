@@ -1,4 +1,5 @@
-"""Everything that the workers' events say, as Flower would hear it: taken off Redis by a thread, and read only when the run is over."""
+"""Everything that the workers' events say, as Flower would hear it: taken off Redis by a thread, and read
+only when the run is over."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ class Events:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._thread.join()
         self._pubsub.close()
@@ -50,7 +53,9 @@ class Events:
                 received[str(event["uuid"])] = (str(event["args"]), str(event["name"]))
             elif event.get("type") == "task-succeeded":
                 succeeded.add(str(event["uuid"]))
-        return Counter(certificate for certificate, _ in {step for task, step in received.items() if task in succeeded})
+        return Counter(
+            certificate for certificate, _ in {step for task, step in received.items() if task in succeeded}
+        )
 
     def retries(self) -> int:
         """How often a step had to wait."""

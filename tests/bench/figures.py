@@ -27,36 +27,68 @@ class Figure:
 
 FIGURES: Mapping[str, Figure] = {
     "raw_certs_per_s": Figure(what="a bare loop over the acme package's client, one thread, DNS-01"),
-    "pipeline_certs_per_s": Figure(what="300 certificates, one worker process a core, events on and all of them received"),
-    "pipeline_vs_raw": Figure(what="the second over the first", target="≥ 0.5", reached=lambda value: value >= 0.5),
+    "pipeline_certs_per_s": Figure(
+        what="300 certificates, one worker process a core, events on and all of them received"
+    ),
+    "pipeline_vs_raw": Figure(
+        what="the second over the first", target="≥ 0.5", reached=lambda value: value >= 0.5
+    ),
     "single_p50_s": Figure(
-        what="one certificate on an idle system, asked for and waited for by Client", target="< 0.5", reached=lambda v: v < 0.5
+        what="one certificate on an idle system, asked for and waited for by Client",
+        target="< 0.5",
+        reached=lambda v: v < 0.5,
     ),
     "single_p95_s": Figure(what="the same", target="< 1", reached=lambda value: value < 1.0),
     "cpu_ms_per_cert": Figure(what="CPU of workers and beat while the 300 were issued"),
-    "worker_idle_rss_mb": Figure(what="a worker that has just ticked a few times", target="< 120", reached=lambda value: value < 120),
+    "worker_idle_rss_mb": Figure(
+        what="a worker that has just ticked a few times", target="< 120", reached=lambda value: value < 120
+    ),
     "redis_bytes_per_idle_cert": Figure(
         what="record, renewal time and sighting, of one million", target="≤ 1200", reached=lambda v: v <= 1200
     ),
-    "tick_ms_at_1m": Figure(what="wake and renewals with one million stored, none due (median)", target="< 50", reached=lambda v: v < 50),
-    "good_among_dead_s": Figure(what="60 dead domains queued, then a good one: its time", target="< 3", reached=lambda value: value < 3),
+    "tick_ms_at_1m": Figure(
+        what="wake and renewals with one million stored, none due (median)",
+        target="< 50",
+        reached=lambda v: v < 50,
+    ),
+    "good_among_dead_s": Figure(
+        what="60 dead domains queued, then a good one: its time",
+        target="< 3",
+        reached=lambda value: value < 3,
+    ),
     "k8s_first_s": Figure(
-        what="200 Certificates created at once in a cluster, DNS-01: the first is READY", target="≤ 1.5", reached=lambda v: v <= 1.5
+        what="200 Certificates created at once in a cluster, DNS-01: the first is READY",
+        target="≤ 1.5",
+        reached=lambda v: v <= 1.5,
     ),
     "k8s_200_s": Figure(what="the same: all are READY", target="≤ 15", reached=lambda value: value <= 15),
     "k8s_http01_s": Figure(
-        what="one Certificate by HTTP-01 through nginx, from apply to READY; the slower way", target="≤ 3", reached=lambda v: v <= 3
+        what="one Certificate by HTTP-01 through nginx, from apply to READY; the slower way",
+        target="≤ 3",
+        reached=lambda v: v <= 3,
     ),
     "k8s_adopt_10k_s": Figure(
-        what="10,000 stored pairs adopted with a new Redis, no order, no write", target="< 60", reached=lambda v: v < 60
+        what="10,000 stored pairs adopted with a new Redis, no order, no write",
+        target="< 60",
+        reached=lambda v: v < 60,
     ),
-    "controller_rss_mb": Figure(what="the controller with those 10,000", target="< 150", reached=lambda value: value < 150),
-    "flower_rss_mb": Figure(what="Flower after 20,000 issuances and a day of ticks", target="≤ 150", reached=lambda value: value <= 150),
+    "controller_rss_mb": Figure(
+        what="the controller with those 10,000", target="< 150", reached=lambda value: value < 150
+    ),
+    "flower_rss_mb": Figure(
+        what="Flower after 20,000 issuances and a day of ticks",
+        target="≤ 150",
+        reached=lambda value: value <= 150,
+    ),
     "soak_rss_growth_mb": Figure(
-        what="the same, CA in the worker: what the process that grew most has grown", target="≤ 10", reached=lambda value: value <= 10
+        what="the same, CA in the worker: what the process that grew most has grown",
+        target="≤ 10",
+        reached=lambda value: value <= 10,
     ),
     "cli_get_s": Figure(
-        what="`certmill get certificates` of one that is ready, a whole process", target="< 0.4", reached=lambda v: v < 0.4
+        what="`certmill get certificates` of one that is ready, a whole process",
+        target="< 0.4",
+        reached=lambda v: v < 0.4,
     ),
 }
 """Every key of .bench/latest.json, in order."""
@@ -97,10 +129,19 @@ def write(result: Result, file: Path) -> None:
 
 def machine() -> str:
     """What it ran on, in one line."""
-    packages = " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("celery", "kombu", "redis", "acme", "cryptography"))
+    packages = " ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("celery", "kombu", "redis", "acme", "cryptography")
+    )
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    servers = f"Pebble {PEBBLE_VERSION}, BIND {_version(require('named'), '-v')}, Redis {_version(find_redis(), '--version')}"
-    return f"{cores} cores ({_processor()}), load {load:.2f} at the start; Python {platform.python_version()}; {packages}; {servers}"
+    servers = (
+        f"Pebble {PEBBLE_VERSION}, BIND {_version(require('named'), '-v')}, Redis "
+        f"{_version(find_redis(), '--version')}"
+    )
+    return (
+        f"{cores} cores ({_processor()}), load {load:.2f} at the start; Python {platform.python_version()}; "
+        f"{packages}; {servers}"
+    )
 
 
 def _processor() -> str:
@@ -108,9 +149,14 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def _version(program: Path, flag: str) -> str:
-    said = subprocess.run([program, flag], capture_output=True, text=True, check=False, timeout=10).stdout.split()
+    said = subprocess.run(
+        [program, flag], capture_output=True, text=True, check=False, timeout=10
+    ).stdout.split()
     return next((word.removeprefix("v=") for word in said if word.removeprefix("v=")[:1].isdigit()), "?")

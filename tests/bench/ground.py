@@ -1,7 +1,8 @@
-"""What every measurement stands on: one BIND and one Pebble for all, and for each an installation of certmill with a Redis of its own.
+"""What every measurement stands on: one BIND and one Pebble for all, and for each an installation of certmill
+with a Redis of its own.
 
-certmill's processes are the ones that users run, with the settings they have by default; only addresses and ports are ours.
-"""
+certmill's processes are the ones that users run, with the settings they have by default; only addresses and
+ports are ours."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ _START_SECONDS = 60.0
 
 @dataclass(kw_only=True)
 class Installation:
-    """One certmill: its Redis, its processes, its home with the ClusterIssuer `bench` (DNS-01 by BIND; HTTP-01 outside the zone)."""
+    """One certmill: its Redis, its processes, its home with the ClusterIssuer `bench` (DNS-01 by BIND;
+    HTTP-01 outside the zone)."""
 
     certmill: LocalCertmill
     redis_server: RedisServer
@@ -58,15 +60,21 @@ class Installation:
             files.append(self.certmill.directory / f"worker{number}.ready")
             self.certmill.start_worker(f"worker{number}", process_ready_file=str(files[-1]))
         self.certmill.start(workers=0, beats=1, responder=False)
-        until(lambda: all(file.exists() for file in files), what="the workers are ready", seconds=_START_SECONDS)
+        until(
+            lambda: all(file.exists() for file in files), what="the workers are ready", seconds=_START_SECONDS
+        )
 
     def pids(self) -> list[int]:
         """Of the processes that were started."""
         return [process.pid for process in self.certmill.processes.values() if process.pid is not None]
 
-    def request(self, name: str, *dns_names: str, issuer: str = "bench", client: Client | None = None) -> Handle:
+    def request(
+        self, name: str, *dns_names: str, issuer: str = "bench", client: Client | None = None
+    ) -> Handle:
         """Ask for one as another service does: an ECDSA P-256 key, as the raw loop makes."""
-        return (client or self.client).request(name=name, dns_names=dns_names or (f"{name}.{ZONE}",), issuer=issuer, private_key=ECDSA)
+        return (client or self.client).request(
+            name=name, dns_names=dns_names or (f"{name}.{ZONE}",), issuer=issuer, private_key=ECDSA
+        )
 
     def warm_up(self, count: int = 8 * CORES) -> None:
         """Issue some first: account, connections and imports are there then."""
@@ -84,7 +92,7 @@ class Installation:
         assert not errors, errors
         for document in documents:
             self.runtime.ports.home.apply(document.value, document.text)
-        self.runtime.ports.sightings.ask_reread()
+        self.runtime.ports.snapshots.request_reread()
 
 
 @dataclass(kw_only=True)
@@ -97,9 +105,13 @@ class Ground:
     pebble: Pebble = field(init=False)
 
     def __enter__(self) -> Self:
-        self.bind = Bind(directory=self.directory / "bind", zones=(ZONE,), tsig={TSIG_KEY: ("hmac-sha256", TSIG_SECRET)})
+        self.bind = Bind(
+            directory=self.directory / "bind", zones=(ZONE,), tsig={TSIG_KEY: ("hmac-sha256", TSIG_SECRET)}
+        )
         self.bind.start()
-        self.pebble = Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=self.http01_port)
+        self.pebble = Pebble(
+            directory=self.directory / "pebble", dns=self.bind.address, http_port=self.http01_port
+        )
         self.pebble.start()
         return self
 
@@ -117,15 +129,21 @@ class Ground:
             "http01_port": str(self.http01_port),
             **settings,
         }
-        with RedisServer(directory=directory / "redis", appendonly=appendonly) as server, ExitStack() as stack:
-            certmill = stack.enter_context(LocalCertmill(directory=directory, redis_url=server.url, settings=own))
+        with (
+            RedisServer(directory=directory / "redis", appendonly=appendonly) as server,
+            ExitStack() as stack,
+        ):
+            certmill = stack.enter_context(
+                LocalCertmill(directory=directory, redis_url=server.url, settings=own)
+            )
             installation = Installation(certmill=certmill, redis_server=server, runtime=certmill.open())
             stack.callback(installation.runtime.close)
             installation.apply(tsig_manifest(), self.issuer())
             yield installation
 
     def issuer(self, name: str = "bench", *, nameserver: str = "", **solver: object) -> dict[str, object]:
-        """A ClusterIssuer's manifest: an RSA-2048 account at Pebble, DNS-01 by BIND in the zone, HTTP-01 elsewhere."""
+        """A ClusterIssuer's manifest: an RSA-2048 account at Pebble, DNS-01 by BIND in the zone, HTTP-01
+        elsewhere."""
         rfc2136 = {
             "nameserver": nameserver or self.bind.address,
             "tsigKeyName": TSIG_KEY,
@@ -139,7 +157,12 @@ class Ground:
             "privateKeySecretRef": {"name": f"{name}-account"},
             "solvers": [solver] if solver else [{"http01": {"ingress": {}}}, dns01],
         }
-        return {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": {"acme": acme}}
+        return {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "ClusterIssuer",
+            "metadata": {"name": name},
+            "spec": {"acme": acme},
+        }
 
 
 def tsig_manifest() -> dict[str, object]:

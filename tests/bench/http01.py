@@ -1,7 +1,8 @@
-"""k8s_http01_s: from `kubectl apply` to READY by HTTP-01 through a real nginx, by edit in place and by a solver Ingress, one at a time.
+"""k8s_http01_s: from `kubectl apply` to READY by HTTP-01 through a real nginx, by edit in place and by a
+solver Ingress, one at a time.
 
-The slower way's median counts. cert-manager took 20 to 21 s behind the NGINX Ingress Controller, of which 18 are its self check.
-"""
+The slower way's median counts. cert-manager took 20 to 21 s behind the NGINX Ingress Controller, of which 18
+are its self check."""
 
 from __future__ import annotations
 
@@ -27,11 +28,19 @@ def measure(ground: Ground) -> Result:
     with api_server(ground, "http01") as kube, installed(ground, "http01", kube, serves=True) as lab:
         lab.apply_issuer(_SOLVER)
         ways = {
-            "edit in place": [_took(lab, f"edit-{number}", _ingress(f"edit-{number}")) for number in range(COUNT + 1)][1:],
-            "solver Ingress": [_took(lab, f"solver-{number}", _certificate(f"solver-{number}")) for number in range(COUNT + 1)][1:],
+            "edit in place": [
+                _took(lab, f"edit-{number}", _ingress(f"edit-{number}")) for number in range(COUNT + 1)
+            ][1:],
+            "solver Ingress": [
+                _took(lab, f"solver-{number}", _certificate(f"solver-{number}"))
+                for number in range(COUNT + 1)
+            ][1:],
         }
     medians = {name: statistics.median(took) for name, took in ways.items()}
-    told = "; ".join(f"{name} {min(took):.2f} to {max(took):.2f} s, median {medians[name]:.2f}" for name, took in ways.items())
+    told = "; ".join(
+        f"{name} {min(took):.2f} to {max(took):.2f} s, median {medians[name]:.2f}"
+        for name, took in ways.items()
+    )
     return Result(figures={"k8s_http01_s": max(medians.values())}, notes=[f"HTTP-01: {told}"])
 
 
@@ -54,6 +63,13 @@ def _ingress(name: str) -> dict[str, object]:
         "spec": {
             "ingressClassName": "nginx",
             "tls": [{"hosts": [host], "secretName": name}],
-            "rules": [{"host": host, "http": {"paths": [{"path": "/tea", "pathType": "Prefix", "backend": {"service": service}}]}}],
+            "rules": [
+                {
+                    "host": host,
+                    "http": {
+                        "paths": [{"path": "/tea", "pathType": "Prefix", "backend": {"service": service}}]
+                    },
+                }
+            ],
         },
     }

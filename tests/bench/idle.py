@@ -17,5 +17,7 @@ def measure(ground: Ground) -> Result:
         installation.start(workers=1)
         time.sleep(_SECONDS)
         processes = installation.certmill.processes
-        worker, beat = (resident_mb(pid) for name in ("worker1", "beat1") if (pid := processes[name].pid) is not None)
+        worker, beat = (
+            resident_mb(pid) for name in ("worker1", "beat1") if (pid := processes[name].pid) is not None
+        )
     return Result(figures={"worker_idle_rss_mb": worker}, notes=[f"idle: beat has {beat:.0f} MB"])

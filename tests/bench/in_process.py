@@ -1,4 +1,5 @@
-"""A certificate without Celery: the engine's steps one after the other in this process, for profiles and for a real idle record."""
+"""A certificate without Celery: the engine's steps one after the other in this process, for profiles and for
+a real idle record."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """tick_ms_at_1m and redis_bytes_per_idle_cert: a Redis with one million certificates, none of them due.
 
-One certificate is really issued, so that its record, its renewal time and its sighting are what a run leaves; the others are made after it
-inside Redis, by the same life: full while the run lasts, then the same fields dropped (a hash that has grown keeps the larger encoding).
-"""
+One certificate is really issued, so that its record, its renewal time and its sighting are what a run leaves;
+the others are made after it inside Redis, by the same life: full while the run lasts, then the same fields
+dropped (a hash that has grown keeps the larger encoding)."""
 
 from __future__ import annotations
 
@@ -59,8 +59,14 @@ def measure(ground: Ground) -> Result:
         client, record = installation.redis, keys.record(certificate)
         weight, encoding = client.memory_usage(record, samples=0), client.object("encoding", record)
         ticks = [_tick(installation) for _ in range(_TICKS)]
-    note = f"million: the record is {weight} of the bytes ({encoding}); ticks took {min(ticks):.2f} to {max(ticks):.2f} ms"
-    return Result(figures={"tick_ms_at_1m": statistics.median(ticks), "redis_bytes_per_idle_cert": bytes_each}, notes=[note])
+    note = (
+        f"million: the record is {weight} of the bytes ({encoding}); ticks took {min(ticks):.2f} to "
+        f"{max(ticks):.2f} ms"
+    )
+    return Result(
+        figures={"tick_ms_at_1m": statistics.median(ticks), "redis_bytes_per_idle_cert": bytes_each},
+        notes=[note],
+    )
 
 
 def _fields(installation: Installation, certificate: CertificateId) -> dict[str, str]:
@@ -84,7 +90,10 @@ def _fill(installation: Installation, certificate: CertificateId, running: dict[
     arguments: list[str] = [part for items in lists for part in (str(len(items)), *items)]
     fill, before = client.register_script(_FILL), _used(client)
     for first in range(1, COUNT + 1, _AT_ONCE):
-        fill(keys=[keys.RENEWALS, keys.SIGHTINGS], args=[first, min(first + _AT_ONCE - 1, COUNT), due, signature, *arguments])
+        fill(
+            keys=[keys.RENEWALS, keys.SIGHTINGS],
+            args=[first, min(first + _AT_ONCE - 1, COUNT), due, signature, *arguments],
+        )
     copy = CertificateId(f"default/{_NAME.format(1)}")
     weights = {client.memory_usage(keys.record(which), samples=0) for which in (copy, certificate)}
     if _fields(installation, copy) != ended or len(weights) != 1:
@@ -103,6 +112,6 @@ def _tick(installation: Installation) -> float:
     began = time.perf_counter()
     woken, renewed = ticks.wake(), ticks.renew()
     took = time.perf_counter() - began
-    if woken.doorbells or renewed:
+    if woken.wake_ups or renewed:
         raise RuntimeError("something was due")
     return 1000 * took

@@ -1,8 +1,9 @@
-"""pipeline_certs_per_s and cpu_ms_per_cert: 300 certificates asked for at once, from the first message to the last stored pair.
+"""pipeline_certs_per_s and cpu_ms_per_cert: 300 certificates asked for at once, from the first message to the
+last stored pair.
 
-One worker process a core and one beat, as `python -m workers up` starts them. Their events are on, and a listener takes all of them, so
-that every step of every certificate was visible. BIND, Pebble and Redis share the machine with them.
-"""
+One worker process a core and one beat, as `python -m workers up` starts them. Their events are on, and a
+listener takes all of them, so that every step of every certificate was visible. BIND, Pebble and Redis share
+the machine with them."""
 
 from __future__ import annotations
 
@@ -31,23 +32,38 @@ def measure(ground: Ground) -> Result:
             client = installation.client
             for number in range(COUNT):
                 installation.request(f"site-{number:04}", client=client)
-            until(lambda: installation.idle() >= idle + COUNT, what=f"{COUNT} certificates are issued", seconds=300, every=0.05)
+            until(
+                lambda: installation.idle() >= idle + COUNT,
+                what=f"{COUNT} certificates are issued",
+                seconds=300,
+                every=0.05,
+            )
             seconds = time.perf_counter() - began
             unused = 1000 * (idle_seconds() - idle_before) / COUNT
             each = {name: 1000 * (cpu_seconds(pids) - before[name]) / COUNT for name, pids in who.items()}
             time.sleep(1.0)  # the last events
         _check(installation, events)
-    shares = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in each.items())
+    namespace_limit = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in each.items())
     waits = f"{events.retries()} waits" if events.retries() else "no step had to wait"
     there_were = 1000 * CORES * seconds / COUNT
     rest = f"idle {unused:.1f}, other programs {max(0.0, there_were - unused - sum(each.values())):.1f}"
-    note = f"pipeline: {COUNT} in {seconds:.1f} s on {CORES} workers, {waits}; CPU ms for each: {shares}; {rest}; of {there_were:.1f}"
-    return Result(figures={"pipeline_certs_per_s": COUNT / seconds, "cpu_ms_per_cert": each["workers"] + each["beat"]}, notes=[note])
+    note = (
+        f"pipeline: {COUNT} in {seconds:.1f} s on {CORES} workers, {waits}; CPU ms for each: "
+        f"{namespace_limit}; {rest}; of {there_were:.1f}"
+    )
+    return Result(
+        figures={"pipeline_certs_per_s": COUNT / seconds, "cpu_ms_per_cert": each["workers"] + each["beat"]},
+        notes=[note],
+    )
 
 
 def _processes(ground: Ground, installation: Installation) -> dict[str, list[int]]:
     """Who shares the machine during the run: name → pids."""
-    own = {name: process.pid for name, process in installation.certmill.processes.items() if process.pid is not None}
+    own = {
+        name: process.pid
+        for name, process in installation.certmill.processes.items()
+        if process.pid is not None
+    }
     named = ground.bind._process.pid
     return {
         "workers": [pid for name, pid in own.items() if name.startswith("worker")],
@@ -69,4 +85,6 @@ def _check(installation: Installation, events: Events) -> None:
     seen = events.steps_seen()
     unseen = [name for name in names if seen[f"('default/{name}',)"] < len(STEP_TASKS)]
     if unseen:
-        raise RuntimeError(f"not all steps of {len(unseen)} certificates were seen in the events, as of {unseen[0]}")
+        raise RuntimeError(
+            f"not all steps of {len(unseen)} certificates were seen in the events, as of {unseen[0]}"
+        )

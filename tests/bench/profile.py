@@ -13,7 +13,8 @@ _ROWS = 25
 
 
 def show(ground: Ground) -> None:
-    """Profile COUNT certificates, after two to warm up, and print the functions with the most time of their own."""
+    """Profile COUNT certificates, after two to warm up, and print the functions with the most time of their
+    own."""
     with ground.installation("profile") as installation:
         for number in range(2):
             issue(installation, f"warm-{number}")

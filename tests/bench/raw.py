@@ -1,8 +1,8 @@
-"""raw_certs_per_s: what the CA, the name server and Python's crypto allow one thread that keeps nothing and survives nothing.
+"""raw_certs_per_s: what the CA, the name server and Python's crypto allow one thread that keeps nothing and
+survives nothing.
 
-The `acme` package's own client does the work. Only its waits are ours: it sleeps a second before it looks, which would make any pipeline
-look fast; here the looks are 20 ms apart.
-"""
+The `acme` package's own client does the work. Only its waits are ours: it sleeps a second before it looks,
+which would make any pipeline look fast; here the looks are 20 ms apart."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def measure(ground: Ground) -> Result:
     for number in range(COUNT):
         loop.issue(f"raw-{number}.{ZONE}")
     seconds = time.perf_counter() - began
-    note = f"raw: {COUNT} in {seconds:.1f} s, {loop.again} of them begun again because acme gives up on a second badNonce"
+    note = (
+        f"raw: {COUNT} in {seconds:.1f} s, {loop.again} of them begun again because acme gives up on a "
+        "second badNonce"
+    )
     return Result(figures={"raw_certs_per_s": COUNT / seconds}, notes=[note])
 
 
@@ -51,13 +54,17 @@ class _Loop:
 
     def __init__(self, ground: Ground) -> None:
         self._bind = ground.bind
-        self._keyring = {dns.name.from_text(TSIG_KEY): dns.tsig.Key(TSIG_KEY, base64.b64decode(TSIG_SECRET), "hmac-sha256")}
+        self._keyring = {
+            dns.name.from_text(TSIG_KEY): dns.tsig.Key(TSIG_KEY, base64.b64decode(TSIG_SECRET), "hmac-sha256")
+        }
         key = JWKRSA(key=ComparableRSAKey(rsa.generate_private_key(65537, 2048)))
         net = client.ClientNetwork(key, user_agent="certmill-bench", verify_ssl=str(ground.pebble.ca_file))  # type: ignore[arg-type]  # requests takes a file
         self._acme = client.ClientV2(client.ClientV2.get_directory(ground.pebble.directory_url, net), net)
         self._key = key
         self.again = 0
-        self._acme.new_account(messages.NewRegistration.from_data(email="raw@example.test", terms_of_service_agreed=True))
+        self._acme.new_account(
+            messages.NewRegistration.from_data(email="raw@example.test", terms_of_service_agreed=True)
+        )
 
     def issue(self, name: str) -> str:
         """One certificate; begun again as often as the nonce is refused twice. The chain's PEM."""
@@ -101,7 +108,9 @@ class _Loop:
         dns.query.udp(update, "127.0.0.1", port=self._bind.port, timeout=5)
 
     def _visible(self, record: str, value: str) -> bool:
-        answer = dns.query.udp(dns.message.make_query(record, dns.rdatatype.TXT), "127.0.0.1", port=self._bind.port, timeout=5)
+        answer = dns.query.udp(
+            dns.message.make_query(record, dns.rdatatype.TXT), "127.0.0.1", port=self._bind.port, timeout=5
+        )
         return any(value.encode() in item.strings for rrset in answer.answer for item in rrset)
 
 

@@ -1,9 +1,9 @@
-"""soak_rss_growth_mb, flower_rss_mb: 20,000 issuances and a day of ticks, as fast as they go, through one worker process with a beat and
-Flower beside it.
+"""soak_rss_growth_mb, flower_rss_mb: 20,000 issuances and a day of ticks, as fast as they go, through one
+worker process with a beat and Flower beside it.
 
-A hundred and sixty certificates are asked for again and again. The CA is in the worker (tests.bench.soak_app says what is real). What a
-process has after 1,440 of them, when Flower is full, is compared with what it has at the end. SOAK_ISSUANCES and SOAK_TICKS shorten it.
-"""
+A hundred and sixty certificates are asked for again and again. The CA is in the worker (tests.bench.soak_app
+says what is real). What a process has after 1,440 of them, when Flower is full, is compared with what it has
+at the end. SOAK_ISSUANCES and SOAK_TICKS shorten it."""
 
 from __future__ import annotations
 
@@ -49,8 +49,13 @@ def measure(ground: Ground) -> Result:
     growth = {name: after[name] - before[name] for name in after}
     told = ", ".join(f"{name} {before[name]:.0f} → {after[name]:.0f} MB" for name in after)
     seconds = time.monotonic() - begun
-    note = f"soak: {rounds * _CERTIFICATES} issuances and {TICKS} ticks in {seconds:.0f} s (CA and self check in the worker): {told}"
-    return Result(figures={"flower_rss_mb": after["flower"], "soak_rss_growth_mb": max(growth.values())}, notes=[note])
+    note = (
+        f"soak: {rounds * _CERTIFICATES} issuances and {TICKS} ticks in {seconds:.0f} s (CA and self check "
+        f"in the worker): {told}"
+    )
+    return Result(
+        figures={"flower_rss_mb": after["flower"], "soak_rss_growth_mb": max(growth.values())}, notes=[note]
+    )
 
 
 def _round(installation: Installation, number: int) -> None:
@@ -77,7 +82,12 @@ def _tick(installation: Installation, ticks: itertools.count[int], *, until_numb
     """The ticks of so many seconds, as fast as the worker takes them."""
     client = installation.redis
     for number in ticks:
-        until(lambda: client.llen(TICKS_QUEUE) < _TICKS_AT_ONCE, what="ticks are taken", seconds=_SECONDS_A_ROUND, every=0.01)
+        until(
+            lambda: client.llen(TICKS_QUEUE) < _TICKS_AT_ONCE,
+            what="ticks are taken",
+            seconds=_SECONDS_A_ROUND,
+            every=0.01,
+        )
         for entry in TABLE:
             if number % int(entry.every_seconds) == 0:
                 client.lpush(TICKS_QUEUE, _item(entry.task, number))
@@ -86,7 +96,9 @@ def _tick(installation: Installation, ticks: itertools.count[int], *, until_numb
 
 
 def _item(task: str, number: int) -> str:
-    return json.dumps(envelope(task, (), queue=TICKS_QUEUE, task_id=f"soak-{task}-{number}", argsrepr="()", origin="soak"))
+    return json.dumps(
+        envelope(task, (), queue=TICKS_QUEUE, task_id=f"soak-{task}-{number}", argsrepr="()", origin="soak")
+    )
 
 
 def _resident(installation: Installation) -> dict[str, float]:

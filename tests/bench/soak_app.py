@@ -1,8 +1,9 @@
-"""certmill's own app and engine, with a CA in the worker that issues at once and forgets (`celery -A tests.bench.soak_app worker`).
+"""certmill's own app and engine, with a CA in the worker that issues at once and forgets (`celery -A
+tests.bench.soak_app worker`).
 
-Real: the worker with its guard, transport and events, the chain, Redis, the directory home, keys and CSRs, the HTTP-01 tokens. Not real:
-the CA, its validation, and the self check of HTTP-01; DNS is not asked. What leaks in those is not found here.
-"""
+Real: the worker with its guard, transport and events, the chain, Redis, the directory home, keys and CSRs,
+the HTTP-01 tokens. Not real: the CA, its validation, and the self check of HTTP-01; DNS is not asked. What
+leaks in those is not found here."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from typing import Any, cast
 from certmill import settings as certmill_settings
 from certmill.acme.client import AcmeClient
 from certmill.certificates.reconcile import Reconciler
-from certmill.certificates.requests import RequestDesk
+from certmill.certificates.requests import RequestHandler
 from certmill.clock import SystemClock
 from certmill.http01.selfcheck import Probe
 from certmill.issuers.reconcile import IssuerReconciler
@@ -63,7 +64,9 @@ class SoakCA:
         self._lock = threading.Lock()
 
     def client(self, issuer: Issuer, key_pem: bytes, account: str | None) -> AcmeClient:
-        return cast("AcmeClient", ForgetfulClient(self._ca, self._lock, self._ca.client(issuer, key_pem, account)))
+        return cast(
+            "AcmeClient", ForgetfulClient(self._ca, self._lock, self._ca.client(issuer, key_pem, account))
+        )
 
 
 class SeenAtOnce:
@@ -84,7 +87,7 @@ def open_runtime(settings: Settings) -> Runtime:
         reconciler=reconciler,
         engine=Engine(ports, reconciler),
         issuers=IssuerReconciler(ports, reconciler),
-        requests=RequestDesk(ports, reconciler),
+        requests=RequestHandler(ports, reconciler),
         ticks=Ticks(ports, reconciler),
     )
 

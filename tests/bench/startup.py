@@ -1,4 +1,5 @@
-"""How long the command takes to start and to list certificates that are ready: whole processes, one after the other, the median."""
+"""How long the command takes to start and to list certificates that are ready: whole processes, one after the
+other, the median."""
 
 from __future__ import annotations
 
@@ -40,15 +41,26 @@ def write_ready_home(home: Path) -> None:
     (home / "manifests").mkdir(parents=True)
     (home / "manifests" / "web.yaml").write_text(_CERTIFICATE)
     now = time.time()
-    ready = Condition(type="Ready", status=True, reason="Ready", message="Certificate is up to date", last_transition=now)
+    ready = Condition(
+        type="Ready", status=True, reason="Ready", message="Certificate is up to date", last_transition=now
+    )
     status = CertificateStatus(conditions=(ready,), not_before=now - 60, not_after=now + 3600)
-    DirectoryHome(home, cluster_resource_namespace="cert-manager").write_certificate_status(CertificateId("default/web"), status)
+    DirectoryHome(home, cluster_resource_namespace="cert-manager").write_certificate_status(
+        CertificateId("default/web"), status
+    )
 
 
 def _seconds(home: Path) -> float:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    # An installation has bytecode beside its modules; a checkout, or an image in which the bench runs, may have none.
+    # An installation has bytecode beside its modules; a checkout, or an image in which the bench runs, may
+    # have none.
     environment = {**kept, "CERTMILL_HOME": str(home), "PYTHONPYCACHEPREFIX": str(home / "bytecode")}
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", _COMMAND, "get", "certificates"], env=environment, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", _COMMAND, "get", "certificates"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     return time.perf_counter() - began

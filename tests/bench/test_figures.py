@@ -34,7 +34,11 @@ def test_the_file_has_the_agreed_keys_and_no_other(tmp_path):
 
 
 def test_a_figure_is_shown_beside_its_target_and_whether_it_is_reached():
-    said = table(Result(figures={"pipeline_vs_raw": 0.4, "single_p50_s": 0.2, "raw_certs_per_s": 50.0}, notes=["a remark"]))
+    said = table(
+        Result(
+            figures={"pipeline_vs_raw": 0.4, "single_p50_s": 0.2, "raw_certs_per_s": 50.0}, notes=["a remark"]
+        )
+    )
 
     lines = {line.split()[0]: line for line in said.splitlines() if line}
     assert "≥ 0.5" in lines["pipeline_vs_raw"]

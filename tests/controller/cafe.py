@@ -1,4 +1,5 @@
-"""The tutorial's manifests as they are printed, the café that they are for, and what its customers and its owner see."""
+"""The tutorial's manifests as they are printed, the café that they are for, and what its customers and its
+owner see."""
 
 from __future__ import annotations
 
@@ -25,9 +26,14 @@ VIRTUAL_SERVER = "4-virtualserver.yaml"
 
 
 def manifests(name, lab, *, host="", token=""):
-    """The documents of a file of the tutorial, with nothing changed but the CA, and host and token where they stand in it."""
+    """The documents of a file of the tutorial, with nothing changed but the CA, and host and token where they
+    stand in it."""
     bundle = base64.b64encode(lab.pebble.ca_bundle).decode()
-    changes = {_SERVER: f"server: {lab.pebble.directory_url}\n    caBundle: {bundle}", _HOST: host, "<the token>": token}
+    changes = {
+        _SERVER: f"server: {lab.pebble.directory_url}\n    caBundle: {bundle}",
+        _HOST: host,
+        "<the token>": token,
+    }
     text = (_TUTORIAL / name).read_text()
     for old, new in changes.items():
         assert new or old not in text, f"{name} needs something for {old}"
@@ -47,7 +53,9 @@ class Answer:
 
 def ask(lab, host, path, *, tls=False):
     """One request to the front. Raises OSError when it is refused, the TLS handshake too (ssl.SSLError)."""
-    stream = socket.create_connection(("127.0.0.1", lab.tls_port if tls else lab.http_port), timeout=_TIMEOUT_SECONDS)
+    stream = socket.create_connection(
+        ("127.0.0.1", lab.tls_port if tls else lab.http_port), timeout=_TIMEOUT_SECONDS
+    )
     try:
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -58,7 +66,12 @@ def ask(lab, host, path, *, tls=False):
         response.begin()
         body = response.read().decode()
         certificate = stream.getpeercert(binary_form=True) if tls else b""
-        return Answer(status=response.status, body=body, location=response.getheader("Location", ""), certificate=certificate)
+        return Answer(
+            status=response.status,
+            body=body,
+            location=response.getheader("Location", ""),
+            certificate=certificate,
+        )
     finally:
         stream.close()
 
@@ -72,7 +85,8 @@ def browse(lab, host, path):
 
 
 class Customers:
-    """Ask for tea and coffee all the time, from the first that is served on, and remember all that was not served."""
+    """Ask for tea and coffee all the time, from the first that is served on, and remember all that was not
+    served."""
 
     def __init__(self, lab, host):
         self.served = 0
@@ -86,11 +100,14 @@ class Customers:
         in_a_row = []
 
         def served_by_every_worker():
-            """While nginx reloads, an old worker may still take a connection: what it has not served once is not new."""
+            """While nginx reloads, an old worker may still take a connection: what it has not served once is
+            not new."""
             in_a_row[:] = [*in_a_row, True] if self._round() == set() else []
             return len(in_a_row) >= 10
 
-        self._lab.until(served_by_every_worker, what=lambda: f"tea and coffee are not served: {self._round()}", pause=0.02)
+        self._lab.until(
+            served_by_every_worker, what=lambda: f"tea and coffee are not served: {self._round()}", pause=0.02
+        )
         self._thread.start()
         return self
 

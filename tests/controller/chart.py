@@ -27,7 +27,11 @@ HIGHLY_AVAILABLE: Json = {
     "settings": {"recursive_nameservers": "192.0.2.53:53", "propagation_timeout_seconds": 300},
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
     "secret": {"sealKeys": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "flowerPassword": "open sesame"},
-    "valkey": {"persistence": {"storageClassName": "fast", "size": "2Gi"}, "maxmemory": "256mb", "nodeSelector": {"disk": "ssd"}},
+    "valkey": {
+        "persistence": {"storageClassName": "fast", "size": "2Gi"},
+        "maxmemory": "256mb",
+        "nodeSelector": {"disk": "ssd"},
+    },
     "defaults": {
         "replicas": 2,
         "podAnnotations": {"example.com/team": "edge"},
@@ -54,17 +58,27 @@ HIGHLY_AVAILABLE: Json = {
     "responder": {"replicas": 2, "port": 8090},
     "flower": {"user": "viewer"},
     "serviceAccounts": {"annotations": {"worker": {"example.com/role": "dns"}}},
-    "networkPolicy": {"enabled": True, "responderFrom": [{"namespaceSelector": {"matchLabels": {"name": "nginx-ingress"}}}]},
+    "networkPolicy": {
+        "enabled": True,
+        "responderFrom": [{"namespaceSelector": {"matchLabels": {"name": "nginx-ingress"}}}],
+    },
 }
 
 
 def listed(*namespaces: str) -> Json:
     """Values for some namespaces only, and an external Redis."""
     redis = {"existingSecret": "redis", "existingSecretKey": "url", "caConfigMap": "redis-ca"}
-    return {"namespaces": list(namespaces), "redis": redis, "flower": {"enabled": False}, "rbac": {"aggregateClusterRoles": False}}
+    return {
+        "namespaces": list(namespaces),
+        "redis": redis,
+        "flower": {"enabled": False},
+        "rbac": {"aggregateClusterRoles": False},
+    }
 
 
-def rendered(directory: Path, values: Json, *options: str, release: str = "certmill", namespace: str = "cert-manager") -> list[Json]:
+def rendered(
+    directory: Path, values: Json, *options: str, release: str = "certmill", namespace: str = "cert-manager"
+) -> list[Json]:
     """The chart's objects with these values."""
     file = directory / f"{release}-values.yaml"
     file.write_text(yaml.safe_dump(values))
@@ -85,12 +99,14 @@ def try_to_create(kube: KubeApiServer, body: Json) -> Answer:
 
 
 def make_namespace(kube: KubeApiServer, name: str) -> None:
-    kube.api.apply(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    kube.api.apply(
+        f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    )
 
 
 def grant(kube: KubeApiServer, objects: list[Json]) -> None:
-    """Put the ServiceAccounts and roles among `objects` on the server, and return when each binding counts: it takes them in a moment
-    later. Raises ServerFailed."""
+    """Put the ServiceAccounts and roles among `objects` on the server, and return when each binding counts:
+    it takes them in a moment later. Raises ServerFailed."""
     for body in (one for one in objects if one["kind"] in RIGHTS):
         kube.api.apply(f"{path_of(body)}/{body['metadata']['name']}", body)
     for user, right in _one_of_each_binding(objects):
@@ -101,29 +117,45 @@ def right_to(verb: str, resource: str, namespace: str = "", name: str = "") -> J
     """As RBAC names it; `resource` is `group/plural` or `group/plural/subresource`."""
     group, _, rest = resource.partition("/")
     plural, _, subresource = rest.partition("/")
-    return {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace, "name": name}
+    return {
+        "verb": verb,
+        "group": group,
+        "resource": plural,
+        "subresource": subresource,
+        "namespace": namespace,
+        "name": name,
+    }
 
 
 def _one_of_each_binding(objects: list[Json]) -> Iterator[tuple[str, Json]]:
     """(user, a right of his); a role counts as a whole."""
-    roles = {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in objects}
+    roles = {
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in objects
+    }
     for binding in (one for one in objects if one["kind"] in ("RoleBinding", "ClusterRoleBinding")):
         namespace, ref = binding["metadata"].get("namespace", ""), binding["roleRef"]
         rule = roles[ref["kind"], namespace if ref["kind"] == "Role" else "", ref["name"]]["rules"][0]
         resource, name = f"{rule['apiGroups'][0]}/{rule['resources'][0]}", rule.get("resourceNames", [""])[0]
         for subject in binding["subjects"]:
-            yield f"{SERVICE_ACCOUNT}{subject['namespace']}:{subject['name']}", right_to(rule["verbs"][0], resource, namespace, name)
+            yield (
+                f"{SERVICE_ACCOUNT}{subject['namespace']}:{subject['name']}",
+                right_to(rule["verbs"][0], resource, namespace, name),
+            )
 
 
 def as_account(kube: KubeApiServer, namespace: str, name: str) -> KubernetesApi:
     """Requests as one of the chart's ServiceAccounts."""
-    return KubernetesApi(url=kube.url, ca_file=kube.ca_file, token=kube.token(f"{SERVICE_ACCOUNT}{namespace}:{name}"))
+    return KubernetesApi(
+        url=kube.url, ca_file=kube.ca_file, token=kube.token(f"{SERVICE_ACCOUNT}{namespace}:{name}")
+    )
 
 
 def pods(objects: list[Json]) -> dict[str, Json]:
     """The Pod templates of the workloads, by component."""
     found = [one for one in objects if one["kind"] in ("Deployment", "StatefulSet")]
-    return {one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"]["template"] for one in found}
+    return {
+        one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"]["template"] for one in found
+    }
 
 
 def containers(objects: list[Json]) -> dict[str, Json]:

@@ -11,5 +11,7 @@ import pytest
 def namespace(kube):
     """A new namespace. It is not removed: nothing here would empty it."""
     name = f"test-{secrets.token_hex(4)}"
-    kube.api.apply(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    kube.api.apply(
+        f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    )
     return name

@@ -1,4 +1,5 @@
-"""Manifests for the tests of the CRDs: one with every field there is of each kind, and the bad ones, one for each rule of the webhook."""
+"""Manifests for the tests of the CRDs: one with every field there is of each kind, and the bad ones, one for
+each rule of the webhook."""
 
 from __future__ import annotations
 
@@ -37,11 +38,20 @@ def with_spec(**spec):
 
 ACME = an_issuer_body()["spec"]["acme"]
 
-# Rule → (bad manifest, the field that the API server's message names, words in it). The order is the one of the webhook's rules.
+# Rule → (bad manifest, the field that the API server's message names, words in it). The order is the one of
+# the webhook's rules.
 WRONG = {
     "an issuer has a type": (with_spec(), "spec", "exactly one of acme, ca"),
-    "an issuer has only one type": (with_spec(acme=ACME, ca={"secretName": "ca"}), "spec", "exactly one of acme, ca"),
-    "ACME needs a server": (without(an_issuer_body(), "spec", "acme", "server"), "spec.acme.server", "Required value"),
+    "an issuer has only one type": (
+        with_spec(acme=ACME, ca={"secretName": "ca"}),
+        "spec",
+        "exactly one of acme, ca",
+    ),
+    "ACME needs a server": (
+        without(an_issuer_body(), "spec", "acme", "server"),
+        "spec.acme.server",
+        "Required value",
+    ),
     "a server is not empty": (an_issuer_body(server=""), "spec.acme.server", "no URL"),
     "a server is a URL": (an_issuer_body(server="letsencrypt"), "spec.acme.server", "no URL"),
     "ACME needs an account key": (
@@ -49,19 +59,31 @@ WRONG = {
         "spec.acme.privateKeySecretRef",
         "Required",
     ),
-    "an account key has a name": (an_issuer_body(privateKeySecretRef={}), "spec.acme.privateKeySecretRef.name", "Required value"),
+    "an account key has a name": (
+        an_issuer_body(privateKeySecretRef={}),
+        "spec.acme.privateKeySecretRef.name",
+        "Required value",
+    ),
     "an account key's name is not empty": (
         an_issuer_body(privateKeySecretRef={"name": ""}),
         "spec.acme.privateKeySecretRef.name",
         "at least 1 chars",
     ),
-    "a chain is no longer than a common name": (an_issuer_body(preferredChain="x" * 65), "spec.acme.preferredChain", "Too long"),
+    "a chain is no longer than a common name": (
+        an_issuer_body(preferredChain="x" * 65),
+        "spec.acme.preferredChain",
+        "Too long",
+    ),
     "caBundle excludes skipTLSVerify": (
         an_issuer_body(caBundle=PEM, skipTLSVerify=True),
         "spec.acme.caBundle",
         "together with skipTLSVerify",
     ),
-    "caBundle is base64": (an_issuer_body(caBundle="-----BEGIN CERTIFICATE-----"), "spec.acme.caBundle", "must be base64"),
+    "caBundle is base64": (
+        an_issuer_body(caBundle="-----BEGIN CERTIFICATE-----"),
+        "spec.acme.caBundle",
+        "must be base64",
+    ),
     "EAB needs a key id": (
         an_issuer_body(externalAccountBinding={"keySecretRef": SECRET}),
         "spec.acme.externalAccountBinding.keyID",
@@ -89,8 +111,16 @@ WRONG = {
         "exactly one of http01 and dns01",
     ),
     "HTTP-01 has a way": (with_solver(http01={}), f"{SOLVER}.http01", "exactly one of ingress"),
-    "HTTP-01 has only one way": (with_solver(http01={"ingress": {}, "gatewayHTTPRoute": {}}), f"{SOLVER}.http01", "exactly one of ingress"),
-    "an Ingress has one of class and name": (with_ingress(**{"class": "a", "name": "b"}), f"{SOLVER}.http01.ingress", "only one of"),
+    "HTTP-01 has only one way": (
+        with_solver(http01={"ingress": {}, "gatewayHTTPRoute": {}}),
+        f"{SOLVER}.http01",
+        "exactly one of ingress",
+    ),
+    "an Ingress has one of class and name": (
+        with_ingress(**{"class": "a", "name": "b"}),
+        f"{SOLVER}.http01.ingress",
+        "only one of",
+    ),
     "an Ingress has one of class and ingressClassName": (
         with_ingress(**{"class": "a", "ingressClassName": "b"}),
         f"{SOLVER}.http01.ingress",
@@ -167,21 +197,41 @@ WRONG = {
         f"{SOLVER}.dns01.route53",
         "only one of accessKeyID",
     ),
-    "a TSIG name has a secret": (with_rfc2136(tsigKeyName="k"), f"{SOLVER}.dns01.rfc2136.tsigSecretSecretRef", "together with tsigKeyName"),
+    "a TSIG name has a secret": (
+        with_rfc2136(tsigKeyName="k"),
+        f"{SOLVER}.dns01.rfc2136.tsigSecretSecretRef",
+        "together with tsigKeyName",
+    ),
     "a TSIG secret has a name": (
         with_rfc2136(tsigSecretSecretRef=SECRET),
         f"{SOLVER}.dns01.rfc2136.tsigKeyName",
         "together with tsigSecretSecretRef",
     ),
-    "a TSIG algorithm is known": (with_rfc2136(tsigAlgorithm="HMACSHA3"), f"{SOLVER}.dns01.rfc2136.tsigAlgorithm", "HMACSHA512"),
-    "an RFC 2136 server is needed": (with_dns01(rfc2136={}), f"{SOLVER}.dns01.rfc2136.nameserver", "Required value"),
-    "an RFC 2136 server is an address": (with_rfc2136(nameserver=":53"), f"{SOLVER}.dns01.rfc2136.nameserver", "no address"),
+    "a TSIG algorithm is known": (
+        with_rfc2136(tsigAlgorithm="HMACSHA3"),
+        f"{SOLVER}.dns01.rfc2136.tsigAlgorithm",
+        "HMACSHA512",
+    ),
+    "an RFC 2136 server is needed": (
+        with_dns01(rfc2136={}),
+        f"{SOLVER}.dns01.rfc2136.nameserver",
+        "Required value",
+    ),
+    "an RFC 2136 server is an address": (
+        with_rfc2136(nameserver=":53"),
+        f"{SOLVER}.dns01.rfc2136.nameserver",
+        "no address",
+    ),
     "an RFC 2136 server has a number for a port": (
         with_rfc2136(nameserver="192.0.2.1:dns"),
         f"{SOLVER}.dns01.rfc2136.nameserver",
         "no address",
     ),
-    "an RFC 2136 protocol is known": (with_rfc2136(protocol="udp"), f"{SOLVER}.dns01.rfc2136.protocol", "Unsupported value"),
+    "an RFC 2136 protocol is known": (
+        with_rfc2136(protocol="udp"),
+        f"{SOLVER}.dns01.rfc2136.protocol",
+        "Unsupported value",
+    ),
     "an Azure client has a secret and a tenant": (
         with_dns01(azureDNS=AZURE | {"clientID": "c", "tenantID": "t"}),
         f"{SOLVER}.dns01.azureDNS",
@@ -189,7 +239,13 @@ WRONG = {
     ),
     "an Azure client is no managed identity": (
         with_dns01(
-            azureDNS=AZURE | {"clientID": "c", "tenantID": "t", "clientSecretSecretRef": SECRET, "managedIdentity": {"clientID": "c"}}
+            azureDNS=AZURE
+            | {
+                "clientID": "c",
+                "tenantID": "t",
+                "clientSecretSecretRef": SECRET,
+                "managedIdentity": {"clientID": "c"},
+            }
         ),
         f"{SOLVER}.dns01.azureDNS.managedIdentity",
         "together with clientID",
@@ -214,16 +270,52 @@ WRONG = {
         f"{SOLVER}.dns01.akamai.clientTokenSecretRef",
         "Required value",
     ),
-    "Cloud DNS needs a project": (with_dns01(cloudDNS={"project": ""}), f"{SOLVER}.dns01.cloudDNS.project", "at least 1 chars"),
-    "DigitalOcean needs a token": (with_dns01(digitalocean={}), f"{SOLVER}.dns01.digitalocean.tokenSecretRef", "Required value"),
-    "acme-dns needs a host": (with_dns01(acmeDNS={"accountSecretRef": SECRET}), f"{SOLVER}.dns01.acmeDNS.host", "Required value"),
-    "a webhook has a solver": (with_dns01(webhook={"groupName": "a"}), f"{SOLVER}.dns01.webhook.solverName", "Required value"),
+    "Cloud DNS needs a project": (
+        with_dns01(cloudDNS={"project": ""}),
+        f"{SOLVER}.dns01.cloudDNS.project",
+        "at least 1 chars",
+    ),
+    "DigitalOcean needs a token": (
+        with_dns01(digitalocean={}),
+        f"{SOLVER}.dns01.digitalocean.tokenSecretRef",
+        "Required value",
+    ),
+    "acme-dns needs a host": (
+        with_dns01(acmeDNS={"accountSecretRef": SECRET}),
+        f"{SOLVER}.dns01.acmeDNS.host",
+        "Required value",
+    ),
+    "a webhook has a solver": (
+        with_dns01(webhook={"groupName": "a"}),
+        f"{SOLVER}.dns01.webhook.solverName",
+        "Required value",
+    ),
     "a Certificate has a spec": (without(a_certificate_body(), "spec"), "spec", "Required value"),
-    "a Certificate has a Secret": (without(a_certificate_body(), "spec", "secretName"), "spec.secretName", "Required value"),
-    "a Secret's name is not empty": (a_certificate_body(secretName=""), "spec.secretName", "name of a Secret"),
-    "a Secret's name is one for objects": (a_certificate_body(secretName="Web_TLS"), "spec.secretName", "name of a Secret"),
-    "a Certificate has an issuer": (a_certificate_body(issuerRef={}), "spec.issuerRef.name", "Required value"),
-    "an issuer's name is not empty": (a_certificate_body(issuerRef={"name": ""}), "spec.issuerRef.name", "at least 1 chars"),
+    "a Certificate has a Secret": (
+        without(a_certificate_body(), "spec", "secretName"),
+        "spec.secretName",
+        "Required value",
+    ),
+    "a Secret's name is not empty": (
+        a_certificate_body(secretName=""),
+        "spec.secretName",
+        "name of a Secret",
+    ),
+    "a Secret's name is one for objects": (
+        a_certificate_body(secretName="Web_TLS"),
+        "spec.secretName",
+        "name of a Secret",
+    ),
+    "a Certificate has an issuer": (
+        a_certificate_body(issuerRef={}),
+        "spec.issuerRef.name",
+        "Required value",
+    ),
+    "an issuer's name is not empty": (
+        a_certificate_body(issuerRef={"name": ""}),
+        "spec.issuerRef.name",
+        "at least 1 chars",
+    ),
     "an issuer of ours is of a kind of ours": (
         a_certificate_body(issuerRef={"name": "a", "kind": "VenafiIssuer"}),
         "spec.issuerRef.kind",
@@ -235,8 +327,16 @@ WRONG = {
         "spec.dnsNames",
         "at least one name",
     ),
-    "a common name has 64 characters at most": (a_certificate_body(commonName="a" * 65), "spec.commonName", "Too long"),
-    "an RSA key has 2048 bits": (a_certificate_body(privateKey={"size": 2047}), "spec.privateKey.size", "2048 to 8192"),
+    "a common name has 64 characters at most": (
+        a_certificate_body(commonName="a" * 65),
+        "spec.commonName",
+        "Too long",
+    ),
+    "an RSA key has 2048 bits": (
+        a_certificate_body(privateKey={"size": 2047}),
+        "spec.privateKey.size",
+        "2048 to 8192",
+    ),
     "an RSA key has no more than 8192 bits": (
         a_certificate_body(privateKey={"algorithm": "RSA", "size": 8193}),
         "spec.privateKey.size",
@@ -247,14 +347,26 @@ WRONG = {
         "spec.privateKey.size",
         "256, 384 or 521",
     ),
-    "a key's algorithm is known": (a_certificate_body(privateKey={"algorithm": "DSA"}), "spec.privateKey.algorithm", "Unsupported value"),
-    "a key's encoding is known": (a_certificate_body(privateKey={"encoding": "DER"}), "spec.privateKey.encoding", "Unsupported value"),
+    "a key's algorithm is known": (
+        a_certificate_body(privateKey={"algorithm": "DSA"}),
+        "spec.privateKey.algorithm",
+        "Unsupported value",
+    ),
+    "a key's encoding is known": (
+        a_certificate_body(privateKey={"encoding": "DER"}),
+        "spec.privateKey.encoding",
+        "Unsupported value",
+    ),
     "a key's rotation is known": (
         a_certificate_body(privateKey={"rotationPolicy": "Often"}),
         "spec.privateKey.rotationPolicy",
         "Unsupported value",
     ),
-    "a signature suits an RSA key": (a_certificate_body(signatureAlgorithm="ECDSAWithSHA256"), "spec.signatureAlgorithm", "must suit"),
+    "a signature suits an RSA key": (
+        a_certificate_body(signatureAlgorithm="ECDSAWithSHA256"),
+        "spec.signatureAlgorithm",
+        "must suit",
+    ),
     "a signature suits an ECDSA key": (
         a_certificate_body(signatureAlgorithm="SHA256WithRSA", privateKey={"algorithm": "ECDSA"}),
         "spec.signatureAlgorithm",
@@ -283,15 +395,31 @@ WRONG = {
         "spec.renewBefore",
         "together with renewBeforePercentage",
     ),
-    "a percentage is more than 0": (a_certificate_body(renewBeforePercentage=0), "spec.renewBeforePercentage", "or equal to 1"),
-    "a percentage is less than 100": (a_certificate_body(renewBeforePercentage=100), "spec.renewBeforePercentage", "or equal to 99"),
+    "a percentage is more than 0": (
+        a_certificate_body(renewBeforePercentage=0),
+        "spec.renewBeforePercentage",
+        "or equal to 1",
+    ),
+    "a percentage is less than 100": (
+        a_certificate_body(renewBeforePercentage=100),
+        "spec.renewBeforePercentage",
+        "or equal to 99",
+    ),
     "a percentage comes to 5 minutes": (
         a_certificate_body(duration="1h", renewBeforePercentage=8),
         "spec.renewBeforePercentage",
         "at least 5m of duration",
     ),
-    "a usage is known": (a_certificate_body(usages=["server auth", "no usage"]), "spec.usages[1]", "Unsupported value"),
-    "an address is one": (a_certificate_body(ipAddresses=["192.0.2.1", "192.0.2.300"]), "spec.ipAddresses[1]", "no IP address"),
+    "a usage is known": (
+        a_certificate_body(usages=["server auth", "no usage"]),
+        "spec.usages[1]",
+        "Unsupported value",
+    ),
+    "an address is one": (
+        a_certificate_body(ipAddresses=["192.0.2.1", "192.0.2.300"]),
+        "spec.ipAddresses[1]",
+        "no IP address",
+    ),
     "an e-mail address is alone": (
         a_certificate_body(emailAddresses=["Ops <ops@example.com>"]),
         "spec.emailAddresses[0]",
@@ -337,9 +465,15 @@ WRONG = {
         "spec.literalSubject",
         "together with subject",
     ),
-    "a JKS keystore has a password": (a_certificate_body(keystores={"jks": {"create": True}}), "spec.keystores.jks", "exactly one of"),
+    "a JKS keystore has a password": (
+        a_certificate_body(keystores={"jks": {"create": True}}),
+        "spec.keystores.jks",
+        "exactly one of",
+    ),
     "a PKCS#12 keystore has one password": (
-        a_certificate_body(keystores={"pkcs12": {"create": True, "password": "hunter2", "passwordSecretRef": SECRET}}),
+        a_certificate_body(
+            keystores={"pkcs12": {"create": True, "password": "hunter2", "passwordSecretRef": SECRET}}
+        ),
         "spec.keystores.pkcs12",
         "exactly one of",
     ),
@@ -374,7 +508,9 @@ WRONG = {
         "must have values",
     ),
     "an output format is there once": (
-        a_certificate_body(additionalOutputFormats=[{"type": "DER"}, {"type": "CombinedPEM"}, {"type": "DER"}]),
+        a_certificate_body(
+            additionalOutputFormats=[{"type": "DER"}, {"type": "CombinedPEM"}, {"type": "DER"}]
+        ),
         "spec.additionalOutputFormats",
         "same type twice",
     ),
@@ -403,19 +539,29 @@ WRONG = {
         "spec.nameConstraints.excluded.ipRanges[0]",
         "no network",
     ),
-    "a renewal policy is known": (a_certificate_body(renewal={"policy": "Never"}), "spec.renewal.policy", "Unsupported value"),
+    "a renewal policy is known": (
+        a_certificate_body(renewal={"policy": "Never"}),
+        "spec.renewal.policy",
+        "Unsupported value",
+    ),
     "renewal that is disabled has no windows": (
-        a_certificate_body(renewal={"policy": "Disabled", "windows": [{"cron": "0 0 * * *", "windowDuration": "1h"}]}),
+        a_certificate_body(
+            renewal={"policy": "Disabled", "windows": [{"cron": "0 0 * * *", "windowDuration": "1h"}]}
+        ),
         "spec.renewal.windows",
         "policy Disabled",
     ),
     "a window opens by five fields": (
-        a_certificate_body(renewal={"policy": "RenewBefore", "windows": [{"cron": "daily", "windowDuration": "1h"}]}),
+        a_certificate_body(
+            renewal={"policy": "RenewBefore", "windows": [{"cron": "daily", "windowDuration": "1h"}]}
+        ),
         "spec.renewal.windows[0].cron",
         "five fields",
     ),
     "a window is longer than nothing": (
-        a_certificate_body(renewal={"policy": "RenewBefore", "windows": [{"cron": "0 0 * * *", "windowDuration": "0s"}]}),
+        a_certificate_body(
+            renewal={"policy": "RenewBefore", "windows": [{"cron": "0 0 * * *", "windowDuration": "0s"}]}
+        ),
         "spec.renewal.windows[0].windowDuration",
         "more than 0s",
     ),
@@ -423,7 +569,12 @@ WRONG = {
 
 KEYSTORES = {
     "jks": {"create": True, "alias": "web", "passwordSecretRef": {"name": "keystore", "key": "password"}},
-    "pkcs12": {"create": False, "profile": "Modern2023", "password": "hunter2", "passwordSecretRef": {"name": ""}},
+    "pkcs12": {
+        "create": False,
+        "profile": "Modern2023",
+        "password": "hunter2",
+        "passwordSecretRef": {"name": ""},
+    },
 }
 CONSTRAINTS = {
     "dnsDomains": ["example.com"],
@@ -503,17 +654,33 @@ FULL_STATUS = {
 
 FULL_ISSUER_STATUS = {
     "conditions": [
-        {"type": "Ready", "status": "True", "reason": "ACMEAccountRegistered", "message": "registered", "observedGeneration": 1}
+        {
+            "type": "Ready",
+            "status": "True",
+            "reason": "ACMEAccountRegistered",
+            "message": "registered",
+            "observedGeneration": 1,
+        }
     ],
-    "acme": {"uri": "https://ca.example/acct/1", "lastRegisteredEmail": "ops@example.com", "lastPrivateKeyHash": "x="},
+    "acme": {
+        "uri": "https://ca.example/acct/1",
+        "lastRegisteredEmail": "ops@example.com",
+        "lastPrivateKeyHash": "x=",
+    },
 }
 
 POD_TEMPLATE = {
     "metadata": {"annotations": {"a": "b"}, "labels": {"c": "d"}},
     "spec": {
         "nodeSelector": {"kubernetes.io/os": "linux"},
-        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": []}]}}},
-        "tolerations": [{"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}],
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": []}]}
+            }
+        },
+        "tolerations": [
+            {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}
+        ],
         "priorityClassName": "high",
         "serviceAccountName": "solver",
         "imagePullSecrets": [{"name": "registry"}],
@@ -579,7 +746,12 @@ SOLVERS = [
             },
         }
     },
-    {"dns01": {"cnameStrategy": "None", "cloudDNS": {"project": "p", "serviceAccountSecretRef": SECRET, "hostedZoneName": "z"}}},
+    {
+        "dns01": {
+            "cnameStrategy": "None",
+            "cloudDNS": {"project": "p", "serviceAccountSecretRef": SECRET, "hostedZoneName": "z"},
+        }
+    },
     {"dns01": {"cloudflare": {"email": "ops@example.com", "apiKeySecretRef": SECRET}}},
     {"dns01": {"cloudflare": {"apiTokenSecretRef": SECRET}}},
     {
@@ -631,7 +803,15 @@ SOLVERS = [
         }
     },
     {"dns01": {"rfc2136": {"nameserver": "ns1.example.com:53", "tsigSecretSecretRef": {"name": ""}}}},
-    {"dns01": {"webhook": {"groupName": "acme.example", "solverName": "x", "config": {"anything": [1, {"a": None}]}}}},
+    {
+        "dns01": {
+            "webhook": {
+                "groupName": "acme.example",
+                "solverName": "x",
+                "config": {"anything": [1, {"a": None}]},
+            }
+        }
+    },
 ]
 
 FULL_ISSUER = an_issuer_body(
@@ -649,14 +829,22 @@ FULL_ISSUER = an_issuer_body(
 )
 
 OTHER_ISSUERS = {
-    "ca": {"secretName": "ca", "crlDistributionPoints": ["http://crl.example"], "ocspServers": [], "issuingCertificateURLs": []},
+    "ca": {
+        "secretName": "ca",
+        "crlDistributionPoints": ["http://crl.example"],
+        "ocspServers": [],
+        "issuingCertificateURLs": [],
+    },
     "selfSigned": {},
     "vault": {
         "server": "https://vault.example",
         "path": "pki/sign/x",
         "auth": {"appRole": {"path": "a", "roleId": "r", "secretRef": SECRET}},
     },
-    "venafi": {"zone": "z", "tpp": {"url": "https://tpp.example", "credentialsRef": {"name": "c"}, "caBundle": PEM}},
+    "venafi": {
+        "zone": "z",
+        "tpp": {"url": "https://tpp.example", "credentialsRef": {"name": "c"}, "caBundle": PEM},
+    },
 }
 
 # Specs that cert-manager takes at the edges of its rules.
@@ -667,27 +855,52 @@ GOOD_CERTIFICATES = {
     "9 per cent of an hour": {"duration": "1h", "renewBeforePercentage": 9},
     "99 per cent": {"renewBeforePercentage": 99},
     "a century": {"duration": "876000h"},
-    "the largest RSA key": {"privateKey": {"algorithm": "RSA", "size": 8192}, "signatureAlgorithm": "SHA512WithRSA"},
+    "the largest RSA key": {
+        "privateKey": {"algorithm": "RSA", "size": 8192},
+        "signatureAlgorithm": "SHA512WithRSA",
+    },
     "the default size": {"privateKey": {"size": 0}},
-    "the smallest ECDSA key": {"privateKey": {"algorithm": "ECDSA", "size": 256}, "signatureAlgorithm": "ECDSAWithSHA256"},
-    "an Ed25519 key of no size": {"privateKey": {"algorithm": "Ed25519", "size": 7}, "signatureAlgorithm": "PureEd25519"},
+    "the smallest ECDSA key": {
+        "privateKey": {"algorithm": "ECDSA", "size": 256},
+        "signatureAlgorithm": "ECDSAWithSHA256",
+    },
+    "an Ed25519 key of no size": {
+        "privateKey": {"algorithm": "Ed25519", "size": 7},
+        "signatureAlgorithm": "PureEd25519",
+    },
     "an address alone": {"dnsNames": [], "ipAddresses": ["2001:db8::1"]},
     "a URI alone": {"dnsNames": [], "uris": ["spiffe://example.com/web"]},
     "an e-mail address alone": {"dnsNames": [], "emailAddresses": ["o'neill+x@example.com"]},
     "a common name alone": {"dnsNames": [], "commonName": "a" * 64},
     "a literal subject alone": {"dnsNames": [], "literalSubject": "O=Example, CN=web.example.com"},
     "a literal subject with escapes": {
-        "literalSubject": "CN=foo-long.com,OU=FooLong,OU=Barq,OU=Baz,OU=Dept.,O=Corp.,L=3100 Steet Rd\\, N.,DC=a,UID=7,2.5.4.42=J"
+        "literalSubject": (
+            "CN=foo-long.com,OU=FooLong,OU=Barq,OU=Baz,OU=Dept.,O=Corp.,L=3100 Steet Rd\\, "
+            "N.,DC=a,UID=7,2.5.4.42=J"
+        )
     },
     "an empty literal subject beside a common name": {"literalSubject": "", "commonName": "web.example.com"},
-    "an empty subject beside a literal one": {"literalSubject": "CN=web.example.com", "subject": {"organizations": [], "serialNumber": ""}},
+    "an empty subject beside a literal one": {
+        "literalSubject": "CN=web.example.com",
+        "subject": {"organizations": [], "serialNumber": ""},
+    },
     "a subject that ACME does not take": {"subject": {"countries": ["Germany"], "organizations": [""]}},
     "a hundred names": {"dnsNames": [f"n{n}.example.com" for n in range(100)]},
     "a thousand names": {"dnsNames": [f"n{n}.example.com" for n in range(1000)]},
-    "somebody else's issuer": {"issuerRef": {"name": "a", "kind": "AWSPCAIssuer", "group": "awspca.cert-manager.io"}},
+    "somebody else's issuer": {
+        "issuerRef": {"name": "a", "kind": "AWSPCAIssuer", "group": "awspca.cert-manager.io"}
+    },
     "an issuer whose kind is empty": {"issuerRef": {"name": "a", "kind": "", "group": ""}},
-    "a keystore as Go writes it": {"keystores": {"jks": {"create": True, "password": "hunter2", "passwordSecretRef": {"name": ""}}}},
-    "null for what is not set": {"privateKey": None, "usages": None, "subject": None, "commonName": None, "duration": None},
+    "a keystore as Go writes it": {
+        "keystores": {"jks": {"create": True, "password": "hunter2", "passwordSecretRef": {"name": ""}}}
+    },
+    "null for what is not set": {
+        "privateKey": None,
+        "usages": None,
+        "subject": None,
+        "commonName": None,
+        "duration": None,
+    },
     "renewal disabled": {"renewal": {"policy": "Disabled"}},
 }
 
@@ -702,10 +915,18 @@ GOOD_ISSUERS = {
     "RFC 2136 by an IPv6 address alone": with_rfc2136(nameserver="2001:db8::53"),
     "RFC 2136 without a port": with_rfc2136(nameserver=" 192.0.2.53 "),
     "RFC 2136 with an empty algorithm": with_rfc2136(tsigAlgorithm=""),
-    "Cloudflare's token beside an e-mail address": with_dns01(cloudflare={"email": "a@b.c", "apiTokenSecretRef": SECRET}),
+    "Cloudflare's token beside an e-mail address": with_dns01(
+        cloudflare={"email": "a@b.c", "apiTokenSecretRef": SECRET}
+    ),
     "no wait": with_solver(http01={"ingress": {}}, waitInsteadOfSelfCheck="0s"),
     "an empty Ingress name beside a class": with_ingress(**{"name": "", "class": "nginx"}),
     "a hundred solvers": an_issuer_body(
-        solvers=[{"selector": {"dnsZones": [f"z{n}.example"]}, "dns01": {"cloudflare": {"apiTokenSecretRef": SECRET}}} for n in range(100)]
+        solvers=[
+            {
+                "selector": {"dnsZones": [f"z{n}.example"]},
+                "dns01": {"cloudflare": {"apiTokenSecretRef": SECRET}},
+            }
+            for n in range(100)
+        ]
     ),
 }

@@ -1,7 +1,8 @@
-"""An ingress controller as small as can be: nginx, kept as the API's objects say, as the NGINX Ingress Controller keeps it.
+"""An ingress controller as small as can be: nginx, kept as the API's objects say, as the NGINX Ingress
+Controller keeps it.
 
-What it makes of them is in nginx_servers, with what of that was measured on the real one. Addresses of Pods are those of this machine.
-"""
+What it makes of them is in nginx_servers, with what of that was measured on the real one. Addresses of Pods
+are those of this machine."""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ class IngressController:
     def _look(self):
         # A slice that is deleted goes unnoticed: nginx keeps what it was.
         self._slices |= self._all(ENDPOINT_SLICES)
-        self._virtual_servers_are_served = self._virtual_servers_are_served or self._client.serves(VIRTUAL_SERVERS)
+        self._virtual_servers_are_served = self._virtual_servers_are_served or self._client.serves(
+            VIRTUAL_SERVERS
+        )
         seen = Objects(
             ingresses=self._all(INGRESSES),
             virtual_servers=self._all(VIRTUAL_SERVERS) if self._virtual_servers_are_served else {},
@@ -64,14 +67,18 @@ class IngressController:
         return seen
 
     def _secret(self, namespace, name):
-        """Only those that are named are read: a list of hundreds, ten times a second, would slow the tests down."""
+        """Only those that are named are read: a list of hundreds, ten times a second, would slow the tests
+        down."""
         with contextlib.suppress(InvalidManifest):  # of a name that is none
             return self._client.get(SECRETS, namespace, name) or {}
         return {}
 
     def _all(self, resource):
         found = self._client.list(resource).items
-        return {(one["metadata"]["namespace"], one["metadata"]["name"]): one | {"kind": resource.kind} for one in found}
+        return {
+            (one["metadata"]["namespace"], one["metadata"]["name"]): one | {"kind": resource.kind}
+            for one in found
+        }
 
     def _file(self, secret):
         """A file with a Secret's pair, another one when the pair is another; None without a pair."""

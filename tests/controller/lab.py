@@ -1,4 +1,5 @@
-"""A cluster with certmill in it: a real API server, Redis, Pebble, BIND, nginx, and certmill's processes, each a process of its own."""
+"""A cluster with certmill in it: a real API server, Redis, Pebble, BIND, nginx, and certmill's processes,
+each a process of its own."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ from tests.controller.ingress_controller import IngressController
 
 TSIG_SECRET = base64.b64encode(b"a secret of sixteen-and-more bytes").decode()
 RESPONDER = "192.0.2.80"
-"""The responder's address in the cluster; EndpointSlices take no loopback address. The lab's nginx knows where it really is."""
+"""The responder's address in the cluster; EndpointSlices take no loopback address. The lab's nginx knows
+where it really is."""
 
 VIRTUAL_SERVER_CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -44,14 +46,21 @@ VIRTUAL_SERVER_CRD = {
     "metadata": {"name": "virtualservers.k8s.nginx.org"},
     "spec": {
         "group": "k8s.nginx.org",
-        "names": {"kind": "VirtualServer", "plural": "virtualservers", "singular": "virtualserver", "shortNames": ["vs"]},
+        "names": {
+            "kind": "VirtualServer",
+            "plural": "virtualservers",
+            "singular": "virtualserver",
+            "shortNames": ["vs"],
+        },
         "scope": "Namespaced",
         "versions": [
             {
                 "name": "v1",
                 "served": True,
                 "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                "schema": {
+                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                },
             }
         ],
     },
@@ -69,8 +78,13 @@ def until(condition, *, seconds=60, what="", pause=0.1):
 
 def serve_virtual_servers(kube):
     """Have the API server know them, and return when it does."""
-    kube.api.apply(CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD)
-    until(lambda: kube.api.request("GET", f"{VIRTUAL_SERVERS.path('')}?limit=1").is_ok, what="VirtualServers are served")
+    kube.api.apply(
+        CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD
+    )
+    until(
+        lambda: kube.api.request("GET", f"{VIRTUAL_SERVERS.path('')}?limit=1").is_ok,
+        what="VirtualServers are served",
+    )
 
 
 @dataclass(kw_only=True)
@@ -97,7 +111,11 @@ class KubeLab:
         )
         self.http_port, self.tls_port = self.start_front()
         dns = self.start_dns()
-        self.pebble = enter(Pebble(directory=self.directory / "pebble", dns=dns, http_port=self.http_port, tls_port=self.tls_port))
+        self.pebble = enter(
+            Pebble(
+                directory=self.directory / "pebble", dns=dns, http_port=self.http_port, tls_port=self.tls_port
+            )
+        )
         self.client = KubeClient(connect(kubeconfig=self.kube.kubeconfig()))
         own = {
             "home_kind": "kubernetes",
@@ -111,7 +129,10 @@ class KubeLab:
         }
         self.certmill = enter(
             LocalCertmill(
-                directory=self.directory, redis_url=self.redis.url, settings=own | self.settings, settings_of=self._accounts_of_the_chart()
+                directory=self.directory,
+                redis_url=self.redis.url,
+                settings=own | self.settings,
+                settings_of=self._accounts_of_the_chart(),
             )
         )
         self._expose_responder()
@@ -139,14 +160,19 @@ class KubeLab:
     def start_ingress_controller(self):
         """What leads the front's requests on, as the API says."""
         addresses = {RESPONDER: f"127.0.0.1:{self.certmill.responder_port}"}
-        self.ingress_controller = self._stack.enter_context(IngressController(self.client, self.nginx, addresses))
+        self.ingress_controller = self._stack.enter_context(
+            IngressController(self.client, self.nginx, addresses)
+        )
 
     def _accounts_of_the_chart(self):
         """Each process has the rights that the chart gives it, and no other; only the tests are admin."""
         make_namespace(self.kube, render.NAMESPACE)
         grant(self.kube, render.objects())
         account = f"{SERVICE_ACCOUNT}{render.NAMESPACE}:{render.RELEASE}"
-        tokens = {name: {"kubeconfig": str(self.kube.kubeconfig(f"{account}-{name}"))} for name in ("controller", "worker")}
+        tokens = {
+            name: {"kubeconfig": str(self.kube.kubeconfig(f"{account}-{name}"))}
+            for name in ("controller", "worker")
+        }
         return tokens | {name: {"home_kind": "directory"} for name in ("beat", "responder", "flower")}
 
     def _expose_responder(self):
@@ -179,12 +205,18 @@ class KubeLab:
 
     def rfc2136(self):
         """A DNS-01 solver by the lab's BIND."""
-        tsig = {"tsigKeyName": "certmill", "tsigAlgorithm": "HMACSHA256", "tsigSecretSecretRef": {"name": "tsig", "key": "secret"}}
+        tsig = {
+            "tsigKeyName": "certmill",
+            "tsigAlgorithm": "HMACSHA256",
+            "tsigSecretSecretRef": {"name": "tsig", "key": "secret"},
+        }
         return {"dns01": {"rfc2136": {"nameserver": self.bind.address, **tsig}}}
 
     def apply(self, manifest, namespace=""):
         """What `kubectl apply` does; the manifest's kind says where."""
-        resource = {one.kind: one for one in (CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS)}.get(manifest["kind"])
+        resource = {one.kind: one for one in (CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS)}.get(
+            manifest["kind"]
+        )
         plural = f"{manifest['kind'].lower()}s"
         group, _, version = manifest["apiVersion"].rpartition("/")
         if resource is not None:
@@ -197,7 +229,14 @@ class KubeLab:
     def apply_issuer(self, *solvers, name="prod-issuer", **fields):
         """The tutorial's ClusterIssuer, with these solvers, and wait until it is ready."""
         spec = {"acme": self.acme(*solvers, **fields)}
-        self.apply({"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": spec})
+        self.apply(
+            {
+                "apiVersion": "cert-manager.io/v1",
+                "kind": "ClusterIssuer",
+                "metadata": {"name": name},
+                "spec": spec,
+            }
+        )
 
         def ready():
             generation = self.client.get(CLUSTER_ISSUERS, "", name)["metadata"]["generation"]
@@ -220,7 +259,12 @@ class KubeLab:
             "issuerRef": {"name": "prod-issuer", "kind": "ClusterIssuer"},
         }
         metadata = {"name": name, "annotations": annotations or {}}
-        body = {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata, "spec": own | spec}
+        body = {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "Certificate",
+            "metadata": metadata,
+            "spec": own | spec,
+        }
         return self.apply(body, namespace)
 
     def condition(self, resource, namespace, name, type_):
@@ -239,18 +283,26 @@ class KubeLab:
             found = self.conditions(CERTIFICATES, namespace, name)
             return found.get("Ready", {}).get("status") == "True" and "Issuing" not in found
 
-        self.until(ready, seconds=seconds, what=lambda: json.dumps(self.conditions(CERTIFICATES, namespace, name)))
+        self.until(
+            ready, seconds=seconds, what=lambda: json.dumps(self.conditions(CERTIFICATES, namespace, name))
+        )
         secret_name = self.client.get(CERTIFICATES, namespace, name)["spec"]["secretName"]
         return self.leaf(namespace, secret_name)
 
     def leaf(self, namespace, secret_name):
         """The leaf in a Secret."""
-        return chain.leaf(base64.b64decode(self.client.get(SECRETS, namespace, secret_name)["data"]["tls.crt"]))
+        return chain.leaf(
+            base64.b64decode(self.client.get(SECRETS, namespace, secret_name)["data"]["tls.crt"])
+        )
 
     def events(self, namespace, name):
         """(type, reason, message) of the events about an object of this name."""
         found = self.client.list(EVENTS, namespace).items
-        return [(one["type"], one["reason"], one["message"]) for one in found if one["involvedObject"]["name"] == name]
+        return [
+            (one["type"], one["reason"], one["message"])
+            for one in found
+            if one["involvedObject"]["name"] == name
+        ]
 
     def orders(self):
         """How many orders the CA has made."""

@@ -1,7 +1,8 @@
-"""A cluster behind the NGINX Ingress Controller itself, for who has it (compose.servers.nginx_ingress): the small one's place is its own.
+"""A cluster behind the NGINX Ingress Controller itself, for who has it (compose.servers.nginx_ingress): the
+small one's place is its own.
 
-The network namespace is this run's alone, so the responder and the shop answer where the cluster believes them to be.
-"""
+The network namespace is this run's alone, so the responder and the shop answer where the cluster believes
+them to be."""
 
 from __future__ import annotations
 
@@ -73,7 +74,11 @@ class NginxIngressLab(KubeLab):
         for name in SHOP:
             metadata = {"name": name, "namespace": namespace}
             service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
-            self.client.apply(SERVICES, service | {"spec": {"ports": [{"port": 80, "targetPort": self.shop_port}]}}, manager="tests")
+            self.client.apply(
+                SERVICES,
+                service | {"spec": {"ports": [{"port": 80, "targetPort": self.shop_port}]}},
+                manager="tests",
+            )
             slice_ = {
                 "apiVersion": "discovery.k8s.io/v1",
                 "kind": "EndpointSlice",

@@ -1,12 +1,17 @@
 """What the NGINX Ingress Controller makes nginx serve, from the API's objects. Pure.
 
 As measured on the real one:
-* A host belongs to the oldest that asks for it. A solver Ingress (its label) for a VirtualServer's host becomes a route of that, whoever is
-  older; for an Ingress' host it gets nothing, as any other. It needs one rule, one path and a port that is a number.
-* An Ingress needs the class. A VirtualServer with tls.cert-manager is invalid, and so holds no host, unless -enable-cert-manager is on.
-* Where TLS is asked for, plain HTTP gets 301 to https, the challenge's path too (a VirtualServer: with tls.redirect.enable only); and while
+  * A host belongs to the oldest that asks for it. A solver Ingress (its label) for a VirtualServer's host
+  becomes a route of that, whoever is
+  older; for an Ingress' host it gets nothing, as any other. It needs one rule, one path and a port that is a
+  number.
+  * An Ingress needs the class. A VirtualServer with tls.cert-manager is invalid, and so holds no host, unless
+  -enable-cert-manager is on.
+  * Where TLS is asked for, plain HTTP gets 301 to https, the challenge's path too (a VirtualServer: with
+  tls.redirect.enable only); and while
   the Secret is missing the handshake is rejected.
-* A backend's addresses are those of slices that say `ready: true` and have the Service's targetPort, which has to be a number; else 502.
+  * A backend's addresses are those of slices that say `ready: true` and have the Service's targetPort, which
+  has to be a number; else 502.
 """
 
 from __future__ import annotations
@@ -50,22 +55,33 @@ def servers(objects: Objects, *, cert_manager: bool) -> str:
     valid = [one for one in hosts if cert_manager or "cert-manager" not in _tls(one)]
     routed = {one["spec"]["host"] for one in valid}
     solvers = [one for one in objects.ingresses.values() if _is_solver(one) and _has_class(one)]
-    ordinary = [one for one in objects.ingresses.values() if _has_class(one) and not (_is_solver(one) and _host(one) in routed)]
+    ordinary = [
+        one
+        for one in objects.ingresses.values()
+        if _has_class(one) and not (_is_solver(one) and _host(one) in routed)
+    ]
     for one in valid:
         _offer(holders, one["spec"]["host"], one)
     for one in ordinary:
         if not _is_solver(one) or _is_valid_solver(one):
             for rule in one["spec"].get("rules", ()):
                 _offer(holders, rule.get("host", ""), one)
-    return "\n".join(_server(objects, host, holder, solvers) for host, holder in sorted(holders.items(), key=lambda pair: pair[0]))
+    return "\n".join(
+        _server(objects, host, holder, solvers)
+        for host, holder in sorted(holders.items(), key=lambda pair: pair[0])
+    )
 
 
 def secrets_named(objects: Objects) -> set[Key]:
     """The Secrets that are asked for."""
     by_ingresses = {
-        (namespace, tls.get("secretName", "")) for (namespace, _), one in objects.ingresses.items() for tls in one["spec"].get("tls", ())
+        (namespace, tls.get("secretName", ""))
+        for (namespace, _), one in objects.ingresses.items()
+        for tls in one["spec"].get("tls", ())
     }
-    by_virtual_servers = {(namespace, _tls(one).get("secret", "")) for (namespace, _), one in objects.virtual_servers.items()}
+    by_virtual_servers = {
+        (namespace, _tls(one).get("secret", "")) for (namespace, _), one in objects.virtual_servers.items()
+    }
     return {key for key in by_ingresses | by_virtual_servers if key[1]}
 
 
@@ -90,10 +106,22 @@ def _server(objects: Objects, host: str, holder: Any, solvers: list[Any]) -> str
         for one in (solver for solver in solvers if _is_valid_solver(solver) and _host(solver) == host):
             locations += _locations(objects, one, host, always_prefix=True)
     else:
-        secret = next((tls.get("secretName", "") for tls in holder["spec"].get("tls", ()) if host in tls.get("hosts", ())), "")
+        secret = next(
+            (
+                tls.get("secretName", "")
+                for tls in holder["spec"].get("tls", ())
+                if host in tls.get("hosts", ())
+            ),
+            "",
+        )
         redirects, locations = True, _locations(objects, holder, host)
-    listen = ["listen 127.0.0.1:{port};", *(_listen_tls(objects, (namespace, secret), redirects) if secret else ())]
-    locations += ["location / { return 404; }"] if not any(one.startswith("location / ") for one in locations) else []
+    listen = [
+        "listen 127.0.0.1:{port};",
+        *(_listen_tls(objects, (namespace, secret), redirects) if secret else ()),
+    ]
+    locations += (
+        ["location / { return 404; }"] if not any(one.startswith("location / ") for one in locations) else []
+    )
     return f"server {{ {' '.join(listen)} server_name {host or '_'}; {' '.join(dict.fromkeys(locations))} }}"
 
 
@@ -112,11 +140,19 @@ def _listen_tls(objects: Objects, secret: Key, redirects: bool) -> list[str]:
 
 def _locations(objects: Objects, ingress: Any, host: str, *, always_prefix: bool = False) -> list[str]:
     namespace = ingress["metadata"]["namespace"]
-    paths = [path for rule in ingress["spec"]["rules"] if rule.get("host", "") == host for path in rule.get("http", {}).get("paths", ())]
+    paths = [
+        path
+        for rule in ingress["spec"]["rules"]
+        if rule.get("host", "") == host
+        for path in rule.get("http", {}).get("paths", ())
+    ]
     found = []
     for path in (path for path in paths if "service" in path["backend"]):
         exactly = "= " if path["pathType"] == "Exact" and not always_prefix else ""
-        found.append(f"location {exactly}{path['path']} {{ {_action(objects, namespace, path['backend']['service'])} }}")
+        found.append(
+            f"location {exactly}{path['path']} "
+            f"{{ {_action(objects, namespace, path['backend']['service'])} }}"
+        )
     return found
 
 
@@ -133,12 +169,18 @@ def _targets(objects: Objects, namespace: str, backend: Any) -> list[str]:
     ports = service["spec"].get("ports", ()) if service else ()
     asked = backend["port"]
     target = next(
-        (one.get("targetPort") for one in ports if asked.get("number") == one["port"] or asked.get("name") == one.get("name")), None
+        (
+            one.get("targetPort")
+            for one in ports
+            if asked.get("number") == one["port"] or asked.get("name") == one.get("name")
+        ),
+        None,
     )
     return [
         objects.addresses.get(address, _NOWHERE)
         for (where, _), one in sorted(objects.slices.items())
-        if where == namespace and one["metadata"].get("labels", {}).get("kubernetes.io/service-name") == backend["name"]
+        if where == namespace
+        and one["metadata"].get("labels", {}).get("kubernetes.io/service-name") == backend["name"]
         if target in [port.get("port") for port in one["ports"] or ()]
         for endpoint in one.get("endpoints") or ()
         if endpoint.get("conditions", {}).get("ready") is True
@@ -151,7 +193,10 @@ def _tls(virtual_server: Any) -> Any:
 
 
 def _has_class(ingress: Any) -> bool:
-    return CLASS in (ingress["spec"].get("ingressClassName"), ingress["metadata"].get("annotations", {}).get(CLASS_ANNOTATION))
+    return CLASS in (
+        ingress["spec"].get("ingressClassName"),
+        ingress["metadata"].get("annotations", {}).get(CLASS_ANNOTATION),
+    )
 
 
 def _is_solver(ingress: Any) -> bool:
@@ -166,4 +211,6 @@ def _is_valid_solver(ingress: Any) -> bool:
     """One rule, one path, and a port that is a number."""
     rules = ingress["spec"].get("rules", ())
     paths = [path for rule in rules for path in rule.get("http", {}).get("paths", ())]
-    return len(rules) == len(paths) == 1 and "number" in paths[0]["backend"].get("service", {}).get("port", {})
+    return len(rules) == len(paths) == 1 and "number" in paths[0]["backend"].get("service", {}).get(
+        "port", {}
+    )

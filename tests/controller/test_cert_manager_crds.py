@@ -1,4 +1,5 @@
-"""A cluster with cert-manager's own CRDs in place of ours, as somebody has who moves over: everything works, and nothing is pruned."""
+"""A cluster with cert-manager's own CRDs in place of ours, as somebody has who moves over: everything works,
+and nothing is pruned."""
 
 from __future__ import annotations
 
@@ -77,7 +78,9 @@ def value_of(body):
     """What certmill makes of it: its spec, or the path of the field it refuses."""
     bare = {**body, "metadata": {"name": "example"}}
     try:
-        return (parse_certificate if body["kind"] == "Certificate" else parse_issuer)(bare, source="", default_namespace="default")
+        return (parse_certificate if body["kind"] == "Certificate" else parse_issuer)(
+            bare, source="", default_namespace="default"
+        )
     except InvalidManifest as error:
         return error.path
 
@@ -104,7 +107,8 @@ def test_their_crds_know_every_field_that_ours_do(theirs, body):
 
 
 CONDITIONS = tuple(
-    Condition(type=type_, status=True, reason="Ready", message="words", last_transition=1.8e9) for type_ in ("Ready", "Issuing")
+    Condition(type=type_, status=True, reason="Ready", message="words", last_transition=1.8e9)
+    for type_ in ("Ready", "Issuing")
 )
 EVERY_STATUS = CertificateStatus(
     conditions=CONDITIONS,
@@ -116,7 +120,10 @@ EVERY_STATUS = CertificateStatus(
     failed_issuance_attempts=2,
 )
 EVERY_ISSUER_STATUS = IssuerStatus(
-    conditions=CONDITIONS[:1], uri="https://ca.example/acct/1", last_registered_email="ops@example.com", last_private_key_hash="x="
+    conditions=CONDITIONS[:1],
+    uri="https://ca.example/acct/1",
+    last_registered_email="ops@example.com",
+    last_private_key_hash="x=",
 )
 
 
@@ -133,7 +140,9 @@ def test_every_field_of_a_status_that_certmill_writes_survives_their_schema(thei
     created = theirs.api.request("POST", path_of(body), body).body
     written = with_status(created)
 
-    answer = theirs.api.request("PUT", f"{path_of(body, 'whole-status')}/status?fieldValidation=Strict", written)
+    answer = theirs.api.request(
+        "PUT", f"{path_of(body, 'whole-status')}/status?fieldValidation=Strict", written
+    )
 
     assert answer.is_ok, answer.message
     assert answer.body["status"] == written["status"]
@@ -143,8 +152,12 @@ def test_every_field_of_a_status_that_certmill_writes_survives_their_schema(thei
 
 def row(server, resource, namespace, name):
     """`kubectl get -o wide` of one object."""
-    table = server.api.request("GET", resource.path(namespace, name), accept="application/json;as=Table;g=meta.k8s.io;v=v1").body
-    return dict(zip([column["name"] for column in table["columnDefinitions"]], table["rows"][0]["cells"], strict=True))
+    table = server.api.request(
+        "GET", resource.path(namespace, name), accept="application/json;as=Table;g=meta.k8s.io;v=v1"
+    ).body
+    return dict(
+        zip([column["name"] for column in table["columnDefinitions"]], table["rows"][0]["cells"], strict=True)
+    )
 
 
 def test_the_tutorials_issuer_and_certificate_become_ready_and_are_renewed_by_cmctl(lab, theirs):
@@ -156,14 +169,22 @@ def test_the_tutorials_issuer_and_certificate_become_ready_and_are_renewed_by_cm
     assert issuer["spec"]["acme"]["renewalInformationSource"] == "ARI"  # their default, which nobody wrote
     assert set(issuer["status"]["acme"]) == {"uri", "lastRegisteredEmail", "lastPrivateKeyHash"}
     shown = row(theirs, CLUSTER_ISSUERS, None, "prod-issuer")
-    assert (shown["Ready"], shown["Status"]) == ("True", "The ACME account was registered with the ACME server")
+    assert (shown["Ready"], shown["Status"]) == (
+        "True",
+        "The ACME account was registered with the ACME server",
+    )
     shown = row(theirs, CERTIFICATES, "shop", "cafe")
     assert all(shown.values())
     assert (shown["Ready"], shown["Secret"], shown["Issuer"]) == ("True", "cafe-tls", "prod-issuer")
     assert shown["Status"] == "Certificate is up to date and has not expired"
 
     body = lab.client.get(CERTIFICATES, "shop", "cafe")
-    asked = {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "Certificate re-issuance manually triggered"}
+    asked = {
+        "type": "Issuing",
+        "status": "True",
+        "reason": "ManuallyTriggered",
+        "message": "Certificate re-issuance manually triggered",
+    }
     body["status"]["conditions"].append(asked | {"lastTransitionTime": "2026-01-01T00:00:00Z"})
     lab.client.update(CERTIFICATES, body, subresource="status")
     lab.until(lambda: lab.leaf("shop", "cafe-tls").serial != first.serial, what="another certificate")
@@ -176,10 +197,17 @@ def test_a_failure_is_kept_whole_in_status_and_annotation(lab):
     solver = lab.rfc2136()
     solver["selector"] = {"dnsNames": ["other.example.test"]}
     lab.apply_issuer(solver, name="for-another")
-    lab.apply_certificate("shop", "failing", "failing.example.test", issuerRef={"name": "for-another", "kind": "ClusterIssuer"})
+    lab.apply_certificate(
+        "shop", "failing", "failing.example.test", issuerRef={"name": "for-another", "kind": "ClusterIssuer"}
+    )
 
     lab.until(lambda: lab.condition(CERTIFICATES, "shop", "failing", "Issuing") == "False", what="it fails")
-    lab.until(lambda: ATTEMPT_ANNOTATION in lab.client.get(CERTIFICATES, "shop", "failing")["metadata"].get("annotations", {}))
+    lab.until(
+        lambda: (
+            ATTEMPT_ANNOTATION
+            in lab.client.get(CERTIFICATES, "shop", "failing")["metadata"].get("annotations", {})
+        )
+    )
     status = lab.client.get(CERTIFICATES, "shop", "failing")["status"]
     assert (status["failedIssuanceAttempts"], bool(status["lastFailureTime"])) == (1, True)
 
@@ -192,7 +220,8 @@ def test_what_only_the_webhook_refuses_is_told_on_the_object(lab):
         return lab.conditions(CERTIFICATES, "shop", "short").get("Ready", {})
 
     told = lab.until(
-        lambda: "spec.duration: must be at least 1h" in (found := ready()).get("message", "") and found, what=lambda: str(ready())
+        lambda: "spec.duration: must be at least 1h" in (found := ready()).get("message", "") and found,
+        what=lambda: str(ready()),
     )
     assert told["status"] == "False"
 
@@ -200,12 +229,26 @@ def test_what_only_the_webhook_refuses_is_told_on_the_object(lab):
 def test_a_server_that_is_no_url_is_invalid_url_and_an_event(lab):
     """Our own CRDs refuse it; theirs leave it to the controller."""
     spec = {"acme": lab.acme(lab.rfc2136(), server="not a url")}
-    lab.apply({"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": "no-url"}, "spec": spec})
+    lab.apply(
+        {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "ClusterIssuer",
+            "metadata": {"name": "no-url"},
+            "spec": spec,
+        }
+    )
 
-    lab.until(lambda: lab.conditions(CLUSTER_ISSUERS, "", "no-url").get("Ready", {}).get("reason") == "InvalidURL", what="it says so")
+    lab.until(
+        lambda: lab.conditions(CLUSTER_ISSUERS, "", "no-url").get("Ready", {}).get("reason") == "InvalidURL",
+        what="it says so",
+    )
 
     def told():
-        return [(type_, reason) for type_, reason, message in lab.events("default", "no-url") if "spec.acme.server" in message]
+        return [
+            (type_, reason)
+            for type_, reason, message in lab.events("default", "no-url")
+            if "spec.acme.server" in message
+        ]
 
     assert lab.until(told, what=lambda: str(lab.events("default", "no-url"))) == [("Warning", "InvalidURL")]
 

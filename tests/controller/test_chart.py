@@ -41,7 +41,9 @@ OPENSHIFT = ("--api-versions", "security.openshift.io/v1")
 pytestmark = pytest.mark.usefixtures("helm_program")
 
 
-@pytest.fixture(scope="module", params=["default", "some namespaces and an external Redis", "OpenShift, highly available"])
+@pytest.fixture(
+    scope="module", params=["default", "some namespaces and an external Redis", "OpenShift, highly available"]
+)
 def chart(request, helm_program, tmp_path_factory):
     """The chart's objects, with each of three sets of values."""
     directory = tmp_path_factory.mktemp("chart")
@@ -66,7 +68,11 @@ def test_the_api_server_takes_every_object_with_no_field_that_it_does_not_know(k
     for namespace in {one["metadata"]["namespace"] for one in chart if "namespace" in one["metadata"]}:
         make_namespace(kube, namespace)
 
-    refused = {(one["kind"], one["metadata"]["name"]): answer for one in chart if not (answer := try_to_create(kube, one)).is_ok}
+    refused = {
+        (one["kind"], one["metadata"]["name"]): answer
+        for one in chart
+        if not (answer := try_to_create(kube, one)).is_ok
+    }
 
     assert refused == {}
     assert len(chart) > 15
@@ -126,25 +132,42 @@ def test_what_every_cluster_has_of_its_own_reaches_each_pod(tmp_path, default):
         assert spec["hostAliases"][0]["hostnames"] == ["ca.internal"]
         mounted = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
         assert ("/etc/roots" in mounted) == (component != "valkey")
-    strategies = {one["metadata"]["name"]: one["spec"].get("strategy") for one in objects if one["kind"] == "Deployment"}
+    strategies = {
+        one["metadata"]["name"]: one["spec"].get("strategy") for one in objects if one["kind"] == "Deployment"
+    }
     assert {name for name, strategy in strategies.items() if strategy} == {"certmill-controller"}
-    assert all(template["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"} for template in pods(default).values())
-    assert not any("cost-centre" in selector for selector in re.findall(r"'matchLabels': \{[^}]*\}", str(objects)))
+    assert all(
+        template["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+        for template in pods(default).values()
+    )
+    assert not any(
+        "cost-centre" in selector for selector in re.findall(r"'matchLabels': \{[^}]*\}", str(objects))
+    )
 
 
 def test_only_controller_and_worker_have_a_token_of_the_api_server(chart):
-    with_token = {component for component, template in pods(chart).items() if template["spec"]["automountServiceAccountToken"]}
+    with_token = {
+        component
+        for component, template in pods(chart).items()
+        if template["spec"]["automountServiceAccountToken"]
+    }
     accounts = {template["spec"]["serviceAccountName"] for template in pods(chart).values()}
 
     assert with_token == {"controller", "worker"}
     assert len(accounts) == len(pods(chart))
-    assert all(one["automountServiceAccountToken"] is False for one in chart if one["kind"] == "ServiceAccount")
+    assert all(
+        one["automountServiceAccountToken"] is False for one in chart if one["kind"] == "ServiceAccount"
+    )
 
 
 def test_each_process_sees_the_secrets_it_needs_and_no_other(default):
     seen = {}
     for component, template in pods(default).items():
-        sources = [source["secret"] for volume in template["spec"]["volumes"] for source in volume.get("projected", {}).get("sources", ())]
+        sources = [
+            source["secret"]
+            for volume in template["spec"]["volumes"]
+            for source in volume.get("projected", {}).get("sources", ())
+        ]
         sources += [volume["secret"] for volume in template["spec"]["volumes"] if "secret" in volume]
         seen[component] = {item["key"] for source in sources for item in source["items"]}
 
@@ -160,13 +183,21 @@ def test_each_process_sees_the_secrets_it_needs_and_no_other(default):
 
 def test_every_setting_of_the_chart_is_one_of_certmills(chart):
     known = {f"CERTMILL_{name.upper()}" for name in Settings.model_fields}
-    used = {name for container in containers(chart).values() for name in environment(container) if name.startswith("CERTMILL_")}
+    used = {
+        name
+        for container in containers(chart).values()
+        for name in environment(container)
+        if name.startswith("CERTMILL_")
+    }
 
     assert {name for name in used if name not in known and name.removesuffix("_FILE") not in known} == set()
 
 
 def test_every_process_starts_with_the_settings_that_the_chart_gives_it(chart, tmp_path, monkeypatch):
-    secrets = {"redis-url": "redis://certmill:pw@valkey:6379/0", "seal-keys": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
+    secrets = {
+        "redis-url": "redis://certmill:pw@valkey:6379/0",
+        "seal-keys": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    }
     for name, content in {**secrets, "flower-password": "pw"}.items():
         (tmp_path / name).write_text(content)
 
@@ -196,12 +227,17 @@ def test_the_worker_looks_for_the_responder_by_the_name_and_port_of_its_service(
     responder = containers(chart)["responder"]
 
     assert service["spec"]["selector"].items() <= pods(chart)["responder"]["metadata"]["labels"].items()
-    assert service["spec"]["ports"][0]["port"] == int(worker["CERTMILL_RESPONDER_PORT"]) == responder["ports"][0]["containerPort"]
+    assert (
+        service["spec"]["ports"][0]["port"]
+        == int(worker["CERTMILL_RESPONDER_PORT"])
+        == responder["ports"][0]["containerPort"]
+    )
     assert service["spec"]["type"] == "ClusterIP"
 
 
 def test_a_service_gives_no_process_an_environment(chart):
-    """certmill-responder's link would be CERTMILL_RESPONDER_PORT=tcp://…, which no process would start with."""
+    """certmill-responder's link would be CERTMILL_RESPONDER_PORT=tcp://…, which no process would start
+    with."""
     assert all(template["spec"]["enableServiceLinks"] is False for template in pods(chart).values())
 
 
@@ -218,7 +254,10 @@ def test_a_budget_is_for_processes_of_which_there_are_several(tmp_path, default)
 
 
 def test_what_a_process_has_of_its_own_wins_over_the_defaults(tmp_path):
-    values = {"defaults": {"nodeSelector": {"pool": "edge"}, "replicas": 2}, "worker": {"nodeSelector": {"pool": "big"}, "replicas": 3}}
+    values = {
+        "defaults": {"nodeSelector": {"pool": "edge"}, "replicas": 2},
+        "worker": {"nodeSelector": {"pool": "big"}, "replicas": 3},
+    }
 
     objects = rendered(tmp_path, values)
 
@@ -240,7 +279,10 @@ def test_an_external_redis_leaves_no_valkey_and_its_password_in_its_own_secret(t
     ("values", "said"),
     [
         ({"crds": {"enabled": False}}, "use --skip-crds"),
-        ({"secret": {"existing": "mine"}, "redis": {"url": "redis://elsewhere/0"}}, "name it as redis.existingSecret"),
+        (
+            {"secret": {"existing": "mine"}, "redis": {"url": "redis://elsewhere/0"}},
+            "name it as redis.existingSecret",
+        ),
         ({"secret": {"sealKeys": "too short"}}, "sealKeys"),
         ({"namespaces": "shop"}, "namespaces"),
         ({"replicaCount": 2}, "replicaCount"),
@@ -266,7 +308,11 @@ def test_every_value_is_documented_and_in_the_schema():
 
 
 def test_the_seal_key_that_is_made_is_one(default):
-    (key,) = seal_keys(load_settings(seal_keys=base64.b64decode(named(default, "Secret", "certmill")["data"]["seal-keys"]).decode()))
+    (key,) = seal_keys(
+        load_settings(
+            seal_keys=base64.b64decode(named(default, "Secret", "certmill")["data"]["seal-keys"]).decode()
+        )
+    )
     sealed = Seal([key]).seal(b"a private key", context="test")
 
     assert Seal([key]).open(sealed, context="test") == b"a private key"
@@ -279,7 +325,11 @@ def test_the_plain_yaml_is_what_helm_renders():
 def test_the_plain_yaml_has_no_secret_in_it_and_says_how_to_make_one(default):
     plain = render.PLAIN.read_text()
     objects = [one for one in yaml.safe_load_all(plain) if one]
-    wanted = {item for component in pods(objects).values() for item in re.findall(r"'key': '([a-z.-]+)'", str(component))}
+    wanted = {
+        item
+        for component in pods(objects).values()
+        for item in re.findall(r"'key': '([a-z.-]+)'", str(component))
+    }
 
     assert not any(one["kind"] == "Secret" for one in objects)
     assert {(one["kind"], one["metadata"]["name"]) for one in objects} == {
@@ -294,24 +344,49 @@ def test_the_plain_yaml_has_no_secret_in_it_and_says_how_to_make_one(default):
 
 
 def test_an_upgrade_keeps_passwords_and_keys_and_leaves_the_crds_alone(kube, namespace):
-    """As `helm install`, `helm upgrade` and `helm uninstall` do it, on a cluster that has CRDs of these names."""
+    """As `helm install`, `helm upgrade` and `helm uninstall` do it, on a cluster that has CRDs of these
+    names."""
     crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    before = {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in kube.api.request("GET", crds).body["items"]}
+    before = {
+        one["metadata"]["name"]: one["metadata"]["resourceVersion"]
+        for one in kube.api.request("GET", crds).body["items"]
+    }
     secret = f"/api/v1/namespaces/{namespace}/secrets/certmill"
     kubeconfig = kube.kubeconfig()
 
     helm("install", "certmill", render.CHART, "--namespace", namespace, kubeconfig=kubeconfig)
     made = kube.api.request("GET", secret).body["data"]
-    helm("upgrade", "certmill", render.CHART, "--namespace", namespace, "--set", "worker.replicas=2", kubeconfig=kubeconfig)
+    helm(
+        "upgrade",
+        "certmill",
+        render.CHART,
+        "--namespace",
+        namespace,
+        "--set",
+        "worker.replicas=2",
+        kubeconfig=kubeconfig,
+    )
     kept = kube.api.request("GET", secret).body["data"]
-    helm("upgrade", "certmill", render.CHART, "--namespace", namespace, "--set", "secret.flowerPassword=mine", kubeconfig=kubeconfig)
+    helm(
+        "upgrade",
+        "certmill",
+        render.CHART,
+        "--namespace",
+        namespace,
+        "--set",
+        "secret.flowerPassword=mine",
+        kubeconfig=kubeconfig,
+    )
     given = kube.api.request("GET", secret).body["data"]
     helm("uninstall", "certmill", "--namespace", namespace, kubeconfig=kubeconfig)
 
     assert made == kept
     assert base64.b64decode(given["flower-password"]) == b"mine"
     assert given["seal-keys"] == made["seal-keys"]
-    after = {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in kube.api.request("GET", crds).body["items"]}
+    after = {
+        one["metadata"]["name"]: one["metadata"]["resourceVersion"]
+        for one in kube.api.request("GET", crds).body["items"]
+    }
     assert before == after
     assert kube.api.request("GET", secret).status == 404
 
@@ -320,7 +395,10 @@ class Valkey:
     """The chart's Valkey with its own configuration and users, on a port of this machine."""
 
     def __init__(self, directory: Path, objects: list[dict[str, object]]) -> None:
-        secret = {name: base64.b64decode(value).decode() for name, value in named(objects, "Secret", "certmill")["data"].items()}
+        secret = {
+            name: base64.b64decode(value).decode()
+            for name, value in named(objects, "Secret", "certmill")["data"].items()
+        }
         self.port = free_port()
         self.url = secret["redis-url"].replace("certmill-valkey:6379", f"127.0.0.1:{self.port}")
         (directory / "users.acl").write_text(secret["users.acl"] + "user observer on nopass ~* &* +@all\n")
@@ -335,7 +413,9 @@ class Valkey:
             configuration = configuration.replace(there, here)
         (directory / "valkey.conf").write_text(configuration)
         self._process = ServerProcess("valkey", log=directory / "valkey.log")
-        self._process.start([bundled_valkey() or find_redis(), directory / "valkey.conf"], answers=self._answers)
+        self._process.start(
+            [bundled_valkey() or find_redis(), directory / "valkey.conf"], answers=self._answers
+        )
 
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url) as client:
@@ -362,13 +442,21 @@ def test_valkey_evicts_nothing_and_keeps_a_log(valkey):
     with valkey.observer() as client:
         settings = client.config_get("maxmemory-policy", "appendonly", "appendfsync", "maxmemory")
 
-    assert settings == {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec", "maxmemory": "209715200"}
+    assert settings == {
+        "maxmemory-policy": "noeviction",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "maxmemory": "209715200",
+    }
 
 
 def test_valkey_lets_nobody_in_without_a_password(valkey):
     with redis.Redis(port=valkey.port) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
-    with redis.Redis(port=valkey.port, username="certmill", password="guessed") as guess, pytest.raises(redis.AuthenticationError):
+    with (
+        redis.Redis(port=valkey.port, username="certmill", password="guessed") as guess,
+        pytest.raises(redis.AuthenticationError),
+    ):
         guess.ping()
 
 
@@ -387,8 +475,16 @@ def test_certmills_own_user_can_do_nothing_to_the_server(valkey):
 
 def test_no_command_of_certmills_records_is_out_of_its_users_reach(valkey):
     state = ROOT / "certmill" / "state"
-    in_scripts = {name for script in state.glob("*.lua") for name in re.findall(r"redis\.call\(['\"]([A-Za-z]+)", script.read_text())}
-    called = {name for module in state.glob("*.py") for name in re.findall(r"(?:redis|pipe|client)\.([a-z]+)\(", module.read_text())}
+    in_scripts = {
+        name
+        for script in state.glob("*.lua")
+        for name in re.findall(r"redis\.call\(['\"]([A-Za-z]+)", script.read_text())
+    }
+    called = {
+        name
+        for module in state.glob("*.py")
+        for name in re.findall(r"(?:redis|pipe|client)\.([a-z]+)\(", module.read_text())
+    }
     with valkey.observer() as client:
         known = {name.upper(): about for name, about in client.command().items()}
         commands = {name.upper() for name in in_scripts | called} & known.keys() | {
@@ -399,7 +495,11 @@ def test_no_command_of_certmills_records_is_out_of_its_users_reach(valkey):
             "BRPOP",
             "PUBLISH",
         }
-        refused = {name for name in commands if {"@admin", "@dangerous"} & {str(category) for category in known[name]["acl_categories"]}}
+        refused = {
+            name
+            for name in commands
+            if {"@admin", "@dangerous"} & {str(category) for category in known[name]["acl_categories"]}
+        }
 
     assert len(in_scripts) > 10
     assert refused == set()
@@ -434,11 +534,19 @@ def test_a_wrong_seal_key_would_be_named():
 def test_the_image_has_what_the_chart_starts_and_is_not_roots(default):
     """No container engine is needed to see this much."""
     text = (ROOT / "compose" / "Dockerfile").read_text()
-    copied = {source for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for source in line.split()[:-1]}
+    copied = {
+        source
+        for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE)
+        for source in line.split()[:-1]
+    }
     allowed = set((ROOT / "compose" / "Dockerfile.dockerignore").read_text().splitlines())
 
     assert all((ROOT / source).exists() and f"!{source}" in allowed for source in copied)
     assert {"certmill", "tasks", "schedules", "workers"} <= copied
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:0"]
-    assert {container["command"][0] for container in containers(default).values()} == {"python", "celery", "valkey-server"}
+    assert {container["command"][0] for container in containers(default).values()} == {
+        "python",
+        "celery",
+        "valkey-server",
+    }
     assert "/opt/certmill/bin/valkey-server" in text

@@ -40,7 +40,8 @@ def test_the_pod_monitor_finds_the_admin_port_of_each_process(objects):
         component: port["containerPort"]
         for component, container in containers(objects).items()
         for port in container["ports"]
-        if port["name"] == endpoint["port"] and wanted.items() <= pods(objects)[component]["metadata"]["labels"].items()
+        if port["name"] == endpoint["port"]
+        and wanted.items() <= pods(objects)[component]["metadata"]["labels"].items()
     }
 
     assert ports == dict.fromkeys(("controller", "worker", "beat", "responder"), 9500)
@@ -56,9 +57,14 @@ def test_an_admin_port_that_a_pod_cannot_have_is_refused(tmp_path, metrics):
 
 def test_rules_and_dashboard_are_the_shipped_files(objects):
     shipped = render.CHART / "monitoring"
-    rule, dashboard = named(objects, "PrometheusRule", "certmill"), named(objects, "ConfigMap", "certmill-dashboard")
+    rule, dashboard = (
+        named(objects, "PrometheusRule", "certmill"),
+        named(objects, "ConfigMap", "certmill-dashboard"),
+    )
 
     assert rule["spec"] == yaml.safe_load((shipped / "alerts.yaml").read_text())
     assert rule["metadata"]["labels"]["release"] == "prometheus"
-    assert json.loads(dashboard["data"]["certmill.json"]) == json.loads((shipped / "dashboard.json").read_text())
+    assert json.loads(dashboard["data"]["certmill.json"]) == json.loads(
+        (shipped / "dashboard.json").read_text()
+    )
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"

@@ -1,4 +1,5 @@
-"""Each process may do what it does, and no more: asked of the API server's own RBAC, and done with the process's own code and token."""
+"""Each process may do what it does, and no more: asked of the API server's own RBAC, and done with the
+process's own code and token."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from certmill.errors import Forbidden
 from certmill.home.installation import of_cluster
 from certmill.home.kubernetes.events import KubernetesEvents
 from certmill.home.kubernetes.home import KubernetesHome
-from certmill.http01.exposure import KubernetesExposure, ResponderAddresses
+from certmill.http01.kubernetes_routes import KubernetesRoutes, ResponderAddresses
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES, SECRETS
@@ -24,7 +25,16 @@ from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose.servers.kubernetes import SERVICE_ACCOUNT
 from tests.cluster import is_allowed
-from tests.controller.chart import as_account, containers, environment, grant, listed, make_namespace, rendered, right_to
+from tests.controller.chart import (
+    as_account,
+    containers,
+    environment,
+    grant,
+    listed,
+    make_namespace,
+    rendered,
+    right_to,
+)
 from tests.controller.lab import until
 from tests.controller.watching import watching
 
@@ -41,7 +51,9 @@ class Installed:
     def __init__(self, kube, directory, values):
         self.kube = kube
         self.release = f"certmill-{secrets.token_hex(3)}"
-        self.namespace, self.inside, self.outside = (f"{kind}-{secrets.token_hex(3)}" for kind in ("own", "in", "out"))
+        self.namespace, self.inside, self.outside = (
+            f"{kind}-{secrets.token_hex(3)}" for kind in ("own", "in", "out")
+        )
         for name in (self.namespace, self.inside, self.outside):
             make_namespace(kube, name)
         values = values(self) if callable(values) else values
@@ -66,7 +78,11 @@ class Installed:
 
     def may(self, process, verb, resource, namespace="", name=""):
         """What RBAC says (SubjectAccessReview) of `group/resource` or `group/resource/subresource`."""
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{self.namespace}", "system:authenticated")
+        groups = (
+            "system:serviceaccounts",
+            f"system:serviceaccounts:{self.namespace}",
+            "system:authenticated",
+        )
         user = f"{SERVICE_ACCOUNT}{self.namespace}:{self.account(process)}"
         return is_allowed(self.kube, user, right_to(verb, resource, namespace, name), groups)
 
@@ -90,16 +106,20 @@ def installed(request):
 
 @pytest.fixture(scope="module")
 def resources(kube):
-    """Every resource and subresource that the server has, as group/plural, and whether it is in a namespace."""
+    """Every resource and subresource that the server has, as group/plural, and whether it is in a
+    namespace."""
     api = kube.api
     groups = [("", "/api/v1")]
     groups += [
-        (group["name"], f"/apis/{group['preferredVersion']['groupVersion']}") for group in api.request("GET", "/apis").body["groups"]
+        (group["name"], f"/apis/{group['preferredVersion']['groupVersion']}")
+        for group in api.request("GET", "/apis").body["groups"]
     ]
     found = {
         f"{group}/{resource['name']}": resource["namespaced"]
         for group, path in groups
-        for resource in api.request("GET", path).body.get("resources", ())  # a group whose CRDs another test has removed may have none
+        for resource in api.request("GET", path).body.get(
+            "resources", ()
+        )  # a group whose CRDs another test has removed may have none
     }
     assert len(found) > 80
     return {name: namespaced for name, namespaced in found.items() if name.split("/")[0] not in ABOUT_ONESELF}
@@ -112,20 +132,36 @@ def rules(objects):
 def allowed(installed, process, verbs, resources, namespace):
     found = set()
     for resource, namespaced in resources.items():
-        found |= {(verb, resource) for verb in verbs if installed.may(process, verb, resource, namespace if namespaced else "")}
+        found |= {
+            (verb, resource)
+            for verb in verbs
+            if installed.may(process, verb, resource, namespace if namespaced else "")
+        }
     return found
 
 
-# -- nobody ------------------------------------------------------------------------------------------------------------------------------
+# -- nobody
+# ------------------------------------------------------------------------------------------------------------------------------
 
 
 def test_no_role_can_create_pods_or_what_makes_pods(installed):
     """Nor give itself more rights, nor act as somebody else."""
     for one, rule in rules(installed.objects):
-        named = {"*", "pods", "pods/exec", "pods/ephemeralcontainers", "replicationcontrollers", "serviceaccounts/token"}
+        named = {
+            "*",
+            "pods",
+            "pods/exec",
+            "pods/ephemeralcontainers",
+            "replicationcontrollers",
+            "serviceaccounts/token",
+        }
         assert not named & set(rule["resources"]), one["metadata"]["name"]
-        assert not {"*", "apps", "batch", "rbac.authorization.k8s.io"} & set(rule["apiGroups"]), one["metadata"]["name"]
-        assert not {"*", "escalate", "bind", "impersonate", "approve", "sign"} & set(rule["verbs"]), one["metadata"]["name"]
+        assert not {"*", "apps", "batch", "rbac.authorization.k8s.io"} & set(rule["apiGroups"]), one[
+            "metadata"
+        ]["name"]
+        assert not {"*", "escalate", "bind", "impersonate", "approve", "sign"} & set(rule["verbs"]), one[
+            "metadata"
+        ]["name"]
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -133,7 +169,10 @@ def test_no_process_can_create_a_pod(everywhere, process):
     for namespace in (everywhere.namespace, everywhere.inside, ""):
         assert not everywhere.may(process, "create", "/pods", namespace)
     pod = {"metadata": {"name": "x"}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
-    assert everywhere.api(process).request("POST", f"/api/v1/namespaces/{everywhere.inside}/pods", pod).status == 403
+    assert (
+        everywhere.api(process).request("POST", f"/api/v1/namespaces/{everywhere.inside}/pods", pod).status
+        == 403
+    )
 
 
 @pytest.mark.parametrize("process", ["beat", "responder", "flower", "valkey"])
@@ -141,20 +180,29 @@ def test_who_needs_nothing_of_the_api_server_has_no_right_in_it(everywhere, reso
     assert allowed(everywhere, process, (*READS, *WRITES), resources, everywhere.namespace) == set()
 
 
-# -- the controller ----------------------------------------------------------------------------------------------------------------------
+# -- the controller
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_the_controller_writes_nothing_but_its_lease(installed, resources):
     assert allowed(installed, "controller", WRITES, resources, installed.inside) == set()
     assert allowed(installed, "controller", WRITES, resources, installed.outside) == set()
-    assert allowed(installed, "controller", WRITES, resources, installed.namespace) == {("create", "coordination.k8s.io/leases")}
-    assert installed.may("controller", "update", "coordination.k8s.io/leases", installed.namespace, installed.lease)
-    assert not installed.may("controller", "update", "coordination.k8s.io/leases", installed.namespace, "kube-scheduler")
+    assert allowed(installed, "controller", WRITES, resources, installed.namespace) == {
+        ("create", "coordination.k8s.io/leases")
+    }
+    assert installed.may(
+        "controller", "update", "coordination.k8s.io/leases", installed.namespace, installed.lease
+    )
+    assert not installed.may(
+        "controller", "update", "coordination.k8s.io/leases", installed.namespace, "kube-scheduler"
+    )
 
 
 def test_the_controller_leads_with_its_own_rights(installed):
     client = installed.client("controller")
-    leadership = Leadership(client, namespace=installed.namespace, name=installed.lease, identity="one", clock=SystemClock())
+    leadership = Leadership(
+        client, namespace=installed.namespace, name=installed.lease, identity="one", clock=SystemClock()
+    )
 
     assert leadership.contend()
     assert leadership.contend()
@@ -171,7 +219,9 @@ def test_the_controller_sees_what_it_watches_with_its_own_rights(request, home, 
         certificate = certificate_body(installed.inside, "seen")
         elsewhere = certificate_body(installed.outside, "seen")
         for body in (elsewhere, certificate):
-            installed.kube.api.apply(f"/apis/cert-manager.io/v1/namespaces/{body['metadata']['namespace']}/certificates/seen", body)
+            installed.kube.api.apply(
+                f"/apis/cert-manager.io/v1/namespaces/{body['metadata']['namespace']}/certificates/seen", body
+            )
 
         def is_seen():
             seen.extend((look.namespace, look.name) for look in controller.take(10, seconds=0.2))
@@ -187,7 +237,8 @@ def test_without_the_list_a_controller_of_some_namespaces_would_be_refused(somew
         somewhere.client("controller").list(SECRETS, labels="a=b", metadata_only=True)
 
 
-# -- the worker --------------------------------------------------------------------------------------------------------------------------
+# -- the worker
+# --------------------------------------------------------------------------------------------------------------------------
 
 
 def test_the_worker_writes_only_what_it_is_there_for(installed, resources):
@@ -222,12 +273,18 @@ def test_with_a_list_of_namespaces_the_worker_reaches_no_secret_outside_it(somew
     for verb in (*READS, *WRITES):
         assert not somewhere.may("worker", verb, "/secrets", somewhere.outside)
         assert not somewhere.may("worker", verb, "/secrets", "")
-    assert {resource for _, resource in allowed(somewhere, "worker", (*READS, *WRITES), resources, somewhere.outside)} == {
+    assert {
+        resource
+        for _, resource in allowed(somewhere, "worker", (*READS, *WRITES), resources, somewhere.outside)
+    } == {
         "cert-manager.io/clusterissuers",
         "cert-manager.io/clusterissuers/status",
     }
     path = f"/api/v1/namespaces/{somewhere.outside}/secrets"
-    answers = [somewhere.api("worker").request("GET", path), somewhere.api("worker").request("GET", f"{path}/any")]
+    answers = [
+        somewhere.api("worker").request("GET", path),
+        somewhere.api("worker").request("GET", f"{path}/any"),
+    ]
     answers.append(somewhere.api("controller").request("GET", path))
     assert [answer.status for answer in answers] == [403, 403, 403]
 
@@ -235,13 +292,19 @@ def test_with_a_list_of_namespaces_the_worker_reaches_no_secret_outside_it(somew
 def test_with_a_list_no_cluster_role_is_about_anything_but_cluster_issuers(somewhere):
     wide = [rule for one, rule in rules(somewhere.objects) if one["kind"] == "ClusterRole"]
 
-    assert {resource for rule in wide for resource in rule["resources"]} == {"clusterissuers", "clusterissuers/status"}
+    assert {resource for rule in wide for resource in rule["resources"]} == {
+        "clusterissuers",
+        "clusterissuers/status",
+    }
 
 
 def test_the_cluster_resource_namespace_gives_the_worker_its_secrets_and_no_more(somewhere, resources):
     writes = allowed(somewhere, "worker", WRITES, resources, somewhere.namespace)
 
-    assert {one for one in writes if one[1] != "cert-manager.io/clusterissuers/status"} == {("create", "/secrets"), ("patch", "/secrets")}
+    assert {one for one in writes if one[1] != "cert-manager.io/clusterissuers/status"} == {
+        ("create", "/secrets"),
+        ("patch", "/secrets"),
+    }
 
 
 def test_users_who_may_edit_a_namespace_may_edit_its_certificates_and_no_secrets_through_us(everywhere):
@@ -251,14 +314,21 @@ def test_users_who_may_edit_a_namespace_may_edit_its_certificates_and_no_secrets
     assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
     assert {verb for rule in view["rules"] for verb in rule["verbs"]} == set(READS)
     assert "rbac.authorization.k8s.io/aggregate-to-view" not in edit["metadata"]["labels"]
-    assert {group for rule in (*edit["rules"], *view["rules"]) for group in rule["apiGroups"]} == {"cert-manager.io"}
+    assert {group for rule in (*edit["rules"], *view["rules"]) for group in rule["apiGroups"]} == {
+        "cert-manager.io"
+    }
 
 
-# -- the worker's own code, with its own token -------------------------------------------------------------------------------------------
+# -- the worker's own code, with its own token
+# -------------------------------------------------------------------------------------------
 
 
 def certificate_body(namespace, name):
-    spec = {"secretName": f"{name}-tls", "dnsNames": ["shop.example"], "issuerRef": {"name": "ca", "kind": "ClusterIssuer"}}
+    spec = {
+        "secretName": f"{name}-tls",
+        "dnsNames": ["shop.example"],
+        "issuerRef": {"name": "ca", "kind": "ClusterIssuer"},
+    }
     return {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
@@ -284,13 +354,21 @@ def test_the_worker_keeps_secrets_statuses_and_events_with_its_own_rights(instal
     issuers = f"/apis/cert-manager.io/v1/namespaces/{namespace}/issuers"
     issuer_name = f"ca-{secrets.token_hex(3)}"
     assert installed.kube.api.request("POST", issuers, issuer_body("Issuer", issuer_name, namespace)).is_ok
-    assert installed.kube.api.request("POST", "/apis/cert-manager.io/v1/clusterissuers", issuer_body("ClusterIssuer", issuer_name)).is_ok
+    assert installed.kube.api.request(
+        "POST", "/apis/cert-manager.io/v1/clusterissuers", issuer_body("ClusterIssuer", issuer_name)
+    ).is_ok
     client.create(CERTIFICATES, certificate_body(namespace, "kept"))
 
-    pair = Secret(namespace=namespace, name="kept-tls", type=TLS_TYPE, data={"tls.crt": b"a", "tls.key": b"b"})
+    pair = Secret(
+        namespace=namespace, name="kept-tls", type=TLS_TYPE, data={"tls.crt": b"a", "tls.key": b"b"}
+    )
     home.write_secret(pair)
-    home.write_secret(Secret(namespace=namespace, name="kept-tls", type=TLS_TYPE, data={"tls.crt": b"c", "tls.key": b"d"}))
-    assert home.create_secret(Secret(namespace=installed.namespace, name="account", type="Opaque", data={"tls.key": b"k"}))
+    home.write_secret(
+        Secret(namespace=namespace, name="kept-tls", type=TLS_TYPE, data={"tls.crt": b"c", "tls.key": b"d"})
+    )
+    assert home.create_secret(
+        Secret(namespace=installed.namespace, name="account", type="Opaque", data={"tls.key": b"k"})
+    )
     home.write_certificate_status(certificate_id(namespace, "kept"), CertificateStatus(conditions=(ready,)))
     for kind, name, where in (("Issuer", issuer_name, namespace), ("ClusterIssuer", issuer_name, namespace)):
         issuer = home.issuer(IssuerRef(name=name, kind=kind), where)
@@ -310,12 +388,16 @@ def test_the_worker_keeps_secrets_statuses_and_events_with_its_own_rights(instal
 def test_the_worker_tells_of_a_cluster_issuer_where_events_of_what_has_no_namespace_are(installed):
     client = installed.client("worker")
     name = f"ca-{secrets.token_hex(3)}"
-    assert installed.kube.api.request("POST", "/apis/cert-manager.io/v1/clusterissuers", issuer_body("ClusterIssuer", name)).is_ok
+    assert installed.kube.api.request(
+        "POST", "/apis/cert-manager.io/v1/clusterissuers", issuer_body("ClusterIssuer", name)
+    ).is_ok
     home = KubernetesHome(client, cluster_resource_namespace=installed.namespace, clock=SystemClock())
     events = KubernetesEvents(client, SystemClock())
 
     for _ in range(2):
-        events.tell_issuer(home.issuer(IssuerRef(name=name, kind="ClusterIssuer"), ""), "ErrInitIssuer", "the CA is away")
+        events.record_issuer_event(
+            home.issuer(IssuerRef(name=name, kind="ClusterIssuer"), ""), "ErrInitIssuer", "the CA is away"
+        )
 
     found = installed.kube.api.request("GET", "/api/v1/namespaces/default/events").body["items"]
     assert [event["count"] for event in found if event["involvedObject"]["name"] == name] == [2]
@@ -330,14 +412,19 @@ def test_the_worker_has_no_verb_that_it_never_uses(installed, resources):
         "discovery.k8s.io/endpointslices": {"create", "patch", "delete"},
         "/events": {"get", "create", "patch"},
     }
-    found = {name: {verb for verb in (*READS, *WRITES) if installed.may("worker", verb, name, installed.inside)} for name in used}
+    found = {
+        name: {verb for verb in (*READS, *WRITES) if installed.may("worker", verb, name, installed.inside)}
+        for name in used
+    }
 
     assert found == used
 
 
 @pytest.mark.parametrize("process", ["worker", "controller"])
 def test_the_uid_of_its_own_namespace_and_of_no_other_is_for_a_process_to_read(installed, process):
-    uid = installed.kube.api.request("GET", f"/api/v1/namespaces/{installed.namespace}").body["metadata"]["uid"]
+    uid = installed.kube.api.request("GET", f"/api/v1/namespaces/{installed.namespace}").body["metadata"][
+        "uid"
+    ]
 
     assert of_cluster(installed.client(process), installed.namespace, "blue") == f"{uid}/blue"
     with pytest.raises(Forbidden):
@@ -353,16 +440,18 @@ def test_the_worker_leads_challenges_to_the_responder_with_its_own_rights(instal
         "addressType": "IPv4",
         "endpoints": [{"addresses": ["192.0.2.7"], "conditions": {"ready": True}}],
     }
-    api.apply(f"/apis/discovery.k8s.io/v1/namespaces/{installed.namespace}/endpointslices/responder", responders)
+    api.apply(
+        f"/apis/discovery.k8s.io/v1/namespaces/{installed.namespace}/endpointslices/responder", responders
+    )
     client = installed.client("worker")
-    exposure = KubernetesExposure(client, ResponderAddresses(client, installed.namespace, "responder"), 8089)
+    routes = KubernetesRoutes(client, ResponderAddresses(client, installed.namespace, "responder"), 8089)
     stored = client.create(CERTIFICATES, certificate_body(namespace, "led"))
     certificate, solver = parse_certificate(stored, source=""), Http01Solver()
 
-    exposure.open(certificate, "shop.example", "token", solver)
+    routes.open(certificate, "shop.example", "token", solver)
     ingresses = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
     assert len(api.request("GET", ingresses).body["items"]) == 1
-    exposure.close(certificate.id, "shop.example", exposure.way(certificate, solver))
+    routes.close(certificate.id, "shop.example", routes.way(certificate, solver))
 
     assert api.request("GET", ingresses).body["items"] == []
     assert api.request("GET", f"/api/v1/namespaces/{namespace}/services").body["items"] == []
@@ -375,8 +464,15 @@ def test_the_worker_may_name_owners_whose_deletion_is_blocked(installed):
         "metadata": {"name": f"web-{secrets.token_hex(3)}"},
         "spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}},
     }
-    owner = api.request("POST", f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses", ingress).body["metadata"]
-    reference = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": owner["name"], "uid": owner["uid"]}
+    owner = api.request("POST", f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses", ingress).body[
+        "metadata"
+    ]
+    reference = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "name": owner["name"],
+        "uid": owner["uid"],
+    }
     body = certificate_body(namespace, f"owned-{secrets.token_hex(3)}")
     body["metadata"]["ownerReferences"] = [{**reference, "controller": True, "blockOwnerDeletion": True}]
 

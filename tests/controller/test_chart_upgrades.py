@@ -1,4 +1,5 @@
-"""What an upgrade of the chart restarts and leaves alone, who owns the number of Pods, Valkey's image, `helm test`, and the image."""
+"""What an upgrade of the chart restarts and leaves alone, who owns the number of Pods, Valkey's image, `helm
+test`, and the image."""
 
 from __future__ import annotations
 
@@ -49,10 +50,14 @@ class Release:
     def upgrade(self, *options):
         before = self._templates()
         self._helm("upgrade", *options)
-        return {component for component, template in self._templates().items() if template != before[component]}
+        return {
+            component for component, template in self._templates().items() if template != before[component]
+        }
 
     def secret(self):
-        body = self._kube.api.request("GET", f"/api/v1/namespaces/{self._namespace}/secrets/{self._name}").body
+        body = self._kube.api.request(
+            "GET", f"/api/v1/namespaces/{self._namespace}/secrets/{self._name}"
+        ).body
         return {key: base64.b64decode(value).decode() for key, value in body["data"].items()}
 
     def put(self, plural, name, **content):
@@ -89,19 +94,29 @@ def test_an_upgrade_replaces_just_the_pods_whose_secret_has_changed(release):
 
     assert release.upgrade() == set()
     assert release.upgrade("--set", "secret.flowerPassword=mine") == {"flower"}
-    assert release.upgrade("--set", f"secret.flowerPassword=mine,secret.sealKeys={old}\\,{OTHER_KEY}") == {"worker"}
-    assert release.upgrade("--set", f"secret.flowerPassword=mine,secret.sealKeys={OTHER_KEY}\\,{old}") == {"worker"}
+    assert release.upgrade("--set", f"secret.flowerPassword=mine,secret.sealKeys={old}\\,{OTHER_KEY}") == {
+        "worker"
+    }
+    assert release.upgrade("--set", f"secret.flowerPassword=mine,secret.sealKeys={OTHER_KEY}\\,{old}") == {
+        "worker"
+    }
     assert release.upgrade("--set", "secret.flowerPassword=mine,valkey.maxmemory=100mb") == {"valkey"}
 
 
 def test_the_upgrade_in_the_docs_leads_from_the_previous_chart_and_keeps_values(release, tmp_path):
-    archive = subprocess.run(["git", "archive", PREVIOUS, "compose/chart"], cwd=ROOT, capture_output=True, check=False)
+    archive = subprocess.run(
+        ["git", "archive", PREVIOUS, "compose/chart"], cwd=ROOT, capture_output=True, check=False
+    )
     if archive.returncode:
-        pytest.skip(f"this clone does not have the previous release ({PREVIOUS}): {archive.stderr.decode().strip()}")
+        pytest.skip(
+            f"this clone does not have the previous release ({PREVIOUS}): {archive.stderr.decode().strip()}"
+        )
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
         tar.extractall(tmp_path, filter="data")
     texts = [(ROOT / file).read_text() for file in ("compose/chart/README.md", "docs/alerts.md")]
-    said = [re.findall(r"^helm upgrade .*--namespace cert-manager (--\S+)", text, re.MULTILINE) for text in texts]
+    said = [
+        re.findall(r"^helm upgrade .*--namespace cert-manager (--\S+)", text, re.MULTILINE) for text in texts
+    ]
     release.install("--set", "secret.flowerPassword=mine", chart=tmp_path / "compose" / "chart")
 
     release.upgrade(*said[0])
@@ -115,7 +130,10 @@ def test_a_secret_that_others_made_is_looked_up_at_each_upgrade(release):
     release.put("secrets", "mine", **{"seal-keys": OTHER_KEY, "flower-password": "one", "users.acl": acl})
     release.put("secrets", "redis", url=url)
     release.put("configmaps", "roots", **{"ca.crt": "one"})
-    options = ("--set", "secret.existing=mine,redis.existingSecret=redis,redis.existingSecretKey=url,redis.caConfigMap=roots")
+    options = (
+        "--set",
+        "secret.existing=mine,redis.existingSecret=redis,redis.existingSecretKey=url,redis.caConfigMap=roots",
+    )
     release.install(*options)
     everyone = {"controller", "worker", "beat", "responder", "flower"}
 
@@ -136,7 +154,11 @@ def test_the_lease_is_named_by_the_release_and_the_role_is_for_that_name(tmp_pat
         own = named(objects, "Role", f"{full}-controller-own")
 
         assert lease == f"{full}-controller"
-        assert [rule["resourceNames"] for rule in own["rules"] if rule["resources"] == ["leases"] and "resourceNames" in rule] == [[lease]]
+        assert [
+            rule["resourceNames"]
+            for rule in own["rules"]
+            if rule["resources"] == ["leases"] and "resourceNames" in rule
+        ] == [[lease]]
 
 
 def test_with_autoscaling_the_autoscaler_alone_owns_the_number_of_pods(tmp_path):
@@ -158,7 +180,9 @@ def test_valkey_may_have_an_image_of_its_own(tmp_path):
     assert containers(own)["valkey"]["image"] == "registry.example/valkey:9.0"
     assert containers(pinned)["valkey"]["image"] == f"registry.example/valkey@sha256:{'1' * 64}"
     assert "valkey-cli" in str(containers(own)["valkey"]["livenessProbe"])
-    assert {container["image"] for component, container in containers(own).items() if component != "valkey"} == {"certmill:0.1.0"}
+    assert {
+        container["image"] for component, container in containers(own).items() if component != "valkey"
+    } == {"certmill:0.1.0"}
     with pytest.raises(ServerFailed, match=re.escape("valkey.image.tag or .digest")):
         rendered(tmp_path, {"valkey": {"image": {"repository": "registry.example/valkey"}}})
 
@@ -179,14 +203,28 @@ def test_helm_test_fails_where_something_cannot_be_reached(tmp_path, redis_serve
     (pod,) = (one for one in rendered(tmp_path, {}) if one["kind"] == "Pod")
     container = pod["spec"]["containers"][0]
     (tmp_path / "redis-url").write_text(redis_server.url)
-    variables = {name: value.replace("/etc/certmill/secrets", str(tmp_path)) for name, value in environment(container).items()}
+    variables = {
+        name: value.replace("/etc/certmill/secrets", str(tmp_path))
+        for name, value in environment(container).items()
+    }
     server = ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
     Thread(target=server.serve_forever, daemon=True).start()
 
     def run(*, path=""):
-        urls = [re.sub(r"//[^/]*", f"//127.0.0.1:{server.server_port}", one) + path for one in container["args"][1:]]
+        urls = [
+            re.sub(r"//[^/]*", f"//127.0.0.1:{server.server_port}", one) + path
+            for one in container["args"][1:]
+        ]
         command = [sys.executable, "-c", container["args"][0], *urls]
-        return subprocess.run(command, env={**os.environ, **variables}, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command,
+            env={**os.environ, **variables},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     try:
         well, missing = run(), run(path="/missing")
@@ -219,7 +257,9 @@ def test_a_network_policy_that_names_who_may_come_lets_helm_test_in(tmp_path):
 
 def test_the_notes_say_where_to_look_and_what_is_for_trying_out(kube, namespace):
     options, name = ("--namespace", namespace, "--dry-run=server", "--set"), a_name()
-    plain = helm("install", name, render.CHART, *options, "networkPolicy.enabled=true", kubeconfig=kube.kubeconfig())
+    plain = helm(
+        "install", name, render.CHART, *options, "networkPolicy.enabled=true", kubeconfig=kube.kubeconfig()
+    )
     own = "valkey.image.repository=valkey,valkey.image.tag=9.0,valkey.persistence.enabled=false"
     other = helm("install", name, render.CHART, *options, own, kubeconfig=kube.kubeconfig())
 
@@ -234,10 +274,16 @@ def test_the_notes_say_where_to_look_and_what_is_for_trying_out(kube, namespace)
 
 def test_artifact_hub_is_told_the_crds_and_examples_that_the_api_takes():
     annotations = yaml.safe_load((render.CHART / "Chart.yaml").read_text())["annotations"]
-    crds = {yaml.safe_load(file.read_text())["metadata"]["name"] for file in (render.CHART / "crds").glob("*.yaml")}
+    crds = {
+        yaml.safe_load(file.read_text())["metadata"]["name"]
+        for file in (render.CHART / "crds").glob("*.yaml")
+    }
 
     assert {one["name"] for one in yaml.safe_load(annotations["artifacthub.io/crds"])} == crds
-    assert {one["kind"] for one in yaml.safe_load(annotations["artifacthub.io/crdsExamples"])} == {"ClusterIssuer", "Certificate"}
+    assert {one["kind"] for one in yaml.safe_load(annotations["artifacthub.io/crdsExamples"])} == {
+        "ClusterIssuer",
+        "Certificate",
+    }
     assert annotations["artifacthub.io/license"] == "Apache-2.0"
 
 
@@ -249,7 +295,9 @@ def test_the_image_is_built_from_pinned_bases_and_says_what_it_is():
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON}", "${PYTHON}"]
     assert re.search(r"^ARG PYTHON=python:3\.\d+-slim@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
     assert uv == re.findall(r"^UV_VERSION = ([\d.]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert {"title", "licenses", "version", "revision"} <= set(re.findall(r"org\.opencontainers\.image\.(\w+)=", text))
+    assert {"title", "licenses", "version", "revision"} <= set(
+        re.findall(r"org\.opencontainers\.image\.(\w+)=", text)
+    )
     assert f"ARG VERSION={version}" in text
 
 

@@ -1,4 +1,5 @@
-"""The tutorial as its reader types it: the real kubectl, and cert-manager's own cmctl, which know nothing of certmill."""
+"""The tutorial as its reader types it: the real kubectl, and cert-manager's own cmctl, which know nothing of
+certmill."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def lab(empty_kube, kube_commands, tmp_path_factory):
 @pytest.fixture
 def typed(lab, namespace):
     """kubectl in the test's namespace."""
-    return lambda *arguments, **options: kubectl(lab.kube.kubeconfig(namespace=namespace), *arguments, **options)
+    return lambda *arguments, **options: kubectl(
+        lab.kube.kubeconfig(namespace=namespace), *arguments, **options
+    )
 
 
 @pytest.fixture
@@ -50,7 +53,8 @@ def apply_cafe(lab, typed, file, host):
 
 
 def wait_for_cafe(typed):
-    """As its reader may wait, who has no certificate yet to wait for. With a temporary one it is Ready too, as in cert-manager."""
+    """As its reader may wait, who has no certificate yet to wait for. With a temporary one it is Ready too,
+    as in cert-manager."""
     typed("wait", "--for=create", "certificate/cafe-secret", WAITS)
     typed("wait", "--for=jsonpath={.status.revision}", "certificate/cafe-secret", WAITS)
     return typed("wait", "--for=condition=Ready", "certificate/cafe-secret", WAITS)
@@ -75,7 +79,13 @@ def test_the_tutorial_typed_with_an_ingress(lab, namespace, typed):
     assert "certificate.cert-manager.io/cafe-secret" in typed("get", "cert-manager", "-o", "name").split()
     header, wide = rows(typed("get", "certificate", "-o", "wide"))
     assert header == ("NAME", "READY", "SECRET", "ISSUER", "STATUS", "EXPIRATION", "AGE")
-    assert wide[:5] == ("cafe-secret", "True", "cafe-secret", "prod-issuer", "Certificate is up to date and has not expired")
+    assert wide[:5] == (
+        "cafe-secret",
+        "True",
+        "cafe-secret",
+        "prod-issuer",
+        "Certificate is up to date and has not expired",
+    )
     assert wide[5].startswith("20")
 
 
@@ -96,7 +106,9 @@ def test_the_secret_is_described_as_in_the_tutorial(lab, namespace, typed):
         "cert-manager.io/uri-sans:",
     ]
     after = "\n".join(told[begins + 8 :])
-    assert re.fullmatch(r"\nType:  kubernetes.io/tls\n\nData\n====\ntls.crt:  \d+ bytes\ntls.key:  \d+ bytes", after)
+    assert re.fullmatch(
+        r"\nType:  kubernetes.io/tls\n\nData\n====\ntls.crt:  \d+ bytes\ntls.key:  \d+ bytes", after
+    )
 
 
 def test_a_certificate_and_its_issuer_are_described_with_conditions_and_events(lab, namespace, typed):
@@ -104,7 +116,9 @@ def test_a_certificate_and_its_issuer_are_described_with_conditions_and_events(l
     wait_for_cafe(typed)
 
     told = typed("describe", "certificate", "cafe-secret")
-    assert re.search(r"Conditions:\n.*Message: +Certificate is up to date and has not expired\n", told, re.DOTALL)
+    assert re.search(
+        r"Conditions:\n.*Message: +Certificate is up to date and has not expired\n", told, re.DOTALL
+    )
     assert re.search(r"Not After: +20\S+\n.*Renewal Time: +20\S+\n.*Revision: +1\n", told, re.DOTALL)
     events = [line.split()[:2] for line in told.partition("Events:")[2].splitlines()[3:]]
     assert ["Normal", "Issuing"] in events
@@ -140,7 +154,9 @@ def test_cmctl_renews_by_name_by_label_and_all_and_each_is_one_run(lab, namespac
     assert revision(lab, namespace, "web") == 2
 
 
-def test_cmctl_tells_the_status_of_a_certificate_with_its_issuer_secret_and_events(lab, namespace, typed, typed_cmctl):
+def test_cmctl_tells_the_status_of_a_certificate_with_its_issuer_secret_and_events(
+    lab, namespace, typed, typed_cmctl
+):
     issued(lab, namespace, typed, "web")
 
     told = typed_cmctl("status", "certificate", "web")
@@ -149,14 +165,18 @@ def test_cmctl_tells_the_status_of_a_certificate_with_its_issuer_secret_and_even
         f"Name: web\nNamespace: {namespace}\nCreated at: 20",
         "Conditions:\n  Ready: True, Reason: Ready, Message: Certificate is up to date and has not expired\n",
         f"DNS Names:\n- web.{namespace}.example.test\n",
-        "Issuer:\n  Name: prod-issuer\n  Kind: ClusterIssuer\n  Conditions:\n    Ready: True, Reason: ACMEAccountRegistered, Message: ",
+        "Issuer:\n  Name: prod-issuer\n  Kind: ClusterIssuer\n  Conditions:\n    Ready: True, Reason: "
+        "ACMEAccountRegistered, Message: ",
         "Secret:\n  Name: web-tls\n",
         "Renewal Time: 20",
     ):
         assert said in told
     (serial,) = re.findall(r"Serial Number: (\w+)\n", told)
     assert int(serial, 16) == int(lab.leaf(namespace, "web-tls").serial, 16)
-    assert re.search(r"Events:\n +Type +Reason .*\n(.*\n)* +Normal +Issuing .* The certificate has been successfully issued\n", told)
+    assert re.search(
+        r"Events:\n +Type +Reason .*\n(.*\n)* +Normal +Issuing .* The certificate has been successfully issued\n",
+        told,
+    )
     assert "\nerror when finding CertificateRequest: " in told  # the only thing that there is none of
     assert told.count("rror") == 2, "both in that line"
 
@@ -171,14 +191,28 @@ def test_cmctl_inspects_the_secret(lab, namespace, typed, typed_cmctl):
 
 
 def test_a_bad_manifest_is_refused_by_kubectl_and_names_the_field(lab, namespace, typed):
-    spec = {"secretName": "web-tls", "dnsNames": ["a.example.test"], "issuerRef": {"name": "prod-issuer"}, "renewBeforePercentage": 100}
-    manifest = {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "web"}, "spec": spec}
+    spec = {
+        "secretName": "web-tls",
+        "dnsNames": ["a.example.test"],
+        "issuerRef": {"name": "prod-issuer"},
+        "renewBeforePercentage": 100,
+    }
+    manifest = {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": {"name": "web"},
+        "spec": spec,
+    }
 
-    with pytest.raises(ServerFailed, match=r'The Certificate "web" is invalid: .*spec\.renewBeforePercentage'):
+    with pytest.raises(
+        ServerFailed, match=r'The Certificate "web" is invalid: .*spec\.renewBeforePercentage'
+    ):
         typed("apply", "-f", "-", stdin=yaml.safe_dump(manifest))
 
 
-def test_an_ingress_certificate_that_is_deleted_comes_back_with_the_same_pair_and_what_others_noted(lab, namespace, typed):
+def test_an_ingress_certificate_that_is_deleted_comes_back_with_the_same_pair_and_what_others_noted(
+    lab, namespace, typed
+):
     apply_cafe(lab, typed, INGRESS, f"{namespace}.example.test")
     wait_for_cafe(typed)
     serial = lab.leaf(namespace, "cafe-secret").serial
@@ -188,14 +222,26 @@ def test_an_ingress_certificate_that_is_deleted_comes_back_with_the_same_pair_an
     wait_for_cafe(typed)
 
     assert lab.leaf(namespace, "cafe-secret").serial == serial
-    assert typed("get", "secret", "cafe-secret", "-o", r"jsonpath={.metadata.annotations.example\.com/note}") == "mine"
+    assert (
+        typed("get", "secret", "cafe-secret", "-o", r"jsonpath={.metadata.annotations.example\.com/note}")
+        == "mine"
+    )
 
 
-def test_an_ingress_that_wants_no_tls_any_more_takes_its_certificate_with_it_and_leaves_the_secret(lab, namespace, typed):
+def test_an_ingress_that_wants_no_tls_any_more_takes_its_certificate_with_it_and_leaves_the_secret(
+    lab, namespace, typed
+):
     apply_cafe(lab, typed, INGRESS, f"{namespace}.example.test")
     wait_for_cafe(typed)
 
-    typed("patch", "ingress", "cafe-ingress", "--type=json", "--patch", '[{"op": "remove", "path": "/spec/tls"}]')
+    typed(
+        "patch",
+        "ingress",
+        "cafe-ingress",
+        "--type=json",
+        "--patch",
+        '[{"op": "remove", "path": "/spec/tls"}]',
+    )
     typed("wait", "--for=delete", "certificate/cafe-secret", WAITS)
 
     assert rows(typed("get", "secret", "cafe-secret"))[1][:3] == ("cafe-secret", "kubernetes.io/tls", "2")

@@ -1,4 +1,5 @@
-"""What cert-manager's users see where an issuer is refused, late, made again or going: in a whole installation, issuing by DNS-01."""
+"""What cert-manager's users see where an issuer is refused, late, made again or going: in a whole
+installation, issuing by DNS-01."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ NEW_ORDER = "/order-plz"
 @pytest.fixture(scope="module")
 def lab(empty_kube, tmp_path_factory):
     settings = {"secrets_field_manager": "cert-manager-certificates-issuing"}
-    with KubeLab(directory=tmp_path_factory.mktemp("cluster"), kube=empty_kube, settings=settings, serves=False) as lab:
+    with KubeLab(
+        directory=tmp_path_factory.mktemp("cluster"), kube=empty_kube, settings=settings, serves=False
+    ) as lab:
         lab.apply_issuer(lab.rfc2136())
         yield lab
 
@@ -58,8 +61,16 @@ def note_of_order(lab, namespace, name):
 def test_a_403_for_one_name_stops_no_tenant_of_a_shared_issuer_and_no_back_off(lab, namespace):
     hosts = {kind: f"{kind}.{namespace}.example.test" for kind in ("blocked", "rejected", "good")}
     with FaultyCA(upstream=lab.pebble.directory_url, upstream_ca=lab.pebble.ca_bundle) as ca:
-        ca.break_with(Fault.problem("unauthorized", status=403, detail="blocked for this account"), on=NEW_ORDER, payload=hosts["blocked"])
-        ca.break_with(Fault.problem("rejectedIdentifier", detail="policy forbids it"), on=NEW_ORDER, payload=hosts["rejected"])
+        ca.break_with(
+            Fault.problem("unauthorized", status=403, detail="blocked for this account"),
+            on=NEW_ORDER,
+            payload=hosts["blocked"],
+        )
+        ca.break_with(
+            Fault.problem("rejectedIdentifier", detail="policy forbids it"),
+            on=NEW_ORDER,
+            payload=hosts["rejected"],
+        )
         trust = {"server": ca.directory_url, "caBundle": base64.b64encode(ca.ca_bundle).decode()}
         shared = f"{namespace}-shared"
         lab.apply_issuer(lab.rfc2136(), name=shared, privateKeySecretRef={"name": f"{shared}-key"}, **trust)
@@ -80,7 +91,9 @@ def test_a_403_for_one_name_stops_no_tenant_of_a_shared_issuer_and_no_back_off(l
 
 def test_a_certificate_before_its_issuer_waits_uncounted_and_is_issued_when_that_comes(lab, namespace):
     late = f"{namespace}-late"
-    lab.apply_certificate(namespace, "web", f"{namespace}.example.test", issuerRef={"name": late, "kind": "ClusterIssuer"})
+    lab.apply_certificate(
+        namespace, "web", f"{namespace}.example.test", issuerRef={"name": late, "kind": "ClusterIssuer"}
+    )
 
     def waits():
         issuing = lab.conditions(CERTIFICATES, namespace, "web").get("Issuing", {})
@@ -99,7 +112,9 @@ def test_a_certificate_that_is_being_deleted_gets_nothing_back_and_orders_nothin
     host = f"{namespace}.example.test"
     lab.apply_certificate(namespace, "web", host)
     lab.wait_ready(namespace, "web")
-    lab.until(lambda: not note_of_order(lab, namespace, "web"), what="its run has ended")  # clean_up comes after Ready
+    lab.until(
+        lambda: not note_of_order(lab, namespace, "web"), what="its run has ended"
+    )  # clean_up comes after Ready
     held(CERTIFICATES, namespace, "web")
     orders, version = lab.orders(), meta_of(lab.client.get(CERTIFICATES, namespace, "web")).resource_version
 
@@ -114,7 +129,9 @@ def test_a_certificate_that_is_being_deleted_gets_nothing_back_and_orders_nothin
 
 def test_a_run_of_a_certificate_that_is_being_deleted_stops_and_cleans_up(lab, namespace, held):
     name = f"{namespace}-away"
-    lab.apply_certificate(namespace, "web", f"{namespace}.example.test", issuerRef={"name": name, "kind": "ClusterIssuer"})
+    lab.apply_certificate(
+        namespace, "web", f"{namespace}.example.test", issuerRef={"name": name, "kind": "ClusterIssuer"}
+    )
     lab.until(lambda: "Issuing" in lab.conditions(CERTIFICATES, namespace, "web"), what="its run waits")
     held(CERTIFICATES, namespace, "web")
 
@@ -127,14 +144,26 @@ def test_an_ingress_that_is_being_deleted_gets_its_certificate_back_no_more(lab,
     host = f"{namespace}.example.test"
     rule = {
         "host": host,
-        "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "a", "port": {"number": 80}}}}]},
+        "http": {
+            "paths": [
+                {
+                    "path": "/",
+                    "pathType": "Prefix",
+                    "backend": {"service": {"name": "a", "port": {"number": 80}}},
+                }
+            ]
+        },
     }
     body = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "spec": {"tls": [{"hosts": [host], "secretName": "shop"}], "rules": [rule]},
     }
-    lab.apply(body | {"metadata": {"name": "shop", "annotations": {"cert-manager.io/cluster-issuer": "prod-issuer"}}}, namespace)
+    lab.apply(
+        body
+        | {"metadata": {"name": "shop", "annotations": {"cert-manager.io/cluster-issuer": "prod-issuer"}}},
+        namespace,
+    )
     lab.until(lambda: lab.client.get(CERTIFICATES, namespace, "shop"), what="its Certificate")
     held(INGRESSES, namespace, "shop")
 
@@ -155,7 +184,9 @@ def test_an_issuer_made_again_at_once_is_never_ready_without_its_account(lab, na
         """Whether it is ready now, which it may be with its account only."""
         found = lab.client.get(CLUSTER_ISSUERS, "", name)
         status = found.get("status", {})
-        ready = any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", []))
+        ready = any(
+            one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", [])
+        )
         assert status.get("acme", {}).get("uri") or not ready, status
         return ready
 
@@ -171,7 +202,13 @@ def test_issuing_set_by_hand_issues_whatever_its_reason(lab, namespace, reason):
     lab.apply_certificate(namespace, "web", f"{namespace}.example.test")
     first = lab.wait_ready(namespace, "web")
     path = f"{CERTIFICATES.path(namespace, 'web')}/status"
-    asked = {"type": "Issuing", "status": "True", "reason": reason, "message": "asked", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    asked = {
+        "type": "Issuing",
+        "status": "True",
+        "reason": reason,
+        "message": "asked",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
 
     def is_asked():
         """A run that has just ended may write once more between the two (409)."""
@@ -192,14 +229,18 @@ def test_a_secret_is_written_by_the_field_manager_that_is_set(lab, namespace):
     lab.wait_ready(namespace, "web")
 
     entries = managed_fields(lab.client.get(SECRETS, namespace, "web-tls"))
-    assert [(entry["manager"], entry["operation"]) for entry in entries] == [("cert-manager-certificates-issuing", "Apply")]
+    assert [(entry["manager"], entry["operation"]) for entry in entries] == [
+        ("cert-manager-certificates-issuing", "Apply")
+    ]
     assert lab.orders() == orders + 1
 
 
 def test_the_account_key_of_a_ca_that_cannot_be_reached_is_made(lab, namespace):
     name = f"{namespace}-unreachable"
     body = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}}
-    acme = lab.acme(lab.rfc2136(), server="https://127.0.0.1:1/directory", privateKeySecretRef={"name": f"{name}-key"})
+    acme = lab.acme(
+        lab.rfc2136(), server="https://127.0.0.1:1/directory", privateKeySecretRef={"name": f"{name}-key"}
+    )
     lab.apply(body | {"spec": {"acme": acme}})
 
     lab.until(lambda: lab.condition(CLUSTER_ISSUERS, "", name, "Ready") == "False", what="it is not ready")

@@ -52,7 +52,9 @@ def path_of(body, namespace):
 def placed(body, namespace):
     """A copy under a name of its own, in the namespace."""
     metadata = {"name": f"{body['metadata']['name']}-{secrets.token_hex(4)}"}
-    return copy.deepcopy(body) | {"metadata": metadata if body["kind"] == "ClusterIssuer" else metadata | {"namespace": namespace}}
+    return copy.deepcopy(body) | {
+        "metadata": metadata if body["kind"] == "ClusterIssuer" else metadata | {"namespace": namespace}
+    }
 
 
 @pytest.fixture
@@ -92,7 +94,8 @@ def wait_until(condition, *, seconds=60.0):
         time.sleep(0.1)
 
 
-# ---------------------------------------------------------------------------------------------------------------- rules
+# ----------------------------------------------------------------------------------------------------------------
+# rules
 
 
 @pytest.mark.parametrize(("body", "field", "says"), WRONG.values(), ids=WRONG.keys())
@@ -102,7 +105,9 @@ def test_a_bad_manifest_is_refused_and_the_message_names_the_field(ask, body, fi
     assert answer.status == 422
     assert f"{field}: " in answer.message
     assert says in answer.message
-    assert "rule" not in answer.message.replace("some validation rules were not checked", "")  # no rule broke down
+    assert "rule" not in answer.message.replace(
+        "some validation rules were not checked", ""
+    )  # no rule broke down
     assert "hunter2" not in answer.message
 
 
@@ -111,8 +116,9 @@ def test_certmill_itself_refuses_it_too(body):
     assert parser_refusals(body)
 
 
-# cert-manager takes these, so they are no business of the CRD; what certmill cannot do with them it says in the status. (A bundle without
-# certificates its webhook refuses: to look into one is beyond what a rule may cost.)
+# cert-manager takes these, so they are no business of the CRD; what certmill cannot do with them it says in
+# the status. (A bundle without certificates its webhook refuses: to look into one is beyond what a rule may
+# cost.)
 ONLY_FOR_ACME = {
     "a common name alone",
     "a common name that is no other name",
@@ -155,9 +161,18 @@ ONLY_FOR_CERTMILL = {
 
 def refused_by_certmill():
     """(manifest, whether the API server takes it) of each that certmill's own tests refuse, by name."""
-    yield from ((name, a_certificate_body(**spec), name in ONLY_FOR_ACME) for name, (spec, _, _) in WRONG_SPECS.items())
-    yield from ((f"issuer: {name}", an_issuer_body(**acme), name in ONLY_FOR_CERTMILL) for name, (acme, _, _) in WRONG_ACME.items())
-    yield from ((f"DNS-01: {name}", with_dns01(**dns01), name in ONLY_FOR_CERTMILL) for name, (dns01, _, _) in WRONG_DNS01.items())
+    yield from (
+        (name, a_certificate_body(**spec), name in ONLY_FOR_ACME)
+        for name, (spec, _, _) in WRONG_SPECS.items()
+    )
+    yield from (
+        (f"issuer: {name}", an_issuer_body(**acme), name in ONLY_FOR_CERTMILL)
+        for name, (acme, _, _) in WRONG_ACME.items()
+    )
+    yield from (
+        (f"DNS-01: {name}", with_dns01(**dns01), name in ONLY_FOR_CERTMILL)
+        for name, (dns01, _, _) in WRONG_DNS01.items()
+    )
 
 
 REFUSED_BY_CERTMILL = {name: (body, is_taken) for name, body, is_taken in refused_by_certmill()}
@@ -213,14 +228,16 @@ def test_every_certificate_that_certmill_takes_is_taken(ask, certificate):
 )
 @given(body=any_issuers() | any_certificates())
 def test_certmill_and_the_crds_refuse_the_same_but_for_certmills_own_reasons(ask, body):
-    """Its own reasons: what it does not act on, and the rules of ACME, of TLS and of its own safety that are no business of a CRD."""
+    """Its own reasons: what it does not act on, and the rules of ACME, of TLS and of its own safety that are
+    no business of a CRD."""
     answer = ask(body)
 
     refusals = parser_refusals(body)
 
     assert answer.is_ok or refusals, answer.message
     assert not answer.is_ok or all(
-        re.search("does not act on|an ACME CA can", str(one)) or FIELD.sub("", one.path) in ONLY_IN_CERTMILL for one in refusals
+        re.search("does not act on|an ACME CA can", str(one)) or FIELD.sub("", one.path) in ONLY_IN_CERTMILL
+        for one in refusals
     ), refusals
 
 
@@ -241,13 +258,17 @@ def test_a_mistyped_field_is_named(ask):
 def test_several_mistakes_are_told_at_once(ask):
     message = ask(a_certificate_body(duration="1m", renewBeforePercentage=0, ipAddresses=["x"])).message
 
-    assert all(field in message for field in ("spec.duration", "spec.renewBeforePercentage", "spec.ipAddresses[0]"))
+    assert all(
+        field in message for field in ("spec.duration", "spec.renewBeforePercentage", "spec.ipAddresses[0]")
+    )
 
 
 def test_a_rule_holds_for_a_change_too(kube, create):
     path, _ = create(a_certificate_body())
 
-    answer = kube.api.request("PATCH", path, {"spec": {"duration": "5m"}}, content_type="application/merge-patch+json")
+    answer = kube.api.request(
+        "PATCH", path, {"spec": {"duration": "5m"}}, content_type="application/merge-patch+json"
+    )
 
     assert answer.status == 422
     assert "spec.duration" in answer.message
@@ -256,7 +277,9 @@ def test_a_rule_holds_for_a_change_too(kube, create):
 def without_rules(schema):
     """A copy of a schema, or of a part of one, without its rules."""
     if isinstance(schema, dict):
-        return {key: without_rules(value) for key, value in schema.items() if key != "x-kubernetes-validations"}
+        return {
+            key: without_rules(value) for key, value in schema.items() if key != "x-kubernetes-validations"
+        }
     return [without_rules(value) for value in schema] if isinstance(schema, list) else schema
 
 
@@ -276,7 +299,9 @@ def test_an_object_from_before_the_rules_can_still_be_told_in_its_status_what_is
     body = a_certificate_body(duration="5m", privateKey={"size": 1024}) | {"metadata": {"name": "old"}}
     assert older.api.request("POST", certificates, body).is_ok
     older.api.install_crds(CRDS)
-    wait_until(lambda: not older.api.request("POST", certificates, body | {"metadata": {"name": "new"}}).is_ok)
+    wait_until(
+        lambda: not older.api.request("POST", certificates, body | {"metadata": {"name": "new"}}).is_ok
+    )
 
     status = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
     merge = "application/merge-patch+json"
@@ -284,11 +309,14 @@ def test_an_object_from_before_the_rules_can_still_be_told_in_its_status_what_is
     assert older.api.request("PATCH", f"{certificates}/old/status", status, content_type=merge).is_ok
     labels = {"metadata": {"labels": {"a": "b"}}}
     assert older.api.request("PATCH", f"{certificates}/old", labels, content_type=merge).is_ok
-    worse = older.api.request("PATCH", f"{certificates}/old", {"spec": {"duration": "6m"}}, content_type=merge)
+    worse = older.api.request(
+        "PATCH", f"{certificates}/old", {"spec": {"duration": "6m"}}, content_type=merge
+    )
     assert "spec.duration" in worse.message
 
 
-# --------------------------------------------------------------------------------------------------------------- fields
+# ---------------------------------------------------------------------------------------------------------------
+# fields
 
 
 def test_a_certificate_keeps_every_field(kube, create):
@@ -322,7 +350,12 @@ def test_a_parent_is_a_gateway_by_default(create):
 
 
 def test_nothing_else_has_a_default(create):
-    bodies = [a_certificate_body(), an_issuer_body(), with_ingress(), with_dns01(rfc2136={"nameserver": "192.0.2.53"})]
+    bodies = [
+        a_certificate_body(),
+        an_issuer_body(),
+        with_ingress(),
+        with_dns01(rfc2136={"nameserver": "192.0.2.53"}),
+    ]
 
     assert [create(body)[1]["spec"] for body in bodies] == [body["spec"] for body in bodies]
 
@@ -365,7 +398,11 @@ AS_THEY_COME = (".tolerations.", ".seLinuxOptions.", ".sysctls.", ".seccompProfi
 @pytest.mark.parametrize(("plural", "model"), [("certificates", CertificateSpec), ("issuers", IssuerSpec)])
 def test_a_crd_has_the_fields_that_certmill_reads_and_no_others(plural, model):
     schema = model.model_json_schema(by_alias=True)
-    of_crd = {path for path in crd_paths(schema_of(plural)["spec"]) if not any(part in path for part in AS_THEY_COME)}
+    of_crd = {
+        path
+        for path in crd_paths(schema_of(plural)["spec"])
+        if not any(part in path for part in AS_THEY_COME)
+    }
 
     assert of_crd == set(parser_paths(schema, schema["$defs"]))
 
@@ -404,12 +441,17 @@ def test_a_crd_is_marked_as_ours_and_is_kept_by_helm(plural):
     assert metadata["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-# --------------------------------------------------------------------------------------------------------------- status
+# ---------------------------------------------------------------------------------------------------------------
+# status
 
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(FULL_CERTIFICATE, FULL_STATUS), (FULL_ISSUER | {"kind": "Issuer"}, FULL_ISSUER_STATUS), (FULL_ISSUER, FULL_ISSUER_STATUS)],
+    [
+        (FULL_CERTIFICATE, FULL_STATUS),
+        (FULL_ISSUER | {"kind": "Issuer"}, FULL_ISSUER_STATUS),
+        (FULL_ISSUER, FULL_ISSUER_STATUS),
+    ],
     ids=["Certificate", "Issuer", "ClusterIssuer"],
 )
 def test_status_is_a_subresource_of_its_own(kube, create, body, status):
@@ -417,7 +459,9 @@ def test_status_is_a_subresource_of_its_own(kube, create, body, status):
     assert "status" not in created
 
     changed = copy.deepcopy(created) | {"status": status}
-    changed["spec"] = a_certificate_body()["spec"] if body["kind"] == "Certificate" else an_issuer_body()["spec"]
+    changed["spec"] = (
+        a_certificate_body()["spec"] if body["kind"] == "Certificate" else an_issuer_body()["spec"]
+    )
     answer = kube.api.request("PUT", f"{path}/status?fieldValidation=Strict", changed)
     assert answer.is_ok, answer.message
 
@@ -436,12 +480,18 @@ def test_conditions_of_two_writers_are_merged_by_their_types(kube, create):
 
     for type_ in ("Ready", "Issuing"):
         body = head | {"status": {"conditions": [{"type": type_, "status": "True"}]}}
-        kube.api.request("PATCH", f"{path}/status?fieldManager={type_}", body, content_type="application/apply-patch+yaml")
+        kube.api.request(
+            "PATCH", f"{path}/status?fieldManager={type_}", body, content_type="application/apply-patch+yaml"
+        )
 
-    assert {one["type"] for one in kube.api.request("GET", path).body["status"]["conditions"]} == {"Ready", "Issuing"}
+    assert {one["type"] for one in kube.api.request("GET", path).body["status"]["conditions"]} == {
+        "Ready",
+        "Issuing",
+    }
 
 
-# -------------------------------------------------------------------------------------------------- columns and discovery
+# -------------------------------------------------------------------------------------------------- columns
+# and discovery
 
 
 def table_of(kube, path):
@@ -450,13 +500,20 @@ def table_of(kube, path):
 
 
 COLUMNS = {
-    "certificates": (["Name", "Ready", "Secret", "Age"], ["Name", "Ready", "Secret", "Issuer", "Status", "Expiration", "Age"]),
+    "certificates": (
+        ["Name", "Ready", "Secret", "Age"],
+        ["Name", "Ready", "Secret", "Issuer", "Status", "Expiration", "Age"],
+    ),
     "issuers": (["Name", "Ready", "Age"], ["Name", "Ready", "Status", "Age"]),
     "clusterissuers": (["Name", "Ready", "Age"], ["Name", "Ready", "Status", "Age"]),
 }
 
 
-@pytest.mark.parametrize(("plural", "default", "wide"), [(plural, *columns) for plural, columns in COLUMNS.items()], ids=COLUMNS.keys())
+@pytest.mark.parametrize(
+    ("plural", "default", "wide"),
+    [(plural, *columns) for plural, columns in COLUMNS.items()],
+    ids=COLUMNS.keys(),
+)
 def test_kubectl_get_shows_cert_managers_columns_in_their_order(kube, plural, default, wide):
     columns, _ = table_of(kube, f"{API}/{plural}")
 
@@ -475,13 +532,22 @@ def test_the_columns_of_a_certificate_are_filled_from_its_spec_and_status(kube, 
 
     _, (row,) = table_of(kube, f"{API}/namespaces/{namespace}/certificates")
     *cells, age = row["cells"]
-    assert cells == [name, "True", "web-tls", "ca", "Certificate is up to date and has not expired", "2026-04-01T00:00:00Z"]
+    assert cells == [
+        name,
+        "True",
+        "web-tls",
+        "ca",
+        "Certificate is up to date and has not expired",
+        "2026-04-01T00:00:00Z",
+    ]
     assert age.endswith("s")
 
 
 def test_the_columns_of_an_issuer_are_filled_from_its_status(kube, create, namespace):
     path, created = create(an_issuer_body(kind="Issuer"))
-    kube.api.request("PATCH", f"{path}/status", {"status": FULL_ISSUER_STATUS}, content_type="application/merge-patch+json")
+    kube.api.request(
+        "PATCH", f"{path}/status", {"status": FULL_ISSUER_STATUS}, content_type="application/merge-patch+json"
+    )
 
     _, (row,) = table_of(kube, f"{API}/namespaces/{namespace}/issuers")
 
@@ -501,8 +567,21 @@ def test_kubectl_knows_short_names_and_categories(kube, plural, kind, short_name
     resource = resources[plural]
 
     assert (resource["kind"], resource["singularName"]) == (kind, kind.lower())
-    assert (resource["shortNames"], resource["categories"], resource["namespaced"]) == (short_names, ["cert-manager"], is_namespaced)
-    assert set(resource["verbs"]) == {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
+    assert (resource["shortNames"], resource["categories"], resource["namespaced"]) == (
+        short_names,
+        ["cert-manager"],
+        is_namespaced,
+    )
+    assert set(resource["verbs"]) == {
+        "create",
+        "delete",
+        "deletecollection",
+        "get",
+        "list",
+        "patch",
+        "update",
+        "watch",
+    }
     assert resources[f"{plural}/status"]["kind"] == kind
 
 

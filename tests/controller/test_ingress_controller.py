@@ -1,4 +1,5 @@
-"""What was measured on the NGINX Ingress Controller, and what certmill's objects are made for. The small one here has to do the same."""
+"""What was measured on the NGINX Ingress Controller, and what certmill's objects are made for. The small one
+here has to do the same."""
 
 from __future__ import annotations
 
@@ -51,10 +52,13 @@ class Front:
 
     def apply(self, resource, namespace, body):
         kind = {"apiVersion": resource.api_version, "kind": resource.kind}
-        return self.client.apply(resource, kind | body | {"metadata": body["metadata"] | {"namespace": namespace}}, manager="tests")
+        return self.client.apply(
+            resource, kind | body | {"metadata": body["metadata"] | {"namespace": namespace}}, manager="tests"
+        )
 
     def lead(self, namespace, *, slice_port=0, **endpoint):
-        """What certmill makes of the responder in a namespace, with another port in the slice or an endpoint changed by `endpoint`."""
+        """What certmill makes of the responder in a namespace, with another port in the slice or an endpoint
+        changed by `endpoint`."""
         self.client.apply(SERVICES, service.responder_service(namespace, self.responder_port))
         slice_ = service.responder_slice(namespace, [RESPONDER], slice_port or self.responder_port)
         slice_["endpoints"] = [slice_["endpoints"][0] | endpoint]
@@ -62,14 +66,21 @@ class Front:
 
     def until(self, host, path, status, *, tls=False):
         """Until this is the answer."""
-        return until(lambda: (found := ask(self, host, path, tls=tls)).status == status and found, what=f"{status} for {host}{path}")
+        return until(
+            lambda: (found := ask(self, host, path, tls=tls)).status == status and found,
+            what=f"{status} for {host}{path}",
+        )
 
     def settle(self, namespace):
-        """Until all that was applied before has been seen, and what comes next is younger by the API's clock, which counts seconds."""
+        """Until all that was applied before has been seen, and what comes next is younger by the API's clock,
+        which counts seconds."""
         host = f"settled-{len(self.client.list(INGRESSES, namespace).items)}.{namespace}.test"
         made = self.apply(INGRESSES, namespace, ingress(host, name=host))["metadata"]["creationTimestamp"]
         until(lambda: rfc3339(time.time()) > made, pause=0.02)
-        until(lambda: ask(self, host, "/").status != 404 or ask(self, host, CHALLENGE).status != 404, what=f"{host} is known")
+        until(
+            lambda: ask(self, host, "/").status != 404 or ask(self, host, CHALLENGE).status != 404,
+            what=f"{host} is known",
+        )
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +90,10 @@ def front(empty_kube, tmp_path_factory):
     directory = tmp_path_factory.mktemp("nginx")
     if nginx_ingress.is_wanted():
         add_address(RESPONDER)
-        with answering(RESPONDER, Answering) as port, nginx_ingress.NginxIngress(directory=directory, kube=empty_kube) as real:
+        with (
+            answering(RESPONDER, Answering) as port,
+            nginx_ingress.NginxIngress(directory=directory, kube=empty_kube) as real,
+        ):
             yield Front(client, nginx_ingress.HTTP_PORT, nginx_ingress.TLS_PORT, real, port)
         return
     with (
@@ -95,13 +109,19 @@ def ingress(host, *, name="one", port=None, labels=None, **spec):
     backend = {"service": {"name": service.SERVICE_NAME, "port": port or {"number": service.SERVICE_PORT}}}
     path = challenge_path("token") | {"backend": backend}
     rules = [{"host": host, "http": {"paths": [path]}}]
-    return {"metadata": {"name": name, "labels": labels or {}}, "spec": {"ingressClassName": "nginx", "rules": rules} | spec}
+    return {
+        "metadata": {"name": name, "labels": labels or {}},
+        "spec": {"ingressClassName": "nginx", "rules": rules} | spec,
+    }
 
 
 def virtual_server(host, **tls):
     """A VirtualServer that answers /tea by itself."""
     routes = [{"path": "/tea", "action": {"return": {"body": "tea"}}}]
-    return {"metadata": {"name": "one"}, "spec": {"host": host, "routes": routes} | ({"tls": tls} if tls else {})}
+    return {
+        "metadata": {"name": "one"},
+        "spec": {"host": host, "routes": routes} | ({"tls": tls} if tls else {}),
+    }
 
 
 SOLVER = {"acme.cert-manager.io/http01-solver": "true"}
@@ -116,7 +136,9 @@ def tls_secret(name):
     }
 
 
-def test_an_ingress_with_tls_moves_even_the_challenge_to_https_and_rejects_the_handshake_until_its_secret_is_there(front, namespace):
+def test_an_ingress_with_tls_moves_even_the_challenge_to_https_and_rejects_the_handshake_until_its_secret_is_there(
+    front, namespace
+):
     host = f"{namespace}.test"
     front.lead(namespace)
     front.apply(INGRESSES, namespace, ingress(host, tls=[{"hosts": [host], "secretName": "pair"}]))
@@ -148,7 +170,11 @@ def test_a_virtual_server_with_cert_manager_is_not_served_unless_the_flag_is_on(
     host = f"{namespace}.test"
     front.controller.cert_manager = False
     try:
-        front.apply(VIRTUAL_SERVERS, namespace, virtual_server(host, secret="pair", **{"cert-manager": {"cluster-issuer": "x"}}))
+        front.apply(
+            VIRTUAL_SERVERS,
+            namespace,
+            virtual_server(host, secret="pair", **{"cert-manager": {"cluster-issuer": "x"}}),
+        )
         front.settle(namespace)
         assert ask(front, host, "/tea").status == 404
     finally:
@@ -194,7 +220,9 @@ def test_the_path_of_one_token_leads_no_other(front, namespace, wildcard):
         assert ask(front, host, "/.well-known/acme-challenge/another").status == 404
 
 
-def test_a_solver_ingress_becomes_a_route_of_the_virtual_server_of_its_host_with_its_label_only(front, namespace):
+def test_a_solver_ingress_becomes_a_route_of_the_virtual_server_of_its_host_with_its_label_only(
+    front, namespace
+):
     host = f"{namespace}.test"
     front.lead(namespace)
     front.apply(VIRTUAL_SERVERS, namespace, virtual_server(host))
@@ -210,11 +238,15 @@ def test_a_solver_ingress_becomes_a_route_of_the_virtual_server_of_its_host_with
     assert ask(front, host, "/tea").body == "tea"
 
 
-def test_a_solver_ingress_gets_nothing_with_a_named_port_without_its_class_or_where_an_ingress_has_the_host(front, namespace):
+def test_a_solver_ingress_gets_nothing_with_a_named_port_without_its_class_or_where_an_ingress_has_the_host(
+    front, namespace
+):
     named, classless, taken = (f"{name}.{namespace}.test" for name in ("named", "classless", "taken"))
     front.lead(namespace)
     front.apply(INGRESSES, namespace, ingress(named, name="named", labels=SOLVER, port={"name": "http"}))
-    front.apply(INGRESSES, namespace, ingress(classless, name="classless", labels=SOLVER, ingressClassName=None))
+    front.apply(
+        INGRESSES, namespace, ingress(classless, name="classless", labels=SOLVER, ingressClassName=None)
+    )
     users = ingress(taken, name="users")
     users["spec"]["rules"][0]["http"]["paths"][0]["path"] = "/other"
     front.apply(INGRESSES, namespace, users)
@@ -227,10 +259,16 @@ def test_a_solver_ingress_gets_nothing_with_a_named_port_without_its_class_or_wh
 
 
 def test_objects_of_odd_shapes_keep_the_small_one_from_nothing():
-    """What the API server takes from anybody: no ports in a slice or a Service, no labels, an address of nobody, no host, no rules."""
+    """What the API server takes from anybody: no ports in a slice or a Service, no labels, an address of
+    nobody, no host, no rules."""
 
     def key_and(name, spec, **more):
-        metadata = {"namespace": "n", "name": name, "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"} | more.pop("metadata", {})
+        metadata = {
+            "namespace": "n",
+            "name": name,
+            "uid": name,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        } | more.pop("metadata", {})
         return {("n", name): {"metadata": metadata, "spec": spec} | more}
 
     def a_slice(name, **more):
@@ -246,8 +284,12 @@ def test_objects_of_odd_shapes_keep_the_small_one_from_nothing():
         | key_and("no-rules", {"ingressClassName": "nginx"}, kind="Ingress", metadata={"labels": SOLVER}),
         virtual_servers=key_and("no-host", {}, kind="VirtualServer")
         | key_and("no-action", {"host": "vs.test", "routes": [{"path": "/"}]}, kind="VirtualServer"),
-        services=key_and(service.SERVICE_NAME, {"ports": [{"port": service.SERVICE_PORT, "targetPort": 1}]}) | key_and("no-ports", {}),
-        slices=a_slice("a", ports=None) | a_slice("b", metadata={}) | a_slice("c", endpoints=None) | a_slice("d", endpoints=of_another),
+        services=key_and(service.SERVICE_NAME, {"ports": [{"port": service.SERVICE_PORT, "targetPort": 1}]})
+        | key_and("no-ports", {}),
+        slices=a_slice("a", ports=None)
+        | a_slice("b", metadata={})
+        | a_slice("c", endpoints=None)
+        | a_slice("d", endpoints=of_another),
     )
 
     served = servers(objects, cert_manager=True)

@@ -1,4 +1,5 @@
-"""A cluster in which cert-manager has worked is taken over, and given back: nothing is issued anew, and what is right is not written to."""
+"""A cluster in which cert-manager has worked is taken over, and given back: nothing is issued anew, and what
+is right is not written to."""
 
 from __future__ import annotations
 
@@ -35,8 +36,16 @@ from tests.controller.lab import TSIG_SECRET, until
 from tests.controller.watching import watching
 
 CERT_MANAGER = "cert-manager.io/"
-READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
-REGISTERED = {"reason": "ACMEAccountRegistered", "message": "The ACME account was registered with the ACME server"}
+READY = {
+    "type": "Ready",
+    "status": "True",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+    "observedGeneration": 1,
+}
+REGISTERED = {
+    "reason": "ACMEAccountRegistered",
+    "message": "The ACME account was registered with the ACME server",
+}
 UP_TO_DATE = {"reason": "Ready", "message": "Certificate is up to date and has not expired"}
 TEMPLATE = {"labels": {"team": "edge"}, "annotations": {"example.com/note": "of the template"}}
 
@@ -47,25 +56,35 @@ def base64_of(content):
 
 def cert_managers_hash(key):
     """pkg/acme/accounts/registry.go, IsKeyCheckSumCached."""
-    der = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    der = key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
     return base64_of(hashlib.sha256(der).digest())
 
 
 class Cluster:
-    """What cert-manager has left: a registered ClusterIssuer, a Certificate, an annotated Ingress with its own, and their Secrets."""
+    """What cert-manager has left: a registered ClusterIssuer, a Certificate, an annotated Ingress with its
+    own, and their Secrets."""
 
     def __init__(self, client, namespace, pebble, bind):
         self.client, self.namespace, self.pebble, self.bind = client, namespace, pebble, bind
         self.issuer = f"letsencrypt-{namespace}"
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._register()
-        self._certificate("web", {"secretTemplate": TEMPLATE, "issuerRef": {"name": self.issuer, "kind": "ClusterIssuer"}})
+        self._certificate(
+            "web", {"secretTemplate": TEMPLATE, "issuerRef": {"name": self.issuer, "kind": "ClusterIssuer"}}
+        )
         self._ingress()
         self.written = [
             (CLUSTER_ISSUERS, "", self.issuer),
             (SECRETS, "cert-manager", f"{namespace}-account-key"),
             (INGRESSES, namespace, "shop"),
-            *((resource, namespace, name) for resource, name in ((CERTIFICATES, "web"), (CERTIFICATES, "shop-tls"))),
+            *(
+                (resource, namespace, name)
+                for resource, name in ((CERTIFICATES, "web"), (CERTIFICATES, "shop-tls"))
+            ),
             *((SECRETS, namespace, name) for name in ("web-tls", "shop-tls")),
         ]
 
@@ -86,13 +105,27 @@ class Cluster:
             timeout_seconds=10,
         )
         self.uri = acme.new_account(email="ops@example.test").url
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{self.namespace}-account-key", "namespace": "cert-manager"}}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"{self.namespace}-account-key", "namespace": "cert-manager"},
+        }
         self.client.apply(SECRETS, {**secret, "data": {"tls.key": base64_of(pem)}}, manager="controller")
         tsig = {"name": f"{self.namespace}-tsig", "key": "secret"}
         self.client.apply(
-            SECRETS, {**secret, "metadata": {"name": tsig["name"], "namespace": "cert-manager"}, "stringData": {"secret": TSIG_SECRET}}
+            SECRETS,
+            {
+                **secret,
+                "metadata": {"name": tsig["name"], "namespace": "cert-manager"},
+                "stringData": {"secret": TSIG_SECRET},
+            },
         )
-        rfc2136 = {"nameserver": self.bind.address, "tsigKeyName": "certmill", "tsigAlgorithm": "HMACSHA256", "tsigSecretSecretRef": tsig}
+        rfc2136 = {
+            "nameserver": self.bind.address,
+            "tsigKeyName": "certmill",
+            "tsigAlgorithm": "HMACSHA256",
+            "tsigSecretSecretRef": tsig,
+        }
         acme = {
             "email": "ops@example.test",
             "server": self.pebble.directory_url,
@@ -100,45 +133,94 @@ class Cluster:
             "privateKeySecretRef": {"name": f"{self.namespace}-account-key"},
             "solvers": [{"dns01": {"rfc2136": rfc2136}}],
         }
-        body = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": self.issuer}, "spec": {"acme": acme}}
+        body = {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "ClusterIssuer",
+            "metadata": {"name": self.issuer},
+            "spec": {"acme": acme},
+        }
         made = self.client.apply(CLUSTER_ISSUERS, body, manager="kubectl")
-        status = {"uri": self.uri, "lastRegisteredEmail": "ops@example.test", "lastPrivateKeyHash": cert_managers_hash(self.key)}
-        self.client.update(CLUSTER_ISSUERS, made | {"status": {"acme": status, "conditions": [READY | REGISTERED]}}, subresource="status")
+        status = {
+            "uri": self.uri,
+            "lastRegisteredEmail": "ops@example.test",
+            "lastPrivateKeyHash": cert_managers_hash(self.key),
+        }
+        self.client.update(
+            CLUSTER_ISSUERS,
+            made | {"status": {"acme": status, "conditions": [READY | REGISTERED]}},
+            subresource="status",
+        )
 
     def _certificate(self, name, spec, **metadata):
         secret_name = spec.get("secretName", f"{name}-tls")
         host, namespace = f"{name}.{self.namespace}.example.test", self.namespace
         own = {"secretName": secret_name, "dnsNames": [host]} | spec
-        body = {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": name, "namespace": namespace} | metadata}
+        body = {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "Certificate",
+            "metadata": {"name": name, "namespace": namespace} | metadata,
+        }
         made = self.client.apply(CERTIFICATES, {**body, "spec": own}, manager="kubectl")
         begun = int(time.time() - DAY)
         key = keys.generate(PrivateKeySpec())
         pem = a_chain(key, dns_names=(host,), common_name=host, not_before=begun)
-        named = {"alt-names": host, "certificate-name": name, "common-name": host, "ip-sans": "", "uri-sans": ""}
+        named = {
+            "alt-names": host,
+            "certificate-name": name,
+            "common-name": host,
+            "ip-sans": "",
+            "uri-sans": "",
+        }
         named |= {f"issuer-{part}": spec["issuerRef"].get(part, "") for part in ("name", "kind", "group")}
         template = spec.get("secretTemplate", {"labels": {}, "annotations": {}})
-        annotations = {f"{CERT_MANAGER}{part}": value for part, value in named.items()} | template["annotations"]
+        annotations = {f"{CERT_MANAGER}{part}": value for part, value in named.items()} | template[
+            "annotations"
+        ]
         labels = {"controller.cert-manager.io/fao": "true"} | template["labels"]
         secret = {"name": secret_name, "namespace": namespace, "labels": labels, "annotations": annotations}
         data = {"tls.crt": base64_of(pem), "tls.key": base64_of(key)}
-        body = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": secret, "data": data}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": secret,
+            "data": data,
+        }
         self.client.apply(SECRETS, body, manager=FIELD_MANAGER_OF_CERT_MANAGER)
         times = {"notBefore": begun, "notAfter": begun + 90 * DAY, "renewalTime": begun + 60 * DAY}
-        status = {part: rfc3339(instant) for part, instant in times.items()} | {"revision": 1, "conditions": [READY | UP_TO_DATE]}
+        status = {part: rfc3339(instant) for part, instant in times.items()} | {
+            "revision": 1,
+            "conditions": [READY | UP_TO_DATE],
+        }
         self.client.update(CERTIFICATES, made | {"status": status}, subresource="status")
 
     def _ingress(self):
         host, namespace = f"shop-tls.{self.namespace}.example.test", self.namespace
         backend = {"service": {"name": "shop", "port": {"number": 80}}}
         rules = [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]
-        metadata = {"name": "shop", "namespace": namespace, "annotations": {"cert-manager.io/cluster-issuer": self.issuer}}
+        metadata = {
+            "name": "shop",
+            "namespace": namespace,
+            "annotations": {"cert-manager.io/cluster-issuer": self.issuer},
+        }
         spec = {"tls": [{"hosts": [host], "secretName": "shop-tls"}], "rules": rules}
         body = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}
         owner = self.client.apply(INGRESSES, body, manager="kubectl")["metadata"]
-        reference = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "shop", "uid": owner["uid"]}
+        reference = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "name": "shop",
+            "uid": owner["uid"],
+        }
         ref = {"name": self.issuer, "kind": "ClusterIssuer", "group": "cert-manager.io"}
-        spec = {"secretName": "shop-tls", "issuerRef": ref, "usages": ["digital signature", "key encipherment"]}
-        self._certificate("shop-tls", spec, ownerReferences=[{**reference, "controller": True, "blockOwnerDeletion": True}])
+        spec = {
+            "secretName": "shop-tls",
+            "issuerRef": ref,
+            "usages": ["digital signature", "key encipherment"],
+        }
+        self._certificate(
+            "shop-tls", spec, ownerReferences=[{**reference, "controller": True, "blockOwnerDeletion": True}]
+        )
 
 
 class Certmill:
@@ -149,8 +231,11 @@ class Certmill:
         self._controller = controller
 
     def first_sight(self):
-        """As a controller that begins to lead; what it wants looked at is looked at. Returns what that was."""
-        self._controller.first_sight(lambda right: self.adopted.extend(certificate for certificate, _ in right))
+        """As a controller that begins to lead; what it wants looked at is looked at. Returns what that
+        was."""
+        self._controller.first_sight(
+            lambda right: self.adopted.extend(certificate for certificate, _ in right)
+        )
         looks = self._controller.take(100, seconds=0)
         for look in looks:
             if look.kind in ("Ingress", "VirtualServer"):
@@ -174,13 +259,17 @@ class Certmill:
 def servers(tmp_path_factory):
     directory = tmp_path_factory.mktemp("moving")
     tsig = {"certmill": ("hmac-sha256", TSIG_SECRET)}
-    with Bind(directory=directory / "bind", tsig=tsig) as bind, Pebble(directory=directory / "pebble", dns=bind.address) as pebble:
+    with (
+        Bind(directory=directory / "bind", tsig=tsig) as bind,
+        Pebble(directory=directory / "pebble", dns=bind.address) as pebble,
+    ):
         yield bind, pebble
 
 
 @pytest.fixture
 def cluster(empty_kube, servers, namespace):
-    """Of other modules there is nothing: a first sight looks at every ClusterIssuer, also at one whose CA is no longer there."""
+    """Of other modules there is nothing: a first sight looks at every ClusterIssuer, also at one whose CA is
+    no longer there."""
     client = client_of(empty_kube)
     make_namespaces(client, "cert-manager")
     cluster = Cluster(client, namespace, servers[1], servers[0])
@@ -218,12 +307,15 @@ def test_what_is_right_is_adopted_with_no_write_and_no_word_to_the_ca(cluster, c
 
 
 def the_policies_of_cert_manager(certificate, secret, now):
-    """What would make it issue again, or mend the Secret (internal/controller/certificates/policies); no CertificateRequest is there."""
+    """What would make it issue again, or mend the Secret (internal/controller/certificates/policies); no
+    CertificateRequest is there."""
     data = {name: base64.b64decode(value) for name, value in secret["data"].items()}
     leaf = x509.load_pem_x509_certificate(data["tls.crt"])
     key = serialization.load_pem_private_key(data["tls.key"], None)
     spec, annotations = certificate["spec"], secret["metadata"]["annotations"]
-    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+        x509.DNSName
+    )
     common_name = next((one.value for one in leaf.subject), "")
     details = {"alt-names": ",".join(names), "common-name": common_name, "ip-sans": "", "uri-sans": ""}
     template = spec.get("secretTemplate", {})
@@ -231,16 +323,22 @@ def the_policies_of_cert_manager(certificate, secret, now):
         "SecretIsMissingData": all(data.get(name) for name in ("tls.crt", "tls.key")),
         "SecretPublicKeysDiffer": key.public_key() == leaf.public_key(),
         "SecretIssuerAnnotationsMismatch": all(
-            annotations[f"{CERT_MANAGER}issuer-{part}"] == spec["issuerRef"].get(part, "") for part in ("name", "kind", "group")
+            annotations[f"{CERT_MANAGER}issuer-{part}"] == spec["issuerRef"].get(part, "")
+            for part in ("name", "kind", "group")
         ),
-        "SecretCertificateNameAnnotationsMismatch": annotations[f"{CERT_MANAGER}certificate-name"] == certificate["metadata"]["name"],
+        "SecretCertificateNameAnnotationsMismatch": annotations[f"{CERT_MANAGER}certificate-name"]
+        == certificate["metadata"]["name"],
         "SecretPrivateKeyMismatchesSpec": isinstance(key, rsa.RSAPrivateKey) and key.key_size == 2048,
         "CurrentCertificateRequestMismatchesSpec": set(names) == set(spec["dnsNames"]),
         "CurrentCertificateNearingExpiry": instant_of(certificate["status"]["renewalTime"]) > now,
         "SecretBaseLabelsMismatch": secret["metadata"]["labels"]["controller.cert-manager.io/fao"] == "true",
-        "SecretCertificateDetailsAnnotationsMismatch": all(annotations[CERT_MANAGER + part] == value for part, value in details.items()),
+        "SecretCertificateDetailsAnnotationsMismatch": all(
+            annotations[CERT_MANAGER + part] == value for part, value in details.items()
+        ),
         "SecretSecretTemplateMismatch": all(
-            secret["metadata"][part].items() >= values.items() for part, values in template.items() if part in ("labels", "annotations")
+            secret["metadata"][part].items() >= values.items()
+            for part, values in template.items()
+            if part in ("labels", "annotations")
         ),
     }
     return [name for name, holds in checks.items() if not holds]
@@ -257,9 +355,12 @@ def test_after_a_renewal_by_us_cert_manager_finds_nothing_to_do_either(cluster, 
     secret = cluster.client.get(SECRETS, cluster.namespace, "web-tls")
     assert {name for name in old if old[name] == secret["data"][name]} == set()
     assert the_policies_of_cert_manager(certificate, secret, time.time()) == []
-    # cert-manager asks for the CertificateRequest of this revision: there is none, and so none that the Secret could differ from.
+    # cert-manager asks for the CertificateRequest of this revision: there is none, and so none that the
+    # Secret could differ from.
     assert certificate["status"]["revision"] == 2
-    assert [(one["type"], one["status"], one["reason"]) for one in certificate["status"]["conditions"]] == [("Ready", "True", "Ready")]
+    assert [(one["type"], one["status"], one["reason"]) for one in certificate["status"]["conditions"]] == [
+        ("Ready", "True", "Ready")
+    ]
     # pkg/issuer/acme/setup.go: with these it does not ask the CA for the account.
     status = cluster.client.get(CLUSTER_ISSUERS, "", cluster.issuer)["status"]
     assert (status["acme"]["uri"], status["acme"]["lastRegisteredEmail"]) == (cluster.uri, "ops@example.test")

@@ -1,7 +1,8 @@
-"""Attacks that a tenant can try with objects, annotations, statuses, messages and web servers of his own; each is really tried.
+"""Attacks that a tenant can try with objects, annotations, statuses, messages and web servers of his own;
+each is really tried.
 
-What must not happen is looked for after an honest Certificate, asked for later, has been issued: by then every attack has been looked at.
-"""
+What must not happen is looked for after an honest Certificate, asked for later, has been issued: by then
+every attack has been looked at."""
 
 from __future__ import annotations
 
@@ -23,7 +24,16 @@ import yaml
 
 from certmill.contract import CHANGES_QUEUE, REQUESTS_QUEUE, STEPS_QUEUE, envelope
 from certmill.crypto import keys
-from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, CUSTOM_RESOURCE_DEFINITIONS, EVENTS, INGRESSES, ISSUERS, LEASES, SECRETS
+from certmill.kube.resources import (
+    CERTIFICATES,
+    CLUSTER_ISSUERS,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    EVENTS,
+    INGRESSES,
+    ISSUERS,
+    LEASES,
+    SECRETS,
+)
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from tests.builders import a_chain
 from tests.controller.chart import make_namespace
@@ -39,7 +49,10 @@ LISTED = (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS, INGRESSES, EVENTS, LEASES)
 @pytest.fixture(scope="module")
 def lab(empty_kube, tmp_path_factory):
     serve_virtual_servers(empty_kube)
-    with KubeLab(directory=tmp_path_factory.mktemp("secure"), kube=empty_kube) as lab, Overheard(lab.redis.url) as overheard:
+    with (
+        KubeLab(directory=tmp_path_factory.mktemp("secure"), kube=empty_kube) as lab,
+        Overheard(lab.redis.url) as overheard,
+    ):
         lab.overheard = overheard
         lab.certmill.start(workers=0, beats=0, responder=False, flower=True)
         lab.apply_issuer(lab.rfc2136())
@@ -62,13 +75,21 @@ def issue_honestly(lab, namespace, name="honest"):
 
 def an_issuer(lab, *solvers, kind="Issuer", name="dev", **acme):
     own = lab.acme(*solvers) | {"privateKeySecretRef": {"name": "dev-account-key"}} | acme
-    return {"apiVersion": "cert-manager.io/v1", "kind": kind, "metadata": {"name": name}, "spec": {"acme": own}}
+    return {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {"acme": own},
+    }
 
 
 def apply_tenants_issuer(lab, namespace, *solvers, **acme):
     """An Issuer of the tenant's own, ready."""
     lab.apply(an_issuer(lab, *solvers, **acme), namespace)
-    lab.until(lambda: lab.condition(ISSUERS, namespace, "dev", "Ready") == "True", what=lambda: lab.conditions(ISSUERS, namespace, "dev"))
+    lab.until(
+        lambda: lab.condition(ISSUERS, namespace, "dev", "Ready") == "True",
+        what=lambda: lab.conditions(ISSUERS, namespace, "dev"),
+    )
 
 
 def account(lab, resource, namespace, name):
@@ -132,7 +153,11 @@ def crd(kind, group):
 class TestObjectsMadeByHand:
     @pytest.fixture
     def cert_managers_kinds(self, kube, tmp_path):
-        kinds = {"Challenge": "acme.cert-manager.io", "Order": "acme.cert-manager.io", "CertificateRequest": "cert-manager.io"}
+        kinds = {
+            "Challenge": "acme.cert-manager.io",
+            "Order": "acme.cert-manager.io",
+            "CertificateRequest": "cert-manager.io",
+        }
         file = tmp_path / "crds.yaml"
         file.write_text("\n---\n".join(json.dumps(crd(*pair)) for pair in kinds.items()))
         kube.api.install_crds([file])
@@ -140,9 +165,15 @@ class TestObjectsMadeByHand:
         for kind, group in kinds.items():
             kube.api.request("DELETE", CUSTOM_RESOURCE_DEFINITIONS.path(None, f"{kind.lower()}s.{group}"))
 
-    def test_a_challenge_with_a_solver_of_its_own_uses_no_credential(self, lab, namespace, cert_managers_kinds):
-        """GHSA-8rvj-mm4h-c258: the attacker's name server would get an update signed with the ClusterIssuer's TSIG key."""
-        host, ref = f"victim.{namespace}.example.test", {"name": "prod-issuer", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+    def test_a_challenge_with_a_solver_of_its_own_uses_no_credential(
+        self, lab, namespace, cert_managers_kinds
+    ):
+        """GHSA-8rvj-mm4h-c258: the attacker's name server would get an update signed with the ClusterIssuer's
+        TSIG key."""
+        host, ref = (
+            f"victim.{namespace}.example.test",
+            {"name": "prod-issuer", "kind": "ClusterIssuer", "group": "cert-manager.io"},
+        )
         orders = lab.orders()
         with Listener() as listener:
             solver = lab.rfc2136()
@@ -159,12 +190,20 @@ class TestObjectsMadeByHand:
             bodies = {
                 "Challenge": challenge | {"authorizationURL": "https://x/"},
                 "Order": {"request": "", "dnsNames": [host], "issuerRef": ref},
-                "CertificateRequest": {"request": "", "issuerRef": ref, "uid": "system:serviceaccount:cert-manager:certmill-worker"},
+                "CertificateRequest": {
+                    "request": "",
+                    "issuerRef": ref,
+                    "uid": "system:serviceaccount:cert-manager:certmill-worker",
+                },
             }
             for kind, spec in bodies.items():
                 api_version = f"{cert_managers_kinds[kind]}/v1"
                 state = {"status": {"processing": True, "presented": True, "state": "pending"}}
-                lab.apply({"apiVersion": api_version, "kind": kind, "metadata": {"name": "by-hand"}, "spec": spec} | state, namespace)
+                lab.apply(
+                    {"apiVersion": api_version, "kind": kind, "metadata": {"name": "by-hand"}, "spec": spec}
+                    | state,
+                    namespace,
+                )
             issue_honestly(lab, namespace)
 
             assert listener.heard is None
@@ -173,7 +212,10 @@ class TestObjectsMadeByHand:
 
     def test_a_status_that_names_another_issuers_account_does_not_make_it_ours(self, lab, namespace):
         apply_tenants_issuer(lab, namespace, HTTP01)
-        theirs, own = account(lab, CLUSTER_ISSUERS, "", "prod-issuer"), account(lab, ISSUERS, namespace, "dev")
+        theirs, own = (
+            account(lab, CLUSTER_ISSUERS, "", "prod-issuer"),
+            account(lab, ISSUERS, namespace, "dev"),
+        )
         assert own["uri"] != theirs["uri"]
 
         body = lab.client.get(ISSUERS, namespace, "dev")
@@ -181,7 +223,9 @@ class TestObjectsMadeByHand:
         lab.client.update(ISSUERS, body, subresource="status")
         lab.client.merge(ISSUERS, namespace, "dev", {"metadata": {"annotations": {"look": "again"}}})
 
-        lab.until(lambda: account(lab, ISSUERS, namespace, "dev")["uri"] == own["uri"], what="its own account again")
+        lab.until(
+            lambda: account(lab, ISSUERS, namespace, "dev")["uri"] == own["uri"], what="its own account again"
+        )
         assert account(lab, CLUSTER_ISSUERS, "", "prod-issuer") == theirs
 
     def test_a_uri_of_another_account_with_the_own_key_is_refused_by_the_ca(self, lab, namespace):
@@ -196,7 +240,9 @@ class TestObjectsMadeByHand:
         assert "refuses to create an order" in failure(lab, namespace, "web")
         assert lab.orders() == orders
 
-    def test_a_secret_with_annotations_by_hand_is_a_pair_of_the_tenants_own_and_no_more(self, lab, namespace, victim):
+    def test_a_secret_with_annotations_by_hand_is_a_pair_of_the_tenants_own_and_no_more(
+        self, lab, namespace, victim
+    ):
         """Whatever Certificate, also of another namespace, or issuer they name."""
         issue_honestly(lab, victim)
         before, host = lab.client.get(SECRETS, victim, "honest-tls"), f"{namespace}.example.test"
@@ -210,7 +256,9 @@ class TestObjectsMadeByHand:
             }
             labels = {"controller.cert-manager.io/fao": "true", "certmill.io/acme-account": "false"}
             metadata = {"name": f"forged-{number}", "annotations": annotations, "labels": labels}
-            lab.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": made}, namespace)
+            lab.apply(
+                {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": made}, namespace
+            )
         orders = lab.orders()
 
         issue_honestly(lab, namespace)
@@ -219,10 +267,15 @@ class TestObjectsMadeByHand:
         assert lab.client.get(SECRETS, victim, "honest-tls") == before
 
     def test_a_message_by_hand_does_not_make_a_worker_do_what_is_not_due(self, lab, namespace, victim):
-        """Who can write to these queues has Redis; even then a message is a doorbell, and says nothing of its own."""
+        """Who can write to these queues has Redis; even then a message is a doorbell, and says nothing of its
+        own."""
         issue_honestly(lab, victim)
         before, orders = lab.client.get(SECRETS, victim, "honest-tls"), lab.orders()
-        request = {"name": "x", "namespace": victim, "spec": {"dnsNames": ["x.example.test"], "issuerRef": {"name": f"../{victim}/dev"}}}
+        request = {
+            "name": "x",
+            "namespace": victim,
+            "spec": {"dnsNames": ["x.example.test"], "issuerRef": {"name": f"../{victim}/dev"}},
+        }
         forged = [
             (STEPS_QUEUE, "certificate.store_secret", f"{victim}/honest"),
             (STEPS_QUEUE, "certificate.clean_up", f"{victim}/honest"),
@@ -235,9 +288,14 @@ class TestObjectsMadeByHand:
         ]
 
         for queue, task, argument in forged:
-            made = envelope(task, [argument], queue=queue, task_id=str(uuid.uuid4()), argsrepr="()", origin="attacker")
+            made = envelope(
+                task, [argument], queue=queue, task_id=str(uuid.uuid4()), argsrepr="()", origin="attacker"
+            )
             lab.runtime.redis.lpush(queue, json.dumps(made))
-        lab.until(lambda: not any(lab.runtime.redis.llen(queue) for queue, _, _ in forged), what="all of them are taken")
+        lab.until(
+            lambda: not any(lab.runtime.redis.llen(queue) for queue, _, _ in forged),
+            what="all of them are taken",
+        )
         issue_honestly(lab, namespace)
 
         assert lab.orders() == orders + 1
@@ -268,9 +326,16 @@ class TestSecretsOfIssuers:
         before = lab.client.get(SECRETS, namespace, secret)
 
         annotations = {"cert-manager.io/issue-temporary-certificate": "true"}
-        lab.apply_certificate(namespace, "slip", f"{namespace}.example.test", secretName=secret, annotations=annotations)
+        lab.apply_certificate(
+            namespace, "slip", f"{namespace}.example.test", secretName=secret, annotations=annotations
+        )
 
-        ready = refusal(lab, namespace, "slip", f"spec.secretName: is a Secret that Issuer/{namespace}/dev needs for itself")
+        ready = refusal(
+            lab,
+            namespace,
+            "slip",
+            f"spec.secretName: is a Secret that Issuer/{namespace}/dev needs for itself",
+        )
         assert (ready["status"], ready["reason"]) == ("False", "InvalidSpec")
         assert lab.client.get(SECRETS, namespace, secret) == before
 
@@ -293,13 +358,21 @@ class TestSecretsOfIssuers:
             answer = lab.kube.api.request(
                 "PATCH",
                 f"{issuers}?fieldManager=tests",
-                an_issuer(lab, solver, name=f"dev-{number}", privateKeySecretRef={"name": f"dev-{number}-account-key"}),
+                an_issuer(
+                    lab,
+                    solver,
+                    name=f"dev-{number}",
+                    privateKeySecretRef={"name": f"dev-{number}-account-key"},
+                ),
                 content_type="application/apply-patch+yaml",
             )
             if answer.is_ok:
                 tried += 1
                 lab.apply_certificate(
-                    namespace, f"web-{number}", f"web-{number}.{namespace}.example.test", issuerRef={"name": f"dev-{number}"}
+                    namespace,
+                    f"web-{number}",
+                    f"web-{number}.{namespace}.example.test",
+                    issuerRef={"name": f"dev-{number}"},
                 )
 
         issue_honestly(lab, namespace)
@@ -314,7 +387,10 @@ class TestSecretsOfIssuers:
     def test_an_account_key_of_another_namespace_is_not_used(self, lab, namespace, name):
         body = an_issuer(lab, HTTP01, privateKeySecretRef={"name": name})
         answer = lab.kube.api.request(
-            "PATCH", f"{ISSUERS.path(namespace, 'dev')}?fieldManager=tests", body, content_type="application/apply-patch+yaml"
+            "PATCH",
+            f"{ISSUERS.path(namespace, 'dev')}?fieldManager=tests",
+            body,
+            content_type="application/apply-patch+yaml",
         )
         if answer.is_ok:
             lab.until(lambda: lab.conditions(ISSUERS, namespace, "dev").get("Ready"), what="it was looked at")
@@ -323,7 +399,10 @@ class TestSecretsOfIssuers:
 
         own = (lab.client.get(ISSUERS, namespace, "dev") or {}).get("status", {}).get("acme", {})
         assert own.get("uri") != account(lab, CLUSTER_ISSUERS, "", "prod-issuer")["uri"]
-        assert own.get("lastPrivateKeyHash") != account(lab, CLUSTER_ISSUERS, "", "prod-issuer")["lastPrivateKeyHash"]
+        assert (
+            own.get("lastPrivateKeyHash")
+            != account(lab, CLUSTER_ISSUERS, "", "prod-issuer")["lastPrivateKeyHash"]
+        )
 
 
 class TestAnnotations:
@@ -331,18 +410,29 @@ class TestAnnotations:
         host = f"{victim}.example.test"
         backend = {"service": {"name": "shop-svc", "port": {"number": 80}}}
         rules = [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]
-        ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "shop"}, "spec": {"rules": rules}}
+        ingress = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": "shop"},
+            "spec": {"rules": rules},
+        }
         lab.apply(ingress, victim)
         before = lab.client.get(INGRESSES, victim, "shop")
         said = {}
-        for number, name in enumerate(("shop", f"../{victim}/ingresses/shop", f"{victim}/shop", f"..%2f{victim}")):
+        for number, name in enumerate(
+            ("shop", f"../{victim}/ingresses/shop", f"{victim}/shop", f"..%2f{victim}")
+        ):
             annotations = {"acme.cert-manager.io/http01-override-ingress-name": name}
             ref = {"name": "by-http", "kind": "ClusterIssuer"}
-            lab.apply_certificate(namespace, f"web-{number}", f"w{number}.{host}", annotations=annotations, issuerRef=ref)
+            lab.apply_certificate(
+                namespace, f"web-{number}", f"w{number}.{host}", annotations=annotations, issuerRef=ref
+            )
             said[name] = failure(lab, namespace, f"web-{number}")
 
         assert f"the Ingress {namespace}/shop" in said["shop"]
-        assert all("http01-override-ingress-name" in message for name, message in said.items() if name != "shop")
+        assert all(
+            "http01-override-ingress-name" in message for name, message in said.items() if name != "shop"
+        )
         assert lab.client.get(INGRESSES, victim, "shop") == before
         lab.until(lambda: lab.traces(namespace) == [], what=lambda: lab.traces(namespace))
 
@@ -352,16 +442,30 @@ class TestAnnotations:
             metadata = {"name": f"shop-{number}", "annotations": {"cert-manager.io/issuer": name}}
             tls = [{"hosts": [f"shop-{number}.{namespace}.example.test"], "secretName": f"shop-{number}-tls"}]
             spec = {"tls": tls, "defaultBackend": {"service": {"name": "shop-svc", "port": {"number": 80}}}}
-            lab.apply({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}, namespace)
+            lab.apply(
+                {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec},
+                namespace,
+            )
 
         told = f"Issuer/{namespace}/dev is not there"
-        lab.until(lambda: any(told in message for _, _, message in lab.events(namespace, "shop-0-tls")), what=f"an event: {told}")
+        lab.until(
+            lambda: any(told in message for _, _, message in lab.events(namespace, "shop-0-tls")),
+            what=f"an event: {told}",
+        )
         for number in (1, 2):
             assert refusal(lab, namespace, f"shop-{number}-tls", "spec.issuerRef.name")["status"] == "False"
         assert [lab.client.get(SECRETS, namespace, f"shop-{number}-tls") for number in range(3)] == [None] * 3
 
-    def test_those_of_ours_by_hand_change_nothing_but_when_their_own_certificate_is_tried(self, lab, namespace):
-        attempt = {"next": "2999-01-01T00:00:00Z", "after": "2026-01-01T00:00:00Z", "attempts": 10**30, "spec": ["x"], "issued": {}}
+    def test_those_of_ours_by_hand_change_nothing_but_when_their_own_certificate_is_tried(
+        self, lab, namespace
+    ):
+        attempt = {
+            "next": "2999-01-01T00:00:00Z",
+            "after": "2026-01-01T00:00:00Z",
+            "attempts": 10**30,
+            "spec": ["x"],
+            "issued": {},
+        }
         annotations = {
             "certmill.io/next-attempt": json.dumps(attempt),
             "certmill.io/http01-challenges": json.dumps({"for": {"victim.example.test": ["web"]}}),
@@ -379,7 +483,11 @@ def test_names_as_long_as_they_may_be_are_issued_like_others(lab, namespace):
     lab.apply_issuer(HTTP01, name=issuer, privateKeySecretRef={"name": "k" * 253})
 
     lab.apply_certificate(
-        namespace, name, f"{namespace}.example.test", secretName="s" * 253, issuerRef={"name": issuer, "kind": "ClusterIssuer"}
+        namespace,
+        name,
+        f"{namespace}.example.test",
+        secretName="s" * 253,
+        issuerRef={"name": issuer, "kind": "ClusterIssuer"},
     )
 
     assert lab.wait_ready(namespace, name).dns_names == (f"{namespace}.example.test",)
@@ -398,10 +506,18 @@ class Site(http.server.BaseHTTPRequestHandler):
         port = self.server.server_address[1]
         how = self.headers["Host"].partition(".")[0]
         if how == "redirect":
-            return self._say(302, INTERNAL.encode(), Location=f"http://127.0.0.3:{port}/latest/meta-data?{INTERNAL.replace(' ', '+')}")
+            return self._say(
+                302,
+                INTERNAL.encode(),
+                Location=f"http://127.0.0.3:{port}/latest/meta-data?{INTERNAL.replace(' ', '+')}",
+            )
         if how == "large":
             return self._say(200, INTERNAL.encode() * 300_000)
-        return self._say(500, f"{INTERNAL} {path}".encode(), **{"X-Said": INTERNAL, "Retry-After": INTERNAL, "Set-Cookie": INTERNAL})
+        return self._say(
+            500,
+            f"{INTERNAL} {path}".encode(),
+            **{"X-Said": INTERNAL, "Retry-After": INTERNAL, "Set-Cookie": INTERNAL},
+        )
 
     def _say(self, status, body, **fields):
         self.send_response(status, INTERNAL)
@@ -430,7 +546,8 @@ def serving(address, port):
 
 
 def texts_of(lab):
-    """All that anybody but the holders of Secrets can read: objects, logs, what Flower keeps, and Redis with all that passed."""
+    """All that anybody but the holders of Secrets can read: objects, logs, what Flower keeps, and Redis with
+    all that passed."""
     objects = [one for resource in LISTED for one in lab.client.list(resource).items]
     objects += [{"metadata": one["metadata"]} for one in lab.client.list(SECRETS).items]
     files = [*lab.directory.glob("*.log"), *(lab.certmill.home / "flower").rglob("*")]
@@ -447,7 +564,9 @@ def texts_of(lab):
 def test_what_a_self_check_reads_is_shown_to_nobody(lab, namespace):
     ways = ("redirect", "large", "reflect")
     update = dns.update.UpdateMessage(
-        "example.test", keyring=dns.tsigkeyring.from_text({"certmill": TSIG_SECRET}), keyalgorithm="hmac-sha256"
+        "example.test",
+        keyring=dns.tsigkeyring.from_text({"certmill": TSIG_SECRET}),
+        keyalgorithm="hmac-sha256",
     )
     for how in ways:
         update.replace(f"{how}.{namespace}", 1, "A", "127.0.0.2")
@@ -459,21 +578,37 @@ def test_what_a_self_check_reads_is_shown_to_nobody(lab, namespace):
             lab.apply_certificate(namespace, how, f"{how}.{namespace}.example.test", issuerRef=ref)
 
         def told():
-            return {how: [message for _, reason, message in lab.events(namespace, how) if reason == "Waiting"] for how in ways}
+            return {
+                how: [message for _, reason, message in lab.events(namespace, how) if reason == "Waiting"]
+                for how in ways
+            }
 
         def of_its_answer():
-            return all(any(f"{how}.{namespace}.example.test answered" in message for message in told()[how]) for how in ways)
+            return all(
+                any(f"{how}.{namespace}.example.test answered" in message for message in told()[how])
+                for how in ways
+            )
 
         lab.until(of_its_answer, what=lambda: str(told()))
         assert internal.asked
         assert len(site.asked) >= len(ways)
-        lab.until(lambda: "task-retried" in decoded("\n".join(lab.overheard.commands)), what="its event, which travels in a batch")
+        lab.until(
+            lambda: "task-retried" in decoded("\n".join(lab.overheard.commands)),
+            what="its event, which travels in a batch",
+        )
         texts, messages = texts_of(lab), told()
         for how in ways:
             lab.client.delete(CERTIFICATES, namespace, how)
 
-    assert [where for where, text in texts.items() if INTERNAL[:20] in text or INTERNAL[:20].replace(" ", "+") in text] == []
-    of_the_redirect = f"redirect.{namespace}.example.test answered with a redirect that does not lead to the key authorization"
+    assert [
+        where
+        for where, text in texts.items()
+        if INTERNAL[:20] in text or INTERNAL[:20].replace(" ", "+") in text
+    ] == []
+    of_the_redirect = (
+        f"redirect.{namespace}.example.test answered with a redirect that does not lead to the key "
+        "authorization"
+    )
     assert of_the_redirect in messages["redirect"]
 
 
@@ -486,20 +621,38 @@ def after_everything(lab, kube):
     binding = {"keyID": "kid-1", "keySecretRef": {"name": "eab", "key": "key"}}
     own = {"privateKeySecretRef": {"name": "bound-account-key"}, "externalAccountBinding": binding}
     lab.apply(an_issuer(lab, lab.rfc2136(), kind="ClusterIssuer", name="bound", **own))
-    lab.until(lambda: "Ready" in lab.conditions(CLUSTER_ISSUERS, "", "bound"), what="the CA has said what it thinks of the binding")
+    lab.until(
+        lambda: "Ready" in lab.conditions(CLUSTER_ISSUERS, "", "bound"),
+        what="the CA has said what it thinks of the binding",
+    )
     wrong = base64.b64encode(b"another secret, which BIND refuses").decode()
     lab.apply_secret("cert-manager", "wrong-tsig", {"secret": wrong})
     solver = lab.rfc2136()
     solver["dns01"]["rfc2136"]["tsigSecretSecretRef"]["name"] = "wrong-tsig"
     lab.apply_issuer(solver, name="wrong", privateKeySecretRef={"name": "wrong-account-key"})
     lab.apply_certificate(namespace, "rsa", "rsa.example.test", privateKey={"algorithm": "RSA"})
-    lab.apply_certificate(namespace, "http", "http.example.test", issuerRef={"name": "by-http", "kind": "ClusterIssuer"})
-    lab.apply_certificate(namespace, "wrong", "wrong.example.test", issuerRef={"name": "wrong", "kind": "ClusterIssuer"})
+    lab.apply_certificate(
+        namespace, "http", "http.example.test", issuerRef={"name": "by-http", "kind": "ClusterIssuer"}
+    )
+    lab.apply_certificate(
+        namespace, "wrong", "wrong.example.test", issuerRef={"name": "wrong", "kind": "ClusterIssuer"}
+    )
     for name in ("rsa", "http"):
         lab.wait_ready(namespace, name)
-        lab.until(lambda name=name: any("successfully issued" in message for *_, message in lab.events(namespace, name)), what="it is told")
-    lab.until(lambda: "task-succeeded" in decoded("\n".join(lab.overheard.commands)), what="an event, which travels in a batch")
-    lab.until(lambda: any(reason in ("Failed", "Waiting") for _, reason, _ in lab.events(namespace, "wrong")), what="it does not go well")
+        lab.until(
+            lambda name=name: any(
+                "successfully issued" in message for *_, message in lab.events(namespace, name)
+            ),
+            what="it is told",
+        )
+    lab.until(
+        lambda: "task-succeeded" in decoded("\n".join(lab.overheard.commands)),
+        what="an event, which travels in a batch",
+    )
+    lab.until(
+        lambda: any(reason in ("Failed", "Waiting") for _, reason, _ in lab.events(namespace, "wrong")),
+        what="it does not go well",
+    )
 
     def value(where, name, key="tls.key"):
         return base64.b64decode(lab.client.get(SECRETS, where, name)["data"][key])
@@ -509,31 +662,46 @@ def after_everything(lab, kube):
         f"account key of {name}": private_forms(value("cert-manager", f"{name}-account-key"))
         for name in ("by-http", "prod-issuer", "bound")
     }
-    secrets |= {"TSIG": forms(TSIG_SECRET.encode()) + forms(base64.b64decode(TSIG_SECRET)), "EAB": forms(EAB_SECRET.encode())}
+    secrets |= {
+        "TSIG": forms(TSIG_SECRET.encode()) + forms(base64.b64decode(TSIG_SECRET)),
+        "EAB": forms(EAB_SECRET.encode()),
+    }
     secrets |= {"wrong TSIG": forms(wrong.encode()) + forms(base64.b64decode(wrong))}
-    secrets |= {"seal key": [(lab.certmill.home / "seal-key").read_text().strip()], "Flower's password": ["correct-horse-battery-staple"]}
-    kubeconfigs = [settings["kubeconfig"] for settings in lab.certmill.settings_of.values() if "kubeconfig" in settings]
+    secrets |= {
+        "seal key": [(lab.certmill.home / "seal-key").read_text().strip()],
+        "Flower's password": ["correct-horse-battery-staple"],
+    }
+    kubeconfigs = [
+        settings["kubeconfig"] for settings in lab.certmill.settings_of.values() if "kubeconfig" in settings
+    ]
     tokens = [yaml.safe_load(Path(file).read_text())["users"][0]["user"]["token"] for file in kubeconfigs]
     secrets |= {"tokens of the API server": [token[-64:] for token in tokens]}
     return secrets, texts_of(lab)
 
 
 def test_the_search_would_find_each_secret(lab, after_everything):
-    """In the Secrets themselves they are found, in one form or another; and what is searched is what there is."""
+    """In the Secrets themselves they are found, in one form or another; and what is searched is what there
+    is."""
     secrets, texts = after_everything
     kept = lab.client.list(SECRETS).items
-    values = [base64.b64decode(value).decode("latin-1") for one in kept for value in one.get("data", {}).values()]
+    values = [
+        base64.b64decode(value).decode("latin-1") for one in kept for value in one.get("data", {}).values()
+    ]
     everything = "\n".join(values)
 
     assert all(len(needle) > 8 for needles in secrets.values() for needle in needles)
     elsewhere = {"seal key", "Flower's password", "tokens of the API server"}
     assert [
-        name for name, needles in secrets.items() if name not in elsewhere and not any(needle in everything for needle in needles)
+        name
+        for name, needles in secrets.items()
+        if name not in elsewhere and not any(needle in everything for needle in needles)
     ] == []
     assert len(secrets["tokens of the API server"]) == 2
     assert {"controller.log", "worker1.log", "beat1.log", "responder.log", "flower.log"} <= texts.keys()
     assert "successfully issued" in texts["objects"]
-    assert "certificate.register_account" in texts["traffic"]  # a worker continues with the other steps without a message
+    assert (
+        "certificate.register_account" in texts["traffic"]
+    )  # a worker continues with the other steps without a message
     assert "certificate.finalize" in texts["bodies"]
     assert "task-succeeded" in texts["bodies"]
 
@@ -542,6 +710,10 @@ def test_no_secret_is_in_an_object_a_log_a_message_redis_or_flower(after_everyth
     secrets, texts = after_everything
 
     assert [
-        (name, where) for name, needles in secrets.items() for needle in needles for where, text in texts.items() if needle in text
+        (name, where)
+        for name, needles in secrets.items()
+        for needle in needles
+        for where, text in texts.items()
+        if needle in text
     ] == []
     assert [where for where, text in texts.items() if "PRIVATE KEY-----" in text] == []

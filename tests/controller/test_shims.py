@@ -1,4 +1,5 @@
-"""The Certificates of annotated Ingresses and of VirtualServers on a real API server: made, changed, deleted, and left alone."""
+"""The Certificates of annotated Ingresses and of VirtualServers on a real API server: made, changed, deleted,
+and left alone."""
 
 from __future__ import annotations
 
@@ -27,30 +28,50 @@ class Shop:
         self.seen = None
 
     def apply(self, resource, name, spec, annotations=None, labels=None):
-        metadata = {"name": name, "namespace": self.namespace, "annotations": annotations or {}, "labels": labels or {}}
+        metadata = {
+            "name": name,
+            "namespace": self.namespace,
+            "annotations": annotations or {},
+            "labels": labels or {},
+        }
         self.client.apply(
-            resource, {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": spec}, manager="kubectl"
+            resource,
+            {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": spec},
+            manager="kubectl",
         )
         body = self.client.get(resource, self.namespace, name)
-        wishes = ingress.wishes_of(body, NO_DEFAULT) if resource is INGRESSES else virtualserver.wishes_of(body)
+        wishes = (
+            ingress.desired_by(body, NO_DEFAULT) if resource is INGRESSES else virtualserver.desired_by(body)
+        )
         before, self.seen = self.seen, shim_view(body, wishes)
         for look in changes.of_shim(resource.kind, before, self.seen):
             self.shims.reconcile(look.kind, look.reference, look.left)
         return self
 
     def ingress(self, *tls, labels=None, **annotations):
-        """Apply the Ingress with these (secret name, host) pairs, and look at it as the controller has it looked at."""
+        """Apply the Ingress with these (secret name, host) pairs, and look at it as the controller has it
+        looked at."""
         every = {"cert-manager.io/cluster-issuer": "prod"} | {
             f"cert-manager.io/{name.replace('_', '-')}": v for name, v in annotations.items()
         }
         annotations = {name: value for name, value in every.items() if value is not None}
-        spec = {"ingressClassName": "nginx", "tls": [{"secretName": secret, "hosts": [host]} for secret, host in tls]}
-        return self.apply(INGRESSES, "cafe", spec | {"rules": [{"host": "a.example.test"}]}, annotations, labels)
+        spec = {
+            "ingressClassName": "nginx",
+            "tls": [{"secretName": secret, "hosts": [host]} for secret, host in tls],
+        }
+        return self.apply(
+            INGRESSES, "cafe", spec | {"rules": [{"host": "a.example.test"}]}, annotations, labels
+        )
 
     def virtual_server(self, secret="cafe-tls", host="a.example.test", labels=None, **asked):
         """Apply the VirtualServer, and look at it."""
         asked = {name.replace("_", "-"): value for name, value in asked.items()} or {"cluster-issuer": "prod"}
-        return self.apply(VIRTUAL_SERVERS, "cafe", {"host": host, "tls": {"secret": secret, "cert-manager": asked}}, labels=labels)
+        return self.apply(
+            VIRTUAL_SERVERS,
+            "cafe",
+            {"host": host, "tls": {"secret": secret, "cert-manager": asked}},
+            labels=labels,
+        )
 
     def look(self, resource, name="cafe", left=()):
         self.shims.reconcile(resource.kind, f"{self.namespace}/{name}", left)
@@ -67,7 +88,11 @@ class Shop:
 
     def told(self):
         """(type, reason, message, count) of the events of the object."""
-        found = [body for body in self.client.list(EVENTS, self.namespace).items if body["involvedObject"]["name"] == "cafe"]
+        found = [
+            body
+            for body in self.client.list(EVENTS, self.namespace).items
+            if body["involvedObject"]["name"] == "cafe"
+        ]
         return sorted((one["type"], one["reason"], one["message"], one["count"]) for one in found)
 
 
@@ -118,7 +143,11 @@ class TestIngress:
         made = shop.certificate()
         assert made["metadata"]["labels"] == {"team": "tea"}
         assert made["spec"]["dnsNames"] == ["a.example.test"]
-        assert made["spec"]["issuerRef"] == {"name": "prod", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+        assert made["spec"]["issuerRef"] == {
+            "name": "prod",
+            "kind": "ClusterIssuer",
+            "group": "cert-manager.io",
+        }
         (owner,) = made["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["controller"]) == ("Ingress", "cafe", True)
 
@@ -130,12 +159,19 @@ class TestIngress:
 
     def test_a_change_of_the_ingress_updates_the_certificate_and_keeps_what_others_put_on_it(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"), labels={"team": "tea"})
-        shop.client.merge(CERTIFICATES, shop.namespace, "cafe-tls", {"metadata": {"annotations": {"note": "mine"}}})
+        shop.client.merge(
+            CERTIFICATES, shop.namespace, "cafe-tls", {"metadata": {"annotations": {"note": "mine"}}}
+        )
 
-        shop.ingress(("cafe-tls", "b.example.test"), labels={"team": "coffee"}, duration="720h", renew_before="240h")
+        shop.ingress(
+            ("cafe-tls", "b.example.test"), labels={"team": "coffee"}, duration="720h", renew_before="240h"
+        )
 
         made = shop.certificate()
-        assert (made["spec"]["dnsNames"], made["metadata"]["labels"]) == (["b.example.test"], {"team": "coffee"})
+        assert (made["spec"]["dnsNames"], made["metadata"]["labels"]) == (
+            ["b.example.test"],
+            {"team": "coffee"},
+        )
         assert (made["spec"]["duration"], made["spec"]["renewBefore"]) == ("720h0m0s", "240h0m0s")
         assert made["metadata"]["annotations"] == {"note": "mine"}
         assert shop.told() == [normal("Create"), normal("Update")]
@@ -151,9 +187,16 @@ class TestIngress:
         assert normal("Delete") in shop.told()
 
     def test_whatever_it_is_said_to_have_left_stays_if_it_wants_it_or_it_was_never_its_own(self, shop):
-        spec = {"secretName": "theirs-tls", "dnsNames": ["theirs.example.test"], "issuerRef": {"name": "theirs"}}
+        spec = {
+            "secretName": "theirs-tls",
+            "dnsNames": ["theirs.example.test"],
+            "issuerRef": {"name": "theirs"},
+        }
         metadata = {"name": "theirs", "namespace": shop.namespace}
-        shop.client.create(CERTIFICATES, {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata, "spec": spec})
+        shop.client.create(
+            CERTIFICATES,
+            {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata, "spec": spec},
+        )
         shop.ingress(("cafe-tls", "a.example.test"))
 
         shop.look(INGRESSES, left=("cafe-tls", "theirs", "nowhere"))
@@ -165,16 +208,22 @@ class TestIngress:
         asked = []
         watched = AsksOnly(shop.client, asked)
 
-        ShimReconciler(watched, KubernetesEvents(shop.client, shop.clock), NO_DEFAULT).reconcile("Ingress", f"{shop.namespace}/cafe")
+        ShimReconciler(watched, KubernetesEvents(shop.client, shop.clock), NO_DEFAULT).reconcile(
+            "Ingress", f"{shop.namespace}/cafe"
+        )
 
         assert asked == [("get", "cafe"), ("get", "cafe-tls"), ("get", "tea-tls")]
 
     def test_a_certificate_that_is_deleted_in_mid_look_is_not_told_to_be_updated(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"))
-        shop.client.merge(CERTIFICATES, shop.namespace, "cafe-tls", {"spec": {"dnsNames": ["wrong.example.test"]}})
+        shop.client.merge(
+            CERTIFICATES, shop.namespace, "cafe-tls", {"spec": {"dnsNames": ["wrong.example.test"]}}
+        )
         gone = DeletesOnceRead(shop.client)
 
-        ShimReconciler(gone, KubernetesEvents(shop.client, shop.clock), NO_DEFAULT).reconcile("Ingress", f"{shop.namespace}/cafe")
+        ShimReconciler(gone, KubernetesEvents(shop.client, shop.clock), NO_DEFAULT).reconcile(
+            "Ingress", f"{shop.namespace}/cafe"
+        )
 
         assert shop.names() == []
         assert shop.told() == [normal("Create")]
@@ -188,9 +237,16 @@ class TestIngress:
         assert shop.names() == ["cafe-tls"]
 
     def test_a_certificate_of_another_is_never_touched_and_that_is_told_once_an_hour(self, shop):
-        spec = {"secretName": "cafe-tls", "dnsNames": ["theirs.example.test"], "issuerRef": {"name": "theirs"}}
+        spec = {
+            "secretName": "cafe-tls",
+            "dnsNames": ["theirs.example.test"],
+            "issuerRef": {"name": "theirs"},
+        }
         metadata = {"name": "cafe-tls", "namespace": shop.namespace}
-        shop.client.create(CERTIFICATES, {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata, "spec": spec})
+        shop.client.create(
+            CERTIFICATES,
+            {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata, "spec": spec},
+        )
         before = shop.version()
 
         shop.ingress(("cafe-tls", "a.example.test"))
@@ -201,7 +257,9 @@ class TestIngress:
         assert shop.version() == before
         ((kind, reason, message, count),) = shop.told()
         assert (kind, reason, count) == ("Warning", "BadConfig", 1)
-        assert message.startswith('Certificate "cafe-tls" is there already and does not belong to this Ingress')
+        assert message.startswith(
+            'Certificate "cafe-tls" is there already and does not belong to this Ingress'
+        )
 
     def test_a_mistake_is_told_once_and_again_after_an_hour_however_often_it_is_looked_at(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"), issuer="also")
@@ -237,7 +295,8 @@ class TestIngress:
 
 class TestVirtualServer:
     def nginx_makes(self, shop, **metadata):
-        """The request of its controller (buildCertificates in internal/certmanager/sync.go) for the VirtualServer, as Go writes it."""
+        """The request of its controller (buildCertificates in internal/certmanager/sync.go) for the
+        VirtualServer, as Go writes it."""
         uid = meta_of(shop.client.get(VIRTUAL_SERVERS, shop.namespace, "cafe")).uid
         owner = {"apiVersion": "k8s.nginx.org/v1", "kind": "VirtualServer", "name": "cafe", "uid": uid}
         owner |= {"controller": True, "blockOwnerDeletion": True}
@@ -259,7 +318,10 @@ class TestVirtualServer:
     def applied(self, shop, labels=None):
         """The VirtualServer, before anybody looked at it."""
         metadata = {"name": "cafe", "namespace": shop.namespace} | ({"labels": labels} if labels else {})
-        spec = {"host": "a.example.test", "tls": {"secret": "cafe-tls", "cert-manager": {"cluster-issuer": "prod"}}}
+        spec = {
+            "host": "a.example.test",
+            "tls": {"secret": "cafe-tls", "cert-manager": {"cluster-issuer": "prod"}},
+        }
         body = {"apiVersion": "k8s.nginx.org/v1", "kind": "VirtualServer", "metadata": metadata, "spec": spec}
         shop.client.create(VIRTUAL_SERVERS, body)
 
@@ -296,7 +358,12 @@ class TestVirtualServer:
         shop.virtual_server(secret="other-tls", host="b.example.test")
 
         assert shop.names() == ["other-tls"]
-        assert shop.told() == [normal("Create"), normal("Create", "other-tls"), normal("Delete"), normal("Update")]
+        assert shop.told() == [
+            normal("Create"),
+            normal("Create", "other-tls"),
+            normal("Delete"),
+            normal("Update"),
+        ]
 
     def test_a_conflict_is_told_and_nothing_is_made(self, shop):
         shop.virtual_server(issuer="a", cluster_issuer="b")
@@ -304,7 +371,9 @@ class TestVirtualServer:
 
         ((kind, reason, message, count),) = shop.told()
         assert (kind, reason, count) == ("Warning", "BadConfig", 1)
-        assert message.endswith('both "tls.cert-manager.issuer" and "tls.cert-manager.cluster-issuer" may not be set')
+        assert message.endswith(
+            'both "tls.cert-manager.issuer" and "tls.cert-manager.cluster-issuer" may not be set'
+        )
         assert shop.names() == []
 
     def test_without_tls_its_certificate_is_left_alone(self, shop):

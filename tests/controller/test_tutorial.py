@@ -1,4 +1,5 @@
-"""The tutorial's manifests as printed, with nothing changed but server, caBundle, token and host; and what its reader sees."""
+"""The tutorial's manifests as printed, with nothing changed but server, caBundle, token and host; and what
+its reader sees."""
 
 from __future__ import annotations
 
@@ -15,7 +16,15 @@ from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SE
 from certmill.testing.cloudflare import FakeCloudflare, Permissions
 from certmill.testing.nameserver import FakeNameserver
 from compose.servers import nginx_ingress
-from tests.controller.cafe import CLOUDFLARE_ISSUER, HTTP01_ISSUER, INGRESS, VIRTUAL_SERVER, Customers, ask, manifests
+from tests.controller.cafe import (
+    CLOUDFLARE_ISSUER,
+    HTTP01_ISSUER,
+    INGRESS,
+    VIRTUAL_SERVER,
+    Customers,
+    ask,
+    manifests,
+)
 from tests.controller.lab import TSIG_SECRET, KubeLab, serve_virtual_servers
 from tests.controller.nginx_ingress_lab import NginxIngressLab
 
@@ -49,7 +58,11 @@ def lab(empty_kube, tmp_path_factory):
     serve_virtual_servers(empty_kube)
     with FakeCloudflare(zones=(CLOUDFLARE_ZONE,), tokens={TOKEN: Permissions()}) as cloudflare:
         kind = NginxTutorialLab if nginx_ingress.is_wanted() else TutorialLab
-        lab = kind(directory=tmp_path_factory.mktemp("cluster"), kube=empty_kube, settings={"cloudflare_api_url": cloudflare.url})
+        lab = kind(
+            directory=tmp_path_factory.mktemp("cluster"),
+            kube=empty_kube,
+            settings={"cloudflare_api_url": cloudflare.url},
+        )
         lab.cloudflare = cloudflare
         with lab:
             yield lab
@@ -72,15 +85,27 @@ def apply_issuer(lab, file):
 
     def is_ready():
         generation = lab.client.get(CLUSTER_ISSUERS, "", "prod-issuer")["metadata"]["generation"]
-        return lab.conditions(CLUSTER_ISSUERS, "", "prod-issuer").get("Ready", {}).get("observedGeneration") == generation
+        return (
+            lab.conditions(CLUSTER_ISSUERS, "", "prod-issuer").get("Ready", {}).get("observedGeneration")
+            == generation
+        )
 
     lab.until(is_ready, what="the issuer has been looked at")
-    lab.until(lambda: row(lab.kube, CLUSTER_ISSUERS, None, "prod-issuer") == {"Name": "prod-issuer", "Ready": "True"}, what="READY True")
+    lab.until(
+        lambda: (
+            row(lab.kube, CLUSTER_ISSUERS, None, "prod-issuer") == {"Name": "prod-issuer", "Ready": "True"}
+        ),
+        what="READY True",
+    )
 
 
 def assert_all_is_as_the_tutorial_says(lab, namespace, host, *, group):
     """The Certificate's row and the Secret, byte for byte."""
-    assert row(lab.kube, CERTIFICATES, namespace, "cafe-secret") == {"Name": "cafe-secret", "Ready": "True", "Secret": "cafe-secret"}
+    assert row(lab.kube, CERTIFICATES, namespace, "cafe-secret") == {
+        "Name": "cafe-secret",
+        "Ready": "True",
+        "Secret": "cafe-secret",
+    }
     secret = lab.client.get(SECRETS, namespace, "cafe-secret")
     certificate = base64.b64decode(secret["data"]["tls.crt"])
     leaf = chain.leaf(certificate)
@@ -104,10 +129,13 @@ def assert_all_is_as_the_tutorial_says(lab, namespace, host, *, group):
 
 
 def paths_of_every_version(lab, namespace, first):
-    """The paths of the Ingress after the first version as the API server has kept them, each time that they changed."""
+    """The paths of the Ingress after the first version as the API server has kept them, each time that they
+    changed."""
     last = lab.client.get(INGRESSES, namespace, "cafe-ingress")["metadata"]["resourceVersion"]
     found = []
-    for event in lab.client.watch(INGRESSES, namespace, resource_version=first["metadata"]["resourceVersion"], seconds=10):
+    for event in lab.client.watch(
+        INGRESSES, namespace, resource_version=first["metadata"]["resourceVersion"], seconds=10
+    ):
         paths = [path["path"] for rule in event.object["spec"]["rules"] for path in rule["http"]["paths"]]
         found += [paths] if paths not in found[-1:] else []
         if event.object["metadata"]["resourceVersion"] == last:
@@ -129,7 +157,9 @@ def wait_until_served(lab, namespace, host):
     lab.until(is_served, what="the new certificate is served")
 
 
-def test_the_annotated_ingress_gets_its_certificate_by_edit_in_place_through_the_redirect_to_https_while_it_serves(lab, namespace):
+def test_the_annotated_ingress_gets_its_certificate_by_edit_in_place_through_the_redirect_to_https_while_it_serves(
+    lab, namespace
+):
     host = f"{namespace}.example.test"
     apply_issuer(lab, HTTP01_ISSUER)
     (manifest,) = manifests(INGRESS, lab, host=host)
@@ -145,13 +175,19 @@ def test_the_annotated_ingress_gets_its_certificate_by_edit_in_place_through_the
     assert ask(lab, host, "/tea").location == f"https://{host}:{lab.tls_port}/tea"
     assert_all_is_as_the_tutorial_says(lab, namespace, host, group="cert-manager.io")
     after = lab.client.get(INGRESSES, namespace, "cafe-ingress")
-    assert after["spec"] == before["spec"] == manifest["spec"] | {"tls": [{"hosts": [host], "secretName": "cafe-secret"}]}
+    assert (
+        after["spec"]
+        == before["spec"]
+        == manifest["spec"] | {"tls": [{"hosts": [host], "secretName": "cafe-secret"}]}
+    )
     assert after["metadata"]["annotations"] == manifest["metadata"]["annotations"]
     during = paths_of_every_version(lab, namespace, before)
     ((challenge, *beside), at_the_end) = during
     assert challenge.startswith("/.well-known/acme-challenge/")
     assert beside == at_the_end == ["/tea", "/coffee"]
-    assert ("Normal", "CreateCertificate", 'Successfully created Certificate "cafe-secret"') in lab.events(namespace, "cafe-ingress")
+    assert ("Normal", "CreateCertificate", 'Successfully created Certificate "cafe-secret"') in lab.events(
+        namespace, "cafe-ingress"
+    )
 
 
 def test_the_virtual_server_gets_its_certificate_by_a_solver_ingress_while_it_serves(lab, namespace):
@@ -187,7 +223,8 @@ def test_a_virtual_server_that_redirects_to_https_is_led_by_its_temporary_certif
 
 @pytest.mark.parametrize("maker", ["certmill", "nginx", "the user"])
 def test_a_virtual_server_that_redirects_is_issued_whoever_made_its_certificate(lab, namespace, maker):
-    """kubernetes-ingress #8469: while the Secret is missing, NGINX refuses the handshake to which it redirects the challenge."""
+    """kubernetes-ingress #8469: while the Secret is missing, NGINX refuses the handshake to which it
+    redirects the challenge."""
     host = f"{namespace}.example.test"
     apply_issuer(lab, HTTP01_ISSUER)
     (manifest,) = manifests(VIRTUAL_SERVER, lab, host=host)
@@ -220,7 +257,11 @@ def moment(lab, namespace, of):
     """When the Certificate was created, or became Ready."""
     body = lab.client.get(CERTIFICATES, namespace, "cafe-secret")
     conditions = lab.conditions(CERTIFICATES, namespace, "cafe-secret")
-    return instant_of(body["metadata"]["creationTimestamp"] if of == "created" else conditions["Ready"]["lastTransitionTime"])
+    return instant_of(
+        body["metadata"]["creationTimestamp"]
+        if of == "created"
+        else conditions["Ready"]["lastTransitionTime"]
+    )
 
 
 def test_where_nginx_does_not_serve_the_virtual_server_its_certificate_comes_all_the_same(lab, namespace):
@@ -249,8 +290,12 @@ def test_where_nginx_has_made_the_certificate_nothing_is_made_and_nothing_change
 
     certificate = lab.client.get(CERTIFICATES, namespace, "cafe-secret")
     assert certificate["metadata"]["generation"] == 1
-    ours = [entry for entry in certificate["metadata"]["managedFields"] if entry["manager"].startswith("certmill")]
-    for entry in (entry for entry in ours if entry.get("subresource") != "status"):  # what a status has no field for
+    ours = [
+        entry for entry in certificate["metadata"]["managedFields"] if entry["manager"].startswith("certmill")
+    ]
+    for entry in (
+        entry for entry in ours if entry.get("subresource") != "status"
+    ):  # what a status has no field for
         assert set(entry["fieldsV1"]) == {"f:metadata"}
         written = {name for name in entry["fieldsV1"]["f:metadata"]["f:annotations"] if name != "."}
         assert written <= {"f:certmill.io/history", "f:certmill.io/next-attempt"}
@@ -259,7 +304,8 @@ def test_where_nginx_has_made_the_certificate_nothing_is_made_and_nothing_change
 
 
 def certificate_by_nginx(namespace, host, uid):
-    """What NGINX itself creates for the tutorial's VirtualServer with -enable-cert-manager, as read from the API server."""
+    """What NGINX itself creates for the tutorial's VirtualServer with -enable-cert-manager, as read from the
+    API server."""
     return {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
@@ -295,7 +341,9 @@ def test_the_ingress_gets_its_certificate_by_dns_01_at_cloudflare(lab, namespace
 
     assert_all_is_as_the_tutorial_says(lab, namespace, host, group="cert-manager.io")
     lab.until(lambda: lab.cloudflare.records(f"_acme-challenge.{host}") == [], what="the TXT value is gone")
-    assert [method for method, path in lab.cloudflare.requests if "dns_records" in path and method != "GET"] == ["POST", "DELETE"]
+    assert [
+        method for method, path in lab.cloudflare.requests if "dns_records" in path and method != "GET"
+    ] == ["POST", "DELETE"]
 
 
 def test_the_ingress_gets_its_certificate_by_dns_01_at_bind(lab, namespace):
@@ -313,7 +361,12 @@ def test_a_renewal_that_cmctl_asks_for_through_the_status_is_one_run(lab, namesp
     lab.apply_issuer(lab.rfc2136())
     lab.apply_certificate(namespace, "web", f"{namespace}.example.test")
     first = lab.wait_ready(namespace, "web")
-    asked = {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "Certificate re-issuance manually triggered"}
+    asked = {
+        "type": "Issuing",
+        "status": "True",
+        "reason": "ManuallyTriggered",
+        "message": "Certificate re-issuance manually triggered",
+    }
 
     def trigger():  # the last step of the run may write in this moment: cmctl is called again then
         body = lab.client.get(CERTIFICATES, namespace, "web")
@@ -324,7 +377,9 @@ def test_a_renewal_that_cmctl_asks_for_through_the_status_is_one_run(lab, namesp
 
     lab.until(trigger, what="a status that is written over the one that was read")
     lab.until(lambda: lab.leaf(namespace, "web-tls").serial != first.serial, what="another certificate")
-    lab.until(lambda: lab.client.get(CERTIFICATES, namespace, "web")["status"]["revision"] == 2, what="its revision")
+    lab.until(
+        lambda: lab.client.get(CERTIFICATES, namespace, "web")["status"]["revision"] == 2, what="its revision"
+    )
     second = lab.wait_ready(namespace, "web")
 
     assert lab.leaf(namespace, "web-tls").serial == second.serial
@@ -333,19 +388,32 @@ def test_a_renewal_that_cmctl_asks_for_through_the_status_is_one_run(lab, namesp
 def edit_by_hand(lab, resource, namespace, name, patch):
     """What `kubectl edit` does."""
     path = f"{resource.path(namespace, name)}?fieldManager=kubectl-edit"
-    assert lab.kube.api.request("PATCH", path, patch, content_type="application/merge-patch+json").status == 200
+    assert (
+        lab.kube.api.request("PATCH", path, patch, content_type="application/merge-patch+json").status == 200
+    )
 
 
-def test_a_secret_that_was_deleted_comes_back_and_one_that_was_edited_is_mended_without_an_order(lab, namespace):
+def test_a_secret_that_was_deleted_comes_back_and_one_that_was_edited_is_mended_without_an_order(
+    lab, namespace
+):
     lab.apply_issuer(lab.rfc2136())
     lab.apply_certificate(namespace, "web", f"{namespace}.example.test")
     lab.wait_ready(namespace, "web")
     before = lab.client.get(SECRETS, namespace, "web-tls")
 
-    edit_by_hand(lab, SECRETS, namespace, "web-tls", {"metadata": {"annotations": {"cert-manager.io/alt-names": "wrong", "note": "mine"}}})
+    edit_by_hand(
+        lab,
+        SECRETS,
+        namespace,
+        "web-tls",
+        {"metadata": {"annotations": {"cert-manager.io/alt-names": "wrong", "note": "mine"}}},
+    )
     mended = lab.until(
         lambda: (
-            (found := lab.client.get(SECRETS, namespace, "web-tls"))["metadata"]["annotations"]["cert-manager.io/alt-names"] != "wrong"
+            (found := lab.client.get(SECRETS, namespace, "web-tls"))["metadata"]["annotations"][
+                "cert-manager.io/alt-names"
+            ]
+            != "wrong"
             and found
         )
     )
@@ -362,17 +430,29 @@ def test_an_issuer_whose_secret_is_missing_says_so_and_goes_on_when_it_is_there(
     solver = lab.rfc2136()
     solver["dns01"]["rfc2136"]["tsigSecretSecretRef"]["name"] = f"{namespace}-tsig"
     name = f"{namespace}-issuer"
-    issuer = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": {"acme": lab.acme(solver)}}
+    issuer = {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "ClusterIssuer",
+        "metadata": {"name": name},
+        "spec": {"acme": lab.acme(solver)},
+    }
     lab.apply(issuer)
-    lab.until(lambda: lab.conditions(CLUSTER_ISSUERS, "", name).get("Ready", {}).get("reason") == "InvalidSolver", what="it says so")
-    lab.apply_certificate(namespace, "web", f"{namespace}.example.test", issuerRef={"name": name, "kind": "ClusterIssuer"})
+    lab.until(
+        lambda: lab.conditions(CLUSTER_ISSUERS, "", name).get("Ready", {}).get("reason") == "InvalidSolver",
+        what="it says so",
+    )
+    lab.apply_certificate(
+        namespace, "web", f"{namespace}.example.test", issuerRef={"name": name, "kind": "ClusterIssuer"}
+    )
 
     def failed():
         issuing = lab.conditions(CERTIFICATES, namespace, "web").get("Issuing", {})
         return issuing.get("status") == "False" and f"cert-manager/{namespace}-tsig" in issuing["message"]
 
     lab.until(failed, what=lambda: str(lab.conditions(CERTIFICATES, namespace, "web")))
-    lab.until(lambda: any(reason == "Failed" for _, reason, _ in lab.events(namespace, "web")), what="the event")
+    lab.until(
+        lambda: any(reason == "Failed" for _, reason, _ in lab.events(namespace, "web")), what="the event"
+    )
 
     lab.apply_secret("cert-manager", f"{namespace}-tsig", {"secret": TSIG_SECRET})
     touched = issuer | {"metadata": {"name": name, "annotations": {"example.com/touched": "true"}}}

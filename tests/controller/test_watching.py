@@ -41,7 +41,10 @@ def looks(controller, namespace, *, until):
 
 def test_a_certificates_life_is_told_and_our_own_writes_are_not(controller, kube, namespace):
     home = KubernetesHome(client_of(kube), cluster_resource_namespace="cert-manager", clock=SystemClock())
-    web, later = a_certificate(namespace=namespace), a_certificate(namespace=namespace, name="later", secret_name="later-tls")
+    web, later = (
+        a_certificate(namespace=namespace),
+        a_certificate(namespace=namespace, name="later", secret_name="later-tls"),
+    )
     look_at = Look(kind="Certificate", namespace=namespace, name="web")
     eventually(lambda: controller.synced, what="not everything was listed")
     controller.first_sight(lambda _: None)
@@ -55,10 +58,14 @@ def test_a_certificates_life_is_told_and_our_own_writes_are_not(controller, kube
     home.write_certificate_status(web.id, status)
     home.write_secret(pair)
     leaf = look(web, pair, status, "").leaf
-    home.write_certificate_status(web.id, conditions.issued(status, leaf, renew_at=leaf.not_after - 86_400, now=now))
+    home.write_certificate_status(
+        web.id, conditions.issued(status, leaf, renew_at=leaf.not_after - 86_400, now=now)
+    )
     home.apply(later, dump_yaml(certificate_document(later)))
     told = looks(controller, namespace, until=Look(kind="Certificate", namespace=namespace, name="later"))
-    assert told.count(look_at) <= 1, "its own Secret may be seen after the status that ends the run, and nothing else"
+    assert told.count(look_at) <= 1, (
+        "its own Secret may be seen after the status that ends the run, and nothing else"
+    )
 
     home.delete_secret(namespace, "web-tls")
     assert look_at in looks(controller, namespace, until=look_at)
@@ -72,7 +79,9 @@ def test_what_was_issued_is_adopted_at_first_sight_without_a_request(controller,
     home.write_secret(pair)
     leaf = look(web, pair, CertificateStatus(), "").leaf
     renew_at = float(int(leaf.not_after - 86_400))
-    home.write_certificate_status(web.id, conditions.issued(CertificateStatus(), leaf, renew_at=renew_at, now=SystemClock().now()))
+    home.write_certificate_status(
+        web.id, conditions.issued(CertificateStatus(), leaf, renew_at=renew_at, now=SystemClock().now())
+    )
     eventually(lambda: controller.synced, what="not everything was listed")
 
     def is_adopted():
@@ -85,7 +94,10 @@ def test_what_was_issued_is_adopted_at_first_sight_without_a_request(controller,
 
 def test_of_two_candidates_one_holds_the_lease_and_the_other_takes_over(kube, namespace):
     clock, client = FakeClock(), client_of(kube)
-    one, two = (Leadership(client, namespace=namespace, name="controller", identity=who, clock=clock) for who in ("one", "two"))
+    one, two = (
+        Leadership(client, namespace=namespace, name="controller", identity=who, clock=clock)
+        for who in ("one", "two")
+    )
 
     assert (one.contend(), two.contend()) == (True, False)
     clock.advance(LEASE_SECONDS - 5)

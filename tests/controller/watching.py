@@ -1,5 +1,5 @@
-"""A controller that watches a real API server for a while, and has ended when the test goes on: what watches longer would meet the end of
-that server, in whatever test runs then."""
+"""A controller that watches a real API server for a while, and has ended when the test goes on: what watches
+longer would meet the end of that server, in whatever test runs then."""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ def demo(**environment):
     """The process, with its output in a pipe."""
     command = [sys.executable, "-m", "compose.demo"]
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1", **environment}, text=True, **both)
+    return subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1", **environment}, text=True, **both
+    )
 
 
 def directory_in(output):

@@ -1,4 +1,5 @@
-"""A proxy in front of an API server: it answers in its place as often as one wants, cuts what streams, and keeps a list of the requests."""
+"""A proxy in front of an API server: it answers in its place as often as one wants, cuts what streams, and
+keeps a list of the requests."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ _CHUNK_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request as Kubernetes' roles name it: `verb` (apply and merge are patches), and the resource, as in `certificates/status`."""
+    """A request as Kubernetes' roles name it: `verb` (apply and merge are patches), and the resource, as in
+    `certificates/status`."""
 
     verb: str
     resource: str
@@ -41,8 +43,14 @@ class Request:
         """Of a request line and its headers."""
         url = urlsplit(target)
         found = _NAMED.match(url.path)
-        parts = found.groupdict("") if found else {"plural": url.path, "name": "", "namespace": "", "subresource": ""}
-        verb = {"POST": "create", "PUT": "update", "DELETE": "delete"}.get(method, "get" if parts["name"] or not found else "list")
+        parts = (
+            found.groupdict("")
+            if found
+            else {"plural": url.path, "name": "", "namespace": "", "subresource": ""}
+        )
+        verb = {"POST": "create", "PUT": "update", "DELETE": "delete"}.get(
+            method, "get" if parts["name"] or not found else "list"
+        )
         if method == "PATCH":
             verb = "apply" if "apply-patch" in headers.get("Content-Type", "") else "merge"
         if parse_qs(url.query).get("watch") == ["true"]:
@@ -53,14 +61,23 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What is answered instead of the API server: a Status, or with `status` 0 nothing (the connection is cut)."""
+    """What is answered instead of the API server: a Status, or with `status` 0 nothing (the connection is
+    cut)."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def body(self) -> bytes:
-        return json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "a fault", "code": self.status}).encode()
+        return json.dumps(
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "message": "a fault",
+                "code": self.status,
+            }
+        ).encode()
 
 
 Trouble = Callable[[Request], Reply | None]
@@ -93,7 +110,9 @@ class ApiProxy:
         return f"https://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
         return self
 
     def __exit__(self, *exception):
@@ -135,7 +154,9 @@ class _Server(ThreadingHTTPServer):
 
     def get_request(self):
         connection, address = self.socket.accept()
-        return self.proxy.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+        return self.proxy.context.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        ), address
 
     def handle_error(self, request, client_address):
         """Connections that somebody cuts are what faults are about."""
@@ -177,7 +198,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name: self.headers[name] for name in _KEPT if name in self.headers}
         if self._upstream is None:
             host, _, port = self.server.proxy.upstream.partition(":")
-            self._upstream = http.client.HTTPSConnection(host, int(port), timeout=300, context=self.server.proxy.tls)
+            self._upstream = http.client.HTTPSConnection(
+                host, int(port), timeout=300, context=self.server.proxy.tls
+            )
         try:
             self._upstream.request(self.command, self.path, body=body or None, headers=headers)
             return self._upstream.getresponse()
@@ -194,7 +217,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not reply.status:
             self.close_connection = True
             return
-        self._head(reply.status, {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(reply.body))})
+        self._head(
+            reply.status,
+            {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(reply.body))},
+        )
         self.wfile.write(reply.body)
 
     def _relay(self, answer: http.client.HTTPResponse):
@@ -209,7 +235,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _stream(self, answer: http.client.HTTPResponse):
-        """A watch: as it comes, until either side ends it. One that the API server did not end properly is not ended properly here."""
+        """A watch: as it comes, until either side ends it. One that the API server did not end properly is
+        not ended properly here."""
         assert self._upstream is not None
         proxy, mine = self.server.proxy, {self.connection, self._upstream.sock}
         with proxy.guard:

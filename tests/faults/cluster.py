@@ -1,5 +1,5 @@
-"""The lab of the cluster's tests, with an API server of its own that can be killed, a proxy in front of it, and a worker that can be
-held."""
+"""The lab of the cluster's tests, with an API server of its own that can be killed, a proxy in front of it,
+and a worker that can be held."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ class FaultyKubeLab(KubeLab):
     def __enter__(self):
         self.settings = {"step_lease_seconds": "20", "worker_concurrency": "48"} | self.settings
         super().__enter__()
-        self.certmill._start("worker1", "-m", "tests.faults.held", "worker1", settings={"holds": str(self.holds)})
+        self.certmill._start(
+            "worker1", "-m", "tests.faults.held", "worker1", settings={"holds": str(self.holds)}
+        )
         self.apply_issuer({"selector": {"dnsZones": [DNS_ZONE]}, **self.rfc2136()}, HTTP01)
         self.pids = self.running()
         return self
@@ -47,7 +49,10 @@ class FaultyKubeLab(KubeLab):
         """As in the chart, through the proxy."""
         accounts = super()._accounts_of_the_chart()
         return {
-            kind: {name: str(self.proxy.kubeconfig(Path(value))) if name == "kubeconfig" else value for name, value in own.items()}
+            kind: {
+                name: str(self.proxy.kubeconfig(Path(value))) if name == "kubeconfig" else value
+                for name, value in own.items()
+            }
             for kind, own in accounts.items()
         }
 
@@ -61,7 +66,8 @@ class FaultyKubeLab(KubeLab):
 
     @contextlib.contextmanager
     def hold(self, namespace: str, name: str, step: str, point: str = "before-act") -> Iterator[Path]:
-        """Have the worker stand at this point of a step until the block ends. Yields a file that is there while it does."""
+        """Have the worker stand at this point of a step until the block ends. Yields a file that is there
+        while it does."""
         self.holds.mkdir(exist_ok=True)
         file = hold_file(self.holds, f"{namespace}/{name}", step, point)
         file.touch()
@@ -89,7 +95,10 @@ class FaultyKubeLab(KubeLab):
 
     def running(self) -> dict[str, int | None]:
         """The process of each kind that runs; what died is None."""
-        return {name: process.pid if process.is_running else None for name, process in self.certmill.processes.items()}
+        return {
+            name: process.pid if process.is_running else None
+            for name, process in self.certmill.processes.items()
+        }
 
     def wait_held(self, held: Path) -> None:
         """Until a worker stands there."""
@@ -103,17 +112,28 @@ class FaultyKubeLab(KubeLab):
             return [name for name in names if not _is_ready(found.get(name, {}))]
 
         def why():
-            records = {name: self.runtime.ports.records.read(CertificateId(f"{namespace}/{name}")) for name in waiting()}
-            return str({name: (self.conditions(CERTIFICATES, namespace, name), record) for name, record in records.items()})
+            records = {
+                name: self.runtime.ports.records.read(CertificateId(f"{namespace}/{name}"))
+                for name in waiting()
+            }
+            return str(
+                {
+                    name: (self.conditions(CERTIFICATES, namespace, name), record)
+                    for name, record in records.items()
+                }
+            )
 
         self.until(lambda: not waiting(), seconds=seconds, what=why)
 
     def assert_no_trace(self, namespace: str, *names: str) -> None:
-        """No TXT value at these names, no solver object in the namespace, and nothing of it in Redis but idle records."""
+        """No TXT value at these names, no solver object in the namespace, and nothing of it in Redis but idle
+        records."""
 
         def left():
             txt = {name: found for name in names if (found := self.bind.txt(f"_acme-challenge.{name}"))}
-            journal = [entry for entry in self.runtime.redis.hkeys(keys.JOURNAL) if entry.startswith(f"{namespace}/")]
+            journal = [
+                entry for entry in self.runtime.redis.hkeys(keys.JOURNAL) if entry.startswith(f"{namespace}/")
+            ]
             tokens = list(self.runtime.redis.scan_iter("certmill:http01:*"))
             return [*txt.items(), *self.traces(namespace), *journal, *tokens]
 
@@ -136,7 +156,9 @@ class FaultyKubeLab(KubeLab):
         spec = {"acme": self.acme(*solvers, privateKeySecretRef={"name": account or f"{name}-account"})}
         path = ISSUERS.path(namespace, name)
         metadata = {"name": name, "namespace": namespace}
-        self.kube.api.apply(path, {"apiVersion": ISSUERS.api_version, "kind": "Issuer", "metadata": metadata, "spec": spec})
+        self.kube.api.apply(
+            path, {"apiVersion": ISSUERS.api_version, "kind": "Issuer", "metadata": metadata, "spec": spec}
+        )
 
     def signal(self, process: str, number: signal.Signals) -> None:
         """To one of certmill's processes."""
@@ -151,12 +173,19 @@ def _is_ready(certificate) -> bool:
 def an_ingress(namespace):
     """Annotated, edited in place, behind TLS."""
     host = f"shop.{namespace}.example.test"
-    annotations = {"cert-manager.io/cluster-issuer": "prod-issuer", "acme.cert-manager.io/http01-edit-in-place": "true"}
+    annotations = {
+        "cert-manager.io/cluster-issuer": "prod-issuer",
+        "acme.cert-manager.io/http01-edit-in-place": "true",
+    }
     backend = {"service": {"name": "tea-svc", "port": {"number": 80}}}
     rule = {"host": host, "http": {"paths": [{"path": "/tea", "pathType": "Prefix", "backend": backend}]}}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": {"name": "shop", "annotations": annotations},
-        "spec": {"ingressClassName": "nginx", "tls": [{"hosts": [host], "secretName": "shop-tls"}], "rules": [rule]},
+        "spec": {
+            "ingressClassName": "nginx",
+            "tls": [{"hosts": [host], "secretName": "shop-tls"}],
+            "rules": [rule],
+        },
     }

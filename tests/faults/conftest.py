@@ -1,5 +1,5 @@
-"""One installation for all faults but the killed workers: two workers, two beats, a Redis of its own, a CA and name servers that can
-fail; and one in a cluster, whose API server can."""
+"""One installation for all faults but the killed workers: two workers, two beats, a Redis of its own, a CA
+and name servers that can fail; and one in a cluster, whose API server can."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from tests.faults.nameserver import MoodyNameserver
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Shared by the tests of a module: leave it whole, and use names of your own. After it nothing of it slows other tests down."""
+    """Shared by the tests of a module: leave it whole, and use names of your own. After it nothing of it
+    slows other tests down."""
     directory = tmp_path_factory.mktemp("faulty")
     with (
         MoodyNameserver() as nameserver,
@@ -31,7 +32,8 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster(kube_programs, tmp_path_factory):
-    """An installation in a cluster of its own. Shared by the tests of a module: leave it whole, and use namespaces of your own."""
+    """An installation in a cluster of its own. Shared by the tests of a module: leave it whole, and use
+    namespaces of your own."""
     directory = tmp_path_factory.mktemp("cluster")
     with KubeApiServer(directory=directory / "kube") as kube:
         kube.api.install_crds(CRDS)

@@ -1,8 +1,9 @@
-"""A worker like any other, but that a test can hold: a step of a certificate stops where a file says so, until the file is gone.
+"""A worker like any other, but that a test can hold: a step of a certificate stops where a file says so,
+until the file is gone.
 
-The file `<namespace>+<name>+<step>+<point>` in the directory of CERTMILL_HOLDS; the worker puts `.held` beside it while it stands there.
-Points: `before-act`, the step is claimed and nothing done yet; `after-act`, all is done and nothing committed yet.
-"""
+The file `<namespace>+<name>+<step>+<point>` in the directory of CERTMILL_HOLDS; the worker puts `.held`
+beside it while it stands there. Points: `before-act`, the step is claimed and nothing done yet; `after-act`,
+all is done and nothing committed yet."""
 
 from __future__ import annotations
 
@@ -78,4 +79,6 @@ def open_held(settings) -> Runtime:
 
 if __name__ == "__main__":
     HOLDS.mkdir(parents=True, exist_ok=True)
-    make_app(certmill_settings.load(), open_runtime=open_held).worker_main(["--quiet", "worker", "-n", f"{sys.argv[1]}@local"])
+    make_app(certmill_settings.load(), open_runtime=open_held).worker_main(
+        ["--quiet", "worker", "-n", f"{sys.argv[1]}@local"]
+    )

@@ -1,4 +1,5 @@
-"""The lab of the pipeline's tests, with name servers and CAs that can fail, and a Redis that can be killed and frozen."""
+"""The lab of the pipeline's tests, with name servers and CAs that can fail, and a Redis that can be killed
+and frozen."""
 
 from __future__ import annotations
 
@@ -39,10 +40,19 @@ class FaultyLab(Lab):
 
     def pids(self) -> dict[str, int | None]:
         """The process of each worker and beat that runs; what died is None."""
-        return {name: process.pid if process.is_running else None for name, process in self.certmill.processes.items()}
+        return {
+            name: process.pid if process.is_running else None
+            for name, process in self.certmill.processes.items()
+        }
 
     def assert_nothing_is_left_of(self, names: Iterable[str]) -> None:
         """No TXT value at these names, and nothing of them in the journal."""
         wanted = list(names)
-        assert {name: self.bind.txt(f"_acme-challenge.{name}") for name in wanted} == {name: set() for name in wanted}
-        assert [field for field in self.runtime.redis.hkeys(keys.JOURNAL) if any(f".{name} " in field for name in wanted)] == []
+        assert {name: self.bind.txt(f"_acme-challenge.{name}") for name in wanted} == {
+            name: set() for name in wanted
+        }
+        assert [
+            field
+            for field in self.runtime.redis.hkeys(keys.JOURNAL)
+            if any(f".{name} " in field for name in wanted)
+        ] == []

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 
 from certmill.acme.actions import Action
-from certmill.acme.problems import About
+from certmill.acme.problems import RequestTarget
 from certmill.acme.resources import Order
 from certmill.issuers import account
 from certmill.model.issuer import Issuer
@@ -24,7 +24,9 @@ def orders_of(runtime: Runtime, issuer_name: str) -> list[Order]:
     assert acme.account_uri is not None
     pages, urls = [acme.account_uri.replace("/my-account/", "/list-orderz/")], []
     while pages:
-        answer = acme._post(pages.pop(), b"", about=About.RESOURCE, what="list the orders", action=Action.GET_ORDER)
+        answer = acme._post(
+            pages.pop(), b"", about=RequestTarget.RESOURCE, what="list the orders", action=Action.GET_ORDER
+        )
         urls += json.loads(answer.body)["orders"]
         pages += answer.links("next")
     return [acme.order(url) for url in dict.fromkeys(urls)]
@@ -32,4 +34,6 @@ def orders_of(runtime: Runtime, issuer_name: str) -> list[Order]:
 
 def orders_by_name(runtime: Runtime, issuer_name: str) -> Counter[str]:
     """How many orders each name has cost."""
-    return Counter(identifier.value for order in orders_of(runtime, issuer_name) for identifier in order.identifiers)
+    return Counter(
+        identifier.value for order in orders_of(runtime, issuer_name) for identifier in order.identifiers
+    )

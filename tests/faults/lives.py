@@ -35,5 +35,10 @@ class Lives:
 
     def ends(self) -> list[dict[str, int]]:
         """How each life ended that was not ended by us."""
-        lines = [line for name in self._names for line in self._certmill.log_of(name).splitlines() if line.startswith('{"ended"')]
+        lines = [
+            line
+            for name in self._names
+            for line in self._certmill.log_of(name).splitlines()
+            if line.startswith('{"ended"')
+        ]
         return [end for end in map(json.loads, lines) if not end["stopped_by_us"]]

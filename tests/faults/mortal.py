@@ -1,12 +1,14 @@
-"""A worker like any other, but for the lines on which it is killed, and the messages that it sends more than once.
+"""A worker like any other, but for the lines on which it is killed, and the messages that it sends more than
+once.
 
-A certificate's name says the line, so that a test can have many in flight at once: `kill-<step>-<point>` SIGKILLs the worker at that
-point of that step; `lose-<step>` stops it (SIGTERM) when the record is at that step and its message not yet sent. Each happens once:
-the directory of CERTMILL_MARKS remembers. With CERTMILL_COPIES each message to the queue of steps is sent so often.
+A certificate's name says the line, so that a test can have many in flight at once: `kill-<step>-<point>`
+SIGKILLs the worker at that point of that step; `lose-<step>` stops it (SIGTERM) when the record is at that
+step and its message not yet sent. Each happens once: the directory of CERTMILL_MARKS remembers. With
+CERTMILL_COPIES each message to the queue of steps is sent so often.
 
-`python -m tests.faults.mortal NAME` is the worker's supervisor: it forks one, and the next when that has ended. A worker that was
-stopped, not killed, leaves its messages in the queue; the supervisor empties it before it goes on.
-"""
+`python -m tests.faults.mortal NAME` is the worker's supervisor: it forks one, and the next when that has
+ended. A worker that was stopped, not killed, leaves its messages in the queue; the supervisor empties it
+before it goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from celery.worker import state
 
 from certmill import settings as certmill_settings
 from certmill.certificates.reconcile import Reconciler
-from certmill.certificates.requests import RequestDesk
+from certmill.certificates.requests import RequestHandler
 from certmill.contract import STEPS_QUEUE
 from certmill.runs.chain import CLEAN_UP, next_step
 from certmill.runs.engine import Engine
@@ -53,7 +55,8 @@ class MortalRecords(Records):
         self._stopped_for: set[str] = set()
         """Certificates whose message is to be lost by a worker that is to stop."""
         self._guard = threading.RLock()
-        """Held from a write to the mark that it was made: what kills us in between would be a point that does not come again."""
+        """Held from a write to the mark that it was made: what kills us in between would be a point that does
+        not come again."""
 
     def claim(self, certificate, step, **options):
         claimed = super().claim(certificate, step, **options)
@@ -94,8 +97,8 @@ class MortalRecords(Records):
             self._kill(certificate, following, "before-act")
         return claimed
 
-    def doorbells(self, certificates):
-        bells = super().doorbells(certificates)
+    def wake_ups(self, certificates):
+        bells = super().wake_ups(certificates)
         for bell in bells:
             self._lose(bell.certificate, bell.step)
         return bells
@@ -107,8 +110,8 @@ class MortalRecords(Records):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def _stop_before(self, certificate: str, step: str) -> None:
-        """Have this worker stopped while it acts on the step before the one whose message is to be lost: a worker that is to stop does not
-        continue with the next step, but publishes it."""
+        """Have this worker stopped while it acts on the step before the one whose message is to be lost: a
+        worker that is to stop does not continue with the next step, but publishes it."""
         if step != CLEAN_UP and self._first_time(certificate, _lost(next_step(step))):
             os.kill(os.getpid(), signal.SIGTERM)
             self._stopped_for.add(certificate)
@@ -116,7 +119,8 @@ class MortalRecords(Records):
                 time.sleep(0.01)
 
     def _lose(self, certificate: str, step: str) -> None:
-        """Have this worker stopped, unless it is; by the time we go on and publish, it takes no messages any more."""
+        """Have this worker stopped, unless it is; by the time we go on and publish, it takes no messages any
+        more."""
         if self._first_time(certificate, _lost(step)):
             os.kill(os.getpid(), signal.SIGTERM)
             self._stopped_for.add(certificate)
@@ -150,7 +154,7 @@ def open_mortal(settings) -> Runtime:
         ports=ports,
         engine=Engine(ports, reconciler),
         reconciler=reconciler,
-        requests=RequestDesk(ports, reconciler),
+        requests=RequestHandler(ports, reconciler),
         ticks=Ticks(ports, reconciler),
     )
 
@@ -166,14 +170,20 @@ def send_copies(app) -> None:
     def again(sender, headers, body, exchange, routing_key, **_):
         for _copy in range(COPIES - 1 if routing_key == STEPS_QUEUE else 0):
             with app.producer_pool.acquire(block=True) as producer:
-                options = {"exchange": exchange, "routing_key": routing_key, "serializer": "json", "correlation_id": headers["id"]}
+                options = {
+                    "exchange": exchange,
+                    "routing_key": routing_key,
+                    "serializer": "json",
+                    "correlation_id": headers["id"],
+                }
                 producer.publish(body, headers=headers, **options)
 
     after_task_publish.connect(again, weak=False)
 
 
 def supervise(name: str) -> int:
-    """Fork a worker, and another one whenever it has ended, until SIGTERM. A line on standard output says how each ended."""
+    """Fork a worker, and another one whenever it has ended, until SIGTERM. A line on standard output says how
+    each ended."""
     settings = certmill_settings.load()
     app = make_app(settings, open_runtime=open_mortal)
     send_copies(app)

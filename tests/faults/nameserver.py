@@ -1,4 +1,5 @@
-"""A name server in front of BIND that misbehaves for names of one's choice, and gives every SOA an NS record to follow."""
+"""A name server in front of BIND that misbehaves for names of one's choice, and gives every SOA an NS record
+to follow."""
 
 from __future__ import annotations
 
@@ -28,12 +29,16 @@ class MoodyNameserver(FakeNameserver):
     def answer(self, wire: bytes, *, udp: bool) -> bytes | None:
         """As a server that behaves so answers."""
         question = dns.message.from_wire(wire).question[0]
-        self.asked.append((question.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(question.rdtype)))
+        self.asked.append(
+            (question.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(question.rdtype))
+        )
         labels = question.name.to_text().lower().split(".")
         trouble = next((trouble for label, trouble in self.troubles.items() if label in labels), None)
         spared = trouble is None or (trouble.txt_only and question.rdtype != dns.rdatatype.TXT)
         behaviour = self.behaviour if spared or trouble is None else trouble.behaviour
-        server = FakeNameserver(behaviour=behaviour, forward_to=self.forward_to, slow_seconds=self.slow_seconds)
+        server = FakeNameserver(
+            behaviour=behaviour, forward_to=self.forward_to, slow_seconds=self.slow_seconds
+        )
         return server.answer(wire, udp=udp)
 
     def heal(self, *labels: str) -> None:

@@ -1,4 +1,5 @@
-"""The shipped alert rules, as promtool checks and plays them: when each fires, and that the documentation tells what to do."""
+"""The shipped alert rules, as promtool checks and plays them: when each fires, and that the documentation
+tells what to do."""
 
 from __future__ import annotations
 
@@ -17,7 +18,11 @@ SOON = '{namespace="default", name="web"}'
 
 
 def alerts():
-    return {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+    return {
+        rule["alert"]: rule
+        for group in yaml.safe_load(RULES.read_text())["groups"]
+        for rule in group["rules"]
+    }
 
 
 def test_promtool_finds_no_fault_in_rules_and_configuration():
@@ -69,11 +74,17 @@ SCENES = {
         {"CertmillIssuerNotReady"},
     ),
     "beat gone": (
-        {'certmill_seconds_since_last_tick{tick="wake"}': "200", 'certmill_queue_length{queue="certmill.ticks"}': "0"},
+        {
+            'certmill_seconds_since_last_tick{tick="wake"}': "200",
+            'certmill_queue_length{queue="certmill.ticks"}': "0",
+        },
         {"CertmillBeatGone"},
     ),
     "the workers gone": (
-        {'certmill_seconds_since_last_tick{tick="wake"}': "200", 'certmill_queue_length{queue="certmill.ticks"}': "3"},
+        {
+            'certmill_seconds_since_last_tick{tick="wake"}': "200",
+            'certmill_queue_length{queue="certmill.ticks"}': "3",
+        },
         {"CertmillWorkersGone"},
     ),
     "Redis gone for one of two": (
@@ -87,7 +98,10 @@ SCENES = {
     "a run of two hours": ({"certmill_oldest_run_age_seconds": "7200"}, {"CertmillRunStuck"}),
     "a request that waits": ({"certmill_oldest_request_age_seconds": "400"}, {"CertmillRequestsUnanswered"}),
     "most runs fail": (
-        {'certmill_runs_total{outcome="failed", class="transient"}': "0+1x100", 'certmill_runs_total{outcome="issued", class=""}': "0"},
+        {
+            'certmill_runs_total{outcome="failed", class="transient"}': "0+1x100",
+            'certmill_runs_total{outcome="issued", class=""}': "0",
+        },
         {"CertmillRunsFail"},
     ),
     "few of many fail": (
@@ -122,12 +136,16 @@ def test_an_alert_fires_for_its_fault_and_for_no_other(tmp_path, scene):
             {
                 "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
                 "eval_time": "75m",
-                "exp_samples": [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(expected)],
+                "exp_samples": [
+                    {"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(expected)
+                ],
             }
         ],
     }
     file = tmp_path / "test.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
+    file.write_text(
+        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]})
+    )
 
     assert "SUCCESS" in promtool("test", "rules", file)
 
@@ -137,39 +155,64 @@ def test_an_alert_outlasts_a_change_of_the_process_that_tells_of_certificates(tm
     change = {"one": "1x60 stale", "other": "_x63 1x40"}
     name = "certmanager_certificate_ready_status"
     labels = 'namespace="default", name="web", condition="False"'
-    series = [{"series": f'{name}{{{labels}, instance="{who}"}}', "values": values} for who, values in change.items()]
+    series = [
+        {"series": f'{name}{{{labels}, instance="{who}"}}', "values": values}
+        for who, values in change.items()
+    ]
     series.append({"series": 'certmill_redis_up{instance="a"}', "values": "1x110"})
     expression = 'group by (alertname) (ALERTS{alertstate="firing"})'
     expected = [{"labels": '{alertname="CertmillCertificateNotReady"}', "value": 1}]
-    questions = [{"expr": expression, "eval_time": f"{minute}m", "exp_samples": expected} for minute in range(58, 75)]
+    questions = [
+        {"expr": expression, "eval_time": f"{minute}m", "exp_samples": expected} for minute in range(58, 75)
+    ]
     test = {"interval": "1m", "input_series": series, "promql_expr_test": questions}
     file = tmp_path / "test.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
+    file.write_text(
+        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]})
+    )
 
     assert "SUCCESS" in promtool("test", "rules", file)
 
 
 def test_where_nothing_is_scraped_an_alert_says_so(tmp_path):
     expected = [{"labels": '{alertname="CertmillNotScraped"}', "value": 1}]
-    question = {"expr": 'group by (alertname) (ALERTS{alertstate="firing"})', "eval_time": "15m", "exp_samples": expected}
-    test = {"interval": "1m", "input_series": [{"series": "other", "values": "1x20"}], "promql_expr_test": [question]}
+    question = {
+        "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
+        "eval_time": "15m",
+        "exp_samples": expected,
+    }
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": "other", "values": "1x20"}],
+        "promql_expr_test": [question],
+    }
     file = tmp_path / "test.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
+    file.write_text(
+        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]})
+    )
 
     assert "SUCCESS" in promtool("test", "rules", file)
 
 
 def test_every_alert_is_played_and_documented_and_says_what_to_do():
     played = set().union(*(expected for _, expected in SCENES.values())) | {"CertmillNotScraped"}
-    documented = set(re.findall(r"^\| `(Certmill\w+)` \|", (ROOT / "docs" / "alerts.md").read_text(), re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| `(Certmill\w+)` \|", (ROOT / "docs" / "alerts.md").read_text(), re.MULTILINE)
+    )
 
     assert played == set(alerts()) == documented
-    assert all({"summary", "action"} <= set(rule["annotations"]) and rule["labels"]["severity"] for rule in alerts().values())
+    assert all(
+        {"summary", "action"} <= set(rule["annotations"]) and rule["labels"]["severity"]
+        for rule in alerts().values()
+    )
 
 
 def test_every_metric_of_the_rules_and_the_dashboard_is_documented():
     used = RULES.read_text() + (RULES.parent / "dashboard.json").read_text()
-    names = {re.sub("_(bucket|sum|count)$", "", name) for name in re.findall(r"\b(cert(?:mill|manager)_[a-z0-9_]+)", used)}
+    names = {
+        re.sub("_(bucket|sum|count)$", "", name)
+        for name in re.findall(r"\b(cert(?:mill|manager)_[a-z0-9_]+)", used)
+    }
     documented = (ROOT / "docs" / "metrics.md").read_text()
 
     assert {name for name in names if name not in documented} == set()

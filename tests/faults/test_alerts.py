@@ -1,4 +1,5 @@
-"""A real Prometheus scrapes a running installation: each alert fires when its fault comes, and clears when it is over."""
+"""A real Prometheus scrapes a running installation: each alert fires when its fault comes, and clears when it
+is over."""
 
 from __future__ import annotations
 
@@ -21,7 +22,11 @@ from tests.builders import DAY, a_certificate, a_pair
 from tests.workers.running import eventually
 
 MONITORING = Path(__file__).resolve().parents[2] / "compose" / "chart" / "monitoring"
-QUICKER = {"CertmillBeatGone": ("> 60", "> 10"), "CertmillWorkersGone": ("> 60", "> 10"), "CertmillRunStuck": ("> 3600", "> 10")}
+QUICKER = {
+    "CertmillBeatGone": ("> 60", "> 10"),
+    "CertmillWorkersGone": ("> 60", "> 10"),
+    "CertmillRunStuck": ("> 3600", "> 10"),
+}
 """Thresholds that a test cannot wait for."""
 
 ISSUER = """\
@@ -72,17 +77,25 @@ class Watched:
         if pair is not None:
             home.write_secret(pair)
         home.apply(certificate, dump_yaml(certificate_document(certificate)))
-        self.runtime.ports.sightings.ask_reread()
+        self.runtime.ports.snapshots.request_reread()
 
     def delete(self, certificate):
         self.runtime.ports.home.delete("Certificate", certificate.namespace, certificate.name)
-        self.runtime.ports.sightings.ask_reread()
+        self.runtime.ports.snapshots.request_reread()
 
     def fires(self, alert):
-        eventually(lambda: alert in self.prometheus.firing(), within=150, what=lambda: f"{alert} does not fire: {self.about()}")
+        eventually(
+            lambda: alert in self.prometheus.firing(),
+            within=150,
+            what=lambda: f"{alert} does not fire: {self.about()}",
+        )
 
     def is_clear(self, *alerts):
-        eventually(lambda: not {*alerts} & self.prometheus.firing(), within=150, what=lambda: f"{alerts} do not clear: {self.about()}")
+        eventually(
+            lambda: not {*alerts} & self.prometheus.firing(),
+            within=150,
+            what=lambda: f"{alerts} do not clear: {self.about()}",
+        )
 
     def about(self):
         logs = {name: self.certmill.log_of(name)[-500:] for name in self.certmill.processes}
@@ -96,7 +109,11 @@ def watched(tmp_path_factory):
         watched = Watched(directory, redis)
         with watched.certmill as certmill, watched.prometheus:
             certmill.start()
-            eventually(lambda: len(watched.prometheus.query("certmill_redis_up == 1")) == 3, within=180, what=watched.about)
+            eventually(
+                lambda: len(watched.prometheus.query("certmill_redis_up == 1")) == 3,
+                within=180,
+                what=watched.about,
+            )
             yield watched
         watched.runtime.close()
 
@@ -108,12 +125,18 @@ def test_nothing_fires_while_all_is_well(watched):
     eventually(lambda: watched.prometheus.query(query), within=150, what=watched.about)
 
     watched.is_clear("CertmillBeatGone", "CertmillWorkersGone", "CertmillNotScraped", "CertmillProcessDown")
-    assert watched.prometheus.firing() & {"CertmillRedisGone", "CertmillCertificateExpiresSoon", "CertmillRunStuck"} == set()
+    assert (
+        watched.prometheus.firing()
+        & {"CertmillRedisGone", "CertmillCertificateExpiresSoon", "CertmillRunStuck"}
+        == set()
+    )
 
 
 def test_a_certificate_that_is_about_to_expire(watched):
     old = a_certificate(name="old", secret_name="old-tls", dns_names=("old.example.test",))
-    old = replace(old, renew_before=timedelta(hours=1))  # so that it is not in a run that would hide what clears the alert
+    old = replace(
+        old, renew_before=timedelta(hours=1)
+    )  # so that it is not in a run that would hide what clears the alert
     watched.apply(old, a_pair(old, not_before=time.time() - 85 * DAY, days=90))
     watched.fires("CertmillCertificateExpiresSoon")
     watched.fires("CertmillCertificateExpiresVerySoon")
@@ -171,7 +194,11 @@ def test_every_query_of_the_dashboard_is_answered(watched):
     def unanswered():
         concrete = {query: query.replace("$__rate_interval", "1m").replace("$job", ".*") for query in queries}
         found = {query: watched.prometheus.query(text) for query, text in concrete.items()}
-        return {queries[query] for query, samples in found.items() if not samples and not may_be_empty.search(query)}
+        return {
+            queries[query]
+            for query, samples in found.items()
+            if not samples and not may_be_empty.search(query)
+        }
 
     eventually(lambda: not unanswered(), within=150, what=lambda: f"{unanswered()} {watched.about()}")
     assert len(queries) > 20

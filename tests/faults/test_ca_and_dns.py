@@ -1,7 +1,8 @@
-"""A CA that is away, in trouble, or talks nonsense, and name servers that answer SERVFAIL, out of order, slowly, or not at all.
+"""A CA that is away, in trouble, or talks nonsense, and name servers that answer SERVFAIL, out of order,
+slowly, or not at all.
 
-Each case has an issuer or a name of its own, and all of them are begun at once: most of their time is waiting.
-"""
+Each case has an issuer or a name of its own, and all of them are begun at once: most of their time is
+waiting."""
 
 from __future__ import annotations
 
@@ -18,7 +19,17 @@ from tests.faults.ledger import orders_of
 from tests.faults.nameserver import Trouble
 
 DOWN_SECONDS = 30.0
-RESOURCES = ("/dir", "/nonce-plz", "/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/my-order/", "/certZ/")
+RESOURCES = (
+    "/dir",
+    "/nonce-plz",
+    "/sign-me-up",
+    "/order-plz",
+    "/authZ/",
+    "/chalZ/",
+    "/finalize-order/",
+    "/my-order/",
+    "/certZ/",
+)
 PROBLEM = {"Content-Type": "application/problem+json"}
 SERVER_INTERNAL = b'{"type": "urn:ietf:params:acme:error:serverInternal", "detail": "out of disk"}'
 
@@ -26,8 +37,12 @@ ONCE_AT_EACH_RESOURCE = {
     "answers-500": Fault(status=500, headers=PROBLEM, body=SERVER_INTERNAL),
     "answers-500-of-a-proxy": Fault(status=500, body=b"<html>502 Bad Gateway</html>"),
     "answers-503-retry-after": Fault(status=503, headers={"Retry-After": "1"}, body=b"maintenance"),
-    "answers-429": Fault.problem("rateLimited", status=429, detail="too many requests", headers={"Retry-After": "1"}),
-    "answers-half-a-document": Fault(status=200, headers={"Content-Type": "application/json"}, body=b'{"status": "val'),
+    "answers-429": Fault.problem(
+        "rateLimited", status=429, detail="too many requests", headers={"Retry-After": "1"}
+    ),
+    "answers-half-a-document": Fault(
+        status=200, headers={"Content-Type": "application/json"}, body=b'{"status": "val'
+    ),
     "answers-a-list": Fault.json([1, 2, 3]),
     "cuts-before-the-request": Fault(cut=True),
     "cuts-in-the-answer": Fault(status=200, body=b'{"status": "valid", "identifiers": []}', cut=True),
@@ -43,7 +58,8 @@ TROUBLES = {
     "servfail-txt": (Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True), "SERVFAIL"),
     "silent-txt": (Trouble(behaviour=Behaviour.SILENT, txt_only=True), "did not answer"),
 }
-"""By a label of the name: what the name servers do, and the words of the reason that the certificate waits with."""
+"""By a label of the name: what the name servers do, and the words of the reason that the certificate waits
+with."""
 
 
 @dataclass
@@ -55,7 +71,8 @@ class Case:
 
 
 def come_back(down, ended):
-    """The CA that is down is, half a minute after the certificate has said so: on a slow machine it would be up before anybody asked."""
+    """The CA that is down is, half a minute after the certificate has said so: on a slow machine it would be
+    up before anybody asked."""
     while "127.0.0.1" not in down.handle.status().reason and not ended.wait(0.2):
         pass
     if not ended.wait(DOWN_SECONDS):
@@ -66,7 +83,8 @@ def come_back(down, ended):
 def cases(lab):
     """Every CA, and a certificate asked of it."""
     begun = {
-        name: FaultyCA(upstream=lab.pebble.directory_url, upstream_ca=lab.pebble.ca_bundle) for name in (*ONCE_AT_EACH_RESOURCE, "down")
+        name: FaultyCA(upstream=lab.pebble.directory_url, upstream_ca=lab.pebble.ca_bundle)
+        for name in (*ONCE_AT_EACH_RESOURCE, "down")
     }
     for name, ca in begun.items():
         ca.up()
@@ -75,7 +93,9 @@ def cases(lab):
         if name == "down":
             ca.down()
         lab.apply_issuer_behind(ca, name)
-    cases = {name: Case(ca, lab.request(name, f"{name}.example.test", issuer=name)) for name, ca in begun.items()}
+    cases = {
+        name: Case(ca, lab.request(name, f"{name}.example.test", issuer=name)) for name, ca in begun.items()
+    }
     ended = threading.Event()
     back = threading.Thread(target=come_back, args=(cases["down"], ended))
     back.start()
@@ -88,15 +108,21 @@ def cases(lab):
 
 @pytest.fixture(scope="module", autouse=True)
 def looked_up(lab, cases):
-    """Every trouble of the name servers, and a certificate for the name that has it. Begun together with the cases of the CA."""
+    """Every trouble of the name servers, and a certificate for the name that has it. Begun together with the
+    cases of the CA."""
     lab.nameserver.troubles |= {label: trouble for label, (trouble, _) in TROUBLES.items()}
     lab.nameserver.troubles["slow"] = Trouble(behaviour=Behaviour.SLOW)
-    yield {label: lab.request(f"dns-{label}", f"{label}.example.test", f"*.{label}.example.test") for label in (*TROUBLES, "slow")}
+    yield {
+        label: lab.request(f"dns-{label}", f"{label}.example.test", f"*.{label}.example.test")
+        for label in (*TROUBLES, "slow")
+    }
     lab.nameserver.heal(*TROUBLES, "slow")
 
 
 def test_a_ca_that_is_down_is_waited_for_with_its_reason_and_a_next_time(lab, cases):
-    status = lab.until(lambda: "127.0.0.1" in (found := cases["down"].handle.status()).reason and found, what="a reason")
+    status = lab.until(
+        lambda: "127.0.0.1" in (found := cases["down"].handle.status()).reason and found, what="a reason"
+    )
 
     assert status.phase == "waiting"
     assert "connect" in status.reason
@@ -107,7 +133,9 @@ def test_a_ca_that_is_down_is_waited_for_with_its_reason_and_a_next_time(lab, ca
 @pytest.mark.parametrize("label", TROUBLES)
 def test_while_a_name_server_fails_the_certificate_says_why_it_waits_and_until_when(lab, looked_up, label):
     words = TROUBLES[label][1]
-    status = lab.until(lambda: words in (found := looked_up[label].status()).reason and found, what=f"waiting: {words}")
+    status = lab.until(
+        lambda: words in (found := looked_up[label].status()).reason and found, what=f"waiting: {words}"
+    )
     lab.nameserver.heal(label)
 
     assert status.phase == "waiting"
@@ -128,16 +156,24 @@ def test_a_ca_that_fails_once_at_each_resource_issues_in_the_end(lab, cases, nam
     cases[name].handle.wait(100)
 
     orders = orders_of(lab.runtime, name)
-    unasked = {resource for resource in RESOURCES if not any(path.startswith(resource) for _, path in cases[name].ca.requests)}
+    unasked = {
+        resource
+        for resource in RESOURCES
+        if not any(path.startswith(resource) for _, path in cases[name].ca.requests)
+    }
     assert unasked == set()
     assert lab.leaf(name).dns_names == (f"{name}.example.test",)
-    assert len(orders) == (2 if ONCE_AT_EACH_RESOURCE[name].relay else 1)  # the CA made the first, and nobody heard of it
+    assert len(orders) == (
+        2 if ONCE_AT_EACH_RESOURCE[name].relay else 1
+    )  # the CA made the first, and nobody heard of it
     lab.assert_nothing_is_left_of([f"{name}.example.test"])
 
 
 def test_a_rate_limit_without_a_time_is_no_failure_and_waits_an_hour(lab):
     with FaultyCA(upstream=lab.pebble.directory_url, upstream_ca=lab.pebble.ca_bundle) as ca:
-        ca.break_with(Fault.problem("rateLimited", status=429, detail="new orders are paused"), on="/order-plz")
+        ca.break_with(
+            Fault.problem("rateLimited", status=429, detail="new orders are paused"), on="/order-plz"
+        )
         lab.apply_issuer_behind(ca, "limited")
         handle = lab.request("limited", "limited.example.test", issuer="limited")
 

@@ -1,5 +1,5 @@
-"""An API server that is killed at every step, cuts its watches, forgets, is busy, is in trouble, and has other writers: all are issued,
-with one order each."""
+"""An API server that is killed at every step, cuts its watches, forgets, is busy, is in trouble, and has
+other writers: all are issued, with one order each."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def assert_one_order_each(cluster, namespace, names):
 
 def lists_of_secrets(cluster, since):
     """How many the API server has answered."""
-    return [(request.verb, request.resource, status) for request, status in cluster.proxy.asked[since:]].count(("list", "secrets", 200))
+    return [
+        (request.verb, request.resource, status) for request, status in cluster.proxy.asked[since:]
+    ].count(("list", "secrets", 200))
 
 
 def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace):
@@ -91,7 +93,9 @@ def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace)
     since = len(cluster.proxy.asked)
     cluster.kube.start()
 
-    cluster.wait_all_ready(namespace, places, seconds=150)  # the longer it was away, the later a step is tried again
+    cluster.wait_all_ready(
+        namespace, places, seconds=150
+    )  # the longer it was away, the later a step is tried again
     cluster.apply_both(namespace, "afterwards")
     cluster.wait_all_ready(namespace, ["afterwards"])
     assert_one_order_each(cluster, namespace, [*places, "afterwards"])
@@ -108,9 +112,14 @@ def test_a_watch_that_is_cut_goes_on_from_where_it_was(cluster, namespace):
     cluster.wait_all_ready(namespace, ["web"])
 
     assert_one_order_each(cluster, namespace, ["web"])
-    cluster.until(lambda: all(cluster.proxy.count(since)["watch", resource] for resource in WATCHED), what="all is watched again")
+    cluster.until(
+        lambda: all(cluster.proxy.count(since)["watch", resource] for resource in WATCHED),
+        what="all is watched again",
+    )
     asked = cluster.proxy.count(since)
-    assert [resource for resource in WATCHED if asked["list", resource] and resource not in LISTED_BY_STEPS] == []
+    assert [
+        resource for resource in WATCHED if asked["list", resource] and resource not in LISTED_BY_STEPS
+    ] == []
     assert {resource: asked["watch", resource] for resource in WATCHED if asked["watch", resource] > 4} == {}
     assert cut >= len(WATCHED)
 
@@ -122,21 +131,26 @@ def test_what_the_api_server_has_forgotten_is_listed_again_and_not_in_a_storm(cl
     cluster.proxy.cut_watches()
     cluster.apply_both(namespace, "web")
     only_watched = WATCHED - LISTED_BY_STEPS
-    cluster.until(lambda: all(cluster.proxy.count(since)["list", resource] for resource in only_watched), what="all is listed again")
+    cluster.until(
+        lambda: all(cluster.proxy.count(since)["list", resource] for resource in only_watched),
+        what="all is listed again",
+    )
     time.sleep(TROUBLE_SECONDS)
     asked = cluster.proxy.count(since)
     cluster.proxy.trouble = None
 
     cluster.wait_all_ready(namespace, ["web"])
     assert_one_order_each(cluster, namespace, ["web"])
-    assert {resource: asked["list", resource] for resource in only_watched if asked["list", resource] > 8} == {}
+    assert {
+        resource: asked["list", resource] for resource in only_watched if asked["list", resource] > 8
+    } == {}
 
 
 class Once:
     """The first request of each kind fails, in turn as these do; the next goes on.
 
-    A clean-up deletes one thing after the other: that it fails with each is to cost seconds, so there the server says when to come back.
-    """
+    A clean-up deletes one thing after the other: that it fails with each is to cost seconds, so there the
+    server says when to come back."""
 
     def __init__(self, *replies):
         self.failed: dict[tuple[str, str], Reply] = {}
@@ -161,11 +175,15 @@ def test_whatever_request_fails_is_made_again_and_all_are_issued_once(cluster, n
     for name in names:
         cluster.apply_both(namespace, name)
     cluster.apply(an_ingress(namespace), namespace)
-    cluster.wait_all_ready(namespace, [*names, "shop-tls"], seconds=150)  # a step in which several requests fail is tried ever later
+    cluster.wait_all_ready(
+        namespace, [*names, "shop-tls"], seconds=150
+    )  # a step in which several requests fail is tried ever later
 
     assert_one_order_each(cluster, namespace, names)
     kinds = MADE | {("watch", resource) for resource in WATCHED}
-    cluster.until(lambda: once.failed.keys() >= kinds, what=lambda: f"never asked: {kinds - once.failed.keys()}")
+    cluster.until(
+        lambda: once.failed.keys() >= kinds, what=lambda: f"never asked: {kinds - once.failed.keys()}"
+    )
     assert sum(cluster.proxy.count(since).values()) < 700
     assert cluster.traces(namespace) == []
 
@@ -192,10 +210,16 @@ def test_a_status_that_somebody_else_writes_at_the_same_time_is_a_conflict_and_n
 
     def write_first(request):
         """A real one, by the API server: it changes what was read, before it is written."""
-        if (request.verb, request.resource, request.namespace) == ("update", "certificates/status", namespace) and len(theirs) < 5:
+        if (request.verb, request.resource, request.namespace) == (
+            "update",
+            "certificates/status",
+            namespace,
+        ) and len(theirs) < 5:
             theirs.append(f"next-{len(theirs)}")
             status = {"nextPrivateKeySecretName": theirs[-1]}
-            cluster.client.merge(CERTIFICATES, namespace, request.name, {"status": status}, subresource="status")
+            cluster.client.merge(
+                CERTIFICATES, namespace, request.name, {"status": status}, subresource="status"
+            )
 
     cluster.proxy.trouble = write_first
     since = len(cluster.proxy.asked)
@@ -205,4 +229,6 @@ def test_a_status_that_somebody_else_writes_at_the_same_time_is_a_conflict_and_n
     assert_one_order_each(cluster, namespace, ["web"])
     refused = [request for request, status in cluster.proxy.asked[since:] if status == 409]
     assert len(refused) >= 3
-    assert cluster.client.get(CERTIFICATES, namespace, "web")["status"]["nextPrivateKeySecretName"] == theirs[-1]
+    assert (
+        cluster.client.get(CERTIFICATES, namespace, "web")["status"]["nextPrivateKeySecretName"] == theirs[-1]
+    )

@@ -1,5 +1,5 @@
-"""What people do to the cluster while a challenge is up: the namespace deleted, the Ingress edited, replaced and deleted, Secrets that are
-bait."""
+"""What people do to the cluster while a challenge is up: the namespace deleted, the Ingress edited, replaced
+and deleted, Secrets that are bait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import time
 
 import pytest
 
-from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ENDPOINT_SLICES, INGRESSES, ISSUERS, NAMESPACES, SECRETS, SERVICES
+from certmill.kube.resources import (
+    CERTIFICATES,
+    CLUSTER_ISSUERS,
+    ENDPOINT_SLICES,
+    INGRESSES,
+    ISSUERS,
+    NAMESPACES,
+    SECRETS,
+    SERVICES,
+)
 from certmill.model.names import certificate_id
 from tests.bait import BAIT
 from tests.faults.cluster import an_ingress
@@ -33,8 +42,13 @@ def asked_about(cluster, namespace):
     return [request for request, _ in cluster.proxy.asked[since:] if request.namespace == namespace]
 
 
-def test_a_namespace_that_is_deleted_in_mid_issuance_ends_its_runs_and_works_again_under_its_name(cluster, namespace):
-    with cluster.hold(namespace, "early", "set_up_challenge") as early, cluster.hold(namespace, "web", "validate") as late:
+def test_a_namespace_that_is_deleted_in_mid_issuance_ends_its_runs_and_works_again_under_its_name(
+    cluster, namespace
+):
+    with (
+        cluster.hold(namespace, "early", "set_up_challenge") as early,
+        cluster.hold(namespace, "web", "validate") as late,
+    ):
         for name in ("early", "web"):
             cluster.apply_both(namespace, name)
         cluster.wait_held(early)
@@ -45,15 +59,27 @@ def test_a_namespace_that_is_deleted_in_mid_issuance_ends_its_runs_and_works_aga
         assert cluster.client.get(NAMESPACES, "", namespace)["status"]["phase"] == "Terminating"
 
     def told():
-        found = [cluster.conditions(CERTIFICATES, namespace, name).get("Issuing", {}) for name in ("early", "web")]
+        found = [
+            cluster.conditions(CERTIFICATES, namespace, name).get("Issuing", {}) for name in ("early", "web")
+        ]
         return all("its namespace is being deleted" in one.get("message", "") for one in found)
 
-    cluster.until(told, what=lambda: str([cluster.conditions(CERTIFICATES, namespace, name) for name in ("early", "web")]))
-    cluster.assert_no_trace(namespace, *cluster.names_of(namespace, "web"), *cluster.names_of(namespace, "early"))
+    cluster.until(
+        told,
+        what=lambda: str([cluster.conditions(CERTIFICATES, namespace, name) for name in ("early", "web")]),
+    )
+    cluster.assert_no_trace(
+        namespace, *cluster.names_of(namespace, "web"), *cluster.names_of(namespace, "early")
+    )
     finish_deleting(cluster, namespace)
     records = cluster.runtime.ports.records
-    cluster.until(lambda: not any(records.read(certificate_id(namespace, name)) for name in ("early", "web")), what="records are forgotten")
-    cluster.until(lambda: asked_about(cluster, namespace) == [], what=lambda: str(asked_about(cluster, namespace)))
+    cluster.until(
+        lambda: not any(records.read(certificate_id(namespace, name)) for name in ("early", "web")),
+        what="records are forgotten",
+    )
+    cluster.until(
+        lambda: asked_about(cluster, namespace) == [], what=lambda: str(asked_about(cluster, namespace))
+    )
 
     cluster.make_namespace(namespace)
     cluster.apply_both(namespace, "web")
@@ -71,7 +97,10 @@ def test_a_certificate_that_went_with_its_namespace_leaves_nothing(cluster, name
 
     cluster.assert_no_trace(namespace, *cluster.names_of(namespace, "web"))
     read = cluster.runtime.ports.records.read
-    cluster.until(lambda: (record := read(certificate_id(namespace, "web"))) is None or not record.step, what="its run has ended")
+    cluster.until(
+        lambda: (record := read(certificate_id(namespace, "web"))) is None or not record.step,
+        what="its run has ended",
+    )
 
 
 def users_own(ingress):
@@ -81,17 +110,29 @@ def users_own(ingress):
 
 def ours_in(ingress):
     """The paths of challenges, and our note."""
-    paths = [path["path"] for rule in ingress["spec"].get("rules", ()) for path in rule.get("http", {}).get("paths", ())]
-    return [path for path in paths if "acme-challenge" in path], [name for name in ingress["metadata"]["annotations"] if "certmill" in name]
+    paths = [
+        path["path"]
+        for rule in ingress["spec"].get("rules", ())
+        for path in rule.get("http", {}).get("paths", ())
+    ]
+    return [path for path in paths if "acme-challenge" in path], [
+        name for name in ingress["metadata"]["annotations"] if "certmill" in name
+    ]
 
 
 def a_path(path):
-    return {"path": path, "pathType": "Prefix", "backend": {"service": {"name": "coffee-svc", "port": {"number": 80}}}}
+    return {
+        "path": path,
+        "pathType": "Prefix",
+        "backend": {"service": {"name": "coffee-svc", "port": {"number": 80}}},
+    }
 
 
 def replaced(ingress, manifest):
     """`kubectl replace`: the manifest as it was, which knows nothing of us."""
-    return manifest | {"metadata": manifest["metadata"] | {"resourceVersion": ingress["metadata"]["resourceVersion"]}}
+    return manifest | {
+        "metadata": manifest["metadata"] | {"resourceVersion": ingress["metadata"]["resourceVersion"]}
+    }
 
 
 def with_another_path(ingress, manifest):
@@ -108,7 +149,9 @@ def with_other_rules(ingress, manifest):
 
 
 @pytest.mark.parametrize("change", [replaced, with_another_path, with_other_rules])
-def test_an_ingress_edited_in_mid_challenge_is_led_again_and_the_users_paths_are_theirs(cluster, namespace, change):
+def test_an_ingress_edited_in_mid_challenge_is_led_again_and_the_users_paths_are_theirs(
+    cluster, namespace, change
+):
     manifest = an_ingress(namespace)
     manifest["metadata"]["namespace"] = namespace
     with cluster.hold(namespace, "shop-tls", "wait_for_propagation") as held:
@@ -136,7 +179,10 @@ def test_a_host_that_is_changed_in_mid_challenge_is_the_one_that_is_issued(clust
         manifest["spec"]["rules"][0]["host"] = host
         manifest["spec"]["tls"][0]["hosts"] = [host]
         cluster.client.update(INGRESSES, replaced(cluster.client.get(INGRESSES, namespace, "shop"), manifest))
-        cluster.until(lambda: cluster.client.get(CERTIFICATES, namespace, "shop-tls")["spec"]["dnsNames"] == [host], what="it is told")
+        cluster.until(
+            lambda: cluster.client.get(CERTIFICATES, namespace, "shop-tls")["spec"]["dnsNames"] == [host],
+            what="it is told",
+        )
 
     cluster.wait_all_ready(namespace, ["shop-tls"])
     assert cluster.leaf(namespace, "shop-tls").dns_names == (host,)
@@ -149,12 +195,17 @@ def test_an_ingress_that_is_deleted_in_mid_challenge_is_named_by_the_certificate
         cluster.apply(an_ingress(namespace), namespace)
         cluster.wait_held(held)
         cluster.client.delete(INGRESSES, namespace, "shop")
-        cluster.until(lambda: not cluster.is_served(f"shop.{namespace}.example.test"), what="nginx has heard of it")
+        cluster.until(
+            lambda: not cluster.is_served(f"shop.{namespace}.example.test"), what="nginx has heard of it"
+        )
 
     def said():
         return cluster.conditions(CERTIFICATES, namespace, "shop-tls").get("Issuing", {}).get("message", "")
 
-    named = f"the Ingress {namespace}/shop, which the challenge for shop.{namespace}.example.test is to be led through, is not there"
+    named = (
+        f"the Ingress {namespace}/shop, which the challenge for shop.{namespace}.example.test is to be led "
+        "through, is not there"
+    )
     cluster.until(lambda: named in said(), what=said)
     cluster.assert_no_trace(namespace)
 
@@ -177,7 +228,9 @@ def test_a_megabyte_of_crafted_pem_is_told_and_costs_nobody_anything(cluster, na
     cluster.apply_issuer_of(namespace, "by-account", cluster.rfc2136(), account="account")
 
     cluster.apply_both(namespace, "web")
-    cluster.apply_certificate(namespace, "by-tsig", f"tsig.{namespace}.example.test", issuerRef={"name": "by-tsig"})
+    cluster.apply_certificate(
+        namespace, "by-tsig", f"tsig.{namespace}.example.test", issuerRef={"name": "by-tsig"}
+    )
     cluster.apply_both(namespace, "other")
     cluster.wait_all_ready(namespace, ["web", "other"])
 
@@ -187,9 +240,13 @@ def test_a_megabyte_of_crafted_pem_is_told_and_costs_nobody_anything(cluster, na
     def certificate_says():
         return cluster.conditions(CERTIFICATES, namespace, "by-tsig").get("Issuing", {}).get("message", "")
 
-    issuers = cluster.until(lambda: "the account key is larger than" in (said := issuer_says()) and said, what=issuer_says)
+    issuers = cluster.until(
+        lambda: "the account key is larger than" in (said := issuer_says()) and said, what=issuer_says
+    )
     named = f"the Secret {namespace}/tsig with the TSIG secret"
-    certificates = cluster.until(lambda: named in (said := certificate_says()) and said, what=certificate_says)
+    certificates = cluster.until(
+        lambda: named in (said := certificate_says()) and said, what=certificate_says
+    )
     assert "-----BEGIN" not in issuers + certificates
     assert cluster.cpu_seconds() - before < 60, "what is quadratic in it takes many minutes"
     assert cluster.condition(CLUSTER_ISSUERS, "", "prod-issuer", "Ready") == "True"

@@ -1,4 +1,5 @@
-"""Redis that loses everything, and leaders that die or freeze, under a burst of Certificates: all are issued, and nothing twice."""
+"""Redis that loses everything, and leaders that die or freeze, under a burst of Certificates: all are issued,
+and nothing twice."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from certmill.crypto import chain
-from certmill.http01.exposure import KubernetesExposure
+from certmill.http01.kubernetes_routes import KubernetesRoutes
 from certmill.kube.resources import INGRESSES, LEASES, SECRETS
 from certmill.model.issuer import Http01Solver
 from certmill.model.names import certificate_id
@@ -23,11 +24,18 @@ BURST = 12
 def apply_all(cluster, namespace, names):
     """All at once; each by DNS-01."""
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: cluster.apply_certificate(namespace, name, f"{name}.{namespace}.{DNS_ZONE}"), names))
+        list(
+            pool.map(
+                lambda name: cluster.apply_certificate(namespace, name, f"{name}.{namespace}.{DNS_ZONE}"),
+                names,
+            )
+        )
 
 
 def stored_names(cluster, namespace):
-    return [body["metadata"]["name"] for body in cluster.client.list(SECRETS, namespace, metadata_only=True).items]
+    return [
+        body["metadata"]["name"] for body in cluster.client.list(SECRETS, namespace, metadata_only=True).items
+    ]
 
 
 def serials(cluster, namespace):
@@ -55,7 +63,11 @@ def test_a_redis_that_was_flushed_costs_no_pair_that_was_stored(cluster, namespa
     assert 0 < len(stored) < IN_FLIGHT, "it was flushed in mid-flight"
     after = serials(cluster, namespace)
     assert {name: after[name] for name in stored} == stored
-    assert {name for name, count in orders(cluster, namespace, names).items() if f"{name}-tls" in stored and count != 1} == set()
+    assert {
+        name
+        for name, count in orders(cluster, namespace, names).items()
+        if f"{name}-tls" in stored and count != 1
+    } == set()
     assert set(cluster.running().values()) == set(cluster.pids.values())
 
 
@@ -66,10 +78,13 @@ def test_the_way_of_a_challenge_that_redis_has_forgotten_is_closed(cluster, name
     cluster.client.create(INGRESSES, manifest)
     cluster.wait_all_ready(namespace, ["shop-tls"])
     cluster.assert_no_trace(namespace)
-    certificate, host = cluster.runtime.ports.home.certificate(certificate_id(namespace, "shop-tls")), f"shop.{namespace}.example.test"
-    exposure = KubernetesExposure(cluster.client, lambda: ["192.0.2.80"], 8089)
+    certificate, host = (
+        cluster.runtime.ports.home.certificate(certificate_id(namespace, "shop-tls")),
+        f"shop.{namespace}.example.test",
+    )
+    routes = KubernetesRoutes(cluster.client, lambda: ["192.0.2.80"], 8089)
     for solver in (Http01Solver(ingress_name="shop"), Http01Solver(ingress_class_name="nginx")):
-        exposure.open(replace(certificate, annotations={}), host, "token", solver)
+        routes.open(replace(certificate, annotations={}), host, "token", solver)
 
     cluster.runtime.redis.flushall()
 
@@ -81,7 +96,11 @@ def test_the_way_of_a_challenge_that_redis_has_forgotten_is_closed(cluster, name
 def leaders(cluster):
     """Two controllers; afterwards the first alone, as before."""
     cluster.certmill.start_controller("controller2")
-    yield {f"{process.pid}": name for name, process in cluster.certmill.processes.items() if name.startswith("controller")}
+    yield {
+        f"{process.pid}": name
+        for name, process in cluster.certmill.processes.items()
+        if name.startswith("controller")
+    }
     cluster.certmill.processes.pop("controller2").stop()
     if not cluster.certmill.processes["controller"].is_running:
         cluster.certmill.start_controller()
@@ -95,13 +114,18 @@ def leader(cluster, leaders):
 
 
 def test_a_leader_that_freezes_or_dies_in_a_burst_costs_time_only(cluster, namespace, leaders):
-    frozen, killed = [f"frozen-{number}" for number in range(BURST)], [f"killed-{number}" for number in range(BURST)]
+    frozen, killed = (
+        [f"frozen-{number}" for number in range(BURST)],
+        [f"killed-{number}" for number in range(BURST)],
+    )
     first = cluster.until(lambda: leader(cluster, leaders), what="one leads")
 
     apply_all(cluster, namespace, frozen[: BURST // 2])
     cluster.signal(first, signal.SIGSTOP)
     apply_all(cluster, namespace, frozen[BURST // 2 :])
-    second = cluster.until(lambda: (found := leader(cluster, leaders)) != first and found, what="the other leads")
+    second = cluster.until(
+        lambda: (found := leader(cluster, leaders)) != first and found, what="the other leads"
+    )
     cluster.signal(first, signal.SIGCONT)
     cluster.wait_all_ready(namespace, frozen)
 

@@ -1,4 +1,5 @@
-"""One tenant, with rights in a namespace of its own only, does what it can to keep all others waiting: they are issued meanwhile."""
+"""One tenant, with rights in a namespace of its own only, does what it can to keep all others waiting: they
+are issued meanwhile."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ class Tarpit:
         with contextlib.suppress(OSError):
             while True:
                 self._open.append(self._socket.accept()[0])
-                for one in [one for one in self._open if _is_ended(one)]:  # whoever gave up did so before this one came
+                for one in [
+                    one for one in self._open if _is_ended(one)
+                ]:  # whoever gave up did so before this one came
                     one.close()
                     self._open.remove(one)
                 self.most = max(self.most, len(self._open))
@@ -61,11 +64,23 @@ def victim(cluster):
 def test_issuers_whose_ca_never_answers_hold_up_nobody_else(cluster, namespace, victim):
     with Tarpit() as tarpit:
         for number in range(MANY):
-            spec = {"acme": cluster.acme(cluster.rfc2136(), server=tarpit.url, privateKeySecretRef={"name": f"key-{number}"})}
-            issuer = {"apiVersion": "cert-manager.io/v1", "kind": "Issuer", "metadata": {"name": f"slow-{number}"}, "spec": spec}
+            spec = {
+                "acme": cluster.acme(
+                    cluster.rfc2136(), server=tarpit.url, privateKeySecretRef={"name": f"key-{number}"}
+                )
+            }
+            issuer = {
+                "apiVersion": "cert-manager.io/v1",
+                "kind": "Issuer",
+                "metadata": {"name": f"slow-{number}"},
+                "spec": spec,
+            }
             cluster.apply(issuer, namespace)
             cluster.apply_certificate(
-                namespace, f"web-{number}", f"w{number}.{namespace}.example.test", issuerRef={"name": f"slow-{number}"}
+                namespace,
+                f"web-{number}",
+                f"w{number}.{namespace}.example.test",
+                issuerRef={"name": f"slow-{number}"},
             )
         cluster.until(lambda: tarpit.most >= 8, what=lambda: f"{tarpit.most} connections")
 

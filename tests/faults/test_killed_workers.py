@@ -1,5 +1,5 @@
-"""Workers killed on every line of every step, messages lost at every step, every message doubled: it costs time, and at most an order a
-kill."""
+"""Workers killed on every line of every step, messages lost at every step, every message doubled: it costs
+time, and at most an order a kill."""
 
 from __future__ import annotations
 
@@ -20,13 +20,24 @@ from tests.pipeline.lab import Lab
 
 # `keep` is called in the middle of these steps only.
 KEEPING = ("create_order", "set_up_challenge", "validate", "store_secret")
-KILLS = [f"kill-{step.replace('_', '-')}-{point}" for step in STEP_NAMES for point in POINTS if point != "in-the-middle" or step in KEEPING]
+KILLS = [
+    f"kill-{step.replace('_', '-')}-{point}"
+    for step in STEP_NAMES
+    for point in POINTS
+    if point != "in-the-middle" or step in KEEPING
+]
 LOSSES = [f"lose-{step.replace('_', '-')}" for step in STEP_NAMES]
 NOBODY_DIES = "30"
-"""Seconds of a lease where no worker is killed: a step that outlasts it, on a busy machine, would be done twice."""
+"""Seconds of a lease where no worker is killed: a step that outlasts it, on a busy machine, would be done
+twice."""
 COPIED = [f"copied-{number}" for number in range(6)]
 # A step that is killed by accident again and again (24 kills in one minute) is not to be parked.
-SETTINGS = {"step_lease_seconds": "6", "step_grace_seconds": "1", "worker_concurrency": "4", "max_step_attempts": "50"}
+SETTINGS = {
+    "step_lease_seconds": "6",
+    "step_grace_seconds": "1",
+    "worker_concurrency": "4",
+    "max_step_attempts": "50",
+}
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +53,11 @@ def lab(tmp_path_factory):
 
 
 def begin(lab: Lab, names: list[str]) -> None:
-    """A Certificate for each in the home, one name by DNS-01 and one by HTTP-01, and its run among the arrivals.
+    """A Certificate for each in the home, one name by DNS-01 and one by HTTP-01, and its run among the
+    arrivals.
 
-    Not by requests: one that a killed worker had taken comes back when the broker's visibility time-out ends, minutes later (celery.md §1).
-    """
+    Not by requests: one that a killed worker had taken comes back when the broker's visibility time-out ends,
+    minutes later (celery.md §1)."""
     for name in names:
         spec = {
             "secretName": name,
@@ -53,7 +65,14 @@ def begin(lab: Lab, names: list[str]) -> None:
             "issuerRef": {"name": "prod", "kind": "ClusterIssuer"},
             "privateKey": {"algorithm": "ECDSA"},
         }
-        lab.apply({"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": name}, "spec": spec})
+        lab.apply(
+            {
+                "apiVersion": "cert-manager.io/v1",
+                "kind": "Certificate",
+                "metadata": {"name": name},
+                "spec": spec,
+            }
+        )
     failed = reconcile_all(lab.runtime.reconciler, {certificate_id("default", name): False for name in names})
     assert failed == {}
 
@@ -61,7 +80,11 @@ def begin(lab: Lab, names: list[str]) -> None:
 def wait_until_issued(lab: Lab, names: list[str]) -> None:
     def under_way() -> dict[str, str]:
         records = {name: lab.record(name) for name in names}
-        return {name: f"{record.step}: {record.reason}" for name, record in records.items() if record.result != "issued"}
+        return {
+            name: f"{record.step}: {record.reason}"
+            for name, record in records.items()
+            if record.result != "issued"
+        }
 
     ends = time.monotonic() + 200
     while left := under_way():
@@ -70,7 +93,9 @@ def wait_until_issued(lab: Lab, names: list[str]) -> None:
 
 
 def assert_nothing_is_left(lab: Lab, names: list[str]) -> None:
-    assert {name: lab.bind.txt(f"_acme-challenge.{name}.example.test") for name in names} == {name: set() for name in names}
+    assert {name: lab.bind.txt(f"_acme-challenge.{name}.example.test") for name in names} == {
+        name: set() for name in names
+    }
     assert lab.runtime.redis.hgetall(keys.JOURNAL) == {}
     assert list(lab.runtime.redis.scan_iter("certmill:http01:*")) == []
     assert list(lab.runtime.redis.scan_iter("certmill:lock:order:*")) == []
@@ -82,13 +107,22 @@ def test_a_worker_killed_on_any_line_of_any_step_costs_at_most_one_order(lab, tm
 
     with Lives(lab.certmill, tmp_path, workers=3) as lives:
         wait_until_issued(lab, KILLS)
-        lab.until(lambda: len(lives.ends()) >= len(KILLS), what="the last is dead, of its own: what we stop is not counted")
+        lab.until(
+            lambda: len(lives.ends()) >= len(KILLS),
+            what="the last is dead, of its own: what we stop is not counted",
+        )
 
     assert set(lives.marks()) == set(KILLS)
     assert [end["ended"] for end in lives.ends()] == [-signal.SIGKILL] * len(lives.marks())
-    caught = Counter(id_ for steps in lives.marks().values() for id_, step in steps.items() if step == "create_order")
+    caught = Counter(
+        id_ for steps in lives.marks().values() for id_, step in steps.items() if step == "create_order"
+    )
     ordered = orders_by_name(lab.runtime, "prod")
-    too_many = {name: ordered[f"{name}.example.test"] for name in KILLS if ordered[f"{name}.example.test"] > 1 + caught[f"default/{name}"]}
+    too_many = {
+        name: ordered[f"{name}.example.test"]
+        for name in KILLS
+        if ordered[f"{name}.example.test"] > 1 + caught[f"default/{name}"]
+    }
     assert too_many == {}
     assert_nothing_is_left(lab, KILLS)
 

@@ -14,6 +14,8 @@ def test_after_every_poison_a_certificate_is_issued_and_no_worker_has_died(lab):
     leaf = lab.issue("unpoisoned", "unpoisoned.example.test")
 
     assert leaf.dns_names == ("unpoisoned.example.test",)
-    lab.until(lambda: not lab.runtime.redis.exists(STEPS_QUEUE, REQUESTS_QUEUE), what="every message is taken")
+    lab.until(
+        lambda: not lab.runtime.redis.exists(STEPS_QUEUE, REQUESTS_QUEUE), what="every message is taken"
+    )
     assert lab.pids() == before
     assert None not in before.values()

@@ -1,5 +1,5 @@
-"""Redis killed and frozen under two workers and two beats with certificates at every step: all are issued, no order is doubled, nobody
-dies."""
+"""Redis killed and frozen under two workers and two beats with certificates at every step: all are issued, no
+order is doubled, nobody dies."""
 
 from __future__ import annotations
 
@@ -25,9 +25,13 @@ def names(prefix: str, count: int = 12) -> list[str]:
 
 def begin(lab, wanted: list[str]) -> list[Handle]:
     """Ask for all of them: half are held up while they wait for DNS, the others are wherever they are."""
-    lab.nameserver.troubles.update(dict.fromkeys(wanted[::2], Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True)))
+    lab.nameserver.troubles.update(
+        dict.fromkeys(wanted[::2], Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True))
+    )
     handles = [lab.request(name, f"{name}.example.test") for name in wanted]
-    lab.until(lambda: sum(lab.record(name) is not None for name in wanted) == len(wanted), what="all have begun")
+    lab.until(
+        lambda: sum(lab.record(name) is not None for name in wanted) == len(wanted), what="all have begun"
+    )
     return handles
 
 
@@ -36,7 +40,11 @@ def assert_all_issued(lab, handles: list[Handle], wanted: list[str], *, extra: i
     for handle in handles:
         handle.wait(90)
     ordered = orders_by_name(lab.runtime, "prod")
-    assert {name: ordered[f"{name}.example.test"] for name in wanted if not 1 <= ordered[f"{name}.example.test"] <= 1 + extra} == {}
+    assert {
+        name: ordered[f"{name}.example.test"]
+        for name in wanted
+        if not 1 <= ordered[f"{name}.example.test"] <= 1 + extra
+    } == {}
     lab.assert_nothing_is_left_of([f"{name}.example.test" for name in wanted])
 
 
@@ -55,7 +63,9 @@ def test_redis_killed_in_mid_flight_and_started_again_from_its_file(lab):
 def test_redis_frozen_for_twenty_seconds(lab):
     before, wanted = lab.pids(), names("frozen-redis")
     handles = begin(lab, wanted)
-    by_http = [lab.request(f"frozen-http-{number}", f"frozen-http-{number}.other.test") for number in range(4)]
+    by_http = [
+        lab.request(f"frozen-http-{number}", f"frozen-http-{number}.other.test") for number in range(4)
+    ]
     lab.until(lambda: lab.record("frozen-http-0") is not None, what="begun")
 
     lab.redis.freeze()
@@ -63,11 +73,15 @@ def test_redis_frozen_for_twenty_seconds(lab):
     lab.redis.thaw()
 
     assert_all_issued(lab, handles, wanted, extra=1)
-    for handle in by_http:  # the responder had nothing to serve: where the CA asked it then, the name was refused
+    for (
+        handle
+    ) in by_http:  # the responder had nothing to serve: where the CA asked it then, the name was refused
         with suppress(IssuanceFailed):
             handle.wait(90)  # a request that died with the frozen connection is sent again
         status = handle.status()
-        assert status.phase == "issued" or (status.reason and status.next_at and status.next_at > time.time()), status
+        assert status.phase == "issued" or (
+            status.reason and status.next_at and status.next_at > time.time()
+        ), status
     assert lab.pids() == before
     assert lab.issue("after-the-frost", "after-the-frost.example.test")
 
@@ -76,17 +90,25 @@ def test_flushall_costs_an_order_more_at_most_and_the_sweep_finds_every_value(la
     """40 certificates, half of them waiting for DNS, the others at any step."""
     before, wanted = lab.pids(), names("flushed", 40)
     begin(lab, wanted)
-    lab.until(lambda: sum(bool(lab.bind.txt(f"_acme-challenge.{name}.example.test")) for name in wanted) >= 20, what="values are up")
+    lab.until(
+        lambda: sum(bool(lab.bind.txt(f"_acme-challenge.{name}.example.test")) for name in wanted) >= 20,
+        what="values are up",
+    )
 
     lab.runtime.redis.flushall()
     lab.nameserver.heal(*wanted)
 
-    lab.until(lambda: all(lab.status(name).revision == 1 for name in wanted), seconds=120, what="all are issued")
+    lab.until(
+        lambda: all(lab.status(name).revision == 1 for name in wanted), seconds=120, what="all are issued"
+    )
     lab.until(lambda: not any(lab.record(name).step for name in wanted), what="every run has cleaned up")
     ordered = orders_by_name(lab.runtime, "prod")
     counts = [ordered[f"{name}.example.test"] for name in wanted]
     left = [name for name in wanted if lab.bind.txt(f"_acme-challenge.{name}.example.test")]
-    print(f"FLUSHALL in mid-run: {sum(counts)} orders for {len(wanted)} certificates, {len(left)} values left for the sweep")
+    print(
+        f"FLUSHALL in mid-run: {sum(counts)} orders for {len(wanted)} certificates, {len(left)} values left "
+        "for the sweep"
+    )
     assert max(counts) <= 2
     swept_later(lab)
     lab.assert_nothing_is_left_of([f"{name}.example.test" for name in wanted])

@@ -1,4 +1,5 @@
-"""Requests are in nothing but their message: doubled, late, or taken while the home is away, each is answered once, and none is lost."""
+"""Requests are in nothing but their message: doubled, late, or taken while the home is away, each is answered
+once, and none is lost."""
 
 from __future__ import annotations
 
@@ -11,11 +12,18 @@ from tests.faults.ledger import orders_by_name
 
 
 def message(task: str, body: object, request_id: str) -> str:
-    return json.dumps(envelope(task, [body], queue=REQUESTS_QUEUE, task_id=request_id, argsrepr="()", origin="test"))
+    return json.dumps(
+        envelope(task, [body], queue=REQUESTS_QUEUE, task_id=request_id, argsrepr="()", origin="test")
+    )
 
 
 def asked_for(lab, name: str, *dns_names: str) -> dict[str, object]:
-    spec = {"secretName": name, "issuerRef": {"name": "prod"}, "dnsNames": list(dns_names), "privateKey": {"algorithm": "ECDSA"}}
+    spec = {
+        "secretName": name,
+        "issuerRef": {"name": "prod"},
+        "dnsNames": list(dns_names),
+        "privateKey": {"algorithm": "ECDSA"},
+    }
     return {"name": name, "namespace": "default", "spec": spec}
 
 

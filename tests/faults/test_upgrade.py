@@ -1,8 +1,8 @@
-"""A rolling upgrade: workers and beats of the previous release and of this one, side by side, with runs in flight.
+"""A rolling upgrade: workers and beats of the previous release and of this one, side by side, with runs in
+flight.
 
-The previous release comes out of git. Where the clone is too shallow to have it, this is skipped: tests/pipeline/test_releases.py, which
-reads what that release has recorded, runs everywhere.
-"""
+The previous release comes out of git. Where the clone is too shallow to have it, this is skipped:
+tests/pipeline/test_releases.py, which reads what that release has recorded, runs everywhere."""
 
 from __future__ import annotations
 
@@ -35,8 +35,21 @@ class PreviousRelease:
     def start(self, name: str, *command: str) -> None:
         log = self._lab.directory / f"previous-{name}.log"
         process = self.processes[name] = ServerProcess(f"previous {name}", log=log)
-        environment = self._lab.certmill.environment | {"PYTHONPATH": str(self._directory), "PYTHONUNBUFFERED": "1"}
-        celery = [sys.executable, "-P", "-m", "celery", "--workdir", str(self._directory), "-A", "workers", *command]
+        environment = self._lab.certmill.environment | {
+            "PYTHONPATH": str(self._directory),
+            "PYTHONUNBUFFERED": "1",
+        }
+        celery = [
+            sys.executable,
+            "-P",
+            "-m",
+            "celery",
+            "--workdir",
+            str(self._directory),
+            "-A",
+            "workers",
+            *command,
+        ]
         process.start(celery, answers=lambda: True, environment=environment)
 
     def stop(self) -> None:
@@ -50,9 +63,13 @@ class PreviousRelease:
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     """The packages of the previous release."""
-    archive = subprocess.run(["git", "archive", PREVIOUS, *PACKAGES], cwd=ROOT, capture_output=True, check=False)
+    archive = subprocess.run(
+        ["git", "archive", PREVIOUS, *PACKAGES], cwd=ROOT, capture_output=True, check=False
+    )
     if archive.returncode:
-        pytest.skip(f"this clone does not have the previous release ({PREVIOUS}): {archive.stderr.decode().strip()}")
+        pytest.skip(
+            f"this clone does not have the previous release ({PREVIOUS}): {archive.stderr.decode().strip()}"
+        )
     directory = tmp_path_factory.mktemp("previous")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
         tar.extractall(directory, filter="data")
@@ -79,9 +96,15 @@ def previous(lab, sources):
 def begin(lab, prefix):
     """Half of them wait for DNS; the others are wherever they are."""
     wanted = [f"{prefix}-{number}" for number in range(8)]
-    lab.nameserver.troubles.update(dict.fromkeys(wanted[::2], Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True)))
+    lab.nameserver.troubles.update(
+        dict.fromkeys(wanted[::2], Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True))
+    )
     handles = [lab.request(name, f"{name}.example.test") for name in wanted]
-    lab.until(lambda: all(step_of(lab, name) == "wait_for_propagation" for name in wanted[::2]), seconds=120, what="they wait")
+    lab.until(
+        lambda: all(step_of(lab, name) == "wait_for_propagation" for name in wanted[::2]),
+        seconds=120,
+        what="they wait",
+    )
     return wanted, handles
 
 

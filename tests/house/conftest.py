@@ -51,9 +51,18 @@ def engine(modules):
 
 @pytest.fixture(scope="session")
 def tracked_texts():
-    """The text of every file that git tracks or would track, by name; without the lock, which names where packages come from."""
+    """The text of every file that git tracks or would track, by name; without the lock, which names where
+    packages come from."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True, timeout=30
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        timeout=30,
     )
-    names = [name for name in listed.stdout.decode().split("\0") if name and name != "uv.lock" and (ROOT / name).is_file()]
+    names = [
+        name
+        for name in listed.stdout.decode().split("\0")
+        if name and name != "uv.lock" and (ROOT / name).is_file()
+    ]
     return {name: (ROOT / name).read_text(errors="replace") for name in names}

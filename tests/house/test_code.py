@@ -1,4 +1,5 @@
-"""House rules that no linter knows (the rules are in design.md's terms: one noun a module, nothing waits, errors are ours)."""
+"""House rules that no linter knows (the rules are in design.md's terms: one noun a module, nothing waits,
+errors are ours)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ MAY_SLEEP = {"certmill/clock.py"}
 
 
 def functions(module):
-    return (node for node in ast.walk(module.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (
+        node for node in ast.walk(module.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
 def called_name(call):
@@ -34,11 +37,18 @@ def test_every_package_says_what_it_is_for_and_what_is_forbidden(modules):
         if not docstring.strip() or len(docstring.splitlines()) > 8 or sentences < 2:
             wrong[package.name] = docstring
 
-    assert wrong == {}, "an __init__ says in two sentences to eight lines what the package is for, and what is forbidden in it"
+    assert wrong == {}, (
+        "an __init__ says in two sentences to eight lines what the package is for, and what is forbidden in "
+        "it"
+    )
 
 
 def test_modules_are_one_noun(modules):
-    large = {module.name: len(module.text.splitlines()) for module in modules if len(module.text.splitlines()) > MAX_MODULE_LINES}
+    large = {
+        module.name: len(module.text.splitlines())
+        for module in modules
+        if len(module.text.splitlines()) > MAX_MODULE_LINES
+    }
 
     assert large == {}
 
@@ -69,7 +79,9 @@ def test_nothing_sleeps_in_the_engine(engine):
 def test_no_error_is_caught_broadly_in_the_engine(engine):
     def is_broad(kind):
         kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
-        return kind is None or any(isinstance(one, ast.Name) and one.id in ("Exception", "BaseException") for one in kinds)
+        return kind is None or any(
+            isinstance(one, ast.Name) and one.id in ("Exception", "BaseException") for one in kinds
+        )
 
     broad = [
         f"{module.name}:{node.lineno}"
@@ -109,7 +121,9 @@ def assigns_to_itself(cls):
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
     )
-    return any(isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self" for target in targets)
+    return any(
+        isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self" for target in targets
+    )
 
 
 def test_values_are_slotted_keyword_only_and_frozen_unless_they_change_themselves(engine):
@@ -118,7 +132,11 @@ def test_values_are_slotted_keyword_only_and_frozen_unless_they_change_themselve
         for cls in (node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)):
             wanted = {"slots", "kw_only"} | (set() if assigns_to_itself(cls) else {"frozen"})
             for decorator in cls.decorator_list:
-                options = {option.arg for option in decorator.keywords} if isinstance(decorator, ast.Call) else set()
+                options = (
+                    {option.arg for option in decorator.keywords}
+                    if isinstance(decorator, ast.Call)
+                    else set()
+                )
                 if "dataclass" in ast.dump(decorator) and not wanted <= options:
                     loose.append(f"{module.name}:{cls.lineno} {cls.name}")
 
@@ -129,7 +147,8 @@ def test_every_module_has_postponed_annotations(modules):
     bare = [
         module.name
         for module in modules
-        if any(not isinstance(node, ast.Expr) for node in module.tree.body) and "from __future__ import annotations" not in module.text
+        if any(not isinstance(node, ast.Expr) for node in module.tree.body)
+        and "from __future__ import annotations" not in module.text
     ]
 
     assert bare == []

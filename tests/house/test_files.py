@@ -1,4 +1,5 @@
-"""What the files of the project may say: nothing of this machine, of its registries, and every setting in the README."""
+"""What the files of the project may say: nothing of this machine, of its registries, and every setting in the
+README."""
 
 from __future__ import annotations
 
@@ -29,7 +30,11 @@ def test_no_file_names_the_host_of_a_registry(tracked_texts):
 
 
 def test_no_file_names_a_path_of_one_machine(tracked_texts):
-    named = [f"{name}: {match.group()}" for name, text in tracked_texts.items() if (match := MACHINE_PATHS.search(text))]
+    named = [
+        f"{name}: {match.group()}"
+        for name, text in tracked_texts.items()
+        if (match := MACHINE_PATHS.search(text))
+    ]
 
     assert named == []
 
@@ -49,7 +54,9 @@ def test_the_readme_names_no_setting_that_is_not_there(root):
     named = set(re.findall(r"`CERTMILL_([A-Z0-9_]+)`", (root / "README.md").read_text()))
     known = {name.upper() for name in Settings.model_fields}
 
-    assert {name for name in named if name.removesuffix("_FILE") not in known} - {name for name in known if name.endswith("_FILE")} == set()
+    assert {name for name in named if name.removesuffix("_FILE") not in known} - {
+        name for name in known if name.endswith("_FILE")
+    } == set()
 
 
 # What `python -m workers up` tells its children; nobody else sets them.
@@ -73,13 +80,22 @@ def test_no_message_names_a_setting_that_is_not_there(modules):
 def test_the_readme_shows_the_default_of_every_setting(root):
     readme = (root / "README.md").read_text()
     rows = {
-        match.group(1).lower(): match.group(2) for match in re.finditer(r"^\| `CERTMILL_([A-Z0-9_]+)` \| (.*?) \|", readme, re.MULTILINE)
+        match.group(1).lower(): match.group(2)
+        for match in re.finditer(r"^\| `CERTMILL_([A-Z0-9_]+)` \| (.*?) \|", readme, re.MULTILINE)
     }
 
     wrong = {}
     for name, field in Settings.model_fields.items():
-        default = field.default.get_secret_value() if hasattr(field.default, "get_secret_value") else field.default
-        shown = "" if default is None or default == () else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+        default = (
+            field.default.get_secret_value() if hasattr(field.default, "get_secret_value") else field.default
+        )
+        shown = (
+            ""
+            if default is None or default == ()
+            else f"`{default:g}`"
+            if isinstance(default, float)
+            else f"`{default}`"
+        )
         if rows.get(name) != shown:
             wrong[name] = (rows.get(name), shown)
 
@@ -87,7 +103,9 @@ def test_the_readme_shows_the_default_of_every_setting(root):
 
 
 def test_the_readmes_map_of_the_house_names_every_package(root):
-    house = (root / "README.md").read_text().partition("## Map of the house")[2].partition("## Development")[0]
+    house = (
+        (root / "README.md").read_text().partition("## Map of the house")[2].partition("## Development")[0]
+    )
     packages = {directory.parent.name for directory in (root / "certmill").glob("*/__init__.py")}
 
     assert {package for package in packages if not re.search(rf"(^|\s){package}\s", house)} == set()
@@ -98,7 +116,11 @@ def test_the_scripts_of_ci_and_the_hooks_are_executable(root):
 
 
 def test_the_chart_needs_the_kubernetes_that_the_readme_names(root):
-    """Its CRDs' rules call functions that an older API server does not have: Helm is to refuse it, not the API server half-way."""
+    """Its CRDs' rules call functions that an older API server does not have: Helm is to refuse it, not the
+    API server half-way."""
     (named,) = re.findall(r"Needs Kubernetes (\S+) or newer", (root / "README.md").read_text())
 
-    assert yaml.safe_load((root / "compose" / "chart" / "Chart.yaml").read_text())["kubeVersion"] == f">={named}.0-0"
+    assert (
+        yaml.safe_load((root / "compose" / "chart" / "Chart.yaml").read_text())["kubeVersion"]
+        == f">={named}.0-0"
+    )

@@ -15,7 +15,13 @@ LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 def lint(directory, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(directory)}
     return subprocess.run(
-        [LINT_IMPORTS, "--no-cache", *arguments], cwd=directory, capture_output=True, text=True, check=False, timeout=100, env=environment
+        [LINT_IMPORTS, "--no-cache", *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        env=environment,
     )
 
 
@@ -30,9 +36,18 @@ def small_house(root, tmp_path):
     """A house of empty modules under our own contracts, to build a breach into."""
     settings = (root / "pyproject.toml").read_text()
     (tmp_path / "pyproject.toml").write_text(settings[settings.index("[tool.importlinter]") :])
-    upper = "cli runtime views upkeep runs steps issuers certificates renewal controller client home dns01 http01 targets acme state kube"
+    upper = (
+        "cli runtime views upkeep runs steps issuers certificates renewal controller client home dns01 "
+        "http01 targets acme state kube"
+    )
     lower = "http crypto settings observe contract model clock errors version testing"
-    for package in ["certmill", "tasks", "schedules", "workers", *(f"certmill/{name}" for name in f"{upper} {lower}".split())]:
+    for package in [
+        "certmill",
+        "tasks",
+        "schedules",
+        "workers",
+        *(f"certmill/{name}" for name in f"{upper} {lower}".split()),
+    ]:
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("")
     for provider in ("cloudflare", "rfc2136"):
@@ -62,7 +77,11 @@ def test_the_small_house_stands(small_house):
         ("certmill/acme/orders.py", "import pydantic", "pydantic only at the edge"),
         ("certmill/steps/step.py", "import acme", "The acme library only in acme"),
         ("certmill/dns01/rfc2136.py", "import certmill.dns01.cloudflare", "Providers do not know each other"),
-        ("certmill/runtime/lab.py", "import compose.servers", "Shipped code knows neither tests nor the demo's servers"),
+        (
+            "certmill/runtime/lab.py",
+            "import compose.servers",
+            "Shipped code knows neither tests nor the demo's servers",
+        ),
         ("certmill/runtime/lab.py", "import certmill.testing", "Nothing that runs uses the fakes"),
         ("tasks/steps.py", "import workers", "workers > schedules > tasks > engine"),
     ],

@@ -25,7 +25,14 @@ def uv():
 def wheel(root, uv, tmp_path_factory):
     """The wheel, built from the tree as it is."""
     out = tmp_path_factory.mktemp("wheel")
-    built = subprocess.run([uv, "build", "--wheel", "--out-dir", out], cwd=root, capture_output=True, text=True, check=False, timeout=110)
+    built = subprocess.run(
+        [uv, "build", "--wheel", "--out-dir", out],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
     assert built.returncode == 0, built.stderr[-2000:]
     (file,) = out.glob("*.whl")
     return zipfile.ZipFile(file)
@@ -45,7 +52,9 @@ def test_alone_it_has_the_client_which_loads_neither_celery_nor_anything_else_th
     slow = "{'celery', 'kombu', 'redis', 'acme', 'pydantic'}"
     program = f"import sys; from certmill import Client; print(Client.__name__, {slow} & set(sys.modules))"
 
-    said = subprocess.run([alone / "python", "-c", program], capture_output=True, text=True, check=True, timeout=60, cwd=alone)
+    said = subprocess.run(
+        [alone / "python", "-c", program], capture_output=True, text=True, check=True, timeout=60, cwd=alone
+    )
 
     assert said.stdout.split() == ["Client", "set()"]
 
@@ -54,7 +63,13 @@ def test_alone_it_has_the_command(alone, tmp_path):
     command = [alone / "certmill", "get", "certificates"]
 
     said = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path, env={"CERTMILL_HOME": str(tmp_path)}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+        env={"CERTMILL_HOME": str(tmp_path)},
     )
 
     assert said.returncode == 0
@@ -80,7 +95,9 @@ def test_it_is_typed_and_licensed(wheel):
 
 def test_it_needs_no_celery(wheel):
     (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
-    required = [line for line in wheel.read(metadata).decode().splitlines() if line.startswith("Requires-Dist:")]
+    required = [
+        line for line in wheel.read(metadata).decode().splitlines() if line.startswith("Requires-Dist:")
+    ]
 
     assert required
     assert not [line for line in required if "celery" in line or "kombu" in line or "flower" in line]

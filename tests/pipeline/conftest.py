@@ -1,4 +1,5 @@
-"""A whole certmill on real servers: Redis, Pebble, BIND, worker, beat and responder as processes of their own."""
+"""A whole certmill on real servers: Redis, Pebble, BIND, worker, beat and responder as processes of their
+own."""
 
 from __future__ import annotations
 
@@ -10,8 +11,12 @@ from tests.pipeline.lab import Lab
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """One installation for the tests of a module: ordinary Pebble (5 % of nonces rejected), BIND, one worker, one beat, the responder."""
+    """One installation for the tests of a module: ordinary Pebble (5 % of nonces rejected), BIND, one worker,
+    one beat, the responder."""
     directory = tmp_path_factory.mktemp("lab")
-    with RedisServer(directory=directory / "redis") as redis, Lab(directory=directory, redis_url=redis.url) as lab:
+    with (
+        RedisServer(directory=directory / "redis") as redis,
+        Lab(directory=directory, redis_url=redis.url) as lab,
+    ):
         lab.certmill.start()
         yield lab

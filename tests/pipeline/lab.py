@@ -1,4 +1,5 @@
-"""The lab: an installation of certmill with a CA and name servers of its own, and the manifests that go with it."""
+"""The lab: an installation of certmill with a CA and name servers of its own, and the manifests that go with
+it."""
 
 from __future__ import annotations
 
@@ -43,7 +44,10 @@ class Lab:
     def __enter__(self) -> Self:
         tsig = {"certmill": ("hmac-sha256", TSIG_SECRET)}
         self.bind = Bind(
-            directory=self.directory / "bind", zones=("example.test", "other.test", "lag.test"), tsig=tsig, secondaries=self.secondaries
+            directory=self.directory / "bind",
+            zones=("example.test", "other.test", "lag.test"),
+            tsig=tsig,
+            secondaries=self.secondaries,
         )
         self.bind.start()
         http01_port = free_port()
@@ -52,8 +56,14 @@ class Lab:
             "shortlived": PebbleProfile(description="six days", validity_seconds=6 * 86_400),
             "tenminutes": PebbleProfile(description="ten minutes", validity_seconds=600),
         }
-        options: dict[str, Any] = {"profiles": profiles, "alternate_roots": 1, "blocked": ("blocked.test",)} | dict(self.pebble_options)
-        self.pebble = Pebble(directory=self.directory / "pebble", dns=self.bind.address, http_port=http01_port, **options)
+        options: dict[str, Any] = {
+            "profiles": profiles,
+            "alternate_roots": 1,
+            "blocked": ("blocked.test",),
+        } | dict(self.pebble_options)
+        self.pebble = Pebble(
+            directory=self.directory / "pebble", dns=self.bind.address, http_port=http01_port, **options
+        )
         self.pebble.start()
         settings = {
             "recursive_nameservers": self.bind.address,
@@ -80,10 +90,15 @@ class Lab:
         assert not errors, errors
         for document in documents:
             self.runtime.ports.home.apply(document.value, document.text)
-        self.runtime.ports.sightings.ask_reread()
+        self.runtime.ports.snapshots.request_reread()
 
     def apply_issuer(
-        self, name: str, *, tsig_secret: str = TSIG_SECRET, annotations: Mapping[str, str] | None = None, **acme: object
+        self,
+        name: str,
+        *,
+        tsig_secret: str = TSIG_SECRET,
+        annotations: Mapping[str, str] | None = None,
+        **acme: object,
     ) -> None:
         """A ClusterIssuer with DNS-01 by BIND for example.test, HTTP-01 for the rest."""
         tsig = {
@@ -97,7 +112,10 @@ class Lab:
             "caBundle": base64.b64encode(self.pebble.ca_bundle).decode(),
             "email": "ops@example.test",
             "privateKeySecretRef": {"name": f"{name}-account"},
-            "solvers": [{"http01": {"ingress": {}}}, {"dns01": {"rfc2136": tsig}, "selector": {"dnsZones": ["example.test", "lag.test"]}}],
+            "solvers": [
+                {"http01": {"ingress": {}}},
+                {"dns01": {"rfc2136": tsig}, "selector": {"dnsZones": ["example.test", "lag.test"]}},
+            ],
         } | acme
         secret = {
             "apiVersion": "v1",
@@ -117,7 +135,9 @@ class Lab:
 
     def another_pebble(self, directory: Path, **options: Any) -> Pebble:
         """One more CA, which looks at the same responder and name servers."""
-        return Pebble(directory=directory / "pebble", dns=self.bind.address, http_port=self.pebble.http_port, **options)
+        return Pebble(
+            directory=directory / "pebble", dns=self.bind.address, http_port=self.pebble.http_port, **options
+        )
 
     @staticmethod
     def at(pebble: Pebble) -> dict[str, object]:

@@ -1,4 +1,5 @@
-"""A world in memory around a real Redis: home, CA, provider, checks and clock are ours; for tests of the engine alone."""
+"""A world in memory around a real Redis: home, CA, provider, checks and clock are ours; for tests of the
+engine alone."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from certmill.crypto import chain
 from certmill.crypto.seal import Seal
 from certmill.dns01.propagation import Visibility
 from certmill.home.base import NoEvents
-from certmill.http01.base import NoExposure
+from certmill.http01.base import NoRoutes
 from certmill.http01.selfcheck import Probe
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import Secret
@@ -22,7 +23,7 @@ from certmill.state.locks import Locks
 from certmill.state.metrics.fleet import Fleet
 from certmill.state.metrics.gauges import Gauges
 from certmill.state.requests import Requests
-from certmill.state.sightings import Sightings
+from certmill.state.snapshots import Snapshots
 from certmill.testing.clock import FakeClock
 from certmill.testing.home import MemoryHome
 from certmill.testing.memory_ca import MemoryCA
@@ -56,7 +57,7 @@ class OneProvider:
         return self._provider
 
 
-class MemoryExposure(NoExposure):
+class MemoryRoutes(NoRoutes):
     """The way is the world's."""
 
     def __init__(self, world) -> None:
@@ -94,10 +95,10 @@ class MemoryWorld:
             locks=Locks(redis),
             journal=Journal(redis),
             requests=Requests(redis),
-            sightings=Sightings(redis),
+            snapshots=Snapshots(redis),
             issuer_records=IssuerRecords(redis),
             key_authorizations=self.tokens,
-            exposure=MemoryExposure(self),
+            routes=MemoryRoutes(self),
             seal=Seal([b"k" * 32]),
             clients=self.ca,
             providers=OneProvider(self.provider),

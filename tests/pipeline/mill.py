@@ -1,16 +1,17 @@
-"""A world in memory with the engine's parts, and chains played straight: what a worker and a beat would do, without them."""
+"""A world in memory with the engine's parts, and chains played straight: what a worker and a beat would do,
+without them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from certmill.certificates.reconcile import Reconciler
-from certmill.certificates.requests import RequestDesk
+from certmill.certificates.requests import RequestHandler
 from certmill.contract import STEP_NAMES
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.runs.context import Limits
 from certmill.runs.engine import Engine
-from certmill.runs.outcomes import Fail, Proceed, Stop
+from certmill.runs.outcomes import Drop, Fail, Proceed
 from certmill.state.records import Records
 from certmill.upkeep.ticks import Ticks
 from tests.builders import NOW, a_certificate, an_issuer
@@ -31,10 +32,12 @@ class Mill:
     def __init__(self, redis, *, certificate=None, issuer=None, limits=None, events=None) -> None:
         certificate = certificate or a_certificate()
         self.world = MemoryWorld(redis, certificate, issuer or an_issuer(), records=Records(redis), now=NOW)
-        self.ports = replace(self.world.ports, limits=limits or Limits(), events=events or self.world.ports.events)
+        self.ports = replace(
+            self.world.ports, limits=limits or Limits(), events=events or self.world.ports.events
+        )
         self.reconciler = Reconciler(self.ports)
         self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
-        self.desk = RequestDesk(self.ports, self.reconciler)
+        self.handler = RequestHandler(self.ports, self.reconciler)
         self.certificate = certificate
 
     def use(self, ports):
@@ -46,9 +49,9 @@ class Mill:
         """From now on `wrap(client)` is asked in place of each of the CA's clients."""
         self.use(replace(self.ports, clients=_Wrapped(self.world.ca, wrap)))
 
-    def use_exposure(self, exposure):
+    def use_exposure(self, routes):
         """From now on challenges are led to the responder by this."""
-        self.ports = replace(self.ports, exposure=exposure)
+        self.ports = replace(self.ports, routes=routes)
         self.reconciler = Reconciler(self.ports)
         self.engine = Engine(self.ports, self.reconciler)
 
@@ -64,8 +67,8 @@ class Mill:
             step = ""
             if isinstance(result, Proceed) and ran != STEP_NAMES[-1]:
                 step = STEP_NAMES[STEP_NAMES.index(ran) + 1]
-            if isinstance(result, Fail) or (isinstance(result, Stop) and result.ring):
-                step = self.ports.records.doorbells([self.certificate.id])[0].step
+            if isinstance(result, Fail) or (isinstance(result, Drop) and result.publish_run):
+                step = self.ports.records.wake_ups([self.certificate.id])[0].step
                 if isinstance(result, Fail):
                     self.failed = result.message
         return result
@@ -73,11 +76,11 @@ class Mill:
     def wake(self, seconds=600):
         """Let time pass, and play what the tick rings."""
         self.world.clock.advance(seconds)
-        (doorbell,) = self.ticks.wake().doorbells
-        return self.run(doorbell.step)
+        (wake_up,) = self.ticks.wake().wake_ups
+        return self.run(wake_up.step)
 
     def issue(self):
-        assert self.reconciler.reconcile(self.certificate.id).ring
+        assert self.reconciler.reconcile(self.certificate.id).publish_run
         self.run()
         return self.world.leaf(self.certificate)
 

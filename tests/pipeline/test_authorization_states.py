@@ -25,7 +25,7 @@ LABELLED = a_certificate(labels={"team": "web"})
 
 def at_step(mill, step):
     """Begin a run, and play it as far as before this step."""
-    assert mill.reconciler.reconcile(mill.certificate.id).ring
+    assert mill.reconciler.reconcile(mill.certificate.id).publish_run
     for name in STEP_NAMES[: STEP_NAMES.index(step)]:
         assert isinstance(mill.step(name), Proceed)
     return mill
@@ -110,7 +110,9 @@ class LimitedAtTheEnd:
 
     def finalize(self, url, csr):
         problem = Problem(type="rateLimited", detail="too many certificates", status=429)
-        return replace(self._client.finalize(url, csr), status=OrderStatus.INVALID, certificate="", error=problem)
+        return replace(
+            self._client.finalize(url, csr), status=OrderStatus.INVALID, certificate="", error=problem
+        )
 
 
 def test_a_rate_limit_on_an_order_that_is_finalized_ends_no_run_either(redis):
@@ -145,7 +147,9 @@ def test_a_ca_that_answers_404_to_every_authorization_is_no_wrong_name(redis):
 
     assert "begun again 3 times" in mill.failed
     assert len(mill.world.ca.orders) == 4
-    assert mill.status().next_attempt - mill.status().last_failure_time >= 12 * 60  # each attempt costs four orders
+    assert (
+        mill.status().next_attempt - mill.status().last_failure_time >= 12 * 60
+    )  # each attempt costs four orders
     assert Facts.from_json(mill.record().facts) == Facts()
 
 
@@ -162,8 +166,14 @@ def test_a_ca_that_forgets_its_orders_fails_as_transient(redis):
 
 class TestALabelThatChangesInMidRun:
     SOLVERS = (
-        Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")), selector=Selector(match_labels={"team": "web"})),
-        Solver(http01=Http01Solver(), selector=Selector(match_labels={"team": "web"}, dns_names=("other.example.test",))),
+        Solver(
+            dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")),
+            selector=Selector(match_labels={"team": "web"}),
+        ),
+        Solver(
+            http01=Http01Solver(),
+            selector=Selector(match_labels={"team": "web"}, dns_names=("other.example.test",)),
+        ),
     )
 
     def relabelled(self, redis, step):
@@ -181,7 +191,9 @@ class TestALabelThatChangesInMidRun:
         assert {name: values for name, values in mill.world.provider.values.items() if values} == {}
 
     def test_a_run_that_is_held_up_by_the_self_check_goes_on_too(self, redis):
-        mill = at_step(Mill(redis, certificate=LABELLED, issuer=an_issuer(solvers=self.SOLVERS)), "wait_for_propagation")
+        mill = at_step(
+            Mill(redis, certificate=LABELLED, issuer=an_issuer(solvers=self.SOLVERS)), "wait_for_propagation"
+        )
         values = dict(mill.world.provider.values)
         mill.world.provider.values.clear()
         mill.step("wait_for_propagation")
@@ -194,7 +206,9 @@ class TestALabelThatChangesInMidRun:
 
     def test_a_way_to_the_responder_is_put_right_by_the_solver_that_the_run_chose(self, redis):
         solvers = (Solver(http01=Http01Solver(), selector=Selector(match_labels={"team": "web"})),)
-        mill = at_step(Mill(redis, certificate=LABELLED, issuer=an_issuer(solvers=solvers)), "wait_for_propagation")
+        mill = at_step(
+            Mill(redis, certificate=LABELLED, issuer=an_issuer(solvers=solvers)), "wait_for_propagation"
+        )
         seen, mill.world.seen = mill.world.seen, lambda: Probe(ok=False, reason="answered 404")
         mill.step("wait_for_propagation")
         mill.apply(replace(LABELLED, labels={}))

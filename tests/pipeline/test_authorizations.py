@@ -50,12 +50,14 @@ def test_nothing_is_set_up_for_a_name_that_was_not_asked_for(redis, fields, solv
 
 def test_the_next_run_makes_another_order_after_a_back_off(redis):
     mill = Mill(redis)
-    with_foreign_authorization(mill, identifier=Identifier(type=IdentifierType.DNS, value="bank.example.test"))
+    with_foreign_authorization(
+        mill, identifier=Identifier(type=IdentifierType.DNS, value="bank.example.test")
+    )
     mill.run("set_up_challenge")
     assert len(mill.world.ca.ordered) == 1
 
     mill.world.clock.advance(7200)
-    assert mill.reconciler.reconcile(mill.certificate.id).ring
+    assert mill.reconciler.reconcile(mill.certificate.id).publish_run
     mill.run()
 
     assert len(mill.world.ca.ordered) == 2

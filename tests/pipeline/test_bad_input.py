@@ -19,13 +19,25 @@ CERTIFICATE: dict[str, Any] = {
     "apiVersion": "cert-manager.io/v1",
     "kind": "Certificate",
     "metadata": {"name": "web"},
-    "spec": {"secretName": "web", "dnsNames": ["web.other.test"], "issuerRef": {"name": "prod", "kind": "ClusterIssuer"}},
+    "spec": {
+        "secretName": "web",
+        "dnsNames": ["web.other.test"],
+        "issuerRef": {"name": "prod", "kind": "ClusterIssuer"},
+    },
 }
-BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]" for n in range(9))
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]" for n in range(9)
+)
 
 
 def certificate(name="bad", **spec):
-    return yaml.safe_dump({**CERTIFICATE, "metadata": {"name": name}, "spec": {**CERTIFICATE["spec"], "secretName": name, **spec}})
+    return yaml.safe_dump(
+        {
+            **CERTIFICATE,
+            "metadata": {"name": name},
+            "spec": {**CERTIFICATE["spec"], "secretName": name, **spec},
+        }
+    )
 
 
 def certmill(lab, *arguments, stdin=""):
@@ -49,14 +61,30 @@ def certmill(lab, *arguments, stdin=""):
         pytest.param("apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n", "kind", id="an unknown kind"),
         pytest.param(certificate(dnsname=["x.test"]), "spec.dnsname", id="an unknown field"),
         pytest.param(certificate(dnsNames="x.test"), "spec.dnsNames", id="a wrong type"),
-        pytest.param(certificate(dnsNames=["ok.test", "no_such name"]), "spec.dnsNames[1]", id="a name that is no DNS name"),
-        pytest.param(certificate(dnsNames=[f"n{n}.test" for n in range(101)]), "spec.dnsNames", id="101 names"),
-        pytest.param(certificate(commonName="other.test"), "spec.commonName", id="a common name that is not among the names"),
-        pytest.param(certificate(keystores={"jks": {"create": True}}), "spec.keystores", id="a field that is not acted on yet"),
+        pytest.param(
+            certificate(dnsNames=["ok.test", "no_such name"]),
+            "spec.dnsNames[1]",
+            id="a name that is no DNS name",
+        ),
+        pytest.param(
+            certificate(dnsNames=[f"n{n}.test" for n in range(101)]), "spec.dnsNames", id="101 names"
+        ),
+        pytest.param(
+            certificate(commonName="other.test"),
+            "spec.commonName",
+            id="a common name that is not among the names",
+        ),
+        pytest.param(
+            certificate(keystores={"jks": {"create": True}}),
+            "spec.keystores",
+            id="a field that is not acted on yet",
+        ),
         pytest.param("{unclosed", "is not valid YAML", id="no YAML at all"),
     ],
 )
-def test_a_bad_manifest_gets_one_clear_message_and_the_good_one_beside_it_is_applied(lab, tmp_path, manifest, message):
+def test_a_bad_manifest_gets_one_clear_message_and_the_good_one_beside_it_is_applied(
+    lab, tmp_path, manifest, message
+):
     (tmp_path / "bad.yaml").write_text(manifest)
     (tmp_path / "good.yaml").write_text(certificate(name="good"))
 
@@ -119,7 +147,9 @@ def test_a_missing_solver_secret_is_named_and_the_certificate_follows_when_it_is
         lab.request("nosecret", "nosecret.example.test", issuer="nosecret").wait(60)
     lab.apply_issuer("nosecret")
 
-    lab.until(lambda: lab.runtime.ports.home.secret("default", "nosecret"), what="issued after the Secret was there")
+    lab.until(
+        lambda: lab.runtime.ports.home.secret("default", "nosecret"), what="issued after the Secret was there"
+    )
 
 
 def test_a_megabyte_of_crafted_pem_in_a_secret_is_issued_anew_and_stops_nobody(lab):
@@ -127,7 +157,7 @@ def test_a_megabyte_of_crafted_pem_in_a_secret_is_issued_anew_and_stops_nobody(l
     directory = lab.certmill.home / "secrets" / "default" / "crafted"
     (directory / "tls.crt").unlink()
     (directory / "tls.crt").write_bytes(b"-----BEGIN CERTIFICATE-----\n" * 36_000)
-    lab.runtime.ports.sightings.ask_reread()
+    lab.runtime.ports.snapshots.request_reread()
 
     lab.issue("beside-crafted", "beside-crafted.other.test")
 
@@ -138,7 +168,9 @@ def test_a_home_that_cannot_be_written_says_so_and_goes_on_when_it_can(lab):
     namespace = lab.certmill.home / "secrets" / "readonly"
     namespace.parent.mkdir(exist_ok=True)
     namespace.write_text("a file where a directory has to be")
-    handle = lab.certmill.client().request(name="stuck", namespace="readonly", dns_names=["stuck.other.test"], issuer="prod")
+    handle = lab.certmill.client().request(
+        name="stuck", namespace="readonly", dns_names=["stuck.other.test"], issuer="prod"
+    )
 
     waiting = lab.until(lambda: "readonly" in (s := handle.status()).reason and s, what="waits for the home")
     assert waiting.phase == "waiting"

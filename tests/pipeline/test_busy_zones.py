@@ -24,13 +24,13 @@ LOCK = keys.lock("zone", "rfc2136 192.0.2.1:53", "example.test")
 
 def at_step(redis, step, *, issuer=DNS01):
     mill = Mill(redis, issuer=issuer)
-    assert mill.reconciler.reconcile(WEB.id).ring
+    assert mill.reconciler.reconcile(WEB.id).publish_run
     for name in STEP_NAMES[: STEP_NAMES.index(step)]:
         assert isinstance(mill.step(name), Proceed)
     return mill
 
 
-def held_up(mill, step, *, times, seconds=40.0):
+def blocked_by(mill, step, *, times, seconds=40.0):
     """Begin the step so often while another holds the lock; what it waits for each time."""
     waits = []
     for _ in range(times):
@@ -47,7 +47,7 @@ def test_a_taken_zone_costs_no_try_and_no_failure(redis, step):
     mill = at_step(redis, step)
     redis.set(LOCK, "another")
 
-    waits = held_up(mill, step, times=MAX_TRIES + 3)
+    waits = blocked_by(mill, step, times=MAX_TRIES + 3)
 
     assert "another worker is writing to the zone example.test" in waits[0].reason
     assert waits[0].seconds <= 1.1
@@ -57,7 +57,7 @@ def test_a_taken_zone_costs_no_try_and_no_failure(redis, step):
 def test_a_clean_up_that_waited_long_for_its_turn_still_takes_everything_down(redis):
     mill = at_step(redis, "clean_up")
     redis.set(LOCK, "another")
-    held_up(mill, "clean_up", times=MAX_TRIES + 3)
+    blocked_by(mill, "clean_up", times=MAX_TRIES + 3)
     assert any(mill.world.provider.values.values())
     redis.delete(LOCK)
 
@@ -70,7 +70,7 @@ def test_a_clean_up_that_waited_long_for_its_turn_still_takes_everything_down(re
 def test_a_clean_up_that_never_gets_its_turn_leaves_it_to_the_sweep_after_an_hour(redis):
     mill = at_step(redis, "clean_up")
     redis.set(LOCK, "another")
-    held_up(mill, "clean_up", times=2, seconds=LONGEST_WAIT_SECONDS / 2 + 1)
+    blocked_by(mill, "clean_up", times=2, seconds=LONGEST_WAIT_SECONDS / 2 + 1)
 
     assert mill.step("clean_up") == Proceed()
     assert mill.record().step == ""
@@ -92,21 +92,37 @@ class Away:
 
 
 def test_a_zone_is_written_to_at_one_server_while_it_is_written_to_at_another(redis):
-    dead = Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.9")), selector=Selector(dns_names=("dead.example.test",)))
+    dead = Solver(
+        dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.9")),
+        selector=Selector(dns_names=("dead.example.test",)),
+    )
     mill = at_step(redis, "set_up_challenge", issuer=replace(DNS01, solvers=(*DNS01.solvers, dead)))
-    redis.set(keys.lock("zone", "rfc2136 192.0.2.9:53", "example.test"), "a worker that waits for a server which is dead")
+    redis.set(
+        keys.lock("zone", "rfc2136 192.0.2.9:53", "example.test"),
+        "a worker that waits for a server which is dead",
+    )
 
     assert mill.step("set_up_challenge") == Proceed()
 
 
 def test_the_names_of_one_certificate_are_written_at_each_of_their_servers(redis):
     both = a_certificate(dns_names=("web.example.test", "dead.example.test"))
-    dead = Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.9")), selector=Selector(dns_names=("dead.example.test",)))
-    mill, away, asked = Mill(redis, certificate=both, issuer=replace(DNS01, solvers=(*DNS01.solvers, dead))), Away(), []
+    dead = Solver(
+        dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.9")),
+        selector=Selector(dns_names=("dead.example.test",)),
+    )
+    mill, away, asked = (
+        Mill(redis, certificate=both, issuer=replace(DNS01, solvers=(*DNS01.solvers, dead))),
+        Away(),
+        [],
+    )
 
     class Providers:
         def provider(self, issuer, solver):
-            locks = {server: keys.lock("zone", f"rfc2136 {server}", "example.test") for server in ("192.0.2.1:53", "192.0.2.9:53")}
+            locks = {
+                server: keys.lock("zone", f"rfc2136 {server}", "example.test")
+                for server in ("192.0.2.1:53", "192.0.2.9:53")
+            }
             locked = [server for server, lock in locks.items() if redis.exists(lock)]
             asked.append((solver.provider.nameserver, locked))
             return away if solver.provider.nameserver == "192.0.2.9" else mill.world.provider
@@ -126,8 +142,16 @@ def test_the_names_of_one_certificate_are_written_at_each_of_their_servers(redis
         (SERVER, replace(SERVER, tsig_key_name="other"), True),
         (SERVER, replace(SERVER, nameserver="192.0.2.2"), False),
         (SERVER, replace(SERVER, port=5353), False),
-        (Cloudflare(api_token=SecretKeyRef(name="a", key="t")), Cloudflare(api_token=SecretKeyRef(name="a", key="t")), True),
-        (Cloudflare(api_token=SecretKeyRef(name="a", key="t")), Cloudflare(api_token=SecretKeyRef(name="b", key="t")), False),
+        (
+            Cloudflare(api_token=SecretKeyRef(name="a", key="t")),
+            Cloudflare(api_token=SecretKeyRef(name="a", key="t")),
+            True,
+        ),
+        (
+            Cloudflare(api_token=SecretKeyRef(name="a", key="t")),
+            Cloudflare(api_token=SecretKeyRef(name="b", key="t")),
+            False,
+        ),
     ],
 )
 def test_a_place_is_a_server_or_an_account(one, other, same):

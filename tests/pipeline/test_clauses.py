@@ -1,4 +1,5 @@
-"""Clauses of the design that only a run shows: what is stored, who waits for whom, what is asked of the CA and where a value goes."""
+"""Clauses of the design that only a run shows: what is stored, who waits for whom, what is asked of the CA
+and where a value goes."""
 
 from __future__ import annotations
 
@@ -34,7 +35,14 @@ def kept_key(mill):
 
 def run_until(mill, last):
     """Play the chain up to a step, which has not run yet."""
-    for step in ("register_account", "create_order", "set_up_challenge", "wait_for_propagation", "validate", "finalize"):
+    for step in (
+        "register_account",
+        "create_order",
+        "set_up_challenge",
+        "wait_for_propagation",
+        "validate",
+        "finalize",
+    ):
         if step == last:
             return
         mill.step(step)
@@ -44,13 +52,19 @@ def run_until(mill, last):
     ("trouble", "reason"),
     [
         pytest.param({"other_key": True}, "its key is not ours", id="another key"),
-        pytest.param({"other_names": ("evil.example.test",)}, "its DNS names lack web.example.test", id="other names"),
         pytest.param(
-            {"other_names": ("web.example.test", "evil.example.test")}, "its DNS names have evil.example.test too", id="one name more"
+            {"other_names": ("evil.example.test",)}, "its DNS names lack web.example.test", id="other names"
+        ),
+        pytest.param(
+            {"other_names": ("web.example.test", "evil.example.test")},
+            "its DNS names have evil.example.test too",
+            id="one name more",
         ),
     ],
 )
-def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored_and_the_next_run_makes_a_new_key(redis, trouble, reason):
+def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored_and_the_next_run_makes_a_new_key(
+    redis, trouble, reason
+):
     mill = Mill(redis)
     for name, value in trouble.items():
         setattr(mill.world.ca.trouble, name, value)
@@ -96,10 +110,17 @@ def test_two_certificates_that_want_the_same_names_at_once_issue_one_after_the_o
     assert len(mill.world.ca.ordered) == 2
 
 
-@pytest.mark.parametrize("solver", [Solver(http01=Http01Solver()), dns01().solvers[0]], ids=["http-01", "dns-01"])
+@pytest.mark.parametrize(
+    "solver", [Solver(http01=Http01Solver()), dns01().solvers[0]], ids=["http-01", "dns-01"]
+)
 def test_a_solver_that_waits_instead_of_a_self_check_waits_its_time_and_looks_at_nothing(redis, solver):
     wait = timedelta(hours=1)
-    mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=solver.http01, dns01=solver.dns01, wait_instead_of_self_check=wait),)))
+    mill = Mill(
+        redis,
+        issuer=an_issuer(
+            solvers=(Solver(http01=solver.http01, dns01=solver.dns01, wait_instead_of_self_check=wait),)
+        ),
+    )
     mill.reconciler.reconcile(WEB.id)
 
     first, just_before = mill.run(), mill.wake(3599)
@@ -113,7 +134,9 @@ def test_a_solver_that_waits_instead_of_a_self_check_waits_its_time_and_looks_at
     assert mill.world.looked == []
 
 
-@pytest.mark.parametrize("solver", [Solver(http01=Http01Solver()), dns01().solvers[0]], ids=["http-01", "dns-01"])
+@pytest.mark.parametrize(
+    "solver", [Solver(http01=Http01Solver()), dns01().solvers[0]], ids=["http-01", "dns-01"]
+)
 def test_a_solver_that_waits_no_time_goes_on_at_once_and_looks_at_nothing(redis, solver):
     mill = Mill(redis, issuer=an_issuer(solvers=(replace(solver, wait_instead_of_self_check=timedelta()),)))
 
@@ -162,7 +185,9 @@ def test_a_solver_that_does_not_follow_cnames_presents_the_value_at_the_name_its
     ],
 )
 def test_the_duration_is_asked_for_only_where_the_issuer_enables_it(redis, enabled, duration, days):
-    mill = Mill(redis, certificate=a_certificate(duration=duration), issuer=an_issuer(enable_duration=enabled))
+    mill = Mill(
+        redis, certificate=a_certificate(duration=duration), issuer=an_issuer(enable_duration=enabled)
+    )
     mill.issue()
 
     (asked,) = mill.world.ca.ordered
@@ -182,15 +207,21 @@ def test_an_account_key_that_is_not_there_is_made_rsa_2048_under_the_key_that_th
     assert mill.ports.home.issuer_status(issuer).last_private_key_hash
 
 
-@pytest.mark.parametrize(("kind", "namespace", "where"), [("ClusterIssuer", "", "cert-manager"), ("Issuer", "default", "default")])
-def test_a_cluster_issuers_secrets_are_in_the_cluster_resource_namespace_and_an_issuers_in_its_own(redis, kind, namespace, where):
+@pytest.mark.parametrize(
+    ("kind", "namespace", "where"), [("ClusterIssuer", "", "cert-manager"), ("Issuer", "default", "default")]
+)
+def test_a_cluster_issuers_secrets_are_in_the_cluster_resource_namespace_and_an_issuers_in_its_own(
+    redis, kind, namespace, where
+):
     elsewhere = {"cert-manager", "default"} - {where}
     issuer = replace(dns01(), kind=kind, namespace=namespace)
     certificate = a_certificate(issuer_ref=IssuerRef(name="prod", kind=kind))
     mill = Mill(redis, issuer=issuer, certificate=certificate)
     (ref,) = issuer.solver_credentials
     for other in elsewhere:
-        mill.ports.home.write_secret(Secret(namespace=other, name=ref.name, type=OPAQUE_TYPE, data={ref.key: b"x"}))
+        mill.ports.home.write_secret(
+            Secret(namespace=other, name=ref.name, type=OPAQUE_TYPE, data={ref.key: b"x"})
+        )
     mill.ticks.reread("tick")
 
     ready = mill.ports.home.issuer_status(issuer).condition("Ready")
@@ -210,10 +241,13 @@ def test_an_account_key_that_must_not_be_made_is_waited_for_and_the_issuer_says_
     assert (ready.status, ready.reason, ready.message) == (
         False,
         "ErrVerifyACMEAccount",
-        "the account key Secret cert-manager/prod-account of ClusterIssuer/prod is not there, and disableAccountKeyGeneration is set",
+        "the account key Secret cert-manager/prod-account of ClusterIssuer/prod is not there, and "
+        "disableAccountKeyGeneration is set",
     )
     given = keys.generate_account_key("ECDSA-256")
-    mill.ports.home.write_secret(Secret(namespace="cert-manager", name="prod-account", type=OPAQUE_TYPE, data={"tls.key": given}))
+    mill.ports.home.write_secret(
+        Secret(namespace="cert-manager", name="prod-account", type=OPAQUE_TYPE, data={"tls.key": given})
+    )
     mill.ticks.reread("tick")
     assert mill.ports.home.issuer_status(issuer).condition("Ready").status is True
     assert mill.record().step == "register_account"

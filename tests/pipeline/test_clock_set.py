@@ -1,4 +1,5 @@
-"""A clock that was a year ahead for half a minute, and is right again: nothing waits for next year, and what is rightly late is left."""
+"""A clock that was a year ahead for half a minute, and is right again: nothing waits for next year, and what
+is rightly late is left."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ def ticks(mill, *, seconds, every=10.0, renew=True):
         mill.world.clock.advance(every)
         if renew:
             mill.ticks.renew()
-        for doorbell in mill.ticks.wake().doorbells:
-            mill.run(doorbell.step)
+        for wake_up in mill.ticks.wake().wake_ups:
+            mill.run(wake_up.step)
 
 
 def ahead(mill, does):
@@ -96,14 +97,23 @@ def test_what_is_rightly_due_in_years_is_not_looked_at(redis):
     ahead(mill, lambda: None)
     mill.ticks.wake()
 
-    moved = {id_ for id_, at in redis.zrange(keys.RENEWALS, 0, -1, withscores=True) if id_ in later and at != later[id_]}
+    moved = {
+        id_
+        for id_, at in redis.zrange(keys.RENEWALS, 0, -1, withscores=True)
+        if id_ in later and at != later[id_]
+    }
     assert moved == set()
     assert redis.zscore(keys.RENEWALS, WEB.id) > NOW + 6 * YEAR
 
 
 def test_however_much_was_put_off_each_tick_puts_a_bounded_part_right(redis):
     mill, count = Mill(redis), 2 * WAKE_LIMIT + 10
-    ahead(mill, lambda: redis.zadd(keys.RENEWALS, {f"default/n{number}": NOW + YEAR + 60 + number / 100 for number in range(count)}))
+    ahead(
+        mill,
+        lambda: redis.zadd(
+            keys.RENEWALS, {f"default/n{number}": NOW + YEAR + 60 + number / 100 for number in range(count)}
+        ),
+    )
 
     left = []
     for _ in range(4):

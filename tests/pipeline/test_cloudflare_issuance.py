@@ -1,4 +1,5 @@
-"""Certificates end to end through Cloudflare's API: the fake's name server is what Pebble and our own checks ask."""
+"""Certificates end to end through Cloudflare's API: the fake's name server is what Pebble and our own checks
+ask."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ class CloudflareLab(Lab):
     cloudflare: FakeCloudflare
 
     def __enter__(self):
-        self.cloudflare = FakeCloudflare(zones=(ZONE, "wrong.test"), tokens={TOKEN: Permissions()}, visible_after_seconds=1.0)
+        self.cloudflare = FakeCloudflare(
+            zones=(ZONE, "wrong.test"), tokens={TOKEN: Permissions()}, visible_after_seconds=1.0
+        )
         self.cloudflare.__enter__()
         self.pebble = Pebble(directory=self.directory / "pebble", dns=self.cloudflare.dns_address)
         self.pebble.start()
@@ -51,16 +54,26 @@ class CloudflareLab(Lab):
         }
         acme = self.at(self.pebble) | {
             "privateKeySecretRef": {"name": f"{name}-account"},
-            "solvers": [{"dns01": {"cloudflare": {"apiTokenSecretRef": {"name": f"{name}-token", "key": "token"}}}}],
+            "solvers": [
+                {"dns01": {"cloudflare": {"apiTokenSecretRef": {"name": f"{name}-token", "key": "token"}}}}
+            ],
         }
-        issuer = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": {"acme": acme}}
+        issuer = {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "ClusterIssuer",
+            "metadata": {"name": name},
+            "spec": {"acme": acme},
+        }
         self.apply(secret, issuer)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     directory = tmp_path_factory.mktemp("cloudflare")
-    with RedisServer(directory=directory / "redis") as redis, CloudflareLab(directory=directory, redis_url=redis.url) as lab:
+    with (
+        RedisServer(directory=directory / "redis") as redis,
+        CloudflareLab(directory=directory, redis_url=redis.url) as lab,
+    ):
         lab.apply_cloudflare_issuer("prod", TOKEN)
         lab.apply_cloudflare_issuer("wrong", WRONG_TOKEN)
         lab.certmill.start(responder=False)

@@ -1,4 +1,5 @@
-"""What a Certificate says of itself while it waits, is issued, fails and shares a Secret: conditions and events as at cert-manager."""
+"""What a Certificate says of itself while it waits, is issued, fails and shares a Secret: conditions and
+events as at cert-manager."""
 
 from __future__ import annotations
 
@@ -29,7 +30,10 @@ BY_DNS = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver
 ABSENT = "Issuing certificate as Secret does not exist"
 FAILED = "The certificate request has failed to complete and will be retried: "
 HOUR = 3600.0
-CONFLICT = "If this message is not transient, you might have two conflicting Certificates pointing to the same secret."
+CONFLICT = (
+    "If this message is not transient, you might have two conflicting Certificates pointing to the same "
+    "secret."
+)
 
 
 class Told:
@@ -38,7 +42,7 @@ class Told:
     def __init__(self):
         self.all = []
 
-    def tell(self, certificate, reason, message, *, warning=False):
+    def record_event(self, certificate, reason, message, *, warning=False):
         self.all.append((certificate.name, reason, message))
 
     def of(self, reason):
@@ -77,7 +81,9 @@ def failing(redis, age):
     failure = {"last_failure_time": now, "failed_issuance_attempts": 5, "next_attempt": now + 20 * HOUR}
     failed = Condition(type="Issuing", status=False, reason="Failed", message="no", last_transition=now)
     status = mill.status()
-    mill.ports.home.write_certificate_status(WEB.id, replace(status, conditions=(*status.conditions, failed), **failure))
+    mill.ports.home.write_certificate_status(
+        WEB.id, replace(status, conditions=(*status.conditions, failed), **failure)
+    )
     return mill
 
 
@@ -109,12 +115,20 @@ class TestWhileItIsIssued:
     @pytest.mark.parametrize(
         ("changed", "reason"),
         [
-            (replace(WEB, private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384)), "SecretMismatch"),
-            (replace(WEB, issuer_ref=IssuerRef(name="prod", kind="ClusterIssuer", group="other.test")), "IncorrectIssuer"),
+            (
+                replace(WEB, private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384)),
+                "SecretMismatch",
+            ),
+            (
+                replace(WEB, issuer_ref=IssuerRef(name="prod", kind="ClusterIssuer", group="other.test")),
+                "IncorrectIssuer",
+            ),
             (replace(WEB, dns_names=("new.example.test",)), "RequestChanged"),
         ],
     )
-    def test_a_pair_that_is_not_what_is_wanted_any_more_is_issuing_and_not_ready_for_the_same_reason(self, redis, changed, reason):
+    def test_a_pair_that_is_not_what_is_wanted_any_more_is_issuing_and_not_ready_for_the_same_reason(
+        self, redis, changed, reason
+    ):
         mill = Mill(redis)
         mill.issue()
         mill.apply(changed)
@@ -149,7 +163,7 @@ class TestWhileItIsIssued:
         mill = failing(redis, 61 * DAY)
         mill.ports.home.write_secret(a_pair(WEB, days=64))
 
-        assert not mill.reconciler.reconcile(WEB.id).ring
+        assert not mill.reconciler.reconcile(WEB.id).publish_run
 
         assert mill.status().not_after == pytest.approx(NOW + 64 * DAY)
 
@@ -158,7 +172,9 @@ class TestWhileItIsIssued:
         mill.ports.home.write_secret(a_pair(WEB))
         mill.world.clock.advance(61 * DAY)
         mill.reconciler.reconcile(WEB.id)
-        mill.ports.home.write_certificate_status(WEB.id, replace(mill.status(), not_before=None, not_after=None, renewal_time=None))
+        mill.ports.home.write_certificate_status(
+            WEB.id, replace(mill.status(), not_before=None, not_after=None, renewal_time=None)
+        )
 
         mill.reconciler.reconcile(WEB.id)
         assert mill.status().not_after == pytest.approx(NOW + 90 * DAY)
@@ -195,7 +211,9 @@ class TestWhileItIsIssued:
         assert said(mill, "Issuing")[1] == said(mill, "Ready")[1] == "Expired"
         assert said(mill, "Ready")[0] is False
 
-    def test_a_failure_is_issuing_false_as_failed_with_its_message_and_the_reason_for_not_ready_stays(self, redis, told):
+    def test_a_failure_is_issuing_false_as_failed_with_its_message_and_the_reason_for_not_ready_stays(
+        self, redis, told
+    ):
         mill = Mill(redis, events=told)
         mill.world.validates = lambda *_: False
         mill.reconciler.reconcile(WEB.id)
@@ -205,7 +223,10 @@ class TestWhileItIsIssued:
         assert (status, reason) == (False, "Failed")
         assert message == f"{FAILED}{mill.failed}"
         assert said(mill, "Ready") == (False, "DoesNotExist", ABSENT)
-        assert (mill.status().failed_issuance_attempts, mill.status().last_failure_time) == (1, mill.world.clock.now())
+        assert (mill.status().failed_issuance_attempts, mill.status().last_failure_time) == (
+            1,
+            mill.world.clock.now(),
+        )
         assert told.of("Failed") == [message]
 
     def test_without_a_pair_the_status_has_no_times_of_one(self, redis):
@@ -217,17 +238,22 @@ class TestWhileItIsIssued:
         mill.reconciler.reconcile(WEB.id)
 
         status = mill.status()
-        assert (status.not_before, status.not_after, status.renewal_time, status.revision) == (None, None, None, 1)
+        assert (status.not_before, status.not_after, status.renewal_time, status.revision) == (
+            None,
+            None,
+            None,
+            1,
+        )
 
     def test_a_changed_spec_does_not_wait_but_only_success_takes_the_count_of_failures_back(self, redis):
         mill = Mill(redis)
         mill.world.validates = lambda *_: False
         mill.reconciler.reconcile(WEB.id)
         mill.run()
-        assert not mill.reconciler.reconcile(WEB.id).ring
+        assert not mill.reconciler.reconcile(WEB.id).publish_run
         mill.apply(replace(WEB, dns_names=("new.example.test",)))
 
-        assert mill.reconciler.reconcile(WEB.id).ring
+        assert mill.reconciler.reconcile(WEB.id).publish_run
         assert mill.status().failed_issuance_attempts == 1
         mill.run()
         assert mill.status().failed_issuance_attempts == 2
@@ -240,7 +266,7 @@ class TestWhileItIsIssued:
     def test_one_that_expires_while_a_back_off_holds_is_not_ready_and_is_tried(self, redis):
         mill = failing(redis, 89 * DAY + 23 * HOUR)
 
-        assert not mill.reconciler.reconcile(WEB.id).ring
+        assert not mill.reconciler.reconcile(WEB.id).publish_run
         assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
 
         mill.world.clock.advance(1.1 * HOUR)
@@ -270,7 +296,7 @@ class TestWhileItIsIssued:
         written = counted(mill)
 
         for _ in range(3):
-            assert not mill.reconciler.reconcile(WEB.id).ring
+            assert not mill.reconciler.reconcile(WEB.id).publish_run
 
         assert said(mill, "Ready") == (False, "DoesNotExist", ABSENT)
         assert (mill.status().not_after, mill.status().renewal_time) == (None, None)
@@ -349,12 +375,16 @@ class TestWhileItWaits:
         for _ in range(6):
             mill.wake(70)
 
-        assert [status.condition("Issuing").message.rpartition(": ")[2].split(".")[0] for status in written] == ["ns2", "ns1"]
+        assert [
+            status.condition("Issuing").message.rpartition(": ")[2].split(".")[0] for status in written
+        ] == ["ns2", "ns1"]
 
     def test_a_reason_that_changes_with_every_poll_does_not_write_at_every_poll(self, redis, told):
         mill = self.waiting(redis, told)
         polls, visible = iter(range(100)), mill.world.visible
-        mill.world.visible = lambda *args, **options: replace(visible(*args, **options), reason=f"from port {next(polls)}")
+        mill.world.visible = lambda *args, **options: replace(
+            visible(*args, **options), reason=f"from port {next(polls)}"
+        )
         written = counted(mill)
 
         for _ in range(9):
@@ -364,15 +394,24 @@ class TestWhileItWaits:
         assert len(told.of("Waiting")) <= 8
 
     def test_a_rate_limit_is_shown_at_once_when_it_is_long(self, redis, told):
-        mill = with_faults(Mill(redis, events=told), new_order=[RateLimited("the CA says: too many new orders", retry_after=7200)])
+        mill = with_faults(
+            Mill(redis, events=told),
+            new_order=[RateLimited("the CA says: too many new orders", retry_after=7200)],
+        )
         mill.reconciler.reconcile(WEB.id)
 
         mill.run()
 
-        assert said(mill, "Issuing") == (True, "DoesNotExist", f"{ABSENT}; waiting: the CA says: too many new orders")
+        assert said(mill, "Issuing") == (
+            True,
+            "DoesNotExist",
+            f"{ABSENT}; waiting: the CA says: too many new orders",
+        )
 
     def test_a_ca_that_is_away_for_long_is_shown(self, redis, told):
-        mill = with_faults(Mill(redis, events=told), new_order=[CAUnavailable("the CA is away") for _ in range(3)])
+        mill = with_faults(
+            Mill(redis, events=told), new_order=[CAUnavailable("the CA is away") for _ in range(3)]
+        )
         mill.reconciler.reconcile(WEB.id)
         mill.run()
         assert said(mill, "Issuing") == (True, "DoesNotExist", ABSENT)
@@ -381,7 +420,9 @@ class TestWhileItWaits:
 
         assert said(mill, "Issuing") == (True, "DoesNotExist", f"{ABSENT}; waiting: the CA is away")
 
-    def test_a_pair_that_expires_while_its_renewal_waits_is_not_ready_from_the_next_look_on(self, redis, told):
+    def test_a_pair_that_expires_while_its_renewal_waits_is_not_ready_from_the_next_look_on(
+        self, redis, told
+    ):
         mill = Mill(redis, events=told)
         mill.issue()
         mill.world.clock.advance(90 * DAY - 300)
@@ -403,7 +444,9 @@ class TestWhileItWaits:
     def test_after_a_long_wait_success_leaves_nothing_of_it(self, redis, told):
         mill = self.waiting(redis, told)
         mill.wake(70)
-        mill.world.visible = lambda *_, **__: replace(type(mill.world).visible(mill.world, *_, **__), visible=True)
+        mill.world.visible = lambda *_, **__: replace(
+            type(mill.world).visible(mill.world, *_, **__), visible=True
+        )
         mill.world.validates = lambda *_: True
 
         mill.wake(70)
@@ -414,7 +457,11 @@ class TestWhileItWaits:
     def test_the_mark_of_cmctl_is_kept_while_it_is_waited(self, redis, told):
         mill = self.waiting(redis, told)
         mill.ports.home.write_certificate_status(
-            WEB.id, replace(mill.status(), conditions=(replace(mill.status().condition("Issuing"), reason="ManuallyTriggered"),))
+            WEB.id,
+            replace(
+                mill.status(),
+                conditions=(replace(mill.status().condition("Issuing"), reason="ManuallyTriggered"),),
+            ),
         )
 
         mill.wake(70)
@@ -447,7 +494,11 @@ class TestTwoOfOneSecret:
         for _ in range(3):
             mill.reconciler.reconcile(self.RIVAL.id)
 
-        assert said(mill, "Ready", self.RIVAL) == (False, "IncorrectCertificate", f'Secret was issued for "web". {CONFLICT}')
+        assert said(mill, "Ready", self.RIVAL) == (
+            False,
+            "IncorrectCertificate",
+            f'Secret was issued for "web". {CONFLICT}',
+        )
         assert said(mill, "Issuing", self.RIVAL) is None
         assert len({id(status) for status in written}) == 3
         assert len(set(written)) == 1
@@ -463,8 +514,14 @@ class TestTwoOfOneSecret:
         assert said(mill, "Ready", self.RIVAL) == (False, "IncorrectCertificate", message)
 
     def test_of_hundreds_each_look_asks_the_home_about_a_few_only(self, mill):
-        rivals = [a_certificate(name=f"rival-{number:03}", dns_names=("rival.example.test",)) for number in range(200)]
-        self.ages |= {rival.name: 1000.0 - number for number, rival in enumerate(rivals)} | {"web": 2000.0, "rival": 3000.0}
+        rivals = [
+            a_certificate(name=f"rival-{number:03}", dns_names=("rival.example.test",))
+            for number in range(200)
+        ]
+        self.ages |= {rival.name: 1000.0 - number for number, rival in enumerate(rivals)} | {
+            "web": 2000.0,
+            "rival": 3000.0,
+        }
         home = mill.ports.home
         for rival in rivals:
             home.apply(rival, dump_yaml(certificate_document(rival)))
@@ -479,7 +536,9 @@ class TestTwoOfOneSecret:
         assert len(asked) < 10
 
         home.delete("Certificate", "default", "rival-199")
-        home.apply(replace(rivals[198], secret_name="moved-tls"), dump_yaml(certificate_document(rivals[198])))
+        home.apply(
+            replace(rivals[198], secret_name="moved-tls"), dump_yaml(certificate_document(rivals[198]))
+        )
         assert "belongs to Certificate rival-197" in mill.reconciler.reconcile(rivals[0].id).reason
         asked.clear()
         assert "belongs to Certificate rival-197" in mill.reconciler.reconcile(WEB.id).reason
@@ -489,7 +548,7 @@ class TestTwoOfOneSecret:
         self.ages["web"] = self.ages["rival"] = 1.0
         mill.reconciler.reconcile(WEB.id)
 
-        assert mill.reconciler.reconcile(self.RIVAL.id).ring
+        assert mill.reconciler.reconcile(self.RIVAL.id).publish_run
 
     def test_a_younger_one_that_was_looked_at_first_gives_way_before_it_has_an_order(self, mill):
         self.ages["rival"] = 0.5
@@ -520,17 +579,19 @@ class TestTwoOfOneSecret:
         mill.reconciler.reconcile(self.RIVAL.id)
         mill.ports.home.delete("Certificate", "default", "web")
 
-        assert mill.reconciler.reconcile(self.RIVAL.id).ring
+        assert mill.reconciler.reconcile(self.RIVAL.id).publish_run
         assert said(mill, "Issuing", self.RIVAL)[:2] == (True, "RequestChanged")
 
     def test_it_takes_over_though_steps_remember_the_owner_for_a_while(self, mill):
-        mill.engine = Engine(replace(mill.ports, home=RecentHome(mill.ports.home, mill.world.clock)), mill.reconciler)
+        mill.engine = Engine(
+            replace(mill.ports, home=RecentHome(mill.ports.home, mill.world.clock)), mill.reconciler
+        )
         mill.issue()
         mill.apply(self.RIVAL)
         mill.reconciler.reconcile(self.RIVAL.id)
         mill.ports.home.delete("Certificate", "default", "web")
 
-        assert mill.reconciler.reconcile(self.RIVAL.id).ring
+        assert mill.reconciler.reconcile(self.RIVAL.id).publish_run
         mill.run()
 
         assert mill.world.leaf(self.RIVAL).dns_names == ("rival.example.test",)
@@ -540,7 +601,7 @@ class TestTwoOfOneSecret:
         mill.reconciler.reconcile(self.RIVAL.id)
         mill.apply(replace(WEB, secret_name="moved-tls"))
 
-        assert mill.reconciler.reconcile(self.RIVAL.id).ring
+        assert mill.reconciler.reconcile(self.RIVAL.id).publish_run
 
     def test_who_takes_over_a_pair_that_is_right_for_it_needs_no_order_and_puts_its_name_on_it(self, mill):
         mill.issue()
@@ -550,7 +611,9 @@ class TestTwoOfOneSecret:
         mill.ports.home.delete("Certificate", "default", "web")
 
         assert mill.reconciler.reconcile(heir.id).right
-        assert mill.world.secret("default", "web-tls").annotations["cert-manager.io/certificate-name"] == "heir"
+        assert (
+            mill.world.secret("default", "web-tls").annotations["cert-manager.io/certificate-name"] == "heir"
+        )
         assert len(mill.world.ca.orders) == 1
 
     def test_after_redis_was_lost_the_annotation_still_tells(self, mill, redis):
@@ -559,7 +622,9 @@ class TestTwoOfOneSecret:
 
         assert "belongs to Certificate web" in mill.reconciler.reconcile(self.RIVAL.id).reason
 
-    def test_a_pair_that_somebody_put_there_by_hand_is_taken_over_without_an_order_and_gets_label_and_annotations(self, mill):
+    def test_a_pair_that_somebody_put_there_by_hand_is_taken_over_without_an_order_and_gets_label_and_annotations(
+        self, mill
+    ):
         pair = a_pair(WEB)
         mill.ports.home.write_secret(replace(pair, labels={}, annotations={}))
 
@@ -578,7 +643,9 @@ class TestTwoOfOneSecret:
 class TestWhileItCleansUp:
     """The run is over and its status is written; it has only to take down what it put up."""
 
-    ASKED = Condition(type="Issuing", status=True, reason="ManuallyTriggered", message="", last_transition=NOW)
+    ASKED = Condition(
+        type="Issuing", status=True, reason="ManuallyTriggered", message="", last_transition=NOW
+    )
 
     def cleaning_up(self, redis, **faults):
         mill = with_faults(Mill(redis), **faults)
@@ -595,7 +662,7 @@ class TestWhileItCleansUp:
 
         result = mill.step("clean_up")
 
-        assert result.ring
+        assert result.publish_run
         assert mill.record().step == "register_account"
 
     def test_a_failure_that_somebody_clears_in_that_very_moment_is_looked_at_by_the_next_tick(self, redis):
@@ -608,10 +675,12 @@ class TestWhileItCleansUp:
 
     def test_a_run_that_cmctl_asks_for_then_is_begun_at_once(self, redis):
         mill = self.cleaning_up(redis)
-        mill.ports.home.write_certificate_status(WEB.id, replace(mill.status(), conditions=(*mill.status().conditions, self.ASKED)))
+        mill.ports.home.write_certificate_status(
+            WEB.id, replace(mill.status(), conditions=(*mill.status().conditions, self.ASKED))
+        )
         mill.reconciler.reconcile(WEB.id)
 
-        assert mill.step("clean_up").ring
+        assert mill.step("clean_up").publish_run
         mill.run()
 
         assert mill.status().revision == 2
@@ -662,9 +731,15 @@ class TestTemporaryCertificate:
 
         assert self.annotations(mill) == self.FIVE | {"issuer-name", "issuer-kind", "issuer-group"}
         assert mill.world.leaf(self.ASKED).issuer_common_name != "cert-manager.local"
-        assert told.of("Issuing") == ["Issued temporary certificate", ABSENT, "The certificate has been successfully issued"]
+        assert told.of("Issuing") == [
+            "Issued temporary certificate",
+            ABSENT,
+            "The certificate has been successfully issued",
+        ]
 
-    @pytest.mark.parametrize("data", [{"tls.crt": b"junk", "tls.key": b"junk"}, {"tls.crt": b"", "tls.key": b""}])
+    @pytest.mark.parametrize(
+        "data", [{"tls.crt": b"junk", "tls.key": b"junk"}, {"tls.crt": b"", "tls.key": b""}]
+    )
     def test_it_takes_the_place_of_what_cannot_be_used(self, redis, told, data):
         mill = Mill(redis, certificate=self.ASKED, events=told)
         mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data))
@@ -688,7 +763,9 @@ class TestTemporaryCertificate:
         mill.reconciler.reconcile(WEB.id)
         now = mill.world.clock.now()
         redis.delete(keys_of_redis.record(WEB.id))
-        mill.ports.home.write_certificate_status(WEB.id, replace(mill.status(), last_failure_time=now, next_attempt=now + HOUR))
+        mill.ports.home.write_certificate_status(
+            WEB.id, replace(mill.status(), last_failure_time=now, next_attempt=now + HOUR)
+        )
 
         assert "held until" in mill.reconciler.reconcile(WEB.id).reason
         assert said(mill, "Ready")[0]
@@ -736,14 +813,18 @@ class TestEvents:
     def test_a_key_that_cannot_be_read_is_told_and_another_is_made(self, redis, told):
         mill = self.again(redis, told, b"junk")
 
-        assert told.of("DecodeFailed") == ['Failed to decode private key stored in Secret "web-tls" - generating new key']
+        assert told.of("DecodeFailed") == [
+            'Failed to decode private key stored in Secret "web-tls" - generating new key'
+        ]
         assert mill.record().result == "issued"
 
     def test_a_key_that_may_not_be_replaced_is_told(self, redis, told):
         mill = self.again(redis, told, keys.generate(PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384)))
 
         (message,) = told.of("CannotRegenerateKey")
-        assert message.startswith("User intervention required: the key in Secret default/web-tls is not what is asked for")
+        assert message.startswith(
+            "User intervention required: the key in Secret default/web-tls is not what is asked for"
+        )
         assert said(mill, "Issuing", self.NEVER)[:2] == (False, "Failed")
         assert mill.world.ca.orders == {}
 

@@ -1,4 +1,5 @@
-"""A step whose commit claims the next one: what the engine does when its worker continues, and when it loses the lease in between."""
+"""A step whose commit claims the next one: what the engine does when its worker continues, and when it loses
+the lease in between."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from dataclasses import replace
 
 from certmill.contract import STEP_NAMES
 from certmill.model.manifests.parse import certificate_document, dump_yaml
-from certmill.runs.outcomes import Proceed, Stop
+from certmill.runs.outcomes import Drop, Proceed
 from certmill.state.records import Records
 from tests.builders import a_certificate
 from tests.pipeline.mill import Mill
@@ -30,7 +31,7 @@ def begun(redis):
     """A mill whose run has begun, with counted records."""
     mill = Mill(redis)
     mill.use(replace(mill.ports, records=CountedRecords(redis)))
-    assert mill.reconciler.reconcile(mill.certificate.id).ring
+    assert mill.reconciler.reconcile(mill.certificate.id).publish_run
     return mill
 
 
@@ -60,9 +61,13 @@ def test_the_claimed_step_is_leased_for_the_task_that_continues(redis):
 
     claimed = continued(mill, STEP_NAMES[0]).claimed
 
-    assert (claimed.step, claimed.task_id, claimed.root_id) == (STEP_NAMES[1], f"after-{STEP_NAMES[0]}", "root")
+    assert (claimed.step, claimed.task_id, claimed.root_id) == (
+        STEP_NAMES[1],
+        f"after-{STEP_NAMES[0]}",
+        "root",
+    )
     assert claimed == mill.record()
-    assert mill.step(STEP_NAMES[1]) == Stop()
+    assert mill.step(STEP_NAMES[1]) == Drop()
 
 
 def test_a_claimed_step_whose_lease_has_ended_is_done_by_whoever_claims_it_next(redis):
@@ -72,7 +77,7 @@ def test_a_claimed_step_whose_lease_has_ended_is_done_by_whoever_claims_it_next(
     mill.wake()
 
     assert mill.record().result == "issued"
-    assert continued(mill, STEP_NAMES[1], slow) == Stop()
+    assert continued(mill, STEP_NAMES[1], slow) == Drop()
     assert mill.status().revision == 1
 
 
@@ -82,5 +87,5 @@ def test_a_change_of_the_manifest_meanwhile_ends_the_run_at_the_claimed_step(red
     changed = a_certificate(dns_names=("other.example.test",))
     mill.ports.home.apply(changed, dump_yaml(certificate_document(changed)))
 
-    assert continued(mill, STEP_NAMES[1], claimed) == Stop(ring=True)
+    assert continued(mill, STEP_NAMES[1], claimed) == Drop(publish_run=True)
     assert mill.record().step == STEP_NAMES[-1]

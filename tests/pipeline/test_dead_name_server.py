@@ -1,4 +1,5 @@
-"""A name server that does not answer, beside one that does, for one zone: only the certificates of the dead one wait."""
+"""A name server that does not answer, beside one that does, for one zone: only the certificates of the dead
+one wait."""
 
 from __future__ import annotations
 
@@ -34,9 +35,12 @@ def silent_server():
 
 
 def is_held_up(lab):
-    """Whether the dead server was asked in vain: at its zone one asks at a time, and the other waits for its turn."""
+    """Whether the dead server was asked in vain: at its zone one asks at a time, and the other waits for its
+    turn."""
     records = [lab.record(f"dead{number}") for number in range(DEAD)]
-    return all(record is not None and record.step == "set_up_challenge" for record in records) and any(r.failures for r in records)
+    return all(record is not None and record.step == "set_up_challenge" for record in records) and any(
+        r.failures for r in records
+    )
 
 
 def test_certificates_with_a_dead_server_hold_up_no_other_of_their_zone(lab, silent_server):
@@ -56,6 +60,8 @@ def test_certificates_with_a_dead_server_hold_up_no_other_of_their_zone(lab, sil
     print(f"median {sorted(seconds)[OTHERS // 2]:.1f} s, longest {max(seconds):.1f} s")
     reasons = [lab.record(f"dead{number}").reason for number in range(DEAD)]
     assert all(lab.record(f"good{number}").result == "issued" for number in range(OTHERS))
-    assert max(seconds) < 45  # five seconds; with one lock for a zone at all its servers it was a minute and a half
+    assert (
+        max(seconds) < 45
+    )  # five seconds; with one lock for a zone at all its servers it was a minute and a half
     assert all(lab.record(f"dead{number}").step == "set_up_challenge" for number in range(DEAD)), reasons
     assert all(lab.status(f"good{number}").failed_issuance_attempts == 0 for number in range(OTHERS))

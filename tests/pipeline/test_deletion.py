@@ -1,4 +1,5 @@
-"""Objects that are being deleted and still there, as a finalizer holds them: nothing is issued, stored or made for them any more."""
+"""Objects that are being deleted and still there, as a finalizer holds them: nothing is issued, stored or
+made for them any more."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def test_a_certificate_that_is_being_deleted_is_not_issued(redis):
 
     found = mill.reconciler.reconcile(WEB.id)
 
-    assert (found.run, found.ring, mill.record()) == (0, False, None)
+    assert (found.run, found.publish_run, mill.record()) == (0, False, None)
     assert mill.status().conditions == ()
 
 
@@ -44,7 +45,7 @@ def test_its_secret_is_not_made_again(redis):
     end(mill)
     mill.ports.home.delete_secret("default", "web-tls")
     for _ in range(3):
-        if mill.reconciler.reconcile(WEB.id).ring:
+        if mill.reconciler.reconcile(WEB.id).publish_run:
             mill.run()
         mill.world.clock.advance(90 * 86_400)
         mill.ticks.renew()
@@ -115,7 +116,8 @@ def test_an_issuer_that_is_ready_serves_until_it_is_gone(redis):
 
 
 def test_the_account_key_of_a_ca_that_cannot_be_reached_is_there(redis):
-    """As at cert-manager: a person may save it, and an account made by it meanwhile, before the CA has answered once."""
+    """As at cert-manager: a person may save it, and an account made by it meanwhile, before the CA has
+    answered once."""
     mill = Mill(redis)
 
     class Away:

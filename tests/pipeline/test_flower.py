@@ -1,5 +1,5 @@
-"""What Flower shows of a run: one root, the steps in order, RETRY with the reason, SUCCESS under the same id, FAILURE with one clean
-line."""
+"""What Flower shows of a run: one root, the steps in order, RETRY with the reason, SUCCESS under the same id,
+FAILURE with one clean line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class FlowerApi:
 
     def get(self, path: str, *, login: bool = True, method: str = "GET") -> bytes:
         headers = {"Authorization": self._login} if login else {}
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers, method=method), timeout=10) as response:
+        with urllib.request.urlopen(
+            urllib.request.Request(self.url + path, headers=headers, method=method), timeout=10
+        ) as response:
             return bytes(response.read())
 
     def tasks(self, certificate: str) -> list[dict[str, str]]:
@@ -49,9 +51,17 @@ def lab(tmp_path_factory):
         "step_lease_seconds": "60",
         "step_grace_seconds": "60",
     }  # or a busy machine has steps rung twice, which are tasks of their own
-    with redis, Lab(directory=directory, redis_url=redis.url, secondaries={"lag.test": LAGGING}, settings=patient) as lab:
+    with (
+        redis,
+        Lab(
+            directory=directory, redis_url=redis.url, secondaries={"lag.test": LAGGING}, settings=patient
+        ) as lab,
+    ):
         lab.certmill.start(flower=True)
-        lab.until(lambda: json.loads(FlowerApi(lab.certmill.flower_port).get("/workers?json=1"))["data"], what="Flower hears the worker")
+        lab.until(
+            lambda: json.loads(FlowerApi(lab.certmill.flower_port).get("/workers?json=1"))["data"],
+            what="Flower hears the worker",
+        )
         yield lab
 
 
@@ -81,8 +91,19 @@ def test_a_run_is_one_root_with_the_steps_in_order(lab, flower):
 
 
 def test_an_applied_certificate_has_a_root_of_its_own_and_says_what_began_it(lab, flower):
-    spec = {"issuerRef": {"name": "prod", "kind": "ClusterIssuer"}, "secretName": "applied", "dnsNames": ["applied.other.test"]}
-    lab.apply({"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "applied"}, "spec": spec})
+    spec = {
+        "issuerRef": {"name": "prod", "kind": "ClusterIssuer"},
+        "secretName": "applied",
+        "dnsNames": ["applied.other.test"],
+    }
+    lab.apply(
+        {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "Certificate",
+            "metadata": {"name": "applied"},
+            "spec": spec,
+        }
+    )
 
     def run():
         found = flower.tasks("'default/applied'")
@@ -110,12 +131,17 @@ def test_no_argument_but_the_id_and_no_result_is_shown(lab, flower):
     tasks = lab.until(lambda: done(flower, "'default/shown'"), what="nine tasks in Flower, all SUCCESS")
 
     assert {task["args"] for task in tasks} == {"('default/shown',)"}
-    assert {task["kwargs"] for task in tasks} == {"{'trigger': 'request'}", "{'trigger': 'request', 'run': 1}"}
+    assert {task["kwargs"] for task in tasks} == {
+        "{'trigger': 'request'}",
+        "{'trigger': 'request', 'run': 1}",
+    }
     assert {task["result"] for task in tasks} <= {None, "None"}
 
 
 def test_a_wait_for_dns_is_retry_with_the_reason_and_then_success_under_the_same_id(lab, flower):
-    with FakeNameserver(address=LAGGING, port=lab.bind.port, forward_to=lab.bind.address, hide_txt=True) as secondary:
+    with FakeNameserver(
+        address=LAGGING, port=lab.bind.port, forward_to=lab.bind.address, hide_txt=True
+    ) as secondary:
         handle = lab.request("lagging", "lagging.lag.test")
         reason = "ns2.lag.test (127.0.0.2) does not have it yet"
 
@@ -146,7 +172,10 @@ def test_a_refused_name_is_a_failure_with_one_clean_line_and_is_cleaned_up(lab, 
     def ended():
         found = flower.tasks("'default/refused'")
         states = {task["name"]: task["state"] for task in found}
-        return (states.get("certificate.clean_up"), states.get("certificate.create_order")) == ("SUCCESS", "FAILURE") and found
+        return (states.get("certificate.clean_up"), states.get("certificate.create_order")) == (
+            "SUCCESS",
+            "FAILURE",
+        ) and found
 
     tasks = lab.until(ended, what="refused and cleaned up")
 
@@ -155,7 +184,11 @@ def test_a_refused_name_is_a_failure_with_one_clean_line_and_is_cleaned_up(lab, 
     assert "www.blocked.test" in failed["exception"]
     assert "\n" not in failed["exception"].strip()
     assert failed["traceback"] is None
-    assert steps(tasks) == ["certificate.register_account", "certificate.create_order", "certificate.clean_up"]
+    assert steps(tasks) == [
+        "certificate.register_account",
+        "certificate.create_order",
+        "certificate.clean_up",
+    ]
     assert {task["root_id"] for task in tasks} == {handle.id}
 
 
@@ -172,13 +205,39 @@ def test_flower_wants_a_login_and_changes_nothing(flower):
 
 def test_a_person_sees_the_run_in_a_browser(lab, flower, tmp_path):
     lab.issue("seen", "seen.other.test")
-    picture, page = tmp_path / "flower.png", flower.url.replace("http://", "http://certmill:correct-horse-battery-staple@")
-    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command = [str(require("chromium")), "--headless", "--no-sandbox", "--disable-gpu", *quiet, f"--user-data-dir={tmp_path / 'profile'}"]
+    picture, page = (
+        tmp_path / "flower.png",
+        flower.url.replace("http://", "http://certmill:correct-horse-battery-staple@"),
+    )
+    quiet = [
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    command = [
+        str(require("chromium")),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        *quiet,
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
 
-    shot = [*command, "--window-size=1600,900", "--virtual-time-budget=6000", f"--screenshot={picture}", f"{page}/tasks"]
+    shot = [
+        *command,
+        "--window-size=1600,900",
+        "--virtual-time-budget=6000",
+        f"--screenshot={picture}",
+        f"{page}/tasks",
+    ]
     dom = subprocess.run(
-        [*command, "--virtual-time-budget=6000", "--dump-dom", f"{page}/tasks"], check=True, capture_output=True, timeout=60, text=True
+        [*command, "--virtual-time-budget=6000", "--dump-dom", f"{page}/tasks"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+        text=True,
     )
     subprocess.run(shot, check=True, capture_output=True, timeout=60)
 

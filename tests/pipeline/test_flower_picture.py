@@ -1,7 +1,8 @@
-"""Flower in a real browser after a day of ticks: the first page of tasks shows certificates, what waits and what failed.
+"""Flower in a real browser after a day of ticks: the first page of tasks shows certificates, what waits and
+what failed.
 
-`CERTMILL_PICTURE=docs/flower.png pytest tests/pipeline/test_flower_picture.py` makes the picture in the documentation.
-"""
+`CERTMILL_PICTURE=docs/flower.png pytest tests/pipeline/test_flower_picture.py` makes the picture in the
+documentation."""
 
 from __future__ import annotations
 
@@ -21,20 +22,35 @@ from tests.pipeline.lab import Lab
 from tests.pipeline.test_flower import LAGGING, FlowerApi
 
 TICKS = 1440
-"""Of a day's 86,400, so that this test takes a minute; `make bench` (soak) takes all. Flower hears of none."""
+"""Of a day's 86,400, so that this test takes a minute; `make bench` (soak) takes all. Flower hears of
+none."""
 STORED = ("api", "billing", "blog", "mail", "shop", "status")
 WAITING = ("edge-1", "edge-2")
 FAILED = ("forms", "legacy")
-_QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+_QUIET = [
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture
 def lab(tmp_path):
     redis = RedisServer(directory=tmp_path / "redis")
     patient = {"step_lease_seconds": "60", "step_grace_seconds": "60"}
-    with redis, Lab(directory=tmp_path, redis_url=redis.url, secondaries={"lag.test": LAGGING}, settings=patient) as lab:
+    with (
+        redis,
+        Lab(
+            directory=tmp_path, redis_url=redis.url, secondaries={"lag.test": LAGGING}, settings=patient
+        ) as lab,
+    ):
         lab.certmill.start(flower=True)
-        lab.until(lambda: json.loads(FlowerApi(lab.certmill.flower_port).get("/workers?json=1"))["data"], what="Flower hears the worker")
+        lab.until(
+            lambda: json.loads(FlowerApi(lab.certmill.flower_port).get("/workers?json=1"))["data"],
+            what="Flower hears the worker",
+        )
         yield lab
 
 
@@ -43,7 +59,10 @@ def tick_for_long(lab):
     client = lab.runtime.redis
     for number in range(TICKS):
         client.lpush(
-            TICKS_QUEUE, json.dumps(envelope(WAKE_TASK, (), queue=TICKS_QUEUE, task_id=f"t{number}", argsrepr="()", origin="test"))
+            TICKS_QUEUE,
+            json.dumps(
+                envelope(WAKE_TASK, (), queue=TICKS_QUEUE, task_id=f"t{number}", argsrepr="()", origin="test")
+            ),
         )
     lab.until(lambda: client.llen(TICKS_QUEUE) == 0, seconds=180, what="the ticks are done")
 
@@ -54,7 +73,14 @@ def states(flower, names):
 
 
 def chromium(tmp_path, *arguments):
-    command = [str(require("chromium")), "--headless", "--no-sandbox", "--disable-gpu", *_QUIET, f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [
+        str(require("chromium")),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        *_QUIET,
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
     command += ["--window-size=2000,800", "--virtual-time-budget=8000", *arguments]
     done = subprocess.run(command, check=True, capture_output=True, timeout=120, text=True)
     return done.stdout

@@ -1,14 +1,15 @@
-"""In a cluster, of two Certificates of a namespace for one host one has its challenge at a time; those of others are no hindrance."""
+"""In a cluster, of two Certificates of a namespace for one host one has its challenge at a time; those of
+others are no hindrance."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from certmill.http01.base import NoExposure
+from certmill.http01.base import NoRoutes
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Proceed, Wait
 from certmill.state.journal import Presented
-from certmill.upkeep.orphaned_routes import Ways
+from certmill.upkeep.orphaned_routes import OrphanedRoutes
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.upkeep.ticks import Ticks
 from tests.builders import a_certificate
@@ -16,12 +17,17 @@ from tests.pipeline.mill import Mill
 
 HOST = "web.example.test"
 VICTIM = a_certificate(namespace="victim", dns_names=(HOST,))
-TWIN = a_certificate(namespace="victim", name="twin", secret_name="twin-tls", dns_names=("a.example.test", HOST, "z.example.test"))
+TWIN = a_certificate(
+    namespace="victim",
+    name="twin",
+    secret_name="twin-tls",
+    dns_names=("a.example.test", HOST, "z.example.test"),
+)
 ATTACKER = a_certificate(namespace="attacker", dns_names=("a.example.test", HOST, "z.example.test"))
 BEFORE = ("register_account", "create_order")
 
 
-class Ingresses(NoExposure):
+class Ingresses(NoRoutes):
     """The ways that are open, by Certificate."""
 
     def __init__(self):
@@ -34,7 +40,9 @@ class Ingresses(NoExposure):
         self.open_for.add((certificate.id, host))
 
     def clear(self, namespace, ingress, is_over):
-        self.open_for = {one for one in self.open_for if not one[0].startswith(f"{namespace}/") or not is_over(one[0])}
+        self.open_for = {
+            one for one in self.open_for if not one[0].startswith(f"{namespace}/") or not is_over(one[0])
+        }
 
     def close(self, certificate, host, way):
         self.open_for.discard((certificate, host))
@@ -46,9 +54,9 @@ class Tenant(Mill):
     def __init__(self, redis, certificate, ingresses):
         super().__init__(redis, certificate=certificate)
         self.world.home.apply(certificate, "kind: Certificate\n")
-        self.ports = replace(self.ports, exposure=ingresses)
+        self.ports = replace(self.ports, routes=ingresses)
         self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
-        assert self.reconciler.reconcile(certificate.id).ring
+        assert self.reconciler.reconcile(certificate.id).publish_run
 
     def again(self, step):
         """The same step, a moment later."""
@@ -79,7 +87,11 @@ def test_while_one_is_validated_no_other_of_its_namespace_has_a_way_for_its_host
 def test_nobody_of_another_namespace_can_hold_up_a_host(redis):
     ingresses = Ingresses()
     victim, attacker = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, ATTACKER))
-    assert all(isinstance(tenant.step(step), Proceed) for tenant in (attacker, victim) for step in (*BEFORE, "set_up_challenge"))
+    assert all(
+        isinstance(tenant.step(step), Proceed)
+        for tenant in (attacker, victim)
+        for step in (*BEFORE, "set_up_challenge")
+    )
 
     assert isinstance(victim.run("wait_for_propagation"), Proceed)
     assert {certificate for certificate, _ in ingresses.open_for} == {ATTACKER.id}
@@ -107,7 +119,9 @@ def test_the_sweep_of_what_a_former_run_left_does_not_close_the_way_of_the_one_t
         identifier=HOST, record_name="", zone="", value="a-former-token", way="own",
     )  # fmt: skip
     victim.ports.journal.add([left], now=victim.world.clock.now() - 2 * SWEEP_AFTER_SECONDS)
-    victim.ports.key_authorizations.put("a-former-token", "a-former-token.thumbprint", host="web.example.test")
+    victim.ports.key_authorizations.put(
+        "a-former-token", "a-former-token.thumbprint", host="web.example.test"
+    )
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
 
     assert victim.ticks.sweep("sweep") == 1
@@ -123,11 +137,11 @@ def test_a_way_is_closed_that_no_run_will_close(redis):
     victim = Tenant(redis, VICTIM, ingresses)
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
 
-    Ways(victim.ports).clear("victim/cafe")
+    OrphanedRoutes(victim.ports).clear("victim/cafe")
     assert ingresses.open_for == {(VICTIM.id, HOST)}
 
     redis.flushdb()
-    Ways(victim.ports).clear("victim/cafe")
+    OrphanedRoutes(victim.ports).clear("victim/cafe")
     assert ingresses.open_for == set()
 
 
@@ -138,6 +152,6 @@ def test_a_way_is_closed_that_a_run_has_left(redis):
     victim.run("wait_for_propagation")
     ingresses.open(VICTIM, HOST, "token", None)
 
-    Ways(victim.ports).clear("victim/cafe")
+    OrphanedRoutes(victim.ports).clear("victim/cafe")
 
     assert ingresses.open_for == set()

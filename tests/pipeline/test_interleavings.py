@@ -1,9 +1,8 @@
 """Any interleaving of crashes, losses and duplicates of steps ends in the same state as the straight run.
 
-Real Redis and its Lua; the engine, the ticks; a CA, a provider and a home in memory; a clock that we turn. Celery's part is played as it
-behaves: a step
-that advanced publishes the next one before it is acknowledged, so a worker that dies in between delivers it twice, or never.
-"""
+Real Redis and its Lua; the engine, the ticks; a CA, a provider and a home in memory; a clock that we turn.
+Celery's part is played as it behaves: a step that advanced publishes the next one before it is acknowledged,
+so a worker that dies in between delivers it twice, or never."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from certmill.certificates.reconcile import Reconciler
 from certmill.contract import STEP_NAMES
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
 from certmill.runs.engine import Engine
-from certmill.runs.outcomes import Fail, Proceed, Stop
+from certmill.runs.outcomes import Drop, Fail, Proceed
 from certmill.state import keys
 from certmill.state.records import Records
 from certmill.state.server.connection import connect
@@ -33,7 +32,10 @@ CERTIFICATE = a_certificate(dns_names=("*.example.test", "example.test", "web.ot
 ISSUER = an_issuer(
     solvers=(
         Solver(http01=Http01Solver()),
-        Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")), selector=Selector(dns_zones=("example.test",))),
+        Solver(
+            dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")),
+            selector=Selector(dns_zones=("example.test",)),
+        ),
     )
 )
 
@@ -43,7 +45,8 @@ class WorkerKilled(BaseException):
 
 
 class Stalled:
-    """A worker that stops at a point of its step for as long as we like, and then goes on: a paused machine, a slow network."""
+    """A worker that stops at a point of its step for as long as we like, and then goes on: a paused machine,
+    a slow network."""
 
     def __init__(self, at: str, step: str) -> None:
         self.at, self.step = at, step
@@ -105,7 +108,7 @@ class Play:
         self.records: Any = self.world.ports.records  # MortalRecords
         reconciler = Reconciler(self.world.ports)
         self.engine, self.ticks = Engine(self.world.ports, reconciler), Ticks(self.world.ports, reconciler)
-        assert reconciler.reconcile(CERTIFICATE.id).ring
+        assert reconciler.reconcile(CERTIFICATE.id).publish_run
         self.messages.append("register_account")
 
     def deliver(self, which: int, kill_at: str = "") -> None:
@@ -123,7 +126,8 @@ class Play:
         self._celery_goes_on(step, result)
 
     def deliver_continuing(self, which: int, kill_at: str = "") -> None:
-        """Deliver a message to a worker that continues with `which` steps more, and publishes then, or is killed at a point of the last."""
+        """Deliver a message to a worker that continues with `which` steps more, and publishes then, or is
+        killed at a point of the last."""
         if not self.messages:
             return
         step, claimed, result = self.messages.pop(which % len(self.messages)), None, None
@@ -131,7 +135,14 @@ class Play:
             self.records.kill_at = "" if left else kill_at
             next_task = f"continued {left}" if left or kill_at else ""
             try:
-                result = self.engine.run(step, CERTIFICATE.id, task_id="t", root_id="r", claimed=claimed, next_task=partial(str, next_task))
+                result = self.engine.run(
+                    step,
+                    CERTIFICATE.id,
+                    task_id="t",
+                    root_id="r",
+                    claimed=claimed,
+                    next_task=partial(str, next_task),
+                )
             except WorkerKilled:
                 self.kills += 1
                 return
@@ -173,8 +184,8 @@ class Play:
     def _celery_goes_on(self, step: str, result) -> None:
         if isinstance(result, Proceed) and step != STEP_NAMES[-1]:
             self.messages.append(STEP_NAMES[STEP_NAMES.index(step) + 1])
-        elif isinstance(result, Fail) or (isinstance(result, Stop) and result.ring):
-            self.messages += [doorbell.step for doorbell in self.records.doorbells([CERTIFICATE.id])]
+        elif isinstance(result, Fail) or (isinstance(result, Drop) and result.publish_run):
+            self.messages += [wake_up.step for wake_up in self.records.wake_ups([CERTIFICATE.id])]
 
     def lose(self, which: int) -> None:
         if self.messages:
@@ -186,7 +197,7 @@ class Play:
 
     def tick(self, seconds: float) -> None:
         self.world.clock.advance(seconds)
-        self.messages += [doorbell.step for doorbell in self.ticks.wake().doorbells]
+        self.messages += [wake_up.step for wake_up in self.ticks.wake().wake_ups]
 
     def to_the_end(self) -> None:
         for _ in range(400):
@@ -224,8 +235,14 @@ def assert_as_after_the_straight_run(play, redis):
     assert world.provider.values == {}
     record = play.records.read(CERTIFICATE.id)
     assert (record.result, record.facts, record.sealed_key) == ("issued", "", "")
-    assert [name for name in keys.DUE_SETS if redis.zscore(name, CERTIFICATE.id) is not None] == [keys.RENEWALS]
-    left = {key for pattern in ("certmill:http01:*", "certmill:lock:*", keys.JOURNAL) for key in redis.scan_iter(pattern)}
+    assert [name for name in keys.DUE_SETS if redis.zscore(name, CERTIFICATE.id) is not None] == [
+        keys.RENEWALS
+    ]
+    left = {
+        key
+        for pattern in ("certmill:http01:*", "certmill:lock:*", keys.JOURNAL)
+        for key in redis.scan_iter(pattern)
+    }
     assert left == set()
     assert len(world.ca.orders) <= 1 + play.kills + play.stalls
 
@@ -257,7 +274,11 @@ EVENTS = st.one_of(
 
 
 @pytest.mark.timeout(600)  # a minute alone
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(EVENTS, max_size=60))
 def test_any_interleaving_of_crashes_losses_and_duplicates_ends_as_the_straight_run(redis, events):
     play = Play(world=a_world(redis))

@@ -15,7 +15,11 @@ from tests.pipeline.lab import EAB_SECRET
 
 
 def annotations_of(secret):
-    return {key.removeprefix("cert-manager.io/"): value for key, value in secret.annotations.items() if key.startswith("cert-manager.io/")}
+    return {
+        key.removeprefix("cert-manager.io/"): value
+        for key, value in secret.annotations.items()
+        if key.startswith("cert-manager.io/")
+    }
 
 
 def test_http01_single_name(lab):
@@ -49,7 +53,9 @@ def test_dns01_wildcard_and_apex_with_two_values_at_one_name(lab):
 
 
 def test_twenty_five_names_of_mixed_solvers(lab):
-    names = [f"n{number}.example.test" for number in range(12)] + [f"n{number}.other.test" for number in range(13)]
+    names = [f"n{number}.example.test" for number in range(12)] + [
+        f"n{number}.other.test" for number in range(13)
+    ]
 
     assert set(lab.issue("many", *names).dns_names) == set(names)
 
@@ -64,7 +70,11 @@ def test_an_ip_address(lab):
     ("name", "key", "begins"),
     [
         ("rsa", {"algorithm": "RSA", "size": 2048}, b"-----BEGIN RSA PRIVATE KEY-----"),
-        ("rsa-pkcs8", {"algorithm": "RSA", "size": 3072, "encoding": "PKCS8"}, b"-----BEGIN PRIVATE KEY-----"),
+        (
+            "rsa-pkcs8",
+            {"algorithm": "RSA", "size": 3072, "encoding": "PKCS8"},
+            b"-----BEGIN PRIVATE KEY-----",
+        ),
         ("p384", {"algorithm": "ECDSA", "size": 384}, b"-----BEGIN EC PRIVATE KEY-----"),
         ("p521", {"algorithm": "ECDSA", "size": 521, "encoding": "PKCS8"}, b"-----BEGIN PRIVATE KEY-----"),
     ],
@@ -119,7 +129,10 @@ def test_a_profile_that_the_ca_does_not_have_fails_with_its_reason(lab):
 
 
 def test_a_chain_by_preferred_chain(lab):
-    roots = [x509.load_pem_x509_certificate(root).subject.rfc4514_string().removeprefix("CN=") for root in lab.pebble.roots()]
+    roots = [
+        x509.load_pem_x509_certificate(root).subject.rfc4514_string().removeprefix("CN=")
+        for root in lab.pebble.roots()
+    ]
     for number, root in enumerate(roots):
         lab.apply_issuer(f"chain{number}", preferredChain=root)
         lab.issue(f"chain{number}", f"chain{number}.other.test", issuer=f"chain{number}")
@@ -150,7 +163,10 @@ def test_an_unchanged_manifest_is_never_issued_again_and_a_changed_one_is(lab):
     first = lab.issue("same", "same.other.test")
 
     assert lab.issue("same", "same.other.test").serial == first.serial
-    assert set(lab.issue("same", "same.other.test", "more.other.test").dns_names) == {"same.other.test", "more.other.test"}
+    assert set(lab.issue("same", "same.other.test", "more.other.test").dns_names) == {
+        "same.other.test",
+        "more.other.test",
+    }
 
 
 def test_the_account_is_found_again_after_redis_was_flushed_and_nothing_is_issued_again(lab):
@@ -159,7 +175,7 @@ def test_the_account_is_found_again_after_redis_was_flushed_and_nothing_is_issue
     uri = lab.runtime.ports.home.issuer_status(issuer).uri
 
     lab.runtime.redis.flushall()
-    lab.runtime.ports.sightings.ask_reread()
+    lab.runtime.ports.snapshots.request_reread()
     adopted = certificate_id("default", "kept-account")
     lab.until(lambda: lab.runtime.redis.zscore(keys.RENEWALS, adopted) is not None, what="adopted")
 
@@ -200,12 +216,17 @@ def test_a_ca_that_requires_an_external_account(lab, tmp_path):
         lab.apply(secret)
         lab.apply_issuer("noeab", **lab.at(pebble))
         lab.apply_issuer(
-            "eab", **lab.at(pebble), externalAccountBinding={"keyID": "kid-1", "keySecretRef": {"name": "eab", "key": "secret"}}
+            "eab",
+            **lab.at(pebble),
+            externalAccountBinding={"keyID": "kid-1", "keySecretRef": {"name": "eab", "key": "secret"}},
         )
 
         assert lab.issue("eab", "eab.other.test", issuer="eab").dns_names == ("eab.other.test",)
         waiting = lab.request("noeab", "noeab.other.test", issuer="noeab")
-        lab.until(lambda: "ClusterIssuer/noeab is not ready" in waiting.status().reason, what=lambda: str(waiting.status()))
+        lab.until(
+            lambda: "ClusterIssuer/noeab is not ready" in waiting.status().reason,
+            what=lambda: str(waiting.status()),
+        )
         assert "external" in waiting.status().reason.lower()
         assert lab.status("noeab").failed_issuance_attempts == 0
 
@@ -227,11 +248,15 @@ def test_half_of_all_nonces_rejected(lab, tmp_path):
     with lab.another_pebble(tmp_path, nonce_reject=50) as pebble:
         lab.apply_issuer("nonces", **lab.at(pebble))
 
-        assert lab.issue("nonces", "nonces.example.test", "*.nonces.example.test", issuer="nonces", timeout=90).dns_names
+        assert lab.issue(
+            "nonces", "nonces.example.test", "*.nonces.example.test", issuer="nonces", timeout=90
+        ).dns_names
 
 
 def test_nothing_is_left_behind(lab):
     lab.until(lambda: not lab.runtime.redis.exists(keys.JOURNAL), what="the journal is empty")
 
     assert list(lab.runtime.redis.scan_iter("certmill:http01:*")) == []
-    lab.until(lambda: list(lab.runtime.redis.scan_iter("certmill:lock:order:*")) == [], what="no order holds a lock")
+    lab.until(
+        lambda: list(lab.runtime.redis.scan_iter("certmill:lock:order:*")) == [], what="no order holds a lock"
+    )

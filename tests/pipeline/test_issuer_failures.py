@@ -1,4 +1,5 @@
-"""What an answer about an order does to its issuer, and which failures begin again when an issuer is ready."""
+"""What an answer about an order does to its issuer, and which failures begin again when an issuer is
+ready."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def refusal(kind, message="no"):
 
 
 class RefusingCA:
-    """The mill's CA; `refused` has the error of newOrder by name, `of_account` that of the account itself, or its status."""
+    """The mill's CA; `refused` has the error of newOrder by name, `of_account` that of the account itself, or
+    its status."""
 
     def __init__(self, mill, refused, of_account=None) -> None:
         self.refused, self.of_account = refused, of_account
@@ -81,9 +83,16 @@ def play(mill, certificate):
 
 
 def test_a_403_for_one_name_leaves_the_issuer_ready_and_every_back_off_holds(redis):
-    """Of the same issuer, as a ClusterIssuer of many namespaces; each look at it is the controller's of every 30 seconds."""
+    """Of the same issuer, as a ClusterIssuer of many namespaces; each look at it is the controller's of every
+    30 seconds."""
     mill = Mill(redis)
-    ca = RefusingCA(mill, {"blocked.example.test": refusal("unauthorized"), "rejected.example.test": refusal("rejectedIdentifier")})
+    ca = RefusingCA(
+        mill,
+        {
+            "blocked.example.test": refusal("unauthorized"),
+            "rejected.example.test": refusal("rejectedIdentifier"),
+        },
+    )
     for certificate in (BLOCKED, REJECTED):
         play(mill, certificate)
     for _ in range(8):
@@ -96,7 +105,9 @@ def test_a_403_for_one_name_leaves_the_issuer_ready_and_every_back_off_holds(red
     assert ready_of(mill).status
     assert (ca.orders(BLOCKED), ca.orders(REJECTED)) == (1, 1)
     assert ca.asked.count(("register", "")) == 1
-    assert ca.asked.count(("account", "")) == 1  # the answer that may be about the account is checked, and no other
+    assert (
+        ca.asked.count(("account", "")) == 1
+    )  # the answer that may be about the account is checked, and no other
     assert mill.world.leaf(GOOD).dns_names == GOOD.dns_names
 
 
@@ -146,7 +157,8 @@ def test_a_ca_that_cannot_tell_of_the_account_has_not_refused_it(redis, of_accou
 
 
 def test_an_account_refused_at_new_order_only_is_not_registered_every_30_seconds(redis):
-    """userActionRequired: to register succeeds meanwhile, and an issuer that is ready again would begin everything anew."""
+    """userActionRequired: to register succeeds meanwhile, and an issuer that is ready again would begin
+    everything anew."""
     mill = Mill(redis)
     terms = AccountRefused("agree to the new terms")
     terms.acme_type = "userActionRequired"
@@ -198,12 +210,16 @@ def test_a_name_begins_again_when_the_solvers_of_its_issuer_change(redis):
     mill = Mill(redis)
     failed(mill, WEB, refusal("dns"))
     issuers = IssuerReconciler(mill.ports, mill.reconciler)
-    mill.ports.home.apply(an_issuer(email="new@example.test", annotations={"argocd/sync": "7"}), "changed: 1\n")
+    mill.ports.home.apply(
+        an_issuer(email="new@example.test", annotations={"argocd/sync": "7"}), "changed: 1\n"
+    )
     issuers.look("ClusterIssuer", "prod", owner="controller")
     assert not mill.record().step
 
     http01 = an_issuer().solvers[0].http01
-    mill.ports.home.apply(an_issuer(solvers=(Solver(http01=replace(http01, ingress_class_name="nginx")),)), "changed: 2\n")
+    mill.ports.home.apply(
+        an_issuer(solvers=(Solver(http01=replace(http01, ingress_class_name="nginx")),)), "changed: 2\n"
+    )
     issuers.look("ClusterIssuer", "prod", owner="controller")
 
     assert mill.record().step == "register_account"

@@ -1,4 +1,5 @@
-"""A Certificate whose issuer is not there, or not ready: it waits, as at cert-manager, and nothing is counted."""
+"""A Certificate whose issuer is not there, or not ready: it waits, as at cert-manager, and nothing is
+counted."""
 
 from __future__ import annotations
 
@@ -24,15 +25,16 @@ class Heard:
     def __init__(self) -> None:
         self.events: list[tuple[str, str, bool]] = []
 
-    def tell(self, certificate, reason, message, *, warning=False):
+    def record_event(self, certificate, reason, message, *, warning=False):
         self.events.append((reason, message, warning))
 
-    def tell_issuer(self, issuer, reason, message, *, warning=False):
+    def record_issuer_event(self, issuer, reason, message, *, warning=False):
         """Of no interest here."""
 
 
 class CountingCA:
-    """The mill's CA; `trouble` is raised in each newAccount while it is set, `trouble_with_orders` in each newOrder."""
+    """The mill's CA; `trouble` is raised in each newAccount while it is set, `trouble_with_orders` in each
+    newOrder."""
 
     def __init__(self, mill) -> None:
         self.registrations, self.trouble, self.trouble_with_orders = 0, None, None
@@ -73,7 +75,7 @@ def without_issuer(redis):
 
 def rung(mill):
     """The certificates that a tick publishes now."""
-    return sorted(doorbell.certificate for doorbell in mill.ticks.wake().doorbells)
+    return sorted(wake_up.certificate for wake_up in mill.ticks.wake().wake_ups)
 
 
 def test_a_certificate_before_its_issuer_waits_and_no_failure_is_counted(redis):
@@ -129,7 +131,9 @@ def statuses(mill):
     return [mill.ports.home.certificate_status(each.id) for each in (WEB, OTHER)]
 
 
-@pytest.mark.parametrize(("issuer", "trouble"), [({}, AccountRefused("no")), ({"external_account_binding": EAB}, None)])
+@pytest.mark.parametrize(
+    ("issuer", "trouble"), [({}, AccountRefused("no")), ({"external_account_binding": EAB}, None)]
+)
 def test_runs_of_an_issuer_that_is_not_ready_wait_and_are_not_counted(redis, issuer, trouble):
     mill = with_certificates(redis, trouble, **issuer)
 
@@ -166,7 +170,9 @@ def test_a_new_certificate_asks_again_as_the_ca_may_have_been_mended(redis):
 
 def test_all_runs_go_on_at_once_when_their_issuer_is_ready(redis):
     mill = with_certificates(redis, None, external_account_binding=EAB)
-    eab = Secret(namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"})
+    eab = Secret(
+        namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"}
+    )
     mill.ports.home.write_secret(eab)
     mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 
@@ -223,7 +229,11 @@ class Moment:
         return called
 
 
-MOMENTS = [("issuer_records", "note_failing", False), ("issuer_records", "note_failing", True), ("records", "commit", False)]
+MOMENTS = [
+    ("issuer_records", "note_failing", False),
+    ("issuer_records", "note_failing", True),
+    ("records", "commit", False),
+]
 
 
 def at_the_moment(mill, part, method, *, after, then):
@@ -251,7 +261,9 @@ def test_an_issuer_that_comes_while_a_run_is_about_to_wait_is_not_missed(redis, 
 
 @pytest.mark.parametrize(("part", "method", "after"), MOMENTS)
 @pytest.mark.parametrize("trouble", [AccountRefused("no"), CAUnavailable("503", retry_after=900)])
-def test_an_issuer_that_is_ready_while_a_run_is_about_to_wait_is_not_missed(redis, trouble, part, method, after):
+def test_an_issuer_that_is_ready_while_a_run_is_about_to_wait_is_not_missed(
+    redis, trouble, part, method, after
+):
     mill = Mill(redis)
     mill.ca = CountingCA(mill)
     mill.ca.trouble = trouble

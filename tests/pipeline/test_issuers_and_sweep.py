@@ -1,4 +1,5 @@
-"""Issuers whose CA or Secrets are in trouble, re-reads that are cut short, and a sweep that comes by what it cannot take down."""
+"""Issuers whose CA or Secrets are in trouble, re-reads that are cut short, and a sweep that comes by what it
+cannot take down."""
 
 from __future__ import annotations
 
@@ -7,12 +8,26 @@ from dataclasses import replace
 import pytest
 
 from certmill.certificates.reconcile import Reconciler
-from certmill.errors import AccountRefused, Busy, CAUnavailable, ProviderUnavailable, RateLimited, StateUnavailable
+from certmill.errors import (
+    AccountRefused,
+    Busy,
+    CAUnavailable,
+    ProviderUnavailable,
+    RateLimited,
+    StateUnavailable,
+)
 from certmill.issuers import account
 from certmill.issuers import failures as issuer_failures
 from certmill.issuers.credentials import missing_solver_secrets
 from certmill.issuers.reconcile import IssuerReconciler
-from certmill.model.issuer import Cloudflare, Dns01Solver, ExternalAccountBinding, SecretKeyRef, Selector, Solver
+from certmill.model.issuer import (
+    Cloudflare,
+    Dns01Solver,
+    ExternalAccountBinding,
+    SecretKeyRef,
+    Selector,
+    Solver,
+)
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, Secret
@@ -81,7 +96,9 @@ def troubled(redis, trouble, **mill):
 
 def test_an_issuer_that_names_hundreds_of_secrets_costs_a_few_reads_and_tells_of_a_few(redis):
     refs = [SecretKeyRef(name=f"cf-{number}", key="token") for number in range(300)]
-    issuer = an_issuer(solvers=tuple(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=ref))) for ref in refs))
+    issuer = an_issuer(
+        solvers=tuple(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=ref))) for ref in refs)
+    )
     mill, read = Mill(redis, issuer=issuer), []
     secret = mill.ports.home.secret
     mill.ports.home.secret = lambda namespace, name: read.append(name) or secret(namespace, name)
@@ -95,9 +112,13 @@ def test_an_issuer_that_names_hundreds_of_secrets_costs_a_few_reads_and_tells_of
 
 def test_a_secret_with_the_credentials_of_many_solvers_is_read_once(redis):
     refs = [SecretKeyRef(name="cf", key=f"token-{number}") for number in range(50)]
-    issuer = an_issuer(solvers=tuple(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=ref))) for ref in refs))
+    issuer = an_issuer(
+        solvers=tuple(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=ref))) for ref in refs)
+    )
     mill, read = Mill(redis, issuer=issuer), []
-    mill.ports.home.write_secret(Secret(namespace="cert-manager", name="cf", type=OPAQUE_TYPE, data={ref.key: b"x" for ref in refs}))
+    mill.ports.home.write_secret(
+        Secret(namespace="cert-manager", name="cf", type=OPAQUE_TYPE, data={ref.key: b"x" for ref in refs})
+    )
     secret = mill.ports.home.secret
     mill.ports.home.secret = lambda namespace, name: read.append(name) or secret(namespace, name)
 
@@ -142,7 +163,9 @@ def test_a_reread_with_many_hanging_cas_ends_and_the_next_goes_on_with_those_not
 
     mill.ca.trouble = hang
     for name in ("a", "b", "c"):
-        mill.ports.home.apply(an_issuer(name=name, private_key=SecretKeyRef(name=name, key="tls.key")), f"name: {name}\n")
+        mill.ports.home.apply(
+            an_issuer(name=name, private_key=SecretKeyRef(name=name, key="tls.key")), f"name: {name}\n"
+        )
 
     found = [mill.ticks.reread(f"tick {number}") for number in range(6)]
 
@@ -176,7 +199,9 @@ def test_a_ca_that_is_away_is_asked_less_and_less_often(redis):
 def test_many_certificates_of_a_dead_ca_ask_once(redis):
     mill = troubled(redis, raising(CAUnavailable("503 of ca.test")))
     for number in range(20):
-        certificate = a_certificate(name=f"web{number}", secret_name=f"web{number}-tls", dns_names=(f"web{number}.example.test",))
+        certificate = a_certificate(
+            name=f"web{number}", secret_name=f"web{number}-tls", dns_names=(f"web{number}.example.test",)
+        )
         mill.apply(certificate)
         mill.reconciler.reconcile(certificate.id)
         mill.run()
@@ -204,7 +229,9 @@ def test_a_changed_secret_of_an_issuer_does_not_wait_either(redis):
     ref = SecretKeyRef(name="eab", key="hmac")
     issuer = an_issuer(external_account_binding=ExternalAccountBinding(key_id="kid", key_secret_ref=ref))
     mill = troubled(redis, raising(RateLimited("too many", retry_after=3600)), issuer=issuer)
-    eab = Secret(namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"})
+    eab = Secret(
+        namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"}
+    )
     mill.ports.home.write_secret(eab)
     mill.ticks.reread("one")
     mill.ca.trouble = lambda _: None
@@ -215,12 +242,18 @@ def test_a_changed_secret_of_an_issuer_does_not_wait_either(redis):
     assert ready_of(mill, issuer).status
 
 
-@pytest.mark.parametrize("error", [CAUnavailable("503 of ca.test"), RateLimited("too many"), AccountRefused("no")])
+@pytest.mark.parametrize(
+    "error", [CAUnavailable("503 of ca.test"), RateLimited("too many"), AccountRefused("no")]
+)
 def test_why_there_is_no_account_is_in_the_issuers_status(redis, error):
     mill = troubled(redis, raising(error))
     mill.ticks.reread("tick")
 
-    assert (ready_of(mill).status, ready_of(mill).reason, ready_of(mill).message) == (False, "ErrRegisterACMEAccount", str(error))
+    assert (ready_of(mill).status, ready_of(mill).reason, ready_of(mill).message) == (
+        False,
+        "ErrRegisterACMEAccount",
+        str(error),
+    )
 
 
 class Heard:
@@ -229,10 +262,10 @@ class Heard:
     def __init__(self) -> None:
         self.of_issuers: list[tuple[str, str]] = []
 
-    def tell(self, certificate, reason, message, *, warning=False):
+    def record_event(self, certificate, reason, message, *, warning=False):
         """Of no interest here."""
 
-    def tell_issuer(self, issuer, reason, message, *, warning=False):
+    def record_issuer_event(self, issuer, reason, message, *, warning=False):
         assert warning
         self.of_issuers.append((reason, message))
 
@@ -267,7 +300,9 @@ def test_a_missing_external_account_key_is_in_the_issuers_status(redis):
 def test_a_spoiled_account_key_is_in_the_issuers_status_under_its_own_reason(redis):
     mill = Mill(redis)
     mill.issue()
-    spoiled = Secret(namespace="cert-manager", name="prod-account", type=OPAQUE_TYPE, data={"tls.key": b"garbage"})
+    spoiled = Secret(
+        namespace="cert-manager", name="prod-account", type=OPAQUE_TYPE, data={"tls.key": b"garbage"}
+    )
     mill.ports.home.write_secret(spoiled)
 
     mill.ticks.reread("tick")
@@ -282,8 +317,12 @@ def a_token(**data):
     return Secret(namespace="cert-manager", name="cf", type=OPAQUE_TYPE, data=data)
 
 
-@pytest.mark.parametrize(("secret", "says"), [(None, "cert-manager/cf with the"), (a_token(other=b"x"), "has no key 'token'")])
-def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_when_it_appears(redis, secret, says):
+@pytest.mark.parametrize(
+    ("secret", "says"), [(None, "cert-manager/cf with the"), (a_token(other=b"x"), "has no key 'token'")]
+)
+def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_when_it_appears(
+    redis, secret, says
+):
     mill = Mill(redis, issuer=DNS01)
     if secret is not None:
         mill.ports.home.write_secret(secret)
@@ -295,7 +334,9 @@ def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_
     assert mill.record() is None  # what failed waits on
 
     mill.ports.home.write_secret(a_token(token=b"hunter2"))
-    issuers.look("ClusterIssuer", "prod", owner="b")  # as the controller has it done for every issuer that is not ready
+    issuers.look(
+        "ClusterIssuer", "prod", owner="b"
+    )  # as the controller has it done for every issuer that is not ready
 
     ready = ready_of(mill, DNS01)
     assert (ready.status, ready.reason) == (True, "ACMEAccountRegistered")
@@ -304,7 +345,12 @@ def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_
 
 
 def test_an_invalid_solver_does_not_stop_the_others(redis):
-    issuer = an_issuer(solvers=(*an_issuer().solvers, replace(DNS01.solvers[0], selector=Selector(dns_zones=("example.com",)))))
+    issuer = an_issuer(
+        solvers=(
+            *an_issuer().solvers,
+            replace(DNS01.solvers[0], selector=Selector(dns_zones=("example.com",))),
+        )
+    )
     troubled_ = troubled(redis, lambda _: None, issuer=issuer)
     troubled_.ticks.reread("one")
     assert ready_of(troubled_, issuer).reason == "InvalidSolver"
@@ -325,7 +371,11 @@ def test_an_e_mail_that_the_ca_does_not_take_is_err_update_acme_account(redis):
 
     mill.ticks.reread("two")
 
-    assert (ready_of(mill).status, ready_of(mill).reason, ready_of(mill).message) == (False, "ErrUpdateACMEAccount", "invalid contact")
+    assert (ready_of(mill).status, ready_of(mill).reason, ready_of(mill).message) == (
+        False,
+        "ErrUpdateACMEAccount",
+        "invalid contact",
+    )
 
 
 def test_a_4xx_on_register_is_asked_no_more_until_the_issuer_is_edited(redis):
@@ -347,7 +397,9 @@ def test_a_4xx_on_register_is_not_asked_for_again_by_looks_at_an_issuer_that_is_
     binding = ExternalAccountBinding(key_id="kid", key_secret_ref=SecretKeyRef(name="eab", key="hmac"))
     issuer = an_issuer(external_account_binding=binding)
     mill = troubled(redis, raising(AccountRefused("unknown key id")), issuer=issuer)
-    eab = Secret(namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"})
+    eab = Secret(
+        namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"}
+    )
     mill.ports.home.write_secret(eab)
     issuers = IssuerReconciler(mill.ports, mill.reconciler)
     for _ in range(5):
@@ -384,7 +436,10 @@ def test_a_changed_e_mail_updates_the_account_and_last_registered_email_follows(
     mill.ticks.reread("two")
 
     after = mill.ports.home.issuer_status(changed)
-    assert (before.last_registered_email, after.last_registered_email) == (an_issuer().email, "new@example.test")
+    assert (before.last_registered_email, after.last_registered_email) == (
+        an_issuer().email,
+        "new@example.test",
+    )
     assert after.uri == before.uri
     assert mill.ca.updated == ["new@example.test"]
 
@@ -455,7 +510,9 @@ def a_failed_mill(redis):
     mill.ticks.reread("zero")
     mill.run()
     mill.world.validates = validates
-    mill.ports.home.apply(an_issuer(email="new@example.test", solvers=an_issuer().solvers * 2), "changed: true\n")
+    mill.ports.home.apply(
+        an_issuer(email="new@example.test", solvers=an_issuer().solvers * 2), "changed: true\n"
+    )
     return mill
 
 
@@ -525,7 +582,8 @@ def test_a_sweep_comes_by_what_belongs_to_a_run_or_cannot_be_taken_down(redis):
 
 
 def a_slow_mill(redis, *, seconds, entries, trouble=lambda _: None):
-    """A mill with orphans, whose provider takes its time for each, notes it in `mill.tried`, and then may raise."""
+    """A mill with orphans, whose provider takes its time for each, notes it in `mill.tried`, and then may
+    raise."""
     mill = Mill(redis, issuer=DNS01)
     mill.tried = []
 
@@ -552,7 +610,10 @@ def test_a_sweep_tries_an_issuers_zone_that_times_out_once_and_goes_on_with_the_
         if record.zone == "dead.test":
             raise ProviderUnavailable("the API did not answer in time")
 
-    dead = [an_entry(number, zone="dead.test", record_name=f"_acme-challenge.n{number}.dead.test") for number in range(SWEEP_LIMIT - 1)]
+    dead = [
+        an_entry(number, zone="dead.test", record_name=f"_acme-challenge.n{number}.dead.test")
+        for number in range(SWEEP_LIMIT - 1)
+    ]
     mill = a_slow_mill(redis, seconds=5, entries=[*dead, an_entry("well")], trouble=trouble)
     begun = mill.world.clock.now()
 
@@ -575,7 +636,10 @@ def test_a_sweep_ends_in_time_and_the_next_goes_on_where_it_stopped(redis):
 def test_only_one_sweep_runs_at_a_time(redis):
     others = []
     mill = a_slow_mill(
-        redis, seconds=5, entries=[an_entry(number) for number in range(3)], trouble=lambda _: others.append(mill.ticks.sweep("another"))
+        redis,
+        seconds=5,
+        entries=[an_entry(number) for number in range(3)],
+        trouble=lambda _: others.append(mill.ticks.sweep("another")),
     )
 
     assert mill.ticks.sweep("one") == 3
@@ -595,7 +659,9 @@ def test_a_sweep_whose_lock_was_lost_leaves_the_rest_to_the_other(redis):
 
 
 def test_a_sweep_asks_the_solver_that_was_chosen_by_the_certificates_labels(redis):
-    chosen = Solver(selector=Selector(match_labels={"team": "a"}), dns01=Dns01Solver(provider=Cloudflare(api_token=KEY)))
+    chosen = Solver(
+        selector=Selector(match_labels={"team": "a"}), dns01=Dns01Solver(provider=Cloudflare(api_token=KEY))
+    )
     mill = Mill(redis, issuer=an_issuer(solvers=(chosen,)))
     mill.world.provider.values["_acme-challenge.gone0.example.test"] = {"v0"}
     mill.ports.journal.add([an_entry(labels={"team": "a"})], now=NOW)
@@ -638,7 +704,9 @@ def test_what_an_issuer_left_up_is_taken_down_when_it_is_back(redis):
 def test_the_lock_of_a_reread_is_short_and_renewed_between_batches(redis):
     mill = Mill(redis)
     for number in range(150):
-        certificate = a_certificate(name=f"w{number:03}", secret_name=f"w{number:03}-tls", dns_names=(f"w{number}.example.test",))
+        certificate = a_certificate(
+            name=f"w{number:03}", secret_name=f"w{number:03}-tls", dns_names=(f"w{number}.example.test",)
+        )
         mill.ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
     left, reconcile = [], mill.reconciler.reconcile
 

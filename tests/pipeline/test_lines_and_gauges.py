@@ -28,7 +28,11 @@ def lines(monkeypatch):
 
 
 def events(lines):
-    return [line["event"] for line in lines if line["event"].partition(".")[0] in ("request", "certificate", "tick")]
+    return [
+        line["event"]
+        for line in lines
+        if line["event"].partition(".")[0] in ("request", "certificate", "tick")
+    ]
 
 
 def line(lines, event):
@@ -46,13 +50,24 @@ def test_a_first_issuance_is_told_from_its_request_to_its_delivery(redis, lines)
     mill.ports.home.delete("Certificate", WEB.namespace, WEB.name)  # what a manifest made, no request changes
     body = {
         "name": "web",
-        "spec": {"dnsNames": ["www.example.com"], "secretName": "web-tls", "issuerRef": {"name": "prod", "kind": "ClusterIssuer"}},
+        "spec": {
+            "dnsNames": ["www.example.com"],
+            "secretName": "web-tls",
+            "issuerRef": {"name": "prod", "kind": "ClusterIssuer"},
+        },
     }
-    mill.desk.request(body, request_id="r-1")
+    mill.handler.request(body, request_id="r-1")
     mill.run()
 
-    assert events(lines) == ["certificate.run_begun", "request.accepted", "certificate.delivered", "certificate.issued"]
-    accepted, begun, issued = (line(lines, one) for one in ("request.accepted", "certificate.run_begun", "certificate.issued"))
+    assert events(lines) == [
+        "certificate.run_begun",
+        "request.accepted",
+        "certificate.delivered",
+        "certificate.issued",
+    ]
+    accepted, begun, issued = (
+        line(lines, one) for one in ("request.accepted", "certificate.run_begun", "certificate.issued")
+    )
     assert (accepted["request_id"], accepted["certificate"], accepted["run"]) == ("r-1", "default/web", 1)
     assert (begun["trigger"], begun["reason"], begun["run"]) == ("request", "DoesNotExist", 1)
     leaf = mill.world.leaf(mill.certificate)
@@ -74,7 +89,7 @@ def test_a_renewal_says_that_it_is_one(redis, lines):
 
 
 def test_a_request_that_is_refused_is_told_with_the_reason(redis, lines):
-    Mill(redis).desk.request({"name": "web", "spec": {"dnsNames": []}}, request_id="r-2")
+    Mill(redis).handler.request({"name": "web", "spec": {"dnsNames": []}}, request_id="r-2")
 
     assert events(lines) == ["request.refused"]
     assert line(lines, "request.refused")["request_id"] == "r-2"
@@ -88,7 +103,11 @@ def test_a_failure_is_a_warning_with_its_class_and_the_next_attempt(redis, lines
     mill.run()
 
     failed = line(lines, "certificate.failed")
-    assert (failed["failure_class"], failed["step"], failed["log_level"]) == ("name-is-wrong", "create_order", "warning")
+    assert (failed["failure_class"], failed["step"], failed["log_level"]) == (
+        "name-is-wrong",
+        "create_order",
+        "warning",
+    )
     assert failed["next_attempt"] > "2027"
     assert "certificate.issued" not in events(lines)
 
@@ -143,8 +162,16 @@ def test_the_gauges_follow_the_status(redis):
     leaf, status = mill.world.leaf(WEB), mill.status()
     text = "".join(certificates_text(known(mill), now=mill.ports.clock.now()))
     assert 'condition="True"} 1\n' in text
-    for name, value in (("expiration", leaf.not_after), ("not_before", leaf.not_before), ("renewal", status.renewal_time)):
-        (found,) = [one for one in text.splitlines() if one.startswith(f"certmanager_certificate_{name}_timestamp_seconds{{")]
+    for name, value in (
+        ("expiration", leaf.not_after),
+        ("not_before", leaf.not_before),
+        ("renewal", status.renewal_time),
+    ):
+        (found,) = [
+            one
+            for one in text.splitlines()
+            if one.startswith(f"certmanager_certificate_{name}_timestamp_seconds{{")
+        ]
         assert float(found.rpartition(" ")[2]) == value
     assert 'issuer_kind="ClusterIssuer"' in text
 
@@ -161,7 +188,12 @@ def test_a_tick_that_fails_is_a_warning_and_is_not_noted_as_done(redis, lines):
     with pytest.raises(StateUnavailable), mill.ticks.running("wake"):
         raise StateUnavailable("Redis does not answer")
 
-    assert line(lines, "tick.failed") == {"event": "tick.failed", "tick": "wake", "reason": "Redis does not answer", "log_level": "warning"}
+    assert line(lines, "tick.failed") == {
+        "event": "tick.failed",
+        "tick": "wake",
+        "reason": "Redis does not answer",
+        "log_level": "warning",
+    }
     assert mill.ports.fleet.sample(now=NOW).ticks == {}
 
     with Ticks(replace(mill.ports), mill.reconciler).running("wake"):

@@ -1,4 +1,5 @@
-"""Steps that take longer than their lease: it is held for longer between their requests, so that nobody begins the same work meanwhile."""
+"""Steps that take longer than their lease: it is held for longer between their requests, so that nobody
+begins the same work meanwhile."""
 
 from __future__ import annotations
 
@@ -8,23 +9,26 @@ import pytest
 
 from certmill.acme.resources import OrderStatus
 from certmill.contract import STEP_NAMES
-from certmill.http01.base import NoExposure
+from certmill.http01.base import NoRoutes
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
 from certmill.runs.engine import Engine
-from certmill.runs.outcomes import Proceed, Stop, Wait
+from certmill.runs.outcomes import Drop, Proceed, Wait
 from certmill.state import keys
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.upkeep.ticks import Ticks
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 
-DNS01 = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),))
+DNS01 = an_issuer(
+    solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),)
+)
 MANY = a_certificate(dns_names=tuple(f"n{number}.example.test" for number in range(100)))
 ZONE_LOCK = keys.lock("zone", "cloudflare /cf/token", "example.test")
 
 
 class SlowMill(Mill):
-    """A mill whose provider cannot batch; `on_request(what)` is called in each request to it, and in each poll of an order."""
+    """A mill whose provider cannot batch; `on_request(what)` is called in each request to it, and in each
+    poll of an order."""
 
     def __init__(self, redis) -> None:
         super().__init__(redis, certificate=MANY, issuer=DNS01)
@@ -32,7 +36,7 @@ class SlowMill(Mill):
         self.on_request = lambda what: None
         self.ports = replace(self.ports, providers=self, clients=self)
         self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
-        assert self.reconciler.reconcile(MANY.id).ring
+        assert self.reconciler.reconcile(MANY.id).publish_run
 
     def provider(self, issuer, solver):
         return self
@@ -60,7 +64,11 @@ class SlowMill(Mill):
             def order(self, url):
                 mill._note("order")
                 order = inner.order(url)
-                return order if mill.requests.count("order") > 4 else replace(order, status=OrderStatus.PROCESSING)
+                return (
+                    order
+                    if mill.requests.count("order") > 4
+                    else replace(order, status=OrderStatus.PROCESSING)
+                )
 
         return Client()
 
@@ -80,7 +88,11 @@ class SlowMill(Mill):
 
 @pytest.mark.parametrize(
     ("step", "what", "seconds", "count"),
-    [("set_up_challenge", "present", 0.8, 100), ("finalize", "order", 25, 5), ("clean_up", "cleanup", 0.8, 100)],
+    [
+        ("set_up_challenge", "present", 0.8, 100),
+        ("finalize", "order", 25, 5),
+        ("clean_up", "cleanup", 0.8, 100),
+    ],
 )
 def test_a_step_that_outlasts_its_lease_keeps_it(redis, step, what, seconds, count):
     mill, left = SlowMill(redis), []
@@ -99,7 +111,7 @@ def test_a_step_that_outlasts_its_lease_keeps_it(redis, step, what, seconds, cou
     assert min(left) > 0
 
 
-class SlowExposure(NoExposure):
+class SlowRoutes(NoRoutes):
     """An API server that takes 0.8 s for each name that is led to the responder, or no longer is."""
 
     def __init__(self, mill):
@@ -120,16 +132,16 @@ class SlowExposure(NoExposure):
 @pytest.mark.parametrize("step", ["set_up_challenge", "clean_up"])
 def test_a_hundred_names_led_to_the_responder_one_by_one_keep_the_lease_too(redis, step):
     mill = Mill(redis, certificate=MANY)
-    exposure = SlowExposure(mill)
-    mill.engine = Engine(replace(mill.ports, exposure=exposure), mill.reconciler)
-    assert mill.reconciler.reconcile(MANY.id).ring
+    routes = SlowRoutes(mill)
+    mill.engine = Engine(replace(mill.ports, routes=routes), mill.reconciler)
+    assert mill.reconciler.reconcile(MANY.id).publish_run
     for each in STEP_NAMES[: STEP_NAMES.index(step)]:
         assert isinstance(mill.step(each), Proceed)
-    exposure.left.clear()
+    routes.left.clear()
 
     assert isinstance(mill.step(step), Proceed)
-    assert len(exposure.left) == 100
-    assert min(exposure.left) > 0
+    assert len(routes.left) == 100
+    assert min(routes.left) > 0
 
 
 @pytest.mark.parametrize("step", ["set_up_challenge", "clean_up"])
@@ -159,7 +171,7 @@ def test_a_step_that_was_claimed_by_another_writes_no_more(redis):
 
     mill.on_request = overtaken
 
-    assert isinstance(mill.play("set_up_challenge"), Stop)
+    assert isinstance(mill.play("set_up_challenge"), Drop)
     assert len(mill.requests) < 30
     assert not redis.exists(ZONE_LOCK)
 
@@ -175,7 +187,7 @@ def test_a_clean_up_that_was_claimed_by_another_leaves_the_orders_lock_to_it(red
 
     mill.on_request = overtaken
 
-    assert isinstance(mill.play("clean_up"), Stop)
+    assert isinstance(mill.play("clean_up"), Drop)
     assert redis.get(lock) == MANY.id
 
 

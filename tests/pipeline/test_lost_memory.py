@@ -1,4 +1,5 @@
-"""Redis loses its memory (FLUSHALL) in the middle of a run: at most one order more, and every TXT value is taken down."""
+"""Redis loses its memory (FLUSHALL) in the middle of a run: at most one order more, and every TXT value is
+taken down."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS, SWEEP_SECONDS
 from tests.builders import a_certificate, an_issuer
 from tests.pipeline.mill import Mill
 
-DNS01 = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),))
+DNS01 = an_issuer(
+    solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),)
+)
 TWO = a_certificate(dns_names=("a.example.test", "b.example.test"))
 OURS = "_acme-challenge.a.example.test"
 
@@ -53,7 +56,9 @@ def test_a_lost_run_costs_an_order_only_where_its_key_was_certified_and_leaves_n
 
     known = step in ("wait_for_propagation", "validate", "finalize")
     assert mill.reconciler.reconcile(mill.certificate.id).right
-    assert len(mill.world.ca.orders) == (1 if known or step in ("register_account", "create_order", "clean_up") else 2)
+    assert len(mill.world.ca.orders) == (
+        1 if known or step in ("register_account", "create_order", "clean_up") else 2
+    )
     assert values(mill) == set()
     assert mill.status().order == ""
     assert redis.hlen(keys.JOURNAL) == redis.hlen(keys.LOST_ORDERS) == 0
@@ -217,7 +222,9 @@ def test_a_run_that_ends_as_it_should_leaves_no_note_and_the_next_orders(redis):
 def test_forty_runs_at_every_step_cost_one_order_more_at_most(redis):
     mill, others = a_mill(redis), []
     for number in range(40):
-        certificate = a_certificate(name=f"w{number}", secret_name=f"w{number}-tls", dns_names=(f"w{number}.example.test",))
+        certificate = a_certificate(
+            name=f"w{number}", secret_name=f"w{number}-tls", dns_names=(f"w{number}.example.test",)
+        )
         mill.ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
         mill.certificate = certificate
         others.append(certificate)
@@ -230,7 +237,12 @@ def test_forty_runs_at_every_step_cost_one_order_more_at_most(redis):
         mill.run()
     swept(mill)
 
-    per_name = [sum(i.value == c.dns_names[0] for o in mill.world.ca.orders.values() for i in o.identifiers) for c in others]
+    per_name = [
+        sum(i.value == c.dns_names[0] for o in mill.world.ca.orders.values() for i in o.identifiers)
+        for c in others
+    ]
     assert max(per_name) == 2
-    assert sum(per_name) == 50  # 40, and one more where an order had no value yet, or a certificate was issued and not stored
+    assert (
+        sum(per_name) == 50
+    )  # 40, and one more where an order had no value yet, or a certificate was issued and not stored
     assert values(mill) == set()

@@ -1,4 +1,5 @@
-"""No key material, token or password in a message, an event, a log, a record, or what Flower keeps: everything that passed is searched."""
+"""No key material, token or password in a message, an event, a log, a record, or what Flower keeps:
+everything that passed is searched."""
 
 from __future__ import annotations
 
@@ -27,11 +28,16 @@ def watched(tmp_path_factory):
             lab.issue("http", "www.other.test")
             with pytest.raises(IssuanceFailed):
                 lab.request("wrong", "wrong.example.test", issuer="wrong").wait(60)
-            lab.until(lambda: "task-failed" in decoded("\n".join(overheard.commands)), what="the failure's event, which travels in a batch")
+            lab.until(
+                lambda: "task-failed" in decoded("\n".join(overheard.commands)),
+                what="the failure's event, which travels in a batch",
+            )
             dumped = "\n".join(dump(url))
             texts = {path.name: path.read_bytes().decode("latin-1") for path in directory.rglob("*.log")}
             texts |= {
-                path.name: path.read_bytes().decode("latin-1") for path in (lab.certmill.home / "flower").rglob("*") if path.is_file()
+                path.name: path.read_bytes().decode("latin-1")
+                for path in (lab.certmill.home / "flower").rglob("*")
+                if path.is_file()
             }
             traffic = "\n".join(overheard.commands)
             texts |= {"redis": dumped, "traffic": traffic, "bodies": decoded(traffic)}
@@ -59,7 +65,9 @@ def test_the_search_would_find_a_secret(watched):
 def test_everything_that_passed_was_overheard(watched):
     _, texts = watched
 
-    assert "certificate.register_account" in texts["traffic"]  # the chain's first step: later ones may need no message
+    assert (
+        "certificate.register_account" in texts["traffic"]
+    )  # the chain's first step: later ones may need no message
     assert "certificate.finalize" in texts["bodies"]
     assert "task-succeeded" in texts["bodies"]
     assert "task-failed" in texts["bodies"]
@@ -69,7 +77,13 @@ def test_everything_that_passed_was_overheard(watched):
 def test_no_secret_is_in_a_message_an_event_a_record_a_log_or_flowers_file(watched):
     secrets, texts = watched
 
-    found = [(name, where) for name, needles in secrets.items() for needle in needles for where, text in texts.items() if needle in text]
+    found = [
+        (name, where)
+        for name, needles in secrets.items()
+        for needle in needles
+        for where, text in texts.items()
+        if needle in text
+    ]
 
     assert found == []
 

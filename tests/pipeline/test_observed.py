@@ -1,4 +1,5 @@
-"""A run on real servers, as an operator sees it from outside: the workers' log, and what Prometheus would scrape from each process."""
+"""A run on real servers, as an operator sees it from outside: the workers' log, and what Prometheus would
+scrape from each process."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from certmill.contract import STEP_NAMES
 
 @pytest.fixture(scope="module")
 def seen(lab):
-    """The lab after an issuance, a renewal, a failure and a refused request: its log lines, and its log as a text."""
+    """The lab after an issuance, a renewal, a failure and a refused request: its log lines, and its log as a
+    text."""
     lab.issue("web", "web.other.test")
     lab.certmill.client().renew("web").wait(120)
     with pytest.raises(IssuanceFailed):
@@ -27,9 +29,11 @@ def seen(lab):
 
 
 def scraped(lab, process):
-    """{(sample, labels): value} of one process, to which Redis has answered within its second, as it may not on a loaded machine."""
+    """{(sample, labels): value} of one process, to which Redis has answered within its second, as it may not
+    on a loaded machine."""
     text = lab.until(
-        lambda: "certmill_redis_up 1.0" in (found := lab.certmill.admin(process)) and found, what=f"Redis answers {process} in time"
+        lambda: "certmill_redis_up 1.0" in (found := lab.certmill.admin(process)) and found,
+        what=f"Redis answers {process} in time",
     )
     return {
         (sample.name.replace("_count_total", "_count"), *sorted(sample.labels.values())): sample.value
@@ -46,15 +50,19 @@ def test_an_issuance_and_a_renewal_are_one_line_for_each_thing(seen):
     _, lines = seen
 
     once = ["certificate.run_begun", "request.accepted", "certificate.delivered"]
-    assert sorted(of(lines, "default/web")) == sorted([*once, "certificate.issued", *once, "certificate.renewed"])
+    assert sorted(of(lines, "default/web")) == sorted(
+        [*once, "certificate.issued", *once, "certificate.renewed"]
+    )
 
 
 def test_a_failure_and_a_refusal_are_told(seen):
     _, lines = seen
 
-    assert of(lines, "default/wrong") == ["certificate.run_begun", "request.accepted", "certificate.failed"] or of(
-        lines, "default/wrong"
-    ) == [
+    assert of(lines, "default/wrong") == [
+        "certificate.run_begun",
+        "request.accepted",
+        "certificate.failed",
+    ] or of(lines, "default/wrong") == [
         "request.accepted",
         "certificate.run_begun",
         "certificate.failed",
@@ -66,7 +74,18 @@ def test_every_line_has_its_fields_and_nothing_secret(seen):
     lab, lines = seen
     (issued,) = [line for line in lines if line["event"] == "certificate.issued"]
 
-    assert {"certificate", "run", "serial", "not_after", "renew_at", "issuer", "seconds", "timestamp", "level", "process"} <= issued.keys()
+    assert {
+        "certificate",
+        "run",
+        "serial",
+        "not_after",
+        "renew_at",
+        "issuer",
+        "seconds",
+        "timestamp",
+        "level",
+        "process",
+    } <= issued.keys()
     text = json.dumps(lines)
     assert "PRIVATE KEY" not in text
     assert lab.secret("web").data["tls.key"].decode().splitlines()[1] not in text
@@ -119,7 +138,9 @@ def test_beat_tells_when_each_certificate_expires_and_the_worker_leaves_it_to_be
     leaf = lab.leaf("web")
     assert found["certmanager_certificate_expiration_timestamp_seconds", *labels] == leaf.not_after
     assert found["certmanager_certificate_not_before_timestamp_seconds", *labels] == leaf.not_before
-    assert leaf.not_before < found["certmanager_certificate_renewal_timestamp_seconds", *labels] < leaf.not_after
+    assert (
+        leaf.not_before < found["certmanager_certificate_renewal_timestamp_seconds", *labels] < leaf.not_after
+    )
     assert found["certmanager_certificate_ready_status", *sorted((*labels, "True"))] == 1
     assert found["certmanager_clusterissuer_ready_status", "True", "prod"] == 1
     assert "certmanager_certificate_" not in lab.certmill.admin("worker1")
@@ -128,7 +149,7 @@ def test_beat_tells_when_each_certificate_expires_and_the_worker_leaves_it_to_be
 def test_the_gauges_come_back_after_redis_has_lost_its_memory(seen):
     lab, _ = seen
     lab.runtime.redis.flushall()
-    lab.runtime.ports.sightings.ask_reread()
+    lab.runtime.ports.snapshots.request_reread()
 
     gauge = "certmanager_certificate_expiration_timestamp_seconds"
     lab.until(lambda: gauge in lab.certmill.admin("beat1"), seconds=90, what="the gauges come back")

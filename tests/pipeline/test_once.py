@@ -33,7 +33,10 @@ def counting(mill):
 def test_the_account_of_a_new_issuer_is_registered_once_for_all_its_certificates(redis):
     mill = Mill(redis)
     asked = counting(mill)
-    others = [a_certificate(name=name, secret_name=f"{name}-tls", dns_names=(f"{name}.example.test",)) for name in ("a", "b", "c")]
+    others = [
+        a_certificate(name=name, secret_name=f"{name}-tls", dns_names=(f"{name}.example.test",))
+        for name in ("a", "b", "c")
+    ]
     for certificate in others:
         mill.ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
     ids = [WEB.id, *(certificate.id for certificate in others)]
@@ -82,7 +85,7 @@ def test_a_leaf_for_another_key_is_a_failure_with_back_off_and_no_order_after_an
 
     mill.run()
     for _ in range(5):
-        assert not mill.reconciler.reconcile(WEB.id).ring
+        assert not mill.reconciler.reconcile(WEB.id).publish_run
 
     assert mill.status().failed_issuance_attempts == 1
     assert asked["new_order"] == 1

@@ -1,4 +1,5 @@
-"""The chain that an issuer prefers: other chains are asked for only where they may be it, and one that cannot be had costs nothing."""
+"""The chain that an issuer prefers: other chains are asked for only where they may be it, and one that cannot
+be had costs nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def a_mill(redis, *, preferred=PREFERRED):
     mill.on_download = lambda: None
     mill.ports = replace(mill.ports, clients=Clients(mill))
     mill.engine = Engine(mill.ports, mill.reconciler)
-    assert mill.reconciler.reconcile(WEB.id).ring
+    assert mill.reconciler.reconcile(WEB.id).publish_run
     for step in STEP_NAMES[: STEP_NAMES.index("store_secret")]:
         assert isinstance(mill.engine.run(step, WEB.id, task_id="t", root_id="r"), Proceed)
     return mill
@@ -63,7 +64,8 @@ class Clients:
 
 
 def offer(mill, **chains):
-    """The CA says that it has other chains at these URLs (ONE, TWO, THREE), which end there; "": there is none after all."""
+    """The CA says that it has other chains at these URLs (ONE, TWO, THREE), which end there; "": there is
+    none after all."""
     csr = base64.b64decode(Facts.from_json(mill.record().facts).csr)
     for url, root in zip((ONE, TWO, THREE), chains.values(), strict=False):
         mill.world.ca.alternates.append(url)
@@ -116,7 +118,9 @@ def test_without_any_chain_that_can_be_had_the_default_is_stored(mill):
 def test_a_chain_that_cannot_be_had_now_is_asked_for_again_and_then_left_out(mill):
     """One at another host is no request that is made, and is told as CAUnavailable too."""
     offer(mill, one=PREFERRED)
-    mill.troubles[ONE] = CAUnavailable("ca.test names a URL that is not asked: its host evil.example is not in the directory")
+    mill.troubles[ONE] = CAUnavailable(
+        "ca.test names a URL that is not asked: its host evil.example is not in the directory"
+    )
 
     for _ in range(2):
         assert isinstance(store(mill), Wait)

@@ -10,7 +10,15 @@ import pytest
 from certmill.contract import STEP_NAMES, STEPS_QUEUE
 from certmill.crypto import chain
 from certmill.crypto import keys as keys_of
-from certmill.errors import AccountRefused, CAUnavailable, Forbidden, HomeUnavailable, OrderGone, OrderRefused, RateLimited
+from certmill.errors import (
+    AccountRefused,
+    CAUnavailable,
+    Forbidden,
+    HomeUnavailable,
+    OrderGone,
+    OrderRefused,
+    RateLimited,
+)
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
@@ -21,7 +29,7 @@ from certmill.model.status import CertificateStatus, Condition
 from certmill.model.trigger import Origin
 from certmill.runs.context import Limits
 from certmill.runs.engine import Engine
-from certmill.runs.outcomes import Stop, Wait
+from certmill.runs.outcomes import Drop, Wait
 from certmill.state import keys
 from certmill.state.journal import Presented
 from certmill.state.records import Due
@@ -49,7 +57,10 @@ def test_what_is_right_is_adopted_without_an_order_or_a_write(redis):
 
 @pytest.mark.parametrize(
     "certificate",
-    [a_certificate(private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ED25519, size=0)), a_certificate(is_ca=True)],
+    [
+        a_certificate(private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ED25519, size=0)),
+        a_certificate(is_ca=True),
+    ],
     ids=["ed25519", "isCA"],
 )
 def test_what_cert_manager_issues_by_acme_is_adopted_issued_and_then_left_alone(redis, certificate):
@@ -63,19 +74,29 @@ def test_what_cert_manager_issues_by_acme_is_adopted_issued_and_then_left_alone(
     after = mill.reconciler.reconcile(certificate.id)
 
     pair = mill.world.secret("default", "web-tls").data
-    assert (adopted.right, after.right, after.ring, len(mill.world.ca.orders)) == (True, True, False, 1)
+    assert (adopted.right, after.right, after.publish_run, len(mill.world.ca.orders)) == (
+        True,
+        True,
+        False,
+        1,
+    )
     assert keys_of.matches_spec(pair["tls.key"], certificate.private_key) is None
     assert chain.key_of(pair["tls.key"]) == mill.world.leaf(certificate).public_key
 
 
 def test_nothing_is_ordered_for_a_secret_that_cannot_be_written_until_it_can(redis):
     mill = Mill(redis)
-    mill.ports.home.bar_secret("default", "web-tls", "secrets/default/web-tls is a symbolic link: put a directory in its place")
+    mill.ports.home.bar_secret(
+        "default", "web-tls", "secrets/default/web-tls is a symbolic link: put a directory in its place"
+    )
 
     done = mill.reconciler.reconcile(WEB.id)
 
     assert (done.run, mill.world.ca.orders) == (0, {})
-    assert "spec.secretName: secrets/default/web-tls is a symbolic link" in mill.status().condition("Ready").message
+    assert (
+        "spec.secretName: secrets/default/web-tls is a symbolic link"
+        in mill.status().condition("Ready").message
+    )
     mill.ports.home.bar_secret("default", "web-tls", "")
     mill.issue()
 
@@ -202,12 +223,12 @@ def test_above_high_water_a_run_is_begun_but_not_rung_and_let_in_later(redis):
     mill = Mill(redis, limits=Limits(high_water=10, short_queue=5))
     redis.lpush(STEPS_QUEUE, *["x"] * 10)
 
-    assert not mill.reconciler.reconcile(WEB.id).ring
-    assert mill.ticks.wake().doorbells == []
+    assert not mill.reconciler.reconcile(WEB.id).publish_run
+    assert mill.ticks.wake().wake_ups == []
     redis.delete(STEPS_QUEUE)
 
-    (doorbell,) = mill.ticks.wake().doorbells
-    assert (doorbell.certificate, doorbell.step) == (WEB.id, "register_account")
+    (wake_up,) = mill.ticks.wake().wake_ups
+    assert (wake_up.certificate, wake_up.step) == (WEB.id, "register_account")
 
 
 def test_in_a_backlog_a_wake_up_is_rung_and_a_suspect_is_not(redis):
@@ -216,9 +237,9 @@ def test_in_a_backlog_a_wake_up_is_rung_and_a_suspect_is_not(redis):
     redis.hset(keys.record(WEB.id), mapping={"step": "validate"})
     redis.lpush(STEPS_QUEUE, *["x"] * 6)
 
-    assert mill.ticks.wake().doorbells == []
+    assert mill.ticks.wake().wake_ups == []
     redis.zadd(keys.WAITING, {WEB.id: NOW - 1})
-    assert [doorbell.step for doorbell in mill.ticks.wake().doorbells] == ["validate"]
+    assert [wake_up.step for wake_up in mill.ticks.wake().wake_ups] == ["validate"]
 
 
 def test_in_a_backlog_one_of_which_nothing_was_heard_for_very_long_is_rung_all_the_same(redis):
@@ -228,9 +249,9 @@ def test_in_a_backlog_one_of_which_nothing_was_heard_for_very_long_is_rung_all_t
     redis.lpush(STEPS_QUEUE, *["x"] * 6)
 
     mill.world.clock.advance(LOST_SECONDS - 1)
-    assert mill.ticks.wake().doorbells == []
+    assert mill.ticks.wake().wake_ups == []
     mill.world.clock.advance(2)
-    assert [doorbell.step for doorbell in mill.ticks.wake().doorbells] == ["validate"]
+    assert [wake_up.step for wake_up in mill.ticks.wake().wake_ups] == ["validate"]
 
 
 @pytest.mark.parametrize("index", [keys.IN_FLIGHT, keys.ARRIVALS], ids=["in flight", "arrivals"])
@@ -239,7 +260,7 @@ def test_what_was_noted_before_the_clock_was_set_back_for_hours_goes_on(redis, i
     redis.zadd(index, {WEB.id: NOW + 3 * 3600})
     redis.hset(keys.record(WEB.id), mapping={"step": "register_account"})
 
-    assert [doorbell.certificate for doorbell in mill.ticks.wake().doorbells] == [WEB.id]
+    assert [wake_up.certificate for wake_up in mill.ticks.wake().wake_ups] == [WEB.id]
 
 
 def test_a_failure_is_tried_again_at_its_time_with_the_count_going_up(redis):
@@ -360,7 +381,11 @@ def test_an_account_that_is_refused_makes_the_issuer_not_ready(redis):
     mill.run()
 
     ready = mill.ports.home.issuer_status(an_issuer()).condition("Ready")
-    assert (ready.status, ready.reason, ready.message) == (False, "ErrRegisterACMEAccount", "external account required")
+    assert (ready.status, ready.reason, ready.message) == (
+        False,
+        "ErrRegisterACMEAccount",
+        "external account required",
+    )
     assert mill.record().reason == "ClusterIssuer/prod is not ready: external account required"
 
 
@@ -408,20 +433,27 @@ def test_a_request_becomes_a_certificate_in_the_home_and_a_run(redis):
     mill = Mill(redis)
     body = {"name": "asked", "spec": {"dnsNames": ["asked.example.test"], "issuerRef": {"name": "prod"}}}
 
-    certificate, done = mill.desk.request(body, request_id="id")
+    certificate, done = mill.handler.request(body, request_id="id")
 
-    assert (certificate, done.run, done.ring) == ("default/asked", 1, True)
+    assert (certificate, done.run, done.publish_run) == ("default/asked", 1, True)
     assert mill.ports.home.certificate(certificate).issuer_ref.kind == "ClusterIssuer"
     assert mill.ports.requests.find("id").run == 1
 
 
 @pytest.mark.parametrize(
-    "body", [None, 42, {}, {"name": "../x", "spec": {}}, {"name": "x", "spec": {"dnsNames": ["a b"], "issuerRef": {"name": "prod"}}}]
+    "body",
+    [
+        None,
+        42,
+        {},
+        {"name": "../x", "spec": {}},
+        {"name": "x", "spec": {"dnsNames": ["a b"], "issuerRef": {"name": "prod"}}},
+    ],
 )
 def test_a_bad_request_is_kept_with_its_reason(redis, body):
     mill = Mill(redis)
 
-    assert mill.desk.request(body, request_id="bad") is None
+    assert mill.handler.request(body, request_id="bad") is None
 
     (kept,) = mill.ports.requests.rejections()
     assert kept.reason
@@ -433,7 +465,7 @@ def test_a_renewal_of_what_is_right_issues_it_again(redis):
     mill = Mill(redis)
     first = mill.issue()
 
-    _, done = mill.desk.renew({"name": "web"}, request_id="again")
+    _, done = mill.handler.renew({"name": "web"}, request_id="again")
     mill.run()
 
     assert done.run == 2
@@ -445,7 +477,7 @@ def test_a_renewal_before_the_csr_is_sent_is_answered_by_the_run_under_way(redis
     mill.reconciler.reconcile(WEB.id)
     mill.engine.run("register_account", WEB.id, task_id="t", root_id="r")
 
-    _, done = mill.desk.renew({"name": "web"}, request_id="again")
+    _, done = mill.handler.renew({"name": "web"}, request_id="again")
     mill.run("create_order")
 
     assert (done.run, mill.record().done) == (1, 1)
@@ -459,7 +491,7 @@ def test_a_renewal_after_the_csr_was_sent_is_followed_by_another_run(redis, step
     for before in STEP_NAMES[: STEP_NAMES.index(step)]:
         mill.engine.run(before, WEB.id, task_id="t", root_id="r")
 
-    _, done = mill.desk.renew({"name": "web"}, request_id="again")
+    _, done = mill.handler.renew({"name": "web"}, request_id="again")
     mill.run(step)
 
     assert (done.run, mill.record().done) == (2, 2)
@@ -472,24 +504,27 @@ def test_a_renewal_wakes_a_run_that_waits_and_one_certificate_is_issued(redis):
     mill.reconciler.reconcile(WEB.id)
     assert isinstance(mill.run(), Wait)
     mill.world.clock.advance(0.5)
-    assert mill.ticks.wake().doorbells == []
+    assert mill.ticks.wake().wake_ups == []
     mill.world.seen = None
 
-    _, done = mill.desk.renew({"name": "web"}, request_id="again")
-    (doorbell,) = mill.ticks.wake().doorbells
-    mill.run(doorbell.step)
+    _, done = mill.handler.renew({"name": "web"}, request_id="again")
+    (wake_up,) = mill.ticks.wake().wake_ups
+    mill.run(wake_up.step)
 
     assert (done.run, mill.record().done, mill.record().result) == (1, 1, "issued")
     assert len(mill.world.ca.orders) == 1
-    assert mill.ticks.wake().doorbells == []
+    assert mill.ticks.wake().wake_ups == []
 
 
 def test_a_request_for_what_cannot_be_had_is_refused_and_not_called_issued(redis):
     mill = Mill(redis)
     mill.issue()
-    rival = {"name": "rival", "spec": {"secretName": "web-tls", "dnsNames": ["rival.example.test"], "issuerRef": {"name": "prod"}}}
+    rival = {
+        "name": "rival",
+        "spec": {"secretName": "web-tls", "dnsNames": ["rival.example.test"], "issuerRef": {"name": "prod"}},
+    }
 
-    assert mill.desk.request(rival, request_id="rival") is None
+    assert mill.handler.request(rival, request_id="rival") is None
 
     assert "belongs to Certificate web" in mill.ports.requests.find("rival").reason
 
@@ -503,10 +538,22 @@ def body_of(name="web", dns_name="other.example.test", **spec):
     [
         (body_of(), "name: Certificate default/web was made by a manifest, and a request does not change it"),
         (body_of(secretName="web-tls"), "name: Certificate default/web was made by a manifest"),
-        (body_of(name="thief", secretName="web-tls"), "spec.secretName: Secret default/web-tls belongs to Certificate web"),
-        (body_of(name="thief", secretName="by-hand"), "spec.secretName: Secret default/by-hand was made by nobody's request"),
-        (body_of(name="thief", secretName="damaged"), "spec.secretName: Secret default/damaged is there and cannot be read"),
-        (body_of(name="thief", secretName="planned-tls"), "spec.secretName: Secret default/planned-tls belongs to Certificate planned"),
+        (
+            body_of(name="thief", secretName="web-tls"),
+            "spec.secretName: Secret default/web-tls belongs to Certificate web",
+        ),
+        (
+            body_of(name="thief", secretName="by-hand"),
+            "spec.secretName: Secret default/by-hand was made by nobody's request",
+        ),
+        (
+            body_of(name="thief", secretName="damaged"),
+            "spec.secretName: Secret default/damaged is there and cannot be read",
+        ),
+        (
+            body_of(name="thief", secretName="planned-tls"),
+            "spec.secretName: Secret default/planned-tls belongs to Certificate planned",
+        ),
     ],
 )
 def test_a_request_takes_neither_the_certificate_of_a_manifest_nor_its_secret(redis, body, reason):
@@ -519,7 +566,7 @@ def test_a_request_takes_neither_the_certificate_of_a_manifest_nor_its_secret(re
     mill.reconciler.reconcile(planned.id)
     before = [*home.certificates()], mill.world.secret("default", "web-tls")
 
-    assert mill.desk.request(body, request_id="thief") is None
+    assert mill.handler.request(body, request_id="thief") is None
 
     assert reason in mill.ports.requests.find("thief").reason
     assert reason in mill.ports.requests.rejections()[0].reason
@@ -530,8 +577,8 @@ def test_a_request_may_change_what_it_made_and_its_secret_goes_with_it(redis):
     mill = Mill(redis)
     mill.certificate = a_certificate(name="asked", secret_name="asked")
     for number, name in enumerate(("one.example.test", "two.example.test", "two.example.test")):
-        _, done = mill.desk.request(body_of("asked", name), request_id=f"r{number}")
-        if done.ring:
+        _, done = mill.handler.request(body_of("asked", name), request_id=f"r{number}")
+        if done.publish_run:
             mill.run()
             mill.world.clock.advance(DAY)
 
@@ -544,7 +591,7 @@ def test_a_certificate_of_a_manifest_comes_before_one_that_a_request_made_for_it
     """Also if the request was first, and the pair in the Secret is its own."""
     mill, squatter = Mill(redis), a_certificate(name="squatter", dns_names=("other.example.test",))
     mill.ports.home.delete("Certificate", "default", "web")
-    assert mill.desk.request(body_of("squatter", secretName="web-tls"), request_id="first")[1].ring
+    assert mill.handler.request(body_of("squatter", secretName="web-tls"), request_id="first")[1].publish_run
     mill.certificate = squatter
     mill.run()
 
@@ -555,7 +602,9 @@ def test_a_certificate_of_a_manifest_comes_before_one_that_a_request_made_for_it
     mill.run()
     looks.append(mill.reconciler.reconcile(squatter.id))
 
-    assert [(look.reason, look.run) for look in looks] == [("Secret web-tls belongs to Certificate web", 0)] * 2
+    assert [(look.reason, look.run) for look in looks] == [
+        ("Secret web-tls belongs to Certificate web", 0)
+    ] * 2
     assert mill.world.leaf(WEB).dns_names == WEB.dns_names
     assert mill.reconciler.reconcile(WEB.id).right
 
@@ -566,7 +615,7 @@ def test_the_same_request_again_and_again_does_not_break_the_back_off(redis):
     body = {"name": "dead", "spec": {"dnsNames": ["dead.example.test"], "issuerRef": {"name": "prod"}}}
     for number in range(10):
         mill.certificate = a_certificate(name="dead")
-        if mill.desk.request(body, request_id=f"r{number}")[1].ring:
+        if mill.handler.request(body, request_id=f"r{number}")[1].publish_run:
             mill.run()
         mill.world.clock.advance(10)
 
@@ -583,8 +632,8 @@ def test_a_manifest_that_changes_during_a_long_wait_ends_the_wait(redis):
     mill.apply(replace(WEB, dns_names=("new.example.test",)))
 
     mill.ticks.reread("tick")
-    (doorbell,) = mill.ticks.wake().doorbells
-    mill.run(doorbell.step)
+    (wake_up,) = mill.ticks.wake().wake_ups
+    mill.run(wake_up.step)
 
     assert mill.world.leaf(WEB).dns_names == ("new.example.test",)
 
@@ -597,8 +646,8 @@ def test_a_certificate_deleted_during_a_long_wait_is_cleaned_up_at_once(redis):
     mill.ports.home.delete("Certificate", "default", "web")
 
     mill.ticks.reread("two")
-    (doorbell,) = mill.ticks.wake().doorbells
-    mill.run(doorbell.step)
+    (wake_up,) = mill.ticks.wake().wake_ups
+    mill.run(wake_up.step)
 
     assert mill.record() is None
     assert list(redis.scan_iter("certmill:lock:*")) == []
@@ -609,7 +658,7 @@ def test_a_late_message_does_not_end_a_wait_early(redis):
     mill.reconciler.reconcile(WEB.id)
     mill.run()
 
-    assert mill.run("create_order") == Stop()
+    assert mill.run("create_order") == Drop()
     assert mill.world.ca.orders == {}
 
 
@@ -618,10 +667,14 @@ def test_a_change_that_comes_during_the_clean_up_is_not_lost_with_its_worker(red
     mill.reconciler.reconcile(WEB.id)
     for step in STEP_NAMES[:-1]:
         mill.engine.run(step, WEB.id, task_id="t", root_id="r")
-    claimed = mill.ports.records.claim(WEB.id, STEP_NAMES[-1], now=NOW, lease_seconds=60, task_id="t", root_id="r")
+    claimed = mill.ports.records.claim(
+        WEB.id, STEP_NAMES[-1], now=NOW, lease_seconds=60, task_id="t", root_id="r"
+    )
     mill.reconciler.reconcile(WEB.id, force=True)
 
-    mill.ports.records.commit(WEB.id, fence=claimed.fence, step="", due=Due.RENEWALS, at=NOW + 60 * DAY, fields={"done": "1"})
+    mill.ports.records.commit(
+        WEB.id, fence=claimed.fence, step="", due=Due.RENEWALS, at=NOW + 60 * DAY, fields={"done": "1"}
+    )
 
     assert mill.ticks.renew() == 1
     assert mill.record().step == "register_account"
@@ -660,9 +713,14 @@ def test_an_account_that_is_refused_later_makes_the_issuer_not_ready_too(redis):
 
 
 def test_a_values_solver_is_found_again_by_the_labels_it_was_chosen_with(redis):
-    labelled = Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")), selector=Selector(match_labels={"team": "web"}))
+    labelled = Solver(
+        dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")),
+        selector=Selector(match_labels={"team": "web"}),
+    )
     certificate = a_certificate(labels={"team": "web"})
-    mill = Mill(redis, certificate=certificate, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()), labelled)))
+    mill = Mill(
+        redis, certificate=certificate, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()), labelled))
+    )
     mill.reconciler.reconcile(WEB.id)
     for step in STEP_NAMES[:4]:
         mill.engine.run(step, WEB.id, task_id="t", root_id="r")
@@ -691,8 +749,8 @@ def test_a_ca_that_forgets_every_order_gets_no_order_a_minute(redis):
     mill.reconciler.reconcile(WEB.id)
     for _ in range(60):
         mill.world.clock.advance(60)
-        for doorbell in mill.ticks.wake().doorbells:
-            mill.run(doorbell.step)
+        for wake_up in mill.ticks.wake().wake_ups:
+            mill.run(wake_up.step)
         mill.ticks.renew()
 
     assert len(mill.world.ca.orders) <= 8
@@ -714,7 +772,13 @@ def test_an_e_mail_that_changes_in_mid_run_registers_again_and_does_not_fail_the
 def trigger(mill, reason="ManuallyTriggered"):
     """As `cmctl renew` does it: Issuing=True in the status, by whoever may write that, for any reason."""
     status = mill.status()
-    asked = Condition(type="Issuing", status=True, reason=reason, message="Certificate re-issuance manually triggered", last_transition=NOW)
+    asked = Condition(
+        type="Issuing",
+        status=True,
+        reason=reason,
+        message="Certificate re-issuance manually triggered",
+        last_transition=NOW,
+    )
     others = tuple(each for each in status.conditions if each.type != "Issuing")
     by_hand = replace(status, conditions=(*others, asked), asked=reason != "ManuallyTriggered")
     mill.ports.home.write_certificate_status(mill.certificate.id, by_hand)
@@ -726,7 +790,7 @@ def test_a_run_asked_for_through_the_status_is_begun_once_and_ends_the_asking(re
     first = mill.issue()
     trigger(mill, reason)
 
-    begun = [mill.reconciler.reconcile(WEB.id).ring for _ in range(3)]
+    begun = [mill.reconciler.reconcile(WEB.id).publish_run for _ in range(3)]
     mill.run()
 
     assert begun == [True, False, False]
@@ -754,7 +818,7 @@ def test_asked_for_while_a_run_is_under_way_it_changes_nothing(redis):
     mill.engine.run("register_account", WEB.id, task_id="t", root_id="r")
     trigger(mill)
 
-    assert mill.reconciler.reconcile(WEB.id).ring is False
+    assert mill.reconciler.reconcile(WEB.id).publish_run is False
     mill.run("create_order")
 
     assert mill.record().run == mill.record().done == 1
@@ -768,11 +832,11 @@ def test_asked_for_it_does_not_wait_for_a_back_off_to_end(redis):
     mill.world.validates = lambda *_: False
     mill.reconciler.reconcile(WEB.id)
     mill.run()
-    assert mill.reconciler.reconcile(WEB.id).ring is False
+    assert mill.reconciler.reconcile(WEB.id).publish_run is False
     mill.world.validates = lambda *_: True
     trigger(mill)
 
-    assert mill.reconciler.reconcile(WEB.id).ring is True
+    assert mill.reconciler.reconcile(WEB.id).publish_run is True
     mill.run()
 
     assert mill.record().result == "issued"
@@ -786,7 +850,10 @@ def test_one_that_was_asked_for_and_fails_is_not_begun_again_at_once(redis):
     mill.reconciler.reconcile(WEB.id)
     mill.run()
 
-    assert (mill.status().condition("Issuing").status, mill.status().condition("Issuing").reason) == (False, "Failed")
+    assert (mill.status().condition("Issuing").status, mill.status().condition("Issuing").reason) == (
+        False,
+        "Failed",
+    )
     assert mill.status().condition("Ready").status
     assert mill.reconciler.reconcile(WEB.id).right
 
@@ -801,18 +868,21 @@ def test_a_home_that_refuses_for_good_fails_the_run_ever_less_often_and_costs_on
     def refusing(secret: Secret) -> None:
         if secret.name == WEB.secret_name and refuses:
             refuses.pop()
-            raise Forbidden("cannot apply Secret default/web-tls: its namespace is being deleted; nothing new can be made there")
+            raise Forbidden(
+                "cannot apply Secret default/web-tls: its namespace is being deleted; nothing new can be "
+                "made there"
+            )
         write(secret)
 
     mill.ports.home.write_secret = refusing
     delays = []
     while refuses:
-        assert mill.reconciler.reconcile(WEB.id).ring
+        assert mill.reconciler.reconcile(WEB.id).publish_run
         mill.run()
         assert "its namespace is being deleted" in mill.failed
         delays.append(mill.status().next_attempt - mill.world.clock.now())
         mill.world.clock.advance(delays[-1])
-    assert mill.reconciler.reconcile(WEB.id).ring
+    assert mill.reconciler.reconcile(WEB.id).publish_run
     mill.run()
 
     assert delays == sorted(set(delays))
@@ -828,14 +898,25 @@ class TestATemporaryPair:
 
     def test_it_comes_though_whoever_began_the_run_died_right_after(self, redis):
         mill = Mill(redis, certificate=self.ASKING)
-        mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, origin=Origin(root_id="r"), in_flight_until=NOW + 10)
+        mill.ports.records.begin(
+            WEB.id,
+            now=NOW,
+            steps=ENDS,
+            spec=mill.world.spec,
+            origin=Origin(root_id="r"),
+            in_flight_until=NOW + 10,
+        )
 
         mill.reconciler.reconcile(WEB.id)
 
-        assert mill.ports.home.secret("default", "web-tls").annotations.keys() >= {"cert-manager.io/certificate-name"}
+        assert mill.ports.home.secret("default", "web-tls").annotations.keys() >= {
+            "cert-manager.io/certificate-name"
+        }
         assert mill.world.leaf(WEB).issuer_common_name != ""
 
-    @pytest.mark.parametrize("quicker", [True, False], ids=["the look at the new Secret", "the look that made it"])
+    @pytest.mark.parametrize(
+        "quicker", [True, False], ids=["the look at the new Secret", "the look that made it"]
+    )
     def test_the_certificate_is_ready_with_it_whichever_of_two_looks_tells_first(self, redis, quicker):
         mill = Mill(redis, certificate=self.ASKING)
         mill.ports.home.watched = True
@@ -861,7 +942,14 @@ class TestATemporaryPair:
 def test_a_run_whose_beginning_could_not_be_told_is_told_by_the_next_look(redis):
     mill = Mill(redis)
     mill.ports.home.watched = True
-    mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, origin=Origin(root_id="r"), in_flight_until=NOW + 10)
+    mill.ports.records.begin(
+        WEB.id,
+        now=NOW,
+        steps=ENDS,
+        spec=mill.world.spec,
+        origin=Origin(root_id="r"),
+        in_flight_until=NOW + 10,
+    )
 
     mill.reconciler.reconcile(WEB.id)
 
@@ -872,23 +960,34 @@ def test_a_run_whose_beginning_could_not_be_told_is_rung_by_the_next_look(redis)
     """Whoever began it has failed at telling, and has rung nobody."""
     mill = Mill(redis)
     mill.ports.home.watched = True
-    mill.ports.records.begin(WEB.id, now=NOW, steps=ENDS, spec=mill.world.spec, origin=Origin(root_id="r"), in_flight_until=NOW + 10)
+    mill.ports.records.begin(
+        WEB.id,
+        now=NOW,
+        steps=ENDS,
+        spec=mill.world.spec,
+        origin=Origin(root_id="r"),
+        in_flight_until=NOW + 10,
+    )
 
-    assert mill.reconciler.reconcile(WEB.id).ring
-    assert not mill.reconciler.reconcile(WEB.id).ring
+    assert mill.reconciler.reconcile(WEB.id).publish_run
+    assert not mill.reconciler.reconcile(WEB.id).publish_run
 
 
 @pytest.mark.parametrize("quicker", [True, False], ids=["another look", "somebody else"])
 def test_a_status_that_changes_while_a_run_begins_does_not_keep_it_from_being_rung(redis, quicker):
     mill = Mill(redis)
     mill.ports.home.watched = True
-    other = CertificateStatus(conditions=(Condition(type="Ready", status=False, reason="theirs", message="", last_transition=NOW),))
+    other = CertificateStatus(
+        conditions=(Condition(type="Ready", status=False, reason="theirs", message="", last_transition=NOW),)
+    )
     mill.ports.home.before_next_status_of(
         WEB.id,
-        (lambda: mill.reconciler.reconcile(WEB.id)) if quicker else (lambda: mill.ports.home.write_certificate_status(WEB.id, other)),
+        (lambda: mill.reconciler.reconcile(WEB.id))
+        if quicker
+        else (lambda: mill.ports.home.write_certificate_status(WEB.id, other)),
     )
 
-    assert mill.reconciler.reconcile(WEB.id).ring
+    assert mill.reconciler.reconcile(WEB.id).publish_run
     assert mill.status().condition("Issuing").status is True
 
 
@@ -916,7 +1015,7 @@ def test_a_look_that_waits_for_no_back_off_waits_for_none_of_a_run_that_failed_m
     mill.reconciler.reconcile(WEB.id)
     mill.ports.home.after_next_read_of("default", "web-tls", mill.run)
 
-    assert mill.reconciler.reconcile(WEB.id, now_please=True).ring
+    assert mill.reconciler.reconcile(WEB.id, now_please=True).publish_run
 
     assert mill.status().failed_issuance_attempts == 1
     assert mill.record().step == "register_account"

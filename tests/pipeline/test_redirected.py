@@ -1,4 +1,5 @@
-"""A server that redirects challenges to HTTPS needs a pair before the CA can follow: a temporary one, until the real one is there."""
+"""A server that redirects challenges to HTTPS needs a pair before the CA can follow: a temporary one, until
+the real one is there."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import pytest
 from certmill.certificates import ownership, secret_contract
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
-from certmill.http01.base import NoExposure
+from certmill.http01.base import NoRoutes
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import RotationPolicy
 from certmill.model.manifests.parse import certificate_document, dump_yaml
@@ -24,10 +25,13 @@ REFUSED = Probe(ok=False, reason="web.example.test answered with a redirect", ha
 
 
 def refusing(mill):
-    """From now on the host refuses the handshake while its Secret has no pair, and leads to the key authorization when it has one."""
+    """From now on the host refuses the handshake while its Secret has no pair, and leads to the key
+    authorization when it has one."""
 
     def look():
-        return Probe(ok=True, reason="") if mill.ports.home.secret("default", "web-tls") is not None else REFUSED
+        return (
+            Probe(ok=True, reason="") if mill.ports.home.secret("default", "web-tls") is not None else REFUSED
+        )
 
     mill.world.seen = look
 
@@ -107,7 +111,9 @@ def test_a_key_that_rotation_policy_never_keeps_is_not_replaced(redis):
     mine = keys.generate(ECDSA)
     never = replace(WEB, private_key=replace(ECDSA, rotation_policy=RotationPolicy.NEVER))
     mill = Mill(redis, certificate=never)
-    mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=TLS_TYPE, data={"tls.key": mine, "tls.crt": b""}))
+    mill.ports.home.write_secret(
+        Secret(namespace="default", name="web-tls", type=TLS_TYPE, data={"tls.key": mine, "tls.crt": b""})
+    )
     until_propagation(mill)
     mill.world.seen = lambda: REFUSED
     mill.step("wait_for_propagation")
@@ -115,7 +121,7 @@ def test_a_key_that_rotation_policy_never_keeps_is_not_replaced(redis):
     assert mill.ports.home.secret("default", "web-tls").data["tls.key"] == mine
 
 
-class OfAVirtualServer(NoExposure):
+class OfAVirtualServer(NoRoutes):
     """A way to the responder for a Certificate whose owner redirects, or does not."""
 
     def __init__(self, redirects):

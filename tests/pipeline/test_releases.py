@@ -1,4 +1,5 @@
-"""Values that another release wrote: the previous one's (previous_release.json, recorded by it), and those of releases to come."""
+"""Values that another release wrote: the previous one's (previous_release.json, recorded by it), and those of
+releases to come."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ from tests.pipeline.mill import Mill
 
 RECORDED = json.loads((Path(__file__).parent / "previous_release.json").read_text())
 WEB = CertificateId("default/web")
-DNS01 = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),))
+DNS01 = an_issuer(
+    solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),)
+)
 UNFINISHED = [step for step in STEP_NAMES if RECORDED["records"][step].get("facts")]
 
 
@@ -64,7 +67,14 @@ def put_facts(redis, mill, facts):
 
 def as_recorded(ours, recorded):
     """The recorded facts, of this CA's order and account."""
-    facts = {**recorded, **{name: ours[name] for name in ("order", "finalize", "authorizations", "certificate", "stored") if name in ours}}
+    facts = {
+        **recorded,
+        **{
+            name: ours[name]
+            for name in ("order", "finalize", "authorizations", "certificate", "stored")
+            if name in ours
+        },
+    }
     if "challenges" in ours:
         of_ours = ("authorization", "url", "token", "value")
         facts["challenges"] = [
@@ -93,7 +103,13 @@ def test_a_run_of_the_previous_release_is_finished_with_its_order(redis, step):
 
 def test_a_run_that_failed_under_the_previous_release_keeps_its_back_off(redis):
     mill = played_to(redis, "create_order")
-    redis.hset(keys.record(WEB), mapping={**RECORDED["records"]["failed"], "facts": json.dumps(RECORDED["records"]["failed"]["facts"])})
+    redis.hset(
+        keys.record(WEB),
+        mapping={
+            **RECORDED["records"]["failed"],
+            "facts": json.dumps(RECORDED["records"]["failed"]["facts"]),
+        },
+    )
 
     failed = CertificateStatus(next_attempt=NOW + 720, last_failure_time=NOW, failed_issuance_attempts=1)
     mill.ports.home.write_certificate_status(WEB, failed)
@@ -115,7 +131,12 @@ def test_what_the_previous_release_keeps_in_redis_is_read(redis):
     refused = Rejection(at=NOW, request_id="two", certificate="default/x", reason="spec.dnsNames: is empty")
 
     (entry,) = mill.ports.journal.older_than(NOW, 10).entries
-    assert (entry.certificate, entry.issuer_name, entry.zone, entry.labels) == (WEB, "prod", "example.test", {"team": "a"})
+    assert (entry.certificate, entry.issuer_name, entry.zone, entry.labels) == (
+        WEB,
+        "prod",
+        "example.test",
+        {"team": "a"},
+    )
     assert entry.field in RECORDED["journal"]
     assert mill.ports.issuer_records.postponed("ClusterIssuer/prod") == Postponement(
         until=NOW + 60, tries=2, reason="the CA does not answer", cause="abc", final=True
@@ -136,7 +157,11 @@ def test_what_the_previous_release_keeps_in_the_home_is_read(tmp_path):
     status = home.certificate_status(WEB)
     issuer = home.issuer_status(home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), ""))
 
-    assert (status.next_attempt, status.failed_issuance_attempts, status.condition("Issuing").reason) == (NOW + 720, 1, "Failed")
+    assert (status.next_attempt, status.failed_issuance_attempts, status.condition("Issuing").reason) == (
+        NOW + 720,
+        1,
+        "Failed",
+    )
     assert (issuer.uri, issuer.server) == ("https://ca.example/acct/1", "https://ca.example/directory")
     annotations = {ATTEMPT_ANNOTATION: json.dumps(RECORDED["next_attempt_annotation"])}
     body = {
@@ -158,7 +183,8 @@ spec:
 """
 
 
-# -- values from the future --------------------------------------------------------------------------------------------------------------
+# -- values from the future
+# --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step", UNFINISHED)
@@ -286,7 +312,9 @@ def test_a_journal_entry_that_cannot_be_read_stops_no_sweep(redis):
     ]
     mill.ports.journal.add(entries, now=NOW)
     added, later, damaged, lost, _ = (entry.field for entry in entries)
-    redis.hset(keys.JOURNAL, added, json.dumps(json.loads(redis.hget(keys.JOURNAL, added)) | {"server": "ns1"}))
+    redis.hset(
+        keys.JOURNAL, added, json.dumps(json.loads(redis.hget(keys.JOURNAL, added)) | {"server": "ns1"})
+    )
     redis.hset(keys.JOURNAL, later, '{"v": 2}')
     redis.hset(keys.JOURNAL, damaged, "{")
     redis.hdel(keys.JOURNAL, lost)
@@ -303,7 +331,7 @@ def test_a_request_that_a_newer_release_has_taken_is_not_taken_again(redis):
     redis.set(keys.request("one"), '{"v": 2, "certificates": ["default/web"]}')
 
     with pytest.raises(NewerRelease):
-        mill.desk.renew({"name": "web"}, request_id="one")
+        mill.handler.renew({"name": "web"}, request_id="one")
     assert mill.record() is None
 
 
@@ -345,15 +373,16 @@ def test_a_step_that_only_a_newer_release_has_is_left_to_it(redis):
 
     mill = played_to(redis, "validate")
     redis.hset(keys.record(WEB), "step", "check_budget")
-    (doorbell,) = mill.ports.records.doorbells([WEB])
+    (wake_up,) = mill.ports.records.wake_ups([WEB])
 
-    publish(None, doorbell)
+    publish(None, wake_up)
 
     assert redis_fields(mill)["step"] == "check_budget"
 
 
 def test_what_this_release_writes_is_read_by_the_previous_one(redis):
-    """It refuses a field that it does not know, so none may be added until all that is out there ignores those."""
+    """It refuses a field that it does not know, so none may be added until all that is out there ignores
+    those."""
     mill = a_mill(redis)
     previous = RECORDED["records"]["clean_up"]["facts"]
     mill.reconciler.reconcile(mill.certificate.id)

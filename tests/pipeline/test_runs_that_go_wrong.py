@@ -1,4 +1,5 @@
-"""What is left of a run that fails, is slow, or meets a change: nothing that blocks others, costs orders, or is never looked at again."""
+"""What is left of a run that fails, is slow, or meets a change: nothing that blocks others, costs orders, or
+is never looked at again."""
 
 from __future__ import annotations
 
@@ -9,13 +10,13 @@ import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, FailureClass, HomeUnavailable, NameRefused
-from certmill.http01.base import NoExposure
+from certmill.http01.base import NoRoutes
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import PrivateKeySpec, RotationPolicy
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, SecretKeyRef, Selector, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.runs.engine import Engine
-from certmill.runs.outcomes import Fail, Proceed, Stop, Wait
+from certmill.runs.outcomes import Drop, Fail, Proceed, Wait
 from certmill.state import keys
 from tests.builders import DAY, ECDSA, a_certificate, a_pair, an_issuer
 from tests.pipeline.mill import Mill
@@ -35,8 +36,8 @@ def play(mill, *, seconds, every):
     last = None
     for _ in range(int(seconds / every)):
         mill.world.clock.advance(every)
-        for doorbell in mill.ticks.wake().doorbells:
-            last = mill.run(doorbell.step)
+        for wake_up in mill.ticks.wake().wake_ups:
+            last = mill.run(wake_up.step)
     return last
 
 
@@ -50,7 +51,7 @@ class TestAnIssuerThatIsWrong:
         mill.ports.home.apply(an_issuer(), "kind: ClusterIssuer\n")
         mill.ticks.reread("r2")
 
-        assert [doorbell.step for doorbell in mill.ticks.wake().doorbells] == [STEP_NAMES[0]]
+        assert [wake_up.step for wake_up in mill.ticks.wake().wake_ups] == [STEP_NAMES[0]]
 
     def test_a_good_pair_is_adopted_after_the_repair_though_redis_was_lost(self, redis):
         mill = Mill(redis)
@@ -89,13 +90,15 @@ class TestTheLockOfAnOrder:
 
 
 def test_an_order_of_another_spec_is_not_gone_on_with(redis):
-    issuer = an_issuer(solvers=(Solver(http01=Http01Solver(), selector=Selector(dns_names=("web.example.test",))),))
+    issuer = an_issuer(
+        solvers=(Solver(http01=Http01Solver(), selector=Selector(dns_names=("web.example.test",))),)
+    )
     mill = Mill(redis, issuer=issuer)
     mill.issue()
     mill.apply(a_certificate(dns_names=("web.example.test", "b.example.test")))
     mill.ticks.reread("a")
-    (doorbell,) = mill.ticks.wake().doorbells
-    mill.run(doorbell.step)
+    (wake_up,) = mill.ticks.wake().wake_ups
+    mill.run(wake_up.step)
     assert "no solver" in mill.failed
 
     mill.apply(WEB)
@@ -173,7 +176,9 @@ class TestACaThatIsSlow:
 
 class TestSelfChecks:
     def test_a_solver_that_waits_longer_than_the_deadline_issues_in_the_end(self, redis):
-        issuer = an_issuer(solvers=(Solver(http01=Http01Solver(), wait_instead_of_self_check=timedelta(minutes=15)),))
+        issuer = an_issuer(
+            solvers=(Solver(http01=Http01Solver(), wait_instead_of_self_check=timedelta(minutes=15)),)
+        )
         mill = Mill(redis, issuer=issuer)
         mill.reconciler.reconcile(WEB.id)
         mill.run()
@@ -224,7 +229,7 @@ class TestSelfChecks:
         assert mill.status().next_attempt > mill.world.clock.now() + 300
 
 
-class Troubled(NoExposure):
+class Troubled(NoRoutes):
     """The way to the responder cannot be opened, each time for the next of these reasons."""
 
     def __init__(self, reasons):
@@ -235,10 +240,12 @@ class Troubled(NoExposure):
             raise HomeUnavailable(self._reasons.pop(0))
 
 
-@pytest.mark.parametrize("reasons", [["a"] * 5, ["a", "b", "c", "d", "e"]], ids=["one trouble", "one after the other"])
+@pytest.mark.parametrize(
+    "reasons", [["a"] * 5, ["a", "b", "c", "d", "e"]], ids=["one trouble", "one after the other"]
+)
 def test_only_one_and_the_same_trouble_of_the_home_is_tried_ever_later(redis, reasons):
     mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
-    mill.engine = Engine(replace(mill.ports, exposure=Troubled(reasons), jitter=lambda: 1.0), mill.reconciler)
+    mill.engine = Engine(replace(mill.ports, routes=Troubled(reasons), jitter=lambda: 1.0), mill.reconciler)
     until(mill, "set_up_challenge")
     waited = []
     for _ in reasons:
@@ -282,10 +289,14 @@ class TestTheSecret:
     def test_what_another_issuer_needs_is_never_written_over_whoever_made_it(self, redis, name):
         tsig = Rfc2136(nameserver="192.0.2.53:53", tsig_secret=SecretKeyRef(name="stage-tsig", key="secret"))
         solvers = (Solver(dns01=Dns01Solver(provider=tsig)),)
-        stage = an_issuer(name="stage", private_key=replace(an_issuer().private_key, name="stage-account"), solvers=solvers)
+        stage = an_issuer(
+            name="stage", private_key=replace(an_issuer().private_key, name="stage-account"), solvers=solvers
+        )
         mill = Mill(redis)
         mill.ports.home.apply(stage, "kind: ClusterIssuer\n# stage\n")
-        theirs = Secret(namespace="cert-manager", name=name, type=OPAQUE_TYPE, data={"tls.key": b"of cert-manager"})
+        theirs = Secret(
+            namespace="cert-manager", name=name, type=OPAQUE_TYPE, data={"tls.key": b"of cert-manager"}
+        )
         mill.ports.home.write_secret(theirs)
         slip = a_certificate(namespace="cert-manager", name="slip", secret_name=name)
         mill.apply(slip)
@@ -326,13 +337,13 @@ def test_a_worker_that_lost_its_step_does_not_say_that_the_run_failed(redis):
 
     def go_on_elsewhere():
         mill.world.clock.advance(301)
-        for doorbell in mill.ticks.wake().doorbells:
-            mill.run(doorbell.step)
+        for wake_up in mill.ticks.wake().wake_ups:
+            mill.run(wake_up.step)
         raise NameRefused("an answer that came late")
 
     mill.world.ca.trouble.before_next_authorization = go_on_elsewhere
 
-    assert isinstance(mill.step("validate"), Stop)
+    assert isinstance(mill.step("validate"), Drop)
 
     assert mill.record().result == "issued"
     assert mill.status().condition("Issuing") is None
@@ -348,7 +359,7 @@ def test_a_failure_noted_under_a_clock_that_was_years_ahead_does_not_hold_for_ye
 
     mill.world.clock.advance(-3650 * DAY)
 
-    assert mill.reconciler.reconcile(WEB.id).ring
+    assert mill.reconciler.reconcile(WEB.id).publish_run
 
 
 def test_a_ca_that_is_slow_to_issue_is_no_wrong_name(redis):
@@ -390,8 +401,8 @@ class TestAHomeThatRefusesUsFromNowOn:
         mill.ports.home.refuses = False
         mill.world.clock.advance(7200)
         mill.ticks.renew()
-        (doorbell,) = mill.ticks.wake().doorbells
-        mill.run(doorbell.step)
+        (wake_up,) = mill.ticks.wake().wake_ups
+        mill.run(wake_up.step)
 
         assert mill.record().result == "issued"
         assert len(mill.world.ca.orders) == 1

@@ -54,7 +54,7 @@ def test_a_key_that_no_worker_has_fails_the_run_after_a_quarter_of_an_hour(mill)
     assert isinstance(mill.step(STORE), Wait)
 
     mill.world.clock.advance(901)
-    (wake_up,) = mill.ticks.wake().doorbells
+    (wake_up,) = mill.ticks.wake().wake_ups
     failed = mill.step(wake_up.step)
 
     assert isinstance(failed, Fail)

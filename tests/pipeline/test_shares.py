@@ -1,4 +1,5 @@
-"""The issuers of one namespace, whose CA or name servers are slow, hold some threads of a worker and not all."""
+"""The issuers of one namespace, whose CA or name servers are slow, hold some threads of a worker and not
+all."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import replace
 
 from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.certificate import IssuerRef
-from certmill.runs.concurrency import Shares
+from certmill.runs.concurrency import NamespaceLimit
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Proceed, Wait
 from tests.builders import a_certificate, an_issuer
@@ -19,7 +20,7 @@ REASON = "waits for its turn: the CAs or name servers of the issuers in namespac
 
 
 def with_shares(mill):
-    mill.ports = replace(mill.ports, shares=Shares(4))
+    mill.ports = replace(mill.ports, namespace_limit=NamespaceLimit(4))
     mill.engine = Engine(mill.ports, mill.reconciler)
     return mill
 
@@ -29,7 +30,7 @@ def test_a_step_waits_while_others_of_its_namespace_hold_their_share_and_goes_on
     mill.reconciler.reconcile(CERTIFICATE.id)
     with ExitStack() as held:
         for _ in range(3):
-            held.enter_context(mill.ports.shares.of("default"))
+            held.enter_context(mill.ports.namespace_limit.of("default"))
         waits = mill.run()
 
     assert isinstance(waits, Wait)
@@ -43,7 +44,7 @@ def test_what_is_under_a_cluster_issuer_goes_on_meanwhile(redis):
     mill.reconciler.reconcile(mill.certificate.id)
     with ExitStack() as held:
         for _ in range(3):
-            held.enter_context(mill.ports.shares.of("default"))
+            held.enter_context(mill.ports.namespace_limit.of("default"))
 
         assert isinstance(mill.run(), Proceed)
 
@@ -53,7 +54,7 @@ def test_an_issuer_is_registered_later(redis):
     issuers = IssuerReconciler(mill.ports, mill.reconciler)
     with ExitStack() as held:
         for _ in range(3):
-            held.enter_context(mill.ports.shares.of("default"))
+            held.enter_context(mill.ports.namespace_limit.of("default"))
         assert not issuers.reconcile(ISSUER, owner="one").done
 
     assert issuers.reconcile(ISSUER, owner="one").done

@@ -22,8 +22,8 @@ def renewals(mill, *, seconds, every=30.0):
     for _ in range(int(seconds / every)):
         mill.world.clock.advance(every)
         mill.ticks.renew()
-        for doorbell in mill.ticks.wake().doorbells:
-            mill.run(doorbell.step)
+        for wake_up in mill.ticks.wake().wake_ups:
+            mill.run(wake_up.step)
         leaf = mill.world.leaf(WEB)
         if not found or found[-1][0].serial != leaf.serial:
             found.append((leaf, mill.world.clock.now()))
@@ -69,9 +69,13 @@ class TestWaitsThatServersAskFor:
         return result.seconds
 
     def test_a_503_that_asks_for_a_week_is_waited_for_an_hour(self, redis):
-        assert self.asked_to_wait(redis, CAUnavailable("503", retry_after=604_800), remaining=20 * DAY) == HOUR
+        assert (
+            self.asked_to_wait(redis, CAUnavailable("503", retry_after=604_800), remaining=20 * DAY) == HOUR
+        )
 
-    @pytest.mark.parametrize("error", [CAUnavailable("503", retry_after=604_800), RateLimited("429", retry_after=604_800)])
+    @pytest.mark.parametrize(
+        "error", [CAUnavailable("503", retry_after=604_800), RateLimited("429", retry_after=604_800)]
+    )
     def test_no_server_has_a_renewal_wait_longer_than_an_eighth_of_the_remaining_life(self, redis, error):
         assert self.asked_to_wait(redis, error, remaining=4 * HOUR) == HOUR / 2
 
@@ -126,7 +130,9 @@ class TestAPairThatIsNotValidYet:
 
         assert mill.status().condition("Ready").status
         assert len(mill.world.ca.orders) == 1
-        assert redis.zscore(keys.RENEWALS, WEB.id) == pytest.approx(mill.world.leaf(WEB).not_before + 60 * DAY, abs=HOUR)
+        assert redis.zscore(keys.RENEWALS, WEB.id) == pytest.approx(
+            mill.world.leaf(WEB).not_before + 60 * DAY, abs=HOUR
+        )
 
     def test_one_that_was_found_in_the_home_is_not_ready_either(self, redis):
         mill = self.issued(redis)

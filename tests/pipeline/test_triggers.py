@@ -19,19 +19,19 @@ WEB = a_certificate()
 
 def begun(mill):
     """(root, what began it) of the run under way, as its first message has them."""
-    (doorbell,) = mill.ports.records.doorbells([WEB.id])
-    assert doorbell.step == STEP_NAMES[0]
-    return doorbell.root_id, doorbell.trigger
+    (wake_up,) = mill.ports.records.wake_ups([WEB.id])
+    assert wake_up.step == STEP_NAMES[0]
+    return wake_up.root_id, wake_up.trigger
 
 
 def test_a_run_that_a_manifest_began_has_its_first_task_as_root(redis):
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
 
-    (doorbell,) = mill.ports.records.doorbells([WEB.id])
+    (wake_up,) = mill.ports.records.wake_ups([WEB.id])
 
-    assert (doorbell.trigger, doorbell.task_id) == (Trigger.MANIFEST, doorbell.root_id)
-    assert doorbell.root_id
+    assert (wake_up.trigger, wake_up.task_id) == (Trigger.MANIFEST, wake_up.root_id)
+    assert wake_up.root_id
 
 
 def test_a_renewal_says_so_and_has_another_root_than_the_run_before(redis):
@@ -50,7 +50,7 @@ def test_a_renewal_says_so_and_has_another_root_than_the_run_before(redis):
 
 def test_a_request_is_the_root_of_its_run(redis):
     mill = Mill(redis)
-    mill.desk.renew({"name": "web"}, request_id="asked")
+    mill.handler.renew({"name": "web"}, request_id="asked")
 
     assert begun(mill) == ("asked", Trigger.MANUAL)
 
@@ -60,7 +60,7 @@ def test_a_renewal_that_is_asked_for_during_a_run_is_the_root_of_the_next(redis)
     mill.reconciler.reconcile(WEB.id)
     for step in STEP_NAMES:
         if step == "finalize":
-            mill.desk.renew({"name": "web"}, request_id="asked")
+            mill.handler.renew({"name": "web"}, request_id="asked")
         mill.step(step)
 
     assert begun(mill) == ("asked", Trigger.MANUAL)
@@ -69,7 +69,7 @@ def test_a_renewal_that_is_asked_for_during_a_run_is_the_root_of_the_next(redis)
 
 def test_a_run_that_repeats_a_failed_one_keeps_what_began_it(redis):
     mill = with_faults(Mill(redis), new_order=[NameRefused("not here")])
-    mill.desk.renew({"name": "web"}, request_id="asked")
+    mill.handler.renew({"name": "web"}, request_id="asked")
     mill.run()
     mill.world.clock.advance(DAY)
 
@@ -94,7 +94,7 @@ def test_a_record_of_another_release_has_an_unknown_trigger(redis, written):
 
 def test_a_changed_manifest_after_a_failure_is_what_begins_the_next_run(redis):
     mill = with_faults(Mill(redis), new_order=[NameRefused("not here")])
-    mill.desk.renew({"name": "web"}, request_id="asked")
+    mill.handler.renew({"name": "web"}, request_id="asked")
     mill.run()
     mill.apply(replace(WEB, dns_names=("other.example.com",)))
     mill.reconciler.reconcile(WEB.id)
@@ -103,7 +103,8 @@ def test_a_changed_manifest_after_a_failure_is_what_begins_the_next_run(redis):
 
 
 def test_a_run_asked_for_while_we_looked_at_the_one_before_is_not_forgotten(redis):
-    """Two workers reconcile at once: the run of the one ends, with word that another is to follow, before the other keeps what it saw."""
+    """Two workers reconcile at once: the run of the one ends, with word that another is to follow, before the
+    other keeps what it saw."""
     mill = Mill(redis)
     mill.issue()
     read = mill.ports.home.certificate_status

@@ -40,7 +40,10 @@ def new_key():
 
 
 def csr_for(*identifiers):
-    names = [x509.DNSName(i.value) if i.type is IdentifierType.DNS else x509.IPAddress(ip_address(i.value)) for i in identifiers]
+    names = [
+        x509.DNSName(i.value) if i.type is IdentifierType.DNS else x509.IPAddress(ip_address(i.value))
+        for i in identifiers
+    ]
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.DER)
@@ -56,7 +59,8 @@ def until(look, *over):
 
 
 def patiently(ask):
-    """Try again, as a step would: Pebble knows the serial of a certificate only a moment after its order is valid."""
+    """Try again, as a step would: Pebble knows the serial of a certificate only a moment after its order is
+    valid."""
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -83,7 +87,11 @@ class Issuing:
             self.dns.set_txt(challenges.dns01_record_name(authorization.identifier.value), value)
             self.acme.answer(challenge.url)
         return [
-            until(lambda url=url: self.acme.authorization(url), AuthorizationStatus.VALID, AuthorizationStatus.INVALID)
+            until(
+                lambda url=url: self.acme.authorization(url),
+                AuthorizationStatus.VALID,
+                AuthorizationStatus.INVALID,
+            )
             for url in order.authorizations
         ]
 
@@ -127,7 +135,11 @@ def leaf_of(chain):
 
 
 def names_of(certificate):
-    return set(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName))
+    return set(
+        certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
+    )
 
 
 def test_a_wildcard_and_its_apex_share_one_record_and_one_certificate(issuing):
@@ -202,7 +214,9 @@ def test_a_deactivated_account_is_refused(issuing):
     assert issuing.acme.deactivate_account().status is AccountStatus.DEACTIVATED
 
     with pytest.raises(NameRefused, match="deactivated"):
-        issuing.acme.new_order(dns("late.example"))  # of an order nobody knows whom it is about: the account itself tells
+        issuing.acme.new_order(
+            dns("late.example")
+        )  # of an order nobody knows whom it is about: the account itself tells
     with pytest.raises(AccountRefused, match="deactivated"):
         issuing.acme.account()
     with pytest.raises(AccountRefused, match="deactivated"):
@@ -255,7 +269,9 @@ def test_external_accounts(tmp_path, connect):
 
 
 def test_an_order_is_one_request_and_has_what_was_asked_for(issuing):
-    order = issuing.acme.new_order([*dns("one.example", "two.example"), Identifier(type=IdentifierType.IP, value="2001:db8::1")])
+    order = issuing.acme.new_order(
+        [*dns("one.example", "two.example"), Identifier(type=IdentifierType.IP, value="2001:db8::1")]
+    )
 
     assert {str(i) for i in order.identifiers} == {"one.example", "two.example", "2001:db8::1"}
     assert len(order.authorizations) == 3
@@ -289,7 +305,8 @@ def test_an_unknown_profile_is_refused(issuing):
 
 
 def test_not_after_arrives_as_it_was_meant(issuing):
-    """Pebble keeps what it is sent, and shows nothing of it; that it accepts the format is what can be seen."""
+    """Pebble keeps what it is sent, and shows nothing of it; that it accepts the format is what can be
+    seen."""
     order = issuing.acme.new_order(dns("dated.example"), not_after=datetime.now(UTC) + timedelta(days=30))
 
     assert order.status is OrderStatus.PENDING
@@ -351,7 +368,8 @@ def test_finalizing_too_early_and_twice_is_told_apart(issuing):
 
 
 def test_a_csr_for_other_names_is_refused(issuing):
-    """As `unauthorized`, which for an order may also mean that its authorizations have expired: a new order is the way out of both."""
+    """As `unauthorized`, which for an order may also mean that its authorizations have expired: a new order
+    is the way out of both."""
     order = issuing.acme.new_order(dns("mine.example"))
     issuing.authorize(order)
 
@@ -365,7 +383,9 @@ def test_is_ca_in_a_request_is_ignored_by_the_ca(issuing):
     order = issuing.acme.new_order(dns(*certificate.dns_names))
     issuing.authorize(order)
 
-    chain_pem = issuing.acme.certificate(issuing.finalize(order, csr.build(certificate, key_pem)).certificate).pem.encode()
+    chain_pem = issuing.acme.certificate(
+        issuing.finalize(order, csr.build(certificate, key_pem)).certificate
+    ).pem.encode()
 
     chain.check(chain_pem, key_pem, certificate, now=time.time())
     leaf = x509.load_pem_x509_certificate(chain_pem)
@@ -373,7 +393,8 @@ def test_is_ca_in_a_request_is_ignored_by_the_ca(issuing):
 
 
 def test_a_ca_that_takes_no_ed25519_key_says_so(issuing):
-    """The CA decides: certmill sends the request, as cert-manager does. Pebble 2.10 refuses it, as Let's Encrypt does."""
+    """The CA decides: certmill sends the request, as cert-manager does. Pebble 2.10 refuses it, as Let's
+    Encrypt does."""
     certificate = a_certificate(private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ED25519, size=0))
     order = issuing.acme.new_order(dns(*certificate.dns_names))
     issuing.authorize(order)
@@ -429,7 +450,9 @@ def test_renewal_information_names_a_window_within_the_lifetime(issuing):
 
     info = issuing.acme.renewal_info(ari.cert_id(leaf))
 
-    assert leaf.not_valid_before_utc.timestamp() < info.start < info.end < leaf.not_valid_after_utc.timestamp()
+    assert (
+        leaf.not_valid_before_utc.timestamp() < info.start < info.end < leaf.not_valid_after_utc.timestamp()
+    )
     assert ari.MIN_CHECK_SECONDS <= info.retry_after <= ari.MAX_CHECK_SECONDS
 
 
@@ -437,7 +460,8 @@ def test_a_window_that_the_ca_moved_is_seen(issuing, pebble):
     chain = issuing.issue(dns("moved.example"))
     leaf = leaf_of(chain)
     window = (
-        '{"suggestedWindow": {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}, "explanationURL": "https://ca.example/why"}'
+        '{"suggestedWindow": {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}, '
+        '"explanationURL": "https://ca.example/why"}'
     )
     pebble.set_renewal_info(leaf.public_bytes(Encoding.PEM), window)
 
@@ -480,7 +504,9 @@ def test_threads_share_nonces_directory_and_connections(pebble, connect):
     orders: list[str] = []
 
     def work(number):
-        acme = connect(pebble, key, account_uri=uri, nonces=nonces, directories=directories, connections=connections)
+        acme = connect(
+            pebble, key, account_uri=uri, nonces=nonces, directories=directories, connections=connections
+        )
         try:
             orders.extend(acme.new_order(dns(f"t{number}-{turn}.example")).url for turn in range(5))
         except Exception as error:  # noqa: BLE001 - shown below

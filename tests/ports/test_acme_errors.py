@@ -1,4 +1,5 @@
-"""Our verbs against a CA that fails: down, slow, silent, broken, lying. Each ends in an error of our tree that says what to do."""
+"""Our verbs against a CA that fails: down, slow, silent, broken, lying. Each ends in an error of our tree
+that says what to do."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ class Scripted:
         self.ca = ca
         self.url = ca.url
         self.directory = {
-            name: f"{ca.url}/{name}" for name in ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "renewalInfo")
+            name: f"{ca.url}/{name}"
+            for name in ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "renewalInfo")
         }
         self.serve_directory()
         ca.break_with(Fault(status=200, headers=NONCE), on="/newNonce")
@@ -59,7 +61,11 @@ class Scripted:
 
     def refuse(self, path, kind, status, *, times=None, **members):
         headers = {**NONCE, **members.pop("headers", {})}
-        self.ca.break_with(Fault.problem(kind, status=status, detail="because", headers=headers, **members), on=path, times=times)
+        self.ca.break_with(
+            Fault.problem(kind, status=status, detail="because", headers=headers, **members),
+            on=path,
+            times=times,
+        )
 
     def asked(self, path):
         return [request for request in self.ca.requests if path in request[1]]
@@ -121,7 +127,11 @@ def failure(verb):
     ("fault", "expected", "says"),
     [
         (Fault(status=500), CAUnavailable, "HTTP 500"),
-        (Fault(status=503, headers={"Retry-After": "7"}, body=b"<html>busy</html>"), CAUnavailable, "HTTP 503"),
+        (
+            Fault(status=503, headers={"Retry-After": "7"}, body=b"<html>busy</html>"),
+            CAUnavailable,
+            "HTTP 503",
+        ),
         (Fault(status=429), RateLimited, "HTTP 429"),
         (Fault(status=200, body=b"{not json"), CAUnavailable, "not a JSON object"),
         (Fault(status=200, body=b""), CAUnavailable, "not a JSON object"),
@@ -131,11 +141,30 @@ def failure(verb):
         (Fault(status=200, body=b"x" * (MAX_ANSWER_BYTES + 1)), NoAnswer, "more than"),
         (Fault(cut=True), NoAnswer, "cut the connection"),
         (Fault(status=200, cut=True, body=b'{"status": "pending"}'), NoAnswer, "cut the connection"),
-        (Fault(status=302, headers={"Location": "https://evil.example/"}), CAUnavailable, "redirects to https://evil.example/"),
+        (
+            Fault(status=302, headers={"Location": "https://evil.example/"}),
+            CAUnavailable,
+            "redirects to https://evil.example/",
+        ),
         (Fault(status=304), CAUnavailable, "HTTP 304"),
         (Fault(status=404), OrderGone, "HTTP 404"),
     ],
-    ids=["500", "503", "429", "half-json", "empty", "list", "deep", "no-order", "huge", "cut", "cut-midway", "redirect", "304", "404"],
+    ids=[
+        "500",
+        "503",
+        "429",
+        "half-json",
+        "empty",
+        "list",
+        "deep",
+        "no-order",
+        "huge",
+        "cut",
+        "cut-midway",
+        "redirect",
+        "304",
+        "404",
+    ],
 )
 def test_each_failure_has_its_error(scripted, acme, fault, expected, says):
     acme.directory()
@@ -147,7 +176,9 @@ def test_each_failure_has_its_error(scripted, acme, fault, expected, says):
     assert says in str(error)
 
 
-@pytest.mark.parametrize(("status", "expected"), [(503, CAUnavailable), (500, CAUnavailable), (429, RateLimited)])
+@pytest.mark.parametrize(
+    ("status", "expected"), [(503, CAUnavailable), (500, CAUnavailable), (429, RateLimited)]
+)
 def test_retry_after_survives_an_answer_without_json(scripted, acme, status, expected):
     scripted.ca.break_with(Fault(status=status, headers={"Retry-After": "7"}, body=b"<html>"), on="/newOrder")
 
@@ -225,10 +256,14 @@ def test_what_is_no_tls_is_said(connect, scripted):
             with connection, contextlib.suppress(OSError):
                 connection.recv(65_536)
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                connection.recv(1)  # until it hangs up: what was not read would cut the connection before the answer is
+                connection.recv(
+                    1
+                )  # until it hangs up: what was not read would cut the connection before the answer is
 
         threading.Thread(target=talk, daemon=True).start()
-        error = failure(connect(scripted.ca, server=f"https://127.0.0.1:{plain.getsockname()[1]}/dir").directory)
+        error = failure(
+            connect(scripted.ca, server=f"https://127.0.0.1:{plain.getsockname()[1]}/dir").directory
+        )
 
     assert "does not speak TLS" in str(error)
 
@@ -367,7 +402,11 @@ def test_a_server_that_is_no_url_names_its_field(scripted, connect, server):
 
 def test_a_bundle_that_is_none_names_its_field(scripted):
     acme = AcmeClient(
-        server=scripted.ca.directory_url, key=KEY, trust=TlsTrust(ca_bundle=b"no PEM"), nonces=NoncePool(), directories=DirectoryCache()
+        server=scripted.ca.directory_url,
+        key=KEY,
+        trust=TlsTrust(ca_bundle=b"no PEM"),
+        nonces=NoncePool(),
+        directories=DirectoryCache(),
     )
 
     error = failure(acme.directory)
@@ -393,7 +432,11 @@ def test_an_account_that_exists_by_conflict_is_found_where_the_ca_says(scripted,
 
     account = acme.new_account()
 
-    assert (account.url, account.existed, acme.account_uri) == (f"{scripted.url}/account/7", True, f"{scripted.url}/account/7")
+    assert (account.url, account.existed, acme.account_uri) == (
+        f"{scripted.url}/account/7",
+        True,
+        f"{scripted.url}/account/7",
+    )
 
 
 def test_a_key_in_use_keeps_ours_and_says_whose_it_is(scripted, acme):
@@ -408,7 +451,10 @@ def test_a_key_in_use_keeps_ours_and_says_whose_it_is(scripted, acme):
 
 
 def test_a_challenge_needs_no_up_link(scripted, acme):
-    scripted.answer("/chall/1", {"type": "http-01", "url": f"{scripted.url}/chall/1", "status": "processing", "token": TOKEN})
+    scripted.answer(
+        "/chall/1",
+        {"type": "http-01", "url": f"{scripted.url}/chall/1", "status": "processing", "token": TOKEN},
+    )
 
     assert acme.answer(f"{scripted.url}/chall/1").status == "processing"
 
@@ -423,8 +469,16 @@ def test_a_challenge_that_somebody_else_answers_is_told_apart(scripted, acme):
 
 
 def test_a_token_that_is_a_path_is_not_used(scripted, acme):
-    challenge = {"type": "http-01", "url": f"{scripted.url}/chall/1", "status": "pending", "token": "../../../../../../etc/passwd"}
-    scripted.answer("/authz/1", {"status": "pending", "identifier": {"type": "dns", "value": "a.example"}, "challenges": [challenge]})
+    challenge = {
+        "type": "http-01",
+        "url": f"{scripted.url}/chall/1",
+        "status": "pending",
+        "token": "../../../../../../etc/passwd",
+    }
+    scripted.answer(
+        "/authz/1",
+        {"status": "pending", "identifier": {"type": "dns", "value": "a.example"}, "challenges": [challenge]},
+    )
 
     assert isinstance(failure(lambda: acme.authorization(f"{scripted.url}/authz/1")), CAUnavailable)
 
@@ -480,13 +534,17 @@ def test_a_chain_is_taken_whatever_its_line_ends(scripted, acme):
 
 
 def test_alternates_elsewhere_are_not_asked_and_do_not_spoil_the_chain(scripted, acme):
-    fault = Fault(status=200, headers={**NONCE, "Link": '<https://evil.example/1>;rel="alternate"'}, body=LEAF.encode())
+    fault = Fault(
+        status=200, headers={**NONCE, "Link": '<https://evil.example/1>;rel="alternate"'}, body=LEAF.encode()
+    )
     scripted.ca.break_with(fault, on="/cert/1")
 
     chain = acme.certificate(f"{scripted.url}/cert/1")
 
     assert chain.pem == LEAF
-    assert "evil.example is not in the directory" in str(failure(lambda: acme.certificate(chain.alternates[0])))
+    assert "evil.example is not in the directory" in str(
+        failure(lambda: acme.certificate(chain.alternates[0]))
+    )
 
 
 def test_no_renewal_information_is_told_apart_from_no_ca(scripted, acme):
@@ -499,7 +557,9 @@ def test_no_renewal_information_is_told_apart_from_no_ca(scripted, acme):
 def test_a_ca_without_renewal_information_is_not_asked(scripted, connect):
     scripted.serve_directory(renewalInfo="")
 
-    assert "offers no renewal information" in str(failure(lambda: connect(scripted.ca).renewal_info("AAAA.BBBB")))
+    assert "offers no renewal information" in str(
+        failure(lambda: connect(scripted.ca).renewal_info("AAAA.BBBB"))
+    )
 
 
 def test_replaces_is_sent_and_its_refusals_are_told_apart(scripted, acme):

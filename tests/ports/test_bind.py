@@ -14,9 +14,18 @@ SECRET = base64.b64encode(b"a TSIG secret of thirty-two bytes").decode()
 
 
 def test_values_and_port_stay_over_a_stop_and_a_start(tmp_path):
-    with Bind(directory=tmp_path, zones=("example.test", "dev.example.test"), tsig={"certmill": ("hmac-sha256", SECRET)}) as bind:
+    with Bind(
+        directory=tmp_path,
+        zones=("example.test", "dev.example.test"),
+        tsig={"certmill": ("hmac-sha256", SECRET)},
+    ) as bind:
         address = bind.address
-        config = Rfc2136(nameserver="127.0.0.1", port=bind.port, tsig_key_name="certmill", tsig_algorithm=TsigAlgorithm.HMACSHA256)
+        config = Rfc2136(
+            nameserver="127.0.0.1",
+            port=bind.port,
+            tsig_key_name="certmill",
+            tsig_algorithm=TsigAlgorithm.HMACSHA256,
+        )
         names = {f"_acme-challenge.{zone}": zone for zone in bind.zones}
         for name, zone in names.items():
             Rfc2136Provider(config, tsig_secret=SECRET).present(TxtRecord(name=name, value="v", zone=zone))
@@ -30,9 +39,17 @@ def test_values_and_port_stay_over_a_stop_and_a_start(tmp_path):
 
 def test_every_value_at_a_name_is_shown_however_many_there_are(tmp_path):
     with Bind(directory=tmp_path, tsig={"certmill": ("hmac-sha256", SECRET)}) as bind:
-        config = Rfc2136(nameserver="127.0.0.1", port=bind.port, tsig_key_name="certmill", tsig_algorithm=TsigAlgorithm.HMACSHA256)
+        config = Rfc2136(
+            nameserver="127.0.0.1",
+            port=bind.port,
+            tsig_key_name="certmill",
+            tsig_algorithm=TsigAlgorithm.HMACSHA256,
+        )
         values = {f"{number:043}" for number in range(60)}
-        records = [TxtRecord(name="_acme-challenge.example.test", value=value, zone="example.test") for value in values]
+        records = [
+            TxtRecord(name="_acme-challenge.example.test", value=value, zone="example.test")
+            for value in values
+        ]
 
         Rfc2136Provider(config, tsig_secret=SECRET).present_all(records)
 
@@ -43,6 +60,7 @@ def test_every_name_of_every_zone_is_on_loopback(tmp_path):
     with Bind(directory=tmp_path, zones=("example.test", "dev.example.test")) as bind:
         resolver = Resolver([bind.address])
 
-        assert [resolver.find_addresses(name) for name in ("example.test", "www.example.test", "a.b.dev.example.test")] == [
-            ["127.0.0.1"]
-        ] * 3
+        assert [
+            resolver.find_addresses(name)
+            for name in ("example.test", "www.example.test", "a.b.dev.example.test")
+        ] == [["127.0.0.1"]] * 3

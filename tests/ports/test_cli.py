@@ -179,15 +179,23 @@ class TestApply:
     def test_each_document_is_created_then_unchanged_then_configured(self, certmill, manifests, runtime):
         assert certmill("apply", "-f", str(manifests)) == (
             0,
-            ["issuer.cert-manager.io/prod created", "secret/tsig created", "certificate.cert-manager.io/web created"],
+            [
+                "issuer.cert-manager.io/prod created",
+                "secret/tsig created",
+                "certificate.cert-manager.io/web created",
+            ],
             "",
         )
-        assert runtime.ports.sightings.reread_asked()
+        assert runtime.ports.snapshots.take_reread_request()
         assert {line.split()[-1] for line in certmill("apply", "-f", str(manifests))[1]} == {"unchanged"}
 
-        (manifests / "20-certificate.yml").write_text(CERTIFICATE.replace("[web.example.com]", "[web.example.com, www.example.com]"))
+        (manifests / "20-certificate.yml").write_text(
+            CERTIFICATE.replace("[web.example.com]", "[web.example.com, www.example.com]")
+        )
 
-        assert certmill("apply", "-f", str(manifests / "20-certificate.yml"))[1] == ["certificate.cert-manager.io/web configured"]
+        assert certmill("apply", "-f", str(manifests / "20-certificate.yml"))[1] == [
+            "certificate.cert-manager.io/web configured"
+        ]
 
     def test_standard_input_is_a_file_too(self, certmill, monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ISSUER.encode())))
@@ -198,13 +206,17 @@ class TestApply:
     def test_a_bad_document_is_one_line_with_file_and_field_and_the_rest_goes_on(self, certmill, tmp_path):
         (tmp_path / "all.yaml").write_text(f"{BAD}---\n{CERTIFICATE}")
 
-        code, out, err = certmill("apply", "-f", str(tmp_path / "all.yaml"), "-f", str(tmp_path / "absent.yaml"))
+        code, out, err = certmill(
+            "apply", "-f", str(tmp_path / "all.yaml"), "-f", str(tmp_path / "absent.yaml")
+        )
 
         assert (code, out) == (1, ["certificate.cert-manager.io/web created"])
         assert len(err.splitlines()) == 2
         assert "all.yaml" in err.splitlines()[0]
         assert "spec.colour" in err.splitlines()[0]
-        assert err.splitlines()[1] == f"error: {tmp_path}/absent.yaml: cannot be read: No such file or directory"
+        assert (
+            err.splitlines()[1] == f"error: {tmp_path}/absent.yaml: cannot be read: No such file or directory"
+        )
 
     @pytest.mark.parametrize(
         ("content", "said"),
@@ -223,7 +235,9 @@ class TestApply:
         assert said in err
         assert len(err.splitlines()) == 1
 
-    def test_odd_entries_of_the_home_are_named_by_apply_and_by_get_which_go_on(self, certmill, manifests, home):
+    def test_odd_entries_of_the_home_are_named_by_apply_and_by_get_which_go_on(
+        self, certmill, manifests, home
+    ):
         (home / "manifests").mkdir(parents=True)
         make_odd_entries(home / "manifests")
 
@@ -232,7 +246,9 @@ class TestApply:
 
         assert (code, len(out)) == (0, 3)
         assert (shown[0], len(shown[1]), shown[2]) == (0, 2, err)
-        assert sorted(err.splitlines()) == sorted(f"warning: {source}: {message}" for source, message in ODD_ENTRIES.items())
+        assert sorted(err.splitlines()) == sorted(
+            f"warning: {source}: {message}" for source, message in ODD_ENTRIES.items()
+        )
 
     def test_without_redis_it_is_kept_and_said_to_be_acted_on_later(self, certmill, manifests, home):
         code, out, err = certmill("--redis-url", "redis://127.0.0.1:1/0", "apply", "-f", str(manifests))
@@ -248,11 +264,27 @@ class TestGet:
         status = CertificateStatus(conditions=(ready(at=now - 3 * 86_400),), not_after=1_900_000_000.0)
         runtime.ports.home.write_certificate_status(WEB, status)
 
-        assert applied("get", "certificates")[1] == ["NAME   READY   SECRET    AGE", "web    True    web-tls   3d"]
+        assert applied("get", "certificates")[1] == [
+            "NAME   READY   SECRET    AGE",
+            "web    True    web-tls   3d",
+        ]
         code, (header, row), err = applied("get", "certs", "-A", "-o", "wide")
         assert (code, err) == (0, "")
-        assert header.split() == ["NAMESPACE", "NAME", "READY", "SECRET", "AGE", "ISSUER", "STATUS", "EXPIRATION"]
-        assert columns(row)[-3:] == ["prod", "Certificate is up to date and has not expired", "2030-03-17T17:46:40Z"]
+        assert header.split() == [
+            "NAMESPACE",
+            "NAME",
+            "READY",
+            "SECRET",
+            "AGE",
+            "ISSUER",
+            "STATUS",
+            "EXPIRATION",
+        ]
+        assert columns(row)[-3:] == [
+            "prod",
+            "Certificate is up to date and has not expired",
+            "2030-03-17T17:46:40Z",
+        ]
 
     def test_without_a_condition_ready_is_empty_and_the_age_is_that_of_the_manifest(self, applied):
         header, row = applied("get", "cert", "web")[1]
@@ -263,10 +295,14 @@ class TestGet:
 
     def test_a_pair_that_expired_while_everything_was_stopped_is_not_ready(self, applied, runtime):
         past = runtime.ports.clock.now() - 60
-        runtime.ports.home.write_certificate_status(WEB, CertificateStatus(conditions=(ready(),), not_after=past))
+        runtime.ports.home.write_certificate_status(
+            WEB, CertificateStatus(conditions=(ready(),), not_after=past)
+        )
 
         code, (_, row), _ = applied("get", "certs", "-o", "wide")
-        found = json.loads("\n".join(applied("get", "cert", "web", "-o", "json")[1]))["status"]["conditions"][0]
+        found = json.loads("\n".join(applied("get", "cert", "web", "-o", "json")[1]))["status"]["conditions"][
+            0
+        ]
         told = applied("describe", "cert", "web")[1]
 
         assert (code, row.split()[1]) == (0, "False")
@@ -280,9 +316,13 @@ class TestGet:
 
         assert check() == 4
         now = runtime.ports.clock.now()
-        runtime.ports.home.write_certificate_status(WEB, CertificateStatus(conditions=(ready(),), not_after=now + 60))
+        runtime.ports.home.write_certificate_status(
+            WEB, CertificateStatus(conditions=(ready(),), not_after=now + 60)
+        )
         assert (check(), check("-o", "yaml"), applied("get", "cert", "web", "--check")[0]) == (0, 0, 0)
-        runtime.ports.home.write_certificate_status(WEB, CertificateStatus(conditions=(ready(),), not_after=now - 60))
+        runtime.ports.home.write_certificate_status(
+            WEB, CertificateStatus(conditions=(ready(),), not_after=now - 60)
+        )
         assert (check(), applied("get", "cert", "web", "--check")[0], applied("get", "certs")[0]) == (4, 4, 0)
         assert applied("get", "cert", "web", "nope", "--check")[0] == 3
         assert applied("get", "issuers", "--check")[0] == 4
@@ -299,22 +339,38 @@ class TestGet:
         records, now = runtime.ports.records, runtime.ports.clock.now()
 
         assert columns(applied("get", "certs")[1][0]) == ["NAME", "READY", "SECRET", "AGE", "CAUSE"]
-        assert applied("get", "certs")[1][1].endswith("no-worker: no worker has taken it up yet: see that workers and beat are running")
-        records.begin(WEB, now=now, steps=("create_order", "clean_up"), spec="s", origin=Origin(), in_flight_until=now + 10)
+        assert applied("get", "certs")[1][1].endswith(
+            "no-worker: no worker has taken it up yet: see that workers and beat are running"
+        )
+        records.begin(
+            WEB,
+            now=now,
+            steps=("create_order", "clean_up"),
+            spec="s",
+            origin=Origin(),
+            in_flight_until=now + 10,
+        )
         assert applied("get", "certs")[1][1].endswith("no-worker: no worker has taken it up yet")
         record = records.claim(WEB, "create_order", now=now, lease_seconds=60, task_id="t", root_id="r")
         assert "CAUSE" not in applied("get", "certs")[1][0]
         waits = {"reason": "too many orders", "due": f"{now + 300:.3f}", "wait_class": "rate-limited"}
-        records.commit(WEB, fence=record.fence, step="create_order", due=Due.WAITING, at=now + 300, fields=waits)
+        records.commit(
+            WEB, fence=record.fence, step="create_order", due=Due.WAITING, at=now + 300, fields=waits
+        )
         assert "rate-limited: until " in applied("get", "certs")[1][1]
         assert applied("get", "certs", "-o", "wide")[1][1].endswith(": too many orders")
-        assert any(line.startswith("Cause:") and "too many orders" in line for line in applied("describe", "cert", "web")[1])
+        assert any(
+            line.startswith("Cause:") and "too many orders" in line
+            for line in applied("describe", "cert", "web")[1]
+        )
         runtime.redis.flushdb()
         applied("delete", "issuer", "prod")
         assert applied("get", "certs")[1][1].endswith("issuer: Issuer prod is not there: apply it")
 
     def test_issuers_and_cluster_issuers(self, applied, runtime, tmp_path):
-        cluster = ISSUER.replace("kind: Issuer", "kind: ClusterIssuer").replace("name: prod\n", "name: le\n", 1)
+        cluster = ISSUER.replace("kind: Issuer", "kind: ClusterIssuer").replace(
+            "name: prod\n", "name: le\n", 1
+        )
         (tmp_path / "ciss.yaml").write_text(cluster)
         applied("apply", "-f", str(tmp_path / "ciss.yaml"))
 
@@ -337,7 +393,11 @@ class TestGet:
         several = load_text("\n".join(applied("get", "cert", "-o", output)[1]))
         secret = load_text("\n".join(applied("get", "secret", "tsig", "-o", output)[1]))
 
-        assert (found["apiVersion"], found["kind"], found["metadata"]["name"]) == ("cert-manager.io/v1", "Certificate", "web")
+        assert (found["apiVersion"], found["kind"], found["metadata"]["name"]) == (
+            "cert-manager.io/v1",
+            "Certificate",
+            "web",
+        )
         assert found["spec"]["dnsNames"] == ["web.example.com"]
         assert found["status"]["revision"] == 2
         assert found["status"]["conditions"][0]["status"] == "True"
@@ -355,12 +415,20 @@ class TestGet:
         assert out[0].endswith("unchanged")
 
     def test_what_is_not_there_is_not_found(self, applied):
-        assert applied("get", "certificate", "nope") == (3, [], 'error: certificate "nope" not found in namespace "default"\n')
+        assert applied("get", "certificate", "nope") == (
+            3,
+            [],
+            'error: certificate "nope" not found in namespace "default"\n',
+        )
         assert applied("get", "ciss", "nope") == (3, [], 'error: clusterissuer "nope" not found\n')
         assert applied("get", "secret", "../../etc")[0] == 3
 
     def test_none_is_no_error(self, applied):
-        assert applied("get", "certs", "-n", "empty") == (0, [], "note: no certificates found in namespace empty\n")
+        assert applied("get", "certs", "-n", "empty") == (
+            0,
+            [],
+            "note: no certificates found in namespace empty\n",
+        )
         assert applied("get", "ciss") == (0, [], "note: no clusterissuers found\n")
 
     def test_a_bad_manifest_in_the_home_is_said_and_the_rest_is_shown(self, applied, home):
@@ -374,14 +442,19 @@ class TestGet:
 
     def test_refused_requests_are_listed_with_their_reason(self, certmill, runtime):
         now = runtime.ports.clock.now()
-        rejection = Rejection(at=now - 65, request_id="7", certificate="default/web", reason="spec.dnsNames[0]: \x1b[31mbad")
+        rejection = Rejection(
+            at=now - 65, request_id="7", certificate="default/web", reason="spec.dnsNames[0]: \x1b[31mbad"
+        )
         runtime.ports.requests.reject(rejection)
 
         code, out, _ = certmill("get", "requests")
 
         assert (code, out[0].split()) == (0, ["AGE", "CERTIFICATE", "REASON"])
         assert columns(out[1]) == ["65s", "default/web", "spec.dnsNames[0]: ?[31mbad"]
-        assert json.loads("\n".join(certmill("get", "requests", "-o", "json")[1]))["items"][0]["requestId"] == "7"
+        assert (
+            json.loads("\n".join(certmill("get", "requests", "-o", "json")[1]))["items"][0]["requestId"]
+            == "7"
+        )
 
     def test_everything_but_requests_works_without_redis(self, applied):
         away = ("--redis-url", "redis://127.0.0.1:1/0")
@@ -407,14 +480,18 @@ class TestDescribe:
         )
         options = {"spec": "s", "origin": Origin(root_id="r"), "in_flight_until": now + 10}
         records.begin(WEB, now=now, steps=("wait_for_propagation", "clean_up"), **options)
-        record = records.claim(WEB, "wait_for_propagation", now=now, lease_seconds=60, task_id="t", root_id="r")
+        record = records.claim(
+            WEB, "wait_for_propagation", now=now, lease_seconds=60, task_id="t", root_id="r"
+        )
         waits = {
             "facts": Facts(challenges=(challenge,)).to_json(),
             "reason": "ns2 does not have it yet",
             "due": f"{now + 300:.3f}",
             "tries": "3",
         }
-        records.commit(WEB, fence=record.fence, step="wait_for_propagation", due=Due.WAITING, at=now + 300, fields=waits)
+        records.commit(
+            WEB, fence=record.fence, step="wait_for_propagation", due=Due.WAITING, at=now + 300, fields=waits
+        )
 
         code, out, err = applied("describe", "certificate", "web")
 
@@ -427,10 +504,19 @@ class TestDescribe:
         assert out[-1].endswith(", because ns2 does not have it yet")
         assert TOKEN not in text
 
-    @pytest.mark.parametrize(("tries", "said"), [("0", ""), ("1", " (tried once)"), ("2", " (tried 2 times)")])
+    @pytest.mark.parametrize(
+        ("tries", "said"), [("0", ""), ("1", " (tried once)"), ("2", " (tried 2 times)")]
+    )
     def test_a_wait_for_its_turn_is_no_try(self, applied, runtime, tries, said):
         records, now = runtime.ports.records, runtime.ports.clock.now()
-        records.begin(WEB, now=now, steps=("clean_up", "clean_up"), spec="s", origin=Origin(root_id="r"), in_flight_until=now + 10)
+        records.begin(
+            WEB,
+            now=now,
+            steps=("clean_up", "clean_up"),
+            spec="s",
+            origin=Origin(root_id="r"),
+            in_flight_until=now + 10,
+        )
         record = records.claim(WEB, "clean_up", now=now, lease_seconds=60, task_id="t", root_id="r")
         waits = {"reason": "another worker is writing to the zone", "due": f"{now + 300:.3f}", "tries": tries}
         records.commit(WEB, fence=record.fence, step="clean_up", due=Due.WAITING, at=now + 300, fields=waits)
@@ -439,11 +525,22 @@ class TestDescribe:
 
         assert line.endswith(f"another worker is writing to the zone{said}")
 
-    def test_a_run_of_another_release_whose_facts_cannot_be_read_is_described_without_them(self, applied, runtime):
+    def test_a_run_of_another_release_whose_facts_cannot_be_read_is_described_without_them(
+        self, applied, runtime
+    ):
         records, now = runtime.ports.records, runtime.ports.clock.now()
-        records.begin(WEB, now=now, steps=("finalize", "clean_up"), spec="s", origin=Origin(root_id="r"), in_flight_until=now + 10)
+        records.begin(
+            WEB,
+            now=now,
+            steps=("finalize", "clean_up"),
+            spec="s",
+            origin=Origin(root_id="r"),
+            in_flight_until=now + 10,
+        )
         record = records.claim(WEB, "finalize", now=now, lease_seconds=60, task_id="t", root_id="r")
-        records.keep(WEB, fence=record.fence, now=now, lease_seconds=60, fields={"facts": '{"of": "another release"}'})
+        records.keep(
+            WEB, fence=record.fence, now=now, lease_seconds=60, fields={"facts": '{"of": "another release"}'}
+        )
 
         code, out, err = applied("describe", "certificate", "web")
 
@@ -457,7 +554,10 @@ class TestDescribe:
         assert "Issuer:     Issuer prod" in out
         assert "Secret:     web-tls (not there yet)" in out
         assert "Key:        ECDSA 256, PKCS1, rotationPolicy Always" in out
-        assert out[-1] == "Next: is issued when a worker looks (within 30 s): Issuing certificate as Secret does not exist"
+        assert (
+            out[-1]
+            == "Next: is issued when a worker looks (within 30 s): Issuing certificate as Secret does not exist"
+        )
 
     def test_an_ed25519_key_has_no_size_and_one_encoding(self, certmill, tmp_path):
         (tmp_path / "web.yaml").write_text(CERTIFICATE.replace("algorithm: ECDSA", "algorithm: Ed25519"))
@@ -477,7 +577,10 @@ class TestDescribe:
 
         assert [row for row in rows if row.startswith("rival ") and row.endswith(f"refused: {belongs}")]
         assert f"Cause:      refused: {belongs}" in out
-        assert out[-1] == "Next: nothing, while Secret web-tls belongs to Certificate web: give one of them another secretName"
+        assert (
+            out[-1]
+            == "Next: nothing, while Secret web-tls belongs to Certificate web: give one of them another secretName"
+        )
 
         applied("delete", "certificate", "web")
         assert applied("describe", "cert", "rival")[1][-1].startswith("Next: is issued when a worker looks")
@@ -522,10 +625,10 @@ class TestDescribe:
 
 class TestDelete:
     def test_a_certificate_goes_and_the_home_is_read_again(self, applied, runtime):
-        runtime.ports.sightings.reread_asked()
+        runtime.ports.snapshots.take_reread_request()
 
         assert applied("delete", "certificate", "web") == (0, ["certificate.cert-manager.io/web deleted"], "")
-        assert runtime.ports.sightings.reread_asked()
+        assert runtime.ports.snapshots.take_reread_request()
         assert applied("get", "cert", "web")[0] == 3
 
     def test_what_is_not_there_is_an_error_and_the_others_go(self, applied):
@@ -542,7 +645,8 @@ class TestDelete:
 
 
 class Worker(threading.Thread):
-    """Takes one request from the queue and plays its run, as a worker would; `fails`: at validate, with this reason."""
+    """Takes one request from the queue and plays its run, as a worker would; `fails`: at validate, with this
+    reason."""
 
     def __init__(self, runtime, secret=None, fails=""):
         super().__init__(daemon=True)
@@ -554,7 +658,11 @@ class Worker(threading.Thread):
         message = json.loads(message)
         self.task = message["headers"]["task"]
         self.body = json.loads(base64.b64decode(message["body"]))[0][0]
-        take = self.runtime.requests.request if self.task == contract.REQUEST_TASK else self.runtime.requests.renew
+        take = (
+            self.runtime.requests.request
+            if self.task == contract.REQUEST_TASK
+            else self.runtime.requests.renew
+        )
         taken = take(self.body, request_id=message["headers"]["id"])
         if taken is not None:
             self._steps(taken[0])
@@ -564,8 +672,12 @@ class Worker(threading.Thread):
             if self.fails and step in ("finalize", "store_secret"):
                 continue
             now = self.runtime.ports.clock.now()
-            record = self.runtime.ports.records.claim(certificate, step, now=now, lease_seconds=60, task_id="t", root_id="r")
-            threading.Event().wait(1.5 if step == "finalize" else 0.15)  # whoever follows has to come to look at this one
+            record = self.runtime.ports.records.claim(
+                certificate, step, now=now, lease_seconds=60, task_id="t", root_id="r"
+            )
+            threading.Event().wait(
+                1.5 if step == "finalize" else 0.15
+            )  # whoever follows has to come to look at this one
             fields = {}
             if step == "store_secret":
                 self.runtime.ports.home.write_secret(self.secret)
@@ -576,7 +688,9 @@ class Worker(threading.Thread):
                 fields = {"done": str(record.run), "result": self.fails or "issued"}
             due = Due.IN_FLIGHT if following else Due.RENEWALS
             at = "clean_up" if failing else following
-            self.runtime.ports.records.commit(certificate, fence=record.fence, step=at, due=due, at=now + 60, fields=fields)
+            self.runtime.ports.records.commit(
+                certificate, fence=record.fence, step=at, due=due, at=now + 60, fields=fields
+            )
 
 
 @pytest.fixture
@@ -596,8 +710,12 @@ def pair():
     key = keys.load(pem)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test Root")])
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, start, start + datetime.timedelta(days=3650))
-    leaf = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("web.example.com")]), critical=False).sign(key, hashes.SHA256())
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), 7, start, start + datetime.timedelta(days=3650)
+    )
+    leaf = builder.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName("web.example.com")]), critical=False
+    ).sign(key, hashes.SHA256())
     from cryptography.hazmat.primitives.serialization import Encoding
 
     data = {"tls.crt": leaf.public_bytes(Encoding.PEM), "tls.key": pem}
@@ -606,13 +724,26 @@ def pair():
 
 class TestAsking:
     def test_a_request_is_put_on_the_queue_and_says_how_to_follow_it(self, applied, runtime):
-        code, out, err = applied("request", "web.example.com", "192.0.2.1", "--issuer", "prod", "--key", "ecdsa-256", "--secret-name", "s")
+        code, out, err = applied(
+            "request",
+            "web.example.com",
+            "192.0.2.1",
+            "--issuer",
+            "prod",
+            "--key",
+            "ecdsa-256",
+            "--secret-name",
+            "s",
+        )
 
         (message,) = runtime.redis.lrange(contract.REQUESTS_QUEUE, 0, -1)
         (body,), _, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
         assert (code, err) == (0, "")
         assert len(out) == 1
-        assert out[0].startswith("certificate.cert-manager.io/web.example.com requested; follow it with: certmill describe certificate")
+        assert out[0].startswith(
+            "certificate.cert-manager.io/web.example.com requested; follow it with: certmill describe "
+            "certificate"
+        )
         assert body == {
             "name": "web.example.com",
             "namespace": "default",
@@ -631,11 +762,17 @@ class TestAsking:
         code, _, err = applied(*ask)
         assert code == 0
         assert err.startswith(
-            "warning: spec.duration 48h has no effect, and the CA decides: Issuer/default/prod does not set enableDurationFeature"
+            "warning: spec.duration 48h has no effect, and the CA decides: Issuer/default/prod does not set "
+            "enableDurationFeature"
         )
-        (tmp_path / "web.yaml").write_text(CERTIFICATE.replace("  secretName:", "  duration: 48h\n  secretName:"))
+        (tmp_path / "web.yaml").write_text(
+            CERTIFICATE.replace("  secretName:", "  duration: 48h\n  secretName:")
+        )
         applied("apply", "-f", str(tmp_path / "web.yaml"))
-        assert any(line.startswith("Warning:") and "spec.duration 48h" in line for line in applied("describe", "cert", "web")[1])
+        assert any(
+            line.startswith("Warning:") and "spec.duration 48h" in line
+            for line in applied("describe", "cert", "web")[1]
+        )
 
         issuer = ISSUER.replace("    email:", "    enableDurationFeature: true\n    email:")
         (tmp_path / "issuer.yaml").write_text(issuer)
@@ -647,12 +784,16 @@ class TestAsking:
         worker = Worker(runtime, pair)
         worker.start()
 
-        code, out, err = applied("request", "web.example.com", "--issuer", "prod", "--wait", "--timeout", "60")
+        code, out, err = applied(
+            "request", "web.example.com", "--issuer", "prod", "--wait", "--timeout", "60"
+        )
 
         worker.join(60)
         text = "\n".join(out)
         assert (code, err) == (0, "")
-        assert [line.split()[3] for line in out if "default/web.example.com" in line and " s " in line][-1] == "issued"
+        assert [line.split()[3] for line in out if "default/web.example.com" in line and " s " in line][
+            -1
+        ] == "issued"
         assert "finalize" in text
         assert "Names:        web.example.com" in text
         assert "Issuer:       Issuer prod, signed by Test Root" in text
@@ -702,7 +843,11 @@ class TestAsking:
         assert worker.body is None
 
     def test_a_certificate_that_is_not_there_cannot_be_renewed(self, applied, runtime):
-        assert applied("renew", "web", "nope") == (3, [], 'error: certificate "nope" not found in namespace "default"\n')
+        assert applied("renew", "web", "nope") == (
+            3,
+            [],
+            'error: certificate "nope" not found in namespace "default"\n',
+        )
         assert runtime.redis.llen(contract.REQUESTS_QUEUE) == 0
 
     def test_without_redis_nothing_can_be_asked(self, applied):
@@ -755,7 +900,10 @@ class TestCommand:
         with Path("/dev/full").open("w") as full:
             done = outside(*arguments, stdout=full)
 
-        assert (done.returncode, done.stderr) == (1, "error: cannot write to standard output: No space left on device\n")
+        assert (done.returncode, done.stderr) == (
+            1,
+            "error: cannot write to standard output: No space left on device\n",
+        )
 
     def test_an_output_that_nobody_reads_any_more_ends_quietly_as_by_sigpipe(self, applied):
         read, write = os.pipe()
@@ -768,22 +916,38 @@ class TestCommand:
     @pytest.mark.parametrize(("closed", "code"), [("<&-", 1), (">&-", 0), ("2>&-", 0)])
     def test_a_stream_that_is_closed_is_no_traceback(self, applied, closed, code):
         arguments = "apply -f -" if closed == "<&-" else "get certs"
-        done = subprocess.run(["sh", "-c", f"exec {COMMAND} {arguments} {closed}"], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            ["sh", "-c", f"exec {COMMAND} {arguments} {closed}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
         assert done.returncode == code
-        assert done.stderr == ("error: standard input: is closed: give a file, or write the manifests to it\n" if closed == "<&-" else "")
+        assert done.stderr == (
+            "error: standard input: is closed: give a file, or write the manifests to it\n"
+            if closed == "<&-"
+            else ""
+        )
 
     def test_the_exit_codes_are_in_the_help(self, certmill):
         for arguments in (("--help",), ("get", "--help")):
             text = " ".join(" ".join(certmill(*arguments)[1]).split())
-            assert "3 there is no such object; 4 not ready: --timeout passed first, or --check found it so; 5 Redis or the home" in text
+            assert (
+                "3 there is no such object; 4 not ready: --timeout passed first, or --check found it so; 5 "
+                "Redis or the home" in text
+            )
 
     def test_help_and_version_import_nothing_heavy(self):
         script = (
             "import sys\nfrom certmill.cli import main\n"
             "try: main(['--version'])\nexcept SystemExit: pass\n"
-            "print(sorted({'redis', 'cryptography', 'acme', 'pydantic', 'certmill.runtime'} & set(sys.modules)))"
+            "print(sorted({'redis', 'cryptography', 'acme', 'pydantic', 'certmill.runtime'} & "
+            "set(sys.modules)))"
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+        )
 
         assert done.stdout.splitlines() == ["certmill 0.1.0", "[]"]

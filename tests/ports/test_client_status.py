@@ -84,7 +84,8 @@ def test_an_accepted_request_says_that_no_worker_has_taken_its_step_up(client, c
 def test_a_user_that_may_not_look_into_the_queue_is_told_what_is_known(redis_server, state, clock):
     url = redis_server.url.replace("/0", "/9")
     rights = (
-        "resetchannels ~certmill.requests* %R~certmill:certificate:* %R~certmill:request:* -@all +llen +get +hgetall +select +ping +hello"
+        "resetchannels ~certmill.requests* %R~certmill:certificate:* %R~certmill:request:* -@all +llen +get "
+        "+hgetall +select +ping +hello"
     )
     state.client.execute_command("ACL", "SETUSER", "looker", "on", ">pw", "resetkeys", *rights.split())
     try:

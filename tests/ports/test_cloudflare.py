@@ -1,4 +1,5 @@
-"""What Cloudflare's API may answer, and what is made of it; the fake itself answers as Cloudflare publishes."""
+"""What Cloudflare's API may answer, and what is made of it; the fake itself answers as Cloudflare
+publishes."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def fake():
 
 
 def provider(fake, token=TOKEN, *, timeout_seconds=5.0):
-    return CloudflareProvider(api_url=fake.url, token=token, clock=SystemClock(), timeout_seconds=timeout_seconds)
+    return CloudflareProvider(
+        api_url=fake.url, token=token, clock=SystemClock(), timeout_seconds=timeout_seconds
+    )
 
 
 def envelope(*codes, success=False, result=None):
@@ -51,7 +54,9 @@ def test_the_zone_is_looked_up_once(fake):
     for number in range(3):
         cloudflare.present(TxtRecord(name=NAME, value=f"v{number}", zone="example.test"))
 
-    assert [path for method, path in fake.requests if method == "GET"] == ["/client/v4/zones?name=example.test&per_page=50"]
+    assert [path for method, path in fake.requests if method == "GET"] == [
+        "/client/v4/zones?name=example.test&per_page=50"
+    ]
 
 
 def test_a_zone_with_a_new_id_is_looked_up_again(fake):
@@ -173,7 +178,17 @@ def test_a_failing_api_is_temporary(fake, status):
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(401, 10000), (403, 10000), (403, 9109), (400, 6003), (400, 6111), (400, 9106), (403, 9103), (200, 10000)]
+    ("status", "code"),
+    [
+        (401, 10000),
+        (403, 10000),
+        (403, 9109),
+        (400, 6003),
+        (400, 6111),
+        (400, 9106),
+        (403, 9103),
+        (200, 10000),
+    ],
 )
 def test_refused_credentials_are_a_configuration_error(fake, status, code):
     fake.answer_next(status, envelope(code))
@@ -215,7 +230,10 @@ def test_an_answer_that_is_not_the_apis_is_temporary(fake, body):
         provider(fake).present(RECORD)
 
 
-@pytest.mark.parametrize("result", [None, {}, "zones", [None, 1, "x"], [{"id": 7, "name": None}], [{"id": "", "name": "example.test"}]])
+@pytest.mark.parametrize(
+    "result",
+    [None, {}, "zones", [None, 1, "x"], [{"id": 7, "name": None}], [{"id": "", "name": "example.test"}]],
+)
 def test_a_zone_list_of_another_shape_holds_no_zone(fake, result):
     fake.answer_next(200, envelope(success=True, result=result))
 
@@ -224,11 +242,20 @@ def test_a_zone_list_of_another_shape_holds_no_zone(fake, result):
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from([NAME, "example.test", "..", "\ud800", "TXT"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "name", "type", "content", "code"]), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from([NAME, "example.test", "..", "\ud800", "TXT"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "name", "type", "content", "code"]), inner)
+    ),
     max_leaves=8,
 )
-ENVELOPES = st.fixed_dictionaries({}, optional=dict.fromkeys(("success", "errors", "result", "result_info"), VALUES))
+ENVELOPES = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("success", "errors", "result", "result_info"), VALUES)
+)
 
 
 @given(bodies=st.lists(st.tuples(st.sampled_from([200, 400, 404, 500]), ENVELOPES), min_size=1, max_size=3))
@@ -277,12 +304,16 @@ def test_an_api_that_says_nothing_is_left_after_the_time_out():
         began = time.monotonic()
 
         with pytest.raises(ProviderUnavailable, match="did not answer within"):
-            CloudflareProvider(api_url=url, token=TOKEN, clock=SystemClock(), timeout_seconds=0.3).present(RECORD)
+            CloudflareProvider(api_url=url, token=TOKEN, clock=SystemClock(), timeout_seconds=0.3).present(
+                RECORD
+            )
 
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("url", ["http://api.cloudflare.example/client/v4", "ftp://127.0.0.2/", "http://127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "url", ["http://api.cloudflare.example/client/v4", "ftp://127.0.0.2/", "http://127.0.0.1.evil.example"]
+)
 def test_plain_http_is_refused_but_on_loopback(url):
     with pytest.raises(SolverMisconfigured, match="https://"):
         CloudflareProvider(api_url=url, token=TOKEN, clock=SystemClock())
@@ -306,7 +337,10 @@ def test_the_token_is_in_no_repr(fake):
 def test_the_ttl_is_at_least_a_minute(fake):
     sent = []
     original = fake.answer
-    fake.answer = lambda method, target, headers, body: (sent.append(body), original(method, target, headers, body))[1]
+    fake.answer = lambda method, target, headers, body: (
+        sent.append(body),
+        original(method, target, headers, body),
+    )[1]
 
     provider(fake).present(replace(RECORD, ttl_seconds=30))
 
@@ -318,11 +352,17 @@ def test_the_fake_shows_its_values_by_dns_after_a_while():
     import dns.query
 
     clock = FakeClock()
-    with FakeCloudflare(zones=("example.test",), tokens={TOKEN: Permissions()}, visible_after_seconds=0.4, clock=clock) as fake:
+    with FakeCloudflare(
+        zones=("example.test",), tokens={TOKEN: Permissions()}, visible_after_seconds=0.4, clock=clock
+    ) as fake:
 
         def answer(name, type_):
             query = dns.message.make_query(name, type_)
-            return [record.to_text() for rrset in dns.query.udp(query, "127.0.0.1", 10, fake.dns_port).answer for record in rrset]
+            return [
+                record.to_text()
+                for rrset in dns.query.udp(query, "127.0.0.1", 10, fake.dns_port).answer
+                for record in rrset
+            ]
 
         provider(fake).present(RECORD)
         assert answer(NAME, "TXT") == []

@@ -1,4 +1,5 @@
-"""What nginx makes of an Ingress that is edited in place: it refuses a configuration with two locations that are the same."""
+"""What nginx makes of an Ingress that is edited in place: it refuses a configuration with two locations that
+are the same."""
 
 from __future__ import annotations
 
@@ -26,8 +27,16 @@ def nginx(tmp_path_factory):
 def an_ingress(backend):
     """The user's, with a path of this token that somebody has left there or led elsewhere."""
     paths = [
-        {"path": "/tea", "pathType": "Prefix", "backend": {"service": {"name": "tea-svc", "port": {"number": 80}}}},
-        {"path": PATH, "pathType": "Exact", "backend": {"service": {"name": backend, "port": {"number": 8089}}}},
+        {
+            "path": "/tea",
+            "pathType": "Prefix",
+            "backend": {"service": {"name": "tea-svc", "port": {"number": 80}}},
+        },
+        {
+            "path": PATH,
+            "pathType": "Exact",
+            "backend": {"service": {"name": backend, "port": {"number": 8089}}},
+        },
     ]
     metadata = {"name": "shop", "namespace": "n", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
     spec = {"ingressClassName": "nginx", "rules": [{"host": HOST, "http": {"paths": paths}}]}
@@ -36,7 +45,10 @@ def an_ingress(backend):
 
 def configuration(*ingresses):
     """nginx' servers for them, as the ingress controllers make them."""
-    return servers(Objects(ingresses={("n", str(number)): one for number, one in enumerate(ingresses)}), cert_manager=False)
+    return servers(
+        Objects(ingresses={("n", str(number)): one for number, one in enumerate(ingresses)}),
+        cert_manager=False,
+    )
 
 
 def ask(nginx, path):
@@ -62,7 +74,9 @@ def refused(nginx):
     return [line for line in (nginx.directory / "error.log").read_text().splitlines() if "[emerg]" in line]
 
 
-@pytest.mark.parametrize("backend", ["cm-acme-http-solver-x7k2p", "tea-svc"], ids=["cert-manager's", "changed"])
+@pytest.mark.parametrize(
+    "backend", ["cm-acme-http-solver-x7k2p", "tea-svc"], ids=["cert-manager's", "changed"]
+)
 def test_nginx_takes_an_ingress_in_which_a_path_of_the_token_was_left(nginx, backend):
     edited = with_challenge_path(an_ingress(backend), HOST, "web", TOKEN)
 

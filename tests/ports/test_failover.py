@@ -1,4 +1,5 @@
-"""The engine's own connection: an unfit Redis is StateUnavailable and a new connection; the password is the file's."""
+"""The engine's own connection: an unfit Redis is StateUnavailable and a new connection; the password is the
+file's."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ def test_an_answer_about_the_command_is_its_own_error(server):
 
         with pytest.raises(redis_py.ResponseError, match="WRONGTYPE"):
             client.llen(STEPS_QUEUE)
-        with pytest.raises(StateUnavailable, match=r"Redis at \S+:\d+ refuses a command \(ResponseError\); .* no cluster"):
+        with pytest.raises(
+            StateUnavailable, match=r"Redis at \S+:\d+ refuses a command \(ResponseError\); .* no cluster"
+        ):
             DueTimes(client).queue_length()
         assert client.client_id() == before
 
@@ -61,8 +64,16 @@ def test_a_transaction_on_a_replica_is_a_lost_connection_too(server):
 @pytest.mark.parametrize(
     ("trouble", "end", "told"),
     [
-        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "memory is full: raise its maxmemory"),
-        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "is a replica, .*CERTMILL_REDIS_URL lead to the master"),
+        (
+            ("CONFIG", "SET", "maxmemory", "1"),
+            ("CONFIG", "SET", "maxmemory", "0"),
+            "memory is full: raise its maxmemory",
+        ),
+        (
+            ("REPLICAOF", "127.0.0.1", "1"),
+            ("REPLICAOF", "NO", "ONE"),
+            "is a replica, .*CERTMILL_REDIS_URL lead to the master",
+        ),
     ],
 )
 def test_a_redis_that_answers_is_not_said_to_be_away(server, trouble, end, told):
@@ -70,7 +81,9 @@ def test_a_redis_that_answers_is_not_said_to_be_away(server, trouble, end, told)
         records = Records(client)
         admin.execute_command(*trouble)
         try:
-            with pytest.raises(StateUnavailable, match=rf"Redis at \S+:\d+ cannot serve us now: .*{told}") as caught:
+            with pytest.raises(
+                StateUnavailable, match=rf"Redis at \S+:\d+ cannot serve us now: .*{told}"
+            ) as caught:
                 records.adopt(WEB, now=1.0, at=2.0, spec="s")
         finally:
             admin.execute_command(*end)
@@ -78,10 +91,14 @@ def test_a_redis_that_answers_is_not_said_to_be_away(server, trouble, end, told)
         assert "does not answer" not in str(caught.value)
 
 
-@pytest.mark.parametrize("code", ["UNBLOCKED force unblock", "MISCONF Redis is configured to save", "NOREPLICAS Not enough"])
+@pytest.mark.parametrize(
+    "code", ["UNBLOCKED force unblock", "MISCONF Redis is configured to save", "NOREPLICAS Not enough"]
+)
 def test_what_the_server_says_of_itself_is_unfit(code):
     assert is_unfit(redis_py.ResponseError(code))
-    assert not is_unfit(redis_py.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
+    assert not is_unfit(
+        redis_py.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
+    )
 
 
 def test_user_and_password_are_the_files_for_each_connection(server, tmp_path):

@@ -25,7 +25,14 @@ NOW = 1_800_000_000.0
 
 
 def begin(records, certificate=WEB, *, now=NOW):
-    records.begin(certificate, now=now, steps=("one", "last"), spec="abc", origin=Origin(root_id="root"), in_flight_until=now + 10)
+    records.begin(
+        certificate,
+        now=now,
+        steps=("one", "last"),
+        spec="abc",
+        origin=Origin(root_id="root"),
+        in_flight_until=now + 10,
+    )
 
 
 def end(records, certificate=WEB):
@@ -120,7 +127,9 @@ def test_what_is_due_and_overdue_is_counted_by_set(redis):
 )
 def test_the_next_request_is_known_by_its_id_or_a_digest(redis, item, known_by):
     options = redis.connection_pool.connection_kwargs
-    fleet = Fleet(connect(f"redis://127.0.0.1:{options['port']}/{options['db']}", encoding_errors="replace", retries=0))
+    fleet = Fleet(
+        connect(f"redis://127.0.0.1:{options['port']}/{options['db']}", encoding_errors="replace", retries=0)
+    )
     redis.lpush(REQUESTS_QUEUE, item, "a younger one")
 
     sample = fleet.sample(now=NOW)
@@ -140,7 +149,9 @@ def test_a_redis_that_does_not_answer_is_asked_once_and_told_after_the_time_out(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with pytest.raises(StateUnavailable):
-            Fleet(connect(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", timeout_seconds=1.0, retries=0)).sample(now=NOW)
+            Fleet(
+                connect(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", timeout_seconds=1.0, retries=0)
+            ).sample(now=NOW)
         took = time.monotonic() - began
         silent.setblocking(False)
         asked = []

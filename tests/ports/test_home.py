@@ -1,4 +1,5 @@
-"""What every home promises (certmill/home/base.py), over the directory home, the one in a cluster and the one in memory."""
+"""What every home promises (certmill/home/base.py), over the directory home, the one in a cluster and the one
+in memory."""
 
 from __future__ import annotations
 
@@ -30,8 +31,16 @@ from tests.builders import DAY, NOW, a_certificate, a_chain
 from tests.cluster import client_of, make_empty, make_namespaces
 
 WEB = CertificateId("default/web")
-PAIR = Secret(namespace="default", name="web", type=TLS_TYPE, data={"tls.crt": b"chain 1", "tls.key": b"key 1"})
-READY = Condition(type="Ready", status=True, reason="Ready", message="Certificate is up to date", last_transition=1_800_000_000.0)
+PAIR = Secret(
+    namespace="default", name="web", type=TLS_TYPE, data={"tls.crt": b"chain 1", "tls.key": b"key 1"}
+)
+READY = Condition(
+    type="Ready",
+    status=True,
+    reason="Ready",
+    message="Certificate is up to date",
+    last_transition=1_800_000_000.0,
+)
 STATUS = CertificateStatus(
     conditions=(READY,),
     not_before=1.0,
@@ -113,7 +122,8 @@ def apply(home, text):
 
 
 class DirectoryPlace:
-    """A home, and what befalls it: `spoil` makes a Certificate one that is there and wrong, as a person does; `leave` takes it away."""
+    """A home, and what befalls it: `spoil` makes a Certificate one that is there and wrong, as a person does;
+    `leave` takes it away."""
 
     def __init__(self, directory):
         self._directory = directory / "home"
@@ -144,7 +154,9 @@ class ClusterPlace:
         self._client = client_of(server)
         make_empty(self._client)
         make_namespaces(self._client, "a", "b", "cluster-secrets")
-        self.home = KubernetesHome(self._client, cluster_resource_namespace="cluster-secrets", clock=SystemClock())
+        self.home = KubernetesHome(
+            self._client, cluster_resource_namespace="cluster-secrets", clock=SystemClock()
+        )
 
     def spoil(self, name):
         self._client.merge(CERTIFICATES, "default", name, {"spec": {"dnsNames": ["-.example.com"]}})
@@ -152,7 +164,9 @@ class ClusterPlace:
     def leave(self):
         nobody = connect(kubeconfig=self._server.kubeconfig())
         nobody.configuration.host = f"https://127.0.0.1:{free_port()}"
-        self.home = KubernetesHome(KubeClient(nobody), cluster_resource_namespace="cluster-secrets", clock=SystemClock())
+        self.home = KubernetesHome(
+            KubeClient(nobody), cluster_resource_namespace="cluster-secrets", clock=SystemClock()
+        )
 
 
 @pytest.fixture(params=["directory", "kubernetes", "memory"])
@@ -170,7 +184,7 @@ def home(place):
 
 
 def signatures(home):
-    return {f"{s.kind}/{s.namespace}/{s.name}": s.signature for s in home.survey().sightings}
+    return {f"{s.kind}/{s.namespace}/{s.name}": s.signature for s in home.survey().snapshots}
 
 
 class TestReading:
@@ -180,9 +194,12 @@ class TestReading:
         assert home.secret("default", "web") is None
         assert home.certificate_status(WEB) == CertificateStatus()
         assert list(home.certificates()) == list(home.issuers()) == list(home.secrets()) == []
-        assert home.survey().sightings == ()
+        assert home.survey().snapshots == ()
 
-    @pytest.mark.parametrize("name", ["", ".", "..", "../web", "a/b", "a/../../b", "/etc/passwd", "UPPER", "a\0b", "x" * 254, "-a", "a\n"])
+    @pytest.mark.parametrize(
+        "name",
+        ["", ".", "..", "../web", "a/b", "a/../../b", "/etc/passwd", "UPPER", "a\0b", "x" * 254, "-a", "a\n"],
+    )
     def test_a_name_that_kubernetes_does_not_allow_is_not_there(self, home, name):
         assert home.certificate(CertificateId(f"default/{name}")) is None
         assert home.certificate(CertificateId(f"{name}/web")) is None
@@ -207,12 +224,16 @@ class TestReading:
         found = home.issuer(IssuerRef(name="prod", kind="Issuer"), "a")
         assert found.reference == "Issuer/a/prod"
         assert home.issuer(IssuerRef(name="prod", kind="Issuer"), "b") is None
-        assert home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), "b").reference == "ClusterIssuer/prod"
+        assert (
+            home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), "b").reference == "ClusterIssuer/prod"
+        )
         assert {issuer.reference for issuer in home.issuers()} == {"Issuer/a/prod", "ClusterIssuer/prod"}
         assert [issuer.reference for issuer in home.issuers("a")] == ["Issuer/a/prod"]
         assert [issuer.reference for issuer in home.issuers("")] == ["ClusterIssuer/prod"]
 
-    def test_an_issuers_secrets_are_in_its_namespace_and_a_cluster_issuers_in_the_cluster_resource_namespace(self, home):
+    def test_an_issuers_secrets_are_in_its_namespace_and_a_cluster_issuers_in_the_cluster_resource_namespace(
+        self, home
+    ):
         assert home.secrets_namespace(parsed(issuer_text("prod", "Issuer", "a"))) == "a"
         assert home.secrets_namespace(parsed(issuer_text("prod", "ClusterIssuer"))) == "cluster-secrets"
 
@@ -276,7 +297,10 @@ class TestRequest:
         apply(home, certificate_text())
         before = signatures(home)
 
-        with pytest.raises(InvalidManifest, match=r"Certificate default/web was made by a manifest, and a request does not change it"):
+        with pytest.raises(
+            InvalidManifest,
+            match=r"Certificate default/web was made by a manifest, and a request does not change it",
+        ):
             home.request(asked("example.org"))
         with pytest.raises(InvalidManifest, match=r"was made by a manifest"):
             home.request(asked(secret_name="other"))
@@ -321,8 +345,11 @@ class TestRequest:
 
 class TestWhatACaMaySend:
     def test_a_pair_with_the_longest_chain_is_stored_whole_and_read_again(self, home):
-        """With all output formats: twice the chain and three keys are less than the 1 MiB of a Secret in Kubernetes."""
-        certificate = a_certificate(additional_output_formats=tuple(OutputFormat), private_key=PrivateKeySpec())
+        """With all output formats: twice the chain and three keys are less than the 1 MiB of a Secret in
+        Kubernetes."""
+        certificate = a_certificate(
+            additional_output_formats=tuple(OutputFormat), private_key=PrivateKeySpec()
+        )
         key = keys.generate(certificate.private_key)
         leaf = a_chain(key)
         longest = leaf * (262_144 // len(leaf))  # what the ACME client takes: tests/ports/test_acme_errors.py
@@ -383,14 +410,24 @@ class TestSecrets:
         assert home.secret("default", "web") == secret
 
     def test_what_leaves_the_template_leaves_the_secret(self, home):
-        home.write_secret(replace(PAIR, labels={"team": "a"}, annotations={"note": "x"}, data={**PAIR.data, "key.der": b"der"}))
+        home.write_secret(
+            replace(
+                PAIR, labels={"team": "a"}, annotations={"note": "x"}, data={**PAIR.data, "key.der": b"der"}
+            )
+        )
 
         home.write_secret(replace(PAIR, labels={"team": "b"}))
 
         assert home.secret("default", "web") == replace(PAIR, labels={"team": "b"})
 
     def test_keys_labels_and_annotations_of_others_stay(self, home):
-        theirs = Secret(namespace="default", name="web", data={"ca.crt": b"ca"}, labels={"owner": "them"}, annotations={"note": "theirs"})
+        theirs = Secret(
+            namespace="default",
+            name="web",
+            data={"ca.crt": b"ca"},
+            labels={"owner": "them"},
+            annotations={"note": "theirs"},
+        )
         home.apply(theirs, "theirs")
 
         home.write_secret(replace(PAIR, labels={"ours": "1"}))
@@ -474,7 +511,9 @@ class TestSecrets:
 
         assert caught.value.path == "data[big]"
 
-    @pytest.mark.parametrize(("namespace", "name"), [("default", "../web"), ("..", "web"), ("", "web"), ("default", "")])
+    @pytest.mark.parametrize(
+        ("namespace", "name"), [("default", "../web"), ("..", "web"), ("", "web"), ("default", "")]
+    )
     def test_a_secret_can_not_be_written_elsewhere(self, home, namespace, name):
         with pytest.raises(InvalidManifest):
             home.write_secret(replace(PAIR, namespace=namespace, name=name))
@@ -521,7 +560,9 @@ class TestStatus:
     def test_a_status_replaces_all_of_the_one_before(self, home):
         apply(home, certificate_text())
         home.write_certificate_status(WEB, STATUS)
-        after = CertificateStatus(conditions=(replace(READY, status=False, reason="Expired", last_transition=1_800_000_060.0),))
+        after = CertificateStatus(
+            conditions=(replace(READY, status=False, reason="Expired", last_transition=1_800_000_060.0),)
+        )
 
         home.write_certificate_status(WEB, after)
 
@@ -553,7 +594,9 @@ class TestStatus:
 
         apply(home, moved)
         status = home.issuer_status(parsed(moved))
-        refused = replace(READY, status=False, reason="ErrRegisterACMEAccount", last_transition=1_800_000_060.0)
+        refused = replace(
+            READY, status=False, reason="ErrRegisterACMEAccount", last_transition=1_800_000_060.0
+        )
         home.write_issuer_status(parsed(moved), replace(status, conditions=(refused,)))
 
         assert status.server != "https://other.example/dir"
@@ -602,7 +645,7 @@ class TestSurvey:
 
         home.delete("Certificate", "default", "web")
 
-        assert home.survey().sightings == ()
+        assert home.survey().snapshots == ()
 
 
 class TestBrokenManifests:
@@ -620,7 +663,7 @@ class TestBrokenManifests:
 
         survey = home.survey()
 
-        assert [s.name for s in survey.sightings] == ["mail"]
+        assert [s.name for s in survey.snapshots] == ["mail"]
         assert [c.name for c in home.certificates()] == ["mail"]
         assert len(survey.problems) == 1
         assert "web" in survey.problems[0].source

@@ -20,7 +20,11 @@ from tests.pipeline.mill import Mill
 
 
 def an_installation(redis, identity, clock=None):
-    return Installation(identity if callable(identity) else lambda: identity, InstallationRecord(redis), clock or FakeClock(0.0))
+    return Installation(
+        identity if callable(identity) else lambda: identity,
+        InstallationRecord(redis),
+        clock or FakeClock(0.0),
+    )
 
 
 def test_the_first_installation_is_noted_and_its_other_processes_pass(redis):
@@ -33,7 +37,9 @@ def test_the_first_installation_is_noted_and_its_other_processes_pass(redis):
 def test_another_installation_is_refused_and_told_what_to_do(redis):
     an_installation(redis, "one").require()
 
-    with pytest.raises(OtherInstallation, match=r"\(id one\) uses this Redis, .* is two: .*CERTMILL_REDIS_URL.*FLUSHDB"):
+    with pytest.raises(
+        OtherInstallation, match=r"\(id one\) uses this Redis, .* is two: .*CERTMILL_REDIS_URL.*FLUSHDB"
+    ):
         an_installation(redis, "two").require()
     assert redis.get(keys.INSTALLATION) == "one"
 
@@ -42,7 +48,9 @@ def test_two_releases_in_one_namespace_are_told_apart(redis):
     an_installation(redis, "uid/blue-controller").require()
     an_installation(redis, "uid/blue-controller").require()
 
-    with pytest.raises(OtherInstallation, match=r"\(id uid/blue-controller\) uses this Redis, .* is uid/green-controller: "):
+    with pytest.raises(
+        OtherInstallation, match=r"\(id uid/blue-controller\) uses this Redis, .* is uid/green-controller: "
+    ):
         an_installation(redis, "uid/green-controller").require()
     assert InstallationRecord(redis).read() == "uid/blue-controller"
 
@@ -54,7 +62,9 @@ def test_one_that_an_earlier_release_noted_by_its_namespace_alone_is_itself_stil
 
     an_installation(redis, "uid/blue-controller").require()
 
-    assert redis.get(keys.INSTALLATION) == "uid", "a process of the earlier release, in a rolling upgrade, reads this"
+    assert redis.get(keys.INSTALLATION) == "uid", (
+        "a process of the earlier release, in a rolling upgrade, reads this"
+    )
     with pytest.raises(OtherInstallation):
         an_installation(redis, "uid/green-controller").require()
 
@@ -125,7 +135,9 @@ def test_a_home_that_cannot_be_written_to_has_no_id(tmp_path):
         ids.of_directory(tmp_path / "file" / "home")
 
 
-def test_the_command_asks_nothing_of_another_installation_and_a_machine_without_a_home_may(redis, redis_server, tmp_path):
+def test_the_command_asks_nothing_of_another_installation_and_a_machine_without_a_home_may(
+    redis, redis_server, tmp_path
+):
     redis.set(keys.INSTALLATION, "one")
     ids.of_directory(tmp_path / "home")
 

@@ -98,7 +98,8 @@ def names(listing):
 
 
 def events_until(last, watch):
-    """The events of a watch but its bookmarks, up to the first of this type: when they come is the server's to choose."""
+    """The events of a watch but its bookmarks, up to the first of this type: when they come is the server's
+    to choose."""
     told = []
     with contextlib.closing(watch):
         for event in watch:
@@ -132,11 +133,18 @@ class TestReadingAndListing:
         assert names(client.list(CONFIG_MAPS, space, labels="colour=red")) == ["red"]
 
     def test_metadata_alone_never_carries_data(self, client, space):
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": space}, "stringData": {"a": "hunter2"}}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "s", "namespace": space},
+            "stringData": {"a": "hunter2"},
+        }
         client.create(SECRETS, secret)
 
         (item,) = client.list(SECRETS, space, metadata_only=True).items
-        (event,) = events_until("ADDED", client.watch(SECRETS, space, resource_version="0", seconds=60, metadata_only=True))
+        (event,) = events_until(
+            "ADDED", client.watch(SECRETS, space, resource_version="0", seconds=60, metadata_only=True)
+        )
 
         for body in (item, event.object):
             assert meta_of(body).name == "s"
@@ -207,7 +215,9 @@ class TestWriting:
         assert merged["data"] == {"b": "2", "c": "3"}
         assert client.merge(CONFIG_MAPS, space, "other", {"data": {}}) is None
         with pytest.raises(Conflict):
-            client.merge(CONFIG_MAPS, space, "web", {"metadata": {"resourceVersion": "1"}, "data": {"a": "1"}})
+            client.merge(
+                CONFIG_MAPS, space, "web", {"metadata": {"resourceVersion": "1"}, "data": {"a": "1"}}
+            )
 
     def test_an_apply_takes_what_it_names_and_drops_what_it_names_no_more(self, client, space):
         client.apply(CONFIG_MAPS, config_map(space, theirs="1", both="1"), manager=OTHER)
@@ -250,7 +260,9 @@ class TestWriting:
             client.delete(CONFIG_MAPS, space, "web", uid=first.uid)
         assert client.delete(CONFIG_MAPS, space, "web", uid=second.uid) is True
 
-    def test_in_a_namespace_that_is_being_deleted_nothing_can_be_made_and_that_is_no_matter_of_roles(self, client, space):
+    def test_in_a_namespace_that_is_being_deleted_nothing_can_be_made_and_that_is_no_matter_of_roles(
+        self, client, space
+    ):
         client.delete(NAMESPACES, "", space)
 
         for write in (client.create, client.apply):
@@ -271,7 +283,9 @@ class TestWatching:
         after = meta_of(told[-1].object).resource_version
         assert [event.type for event in told] == ["ADDED", "MODIFIED", "DELETED"]
         assert told[1].object["data"] == {"a": "1"}
-        assert {event.type for event in client.watch(CONFIG_MAPS, space, resource_version=after, seconds=1)} <= {"BOOKMARK"}
+        assert {
+            event.type for event in client.watch(CONFIG_MAPS, space, resource_version=after, seconds=1)
+        } <= {"BOOKMARK"}
 
     def test_labels_that_do_not_match_any_more_are_a_deletion(self, client, space):
         client.create(CONFIG_MAPS, config_map(space, labels={"ours": "true"}))
@@ -297,7 +311,8 @@ class TestWatching:
             client.get(CONFIG_MAPS, space, "web")
         server.start()
 
-        # In its first moment a server knows no roles, and refuses everybody: to us it is still away then, and never forbidden.
+        # In its first moment a server knows no roles, and refuses everybody: to us it is still away then, and
+        # never forbidden.
         assert first_of(lambda: client.get(CONFIG_MAPS, space, "web"))["data"] == {"a": "1"}
         with pytest.raises(WatchExpired):
             first_of(lambda: list(client.watch(CONFIG_MAPS, space, resource_version="1", seconds=2)))
@@ -321,7 +336,10 @@ class TestRights:
         with pytest.raises(Forbidden) as caught:
             client.create(CONFIG_MAPS, config_map(space))
 
-        assert f'User "jane" cannot create resource "configmaps" in API group "" in the namespace "{space}"' in str(caught.value)
+        assert (
+            f'User "jane" cannot create resource "configmaps" in API group "" in the namespace "{space}"'
+            in str(caught.value)
+        )
         assert "roles of certmill's chart" in str(caught.value)
         assert client.list(CONFIG_MAPS, space).items == ()
 
@@ -344,7 +362,9 @@ NO_ANSWERS = {
     "a teapot": Fault(status=418),
     "nothing": Fault(cut=True),
     "half of one": Fault(status=200, body=b'{"items": []}', cut=True),
-    "less than nothing": Fault(status=200, headers={"Transfer-Encoding": "chunked"}, body=b"-5\r\n{}\r\n0\r\n\r\n"),
+    "less than nothing": Fault(
+        status=200, headers={"Transfer-Encoding": "chunked"}, body=b"-5\r\n{}\r\n0\r\n\r\n"
+    ),
     "a list": Fault(status=200, body=b"[]"),
     "no JSON": Fault(status=200, body=b"<html>"),
     "brackets without end": Fault(status=200, body=b"[" * 100_000),
@@ -364,14 +384,18 @@ class TestAnApiServerInTrouble:
         assert len(faulty.requests) == 1
 
     def test_what_is_too_large_for_it_is_no_trouble_that_passes(self, faulty, client_of_faulty):
-        faulty.break_with(Fault(status=413, body=b'{"kind": "Status", "message": "etcdserver: request is too large"}'))
+        faulty.break_with(
+            Fault(status=413, body=b'{"kind": "Status", "message": "etcdserver: request is too large"}')
+        )
 
         with pytest.raises(InvalidManifest, match="request is too large"):
             client_of_faulty.get(CONFIG_MAPS, "default", "web")
 
     @pytest.mark.parametrize("value", ["", "soon", "-1", "1e9", "²", "Wed, 21 Oct 2026 07:28:00 GMT"])
     def test_a_retry_after_that_is_none_is_none(self, faulty, client_of_faulty, value):
-        faulty.break_with(Fault(status=503, headers={"Retry-After": value.encode("latin-1", "replace").decode("latin-1")}))
+        faulty.break_with(
+            Fault(status=503, headers={"Retry-After": value.encode("latin-1", "replace").decode("latin-1")})
+        )
 
         with pytest.raises(HomeUnavailable) as caught:
             client_of_faulty.list(CONFIG_MAPS)
@@ -410,11 +434,16 @@ class TestAnApiServerInTrouble:
 
     @pytest.mark.parametrize(
         "words",
-        ["exceeded quota: small, requested: configmaps=1, used: configmaps=9, limited: configmaps=9", "denied the request: no"],
+        [
+            "exceeded quota: small, requested: configmaps=1, used: configmaps=9, limited: configmaps=9",
+            "denied the request: no",
+        ],
         ids=["quota", "webhook"],
     )
     def test_what_a_quota_or_a_webhook_refuses_is_no_matter_of_roles(self, faulty, client_of_faulty, words):
-        faulty.break_with(Fault.json({"kind": "Status", "message": f'configmaps "web" is forbidden: {words}'}, status=403))
+        faulty.break_with(
+            Fault.json({"kind": "Status", "message": f'configmaps "web" is forbidden: {words}'}, status=403)
+        )
         faulty.break_with(Fault(status=200, body=b"ok"), on="/readyz")
 
         with pytest.raises(Forbidden) as caught:
@@ -434,7 +463,10 @@ class TestAnApiServerInTrouble:
         assert "continue=x" in faulty.requests[-1][1]
 
     def test_a_bookmark_is_a_version_to_go_on_from(self, faulty, client_of_faulty):
-        bookmark = {"type": "BOOKMARK", "object": {"kind": "ConfigMap", "metadata": {"resourceVersion": "12"}}}
+        bookmark = {
+            "type": "BOOKMARK",
+            "object": {"kind": "ConfigMap", "metadata": {"resourceVersion": "12"}},
+        }
         faulty.break_with(Fault(status=200, body=json.dumps(bookmark).encode() + b"\n"))
 
         (event,) = client_of_faulty.watch(CONFIG_MAPS, resource_version="1", seconds=1)
@@ -442,17 +474,24 @@ class TestAnApiServerInTrouble:
         assert (event.type, meta_of(event.object).resource_version) == ("BOOKMARK", "12")
         assert "allowWatchBookmarks=true" in faulty.requests[-1][1]
 
-    @pytest.mark.parametrize(("code", "error"), [(410, WatchExpired), (403, Forbidden), (500, HomeUnavailable), ("x", HomeUnavailable)])
+    @pytest.mark.parametrize(
+        ("code", "error"),
+        [(410, WatchExpired), (403, Forbidden), (500, HomeUnavailable), ("x", HomeUnavailable)],
+    )
     def test_an_error_in_a_watch_is_raised(self, faulty, client_of_faulty, code, error):
         status = {"kind": "Status", "code": code, "message": "too old"}
-        faulty.break_with(Fault(status=200, body=json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"))
+        faulty.break_with(
+            Fault(status=200, body=json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
+        )
 
         with pytest.raises(error):
             list(client_of_faulty.watch(CONFIG_MAPS, resource_version="1", seconds=1))
 
     def test_an_answer_that_is_too_large_is_refused_and_so_is_an_event(self, faulty, tmp_path):
         (tmp_path / "ca.pem").write_bytes(faulty.ca_bundle)
-        small = KubeClient(api_to(faulty.url, tmp_path / "ca.pem", tmp_path), max_answer_bytes=1000, max_event_bytes=1000)
+        small = KubeClient(
+            api_to(faulty.url, tmp_path / "ca.pem", tmp_path), max_answer_bytes=1000, max_event_bytes=1000
+        )
         faulty.break_with(Fault(status=200, body=b'{"a": "' + b"x" * 100_000))
 
         with pytest.raises(HomeUnavailable, match="larger than 1000 bytes"):
@@ -468,8 +507,11 @@ class TestAnApiServerInTrouble:
         assert faulty.requests == []
 
 
-def test_what_the_environment_says_of_proxies_is_read_once_and_not_with_each_request(faulty, client_of_faulty, monkeypatch):
-    """While another thread changes the environment, to read it is a KeyError: of that a watch, or whoever asked, would die."""
+def test_what_the_environment_says_of_proxies_is_read_once_and_not_with_each_request(
+    faulty, client_of_faulty, monkeypatch
+):
+    """While another thread changes the environment, to read it is a KeyError: of that a watch, or whoever
+    asked, would die."""
     configuration = client_of_faulty._configuration
     before = configuration.proxy
     faulty.break_with(Fault.json({"kind": "ConfigMap"}))
@@ -482,7 +524,9 @@ def test_what_the_environment_says_of_proxies_is_read_once_and_not_with_each_req
 
 class TestNothingSecret:
     @pytest.mark.parametrize(
-        "fault", [Fault(status=500), Fault(cut=True), Fault(status=401), Fault(status=200, body=b"x")], ids=["500", "cut", "401", "no JSON"]
+        "fault",
+        [Fault(status=500), Fault(cut=True), Fault(status=401), Fault(status=200, body=b"x")],
+        ids=["500", "cut", "401", "no JSON"],
     )
     def test_no_token_is_in_an_error(self, faulty, client_of_faulty, fault):
         faulty.break_with(fault)
@@ -554,7 +598,9 @@ def test_a_server_that_is_not_verified_is_told_once_a_process(kube, tmp_path):
 
     assert [line["event"] for line in logged] == ["kubernetes.insecure"]
     assert "certificate-authority-data" in logged[0]["advice"]
-    assert [each for each in warned if issubclass(each.category, urllib3.exceptions.InsecureRequestWarning)] == []
+    assert [
+        each for each in warned if issubclass(each.category, urllib3.exceptions.InsecureRequestWarning)
+    ] == []
 
 
 def test_status_of_nonsense_is_empty():
@@ -565,7 +611,10 @@ def test_status_of_nonsense_is_empty():
 def test_objects_that_are_too_large_for_a_page_are_listed_in_smaller_ones(server, client, space, tmp_path):
     """Nobody's large objects are to keep us from seeing the others."""
     for number in range(20):
-        client.create(CONFIG_MAPS, {"metadata": {"name": f"large-{number}", "namespace": space}, "data": {"x": "x" * 5000}})
+        client.create(
+            CONFIG_MAPS,
+            {"metadata": {"name": f"large-{number}", "namespace": space}, "data": {"x": "x" * 5000}},
+        )
     small = client_of(server, max_answer_bytes=20_000)
 
     names = [meta_of(item).name for item in small.list(CONFIG_MAPS, space).items]
@@ -579,7 +628,9 @@ def test_what_is_in_the_way_of_a_write_is_named(server, client, space):
     """As cert-manager's webhook without its Pod: every write fails, and an operator has to know why."""
     hook = {
         "name": "webhook.cert-manager.io",
-        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+        "rules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+        ],
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": space}},
         "clientConfig": {"url": "https://127.0.0.1:1/validate"},
         "admissionReviewVersions": ["v1"],

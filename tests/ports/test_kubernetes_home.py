@@ -31,11 +31,23 @@ from tests.cluster import OTHER, client_of, make_empty, make_namespaces
 from tests.unit.model.manifest_bodies import an_issuer_body
 
 WEB = a_certificate()
-PAIR = Secret(namespace="default", name="web-tls", type=TLS_TYPE, data={"tls.crt": b"chain", "tls.key": b"key"})
-ISSUING = Condition(type="Issuing", status=True, reason="DoesNotExist", message="Issuing certificate", last_transition=NOW)
+PAIR = Secret(
+    namespace="default", name="web-tls", type=TLS_TYPE, data={"tls.crt": b"chain", "tls.key": b"key"}
+)
+ISSUING = Condition(
+    type="Issuing", status=True, reason="DoesNotExist", message="Issuing certificate", last_transition=NOW
+)
 STATUS = CertificateStatus(conditions=(ISSUING,))
 REGISTERED = IssuerStatus(
-    conditions=(Condition(type="Ready", status=True, reason="ACMEAccountRegistered", message="registered", last_transition=NOW),),
+    conditions=(
+        Condition(
+            type="Ready",
+            status=True,
+            reason="ACMEAccountRegistered",
+            message="registered",
+            last_transition=NOW,
+        ),
+    ),
     uri="https://ca.test/account/1",
 )
 
@@ -105,7 +117,9 @@ class TestSecrets:
     def test_a_status_is_read_anew_though_its_certificate_was_read_a_moment_ago(self, home, client):
         apply(home, WEB)
         home.certificate(WEB.id)
-        KubernetesHome(client, cluster_resource_namespace="cert-manager", clock=SystemClock()).write_certificate_status(WEB.id, STATUS)
+        KubernetesHome(
+            client, cluster_resource_namespace="cert-manager", clock=SystemClock()
+        ).write_certificate_status(WEB.id, STATUS)
 
         assert home.certificate_status(WEB.id, just_read=True).conditions == ()
         assert home.certificate_status(WEB.id).conditions == STATUS.conditions
@@ -119,7 +133,9 @@ class TestSecrets:
         home.write_certificate_status(WEB.id, STATUS)  # the last step of the run
 
         with pytest.raises(Conflict):
-            another.write_certificate_status(WEB.id, replace(noted, history=(PastRun(at=NOW, issued=True, message="x"),)))
+            another.write_certificate_status(
+                WEB.id, replace(noted, history=(PastRun(at=NOW, issued=True, message="x"),))
+            )
         assert home.certificate_status(WEB.id).order == ""
 
     def test_a_write_that_says_nothing_new_sends_nothing(self, home, client):
@@ -133,25 +149,45 @@ class TestSecrets:
 
     def test_what_anybody_else_put_there_stays(self, home, client):
         home.write_secret(PAIR)
-        foreign = {"metadata": {"labels": {"team": "x"}, "annotations": {"note": "theirs"}}, "data": {"extra": "eA=="}}
+        foreign = {
+            "metadata": {"labels": {"team": "x"}, "annotations": {"note": "theirs"}},
+            "data": {"extra": "eA=="},
+        }
         client.merge(SECRETS, "default", "web-tls", foreign)
 
         home.write_secret(replace(PAIR, data={"tls.crt": b"chain 2", "tls.key": b"key 2"}))
 
         found = home.secret("default", "web-tls")
-        assert (found.labels, found.annotations, found.data["extra"]) == ({"team": "x"}, {"note": "theirs"}, b"x")
+        assert (found.labels, found.annotations, found.data["extra"]) == (
+            {"team": "x"},
+            {"note": "theirs"},
+            b"x",
+        )
         assert found.data["tls.crt"] == b"chain 2"
 
     @staticmethod
     def of_cert_manager(client, **metadata):
-        """A Secret as cert-manager's issuing controller applies it, with a label and an annotation of a template."""
+        """A Secret as cert-manager's issuing controller applies it, with a label and an annotation of a
+        template."""
         labels = {"controller.cert-manager.io/fao": "true", "team": "old"}
         annotations = {"cert-manager.io/certificate-name": "web", "note": "of the template"}
-        body = {"apiVersion": "v1", "kind": "Secret", "type": TLS_TYPE, "data": {"tls.crt": "Y2hhaW4=", "tls.key": "a2V5"}}
-        body["metadata"] = {"name": "web-tls", "namespace": "default", "labels": labels, "annotations": annotations} | metadata
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": TLS_TYPE,
+            "data": {"tls.crt": "Y2hhaW4=", "tls.key": "a2V5"},
+        }
+        body["metadata"] = {
+            "name": "web-tls",
+            "namespace": "default",
+            "labels": labels,
+            "annotations": annotations,
+        } | metadata
         client.apply(SECRETS, body, manager=CERT_MANAGER)
 
-    def test_what_cert_manager_put_there_is_taken_over_so_that_what_leaves_the_template_leaves_the_secret(self, home, client):
+    def test_what_cert_manager_put_there_is_taken_over_so_that_what_leaves_the_template_leaves_the_secret(
+        self, home, client
+    ):
         self.of_cert_manager(client)
         theirs = {"name": "web-tls", "namespace": "default", "labels": {"theirs": "x"}}
         client.apply(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": theirs}, manager=OTHER)
@@ -159,8 +195,14 @@ class TestSecrets:
         home.write_secret(replace(PAIR, labels={"controller.cert-manager.io/fao": "true"}))
 
         found = home.secret("default", "web-tls")
-        assert (found.labels, found.annotations) == ({"controller.cert-manager.io/fao": "true", "theirs": "x"}, {})
-        managers = {entry["manager"] for entry in client.get(SECRETS, "default", "web-tls")["metadata"]["managedFields"]}
+        assert (found.labels, found.annotations) == (
+            {"controller.cert-manager.io/fao": "true", "theirs": "x"},
+            {},
+        )
+        managers = {
+            entry["manager"]
+            for entry in client.get(SECRETS, "default", "web-tls")["metadata"]["managedFields"]
+        }
         assert CERT_MANAGER not in managers
 
     def test_after_a_way_back_to_cert_manager_and_here_again_it_is_taken_over_again(self, home, client):
@@ -178,7 +220,12 @@ class TestSecrets:
 
     def test_what_was_changed_by_hand_is_put_right(self, home, client):
         home.write_secret(replace(PAIR, annotations={"note": "ours"}))
-        client.merge(SECRETS, "default", "web-tls", {"metadata": {"annotations": {"note": None}}, "data": {"tls.key": "eA=="}})
+        client.merge(
+            SECRETS,
+            "default",
+            "web-tls",
+            {"metadata": {"annotations": {"note": None}}, "data": {"tls.key": "eA=="}},
+        )
 
         home.write_secret(replace(PAIR, annotations={"note": "ours"}))
 
@@ -186,7 +233,12 @@ class TestSecrets:
         assert (found.annotations, found.data) == ({"note": "ours"}, PAIR.data)
 
     def test_a_secret_that_is_already_right_but_not_ours_becomes_ours_once(self, home, client):
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web-tls", "namespace": "default"}, "type": TLS_TYPE}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "web-tls", "namespace": "default"},
+            "type": TLS_TYPE,
+        }
         client.apply(SECRETS, {**body, "data": {"tls.crt": "Y2hhaW4=", "tls.key": "a2V5"}}, manager=OTHER)
 
         home.write_secret(PAIR)
@@ -197,7 +249,10 @@ class TestSecrets:
 
     @pytest.mark.parametrize(
         "secret",
-        [replace(PAIR, data={"tls.crt": b"only"}), replace(PAIR, data={**PAIR.data, "a": b"x" * 700_000, "b": b"x" * 700_000})],
+        [
+            replace(PAIR, data={"tls.crt": b"only"}),
+            replace(PAIR, data={**PAIR.data, "a": b"x" * 700_000, "b": b"x" * 700_000}),
+        ],
         ids=["a TLS Secret without a key", "more than a megabyte in all"],
     )
     def test_what_the_api_does_not_take_is_refused_for_good(self, home, secret):
@@ -216,7 +271,9 @@ class TestSecrets:
         certificate = a_certificate()
         pem = a_pair(certificate, days=1.0).data["tls.crt"]
         crafted = (pem + b"-----BEGIN CERTIFICATE-----\n" * 20_000 + pem * 400)[:1_000_000]
-        home.write_secret(replace(PAIR, data={"tls.crt": crafted, "tls.key": b"-----BEGIN PRIVATE KEY-----\n" * 1_000}))
+        home.write_secret(
+            replace(PAIR, data={"tls.crt": crafted, "tls.key": b"-----BEGIN PRIVATE KEY-----\n" * 1_000})
+        )
 
         began = time.monotonic()
         seen = decide.look(certificate, home.secret("default", "web-tls"), CertificateStatus(), "spec")
@@ -241,7 +298,7 @@ class TestNamespaces:
             assert isinstance(caught.value, Permanent)
 
     def test_an_event_in_it_is_lost_quietly(self, events, client, doomed):
-        events.tell(a_certificate(namespace=doomed), "Issuing", "message")
+        events.record_event(a_certificate(namespace=doomed), "Issuing", "message")
 
         assert client.list(EVENTS, doomed).items == ()
 
@@ -253,7 +310,9 @@ class TestNamespaces:
 class TestStatuses:
     def test_a_write_that_says_nothing_new_sends_nothing(self, home, client):
         apply(home, WEB)
-        failed = replace(STATUS, last_failure_time=NOW, failed_issuance_attempts=2, next_attempt=NOW + 60, failed_spec="x")
+        failed = replace(
+            STATUS, last_failure_time=NOW, failed_issuance_attempts=2, next_attempt=NOW + 60, failed_spec="x"
+        )
         home.write_certificate_status(WEB.id, failed)
         before = version(client, CERTIFICATES, "default", "web")
 
@@ -265,7 +324,13 @@ class TestStatuses:
         apply(home, WEB)
 
         def interfere():
-            client.merge(CERTIFICATES, "default", "web", {"status": {"lastFailureTime": "2027-01-01T00:00:00Z"}}, subresource="status")
+            client.merge(
+                CERTIFICATES,
+                "default",
+                "web",
+                {"status": {"lastFailureTime": "2027-01-01T00:00:00Z"}},
+                subresource="status",
+            )
 
         home._client = Interfering(client, interfere)
 
@@ -277,7 +342,12 @@ class TestStatuses:
         apply(home, WEB)
 
         def interfere():
-            client.merge(CERTIFICATES, "default", "web", {"metadata": {"labels": {"a": "b"}}, "spec": {"dnsNames": ["new.example.test"]}})
+            client.merge(
+                CERTIFICATES,
+                "default",
+                "web",
+                {"metadata": {"labels": {"a": "b"}}, "spec": {"dnsNames": ["new.example.test"]}},
+            )
 
         home._client = Interfering(client, interfere)
         home.write_certificate_status(WEB.id, STATUS)
@@ -285,8 +355,12 @@ class TestStatuses:
         assert home.certificate_status(WEB.id).conditions == (ISSUING,)
         assert home.certificate(WEB.id).dns_names == ("new.example.test",)
 
-    @pytest.mark.parametrize("status", [STATUS, replace(STATUS, order="https://ca.test/order/1", order_spec="x")])
-    def test_what_is_said_of_a_spec_is_not_said_of_the_one_that_comes_in_this_moment(self, home, client, status):
+    @pytest.mark.parametrize(
+        "status", [STATUS, replace(STATUS, order="https://ca.test/order/1", order_spec="x")]
+    )
+    def test_what_is_said_of_a_spec_is_not_said_of_the_one_that_comes_in_this_moment(
+        self, home, client, status
+    ):
         apply(home, WEB)
         read = client.get(CERTIFICATES, "default", "web")["metadata"]["generation"]
         change = {"spec": {"dnsNames": ["new.example.test"]}}
@@ -312,18 +386,34 @@ class TestStatuses:
 
         for _ in range(2):
             said = [
-                home.refuse("Certificate", "default", "web", reason=INVALID_SPEC, message="spec.dnsNames[0]: is no name"),
-                home.refuse("ClusterIssuer", "", "prod", reason="InvalidConfig", message="spec.acme: is missing"),
+                home.refuse(
+                    "Certificate",
+                    "default",
+                    "web",
+                    reason=INVALID_SPEC,
+                    message="spec.dnsNames[0]: is no name",
+                ),
+                home.refuse(
+                    "ClusterIssuer", "", "prod", reason="InvalidConfig", message="spec.acme: is missing"
+                ),
             ]
-            before = version(client, CERTIFICATES, "default", "web"), version(client, CLUSTER_ISSUERS, "", "prod")
+            before = (
+                version(client, CERTIFICATES, "default", "web"),
+                version(client, CLUSTER_ISSUERS, "", "prod"),
+            )
         assert said == [False, False]  # it was said before
-        assert not home.refuse("Certificate", "default", "gone", reason=INVALID_SPEC, message="nobody is there")
+        assert not home.refuse(
+            "Certificate", "default", "gone", reason=INVALID_SPEC, message="nobody is there"
+        )
 
         status = home.certificate_status(WEB.id)
         assert (status.condition("Ready").reason, status.condition("Ready").status) == (INVALID_SPEC, False)
         assert (status.condition("Issuing").status, status.revision) == (True, 3)
         assert home.issuer_status(an_issuer()).condition("Ready").reason == "InvalidConfig"
-        assert (version(client, CERTIFICATES, "default", "web"), version(client, CLUSTER_ISSUERS, "", "prod")) == before
+        assert (
+            version(client, CERTIFICATES, "default", "web"),
+            version(client, CLUSTER_ISSUERS, "", "prod"),
+        ) == before
 
 
 class TestWhatIsBeingDeleted:
@@ -418,7 +508,9 @@ class TestAnIssuerWhoseSpecChanges:
 
     def test_a_label_or_an_annotation_changes_nothing(self, home, client):
         former = TestAnIssuerMadeAgainUnderItsName.made(home)
-        client.merge(CLUSTER_ISSUERS, "", "prod", {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}})
+        client.merge(
+            CLUSTER_ISSUERS, "", "prod", {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}}
+        )
 
         home.write_issuer_status(former, REGISTERED)
 
@@ -452,7 +544,13 @@ class TestIssuingSetByHand:
 
 def set_issuing(kube, reason):
     """As a person does: kubectl edit --subresource=status."""
-    condition = {"type": "Issuing", "status": "True", "reason": reason, "message": "asked", "lastTransitionTime": "2027-01-01T00:00:00Z"}
+    condition = {
+        "type": "Issuing",
+        "status": "True",
+        "reason": reason,
+        "message": "asked",
+        "lastTransitionTime": "2027-01-01T00:00:00Z",
+    }
     path = f"{CERTIFICATES.path('default', 'web')}/status"
     answer = kube.api.request("GET", path)
     answer.body.setdefault("status", {})["conditions"] = [condition]
@@ -460,10 +558,18 @@ def set_issuing(kube, reason):
 
 
 class TestTheFieldManagerOfSecrets:
-    @pytest.mark.parametrize(("first", "second"), [("certmill", CERT_MANAGER), (CERT_MANAGER, "certmill"), ("certmill", "acme.example")])
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [("certmill", CERT_MANAGER), (CERT_MANAGER, "certmill"), ("certmill", "acme.example")],
+    )
     def test_a_change_of_it_takes_over_what_the_former_wrote(self, client, first, second):
         homes = [
-            KubernetesHome(client, cluster_resource_namespace="cert-manager", clock=SystemClock(), secrets_manager=manager)
+            KubernetesHome(
+                client,
+                cluster_resource_namespace="cert-manager",
+                clock=SystemClock(),
+                secrets_manager=manager,
+            )
             for manager in (first, second)
         ]
         homes[0].write_secret(replace(PAIR, annotations={"note": "of the template"}))
@@ -474,7 +580,12 @@ class TestTheFieldManagerOfSecrets:
         assert homes[1].secret("default", "web-tls").annotations == {}
 
     def test_a_secret_that_is_created_has_it_too(self, client):
-        home = KubernetesHome(client, cluster_resource_namespace="cert-manager", clock=SystemClock(), secrets_manager=CERT_MANAGER)
+        home = KubernetesHome(
+            client,
+            cluster_resource_namespace="cert-manager",
+            clock=SystemClock(),
+            secrets_manager=CERT_MANAGER,
+        )
         assert home.create_secret(PAIR)
 
         entries = managed_fields(client.get(SECRETS, "default", "web-tls"))
@@ -494,7 +605,7 @@ class TestCertificatesOfAnotherGroup:
     def test_they_are_not_there_for_us_and_nothing_is_written_to_them(self, home, client, foreign):
         assert home.certificate(WEB.id) is None
         assert list(home.certificates()) == []
-        assert (home.survey().sightings, home.survey().problems) == ((), ())
+        assert (home.survey().snapshots, home.survey().problems) == ((), ())
         assert version(client, CERTIFICATES, "default", "web") == foreign
 
     def test_they_are_ours_again_with_an_issuer_of_ours(self, home, client, foreign):
@@ -531,39 +642,62 @@ class TestApplying:
 class TestEvents:
     def listed(self, client, **fields):
         found = client.list(EVENTS, "default").items
-        return [body for body in found if all(body["involvedObject"].get(name) == value for name, value in fields.items())]
+        return [
+            body
+            for body in found
+            if all(body["involvedObject"].get(name) == value for name, value in fields.items())
+        ]
 
     def test_kubectl_describe_finds_an_event_by_the_object_it_is_about(self, home, client, events, kube):
         apply(home, WEB)
         certificate = home.certificate(WEB.id)
 
-        events.tell(certificate, "Failed", "the CA says no", warning=True)
+        events.record_event(certificate, "Failed", "the CA says no", warning=True)
 
         uid = meta_of(client.get(CERTIFICATES, "default", "web")).uid
         selector = f"involvedObject.name=web,involvedObject.namespace=default,involvedObject.uid={uid},involvedObject.kind=Certificate"
-        found = kube.api.request("GET", f"/api/v1/namespaces/default/events?fieldSelector={selector}").body["items"]
-        assert [(body["type"], body["reason"], body["message"]) for body in found] == [("Warning", "Failed", "the CA says no")]
+        found = kube.api.request("GET", f"/api/v1/namespaces/default/events?fieldSelector={selector}").body[
+            "items"
+        ]
+        assert [(body["type"], body["reason"], body["message"]) for body in found] == [
+            ("Warning", "Failed", "the CA says no")
+        ]
 
-    @pytest.mark.parametrize(("kind", "namespace", "about"), [("Issuer", "default", "default"), ("ClusterIssuer", "", "")])
-    def test_kubectl_describe_finds_an_event_of_an_issuer(self, home, client, events, kube, kind, namespace, about):
+    @pytest.mark.parametrize(
+        ("kind", "namespace", "about"), [("Issuer", "default", "default"), ("ClusterIssuer", "", "")]
+    )
+    def test_kubectl_describe_finds_an_event_of_an_issuer(
+        self, home, client, events, kube, kind, namespace, about
+    ):
         """As kubectl asks: of a ClusterIssuer there is no namespace to ask for."""
-        body = an_issuer_body(kind=kind) | {"metadata": {"name": "prod"} | ({"namespace": namespace} if namespace else {})}
+        body = an_issuer_body(kind=kind) | {
+            "metadata": {"name": "prod"} | ({"namespace": namespace} if namespace else {})
+        }
         issuer = home.issuer(
-            IssuerRef(name=client.apply(ISSUERS if namespace else CLUSTER_ISSUERS, body)["metadata"]["name"], kind=kind), namespace
+            IssuerRef(
+                name=client.apply(ISSUERS if namespace else CLUSTER_ISSUERS, body)["metadata"]["name"],
+                kind=kind,
+            ),
+            namespace,
         )
 
-        events.tell_issuer(issuer, "ErrRegisterACMEAccount", "unknown key id", warning=True)
+        events.record_issuer_event(issuer, "ErrRegisterACMEAccount", "unknown key id", warning=True)
 
         selector = f"involvedObject.name=prod,involvedObject.namespace={about},involvedObject.uid={issuer.uid},involvedObject.kind={kind}"
         found = kube.api.request("GET", f"/api/v1/events?fieldSelector={selector}").body["items"]
         assert issuer.uid
-        assert [(one["type"], one["reason"], one["message"]) for one in found] == [("Warning", "ErrRegisterACMEAccount", "unknown key id")]
+        assert [(one["type"], one["reason"], one["message"]) for one in found] == [
+            ("Warning", "ErrRegisterACMEAccount", "unknown key id")
+        ]
 
     def test_the_same_again_is_counted_and_another_is_another(self, client, events):
         for message in ("one", "one", "two", "one"):
-            events.tell(WEB, "Issuing", message)
+            events.record_event(WEB, "Issuing", message)
 
-        assert sorted((body["message"], body["count"]) for body in self.listed(client, name="web")) == [("one", 3), ("two", 1)]
+        assert sorted((body["message"], body["count"]) for body in self.listed(client, name="web")) == [
+            ("one", 3),
+            ("two", 1),
+        ]
 
     def test_what_was_told_lately_is_not_told_again_until_its_time(self, client):
         clock = FakeClock(NOW)
@@ -582,23 +716,24 @@ class TestEvents:
 
     @pytest.mark.parametrize("name", ["n" * 253, f"{'n' * 229}.{'m' * 23}", f"{'n' * 229}-{'m' * 23}"])
     def test_a_long_name_and_a_long_message_are_told_too(self, client, events, name):
-        events.tell(a_certificate(name=name), "Issuing", "x" * 5_000)
+        events.record_event(a_certificate(name=name), "Issuing", "x" * 5_000)
 
         (body,) = self.listed(client, name=name)
         assert len(body["message"]) == 1024
 
     def test_one_that_cannot_be_told_raises_nothing(self, kube, client, events):
-        events.tell(a_certificate(namespace="nowhere"), "Issuing", "message")
-        events.tell(a_certificate(namespace="../x"), "Issuing", "message")
+        events.record_event(a_certificate(namespace="nowhere"), "Issuing", "message")
+        events.record_event(a_certificate(namespace="../x"), "Issuing", "message")
         nobody = connect(kubeconfig=kube.kubeconfig())
         nobody.configuration.host = f"https://127.0.0.1:{free_port()}"
-        KubernetesEvents(KubeClient(nobody), FakeClock()).tell(WEB, "Issuing", "message")
+        KubernetesEvents(KubeClient(nobody), FakeClock()).record_event(WEB, "Issuing", "message")
 
         assert self.listed(client) == []
 
 
 def test_a_certificate_of_a_request_that_kubectl_applies_over_is_the_manifests(home, client):
-    """On the server, where its fields become kubectl's; and by kubectl's own patch, which leaves its annotation."""
+    """On the server, where its fields become kubectl's; and by kubectl's own patch, which leaves its
+    annotation."""
     body = certificate_document(WEB)
     last_applied = {"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}}
     for over in (
@@ -650,7 +785,9 @@ def test_what_a_manifest_makes_or_takes_over_meanwhile_is_no_requests(home, clie
 
     for before, act in ((lambda: None, made), (lambda: home.request(WEB), taken_over)):
         before()
-        racing = KubernetesHome(Meanwhile(client, act), cluster_resource_namespace="cert-manager", clock=SystemClock())
+        racing = KubernetesHome(
+            Meanwhile(client, act), cluster_resource_namespace="cert-manager", clock=SystemClock()
+        )
 
         with pytest.raises(Conflict):
             racing.request(replace(WEB, dns_names=("asked.example.test",)))
@@ -664,5 +801,7 @@ def test_a_certificate_of_another_group_is_not_changed_by_a_request(home, client
     body["spec"]["issuerRef"] = {"name": "a", "kind": "AWSPCAIssuer", "group": "awspca.cert-manager.io"}
     client.create(CERTIFICATES, body)
 
-    with pytest.raises(InvalidManifest, match=r"a request does not change it: .*its issuer is of another API group"):
+    with pytest.raises(
+        InvalidManifest, match=r"a request does not change it: .*its issuer is of another API group"
+    ):
         home.request(WEB)

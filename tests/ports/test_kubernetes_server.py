@@ -22,7 +22,9 @@ ACCOUNT = "system:serviceaccount:certmill:worker"
 @pytest.fixture(scope="module")
 def server(kube_programs, tmp_path_factory):
     """An API server of this module's own: its tests kill and freeze it, and leave it running."""
-    with KubeApiServer(directory=tmp_path_factory.mktemp("kube"), users={"jane": ("readers", "writers")}) as server:
+    with KubeApiServer(
+        directory=tmp_path_factory.mktemp("kube"), users={"jane": ("readers", "writers")}
+    ) as server:
         yield server
 
 
@@ -31,7 +33,10 @@ def api_of(server, user):
 
 
 def put(server, name):
-    server.api.apply(f"{CONFIG_MAPS}/{name}", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "1"}})
+    server.api.apply(
+        f"{CONFIG_MAPS}/{name}",
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "1"}},
+    )
 
 
 def test_an_api_server_keeps_its_url_users_and_objects_over_a_kill(server):
@@ -60,7 +65,9 @@ def test_its_objects_outlive_a_kill_of_etcd_too(server):
 
 def test_a_frozen_api_server_is_silent_and_goes_on(server):
     server.freeze()
-    assert not KubernetesApi(url=server.url, ca_file=server.ca_file, token=server.admin_token, timeout_seconds=0.3).is_ready()
+    assert not KubernetesApi(
+        url=server.url, ca_file=server.ca_file, token=server.admin_token, timeout_seconds=0.3
+    ).is_ready()
     server.thaw()
 
     eventually(server.api.is_ready)
@@ -76,17 +83,27 @@ def test_a_service_account_may_do_what_a_role_binding_says_and_nothing_else(serv
 
     subjects = [{"kind": "ServiceAccount", "namespace": "certmill", "name": "worker"}]
     server.api.apply(f"{rbac}/roles/reader", head | {"kind": "Role", "rules": rules})
-    server.api.apply(f"{rbac}/rolebindings/reader", head | {"kind": "RoleBinding", "roleRef": role, "subjects": subjects})
+    server.api.apply(
+        f"{rbac}/rolebindings/reader", head | {"kind": "RoleBinding", "roleRef": role, "subjects": subjects}
+    )
 
-    eventually(lambda: worker.request("GET", CONFIG_MAPS).is_ok, what="a role counts a moment after it is bound")
+    eventually(
+        lambda: worker.request("GET", CONFIG_MAPS).is_ok, what="a role counts a moment after it is bound"
+    )
     assert worker.request("POST", CONFIG_MAPS, {"metadata": {"name": "mine"}}).status == 403
     assert worker.request("GET", "/api/v1/namespaces/default/secrets").status == 403
-    who = worker.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}).body["status"]["userInfo"]
+    who = worker.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}).body["status"][
+        "userInfo"
+    ]
     assert (who["username"], "system:serviceaccounts:certmill" in who["groups"]) == (ACCOUNT, True)
 
 
 def test_a_user_has_its_groups(server):
-    who = api_of(server, "jane").request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}).body["status"]["userInfo"]
+    who = (
+        api_of(server, "jane")
+        .request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+        .body["status"]["userInfo"]
+    )
 
     assert who["username"] == "jane"
     assert {"readers", "writers"} <= set(who["groups"])
@@ -104,23 +121,40 @@ def test_a_kubeconfig_is_for_its_owner_only_and_names_user_and_namespace(server)
     content = yaml.safe_load(path.read_text())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert content["contexts"][0]["context"] == {"cluster": "test", "user": ACCOUNT, "namespace": "certmill"}
-    assert content["clusters"][0]["cluster"] == {"server": server.url, "certificate-authority": str(server.ca_file)}
+    assert content["clusters"][0]["cluster"] == {
+        "server": server.url,
+        "certificate-authority": str(server.ca_file),
+    }
     assert content["users"] == [{"name": ACCOUNT, "user": {"token": server.token(ACCOUNT)}}]
 
 
 def test_who_blocks_an_owners_deletion_needs_the_right_to_its_finalizers(server):
     """As in OpenShift, whose admission this is."""
     owner = server.api.request("POST", CONFIG_MAPS, {"metadata": {"generateName": "owner-"}}).body["metadata"]
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner["name"], "uid": owner["uid"], "blockOwnerDeletion": True}
+    reference = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": owner["name"],
+        "uid": owner["uid"],
+        "blockOwnerDeletion": True,
+    }
     rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
     head = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "writer"}}
     rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}]
     role = {"kind": "Role", "name": "writer", "apiGroup": "rbac.authorization.k8s.io"}
     subjects = [{"kind": "Group", "name": "writers", "apiGroup": "rbac.authorization.k8s.io"}]
     server.api.apply(f"{rbac}/roles/writer", head | {"kind": "Role", "rules": rules})
-    server.api.apply(f"{rbac}/rolebindings/writer", head | {"kind": "RoleBinding", "roleRef": role, "subjects": subjects})
-    jane, owned = api_of(server, "jane"), {"metadata": {"generateName": "owned-", "ownerReferences": [reference]}}
-    eventually(lambda: jane.request("POST", CONFIG_MAPS, {"metadata": {"generateName": "free-"}}).is_ok, what="she may create")
+    server.api.apply(
+        f"{rbac}/rolebindings/writer", head | {"kind": "RoleBinding", "roleRef": role, "subjects": subjects}
+    )
+    jane, owned = (
+        api_of(server, "jane"),
+        {"metadata": {"generateName": "owned-", "ownerReferences": [reference]}},
+    )
+    eventually(
+        lambda: jane.request("POST", CONFIG_MAPS, {"metadata": {"generateName": "free-"}}).is_ok,
+        what="she may create",
+    )
 
     refused = jane.request("POST", CONFIG_MAPS, owned)
     rules.append({"apiGroups": [""], "resources": ["configmaps/finalizers"], "verbs": ["update"]})

@@ -19,7 +19,10 @@ README = Path(__file__).parents[2] / "README.md"
 def acl_lines() -> list[list[str]]:
     """The two ACL SETUSER lines that the README gives, as arguments."""
     lines = [line for line in README.read_text().splitlines() if line.startswith("ACL SETUSER producer ")]
-    return [line.removeprefix("ACL SETUSER producer ").replace("PASSWORD", "producer-password").split() for line in lines]
+    return [
+        line.removeprefix("ACL SETUSER producer ").replace("PASSWORD", "producer-password").split()
+        for line in lines
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,10 @@ def test_a_producers_own_celery_app_can_enqueue_a_request(server):
     ids=lambda command: " ".join(command[:2]),
 )
 def test_a_producer_can_do_nothing_else(server, command):
-    with redis.Redis.from_url(url(server, "producer")) as producer, pytest.raises(redis.exceptions.NoPermissionError):
+    with (
+        redis.Redis.from_url(url(server, "producer")) as producer,
+        pytest.raises(redis.exceptions.NoPermissionError),
+    ):
         producer.execute_command(*command)
 
 

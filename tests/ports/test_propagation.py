@@ -1,4 +1,5 @@
-"""Whether the CA can see a value, asked of name servers on loopback, good and bad: all on one port, each at an address of its own."""
+"""Whether the CA can see a value, asked of name servers on loopback, good and bad: all on one port, each at
+an address of its own."""
 
 from __future__ import annotations
 
@@ -31,7 +32,10 @@ class Net:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self.delegation = {
-            "example.test": {"SOA": ["ns1.example.test. h.example.test. 1 2 3 4 5"], "NS": ["ns1.example.test."]},
+            "example.test": {
+                "SOA": ["ns1.example.test. h.example.test. 1 2 3 4 5"],
+                "NS": ["ns1.example.test."],
+            },
             "ns1.example.test": {"A": [ONE]},
             "ns2.example.test": {"A": [TWO]},
         }
@@ -46,7 +50,9 @@ class Net:
             server.host, server.port = address, servers[0].port
             self._stack.enter_context(server)
         self.port = servers[0].port
-        self.delegation["example.test"]["NS"] = [f"ns{number}.example.test." for number in range(1, len(servers) + 1)]
+        self.delegation["example.test"]["NS"] = [
+            f"ns{number}.example.test." for number in range(1, len(servers) + 1)
+        ]
 
     def look(self, *, timeout_seconds: float = 2.0, nameservers: tuple[str, ...] = ()) -> Visibility:
         return is_visible(
@@ -141,14 +147,18 @@ class Unaware(FakeNameserver):
 def test_a_server_that_does_not_serve_the_zone_is_told_apart_from_one_that_is_late(net):
     net.serve(Unaware())
 
-    assert net.look().reason == "ns1.example.test (127.0.0.2) does not serve the zone example.test, although it is one of its name servers"
+    assert (
+        net.look().reason
+        == "ns1.example.test (127.0.0.2) does not serve the zone example.test, although it is one of its name servers"
+    )
 
 
 def test_a_cname_in_the_way_is_told_with_what_to_do(net):
     net.serve(FakeNameserver(records={NAME: {"CNAME": ["elsewhere.test."]}}))
 
     assert net.look().reason == (
-        "ns1.example.test (127.0.0.2) has a CNAME to elsewhere.test there: set cnameStrategy: Follow, or remove it"
+        "ns1.example.test (127.0.0.2) has a CNAME to elsewhere.test there: set cnameStrategy: Follow, or "
+        "remove it"
     )
 
 
@@ -189,12 +199,17 @@ def test_a_zone_without_name_servers_is_an_error(net):
         net.look()
 
 
-@pytest.mark.parametrize(("behaviour", "reason"), [(Behaviour.SERVFAIL, "answered SERVFAIL"), (Behaviour.SILENT, "did not answer")])
+@pytest.mark.parametrize(
+    ("behaviour", "reason"), [(Behaviour.SERVFAIL, "answered SERVFAIL"), (Behaviour.SILENT, "did not answer")]
+)
 def test_a_resolver_in_trouble_is_an_error(net, behaviour, reason):
     net.serve(FakeNameserver(records=HAS_IT))
     net.recursive.behaviour = behaviour
 
-    with pytest.raises(DnsUnavailable, match=rf"^looking up NS of example\.test: the resolver 127\.0\.0\.1 {reason}; see that"):
+    with pytest.raises(
+        DnsUnavailable,
+        match=rf"^looking up NS of example\.test: the resolver 127\.0\.0\.1 {reason}; see that",
+    ):
         net.look()
 
 
@@ -218,7 +233,9 @@ def test_each_of_the_solvers_own_servers_has_to_see_it(net):
     two.behaviour = Behaviour.NORMAL
 
     assert not troubled.visible
-    assert troubled.reason.startswith(f"looking up TXT of {NAME}: the resolver 127.0.0.3 answered SERVFAIL; see that")
+    assert troubled.reason.startswith(
+        f"looking up TXT of {NAME}: the resolver 127.0.0.3 answered SERVFAIL; see that"
+    )
     assert net.look(nameservers=both).visible
 
 
@@ -263,8 +280,12 @@ def test_a_server_that_is_not_there_is_named(net):
 
 def test_a_secondary_of_bind_lags_until_it_catches_up(tmp_path):
     secret, zone = base64.b64encode(b"the secret of the key").decode(), "example.test"
-    with Bind(directory=tmp_path, zones=(zone,), tsig={"k": ("hmac-sha256", secret)}, secondaries={zone: ONE}) as bind:
-        config = Rfc2136(nameserver="127.0.0.1", port=bind.port, tsig_key_name="k", tsig_algorithm=TsigAlgorithm.HMACSHA256)
+    with Bind(
+        directory=tmp_path, zones=(zone,), tsig={"k": ("hmac-sha256", secret)}, secondaries={zone: ONE}
+    ) as bind:
+        config = Rfc2136(
+            nameserver="127.0.0.1", port=bind.port, tsig_key_name="k", tsig_algorithm=TsigAlgorithm.HMACSHA256
+        )
         Rfc2136Provider(config, tsig_secret=secret).present(TxtRecord(name=NAME, value=VALUE, zone=zone))
         with FakeNameserver(ONE, bind.port, forward_to=bind.address, hide_txt=True) as secondary:
             resolver = Resolver([bind.address])

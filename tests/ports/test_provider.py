@@ -1,4 +1,5 @@
-"""One suite for every DNS-01 provider: RFC 2136 on a real BIND (each TSIG algorithm, UDP and TCP), Cloudflare's API on the fake, memory."""
+"""One suite for every DNS-01 provider: RFC 2136 on a real BIND (each TSIG algorithm, UDP and TCP),
+Cloudflare's API on the fake, memory."""
 
 from __future__ import annotations
 
@@ -24,11 +25,25 @@ ZONE = "example.test"
 TOKEN = "right-token_0123456789012345678901234567"
 KEY = "0123456789abcdef0123456789abcdef01234"
 WRONG = base64.b64encode(b"not the secret, but as good a one").decode()
-ALGORITHMS = {"HMACMD5": "hmac-md5", "HMACSHA1": "hmac-sha1", "HMACSHA256": "hmac-sha256", "HMACSHA512": "hmac-sha512"}
+ALGORITHMS = {
+    "HMACMD5": "hmac-md5",
+    "HMACSHA1": "hmac-sha1",
+    "HMACSHA256": "hmac-sha256",
+    "HMACSHA512": "hmac-sha512",
+}
 SECRETS = {name: base64.b64encode(f"the TSIG secret for {name}".encode()).decode() for name in ALGORITHMS}
 
 
-def rfc2136(port, algorithm="HMACSHA256", protocol="UDP", *, secret=None, key=None, timeout_seconds=5.0, nameserver="127.0.0.1"):
+def rfc2136(
+    port,
+    algorithm="HMACSHA256",
+    protocol="UDP",
+    *,
+    secret=None,
+    key=None,
+    timeout_seconds=5.0,
+    nameserver="127.0.0.1",
+):
     config = Rfc2136(
         nameserver=nameserver,
         port=port,
@@ -40,7 +55,9 @@ def rfc2136(port, algorithm="HMACSHA256", protocol="UDP", *, secret=None, key=No
 
 
 def cloudflare(url, *, token=TOKEN, timeout_seconds=5.0, **credentials):
-    return CloudflareProvider(api_url=url, token=token, clock=SystemClock(), timeout_seconds=timeout_seconds, **credentials)
+    return CloudflareProvider(
+        api_url=url, token=token, clock=SystemClock(), timeout_seconds=timeout_seconds, **credentials
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +69,9 @@ def bind(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fake_cloudflare():
-    with FakeCloudflare(zones=(ZONE,), tokens={TOKEN: Permissions()}, keys={"ops@example.test": KEY}) as server:
+    with FakeCloudflare(
+        zones=(ZONE,), tokens={TOKEN: Permissions()}, keys={"ops@example.test": KEY}
+    ) as server:
         yield server
 
 
@@ -61,7 +80,8 @@ WAYS = [f"rfc2136 {algorithm} {protocol}" for algorithm in ALGORITHMS for protoc
 
 @pytest.fixture(params=[*WAYS, "cloudflare token", "cloudflare key", "memory"])
 def provider_and_values(request):
-    """(provider, values): `values(name)` is what the provider's side holds, as a sorted list that would show a second copy."""
+    """(provider, values): `values(name)` is what the provider's side holds, as a sorted list that would show
+    a second copy."""
     kind, *options = request.param.split()
     if kind == "memory":
         provider = MemoryProvider()
@@ -155,7 +175,9 @@ def test_many_threads_lose_none_of_their_values(provider, values, name):
 
 @pytest.mark.parametrize("protocol", ["UDP", "TCP"])
 def test_fifty_values_and_more_go_in_one_batch_each(bind, protocol):
-    records = [txt(f"_acme-challenge.{protocol.lower()}{number}.{ZONE}", f"{number:043}") for number in range(60)]
+    records = [
+        txt(f"_acme-challenge.{protocol.lower()}{number}.{ZONE}", f"{number:043}") for number in range(60)
+    ]
     provider = rfc2136(bind.port, protocol=protocol)
 
     provider.present_all(records)
@@ -208,8 +230,12 @@ def refusal(call):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("protocol", ["UDP", "TCP"])
-def test_a_wrong_tsig_secret_is_a_configuration_error_that_names_the_key_and_not_the_secret(bind, algorithm, protocol):
-    message = refusal(lambda: rfc2136(bind.port, algorithm, protocol, secret=WRONG).present(txt(f"_acme-challenge.{ZONE}")))
+def test_a_wrong_tsig_secret_is_a_configuration_error_that_names_the_key_and_not_the_secret(
+    bind, algorithm, protocol
+):
+    message = refusal(
+        lambda: rfc2136(bind.port, algorithm, protocol, secret=WRONG).present(txt(f"_acme-challenge.{ZONE}"))
+    )
 
     assert f"key-{algorithm.lower()}" in message
     assert WRONG not in message
@@ -217,7 +243,9 @@ def test_a_wrong_tsig_secret_is_a_configuration_error_that_names_the_key_and_not
 
 
 def test_an_unknown_tsig_key_is_a_configuration_error(bind):
-    assert "nobody" in refusal(lambda: rfc2136(bind.port, key="nobody").present(txt(f"_acme-challenge.{ZONE}")))
+    assert "nobody" in refusal(
+        lambda: rfc2136(bind.port, key="nobody").present(txt(f"_acme-challenge.{ZONE}"))
+    )
 
 
 def test_another_algorithm_than_the_servers_is_a_configuration_error(bind):
@@ -229,7 +257,9 @@ def test_another_algorithm_than_the_servers_is_a_configuration_error(bind):
 def test_an_update_without_a_key_that_is_refused_says_so(bind):
     config = Rfc2136(nameserver="127.0.0.1", port=bind.port)
 
-    assert "without a TSIG key" in refusal(lambda: Rfc2136Provider(config, tsig_secret=None).present(txt(f"_acme-challenge.{ZONE}")))
+    assert "without a TSIG key" in refusal(
+        lambda: Rfc2136Provider(config, tsig_secret=None).present(txt(f"_acme-challenge.{ZONE}"))
+    )
 
 
 def test_a_zone_that_the_name_server_does_not_have_is_a_configuration_error(bind):
@@ -249,7 +279,9 @@ def test_a_tsig_secret_that_is_not_base64_is_refused_without_showing_it(secret):
 def test_a_wrong_token_is_a_configuration_error_that_names_the_permissions_and_not_the_token(fake_cloudflare):
     token = "wrong-token_0123456789012345678901234567"
 
-    message = refusal(lambda: cloudflare(fake_cloudflare.url, token=token).present(txt(f"_acme-challenge.{ZONE}")))
+    message = refusal(
+        lambda: cloudflare(fake_cloudflare.url, token=token).present(txt(f"_acme-challenge.{ZONE}"))
+    )
 
     assert "Zone:Read" in message
     assert "DNS:Edit" in message
@@ -289,7 +321,8 @@ def test_what_is_said_of_a_name_server_that_is_away_is_the_same_each_time(protoc
 
 @pytest.mark.parametrize("protocol", ["UDP", "TCP"])
 @pytest.mark.parametrize(
-    ("behaviour", "reason"), [(Behaviour.SILENT, "does not answer|cannot be reached"), (Behaviour.SERVFAIL, "SERVFAIL")]
+    ("behaviour", "reason"),
+    [(Behaviour.SILENT, "does not answer|cannot be reached"), (Behaviour.SERVFAIL, "SERVFAIL")],
 )
 def test_a_name_server_in_trouble_is_temporary_and_left_in_bounded_time(protocol, behaviour, reason):
     with FakeNameserver(behaviour=behaviour) as server:
@@ -297,7 +330,9 @@ def test_a_name_server_in_trouble_is_temporary_and_left_in_bounded_time(protocol
         began = time.monotonic()
 
         with pytest.raises(ProviderUnavailable, match=reason):
-            Rfc2136Provider(config, tsig_secret=None, timeout_seconds=0.3).present(txt(f"_acme-challenge.{ZONE}"))
+            Rfc2136Provider(config, tsig_secret=None, timeout_seconds=0.3).present(
+                txt(f"_acme-challenge.{ZONE}")
+            )
 
     assert time.monotonic() - began < 5
 

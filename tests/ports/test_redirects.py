@@ -21,7 +21,8 @@ def nginx(tmp_path):
 
 
 def found(nginx, *, to):
-    """What the self check finds where all requests for HOST are redirected to this host by HTTPS, which refuses the handshake."""
+    """What the self check finds where all requests for HOST are redirected to this host by HTTPS, which
+    refuses the handshake."""
     moved = f"return 301 https://{to}:{{tls_port}}$request_uri;"
     nginx.configure(f"server {{ listen 127.0.0.1:{{port}}; server_name {HOST}; {moved} }}")
     deadline = time.monotonic() + 30

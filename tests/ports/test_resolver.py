@@ -1,4 +1,5 @@
-"""Looking things up for real: zones on BIND, CNAMEs and troubled resolvers on the fake, DNS over HTTPS on a local server."""
+"""Looking things up for real: zones on BIND, CNAMEs and troubled resolvers on the fake, DNS over HTTPS on a
+local server."""
 
 from __future__ import annotations
 
@@ -23,7 +24,11 @@ from compose.servers.bind import Bind
 from compose.servers.ports import free_port
 
 RECORDS = {
-    "example.test": {"SOA": ["ns1.example.test. h.example.test. 1 2 3 4 5"], "A": ["192.0.2.1"], "AAAA": ["2001:db8::1"]},
+    "example.test": {
+        "SOA": ["ns1.example.test. h.example.test. 1 2 3 4 5"],
+        "A": ["192.0.2.1"],
+        "AAAA": ["2001:db8::1"],
+    },
     "alias.example.test": {"CNAME": ["example.test."]},
     "_acme-challenge.example.test": {"CNAME": ["here.alias.test."]},
     "here.alias.test": {"CNAME": ["there.alias.test."]},
@@ -53,7 +58,9 @@ def test_the_zones_of_a_real_server(tmp_path):
         assert found.follow_cnames("_acme-challenge.www.example.test") == "_acme-challenge.www.example.test"
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour.NORMAL, Behaviour.NS_FIRST, Behaviour.TRUNCATED, Behaviour.SLOW])
+@pytest.mark.parametrize(
+    "behaviour", [Behaviour.NORMAL, Behaviour.NS_FIRST, Behaviour.TRUNCATED, Behaviour.SLOW]
+)
 def test_an_odd_answer_is_an_answer(server, behaviour):
     server.behaviour = behaviour
     found = zones(server.address, timeout_seconds=5.0)
@@ -89,14 +96,18 @@ def test_a_loop_of_cnames_is_refused(server):
 @pytest.mark.parametrize("behaviour", [Behaviour.SERVFAIL, Behaviour.SILENT])
 def test_the_next_server_is_asked_when_one_is_in_trouble(server, behaviour):
     with FakeNameserver(behaviour=behaviour) as troubled:
-        answer = Resolver([troubled.address, server.address], timeout_seconds=2.0).find_addresses("four.example.test")
+        answer = Resolver([troubled.address, server.address], timeout_seconds=2.0).find_addresses(
+            "four.example.test"
+        )
 
     assert answer == ["192.0.2.4"]
     assert ("four.example.test", "A") in troubled.asked
 
 
 def test_a_server_that_is_not_there_is_temporary():
-    with pytest.raises(DnsUnavailable, match=r"the resolver 127\.0\.0\.1 (did not answer|cannot be reached); "):
+    with pytest.raises(
+        DnsUnavailable, match=r"the resolver 127\.0\.0\.1 (did not answer|cannot be reached); "
+    ):
         Resolver([f"127.0.0.1:{free_port()}"], timeout_seconds=0.3).find_addresses("example.test")
 
 
@@ -263,7 +274,9 @@ def test_an_https_server_that_nobody_vouches_for_is_not_believed(doh):
 
 
 def test_a_value_is_looked_for_by_https_when_the_solver_says_so(doh):
-    seen = is_visible("_acme-challenge.example.test", "v", "example.test", resolver=doh.resolver(), nameservers=(doh.url,))
+    seen = is_visible(
+        "_acme-challenge.example.test", "v", "example.test", resolver=doh.resolver(), nameservers=(doh.url,)
+    )
 
     assert not seen.visible
     assert "shows a TLS certificate that cannot be verified" in seen.reason

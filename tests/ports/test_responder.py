@@ -77,7 +77,9 @@ def test_a_token_is_answered_under_its_own_host(responder, store, name, host):
     assert headers["Content-Type"] == "application/octet-stream"
 
 
-@pytest.mark.parametrize("host", ["bank.example", "www.example.com", "com", "127.0.0.1:8089", "[::1]", "a b", ""])
+@pytest.mark.parametrize(
+    "host", ["bank.example", "www.example.com", "com", "127.0.0.1:8089", "[::1]", "a b", ""]
+)
 def test_a_token_is_not_answered_under_another_host(responder, store, host):
     store.put("bound", "bound.thumbprint", host="example.com")
 
@@ -115,7 +117,10 @@ def test_under_a_shared_host_every_token_is_answered(store):
     responder = Responder(store, "127.0.0.1", 0, shared=["ACME.example.net", "127.0.0.1"])
     responder.start()
     try:
-        found = [ask(responder, f"{WELL_KNOWN}bound", headers={"Host": host})[0] for host in ("acme.example.net:80", "127.0.0.1", "b.test")]
+        found = [
+            ask(responder, f"{WELL_KNOWN}bound", headers={"Host": host})[0]
+            for host in ("acme.example.net:80", "127.0.0.1", "b.test")
+        ]
     finally:
         responder.stop()
 
@@ -223,19 +228,31 @@ def test_a_head_that_is_too_large_is_refused(responder):
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/2\r\n\r\n", b"\r\n\r\n", b"GET /a b HTTP/1.1\r\n\r\n"]
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/2\r\n\r\n",
+        b"\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\n\r\n",
+    ],
 )
 def test_what_is_not_http_is_a_bad_request(responder, garbage):
     assert send(responder, garbage).startswith(b"HTTP/1.1 400 ")
 
 
 def test_http_1_0_and_the_absolute_form_are_understood(responder):
-    assert send(responder, f"GET http://example.com{PATH} HTTP/1.0\r\n\r\n".encode()).endswith(KEY_AUTHORIZATION.encode())
+    assert send(responder, f"GET http://example.com{PATH} HTTP/1.0\r\n\r\n".encode()).endswith(
+        KEY_AUTHORIZATION.encode()
+    )
 
 
 def test_one_that_sends_its_head_byte_by_byte_is_cut(responder):
     """In ten seconds it would have sent 200 bytes; its time-out is one."""
-    with socket.create_connection(("127.0.0.1", responder.port), timeout=5) as loris, contextlib.suppress(ConnectionError):
+    with (
+        socket.create_connection(("127.0.0.1", responder.port), timeout=5) as loris,
+        contextlib.suppress(ConnectionError),
+    ):
         for _ in range(200):
             loris.sendall(b"X")
             if readable(loris, seconds=0.05):
@@ -256,7 +273,9 @@ def silent_connections(responder, number, source="127.0.0.1"):
         held = []
         for position in range(number):
             address = ("127.0.0.1", responder.port)
-            held.append(stack.enter_context(socket.create_connection(address, timeout=5, source_address=(source, 0))))
+            held.append(
+                stack.enter_context(socket.create_connection(address, timeout=5, source_address=(source, 0)))
+            )
             if position % 2:
                 held[-1].sendall(b"GET / HTTP/1.1\r\nHost: a")
         yield held
@@ -284,7 +303,10 @@ def test_silent_connections_keep_nobody_out(patient, source):
 
 
 def test_silent_connections_of_one_address_are_not_in_the_way_of_another(patient):
-    with silent_connections(patient, 5, source="127.0.0.2") as slow, silent_connections(patient, MAX_CONNECTIONS + 50):
+    with (
+        silent_connections(patient, 5, source="127.0.0.2") as slow,
+        silent_connections(patient, MAX_CONNECTIONS + 50),
+    ):
         assert cut(slow) == []
         slow[0].sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
         assert slow[0].recv(100).startswith(b"HTTP/1.1 200 ")
@@ -293,7 +315,10 @@ def test_silent_connections_of_one_address_are_not_in_the_way_of_another(patient
 def test_a_burst_from_one_address_is_answered_whole(patient):
     """What the CA asks of many names at once comes through one proxy."""
     with contextlib.ExitStack() as stack:
-        burst = [stack.enter_context(socket.create_connection(("127.0.0.1", patient.port), timeout=30)) for _ in range(400)]
+        burst = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", patient.port), timeout=30))
+            for _ in range(400)
+        ]
         for connection in burst:
             connection.sendall(f"GET {PATH} HTTP/1.1\r\nHost: a.test\r\n\r\n".encode())
 
@@ -312,7 +337,9 @@ def test_look_ups_in_a_store_that_hangs_leave_room_for_the_health_check():
     try:
         with contextlib.ExitStack() as stack:
             for _ in range(MAX_LOOK_UPS):
-                waiting = stack.enter_context(socket.create_connection(("127.0.0.1", responder.port), timeout=5))
+                waiting = stack.enter_context(
+                    socket.create_connection(("127.0.0.1", responder.port), timeout=5)
+                )
                 waiting.sendall(f"GET {PATH} HTTP/1.1\r\nHost: a.test\r\n\r\n".encode())
 
             assert until_refused(responder) == 503
@@ -350,7 +377,9 @@ def cut(connections):
 def test_a_port_in_use_is_one_clear_line(responder):
     other = Responder(MemoryKeyAuthorizations(), "127.0.0.1", responder.port)
 
-    with pytest.raises(InvalidManifest, match=r"^CERTMILL_RESPONDER_PORT: cannot listen on 127\.0\.0\.1 port \d+: "):
+    with pytest.raises(
+        InvalidManifest, match=r"^CERTMILL_RESPONDER_PORT: cannot listen on 127\.0\.0\.1 port \d+: "
+    ):
         other.start()
 
 

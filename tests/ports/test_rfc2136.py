@@ -35,12 +35,17 @@ class Liar(FakeNameserver):
 def provider(server, *, signed):
     key = {"tsig_key_name": "certmill", "tsig_algorithm": TsigAlgorithm.HMACSHA256} if signed else {}
     return Rfc2136Provider(
-        Rfc2136(nameserver="127.0.0.1", port=server.port, **key), tsig_secret=SECRET if signed else None, timeout_seconds=1
+        Rfc2136(nameserver="127.0.0.1", port=server.port, **key),
+        tsig_secret=SECRET if signed else None,
+        timeout_seconds=1,
     )
 
 
 def test_an_answer_without_the_signature_it_owes_is_not_believed():
-    with Liar() as server, pytest.raises(ProviderUnavailable, match="without the signature of the TSIG key certmill"):
+    with (
+        Liar() as server,
+        pytest.raises(ProviderUnavailable, match="without the signature of the TSIG key certmill"),
+    ):
         provider(server, signed=True).present(RECORD)
 
 
@@ -69,7 +74,10 @@ def test_a_server_that_does_not_take_our_updates_is_a_configuration_error(rcode)
 
 @pytest.mark.parametrize("rcode", ["SERVFAIL", "FORMERR"])
 def test_a_server_in_trouble_is_temporary(rcode):
-    with Liar(dns.rcode.from_text(rcode)) as server, pytest.raises(ProviderUnavailable, match=f"answers {rcode} to an update"):
+    with (
+        Liar(dns.rcode.from_text(rcode)) as server,
+        pytest.raises(ProviderUnavailable, match=f"answers {rcode} to an update"),
+    ):
         provider(server, signed=False).present(RECORD)
 
 

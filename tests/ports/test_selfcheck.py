@@ -27,11 +27,15 @@ from certmill.testing.nameserver import Behaviour, FakeNameserver
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 KEY_AUTHORIZATION = f"{TOKEN}.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
 PATH = f"/.well-known/acme-challenge/{TOKEN}"
-GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(KEY_AUTHORIZATION), KEY_AUTHORIZATION.encode())
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(KEY_AUTHORIZATION),
+    KEY_AUTHORIZATION.encode(),
+)
 
 
 class Origin(socketserver.ThreadingTCPServer):
-    """A web server that answers each path with the bytes it was told, sees the heads, and can trickle or hang."""
+    """A web server that answers each path with the bytes it was told, sees the heads, and can trickle or
+    hang."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -56,7 +60,12 @@ class Origin(socketserver.ThreadingTCPServer):
             if not head.endswith(b"\r\n\r\n"):  # a TLS greeting, or nothing
                 return
             self.heads.append(head.decode())
-            self.answer(stream, self.answers.get(head.split(b" ")[1].decode(), b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
+            self.answer(
+                stream,
+                self.answers.get(
+                    head.split(b" ")[1].decode(), b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+                ),
+            )
 
     def answer(self, stream, answer):
         if answer == b"hang":
@@ -96,7 +105,9 @@ def loopback(host, *, within_seconds):
 def check(origin, answer=None, **options):
     if answer is not None:
         origin.answers[PATH] = answer
-    return probe("example.com", TOKEN, KEY_AUTHORIZATION, **{"addresses": loopback, "port": origin.port, **options})
+    return probe(
+        "example.com", TOKEN, KEY_AUTHORIZATION, **{"addresses": loopback, "port": origin.port, **options}
+    )
 
 
 def test_our_own_responder_passes():
@@ -135,7 +146,13 @@ def test_it_asks_as_a_ca_asks(origin):
 def test_an_address_is_asked_without_a_look_up(origin):
     origin.answers[PATH] = GOOD
 
-    found = probe("127.0.0.1", TOKEN, KEY_AUTHORIZATION, addresses=lambda host, **_: pytest.fail("looked up"), port=origin.port)
+    found = probe(
+        "127.0.0.1",
+        TOKEN,
+        KEY_AUTHORIZATION,
+        addresses=lambda host, **_: pytest.fail("looked up"),
+        port=origin.port,
+    )
 
     assert found == Probe(ok=True, reason="127.0.0.1 answered with the key authorization")
 
@@ -154,20 +171,35 @@ def test_a_chunked_body_is_understood(origin):
 
 @pytest.mark.parametrize("status", [200, 403, 404, 500, 503])
 def test_another_answer_is_told_by_its_status_alone(origin, status):
-    found = check(origin, f"HTTP/1.1 {status} internal-detail\r\nX-Secret: internal-detail\r\n\r\ninternal-detail".encode())
+    found = check(
+        origin,
+        f"HTTP/1.1 {status} internal-detail\r\nX-Secret: internal-detail\r\n\r\ninternal-detail".encode(),
+    )
 
     assert found == Probe(ok=False, reason=f"example.com answered {status}, not the key authorization")
 
 
 @pytest.mark.parametrize(
-    "body", [" " + KEY_AUTHORIZATION, KEY_AUTHORIZATION + "x", KEY_AUTHORIZATION + " x", "", KEY_AUTHORIZATION.swapcase()]
+    "body",
+    [
+        " " + KEY_AUTHORIZATION,
+        KEY_AUTHORIZATION + "x",
+        KEY_AUTHORIZATION + " x",
+        "",
+        KEY_AUTHORIZATION.swapcase(),
+    ],
 )
 def test_nearly_the_key_authorization_is_not_it(origin, body):
-    assert check(origin, f"HTTP/1.1 200 OK\r\n\r\n{body}".encode()).reason == "example.com answered 200, not the key authorization"
+    assert (
+        check(origin, f"HTTP/1.1 200 OK\r\n\r\n{body}".encode()).reason
+        == "example.com answered 200, not the key authorization"
+    )
 
 
 def test_a_body_without_end_is_read_to_the_cap_only(origin):
-    found = check(origin, b"HTTP/1.1 200 OK\r\n\r\n" + KEY_AUTHORIZATION.encode() + b" " * (MAX_BODY_BYTES * 20))
+    found = check(
+        origin, b"HTTP/1.1 200 OK\r\n\r\n" + KEY_AUTHORIZATION.encode() + b" " * (MAX_BODY_BYTES * 20)
+    )
 
     assert found == Probe(ok=False, reason="example.com answered 200, not the key authorization")
 
@@ -199,7 +231,9 @@ def test_nobody_there_is_connection_refused():
 
     found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=loopback, port=port)
 
-    assert found == Probe(ok=False, reason=f"example.com could not be reached on port {port}: connection refused")
+    assert found == Probe(
+        ok=False, reason=f"example.com could not be reached on port {port}: connection refused"
+    )
 
 
 @pytest.mark.parametrize("answer", [b"hang", b"trickle"])
@@ -215,10 +249,14 @@ def test_the_time_is_one_deadline_for_everything(origin, answer):
 @pytest.mark.parametrize("dead", [1, 2])
 def test_resolvers_that_are_dead_do_not_outlast_the_time(dead):
     with contextlib.ExitStack() as servers:
-        resolver = Resolver([servers.enter_context(FakeNameserver(behaviour=Behaviour.SILENT)).address for _ in range(dead)])
+        resolver = Resolver(
+            [servers.enter_context(FakeNameserver(behaviour=Behaviour.SILENT)).address for _ in range(dead)]
+        )
         begun = time.monotonic()
 
-        found = probe("example.com", TOKEN, KEY_AUTHORIZATION, addresses=resolver.find_addresses, timeout_seconds=0.4)
+        found = probe(
+            "example.com", TOKEN, KEY_AUTHORIZATION, addresses=resolver.find_addresses, timeout_seconds=0.4
+        )
 
     assert "could not be looked up" in found.reason
     assert time.monotonic() - begun < 4
@@ -245,7 +283,10 @@ def test_the_next_address_is_tried_when_one_refuses(origin):
 def test_a_redirect_is_followed_to_another_host(origin, status):
     origin.answers["/elsewhere"] = GOOD
 
-    found = check(origin, f"HTTP/1.1 {status} Moved\r\nLocation: http://www.example.net:{origin.port}/elsewhere\r\n\r\n".encode())
+    found = check(
+        origin,
+        f"HTTP/1.1 {status} Moved\r\nLocation: http://www.example.net:{origin.port}/elsewhere\r\n\r\n".encode(),
+    )
 
     assert found == Probe(ok=True, reason="example.com redirects to the key authorization")
     assert f"Host: www.example.net:{origin.port}" in origin.heads[1]
@@ -288,9 +329,15 @@ def test_an_eleventh_redirect_is_not(origin):
 def test_a_redirect_that_fails_tells_nothing_of_where_it_led(origin, location):
     origin.answers["/hang"] = b"hang"
 
-    found = check(origin, f"HTTP/1.1 302 Found\r\nLocation: {location.format(port=origin.port)}\r\n\r\n".encode(), timeout_seconds=1.5)
+    found = check(
+        origin,
+        f"HTTP/1.1 302 Found\r\nLocation: {location.format(port=origin.port)}\r\n\r\n".encode(),
+        timeout_seconds=1.5,
+    )
 
-    assert found == Probe(ok=False, reason="example.com answered with a redirect that does not lead to the key authorization")
+    assert found == Probe(
+        ok=False, reason="example.com answered with a redirect that does not lead to the key authorization"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -299,11 +346,13 @@ def self_signed(tmp_path_factory):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "other.invalid")])
     now = datetime.now(UTC)
-    certificate = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=2), now).sign(
-        key, hashes.SHA256()
-    )
+    certificate = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=2), now
+    ).sign(key, hashes.SHA256())
     file = tmp_path_factory.mktemp("tls") / "server.pem"
-    pkcs8 = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pkcs8 = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     file.write_bytes(pkcs8 + certificate.public_bytes(serialization.Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
@@ -320,7 +369,9 @@ def test_a_redirect_to_https_is_followed_without_verifying(origin, self_signed):
 
 
 def test_the_checks_of_a_process_say_that_a_name_has_no_address():
-    with FakeNameserver(records={"example.com": {"SOA": ["ns1.example.com. h.example.com. 1 2 3 4 5"]}}) as server:
+    with FakeNameserver(
+        records={"example.com": {"SOA": ["ns1.example.com. h.example.com. 1 2 3 4 5"]}}
+    ) as server:
         checks = SelfChecks(Settings(recursive_nameservers=(server.address,)), SystemClock())
 
         found = checks.probe("nowhere.example.com", TOKEN, KEY_AUTHORIZATION, timeout_seconds=10.0)

@@ -96,7 +96,10 @@ def test_a_server_that_is_not_installed_says_how_to_get_it():
 
 
 def test_servers_listen_on_loopback_only(tmp_path):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward, RedisServer(directory=tmp_path, appendonly=False) as server:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward,
+        RedisServer(directory=tmp_path, appendonly=False) as server,
+    ):
         try:
             outward.connect(("192.0.2.1", 9))  # sends nothing: it only chooses our address
         except OSError:

@@ -45,7 +45,9 @@ def checks(ours: FakeNameserver) -> SelfChecks:
     return SelfChecks(load(recursive_nameservers=ours.address, authoritative_port=ours.port), SystemClock())
 
 
-def test_a_solver_with_its_own_name_servers_has_only_them_asked(ours: FakeNameserver, theirs: FakeNameserver, checks: SelfChecks) -> None:
+def test_a_solver_with_its_own_name_servers_has_only_them_asked(
+    ours: FakeNameserver, theirs: FakeNameserver, checks: SelfChecks
+) -> None:
     solver = Dns01Solver(provider=PROVIDER, nameservers=(theirs.address,))
 
     assert checks.zones(solver).zone_of(NAME) == "example.test"

@@ -20,7 +20,7 @@ from certmill.state.locks import Locks
 from certmill.state.records import Due, Records, Unclaimed, Verdict
 from certmill.state.requests import KEPT_REJECTIONS, KEPT_SECONDS, Acceptance, Rejection, Requests
 from certmill.state.server.connection import connect, eviction_policy
-from certmill.state.sightings import Sightings
+from certmill.state.snapshots import Snapshots
 
 WEB = CertificateId("default/web")
 NOW = 1_800_000_000.0
@@ -32,7 +32,13 @@ def records(redis):
 
 
 def begin(records, *, until=NOW + 10, **kwargs):
-    options = {"now": NOW, "steps": ("one", "last"), "spec": "abc", "origin": Origin(root_id="root"), "in_flight_until": until} | kwargs
+    options = {
+        "now": NOW,
+        "steps": ("one", "last"),
+        "spec": "abc",
+        "origin": Origin(root_id="root"),
+        "in_flight_until": until,
+    } | kwargs
     return records.begin(WEB, **options)
 
 
@@ -80,9 +86,12 @@ def test_a_new_certificate_that_is_asked_for_outlives_a_change_of_the_manifest(r
 
 
 @pytest.mark.parametrize(
-    ("step", "verdict"), [("validate", (Verdict.JOINED, 1)), ("sent", (Verdict.AGAIN, 2)), ("last", (Verdict.AGAIN, 2))]
+    ("step", "verdict"),
+    [("validate", (Verdict.JOINED, 1)), ("sent", (Verdict.AGAIN, 2)), ("last", (Verdict.AGAIN, 2))],
 )
-def test_a_new_certificate_asked_for_wakes_a_run_and_is_its_own_before_the_csr_is_sent(redis, records, step, verdict):
+def test_a_new_certificate_asked_for_wakes_a_run_and_is_its_own_before_the_csr_is_sent(
+    redis, records, step, verdict
+):
     steps, another = ("one", "sent", "last"), Origin(root_id="another")
     begin(records, steps=steps)
     records.commit(WEB, fence=claim(records).fence, step=step, due=Due.WAITING, at=NOW + 600, fields={})
@@ -129,7 +138,9 @@ def test_a_wake_up_counts_once_and_for_no_later_step(redis, records):
     records.commit(WEB, fence=fence, step="two", due=Due.IN_FLIGHT, at=NOW + 10, fields={})
     assert redis.zscore(keys.IN_FLIGHT, WEB) == NOW + 10
 
-    records.commit(WEB, fence=claim(records, "two").fence, step="two", due=Due.WAITING, at=NOW + 600, fields={})
+    records.commit(
+        WEB, fence=claim(records, "two").fence, step="two", due=Due.WAITING, at=NOW + 600, fields={}
+    )
 
     assert redis.zscore(keys.WAITING, WEB) == NOW + 600
 
@@ -146,7 +157,9 @@ def test_a_wake_up_before_a_step_acts_is_of_no_use_to_it(redis, records):
 def test_a_request_whose_run_is_over_begins_no_other_when_it_comes_twice(records):
     asked, another = (Origin(root_id=one, trigger=Trigger.MANUAL) for one in ("request", "another"))
     begin(records, origin=asked, force=True)
-    records.commit(WEB, fence=claim(records).fence, step="", due=Due.RENEWALS, at=NOW + 10, fields={}, drop=("root",))
+    records.commit(
+        WEB, fence=claim(records).fence, step="", due=Due.RENEWALS, at=NOW + 10, fields={}, drop=("root",)
+    )
 
     assert begin(records, origin=asked, force=True) == (Verdict.AGAIN, 1)
     assert begin(records, origin=another, force=True) == (Verdict.BEGUN, 2)
@@ -155,7 +168,9 @@ def test_a_request_whose_run_is_over_begins_no_other_when_it_comes_twice(records
 def test_an_id_of_a_request_may_come_again_after_the_answer_to_it_is_forgotten(records):
     asked = Origin(root_id="every-month", trigger=Trigger.MANUAL)
     begin(records, origin=asked, force=True)
-    records.commit(WEB, fence=claim(records).fence, step="", due=Due.RENEWALS, at=NOW + 10, fields={}, drop=("root",))
+    records.commit(
+        WEB, fence=claim(records).fence, step="", due=Due.RENEWALS, at=NOW + 10, fields={}, drop=("root",)
+    )
 
     assert begin(records, origin=asked, force=True, now=NOW + KEPT_SECONDS - 1) == (Verdict.AGAIN, 1)
     assert begin(records, origin=asked, force=True, now=NOW + KEPT_SECONDS + 1) == (Verdict.BEGUN, 2)
@@ -185,14 +200,19 @@ def test_a_leased_step_and_another_step_cannot_be_claimed(records):
 
     assert claim(records, now=NOW + 1) is Unclaimed.LEASED
     assert claim(records, "two") is Unclaimed.MOVED_ON
-    assert records.claim(CertificateId("no/where"), "one", now=NOW, lease_seconds=60, task_id="t", root_id="") is Unclaimed.MOVED_ON
+    assert (
+        records.claim(CertificateId("no/where"), "one", now=NOW, lease_seconds=60, task_id="t", root_id="")
+        is Unclaimed.MOVED_ON
+    )
 
 
 def test_a_commit_moves_on_frees_the_lease_and_keeps_the_certificate_in_one_set(records, redis):
     begin(records)
     mine = claim(records)
 
-    assert records.commit(WEB, fence=mine.fence, step="two", due=Due.WAITING, at=NOW + 5, fields={"facts": "{}"})
+    assert records.commit(
+        WEB, fence=mine.fence, step="two", due=Due.WAITING, at=NOW + 5, fields={"facts": "{}"}
+    )
 
     moved = records.read(WEB)
     assert (moved.step, moved.lease, moved.attempts, moved.facts, moved.task_id) == ("two", 0, 0, "{}", "")
@@ -206,8 +226,8 @@ def test_a_wait_at_the_same_step_keeps_the_task_id_so_that_flower_shows_one_task
 
     records.commit(WEB, fence=mine.fence, step="one", due=Due.WAITING, at=NOW, fields={"tries": "1"})
 
-    (doorbell,) = records.doorbells([WEB])
-    assert (doorbell.step, doorbell.task_id, doorbell.root_id) == ("one", "same", "root")
+    (wake_up,) = records.wake_ups([WEB])
+    assert (wake_up.step, wake_up.task_id, wake_up.root_id) == ("one", "same", "root")
 
 
 def test_a_commit_with_an_old_fence_changes_nothing(records):
@@ -221,19 +241,36 @@ def test_a_commit_with_an_old_fence_changes_nothing(records):
 
 
 def advance(records, mine, *, now=NOW + 5, task_id="next", step="two", drop=(), **fields):
-    return records.advance(WEB, mine, step=step, now=now, lease_seconds=60, task_id=task_id, fields=fields, drop=drop)
+    return records.advance(
+        WEB, mine, step=step, now=now, lease_seconds=60, task_id=task_id, fields=fields, drop=drop
+    )
 
 
 def test_a_step_is_ended_and_the_next_one_claimed_in_one_call(records, redis):
     begin(records)
     mine = claim(records)
-    redis.hset(keys.record(WEB), mapping={"reason": "waited", "woken": "1", "tries": "3", "failures": "2", "lock": "theirs"})
+    redis.hset(
+        keys.record(WEB),
+        mapping={"reason": "waited", "woken": "1", "tries": "3", "failures": "2", "lock": "theirs"},
+    )
 
     claimed = advance(records, mine, drop=("reason",), facts="found", since="7")
 
     assert claimed == records.read(WEB)
-    assert (claimed.step, claimed.fence, claimed.attempts, claimed.task_id, claimed.root_id) == ("two", mine.fence + 1, 1, "next", "root")
-    assert (claimed.tries, claimed.failures, claimed.reason, claimed.facts, claimed.since) == (0, 0, "", "found", 7)
+    assert (claimed.step, claimed.fence, claimed.attempts, claimed.task_id, claimed.root_id) == (
+        "two",
+        mine.fence + 1,
+        1,
+        "next",
+        "root",
+    )
+    assert (claimed.tries, claimed.failures, claimed.reason, claimed.facts, claimed.since) == (
+        0,
+        0,
+        "",
+        "found",
+        7,
+    )
     assert (claimed.lease, claimed.lock, redis.hget(keys.record(WEB), "woken")) == (NOW + 65, "theirs", None)
     assert (places(redis), redis.zscore(keys.IN_FLIGHT, WEB)) == ([keys.IN_FLIGHT], NOW + 65)
     assert claim(records, "two", now=NOW + 6) is Unclaimed.LEASED
@@ -296,7 +333,9 @@ def test_a_worker_from_before_a_flush_cannot_commit_into_the_new_record(records,
 def test_a_new_spec_forgets_the_facts_and_the_key_of_the_last_run(records):
     begin(records)
     mine = claim(records)
-    records.commit(WEB, fence=mine.fence, step="", due=Due.RENEWALS, at=NOW, fields={"facts": "order", "key": "sealed"})
+    records.commit(
+        WEB, fence=mine.fence, step="", due=Due.RENEWALS, at=NOW, fields={"facts": "order", "key": "sealed"}
+    )
 
     begin(records)
     assert records.read(WEB).facts == "order"
@@ -319,7 +358,7 @@ def test_adopting_leaves_a_run_under_way_alone(records, redis):
 
 def test_what_was_asked_for_in_a_run_that_ended_since_we_looked_is_not_forgotten(redis, records):
     begin(records)
-    seen, _ = records.outlook(WEB)
+    seen, _ = records.run_state(WEB)
     fence = claim(records).fence
     begin(records, spec="def")
     records.commit(WEB, fence=fence, step="", due=Due.RENEWALS, at=NOW + 99, fields={})
@@ -388,7 +427,7 @@ def test_the_looks_that_wait_are_counted_by_themselves(redis):
     redis.rpush(STEPS_QUEUE, "one")
     redis.rpush(CHANGES_QUEUE, "one", "two", "three")
 
-    assert DueTimes(redis).looks_waiting() == 3
+    assert DueTimes(redis).requests_waiting() == 3
 
 
 def test_a_lock_is_its_owners_until_released_or_run_out(redis):
@@ -411,8 +450,13 @@ def test_a_step_that_was_lost_takes_no_lock(records, redis):
     newer = claim(records, now=NOW + 61)
     locks = Locks(redis)
 
-    assert locks.take_for_step("order", "names", certificate=WEB, fence=slow.fence, before="", seconds=60) is None
-    assert locks.take_for_step("order", "names", certificate=WEB, fence=newer.fence, before="", seconds=60) == ""
+    assert (
+        locks.take_for_step("order", "names", certificate=WEB, fence=slow.fence, before="", seconds=60)
+        is None
+    )
+    assert (
+        locks.take_for_step("order", "names", certificate=WEB, fence=newer.fence, before="", seconds=60) == ""
+    )
     assert locks.take("order", "names", owner="you", seconds=60) == WEB
 
 
@@ -433,14 +477,28 @@ def test_a_record_knows_the_lock_that_its_run_holds_and_has_one_at_most(records,
 
 def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis):
     """Else whoever asks for somebody's names in many Certificates would have the lock again and again."""
-    locks, ids = Locks(redis), [certificate_id(*name) for name in (("many", "one"), ("many", "two"), ("one", "web"))]
+    locks, ids = (
+        Locks(redis),
+        [certificate_id(*name) for name in (("many", "one"), ("many", "two"), ("one", "web"))],
+    )
     fences = {}
     for each in ids:
-        records.begin(each, now=NOW, steps=("one", "last"), spec="abc", origin=Origin(root_id="root"), in_flight_until=NOW + 10)
-        fences[each] = records.claim(each, "one", now=NOW, lease_seconds=60, task_id="t", root_id="root").fence
+        records.begin(
+            each,
+            now=NOW,
+            steps=("one", "last"),
+            spec="abc",
+            origin=Origin(root_id="root"),
+            in_flight_until=NOW + 10,
+        )
+        fences[each] = records.claim(
+            each, "one", now=NOW, lease_seconds=60, task_id="t", root_id="root"
+        ).fence
 
     def take(certificate):
-        return locks.take_for_step("order", "names", certificate=certificate, fence=fences[certificate], before="", seconds=60)
+        return locks.take_for_step(
+            "order", "names", certificate=certificate, fence=fences[certificate], before="", seconds=60
+        )
 
     one, two, web = ids
     assert (take(one), take(two), take(web)) == ("", one, one)
@@ -452,10 +510,12 @@ def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis
 
 
 def test_what_is_noted_under_names_of_anybodys_choice_ends_by_itself(redis):
-    sightings, issuer_records = Sightings(redis), IssuerRecords(redis)
+    snapshots, issuer_records = Snapshots(redis), IssuerRecords(redis)
     issuer_records.note_failing("Issuer/default/there-is-none", WEB, now=NOW)
-    issuer_records.note_failing("Issuer/default/there-is-none", CertificateId("default/other"), now=NOW, spec="one")
-    sightings.claim_secret("default", "some-secret", "web")
+    issuer_records.note_failing(
+        "Issuer/default/there-is-none", CertificateId("default/other"), now=NOW, spec="one"
+    )
+    snapshots.claim_secret("default", "some-secret", "web")
 
     assert all(0 < redis.ttl(key) <= 4 * 24 * 3600 for key in redis.scan_iter("*"))
     assert issuer_records.failing("Issuer/default/there-is-none") == [WEB]
@@ -491,14 +551,18 @@ def test_a_request_is_found_by_its_id_accepted_or_refused(redis):
     requests.reject(Rejection(at=NOW, request_id="b", certificate="default/x", reason="spec.dnsNames: bad"))
 
     assert requests.find("a") == Acceptance(certificate=WEB, run=3)
-    assert requests.find("b") == Rejection(at=NOW, request_id="b", certificate="default/x", reason="spec.dnsNames: bad")
+    assert requests.find("b") == Rejection(
+        at=NOW, request_id="b", certificate="default/x", reason="spec.dnsNames: bad"
+    )
     assert requests.find("c") is None
 
 
 def test_the_list_of_refused_requests_is_bounded_and_newest_first(redis):
     requests = Requests(redis)
     for number in range(KEPT_REJECTIONS + 5):
-        requests.reject(Rejection(at=NOW + number, request_id=str(number), certificate="?", reason="x" * 9000))
+        requests.reject(
+            Rejection(at=NOW + number, request_id=str(number), certificate="?", reason="x" * 9000)
+        )
 
     found = requests.rejections()
 
@@ -508,11 +572,11 @@ def test_the_list_of_refused_requests_is_bounded_and_newest_first(redis):
 
 
 def test_a_reread_is_asked_for_once(redis):
-    sightings = Sightings(redis)
-    sightings.ask_reread()
+    snapshots = Snapshots(redis)
+    snapshots.request_reread()
 
-    assert sightings.reread_asked()
-    assert not sightings.reread_asked()
+    assert snapshots.take_reread_request()
+    assert not snapshots.take_reread_request()
 
 
 def test_failing_certificates_wait_for_their_issuer_until_they_are_forgotten(redis):
@@ -588,7 +652,9 @@ def test_an_older_release_reads_a_key_authorization_as_it_is(redis):
 def test_an_absent_redis_is_one_error_without_its_url():
     records = Records(connect("redis://user:hunter2@127.0.0.1:1/0", timeout_seconds=0.2))
 
-    with pytest.raises(StateUnavailable, match=r"Redis does not answer at \S+:\d+ .* start it, .*`python -m workers up`") as caught:
+    with pytest.raises(
+        StateUnavailable, match=r"Redis does not answer at \S+:\d+ .* start it, .*`python -m workers up`"
+    ) as caught:
         records.read(WEB)
     assert "hunter2" not in str(caught.value)
 
@@ -598,7 +664,9 @@ def test_a_refused_login_is_told_as_one_without_its_password(redis_server):
 
     with (
         client,
-        pytest.raises(StateUnavailable, match="Redis refuses our login: see the user and password of CERTMILL_REDIS_URL") as caught,
+        pytest.raises(
+            StateUnavailable, match="Redis refuses our login: see the user and password of CERTMILL_REDIS_URL"
+        ) as caught,
     ):
         Records(client).read(WEB)
     assert "hunter2" not in str(caught.value)

@@ -1,4 +1,5 @@
-"""One exchange over real sockets: whatever a server does with its bytes and addresses, the time-out is for all of it."""
+"""One exchange over real sockets: whatever a server does with its bytes and addresses, the time-out is for
+all of it."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Server:
-    """Speaks plain HTTP. A connection gets one of `answers` for each request, after a pause; then `trickle` now and then, for ever."""
+    """Speaks plain HTTP. A connection gets one of `answers` for each request, after a pause; then `trickle`
+    now and then, for ever."""
 
     def __init__(self, answers, trickle=b"", pause=0.0) -> None:
         self.answers, self.trickle, self.pause = answers, trickle, pause
@@ -68,7 +70,11 @@ def transport(timeout_seconds=0.8):
         (b"HTTP/1.1 200 OK\r\nX: ", b"y", "did not answer within 0.8 s"),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "did not answer within 0.8 s"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"y", "did not finish its answer within 0.8 s"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", b"X: y\r\n", "did not finish its answer within 0.8 s"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n",
+            b"X: y\r\n",
+            "did not finish its answer within 0.8 s",
+        ),
     ],
     ids=["status", "header", "continue", "body", "trailer"],
 )
@@ -82,7 +88,9 @@ def test_a_trickle_buys_a_server_no_time(answer, trickle, says):
     assert time.monotonic() - begun < 5
 
 
-@pytest.mark.parametrize("ends", [b"Connection: close\r\nContent-Length: 2\r\n\r\nok", b"\r\nok"], ids=["told", "by-the-end"])
+@pytest.mark.parametrize(
+    "ends", [b"Connection: close\r\nContent-Length: 2\r\n\r\nok", b"\r\nok"], ids=["told", "by-the-end"]
+)
 def test_an_answer_that_ends_its_connection_is_read_whole(ends):
     with Server([b"HTTP/1.1 200 OK\r\n" + ends]) as server:
         assert transport().request("GET", server.url).body == b"ok"
@@ -143,13 +151,20 @@ def test_a_name_that_refuses_everywhere_is_told_so(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
-    with pytest.raises(CAUnavailable, match=r"many\.example cannot be connected to on port \d+ \(connection refused\)"):
+    with pytest.raises(
+        CAUnavailable, match=r"many\.example cannot be connected to on port \d+ \(connection refused\)"
+    ):
         transport(2.0).request("GET", f"http://many.example:{port}/")
 
 
-def test_nothing_of_the_workers_own_surroundings_is_sent_to_a_server_that_a_tenant_chose(tmp_path, monkeypatch):
-    """Neither logins of a netrc, which `requests` would send, nor what cloud libraries take from the environment."""
-    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login worker password of-the-worker\ndefault login worker password of-the-worker\n")
+def test_nothing_of_the_workers_own_surroundings_is_sent_to_a_server_that_a_tenant_chose(
+    tmp_path, monkeypatch
+):
+    """Neither logins of a netrc, which `requests` would send, nor what cloud libraries take from the
+    environment."""
+    (tmp_path / ".netrc").write_text(
+        "machine 127.0.0.1 login worker password of-the-worker\ndefault login worker password of-the-worker\n"
+    )
     (tmp_path / ".netrc").chmod(0o600)
     surroundings = {
         "HOME": str(tmp_path),

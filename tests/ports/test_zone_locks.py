@@ -161,13 +161,20 @@ def test_no_thread_stands_in_line_for_longer_than_a_second(locks):
 
 @pytest.mark.parametrize(
     "other",
-    [ZonePlace(account="rfc2136 192.0.2.54:53", zone="example.test"), ZonePlace(account=PLACE.account, zone="other.test")],
+    [
+        ZonePlace(account="rfc2136 192.0.2.54:53", zone="example.test"),
+        ZonePlace(account=PLACE.account, zone="other.test"),
+    ],
     ids=["another server", "another zone"],
 )
 def test_a_zone_at_a_server_that_is_dead_holds_up_no_other(locks, other):
     process = Process(locks)
 
-    with process.turn(), process.turn(other), Process(locks).turn(ZonePlace(account=PLACE.account, zone="third.test")):
+    with (
+        process.turn(),
+        process.turn(other),
+        Process(locks).turn(ZonePlace(account=PLACE.account, zone="third.test")),
+    ):
         assert locks.takes == 3
 
 

@@ -66,7 +66,9 @@ def test_a_name_without_a_zone_is_a_configuration_error(zones):
         zones.zone_of("www.nowhere.invalid")
 
 
-@pytest.mark.parametrize(("behaviour", "reason"), [(Behaviour.SERVFAIL, "SERVFAIL"), (Behaviour.SILENT, "did not answer")])
+@pytest.mark.parametrize(
+    ("behaviour", "reason"), [(Behaviour.SERVFAIL, "SERVFAIL"), (Behaviour.SILENT, "did not answer")]
+)
 def test_a_resolver_in_trouble_is_temporary_and_nothing_is_remembered_of_it(server, zones, behaviour, reason):
     server.behaviour = behaviour
     with pytest.raises(DnsUnavailable, match=reason):
@@ -78,7 +80,10 @@ def test_a_resolver_in_trouble_is_temporary_and_nothing_is_remembered_of_it(serv
 
 
 def test_the_next_resolver_is_asked_when_one_is_in_trouble(server, clock):
-    with FakeNameserver(behaviour=Behaviour.SERVFAIL) as broken, FakeNameserver(behaviour=Behaviour.SILENT) as silent:
+    with (
+        FakeNameserver(behaviour=Behaviour.SERVFAIL) as broken,
+        FakeNameserver(behaviour=Behaviour.SILENT) as silent,
+    ):
         resolver = Resolver((broken.address, silent.address, server.address), timeout_seconds=2.0)
 
         assert Zones(resolver, clock).zone_of("example.test") == "example.test"

@@ -34,7 +34,13 @@ class Sent(list[tuple[object, ...]]):
 def a_handle(*statuses, clock=None, send_again=None):
     """A handle that sees these, the last one again and again."""
     seen = list(statuses)
-    return Handle("id", "default/web", lambda *_: seen.pop(0) if len(seen) > 1 else seen[0], clock or FakeClock(0.0), send_again)
+    return Handle(
+        "id",
+        "default/web",
+        lambda *_: seen.pop(0) if len(seen) > 1 else seen[0],
+        clock or FakeClock(0.0),
+        send_again,
+    )
 
 
 def test_a_request_is_one_message_with_the_spec_as_json():
@@ -48,7 +54,12 @@ def test_a_request_is_one_message_with_the_spec_as_json():
     assert args[0] == {
         "name": "web",
         "namespace": "default",
-        "spec": {"secretName": "web", "issuerRef": {"name": "prod"}, "duration": "2160h", "dnsNames": ["web.example.com"]},
+        "spec": {
+            "secretName": "web",
+            "issuerRef": {"name": "prod"},
+            "duration": "2160h",
+            "dnsNames": ["web.example.com"],
+        },
     }
 
 
@@ -88,7 +99,12 @@ def test_a_client_that_can_only_send_says_so_when_asked_for_status():
 
 
 def test_waiting_ends_with_the_certificate_or_the_reason():
-    assert a_handle(Status(phase="queued"), Status(phase="issuing", step="finalize"), Status(phase="issued")).wait(10).phase == "issued"
+    assert (
+        a_handle(Status(phase="queued"), Status(phase="issuing", step="finalize"), Status(phase="issued"))
+        .wait(10)
+        .phase
+        == "issued"
+    )
     with pytest.raises(IssuanceFailed, match="caa"):
         a_handle(Status(phase="failed", reason="caa")).wait(10)
     with pytest.raises(RequestRejected, match=r"spec\.x"):
@@ -104,7 +120,9 @@ def test_a_request_that_nobody_takes_is_sent_again_and_one_that_was_taken_is_not
     assert len(again) == 2
 
     with pytest.raises(StillWaiting):
-        a_handle(Status(phase="waiting", reason="x"), send_again=lambda: again.append(1)).wait(2.5 * ASK_AGAIN_SECONDS)
+        a_handle(Status(phase="waiting", reason="x"), send_again=lambda: again.append(1)).wait(
+            2.5 * ASK_AGAIN_SECONDS
+        )
     assert len(again) == 2
 
 
@@ -137,7 +155,14 @@ def test_an_id_of_a_request_tells_when_it_was_sent_and_another_does_not():
 
 
 def test_the_envelope_is_celerys_protocol_2():
-    message = envelope("certificate.renew", ({"name": "web"},), queue=REQUESTS_QUEUE, task_id="id", argsrepr="x", origin="here")
+    message = envelope(
+        "certificate.renew",
+        ({"name": "web"},),
+        queue=REQUESTS_QUEUE,
+        task_id="id",
+        argsrepr="x",
+        origin="here",
+    )
 
     args, kwargs, embed = json.loads(base64.b64decode(message["body"]))
     assert (args, kwargs, embed["chain"]) == ([{"name": "web"}], {}, None)

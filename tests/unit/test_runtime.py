@@ -45,10 +45,15 @@ def test_what_is_kept_for_issuers_does_not_grow_with_every_change_of_one(tmp_pat
     account = keys.generate_account_key("ECDSA-256")
     issuers = [an_issuer(server=f"https://ca{number}.test/dir") for number in range(300)]
     solvers = [
-        Dns01Solver(provider=Rfc2136(nameserver=f"192.0.2.{n % 250}", port=n + 1), nameservers=(f"192.0.2.1:{n}",)) for n in range(300)
+        Dns01Solver(
+            provider=Rfc2136(nameserver=f"192.0.2.{n % 250}", port=n + 1), nameservers=(f"192.0.2.1:{n}",)
+        )
+        for n in range(300)
     ]
 
-    clients = [weakref.ref(runtime.ports.clients.client(issuer, account, "https://ca.test/1")) for issuer in issuers]
+    clients = [
+        weakref.ref(runtime.ports.clients.client(issuer, account, "https://ca.test/1")) for issuer in issuers
+    ]
     providers = [weakref.ref(runtime.ports.providers.provider(issuers[0], solver)) for solver in solvers]
     zones = [weakref.ref(runtime.ports.checks.zones(solver)) for solver in solvers]
     gc.collect()

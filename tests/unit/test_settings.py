@@ -16,7 +16,8 @@ ARGUMENT, PLAIN, FILE, BARE, EMBEDDED, DEFAULT = (
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """An environment in which nothing is set but the home, and in which a directory's settings are nobody else's."""
+    """An environment in which nothing is set but the home, and in which a directory's settings are nobody
+    else's."""
     for name in [name for name in os.environ if name.startswith("CERTMILL_") or name == "REDIS_URL"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CERTMILL_HOME", str(tmp_path))
@@ -62,7 +63,10 @@ def test_a_password_in_the_variable_wins_over_the_one_in_a_file(home, monkeypatc
     monkeypatch.setenv("CERTMILL_FLOWER_PASSWORD", "of the variable")
     from_variable = load().flower_password
 
-    assert [password.get_secret_value() for password in (from_file, from_variable)] == ["of the file", "of the variable"]
+    assert [password.get_secret_value() for password in (from_file, from_variable)] == [
+        "of the file",
+        "of the variable",
+    ]
 
 
 def test_a_file_that_is_not_needed_is_not_read(monkeypatch):
@@ -88,7 +92,9 @@ def test_a_file_that_cannot_be_read_is_named_by_its_variable(monkeypatch):
 
 
 def test_a_variable_that_is_no_setting_is_named_with_the_one_that_is_meant():
-    assert unknown_variables({"CERTMILL_HOM": "x", "CERTMILL_COLOUR": "red", "CERTMILL_HOME": "y", "HOM": "z"}) == [
+    assert unknown_variables(
+        {"CERTMILL_HOM": "x", "CERTMILL_COLOUR": "red", "CERTMILL_HOME": "y", "HOM": "z"}
+    ) == [
         "CERTMILL_COLOUR is not a setting",
         "CERTMILL_HOM is not a setting; did you mean CERTMILL_HOME?",
     ]
@@ -106,4 +112,7 @@ def test_the_variables_that_kubernetes_makes_of_a_service_are_not_taken_for_sett
         port: "tcp://10.0.0.1:80",
     }
 
-    assert unknown_variables({**of_a_service, f"{port}_80_TCP_ADDR": "10.0.0.1", "CERTMILL_PROCESS": "worker1"}) == []
+    assert (
+        unknown_variables({**of_a_service, f"{port}_80_TCP_ADDR": "10.0.0.1", "CERTMILL_PROCESS": "worker1"})
+        == []
+    )

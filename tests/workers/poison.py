@@ -1,4 +1,5 @@
-"""Messages that stop or fool a worker without the guard (celery.md §0.3 measured the first twelve), and the queue each is put into."""
+"""Messages that stop or fool a worker without the guard (celery.md §0.3 measured the first twelve), and the
+queue each is put into."""
 
 from __future__ import annotations
 
@@ -26,7 +27,15 @@ def _property(name: str, value: object) -> bytes:
 
 
 def _signature(task: str = STEP, **changes: object) -> dict[str, object]:
-    return {"task": task, "args": ID, "kwargs": {}, "options": {"task_id": "a"}, "subtask_type": None, "immutable": True, **changes}
+    return {
+        "task": task,
+        "args": ID,
+        "kwargs": {},
+        "options": {"task_id": "a"},
+        "subtask_type": None,
+        "immutable": True,
+        **changes,
+    }
 
 
 def _body(body: bytes) -> bytes:
@@ -54,12 +63,20 @@ MORE = {
     "properties null": (STEPS, item(STEP, ID, properties=None)),
     "an encoding that is none": (STEPS, _property("body_encoding", "rot13")),
     "a body that is a list": (STEPS, item(STEP, ID, body=["x"])),
-    "half a surrogate pair": (STEPS, _property("body_encoding", None).replace(b'"body": "', b'"body": "\\ud800')),
+    "half a surrogate pair": (
+        STEPS,
+        _property("body_encoding", None).replace(b'"body": "', b'"body": "\\ud800'),
+    ),
     "nested without end": (STEPS, b"[" * 50_000),
     "nested a little less": (STEPS, _body(b"[" * 500 + b"]" * 500)),
     "a bomb": (
         STEPS,
-        item(STEP, ID, headers={"compression": "application/x-gzip"}, body=b64encode(zlib.compress(b"0" * 10_000_000)).decode()),
+        item(
+            STEP,
+            ID,
+            headers={"compression": "application/x-gzip"},
+            body=b64encode(zlib.compress(b"0" * 10_000_000)).decode(),
+        ),
     ),
     "a megabyte": (STEPS, item(STEP, ["x" * 1_000_000])),
     "one byte too many": (STEPS, _body(b'[["default/web"], {}, null]' + b" " * 65_536)),
@@ -80,8 +97,14 @@ MORE = {
     "a chord": (STEPS, item(STEP, ID, embed={"chord": _signature()})),
     "a group": (STEPS, item(STEP, ID, headers={"group": "g"})),
     "a chain of strangers": (STEPS, item(STEP, ID, embed={"chain": [_signature("os.system")]})),
-    "a chain with a link": (STEPS, item(STEP, ID, embed={"chain": [_signature(options={"link": [_signature()]})]})),
-    "a chain to another queue": (STEPS, item(STEP, ID, embed={"chain": [_signature(options={"queue": "elsewhere"})]})),
+    "a chain with a link": (
+        STEPS,
+        item(STEP, ID, embed={"chain": [_signature(options={"link": [_signature()]})]}),
+    ),
+    "a chain to another queue": (
+        STEPS,
+        item(STEP, ID, embed={"chain": [_signature(options={"queue": "elsewhere"})]}),
+    ),
     "a chain with keyword arguments": (STEPS, item(STEP, ID, embed={"chain": [_signature(kwargs={"x": 1})]})),
     "a chain that is no list": (STEPS, item(STEP, ID, embed={"chain": {"task": STEP}})),
     "a chain of hundreds": (STEPS, item(STEP, ID, embed={"chain": [_signature()] * 300})),
@@ -89,11 +112,17 @@ MORE = {
     "a task id of HTML": (STEPS, item(STEP, ID, headers={"id": "<script>alert(1)</script>"})),
     "a bad expires": (STEPS, item(STEP, ID, headers={"expires": "soon"})),
     "expires in year one": (STEPS, item(STEP, ID, headers={"expires": "0001-01-01T00:00:00+14:00"})),
-    "a typed value": (REQUESTS, item("certificate.request", [{"name": "web", "spec": {"__type__": "decimal", "__value__": "1"}}])),
+    "a typed value": (
+        REQUESTS,
+        item("certificate.request", [{"name": "web", "spec": {"__type__": "decimal", "__value__": "1"}}]),
+    ),
     "a step as a request": (REQUESTS, item(STEP, ID, queue=REQUESTS)),
     "a request that says it is a step": (REQUESTS, item(STEP, ID, queue=STEPS)),
     "a request that is a string": (REQUESTS, item("certificate.request", ["default/web"], queue=REQUESTS)),
-    "a request with a chain": (REQUESTS, item("certificate.request", [{"name": "web", "spec": {}}], embed={"chain": [_signature()]})),
+    "a request with a chain": (
+        REQUESTS,
+        item("certificate.request", [{"name": "web", "spec": {}}], embed={"chain": [_signature()]}),
+    ),
     "a step as a look": (CHANGES, item(STEP, ID)),
     "a look as a step": (STEPS, item(LOOK, ID)),
     "a look as a request": (REQUESTS, item(LOOK, ID)),

@@ -1,4 +1,5 @@
-"""A Celery app for tests: certmill's configuration and guard, and tasks that write down that they ran (`celery -A probe_app worker`)."""
+"""A Celery app for tests: certmill's configuration and guard, and tasks that write down that they ran
+(`celery -A probe_app worker`)."""
 
 from __future__ import annotations
 
@@ -35,9 +36,9 @@ def on_rejected(request_id: str, certificate: str, reason: str) -> None:
 
 
 def register(celery: Celery) -> None:
-    """Every task of the contract; `default/slow` takes a second, `default/stuck` ten minutes, `default/held` until it is let go;
-    `default/fails` fails, `default/waits` waits, `default/again` goes back to its queue; `default/stopped` stops its worker. The last step
-    of the chain of `default/continues-held` is held."""
+    """Every task of the contract; `default/slow` takes a second, `default/stuck` ten minutes, `default/held`
+    until it is let go; `default/fails` fails, `default/waits` waits, `default/again` goes back to its queue;
+    `default/stopped` stops its worker. The last step of the chain of `default/continues-held` is held."""
     for name in (task for tasks in TASKS_OF_QUEUE.values() for task in tasks):
         celery.task(bind=True, name=name)(probe_named(name))
 
@@ -64,9 +65,19 @@ def probe_named(name: str) -> Callable[..., None]:
             os.kill(os.getpid(), signal.SIGTERM)
             while state.should_stop is None:
                 time.sleep(0.01)
-        called = {"task": name, "args": args, "id": task.request.id, "thread": threading.current_thread().name, "pid": os.getpid()}
+        called = {
+            "task": name,
+            "args": args,
+            "id": task.request.id,
+            "thread": threading.current_thread().name,
+            "pid": os.getpid(),
+        }
         called["at"] = time.time()
-        called |= {"root_id": task.request.root_id, "parent_id": task.request.parent_id, "chain": len(task.request.chain or ())}
+        called |= {
+            "root_id": task.request.root_id,
+            "parent_id": task.request.parent_id,
+            "chain": len(task.request.chain or ()),
+        }
         records.rpush("ran", json.dumps({**called, "claimed": continue_chain(task)}))
         if args == ("default/fails",):
             raise RuntimeError("refused by the CA")
@@ -79,7 +90,9 @@ def probe_named(name: str) -> Callable[..., None]:
 
 
 app = configured_app(
-    settings, schedule={"wake": {"task": "tick.wake", "schedule": 1.0, "options": {"expires": 5}}}, on_rejected=on_rejected
+    settings,
+    schedule={"wake": {"task": "tick.wake", "schedule": 1.0, "options": {"expires": 5}}},
+    on_rejected=on_rejected,
 )
 app.conf.worker_enable_remote_control = "PROBE_REMOTE_CONTROL" in os.environ
 register(app)

@@ -1,4 +1,5 @@
-"""Real Redis servers and real Celery processes that tests start, kill and freeze; and messages as a producer writes them."""
+"""Real Redis servers and real Celery processes that tests start, kill and freeze; and messages as a producer
+writes them."""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ CHECKOUT = HERE.parent.parent
 
 
 def eventually(
-    condition: Callable[[], object], *, within: float = 60.0, what: str | Callable[[], str] = "it did not happen in time"
+    condition: Callable[[], object],
+    *,
+    within: float = 60.0,
+    what: str | Callable[[], str] = "it did not happen in time",
 ) -> None:
     """Wait until `condition` holds; fail after `within` seconds, saying `what`."""
     deadline = time.monotonic() + within
@@ -54,7 +58,9 @@ class Processes:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         return {
             **kept,
-            "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(CHECKOUT), str(HERE)])),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [os.environ.get("PYTHONPATH"), str(CHECKOUT), str(HERE)])
+            ),
             "CERTMILL_HOME": str(self.directory / "home"),
             "CERTMILL_REDIS_URL": self.server.url,
             "CERTMILL_LOG_FORMAT": "json",
@@ -78,7 +84,9 @@ class Processes:
     def worker(self, *flags: str, log: str = "worker.log", **environment: str) -> subprocess.Popen[bytes]:
         """`celery -A probe_app worker`, ready."""
         process = self.start("celery", "-A", "probe_app", "worker", *flags, log=log, **environment)
-        eventually(lambda: "ready." in self.log(log), what=lambda: f"the worker did not start: {self.log(log)}")
+        eventually(
+            lambda: "ready." in self.log(log), what=lambda: f"the worker did not start: {self.log(log)}"
+        )
         return process
 
     def ring(self, certificate: str) -> None:
@@ -98,12 +106,25 @@ class Processes:
 
 
 def item(
-    task: str, args: object, *, queue: str = "certmill.steps", embed: object = None, headers: object = None, **changes: object
+    task: str,
+    args: object,
+    *,
+    queue: str = "certmill.steps",
+    embed: object = None,
+    headers: object = None,
+    **changes: object,
 ) -> bytes:
     """A message as a producer puts it into a list in Redis (Celery's protocol 2)."""
     task_id = str(uuid.uuid4())
     body = json.dumps([args, {}, embed]).encode()
-    plain = {"lang": "py", "task": task, "id": task_id, "root_id": task_id, "argsrepr": "SECRET", "kwargsrepr": "SECRET"}
+    plain = {
+        "lang": "py",
+        "task": task,
+        "id": task_id,
+        "root_id": task_id,
+        "argsrepr": "SECRET",
+        "kwargsrepr": "SECRET",
+    }
     envelope = {
         "body": base64.b64encode(body).decode(),
         "content-encoding": "utf-8",

@@ -1,4 +1,5 @@
-"""The admin port of real processes: what stands still is found, what waits for Redis is left alone, and metrics answer in any case."""
+"""The admin port of real processes: what stands still is found, what waits for Redis is left alone, and
+metrics answer in any case."""
 
 from __future__ import annotations
 
@@ -65,11 +66,15 @@ PROCESSES = {
 
 def start(processes: Processes, process: str, admin: Admin, **environment: str):
     own = {"CERTMILL_RESPONDER_PORT": str(free_port())}
-    return processes.start(*PROCESSES[process], log=f"{process}.log", **own, **admin.environment, **environment)
+    return processes.start(
+        *PROCESSES[process], log=f"{process}.log", **own, **admin.environment, **environment
+    )
 
 
 @pytest.mark.parametrize("process", sorted(PROCESSES))
-def test_a_process_tells_its_metrics_and_that_it_is_ready(processes: Processes, admin: Admin, process: str) -> None:
+def test_a_process_tells_its_metrics_and_that_it_is_ready(
+    processes: Processes, admin: Admin, process: str
+) -> None:
     start(processes, process, admin)
     eventually(admin.is_ready, what=lambda: f"{admin.get('/readyz')} {processes.log(f'{process}.log')}")
 
@@ -92,14 +97,20 @@ def test_without_redis_metrics_answer_at_once_and_the_process_lives_unready(
     began = time.monotonic()
     assert admin.value("certmill_redis_up") == 0
     assert time.monotonic() - began < 5
-    eventually(admin.is_alive, what=lambda: str(admin.get("/livez")))  # one that stands still never lives again
-    eventually(lambda: "Redis does not answer" in admin.get("/readyz")[1], what=lambda: str(admin.get("/readyz")))
+    eventually(
+        admin.is_alive, what=lambda: str(admin.get("/livez"))
+    )  # one that stands still never lives again
+    eventually(
+        lambda: "Redis does not answer" in admin.get("/readyz")[1], what=lambda: str(admin.get("/readyz"))
+    )
 
     server.start()
     eventually(admin.is_ready, what=lambda: processes.log(f"{process}.log"))
 
 
-def test_a_worker_that_has_lost_redis_lives_and_counts_the_errors(processes: Processes, server: Server, admin: Admin) -> None:
+def test_a_worker_that_has_lost_redis_lives_and_counts_the_errors(
+    processes: Processes, server: Server, admin: Admin
+) -> None:
     processes.worker(**admin.environment, PROBE_STALE_AFTER="3")
     eventually(admin.is_ready)
 
@@ -136,7 +147,9 @@ def test_a_worker_whose_threads_are_all_stuck_fails_livez(processes: Processes, 
 
 
 @pytest.mark.parametrize("process", sorted(PROCESSES))
-def test_a_process_that_is_stopped_lets_another_expose_at_once(processes: Processes, server: Server, admin: Admin, process: str) -> None:
+def test_a_process_that_is_stopped_lets_another_expose_at_once(
+    processes: Processes, server: Server, admin: Admin, process: str
+) -> None:
     running = start(processes, process, admin)
     eventually(admin.is_ready, what=lambda: processes.log(f"{process}.log"))
     admin.get("/metrics")
@@ -155,7 +168,9 @@ def test_a_second_process_takes_the_next_port_that_is_free(processes: Processes,
 
     start(processes, "worker", admin)
 
-    eventually(lambda: "admin.listening" in processes.log("worker.log"), what=lambda: processes.log("worker.log"))
+    eventually(
+        lambda: "admin.listening" in processes.log("worker.log"), what=lambda: processes.log("worker.log")
+    )
     line = next(line for line in processes.log("worker.log").splitlines() if "admin.listening" in line)
     told = json.loads(line)  # the log is set up before the port is told
     assert told["port"] != admin.port

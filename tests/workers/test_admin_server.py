@@ -128,7 +128,9 @@ def test_more_than_two_scrapes_at_once_are_refused(server):
 
 @pytest.mark.parametrize("wanted", ["gzip", "identity"])
 def test_a_long_page_comes_whole_and_compressed_if_that_is_wanted(server, wanted):
-    request = urllib.request.Request(f"http://127.0.0.1:{server.port}/metrics", headers={"Accept-Encoding": wanted})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}/metrics", headers={"Accept-Encoding": wanted}
+    )
     with urllib.request.urlopen(request, timeout=20) as answer:
         body = answer.read()
         assert answer.headers.get("Content-Encoding", "identity") == wanted

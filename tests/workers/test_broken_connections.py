@@ -49,7 +49,9 @@ def test_a_worker_survives_losing_redis_with_a_message_in_flight(
     assert "DeprecationWarning" not in processes.log()
 
 
-def test_a_worker_works_on_after_redis_was_frozen_for_twenty_seconds(processes: Processes, server: Server) -> None:
+def test_a_worker_works_on_after_redis_was_frozen_for_twenty_seconds(
+    processes: Processes, server: Server
+) -> None:
     worker = processes.worker()
     _step(server, "default/slow")
 

@@ -1,4 +1,5 @@
-"""What workers.continuation uses of Celery beyond its documentation: an upgrade that changes any of it fails here, by name."""
+"""What workers.continuation uses of Celery beyond its documentation: an upgrade that changes any of it fails
+here, by name."""
 
 from __future__ import annotations
 
@@ -32,12 +33,26 @@ def test_apply_target_takes_what_a_pool_is_given():
 
 
 def test_the_pool_of_threads_is_given_it_by_on_apply_and_submits_it():
-    assert parameters(TaskPool.on_apply)[:6] == ["self", "target", "args", "kwargs", "callback", "accept_callback"]
+    assert parameters(TaskPool.on_apply)[:6] == [
+        "self",
+        "target",
+        "args",
+        "kwargs",
+        "callback",
+        "accept_callback",
+    ]
     assert "self.executor.submit(apply_target, target, args, kwargs" in inspect.getsource(TaskPool.on_apply)
 
 
 def test_the_third_argument_of_a_traced_task_is_its_request():
-    assert parameters(fast_trace_task)[:6] == ["task", "uuid", "request", "body", "content_type", "content_encoding"]
+    assert parameters(fast_trace_task)[:6] == [
+        "task",
+        "uuid",
+        "request",
+        "body",
+        "content_type",
+        "content_encoding",
+    ]
     assert "args=(self.type, task_id, self.request_dict, self.body," in inspect.getsource(create_request_cls)
 
 
@@ -57,7 +72,9 @@ def test_a_strategy_takes_a_message_and_how_it_is_acknowledged_and_hands_it_to_t
 
 
 def test_the_consumer_keeps_its_strategies_by_the_name_of_the_task():
-    assert "self.strategies[name] = task.start_strategy(self.app, self)" in inspect.getsource(Consumer.update_strategies)
+    assert "self.strategies[name] = task.start_strategy(self.app, self)" in inspect.getsource(
+        Consumer.update_strategies
+    )
 
 
 def test_a_request_keeps_its_headers_for_the_task_and_is_acknowledged_after_its_success():
@@ -69,9 +86,21 @@ def test_a_request_keeps_its_headers_for_the_task_and_is_acknowledged_after_its_
 
 
 def test_a_task_sees_the_headers_of_its_message_and_the_rest_of_its_chain():
-    request = Context({"id": "mine", "continuation": "ours", "chain": [{"task": "next"}], "args": ["default/web"], "root_id": "root"})
+    request = Context(
+        {
+            "id": "mine",
+            "continuation": "ours",
+            "chain": [{"task": "next"}],
+            "args": ["default/web"],
+            "root_id": "root",
+        }
+    )
 
-    assert (request.get("continuation"), request.chain, request.args) == ("ours", [{"task": "next"}], ["default/web"])
+    assert (request.get("continuation"), request.chain, request.args) == (
+        "ours",
+        [{"task": "next"}],
+        ["default/web"],
+    )
     assert Context({}).get("continuation") is None
 
 

@@ -47,12 +47,16 @@ def test_plain_redis_has_no_tls_options() -> None:
     assert table(_settings("redis://127.0.0.1/0"), {})["broker_use_ssl"] is None
 
 
-def test_somebody_elses_broker_in_the_environment_does_not_part_us_from_our_records(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_somebody_elses_broker_in_the_environment_does_not_part_us_from_our_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://elsewhere/0")
 
     app = _app(redis_url="redis://here:6379/0")
 
-    assert app.connection_for_read().as_uri() == app.connection_for_write().as_uri() == "redis://:**@here:6379/0"
+    assert (
+        app.connection_for_read().as_uri() == app.connection_for_write().as_uri() == "redis://:**@here:6379/0"
+    )
 
 
 def test_messages_are_json_and_nothing_else() -> None:

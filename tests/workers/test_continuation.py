@@ -1,4 +1,5 @@
-"""A thread that has ended a step continues with the next one of its chain: a task of its own, without a message."""
+"""A thread that has ended a step continues with the next one of its chain: a task of its own, without a
+message."""
 
 from __future__ import annotations
 
@@ -10,18 +11,32 @@ import pytest
 from tests.workers.running import Processes, Server, eventually, item, ran
 from workers.continuation import AT_WORK_SECONDS, CONTINUE_SECONDS, ENOUGH, Continuation, RunsAtWork
 
-STEPS = ["certificate.create_order", "certificate.set_up_challenge", "certificate.wait_for_propagation", "certificate.validate"]
+STEPS = [
+    "certificate.create_order",
+    "certificate.set_up_challenge",
+    "certificate.wait_for_propagation",
+    "certificate.validate",
+]
 
 
 def signature(task: str, certificate: str, **options: object) -> dict[str, Any]:
-    return {"task": task, "args": [certificate], "kwargs": {}, "options": {"task_id": f"id-of-{task}", **options}, "immutable": True}
+    return {
+        "task": task,
+        "args": [certificate],
+        "kwargs": {},
+        "options": {"task_id": f"id-of-{task}", **options},
+        "immutable": True,
+    }
 
 
 def publish_chain(server: Server, certificate: str) -> None:
     """The message of the first of STEPS; the others are its chain, the next one last, as Celery has it."""
     rest = [signature(step, certificate) for step in reversed(STEPS[1:])]
     with server.client as client:
-        client.lpush("certmill.steps", item(STEPS[0], [certificate], embed={"chain": rest}, headers={"id": "first", "root_id": "root"}))
+        client.lpush(
+            "certmill.steps",
+            item(STEPS[0], [certificate], embed={"chain": rest}, headers={"id": "first", "root_id": "root"}),
+        )
 
 
 def waiting(server: Server) -> int:
@@ -29,7 +44,9 @@ def waiting(server: Server) -> int:
         return int(client.llen("certmill.steps"))
 
 
-def test_a_thread_runs_a_whole_chain_each_task_with_its_own_id_and_parent(processes: Processes, server: Server) -> None:
+def test_a_thread_runs_a_whole_chain_each_task_with_its_own_id_and_parent(
+    processes: Processes, server: Server
+) -> None:
     processes.worker()
 
     publish_chain(server, "default/continues")
@@ -46,7 +63,9 @@ def test_a_thread_runs_a_whole_chain_each_task_with_its_own_id_and_parent(proces
         assert client.info("commandstats")["cmdstat_lpush"]["calls"] == 1
 
 
-def test_threads_that_continue_take_no_message_that_others_could_take(processes: Processes, server: Server) -> None:
+def test_threads_that_continue_take_no_message_that_others_could_take(
+    processes: Processes, server: Server
+) -> None:
     processes.worker()  # four threads
     for _ in range(4):
         publish_chain(server, "default/continues-held")

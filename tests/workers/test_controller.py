@@ -7,13 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from certmill.controller.changes import Look
+from certmill.controller.changes import ReconcileRequest
 from certmill.errors import OtherInstallation
 from certmill.state.installation import require_same
 from workers.admin.liveness import Liveness
 from workers.controller import Process
 
-LOOKS = [Look(kind="Certificate", namespace="default", name=f"web-{number}") for number in range(3)]
+LOOKS = [
+    ReconcileRequest(kind="Certificate", namespace="default", name=f"web-{number}") for number in range(3)
+]
 
 
 class Queue:
@@ -23,10 +25,12 @@ class Queue:
         self.waiting, self.asked = 0, 0
         self.liveness = Liveness()
         self.exporter = SimpleNamespace(start=lambda: None, working=threading.Event())
-        self.ports = SimpleNamespace(due=self, records=self, gauges=SimpleNamespace(replace_all=lambda *_: []))
+        self.ports = SimpleNamespace(
+            due=self, records=self, gauges=SimpleNamespace(replace_all=lambda *_: [])
+        )
         self._stop = stop
 
-    def looks_waiting(self):
+    def requests_waiting(self):
         self.asked += 1
         if self.asked == 3:
             self._stop.set()
@@ -63,7 +67,9 @@ class Controller:
         return LOOKS
 
 
-@pytest.mark.parametrize(("waiting", "told"), [(0, 9), (998, 3), (1000, 0)], ids=["empty", "nearly full", "full"])
+@pytest.mark.parametrize(
+    ("waiting", "told"), [(0, 9), (998, 3), (1000, 0)], ids=["empty", "nearly full", "full"]
+)
 def test_while_the_queue_is_full_looks_stay_with_the_controller(waiting, told):
     stop = threading.Event()
     queue = Queue(stop)

@@ -27,7 +27,9 @@ def test_a_worker_outlives_a_fail_over(processes: Processes, server: Server) -> 
     assert worker.poll() is None
 
 
-def test_a_worker_that_starts_on_a_redis_that_is_full_goes_on_when_there_is_room(processes: Processes, server: Server) -> None:
+def test_a_worker_that_starts_on_a_redis_that_is_full_goes_on_when_there_is_room(
+    processes: Processes, server: Server
+) -> None:
     with server.client as client:
         client.config_set("maxmemory", "1")
         worker = processes.start("celery", "-A", "probe_app", "worker", log="worker.log")
@@ -43,7 +45,9 @@ def test_a_beat_outlives_a_fail_over(processes: Processes, server: Server) -> No
     with server.client as client:
         eventually(lambda: client.rpop("certmill.ticks"), what=lambda: processes.log("beat.log"))
         client.replicaof("127.0.0.1", "1")
-        eventually(lambda: "beat.tick_not_sent" in processes.log("beat.log"), what=lambda: processes.log("beat.log"))
+        eventually(
+            lambda: "beat.tick_not_sent" in processes.log("beat.log"), what=lambda: processes.log("beat.log")
+        )
         client.replicaof("NO", "ONE")
         client.delete("certmill.ticks")
 
@@ -52,7 +56,9 @@ def test_a_beat_outlives_a_fail_over(processes: Processes, server: Server) -> No
     assert "Traceback" not in processes.log("beat.log")
 
 
-def test_a_password_that_is_changed_is_picked_up_without_a_restart(processes: Processes, server: Server) -> None:
+def test_a_password_that_is_changed_is_picked_up_without_a_restart(
+    processes: Processes, server: Server
+) -> None:
     file = processes.directory / "url"
     with server.client as client:
         client.execute_command("ACL", "SETUSER", "worker", "on", ">first", "~*", "&*", "+@all")

@@ -19,7 +19,9 @@ from tests.workers.running import Processes, Server, eventually, item
 def _status(url: str, login: str | None = None, body: bytes | None = None) -> int:
     headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers), timeout=20) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, data=body, headers=headers), timeout=20
+        ) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -30,7 +32,16 @@ def _status(url: str, login: str | None = None, body: bytes | None = None) -> in
 
 def _flower(processes: Processes, *flags: str, **environment: str) -> str:
     port = free_port()
-    processes.start("celery", "-A", "workers", "flower", *flags, log="flower.log", CERTMILL_FLOWER_PORT=str(port), **environment)
+    processes.start(
+        "celery",
+        "-A",
+        "workers",
+        "flower",
+        *flags,
+        log="flower.log",
+        CERTMILL_FLOWER_PORT=str(port),
+        **environment,
+    )
     url = f"http://127.0.0.1:{port}"
     eventually(lambda: _status(f"{url}/healthcheck") == 200, what=lambda: processes.log("flower.log"))
     return url
@@ -63,16 +74,26 @@ def test_flower_is_read_only(processes: Processes) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "environment"),
-    [(("--basic_auth=",), {}), ((), {"FLOWER_BASIC_AUTH": ""}), ((), {"FLOWER_UNAUTHENTICATED_API": "true"}), (("--auth=",), {})],
+    [
+        (("--basic_auth=",), {}),
+        ((), {"FLOWER_BASIC_AUTH": ""}),
+        ((), {"FLOWER_UNAUTHENTICATED_API": "true"}),
+        (("--auth=",), {}),
+    ],
     ids=["flag", "variable", "open API", "empty OAuth"],
 )
-def test_the_login_cannot_be_switched_off(processes: Processes, flags: tuple[str, ...], environment: dict[str, str]) -> None:
+def test_the_login_cannot_be_switched_off(
+    processes: Processes, flags: tuple[str, ...], environment: dict[str, str]
+) -> None:
     arguments = ["celery", "-A", "workers", "flower", f"--port={(port := free_port())}", *flags]
 
     process = processes.start(*arguments, log="flower.log", **environment)
 
     url = f"http://127.0.0.1:{port}"
-    eventually(lambda: process.poll() is not None or _status(f"{url}/healthcheck") == 200, what=lambda: processes.log("flower.log"))
+    eventually(
+        lambda: process.poll() is not None or _status(f"{url}/healthcheck") == 200,
+        what=lambda: processes.log("flower.log"),
+    )
     if process.poll() is None:
         assert _status(f"{url}/api/tasks") == 401
     else:
@@ -84,7 +105,13 @@ def test_an_unsafe_flag_is_refused_with_a_reason(processes: Processes, flag: str
     command = [sys.executable, "-m", "celery", "-A", "workers", "flower", f"--port={free_port()}", flag]
 
     ended = subprocess.run(
-        command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=60, check=False
+        command,
+        env=processes.environment(),
+        cwd=processes.directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert ended.returncode == 1
@@ -96,7 +123,9 @@ def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processe
     processes.worker()
     eventually(lambda: b"celery@" in _page(f"{url}/workers"))
     with processes.server.client as client:
-        client.lpush("certmill.steps", item("certificate.validate", ["default/waits"], headers={"id": "the-task"}))
+        client.lpush(
+            "certmill.steps", item("certificate.validate", ["default/waits"], headers={"id": "the-task"})
+        )
     eventually(lambda: b"RETRY" in _page(f"{url}/api/tasks"), what=lambda: processes.log("flower.log"))
 
     assert b"default/waits" in _page(f"{url}/api/task/info/the-task")
@@ -124,7 +153,13 @@ def test_a_worker_has_a_page_and_status_names_it(processes: Processes) -> None:
 
     command = [sys.executable, "-m", "celery", "-A", "workers", "status"]
     status = subprocess.run(
-        command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=60, check=False
+        command,
+        env=processes.environment(),
+        cwd=processes.directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert status.returncode == 0
     assert "one@here: OK" in " ".join(status.stdout.replace("->", "").split())
@@ -135,7 +170,13 @@ def test_a_command_that_needs_remote_control_says_that_it_is_off(processes: Proc
     for arguments in (["inspect", "stats"], ["control", "shutdown"]):
         command = [sys.executable, "-m", "celery", "-A", "workers", *arguments]
         ended = subprocess.run(
-            command, env=processes.environment(), cwd=processes.directory, capture_output=True, text=True, timeout=60, check=False
+            command,
+            env=processes.environment(),
+            cwd=processes.directory,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
         assert ended.returncode == 1
@@ -147,8 +188,13 @@ def test_waits_count_and_failures_are_one_line(processes: Processes, server: Ser
     processes.worker()
     eventually(lambda: b"celery@" in _page(f"{url}/workers"))
     with server.client as client:
-        client.lpush("certmill.steps", item("certificate.validate", ["default/waits"], headers={"id": "waits", "retries": 3}))
-        client.lpush("certmill.steps", item("certificate.validate", ["default/fails"], headers={"id": "fails"}))
+        client.lpush(
+            "certmill.steps",
+            item("certificate.validate", ["default/waits"], headers={"id": "waits", "retries": 3}),
+        )
+        client.lpush(
+            "certmill.steps", item("certificate.validate", ["default/fails"], headers={"id": "fails"})
+        )
 
     def tasks() -> dict[str, dict[str, object]]:
         found: dict[str, dict[str, object]] = json.loads(_page(f"{url}/api/tasks"))
@@ -156,7 +202,10 @@ def test_waits_count_and_failures_are_one_line(processes: Processes, server: Ser
 
     eventually(tasks, what=lambda: processes.log("flower.log"))
     assert (tasks()["waits"]["retries"], tasks()["waits"]["traceback"]) == (4, None)
-    assert (tasks()["fails"]["exception"], tasks()["fails"]["traceback"]) == ("RuntimeError('refused by the CA')", None)
+    assert (tasks()["fails"]["exception"], tasks()["fails"]["traceback"]) == (
+        "RuntimeError('refused by the CA')",
+        None,
+    )
 
 
 def test_a_worker_that_is_stopped_tells_of_its_last_task(processes: Processes, server: Server) -> None:
@@ -170,11 +219,17 @@ def test_a_worker_that_is_stopped_tells_of_its_last_task(processes: Processes, s
         client.lpush("let go", "now")
         assert worker.wait(60) == 0
 
-    eventually(lambda: b"SUCCESS" in _page(f"{url}/api/tasks"), within=30, what=lambda: str(_page(f"{url}/api/tasks")))
+    eventually(
+        lambda: b"SUCCESS" in _page(f"{url}/api/tasks"),
+        within=30,
+        what=lambda: str(_page(f"{url}/api/tasks")),
+    )
 
 
 def _page(url: str) -> bytes:
-    request = urllib.request.Request(url, headers={"Authorization": f"Basic {base64.b64encode(b'certmill:pass').decode()}"})
+    request = urllib.request.Request(
+        url, headers={"Authorization": f"Basic {base64.b64encode(b'certmill:pass').decode()}"}
+    )
     with urllib.request.urlopen(request, timeout=20) as answer:
         return bytes(answer.read())
 

@@ -24,8 +24,22 @@ def heard(state, kind, uuid, *, at=None, worker="one@here", **fields):
 
 def run_of(state, certificate, *, at=None, worker="one@here"):
     """A task of a certificate that has succeeded."""
-    shown = {"name": "certificate.validate", "args": f"('{certificate}',)", "kwargs": "{'trigger': 'renewal', 'run': 3}", "retries": 0}
-    heard(state, "received", f"id-{certificate}", at=at, worker=worker, root_id="root", parent_id="root", **shown)
+    shown = {
+        "name": "certificate.validate",
+        "args": f"('{certificate}',)",
+        "kwargs": "{'trigger': 'renewal', 'run': 3}",
+        "retries": 0,
+    }
+    heard(
+        state,
+        "received",
+        f"id-{certificate}",
+        at=at,
+        worker=worker,
+        root_id="root",
+        parent_id="root",
+        **shown,
+    )
     heard(state, "started", f"id-{certificate}", at=at, worker=worker)
     heard(state, "succeeded", f"id-{certificate}", at=at, worker=worker, runtime=0.5, result="None")
 
@@ -40,7 +54,12 @@ def saved(tmp_path: Path):
     """Makes what `celery flower` makes, on one file."""
 
     def make():
-        options = {"db": str(tmp_path / "state"), "persistent": True, "state_save_interval": 30_000, "max_tasks_in_memory": 100}
+        options = {
+            "db": str(tmp_path / "state"),
+            "persistent": True,
+            "state_save_interval": 30_000,
+            "max_tasks_in_memory": 100,
+        }
         return SavedEvents(None, IOLoop.current(), enable_events=False, **options)
 
     return make
@@ -79,7 +98,9 @@ def test_a_worker_that_is_gone_is_forgotten_with_its_counts_and_metrics(state):
     state.forget(now)
 
     assert list(state.workers) == list(state.counter) == list(state.tasks_by_worker) == ["new@here"]
-    assert {labels[0] for labels in state.metrics.runtime._metrics} & {f"pod-{number}@here" for number in range(50)} == set()
+    assert {labels[0] for labels in state.metrics.runtime._metrics} & {
+        f"pod-{number}@here" for number in range(50)
+    } == set()
 
 
 def test_one_search_finds_the_tasks_of_one_run(state):
@@ -95,7 +116,13 @@ def test_what_was_saved_is_there_after_a_restart(saved, tmp_path):
     run_of(before.state, "default/web")
     heard(before.state, "received", "root", name="certificate.request", args="('default/web',)", retries=0)
     before.state.event(
-        {"type": "worker-heartbeat", "hostname": "one@here", "timestamp": time.time(), "local_received": time.time(), "threads": 4}
+        {
+            "type": "worker-heartbeat",
+            "hostname": "one@here",
+            "timestamp": time.time(),
+            "local_received": time.time(),
+            "threads": 4,
+        }
     )
     before.save_state()
 
@@ -129,7 +156,10 @@ def test_fields_of_a_later_release_are_left_out(saved, tmp_path):
     before = saved()
     run_of(before.state, "default/web")
     before.save_state()
-    lines = [json.loads(line) | {"of_a_later_release": 1} for line in (tmp_path / "state.json").read_text().splitlines()]
+    lines = [
+        json.loads(line) | {"of_a_later_release": 1}
+        for line in (tmp_path / "state.json").read_text().splitlines()
+    ]
     (tmp_path / "state.json").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
     assert found(saved().state, "default/web") == ["id-default/web"]

@@ -37,7 +37,9 @@ def _stop(worker: subprocess.Popen[bytes]) -> int:
     return worker.wait(timeout=60)
 
 
-def test_poison_leaves_the_worker_alive_and_none_of_it_comes_back(processes: Processes, server: Server) -> None:
+def test_poison_leaves_the_worker_alive_and_none_of_it_comes_back(
+    processes: Processes, server: Server
+) -> None:
     worker = processes.worker()
     poison = {**TWELVE, **MORE}
 
@@ -62,27 +64,40 @@ def test_a_refused_request_is_kept_with_its_reason(processes: Processes, server:
     refused = [raw for queue, raw in MORE.values() if queue == REQUESTS]
 
     _push(server, REQUESTS, *refused)
-    _push(server, REQUESTS, item("certificate.request", [{"name": "web"}], headers={"id": "mine", "eta": "soon"}))
+    _push(
+        server,
+        REQUESTS,
+        item("certificate.request", [{"name": "web"}], headers={"id": "mine", "eta": "soon"}),
+    )
 
     eventually(lambda: len(rejected(server)) == len(refused) + 1, what=processes.log)
     assert ["mine", "default/web", "a message with an ETA is not accepted"] in rejected(server)
     assert all(reason for _, _, reason in rejected(server))
 
 
-def test_without_flags_a_worker_has_threads_takes_the_three_queues_and_sends_events(processes: Processes, server: Server) -> None:
+def test_without_flags_a_worker_has_threads_takes_the_three_queues_and_sends_events(
+    processes: Processes, server: Server
+) -> None:
     processes.worker()
 
     _push(server, "certmill.steps", item("certificate.validate", ["default/web"]))
     _push(server, "certmill.requests", item("certificate.request", [{"name": "web", "spec": {}}]))
     _push(server, "certmill.ticks", item("tick.wake", []))
 
-    eventually(lambda: {line["task"] for line in ran(server)} == {"certificate.validate", "certificate.request", "tick.wake"})
+    eventually(
+        lambda: (
+            {line["task"] for line in ran(server)}
+            == {"certificate.validate", "certificate.request", "tick.wake"}
+        )
+    )
     assert all(str(line["thread"]).startswith("ThreadPoolExecutor") for line in ran(server))
     assert "concurrency: 4 (continuation)" in processes.log()  # the module of the pool
     assert "task events: ON" in processes.log()
 
 
-def test_nothing_of_a_strangers_message_but_its_clean_id_is_in_an_event(processes: Processes, server: Server) -> None:
+def test_nothing_of_a_strangers_message_but_its_clean_id_is_in_an_event(
+    processes: Processes, server: Server
+) -> None:
     processes.worker()
     with server.client as client, client.pubsub() as listener:
         listener.psubscribe("*celeryev*")
@@ -96,7 +111,11 @@ def test_nothing_of_a_strangers_message_but_its_clean_id_is_in_an_event(processe
             "parent_id": "SECRET",
             "origin": "SECRET",
         }
-        _push(server, REQUESTS, item("certificate.request", [{"name": "web", "spec": {"x": "SECRET"}}], headers=hostile))
+        _push(
+            server,
+            REQUESTS,
+            item("certificate.request", [{"name": "web", "spec": {"x": "SECRET"}}], headers=hostile),
+        )
         heard = bytearray()
 
         def hear_the_end() -> bool:
@@ -111,12 +130,18 @@ def test_nothing_of_a_strangers_message_but_its_clean_id_is_in_an_event(processe
     assert b"SECRET" not in heard
 
 
-def test_beats_without_flags_tick_every_second_leave_no_pile_and_no_file(processes: Processes, server: Server) -> None:
-    beats = [processes.start("celery", "-A", "probe_app", "beat", log=f"beat{number}.log") for number in (1, 2)]
+def test_beats_without_flags_tick_every_second_leave_no_pile_and_no_file(
+    processes: Processes, server: Server
+) -> None:
+    beats = [
+        processes.start("celery", "-A", "probe_app", "beat", log=f"beat{number}.log") for number in (1, 2)
+    ]
 
     with server.client as client:
         for _ in range(4):
-            eventually(lambda: client.rpop("certmill.ticks") is not None, what=lambda: processes.log("beat1.log"))
+            eventually(
+                lambda: client.rpop("certmill.ticks") is not None, what=lambda: processes.log("beat1.log")
+            )
         eventually(lambda: client.llen("certmill.ticks") > 0, what=lambda: processes.log("beat1.log"))
         time.sleep(2.5)  # five ticks of two beats
         waiting = [json.loads(tick)["headers"]["task"] for tick in client.lrange("certmill.ticks", 0, -1)]

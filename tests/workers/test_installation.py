@@ -10,10 +10,14 @@ from tests.workers.running import Processes, Server, eventually
 
 def _worker(processes: Processes, name: str):
     home = str(processes.directory / name)
-    return processes.start("celery", "-A", "workers", "worker", "-n", f"{name}@test", log=f"{name}.log", CERTMILL_HOME=home)
+    return processes.start(
+        "celery", "-A", "workers", "worker", "-n", f"{name}@test", log=f"{name}.log", CERTMILL_HOME=home
+    )
 
 
-def test_a_worker_of_another_installation_ends_before_it_takes_a_message(processes: Processes, server: Server) -> None:
+def test_a_worker_of_another_installation_ends_before_it_takes_a_message(
+    processes: Processes, server: Server
+) -> None:
     first = _worker(processes, "first")
     with server.client as client:
         eventually(lambda: client.get(keys.INSTALLATION), what=lambda: processes.log("first.log"))
@@ -21,7 +25,11 @@ def test_a_worker_of_another_installation_ends_before_it_takes_a_message(process
 
         assert second.wait(120) == 1
         assert first.poll() is None
-        (line,) = [json.loads(line) for line in processes.log("second.log").splitlines() if '"worker.cannot_start"' in line]
+        (line,) = [
+            json.loads(line)
+            for line in processes.log("second.log").splitlines()
+            if '"worker.cannot_start"' in line
+        ]
         assert "another installation of certmill" in line["reason"]
         assert "CERTMILL_REDIS_URL" in line["reason"]
         assert "Traceback" not in processes.log("second.log")

@@ -1,4 +1,5 @@
-"""What a worker process does about its memory, in processes of their own: malloc's options last as long as a process."""
+"""What a worker process does about its memory, in processes of their own: malloc's options last as long as a
+process."""
 
 from __future__ import annotations
 
@@ -29,14 +30,21 @@ libc.malloc_info(0, file)
 libc.fclose(file)
 """
 
-pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="this C library has no arenas")
+pytestmark = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_info"), reason="this C library has no arenas"
+)
 
 
 def arenas(tmp_path, **environment):
     """(what limit_arenas answered, the arenas that a dozen threads then have)."""
     report = tmp_path / "malloc.xml"
     told = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, report], env=os.environ | environment, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", _SCRIPT, report],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return told.stdout.strip(), report.read_text().count("<heap nr=")
 
@@ -48,7 +56,9 @@ def test_all_threads_share_two_arenas(tmp_path):
     assert count <= 2
 
 
-@pytest.mark.parametrize("own", [{"MALLOC_ARENA_MAX": "5"}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=5"}], ids=str)
+@pytest.mark.parametrize(
+    "own", [{"MALLOC_ARENA_MAX": "5"}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=5"}], ids=str
+)
 def test_an_operators_own_number_of_arenas_counts(tmp_path, own):
     told, count = arenas(tmp_path, **own)
 

@@ -16,7 +16,9 @@ from workers.broker.headers import Refusal
 from workers.broker.messages import UNREADABLE, Accepted, Message, certificate_of, clean, id_of, readable
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
 )
 
 
@@ -56,7 +58,11 @@ def test_a_step_with_the_rest_of_its_chain_is_accepted() -> None:
         "options": {"task_id": "b", "root_id": "r"},
         "immutable": True,
     }
-    raw = item("certificate.validate", ["default/web"], embed={"callbacks": None, "errbacks": None, "chain": [signature], "chord": None})
+    raw = item(
+        "certificate.validate",
+        ["default/web"],
+        embed={"callbacks": None, "errbacks": None, "chain": [signature], "chord": None},
+    )
 
     accepted = _accepted(raw)
 
@@ -65,7 +71,11 @@ def test_a_step_with_the_rest_of_its_chain_is_accepted() -> None:
 
 
 def test_a_step_keeps_its_root_parent_and_expiry() -> None:
-    raw = item("certificate.validate", ["default/web"], headers={"root_id": "r", "parent_id": "p", "expires": "2026-01-01T00:00:00"})
+    raw = item(
+        "certificate.validate",
+        ["default/web"],
+        headers={"root_id": "r", "parent_id": "p", "expires": "2026-01-01T00:00:00"},
+    )
 
     headers = _accepted(raw).headers
 
@@ -76,14 +86,31 @@ def test_a_step_keeps_its_root_parent_and_expiry() -> None:
 def test_a_step_shows_what_began_its_run_and_nothing_else() -> None:
     shown = "{'trigger': 'renewal', 'run': 17}"
 
-    assert _accepted(item("certificate.validate", ["default/web"], headers={"kwargsrepr": shown})).headers["kwargsrepr"] == shown
-    for other in ("{'trigger': 'SECRET'}", "{'trigger': 'renewal', 'run': 'SECRET'}", shown + " ", shown + "\n", None, 5, [shown]):
-        headers = _accepted(item("certificate.validate", ["default/web"], headers={"kwargsrepr": other})).headers
+    assert (
+        _accepted(item("certificate.validate", ["default/web"], headers={"kwargsrepr": shown})).headers[
+            "kwargsrepr"
+        ]
+        == shown
+    )
+    for other in (
+        "{'trigger': 'SECRET'}",
+        "{'trigger': 'renewal', 'run': 'SECRET'}",
+        shown + " ",
+        shown + "\n",
+        None,
+        5,
+        [shown],
+    ):
+        headers = _accepted(
+            item("certificate.validate", ["default/web"], headers={"kwargsrepr": other})
+        ).headers
         assert headers["kwargsrepr"] == "{}"
 
 
 def test_a_step_that_is_its_own_root_has_no_parent() -> None:
-    headers = _accepted(item("certificate.validate", ["default/web"], headers={"id": "a", "root_id": "a", "parent_id": "a"})).headers
+    headers = _accepted(
+        item("certificate.validate", ["default/web"], headers={"id": "a", "root_id": "a", "parent_id": "a"})
+    ).headers
 
     assert (headers["root_id"], headers["parent_id"]) == ("a", None)
 
@@ -104,7 +131,11 @@ def test_of_a_request_only_its_task_its_id_and_its_object_are_left() -> None:
 
     accepted = _accepted(raw, "certmill.requests")
 
-    assert json.loads(accepted.body) == [[body], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+    assert json.loads(accepted.body) == [
+        [body],
+        {},
+        {"callbacks": None, "errbacks": None, "chain": None, "chord": None},
+    ]
     assert accepted.headers == {
         "lang": "py",
         "task": "certificate.request",
@@ -154,7 +185,16 @@ def test_an_object_may_have_any_name_that_kubernetes_allows(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["default/" + "x" * 254, f"{'x' * 64}/web", "default/a..b", "default/a.-b", "default/..", "a/b/c", "default/%2e"]
+    "name",
+    [
+        "default/" + "x" * 254,
+        f"{'x' * 64}/web",
+        "default/a..b",
+        "default/a.-b",
+        "default/..",
+        "a/b/c",
+        "default/%2e",
+    ],
 )
 def test_and_no_other(name: str) -> None:
     with pytest.raises(Refusal):
@@ -175,7 +215,10 @@ def test_a_request_for_no_clean_name_is_shown_as_a_question_mark(name: object) -
 
 
 def test_a_refused_request_says_whose_it_is_as_far_as_its_words_are_clean() -> None:
-    received = _received(item("certificate.renew", [{"name": "web"}], headers={"eta": "soon", "id": "abc"}), "certmill.requests")
+    received = _received(
+        item("certificate.renew", [{"name": "web"}], headers={"eta": "soon", "id": "abc"}),
+        "certmill.requests",
+    )
 
     assert (id_of(received), certificate_of(received)) == ("abc", "default/web")
 
@@ -199,7 +242,9 @@ def test_any_bytes_make_an_envelope(raw: bytes) -> None:
 
 @given(
     body=JSON,
-    headers=st.dictionaries(st.sampled_from(["id", "task", "eta", "expires", "root_id", "retries", "group"]), JSON),
+    headers=st.dictionaries(
+        st.sampled_from(["id", "task", "eta", "expires", "root_id", "retries", "group"]), JSON
+    ),
     queue=st.sampled_from(list(TASKS_OF_QUEUE)),
 )
 def test_any_message_is_accepted_or_refused(body: object, headers: dict[str, object], queue: str) -> None:

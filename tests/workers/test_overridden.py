@@ -1,4 +1,5 @@
-"""What we override of Celery, kombu and Flower exists in the releases that pyproject.toml allows: an upgrade that renames it fails here."""
+"""What we override of Celery, kombu and Flower exists in the releases that pyproject.toml allows: an upgrade
+that renames it fails here."""
 
 from __future__ import annotations
 
@@ -23,11 +24,13 @@ from workers.broker import guard, transport
 from workers.flower import pages
 from workers.flower import state as flower_state
 
-_CONSUMER = "create_task_handler ensure_connected on_connection_error_after_connected on_send_event_buffered shutdown"
+_CONSUMER = (
+    "create_task_handler ensure_connected on_connection_error_after_connected on_send_event_buffered shutdown"
+)
 _CHANNEL = "QoS _connparams _create_client _get_client _in_poll close connection_class connection_class_ssl"
 OVERRIDDEN = [
     (guard.SafeConsumer, Consumer, _CONSUMER),
-    (transport.DoorbellQoS, kombu_redis.QoS, "ack append reject restore_unacked"),
+    (transport.WakeUpQoS, kombu_redis.QoS, "ack append reject restore_unacked"),
     (transport.GuardedChannel, kombu_redis.Channel, _CHANNEL),
     (transport.GuardedTransport, kombu_redis.Transport, "Channel"),
     (scheduler.Scheduler, celery.beat.Scheduler, "_ensure_connected apply_async apply_entry close tick"),
@@ -45,7 +48,9 @@ OVERRIDDEN = [
 ]
 
 
-@pytest.mark.parametrize(("ours", "theirs", "names"), OVERRIDDEN, ids=[ours.__name__ for ours, _, _ in OVERRIDDEN])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "names"), OVERRIDDEN, ids=[ours.__name__ for ours, _, _ in OVERRIDDEN]
+)
 def test_each_member_that_is_overridden_exists(ours, theirs, names):
     assert issubclass(ours, theirs)
     missing = [name for name in names.split() if not hasattr(theirs, name)]
@@ -55,14 +60,24 @@ def test_each_member_that_is_overridden_exists(ours, theirs, names):
 
 def test_what_is_overridden_is_of_one_minor_release():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    wanted = [entry for entry in project["dependency-groups"]["processes"] if entry.startswith(("celery", "kombu", "flower"))]
-    bounds = [[bound.strip("<>=").split(".") for bound in entry.partition(">")[2].split(",")] for entry in wanted]
+    wanted = [
+        entry
+        for entry in project["dependency-groups"]["processes"]
+        if entry.startswith(("celery", "kombu", "flower"))
+    ]
+    bounds = [
+        [bound.strip("<>=").split(".") for bound in entry.partition(">")[2].split(",")] for entry in wanted
+    ]
 
     assert len(wanted) == 3
-    assert [(least[0], int(least[1]) + 1) for least, _ in bounds] == [(first[0], int(first[1])) for _, first in bounds]
+    assert [(least[0], int(least[1]) + 1) for least, _ in bounds] == [
+        (first[0], int(first[1])) for _, first in bounds
+    ]
 
 
-@pytest.mark.parametrize(("ours", "theirs", "names"), OVERRIDDEN, ids=[ours.__name__ for ours, _, _ in OVERRIDDEN])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "names"), OVERRIDDEN, ids=[ours.__name__ for ours, _, _ in OVERRIDDEN]
+)
 def test_no_override_is_left_out_of_the_list(ours, theirs, names):
     common = {"__init__", "__module__", "__doc__", "__annotations__", "__dict__", "__weakref__"}
 

@@ -1,4 +1,5 @@
-"""The messages of a run, as they lie in the broker: whose root and parent they name, and what Flower will show."""
+"""The messages of a run, as they lie in the broker: whose root and parent they name, and what Flower will
+show."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 from certmill.model.names import CertificateId
 from certmill.model.trigger import Trigger
 from certmill.settings import load
-from certmill.state.records import Doorbell
+from certmill.state.records import WakeUp
 from tasks.steps import publish
 from workers.configuration import configured_app
 
@@ -19,13 +20,14 @@ WEB = CertificateId("default/web")
 
 @pytest.fixture
 def published(server, tmp_path):
-    """Publishes a chain from within another task, as ticks do; answers the head's headers, and the chain that is in its body."""
+    """Publishes a chain from within another task, as ticks do; answers the head's headers, and the chain that
+    is in its body."""
     app = configured_app(load(home=tmp_path, redis_url=server.url), schedule={}, on_rejected=lambda *_: None)
 
-    def publish_from_a_tick(doorbell):
+    def publish_from_a_tick(wake_up):
         @app.task(name="tick.wake", shared=False)
         def tick():
-            publish(app, doorbell)
+            publish(app, wake_up)
 
         app.finalize(auto=True)
         tick.apply(task_id="the-tick", throw=True)
@@ -38,26 +40,32 @@ def published(server, tmp_path):
 
 @pytest.mark.parametrize("step", ["validate", "clean_up"])
 def test_a_run_that_a_tick_publishes_has_its_own_root(published, step):
-    headers, _ = published(Doorbell(certificate=WEB, step=step, task_id="one", root_id="root", trigger=Trigger.RENEWAL))
+    headers, _ = published(
+        WakeUp(certificate=WEB, step=step, task_id="one", root_id="root", trigger=Trigger.RENEWAL)
+    )
 
     assert (headers["id"], headers["root_id"], headers["parent_id"]) == ("one", "root", "root")
 
 
 def test_a_record_without_a_root_has_the_head_of_its_chain_as_root(published):
-    headers, _ = published(Doorbell(certificate=WEB, step="validate"))
+    headers, _ = published(WakeUp(certificate=WEB, step="validate"))
 
     assert headers["root_id"] == headers["id"]
 
 
 def test_every_step_of_the_chain_shows_what_began_the_run(published):
-    headers, chain = published(Doorbell(certificate=WEB, step="finalize", root_id="root", trigger=Trigger.RENEWAL, run=17))
+    headers, chain = published(
+        WakeUp(certificate=WEB, step="finalize", root_id="root", trigger=Trigger.RENEWAL, run=17)
+    )
 
     shown = [headers["kwargsrepr"], *(signature["options"]["kwargsrepr"] for signature in chain)]
     assert shown == ["{'trigger': 'renewal', 'run': 17}"] * 3
 
 
 def test_only_the_head_counts_how_often_its_step_has_waited(published):
-    headers, chain = published(Doorbell(certificate=WEB, step="finalize", task_id="one", root_id="root", retries=7))
+    headers, chain = published(
+        WakeUp(certificate=WEB, step="finalize", task_id="one", root_id="root", retries=7)
+    )
 
     assert headers["retries"] == 7
     assert all("retries" not in signature["options"] for signature in chain)

@@ -1,4 +1,5 @@
-"""The README's list item for producers in other languages: taken from the page, filled in, and put on a real Redis."""
+"""The README's list item for producers in other languages: taken from the page, filled in, and put on a real
+Redis."""
 
 from __future__ import annotations
 
@@ -36,7 +37,11 @@ def documented(task: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     assert item["headers"]["task"] == "certificate.request"
     item["headers"]["task"] = task
     text = json.dumps(item)
-    for placeholder, value in (("<uuid>", task_id), ("<the same uuid>", task_id), ("<another uuid>", str(uuid.uuid4()))):
+    for placeholder, value in (
+        ("<uuid>", task_id),
+        ("<the same uuid>", task_id),
+        ("<another uuid>", str(uuid.uuid4())),
+    ):
         assert placeholder in text
         text = text.replace(placeholder, value)
     assert not re.search(r"<[^>]*>|…", text)
@@ -68,7 +73,11 @@ def test_the_readmes_item_passes_the_gates_and_is_the_request_that_it_says(serve
     accepted = received(server, item)
 
     args, kwargs, _ = json.loads(accepted.body)
-    assert (accepted.headers["task"], accepted.headers["id"], accepted.headers["root_id"]) == ("certificate.request", task_id, task_id)
+    assert (accepted.headers["task"], accepted.headers["id"], accepted.headers["root_id"]) == (
+        "certificate.request",
+        task_id,
+        task_id,
+    )
     assert (args, kwargs) == ([body], {})
     certificate = parse_request(args[0])
     assert certificate.id == "default/web"

@@ -67,7 +67,9 @@ def test_a_conflict_is_looked_at_again_at_once_and_says_nothing(capsys: pytest.C
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("errors", [(conflict(), conflict(), conflict()), (HomeUnavailable("the API server does not answer"),)])
+@pytest.mark.parametrize(
+    "errors", [(conflict(), conflict(), conflict()), (HomeUnavailable("the API server does not answer"),)]
+)
 def test_what_goes_back_to_its_queue_is_one_line_without_a_traceback(
     capsys: pytest.CaptureFixture[str], errors: tuple[CertmillError, ...]
 ) -> None:

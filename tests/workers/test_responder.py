@@ -24,7 +24,9 @@ def _status(url: str) -> int:
 
 def test_the_responder_outlives_redis_and_stops_at_once(processes: Processes, server: Server) -> None:
     port = free_port()
-    responder = processes.start("workers", "responder", log="responder.log", CERTMILL_RESPONDER_PORT=str(port))
+    responder = processes.start(
+        "workers", "responder", log="responder.log", CERTMILL_RESPONDER_PORT=str(port)
+    )
     url = f"http://127.0.0.1:{port}"
     eventually(lambda: _status(f"{url}/healthz") == 200, what=lambda: processes.log("responder.log"))
     token = f"{url}/.well-known/acme-challenge/no-such-token"
@@ -42,7 +44,9 @@ def test_the_responder_outlives_redis_and_stops_at_once(processes: Processes, se
 
 
 def test_a_port_that_is_taken_ends_the_responder(processes: Processes, server: Server) -> None:
-    responder = processes.start("workers", "responder", log="responder.log", CERTMILL_RESPONDER_PORT=str(server.port))
+    responder = processes.start(
+        "workers", "responder", log="responder.log", CERTMILL_RESPONDER_PORT=str(server.port)
+    )
 
     assert responder.wait(60) == 1
     assert "CERTMILL_RESPONDER_PORT" in processes.log("responder.log")

@@ -125,7 +125,9 @@ def waiting(server: Server) -> list[str]:
 
 
 @pytest.mark.parametrize("hours", [-24, -1, 1, 24])
-def test_the_ticks_of_a_beat_whose_clock_is_wrong_are_taken(server: Server, processes: Processes, tmp_path, hours):
+def test_the_ticks_of_a_beat_whose_clock_is_wrong_are_taken(
+    server: Server, processes: Processes, tmp_path, hours
+):
     processes.worker()
     beat = beat_of(server, tmp_path, timedelta(hours=hours))
 

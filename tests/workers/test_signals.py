@@ -32,7 +32,9 @@ def test_a_redis_that_may_evict_is_told_once(processes: Processes, server: Serve
 
 
 @pytest.mark.parametrize("denied", [False, True], ids=["noeviction", "a user who may not ask"])
-def test_nothing_is_told_of_a_redis_that_keeps_all_or_does_not_tell(processes: Processes, server: Server, denied: bool) -> None:
+def test_nothing_is_told_of_a_redis_that_keeps_all_or_does_not_tell(
+    processes: Processes, server: Server, denied: bool
+) -> None:
     with server.client as client:
         if denied:
             client.config_set("maxmemory-policy", "allkeys-lru")

@@ -70,7 +70,17 @@ def _start(directory: Path, *flags: str, **environment: str) -> Machine:
     }
     with (directory / "up.log").open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "workers", "up", "--workers", "1", "--ready-file", str(directory / "ready"), *flags],
+            [
+                sys.executable,
+                "-m",
+                "workers",
+                "up",
+                "--workers",
+                "1",
+                "--ready-file",
+                str(directory / "ready"),
+                *flags,
+            ],
             cwd=directory,
             env={**kept, **settings, **environment},
             stdout=stream,
@@ -83,7 +93,10 @@ def _start(directory: Path, *flags: str, **environment: str) -> Machine:
 def machine(tmp_path: Path) -> Iterator[Machine]:
     running = _start(tmp_path)
     try:
-        eventually(lambda: (tmp_path / "ready").exists() or running.process.poll() is not None, what=lambda: running.output)
+        eventually(
+            lambda: (tmp_path / "ready").exists() or running.process.poll() is not None,
+            what=lambda: running.output,
+        )
         assert running.process.poll() is None, running.output
         yield running
     finally:
@@ -95,8 +108,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 def test_everything_comes_up_and_says_where(machine: Machine) -> None:
     assert set(machine.pids) == {"valkey", "worker1", "beat", "responder", "flower"}
     assert (
-        f"flower http://127.0.0.1:{machine.flower_port} (user certmill, password in {machine.directory}/home/flower-password)"
-        in machine.output
+        f"flower http://127.0.0.1:{machine.flower_port} (user certmill, password in "
+        f"{machine.directory}/home/flower-password)" in machine.output
     )
     assert f"other commands find it with CERTMILL_HOME={machine.directory}/home" in machine.output
     assert (machine.directory / "home" / "flower-password").read_text().strip() not in machine.output
@@ -113,7 +126,10 @@ def test_each_process_has_an_admin_port_of_its_own_and_up_says_which(machine: Ma
 
     assert set(ports) == {"beat", "responder", "worker1"}
     assert len(set(ports.values())) == 3
-    assert f"ports: beat {ports['beat']}, responder {ports['responder']}, worker1 {ports['worker1']}" in machine.output
+    assert (
+        f"ports: beat {ports['beat']}, responder {ports['responder']}, worker1 {ports['worker1']}"
+        in machine.output
+    )
     for port in ports.values():
         eventually(partial(_is_ready, port), what=lambda: machine.output)
         eventually(partial(_tells_of_redis, port), what=lambda: machine.output)
@@ -176,8 +192,14 @@ def test_a_killed_child_is_started_again(machine: Machine, name: str) -> None:
 
     os.kill(pid, signal.SIGKILL)
 
-    eventually(lambda: f"{name} ended (killed by SIGKILL); starts again in 1 s" in machine.output, what=lambda: machine.output)
-    eventually(lambda: pid not in (found := machine.children()) and len(found) >= len(pids), what=lambda: machine.output)
+    eventually(
+        lambda: f"{name} ended (killed by SIGKILL); starts again in 1 s" in machine.output,
+        what=lambda: machine.output,
+    )
+    eventually(
+        lambda: pid not in (found := machine.children()) and len(found) >= len(pids),
+        what=lambda: machine.output,
+    )
     eventually(lambda: _kept(machine), what=lambda: machine.output)
     assert machine.process.poll() is None
 

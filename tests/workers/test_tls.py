@@ -24,15 +24,26 @@ def _self_signed(directory: Path, name: str) -> Path:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        x509.CertificateBuilder(
+            subject,
+            subject,
+            key.public_key(),
+            x509.random_serial_number(),
+            now,
+            now + datetime.timedelta(days=1),
+        )
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
     file = directory / f"{name}.pem"
     file.write_bytes(certificate.public_bytes(pem))
-    (directory / f"{name}.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    (directory / f"{name}.key").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
     return file
 
 
@@ -43,7 +54,14 @@ def tls_port(server: Server, tmp_path: Path) -> int:
     file, port = _self_signed(tmp_path, "redis"), free_port()
     server.kill()
     server.arguments = (
-        *("--tls-port", str(port), "--tls-cert-file", str(file), "--tls-key-file", str(file.with_suffix(".key"))),
+        *(
+            "--tls-port",
+            str(port),
+            "--tls-cert-file",
+            str(file),
+            "--tls-key-file",
+            str(file.with_suffix(".key")),
+        ),
         *("--tls-ca-cert-file", str(file), "--tls-auth-clients", "no"),
     )
     server.start()
@@ -52,7 +70,15 @@ def tls_port(server: Server, tmp_path: Path) -> int:
 
 def test_a_worker_works_over_tls(processes: Processes, server: Server, tls_port: int, tmp_path: Path) -> None:
     url, ca = f"rediss://127.0.0.1:{tls_port}/0?ssl_cert_reqs=none", str(tmp_path / "redis.pem")
-    processes.start("celery", "-A", "probe_app", "worker", log="worker.log", CERTMILL_REDIS_URL=url, CERTMILL_REDIS_CA_FILE=ca)
+    processes.start(
+        "celery",
+        "-A",
+        "probe_app",
+        "worker",
+        log="worker.log",
+        CERTMILL_REDIS_URL=url,
+        CERTMILL_REDIS_CA_FILE=ca,
+    )
 
     with server.client as client:
         client.lpush("certmill.steps", item("certificate.validate", ["default/web"]))
@@ -60,9 +86,19 @@ def test_a_worker_works_over_tls(processes: Processes, server: Server, tls_port:
     eventually(lambda: ran(server), what=processes.log)
 
 
-def test_a_worker_does_not_speak_to_a_server_it_cannot_verify(processes: Processes, server: Server, tls_port: int, tmp_path: Path) -> None:
+def test_a_worker_does_not_speak_to_a_server_it_cannot_verify(
+    processes: Processes, server: Server, tls_port: int, tmp_path: Path
+) -> None:
     url, ca = f"rediss://127.0.0.1:{tls_port}/0?ssl_cert_reqs=none", str(_self_signed(tmp_path, "other"))
-    worker = processes.start("celery", "-A", "probe_app", "worker", log="worker.log", CERTMILL_REDIS_URL=url, CERTMILL_REDIS_CA_FILE=ca)
+    worker = processes.start(
+        "celery",
+        "-A",
+        "probe_app",
+        "worker",
+        log="worker.log",
+        CERTMILL_REDIS_URL=url,
+        CERTMILL_REDIS_CA_FILE=ca,
+    )
 
     with server.client as client:
         client.lpush("certmill.steps", item("certificate.validate", ["default/web"]))

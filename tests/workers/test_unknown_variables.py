@@ -19,6 +19,9 @@ def test_the_other_processes_say_it_before_they_begin(processes: Processes) -> N
     ports = {"CERTMILL_RESPONDER_PORT": str(free_port()), "CERTMILL_ADMIN_PORT": "0"}
     responder = processes.start("workers", "responder", log="responder.log", CERTMILL_HOM="/nowhere", **ports)
 
-    eventually(lambda: "responder.listening" in processes.log("responder.log"), what=lambda: processes.log("responder.log"))
+    eventually(
+        lambda: "responder.listening" in processes.log("responder.log"),
+        what=lambda: processes.log("responder.log"),
+    )
     assert processes.log("responder.log").splitlines()[0] == f"certmill: {SAID}"
     assert responder.poll() is None

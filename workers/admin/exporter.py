@@ -1,8 +1,8 @@
-"""What a process tells on its admin port: its own metrics, the fleet's as Redis has them, whether it lives, whether it is ready.
+"""What a process tells on its admin port: its own metrics, the fleet's as Redis has them, whether it lives,
+whether it is ready.
 
-Redis is asked over a connection of its own with short time-outs, and at most once in two seconds, whoever asks: a Redis that is away must
-not make a scrape slow.
-"""
+Redis is asked over a connection of its own with short time-outs, and at most once in two seconds, whoever
+asks: a Redis that is away must not make a scrape slow."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Exporter:
         """Set once the process does its work."""
 
     def start(self, *, is_busy: bool = False) -> None:
-        """Keep what this process records, and answer; nothing with port 0. `is_busy`: what takes seconds is better left to another."""
+        """Keep what this process records, and answer; nothing with port 0. `is_busy`: what takes seconds is
+        better left to another."""
         if not self._settings.admin_port or self._server is not None:
             return
         recording.send_to(self._metrics)
@@ -83,7 +84,9 @@ class Exporter:
             yield from no_fleet_text()
             return
         now, age = stores.clock.now(), self._oldest.age(sample.oldest_request, elapsed)
-        yield from fleet_text(sample, now=now, started=now - (elapsed - self._started), oldest_request_age=age, ticks=TICKS)
+        yield from fleet_text(
+            sample, now=now, started=now - (elapsed - self._started), oldest_request_age=age, ticks=TICKS
+        )
         if self._settings.certificate_metrics:
             yield from self._certificates(stores.gauges, now)
 

@@ -1,8 +1,8 @@
-"""Whether a process does its work, judged from inside it: /livez says so, and what stands still is started again by its supervisor.
+"""Whether a process does its work, judged from inside it: /livez says so, and what stands still is started
+again by its supervisor.
 
-A main loop that turns no more, a pool whose threads are all stuck, a thread that has ended. A Redis or an API server that is away is no
-reason: a restart would not bring it back.
-"""
+A main loop that turns no more, a pool whose threads are all stuck, a thread that has ended. A Redis or an API
+server that is away is no reason: a restart would not bring it back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class Liveness:
 
     @contextmanager
     def connecting(self) -> Iterator[None]:
-        """The main loop tries to reach Redis, each time with a time-out, for as long as it takes: that is no standing still."""
+        """The main loop tries to reach Redis, each time with a time-out, for as long as it takes: that is no
+        standing still."""
         self._connecting.set()
         try:
             yield
@@ -46,7 +47,8 @@ class Liveness:
         self._checks[what] = holds
 
     def need(self, what: str, holds: Callable[[], bool]) -> None:
-        """Something outside that it needs for its work, said as what is wrong: without it the process lives, and is not ready."""
+        """Something outside that it needs for its work, said as what is wrong: without it the process lives,
+        and is not ready."""
         self._needs[what] = holds
 
     def unready(self) -> list[str]:
@@ -56,5 +58,9 @@ class Liveness:
     def troubles(self) -> list[str]:
         """What stands still; nothing: it lives."""
         age = self._monotonic() - self._turned_at
-        stale = [] if self._connecting.is_set() or age <= STALE_SECONDS else [f"the main loop has not turned for {age:.0f} s"]
+        stale = (
+            []
+            if self._connecting.is_set() or age <= STALE_SECONDS
+            else [f"the main loop has not turned for {age:.0f} s"]
+        )
         return stale + [what for what, holds in list(self._checks.items()) if not holds()]

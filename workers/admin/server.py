@@ -1,7 +1,8 @@
-"""The admin HTTP port of a process: `/metrics`, `/livez`, `/readyz`. One request a connection; everything is bounded.
+"""The admin HTTP port of a process: `/metrics`, `/livez`, `/readyz`. One request a connection; everything is
+bounded.
 
-A probe must be answered whatever else is asked: of too many connections the oldest that has not sent its request is dropped, and only two
-answers of `/metrics` are written at once. Nothing secret is in any answer.
+A probe must be answered whatever else is asked: of too many connections the oldest that has not sent its
+request is dropped, and only two answers of `/metrics` are written at once. Nothing secret is in any answer.
 """
 
 from __future__ import annotations
@@ -21,13 +22,20 @@ from certmill.observe.exposition import CONTENT_TYPE
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 8
 BACKLOG: Final = 128
-"""Connections that wait to be accepted: with fewer, a burst has the kernel drop a probe, which is sent again a second later."""
+"""Connections that wait to be accepted: with fewer, a burst has the kernel drop a probe, which is sent again
+a second later."""
 HEAD_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 60.0
 PORTS_TRIED: Final = 100
 _MAX_RENDERING: Final = 2
 _CHUNK_CHARACTERS: Final = 262_144
-_REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_REASONS: Final = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    503: "Service Unavailable",
+}
 
 _log = log.get_logger(__name__)
 
@@ -55,7 +63,8 @@ class AdminServer:
         self.port = 0
 
     def start(self) -> bool:
-        """Listen on the port, or the next that is free: several processes of one machine have the same settings. False: on none."""
+        """Listen on the port, or the next that is free: several processes of one machine have the same
+        settings. False: on none."""
         reason: str | None = None
         for port in range(self._first_port, min(self._first_port + PORTS_TRIED, 65536)):
             listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
@@ -91,7 +100,9 @@ class AdminServer:
                     time.sleep(0.1)  # no descriptor is left
                 continue
             if self._admit(connection):
-                threading.Thread(target=self._converse, args=(connection,), name="admin-request", daemon=True).start()
+                threading.Thread(
+                    target=self._converse, args=(connection,), name="admin-request", daemon=True
+                ).start()
 
     def _admit(self, connection: socket.socket) -> bool:
         """Make room by dropping the oldest connection that only listens."""
@@ -137,17 +148,27 @@ class AdminServer:
         if method != "GET":
             return _short(Page(status=405, text="GET only\n"))
         page = make()
-        return _short(page) if page.stream is None else self._streamed(page.stream, fields.lower(), chunked=version[0] == "HTTP/1.1")
+        return (
+            _short(page)
+            if page.stream is None
+            else self._streamed(page.stream, fields.lower(), chunked=version[0] == "HTTP/1.1")
+        )
 
     def _streamed(self, stream: Iterable[str], fields: str, *, chunked: bool) -> Generator[bytes]:
-        """A long answer as it is made, compressed if that is wanted. If it ends early, HTTP/1.1 tells by the missing last chunk."""
+        """A long answer as it is made, compressed if that is wanted. If it ends early, HTTP/1.1 tells by the
+        missing last chunk."""
         if not self._rendering.acquire(blocking=False):
             yield from _short(Page(status=503, text="asked too often at once\n"))
             return
         try:
-            accepted = next((line for line in fields.split("\r\n") if line.startswith("accept-encoding:")), "")
+            accepted = next(
+                (line for line in fields.split("\r\n") if line.startswith("accept-encoding:")), ""
+            )
             zipped = "gzip" in accepted
-            yield _head(200, "\r\n".join(["Content-Encoding: gzip"] * zipped + ["Transfer-Encoding: chunked"] * chunked))
+            yield _head(
+                200,
+                "\r\n".join(["Content-Encoding: gzip"] * zipped + ["Transfer-Encoding: chunked"] * chunked),
+            )
             for part in _zipped(_joined(stream)) if zipped else (text.encode() for text in _joined(stream)):
                 yield b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
             if chunked:
@@ -174,7 +195,12 @@ def _short(page: Page) -> Generator[bytes]:
 
 
 def _head(status: int, fields: str) -> bytes:
-    lines = [f"HTTP/1.1 {status} {_REASONS[status]}", f"Content-Type: {CONTENT_TYPE}", "Cache-Control: no-store", "Connection: close"]
+    lines = [
+        f"HTTP/1.1 {status} {_REASONS[status]}",
+        f"Content-Type: {CONTENT_TYPE}",
+        "Cache-Control: no-store",
+        "Connection: close",
+    ]
     return "\r\n".join([*lines, *filter(None, [fields]), "", ""]).encode()
 
 

@@ -1,8 +1,9 @@
-"""The consumer of every worker: refuses what `messages.clean` refuses, outlives a broken connection, and says that it lives.
+"""The consumer of every worker: refuses what `messages.clean` refuses, outlives a broken connection, and says
+that it lives.
 
-A refused message is gone from the broker; one from the requests queue is kept with its reason (`App.on_rejected`). Gossip and mingle,
-and with them the worker's talk with strangers, are off whoever starts the worker.
-"""
+A refused message is gone from the broker; one from the requests queue is kept with its reason
+(`App.on_rejected`). Gossip and mingle, and with them the worker's talk with strangers, are off whoever starts
+the worker."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ STUCK_SECONDS = 600.0
 """Longer than any task may take."""
 
 Rejected = Callable[[str, str, str], None]
-"""Keeps a refused request: its task id (or `unreadable-` and a digest), namespace/name (or ""), and the reason."""
+"""Keeps a refused request: its task id (or `unreadable-` and a digest), namespace/name (or ""), and the
+reason."""
 
 
 _Consumer: Any = Consumer  # its stubs are incomplete
@@ -41,22 +43,26 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
 
     _flush_at = 0.0  # of the monotonic clock
 
-    def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:  # Celery's own signature
+    def __init__(
+        self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:  # Celery's own signature
         quiet = {"without_gossip": True, "without_mingle": True}
         super().__init__(*args, worker_options={**(worker_options or {}), **quiet}, **kwargs)
 
     def on_send_event_buffered(self) -> None:
-        """Publish events ten times a second; Celery does after each turn of its loop, which takes a tenth of a busy worker's time.
+        """Publish events ten times a second; Celery does after each turn of its loop, which takes a tenth of
+        a busy worker's time.
 
-        Called by the pool's threads too; the timer is the loop's own. A timer that a reconnection takes away is planned again.
-        """
+        Called by the pool's threads too; the timer is the loop's own. A timer that a reconnection takes away
+        is planned again."""
         now = time.monotonic()
         if self.hub and now >= self._flush_at:
             self._flush_at = now + _EVENTS_EVERY_SECONDS
             self.hub.call_soon(self.hub.call_later, _EVENTS_EVERY_SECONDS, self._flush_events)
 
     def shutdown(self) -> None:
-        """Called when the last task has ended: what is still to be published of it is published now, as the loop turns no more."""
+        """Called when the last task has ended: what is still to be published of it is published now, as the
+        loop turns no more."""
         self._flush_events()
         super().shutdown()
 
@@ -66,7 +72,8 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
             return super().ensure_connected(conn)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Called once a connection, before any message is taken; the timer is the loop's own, and is taken away with the connection."""
+        """Called once a connection, before any message is taken; the timer is the loop's own, and is taken
+        away with the connection."""
         self._require_own_redis()
         handle: Callable[[Any], None] = super().create_task_handler(*args, **kwargs)
         self.pool.consumer = self
@@ -86,7 +93,8 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
         return on_task_received
 
     def _require_own_redis(self) -> None:
-        """Another installation's Redis is left alone: the worker ends. While Redis is away nobody knows; each wake tick looks again."""
+        """Another installation's Redis is left alone: the worker ends. While Redis is away nobody knows; each
+        wake tick looks again."""
         try:
             self.app.require_own_redis()
         except OtherInstallation as error:
@@ -106,7 +114,9 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
         _log.error("message.refused", reason=reason, queue=received.queue, sha256=sha256)
         if received.queue == REQUESTS_QUEUE:
             try:
-                self.app.on_rejected(id_of(received) or f"unreadable-{sha256}", certificate_of(received), reason)
+                self.app.on_rejected(
+                    id_of(received) or f"unreadable-{sha256}", certificate_of(received), reason
+                )
             except Temporary as error:  # not acknowledged: it comes again after the visibility time-out
                 _log.warning("request.rejection_delayed", error=str(error))
                 return

@@ -1,4 +1,5 @@
-"""The headers of a message, written anew: only what Celery needs, so that nothing of a stranger's reaches Flower. Pure functions."""
+"""The headers of a message, written anew: only what Celery needs, so that nothing of a stranger's reaches
+Flower. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ class Refusal(Exception):
 
 
 def headers_of(headers: dict[str, object], args: list[object], queue: str) -> dict[str, object]:
-    """Headers written anew: only what Celery needs, each checked. `argsrepr` and `kwargsrepr` are what Flower and the log show: the id, and
-    what began the run."""
+    """Headers written anew: only what Celery needs, each checked. `argsrepr` and `kwargsrepr` are what Flower
+    and the log show: the id, and what began the run."""
     task_id = headers["id"]
     foreign = queue == REQUESTS_QUEUE
     root_id, parent_id, retries = headers.get("root_id"), headers.get("parent_id"), headers.get("retries")
@@ -30,7 +31,9 @@ def headers_of(headers: dict[str, object], args: list[object], queue: str) -> di
         "task": headers["task"],
         "id": task_id,
         "root_id": root_id if is_task_id(root_id) and not foreign else task_id,
-        "parent_id": parent_id if is_task_id(parent_id) and not foreign and parent_id != task_id else None,  # a root has none
+        "parent_id": parent_id
+        if is_task_id(parent_id) and not foreign and parent_id != task_id
+        else None,  # a root has none
         "group": None,
         "shadow": None,
         "eta": None,

@@ -1,9 +1,9 @@
 """What a message must be to reach a task, and how it is cleaned: pure functions, no broker.
 
-Two gates. `readable` looks at an item as it lay in Redis: it must be an envelope that kombu can take apart, and it is told which queue
-it really lay in (the envelope says what its writer likes). `clean` looks at the message: a task that this queue allows, our arguments,
-nothing that Celery would act on by itself (callbacks, chords, somebody else's chain, ETA). Headers are written anew, so that nothing of
-a stranger's reaches Flower.
+Two gates. `readable` looks at an item as it lay in Redis: it must be an envelope that kombu can take apart,
+and it is told which queue it really lay in (the envelope says what its writer likes). `clean` looks at the
+message: a task that this queue allows, our arguments, nothing that Celery would act on by itself (callbacks,
+chords, somebody else's chain, ETA). Headers are written anew, so that nothing of a stranger's reaches Flower.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from certmill.model.identifiers import is_object_name
 from workers.broker.headers import Refusal, headers_of, is_certificate_id, is_task_id, requested
 
 UNREADABLE = "application/x-certmill-unreadable"
-"""Content type of the envelope that stands in for an item which could not be read; its header `reason` says why."""
+"""Content type of the envelope that stands in for an item which could not be read; its header `reason` says
+why."""
 
 _MAX_ITEM_BYTES = 2 * MAX_MESSAGE_BYTES  # base64 makes 4/3 of a body, the rest is for headers
-_MAX_DEPTH = 64  # a deeper one may be parsed here and end in a RecursionError where it is written or parsed again
+_MAX_DEPTH = (
+    64  # a deeper one may be parsed here and end in a RecursionError where it is written or parsed again
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,8 @@ def digest(content: bytes) -> str:
 
 
 def readable(item: bytes, queue: str) -> bytes:
-    """The envelope in `item`, cleaned, as having come from `queue`; or an envelope of type UNREADABLE that says why there is none."""
+    """The envelope in `item`, cleaned, as having come from `queue`; or an envelope of type UNREADABLE that
+    says why there is none."""
     try:
         envelope = _envelope(item)
     except Refusal as refusal:
@@ -72,7 +76,8 @@ def readable(item: bytes, queue: str) -> bytes:
         }
     properties = envelope["properties"]
     assert isinstance(properties, dict)
-    # The queue decides which tasks are allowed, and the tag is a key in Redis: neither is the writer's to choose.
+    # The queue decides which tasks are allowed, and the tag is a key in Redis: neither is the writer's to
+    # choose.
     properties["delivery_info"] = {"exchange": "", "routing_key": queue}
     properties["delivery_tag"] = str(uuid.uuid4())
     return json.dumps(envelope).encode()
@@ -96,8 +101,15 @@ def _envelope(item: bytes) -> dict[str, object]:
     encoding = properties.get("body_encoding")
     _check_body_encoding(body, encoding)
     priority = properties.get("priority")
-    kept = {"body_encoding": encoding, "delivery_mode": 2, "priority": priority if type(priority) is int and 0 <= priority <= 9 else 0}
-    return {**{key: envelope.get(key) for key in ("body", "content-type", "content-encoding", "headers")}, "properties": kept}
+    kept = {
+        "body_encoding": encoding,
+        "delivery_mode": 2,
+        "priority": priority if type(priority) is int and 0 <= priority <= 9 else 0,
+    }
+    return {
+        **{key: envelope.get(key) for key in ("body", "content-type", "content-encoding", "headers")},
+        "properties": kept,
+    }
 
 
 def _check_body_encoding(body: str, encoding: object) -> None:
@@ -161,7 +173,10 @@ def _parse(content: bytes, complaint: str) -> object:
     level = [parsed]
     for _ in range(_MAX_DEPTH):
         level = [
-            child for value in level if isinstance(value, list | dict) for child in (value.values() if isinstance(value, dict) else value)
+            child
+            for value in level
+            if isinstance(value, list | dict)
+            for child in (value.values() if isinstance(value, dict) else value)
         ]
         if not level:
             return parsed
@@ -189,23 +204,53 @@ def _parts(body: bytes) -> tuple[list[object], dict[str, object], dict[str, obje
 
 
 def _check_canvas(headers: dict[str, object], embed: dict[str, object], *, chains: bool) -> None:
-    if any(embed.get(key) for key in ("callbacks", "errbacks", "chord")) or headers.get("group") or headers.get("chord"):
+    if (
+        any(embed.get(key) for key in ("callbacks", "errbacks", "chord"))
+        or headers.get("group")
+        or headers.get("chord")
+    ):
         raise Refusal("callbacks, groups and chords are not accepted")
     chain = embed.get("chain")
     if not chain:
         return
-    if not chains or not isinstance(chain, list) or len(chain) > len(STEP_TASKS) or not all(_is_step(signature) for signature in chain):
+    if (
+        not chains
+        or not isinstance(chain, list)
+        or len(chain) > len(STEP_TASKS)
+        or not all(_is_step(signature) for signature in chain)
+    ):
         raise Refusal("a chain of anything but our own steps is not accepted")
 
 
 def _is_step(signature: object) -> bool:
-    if not isinstance(signature, dict) or signature.get("task") not in STEP_TASKS or signature.get("kwargs") or signature.get("chord_size"):
+    if (
+        not isinstance(signature, dict)
+        or signature.get("task") not in STEP_TASKS
+        or signature.get("kwargs")
+        or signature.get("chord_size")
+    ):
         return False
     args, options = signature.get("args"), signature.get("options")
-    if not isinstance(args, list) or len(args) != 1 or not is_certificate_id(args[0]) or not isinstance(options, dict):
+    if (
+        not isinstance(args, list)
+        or len(args) != 1
+        or not is_certificate_id(args[0])
+        or not isinstance(options, dict)
+    ):
         return False
     return options.get("queue", STEPS_QUEUE) == STEPS_QUEUE and not any(
-        options.get(key) for key in ("link", "link_error", "chord", "chain", "exchange", "routing_key", "eta", "countdown", "group_id")
+        options.get(key)
+        for key in (
+            "link",
+            "link_error",
+            "chord",
+            "chain",
+            "exchange",
+            "routing_key",
+            "eta",
+            "countdown",
+            "group_id",
+        )
     )
 
 
@@ -214,14 +259,20 @@ def _check_arguments(args: list[object], queue: str) -> None:
         raise Refusal("a step takes one argument, namespace/name of a Certificate")
     if queue == REQUESTS_QUEUE and not (len(args) == 1 and isinstance(args[0], dict)):
         raise Refusal("a request takes one argument, an object")
-    if queue == CHANGES_QUEUE and not (1 <= len(args) <= 2 and _is_reference(args[0]) and all(_is_left(one) for one in args[1:])):
-        raise Refusal("a reconcile takes namespace/name of an object, or its name, and perhaps names of Certificates that it has left")
+    if queue == CHANGES_QUEUE and not (
+        1 <= len(args) <= 2 and _is_reference(args[0]) and all(_is_left(one) for one in args[1:])
+    ):
+        raise Refusal(
+            "a reconcile takes namespace/name of an object, or its name, and perhaps names of Certificates "
+            "that it has left"
+        )
     if queue == TICKS_QUEUE and args:
         raise Refusal("a tick takes no argument")
 
 
 def _body(message: Message, args: list[object]) -> bytes:
-    """A request's body is written anew, without what its producer may have embedded; our own messages were checked part by part."""
+    """A request's body is written anew, without what its producer may have embedded; our own messages were
+    checked part by part."""
     if message.queue != REQUESTS_QUEUE:
         return message.body
     embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -236,4 +287,8 @@ def _is_reference(value: object) -> bool:
 
 
 def _is_left(value: object) -> bool:
-    return isinstance(value, list) and len(value) <= MAX_LEFT and all(isinstance(one, str) and is_object_name(one) for one in value)
+    return (
+        isinstance(value, list)
+        and len(value) <= MAX_LEFT
+        and all(isinstance(one, str) and is_object_name(one) for one in value)
+    )

@@ -1,9 +1,10 @@
-"""The Redis transport of kombu 5.7 with two faults mended (measured: celery.md §0.2, §0.3), and doorbells taken for what they are.
+"""The Redis transport of kombu 5.7 with two faults mended (measured: celery.md §0.2, §0.3), and doorbells
+taken for what they are.
 
-An item that is no envelope stops a worker, or has it reconnect for ever: here every item passes `messages.readable` before kombu sees
-it. A connection lost while BRPOP is under way leaves the channel half closed, which ends the worker with an AttributeError: here `close`
-goes on. And a step's message may be lost, as the tick rings again (design §2): no copy of it is kept in Redis while it is worked on.
-"""
+An item that is no envelope stops a worker, or has it reconnect for ever: here every item passes
+`messages.readable` before kombu sees it. A connection lost while BRPOP is under way leaves the channel half
+closed, which ends the worker with an AttributeError: here `close` goes on. And a step's message may be lost,
+as the tick rings again (design §2): no copy of it is kept in Redis while it is worked on."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ _NAME = "workers.broker.transport:GuardedTransport"
 class GuardedRedis(redis.Redis):
     """A client whose BRPOP answers nothing but envelopes."""
 
-    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:  # redis-py's own signature
+    def parse_response(
+        self, connection: Any, command_name: Any, **options: Any
+    ) -> Any:  # redis-py's own signature
         response = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
         if command_name != "BRPOP" or not response:
             return response
@@ -46,26 +49,29 @@ _Channel: Any = kombu_redis.Channel  # its stubs know none of what is mended her
 _QoS: Any = kombu_redis.QoS
 
 
-class DoorbellQoS(_QoS):  # type: ignore[misc]
-    """What was taken and is not done yet. kombu keeps a copy in Redis of each message and removes it again: a quarter of a busy worker's
-    time. Of a step's it is enough to know it in here, so that no more are taken than there are threads, and that a worker which stops gives
-    back what it has not begun. A request or a look, of which the message is all there is, is kept as by kombu."""
+class WakeUpQoS(_QoS):  # type: ignore[misc]
+    """What was taken and is not done yet. kombu keeps a copy in Redis of each message and removes it again: a
+    quarter of a busy worker's time. Of a step's it is enough to know it in here, so that no more are taken
+    than there are threads, and that a worker which stops gives back what it has not begun. A request or a
+    look, of which the message is all there is, is kept as by kombu."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        if _is_doorbell(message):
+        if _is_wake_up(message):
             InMemory.append(self, message, delivery_tag)
         else:
             super().append(message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        if self._has_doorbell(delivery_tag):
+        if self._has_wake_up(delivery_tag):
             InMemory.ack(self, delivery_tag)
         else:
             super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # kombu's own signature
-        if not self._has_doorbell(delivery_tag):
-            if requeue:  # the queue gives out at once what it gets back: without a pause the same message would go round and round
+        if not self._has_wake_up(delivery_tag):
+            # the queue gives out at once what it gets back: without a pause the same message would go round
+            # and round
+            if requeue:
                 self.channel.pause(self._delivered[delivery_tag].delivery_info["routing_key"])
             super().reject(delivery_tag, requeue=requeue)
             return
@@ -75,13 +81,13 @@ class DoorbellQoS(_QoS):  # type: ignore[misc]
 
     def restore_unacked(self, client: Any = None) -> None:
         self._flush()  # what is acknowledged is done
-        doorbells = [message for message in self._delivered.values() if _is_doorbell(message)]
+        wake_ups = [message for message in self._delivered.values() if _is_wake_up(message)]
         super().restore_unacked(client)
         with suppress(*self.channel.connection_errors):  # the tick rings what cannot be given back
-            self._give_back(doorbells)
+            self._give_back(wake_ups)
 
-    def _has_doorbell(self, delivery_tag: str) -> bool:
-        return delivery_tag in self._delivered and _is_doorbell(self._delivered[delivery_tag])
+    def _has_wake_up(self, delivery_tag: str) -> bool:
+        return delivery_tag in self._delivered and _is_wake_up(self._delivered[delivery_tag])
 
     def _give_back(self, messages: Sequence[Any]) -> None:
         if messages:
@@ -89,14 +95,14 @@ class DoorbellQoS(_QoS):  # type: ignore[misc]
                 client.rpush(STEPS_QUEUE, *(json.dumps(message._raw) for message in messages))  # noqa: SLF001 - as kombu's own
 
 
-def _is_doorbell(message: Any) -> bool:
+def _is_wake_up(message: Any) -> bool:
     return bool(message.delivery_info["routing_key"] == STEPS_QUEUE)
 
 
 class GuardedChannel(_Channel):  # type: ignore[misc]
     """A channel that reads with GuardedRedis, and can be closed when its connection is broken."""
 
-    QoS = DoorbellQoS
+    QoS = WakeUpQoS
     connection_class = failover.Connection
     connection_class_ssl = failover.SSLConnection
     credentials: failover.FileCredentials | None = None
@@ -108,7 +114,8 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
         self._queue_cycle.pause(queue, time.monotonic() + PAUSE_SECONDS)
 
     def _create_client(self, asynchronous: bool = False) -> redis.Redis:
-        """kombu makes a client for each publish and each acknowledgement: a tenth of a busy worker's time. One does, over the same pool."""
+        """kombu makes a client for each publish and each acknowledgement: a tenth of a busy worker's time.
+        One does, over the same pool."""
         if asynchronous:
             return cast("redis.Redis", super()._create_client(asynchronous=True))
         if self._own_client is None:
@@ -135,7 +142,9 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
             except self.connection_errors:
                 self._in_poll = None
         super().close()
-        if self._own_client is not None:  # what is given back goes over a connection that kombu has closed before
+        if (
+            self._own_client is not None
+        ):  # what is given back goes over a connection that kombu has closed before
             self._own_client.connection_pool.disconnect()
 
 
@@ -146,7 +155,8 @@ class GuardedTransport(kombu_redis.Transport):
 
 
 def install(credentials: failover.FileCredentials | None = None) -> None:
-    """Make redis:// and rediss:// mean GuardedTransport in this process. `credentials`: those of each connection."""
+    """Make redis:// and rediss:// mean GuardedTransport in this process. `credentials`: those of each
+    connection."""
     GuardedChannel.credentials = credentials
     for scheme in ("redis", "rediss"):
         kombu.transport.TRANSPORT_ALIASES[scheme] = _NAME

@@ -1,8 +1,8 @@
 """Flower, safe as `celery -A workers flower` starts it: login required, read-only, persistent, on loopback.
 
-Flower reads its own options (environment, file, flags). We set ours before it does, and look at what came out through Tornado's parse
-callback: what would make it unsafe ends the process with the reason. Only `/healthcheck` needs no login; it answers OK and nothing else.
-"""
+Flower reads its own options (environment, file, flags). We set ours before it does, and look at what came out
+through Tornado's parse callback: what would make it unsafe ends the process with the reason. Only
+`/healthcheck` needs no login; it answers OK and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _FORGET_WORKERS_AFTER_SECONDS = 3600
 
 
 def make_safe(settings: Settings) -> None:
-    """Set Flower's options in this process, and have the outcome checked when Flower has read flags, environment and file."""
+    """Set Flower's options in this process, and have the outcome checked when Flower has read flags,
+    environment and file."""
     import flower.app  # noqa: PLC0415 - loaded only where Flower runs; it defines the options
     import flower.events  # noqa: PLC0415
     from tornado.options import options  # noqa: PLC0415
@@ -52,9 +53,15 @@ def _check(settings: Settings) -> None:
     from tornado.options import options  # noqa: PLC0415
 
     if options.debug:
-        raise SystemExit("certmill: Flower's debug mode shows settings and secrets to whoever causes an error; start it without --debug")
+        raise SystemExit(
+            "certmill: Flower's debug mode shows settings and secrets to whoever causes an error; start it "
+            "without --debug"
+        )
     if not options.read_only:
-        raise SystemExit("certmill: Flower must be read-only, or its users can run tasks; start it without --read_only=false")
+        raise SystemExit(
+            "certmill: Flower must be read-only, or its users can run tasks; start it without "
+            "--read_only=false"
+        )
     os.umask(0o077)  # its state file names every certificate
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     (settings.home / "flower").mkdir(mode=0o700, exist_ok=True)
@@ -76,14 +83,17 @@ def password_file(settings: Settings) -> Path:
 
 
 def password(settings: Settings) -> str:
-    """Flower's password: the configured one, else the one kept in the home, which is made (0600) when it is not there."""
+    """Flower's password: the configured one, else the one kept in the home, which is made (0600) when it is
+    not there."""
     if settings.flower_password is not None and settings.flower_password.get_secret_value():
         return settings.flower_password.get_secret_value()
     file = password_file(settings)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = secrets.token_urlsafe(24)
     try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
+        with os.fdopen(
+            os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+        ) as stream:
             stream.write(f"{made}\n")
     except FileExistsError:
         kept = file.read_text(encoding="utf-8").strip()
@@ -91,5 +101,8 @@ def password(settings: Settings) -> str:
             raise SystemExit(f"certmill: {file} is empty; delete it to have a new password made") from None
         return kept
     except OSError as error:
-        raise SystemExit(f"certmill: cannot keep Flower's password in {file}: {error.strerror}; set CERTMILL_FLOWER_PASSWORD") from None
+        raise SystemExit(
+            f"certmill: cannot keep Flower's password in {file}: {error.strerror}; set "
+            "CERTMILL_FLOWER_PASSWORD"
+        ) from None
     return made

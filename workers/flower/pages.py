@@ -1,4 +1,5 @@
-"""Pages of Flower that are ours: `/metrics` behind the login, and a worker's page made from its heartbeats, as remote control is off."""
+"""Pages of Flower that are ours: `/metrics` behind the login, and a worker's page made from its heartbeats,
+as remote control is off."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ def _shown(worker: Worker, counts: dict[str, int]) -> dict[str, Any]:
         "not shown here": "what only remote control could tell; it is off (docs/flower.md)",
     }
     stats = {"pool": pool, "pid": worker.pid, "broker": {}, "total": dict(counts), **other}
-    lists: dict[str, list[object]] = {name: [] for name in ("registered", "scheduled", "active", "reserved", "revoked")}
+    lists: dict[str, list[object]] = {
+        name: [] for name in ("registered", "scheduled", "active", "reserved", "revoked")
+    }
     return {"stats": stats, "active_queues": queues, "conf": {}, **lists}
 
 
@@ -60,6 +63,11 @@ def install() -> None:
 
 def _replaced(handler: Any, ours: dict[Any, Any]) -> Any:
     if isinstance(handler, web.url):
-        return web.url(handler.regex.pattern, ours.get(handler.handler_class, handler.handler_class), handler.kwargs, handler.name)
+        return web.url(
+            handler.regex.pattern,
+            ours.get(handler.handler_class, handler.handler_class),
+            handler.kwargs,
+            handler.name,
+        )
     pattern, kind, *more = handler
     return (pattern, ours.get(kind, kind), *more)

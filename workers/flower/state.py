@@ -1,8 +1,8 @@
 """What Flower remembers: bounded by count and by age, and saved without keeping its pages waiting.
 
-Flower's own state grows with every worker that there ever was, and is pickled in the event loop: a day of it took 2.4 s, every ten
-seconds. Ours forgets workers and tasks, takes a copy in the loop and writes it on a thread. It is JSON: reading it runs no code.
-"""
+Flower's own state grows with every worker that there ever was, and is pickled in the event loop: a day of it
+took 2.4 s, every ten seconds. Ours forgets workers and tasks, takes a copy in the loop and writes it on a
+thread. It is JSON: reading it runs no code."""
 
 from __future__ import annotations
 
@@ -27,11 +27,42 @@ _FORGET_WORKERS_AFTER_SECONDS = 3600.0
 _FORGET_EVERY_SECONDS = 60.0
 _FORMAT = 1
 _FIELDS = (
-    *("uuid", "name", "state", "received", "started", "succeeded", "failed", "retried", "revoked", "rejected", "args", "kwargs", "retries"),
+    *(
+        "uuid",
+        "name",
+        "state",
+        "received",
+        "started",
+        "succeeded",
+        "failed",
+        "retried",
+        "revoked",
+        "rejected",
+        "args",
+        "kwargs",
+        "retries",
+    ),
     *("exception", "timestamp", "runtime", "root_id", "parent_id", "clock", "expires"),
 )
-_WORKER_FIELDS = ("hostname", "pid", "freq", "heartbeats", "clock", "active", "processed", "loadavg", "sw_ident", "sw_ver", "sw_sys")
-_TOLD_FIELDS = ("timestamp", "certmill", "threads", "queues")  # workers.events adds all but the first to a heartbeat
+_WORKER_FIELDS = (
+    "hostname",
+    "pid",
+    "freq",
+    "heartbeats",
+    "clock",
+    "active",
+    "processed",
+    "loadavg",
+    "sw_ident",
+    "sw_ver",
+    "sw_sys",
+)
+_TOLD_FIELDS = (
+    "timestamp",
+    "certmill",
+    "threads",
+    "queues",
+)  # workers.events adds all but the first to a heartbeat
 
 _log = log.get_logger(__name__)
 Saved = list[dict[str, Any]]
@@ -56,12 +87,17 @@ class BoundedState(_EventsState):  # type: ignore[misc]
             self.forget(now)
 
     def forget(self, now: float) -> None:
-        """Forget tasks that nothing was heard of for MAX_AGE_SECONDS, and workers that are gone, with their counts and metrics."""
+        """Forget tasks that nothing was heard of for MAX_AGE_SECONDS, and workers that are gone, with their
+        counts and metrics."""
         for uuid, task in list(self.tasks.items()):
             if (task.timestamp or 0.0) < now - MAX_AGE_SECONDS:
                 del self.tasks[uuid]
                 self.search_engine.remove(uuid)
-        kept = {name for name, worker in self.workers.items() if _last_heard(worker) > now - _FORGET_WORKERS_AFTER_SECONDS}
+        kept = {
+            name
+            for name, worker in self.workers.items()
+            if _last_heard(worker) > now - _FORGET_WORKERS_AFTER_SECONDS
+        }
         gone = (set(self.workers) | set(self.counter) | set(self.tasks_by_worker)) - kept
         self.metrics.remove_workers(gone)
         for name in gone:
@@ -76,18 +112,30 @@ class BoundedState(_EventsState):  # type: ignore[misc]
             "workers": [_plain(worker, _WORKER_FIELDS + _TOLD_FIELDS) for worker in self.workers.values()],
             "counter": {name: dict(counts) for name, counts in self.counter.items()},
         }
-        return [head, *(_plain(task, _FIELDS) | {"worker": getattr(task.worker, "hostname", None)} for task in self.tasks.values())]
+        return [
+            head,
+            *(
+                _plain(task, _FIELDS) | {"worker": getattr(task.worker, "hostname", None)}
+                for task in self.tasks.values()
+            ),
+        ]
 
     def restore(self, saved: Saved) -> None:
         """Remember what was saved. What is unknown is left out."""
         head, *tasks = saved
         for fields in head["workers"]:
-            worker = self.workers[fields["hostname"]] = Worker(**{name: fields[name] for name in _WORKER_FIELDS if name in fields})
+            worker = self.workers[fields["hostname"]] = Worker(
+                **{name: fields[name] for name in _WORKER_FIELDS if name in fields}
+            )
             worker.update({name: fields[name] for name in _TOLD_FIELDS if name in fields})
         self.counter.update({name: Counter(counts) for name, counts in head["counter"].items()})
         for fields in tasks:
             worker = self.workers.data.get(fields.get("worker")) or Worker(fields.get("worker") or "?")
-            task = Task(cluster_state=self, worker=worker, **{name: fields[name] for name in _FIELDS if name in fields})
+            task = Task(
+                cluster_state=self,
+                worker=worker,
+                **{name: fields[name] for name in _FIELDS if name in fields},
+            )
             self.tasks[task.uuid] = task
             self._seen_types.add(task.name)
         for task in list(self.tasks.values()):
@@ -120,7 +168,12 @@ class SavedEvents(_Events):  # type: ignore[misc]
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             aside = Path(f"{self.db}.unreadable")
-            _log.warning("flower.state_unreadable", file=str(self._file), error=type(error).__name__, moved_to=str(aside))
+            _log.warning(
+                "flower.state_unreadable",
+                file=str(self._file),
+                error=type(error).__name__,
+                moved_to=str(aside),
+            )
             with suppress(OSError):
                 self._file.replace(aside)
             return BoundedState(max_tasks_in_memory=self._max_tasks)
@@ -141,7 +194,9 @@ class SavedEvents(_Events):  # type: ignore[misc]
         """On a thread. A line at a time, so that the loop has its turns."""
         new = Path(f"{self.db}.new")
         try:
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+            with os.fdopen(
+                os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+            ) as stream:
                 for values in saved:
                     stream.write(json.dumps(values) + "\n")
             new.replace(self._file)
@@ -154,7 +209,11 @@ class SavedEvents(_Events):  # type: ignore[misc]
 def _plain(thing: Task | Worker, names: tuple[str, ...]) -> dict[str, Any]:
     """Its fields that are set, as JSON can have them."""
     values = {name: getattr(thing, name, None) for name in names}
-    return {name: list(value) if isinstance(value, list | tuple) else value for name, value in values.items() if value is not None}
+    return {
+        name: list(value) if isinstance(value, list | tuple) else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _last_heard(worker: Worker) -> float:

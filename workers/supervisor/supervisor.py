@@ -1,8 +1,8 @@
 """`python -m workers up`: everything on one machine under one supervisor.
 
-An embedded Valkey when no URL is set, workers, beat, the responder and Flower, each a process of its own that is started again when it
-dies. The supervisor holds no state: killing it at any time loses nothing, and takes its children along.
-"""
+An embedded Valkey when no URL is set, workers, beat, the responder and Flower, each a process of its own that
+is started again when it dies. The supervisor holds no state: killing it at any time loses nothing, and takes
+its children along."""
 
 from __future__ import annotations
 
@@ -73,28 +73,46 @@ def _plan(workers: int, run: Path) -> Plan:
     _check_port(settings.flower_address, settings.flower_port, "CERTMILL_FLOWER_PORT")
     programs = tuple(_programs(settings, environment, run, workers))
     if valkey is not None:
-        server = Program(name=VALKEY, command=valkey.command, environment=os.environ, probe=valkey.answers, inherited=(valkey.lock,))
+        server = Program(
+            name=VALKEY,
+            command=valkey.command,
+            environment=os.environ,
+            probe=valkey.answers,
+            inherited=(valkey.lock,),
+        )
         programs = (server, *programs)
     return Plan(settings=settings, programs=programs, valkey=valkey)
 
 
-def _programs(settings: Settings, environment: Mapping[str, str], run: Path, workers: int) -> Iterator[Program]:
+def _programs(
+    settings: Settings, environment: Mapping[str, str], run: Path, workers: int
+) -> Iterator[Program]:
     ports = _admin_ports(settings)
     celery = (sys.executable, "-m", "celery", "--quiet", "-A", "workers")
 
-    def program(name: str, *command: str, probe: Callable[[], bool] | None = None, patience_seconds: float = 10.0) -> Program:
+    def program(
+        name: str, *command: str, probe: Callable[[], bool] | None = None, patience_seconds: float = 10.0
+    ) -> Program:
         ready = run / name
         marked = {**environment, PROCESS_VARIABLE: name, READY_FILE_VARIABLE: str(ready)}
         port = next(ports, 0) if name != FLOWER else 0  # Flower has /metrics and /healthcheck on its own port
         marked[ADMIN_PORT_VARIABLE] = str(port)
-        return Program(name=name, command=command, environment=marked, probe=probe or file_probe(ready), patience_seconds=patience_seconds)
+        return Program(
+            name=name,
+            command=command,
+            environment=marked,
+            probe=probe or file_probe(ready),
+            patience_seconds=patience_seconds,
+        )
 
     yield program("beat", *celery, "beat")
     yield program("responder", sys.executable, "-m", "workers", "responder")
     for number in range(1, workers + 1):
         name = f"worker{number}"
         yield program(name, *celery, "worker", "-n", f"{name}@%h", patience_seconds=_WORKER_PATIENCE_SECONDS)
-    yield program(FLOWER, *celery, "flower", probe=lambda: _accepts(settings.flower_address, settings.flower_port))
+    yield program(
+        FLOWER, *celery, "flower", probe=lambda: _accepts(settings.flower_address, settings.flower_port)
+    )
 
 
 class _Supervisor:
@@ -135,10 +153,16 @@ class _Supervisor:
     def _give_up_on(self, waiting: list[Child], *, late: bool) -> None:
         for child in waiting:
             if child.exits >= _DEATHS_BEFORE_READY:
-                raise CannotStart(f"{child.program.name} does not start (exit code {child.exit_code}); its lines above say why")
+                raise CannotStart(
+                    f"{child.program.name} does not start (exit code {child.exit_code}); its lines above "
+                    "say why"
+                )
         if late and waiting:
             names = ", ".join(child.program.name for child in waiting)
-            raise CannotStart(f"not ready after {_READY_WITHIN_SECONDS:.0f} s: {names}; see that Redis can be reached, and the lines above")
+            raise CannotStart(
+                f"not ready after {_READY_WITHIN_SECONDS:.0f} s: {names}; see that Redis can be reached, "
+                "and the lines above"
+            )
 
     def _stay_up(self) -> None:
         while not self._stop.is_set():
@@ -146,7 +170,10 @@ class _Supervisor:
             self._stop.wait(_LOOK_EVERY_SECONDS)
 
     def _tend(self) -> None:
-        for child in (*self._servers, *(self._clients if all(server.is_ready() for server in self._servers) else ())):
+        for child in (
+            *self._servers,
+            *(self._clients if all(server.is_ready() for server in self._servers) else ()),
+        ):
             news = child.tend()
             if news:
                 _tell(news)
@@ -159,27 +186,50 @@ class _Supervisor:
                 child.terminate()
             for child in group:
                 while not child.wait(_LOOK_EVERY_SECONDS):
-                    if self._stops > max(stops, 1) or time.monotonic() - started > child.program.patience_seconds:
+                    if (
+                        self._stops > max(stops, 1)
+                        or time.monotonic() - started > child.program.patience_seconds
+                    ):
                         _tell(f"{child.program.name} does not stop; killed")
                         child.kill()
 
     def _announce(self) -> None:
         settings, valkey = self._plan.settings, self._plan.valkey
-        login = "configured password" if settings.flower_password is not None else f"password in {flower.password_file(settings)}"
+        login = (
+            "configured password"
+            if settings.flower_password is not None
+            else f"password in {flower.password_file(settings)}"
+        )
         workers = sum(child.program.name.startswith("worker") for child in self._clients)
         _tell(f"certmill is up: home {settings.home.absolute()}, {workers} workers")
         if valkey is not None:
-            _tell(f"redis (embedded) 127.0.0.1:{valkey.port}; other commands find it with CERTMILL_HOME={settings.home.absolute()}")
+            _tell(
+                f"redis (embedded) 127.0.0.1:{valkey.port}; other commands find it with "
+                f"CERTMILL_HOME={settings.home.absolute()}"
+            )
         _tell(f"responder http://{settings.responder_host}:{settings.responder_port}")
-        _tell(f"flower http://{settings.flower_address}:{settings.flower_port} (user {settings.flower_user}, {login})")
-        ports = {child.program.name: int(child.program.environment.get(ADMIN_PORT_VARIABLE, 0)) for child in self._clients}
+        _tell(
+            f"flower http://{settings.flower_address}:{settings.flower_port} (user {settings.flower_user}, "
+            f"{login})"
+        )
+        ports = {
+            child.program.name: int(child.program.environment.get(ADMIN_PORT_VARIABLE, 0))
+            for child in self._clients
+        }
         ports = {name: port for name, port in ports.items() if port}
         if ports:
             listed = ", ".join(f"{name} {port}" for name, port in ports.items())
-            _tell(f"metrics http://{settings.admin_host}:{next(iter(ports.values()))}/metrics, and /livez, /readyz; ports: {listed}")
+            _tell(
+                f"metrics http://{settings.admin_host}:{next(iter(ports.values()))}/metrics, and /livez, "
+                f"/readyz; ports: {listed}"
+            )
         if self._ready_file is not None:
             pids = {child.program.name: child.pid for child in (*self._servers, *self._clients)}
-            facts = {"pids": pids, "admin_ports": ports, "redis_url_file": str(valkey.url_file) if valkey is not None else None}
+            facts = {
+                "pids": pids,
+                "admin_ports": ports,
+                "redis_url_file": str(valkey.url_file) if valkey is not None else None,
+            }
             made = self._ready_file.with_name(f"{self._ready_file.name}.new")
             made.write_text(json.dumps(facts), encoding="utf-8")
             made.replace(self._ready_file)
@@ -193,8 +243,8 @@ def _environment() -> dict[str, str]:
 
 
 def _admin_ports(settings: Settings) -> Iterator[int]:
-    """Free ports from the setting's on, but for those that others will take; of a process that is started again it stays the same. None
-    with 0."""
+    """Free ports from the setting's on, but for those that others will take; of a process that is started
+    again it stays the same. None with 0."""
     others = (settings.responder_port, settings.flower_port)
     ports = (port for port in range(settings.admin_port, 65536) if port not in others)
     if settings.admin_port:

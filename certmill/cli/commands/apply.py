@@ -1,4 +1,5 @@
-"""`certmill apply`: each document by itself into the home; a bad one is an error on stderr and never stops the others."""
+"""`certmill apply`: each document by itself into the home; a bad one is an error on stderr and never stops
+the others."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
         kept = session.home.apply_all([(document.value, document.text) for document in documents])
         for document, done in zip(documents, kept, strict=True):
             if isinstance(done, InvalidManifest):
-                errors.append(InvalidManifest(done.reason, path=done.path, source=done.source or document.source))
+                errors.append(
+                    InvalidManifest(done.reason, path=done.path, source=done.source or document.source)
+                )
             else:
                 print(f"{resource(document.kind, document.name)} {done}")
                 applied += 1
@@ -51,7 +54,7 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
         for error in errors:
             complain(str(error))
         if applied:
-            session.ask_reread()
+            session.request_reread()
     _warn_of_problems(session)
     if not applied and not errors:
         complain("there is no document in what was given")
@@ -59,7 +62,8 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
 
 
 def _warn_of_problems(session: Session) -> None:
-    """Name what cannot be used in a directory home: nobody else tells the person who changes it. A cluster says it on its objects."""
+    """Name what cannot be used in a directory home: nobody else tells the person who changes it. A cluster
+    says it on its objects."""
     if not session.home.watched:
         for problem in session.home.survey().problems:
             complain(f"{problem.source}: {problem.message}", prefix="warning")
@@ -82,13 +86,20 @@ def _files(name: str, errors: list[InvalidManifest]) -> list[str]:
         return [name]
     try:
         found = sorted(
-            str(file) for file in path.iterdir() if file.suffix in _SUFFIXES and not file.name.startswith(".") and file.is_file()
+            str(file)
+            for file in path.iterdir()
+            if file.suffix in _SUFFIXES and not file.name.startswith(".") and file.is_file()
         )
     except OSError as error:
         errors.append(InvalidManifest(f"cannot be read: {error.strerror}", source=name))
         return []
     if not found:
-        errors.append(InvalidManifest(f"there is no {', '.join('*' + suffix for suffix in _SUFFIXES)} in this directory", source=name))
+        errors.append(
+            InvalidManifest(
+                f"there is no {', '.join('*' + suffix for suffix in _SUFFIXES)} in this directory",
+                source=name,
+            )
+        )
     return found
 
 
@@ -100,7 +111,9 @@ def _read(file: str) -> str:
     """At most MAX_FILE_BYTES of UTF-8. Raises InvalidManifest naming the file."""
     try:
         if file == STDIN and sys.stdin is None:
-            raise InvalidManifest("is closed: give a file, or write the manifests to it", source=_source(file))
+            raise InvalidManifest(
+                "is closed: give a file, or write the manifests to it", source=_source(file)
+            )
         if file == STDIN:
             content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
         else:

@@ -1,4 +1,5 @@
-"""`certmill delete`: manifests and Secrets out of the home. A Certificate's Secret stays, as at cert-manager."""
+"""`certmill delete`: manifests and Secrets out of the home. A Certificate's Secret stays, as at
+cert-manager."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def delete(session: Session, kind: Kind, names: Sequence[str], *, namespace: str
             code = ExitCode.NOT_FOUND
             complain(missing(kind, where, name))
     if deleted:
-        session.ask_reread()
+        session.request_reread()
     return code
 
 

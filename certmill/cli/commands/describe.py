@@ -1,4 +1,5 @@
-"""`certmill describe`: one object, and of a Certificate what happened, what is next and when, and why. Never a token, a key or a value."""
+"""`certmill describe`: one object, and of a Certificate what happened, what is next and when, and why. Never
+a token, a key or a value."""
 
 from __future__ import annotations
 
@@ -7,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from certmill.cli.columns import fields, table
 from certmill.cli.exit_codes import ExitCode, complain, shown
 from certmill.cli.kinds import Kind, missing, plural
-from certmill.cli.next_step import Known, next_line, step_number
 from certmill.cli.session import Session
 from certmill.cli.standing import Standing
 from certmill.crypto import chain
@@ -21,8 +21,9 @@ from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.runs.facts import ChallengeFacts
 from certmill.state.record import Record
-from certmill.views.causes import held_up, known_facts
+from certmill.views.causes import blocked_by, known_facts
 from certmill.views.lifetimes import ignored_duration
+from certmill.views.next_step import Known, next_line, step_number
 from certmill.views.times import away, duration, moment
 
 _DNS_PORT = 53
@@ -65,7 +66,7 @@ def _readable_secret(session: Session, certificate: Certificate) -> Secret | Non
 def _certificate(session: Session, namespace: str, name: str) -> list[str]:
     found, now = known(session, namespace, name), session.now()
     seen, status = found.observed, as_of(found.observed.status, now)
-    certificate, ref, cause = seen.certificate, seen.certificate.issuer_ref, held_up(seen, now)
+    certificate, ref, cause = seen.certificate, seen.certificate.issuer_ref, blocked_by(seen, now)
     issuer = f"{ref.kind or Kind.ISSUER} {ref.name}"
     lines = fields(
         [
@@ -73,8 +74,18 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             ("Namespace", namespace),
             ("Names", ", ".join((*certificate.dns_names, *certificate.ip_addresses))),
             ("Common name", certificate.common_name),
-            ("Issuer", issuer if found.issuer else f"{issuer} (not there, or wrong: see certmill get {plural(ref.kind or Kind.ISSUER)})"),
-            ("Secret", _where(session, certificate) if found.secret else f"{certificate.secret_name} (not there yet)"),
+            (
+                "Issuer",
+                issuer
+                if found.issuer
+                else f"{issuer} (not there, or wrong: see certmill get {plural(ref.kind or Kind.ISSUER)})",
+            ),
+            (
+                "Secret",
+                _where(session, certificate)
+                if found.secret
+                else f"{certificate.secret_name} (not there yet)",
+            ),
             ("Key", _key(certificate)),
             ("Issued by", _issued_by(found.secret)),
             ("Warning", ignored_duration(certificate, found.issuer)),
@@ -102,7 +113,11 @@ def _where(session: Session, certificate: Certificate) -> str:
 
 def _key(certificate: Certificate) -> str:
     key = certificate.private_key
-    kind = "Ed25519, PKCS8" if key.algorithm is KeyAlgorithm.ED25519 else f"{key.algorithm} {key.size}, {key.encoding}"
+    kind = (
+        "Ed25519, PKCS8"
+        if key.algorithm is KeyAlgorithm.ED25519
+        else f"{key.algorithm} {key.size}, {key.encoding}"
+    )
     return f"{kind}, rotationPolicy {key.rotation_policy}"
 
 
@@ -119,7 +134,9 @@ def _issued_by(secret: Secret | None) -> str:
 def _validity(status: CertificateStatus, now: float) -> list[tuple[str, str]]:
     failures = ""
     if status.failed_issuance_attempts and status.last_failure_time is not None:
-        failures = f"{status.failed_issuance_attempts} in a row, the last {away(status.last_failure_time, now)}"
+        failures = (
+            f"{status.failed_issuance_attempts} in a row, the last {away(status.last_failure_time, now)}"
+        )
     return [
         ("Not before", moment(status.not_before)),
         ("Not after", _both(status.not_after, now)),
@@ -136,17 +153,28 @@ def _both(at: float | None, now: float) -> str:
 def _conditions(conditions: Sequence[Condition], now: float) -> list[str]:
     if not conditions:
         return ["Conditions:  none yet"]
-    rows = [(c.type, str(c.status), c.reason, duration(now - c.last_transition), c.message) for c in conditions]
-    return ["Conditions:", *(f"  {line}" for line in table(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows))]
+    rows = [
+        (c.type, str(c.status), c.reason, duration(now - c.last_transition), c.message) for c in conditions
+    ]
+    return [
+        "Conditions:",
+        *(f"  {line}" for line in table(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows)),
+    ]
 
 
 def _past(history: Sequence[PastRun], now: float) -> list[str]:
     """How the last runs ended, the newest first."""
     rows = [
-        (_both(run.at, now), "issued" if run.issued else f"failed ({run.times} times)" if run.times > 1 else "failed", run.message)
+        (
+            _both(run.at, now),
+            "issued" if run.issued else f"failed ({run.times} times)" if run.times > 1 else "failed",
+            run.message,
+        )
         for run in reversed(history)
     ]
-    return ["History:", *(f"  {line}" for line in table(("ENDED", "RESULT", "MESSAGE"), rows))] if rows else []
+    return (
+        ["History:", *(f"  {line}" for line in table(("ENDED", "RESULT", "MESSAGE"), rows))] if rows else []
+    )
 
 
 def _run(record: Record, now: float) -> list[str]:
@@ -173,7 +201,11 @@ def _challenges(challenges: Sequence[ChallengeFacts]) -> list[str]:
     if not challenges:
         return []
     rows = [
-        (challenge.name, challenge.type, challenge.record_name or f"http://{challenge.identifier}/.well-known/acme-challenge/")
+        (
+            challenge.name,
+            challenge.type,
+            challenge.record_name or f"http://{challenge.identifier}/.well-known/acme-challenge/",
+        )
         for challenge in challenges
     ]
     return ["Challenges:", *(f"  {line}" for line in table(("NAME", "TYPE", "RECORD"), rows))]
@@ -195,9 +227,22 @@ def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str
             ("Profile", issuer.profile),
             ("Preferred chain", issuer.preferred_chain),
             ("Account", status.uri or "not registered yet"),
-            ("Account key", f"Secret {session.home.secrets_namespace(issuer)}/{secret.name}, key {secret.key}"),
-            ("External account", f"{binding.key_id}, MAC key in Secret {binding.key_secret_ref.name}" if binding else ""),
-            ("TLS", "NOT VERIFIED (skipTLSVerify)" if issuer.skip_tls_verify else "own roots (caBundle)" if issuer.ca_bundle else ""),
+            (
+                "Account key",
+                f"Secret {session.home.secrets_namespace(issuer)}/{secret.name}, key {secret.key}",
+            ),
+            (
+                "External account",
+                f"{binding.key_id}, MAC key in Secret {binding.key_secret_ref.name}" if binding else "",
+            ),
+            (
+                "TLS",
+                "NOT VERIFIED (skipTLSVerify)"
+                if issuer.skip_tls_verify
+                else "own roots (caBundle)"
+                if issuer.ca_bundle
+                else "",
+            ),
         ]
     )
     return [*lines, *_conditions(status.conditions, now), *_solvers(issuer)]
@@ -206,7 +251,13 @@ def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str
 def _solvers(issuer: Issuer) -> list[str]:
     if not issuer.solvers:
         return ["Solvers:  none: nothing but already valid names can be issued"]
-    return ["Solvers:", *(f"  {line}" for line in table(("TYPE", "BY", "FOR"), [_solver(solver) for solver in issuer.solvers]))]
+    return [
+        "Solvers:",
+        *(
+            f"  {line}"
+            for line in table(("TYPE", "BY", "FOR"), [_solver(solver) for solver in issuer.solvers])
+        ),
+    ]
 
 
 def _solver(solver: Solver) -> tuple[str, str, str]:
@@ -219,7 +270,11 @@ def _solver(solver: Solver) -> tuple[str, str, str]:
     if solver.dns01 is None:
         return "http-01", "the responder", names
     provider = solver.dns01.provider
-    return "dns-01", "Cloudflare" if isinstance(provider, Cloudflare) else f"RFC 2136, {_server(provider)}", names
+    return (
+        "dns-01",
+        "Cloudflare" if isinstance(provider, Cloudflare) else f"RFC 2136, {_server(provider)}",
+        names,
+    )
 
 
 def _server(provider: Rfc2136) -> str:
@@ -243,8 +298,16 @@ def _secret(session: Session, namespace: str, name: str) -> list[str]:
         ]
     )
     lines += _pairs("Labels", secret.labels) + _pairs("Annotations", secret.annotations)
-    return [*lines, "Data:", *fields([(key, f"{len(value)} bytes") for key, value in sorted(secret.data.items())], indent="  ")]
+    return [
+        *lines,
+        "Data:",
+        *fields([(key, f"{len(value)} bytes") for key, value in sorted(secret.data.items())], indent="  "),
+    ]
 
 
 def _pairs(title: str, pairs: Mapping[str, str]) -> list[str]:
-    return [f"{title}:", *(f"  {shown(name)}={shown(value)}" for name, value in sorted(pairs.items()))] if pairs else []
+    return (
+        [f"{title}:", *(f"  {shown(name)}={shown(value)}" for name, value in sorted(pairs.items()))]
+        if pairs
+        else []
+    )

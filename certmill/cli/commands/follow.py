@@ -1,4 +1,5 @@
-"""Follow requests to their end: the steps live on a terminal, a line a change elsewhere. Shows what Progress says."""
+"""Follow requests to their end: the steps live on a terminal, a line a change elsewhere. Shows what Progress
+says."""
 
 from __future__ import annotations
 
@@ -16,7 +17,13 @@ from certmill.cli.session import Session
 from certmill.client import Handle
 
 LOOK_SECONDS = 0.1
-_STYLES = {Mark.DONE: "green", Mark.FAILED: "red", Mark.WAITING: "yellow", Mark.RUNNING: "cyan", Mark.PENDING: "dim"}
+_STYLES = {
+    Mark.DONE: "green",
+    Mark.FAILED: "red",
+    Mark.WAITING: "yellow",
+    Mark.RUNNING: "cyan",
+    Mark.PENDING: "dim",
+}
 
 
 class Following:
@@ -42,8 +49,8 @@ class Following:
                 handle.ask_again(status)
 
     def changes(self) -> list[str]:
-        """A line for each that stands elsewhere than when this was asked last. The end of a run does not repeat the reason that the line
-        of its clean-up has told."""
+        """A line for each that stands elsewhere than when this was asked last. The end of a run does not
+        repeat the reason that the line of its clean-up has told."""
         lines = []
         for handle in self.handles:
             progress = self.progress[handle.id]
@@ -66,7 +73,9 @@ class Following:
             for step in progress.steps():
                 taken = "" if step.seconds is None else f"{step.seconds:.1f} s"
                 grid.add_row(
-                    Text(f"{step.mark} {step.name}", style=_STYLES[step.mark]), Text(taken, justify="right"), Text(shown(step.reason))
+                    Text(f"{step.mark} {step.name}", style=_STYLES[step.mark]),
+                    Text(taken, justify="right"),
+                    Text(shown(step.reason)),
                 )
         return grid
 
@@ -75,7 +84,11 @@ def follow(session: Session, handles: Sequence[Handle], *, timeout: float) -> Ex
     """Show them until all have ended, at most `timeout` seconds. Raises StateUnavailable."""
     clock, console = session.clock, Console()
     following = Following(handles, clock.now())
-    live = Live(console=console, refresh_per_second=10, get_renderable=following.table) if console.is_terminal else nullcontext()
+    live = (
+        Live(console=console, refresh_per_second=10, get_renderable=following.table)
+        if console.is_terminal
+        else nullcontext()
+    )
     with live:
         while True:
             following.look(clock.now())
@@ -94,7 +107,9 @@ def _verdict(following: Following, timeout: float) -> ExitCode:
     for handle in following.handles:
         progress = following.progress[handle.id]
         if not progress.status.ended:
-            complain(f"{handle.certificate} is not issued after {timeout:g} s, and goes on: {progress.headline()}")
+            complain(
+                f"{handle.certificate} is not issued after {timeout:g} s, and goes on: {progress.headline()}"
+            )
             codes.add(ExitCode.NOT_READY)
         elif progress.status.phase != "issued":
             complain(f"{handle.certificate}: {progress.headline()}")

@@ -1,5 +1,5 @@
-"""`certmill get`: cert-manager's printer columns (reference §1.4), or the whole objects. Needs Redis only for the refused
-requests, and to say what holds up a certificate that is not ready."""
+"""`certmill get`: cert-manager's printer columns (reference §1.4), or the whole objects. Needs Redis only for
+the refused requests, and to say what holds up a certificate that is not ready."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from certmill.cli import objects
 from certmill.cli.columns import table
 from certmill.cli.exit_codes import ExitCode, complain
 from certmill.cli.kinds import Kind, missing, plural
@@ -21,6 +20,7 @@ from certmill.model.manifests.parse import dump_yaml
 from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus, as_of
+from certmill.views import objects
 from certmill.views.times import age, timestamp
 
 if TYPE_CHECKING:
@@ -49,8 +49,17 @@ HEADERS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def get(session: Session, kind: Kind, names: Sequence[str], *, namespace: str | None, output: str, check: bool = False) -> ExitCode:
-    """Print these objects, or all; `namespace` None is all of them. What cannot be read is said on stderr, and the rest is printed.
+def get(
+    session: Session,
+    kind: Kind,
+    names: Sequence[str],
+    *,
+    namespace: str | None,
+    output: str,
+    check: bool = False,
+) -> ExitCode:
+    """Print these objects, or all; `namespace` None is all of them. What cannot be read is said on stderr,
+    and the rest is printed.
 
     `check`: NOT_READY if one of them is not ready, or a manifest among them cannot be used.
     """
@@ -76,7 +85,9 @@ def get(session: Session, kind: Kind, names: Sequence[str], *, namespace: str | 
     return ExitCode.NOT_READY if is_wrong and code is ExitCode.OK else code
 
 
-def _print(session: Session, kind: Kind, rows: Sequence[Row], *, where: str | None, output: str, single: bool) -> None:
+def _print(
+    session: Session, kind: Kind, rows: Sequence[Row], *, where: str | None, output: str, single: bool
+) -> None:
     if output in ("yaml", "json"):
         whole = [row.whole() for row in rows]
         if not (single and not whole):
@@ -90,16 +101,22 @@ def _print(session: Session, kind: Kind, rows: Sequence[Row], *, where: str | No
 
 def _doubt_the_home(session: Session) -> None:
     """An empty home is most often the wrong one."""
-    if session.home.survey().sightings:
+    if session.home.survey().snapshots:
         return
     if session.is_in_cluster:
         complain("there is no manifest in the cluster; see that CERTMILL_KUBECONFIG is right", prefix="note")
     else:
-        complain(f"there is no manifest in the home {session.settings.home.absolute()}; see that CERTMILL_HOME is right", prefix="note")
+        complain(
+            f"there is no manifest in the home {session.settings.home.absolute()}; see that CERTMILL_HOME "
+            "is right",
+            prefix="note",
+        )
 
 
 def _dumped(value: Mapping[str, object], output: str) -> str:
-    return json.dumps(value, indent=4, ensure_ascii=True) if output == "json" else dump_yaml(value).rstrip("\n")
+    return (
+        json.dumps(value, indent=4, ensure_ascii=True) if output == "json" else dump_yaml(value).rstrip("\n")
+    )
 
 
 def _table(kind: Kind, rows: Sequence[Row], *, wide: bool, namespaces: bool) -> list[str]:
@@ -120,7 +137,9 @@ def _all(session: Session, kind: Kind, namespace: str | None) -> Iterator[Row]:
     home, standing = session.home, Standing(session)
     match kind:
         case Kind.CERTIFICATE:
-            yield from (_certificate(session, standing, certificate) for certificate in home.certificates(namespace))
+            yield from (
+                _certificate(session, standing, certificate) for certificate in home.certificates(namespace)
+            )
         case Kind.SECRET:
             yield from (_secret(session, secret) for secret in home.secrets(namespace))
         case _:
@@ -186,10 +205,16 @@ def _secret(session: Session, secret: Secret) -> Row:
     )
 
 
-def _created(session: Session, kind: str, namespace: str, name: str, conditions: Sequence[Condition]) -> float | None:
-    """The earliest that is known of it: a directory forgets when a manifest was first there, but a condition may be older than the file."""
+def _created(
+    session: Session, kind: str, namespace: str, name: str, conditions: Sequence[Condition]
+) -> float | None:
+    """The earliest that is known of it: a directory forgets when a manifest was first there, but a condition
+    may be older than the file."""
     found = session.home.created(kind, namespace, name)
-    return min([*(condition.last_transition for condition in conditions), *([] if found is None else [found])], default=None)
+    return min(
+        [*(condition.last_transition for condition in conditions), *([] if found is None else [found])],
+        default=None,
+    )
 
 
 def _truth(condition: Condition | None) -> str:
@@ -207,7 +232,14 @@ def _requests(session: Session, output: str) -> ExitCode:
         print(_dumped(objects.several([_rejection(rejection) for rejection in refused]), output))
     elif refused:
         now = session.now()
-        print("\n".join(table(("AGE", "CERTIFICATE", "REASON"), [(age(r.at, now), r.certificate, r.reason) for r in refused])))
+        print(
+            "\n".join(
+                table(
+                    ("AGE", "CERTIFICATE", "REASON"),
+                    [(age(r.at, now), r.certificate, r.reason) for r in refused],
+                )
+            )
+        )
     else:
         complain("no request was refused", prefix="note")
     return ExitCode.OK

@@ -1,4 +1,5 @@
-"""The steps of a run as seen by somebody who looks again and again: which are done, which waits for what, how long each took. Pure."""
+"""The steps of a run as seen by somebody who looks again and again: which are done, which waits for what, how
+long each took. Pure."""
 
 from __future__ import annotations
 
@@ -81,7 +82,9 @@ class Progress:
     def again(self) -> str:
         """` (again in 3 s)`, if it is known when."""
         at = self.status.next_at
-        return f" (again in {max(0.0, at - self.now):.0f} s)" if at is not None and not self.status.ended else ""
+        return (
+            f" (again in {max(0.0, at - self.now):.0f} s)" if at is not None and not self.status.ended else ""
+        )
 
     def _move(self, status: Status, now: float) -> None:
         old, new = self._current, status.step
@@ -110,5 +113,7 @@ class Progress:
     def _view(self, step: str) -> StepView:
         began, ended = self._spans.get(step, (None, None))
         seconds = None if began is None else (ended if ended is not None else self.now) - began
-        reason = f"{self.status.reason}{self.again()}" if step == self._current and not self.status.ended else ""
+        reason = (
+            f"{self.status.reason}{self.again()}" if step == self._current and not self.status.ended else ""
+        )
         return StepView(name=step, mark=self._marks[step], seconds=seconds, reason=reason)

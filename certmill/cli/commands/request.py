@@ -1,4 +1,5 @@
-"""`certmill request` and `renew`: a message on the queue of requests, as other services send it, and with --wait what becomes of it."""
+"""`certmill request` and `renew`: a message on the queue of requests, as other services send it, and with
+--wait what becomes of it."""
 
 from __future__ import annotations
 
@@ -77,7 +78,11 @@ def _warn_of_duration(session: Session, wanted: Wanted) -> None:
         with suppress(CertmillError):
             if issuer := session.home.issuer(ref, wanted.namespace):
                 asked = Certificate(
-                    namespace=wanted.namespace, name="asked", secret_name="", issuer_ref=ref, duration=parse_duration(wanted.duration)
+                    namespace=wanted.namespace,
+                    name="asked",
+                    secret_name="",
+                    issuer_ref=ref,
+                    duration=parse_duration(wanted.duration),
                 )
                 if ignored := ignored_duration(asked, issuer):
                     complain(ignored, prefix="warning")
@@ -85,7 +90,8 @@ def _warn_of_duration(session: Session, wanted: Wanted) -> None:
 
 
 def renew(session: Session, names: Sequence[str], *, namespace: str, waiting: Waiting) -> ExitCode:
-    """Ask for these (none: all of the namespace) to be issued again. Raises NotFound before anything is sent, StateUnavailable."""
+    """Ask for these (none: all of the namespace) to be issued again. Raises NotFound before anything is sent,
+    StateUnavailable."""
     for name in names:
         if session.home.certificate(certificate_id(namespace, name)) is None:
             raise NotFound(missing(Kind.CERTIFICATE, namespace, name))
@@ -93,7 +99,12 @@ def renew(session: Session, names: Sequence[str], *, namespace: str, waiting: Wa
     if not chosen:
         complain(f"there is no Certificate in namespace {namespace}", prefix="note")
         return ExitCode.OK
-    return _asked(session, [session.client.renew(name, namespace=namespace) for name in chosen], waiting, "renewal requested")
+    return _asked(
+        session,
+        [session.client.renew(name, namespace=namespace) for name in chosen],
+        waiting,
+        "renewal requested",
+    )
 
 
 def _asked(session: Session, handles: Sequence[Handle], waiting: Waiting, what: str) -> ExitCode:
@@ -101,7 +112,10 @@ def _asked(session: Session, handles: Sequence[Handle], waiting: Waiting, what: 
     if not waiting.wait:
         for handle in handles:
             namespace, name = split_id(handle.certificate)
-            print(f"certificate.cert-manager.io/{name} {what}; follow it with: certmill describe certificate {name} -n {namespace}")
+            print(
+                f"certificate.cert-manager.io/{name} {what}; follow it with: certmill describe certificate "
+                f"{name} -n {namespace}"
+            )
         return ExitCode.OK
     from certmill.cli.commands.follow import follow
 
@@ -127,18 +141,27 @@ def issued(session: Session, handle: Handle) -> list[str]:
     except SecretUnusable as error:
         return [f"{handle.certificate} is issued, but its Secret cannot be read now: {error}"]
     ref = certificate.issuer_ref
-    valid = f"{moment(leaf.not_before)} to {moment(leaf.not_after)} (ends {away(leaf.not_after, session.now())})"
+    valid = (
+        f"{moment(leaf.not_before)} to {moment(leaf.not_after)} (ends {away(leaf.not_after, session.now())})"
+    )
     return [
         "",
         *fields(
             [
                 ("Certificate", f"{namespace}/{name}"),
                 ("Names", ", ".join((*leaf.dns_names, *leaf.ip_addresses))),
-                ("Issuer", f"{ref.kind or 'Issuer'} {ref.name}, signed by {leaf.issuer_common_name or 'an unnamed CA'}"),
+                (
+                    "Issuer",
+                    f"{ref.kind or 'Issuer'} {ref.name}, signed by "
+                    f"{leaf.issuer_common_name or 'an unnamed CA'}",
+                ),
                 ("Valid", valid),
                 (
                     "Stored in",
-                    str(session.secret_directory(namespace, certificate.secret_name) or f"Secret {secret.namespace}/{secret.name}"),
+                    str(
+                        session.secret_directory(namespace, certificate.secret_name)
+                        or f"Secret {secret.namespace}/{secret.name}"
+                    ),
                 ),
             ]
         ),
@@ -160,6 +183,10 @@ def private_key(text: str) -> dict[str, object] | None:
         return None
     match = _KEY.fullmatch(text)
     if match is None:
-        raise InvalidManifest(f"{text!r} is not rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521 or ed25519", path="--key")
+        raise InvalidManifest(
+            f"{text!r} is not rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521 or ed25519", path="--key"
+        )
     name = match.group(1).upper()
-    return {"algorithm": "Ed25519" if name == "ED25519" else name} | ({"size": int(match.group(2))} if match.group(2) else {})
+    return {"algorithm": "Ed25519" if name == "ED25519" else name} | (
+        {"size": int(match.group(2))} if match.group(2) else {}
+    )

@@ -1,4 +1,5 @@
-"""The documents of a manifest file: which objects they are, which are wrong, and the file's text with one of them replaced or taken out."""
+"""The documents of a manifest file: which objects they are, which are wrong, and the file's text with one of
+them replaced or taken out."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ _BOUNDARY = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _EMPTY_LINE = re.compile(r"\s*(#.*)?|---\s*(#.*)?|\.\.\.\s*(#.*)?")
 _KIND = re.compile(r"^[ \t{]*[\"']?kind[\"']?[ \t]*:[ \t]*[\"']?(" + "|".join(KINDS) + r")\b", re.MULTILINE)
 _METADATA = re.compile(r"^[ \t{]*[\"']?metadata[\"']?[ \t]*:(.{0,4000})", re.MULTILINE | re.DOTALL)
-_FIELD = {name: re.compile(rf"[\"']?\b{name}[\"']?[ \t]*:[ \t]*[\"']?([-.a-z0-9]+)") for name in ("name", "namespace")}
+_FIELD = {
+    name: re.compile(rf"[\"']?\b{name}[\"']?[ \t]*:[ \t]*[\"']?([-.a-z0-9]+)")
+    for name in ("name", "namespace")
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +47,30 @@ def read(text: str, *, source: str) -> Read:
     documents, invalid = parse_documents(text, source=source)
     objects: dict[Key, Document] = {}
     problems = [Problem(source=error.source or source, message=_message(error)) for error in invalid]
-    broken = dict(zip(_unread(text, documents), chain(problems, repeat(problems[-1])), strict=False)) if problems else {}
+    broken = (
+        dict(zip(_unread(text, documents), chain(problems, repeat(problems[-1])), strict=False))
+        if problems
+        else {}
+    )
     for document in documents:
         key = key_of(document)
         if objects.setdefault(key, document) is not document:
-            problems.append(Problem(source=document.source, message=f"{' '.join(key)} is in this file already; remove one of them"))
-    return Read(objects=objects, broken={key: why for key, why in broken.items() if key not in objects}, problems=tuple(problems))
+            problems.append(
+                Problem(
+                    source=document.source,
+                    message=f"{' '.join(key)} is in this file already; remove one of them",
+                )
+            )
+    return Read(
+        objects=objects,
+        broken={key: why for key, why in broken.items() if key not in objects},
+        problems=tuple(problems),
+    )
 
 
 class Edited:
-    """A file's text whose documents are replaced, added and taken out: it is parsed once, however many are."""
+    """A file's text whose documents are replaced, added and taken out: it is parsed once, however many
+    are."""
 
     def __init__(self, text: str, *, source: str) -> None:
         self._pieces = _split(text)
@@ -68,10 +86,13 @@ class Edited:
                 self._places.setdefault(key, place)
 
     def put(self, key: Key, document: str) -> None:
-        """Replace this object's document, or add it at the end. Raises InvalidManifest if it is one of a List there."""
+        """Replace this object's document, or add it at the end. Raises InvalidManifest if it is one of a List
+        there."""
         new, place = _bare(document), self._place(key)
         if place is not None:
-            self._pieces[place] = new if place == 0 and not _BOUNDARY.match(self._pieces[0]) else f"---\n{new}"
+            self._pieces[place] = (
+                new if place == 0 and not _BOUNDARY.match(self._pieces[0]) else f"---\n{new}"
+            )
             return
         if not self._filled:
             self._pieces = []
@@ -82,7 +103,8 @@ class Edited:
         self._filled += 1
 
     def remove(self, key: Key) -> None:
-        """Take this object's document out, if there is one. Raises InvalidManifest if it is one of a List there."""
+        """Take this object's document out, if there is one. Raises InvalidManifest if it is one of a List
+        there."""
         place = self._place(key)
         if place is not None:
             self._pieces[place] = ""
@@ -95,19 +117,23 @@ class Edited:
     def _place(self, key: Key) -> int | None:
         place = self._places.get(key)
         if place in self._lists:
-            raise InvalidManifest(f"{' '.join(key)} is one of a List here; change it in this file", source=self._source)
+            raise InvalidManifest(
+                f"{' '.join(key)} is one of a List here; change it in this file", source=self._source
+            )
         return place
 
 
 def with_document(text: str, key: Key, document: str, *, source: str) -> str:
-    """The file's text with this object's document replaced, or added at the end. Raises InvalidManifest if it is one of a List there."""
+    """The file's text with this object's document replaced, or added at the end. Raises InvalidManifest if it
+    is one of a List there."""
     edited = Edited(text, source=source)
     edited.put(key, document)
     return edited.text
 
 
 def without(text: str, key: Key, *, source: str) -> str:
-    """The file's text without this object's document; empty if nothing is left. Raises InvalidManifest if it is one of a List there."""
+    """The file's text without this object's document; empty if nothing is left. Raises InvalidManifest if it
+    is one of a List there."""
     edited = Edited(text, source=source)
     edited.remove(key)
     return edited.text
@@ -119,7 +145,8 @@ def count(text: str) -> int:
 
 
 def _split(text: str) -> list[str]:
-    """The documents with their `---` lines; joined, they are the text. No line of a YAML document may begin with `---` (§9.1.2)."""
+    """The documents with their `---` lines; joined, they are the text. No line of a YAML document may begin
+    with `---` (§9.1.2)."""
     starts = [match.start() for match in _BOUNDARY.finditer(text)]
     cuts = [0, *(start for start in starts if start > 0), len(text)]
     return [text[start:end] for start, end in pairwise(cuts)]
@@ -155,7 +182,11 @@ def _guess(piece: str) -> Key | None:
     if not kind or not metadata or not name:
         return None
     namespace = _FIELD["namespace"].search(metadata.group(1))
-    return (kind.group(1), layout.namespace_of(kind.group(1), namespace.group(1) if namespace else "default"), name.group(1))
+    return (
+        kind.group(1),
+        layout.namespace_of(kind.group(1), namespace.group(1) if namespace else "default"),
+        name.group(1),
+    )
 
 
 def _message(error: InvalidManifest) -> str:

@@ -1,4 +1,5 @@
-"""Files of a directory home: capped reads, atomic and durable writes, locks between processes, and OSError as HomeUnavailable."""
+"""Files of a directory home: capped reads, atomic and durable writes, locks between processes, and OSError as
+HomeUnavailable."""
 
 from __future__ import annotations
 
@@ -33,7 +34,10 @@ _ADVICE = {
 }
 
 
-NO_LINK = "is a symbolic link, and Secrets are not written through links: put a directory in its place, or mount one there"
+NO_LINK = (
+    "is a symbolic link, and Secrets are not written through links: put a directory in its place, or mount "
+    "one there"
+)
 _DESCRIPTORS_ARE_PATHS = Path("/proc/self/fd").is_dir()
 
 
@@ -43,7 +47,8 @@ class TooLarge(Exception):
 
 @contextmanager
 def reaching(action: str, what: str) -> Iterator[None]:
-    """Raise HomeUnavailable for an OSError: what failed (`read`, `write` …), where (relative to the home), and what to do."""
+    """Raise HomeUnavailable for an OSError: what failed (`read`, `write` …), where (relative to the home),
+    and what to do."""
     try:
         yield
     except OSError as error:
@@ -61,7 +66,8 @@ def advice(error: OSError) -> str:
 
 
 def read_capped(path: Path | str) -> bytes | None:
-    """The content of a regular file; None if it is something else (a directory, a pipe). Raises TooLarge and OSError."""
+    """The content of a regular file; None if it is something else (a directory, a pipe). Raises TooLarge and
+    OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
@@ -82,7 +88,8 @@ def read_capped(path: Path | str) -> bytes | None:
 
 
 def write_new(path: Path, content: bytes, *, durable: bool) -> None:
-    """Write a file that is not there yet, 0600; on the disk, if `durable`, when this returns. Raises OSError."""
+    """Write a file that is not there yet, 0600; on the disk, if `durable`, when this returns. Raises
+    OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         view = memoryview(content)
@@ -95,7 +102,8 @@ def write_new(path: Path, content: bytes, *, durable: bool) -> None:
 
 
 def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
-    """Make `content` the file's, all at once. The caller holds the lock: what a crash left beside it is overwritten. Raises OSError."""
+    """Make `content` the file's, all at once. The caller holds the lock: what a crash left beside it is
+    overwritten. Raises OSError."""
     temporary = path.with_name(f".{path.name}.tmp")
     with suppress(FileNotFoundError):
         temporary.unlink()
@@ -131,10 +139,11 @@ def make_directory(path: Path) -> None:
 
 @contextmanager
 def opened_directory(root: Path, *names: str) -> Iterator[Path]:
-    """`root/<name>/<name>…`, made if it is not there (0700), as a path that leads to this very directory however its names change.
+    """`root/<name>/<name>…`, made if it is not there (0700), as a path that leads to this very directory
+    however its names change.
 
-    Neither `root` nor a directory below it may be a symbolic link: raises InvalidManifest, which names it. Raises OSError.
-    """
+    Neither `root` nor a directory below it may be a symbolic link: raises InvalidManifest, which names it.
+    Raises OSError."""
     make_directory(root)
     descriptor = _open_below(None, str(root), (root.name,))
     try:
@@ -151,7 +160,8 @@ def opened_directory(root: Path, *names: str) -> Iterator[Path]:
 
 
 def first_link(root: Path, *names: str) -> str:
-    """The name, within the home, of `root` or of the first directory below it that is a symbolic link; "" if none is."""
+    """The name, within the home, of `root` or of the first directory below it that is a symbolic link; "" if
+    none is."""
     for depth in range(len(names) + 1):
         if root.joinpath(*names[:depth]).is_symlink():
             return "/".join((root.name, *names[:depth]))
@@ -169,7 +179,8 @@ def _open_below(parent: int | None, name: str, shown: tuple[str, ...]) -> int:
 
 
 class Locks:
-    """Locks by name between the threads and processes of a home: a fixed number of lock files, so that none is ever removed."""
+    """Locks by name between the threads and processes of a home: a fixed number of lock files, so that none
+    is ever removed."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self._directory = directory
@@ -178,7 +189,8 @@ class Locks:
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
-        """Hold the lock of `name`. Raises HomeUnavailable if somebody keeps it for 10 s, and OSError. Hold one at a time."""
+        """Hold the lock of `name`. Raises HomeUnavailable if somebody keeps it for 10 s, and OSError. Hold
+        one at a time."""
         stripe = hashlib.blake2b(name.encode(), digest_size=1).digest()[0] % _LOCK_STRIPES
         if not self._threads[stripe].acquire(timeout=_LOCK_SECONDS):
             raise _kept(name)
@@ -215,4 +227,6 @@ class Locks:
 
 
 def _kept(name: str) -> HomeUnavailable:
-    return HomeUnavailable(f"another process has kept the lock of {name} in the home for {_LOCK_SECONDS:.0f} s: is it stopped?")
+    return HomeUnavailable(
+        f"another process has kept the lock of {name} in the home for {_LOCK_SECONDS:.0f} s: is it stopped?"
+    )

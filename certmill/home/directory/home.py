@@ -1,4 +1,5 @@
-"""The home on a file system: manifests/, secrets/, status/ and .locks/ under one directory, for any number of threads and processes."""
+"""The home on a file system: manifests/, secrets/, status/ and .locks/ under one directory, for any number of
+threads and processes."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 from certmill.clock import Clock, SystemClock
 from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership, requested
-from certmill.home.base import Change, Manifest, Problem, Sighting, Survey
+from certmill.home.base import Change, Manifest, Problem, SnapshotEntry, Survey
 from certmill.home.directory.documents import Key
 from certmill.home.directory.files import Locks
 from certmill.home.directory.manifest_file import Kept
@@ -26,7 +27,8 @@ from certmill.model.status import CertificateStatus, IssuerStatus
 
 
 class DirectoryHome:
-    """A Home under `root`, which is made at the first write. What `home.base.Home` says holds; Secrets are written through to the disk."""
+    """A Home under `root`, which is made at the first write. What `home.base.Home` says holds; Secrets are
+    written through to the disk."""
 
     watched = False
 
@@ -104,7 +106,9 @@ class DirectoryHome:
             if isinstance(manifest, Secret) and not isinstance(change, InvalidManifest):
                 kept = self._index.known(key)[1] if key in keys else None
                 try:
-                    change = self._secrets.write(manifest, ownership.APPLY, applied=kept.digest if kept else layout.digest(document))
+                    change = self._secrets.write(
+                        manifest, ownership.APPLY, applied=kept.digest if kept else layout.digest(document)
+                    )
                 except InvalidManifest as error:
                     change = error
             yield change
@@ -151,15 +155,16 @@ class DirectoryHome:
         self._index.refresh(None, everything=True)
         objects = list(self._index.objects())
         unmade = [problem for key, kept in objects if (problem := self._materialise(key, kept))]
-        sightings = (
-            Sighting(kind=key[0], namespace=key[1], name=key[2], signature=self._signature(kept))
+        snapshots = (
+            SnapshotEntry(kind=key[0], namespace=key[1], name=key[2], signature=self._signature(kept))
             for key, kept in objects
             if key[0] != "Secret"
         )
-        return Survey(sightings=tuple(sightings), problems=(*self._index.problems(), *unmade))
+        return Survey(snapshots=tuple(snapshots), problems=(*self._index.problems(), *unmade))
 
     def _write_status(self, key: Key, status: CertificateStatus | IssuerStatus) -> None:
-        """Of what is there, be it wrong: what was deleted in mid-run must not find an old status when it comes back."""
+        """Of what is there, be it wrong: what was deleted in mid-run must not find an old status when it
+        comes back."""
         layout.require_names(*key)
         with suppress(InvalidManifest):
             if self._index.find(key) is None:
@@ -173,16 +178,20 @@ class DirectoryHome:
         return kept.value if kept else None
 
     def _apply_secret(self, secret: Secret, document: str) -> Change:
-        """Write it to secrets/; a document of it in manifests/ is changed too, or the next survey would bring the old one back."""
+        """Write it to secrets/; a document of it in manifests/ is changed too, or the next survey would bring
+        the old one back."""
         key = ("Secret", secret.namespace, secret.name)
         kept = None
         if self._index.holders(key):
             self._manifests.apply(key, secret, document)
             kept = self._index.find(key)
-        return self._secrets.write(secret, ownership.APPLY, applied=kept.digest if kept else layout.digest(document))
+        return self._secrets.write(
+            secret, ownership.APPLY, applied=kept.digest if kept else layout.digest(document)
+        )
 
     def _materialise(self, key: Key, kept: Kept) -> Problem | None:
-        """Make a Secret of its document, once for each text of it: what certmill or a person changes in the Secret afterwards stays."""
+        """Make a Secret of its document, once for each text of it: what certmill or a person changes in the
+        Secret afterwards stays."""
         if not isinstance(kept.value, Secret):
             return None
         _, namespace, name = key
@@ -198,14 +207,18 @@ class DirectoryHome:
         return None
 
     def _signature(self, kept: Kept) -> str:
-        """An issuer's covers the Secrets it refers to, so that what failed for a wrong credential goes on when it is repaired."""
+        """An issuer's covers the Secrets it refers to, so that what failed for a wrong credential goes on
+        when it is repaired."""
         value, seen = kept.value, [kept.digest]
         if isinstance(value, Certificate):
             seen.append(self._secrets.signature(value.namespace, value.secret_name))
         elif isinstance(value, Issuer):
             namespace = self.secrets_namespace(value)
             # certmill makes the account key itself, unless it is told not to.
-            refs = (*value.credentials, *((value.private_key,) if value.disable_account_key_generation else ()))
+            refs = (
+                *value.credentials,
+                *((value.private_key,) if value.disable_account_key_generation else ()),
+            )
             seen += [self._secrets.signature(namespace, ref.name, (ref.key,)) for ref in refs]
         return hashlib.blake2b("\n".join(seen).encode(), digest_size=12).hexdigest()
 

@@ -1,8 +1,8 @@
 """One file of manifests/ as it is now: its objects, or why it cannot be used.
 
-Whatever is wrong with one entry of the directory (it is a socket, a pipe, a directory, a link to itself, unreadable …) is this entry's
-problem: the other files count. Only what is wrong with this process (no file descriptor is left) or with the directory is the home's.
-"""
+Whatever is wrong with one entry of the directory (it is a socket, a pipe, a directory, a link to itself,
+unreadable …) is this entry's problem: the other files count. Only what is wrong with this process (no file
+descriptor is left) or with the directory is the home's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from certmill.home.directory.documents import Key
 from certmill.home.directory.files import TooLarge, advice, reaching, read_capped
 
 NOT_READ: Final = -1
-"""The signature of a file that could not be read: `hash` never gives it, so the file is tried again at each look."""
+"""The signature of a file that could not be read: `hash` never gives it, so the file is tried again at each
+look."""
 
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
 """Errors of this process or machine: they say nothing about the file."""
@@ -44,7 +45,8 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFile:
-    """What a file holds. `signature` changes when the file does; `broken`: its objects that cannot be used, and why."""
+    """What a file holds. `signature` changes when the file does; `broken`: its objects that cannot be used,
+    and why."""
 
     signature: int
     written_ns: int
@@ -59,13 +61,15 @@ class ManifestFile:
 
 
 def source_of(name: str) -> str:
-    """How messages call the file: its bytes that are no UTF-8 and its control characters are written as escapes."""
+    """How messages call the file: its bytes that are no UTF-8 and its control characters are written as
+    escapes."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "manifests/" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def reason_of(error: OSError, directory: str) -> str:
-    """What is wrong with the file, and what to do; empty if the error says nothing about the file but about this process.
+    """What is wrong with the file, and what to do; empty if the error says nothing about the file but about
+    this process.
 
     Raises OSError if it is the directory that cannot be reached.
     """
@@ -76,7 +80,8 @@ def reason_of(error: OSError, directory: str) -> str:
 
 
 def read_file(directory: str, name: str, known: ManifestFile | None) -> ManifestFile | None:
-    """The file, parsed only if it is not as `known`; None if it is gone. Raises HomeUnavailable for what is not the file's fault."""
+    """The file, parsed only if it is not as `known`; None if it is gone. Raises HomeUnavailable for what is
+    not the file's fault."""
     path, source = f"{directory}/{name}", source_of(name)
     with reaching("read", source):
         try:
@@ -95,7 +100,9 @@ def read_file(directory: str, name: str, known: ManifestFile | None) -> Manifest
             return _unusable(NOT_READ, known, source, reason)
 
 
-def _parsed(path: str, source: str, signature: int, written_ns: int, known: ManifestFile | None) -> ManifestFile:
+def _parsed(
+    path: str, source: str, signature: int, written_ns: int, known: ManifestFile | None
+) -> ManifestFile:
     try:
         content = read_capped(path)
         text = None if content is None else content.decode()
@@ -106,9 +113,16 @@ def _parsed(path: str, source: str, signature: int, written_ns: int, known: Mani
     if text is None:
         return _unusable(signature, known, source, "is not a file")
     read = documents.read(text, source=source)
-    objects = {key: Kept(value=document.value, digest=layout.digest(document.text)) for key, document in read.objects.items()}
+    objects = {
+        key: Kept(value=document.value, digest=layout.digest(document.text))
+        for key, document in read.objects.items()
+    }
     return ManifestFile(
-        signature=signature, written_ns=written_ns, objects=objects, broken=read.broken or _NONE_BROKEN, problems=read.problems
+        signature=signature,
+        written_ns=written_ns,
+        objects=objects,
+        broken=read.broken or _NONE_BROKEN,
+        problems=read.problems,
     )
 
 
@@ -117,4 +131,10 @@ def _unusable(signature: int, known: ManifestFile | None, source: str, message: 
     before = {*known.objects, *known.broken} if known else set()
     problem = Problem(source=source, message=message)
     written_ns = known.written_ns if known else 0
-    return ManifestFile(signature=signature, written_ns=written_ns, objects={}, broken=dict.fromkeys(before, problem), problems=(problem,))
+    return ManifestFile(
+        signature=signature,
+        written_ns=written_ns,
+        objects={},
+        broken=dict.fromkeys(before, problem),
+        problems=(problem,),
+    )

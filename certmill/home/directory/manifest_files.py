@@ -1,4 +1,5 @@
-"""manifests/: people drop files there, with several documents each if they like, and `apply` keeps one file an object beside them.
+"""manifests/: people drop files there, with several documents each if they like, and `apply` keeps one file
+an object beside them.
 
 An object that lives in a file of a person is changed in that file, and the rest of its text stays as it is.
 """
@@ -17,7 +18,15 @@ from certmill.home import layout, requested
 from certmill.home.base import Change, Manifest
 from certmill.home.directory import documents
 from certmill.home.directory.documents import Key
-from certmill.home.directory.files import Locks, TooLarge, make_directory, reaching, read_capped, replace_file, sync_directory
+from certmill.home.directory.files import (
+    Locks,
+    TooLarge,
+    make_directory,
+    reaching,
+    read_capped,
+    replace_file,
+    sync_directory,
+)
 from certmill.home.directory.manifest_file import reason_of, source_of
 from certmill.home.directory.manifest_index import ManifestIndex
 from certmill.model.certificate import Certificate
@@ -30,7 +39,8 @@ Wanted = tuple[Key, Manifest, str]
 
 
 class _Batch:
-    """One file while several of its documents are changed: its text as it is going to be, and the objects put into it."""
+    """One file while several of its documents are changed: its text as it is going to be, and the objects put
+    into it."""
 
     __slots__ = ("edited", "path", "values")
 
@@ -61,7 +71,8 @@ class ManifestFiles:
             return self._keep(key, document)
 
     def apply_all(self, wanted: Sequence[Wanted]) -> Iterator[Change | InvalidManifest]:
-        """As `apply` of each in turn, and what it raises in its place; but each file is read, parsed and written once for all of them."""
+        """As `apply` of each in turn, and what it raises in its place; but each file is read, parsed and
+        written once for all of them."""
         self._index.refresh_if_old()
         files = [self._file_of(key) for key, _, _ in wanted]
         together: dict[str, dict[int, Wanted]] = {}
@@ -74,7 +85,8 @@ class ManifestFiles:
             yield done.pop(number)
 
     def request(self, certificate: Certificate) -> Change:
-        """Keep the Certificate of a request, unless a manifest made the one that is there. Raises InvalidManifest."""
+        """Keep the Certificate of a request, unless a manifest made the one that is there. Raises
+        InvalidManifest."""
         key: Key = ("Certificate", certificate.namespace, certificate.name)
         layout.require_names(*key)
         with self._writing(key):
@@ -112,7 +124,8 @@ class ManifestFiles:
         return done
 
     def _add(self, batch: _Batch, key: Key, manifest: Manifest, document: str) -> Change:
-        """Into the batch's text, or at once into a file that holds this object alone. Raises InvalidManifest."""
+        """Into the batch's text, or at once into a file that holds this object alone. Raises
+        InvalidManifest."""
         layout.require_names(*key)
         names, kept = self._index.known(key)
         before = batch.values.get(key, kept.value if kept is not None else None)
@@ -123,14 +136,17 @@ class ManifestFiles:
             self._put(name, key, document)
         else:
             if batch.edited is None:
-                batch.edited = documents.Edited(self._text(batch.path, source_of(name)), source=source_of(name))
+                batch.edited = documents.Edited(
+                    self._text(batch.path, source_of(name)), source=source_of(name)
+                )
             batch.edited.put(key, document)
         created = not names and key not in batch.values
         batch.values[key] = manifest
         return Change.CREATED if created else Change.CONFIGURED
 
     def delete(self, key: Key) -> bool:
-        """Take its document out of every file; False if none has it. Raises InvalidManifest if a file is a link, or has it in a List."""
+        """Take its document out of every file; False if none has it. Raises InvalidManifest if a file is a
+        link, or has it in a List."""
         if not layout.is_name(key[1], key[2]):
             return False
         with self._writing(key):
@@ -148,7 +164,11 @@ class ManifestFiles:
         path, source = self._directory / name, source_of(name)
         make_directory(self._directory)
         text = self._text(path, source)
-        if documents.count(text) == 1 and name == layout.file_name(*key, ".yaml") and not documents.read(text, source=source).objects:
+        if (
+            documents.count(text) == 1
+            and name == layout.file_name(*key, ".yaml")
+            and not documents.read(text, source=source).objects
+        ):
             text = ""
         text = documents.with_document(text, key, document, source=source)
         if path.suffix == ".json":
@@ -159,7 +179,11 @@ class ManifestFiles:
     def _take_out(self, name: str, key: Key) -> None:
         path, source = self._directory / name, source_of(name)
         left = documents.without(self._text(path, source), key, source=source)
-        if left and (documents.count(left) > 1 or documents.read(left, source=source).objects or name != layout.file_name(*key, ".yaml")):
+        if left and (
+            documents.count(left) > 1
+            or documents.read(left, source=source).objects
+            or name != layout.file_name(*key, ".yaml")
+        ):
             replace_file(path, left.encode(), durable=True)
         else:
             path.unlink()
@@ -176,7 +200,9 @@ class ManifestFiles:
         except FileNotFoundError:
             return ""
         except (TooLarge, UnicodeDecodeError):
-            raise InvalidManifest("cannot be changed: it is too large, or not UTF-8; repair it or remove it", source=source) from None
+            raise InvalidManifest(
+                "cannot be changed: it is too large, or not UTF-8; repair it or remove it", source=source
+            ) from None
         except OSError as error:
             reason = reason_of(error, str(self._directory))
             if not reason:

@@ -1,11 +1,13 @@
-"""What the files of manifests/ hold, as this process read them last: by file, with the signature it had, and by object.
+"""What the files of manifests/ hold, as this process read them last: by file, with the signature it had, and
+by object.
 
-An object is looked up by one `stat` of the file that has its name; then in the file that is known to hold it; then in whatever is new
-or, among the files that are not named after an object, has changed. A survey looks at every file, and parses what has changed.
+An object is looked up by one `stat` of the file that has its name; then in the file that is known to hold it;
+then in whatever is new or, among the files that are not named after an object, has changed. A survey looks at
+every file, and parses what has changed.
 
-Of several files with one object the one that has its name counts, else the first by name, and the others are problems. All processes see
-that alike: the one that has its name is looked at each time, and as long as there is none, the files of people every few seconds.
-"""
+Of several files with one object the one that has its name counts, else the first by name, and the others are
+problems. All processes see that alike: the one that has its name is looked at each time, and as long as there
+is none, the files of people every few seconds."""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 _NAMED_AFTER_AN_OBJECT = re.compile(r"((certificate|issuer)\.[^.]+|clusterissuer)\..+\.yaml")
 _ISSUER_KINDS = ("Issuer", layout.CLUSTER_ISSUER)
 _BY_HAND_SECONDS = 5.0
-"""So old may be what this process knows of the files that are not named after an object, when one of them counts."""
+"""So old may be what this process knows of the files that are not named after an object, when one of them
+counts."""
 _Part = TypeVar("_Part")
 _NO_TEMPLATE = SecretTemplate()
 _NOTHING: Mapping[str, str] = {}
@@ -74,7 +77,8 @@ class ManifestIndex:
         return None
 
     def holders(self, key: Key) -> tuple[str, ...]:
-        """The files that hold the object, wrong or not, that which counts first; the file with its name too, if it is unreadable."""
+        """The files that hold the object, wrong or not, that which counts first; the file with its name too,
+        if it is unreadable."""
         self.refresh(None)
         own = layout.file_name(*key, ".yaml")
         file = self._files.get(own)
@@ -82,13 +86,14 @@ class ManifestIndex:
         return unreadable + self._holders.get(key, ())
 
     def written(self, key: Key) -> float | None:
-        """When the file that has the object was written, as of the last look at it; seconds since the epoch."""
+        """When the file that has the object was written, as of the last look at it; seconds since the
+        epoch."""
         files = (self._files.get(name) for name in self._holders.get(key, ())[:1])
         return next((file.written_ns / 1e9 for file in files if file is not None), None)
 
     def known(self, key: Key) -> tuple[tuple[str, ...], Kept | None]:
-        """The files that hold the object, and the object, by one look at its own file and at the one that counts: for a caller with many
-        objects, who calls `refresh_if_old` first."""
+        """The files that hold the object, and the object, by one look at its own file and at the one that
+        counts: for a caller with many objects, who calls `refresh_if_old` first."""
         own = layout.file_name(*key, ".yaml")
         file = self.load(own)
         unreadable = (own,) if file is not None and file.is_unreadable else ()
@@ -108,7 +113,8 @@ class ManifestIndex:
             self.refresh(None)
 
     def issuers(self) -> Iterator[Kept]:
-        """Every valid Issuer and ClusterIssuer, by kind, namespace and name. Its cost does not grow with the number of Certificates."""
+        """Every valid Issuer and ClusterIssuer, by kind, namespace and name. Its cost does not grow with the
+        number of Certificates."""
         self.refresh_if_old()
         for key in sorted(self._issuers):
             names = self._holders.get(key, ())
@@ -135,7 +141,8 @@ class ManifestIndex:
                     yield Problem(source=source_of(name), message=message)
 
     def refresh(self, wanted: Key | None, *, everything: bool = False) -> None:
-        """Read what is new, and what has changed among files not named after an object, or among all. May end when `wanted` is found."""
+        """Read what is new, and what has changed among files not named after an object, or among all. May end
+        when `wanted` is found."""
         with self._refreshing:
             self._unread |= self._list(always=everything)
             for name in [*self._by_hand]:
@@ -154,7 +161,12 @@ class ManifestIndex:
         if file is not None and file is known:
             return file
         if file is not None:
-            file = replace(file, objects={key: replace(kept, value=self._compact(kept.value)) for key, kept in file.objects.items()})
+            file = replace(
+                file,
+                objects={
+                    key: replace(kept, value=self._compact(kept.value)) for key, kept in file.objects.items()
+                },
+            )
         self._set(name, file)
         return file
 
@@ -168,13 +180,18 @@ class ManifestIndex:
         return file.objects.get(key)
 
     def _list(self, *, always: bool) -> set[str]:
-        """Drop what is gone, and give the names that are new and an object's. Nothing, if the directory says that no file came or went."""
+        """Drop what is gone, and give the names that are new and an object's. Nothing, if the directory says
+        that no file came or went."""
         with reaching("read", "manifests"):
             try:
                 changed = os.stat(self._directory).st_mtime_ns  # noqa: PTH116 - as in load
                 if changed == self._listed and not always:
                     return set()
-                names = {name for name in os.listdir(self._directory) if name.endswith(_SUFFIXES) and name[0] != "."}  # noqa: PTH208
+                names = {
+                    name
+                    for name in os.listdir(self._directory)
+                    if name.endswith(_SUFFIXES) and name[0] != "."
+                }
             except FileNotFoundError:
                 changed, names = -1, set()
         known = self._files.keys() | self._by_hand | self._unread
@@ -209,7 +226,8 @@ class ManifestIndex:
                 self._holders[key] = _in_order(key, {*others, name}) if others else (name,)
 
     def _compact(self, value: Manifest) -> Manifest:
-        """The same value with parts that most Certificates have in common kept once: 100,000 of them have to fit."""
+        """The same value with parts that most Certificates have in common kept once: 100,000 of them have to
+        fit."""
         if not isinstance(value, Certificate):
             return value
         template = value.secret_template
@@ -230,6 +248,11 @@ class ManifestIndex:
 
 
 def _in_order(key: Key, names: Iterable[str]) -> tuple[str, ...]:
-    """The file that has the object's name first; those with another object's last, which are read only when nothing else is found."""
+    """The file that has the object's name first; those with another object's last, which are read only when
+    nothing else is found."""
     own = layout.file_name(*key, ".yaml")
-    return tuple(sorted(names, key=lambda name: (name != own, _NAMED_AFTER_AN_OBJECT.fullmatch(name) is not None, name)))
+    return tuple(
+        sorted(
+            names, key=lambda name: (name != own, _NAMED_AFTER_AN_OBJECT.fullmatch(name) is not None, name)
+        )
+    )

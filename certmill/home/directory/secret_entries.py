@@ -1,7 +1,8 @@
-"""What is in a Secret's directory: which version counts, which keys lead to it, and the keys that were put there by hand.
+"""What is in a Secret's directory: which version counts, which keys lead to it, and the keys that were put
+there by hand.
 
-Whatever is odd there (a socket, a link to itself, a file of another user) is that Secret's problem, and no other's.
-"""
+Whatever is odd there (a socket, a link to itself, a file of another user) is that Secret's problem, and no
+other's."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from certmill.model.identifiers import is_secret_key
 
 DATA = "..data"
 ODD = frozenset({errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG})
-"""Errors of what is no file and leads to none: a socket, a link to itself. Those of a disk or a mount are the home's."""
+"""Errors of what is no file and leads to none: a socket, a link to itself. Those of a disk or a mount are the
+home's."""
 ODD_BY_HAND = ODD | {errno.ENOTDIR, errno.EACCES, errno.EPERM}
 """Of a key that was put there by hand, also these: its owner and its links are not ours."""
 
@@ -43,8 +45,11 @@ def keys_of(directory: Path, namespace: str, name: str) -> tuple[list[str], dict
     return linked, contents_of(by_hand, namespace, name, odd=ODD_BY_HAND)
 
 
-def contents_of(files: Iterable[tuple[str, Path]], namespace: str, name: str, *, odd: Collection[int] = ODD) -> dict[str, bytes]:
-    """What is in these files; what is gone, or a directory or pipe, is left out. Raises SecretUnusable for one whose error is in `odd`."""
+def contents_of(
+    files: Iterable[tuple[str, Path]], namespace: str, name: str, *, odd: Collection[int] = ODD
+) -> dict[str, bytes]:
+    """What is in these files; what is gone, or a directory or pipe, is left out. Raises SecretUnusable for
+    one whose error is in `odd`."""
     contents = {}
     for key, path in files:
         try:
@@ -52,11 +57,15 @@ def contents_of(files: Iterable[tuple[str, Path]], namespace: str, name: str, *,
         except FileNotFoundError:
             continue
         except TooLarge:
-            raise SecretUnusable(f"the key {key!r} of Secret {namespace}/{name} is larger than {layout.MAX_FILE_BYTES} bytes") from None
+            raise SecretUnusable(
+                f"the key {key!r} of Secret {namespace}/{name} is larger than {layout.MAX_FILE_BYTES} bytes"
+            ) from None
         except OSError as error:
             if error.errno not in odd:
                 raise
-            raise SecretUnusable(f"the key {key!r} of Secret {namespace}/{name} cannot be read: {advice(error)}; remove it") from error
+            raise SecretUnusable(
+                f"the key {key!r} of Secret {namespace}/{name} cannot be read: {advice(error)}; remove it"
+            ) from error
         if content is not None:
             contents[key] = content
     return contents

@@ -1,15 +1,16 @@
-"""Secrets as files, in the layout of a mounted Secret, so that whatever reads `tls.crt` and `tls.key` there reads them here.
+"""Secrets as files, in the layout of a mounted Secret, so that whatever reads `tls.crt` and `tls.key` there
+reads them here.
 
     secrets/<namespace>/<name>/tls.crt -> ..data/tls.crt      a link for each key
                               /tls.key -> ..data/tls.key
                               /..data  -> ..6f0d…             the version that counts
                               /..6f0d…/tls.crt, tls.key, ..metadata.json
 
-A write makes a whole new version, puts it on the disk, and then turns `..data` by one rename: whoever looks through `..data` sees
-all of the old pair or all of the new one, after a crash too. The links of new keys are made before the turn, those of old keys are
-removed after it. Plain files put there by hand are keys as well. What a crash left over is removed by the next write. Writers of one
-Secret take turns (`files.Locks`). A directory on the way that is a symbolic link is read and never written through.
-"""
+A write makes a whole new version, puts it on the disk, and then turns `..data` by one rename: whoever looks
+through `..data` sees all of the old pair or all of the new one, after a crash too. The links of new keys are
+made before the turn, those of old keys are removed after it. Plain files put there by hand are keys as well.
+What a crash left over is removed by the next write. Writers of one Secret take turns (`files.Locks`). A
+directory on the way that is a symbolic link is read and never written through."""
 
 from __future__ import annotations
 
@@ -57,30 +58,38 @@ class _Found:
 
 
 class SecretFiles:
-    """Secrets under `root`. Every method raises HomeUnavailable. Names that Kubernetes does not allow are not there, and not written."""
+    """Secrets under `root`. Every method raises HomeUnavailable. Names that Kubernetes does not allow are not
+    there, and not written."""
 
     def __init__(self, root: Path, locks: Locks) -> None:
         self._root = root
         self._locks = locks
 
     def read(self, namespace: str, name: str) -> Held | None:
-        """The Secret; None if there is none. Raises SecretUnusable if a key is larger than 1 MiB or cannot be read, or the metadata is
-        damaged."""
+        """The Secret; None if there is none. Raises SecretUnusable if a key is larger than 1 MiB or cannot be
+        read, or the metadata is damaged."""
         if not namespace or not layout.is_name(namespace, name):
             return None
         with reaching("read", _named(namespace, name)):
             try:
                 found = self._read(self._directory(namespace, name), namespace, name)
             except OSError as error:
-                if error.errno in ODD and self._directory(namespace, name).is_symlink():  # to itself; else the home is at fault
-                    raise SecretUnusable(f"Secret {namespace}/{name} cannot be read: {advice(error)}") from error
+                if (
+                    error.errno in ODD and self._directory(namespace, name).is_symlink()
+                ):  # to itself; else the home is at fault
+                    raise SecretUnusable(
+                        f"Secret {namespace}/{name} cannot be read: {advice(error)}"
+                    ) from error
                 raise
         return found.held if found else None
 
     def write(self, secret: Secret, writer: str, *, applied: str = "") -> Change:
         """Make the writer's keys, labels and annotations be these, all at once. Raises InvalidManifest."""
         layout.require_secret(secret)
-        with self._writing(secret.namespace, secret.name), self._opened(secret.namespace, secret.name) as directory:
+        with (
+            self._writing(secret.namespace, secret.name),
+            self._opened(secret.namespace, secret.name) as directory,
+        ):
             found = self._read(directory, secret.namespace, secret.name)
             wanted = ownership.merged(found.held if found else None, secret, writer, applied=applied)
             if found and wanted == found.held:
@@ -92,7 +101,10 @@ class SecretFiles:
     def create(self, secret: Secret, writer: str) -> bool:
         """Write it only if there is none of this name. Raises InvalidManifest."""
         layout.require_secret(secret)
-        with self._writing(secret.namespace, secret.name), self._opened(secret.namespace, secret.name) as directory:
+        with (
+            self._writing(secret.namespace, secret.name),
+            self._opened(secret.namespace, secret.name) as directory,
+        ):
             if self._read(directory, secret.namespace, secret.name):
                 return False
             self._write(directory, None, ownership.merged(None, secret, writer), secret)
@@ -122,21 +134,33 @@ class SecretFiles:
             spaces = [namespace] if namespace is not None else _subdirectories(self._root)
             for space in spaces:
                 if layout.is_name(space, "x") and space:
-                    yield from ((space, name) for name in _subdirectories(self._root / space) if layout.is_name("", name))
+                    yield from (
+                        (space, name)
+                        for name in _subdirectories(self._root / space)
+                        if layout.is_name("", name)
+                    )
 
     def created(self, namespace: str, name: str) -> float | None:
-        """When the oldest of its keys was put there: links stay when what they lead to is renewed. None if there is none."""
+        """When the oldest of its keys was put there: links stay when what they lead to is renewed. None if
+        there is none."""
         if not namespace or not layout.is_name(namespace, name):
             return None
         with reaching("read", _named(namespace, name)):
             try:
-                entries = [entry for entry in os.scandir(self._directory(namespace, name)) if is_secret_key(entry.name)]
+                entries = [
+                    entry
+                    for entry in os.scandir(self._directory(namespace, name))
+                    if is_secret_key(entry.name)
+                ]
                 return min((entry.stat(follow_symlinks=False).st_mtime for entry in entries), default=None)
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
-    def signature(self, namespace: str, name: str, keys: tuple[str, ...] = (TLS_CERTIFICATE, TLS_PRIVATE_KEY)) -> str:
-        """A short text that changes whenever these keys do: which version counts, and when their files were written. A few system calls."""
+    def signature(
+        self, namespace: str, name: str, keys: tuple[str, ...] = (TLS_CERTIFICATE, TLS_PRIVATE_KEY)
+    ) -> str:
+        """A short text that changes whenever these keys do: which version counts, and when their files were
+        written. A few system calls."""
         directory = f"{self._root}/{namespace}/{name}"
         try:
             version = os.readlink(f"{directory}/{DATA}")  # noqa: PTH115 - a survey does this for every Certificate
@@ -145,7 +169,8 @@ class SecretFiles:
         return "/".join((version, *(_written(f"{directory}/{key}") for key in keys)))
 
     def unwritable(self, namespace: str, name: str) -> str:
-        """Why a pair cannot be written there: a directory on the way is a symbolic link, or one is where a key belongs; "" if it can."""
+        """Why a pair cannot be written there: a directory on the way is a symbolic link, or one is where a
+        key belongs; "" if it can."""
         if not namespace or not layout.is_name(namespace, name):
             return ""
         with reaching("read", _named(namespace, name)):
@@ -153,10 +178,15 @@ class SecretFiles:
                 return f"{link} {NO_LINK}"
             keys = (self._directory(namespace, name) / key for key in (TLS_CERTIFICATE, TLS_PRIVATE_KEY))
             found = next((key.name for key in keys if not key.is_symlink() and key.is_dir()), "")
-        return f"{_named(namespace, name)}/{found} is a directory, where a key belongs; remove it" if found else ""
+        return (
+            f"{_named(namespace, name)}/{found} is a directory, where a key belongs; remove it"
+            if found
+            else ""
+        )
 
     def _opened(self, *names: str) -> AbstractContextManager[Path]:
-        """The directory of a namespace, or of a Secret of it, for a writer. Raises InvalidManifest for a link on the way."""
+        """The directory of a namespace, or of a Secret of it, for a writer. Raises InvalidManifest for a link
+        on the way."""
         return opened_directory(self._root, *names)
 
     def _directory(self, namespace: str, name: str) -> Path:
@@ -168,14 +198,21 @@ class SecretFiles:
             yield
 
     def _read(self, directory: Path, namespace: str, name: str) -> _Found | None:
-        """Look through `..data`; again if it was turned meanwhile. A key without its link was removed by a person."""
+        """Look through `..data`; again if it was turned meanwhile. A key without its link was removed by a
+        person."""
         for _ in range(_READS):
             target = target_of(directory)
             try:
                 linked, plain = keys_of(directory, namespace, name)
                 version = directory / target
-                data = contents_of(((key, version / key) for key in linked), namespace, name) if target else {}
-                metadata = contents_of([(secret_metadata.FILE, version / secret_metadata.FILE)], namespace, name) if target else {}
+                data = (
+                    contents_of(((key, version / key) for key in linked), namespace, name) if target else {}
+                )
+                metadata = (
+                    contents_of([(secret_metadata.FILE, version / secret_metadata.FILE)], namespace, name)
+                    if target
+                    else {}
+                )
             except (FileNotFoundError, NotADirectoryError):
                 if target == target_of(directory):
                     return None
@@ -183,18 +220,31 @@ class SecretFiles:
             if target == target_of(directory):
                 if not data and not plain and not metadata:
                     return None
-                held = secret_metadata.decode(metadata.get(secret_metadata.FILE), namespace, name, {**data, **plain})
+                held = secret_metadata.decode(
+                    metadata.get(secret_metadata.FILE), namespace, name, {**data, **plain}
+                )
                 return _Found(version=data, plain=plain, held=held)
-        raise HomeUnavailable(f"{_named(namespace, name)} in the home is rewritten faster than it can be read: who else writes it?")
+        raise HomeUnavailable(
+            f"{_named(namespace, name)} in the home is rewritten faster than it can be read: who else "
+            "writes it?"
+        )
 
     def _write(self, directory: Path, found: _Found | None, wanted: Held, secret: Secret) -> None:
         by_hand = dict(found.plain) if found else {}
-        replaced = {key: value for key, value in by_hand.items() if key in secret.data or key not in wanted.secret.data}
+        replaced = {
+            key: value
+            for key, value in by_hand.items()
+            if key in secret.data or key not in wanted.secret.data
+        }
         if found and replaced:
             # First the same contents behind links, then the new ones by one turn: the pair is never half new.
             self._turn(directory, {**found.version, **replaced}, found.held)
         kept_plain = by_hand.keys() - replaced.keys()
-        self._turn(directory, {key: value for key, value in wanted.secret.data.items() if key not in kept_plain}, wanted)
+        self._turn(
+            directory,
+            {key: value for key, value in wanted.secret.data.items() if key not in kept_plain},
+            wanted,
+        )
         self._tidy(directory)
 
     def _turn(self, directory: Path, data: Mapping[str, bytes], held: Held) -> None:
@@ -221,7 +271,11 @@ class SecretFiles:
         for entry in list(os.scandir(directory)):
             if entry.name in (DATA, target):
                 continue
-            stale = entry.is_symlink() and is_our_link(Path(entry.path)) and not os.path.lexists(directory / target / entry.name)
+            stale = (
+                entry.is_symlink()
+                and is_our_link(Path(entry.path))
+                and not os.path.lexists(directory / target / entry.name)
+            )
             if stale or entry.name.startswith(".."):
                 _remove(Path(entry.path))
 
@@ -252,7 +306,11 @@ def _remove(path: Path) -> None:
 
 def _subdirectories(directory: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in os.scandir(directory) if not entry.name.startswith(".") and _is_directory(entry))
+        return sorted(
+            entry.name
+            for entry in os.scandir(directory)
+            if not entry.name.startswith(".") and _is_directory(entry)
+        )
     except (FileNotFoundError, NotADirectoryError):
         return []
 

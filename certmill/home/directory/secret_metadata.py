@@ -1,4 +1,5 @@
-"""What a Secret is besides its keys, as JSON in `..metadata.json` beside them: type, labels, annotations, and who owns what."""
+"""What a Secret is besides its keys, as JSON in `..metadata.json` beside them: type, labels, annotations, and
+who owns what."""
 
 from __future__ import annotations
 
@@ -16,7 +17,11 @@ FILE = "..metadata.json"
 def encode(held: Held) -> bytes:
     """The metadata of a Secret; its values are not in it."""
     owners = {
-        writer: {"keys": sorted(owned.keys), "labels": sorted(owned.labels), "annotations": sorted(owned.annotations)}
+        writer: {
+            "keys": sorted(owned.keys),
+            "labels": sorted(owned.labels),
+            "annotations": sorted(owned.annotations),
+        }
         for writer, owned in sorted(held.owners.items())
     }
     secret = held.secret
@@ -45,10 +50,14 @@ def decode(raw: bytes | None, namespace: str, name: str, data: Mapping[str, byte
             labels=_texts(content.get("labels", {})),
             annotations=_texts(content.get("annotations", {})),
         )
-        owners = {writer: _owned(_object(owned)) for writer, owned in _object(content.get("owners", {})).items()}
+        owners = {
+            writer: _owned(_object(owned)) for writer, owned in _object(content.get("owners", {})).items()
+        }
         return Held(secret=secret, owners=owners, applied=_text(content.get("applied", "")))
     except (ValueError, RecursionError):
-        raise SecretUnusable(f"the metadata of Secret {namespace}/{name} is damaged: delete its {FILE}, or the Secret") from None
+        raise SecretUnusable(
+            f"the metadata of Secret {namespace}/{name} is damaged: delete its {FILE}, or the Secret"
+        ) from None
 
 
 def _owned(content: Mapping[str, object]) -> Owned:

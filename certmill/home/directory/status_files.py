@@ -1,4 +1,5 @@
-"""Status as small JSON files, `status/<kind>.<namespace>.<name>.json`: replaced at once, not forced to the disk (it can be found again)."""
+"""Status as small JSON files, `status/<kind>.<namespace>.<name>.json`: replaced at once, not forced to the
+disk (it can be found again)."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ _ISSUER: Final = Codec(IssuerStatus, lenient=True)
 
 
 class StatusFiles:
-    """The status of Certificates and Issuers under `directory`. A file that is damaged is as none. Every method raises HomeUnavailable;
-    reading raises NewerRelease."""
+    """The status of Certificates and Issuers under `directory`. A file that is damaged is as none. Every
+    method raises HomeUnavailable; reading raises NewerRelease."""
 
     def __init__(self, directory: Path, locks: Locks) -> None:
         self._directory = directory
@@ -34,8 +35,8 @@ class StatusFiles:
         return self._read(_ISSUER, kind, namespace, name)
 
     def write(self, kind: str, namespace: str, name: str, status: CertificateStatus | IssuerStatus) -> None:
-        """Keep a status; nothing is written if it is there already. What a newer release has written besides stays. Raises
-        InvalidManifest."""
+        """Keep a status; nothing is written if it is there already. What a newer release has written besides
+        stays. Raises InvalidManifest."""
         layout.require_names(kind, namespace, name)
         path = self._path(kind, namespace, name)
         with reaching("write", f"status/{path.name}"), self._locks.hold(f"status {path.name}"):
@@ -64,7 +65,10 @@ class StatusFiles:
         if not layout.is_name(namespace, name):
             return codec.load(b"")
         path, content = self._path(kind, namespace, name), b""
-        with reaching("read", f"status/{path.name}"), suppress(FileNotFoundError, NotADirectoryError, TooLarge):
+        with (
+            reaching("read", f"status/{path.name}"),
+            suppress(FileNotFoundError, NotADirectoryError, TooLarge),
+        ):
             content = read_capped(path) or b""
         return codec.load(content)
 

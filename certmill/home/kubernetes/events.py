@@ -1,4 +1,5 @@
-"""Events of Certificates and issuers in the Kubernetes API, as `kubectl describe` shows them. Best effort: the others are logged."""
+"""Events of Certificates and issuers in the Kubernetes API, as `kubectl describe` shows them. Best effort:
+the others are logged."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Involved:
-    """The object that an event is about; `namespace` is "" for a ClusterIssuer, whose events are in the namespace default."""
+    """The object that an event is about; `namespace` is "" for a ClusterIssuer, whose events are in the
+    namespace default."""
 
     api_version: str
     kind: str
@@ -41,7 +43,9 @@ class KubernetesEvents:
         self._client = client
         self._clock = clock
 
-    def tell(self, certificate: Certificate, reason: str, message: str, *, warning: bool = False) -> None:
+    def record_event(
+        self, certificate: Certificate, reason: str, message: str, *, warning: bool = False
+    ) -> None:
         """Something has happened to this Certificate."""
         involved = Involved(
             api_version=CERTIFICATES.api_version,
@@ -52,31 +56,48 @@ class KubernetesEvents:
         )
         self.tell_of(involved, reason, message, warning=warning)
 
-    def tell_issuer(self, issuer: Issuer, reason: str, message: str, *, warning: bool = False) -> None:
+    def record_issuer_event(
+        self, issuer: Issuer, reason: str, message: str, *, warning: bool = False
+    ) -> None:
         """Something has happened to this issuer."""
         resource = CLUSTER_ISSUERS if issuer.is_cluster_issuer else ISSUERS
         involved = Involved(
-            api_version=resource.api_version, kind=resource.kind, namespace=issuer.namespace, name=issuer.name, uid=issuer.uid
+            api_version=resource.api_version,
+            kind=resource.kind,
+            namespace=issuer.namespace,
+            name=issuer.name,
+            uid=issuer.uid,
         )
         self.tell_of(involved, reason, message, warning=warning)
 
-    def tell_refused(self, kind: str, namespace: str, name: str, reason: str, message: str) -> None:
+    def record_refusal(self, kind: str, namespace: str, name: str, reason: str, message: str) -> None:
         """An object cannot be used as it is written; what it says is not believed, but who it is."""
         resource = {one.kind: one for one in (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS)}[kind]
         try:
             body = self._client.get(resource, namespace, name)
         except CertmillError as error:
-            log.warning("event.lost", object=f"{kind} {namespace}/{name}", event_reason=reason, error=str(error))
+            log.warning(
+                "event.lost", object=f"{kind} {namespace}/{name}", event_reason=reason, error=str(error)
+            )
             return
         if body is not None:
             uid = meta_of(body).uid
-            involved = Involved(api_version=resource.api_version, kind=kind, namespace=namespace, name=name, uid=uid)
+            involved = Involved(
+                api_version=resource.api_version, kind=kind, namespace=namespace, name=name, uid=uid
+            )
             self.tell_of(involved, reason, message, warning=True)
 
     def tell_of(
-        self, involved: Involved, reason: str, message: str, *, warning: bool = False, again_after: timedelta = timedelta(0)
+        self,
+        involved: Involved,
+        reason: str,
+        message: str,
+        *,
+        warning: bool = False,
+        again_after: timedelta = timedelta(0),
     ) -> None:
-        """Something has happened to this object. `again_after`: what was told so lately is not told again, nor counted."""
+        """Something has happened to this object. `again_after`: what was told so lately is not told again,
+        nor counted."""
         body = _event(involved, reason, message, warning=warning, now=self._clock.now())
         try:
             try:
@@ -84,7 +105,12 @@ class KubernetesEvents:
             except Conflict:
                 self._count(body, again_after)
         except CertmillError as error:
-            log.warning("event.lost", object=f"{involved.kind} {involved.namespace}/{involved.name}", event_reason=reason, error=str(error))
+            log.warning(
+                "event.lost",
+                object=f"{involved.kind} {involved.namespace}/{involved.name}",
+                event_reason=reason,
+                error=str(error),
+            )
 
     def _count(self, body: JsonObject, again_after: timedelta) -> None:
         metadata = body["metadata"]
@@ -94,7 +120,10 @@ class KubernetesEvents:
         if last is not None and self._clock.now() - last < again_after.total_seconds():
             return
         count = found.get("count") if found is not None else 0
-        patch = {"count": (count if isinstance(count, int) else 0) + 1, "lastTimestamp": body["lastTimestamp"]}
+        patch = {
+            "count": (count if isinstance(count, int) else 0) + 1,
+            "lastTimestamp": body["lastTimestamp"],
+        }
         self._client.merge(EVENTS, metadata["namespace"], metadata["name"], patch)
 
 
@@ -104,7 +133,10 @@ def _event(involved: Involved, reason: str, message: str, *, warning: bool, now:
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
-        "metadata": {"namespace": involved.namespace or "default", "name": f"{involved.name[:_MAX_NAME].rstrip('-.')}.{told}"},
+        "metadata": {
+            "namespace": involved.namespace or "default",
+            "name": f"{involved.name[:_MAX_NAME].rstrip('-.')}.{told}",
+        },
         "involvedObject": {
             "apiVersion": involved.api_version,
             "kind": involved.kind,

@@ -1,8 +1,8 @@
-"""How the last runs ended, in an annotation of the Certificate: its CRD has no field for that, and events are gone after an hour. Pure.
+"""How the last runs ended, in an annotation of the Certificate: its CRD has no field for that, and events are
+gone after an hour. Pure.
 
-It is written when a run ends, in the same request as the next attempt, and only then. The controller does not look at a Certificate again
-for it (controller.views).
-"""
+It is written when a run ends, in the same request as the next attempt, and only then. The controller does not
+look at a Certificate again for it (controller.views)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def history_of(body: Mapping[str, object]) -> tuple[PastRun, ...]:
 
 
 def history_annotation(history: tuple[PastRun, ...], body: Mapping[str, object]) -> str | None:
-    """The annotation of `body` with this history; None where it says this already, or is of a later version: that stays."""
+    """The annotation of `body` with this history; None where it says this already, or is of a later version:
+    that stays."""
     if history == history_of(body):
         return None
     try:

@@ -1,9 +1,9 @@
-"""The home in a cluster: cert-manager's objects and Secrets in the Kubernetes API. Nothing is kept in here; the API is the truth.
+"""The home in a cluster: cert-manager's objects and Secrets in the Kubernetes API. Nothing is kept in here;
+the API is the truth.
 
-A status is written over the one that is there: when somebody (cmctl) changes it in that very moment, the write is refused as Conflict,
-and whoever wrote looks again. What there is no object of any more has no status, and none is written. Secrets are in
-`kubernetes_secrets`.
-"""
+A status is written over the one that is there: when somebody (cmctl) changes it in that very moment, the
+write is refused as Conflict, and whoever wrote looks again. What there is no object of any more has no
+status, and none is written. Secrets are in `kubernetes_secrets`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Final
 from certmill.clock import Clock
 from certmill.errors import Conflict, InvalidManifest
 from certmill.home import layout, requested
-from certmill.home.base import Change, Manifest, Problem, Sighting, Survey, one_by_one
+from certmill.home.base import Change, Manifest, Problem, SnapshotEntry, Survey, one_by_one
 from certmill.home.kubernetes.history import HISTORY_ANNOTATION, history_annotation
 from certmill.home.kubernetes.secrets import APPLY_MANAGER, KubernetesSecrets
 from certmill.home.kubernetes.status import (
@@ -53,7 +53,8 @@ _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class _LastRead(threading.local):
-    """The Certificate that this thread has read last: its status is in the same object, and is written over that very version."""
+    """The Certificate that this thread has read last: its status is in the same object, and is written over
+    that very version."""
 
     certificate = ""
     body: JsonObject | None = None
@@ -68,7 +69,14 @@ class KubernetesHome:
 
     watched = True
 
-    def __init__(self, client: KubeClient, *, cluster_resource_namespace: str, clock: Clock, secrets_manager: str = FIELD_MANAGER) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        cluster_resource_namespace: str,
+        clock: Clock,
+        secrets_manager: str = FIELD_MANAGER,
+    ) -> None:
         self._clock = clock
         self._last = _LastRead()
         self._client = client
@@ -99,7 +107,10 @@ class KubernetesHome:
         return replace(parse_issuer(body, source=f"{kind} {ref.name}"), deleting=meta_of(body).deleting)
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
-        bodies = (self._all(ISSUERS, namespace) if namespace != "" else (), self._all(CLUSTER_ISSUERS, None) if not namespace else ())
+        bodies = (
+            self._all(ISSUERS, namespace) if namespace != "" else (),
+            self._all(CLUSTER_ISSUERS, None) if not namespace else (),
+        )
         for body in chain.from_iterable(bodies):
             try:
                 yield parse_issuer(body, source="")
@@ -125,7 +136,8 @@ class KubernetesHome:
         return self._secrets.delete(namespace, name)
 
     def apply(self, manifest: Manifest, document: str) -> Change:
-        """The document as it is, so that the API server sees what the user wrote; of a Secret its content, however it was written."""
+        """The document as it is, so that the API server sees what the user wrote; of a Secret its content,
+        however it was written."""
         if isinstance(manifest, Secret):
             return self._secrets.apply(manifest)
         manifest, document = requested.unmarked(manifest, document)
@@ -135,13 +147,18 @@ class KubernetesHome:
         after = self._client.apply(_RESOURCES[kind], _named(document, manifest), manager=APPLY_MANAGER)
         if before is None:
             return Change.CREATED
-        return Change.UNCHANGED if meta_of(before).resource_version == meta_of(after).resource_version else Change.CONFIGURED
+        return (
+            Change.UNCHANGED
+            if meta_of(before).resource_version == meta_of(after).resource_version
+            else Change.CONFIGURED
+        )
 
     def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
         return one_by_one(self, manifests)
 
     def request(self, certificate: Certificate) -> Change:
-        """Not by force, and over the very object that was looked at: what another changes or makes meanwhile is a Conflict."""
+        """Not by force, and over the very object that was looked at: what another changes or makes meanwhile
+        is a Conflict."""
         layout.require_names("Certificate", certificate.namespace, certificate.name)
         before = self._get("Certificate", certificate.namespace, certificate.name)
         try:
@@ -154,7 +171,9 @@ class KubernetesHome:
         if change is not Change.UNCHANGED:
             kept, document = requested.marked(certificate)
             version = {"resourceVersion": meta_of(before).resource_version} if before is not None else {}
-            self._client.apply(CERTIFICATES, _named(document, kept, **version), manager=APPLY_MANAGER, force=False)
+            self._client.apply(
+                CERTIFICATES, _named(document, kept, **version), manager=APPLY_MANAGER, force=False
+            )
         return change
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:
@@ -164,7 +183,11 @@ class KubernetesHome:
 
     def created(self, kind: str, namespace: str, name: str) -> float | None:
         last = self._last
-        known = kind == CERTIFICATES.kind and last.certificate == certificate_id(namespace, name) and time.monotonic() < last.fresh_until
+        known = (
+            kind == CERTIFICATES.kind
+            and last.certificate == certificate_id(namespace, name)
+            and time.monotonic() < last.fresh_until
+        )
         body = last.body if known else self._get(kind, layout.namespace_of(kind, namespace), name)
         return (meta_of(body).created or None) if body is not None else None
 
@@ -176,14 +199,18 @@ class KubernetesHome:
         return certificate_status_of(body or {})
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
-        """Over what this thread read the status from: what somebody wrote since (cmctl) is a Conflict, and not lost."""
+        """Over what this thread read the status from: what somebody wrote since (cmctl) is a Conflict, and
+        not lost."""
         last = self._last
         known = last.certificate == certificate and last.body is not None
         body = last.body if known else self._get("Certificate", *split_id(certificate))
         last.note("", None)
         if body is None or meta_of(body).deleting:
             return  # nobody needs the status of what is gone, or is being deleted
-        kept = {ATTEMPT_ANNOTATION: attempt_of(status, body), HISTORY_ANNOTATION: history_annotation(status.history, body)}
+        kept = {
+            ATTEMPT_ANNOTATION: attempt_of(status, body),
+            HISTORY_ANNOTATION: history_annotation(status.history, body),
+        }
         there = meta_of(body).annotations
         changed = {name: text for name, text in kept.items() if text is not None and there.get(name) != text}
         annotated = annotate(self._client, certificate, body, changed) if changed else body
@@ -192,17 +219,20 @@ class KubernetesHome:
             write_status(self._client, CERTIFICATES, annotated, wanted)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
-        """That of this very issuer: one that was made again under its name has a status, and an account, of its own."""
+        """That of this very issuer: one that was made again under its name has a status, and an account, of
+        its own."""
         return issuer_status_of(self._body_of(issuer) or {})
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
-        """Raises Conflict if its spec has changed since it was read: the account at its former server would be told of as one at the
-        present."""
+        """Raises Conflict if its spec has changed since it was read: the account at its former server would
+        be told of as one at the present."""
         body = self._body_of(issuer)
         if body is None:
             return
         if not _is_as_read(body, issuer):
-            raise Conflict(f"{issuer.reference} has changed meanwhile; its status is written when it is looked at again")
+            raise Conflict(
+                f"{issuer.reference} has changed meanwhile; its status is written when it is looked at again"
+            )
         write_status(self._client, _RESOURCES[issuer.kind], body, with_issuer_status(body, status))
 
     def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
@@ -210,21 +240,32 @@ class KubernetesHome:
         body = self._get(kind, namespace, name)
         if body is None:
             return False
-        return write_status(self._client, _RESOURCES[kind], body, with_refusal(body, reason, message, now=self._clock.now()))
+        return write_status(
+            self._client, _RESOURCES[kind], body, with_refusal(body, reason, message, now=self._clock.now())
+        )
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
 
     def survey(self) -> Survey:
-        """For people: a controller has watches. The signature of a Certificate covers its Secret's version."""
-        sightings, problems = [], []
+        """For people: a controller has watches. The signature of a Certificate covers its Secret's
+        version."""
+        snapshots, problems = [], []
         versions = self._secrets.versions()
-        for resource, parse in ((CERTIFICATES, parse_certificate), (ISSUERS, parse_issuer), (CLUSTER_ISSUERS, parse_issuer)):
+        for resource, parse in (
+            (CERTIFICATES, parse_certificate),
+            (ISSUERS, parse_issuer),
+            (CLUSTER_ISSUERS, parse_issuer),
+        ):
             for body in self._all(resource, None):
                 if resource is CERTIFICATES and not _is_ours(body):
                     continue
                 meta = meta_of(body)
-                source = f"{resource.kind} {meta.namespace}/{meta.name}" if meta.namespace else f"{resource.kind} {meta.name}"
+                source = (
+                    f"{resource.kind} {meta.namespace}/{meta.name}"
+                    if meta.namespace
+                    else f"{resource.kind} {meta.name}"
+                )
                 try:
                     value = parse(body, source="")
                 except InvalidManifest as error:
@@ -233,38 +274,61 @@ class KubernetesHome:
                 signature = f"{meta.uid} {meta.generation}"
                 if isinstance(value, Certificate):
                     signature += f" {versions.get((value.namespace, value.secret_name), '')}"
-                sightings.append(Sighting(kind=resource.kind, namespace=meta.namespace, name=meta.name, signature=signature))
-        return Survey(sightings=tuple(sightings), problems=tuple(problems))
+                snapshots.append(
+                    SnapshotEntry(
+                        kind=resource.kind, namespace=meta.namespace, name=meta.name, signature=signature
+                    )
+                )
+        return Survey(snapshots=tuple(snapshots), problems=tuple(problems))
 
     def _body_of(self, issuer: Issuer) -> JsonObject | None:
         body = self._get(issuer.kind, issuer.namespace, issuer.name)
         return body if body is not None and issuer.uid in ("", meta_of(body).uid) else None
 
     def _get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
-        if kind not in _RESOURCES or not layout.is_name(namespace, name) or (not namespace and kind != layout.CLUSTER_ISSUER):
+        if (
+            kind not in _RESOURCES
+            or not layout.is_name(namespace, name)
+            or (not namespace and kind != layout.CLUSTER_ISSUER)
+        ):
             return None
         return self._client.get(_RESOURCES[kind], namespace, name)
 
     def _all(self, resource: Resource, namespace: str | None) -> Iterator[JsonObject]:
-        """A page at a time: a namespace may be full of large ones. The items of a list have neither kind nor apiVersion."""
+        """A page at a time: a namespace may be full of large ones. The items of a list have neither kind nor
+        apiVersion."""
         for page in self._client.pages(resource, namespace or ""):
-            yield from ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.items)
+            yield from (
+                {"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.items
+            )
 
 
 def _named(document: str, manifest: Certificate | Issuer, **more: str) -> JsonObject:
     """The document's object with the manifest's name and namespace, and more of metadata."""
     body = parse_document(document)
-    metadata = {**mapping(body.get("metadata")), "name": manifest.name, "namespace": manifest.namespace or None, **more}
+    metadata = {
+        **mapping(body.get("metadata")),
+        "name": manifest.name,
+        "namespace": manifest.namespace or None,
+        **more,
+    }
     return {**body, "metadata": {name: value for name, value in metadata.items() if value is not None}}
 
 
 def _parsed(body: JsonObject, *, source: str) -> Certificate:
-    """The Certificate. That a request made it counts until somebody else (kubectl, Helm) has written its spec. Raises InvalidManifest."""
+    """The Certificate. That a request made it counts until somebody else (kubectl, Helm) has written its
+    spec. Raises InvalidManifest."""
     certificate = parse_certificate(body, source=source)
     if not requested.is_requested(certificate):
         return certificate
-    others = (entry for entry in managed_fields(body) if entry.get("manager") != APPLY_MANAGER and not entry.get("subresource"))
-    applied_over = _LAST_APPLIED in certificate.annotations or any("f:spec" in mapping(entry.get("fieldsV1")) for entry in others)
+    others = (
+        entry
+        for entry in managed_fields(body)
+        if entry.get("manager") != APPLY_MANAGER and not entry.get("subresource")
+    )
+    applied_over = _LAST_APPLIED in certificate.annotations or any(
+        "f:spec" in mapping(entry.get("fieldsV1")) for entry in others
+    )
     return requested.without_mark(certificate) if applied_over else certificate
 
 
@@ -278,7 +342,7 @@ def _is_as_read(body: JsonObject, issuer: Issuer) -> bool:
 
 
 def _is_ours(certificate: JsonObject) -> bool:
-    """Whether its issuer is of cert-manager's own group. The issuers of another group are somebody else's, and so are their Certificates:
-    nothing is said of them, and nothing is done."""
+    """Whether its issuer is of cert-manager's own group. The issuers of another group are somebody else's,
+    and so are their Certificates: nothing is said of them, and nothing is done."""
     ref = mapping(mapping(certificate.get("spec")).get("issuerRef"))
     return text(ref.get("group")) in ("", CERTIFICATES.group)

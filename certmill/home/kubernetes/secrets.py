@@ -1,7 +1,8 @@
-"""Secrets in the Kubernetes API, written by server-side apply: what others put on them stays, and what we no longer want goes.
+"""Secrets in the Kubernetes API, written by server-side apply: what others put on them stays, and what we no
+longer want goes.
 
-What a person applies with certmill has a field manager of its own, so that the pipeline's writes and theirs do not undo each other.
-"""
+What a person applies with certmill has a field manager of its own, so that the pipeline's writes and theirs
+do not undo each other."""
 
 from __future__ import annotations
 
@@ -55,11 +56,12 @@ class KubernetesSecrets:
         return {(meta.namespace, meta.name): f"{meta.uid} {meta.resource_version}" for meta in metas}
 
     def write(self, secret: Secret) -> None:
-        """Make the pipeline's keys, labels and annotations be these; the server changes nothing that is so already. One request, but for a
-        Secret that another of MANAGERS wrote before us: what it wanted there and we do not goes too.
+        """Make the pipeline's keys, labels and annotations be these; the server changes nothing that is so
+        already. One request, but for a Secret that another of MANAGERS wrote before us: what it wanted there
+        and we do not goes too.
 
-        A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises InvalidManifest.
-        """
+        A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises
+        InvalidManifest."""
         layout.require_secret(secret)
         body = _body(secret, secret.type)
         try:
@@ -82,7 +84,9 @@ class KubernetesSecrets:
             return Change.CREATED
         if _says(found, secret, APPLY_MANAGER):
             return Change.UNCHANGED
-        self._client.apply(SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=APPLY_MANAGER)
+        self._client.apply(
+            SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=APPLY_MANAGER
+        )
         return Change.CONFIGURED
 
     def create(self, secret: Secret) -> bool:
@@ -98,22 +102,35 @@ class KubernetesSecrets:
 
     def delete(self, namespace: str, name: str) -> bool:
         """False if it was not there."""
-        return bool(namespace) and layout.is_name(namespace, name) and self._client.delete(SECRETS, namespace, name)
+        return (
+            bool(namespace)
+            and layout.is_name(namespace, name)
+            and self._client.delete(SECRETS, namespace, name)
+        )
 
     def _get(self, namespace: str, name: str) -> JsonObject | None:
-        return self._client.get(SECRETS, namespace, name) if namespace and layout.is_name(namespace, name) else None
+        return (
+            self._client.get(SECRETS, namespace, name)
+            if namespace and layout.is_name(namespace, name)
+            else None
+        )
 
     def _own_what_was_created(self, created: JsonObject) -> None:
-        """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by Apply."""
+        """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by
+        Apply."""
         entries = managed_fields(created)
         ours = {"operation": "Apply", "manager": self._manager}
         owned = [{**entry, **ours} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in entries]
         self._write_managed_fields(created, owned)
 
     def _take_over(self, written: JsonObject) -> bool:
-        """What cert-manager applied, or we by another field manager, is that one's own: an apply of ours takes nothing of it away. Make it
-        ours, so that what leaves the template leaves the Secret; False if there is nothing of theirs."""
-        entries, former = managed_fields(written), [manager for manager in MANAGERS if manager != self._manager]
+        """What cert-manager applied, or we by another field manager, is that one's own: an apply of ours
+        takes nothing of it away. Make it ours, so that what leaves the template leaves the Secret; False if
+        there is nothing of theirs."""
+        entries, former = (
+            managed_fields(written),
+            [manager for manager in MANAGERS if manager != self._manager],
+        )
         theirs = [entry for entry in entries if any(_is_of(entry, manager, "Apply") for manager in former)]
         applied = [entry for entry in entries if _is_of(entry, self._manager, "Apply")]
         if not theirs:
@@ -122,24 +139,33 @@ class KubernetesSecrets:
         for entry in (*theirs, *applied):
             fields = _union(fields, mapping(entry.get("fieldsV1")))
         ours = {**theirs[0], "manager": self._manager, "fieldsV1": fields}
-        self._write_managed_fields(written, [*(entry for entry in entries if entry not in theirs and entry not in applied), ours])
+        self._write_managed_fields(
+            written, [*(entry for entry in entries if entry not in theirs and entry not in applied), ours]
+        )
         return True
 
     def _write_managed_fields(self, found: JsonObject, entries: Sequence[Mapping[str, object]]) -> None:
         meta = meta_of(found)
-        patch: JsonObject = {"metadata": {"resourceVersion": meta.resource_version, "managedFields": list(entries)}}
+        patch: JsonObject = {
+            "metadata": {"resourceVersion": meta.resource_version, "managedFields": list(entries)}
+        }
         self._client.merge(SECRETS, meta.namespace, meta.name, patch)
 
 
 def _union(one: Mapping[str, object], other: Mapping[str, object]) -> JsonObject:
     """The fields of two sets (fieldsV1)."""
-    return {name: _union(mapping(one.get(name)), mapping(other.get(name))) for name in (*one, *(key for key in other if key not in one))}
+    return {
+        name: _union(mapping(one.get(name)), mapping(other.get(name)))
+        for name in (*one, *(key for key in other if key not in one))
+    }
 
 
 def _secret_of(body: Mapping[str, object]) -> Secret:
     meta = meta_of(body)
     try:
-        data = {name: base64.b64decode(value, validate=True) for name, value in strings(body.get("data")).items()}
+        data = {
+            name: base64.b64decode(value, validate=True) for name, value in strings(body.get("data")).items()
+        }
     except (binascii.Error, ValueError):
         raise SecretUnusable(f"the Secret {meta.namespace}/{meta.name} holds what is no base64") from None
     return Secret(
@@ -154,13 +180,18 @@ def _secret_of(body: Mapping[str, object]) -> Secret:
 
 def _body(secret: Secret, type_: str) -> JsonObject:
     metadata: JsonObject = {"name": secret.name, "namespace": secret.namespace}
-    metadata |= {name: dict(value) for name, value in (("labels", secret.labels), ("annotations", secret.annotations)) if value}
+    metadata |= {
+        name: dict(value)
+        for name, value in (("labels", secret.labels), ("annotations", secret.annotations))
+        if value
+    }
     data = {name: base64.b64encode(value).decode() for name, value in secret.data.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": type_, "data": data}
 
 
 def _says(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
-    """Whether an apply of this Secret would change nothing: all of it is there, and the manager owns this and nothing else."""
+    """Whether an apply of this Secret would change nothing: all of it is there, and the manager owns this and
+    nothing else."""
     found, owned = _secret_of(body), _owned(body, manager)
     parts = (
         ("f:data", found.data, secret.data),
@@ -168,21 +199,30 @@ def _says(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
         ("f:annotations", found.annotations, secret.annotations),
     )
     return owned is not None and all(
-        owned[part] == set(wanted) and all(there.get(name) == value for name, value in wanted.items()) for part, there, wanted in parts
+        owned[part] == set(wanted) and all(there.get(name) == value for name, value in wanted.items())
+        for part, there, wanted in parts
     )
 
 
 def _owned(body: Mapping[str, object], manager: str) -> dict[str, set[str]] | None:
-    """What a manager owns by server-side apply (metadata.managedFields), by part; None if it never applied."""
+    """What a manager owns by server-side apply (metadata.managedFields), by part; None if it never
+    applied."""
     for entry in managed_fields(body):
         if _is_of(entry, manager, "Apply"):
             fields = mapping(entry.get("fieldsV1"))
             parts = {"f:data": fields.get("f:data")} | {
                 name: mapping(fields.get("f:metadata")).get(name) for name in ("f:labels", "f:annotations")
             }
-            return {part: {name.removeprefix("f:") for name in mapping(members) if name != "."} for part, members in parts.items()}
+            return {
+                part: {name.removeprefix("f:") for name in mapping(members) if name != "."}
+                for part, members in parts.items()
+            }
     return None
 
 
 def _is_of(entry: Mapping[str, object], manager: str, operation: str) -> bool:
-    return entry.get("manager") == manager and entry.get("operation") == operation and not entry.get("subresource")
+    return (
+        entry.get("manager") == manager
+        and entry.get("operation") == operation
+        and not entry.get("subresource")
+    )

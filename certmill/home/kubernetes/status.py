@@ -1,9 +1,10 @@
-"""The status of a Certificate or an Issuer in the form of cert-manager's CRDs, and back (reference §1.3). Pure.
+"""The status of a Certificate or an Issuer in the form of cert-manager's CRDs, and back (reference §1.3).
+Pure.
 
-What those have no field for is in one annotation: the next attempt and what it is for, and when it was issued last, while that matters.
-Whoever changes `lastFailureTime` or `failedIssuanceAttempts` by hand (or is cert-manager) changes when the next attempt comes: then
-cert-manager's rule holds (1 h · 2^(n-1), 32 h at most).
-"""
+What those have no field for is in one annotation: the next attempt and what it is for, and when it was issued
+last, while that matters. Whoever changes `lastFailureTime` or `failedIssuanceAttempts` by hand (or is
+cert-manager) changes when the next attempt comes: then cert-manager's rule holds (1 h · 2^(n-1), 32 h at
+most)."""
 
 from __future__ import annotations
 
@@ -14,14 +15,23 @@ from typing import Final
 from certmill.errors import NewerRelease
 from certmill.home.kubernetes.history import history_of
 from certmill.kube.client import FIELD_MANAGER
-from certmill.kube.objects import JsonObject, instant_of, managed_fields, mapping, meta_of, rfc3339, sequence, text
+from certmill.kube.objects import (
+    JsonObject,
+    instant_of,
+    managed_fields,
+    mapping,
+    meta_of,
+    rfc3339,
+    sequence,
+    text,
+)
 from certmill.model.persisted import Codec
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 
 ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
-"""JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `run`: whose failure that was;
-`issued`: the last issuance.
-`order`, `order_spec`: the order whose DNS-01 values may be up, and what it is for."""
+"""JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `run`:
+whose failure that was; `issued`: the last issuance. `order`, `order_spec`: the order whose DNS-01 values may
+be up, and what it is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +56,18 @@ _OURS = ("Ready", "Issuing")
 _HOUR = 3600.0
 _CEILING_HOURS = 32
 _SOON = 3600.0
-"""A pair that is to be renewed within an hour of its issue was issued under a wrong clock, or for a strange renewBefore: then the time of
-its issue is kept, so that it does not become an order a second (renewal.policy). No other certificate pays a request for it."""
+"""A pair that is to be renewed within an hour of its issue was issued under a wrong clock, or for a strange
+renewBefore: then the time of its issue is kept, so that it does not become an order a second
+(renewal.policy). No other certificate pays a request for it."""
 
 
 def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
     """Read `.status` and our annotation; what is missing or damaged has its default. Raises NewerRelease."""
     status = mapping(body.get("status"))
-    failed_at, attempts = instant_of(status.get("lastFailureTime")), _count(status.get("failedIssuanceAttempts"))
+    failed_at, attempts = (
+        instant_of(status.get("lastFailureTime")),
+        _count(status.get("failedIssuanceAttempts")),
+    )
     kept = _kept(body)
     issued, renewal = instant_of(kept.issued), instant_of(status.get("renewalTime"))
     next_attempt, failed_spec = _attempt(body, kept, failed_at, attempts)
@@ -79,7 +93,9 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
 def is_asked(body: Mapping[str, object]) -> bool:
     """Whether Issuing is True, and its status was set by somebody else than us (metadata.managedFields)."""
     return _raw_condition(body, "Issuing").get("status") == "True" and any(
-        "f:status" in _of_issuing(entry) for entry in managed_fields(body) if entry.get("manager") != FIELD_MANAGER
+        "f:status" in _of_issuing(entry)
+        for entry in managed_fields(body)
+        if entry.get("manager") != FIELD_MANAGER
     )
 
 
@@ -97,14 +113,19 @@ def with_certificate_status(body: Mapping[str, object], status: CertificateStatu
         "renewalTime": status.renewal_time,
         "lastFailureTime": status.last_failure_time,
     }
-    fields: JsonObject = {name: rfc3339(instant) if instant is not None else None for name, instant in times.items()}
-    fields |= {"revision": status.revision or None, "failedIssuanceAttempts": status.failed_issuance_attempts or None}
+    fields: JsonObject = {
+        name: rfc3339(instant) if instant is not None else None for name, instant in times.items()
+    }
+    fields |= {
+        "revision": status.revision or None,
+        "failedIssuanceAttempts": status.failed_issuance_attempts or None,
+    }
     return _with(body, fields, status.conditions)
 
 
 def attempt_of(status: CertificateStatus, body: Mapping[str, object]) -> str | None:
-    """The annotation of `body` that goes with this status, with what a newer release has written there; None when there is nothing to keep
-    (one of an earlier status is not about it then)."""
+    """The annotation of `body` that goes with this status, with what a newer release has written there; None
+    when there is nothing to keep (one of an earlier status is not about it then)."""
     failed = status.next_attempt is not None and status.last_failure_time is not None
     issued = status.last_issuance_time if _is_soon(status.last_issuance_time, status.renewal_time) else None
     kept = _Kept(
@@ -134,8 +155,8 @@ def _text(instant: float | None) -> str:
 
 
 def issuer_status_of(body: Mapping[str, object]) -> IssuerStatus:
-    """Read `.status`. The account it tells of is one at the server of `spec` if it is Ready for what that says now, or by cert-manager's
-    check that both have one host (reference §1.1); else at nobody's."""
+    """Read `.status`. The account it tells of is one at the server of `spec` if it is Ready for what that
+    says now, or by cert-manager's check that both have one host (reference §1.1); else at nobody's."""
     status = mapping(body.get("status"))
     acme = mapping(status.get("acme"))
     server, uri = text(mapping(mapping(body.get("spec")).get("acme")).get("server")), text(acme.get("uri"))
@@ -150,8 +171,14 @@ def issuer_status_of(body: Mapping[str, object]) -> IssuerStatus:
 
 def with_issuer_status(body: Mapping[str, object], status: IssuerStatus) -> JsonObject:
     """The object with this status."""
-    acme = {"uri": status.uri, "lastRegisteredEmail": status.last_registered_email, "lastPrivateKeyHash": status.last_private_key_hash}
-    return _with(body, {"acme": {name: value for name, value in acme.items() if value} or None}, status.conditions)
+    acme = {
+        "uri": status.uri,
+        "lastRegisteredEmail": status.last_registered_email,
+        "lastPrivateKeyHash": status.last_private_key_hash,
+    }
+    return _with(
+        body, {"acme": {name: value for name, value in acme.items() if value} or None}, status.conditions
+    )
 
 
 def with_refusal(body: Mapping[str, object], reason: str, message: str, *, now: float) -> JsonObject:
@@ -188,7 +215,11 @@ def _condition_json(condition: Condition, before: Mapping[str, object], generati
 
 
 def _conditions(status: Mapping[str, object]) -> tuple[Condition, ...]:
-    return tuple(_condition(mapping(one)) for one in sequence(status.get("conditions")) if mapping(one).get("type") in _OURS)
+    return tuple(
+        _condition(mapping(one))
+        for one in sequence(status.get("conditions"))
+        if mapping(one).get("type") in _OURS
+    )
 
 
 def _condition(body: Mapping[str, object]) -> Condition:
@@ -209,8 +240,11 @@ def _annotation(body: Mapping[str, object]) -> str:
     return meta_of(body).annotations.get(ATTEMPT_ANNOTATION, "{}")
 
 
-def _attempt(body: Mapping[str, object], kept: _Kept, failed_at: float | None, attempts: int) -> tuple[float | None, str]:
-    """(when the next attempt may be, the digest of what failed; "": whatever there is). What we kept counts for this very failure."""
+def _attempt(
+    body: Mapping[str, object], kept: _Kept, failed_at: float | None, attempts: int
+) -> tuple[float | None, str]:
+    """(when the next attempt may be, the digest of what failed; "": whatever there is). What we kept counts
+    for this very failure."""
     if failed_at is None:
         return None, ""
     following, spec = instant_of(kept.next), kept.spec

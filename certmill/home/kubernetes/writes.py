@@ -1,4 +1,5 @@
-"""Writes of status and annotations that do not undo what another process has written since the object was read."""
+"""Writes of status and annotations that do not undo what another process has written since the object was
+read."""
 
 from __future__ import annotations
 
@@ -16,9 +17,12 @@ from certmill.model.names import CertificateId, split_id
 _TRIES: Final = 3
 
 
-def annotate(client: KubeClient, certificate: CertificateId, before: JsonObject, changed: Mapping[str, str]) -> JsonObject | None:
-    """The object with our annotations; None if it is gone, or another has its name. Raises Conflict if another process has changed
-    these annotations or the status since `before` was read: the note of an order that a run has removed is not written again."""
+def annotate(
+    client: KubeClient, certificate: CertificateId, before: JsonObject, changed: Mapping[str, str]
+) -> JsonObject | None:
+    """The object with our annotations; None if it is gone, or another has its name. Raises Conflict if
+    another process has changed these annotations or the status since `before` was read: the note of an order
+    that a run has removed is not written again."""
     for _ in range(_TRIES):
         patch = {"metadata": {"resourceVersion": meta_of(before).resource_version, "annotations": changed}}
         try:
@@ -36,8 +40,9 @@ def annotate(client: KubeClient, certificate: CertificateId, before: JsonObject,
 
 
 def write_status(client: KubeClient, resource: Resource, before: JsonObject, wanted: JsonObject) -> bool:
-    """Over the very object it was made from; a change of metadata or spec meanwhile is nothing to us, one of status is. False if it is
-    there already, or the object is gone or being deleted, or another of its name is there."""
+    """Over the very object it was made from; a change of metadata or spec meanwhile is nothing to us, one of
+    status is. False if it is there already, or the object is gone or being deleted, or another of its name is
+    there."""
     for _ in range(_TRIES):
         if before.get("status") == wanted["status"] or meta_of(before).deleting:
             return False
@@ -51,7 +56,10 @@ def write_status(client: KubeClient, resource: Resource, before: JsonObject, wan
             if now.get("status") != before.get("status"):
                 raise
             before, wanted = now, {**now, "status": wanted["status"]}
-    raise Conflict(f"{resource.kind} {meta_of(before).name} is being changed again and again; its status is written later")
+    raise Conflict(
+        f"{resource.kind} {meta_of(before).name} is being changed again and again; its status is written "
+        "later"
+    )
 
 
 def _is_another(now: JsonObject, before: JsonObject) -> bool:

@@ -15,7 +15,8 @@ def certificate_document(certificate: Certificate) -> dict[str, object]:
     return {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
-        "metadata": metadata | _set(labels=dict(certificate.labels), annotations=dict(certificate.annotations)),
+        "metadata": metadata
+        | _set(labels=dict(certificate.labels), annotations=dict(certificate.annotations)),
         "spec": _spec(certificate),
     }
 
@@ -28,7 +29,10 @@ def _set(**fields: object) -> dict[str, object]:
 def _spec(certificate: Certificate) -> dict[str, object]:
     template = certificate.secret_template
     formats = [{"type": one.value} for one in certificate.additional_output_formats]
-    spec: dict[str, object] = {"secretName": certificate.secret_name, "issuerRef": _issuer_ref(certificate.issuer_ref)}
+    spec: dict[str, object] = {
+        "secretName": certificate.secret_name,
+        "issuerRef": _issuer_ref(certificate.issuer_ref),
+    }
     spec |= _set(
         commonName=certificate.common_name if not certificate.literal_subject else "",
         literalSubject=certificate.literal_subject,
@@ -36,7 +40,9 @@ def _spec(certificate: Certificate) -> dict[str, object]:
         ipAddresses=list(certificate.ip_addresses),
         subject=_subject(certificate.subject),
         duration=format_duration(certificate.duration) if certificate.duration is not None else None,
-        renewBefore=format_duration(certificate.renew_before) if certificate.renew_before is not None else None,
+        renewBefore=format_duration(certificate.renew_before)
+        if certificate.renew_before is not None
+        else None,
         renewBeforePercentage=certificate.renew_before_percentage,
         privateKey=_private_key(certificate.private_key),
         signatureAlgorithm=certificate.signature_algorithm,

@@ -1,7 +1,8 @@
-"""The rules between a Certificate's fields, and which fields certmill acts on: from the spec's shape to a Certificate.
+"""The rules between a Certificate's fields, and which fields certmill acts on: from the spec's shape to a
+Certificate.
 
-The rules are cert-manager's (internal/apis/certmanager/validation/certificate.go) and ACME's; what certmill would ignore is refused last.
-"""
+The rules are cert-manager's (internal/apis/certmanager/validation/certificate.go) and ACME's; what certmill
+would ignore is refused last."""
 
 from __future__ import annotations
 
@@ -63,7 +64,9 @@ _INSTEAD = "remove it, or keep cert-manager for this certificate"
 _ONLY_NAMES = "an ACME CA can issue DNS names and IP addresses only"
 
 
-def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, secret_name: str, default_kind: str) -> Certificate:
+def certificate_of(
+    spec: RequestSpec, *, metadata: Metadata, namespace: str, secret_name: str, default_kind: str
+) -> Certificate:
     """The Certificate that a spec asks for. Raises InvalidManifest."""
     _check_names(spec)
     _check_lifetime(spec)
@@ -73,7 +76,9 @@ def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, sec
     issuer_ref = _issuer_ref(spec.issuer_ref, default_kind)
     usages = _merged(spec.usages) or DEFAULT_USAGES
     lonely = not _ONLY_WITH_AGREEMENT.isdisjoint(usages) and "key agreement" not in usages
-    refuse_if(lonely, "needs key agreement with encipher only or decipher only (RFC 5280 §4.2.1.3)", "spec.usages")
+    refuse_if(
+        lonely, "needs key agreement with encipher only or decipher only (RFC 5280 §4.2.1.3)", "spec.usages"
+    )
     _refuse_what_acme_cannot_issue(spec)
     _refuse_what_is_not_acted_on(spec)
     common_name = spec.common_name or _literal_common_name(spec.literal_subject)
@@ -83,7 +88,9 @@ def certificate_of(spec: RequestSpec, *, metadata: Metadata, namespace: str, sec
         secret_name=secret_name,
         issuer_ref=issuer_ref,
         common_name=_common_name(
-            common_name, {*dns_names, *ip_addresses}, "spec.literalSubject" if spec.literal_subject else "spec.commonName"
+            common_name,
+            {*dns_names, *ip_addresses},
+            "spec.literalSubject" if spec.literal_subject else "spec.commonName",
         ),
         dns_names=dns_names,
         ip_addresses=ip_addresses,
@@ -113,11 +120,17 @@ def _check_names(spec: RequestSpec) -> None:
     """At least one name, and not more than a CA takes."""
     number = len({*(spec.dns_names or ())}) + len({*(spec.ip_addresses or ())})
     path = "spec.dnsNames" if spec.dns_names or not spec.ip_addresses else "spec.ipAddresses"
-    refuse_if(number > MAX_NAMES, f"has {number} names with spec.ipAddresses, {MAX_NAMES} at most: make several Certificates", path)
+    refuse_if(
+        number > MAX_NAMES,
+        f"has {number} names with spec.ipAddresses, {MAX_NAMES} at most: make several Certificates",
+        path,
+    )
     if number or spec.uris or spec.email_addresses or spec.other_names:
         return
     refuse_if(bool(spec.common_name), _COMMON_NAME_TOO, "spec.commonName")
-    raise InvalidManifest("is required: a certificate needs at least one name in spec.dnsNames or spec.ipAddresses", path=path)
+    raise InvalidManifest(
+        "is required: a certificate needs at least one name in spec.dnsNames or spec.ipAddresses", path=path
+    )
 
 
 def _literal_common_name(text: str | None) -> str:
@@ -129,7 +142,11 @@ def _literal_common_name(text: str | None) -> str:
     except ValueError as error:
         raise InvalidManifest(str(error), path=path) from None
     countries = [value for relative in name for identifier, value in relative if identifier == COUNTRY]
-    refuse_if(any(len(value) != 2 for value in countries), "has a country that is no code of two letters (X.520 countryName)", path)
+    refuse_if(
+        any(len(value) != 2 for value in countries),
+        "has a country that is no code of two letters (X.520 countryName)",
+        path,
+    )
     return common_name(name)
 
 
@@ -153,30 +170,46 @@ def _check_lifetime(spec: RequestSpec) -> None:
     duration = DEFAULT_DURATION if spec.duration is None else spec.duration
     before, percentage = spec.renew_before, spec.renew_before_percentage
     refuse_if(duration < MIN_DURATION, "must be at least 1h", "spec.duration")
-    refuse_if(before is not None and percentage is not None, "cannot be set together with spec.renewBeforePercentage", "spec.renewBefore")
+    refuse_if(
+        before is not None and percentage is not None,
+        "cannot be set together with spec.renewBeforePercentage",
+        "spec.renewBefore",
+    )
     if before is not None:
         refuse_if(before < MIN_RENEW_BEFORE, "must be at least 5m", "spec.renewBefore")
-        refuse_if(before >= duration, "must be shorter than spec.duration (2160h if not set)", "spec.renewBefore")
+        refuse_if(
+            before >= duration, "must be shorter than spec.duration (2160h if not set)", "spec.renewBefore"
+        )
     if percentage is not None:
         path = "spec.renewBeforePercentage"
         refuse_if(not 0 < percentage < 100, "must be from 1 to 99", path)
-        refuse_if(duration * percentage / 100 < MIN_RENEW_BEFORE, "must come to at least 5m of spec.duration", path)
+        refuse_if(
+            duration * percentage / 100 < MIN_RENEW_BEFORE, "must come to at least 5m of spec.duration", path
+        )
 
 
 def _private_key(key: PrivateKeySchema, signature: str | None) -> PrivateKeySpec:
     path = "spec.privateKey.size"
     name = key.algorithm or "RSA"
     if name == "RSA":
-        refuse_if(bool(key.size) and key.size not in RSA_SIZES, "must be from 2048 to 8192 for an RSA key", path)
+        refuse_if(
+            bool(key.size) and key.size not in RSA_SIZES, "must be from 2048 to 8192 for an RSA key", path
+        )
     elif name == "ECDSA":
         refuse_if(bool(key.size) and key.size not in CURVES, "must be 256, 384 or 521 for an ECDSA key", path)
     suited = _SIGNATURES[name]
     refuse_if(
-        bool(signature) and signature not in suited, f"must be one of {', '.join(suited)} for an {name} key", "spec.signatureAlgorithm"
+        bool(signature) and signature not in suited,
+        f"must be one of {', '.join(suited)} for an {name} key",
+        "spec.signatureAlgorithm",
     )
     algorithm = KeyAlgorithm(name)
     # Ed25519 has one size; cert-manager ignores what is written there.
-    size = DEFAULT_SIZES[algorithm] if algorithm is KeyAlgorithm.ED25519 else key.size or DEFAULT_SIZES[algorithm]
+    size = (
+        DEFAULT_SIZES[algorithm]
+        if algorithm is KeyAlgorithm.ED25519
+        else key.size or DEFAULT_SIZES[algorithm]
+    )
     return PrivateKeySpec(
         algorithm=algorithm,
         size=size,
@@ -188,7 +221,9 @@ def _private_key(key: PrivateKeySchema, signature: str | None) -> PrivateKeySpec
 def _issuer_ref(ref: IssuerRefSchema, default_kind: str) -> IssuerRef:
     group = ref.group or ""
     if group not in ("", "cert-manager.io"):
-        raise not_acted_on("spec.issuerRef.group", instead=f"only issuers of the group cert-manager.io are known; {_INSTEAD}")
+        raise not_acted_on(
+            "spec.issuerRef.group", instead=f"only issuers of the group cert-manager.io are known; {_INSTEAD}"
+        )
     if ref.kind and ref.kind not in ("Issuer", "ClusterIssuer"):
         raise InvalidManifest("must be Issuer or ClusterIssuer", path="spec.issuerRef.kind")
     return IssuerRef(name=ref.name, kind=ref.kind or default_kind, group=group)
@@ -211,7 +246,9 @@ def _secret_template(template: SecretTemplateSchema) -> SecretTemplate:
     for key in template.annotations or ():
         wrong = key.startswith(_TEMPLATE_PREFIX) and key != _ALLOWED_IN_TEMPLATE
         refuse_if(
-            wrong, f"{shown(key)} is not allowed: annotations under {_TEMPLATE_PREFIX} are ours to set", "spec.secretTemplate.annotations"
+            wrong,
+            f"{shown(key)} is not allowed: annotations under {_TEMPLATE_PREFIX} are ours to set",
+            "spec.secretTemplate.annotations",
         )
     return SecretTemplate(labels=template.labels or {}, annotations=template.annotations or {})
 
@@ -223,12 +260,15 @@ def _output_formats(spec: RequestSpec) -> tuple[OutputFormat, ...]:
 
 
 def _check_what_is_not_acted_on(spec: RequestSpec) -> None:
-    """cert-manager's rules for the fields that are refused after all: what is wrong there is wrong everywhere."""
+    """cert-manager's rules for the fields that are refused after all: what is wrong there is wrong
+    everywhere."""
     limit = spec.revision_history_limit
     refuse_if(limit is not None and limit < 1, "must be at least 1", "spec.revisionHistoryLimit")
     if spec.literal_subject:
         subject_is_set = spec.subject is not None and _subject(spec.subject) != Subject()
-        refuse_if(bool(spec.common_name), "cannot be set together with spec.commonName", "spec.literalSubject")
+        refuse_if(
+            bool(spec.common_name), "cannot be set together with spec.commonName", "spec.literalSubject"
+        )
         refuse_if(subject_is_set, "cannot be set together with spec.subject", "spec.literalSubject")
     if spec.name_constraints is not None:
         _check_name_constraints(spec.name_constraints, is_ca=spec.is_ca is True)
@@ -242,34 +282,54 @@ def _check_what_is_not_acted_on(spec: RequestSpec) -> None:
 def _check_name_constraints(constraints: NameConstraints, *, is_ca: bool) -> None:
     path = "spec.nameConstraints"
     refuse_if(not is_ca, "may be set only together with spec.isCA", path)
-    refuse_if(constraints.permitted is None and constraints.excluded is None, "needs permitted or excluded", path)
+    refuse_if(
+        constraints.permitted is None and constraints.excluded is None, "needs permitted or excluded", path
+    )
 
 
 def _check_keystore(keystore: JksKeystore | Pkcs12Keystore | None, path: str) -> None:
     if keystore is None:
         return
     has_ref = keystore.password_secret_ref is not None and bool(keystore.password_secret_ref.name)
-    refuse_if(has_ref is (keystore.password is not None), "needs exactly one of passwordSecretRef and password", path)
+    refuse_if(
+        has_ref is (keystore.password is not None),
+        "needs exactly one of passwordSecretRef and password",
+        path,
+    )
     refuse_if(keystore.password == "", "must not be empty", f"{path}.password")
 
 
 def _check_renewal(renewal: Renewal) -> None:
-    refuse_if(renewal.policy == "Disabled" and bool(renewal.windows), "cannot be set with the policy Disabled", "spec.renewal.windows")
+    refuse_if(
+        renewal.policy == "Disabled" and bool(renewal.windows),
+        "cannot be set with the policy Disabled",
+        "spec.renewal.windows",
+    )
     for index, window in enumerate(renewal.windows or ()):
-        refuse_if(window.window_duration <= timedelta(), "must be longer than nothing", f"spec.renewal.windows[{index}].windowDuration")
+        refuse_if(
+            window.window_duration <= timedelta(),
+            "must be longer than nothing",
+            f"spec.renewal.windows[{index}].windowDuration",
+        )
 
 
 def _refuse_what_acme_cannot_issue(spec: RequestSpec) -> None:
-    """`isCA` alone is taken: an ACME CA ignores it, as it does for cert-manager. What it would leave out of the certificate is refused."""
+    """`isCA` alone is taken: an ACME CA ignores it, as it does for cert-manager. What it would leave out of
+    the certificate is refused."""
     fields = {
         "uris": (spec.uris, _ONLY_NAMES),
         "emailAddresses": (spec.email_addresses, _ONLY_NAMES),
         "otherNames": (spec.other_names, _ONLY_NAMES),
-        "nameConstraints": (spec.name_constraints, "an ACME CA can issue no CA certificate, and so no name constraints"),
+        "nameConstraints": (
+            spec.name_constraints,
+            "an ACME CA can issue no CA certificate, and so no name constraints",
+        ),
     }
     for name, (is_set, why) in fields.items():
         refuse_if(
-            bool(is_set), f"{why}: remove it, or keep cert-manager with an issuer that is not ACME for this certificate", f"spec.{name}"
+            bool(is_set),
+            f"{why}: remove it, or keep cert-manager with an issuer that is not ACME for this certificate",
+            f"spec.{name}",
         )
 
 
@@ -277,7 +337,8 @@ def _refuse_what_is_not_acted_on(spec: RequestSpec) -> None:
     """What says no more than the default (a keystore that is not made, renewal without windows) is taken."""
     keystores, renewal = spec.keystores, spec.renewal
     fields = {
-        "keystores": keystores and any(one is not None and one.create for one in (keystores.jks, keystores.pkcs12)),
+        "keystores": keystores
+        and any(one is not None and one.create for one in (keystores.jks, keystores.pkcs12)),
         "renewal": renewal and (renewal.policy != "RenewBefore" or renewal.windows),
     }
     for name, is_set in fields.items():

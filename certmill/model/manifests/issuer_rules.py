@@ -1,7 +1,8 @@
-"""The rules of an Issuer or ClusterIssuer, and what of it certmill acts on: from the manifest's shape to an Issuer.
+"""The rules of an Issuer or ClusterIssuer, and what of it certmill acts on: from the manifest's shape to an
+Issuer.
 
-The rules are cert-manager's (internal/apis/certmanager/validation/issuer.go); those of its solvers are in `solver_rules`.
-"""
+The rules are cert-manager's (internal/apis/certmanager/validation/issuer.go); those of its solvers are in
+`solver_rules`."""
 
 from __future__ import annotations
 
@@ -31,9 +32,16 @@ _EMAIL = re.compile(r"[^\s@,?]{1,64}@[^\s@,?]{1,255}")
 def issuer_of(manifest: IssuerManifest, namespace: str) -> Issuer:
     """The Issuer. Raises InvalidManifest."""
     spec, metadata = manifest.spec, manifest.metadata
-    for name, value in {"ca": spec.ca, "vault": spec.vault, "selfSigned": spec.self_signed, "venafi": spec.venafi}.items():
+    for name, value in {
+        "ca": spec.ca,
+        "vault": spec.vault,
+        "selfSigned": spec.self_signed,
+        "venafi": spec.venafi,
+    }.items():
         if value is not None:
-            raise not_acted_on(f"spec.{name}", instead="certmill knows ACME issuers only: keep cert-manager for this issuer")
+            raise not_acted_on(
+                f"spec.{name}", instead="certmill knows ACME issuers only: keep cert-manager for this issuer"
+            )
     if spec.acme is None:
         raise InvalidManifest("is required: certmill knows ACME issuers only", path="spec.acme")
     acme = spec.acme
@@ -43,7 +51,9 @@ def issuer_of(manifest: IssuerManifest, namespace: str) -> Issuer:
         namespace=namespace,
         name=metadata.name,
         server=_server(acme.server),
-        private_key=SecretKeyRef(name=acme.private_key_secret_ref.name, key=acme.private_key_secret_ref.key or "tls.key"),
+        private_key=SecretKeyRef(
+            name=acme.private_key_secret_ref.name, key=acme.private_key_secret_ref.key or "tls.key"
+        ),
         email=acme.email or "",
         preferred_chain=acme.preferred_chain or "",
         ca_bundle=_ca_bundle(acme.ca_bundle),
@@ -52,7 +62,10 @@ def issuer_of(manifest: IssuerManifest, namespace: str) -> Issuer:
         disable_account_key_generation=acme.disable_account_key_generation is True,
         enable_duration=acme.enable_duration_feature is True,
         profile=acme.profile or "",
-        solvers=tuple(solver_of(solver, f"spec.acme.solvers[{index}]") for index, solver in enumerate(acme.solvers or ())),
+        solvers=tuple(
+            solver_of(solver, f"spec.acme.solvers[{index}]")
+            for index, solver in enumerate(acme.solvers or ())
+        ),
         account_key_algorithm=_key_algorithm(metadata),
         labels=metadata.labels or {},
         annotations=metadata.annotations or {},
@@ -61,9 +74,17 @@ def issuer_of(manifest: IssuerManifest, namespace: str) -> Issuer:
 
 
 def _check(acme: AcmeSchema) -> None:
-    refuse_if(bool(acme.ca_bundle) and acme.skip_tls_verify is True, "cannot be set together with skipTLSVerify", "spec.acme.caBundle")
+    refuse_if(
+        bool(acme.ca_bundle) and acme.skip_tls_verify is True,
+        "cannot be set together with skipTLSVerify",
+        "spec.acme.caBundle",
+    )
     email = acme.email
-    refuse_if(bool(email) and not _EMAIL.fullmatch(email or ""), f"{shown(email or '')} is no e-mail address", "spec.acme.email")
+    refuse_if(
+        bool(email) and not _EMAIL.fullmatch(email or ""),
+        f"{shown(email or '')} is no e-mail address",
+        "spec.acme.email",
+    )
     too_long = len(acme.preferred_chain or "") > _MAX_PREFERRED_CHAIN
     refuse_if(too_long, f"is longer than {_MAX_PREFERRED_CHAIN} characters", "spec.acme.preferredChain")
 
@@ -72,14 +93,31 @@ def _server(url: str) -> str:
     """The directory's URL: https, or http on this machine, where nobody is in between."""
     path = "spec.acme.server"
     parts = _split(url)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii() or " " in url:
-        raise InvalidManifest(f"{shown(url)} is no URL of an ACME directory, such as https://ca.example.com/directory", path=path)
-    refuse_if(parts.username is not None or parts.password is not None, "must not hold a user name or password", path)
+    if (
+        parts is None
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or not url.isascii()
+        or " " in url
+    ):
+        raise InvalidManifest(
+            f"{shown(url)} is no URL of an ACME directory, such as https://ca.example.com/directory",
+            path=path,
+        )
     refuse_if(
-        parts.hostname in _ACME_V1, "is Let's Encrypt's ACME v1, which is gone: use https://acme-v02.api.letsencrypt.org/directory", path
+        parts.username is not None or parts.password is not None,
+        "must not hold a user name or password",
+        path,
     )
     refuse_if(
-        parts.scheme == "http" and not _is_loopback(parts.hostname), "must be https://; http:// is for a CA on this machine only", path
+        parts.hostname in _ACME_V1,
+        "is Let's Encrypt's ACME v1, which is gone: use https://acme-v02.api.letsencrypt.org/directory",
+        path,
+    )
+    refuse_if(
+        parts.scheme == "http" and not _is_loopback(parts.hostname),
+        "must be https://; http:// is for a CA on this machine only",
+        path,
     )
     return url
 
@@ -122,15 +160,25 @@ def _binding(binding: ExternalAccountBindingSchema | None) -> ExternalAccountBin
     if binding is None:
         return None
     refuse_if(not binding.key_id, "is required", "spec.acme.externalAccountBinding.keyID")
-    return ExternalAccountBinding(key_id=binding.key_id, key_secret_ref=secret_key_ref(binding.key_secret_ref))
+    return ExternalAccountBinding(
+        key_id=binding.key_id, key_secret_ref=secret_key_ref(binding.key_secret_ref)
+    )
 
 
 def _key_algorithm(metadata: Metadata) -> str:
     annotations = metadata.annotations or {}
     for key in annotations:
         path = field_path(("metadata", "annotations", key))
-        refuse_if(key.startswith(_OUR_PREFIX) and key != KEY_ALGORITHM_ANNOTATION, "is no annotation that certmill knows", path)
+        refuse_if(
+            key.startswith(_OUR_PREFIX) and key != KEY_ALGORITHM_ANNOTATION,
+            "is no annotation that certmill knows",
+            path,
+        )
     algorithm = annotations.get(KEY_ALGORITHM_ANNOTATION, KEY_ALGORITHMS[0])
     path = field_path(("metadata", "annotations", KEY_ALGORITHM_ANNOTATION))
-    refuse_if(algorithm not in KEY_ALGORITHMS, f"must be {', '.join(KEY_ALGORITHMS[:-1])} or {KEY_ALGORITHMS[-1]}", path)
+    refuse_if(
+        algorithm not in KEY_ALGORITHMS,
+        f"must be {', '.join(KEY_ALGORITHMS[:-1])} or {KEY_ALGORITHMS[-1]}",
+        path,
+    )
     return algorithm

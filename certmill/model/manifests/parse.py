@@ -1,9 +1,9 @@
 """cert-manager's manifests, and requests, into the values of this package, and back.
 
-`yaml_documents` reads YAML, `schema*` say what each kind may hold, `*_rules` make the values; what certmill would ignore is refused.
-The schemas of Issuers and Secrets are imported with the first of them: a quick command does not wait for them.
-Every error is an InvalidManifest with its source and the path of the field; one bad document does not spoil the others.
-"""
+`yaml_documents` reads YAML, `schema*` say what each kind may hold, `*_rules` make the values; what certmill
+would ignore is refused. The schemas of Issuers and Secrets are imported with the first of them: a quick
+command does not wait for them. Every error is an InvalidManifest with its source and the path of the field;
+one bad document does not spoil the others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ Value: TypeAlias = Certificate | Issuer | Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One object of a file. `source` is "file.yaml", or "file.yaml#2" if there are several; a ClusterIssuer's namespace is ""."""
+    """One object of a file. `source` is "file.yaml", or "file.yaml#2" if there are several; a ClusterIssuer's
+    namespace is ""."""
 
     source: str
     kind: str
@@ -48,7 +49,8 @@ class Document:
 def parse_documents(
     text: str | bytes, *, source: str, default_namespace: str = DEFAULT_NAMESPACE
 ) -> tuple[list[Document], list[InvalidManifest]]:
-    """Read every object in YAML or JSON, those of a `kind: List` too: the good ones, and an error for each that is not."""
+    """Read every object in YAML or JSON, those of a `kind: List` too: the good ones, and an error for each
+    that is not."""
     documents: list[Document] = []
     wrong: list[InvalidManifest] = []
     try:
@@ -65,7 +67,9 @@ def parse_documents(
     return documents, wrong
 
 
-def parse_certificate(body: Mapping[str, object], *, source: str, default_namespace: str = DEFAULT_NAMESPACE) -> Certificate:
+def parse_certificate(
+    body: Mapping[str, object], *, source: str, default_namespace: str = DEFAULT_NAMESPACE
+) -> Certificate:
     """Read a whole Certificate. Raises InvalidManifest."""
     try:
         return _certificate(dict(body), default_namespace)
@@ -73,7 +77,9 @@ def parse_certificate(body: Mapping[str, object], *, source: str, default_namesp
         raise _placed(error, source) from None
 
 
-def parse_issuer(body: Mapping[str, object], *, source: str, default_namespace: str = DEFAULT_NAMESPACE) -> Issuer:
+def parse_issuer(
+    body: Mapping[str, object], *, source: str, default_namespace: str = DEFAULT_NAMESPACE
+) -> Issuer:
     """Read a whole Issuer or ClusterIssuer. Raises InvalidManifest."""
     try:
         return _issuer(dict(body), default_namespace)
@@ -90,7 +96,8 @@ def parse_document(text: str) -> dict[str, object]:
 
 
 def parse_request(body: object) -> Certificate:
-    """Read a contract.RequestBody. The kind of the issuer is "" if the request leaves it open. Raises InvalidManifest."""
+    """Read a contract.RequestBody. The kind of the issuer is "" if the request leaves it open. Raises
+    InvalidManifest."""
     request = validated(Request, body)
     return certificate_of(
         request.spec,
@@ -108,13 +115,20 @@ def parse_renewal(body: object) -> CertificateId:
 
 
 def _placed(error: InvalidManifest, source: str, path: str = "") -> InvalidManifest:
-    return InvalidManifest(error.reason, path=".".join(part for part in (path, error.path) if part), source=source)
+    return InvalidManifest(
+        error.reason, path=".".join(part for part in (path, error.path) if part), source=source
+    )
 
 
 def _objects(document: object) -> Iterator[tuple[str, object]]:
     """(path, object) of a document: itself, or the items of a List, or the error that it is."""
     items = document.get("items") if isinstance(document, dict) and document.get("kind") == "List" else None
-    if isinstance(document, dict) and isinstance(items, list) and document.get("apiVersion") == "v1" and _LIST_FIELDS.issuperset(document):
+    if (
+        isinstance(document, dict)
+        and isinstance(items, list)
+        and document.get("apiVersion") == "v1"
+        and _LIST_FIELDS.issuperset(document)
+    ):
         yield from ((f"items[{index}]", item) for index, item in enumerate(items))
     else:
         yield "", document
@@ -128,7 +142,12 @@ def _document(body: object, source: str, default_namespace: str) -> Document:
     value = _reader(body)(body, default_namespace)
     kind = str(body["kind"])
     return Document(
-        source=source, kind=kind, namespace=value.namespace, name=value.name, value=value, text=dump_yaml(_kept(body, value.namespace))
+        source=source,
+        kind=kind,
+        namespace=value.namespace,
+        name=value.name,
+        value=value,
+        text=dump_yaml(_kept(body, value.namespace)),
     )
 
 
@@ -136,7 +155,9 @@ def _kept(body: dict[str, object], namespace: str) -> dict[str, object]:
     """The manifest as its author meant it, with the namespace in which it was read."""
     metadata = body["metadata"]
     assert isinstance(metadata, dict)
-    ours = {"name": metadata["name"], "namespace": namespace} | {key: metadata[key] for key in _KEPT_METADATA if metadata.get(key)}
+    ours = {"name": metadata["name"], "namespace": namespace} | {
+        key: metadata[key] for key in _KEPT_METADATA if metadata.get(key)
+    }
     return {key: value for key, value in body.items() if key != "status"} | {
         "metadata": {key: value for key, value in ours.items() if value}
     }
@@ -154,7 +175,10 @@ def _reader(body: Mapping[str, object]) -> _Reader:
         raise InvalidManifest("a List has apiVersion, kind and items, and no List among them", path="kind")
     known = _READERS.get(kind)
     if known is None:
-        raise InvalidManifest(f"{shown(kind)} is not a kind that certmill reads; it reads {', '.join(_READERS)} and List", path="kind")
+        raise InvalidManifest(
+            f"{shown(kind)} is not a kind that certmill reads; it reads {', '.join(_READERS)} and List",
+            path="kind",
+        )
     expected, reader = known
     if version != expected:
         found = f", not {shown(version)}" if isinstance(version, str) else ""
@@ -175,7 +199,13 @@ def _certificate(body: dict[str, object], default_namespace: str) -> Certificate
     manifest = validated(CertificateManifest, body)
     namespace = _namespace(manifest.metadata, default_namespace)
     spec = manifest.spec
-    return certificate_of(spec, metadata=manifest.metadata, namespace=namespace, secret_name=spec.secret_name, default_kind="Issuer")
+    return certificate_of(
+        spec,
+        metadata=manifest.metadata,
+        namespace=namespace,
+        secret_name=spec.secret_name,
+        default_kind="Issuer",
+    )
 
 
 def _issuer(body: dict[str, object], default_namespace: str) -> Issuer:
@@ -184,7 +214,9 @@ def _issuer(body: dict[str, object], default_namespace: str) -> Issuer:
     from certmill.model.manifests.schema_issuer import IssuerManifest
 
     manifest = validated(IssuerManifest, body)
-    return issuer_of(manifest, "" if manifest.kind == "ClusterIssuer" else _namespace(manifest.metadata, default_namespace))
+    return issuer_of(
+        manifest, "" if manifest.kind == "ClusterIssuer" else _namespace(manifest.metadata, default_namespace)
+    )
 
 
 def _secret(body: dict[str, object], default_namespace: str) -> Secret:

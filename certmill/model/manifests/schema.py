@@ -1,8 +1,9 @@
-"""The ground of the schemas: strict pydantic models in Kubernetes' spelling, metadata, and their errors as one InvalidManifest with a path.
+"""The ground of the schemas: strict pydantic models in Kubernetes' spelling, metadata, and their errors as
+one InvalidManifest with a path.
 
-A schema says what shape a manifest may have; the rules between fields, and what certmill acts on, are in the functions that make values.
-An optional field may be null, which is as good as leaving it out, as in Kubernetes.
-"""
+A schema says what shape a manifest may have; the rules between fields, and what certmill acts on, are in the
+functions that make values. An optional field may be null, which is as good as leaving it out, as in
+Kubernetes."""
 
 from __future__ import annotations
 
@@ -16,7 +17,15 @@ from pydantic.alias_generators import to_camel
 
 from certmill.errors import InvalidManifest
 from certmill.model.durations import parse_duration
-from certmill.model.identifiers import annotation_pairs, field_path, label_pairs, line, namespace_name, object_name, secret_key
+from certmill.model.identifiers import (
+    annotation_pairs,
+    field_path,
+    label_pairs,
+    line,
+    namespace_name,
+    object_name,
+    secret_key,
+)
 from certmill.model.spelling import did_you_mean
 
 
@@ -33,7 +42,11 @@ def none_if_empty(value: object) -> object:
 
 def _none_if_unnamed(value: object) -> object:
     """Go's clients write an optional reference that is not set as one with an empty name."""
-    return None if isinstance(value, dict) and value.get("name") == "" and value.keys() <= {"name", "key"} else value
+    return (
+        None
+        if isinstance(value, dict) and value.get("name") == "" and value.keys() <= {"name", "key"}
+        else value
+    )
 
 
 Line = Annotated[str, AfterValidator(line)]
@@ -58,13 +71,19 @@ _MESSAGES = {
 
 
 class Schema(BaseModel):
-    """What a mapping in a manifest may hold: these fields, in camelCase, of exactly these types, and no others.
+    """What a mapping in a manifest may hold: these fields, in camelCase, of exactly these types, and no
+    others.
 
-    Its validator is built at the first use: a command that reads Certificates does not wait for those of all the DNS providers.
-    """
+    Its validator is built at the first use: a command that reads Certificates does not wait for those of all
+    the DNS providers."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, alias_generator=to_camel, hide_input_in_errors=True, defer_build=True
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        alias_generator=to_camel,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
 
@@ -100,11 +119,13 @@ OptionalSecretKeySelector = Annotated[SecretKeySelector | None, BeforeValidator(
 _Model = TypeVar("_Model", bound=Schema)
 
 _building = threading.Lock()
-"""One thread builds a validator at its first use: pydantic's own build was not safe among threads in the oldest release that we take."""
+"""One thread builds a validator at its first use: pydantic's own build was not safe among threads in the
+oldest release that we take."""
 
 
 def validated(schema: type[_Model], body: object) -> _Model:
-    """Read `body` by a schema. Raises InvalidManifest for the first wrong field; an unknown one comes first, as it may be mistyped."""
+    """Read `body` by a schema. Raises InvalidManifest for the first wrong field; an unknown one comes first,
+    as it may be mistyped."""
     with _building:
         schema.model_rebuild()  # returns at once if it is built
     try:
@@ -118,7 +139,9 @@ def validated(schema: type[_Model], body: object) -> _Model:
     elif kind == "literal_error":
         message = f"must be {context['expected']}"
     else:
-        message = _MESSAGES.get(kind, "is not valid") + (_meant(schema, first["loc"]) if kind == "extra_forbidden" else "")
+        message = _MESSAGES.get(kind, "is not valid") + (
+            _meant(schema, first["loc"]) if kind == "extra_forbidden" else ""
+        )
     raise InvalidManifest(message, path=field_path(part for part in first["loc"] if part != "[key]"))
 
 

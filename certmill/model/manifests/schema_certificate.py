@@ -1,7 +1,8 @@
-"""The shape of a cert-manager.io/v1 Certificate, and of a request for one: every field, and what each may hold by itself.
+"""The shape of a cert-manager.io/v1 Certificate, and of a request for one: every field, and what each may
+hold by itself.
 
-Fields are those of cert-manager's pkg/apis/certmanager/v1/types_certificate.go, whether certmill acts on them or not.
-"""
+Fields are those of cert-manager's pkg/apis/certmanager/v1/types_certificate.go, whether certmill acts on them
+or not."""
 
 from __future__ import annotations
 
@@ -12,7 +13,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from certmill.model.identifiers import dns_name, ip_address, shown
-from certmill.model.manifests.schema import Annotations, Duration, Labels, Line, Metadata, NamespaceName, ObjectName, Schema, SecretKey
+from certmill.model.manifests.schema import (
+    Annotations,
+    Duration,
+    Labels,
+    Line,
+    Metadata,
+    NamespaceName,
+    ObjectName,
+    Schema,
+    SecretKey,
+)
 
 USAGES = (
     "signing",

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from certmill.model.manifests.schema import Line, Metadata, ObjectName, Schema, SecretKey, SecretKeySelector, none_if_empty
+from certmill.model.manifests.schema import (
+    Line,
+    Metadata,
+    ObjectName,
+    Schema,
+    SecretKey,
+    SecretKeySelector,
+    none_if_empty,
+)
 from certmill.model.manifests.schema_solver import SolverSchema
 
 
@@ -18,7 +26,8 @@ class PrivateKeySecretRef(Schema):
 
 
 class ExternalAccountBindingSchema(Schema):
-    """spec.acme.externalAccountBinding. keyAlgorithm has no effect at cert-manager either: HS256 is always used."""
+    """spec.acme.externalAccountBinding. keyAlgorithm has no effect at cert-manager either: HS256 is always
+    used."""
 
     key_id: Line = Field(alias="keyID")
     key_secret_ref: SecretKeySelector
@@ -26,7 +35,8 @@ class ExternalAccountBindingSchema(Schema):
 
 
 class AcmeSchema(Schema):
-    """spec.acme. renewalInformationSource is ARI by default in cert-manager's own CRD, and has no effect there (a feature gate is off)."""
+    """spec.acme. renewalInformationSource is ARI by default in cert-manager's own CRD, and has no effect
+    there (a feature gate is off)."""
 
     email: Line | None = None
     server: Line

@@ -1,4 +1,5 @@
-"""The shape of one of spec.acme.solvers, with every provider that cert-manager has (its pkg/apis/acme/v1/types_issuer.go)."""
+"""The shape of one of spec.acme.solvers, with every provider that cert-manager has (its
+pkg/apis/acme/v1/types_issuer.go)."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def _zone(text: str) -> str:
 
 
 class SelectorSchema(Schema):
-    """Which names a solver is for. What can be no label matches none, and is taken: an example of cert-manager's manual has it."""
+    """Which names a solver is for. What can be no label matches none, and is taken: an example of
+    cert-manager's manual has it."""
 
     match_labels: dict[Line, Line] | None = None
     dns_names: list[Annotated[str, AfterValidator(dns_name)]] | None = None
@@ -205,7 +207,10 @@ class AzureDns(Schema):
     tenant_id: Line | None = Field(default=None, alias="tenantID")
     resource_group_name: Line
     hosted_zone_name: Line | None = None
-    environment: Literal["", "AzurePublicCloud", "AzureChinaCloud", "AzureGermanCloud", "AzureUSGovernmentCloud"] | None = None
+    environment: (
+        Literal["", "AzurePublicCloud", "AzureChinaCloud", "AzureGermanCloud", "AzureUSGovernmentCloud"]
+        | None
+    ) = None
     managed_identity: AzureManagedIdentity | None = None
     zone_type: Literal["AzurePrivateZone", "AzurePublicZone"] | None = None
 

@@ -1,7 +1,8 @@
-"""The rules of a solver, and which solvers certmill acts on: from the shape of spec.acme.solvers[i] to a Solver.
+"""The rules of a solver, and which solvers certmill acts on: from the shape of spec.acme.solvers[i] to a
+Solver.
 
-The rules are cert-manager's (internal/apis/certmanager/validation/issuer.go); what certmill would ignore is refused last.
-"""
+The rules are cert-manager's (internal/apis/certmanager/validation/issuer.go); what certmill would ignore is
+refused last."""
 
 from __future__ import annotations
 
@@ -50,7 +51,9 @@ def solver_of(solver: SolverSchema, path: str) -> Solver:
     refuse_if(has_both, "may have only one of http01 and dns01", path)
     refuse_if(solver.http01 is None and solver.dns01 is None, "needs one of http01 and dns01", path)
     wait = solver.wait_instead_of_self_check
-    refuse_if(wait is not None and wait < timedelta(), "must not be negative", f"{path}.waitInsteadOfSelfCheck")
+    refuse_if(
+        wait is not None and wait < timedelta(), "must not be negative", f"{path}.waitInsteadOfSelfCheck"
+    )
     return Solver(
         selector=_selector(solver.selector) if solver.selector is not None else None,
         http01=_http01(solver.http01, f"{path}.http01") if solver.http01 is not None else None,
@@ -74,10 +77,16 @@ def _selector(selector: SelectorSchema) -> Selector:
 
 def _http01(http01: Http01Schema, path: str) -> Http01Solver:
     ingress, gateway = http01.ingress, http01.gateway_http_route
-    refuse_if(ingress is not None and gateway is not None, "may have only one of ingress and gatewayHTTPRoute", path)
+    refuse_if(
+        ingress is not None and gateway is not None, "may have only one of ingress and gatewayHTTPRoute", path
+    )
     if gateway is not None:
         for index, ref in enumerate(gateway.parent_refs or ()):
-            refuse_if(bool(ref.name) is not bool(ref.kind), "needs kind and name together", f"{path}.gatewayHTTPRoute.parentRefs[{index}]")
+            refuse_if(
+                bool(ref.name) is not bool(ref.kind),
+                "needs kind and name together",
+                f"{path}.gatewayHTTPRoute.parentRefs[{index}]",
+            )
         raise not_acted_on(f"{path}.gatewayHTTPRoute", instead=f"use http01.ingress or dns01; {_INSTEAD}")
     if ingress is None:
         raise InvalidManifest("needs ingress", path=path)
@@ -86,7 +95,11 @@ def _http01(http01: Http01Schema, path: str) -> Http01Solver:
 
 def _ingress(ingress: IngressSolver, path: str) -> Http01Solver:
     ways = (ingress.ingress_class, ingress.ingress_class_name, ingress.name)
-    refuse_if(sum(way is not None for way in ways) > 1, "may have only one of ingressClassName, class and name", path)
+    refuse_if(
+        sum(way is not None for way in ways) > 1,
+        "may have only one of ingressClassName, class and name",
+        path,
+    )
     return Http01Solver(
         ingress_class=ingress.ingress_class,
         ingress_class_name=ingress.ingress_class_name,
@@ -110,7 +123,10 @@ def _dns01(dns01: Dns01Schema, path: str) -> Dns01Solver:
     return Dns01Solver(
         provider=_provider(dns01, chosen[0], path),
         follow_cname=dns01.cname_strategy == "Follow",
-        nameservers=tuple(_nameserver(text, f"{path}.nameservers[{index}]") for index, text in enumerate(dns01.nameservers or ())),
+        nameservers=tuple(
+            _nameserver(text, f"{path}.nameservers[{index}]")
+            for index, text in enumerate(dns01.nameservers or ())
+        ),
     )
 
 
@@ -123,7 +139,9 @@ def _nameserver(text: str, path: str) -> str:
         host, port = host_and_port(text)
     except ValueError as error:
         raise InvalidManifest(str(error), path=path) from None
-    refuse_if(port is None, f"{shown(text)} has no port: write 192.0.2.1:53, [2001:db8::1]:53 or https://…", path)
+    refuse_if(
+        port is None, f"{shown(text)} has no port: write 192.0.2.1:53, [2001:db8::1]:53 or https://…", path
+    )
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -168,12 +186,22 @@ def _rfc2136(rfc2136: Rfc2136Schema, path: str) -> Rfc2136:
     except ValueError as error:
         raise InvalidManifest(str(error), path=f"{path}.nameserver") from None
     key_name, secret = rfc2136.tsig_key_name or "", rfc2136.tsig_secret_secret_ref
-    refuse_if(bool(key_name) and secret is None, "is required with tsigKeyName", f"{path}.tsigSecretSecretRef")
-    refuse_if(secret is not None and not key_name, "is required with tsigSecretSecretRef", f"{path}.tsigKeyName")
-    refuse_if(bool(key_name) and not _TSIG_KEY_NAME.fullmatch(key_name), f"{shown(key_name)} is no name of a key", f"{path}.tsigKeyName")
+    refuse_if(
+        bool(key_name) and secret is None, "is required with tsigKeyName", f"{path}.tsigSecretSecretRef"
+    )
+    refuse_if(
+        secret is not None and not key_name, "is required with tsigSecretSecretRef", f"{path}.tsigKeyName"
+    )
+    refuse_if(
+        bool(key_name) and not _TSIG_KEY_NAME.fullmatch(key_name),
+        f"{shown(key_name)} is no name of a key",
+        f"{path}.tsigKeyName",
+    )
     algorithm = (rfc2136.tsig_algorithm or "HMACMD5").upper()
     known = list(TsigAlgorithm)
-    refuse_if(algorithm not in known, f"must be {', '.join(known[:-1])} or {known[-1]}", f"{path}.tsigAlgorithm")
+    refuse_if(
+        algorithm not in known, f"must be {', '.join(known[:-1])} or {known[-1]}", f"{path}.tsigAlgorithm"
+    )
     return Rfc2136(
         nameserver=host,
         port=port or 53,
@@ -186,7 +214,9 @@ def _rfc2136(rfc2136: Rfc2136Schema, path: str) -> Rfc2136:
 
 def _cloudflare(cloudflare: CloudflareSchema, path: str) -> Cloudflare:
     token, key = cloudflare.api_token_secret_ref, cloudflare.api_key_secret_ref
-    refuse_if((token is None) is (key is None), "needs exactly one of apiTokenSecretRef and apiKeySecretRef", path)
+    refuse_if(
+        (token is None) is (key is None), "needs exactly one of apiTokenSecretRef and apiKeySecretRef", path
+    )
     refuse_if(key is not None and not cloudflare.email, "is required with apiKeySecretRef", f"{path}.email")
     return Cloudflare(
         email=cloudflare.email or "",
@@ -208,6 +238,12 @@ def _check_azure(azure: AzureDns, path: str) -> None:
         refuse_if(identity is not None, "cannot be set together with clientID", f"{path}.managedIdentity")
     elif identity is not None:
         refuse_if(
-            bool(identity.client_id and identity.resource_id), "may have only one of clientID and resourceID", f"{path}.managedIdentity"
+            bool(identity.client_id and identity.resource_id),
+            "may have only one of clientID and resourceID",
+            f"{path}.managedIdentity",
         )
-        refuse_if(bool(identity.tenant_id) and not identity.client_id, "needs clientID with tenantID", f"{path}.managedIdentity")
+        refuse_if(
+            bool(identity.tenant_id) and not identity.client_id,
+            "needs clientID with tenantID",
+            f"{path}.managedIdentity",
+        )

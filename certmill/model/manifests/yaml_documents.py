@@ -1,8 +1,8 @@
 """YAML in and out, for manifests: what Kubernetes reads and no more.
 
-Built from the parser's events with a stack, so that neither depth nor aliases cost more than a limit; no tag makes an object. Documents
-are split at `---` first, so that a bad one does not spoil the next. Messages say the line and never repeat content: it may be a Secret's.
-"""
+Built from the parser's events with a stack, so that neither depth nor aliases cost more than a limit; no tag
+makes an object. Documents are split at `---` first, so that a bad one does not spoil the next. Messages say
+the line and never repeat content: it may be a Secret's."""
 
 from __future__ import annotations
 
@@ -34,22 +34,30 @@ _FALSE = frozenset({"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})")
 _FLOAT = re.compile(r"[-+]?[0-9]{1,32}\.[0-9]{0,32}(?:[eE][-+][0-9]{1,3})?")
 _MERGE = "<<"
-_TYPE_OF_TAG: dict[str, type] = {f"{_CORE}null": type(None), f"{_CORE}bool": bool, f"{_CORE}int": int, f"{_CORE}float": float}
+_TYPE_OF_TAG: dict[str, type] = {
+    f"{_CORE}null": type(None),
+    f"{_CORE}bool": bool,
+    f"{_CORE}int": int,
+    f"{_CORE}float": float,
+}
 _WRONG_TAG = "has a YAML tag that is not allowed here; quote the value if it begins with '!'"
 
 
 def read_documents(text: str | bytes) -> list[object]:
-    """Every document that is not empty, as dicts, lists, strings, numbers, booleans and None; in place of a bad one, an InvalidManifest.
+    """Every document that is not empty, as dicts, lists, strings, numbers, booleans and None; in place of a
+    bad one, an InvalidManifest.
 
-    Raises InvalidManifest for what is wrong with the input as a whole: its size, its encoding, too many documents.
-    """
+    Raises InvalidManifest for what is wrong with the input as a whole: its size, its encoding, too many
+    documents."""
     budget = _Budget()
     found: list[object] = []
     for number, (first_line, chunk) in enumerate(_chunks(_decoded(text))):
         if number > _MAX_DOCUMENTS:
             raise InvalidManifest(f"has more than {_MAX_DOCUMENTS} documents; split it")
         try:
-            found += (document for document in _Builder(budget, first_line).documents(chunk) if document is not None)
+            found += (
+                document for document in _Builder(budget, first_line).documents(chunk) if document is not None
+            )
         except InvalidManifest as error:
             found.append(error)
         except yaml.MarkedYAMLError as error:
@@ -73,12 +81,17 @@ def _decoded(text: str | bytes) -> str:
 
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
-    """(lines before it, document). A line that begins with `---` is a separator wherever it stands, even in quotes (YAML 1.2.2 §9.1.2)."""
+    """(lines before it, document). A line that begins with `---` is a separator wherever it stands, even in
+    quotes (YAML 1.2.2 §9.1.2)."""
     begin = lines = 0
     has_directives = False
     for separator in _SEPARATOR.finditer(text):
         chunk = text[begin : separator.start()]
-        if not has_directives and "%" in chunk and all(line[:1] in ("", "#", "%") for line in chunk.splitlines()):
+        if (
+            not has_directives
+            and "%" in chunk
+            and all(line[:1] in ("", "#", "%") for line in chunk.splitlines())
+        ):
             has_directives = True
             continue
         yield lines, chunk
@@ -95,7 +108,8 @@ def _invalid(error: yaml.MarkedYAMLError, first_line: int) -> str:
 
 
 class _Budget:
-    """What all documents of one input may come to once their aliases are expanded: characters, and one for each node."""
+    """What all documents of one input may come to once their aliases are expanded: characters, and one for
+    each node."""
 
     def __init__(self) -> None:
         self.spent = 0
@@ -203,7 +217,9 @@ class _Builder:
         if self._wants_key():
             raise self._wrong("has a key that is no text", event)
         if event.anchor not in self._anchors:
-            raise self._wrong("has an alias without an anchor before it; quote the value if it begins with '*'", event)
+            raise self._wrong(
+                "has an alias without an anchor before it; quote the value if it begins with '*'", event
+            )
         value, size = self._anchors[event.anchor]
         self._budget.spend(size)
         self._place(value)
@@ -241,7 +257,8 @@ class _Builder:
 
 
 def plain_scalar(text: str) -> object:
-    """What an unquoted scalar is: null, a boolean, a decimal number, else text; a time is text, as for kubectl."""
+    """What an unquoted scalar is: null, a boolean, a decimal number, else text; a time is text, as for
+    kubectl."""
     first = text[:1]
     if first.isalpha() or not first or first == "~":
         if text in _NULLS:
@@ -265,5 +282,7 @@ _Dumper.add_multi_representer(Mapping, lambda dumper, pairs: dumper.represent_di
 
 def dump_yaml(value: object) -> str:
     """YAML of a document, keys in their order."""
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120
+    )
     return text

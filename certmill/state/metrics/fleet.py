@@ -1,4 +1,5 @@
-"""What Redis knows of the whole fleet, for its metrics: a few counts in two round trips, whatever the number of certificates."""
+"""What Redis knows of the whole fleet, for its metrics: a few counts in two round trips, whatever the number
+of certificates."""
 
 from __future__ import annotations
 
@@ -17,14 +18,20 @@ from certmill.state.server.connection import answering, script
 OVERDUE_SECONDS: Final = 120.0
 """Longer than any tick's pause: what was due before then should have been acted on."""
 
-_SETS: Final = {"waiting": keys.WAITING, "in-flight": keys.IN_FLIGHT, "arrivals": keys.ARRIVALS, "renewals": keys.RENEWALS}
+_SETS: Final = {
+    "waiting": keys.WAITING,
+    "in-flight": keys.IN_FLIGHT,
+    "arrivals": keys.ARRIVALS,
+    "renewals": keys.RENEWALS,
+}
 _MOST_STALE: Final = 20
 """So many runs that have ended may be in the list before one that has not."""
 _DROPPED_AT_ONCE: Final = 500
 
 
 class Fleet:
-    """What the ticks note, and what is read of it. Every method raises StateUnavailable when Redis is away."""
+    """What the ticks note, and what is read of it. Every method raises StateUnavailable when Redis is
+    away."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -37,11 +44,14 @@ class Fleet:
 
     @answering
     def drop_ended(self) -> int:
-        """Take out of the list of runs those that a worker of an older release has ended, which keeps no such list; how many."""
+        """Take out of the list of runs those that a worker of an older release has ended, which keeps no such
+        list; how many."""
         oldest = cast("list[CertificateId]", self._redis.zrange(keys.RUNS, 0, _DROPPED_AT_ONCE - 1))
         if not oldest:
             return 0
-        return cast("int", self._drop_ended(keys=[keys.RUNS, *(keys.record(id_) for id_ in oldest)], args=oldest))
+        return cast(
+            "int", self._drop_ended(keys=[keys.RUNS, *(keys.record(id_) for id_ in oldest)], args=oldest)
+        )
 
     @answering
     def sample(self, *, now: float) -> FleetSample:
@@ -86,4 +96,8 @@ def _id_of(item: str | None) -> str:
         found = headers["id"]
     except (ValueError, LookupError, TypeError, RecursionError):
         found = None
-    return str(found)[:64] if isinstance(found, str) else hashlib.sha256(item.encode("utf-8", "replace")).hexdigest()[:32]
+    return (
+        str(found)[:64]
+        if isinstance(found, str)
+        else hashlib.sha256(item.encode("utf-8", "replace")).hexdigest()[:32]
+    )

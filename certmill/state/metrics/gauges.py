@@ -1,5 +1,6 @@
-"""What the metrics say of each certificate and issuer, kept beside their records so that a scrape costs no scan of the home, and which
-process exposes it. All of it can be lost: what is reconciled, adopted or issued is noted again."""
+"""What the metrics say of each certificate and issuer, kept beside their records so that a scrape costs no
+scan of the home, and which process exposes it. All of it can be lost: what is reconciled, adopted or issued
+is noted again."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ class Gauges:
         return self._redis.hset(keys.CERTIFICATE_GAUGES, certificate, gauge.to_json()) == 1
 
     @answering
-    def replace_all(self, certificates: Mapping[CertificateId, CertificateGauge], issuers: Mapping[str, bool]) -> list[CertificateId]:
+    def replace_all(
+        self, certificates: Mapping[CertificateId, CertificateGauge], issuers: Mapping[str, bool]
+    ) -> list[CertificateId]:
         """Keep these and no others, as all are known now; those of which nothing was known."""
         self._drop(keys.CERTIFICATE_GAUGES, certificates)
         self._drop(keys.ISSUER_GAUGES, issuers)
@@ -42,7 +45,9 @@ class Gauges:
                     pipe.hset(keys.CERTIFICATE_GAUGES, id_, certificates[id_].to_json())
                 new += [id_ for id_, made in zip(batch, pipe.execute(), strict=True) if made]
         if issuers:
-            self._redis.hset(keys.ISSUER_GAUGES, mapping={reference: str(ready) for reference, ready in issuers.items()})
+            self._redis.hset(
+                keys.ISSUER_GAUGES, mapping={reference: str(ready) for reference, ready in issuers.items()}
+            )
         return new
 
     @answering
@@ -57,14 +62,15 @@ class Gauges:
 
     @answering
     def read(self) -> tuple[dict[str, str], dict[str, str]]:
-        """(certificates by id, issuers by reference), a thousand at a time, as Redis does nothing else meanwhile."""
+        """(certificates by id, issuers by reference), a thousand at a time, as Redis does nothing else
+        meanwhile."""
         certificates = dict(self._redis.hscan_iter(keys.CERTIFICATE_GAUGES, count=_BATCH))
         return certificates, dict(self._redis.hscan_iter(keys.ISSUER_GAUGES, count=_BATCH))
 
     @answering
     def may_expose(self, owner: str, *, is_busy: bool) -> bool:
-        """Whether it is this process that exposes them, for LEASE_SECONDS after each call. One process that does other work (`is_busy`)
-        does so only while no other asks; two at once for a moment do no harm."""
+        """Whether it is this process that exposes them, for LEASE_SECONDS after each call. One process that
+        does other work (`is_busy`) does so only while no other asks; two at once for a moment do no harm."""
         mine = f"{'busy' if is_busy else 'idle'} {owner}"
         holder = cast("str | None", self._redis.get(keys.EXPOSER))
         if holder is not None and holder != mine and (is_busy or not holder.startswith("busy ")):
@@ -88,4 +94,6 @@ class Gauges:
 
 
 def _batches(all_: Sequence[str]) -> Iterable[list[CertificateId]]:
-    return (cast("list[CertificateId]", all_[start : start + _BATCH]) for start in range(0, len(all_), _BATCH))
+    return (
+        cast("list[CertificateId]", all_[start : start + _BATCH]) for start in range(0, len(all_), _BATCH)
+    )

@@ -1,4 +1,5 @@
-"""The connection to Redis: time-outs everywhere, TLS always verified, and its errors told as StateUnavailable."""
+"""The connection to Redis: time-outs everywhere, TLS always verified, and its errors told as
+StateUnavailable."""
 
 from __future__ import annotations
 
@@ -18,7 +19,13 @@ from redis.retry import Retry
 
 from certmill.errors import InvalidManifest, StateUnavailable
 from certmill.observe import recording
-from certmill.state.server.failover import CONNECTION_CLASSES, Connection, FileCredentials, ServerUnfit, without_credentials
+from certmill.state.server.failover import (
+    CONNECTION_CLASSES,
+    Connection,
+    FileCredentials,
+    ServerUnfit,
+    without_credentials,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,15 +41,21 @@ def connect(
     encoding_errors: str = "strict",
     url_file: Path | None = None,
 ) -> redis.Redis:
-    """A client for `url`; nothing is sent yet. A `rediss://` server is always verified, whatever the URL says. `url_file`: where user and
-    password are read from for each connection.
+    """A client for `url`; nothing is sent yet. A `rediss://` server is always verified, whatever the URL
+    says. `url_file`: where user and password are read from for each connection.
 
     Raises InvalidManifest for what is no URL of a Redis.
     """
     options: dict[str, object] = {}
     if url.startswith("rediss://"):
-        url = urlunsplit(urlsplit(url)._replace(query=""))  # `?ssl_cert_reqs=none` there would win over what follows
-        options = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, "ssl_ca_certs": str(ca_file) if ca_file else None}
+        url = urlunsplit(
+            urlsplit(url)._replace(query="")
+        )  # `?ssl_cert_reqs=none` there would win over what follows
+        options = {
+            "ssl_cert_reqs": ssl.CERT_REQUIRED,
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": str(ca_file) if ca_file else None,
+        }
     options["connection_class"] = CONNECTION_CLASSES.get(urlsplit(url).scheme, Connection)
     if url_file is not None:
         options["credential_provider"] = FileCredentials(url_file, url)
@@ -61,13 +74,15 @@ def connect(
             **options,
         )
     except ValueError:  # from None: the text may hold the password
-        raise InvalidManifest("is not a redis://, rediss:// or unix:// URL", path="CERTMILL_REDIS_URL") from None
+        raise InvalidManifest(
+            "is not a redis://, rediss:// or unix:// URL", path="CERTMILL_REDIS_URL"
+        ) from None
     return client
 
 
 def answering(call: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a method of an object with a client `_redis`: whatever goes wrong there is StateUnavailable, with the address of Redis and
-    without its user and password."""
+    """Decorate a method of an object with a client `_redis`: whatever goes wrong there is StateUnavailable,
+    with the address of Redis and without its user and password."""
 
     @functools.wraps(call)
     def answered(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -75,25 +90,31 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
             return _counted(call, *args, **kwargs)
         except NoPermissionError as error:
             raise StateUnavailable(
-                "Redis refuses this: the user of this URL may not do it; give it the ACL that the README names"
+                "Redis refuses this: the user of this URL may not do it; give it the ACL that the README "
+                "names"
             ) from error
         except AuthenticationError as error:
-            raise StateUnavailable("Redis refuses our login: see the user and password of CERTMILL_REDIS_URL") from error
+            raise StateUnavailable(
+                "Redis refuses our login: see the user and password of CERTMILL_REDIS_URL"
+            ) from error
         except ServerUnfit as error:
             raise StateUnavailable(f"Redis{_at(args)} cannot serve us now: {error.advice}") from error
         except Disconnected as error:
             raise StateUnavailable(
-                f"Redis does not answer{_at(args)} ({type(error).__name__}); see that CERTMILL_REDIS_URL leads to it and that it runs: "
+                f"Redis does not answer{_at(args)} ({type(error).__name__}); see that CERTMILL_REDIS_URL "
+                "leads to it and that it runs: "
                 "start it, or everything on this machine with `python -m workers up`"
             ) from error
         except ResponseError as error:
             raise StateUnavailable(
-                f"Redis{_at(args)} refuses a command ({type(error).__name__}); see that it is one server, no cluster, and that nothing but "
+                f"Redis{_at(args)} refuses a command ({type(error).__name__}); see that it is one server, "
+                "no cluster, and that nothing but "
                 "certmill writes to its database"
             ) from error
         except RedisError as error:
             raise StateUnavailable(
-                f"Redis does not answer{_at(args)} ({type(error).__name__}); see that it runs and is reachable"
+                f"Redis does not answer{_at(args)} ({type(error).__name__}); see that it runs and is "
+                "reachable"
             ) from error
 
     return answered
@@ -109,7 +130,11 @@ def address_of(client: redis.Redis) -> str:
     """host:port, or the path of a socket: what a message may show of a URL."""
     options = client.connection_pool.connection_kwargs
     host = str(options.get("host", "localhost"))
-    return str(options["path"]) if options.get("path") else f"{f'[{host}]' if ':' in host else host}:{options.get('port', 6379)}"
+    return (
+        str(options["path"])
+        if options.get("path")
+        else f"{f'[{host}]' if ':' in host else host}:{options.get('port', 6379)}"
+    )
 
 
 def _counted(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -121,7 +146,8 @@ def _counted(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def eviction_policy(client: redis.Redis) -> str | None:
-    """Redis' maxmemory-policy; None when it does not answer, or does not tell this user (CONFIG is often denied)."""
+    """Redis' maxmemory-policy; None when it does not answer, or does not tell this user (CONFIG is often
+    denied)."""
     try:
         policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
     except RedisError:

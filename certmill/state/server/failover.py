@@ -1,8 +1,12 @@
-"""What a Redis answers that cannot serve us now, taken for a connection that is lost; and a password that may be changed.
+"""What a Redis answers that cannot serve us now, taken for a connection that is lost; and a password that may
+be changed.
 
-After a fail-over the old master answers READONLY, or ends a blocking command with UNBLOCKED; a server that cannot save, or is full, answers
-MISCONF or OOM. Clients take these for errors of the command and keep the connection. Here the connection is closed, so that the next
-command connects anew (to whom the name leads then), and everybody who can outlive a lost connection outlives a fail-over.
+After a fail-over the old master answers READONLY, or ends a blocking command with UNBLOCKED; a server that
+cannot save, or is full, answers
+  MISCONF or OOM. Clients take these for errors of the command and keep the connection. Here the connection is
+  closed, so that the next
+command connects anew (to whom the name leads then), and everybody who can outlive a lost connection outlives
+a fail-over.
 """
 
 from __future__ import annotations
@@ -36,7 +40,8 @@ _MOST_BYTES = 65_536
 
 
 class ServerUnfit(Disconnected):
-    """This server cannot serve us now; its own words. The connection is closed. `advice`: what is wrong with it, and what to do."""
+    """This server cannot serve us now; its own words. The connection is closed. `advice`: what is wrong with
+    it, and what to do."""
 
     def __init__(self, error: ResponseError) -> None:
         super().__init__(f"{type(error).__name__}: {error}")
@@ -86,7 +91,8 @@ CONNECTION_CLASSES: dict[str, type[redis.Connection | redis.UnixDomainSocketConn
 
 
 class FileCredentials(CredentialProvider):
-    """User and password of the URL in a file, read anew for each connection: a password that was changed needs no restart."""
+    """User and password of the URL in a file, read anew for each connection: a password that was changed
+    needs no restart."""
 
     def __init__(self, file: Path, url: str) -> None:
         self._file = file

@@ -1,9 +1,9 @@
-"""One clock for the fleet: Redis'. What one machine notes for an instant, every other reads; so all have to mean the same instant by it.
+"""One clock for the fleet: Redis'. What one machine notes for an instant, every other reads; so all have to
+mean the same instant by it.
 
-The clock of the machine itself decides nothing while Redis answers: set a year ahead or back, it neither makes certificates look expired
-nor notes waits for next year. While Redis is away the last answer goes on with the monotonic clock; before the first one, the machine's
-clock.
-"""
+The clock of the machine itself decides nothing while Redis answers: set a year ahead or back, it neither
+makes certificates look expired nor notes waits for next year. While Redis is away the last answer goes on
+with the monotonic clock; before the first one, the machine's clock."""
 
 from __future__ import annotations
 
@@ -72,6 +72,8 @@ class FleetClock:
             log.warning(
                 "clock.differs",
                 seconds=round(seconds),
-                reason="the clock of this machine is not that of Redis, which is used; synchronize both (NTP)",
+                reason=(
+                    "the clock of this machine is not that of Redis, which is used; synchronize both (NTP)"
+                ),
             )
         self._told = differs

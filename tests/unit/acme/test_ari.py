@@ -19,10 +19,18 @@ def certificate(serial, key_identifier):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
     now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(serial)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(serial)
+    )
     builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
     if key_identifier is not None:
-        builder = builder.add_extension(x509.AuthorityKeyIdentifier(key_identifier, None, None), critical=False)
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier(key_identifier, None, None), critical=False
+        )
     return builder.sign(key, hashes.SHA256())
 
 
@@ -51,12 +59,18 @@ def test_what_could_be_a_path_is_no_id(text):
 
 
 def test_the_window_is_read():
-    info = RenewalInfo.from_json({"suggestedWindow": WINDOW, "explanationURL": "https://ca.example/why"}, retry_after=7200.0)
+    info = RenewalInfo.from_json(
+        {"suggestedWindow": WINDOW, "explanationURL": "https://ca.example/why"}, retry_after=7200.0
+    )
 
-    assert info == RenewalInfo(start=1795521600.0, end=1795608000.0, explanation_url="https://ca.example/why", retry_after=7200.0)
+    assert info == RenewalInfo(
+        start=1795521600.0, end=1795608000.0, explanation_url="https://ca.example/why", retry_after=7200.0
+    )
 
 
-@pytest.mark.parametrize(("header", "seconds"), [(None, 21600.0), (0.0, 60.0), (59.0, 60.0), (3600.0, 3600.0), (604800.0, 86400.0)])
+@pytest.mark.parametrize(
+    ("header", "seconds"), [(None, 21600.0), (0.0, 60.0), (59.0, 60.0), (3600.0, 3600.0), (604800.0, 86400.0)]
+)
 def test_the_next_look_is_between_a_minute_and_a_day_away(header, seconds):
     assert RenewalInfo.from_json({"suggestedWindow": WINDOW}, retry_after=header).retry_after == seconds
 

@@ -44,6 +44,9 @@ def test_a_token_is_base64url_of_at_least_128_bits(token):
     assert challenges.is_token(token)
 
 
-@pytest.mark.parametrize("token", ["", "a" * 21, "a" * 129, "../" + "a" * 30, "a" * 30 + "/", "a" * 30 + "=", "ä" * 30, "a" * 30 + "\n"])
+@pytest.mark.parametrize(
+    "token",
+    ["", "a" * 21, "a" * 129, "../" + "a" * 30, "a" * 30 + "/", "a" * 30 + "=", "ä" * 30, "a" * 30 + "\n"],
+)
 def test_what_could_be_a_path_or_a_guess_is_no_token(token):
     assert not challenges.is_token(token)

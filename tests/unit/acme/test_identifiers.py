@@ -17,7 +17,9 @@ def ip(value):
 
 def authorization(identifier, *, wildcard=False):
     url = "https://ca.example/authz/1"
-    return Authorization(url=url, identifier=identifier, status=AuthorizationStatus.PENDING, wildcard=wildcard)
+    return Authorization(
+        url=url, identifier=identifier, status=AuthorizationStatus.PENDING, wildcard=wildcard
+    )
 
 
 ORDER = (dns("a.example"), dns("*.b.example"), ip("2001:db8::1"))

@@ -27,7 +27,10 @@ URL = "https://ca.example/order/1"
 KID = "https://ca.example/account/1"
 RSA = rsa.generate_private_key(65537, 2048)
 CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
-KEYS: dict[str, Any] = {"RS256": RSA, **{name: ec.generate_private_key(curve) for name, curve in CURVES.items()}}
+KEYS: dict[str, Any] = {
+    "RS256": RSA,
+    **{name: ec.generate_private_key(curve) for name, curve in CURVES.items()},
+}
 
 
 def pem(key, style=serialization.PrivateFormat.PKCS8):
@@ -75,12 +78,23 @@ def test_the_algorithm_follows_the_key():
 
 
 @settings(max_examples=60)
-@given(payload=st.binary(max_size=300), nonce=st.from_regex(r"\A[A-Za-z0-9_-]{4,40}\Z"), path=st.text(max_size=40))
+@given(
+    payload=st.binary(max_size=300),
+    nonce=st.from_regex(r"\A[A-Za-z0-9_-]{4,40}\Z"),
+    path=st.text(max_size=40),
+)
 def test_whatever_is_signed_arrives_unchanged(payload, nonce, path):
-    body = json.loads(jws.sign(AccountKey(KEYS["ES256"]), url=URL + path, payload=payload, kid=KID, nonce=nonce))
+    body = json.loads(
+        jws.sign(AccountKey(KEYS["ES256"]), url=URL + path, payload=payload, kid=KID, nonce=nonce)
+    )
 
     assert decoded(body["payload"]) == payload
-    assert json.loads(decoded(body["protected"])) == {"alg": "ES256", "kid": KID, "nonce": nonce, "url": URL + path}
+    assert json.loads(decoded(body["protected"])) == {
+        "alg": "ES256",
+        "kid": KID,
+        "nonce": nonce,
+        "url": URL + path,
+    }
 
 
 def test_an_ecdsa_signature_has_both_halves_in_full():
@@ -102,14 +116,20 @@ def test_the_hash_of_an_rsa_key_is_the_one_that_cert_manager_has_in_an_issuers_s
         form = serialization.PrivateFormat.TraditionalOpenSSL
         hashed = key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
     else:
-        hashed = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        hashed = key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
 
     assert AccountKey(key).hash == base64.b64encode(hashlib.sha256(hashed).digest()).decode()
 
 
 def test_a_coordinate_with_leading_zeros_keeps_its_length():
     """RFC 7518 §6.2.1.2: the octet string is as long as the curve's, always."""
-    number = next(n for n in range(1, 5000) if ec.derive_private_key(n, ec.SECP256R1()).public_key().public_numbers().x >> 248 == 0)
+    number = next(
+        n
+        for n in range(1, 5000)
+        if ec.derive_private_key(n, ec.SECP256R1()).public_key().public_numbers().x >> 248 == 0
+    )
 
     jwk = json.loads(AccountKey(ec.derive_private_key(number, ec.SECP256R1())).jwk)
 
@@ -142,7 +162,9 @@ def test_a_change_of_keys_is_signed_by_the_new_one_and_names_the_old_one():
     assert json.loads(decoded(inner["payload"])) == {"account": KID, "oldKey": json.loads(old.jwk)}
 
 
-@pytest.mark.parametrize("style", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
+@pytest.mark.parametrize(
+    "style", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL]
+)
 def test_a_key_is_read_in_either_style(key, style):
     assert AccountKey.from_pem(pem(key, style)).hash == AccountKey(key).hash
 
@@ -156,7 +178,10 @@ def test_reading_the_same_key_again_is_the_same_value():
     [
         (b"", "not an unencrypted PEM private key"),
         (b"MIIEvQIBADANBg", "not an unencrypted PEM private key"),
-        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "not an unencrypted PEM private key"),
+        (
+            b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            "not an unencrypted PEM private key",
+        ),
         (b"\xff" * 100, "not an unencrypted PEM private key"),
         (b"x" * 1_000_000, "larger than"),
         (pem(ed25519.Ed25519PrivateKey.generate()), "no signature for"),
@@ -175,7 +200,11 @@ def test_what_is_no_account_key_is_refused_in_one_line(text, reason):
 
 
 def test_an_encrypted_key_is_refused():
-    text = RSA.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x"))
+    text = RSA.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"x"),
+    )
 
     with pytest.raises(SecretUnusable, match="unencrypted"):
         AccountKey.from_pem(text)

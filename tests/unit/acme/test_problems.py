@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
-from certmill.acme.problems import About, AcmeProblem, Problem, problem_error, raise_error
+from certmill.acme.problems import AcmeProblem, Problem, RequestTarget, problem_error, raise_error
 from certmill.errors import (
     AccountRefused,
     CAUnavailable,
@@ -31,14 +31,28 @@ THUMBPRINT = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
 def answered(status, body=None, *, retry_after=None, headers=None):
     content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
     found = HTTPHeaderDict(headers or {})
-    return Answer(url="https://ca.example/x", status=status, headers=found, body=content, retry_after=retry_after)
+    return Answer(
+        url="https://ca.example/x", status=status, headers=found, body=content, retry_after=retry_after
+    )
 
 
-def error_of(status, kind="", detail="because", *, about=About.RESOURCE, retry_after=None, headers=None, **members):
+def error_of(
+    status,
+    kind="",
+    detail="because",
+    *,
+    about=RequestTarget.RESOURCE,
+    retry_after=None,
+    headers=None,
+    **members,
+):
     body = {"type": f"{URN}{kind}", "detail": detail, **members} if kind else None
     with pytest.raises(CertmillError) as caught:
         raise_error(
-            answered(status, body, retry_after=retry_after, headers=headers), about=about, what="create an order for a.example", now=NOW
+            answered(status, body, retry_after=retry_after, headers=headers),
+            about=about,
+            what="create an order for a.example",
+            now=NOW,
         )
     return caught.value
 
@@ -46,41 +60,41 @@ def error_of(status, kind="", detail="because", *, about=About.RESOURCE, retry_a
 @pytest.mark.parametrize(
     ("kind", "status", "about", "expected"),
     [
-        ("accountDoesNotExist", 400, About.RESOURCE, AccountRefused),
-        ("accountDoesNotExist", 400, About.ACCOUNT, AccountRefused),
-        ("badCSR", 400, About.RESOURCE, OrderRefused),
-        ("badNonce", 400, About.RESOURCE, CAUnavailable),
-        ("badPublicKey", 400, About.ACCOUNT, AccountRefused),
-        ("badPublicKey", 400, About.RESOURCE, OrderRefused),
-        ("badRevocationReason", 400, About.NEW_ORDER, OrderRefused),
-        ("badSignatureAlgorithm", 400, About.ACCOUNT, AccountRefused),
-        ("caa", 403, About.RESOURCE, NameRefused),
-        ("connection", 400, About.RESOURCE, NameRefused),
-        ("dns", 400, About.RESOURCE, NameRefused),
-        ("externalAccountRequired", 403, About.ACCOUNT, AccountRefused),
-        ("incorrectResponse", 400, About.RESOURCE, NameRefused),
-        ("invalidContact", 400, About.ACCOUNT, AccountRefused),
-        ("invalidContact", 400, About.NEW_ORDER, OrderRefused),
-        ("malformed", 400, About.ACCOUNT, AccountRefused),
-        ("malformed", 400, About.NEW_ORDER, OrderRefused),
-        ("malformed", 404, About.RESOURCE, OrderGone),
-        ("malformed", 404, About.NEW_ORDER, OrderRefused),
-        ("orderNotReady", 403, About.RESOURCE, OrderNotReady),
-        ("rateLimited", 429, About.NEW_ORDER, RateLimited),
-        ("rateLimited", 503, About.NEW_ORDER, RateLimited),
-        ("rejectedIdentifier", 400, About.NEW_ORDER, NameRefused),
-        ("serverInternal", 500, About.NEW_ORDER, CAUnavailable),
-        ("tls", 400, About.RESOURCE, NameRefused),
-        ("unauthorized", 403, About.ACCOUNT, AccountRefused),
-        ("unauthorized", 403, About.NEW_ORDER, NameRefused),
-        ("unauthorized", 403, About.RESOURCE, OrderGone),
-        ("unsupportedContact", 400, About.ACCOUNT, AccountRefused),
-        ("unsupportedIdentifier", 400, About.NEW_ORDER, NameRefused),
-        ("userActionRequired", 403, About.NEW_ORDER, AccountRefused),
-        ("alreadyReplaced", 409, About.NEW_ORDER, OrderRefused),
-        ("invalidProfile", 400, About.NEW_ORDER, OrderRefused),
-        ("conflict", 409, About.RESOURCE, OrderRefused),
-        ("somethingNew", 400, About.NEW_ORDER, OrderRefused),
+        ("accountDoesNotExist", 400, RequestTarget.RESOURCE, AccountRefused),
+        ("accountDoesNotExist", 400, RequestTarget.ACCOUNT, AccountRefused),
+        ("badCSR", 400, RequestTarget.RESOURCE, OrderRefused),
+        ("badNonce", 400, RequestTarget.RESOURCE, CAUnavailable),
+        ("badPublicKey", 400, RequestTarget.ACCOUNT, AccountRefused),
+        ("badPublicKey", 400, RequestTarget.RESOURCE, OrderRefused),
+        ("badRevocationReason", 400, RequestTarget.NEW_ORDER, OrderRefused),
+        ("badSignatureAlgorithm", 400, RequestTarget.ACCOUNT, AccountRefused),
+        ("caa", 403, RequestTarget.RESOURCE, NameRefused),
+        ("connection", 400, RequestTarget.RESOURCE, NameRefused),
+        ("dns", 400, RequestTarget.RESOURCE, NameRefused),
+        ("externalAccountRequired", 403, RequestTarget.ACCOUNT, AccountRefused),
+        ("incorrectResponse", 400, RequestTarget.RESOURCE, NameRefused),
+        ("invalidContact", 400, RequestTarget.ACCOUNT, AccountRefused),
+        ("invalidContact", 400, RequestTarget.NEW_ORDER, OrderRefused),
+        ("malformed", 400, RequestTarget.ACCOUNT, AccountRefused),
+        ("malformed", 400, RequestTarget.NEW_ORDER, OrderRefused),
+        ("malformed", 404, RequestTarget.RESOURCE, OrderGone),
+        ("malformed", 404, RequestTarget.NEW_ORDER, OrderRefused),
+        ("orderNotReady", 403, RequestTarget.RESOURCE, OrderNotReady),
+        ("rateLimited", 429, RequestTarget.NEW_ORDER, RateLimited),
+        ("rateLimited", 503, RequestTarget.NEW_ORDER, RateLimited),
+        ("rejectedIdentifier", 400, RequestTarget.NEW_ORDER, NameRefused),
+        ("serverInternal", 500, RequestTarget.NEW_ORDER, CAUnavailable),
+        ("tls", 400, RequestTarget.RESOURCE, NameRefused),
+        ("unauthorized", 403, RequestTarget.ACCOUNT, AccountRefused),
+        ("unauthorized", 403, RequestTarget.NEW_ORDER, NameRefused),
+        ("unauthorized", 403, RequestTarget.RESOURCE, OrderGone),
+        ("unsupportedContact", 400, RequestTarget.ACCOUNT, AccountRefused),
+        ("unsupportedIdentifier", 400, RequestTarget.NEW_ORDER, NameRefused),
+        ("userActionRequired", 403, RequestTarget.NEW_ORDER, AccountRefused),
+        ("alreadyReplaced", 409, RequestTarget.NEW_ORDER, OrderRefused),
+        ("invalidProfile", 400, RequestTarget.NEW_ORDER, OrderRefused),
+        ("conflict", 409, RequestTarget.RESOURCE, OrderRefused),
+        ("somethingNew", 400, RequestTarget.NEW_ORDER, OrderRefused),
     ],
 )
 def test_each_type_has_its_place_in_the_tree(kind, status, about, expected):
@@ -95,21 +109,23 @@ def test_each_type_has_its_place_in_the_tree(kind, status, about, expected):
 @pytest.mark.parametrize(
     ("status", "about", "expected"),
     [
-        (500, About.NEW_ORDER, CAUnavailable),
-        (502, About.RESOURCE, CAUnavailable),
-        (408, About.RESOURCE, CAUnavailable),
-        (301, About.DIRECTORY, CAUnavailable),
-        (429, About.NEW_ORDER, RateLimited),
-        (404, About.RESOURCE, OrderGone),
-        (410, About.RESOURCE, OrderGone),
-        (403, About.RESOURCE, OrderGone),
-        (404, About.DIRECTORY, AccountRefused),
-        (403, About.ACCOUNT, AccountRefused),
-        (409, About.NEW_ORDER, OrderRefused),
+        (500, RequestTarget.NEW_ORDER, CAUnavailable),
+        (502, RequestTarget.RESOURCE, CAUnavailable),
+        (408, RequestTarget.RESOURCE, CAUnavailable),
+        (301, RequestTarget.DIRECTORY, CAUnavailable),
+        (429, RequestTarget.NEW_ORDER, RateLimited),
+        (404, RequestTarget.RESOURCE, OrderGone),
+        (410, RequestTarget.RESOURCE, OrderGone),
+        (403, RequestTarget.RESOURCE, OrderGone),
+        (404, RequestTarget.DIRECTORY, AccountRefused),
+        (403, RequestTarget.ACCOUNT, AccountRefused),
+        (409, RequestTarget.NEW_ORDER, OrderRefused),
     ],
 )
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>no</html>", b"[" * 100_000, b'"text"', b"null"], ids=["none", "html", "deep", "text", "null"]
+    "body",
+    [b"", b"<html>no</html>", b"[" * 100_000, b'"text"', b"null"],
+    ids=["none", "html", "deep", "text", "null"],
 )
 def test_an_answer_without_a_problem_document_goes_by_its_status(status, about, expected, body):
     with pytest.raises(CertmillError, match=r"^ca\.example ") as caught:
@@ -124,14 +140,21 @@ def test_retry_after_is_kept():
 
 
 def test_boulders_time_in_the_text_stands_in_for_a_missing_header():
-    error = error_of(429, "rateLimited", "too many certificates, retry after 2027-01-15 08:10:00 UTC: see https://le.example")
+    error = error_of(
+        429,
+        "rateLimited",
+        "too many certificates, retry after 2027-01-15 08:10:00 UTC: see https://le.example",
+    )
 
     assert error.retry_after == 600.0
 
 
 def test_a_paused_identifier_has_no_retry_after_and_says_where_to_go():
     error = error_of(
-        429, "rateLimited", "Your account is paused for a.example; unpause at https://unpause.example/x", about=About.NEW_ORDER
+        429,
+        "rateLimited",
+        "Your account is paused for a.example; unpause at https://unpause.example/x",
+        about=RequestTarget.NEW_ORDER,
     )
 
     assert error.retry_after is None
@@ -142,11 +165,15 @@ def test_a_paused_identifier_has_no_retry_after_and_says_where_to_go():
 def test_the_names_of_subproblems_are_kept():
     """RFC 8555 §6.7.1."""
     subproblems = [
-        {"type": f"{URN}rejectedIdentifier", "detail": "forbidden", "identifier": {"type": "dns", "value": "a.example"}},
+        {
+            "type": f"{URN}rejectedIdentifier",
+            "detail": "forbidden",
+            "identifier": {"type": "dns", "value": "a.example"},
+        },
         {"type": f"{URN}malformed", "detail": "has no dot", "identifier": {"type": "dns", "value": "b"}},
     ]
 
-    error = error_of(400, "malformed", "Some names", about=About.NEW_ORDER, subproblems=subproblems)
+    error = error_of(400, "malformed", "Some names", about=RequestTarget.NEW_ORDER, subproblems=subproblems)
 
     assert isinstance(error, NameRefused)
     assert error.identifiers == ("a.example", "b")
@@ -160,17 +187,29 @@ def test_a_subproblem_has_none_of_its_own():
 
 
 def test_where_the_user_has_to_act_is_said():
-    error = error_of(403, "userActionRequired", "terms changed", about=About.NEW_ORDER, instance="https://ca.example/agree")
+    error = error_of(
+        403,
+        "userActionRequired",
+        "terms changed",
+        about=RequestTarget.NEW_ORDER,
+        instance="https://ca.example/agree",
+    )
 
     assert "see https://ca.example/agree" in str(error)
 
 
 def test_a_conflict_keeps_where_it_pointed_to_and_its_problem():
-    error = error_of(409, "conflict", about=About.NEW_ORDER, headers={"Location": "https://ca.example/acct/7"})
+    error = error_of(
+        409, "conflict", about=RequestTarget.NEW_ORDER, headers={"Location": "https://ca.example/acct/7"}
+    )
 
     cause = error.__cause__
     assert isinstance(cause, AcmeProblem)
-    assert (cause.status, cause.location, cause.problem.type) == (409, "https://ca.example/acct/7", "conflict")
+    assert (cause.status, cause.location, cause.problem.type) == (
+        409,
+        "https://ca.example/acct/7",
+        "conflict",
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,7 +240,9 @@ def test_the_problem_of_an_authorization_is_about_its_name(kind, expected, failu
         assert error.identifiers == ("*.a.example",)
 
 
-@pytest.mark.parametrize("kind", ["rateLimited", "dns", "badCSR", "orderNotReady", "serverInternal", "unauthorized"])
+@pytest.mark.parametrize(
+    "kind", ["rateLimited", "dns", "badCSR", "orderNotReady", "serverInternal", "unauthorized"]
+)
 def test_an_error_survives_pickling(kind):
     error = error_of(400, kind, retry_after=3.0)
 
@@ -220,7 +261,9 @@ def test_an_error_survives_pickling(kind):
     ],
 )
 def test_key_authorizations_and_tokens_are_not_repeated(detail):
-    message = str(problem_error(Problem.from_json({"type": f"{URN}unauthorized", "detail": detail}), name="a.example"))
+    message = str(
+        problem_error(Problem.from_json({"type": f"{URN}unauthorized", "detail": detail}), name="a.example")
+    )
 
     assert TOKEN not in message
     assert THUMBPRINT not in message
@@ -237,14 +280,18 @@ JSON = st.recursive(
     lambda below: (
         st.lists(below, max_size=4)
         | st.dictionaries(
-            st.sampled_from(["type", "detail", "title", "status", "identifier", "value", "subproblems", "instance"]), below, max_size=6
+            st.sampled_from(
+                ["type", "detail", "title", "status", "identifier", "value", "subproblems", "instance"]
+            ),
+            below,
+            max_size=6,
         )
     ),
     max_leaves=20,
 )
 
 
-@given(JSON, st.sampled_from(list(About)), st.integers(min_value=300, max_value=599))
+@given(JSON, st.sampled_from(list(RequestTarget)), st.integers(min_value=300, max_value=599))
 def test_whatever_a_ca_answers_becomes_one_bounded_line(body, about, status):
     with pytest.raises(CertmillError) as caught:
         raise_error(answered(status, body), about=about, what="do it", now=NOW)

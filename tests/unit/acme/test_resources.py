@@ -33,7 +33,12 @@ ORDER = {
     "finalize": "https://ca.example/finalize/1",
 }
 CHALLENGE = {"type": "dns-01", "url": "https://ca.example/chall/1", "status": "pending", "token": TOKEN}
-AUTHORIZATION = {"status": "pending", "identifier": {"type": "dns", "value": "a.example"}, "challenges": [CHALLENGE], "wildcard": True}
+AUTHORIZATION = {
+    "status": "pending",
+    "identifier": {"type": "dns", "value": "a.example"},
+    "challenges": [CHALLENGE],
+    "wildcard": True,
+}
 
 
 def test_an_order_is_read():
@@ -42,7 +47,10 @@ def test_an_order_is_read():
     assert order == Order(
         url="https://ca.example/order/1",
         status=OrderStatus.PENDING,
-        identifiers=(Identifier(type=IdentifierType.DNS, value="a.example"), Identifier(type=IdentifierType.IP, value="192.0.2.1")),
+        identifiers=(
+            Identifier(type=IdentifierType.DNS, value="a.example"),
+            Identifier(type=IdentifierType.IP, value="192.0.2.1"),
+        ),
         authorizations=("https://ca.example/authz/1", "https://ca.example/authz/2"),
         finalize="https://ca.example/finalize/1",
         expires=1795521600.0,
@@ -71,18 +79,25 @@ def test_a_challenge_with_more_than_can_be_kept_is_not_taken():
 
 
 def test_the_error_of_an_order_is_read():
-    order = Order.from_json({**ORDER, "error": {"type": "urn:ietf:params:acme:error:caa", "detail": "no"}}, url="")
+    order = Order.from_json(
+        {**ORDER, "error": {"type": "urn:ietf:params:acme:error:caa", "detail": "no"}}, url=""
+    )
 
     assert order.error == Problem(type="caa", detail="no")
 
 
-@pytest.mark.parametrize("status", ["pending", "processing", "valid", "invalid", "deactivated", "expired", "revoked"])
+@pytest.mark.parametrize(
+    "status", ["pending", "processing", "valid", "invalid", "deactivated", "expired", "revoked"]
+)
 def test_every_status_of_an_authorization_is_known(status):
     assert Authorization.from_json({**AUTHORIZATION, "status": status}, url="").status == status
 
 
 def test_a_status_that_nobody_knows_is_no_error():
-    assert Authorization.from_json({**AUTHORIZATION, "status": "dreaming"}, url="").status is AuthorizationStatus.UNKNOWN
+    assert (
+        Authorization.from_json({**AUTHORIZATION, "status": "dreaming"}, url="").status
+        is AuthorizationStatus.UNKNOWN
+    )
     assert Order.from_json({**ORDER, "status": "dreaming"}, url="").status is OrderStatus.UNKNOWN
     assert Challenge.from_json({**CHALLENGE, "status": "dreaming"}).status is ChallengeStatus.UNKNOWN
     assert Account.from_json({"status": "dreaming"}, url="").status is AccountStatus.UNKNOWN
@@ -97,15 +112,26 @@ def test_an_authorization_is_read():
 
 
 def test_challenges_of_unknown_types_are_carried_along():
-    unknown = {"type": "dns-persist-01", "url": "https://ca.example/chall/2", "issuer-domain-names": ["ca.example"]}
+    unknown = {
+        "type": "dns-persist-01",
+        "url": "https://ca.example/chall/2",
+        "issuer-domain-names": ["ca.example"],
+    }
 
-    authorization = Authorization.from_json({**AUTHORIZATION, "challenges": [unknown, CHALLENGE, {"type": "half"}, 7]}, url="")
+    authorization = Authorization.from_json(
+        {**AUTHORIZATION, "challenges": [unknown, CHALLENGE, {"type": "half"}, 7]}, url=""
+    )
 
-    assert [(challenge.type, challenge.token) for challenge in authorization.challenges] == [("dns-persist-01", ""), ("dns-01", TOKEN)]
+    assert [(challenge.type, challenge.token) for challenge in authorization.challenges] == [
+        ("dns-persist-01", ""),
+        ("dns-01", TOKEN),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["http-01", "dns-01", "tls-alpn-01"])
-@pytest.mark.parametrize("token", ["", "short", "../../etc/passwd-and-more-of-it", TOKEN + "=", TOKEN + "\n", None, 7])
+@pytest.mark.parametrize(
+    "token", ["", "short", "../../etc/passwd-and-more-of-it", TOKEN + "=", TOKEN + "\n", None, 7]
+)
 def test_a_token_that_could_be_a_path_is_refused(kind, token):
     with pytest.raises(CAUnavailable, match="128 bits"):
         Challenge.from_json({**CHALLENGE, "type": kind, "token": token})
@@ -121,7 +147,10 @@ def test_an_order_without_what_we_need_is_the_cas_fault(missing):
         Order.from_json({name: value for name, value in ORDER.items() if name != missing}, url="")
 
 
-@pytest.mark.parametrize("identifier", [None, "a.example", {"type": "dns"}, {"type": "email", "value": "a@b"}, {"type": "dns", "value": 7}])
+@pytest.mark.parametrize(
+    "identifier",
+    [None, "a.example", {"type": "dns"}, {"type": "email", "value": "a@b"}, {"type": "dns", "value": 7}],
+)
 def test_an_identifier_that_is_none_is_the_cas_fault(identifier):
     with pytest.raises(CAUnavailable):
         Authorization.from_json({**AUTHORIZATION, "identifier": identifier}, url="")
@@ -135,7 +164,11 @@ def test_a_directory_is_read():
             "newOrder": "https://ca.example/order",
             "renewalInfo": "https://ca.example/ari",
             "aJ3kd8": "https://community.example/t/random-entries-in-the-directory",
-            "meta": {"profiles": {"classic": "the usual"}, "externalAccountRequired": True, "termsOfService": "https://ca.example/tos"},
+            "meta": {
+                "profiles": {"classic": "the usual"},
+                "externalAccountRequired": True,
+                "termsOfService": "https://ca.example/tos",
+            },
         }
     )
 
@@ -151,7 +184,11 @@ def test_a_directory_is_read():
 
 @pytest.mark.parametrize("missing", ["newNonce", "newAccount", "newOrder"])
 def test_what_has_no_verbs_is_no_directory(missing):
-    body = {name: f"https://ca.example/{name}" for name in ("newNonce", "newAccount", "newOrder") if name != missing}
+    body = {
+        name: f"https://ca.example/{name}"
+        for name in ("newNonce", "newAccount", "newOrder")
+        if name != missing
+    }
 
     with pytest.raises(CAUnavailable, match=missing):
         Directory.from_json(body)
@@ -161,7 +198,9 @@ def test_an_account_that_was_just_found_may_have_no_body():
     assert Account.from_json({}, url="https://ca.example/account/1").status is AccountStatus.VALID
 
 
-@pytest.mark.parametrize("text", ["b10lLJs8l1GPIzsLP0s6pMt8O0XVGnfTaCeROxQM0BIt2XrJMDHJZBM5NuQmQJQH", "-_-_", "AA==", " AA \n"])
+@pytest.mark.parametrize(
+    "text", ["b10lLJs8l1GPIzsLP0s6pMt8O0XVGnfTaCeROxQM0BIt2XrJMDHJZBM5NuQmQJQH", "-_-_", "AA==", " AA \n"]
+)
 def test_an_external_key_is_base64url_padded_or_not(text):
     stripped = text.strip().rstrip("=")
 
@@ -202,12 +241,28 @@ def test_times_are_rfc_3339(text, seconds):
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(["dns", "pending", "http-01"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=20)
+    | st.sampled_from(["dns", "pending", "http-01"]),
     lambda below: (
         st.lists(below, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["status", "identifiers", "identifier", "type", "value", "challenges", "url", "token", "error", "finalize", "expires"]
+                [
+                    "status",
+                    "identifiers",
+                    "identifier",
+                    "type",
+                    "value",
+                    "challenges",
+                    "url",
+                    "token",
+                    "error",
+                    "finalize",
+                    "expires",
+                ]
             ),
             below,
             max_size=8,

@@ -24,7 +24,11 @@ def annotated(found):
 
 
 def test_the_eight_annotations_are_of_the_leaf_and_empty_ones_are_kept():
-    found = secret(dns_names=("b.example.test", "a.example.test"), ip_addresses=("192.0.2.1",), common_name="b.example.test")
+    found = secret(
+        dns_names=("b.example.test", "a.example.test"),
+        ip_addresses=("192.0.2.1",),
+        common_name="b.example.test",
+    )
 
     assert annotated(found) == {
         "alt-names": "b.example.test,a.example.test",
@@ -76,7 +80,13 @@ def test_what_the_leafs_subject_and_e_mail_addresses_say_is_annotated_only_if_th
 
 
 def test_a_temporary_pairs_secret_has_five_annotations_and_none_of_an_issuer():
-    assert set(annotated(secret(temporary=True))) == {"alt-names", "certificate-name", "common-name", "ip-sans", "uri-sans"}
+    assert set(annotated(secret(temporary=True))) == {
+        "alt-names",
+        "certificate-name",
+        "common-name",
+        "ip-sans",
+        "uri-sans",
+    }
 
 
 @pytest.mark.parametrize(
@@ -104,7 +114,8 @@ def test_there_is_no_ca_crt_as_acme_knows_no_ca():
 
 def test_secret_template_adds_labels_and_annotations_and_takes_none_of_ours():
     template = SecretTemplate(
-        labels={"team": "web"}, annotations={"example.com/note": "x", "cert-manager.io/allow-direct-injection": "true"}
+        labels={"team": "web"},
+        annotations={"example.com/note": "x", "cert-manager.io/allow-direct-injection": "true"},
     )
     found = secret(a_certificate(secret_template=template))
 
@@ -120,4 +131,7 @@ def test_the_secret_is_of_type_tls_in_the_certificates_namespace():
 
 
 def test_the_former_issuer_is_named_as_cert_manager_names_it():
-    assert issuer_of(secret(a_certificate(issuer_ref=IssuerRef(name="prod", kind="ClusterIssuer")))) == "ClusterIssuer.cert-manager.io/prod"
+    assert (
+        issuer_of(secret(a_certificate(issuer_ref=IssuerRef(name="prod", kind="ClusterIssuer"))))
+        == "ClusterIssuer.cert-manager.io/prod"
+    )

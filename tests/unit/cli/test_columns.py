@@ -17,4 +17,7 @@ def test_what_others_sent_cannot_steer_the_terminal():
 
 
 def test_fields_without_a_value_are_left_out_and_the_rest_is_aligned():
-    assert columns.fields([("Name", "web"), ("Common name", ""), ("Secret", "tls")]) == ["Name:    web", "Secret:  tls"]
+    assert columns.fields([("Name", "web"), ("Common name", ""), ("Secret", "tls")]) == [
+        "Name:    web",
+        "Secret:  tls",
+    ]

@@ -38,16 +38,30 @@ def lines_of(*statuses):
 def test_the_reason_of_a_failure_is_told_once():
     failing = Status(phase="waiting", step="clean_up", reason=REASON, next_at=900.0)
 
-    lines = lines_of(Status(phase="issuing", step="validate"), failing, Status(phase="failed", reason=REASON, next_at=900.0))
+    lines = lines_of(
+        Status(phase="issuing", step="validate"),
+        failing,
+        Status(phase="failed", reason=REASON, next_at=900.0),
+    )
 
     assert lines == ["validate", f"clean_up: {REASON}", "failed"]
 
 
 def test_a_failure_whose_clean_up_nobody_saw_has_its_reason():
-    assert lines_of(Status(phase="queued"), Status(phase="failed", reason=REASON)) == ["queued", f"failed: {REASON}"]
+    assert lines_of(Status(phase="queued"), Status(phase="failed", reason=REASON)) == [
+        "queued",
+        f"failed: {REASON}",
+    ]
 
 
 def test_a_step_that_waits_for_the_same_as_the_one_before_says_so():
-    away = [Status(phase="waiting", step=step, reason="the CA is away", next_at=9.0) for step in ("create_order", "validate")]
+    away = [
+        Status(phase="waiting", step=step, reason="the CA is away", next_at=9.0)
+        for step in ("create_order", "validate")
+    ]
 
-    assert lines_of(*away, Status(phase="issued")) == ["create_order: the CA is away", "validate: the CA is away", "issued"]
+    assert lines_of(*away, Status(phase="issued")) == [
+        "create_order: the CA is away",
+        "validate: the CA is away",
+        "issued",
+    ]

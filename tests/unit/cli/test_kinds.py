@@ -28,7 +28,9 @@ def test_a_kind_goes_by_all_its_names(word, kind):
 
 
 def test_an_unknown_kind_is_told_which_there_are():
-    with pytest.raises(ValueError, match="'pod' is not one of certificates, issuers, clusterissuers, secrets"):
+    with pytest.raises(
+        ValueError, match="'pod' is not one of certificates, issuers, clusterissuers, secrets"
+    ):
         kind_of("pod", OBJECTS)
 
 

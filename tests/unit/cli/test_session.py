@@ -36,7 +36,10 @@ def test_a_secret_of_a_directory_is_told_with_its_place(session, capsys, tmp_pat
 
     describe(session, Kind.SECRET, "tsig", namespace="default")
 
-    assert f"Stored at:  {tmp_path / 'home' / 'secrets' / 'default' / 'tsig'}" in capsys.readouterr().out.splitlines()
+    assert (
+        f"Stored at:  {tmp_path / 'home' / 'secrets' / 'default' / 'tsig'}"
+        in capsys.readouterr().out.splitlines()
+    )
 
 
 def test_a_secret_of_a_cluster_is_told_without_a_place_on_this_machine(in_cluster, capsys, tmp_path):
@@ -52,7 +55,7 @@ def test_a_secret_of_a_cluster_is_told_without_a_place_on_this_machine(in_cluste
 def test_nobody_is_asked_to_re_read_a_home_that_a_controller_watches(in_cluster, capsys):
     in_cluster.home.watched = True
 
-    in_cluster.ask_reread()  # the session has no Redis
+    in_cluster.request_reread()  # the session has no Redis
 
     assert capsys.readouterr().err == ""
 
@@ -60,7 +63,10 @@ def test_nobody_is_asked_to_re_read_a_home_that_a_controller_watches(in_cluster,
 def test_an_empty_directory_is_doubted_by_its_path(session, capsys, tmp_path):
     get(session, Kind.CERTIFICATE, (), namespace="default", output="")
 
-    assert f"there is no manifest in the home {tmp_path}/home; see that CERTMILL_HOME is right" in capsys.readouterr().err
+    assert (
+        f"there is no manifest in the home {tmp_path}/home; see that CERTMILL_HOME is right"
+        in capsys.readouterr().err
+    )
 
 
 def test_an_empty_cluster_is_doubted_by_its_kubeconfig(in_cluster, capsys, tmp_path):

@@ -1,4 +1,5 @@
-"""What the command imports: each library here costs a user a tenth of a second or more. The time itself is in `make bench`."""
+"""What the command imports: each library here costs a user a tenth of a second or more. The time itself is in
+`make bench`."""
 
 from __future__ import annotations
 
@@ -10,7 +11,18 @@ import pytest
 
 from tests.bench.startup import write_ready_home
 
-NEVER = {"acme", "josepy", "celery", "kombu", "kubernetes", "dns", "requests", "structlog", "prometheus_client", "pydantic_settings"}
+NEVER = {
+    "acme",
+    "josepy",
+    "celery",
+    "kombu",
+    "kubernetes",
+    "dns",
+    "requests",
+    "structlog",
+    "prometheus_client",
+    "pydantic_settings",
+}
 SCRIPT = """
 import sys
 from certmill.cli import main
@@ -31,11 +43,17 @@ spec:
 
 
 def imported(home, *arguments, among):
-    """(exit code, which of these libraries and modules it imported) of the command in a process of its own."""
+    """(exit code, which of these libraries and modules it imported) of the command in a process of its
+    own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CERTMILL_")}
     environment = {**kept, "CERTMILL_HOME": str(home), "CERTMILL_REDIS_URL": "redis://127.0.0.1:1/0"}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT % sorted(among), *arguments], env=environment, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", SCRIPT % sorted(among), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     code, *found = done.stderr.splitlines()[-1].split()
     return int(code), set(found)
@@ -59,7 +77,10 @@ UNNEEDED = {"ssl", "idna", "certmill.runs.facts", "certmill.views.causes"}
 
 
 def test_get_of_what_is_ready_imports_no_schema_of_a_kind_that_is_not_there(home):
-    of_issuers = {f"certmill.model.manifests.{name}" for name in ("schema_issuer", "schema_solver", "issuer_rules", "schema_secret")}
+    of_issuers = {
+        f"certmill.model.manifests.{name}"
+        for name in ("schema_issuer", "schema_solver", "issuer_rules", "schema_secret")
+    }
 
     assert imported(home, "get", "certificates", among={*UNNEEDED, *of_issuers}) == (0, set())
 
@@ -77,17 +98,27 @@ print(*(schema.__pydantic_complete__ for schema in (CertificateManifest, IssuerR
 main(["--home", sys.argv[1], "get", "certificates"])
 print(*(schema.__pydantic_complete__ for schema in (CertificateManifest, IssuerRefSchema, IssuerManifest)), file=sys.stderr)
 """
-    done = subprocess.run([sys.executable, "-c", program, str(home)], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(home)], capture_output=True, text=True, timeout=120, check=True
+    )
 
     assert done.stderr.splitlines() == ["False False False", "True False False"]
 
 
 def test_version_imports_no_library_but_that_of_the_command_line(home):
-    assert imported(home, "--version", among={*NEVER, "redis", "cryptography", "rich", "pydantic", "yaml"}) == (0, set())
+    assert imported(
+        home, "--version", among={*NEVER, "redis", "cryptography", "rich", "pydantic", "yaml"}
+    ) == (0, set())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [(("describe", "cert", "web"), 0), (("get", "secrets"), 0), (("apply", "-f", "."), 1), (("renew", "web"), 5)]
+    ("arguments", "code"),
+    [
+        (("describe", "cert", "web"), 0),
+        (("get", "secrets"), 0),
+        (("apply", "-f", "."), 1),
+        (("renew", "web"), 5),
+    ],
 )
 def test_no_command_imports_what_only_workers_need(home, arguments, code):
     assert imported(home, *arguments, among={*NEVER, "rich"}) == (code, set())

@@ -16,23 +16,46 @@ def condition(type_, status, reason="Reason", generation=1):
 
 
 def meta(name, namespace, **fields):
-    found = {"name": name, "namespace": namespace, "uid": f"uid-{namespace}-{name}", "resourceVersion": "1", "generation": 1, **fields}
+    found = {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"uid-{namespace}-{name}",
+        "resourceVersion": "1",
+        "generation": 1,
+        **fields,
+    }
     return {key: value for key, value in found.items() if value}
 
 
 def a_certificate(name="web", namespace="default", status=None, spec=None, **metadata):
-    spec = {"secretName": f"{name}-tls", "issuerRef": {"name": "prod", "kind": "ClusterIssuer"}, "dnsNames": ["a.example"], **(spec or {})}
+    spec = {
+        "secretName": f"{name}-tls",
+        "issuerRef": {"name": "prod", "kind": "ClusterIssuer"},
+        "dnsNames": ["a.example"],
+        **(spec or {}),
+    }
     return {"metadata": meta(name, namespace, **metadata), "spec": spec, "status": status or {}}
 
 
-def a_secret(name="web-tls", namespace="default", certificate="web", issuer=("prod", "ClusterIssuer", "cert-manager.io"), **metadata):
+def a_secret(
+    name="web-tls",
+    namespace="default",
+    certificate="web",
+    issuer=("prod", "ClusterIssuer", "cert-manager.io"),
+    **metadata,
+):
     annotations = {"cert-manager.io/certificate-name": certificate} if certificate else {}
-    annotations |= dict(zip((f"cert-manager.io/issuer-{part}" for part in ("name", "kind", "group")), issuer, strict=False))
+    annotations |= dict(
+        zip((f"cert-manager.io/issuer-{part}" for part in ("name", "kind", "group")), issuer, strict=False)
+    )
     return {"metadata": meta(name, namespace, annotations=annotations, **metadata)}
 
 
 def an_issuer(name="prod", namespace="", ready=True, **metadata):
-    return {"metadata": meta(name, namespace, **metadata), "status": {"conditions": [condition("Ready", "True" if ready else "False")]}}
+    return {
+        "metadata": meta(name, namespace, **metadata),
+        "status": {"conditions": [condition("Ready", "True" if ready else "False")]},
+    }
 
 
 def an_ingress(name, *secret_names):
@@ -44,15 +67,15 @@ def an_ingress(name, *secret_names):
 
 def a_shim(body):
     """What is kept of an Ingress."""
-    return shim_view(body, ingress.wishes_of(body))
+    return shim_view(body, ingress.desired_by(body))
 
 
 class Script:
     """A KubeClient that answers lists and watches from a script, and stops the watch at its end.
 
-    `lists`: what each list answers, a tuple of objects (each comes on a page of its own) or an error. `watches`: what each watch tells,
-    (type, object) pairs, and last an error if there is one. `asked` has what was asked for, in order.
-    """
+    `lists`: what each list answers, a tuple of objects (each comes on a page of its own) or an error.
+    `watches`: what each watch tells, (type, object) pairs, and last an error if there is one. `asked` has
+    what was asked for, in order."""
 
     def __init__(self, stop, *, lists=(), watches=(), served=()):
         self._stop, self._lists, self._watches, self._served = stop, list(lists), list(watches), list(served)

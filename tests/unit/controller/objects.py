@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from certmill.controller.existing import existing_of
+from certmill.controller.observed import observed_of
 from certmill.controller.shim import plan
 
 
@@ -32,12 +32,18 @@ def an_ingress(*, annotations=None, labels=None, tls=None, **metadata):
 
 def a_virtual_server(*, labels=None, tls=None, host="cert.example.com", **cert_manager):
     """The VirtualServer of the tutorial; names of the fields of its cert-manager with _ for -."""
-    asked = {name.replace("_", "-"): value for name, value in cert_manager.items()} or {"cluster-issuer": "prod-issuer"}
+    asked = {name.replace("_", "-"): value for name, value in cert_manager.items()} or {
+        "cluster-issuer": "prod-issuer"
+    }
     return {
         "apiVersion": "k8s.nginx.org/v1",
         "kind": "VirtualServer",
-        "metadata": {"name": "cafe", "namespace": "shop", "uid": "vs-uid"} | ({"labels": labels} if labels else {}),
-        "spec": {"host": host, "tls": {"secret": "cafe-secret", "cert-manager": asked} if tls is None else tls},
+        "metadata": {"name": "cafe", "namespace": "shop", "uid": "vs-uid"}
+        | ({"labels": labels} if labels else {}),
+        "spec": {
+            "host": host,
+            "tls": {"secret": "cafe-secret", "cert-manager": asked} if tls is None else tls,
+        },
     }
 
 
@@ -48,16 +54,19 @@ class Api:
         self.documents = {document["metadata"]["name"]: document for document in documents}
         self.versions = 0
 
-    def plan(self, wishes):
-        return plan(wishes, [existing_of(document) for document in self.documents.values()])
+    def plan(self, desired):
+        return plan(desired, [observed_of(document) for document in self.documents.values()])
 
-    def apply(self, wishes):
+    def apply(self, desired):
         """Do what the plan says; the plan is the answer."""
-        todo = self.plan(wishes)
+        todo = self.plan(desired)
         for write in (*todo.create, *todo.update):
             self.versions += 1
             document = copy.deepcopy(write.document)
-            document["metadata"] |= {"uid": document["metadata"].get("uid", f"uid-{self.versions}"), "resourceVersion": str(self.versions)}
+            document["metadata"] |= {
+                "uid": document["metadata"].get("uid", f"uid-{self.versions}"),
+                "resourceVersion": str(self.versions),
+            }
             self.documents[write.name] = document
         for removal in todo.delete:
             assert self.documents[removal.name]["metadata"]["uid"] == removal.uid

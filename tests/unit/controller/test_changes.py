@@ -5,14 +5,29 @@ from __future__ import annotations
 import pytest
 
 from certmill.controller import changes
-from certmill.controller.changes import Look
+from certmill.controller.changes import ReconcileRequest
 from certmill.controller.views import certificate_view, issuer_view, secret_view
 from certmill.kube.objects import instant_of
-from tests.unit.controller.bodies import END, ISSUED, READY, RENEWAL, a_certificate, a_secret, a_shim, an_ingress, an_issuer, condition
+from tests.unit.controller.bodies import (
+    END,
+    ISSUED,
+    READY,
+    RENEWAL,
+    a_certificate,
+    a_secret,
+    a_shim,
+    an_ingress,
+    an_issuer,
+    condition,
+)
 
-WEB = Look(kind="Certificate", namespace="default", name="web")
+WEB = ReconcileRequest(kind="Certificate", namespace="default", name="web")
 NOW = instant_of("2027-01-01T00:00:00Z")
-FAILED = {"conditions": [condition("Issuing", "False", "Failed")], "lastFailureTime": "2027-01-01T00:00:00Z", "failedIssuanceAttempts": 2}
+FAILED = {
+    "conditions": [condition("Issuing", "False", "Failed")],
+    "lastFailureTime": "2027-01-01T00:00:00Z",
+    "failedIssuanceAttempts": 2,
+}
 
 
 def certificate(status=None, **metadata):
@@ -28,13 +43,21 @@ class TestOfACertificate:
         assert of_certificate(None, certificate()) == of_certificate(certificate(), None) == [WEB]
 
     @pytest.mark.parametrize(
-        "change", [{"generation": 2}, {"uid": "another"}, {"labels": {"a": "b"}}, {"annotations": {"cert-manager.io/x": "y"}}]
+        "change",
+        [
+            {"generation": 2},
+            {"uid": "another"},
+            {"labels": {"a": "b"}},
+            {"annotations": {"cert-manager.io/x": "y"}},
+        ],
     )
     def test_another_spec_label_or_annotation_is_looked_at(self, change):
         assert of_certificate(certificate(), certificate(**change)) == [WEB]
 
     def test_a_run_asked_for_through_the_status_is_looked_at_once(self):
-        asked = certificate({**ISSUED, "conditions": [READY, condition("Issuing", "True", "ManuallyTriggered")]})
+        asked = certificate(
+            {**ISSUED, "conditions": [READY, condition("Issuing", "True", "ManuallyTriggered")]}
+        )
 
         assert of_certificate(certificate(ISSUED), asked) == [WEB]
         assert of_certificate(asked, asked) == []
@@ -51,7 +74,16 @@ class TestOfACertificate:
             ({**ISSUED, **FAILED, "conditions": [READY]}, {**ISSUED, "notAfter": "2027-06-01T00:00:00Z"}),
             (ISSUED, {**ISSUED, "renewalTime": "2027-02-01T00:00:00Z"}),
         ],
-        ids=["a run begins", "is issued", "fails", "fails again", "begins again", "is issued then", "is renewed then", "is adopted"],
+        ids=[
+            "a run begins",
+            "is issued",
+            "fails",
+            "fails again",
+            "begins again",
+            "is issued then",
+            "is renewed then",
+            "is adopted",
+        ],
     )
     def test_our_own_statuses_are_nothing(self, before, after):
         assert of_certificate(certificate(before), certificate(after)) == []
@@ -84,7 +116,12 @@ class TestOfASecret:
     def test_one_that_somebody_edited_or_deleted_is_its_certificates_matter(self):
         before, after = secret_view(a_secret()), secret_view(a_secret(resourceVersion="2"))
 
-        assert self.of(before, after, certificate(ISSUED)) == self.of(before, None, certificate(ISSUED)) == self.of(None, after) == [WEB]
+        assert (
+            self.of(before, after, certificate(ISSUED))
+            == self.of(before, None, certificate(ISSUED))
+            == self.of(None, after)
+            == [WEB]
+        )
 
     def test_one_that_did_not_change_is_nothing(self):
         assert self.of(secret_view(a_secret()), secret_view(a_secret())) == []
@@ -102,19 +139,27 @@ class TestOfASecret:
         theirs = {"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-01T00:00:00Z"}
         before = secret_view(a_secret(managedFields=[ours]))
         edited = secret_view(a_secret(managedFields=[ours, theirs], resourceVersion="2"))
-        again = secret_view(a_secret(managedFields=[ours, theirs | {"time": "2026-11-01T00:00:09Z"}], resourceVersion="3"))
-        rewritten = secret_view(a_secret(managedFields=[ours | {"time": "2026-11-01T00:00:10Z"}, theirs], resourceVersion="4"))
+        again = secret_view(
+            a_secret(managedFields=[ours, theirs | {"time": "2026-11-01T00:00:09Z"}], resourceVersion="3")
+        )
+        rewritten = secret_view(
+            a_secret(managedFields=[ours | {"time": "2026-11-01T00:00:10Z"}, theirs], resourceVersion="4")
+        )
 
         assert self.of(before, edited, issuing) == self.of(edited, again, issuing) == [WEB]
         assert self.of(edited, rewritten, issuing) == []
 
     def test_one_whose_annotations_were_taken_away_is_still_its_certificates_matter(self):
-        assert self.of(secret_view(a_secret()), secret_view(a_secret(certificate="", resourceVersion="2"))) == [WEB]
+        assert self.of(
+            secret_view(a_secret()), secret_view(a_secret(certificate="", resourceVersion="2"))
+        ) == [WEB]
 
     def test_one_that_changes_hands_is_the_matter_of_both(self):
-        found = self.of(secret_view(a_secret()), secret_view(a_secret(certificate="mail", resourceVersion="2")))
+        found = self.of(
+            secret_view(a_secret()), secret_view(a_secret(certificate="mail", resourceVersion="2"))
+        )
 
-        assert [look.name for look in found] == ["web", "mail"]
+        assert [request.name for request in found] == ["web", "mail"]
 
     def test_one_that_nobody_was_issued_is_nothing(self):
         assert self.of(None, secret_view(a_secret(certificate=""))) == []
@@ -125,12 +170,12 @@ class TestOfAnIssuer:
         return list(changes.of_issuer("ClusterIssuer", before, after))
 
     def test_one_that_came_or_changed_is_looked_at(self):
-        look = Look(kind="ClusterIssuer", namespace="", name="prod")
+        request = ReconcileRequest(kind="ClusterIssuer", namespace="", name="prod")
         before = issuer_view(an_issuer())
 
-        assert self.of(None, before) == [look]
+        assert self.of(None, before) == [request]
         for change in ({"generation": 2}, {"uid": "another"}, {"annotations": {"a": "b"}}):
-            assert self.of(before, issuer_view(an_issuer(**change))) == [look]
+            assert self.of(before, issuer_view(an_issuer(**change))) == [request]
 
     def test_its_status_is_ours_and_one_that_went_is_noticed_by_what_needs_it(self):
         assert self.of(issuer_view(an_issuer(ready=False)), issuer_view(an_issuer())) == []
@@ -139,31 +184,48 @@ class TestOfAnIssuer:
 
 class TestOfAShim:
     def test_whatever_its_certificates_are_made_of_is_looked_at(self):
-        before, after = (a_shim(an_ingress("x", "one") | {"spec": {"tls": [{"hosts": [host], "secretName": "one"}]}}) for host in "ab")
-        look = Look(kind="Ingress", namespace="default", name="x")
+        before, after = (
+            a_shim(an_ingress("x", "one") | {"spec": {"tls": [{"hosts": [host], "secretName": "one"}]}})
+            for host in "ab"
+        )
+        request = ReconcileRequest(kind="Ingress", namespace="default", name="x")
 
-        assert list(changes.of_shim("Ingress", before, after)) == list(changes.of_shim("Ingress", None, after)) == [look]
-        assert list(changes.of_shim("Ingress", after, after)) == list(changes.of_shim("Ingress", after, None)) == []
+        assert (
+            list(changes.of_shim("Ingress", before, after))
+            == list(changes.of_shim("Ingress", None, after))
+            == [request]
+        )
+        assert (
+            list(changes.of_shim("Ingress", after, after))
+            == list(changes.of_shim("Ingress", after, None))
+            == []
+        )
 
     def test_the_certificates_that_it_wants_no_more_are_named(self):
-        before, after = (a_shim(an_ingress("x", *names)) for names in (("one", "two", "three"), ("two", "four")))
+        before, after = (
+            a_shim(an_ingress("x", *names)) for names in (("one", "two", "three"), ("two", "four"))
+        )
 
-        (look,) = changes.of_shim("Ingress", before, after)
+        (request,) = changes.of_shim("Ingress", before, after)
 
-        assert look.left == ("one", "three")
+        assert request.left == ("one", "three")
 
     def test_what_no_certificate_can_be_called_is_not_named(self):
-        before, after = (a_shim(an_ingress("x", *names)) for names in (("One_Two", "a/b", "three"), ("four",)))
+        before, after = (
+            a_shim(an_ingress("x", *names)) for names in (("One_Two", "a/b", "three"), ("four",))
+        )
 
-        (look,) = changes.of_shim("Ingress", before, after)
+        (request,) = changes.of_shim("Ingress", before, after)
 
-        assert look.left == ("three",)
+        assert request.left == ("three",)
 
 
 class TestWhatIsRightAtFirstSight:
     def is_right(self, status=ISSUED, secret=None, now=NOW, **metadata):
         found = a_secret() if secret is None else secret
-        return changes.is_right(certificate(status, **metadata), secret_view(found) if found else None, now=now)
+        return changes.is_right(
+            certificate(status, **metadata), secret_view(found) if found else None, now=now
+        )
 
     def test_a_ready_certificate_with_its_secret_is(self):
         assert self.is_right()
@@ -178,11 +240,23 @@ class TestWhatIsRightAtFirstSight:
         ],
         ids=["after us", "no pair", "before us", "cert-manager"],
     )
-    def test_a_pair_that_somebody_has_written_after_us_while_nobody_looked_is_not(self, writer, field, at, is_right):
+    def test_a_pair_that_somebody_has_written_after_us_while_nobody_looked_is_not(
+        self, writer, field, at, is_right
+    ):
         fields = {"f:tls.crt": {}, "f:tls.key": {}}
         entries = [
-            {"manager": "certmill", "operation": "Apply", "time": "2026-11-01T10:00:00Z", "fieldsV1": {"f:data": {"f:tls.key": {}}}},
-            {"manager": writer, "operation": "Update", "time": f"2026-11-01T{at}Z", "fieldsV1": {field: fields}},
+            {
+                "manager": "certmill",
+                "operation": "Apply",
+                "time": "2026-11-01T10:00:00Z",
+                "fieldsV1": {"f:data": {"f:tls.key": {}}},
+            },
+            {
+                "manager": writer,
+                "operation": "Update",
+                "time": f"2026-11-01T{at}Z",
+                "fieldsV1": {field: fields},
+            },
         ]
 
         assert self.is_right(secret=a_secret(managedFields=entries)) is is_right
@@ -217,5 +291,7 @@ def test_a_certificate_that_is_being_deleted_is_looked_at_once_and_never_adopted
     secret = secret_view(a_secret())
 
     assert of_certificate(certificate(ISSUED), ending) == [WEB]
-    assert not changes.is_right(certificate(ISSUED, deletionTimestamp=going["deletionTimestamp"]), secret, now=NOW)
+    assert not changes.is_right(
+        certificate(ISSUED, deletionTimestamp=going["deletionTimestamp"]), secret, now=NOW
+    )
     assert not changes.is_open(certificate(deletionTimestamp=going["deletionTimestamp"]), None)

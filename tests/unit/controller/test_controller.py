@@ -8,22 +8,42 @@ from dataclasses import replace
 
 import pytest
 
-from certmill.controller.changes import Look
+from certmill.controller.changes import ReconcileRequest
 from certmill.controller.controller import RESYNC_SECONDS, Controller
-from certmill.controller.ingress import wishes_of
+from certmill.controller.ingress import desired_by
 from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION
 from certmill.http01.edit_in_place import with_challenge_path
 from certmill.http01.ingress import solver_ingress
-from certmill.http01.way import OwnIngress
+from certmill.http01.route_choice import OwnIngress
 from certmill.kube.client import Listing, WatchEvent
 from certmill.kube.objects import instant_of
-from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, ISSUERS, SECRETS, VIRTUAL_SERVERS
+from certmill.kube.resources import (
+    CERTIFICATES,
+    CLUSTER_ISSUERS,
+    INGRESSES,
+    ISSUERS,
+    SECRETS,
+    VIRTUAL_SERVERS,
+)
 from certmill.testing.clock import FakeClock
 from tests.builders import a_certificate as build_certificate
-from tests.unit.controller.bodies import END, ISSUED, RENEWAL, a_certificate, a_secret, an_ingress, an_issuer, condition
+from tests.unit.controller.bodies import (
+    END,
+    ISSUED,
+    RENEWAL,
+    a_certificate,
+    a_secret,
+    an_ingress,
+    an_issuer,
+    condition,
+)
 
 NOW = instant_of("2027-01-01T00:00:00Z")
-FAILED = {"conditions": [condition("Issuing", "False", "Failed")], "lastFailureTime": "2027-01-01T00:00:00Z", "failedIssuanceAttempts": 2}
+FAILED = {
+    "conditions": [condition("Issuing", "False", "Failed")],
+    "lastFailureTime": "2027-01-01T00:00:00Z",
+    "failedIssuanceAttempts": 2,
+}
 
 
 class Cluster:
@@ -79,7 +99,10 @@ class Process:
         return self.controller.first_sight(self.adopted.extend)
 
     def take(self, limit=100):
-        return [f"{look.kind} {look.namespace}/{look.name}" for look in self.controller.take(limit, seconds=0)]
+        return [
+            f"{request.kind} {request.namespace}/{request.name}"
+            for request in self.controller.take(limit, seconds=0)
+        ]
 
 
 @pytest.fixture
@@ -97,7 +120,9 @@ def test_nothing_is_begun_before_everything_was_listed_once(process):
 
 def test_at_first_sight_what_is_right_is_adopted_and_the_rest_is_looked_at(process):
     right, new = a_certificate("web", status=ISSUED), a_certificate("new")
-    process.has(CERTIFICATES, right, new, a_certificate("lost", status=ISSUED)).has(SECRETS, a_secret("web-tls")).watch()
+    process.has(CERTIFICATES, right, new, a_certificate("lost", status=ISSUED)).has(
+        SECRETS, a_secret("web-tls")
+    ).watch()
 
     assert process.first_sight() == 1
 
@@ -120,7 +145,9 @@ def test_what_names_an_order_whose_values_may_be_up_is_looked_at_and_the_note_al
 
 
 def test_certificates_of_another_groups_issuers_are_neither_adopted_nor_looked_at(process):
-    foreign = {"issuerRef": {"name": "prod", "kind": "AWSPCAClusterIssuer", "group": "awspca.cert-manager.io"}}
+    foreign = {
+        "issuerRef": {"name": "prod", "kind": "AWSPCAClusterIssuer", "group": "awspca.cert-manager.io"}
+    }
     right, new = a_certificate("web", status=ISSUED, spec=foreign), a_certificate("new", spec=foreign)
     pair = a_secret("web-tls", issuer=("prod", "AWSPCAClusterIssuer", "awspca.cert-manager.io"))
     process.has(CERTIFICATES, right, new).has(SECRETS, pair).watch()
@@ -132,7 +159,9 @@ def test_certificates_of_another_groups_issuers_are_neither_adopted_nor_looked_a
 
 
 def test_issuers_and_shims_come_first(process):
-    process.has(CERTIFICATES, a_certificate()).has(ISSUERS, an_issuer("dev", "default")).has(CLUSTER_ISSUERS, an_issuer())
+    process.has(CERTIFICATES, a_certificate()).has(ISSUERS, an_issuer("dev", "default")).has(
+        CLUSTER_ISSUERS, an_issuer()
+    )
     process.has(INGRESSES, an_ingress("shop", "shop-tls"), an_ingress("plain"))
     process.has(VIRTUAL_SERVERS, CAFE).watch()
 
@@ -207,16 +236,25 @@ def test_looks_that_could_not_be_told_come_first_again_and_each_once(process):
 
 
 def test_a_new_first_sight_forgets_what_was_to_be_told_and_goes_through_everything(process):
-    process.has(CERTIFICATES, a_certificate(status=ISSUED), a_certificate("new")).has(SECRETS, a_secret()).watch().first_sight()
-    process.controller.put_back([Look(kind="Certificate", namespace="default", name="gone")])
+    process.has(CERTIFICATES, a_certificate(status=ISSUED), a_certificate("new")).has(
+        SECRETS, a_secret()
+    ).watch().first_sight()
+    process.controller.put_back([ReconcileRequest(kind="Certificate", namespace="default", name="gone")])
 
     assert process.first_sight() == 1
     assert process.take() == ["Certificate default/new"]
 
 
 def test_now_and_then_what_is_not_ready_and_did_not_fail_is_looked_at_again(process):
-    process.has(CERTIFICATES, a_certificate("new"), a_certificate("failed", status=FAILED), a_certificate(status=ISSUED))
-    process.has(SECRETS, a_secret()).has(CLUSTER_ISSUERS, an_issuer(), an_issuer("stage", ready=False)).watch().first_sight()
+    process.has(
+        CERTIFICATES,
+        a_certificate("new"),
+        a_certificate("failed", status=FAILED),
+        a_certificate(status=ISSUED),
+    )
+    process.has(SECRETS, a_secret()).has(
+        CLUSTER_ISSUERS, an_issuer(), an_issuer("stage", ready=False)
+    ).watch().first_sight()
     process.take()
 
     process.clock.advance(RESYNC_SECONDS - 1)
@@ -230,9 +268,13 @@ def test_now_and_then_what_is_not_ready_and_did_not_fail_is_looked_at_again(proc
 
 def test_namespaces_take_turns_so_that_one_that_is_full_holds_up_no_other(process):
     many = [a_certificate(f"web-{number}", "full") for number in range(50)]
-    process.has(CERTIFICATES, *many, a_certificate("one", "small"), a_certificate("two", "small")).watch().first_sight()
+    process.has(
+        CERTIFICATES, *many, a_certificate("one", "small"), a_certificate("two", "small")
+    ).watch().first_sight()
 
-    assert process.take(5) == [f"Certificate {one}" for one in ("full/web-0", "small/one", "full/web-1", "small/two", "full/web-2")]
+    assert process.take(5) == [
+        f"Certificate {one}" for one in ("full/web-0", "small/one", "full/web-1", "small/two", "full/web-2")
+    ]
     assert process.take(2) == ["Certificate full/web-3", "Certificate full/web-4"]
 
 
@@ -253,7 +295,10 @@ def test_one_that_expires_while_its_renewal_goes_on_is_looked_at_until_it_is_tol
     process.clock.advance(instant_of(END) - NOW)
 
     assert process.take() == ["Certificate default/web"]
-    told = {**renewing, "conditions": [condition("Ready", "False", "Expired"), condition("Issuing", "True", "Renewing")]}
+    told = {
+        **renewing,
+        "conditions": [condition("Ready", "False", "Expired"), condition("Issuing", "True", "Renewing")],
+    }
     process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=told))
     process.clock.advance(RESYNC_SECONDS)
     assert process.take() == []
@@ -273,8 +318,8 @@ SHOP = {
 
 def of_the_shop(shop=SHOP, **changes):
     """The Certificate that the Ingress asks for, as it was made."""
-    (wanted,) = wishes_of(shop).wanted
-    document = copy.deepcopy(wanted.document)
+    (desired,) = desired_by(shop).desired
+    document = copy.deepcopy(desired.document)
     document["metadata"] |= {"uid": "uid-c", "generation": 1, "resourceVersion": "1"}
     document["spec"] |= changes
     return document | {"status": ISSUED}
@@ -288,7 +333,9 @@ def shop_is_settled(process):
 
 
 def test_at_first_sight_an_ingress_whose_certificates_are_what_it_asks_for_is_left_alone(process):
-    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).has(SECRETS, a_secret("shop-tls", certificate="shop-tls")).watch()
+    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).has(
+        SECRETS, a_secret("shop-tls", certificate="shop-tls")
+    ).watch()
 
     process.first_sight()
 
@@ -315,13 +362,15 @@ def test_at_first_sight_certificates_that_their_ingress_has_left_unseen_are_name
     process.has(INGRESSES, SHOP | {"spec": {"tls": [{"hosts": ["a.example"], "secretName": "other-tls"}]}})
     process.has(CERTIFICATES, of_the_shop()).watch().first_sight()
 
-    looks = process.controller.take(100, seconds=0)
+    requests = process.controller.take(100, seconds=0)
 
-    assert Look(kind="Ingress", namespace="default", name="shop", left=("shop-tls",)) in looks
+    assert ReconcileRequest(kind="Ingress", namespace="default", name="shop", left=("shop-tls",)) in requests
 
 
 def test_an_ingress_whose_certificate_is_not_there_is_looked_at_until_it_is(process):
-    process.has(INGRESSES, SHOP).has(SECRETS, a_secret("shop-tls", certificate="shop-tls")).watch().first_sight()
+    process.has(INGRESSES, SHOP).has(
+        SECRETS, a_secret("shop-tls", certificate="shop-tls")
+    ).watch().first_sight()
     assert process.take() == ["Ingress default/shop"]
 
     for _ in range(2):  # the look is lost each time
@@ -401,7 +450,9 @@ def test_what_happens_to_an_ingress_and_is_nothing_to_its_certificates_is_nothin
 def test_a_certificate_of_another_settles_what_an_ingress_asks_for(process):
     theirs = of_the_shop(dnsNames=["theirs.example"])
     theirs["metadata"]["ownerReferences"] = []
-    process.has(INGRESSES, SHOP).has(CERTIFICATES, theirs).has(SECRETS, a_secret("shop-tls", certificate="shop-tls")).watch().first_sight()
+    process.has(INGRESSES, SHOP).has(CERTIFICATES, theirs).has(
+        SECRETS, a_secret("shop-tls", certificate="shop-tls")
+    ).watch().first_sight()
     process.take()
 
     process.clock.advance(RESYNC_SECONDS)
@@ -453,7 +504,10 @@ def resyncs(process, times=1):
 
 
 def test_a_run_that_was_asked_for_is_looked_at_again_if_the_look_was_lost(process):
-    asked = {**ISSUED, "conditions": [*ISSUED["conditions"], condition("Issuing", "True", "ManuallyTriggered")]}
+    asked = {
+        **ISSUED,
+        "conditions": [*ISSUED["conditions"], condition("Issuing", "True", "ManuallyTriggered")],
+    }
     process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().first_sight()
     process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=asked))
 
@@ -485,16 +539,20 @@ def test_another_spec_of_an_issuer_that_is_ready_is_looked_at_again_if_the_look_
 
 def test_an_ingress_that_leads_the_challenge_of_a_certificate_which_is_not_issued_is_looked_at(process):
     led = with_challenge_path(an_ingress("plain") | {"spec": {}}, "a.example", "web", "token")
-    solver = solver_ingress(replace(build_certificate(), namespace="default", name="web"), "b.example", OwnIngress(), "token")
+    solver = solver_ingress(
+        replace(build_certificate(), namespace="default", name="web"), "b.example", OwnIngress(), "token"
+    )
     under_way = a_certificate(status={"conditions": [condition("Issuing", "True", "DoesNotExist")]})
-    process.has(INGRESSES, led, solver).has(CERTIFICATES, under_way).has(SECRETS, a_secret()).watch().first_sight()
-    assert not any(look.startswith("Ingress") for look in process.take())
+    process.has(INGRESSES, led, solver).has(CERTIFICATES, under_way).has(
+        SECRETS, a_secret()
+    ).watch().first_sight()
+    assert not any(request.startswith("Ingress") for request in process.take())
 
     process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=ISSUED))
-    looks = [f"Ingress default/{one['metadata']['name']}" for one in (led, solver)]
-    assert resyncs(process) == looks
+    requests = [f"Ingress default/{one['metadata']['name']}" for one in (led, solver)]
+    assert resyncs(process) == requests
     process.first_sight()
-    assert process.take() == looks
+    assert process.take() == requests
     process.sees(INGRESSES, "MODIFIED", an_ingress("plain"))
     process.sees(INGRESSES, "DELETED", solver)
     assert resyncs(process) == []
@@ -514,7 +572,9 @@ def test_while_the_workers_do_not_keep_up_with_looks_none_is_taken_again(process
 
 
 def test_an_idle_one_has_nothing_to_tell(process):
-    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).has(CLUSTER_ISSUERS, an_issuer()).watch().first_sight()
+    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).has(
+        CLUSTER_ISSUERS, an_issuer()
+    ).watch().first_sight()
     process.take()
 
     for _ in range(3):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.controller.ingress import DefaultIssuer, wishes_of
+from certmill.controller.ingress import DefaultIssuer, desired_by
 from tests.unit.controller.objects import Api, an_ingress, is_empty, told
 
 PREFIX = "cert-manager.io/"
@@ -17,24 +17,26 @@ OVERRIDE = "acme.cert-manager.io/http01-override-"
 
 
 def certificate(*, annotations=None, **ingress):
-    (one,) = wishes_of(an_ingress(annotations=annotations, **ingress)).wanted
+    (one,) = desired_by(an_ingress(annotations=annotations, **ingress)).desired
     return one.document
 
 
 def spec(**annotations):
     """The spec for these annotations, without their prefix and with _ for -."""
-    return certificate(annotations={PREFIX + name.replace("_", "-"): value for name, value in annotations.items()})["spec"]
+    return certificate(
+        annotations={PREFIX + name.replace("_", "-"): value for name, value in annotations.items()}
+    )["spec"]
 
 
-def events(wishes):
-    return [(event.type, event.reason, event.message) for event in wishes.events]
+def events(desired):
+    return [(event.type, event.reason, event.message) for event in desired.events]
 
 
 def only_warning(ingress, default=None):
-    wishes = wishes_of(ingress, default) if default else wishes_of(ingress)
-    assert wishes.wanted == ()
-    assert wishes.secret_names is None
-    ((kind, reason, message),) = events(wishes)
+    desired = desired_by(ingress, default) if default else desired_by(ingress)
+    assert desired.desired == ()
+    assert desired.secret_names is None
+    ((kind, reason, message),) = events(desired)
     assert (kind, reason) == ("Warning", "BadConfig")
     return message
 
@@ -67,14 +69,19 @@ def test_the_tutorials_ingress_asks_for_one_certificate():
 
 
 def test_each_tls_entry_is_a_certificate_of_its_own():
-    tls = [{"hosts": ["a.example.com", "b.example.com"], "secretName": "one"}, {"hosts": ["*.c.example.com"], "secretName": "two"}]
-    found = {one.name: one.document["spec"]["dnsNames"] for one in wishes_of(an_ingress(tls=tls)).wanted}
+    tls = [
+        {"hosts": ["a.example.com", "b.example.com"], "secretName": "one"},
+        {"hosts": ["*.c.example.com"], "secretName": "two"},
+    ]
+    found = {one.name: one.document["spec"]["dnsNames"] for one in desired_by(an_ingress(tls=tls)).desired}
 
     assert found == {"one": ["a.example.com", "b.example.com"], "two": ["*.c.example.com"]}
 
 
 def test_ip_addresses_among_the_hosts_go_to_ip_addresses_and_a_repeated_host_counts_once():
-    found = certificate(tls=[{"hosts": ["192.0.2.1", "a.test", "2001:db8::1", "a.test"], "secretName": "one"}])["spec"]
+    found = certificate(
+        tls=[{"hosts": ["192.0.2.1", "a.test", "2001:db8::1", "a.test"], "secretName": "one"}]
+    )["spec"]
 
     assert found["dnsNames"] == ["a.test"]
     assert found["ipAddresses"] == ["192.0.2.1", "2001:db8::1"]
@@ -88,17 +95,19 @@ def test_labels_are_copied_but_for_an_applysets():
 
 def test_an_ingress_without_an_annotation_that_asks_gets_nothing_done():
     api = Api()
-    api.apply(wishes_of(an_ingress()))
+    api.apply(desired_by(an_ingress()))
 
-    assert is_empty(api.plan(wishes_of(an_ingress(annotations={"cert-manager.io/cluster-issuer": None}))))
+    assert is_empty(api.plan(desired_by(an_ingress(annotations={"cert-manager.io/cluster-issuer": None}))))
 
 
-@pytest.mark.parametrize("going", [{"deletionTimestamp": "2026-11-26T00:00:00Z"}, {"finalizers": ["foregroundDeletion"]}])
+@pytest.mark.parametrize(
+    "going", [{"deletionTimestamp": "2026-11-26T00:00:00Z"}, {"finalizers": ["foregroundDeletion"]}]
+)
 def test_an_ingress_that_is_being_deleted_gets_nothing_done(going):
-    wishes = wishes_of(an_ingress(**going))
+    desired = desired_by(an_ingress(**going))
 
-    assert wishes.wanted == ()
-    assert wishes.secret_names is None
+    assert desired.desired == ()
+    assert desired.secret_names is None
 
 
 # --- the issuer ---
@@ -134,19 +143,27 @@ def test_a_cluster_issuer_conflicts_with_an_issuer_a_kind_and_a_group(other):
 def test_an_issuer_without_a_name_is_bad_config():
     message = only_warning(an_ingress(annotations={f"{PREFIX}cluster-issuer": ""}))
 
-    assert message.endswith("bad annotations: failed to determine issuer name to be used for ingress resource")
+    assert message.endswith(
+        "bad annotations: failed to determine issuer name to be used for ingress resource"
+    )
 
 
 @pytest.mark.parametrize("value", ["true", "1", "T"])
 def test_tls_acme_asks_with_the_default_issuer(value):
     ingress = an_ingress(annotations={f"{PREFIX}cluster-issuer": None, "kubernetes.io/tls-acme": value})
-    (one,) = wishes_of(ingress, DefaultIssuer(name="prod", kind="ClusterIssuer")).wanted
+    (one,) = desired_by(ingress, DefaultIssuer(name="prod", kind="ClusterIssuer")).desired
 
-    assert one.document["spec"]["issuerRef"] == {"name": "prod", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+    assert one.document["spec"]["issuerRef"] == {
+        "name": "prod",
+        "kind": "ClusterIssuer",
+        "group": "cert-manager.io",
+    }
 
 
 def test_tls_acme_without_a_default_issuer_is_bad_config():
-    message = only_warning(an_ingress(annotations={f"{PREFIX}cluster-issuer": None, "kubernetes.io/tls-acme": "true"}))
+    message = only_warning(
+        an_ingress(annotations={f"{PREFIX}cluster-issuer": None, "kubernetes.io/tls-acme": "true"})
+    )
 
     assert "failed to determine issuer name" in message
 
@@ -155,11 +172,11 @@ def test_tls_acme_without_a_default_issuer_is_bad_config():
 def test_tls_acme_that_is_not_true_asks_for_nothing(value):
     ingress = an_ingress(annotations={f"{PREFIX}cluster-issuer": None, "kubernetes.io/tls-acme": value})
 
-    assert wishes_of(ingress, DefaultIssuer(name="prod")).wanted == ()
+    assert desired_by(ingress, DefaultIssuer(name="prod")).desired == ()
 
 
 def test_an_issuer_that_is_named_goes_over_the_default_one():
-    (one,) = wishes_of(an_ingress(), DefaultIssuer(name="other", kind="Issuer")).wanted
+    (one,) = desired_by(an_ingress(), DefaultIssuer(name="other", kind="Issuer")).desired
 
     assert one.document["spec"]["issuerRef"]["name"] == "prod-issuer"
 
@@ -176,17 +193,17 @@ def test_an_issuer_that_is_named_goes_over_the_default_one():
     ],
 )
 def test_an_entry_without_hosts_or_secret_is_skipped_with_an_event_and_the_rest_proceed(entry, message):
-    wishes = wishes_of(an_ingress(tls=[entry, {"hosts": ["b.test"], "secretName": "good"}]))
+    desired = desired_by(an_ingress(tls=[entry, {"hosts": ["b.test"], "secretName": "good"}]))
 
-    assert [one.name for one in wishes.wanted] == ["good"]
-    assert events(wishes) == [("Warning", "BadConfig", f"Skipped a TLS block: {message}")]
+    assert [one.name for one in desired.desired] == ["good"]
+    assert events(desired) == [("Warning", "BadConfig", f"Skipped a TLS block: {message}")]
 
 
 def test_the_certificate_of_an_entry_that_is_skipped_now_is_kept():
     api = Api()
-    api.apply(wishes_of(an_ingress()))
+    api.apply(desired_by(an_ingress()))
 
-    assert is_empty(api.plan(wishes_of(an_ingress(tls=[{"secretName": "cafe-secret"}]))))
+    assert is_empty(api.plan(desired_by(an_ingress(tls=[{"secretName": "cafe-secret"}]))))
 
 
 def test_one_secret_in_two_entries_is_bad_config_and_nothing_is_done():
@@ -197,16 +214,21 @@ def test_one_secret_in_two_entries_is_bad_config_and_nothing_is_done():
     ]
 
     assert only_warning(an_ingress(tls=tls)) == (
-        'spec.tls[0].secretName: Invalid value: "one": this secret name must only appear in a single TLS entry '
+        'spec.tls[0].secretName: Invalid value: "one": this secret name must only appear in a single TLS '
+        "entry "
         "but is also used in spec.tls[1].secretName"
     )
 
 
 def test_two_entries_without_a_secret_are_both_skipped():
-    wishes = wishes_of(an_ingress(tls=[{"hosts": ["a.test"]}, {"hosts": ["b.test"]}, {"hosts": ["c.test"], "secretName": "two"}]))
+    desired = desired_by(
+        an_ingress(
+            tls=[{"hosts": ["a.test"]}, {"hosts": ["b.test"]}, {"hosts": ["c.test"], "secretName": "two"}]
+        )
+    )
 
-    assert [one.name for one in wishes.wanted] == ["two"]
-    assert len(wishes.events) == 2
+    assert [one.name for one in desired.desired] == ["two"]
+    assert len(desired.events) == 2
 
 
 # --- the annotations, one by one ---
@@ -249,7 +271,12 @@ def test_each_annotation_sets_its_field(annotation, value, field, expected):
 
 
 def test_annotations_of_the_key_and_of_the_subject_come_together():
-    found = spec(private_key_algorithm="ECDSA", private_key_size="384", subject_countries="AT", subject_provinces="Wien")
+    found = spec(
+        private_key_algorithm="ECDSA",
+        private_key_size="384",
+        subject_countries="AT",
+        subject_provinces="Wien",
+    )
 
     assert found["privateKey"] == {"algorithm": "ECDSA", "size": 384}
     assert found["subject"] == {"countries": ["AT"], "provinces": ["Wien"]}
@@ -329,13 +356,19 @@ def test_values_that_do_not_go_together_are_bad_config(first, second, blamed):
 
 
 def test_the_size_of_an_ed25519_key_is_nobodys_business():
-    assert spec(private_key_algorithm="Ed25519", private_key_size="99")["privateKey"] == {"algorithm": "Ed25519", "size": 99}
+    assert spec(private_key_algorithm="Ed25519", private_key_size="99")["privateKey"] == {
+        "algorithm": "Ed25519",
+        "size": 99,
+    }
 
 
 def test_every_bad_annotation_is_told_at_once():
-    wishes = wishes_of(an_ingress(annotations={f"{PREFIX}duration": "x", f"{PREFIX}usages": "y"}))
+    desired = desired_by(an_ingress(annotations={f"{PREFIX}duration": "x", f"{PREFIX}usages": "y"}))
 
-    assert [event.message.split('"')[1] for event in wishes.events] == [f"{PREFIX}duration", f"{PREFIX}usages"]
+    assert [event.message.split('"')[1] for event in desired.events] == [
+        f"{PREFIX}duration",
+        f"{PREFIX}usages",
+    ]
 
 
 def test_more_names_than_a_certificate_can_have_are_bad_config_and_are_not_even_read():
@@ -349,7 +382,9 @@ def test_more_names_than_a_certificate_can_have_are_bad_config_and_are_not_even_
 def test_more_entries_than_anybody_has_are_bad_config_and_none_of_them_is_made():
     tls = [{"hosts": ["a.example.com"], "secretName": f"s{number}"} for number in range(1001)]
 
-    assert only_warning(an_ingress(tls=tls)) == "spec.tls has 1001 entries, 1000 at most: make several Ingresses"
+    assert (
+        only_warning(an_ingress(tls=tls)) == "spec.tls has 1001 entries, 1000 at most: make several Ingresses"
+    )
 
 
 def test_labels_and_annotations_that_would_be_copied_into_gigabytes_of_certificates_are_bad_config():
@@ -360,28 +395,39 @@ def test_labels_and_annotations_that_would_be_copied_into_gigabytes_of_certifica
 
     assert message.startswith("the 100 Certificates of spec.tls would repeat ")
     assert message.endswith("make the labels and annotations smaller, or make several Ingresses")
-    assert len(wishes_of(an_ingress(annotations=large)).wanted) == 1
+    assert len(desired_by(an_ingress(annotations=large)).desired) == 1
 
 
 def test_bad_config_deletes_nothing():
     api = Api()
-    api.apply(wishes_of(an_ingress()))
+    api.apply(desired_by(an_ingress()))
 
-    assert is_empty(api.plan(wishes_of(an_ingress(annotations={f"{PREFIX}duration": "x"}, tls=[]))))
+    assert is_empty(api.plan(desired_by(an_ingress(annotations={f"{PREFIX}duration": "x"}, tls=[]))))
 
 
-@given(st.dictionaries(st.sampled_from(["usages", "secret-template", "subject-countries", "duration", "alt-names"]), st.text(max_size=40)))
+@given(
+    st.dictionaries(
+        st.sampled_from(["usages", "secret-template", "subject-countries", "duration", "alt-names"]),
+        st.text(max_size=40),
+    )
+)
 def test_no_value_of_an_annotation_is_an_error_of_ours(annotations):
-    wishes = wishes_of(an_ingress(annotations={PREFIX + name: value for name, value in annotations.items()}))
+    desired = desired_by(
+        an_ingress(annotations={PREFIX + name: value for name, value in annotations.items()})
+    )
 
-    assert bool(wishes.wanted) is not bool(wishes.events)
+    assert bool(desired.desired) is not bool(desired.events)
 
 
 # --- the way of HTTP-01 challenges ---
 
 
 def annotations_for(**annotations):
-    names = {"edit": "http01-edit-in-place", "class_": "http01-ingress-class", "class_name": "http01-ingress-ingressclassname"}
+    names = {
+        "edit": "http01-edit-in-place",
+        "class_": "http01-ingress-class",
+        "class_name": "http01-ingress-ingressclassname",
+    }
     asked = {f"acme.cert-manager.io/{names[name]}": value for name, value in annotations.items()}
     return certificate(annotations=asked)["metadata"].get("annotations")
 
@@ -413,9 +459,11 @@ def test_the_annotation_for_a_temporary_certificate_is_copied():
 
 def test_edit_in_place_that_is_added_later_reaches_the_certificate():
     api = Api()
-    api.apply(wishes_of(an_ingress()))
+    api.apply(desired_by(an_ingress()))
     api.edit("cafe-secret", lambda document: document["metadata"].update(annotations={"note": "mine"}))
-    todo = api.apply(wishes_of(an_ingress(annotations={"acme.cert-manager.io/http01-edit-in-place": "true"})))
+    todo = api.apply(
+        desired_by(an_ingress(annotations={"acme.cert-manager.io/http01-edit-in-place": "true"}))
+    )
 
     assert [event[1] for event in told(todo)] == ["UpdateCertificate"]
     assert api.documents["cafe-secret"]["metadata"]["annotations"] == {
@@ -427,11 +475,14 @@ def test_edit_in_place_that_is_added_later_reaches_the_certificate():
 
 def test_edit_in_place_that_is_taken_away_leaves_the_certificate_too():
     api = Api()
-    api.apply(wishes_of(an_ingress(annotations={"acme.cert-manager.io/http01-edit-in-place": "true"})))
+    api.apply(desired_by(an_ingress(annotations={"acme.cert-manager.io/http01-edit-in-place": "true"})))
     api.edit("cafe-secret", lambda document: document["metadata"]["annotations"].update(note="mine"))
-    api.apply(wishes_of(an_ingress(annotations={"acme.cert-manager.io/http01-ingress-class": "nginx"})))
+    api.apply(desired_by(an_ingress(annotations={"acme.cert-manager.io/http01-ingress-class": "nginx"})))
 
-    assert api.documents["cafe-secret"]["metadata"]["annotations"] == {"note": "mine", f"{OVERRIDE}ingress-class": "nginx"}
+    assert api.documents["cafe-secret"]["metadata"]["annotations"] == {
+        "note": "mine",
+        f"{OVERRIDE}ingress-class": "nginx",
+    }
 
 
 # --- what is an update ---
@@ -458,20 +509,22 @@ def annotate(ingress, name, value):
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_a_change_of_what_is_compared_is_an_update(change):
     api = Api()
-    api.apply(wishes_of(an_ingress()))
+    api.apply(desired_by(an_ingress()))
     ingress = copy.deepcopy(an_ingress())
     change(ingress)
 
-    assert [write.name for write in api.apply(wishes_of(ingress)).update] == ["cafe-secret"]
-    assert is_empty(api.plan(wishes_of(ingress)))
+    assert [write.name for write in api.apply(desired_by(ingress)).update] == ["cafe-secret"]
+    assert is_empty(api.plan(desired_by(ingress)))
 
 
 def test_another_kind_of_issuer_is_an_update():
     api = Api()
-    api.apply(wishes_of(an_ingress()))
+    api.apply(desired_by(an_ingress()))
     ingress = an_ingress(annotations={f"{PREFIX}cluster-issuer": None, f"{PREFIX}issuer": "prod-issuer"})
 
-    assert [write.document["spec"]["issuerRef"]["kind"] for write in api.plan(wishes_of(ingress)).update] == ["Issuer"]
+    assert [
+        write.document["spec"]["issuerRef"]["kind"] for write in api.plan(desired_by(ingress)).update
+    ] == ["Issuer"]
 
 
 @pytest.mark.parametrize(
@@ -489,13 +542,13 @@ def test_another_kind_of_issuer_is_an_update():
 def test_what_is_not_compared_is_no_update_by_itself(name, value):
     ask = {f"{PREFIX}cluster-issuer": None, f"{PREFIX}issuer": "prod-issuer"}
     api = Api()
-    api.apply(wishes_of(an_ingress(annotations=ask)))
+    api.apply(desired_by(an_ingress(annotations=ask)))
 
-    assert is_empty(api.plan(wishes_of(an_ingress(annotations=ask | {PREFIX + name: value}))))
+    assert is_empty(api.plan(desired_by(an_ingress(annotations=ask | {PREFIX + name: value}))))
 
 
 def test_one_duration_written_two_ways_is_no_update():
-    ingress = wishes_of(an_ingress(annotations={f"{PREFIX}duration": "24h", f"{PREFIX}renew-before": "90m"}))
+    ingress = desired_by(an_ingress(annotations={f"{PREFIX}duration": "24h", f"{PREFIX}renew-before": "90m"}))
     api = Api()
     api.apply(ingress)
     api.edit("cafe-secret", lambda document: document["spec"].update(duration="1440m", renewBefore="1.5h"))

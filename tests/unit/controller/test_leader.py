@@ -1,4 +1,5 @@
-"""Leader election: one Lease, two candidates, and clocks that differ. `certmill.testing` has no API server, so a small one is here."""
+"""Leader election: one Lease, two candidates, and clocks that differ. `certmill.testing` has no API server,
+so a small one is here."""
 
 from __future__ import annotations
 
@@ -65,7 +66,9 @@ def clock():
 @pytest.fixture
 def candidate(leases, clock):
     def candidate(identity, *, skew=0.0):
-        return Leadership(leases, namespace="certmill", name="controller", identity=identity, clock=SkewedClock(clock, skew))
+        return Leadership(
+            leases, namespace="certmill", name="controller", identity=identity, clock=SkewedClock(clock, skew)
+        )
 
     return candidate
 
@@ -89,7 +92,11 @@ def test_the_first_takes_it_and_says_so_in_the_lease(candidate, leases, clock):
 
     assert one.leads is True
     spec = leases.lease["spec"]
-    assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == ("one", LEASE_SECONDS, 0)
+    assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == (
+        "one",
+        LEASE_SECONDS,
+        0,
+    )
     assert instant_of(spec["renewTime"]) == instant_of(spec["acquireTime"]) == clock.now()
 
 

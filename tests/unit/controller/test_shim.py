@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from certmill.controller import ingress, virtualserver
 from tests.unit.controller.objects import Api, a_virtual_server, an_ingress, is_empty, told
 
-INGRESS = ingress.wishes_of(an_ingress())
+INGRESS = ingress.desired_by(an_ingress())
 
 
 def test_a_certificate_that_is_not_there_is_created_and_told():
@@ -76,11 +76,19 @@ def test_labels_that_are_not_the_owners_are_taken_away_again():
     assert is_empty(api.plan(INGRESS))
 
 
-@pytest.mark.parametrize("owners", [[], [{"kind": "Ingress", "name": "other", "uid": "x", "controller": True}]])
+@pytest.mark.parametrize(
+    "owners", [[], [{"kind": "Ingress", "name": "other", "uid": "x", "controller": True}]]
+)
 def test_a_certificate_of_another_is_never_touched_and_that_is_told(owners):
     api = Api(
-        {"metadata": {"name": "cafe-secret", "namespace": "shop", "ownerReferences": owners}, "spec": {"secretName": "cafe-secret"}},
-        {"metadata": {"name": "left", "namespace": "shop", "ownerReferences": owners}, "spec": {"secretName": "left"}},
+        {
+            "metadata": {"name": "cafe-secret", "namespace": "shop", "ownerReferences": owners},
+            "spec": {"secretName": "cafe-secret"},
+        },
+        {
+            "metadata": {"name": "left", "namespace": "shop", "ownerReferences": owners},
+            "spec": {"secretName": "left"},
+        },
     )
     todo = api.plan(INGRESS)
 
@@ -89,21 +97,27 @@ def test_a_certificate_of_another_is_never_touched_and_that_is_told(owners):
         (
             "Warning",
             "BadConfig",
-            'Certificate "cafe-secret" is there already and does not belong to this Ingress; it is left as it is',
+            'Certificate "cafe-secret" is there already and does not belong to this Ingress; it is left as '
+            "it is",
         )
     ]
 
 
 def test_an_owner_that_is_not_the_controller_owns_nothing():
     owner = {"kind": "Ingress", "name": "cafe-ingress", "uid": "ingress-uid"}
-    api = Api({"metadata": {"name": "left", "namespace": "shop", "ownerReferences": [owner]}, "spec": {"secretName": "left"}})
+    api = Api(
+        {
+            "metadata": {"name": "left", "namespace": "shop", "ownerReferences": [owner]},
+            "spec": {"secretName": "left"},
+        }
+    )
 
     assert api.plan(INGRESS).delete == ()
 
 
 def test_what_a_former_owner_of_the_same_name_left_is_not_touched_and_not_told():
     api = Api()
-    api.apply(ingress.wishes_of(an_ingress(uid="former-uid")))
+    api.apply(ingress.desired_by(an_ingress(uid="former-uid")))
 
     assert api.plan(INGRESS).events == ()
     assert is_empty(api.plan(INGRESS))
@@ -120,15 +134,19 @@ def test_a_certificate_that_is_being_deleted_is_left_alone():
     api.edit("cafe-secret", delete)
 
     assert is_empty(api.plan(INGRESS))
-    assert is_empty(api.plan(ingress.wishes_of(an_ingress(tls=[]))))
+    assert is_empty(api.plan(ingress.desired_by(an_ingress(tls=[]))))
 
 
 def test_an_own_certificate_is_deleted_when_its_secret_is_not_named_any_more():
     api = Api()
     api.apply(INGRESS)
-    todo = api.plan(ingress.wishes_of(an_ingress(tls=[{"hosts": ["cert.example.com"], "secretName": "new-secret"}])))
+    todo = api.plan(
+        ingress.desired_by(an_ingress(tls=[{"hosts": ["cert.example.com"], "secretName": "new-secret"}]))
+    )
 
-    assert [(one.name, one.uid, one.resource_version) for one in todo.delete] == [("cafe-secret", "uid-1", "1")]
+    assert [(one.name, one.uid, one.resource_version) for one in todo.delete] == [
+        ("cafe-secret", "uid-1", "1")
+    ]
     assert told(todo) == [
         ("Normal", "CreateCertificate", 'Successfully created Certificate "new-secret"'),
         ("Normal", "DeleteCertificate", 'Successfully deleted unrequired Certificate "cafe-secret"'),
@@ -157,10 +175,14 @@ def test_a_write_that_the_api_refuses_is_told_as_bad_config():
     event = created.refused(INGRESS.owner, "spec.duration: must be at least 1h")
 
     assert (event.type, event.reason) == ("Warning", "BadConfig")
-    assert event.message == "Error issuing Certificate for Ingress resource: spec.duration: must be at least 1h"
+    assert (
+        event.message == "Error issuing Certificate for Ingress resource: spec.duration: must be at least 1h"
+    )
 
 
-NAMES = st.lists(st.sampled_from(["a.example.com", "b.example.com", "*.example.com", "192.0.2.1"]), max_size=3)
+NAMES = st.lists(
+    st.sampled_from(["a.example.com", "b.example.com", "*.example.com", "192.0.2.1"]), max_size=3
+)
 SECRETS = st.sampled_from(["one", "two", "three", ""])
 ENTRIES = st.lists(st.fixed_dictionaries({"hosts": NAMES, "secretName": SECRETS}), max_size=4)
 PAIRS = st.dictionaries(st.sampled_from(["team", "tier"]), st.sampled_from(["x", "y"]))
@@ -179,22 +201,37 @@ OPTIONS = st.fixed_dictionaries(
         "acme.cert-manager.io/http01-ingress-ingressclassname": st.just("nginx"),
     },
 )
-INGRESSES = st.builds(lambda annotations, labels, tls: an_ingress(annotations=annotations, labels=labels, tls=tls), OPTIONS, PAIRS, ENTRIES)
+INGRESSES = st.builds(
+    lambda annotations, labels, tls: an_ingress(annotations=annotations, labels=labels, tls=tls),
+    OPTIONS,
+    PAIRS,
+    ENTRIES,
+)
 SERVERS = st.builds(
     lambda labels, host, asked: a_virtual_server(labels=labels, host=host, **asked),
     PAIRS,
     st.sampled_from(["a.example.com", "b.example.com"]),
     st.fixed_dictionaries(
         {"issuer": st.sampled_from(["a", "b"])},
-        optional={"duration": st.sampled_from(["24h", "x"]), "issue_temp_cert": st.booleans(), "common_name": st.just("a.example.com")},
+        optional={
+            "duration": st.sampled_from(["24h", "x"]),
+            "issue_temp_cert": st.booleans(),
+            "common_name": st.just("a.example.com"),
+        },
     ),
 )
 
 
-@given(st.lists(st.one_of(INGRESSES.map(ingress.wishes_of), SERVERS.map(virtualserver.wishes_of)), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.one_of(INGRESSES.map(ingress.desired_by), SERVERS.map(virtualserver.desired_by)),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_once_a_plan_is_done_there_is_nothing_to_do(history):
     api = Api()
-    for wishes in history:
-        api.apply(wishes)
+    for desired in history:
+        api.apply(desired)
 
-        assert is_empty(api.plan(wishes))
+        assert is_empty(api.plan(desired))

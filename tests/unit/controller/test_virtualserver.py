@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from certmill.controller.virtualserver import wishes_of
+from certmill.controller.virtualserver import desired_by
 from tests.unit.controller.objects import Api, a_virtual_server, is_empty, told
 
 
 def certificate(**cert_manager):
-    (one,) = wishes_of(a_virtual_server(**cert_manager)).wanted
+    (one,) = desired_by(a_virtual_server(**cert_manager)).desired
     return one.document
 
 
 def only_warning(server):
-    wishes = wishes_of(server)
-    assert wishes.wanted == ()
-    assert wishes.secret_names is None
-    (event,) = wishes.events
+    desired = desired_by(server)
+    assert desired.desired == ()
+    assert desired.secret_names is None
+    (event,) = desired.events
     assert (event.type, event.reason) == ("Warning", "BadConfig")
     return event.message
 
@@ -55,13 +55,15 @@ def of_nginx(**spec):
 
 def test_the_certificate_is_field_for_field_the_one_that_nginx_makes():
     made = of_nginx()
-    made["metadata"] = {key: value for key, value in made["metadata"].items() if key not in ("uid", "resourceVersion")}
+    made["metadata"] = {
+        key: value for key, value in made["metadata"].items() if key not in ("uid", "resourceVersion")
+    }
 
     assert certificate() == made
 
 
 def test_what_nginx_has_made_needs_nothing():
-    todo = Api(of_nginx()).plan(wishes_of(a_virtual_server()))
+    todo = Api(of_nginx()).plan(desired_by(a_virtual_server()))
 
     assert is_empty(todo)
     assert told(todo) == []
@@ -97,25 +99,27 @@ def test_an_issuer_is_of_the_kind_issuer_and_its_group_is_left_empty():
 
 def test_labels_are_copied_all_of_them():
     labels = {"team": "shop", "applyset.kubernetes.io/part-of": "x"}
-    (one,) = wishes_of(a_virtual_server(labels=labels)).wanted
+    (one,) = desired_by(a_virtual_server(labels=labels)).desired
 
     assert one.document["metadata"]["labels"] == labels
 
 
-@pytest.mark.parametrize("tls", [{}, {"secret": "cafe-secret"}, {"secret": "cafe-secret", "cert-manager": None}])
+@pytest.mark.parametrize(
+    "tls", [{}, {"secret": "cafe-secret"}, {"secret": "cafe-secret", "cert-manager": None}]
+)
 def test_without_tls_or_cert_manager_in_it_nothing_is_done(tls):
     server = a_virtual_server()
     server["spec"]["tls"] = tls
 
-    assert is_empty(Api(of_nginx()).plan(wishes_of(server)))
-    assert wishes_of(server).events == ()
+    assert is_empty(Api(of_nginx()).plan(desired_by(server)))
+    assert desired_by(server).events == ()
 
 
 def test_a_virtual_server_that_is_being_deleted_gets_nothing_done():
     server = a_virtual_server()
     server["metadata"]["deletionTimestamp"] = "2026-11-26T00:00:00Z"
 
-    assert wishes_of(server).wanted == ()
+    assert desired_by(server).desired == ()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +141,10 @@ def test_a_virtual_server_that_is_being_deleted_gets_nothing_done():
     ],
 )
 def test_an_issuer_in_conflict_or_none_is_bad_config(asked, mistake):
-    assert only_warning(a_virtual_server(**asked)) == f"Could not determine issuer for virtual server due to bad config: {mistake}"
+    assert (
+        only_warning(a_virtual_server(**asked))
+        == f"Could not determine issuer for virtual server due to bad config: {mistake}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,11 +179,11 @@ def test_no_host_or_no_secret_is_bad_config():
 )
 def test_a_change_of_what_nginx_compares_is_an_update(server):
     api = Api(of_nginx())
-    todo = api.apply(wishes_of(server))
+    todo = api.apply(desired_by(server))
 
     assert told(todo) == [("Normal", "UpdateCertificate", 'Successfully updated Certificate "cafe-secret"')]
     assert todo.update[0].document["metadata"]["resourceVersion"] == "5"
-    assert is_empty(api.plan(wishes_of(server)))
+    assert is_empty(api.plan(desired_by(server)))
 
 
 @pytest.mark.parametrize(
@@ -187,19 +194,19 @@ def test_a_change_of_what_nginx_compares_is_an_update(server):
 def test_what_nginx_does_not_compare_is_no_update(asked):
     api = Api(of_nginx())
 
-    assert is_empty(api.plan(wishes_of(a_virtual_server(cluster_issuer="prod-issuer", **asked))))
+    assert is_empty(api.plan(desired_by(a_virtual_server(cluster_issuer="prod-issuer", **asked))))
 
 
 def test_the_order_of_the_names_is_compared():
     api = Api(of_nginx(dnsNames=["cert.example.com", "b.example.com"]))
 
-    assert len(api.plan(wishes_of(a_virtual_server())).update) == 1
+    assert len(api.plan(desired_by(a_virtual_server())).update) == 1
 
 
 def test_an_update_leaves_the_annotations_as_they_are():
     there = of_nginx(commonName="x.example.com")
     there["metadata"]["annotations"] = {"cert-manager.io/issue-temporary-certificate": "true", "note": "mine"}
-    (write,) = Api(there).plan(wishes_of(a_virtual_server())).update
+    (write,) = Api(there).plan(desired_by(a_virtual_server())).update
 
     assert write.document["metadata"]["annotations"] == there["metadata"]["annotations"]
 
@@ -207,7 +214,7 @@ def test_an_update_leaves_the_annotations_as_they_are():
 def test_its_certificate_for_a_former_secret_is_deleted():
     there = of_nginx(secretName="old-secret")
     there["metadata"]["name"] = "old-secret"
-    todo = Api(there).plan(wishes_of(a_virtual_server()))
+    todo = Api(there).plan(desired_by(a_virtual_server()))
 
     assert told(todo) == [
         ("Normal", "CreateCertificate", 'Successfully created Certificate "cafe-secret"'),
@@ -218,7 +225,7 @@ def test_its_certificate_for_a_former_secret_is_deleted():
 def test_a_certificate_that_it_does_not_own_is_left_alone():
     there = of_nginx()
     there["metadata"]["ownerReferences"] = []
-    todo = Api(there).plan(wishes_of(a_virtual_server(cluster_issuer="other")))
+    todo = Api(there).plan(desired_by(a_virtual_server(cluster_issuer="other")))
 
     assert is_empty(todo)
     assert [event.reason for event in todo.events] == ["BadConfig"]

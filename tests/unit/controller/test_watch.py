@@ -1,4 +1,5 @@
-"""One resource listed and watched: from its list, through watches, past errors and 410, with a scripted API server."""
+"""One resource listed and watched: from its list, through watches, past errors and 410, with a scripted API
+server."""
 
 from __future__ import annotations
 
@@ -74,19 +75,27 @@ def test_what_happens_then_is_told_in_order():
 
 
 def test_a_change_that_is_none_is_not_told():
-    seen = Watching(lists=[[obj("a")]], watches=[[("MODIFIED", obj("a")), ("BOOKMARK", obj("", "9")), ("DELETED", obj("nobody"))]])
+    seen = Watching(
+        lists=[[obj("a")]],
+        watches=[[("MODIFIED", obj("a")), ("BOOKMARK", obj("", "9")), ("DELETED", obj("nobody"))]],
+    )
 
     assert seen.changes == [(None, "1")]
 
 
 def test_the_next_watch_goes_on_from_the_last_event_or_bookmark():
-    seen = Watching(lists=[[]], watches=[[("ADDED", obj("a", "5"))], [("BOOKMARK", {"metadata": {"resourceVersion": "8"}})]])
+    seen = Watching(
+        lists=[[]],
+        watches=[[("ADDED", obj("a", "5"))], [("BOOKMARK", {"metadata": {"resourceVersion": "8"}})]],
+    )
 
     assert seen.script.asked == ["list", "watch from list 1", "watch from 5", "watch from 8"]
 
 
 def test_a_watch_that_is_cut_goes_on_without_a_new_list():
-    seen = Watching(lists=[[]], watches=[[("ADDED", obj("a", "5")), HomeUnavailable("cut")], [HomeUnavailable("away")]])
+    seen = Watching(
+        lists=[[]], watches=[[("ADDED", obj("a", "5")), HomeUnavailable("cut")], [HomeUnavailable("away")]]
+    )
 
     assert seen.script.asked == ["list", "watch from list 1", "watch from 5", "watch from 5"]
     assert seen.stop.pauses[:2] == [1.0, 2.0]
@@ -164,7 +173,8 @@ BOOKMARK = ("BOOKMARK", {"metadata": {"resourceVersion": "8"}})
 
 @pytest.mark.parametrize("heard", [[], [BOOKMARK]], ids=["nothing", "a bookmark"])
 def test_a_watch_after_a_refused_one_that_tells_of_no_object_is_short_and_a_list_follows(heard):
-    """An API server that begins a resource's storage anew (429) may take a watch on what nobody writes to any more."""
+    """An API server that begins a resource's storage anew (429) may take a watch on what nobody writes to any
+    more."""
     seen = Watching(lists=[[], [obj("new")]], watches=[[REFUSED], heard])
 
     assert seen.script.asked[:4] == ["list", "watch from list 1", "watch from list 1", "list"]

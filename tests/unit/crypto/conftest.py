@@ -21,7 +21,9 @@ class CA:
     def __init__(self):
         self.key = ec.generate_private_key(ec.SECP256R1())
 
-    def certificate(self, public_key, *, subject="", issuer="Test Intermediate", names=(), serial=0x1F, extensions=()):
+    def certificate(
+        self, public_key, *, subject="", issuer="Test Intermediate", names=(), serial=0x1F, extensions=()
+    ):
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, subject)] if subject else []
         builder = (
             x509.CertificateBuilder()
@@ -45,7 +47,9 @@ class CA:
         names += [x509.UniformResourceIdentifier(uri) for uri in uris]
         public_key = serialization.load_pem_private_key(key_pem, None).public_key()
         leaf = self.certificate(public_key, subject=common_name, names=names)
-        return leaf + self.certificate(self.key.public_key(), subject="Test Intermediate", issuer=root, serial=2)
+        return leaf + self.certificate(
+            self.key.public_key(), subject="Test Intermediate", issuer=root, serial=2
+        )
 
 
 def issuer_name(common_name):

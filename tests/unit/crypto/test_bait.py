@@ -49,7 +49,12 @@ def test_crafted_pem_is_refused_in_no_time_at_every_size_that_is_parsed(reader, 
 
 @pytest.mark.parametrize("bait", BAIT)
 def test_a_secret_of_it_is_decided_in_no_time(bait):
-    secret = Secret(namespace="default", name="web-tls", type="kubernetes.io/tls", data={"tls.crt": BAIT[bait], "tls.key": BAIT[bait]})
+    secret = Secret(
+        namespace="default",
+        name="web-tls",
+        type="kubernetes.io/tls",
+        data={"tls.crt": BAIT[bait], "tls.key": BAIT[bait]},
+    )
     began = time.thread_time()
 
     decision = decide(look(a_certificate(), secret, CertificateStatus(), ""), NOW)

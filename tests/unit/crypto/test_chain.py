@@ -29,7 +29,11 @@ NAMES = {"dns_names": WEB.dns_names, "ip_addresses": WEB.ip_addresses}
 
 def test_a_leaf_tells_what_the_secret_contract_needs(ca):
     pem = ca.chain(
-        KEY, dns_names=("Example.com", "*.example.com"), ip_addresses=("2001:DB8:0::1",), uris=("spiffe://x",), common_name="example.com"
+        KEY,
+        dns_names=("Example.com", "*.example.com"),
+        ip_addresses=("2001:DB8:0::1",),
+        uris=("spiffe://x",),
+        common_name="example.com",
     )
 
     leaf = chain.leaf(pem)
@@ -114,7 +118,12 @@ def test_a_ca_may_leave_the_common_name_out(ca):
         ({}, WEB, NOW, "its DNS names lack *.example.com, example.com; its IP addresses lack 2001:db8::1"),
         ({**NAMES, "dns_names": ("example.com",)}, WEB, NOW, "its DNS names lack *.example.com"),
         ({**NAMES, "dns_names": (*WEB.dns_names, "evil.test")}, WEB, NOW, "its DNS names have evil.test too"),
-        ({**NAMES, "common_name": "other.test"}, replace(WEB, common_name="example.com"), NOW, "its common name is not the one asked for"),
+        (
+            {**NAMES, "common_name": "other.test"},
+            replace(WEB, common_name="example.com"),
+            NOW,
+            "its common name is not the one asked for",
+        ),
         (NAMES, WEB, 1_806_537_600.0, "it has expired"),
     ],
 )
@@ -131,7 +140,9 @@ def test_a_certificate_for_another_key_is_refused(ca):
         chain.check(ca.chain(OTHER_KEY, **NAMES), KEY, WEB, now=NOW)
 
 
-@pytest.mark.parametrize("pem", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+@pytest.mark.parametrize(
+    "pem", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
 def test_an_answer_that_is_no_chain_is_refused(pem):
     with pytest.raises(CertificateWrong, match="not a certificate chain"):
         chain.check(pem, KEY, WEB, now=NOW)

@@ -36,10 +36,15 @@ def extension(request, type_):
 
 
 def test_all_names_are_in_the_request_once_and_in_order():
-    names = extension(built(replace(WEB, dns_names=(*WEB.dns_names, "example.com"))), x509.SubjectAlternativeName).value
+    names = extension(
+        built(replace(WEB, dns_names=(*WEB.dns_names, "example.com"))), x509.SubjectAlternativeName
+    ).value
 
     assert names.get_values_for_type(x509.DNSName) == ["example.com", "*.example.com"]
-    assert names.get_values_for_type(x509.IPAddress) == [ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1")]
+    assert names.get_values_for_type(x509.IPAddress) == [
+        ipaddress.ip_address("192.0.2.1"),
+        ipaddress.ip_address("2001:db8::1"),
+    ]
 
 
 def test_without_a_subject_the_names_are_critical():
@@ -82,7 +87,13 @@ def test_the_subject_is_encoded_in_the_order_of_cert_manager():
 
 def test_a_literal_subject_is_encoded_in_its_own_order():
     """The text is written from the last RDN to the first (RFC 4514 §2.1)."""
-    request = built(replace(WEB, literal_subject="CN=example.com,OU=b+OU=a,O=Example,C=AT,2.5.4.42=John", common_name="example.com"))
+    request = built(
+        replace(
+            WEB,
+            literal_subject="CN=example.com,OU=b+OU=a,O=Example,C=AT,2.5.4.42=John",
+            common_name="example.com",
+        )
+    )
 
     found = [sorted((one.oid.dotted_string, one.value) for one in rdn) for rdn in request.subject.rdns]
     assert found == [
@@ -99,13 +110,19 @@ def test_default_usages_are_digital_signature_and_key_encipherment():
 
     usage = extension(request, x509.KeyUsage)
     assert usage.critical
-    assert (usage.value.digital_signature, usage.value.key_encipherment, usage.value.key_cert_sign) == (True, True, False)
+    assert (usage.value.digital_signature, usage.value.key_encipherment, usage.value.key_cert_sign) == (
+        True,
+        True,
+        False,
+    )
     with pytest.raises(x509.ExtensionNotFound):
         extension(request, x509.ExtendedKeyUsage)
 
 
 def test_extended_usages_are_told_from_key_usages():
-    request = built(replace(WEB, usages=("signing", "server auth", "client auth", "s/mime", "email protection")))
+    request = built(
+        replace(WEB, usages=("signing", "server auth", "client auth", "s/mime", "email protection"))
+    )
 
     assert not extension(request, x509.KeyUsage).value.key_encipherment
     assert list(extension(request, x509.ExtendedKeyUsage).value) == [
@@ -141,7 +158,9 @@ def test_the_hash_of_an_rsa_request_follows_its_size():
 
 
 def test_the_signature_algorithm_of_the_manifest_is_used():
-    assert built(replace(WEB, signature_algorithm="ECDSAWithSHA512")).signature_hash_algorithm.name == "sha512"
+    assert (
+        built(replace(WEB, signature_algorithm="ECDSAWithSHA512")).signature_hash_algorithm.name == "sha512"
+    )
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ def test_a_size_outside_the_range_is_refused(algorithm, size):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "type_", "size"), [("RSA-2048", rsa.RSAPrivateKey, 2048), ("ECDSA-384", ec.EllipticCurvePrivateKey, 384)]
+    ("algorithm", "type_", "size"),
+    [("RSA-2048", rsa.RSAPrivateKey, 2048), ("ECDSA-384", ec.EllipticCurvePrivateKey, 384)],
 )
 def test_an_account_key_is_of_the_algorithm_that_was_named(algorithm, type_, size):
     key = load_pem_private_key(keys.generate_account_key(algorithm), None)
@@ -67,7 +68,8 @@ def test_an_account_key_is_of_the_algorithm_that_was_named(algorithm, type_, siz
 
 
 @pytest.mark.parametrize(
-    "algorithm", ["", "RSA", "RSA-", "RSA-²", "DSA-2048", "RSA-512", "ECDSA-2048", "Ed25519", "Ed25519-0", "Ed25519-256"]
+    "algorithm",
+    ["", "RSA", "RSA-", "RSA-²", "DSA-2048", "RSA-512", "ECDSA-2048", "Ed25519", "Ed25519-0", "Ed25519-256"],
 )
 def test_an_account_key_of_another_algorithm_is_refused(algorithm):
     with pytest.raises(InvalidManifest):
@@ -103,7 +105,9 @@ def test_the_encoding_is_no_mismatch(rsa_pem):
 
 
 def test_a_curve_of_the_same_size_is_another_algorithm():
-    pem = ec.generate_private_key(ec.SECP256K1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = ec.generate_private_key(ec.SECP256K1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
 
     assert keys.matches_spec(pem, ECDSA_256) == "it is ECDSA on secp256k1, not ECDSA 256"
 
@@ -125,7 +129,11 @@ def test_der_is_the_content_of_the_pem_block(spec, encoding):
     der = keys.to_der(pem)
 
     key = load_der_private_key(der, None)
-    form = PrivateFormat.PKCS8 if encoding is KeyEncoding.PKCS8 or spec is ED25519 else PrivateFormat.TraditionalOpenSSL
+    form = (
+        PrivateFormat.PKCS8
+        if encoding is KeyEncoding.PKCS8 or spec is ED25519
+        else PrivateFormat.TraditionalOpenSSL
+    )
     assert key.private_bytes(Encoding.DER, form, NoEncryption()) == der
     assert key.private_bytes(Encoding.PEM, form, NoEncryption()) == pem
 
@@ -134,15 +142,21 @@ def test_an_rsa_key_whose_parts_do_not_fit_is_refused(rsa_pem):
     key = load_pem_private_key(rsa_pem, None)
     assert isinstance(key, rsa.RSAPrivateKey)
     good = key.private_numbers()
-    bad = rsa.RSAPrivateNumbers(good.p, good.q, good.d + 2, good.dmp1, good.dmq1, good.iqmp, good.public_numbers)
-    pem = bad.private_key(unsafe_skip_rsa_key_validation=True).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    bad = rsa.RSAPrivateNumbers(
+        good.p, good.q, good.d + 2, good.dmp1, good.dmq1, good.iqmp, good.public_numbers
+    )
+    pem = bad.private_key(unsafe_skip_rsa_key_validation=True).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
 
     with pytest.raises(SecretUnusable, match="do not fit"):
         keys.load(pem)
 
 
 def test_an_encrypted_key_is_refused_with_what_to_do():
-    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
 
     with pytest.raises(SecretUnusable, match="store it without a password"):
         keys.load(pem)

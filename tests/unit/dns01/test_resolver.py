@@ -36,7 +36,9 @@ def test_every_address_with_a_port_is_read_as_it_was_written(address, port):
     assert (ipaddress.ip_address(host), found) == (address, port)
 
 
-@pytest.mark.parametrize("name", [f"{'a' * 64}.test", ".".join(["_acme-challenge", *["a" * 60] * 4]), "a..test"])
+@pytest.mark.parametrize(
+    "name", [f"{'a' * 64}.test", ".".join(["_acme-challenge", *["a" * 60] * 4]), "a..test"]
+)
 def test_what_cannot_be_a_name_is_refused(name):
     with pytest.raises(NameRefused, match="cannot be looked up"):
         question(name, "TXT")
@@ -47,5 +49,8 @@ def test_an_address_is_its_own():
 
 
 def test_a_server_that_is_not_there_is_named_with_what_to_do():
-    with pytest.raises(DnsUnavailable, match=r"the resolver 127\.0\.0\.1 cannot be reached; see .*CERTMILL_RECURSIVE_NAMESERVERS"):
+    with pytest.raises(
+        DnsUnavailable,
+        match=r"the resolver 127\.0\.0\.1 cannot be reached; see .*CERTMILL_RECURSIVE_NAMESERVERS",
+    ):
         Resolver(["127.0.0.1:0"], timeout_seconds=0.2).ask("example.test", "TXT")

@@ -20,7 +20,8 @@ SOA = "ns1.example.com. hostmaster.example.com. 1 3600 600 86400 60"
 
 
 class MadeUp(Resolver):
-    """Answers with the records of `answers`: (name, type) → (owner, type, text) in this order; what is not there is NXDOMAIN."""
+    """Answers with the records of `answers`: (name, type) → (owner, type, text) in this order; what is not
+    there is NXDOMAIN."""
 
     def __init__(self, answers=None):
         super().__init__(["192.0.2.1:53"])
@@ -34,7 +35,9 @@ class MadeUp(Resolver):
         if isinstance(found, Exception):
             raise found
         response.set_rcode(dns.rcode.NOERROR if found else dns.rcode.NXDOMAIN)
-        response.answer = [dns.rrset.from_text(f"{owner}.", 60, "IN", kind, text) for owner, kind, text in found or ()]
+        response.answer = [
+            dns.rrset.from_text(f"{owner}.", 60, "IN", kind, text) for owner, kind, text in found or ()
+        ]
         return response
 
 
@@ -94,7 +97,10 @@ def test_trouble_is_not_remembered():
 
 
 def test_a_name_in_no_zone_is_told_with_what_to_do():
-    with pytest.raises(SolverMisconfigured, match=r"^no zone was found for www\.nowhere\.test: see that its domain is delegated"):
+    with pytest.raises(
+        SolverMisconfigured,
+        match=r"^no zone was found for www\.nowhere\.test: see that its domain is delegated",
+    ):
         Zones(MadeUp(), FakeClock()).zone_of("www.nowhere.test")
 
 

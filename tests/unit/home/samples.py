@@ -13,13 +13,17 @@ def pair(generation, **changes):
 
 def certificate_text(name="web", dns_name="example.com", namespace="default"):
     return (
-        f"apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata:\n  name: {name}\n  namespace: {namespace}\n"
+        f"apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata:\n  name: {name}\n  namespace: "
+        f"{namespace}\n"
         f"spec:\n  secretName: {name}\n  issuerRef:\n    name: prod\n  dnsNames:\n  - {dns_name}\n"
     )
 
 
 def secret_text(value="hunter2", name="token"):
-    return f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: default\nstringData:\n  token: {value}\n"
+    return (
+        f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: default\nstringData:\n  "
+        f"token: {value}\n"
+    )
 
 
 def parsed(text):

@@ -18,7 +18,9 @@ WRITES = {
     "write_secret": lambda home: home.write_secret(pair(2)),
     "create_secret": lambda home: home.create_secret(pair(1, name="new")),
     "apply": lambda home: home.apply(parsed(certificate_text("new")), certificate_text("new")),
-    "write_certificate_status": lambda home: home.write_certificate_status(WEB, CertificateStatus(revision=2, failed_spec="x" * 5000)),
+    "write_certificate_status": lambda home: home.write_certificate_status(
+        WEB, CertificateStatus(revision=2, failed_spec="x" * 5000)
+    ),
 }
 REMOVALS = {
     "delete": lambda home: home.delete("Certificate", "default", "web"),
@@ -51,7 +53,7 @@ def assert_all_is_as_it_was(home):
     assert home.secret("default", "web") == pair(1)
     assert home.certificate(WEB) is not None
     assert home.certificate_status(WEB) == CertificateStatus(revision=1)
-    assert [s.name for s in home.survey().sightings] == ["web"]
+    assert [s.name for s in home.survey().snapshots] == ["web"]
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -128,37 +130,41 @@ def test_a_status_that_says_the_same_is_not_written(tmp_path):
 
 
 def test_a_survey_sees_what_other_processes_and_people_did(tmp_path):
-    home, other = filled(tmp_path / "home"), DirectoryHome(tmp_path / "home", cluster_resource_namespace="cert-manager")
-    before = home.survey().sightings
+    home, other = (
+        filled(tmp_path / "home"),
+        DirectoryHome(tmp_path / "home", cluster_resource_namespace="cert-manager"),
+    )
+    before = home.survey().snapshots
 
     other.write_secret(pair(2))
-    second = home.survey().sightings
+    second = home.survey().snapshots
     key = tmp_path / "home" / "secrets" / "default" / "web" / "tls.key"
     key.unlink()
     key.write_bytes(b"by hand")
-    third = home.survey().sightings
+    third = home.survey().snapshots
 
     assert len({before, second, third}) == 3
-    assert other.survey().sightings == third
+    assert other.survey().snapshots == third
 
 
 def test_an_issuers_signature_changes_with_its_credentials(tmp_path):
     """What failed for a wrong token goes on when the token is repaired."""
     issuer = (
-        "apiVersion: cert-manager.io/v1\nkind: Issuer\nmetadata:\n  name: prod\nspec:\n  acme:\n    server: https://ca.example/dir\n"
+        "apiVersion: cert-manager.io/v1\nkind: Issuer\nmetadata:\n  name: prod\nspec:\n  acme:\n    server: "
+        "https://ca.example/dir\n"
         "    privateKeySecretRef:\n      name: account\n    solvers:\n    - dns01:\n        cloudflare:\n"
         "          apiTokenSecretRef:\n            name: cloudflare\n            key: token\n"
     )
     home = DirectoryHome(tmp_path / "home", cluster_resource_namespace="cert-manager")
     home.apply(parsed(issuer), issuer)
-    seen = [home.survey().sightings]
+    seen = [home.survey().snapshots]
 
     home.apply(pair(1, name="cloudflare", data={"token": b"wrong"}), "1")
-    seen.append(home.survey().sightings)
+    seen.append(home.survey().snapshots)
     home.apply(pair(1, name="cloudflare", data={"token": b"right"}), "2")
-    seen.append(home.survey().sightings)
+    seen.append(home.survey().snapshots)
     home.write_secret(pair(1, name="account"))
-    seen.append(home.survey().sightings)
+    seen.append(home.survey().snapshots)
 
     assert len({seen[0], seen[1], seen[2]}) == 3
     assert seen[3] == seen[2]

@@ -25,7 +25,9 @@ def test_what_is_written_is_read_back_and_not_written_again():
     assert history_annotation((), body()) is None
 
 
-@pytest.mark.parametrize("annotation", ["", "no json", "[]", '{"runs": 1}', '{"runs": ["x", 1]}', '{"v": 99, "runs": []}'])
+@pytest.mark.parametrize(
+    "annotation", ["", "no json", "[]", '{"runs": 1}', '{"runs": ["x", 1]}', '{"v": 99, "runs": []}']
+)
 def test_a_damaged_history_is_none(annotation):
     assert history_of(body(annotation)) == ()
 

@@ -1,13 +1,20 @@
-"""Lists of the API server are read page by page: what a tenant may fill a namespace with is not in a worker's memory all at once."""
+"""Lists of the API server are read page by page: what a tenant may fill a namespace with is not in a worker's
+memory all at once."""
 
 from __future__ import annotations
 
 from certmill.home.kubernetes.home import KubernetesHome
-from certmill.http01.exposure import KubernetesExposure
+from certmill.http01.kubernetes_routes import KubernetesRoutes
 from certmill.kube.client import Listing
 from certmill.testing.clock import FakeClock
 
-SPEC = {"acme": {"server": "https://ca.test/dir", "privateKeySecretRef": {"name": "key"}, "solvers": [{"http01": {"ingress": {}}}]}}
+SPEC = {
+    "acme": {
+        "server": "https://ca.test/dir",
+        "privateKeySecretRef": {"name": "key"},
+        "solvers": [{"http01": {"ingress": {}}}],
+    }
+}
 LED = {"labels": {"acme.cert-manager.io/http01-solver": "true"}}
 
 
@@ -22,7 +29,10 @@ class Pages:
     def pages(self, resource, namespace="", **options):
         for number in range(3):
             self.asked += 1
-            item = {"metadata": {"name": f"one-{number}", "namespace": namespace, **self._metadata}, "spec": SPEC}
+            item = {
+                "metadata": {"name": f"one-{number}", "namespace": namespace, **self._metadata},
+                "spec": SPEC,
+            }
             yield Listing(items=(item,), resource_version="1")
 
     def delete(self, resource, namespace, name):
@@ -40,7 +50,7 @@ def test_issuers_are_read_a_page_at_a_time():
 def test_whether_a_way_is_needed_is_known_from_the_first_ingress_that_needs_it():
     client = Pages(**LED)
 
-    KubernetesExposure(client, lambda: ("192.0.2.1",), 8089).close("default/web", "a.example", "own")
+    KubernetesRoutes(client, lambda: ("192.0.2.1",), 8089).close("default/web", "a.example", "own")
 
     assert client.asked == 1
     assert len(client.deleted) == 1

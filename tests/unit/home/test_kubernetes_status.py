@@ -1,4 +1,5 @@
-"""Statuses in the form of cert-manager's CRDs and back, and when the next attempt comes, whoever wrote what it depends on."""
+"""Statuses in the form of cert-manager's CRDs and back, and when the next attempt comes, whoever wrote what
+it depends on."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 HOUR = 3600.0
 FAILED = 1_800_000_000.0
 FAILURE = CertificateStatus(
-    conditions=(Condition(type="Issuing", status=False, reason="Failed", message="no", last_transition=FAILED),),
+    conditions=(
+        Condition(type="Issuing", status=False, reason="Failed", message="no", last_transition=FAILED),
+    ),
     last_failure_time=FAILED,
     failed_issuance_attempts=3,
     next_attempt=FAILED + 90,
@@ -33,7 +36,9 @@ FAILURE = CertificateStatus(
 )
 SERVER = "https://ca.example/dir"
 REGISTERED = IssuerStatus(
-    conditions=(Condition(type="Ready", status=True, reason="Registered", message="", last_transition=FAILED),),
+    conditions=(
+        Condition(type="Ready", status=True, reason="Registered", message="", last_transition=FAILED),
+    ),
     uri="https://ca.example/account/1",
     last_registered_email="a@b.example",
     last_private_key_hash="h",
@@ -58,19 +63,33 @@ CERTIFICATE_STATUSES = st.builds(
 )
 FAILURES = st.tuples(INSTANTS, st.integers(1, 50), INSTANTS, TEXTS)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
 )
 
 
 def a_body(status=None, annotations=None, generation=1, server=SERVER):
-    metadata = {"name": "web", "namespace": "default", "generation": generation, "annotations": annotations or {}}
-    return {"metadata": metadata, "spec": {"acme": {"server": server}}, **({"status": status} if status is not None else {})}
+    metadata = {
+        "name": "web",
+        "namespace": "default",
+        "generation": generation,
+        "annotations": annotations or {},
+    }
+    return {
+        "metadata": metadata,
+        "spec": {"acme": {"server": server}},
+        **({"status": status} if status is not None else {}),
+    }
 
 
 def written(body, status):
     """The object after a home has written this status."""
     attempt = attempt_of(status, body)
-    annotations = {**body["metadata"]["annotations"], **({ATTEMPT_ANNOTATION: attempt} if attempt is not None else {})}
+    annotations = {
+        **body["metadata"]["annotations"],
+        **({ATTEMPT_ANNOTATION: attempt} if attempt is not None else {}),
+    }
     body = {**body, "metadata": {**body["metadata"], "annotations": annotations}}
     return json.loads(json.dumps(with_certificate_status(body, status)))
 
@@ -89,14 +108,25 @@ def test_a_status_is_read_as_it_was_written(status):
 @given(status=CERTIFICATE_STATUSES, failure=FAILURES)
 def test_a_failure_is_read_as_it_was_written(status, failure):
     failed_at, attempts, following, spec = failure
-    failed = replace(status, last_failure_time=failed_at, failed_issuance_attempts=attempts, next_attempt=following, failed_spec=spec)
+    failed = replace(
+        status,
+        last_failure_time=failed_at,
+        failed_issuance_attempts=attempts,
+        next_attempt=following,
+        failed_spec=spec,
+    )
 
     assert certificate_status_of(written(a_body(), failed)) == failed
 
 
 @given(before=CERTIFICATE_STATUSES, after=CERTIFICATE_STATUSES)
 def test_nothing_of_the_status_before_is_left(before, after):
-    body = written(written(a_body(), replace(before, last_failure_time=5.0, failed_issuance_attempts=1, next_attempt=9.0)), after)
+    body = written(
+        written(
+            a_body(), replace(before, last_failure_time=5.0, failed_issuance_attempts=1, next_attempt=9.0)
+        ),
+        after,
+    )
 
     since = {one.type: one.last_transition for one in before.conditions}
     assert certificate_status_of(body).failed_issuance_attempts == 0
@@ -122,9 +152,18 @@ def test_any_status_and_annotation_can_be_read(status, annotation):
     with_certificate_status(body, CertificateStatus())
 
 
-@pytest.mark.parametrize("time", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59"])
+@pytest.mark.parametrize(
+    "time",
+    [
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-23:59",
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+    ],
+)
 def test_times_at_the_ends_of_the_calendar_are_read_and_written(time):
-    """Whoever may write a Certificate's status may write them; one that cannot be handled would end a tick that is for all."""
+    """Whoever may write a Certificate's status may write them; one that cannot be handled would end a tick
+    that is for all."""
     names = ("notBefore", "notAfter", "renewalTime", "lastFailureTime")
     condition = {"type": "Issuing", "status": "False", "reason": "Failed", "lastTransitionTime": time}
     body = {"status": dict.fromkeys(names, time) | {"failedIssuanceAttempts": 9, "conditions": [condition]}}
@@ -139,7 +178,13 @@ def test_times_at_the_ends_of_the_calendar_are_read_and_written(time):
 
 
 def test_what_others_keep_in_a_status_stays():
-    body = a_body({"acme": {"ari": {"nextCheck": "2027-01-01T00:00:00Z"}}, "nextPrivateKeySecretName": "web-next", "revision": 1})
+    body = a_body(
+        {
+            "acme": {"ari": {"nextCheck": "2027-01-01T00:00:00Z"}},
+            "nextPrivateKeySecretName": "web-next",
+            "revision": 1,
+        }
+    )
 
     status = written(body, CertificateStatus(revision=2))["status"]
 
@@ -156,10 +201,16 @@ def test_conditions_of_others_stay_as_they_are(with_status):
         "observedGeneration": 1,
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    body = a_body({"conditions": [theirs, {"type": "Ready", "status": "False", "reason": "No"}]}, generation=7)
+    body = a_body(
+        {"conditions": [theirs, {"type": "Ready", "status": "False", "reason": "No"}]}, generation=7
+    )
     ready = REGISTERED.conditions
 
-    status = CertificateStatus(conditions=ready) if with_status is with_certificate_status else IssuerStatus(conditions=ready)
+    status = (
+        CertificateStatus(conditions=ready)
+        if with_status is with_certificate_status
+        else IssuerStatus(conditions=ready)
+    )
     written = with_status(body, status)["status"]["conditions"]
 
     assert [one["type"] for one in written] == ["Ready", "Audited"]
@@ -171,8 +222,12 @@ def test_a_condition_that_says_what_it_said_keeps_its_time_and_one_that_turns_ge
     body = written(a_body(), FAILURE)
     (condition,) = FAILURE.conditions
 
-    same = written(body, replace(FAILURE, conditions=(replace(condition, message="other", last_transition=FAILED + 60),)))
-    turned = written(body, replace(FAILURE, conditions=(replace(condition, status=True, last_transition=FAILED + 60),)))
+    same = written(
+        body, replace(FAILURE, conditions=(replace(condition, message="other", last_transition=FAILED + 60),))
+    )
+    turned = written(
+        body, replace(FAILURE, conditions=(replace(condition, status=True, last_transition=FAILED + 60),))
+    )
 
     assert certificate_status_of(same).conditions[0].last_transition == FAILED
     assert certificate_status_of(turned).conditions[0].last_transition == FAILED + 60
@@ -194,9 +249,13 @@ class TestTheNextAttempt:
         assert status.next_attempt == status.last_failure_time + 4 * HOUR
         assert status.failed_spec == "abc"
 
-    @pytest.mark.parametrize(("attempts", "hours"), [(None, 1), (0, 1), (1, 1), (2, 2), (5, 16), (6, 32), (7, 32), (10_000, 32)])
+    @pytest.mark.parametrize(
+        ("attempts", "hours"), [(None, 1), (0, 1), (1, 1), (2, 2), (5, 16), (6, 32), (7, 32), (10_000, 32)]
+    )
     def test_attempts_that_were_changed_by_hand_do_too(self, attempts, hours):
-        body = edited(written(a_body(), replace(FAILURE, failed_issuance_attempts=99)), failedIssuanceAttempts=attempts)
+        body = edited(
+            written(a_body(), replace(FAILURE, failed_issuance_attempts=99)), failedIssuanceAttempts=attempts
+        )
 
         assert certificate_status_of(body).next_attempt == FAILED + hours * HOUR
 
@@ -215,9 +274,15 @@ class TestTheNextAttempt:
 
     def test_cert_managers_own_failure_holds_for_whatever_is_wanted_until_the_spec_changes(self):
         condition = {"type": "Issuing", "status": "False", "reason": "Failed", "observedGeneration": 4}
-        status = {"lastFailureTime": "2027-01-15T08:00:00Z", "failedIssuanceAttempts": 2, "conditions": [condition]}
+        status = {
+            "lastFailureTime": "2027-01-15T08:00:00Z",
+            "failedIssuanceAttempts": 2,
+            "conditions": [condition],
+        }
 
-        same, changed = (certificate_status_of(a_body(status, generation=generation)) for generation in (4, 5))
+        same, changed = (
+            certificate_status_of(a_body(status, generation=generation)) for generation in (4, 5)
+        )
 
         assert (same.next_attempt, same.failed_spec) == (same.last_failure_time + 2 * HOUR, "")
         assert changed.next_attempt is None
@@ -225,7 +290,10 @@ class TestTheNextAttempt:
 
 class TestTheTimeOfTheLastIssuance:
     def test_costs_nothing_where_it_does_not_matter(self):
-        assert attempt_of(CertificateStatus(last_issuance_time=FAILED, renewal_time=FAILED + 60 * 24 * HOUR), {}) is None
+        assert (
+            attempt_of(CertificateStatus(last_issuance_time=FAILED, renewal_time=FAILED + 60 * 24 * HOUR), {})
+            is None
+        )
 
     def test_is_kept_for_a_pair_that_is_to_be_renewed_at_once(self):
         status = CertificateStatus(last_issuance_time=FAILED, renewal_time=FAILED - HOUR)
@@ -242,7 +310,9 @@ class TestIssuers:
     @given(conditions=CONDITIONS, uri=TEXTS, email=TEXTS, key_hash=TEXTS)
     def test_a_status_is_read_as_it_was_written(self, conditions, uri, email, key_hash):
         assume(not any(one.type == "Ready" for one in conditions))
-        status = IssuerStatus(conditions=conditions, uri=uri, last_registered_email=email, last_private_key_hash=key_hash)
+        status = IssuerStatus(
+            conditions=conditions, uri=uri, last_registered_email=email, last_private_key_hash=key_hash
+        )
 
         assert replace(issuer_status_of(with_issuer_status(a_body(), status)), server="") == status
 
@@ -268,26 +338,44 @@ class TestIssuers:
         assert issuer_status_of(with_issuer_status(a_body(), elsewhere)) == elsewhere
 
     def test_cert_managers_account_is_taken_as_it_is(self):
-        acme = {"uri": "https://ca.example/account/1", "lastRegisteredEmail": "a@b.example", "lastPrivateKeyHash": "h"}
-        ready = {"type": "Ready", "status": "True", "reason": "ACMEAccountRegistered", "observedGeneration": 1}
+        acme = {
+            "uri": "https://ca.example/account/1",
+            "lastRegisteredEmail": "a@b.example",
+            "lastPrivateKeyHash": "h",
+        }
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "ACMEAccountRegistered",
+            "observedGeneration": 1,
+        }
 
         assert issuer_status_of(a_body({"acme": acme, "conditions": [ready]})).server == SERVER
 
     def test_a_refused_issuer_keeps_its_account(self):
-        body = with_refusal(with_issuer_status(a_body(), REGISTERED), "InvalidConfig", "spec.acme: is wrong", now=FAILED + 60)
+        body = with_refusal(
+            with_issuer_status(a_body(), REGISTERED), "InvalidConfig", "spec.acme: is wrong", now=FAILED + 60
+        )
 
         status = issuer_status_of(body)
 
         assert (status.uri, status.last_private_key_hash) == (REGISTERED.uri, "h")
         assert status.condition("Ready") == Condition(
-            type="Ready", status=False, reason="InvalidConfig", message="spec.acme: is wrong", last_transition=FAILED + 60
+            type="Ready",
+            status=False,
+            reason="InvalidConfig",
+            message="spec.acme: is wrong",
+            last_transition=FAILED + 60,
         )
 
 
 def test_the_order_of_a_run_is_noted_in_the_annotation_and_taken_out_again():
     noted = written(a_body(), CertificateStatus(order="https://ca.test/order/1", order_spec="abc"))
     assert names_an_order(noted)
-    assert (certificate_status_of(noted).order, certificate_status_of(noted).order_spec) == ("https://ca.test/order/1", "abc")
+    assert (certificate_status_of(noted).order, certificate_status_of(noted).order_spec) == (
+        "https://ca.test/order/1",
+        "abc",
+    )
 
     cleared = written(noted, replace(certificate_status_of(noted), order="", order_spec=""))
     assert not names_an_order(cleared)

@@ -11,7 +11,13 @@ from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.directory import documents
 from certmill.home.directory.home import DirectoryHome
 from certmill.model.names import CertificateId
-from tests.unit.home.odd_entries import ODD_ENTRIES, forbidden, make_odd_entries, make_socket, no_file_descriptors
+from tests.unit.home.odd_entries import (
+    ODD_ENTRIES,
+    forbidden,
+    make_odd_entries,
+    make_socket,
+    no_file_descriptors,
+)
 from tests.unit.home.samples import certificate_text, pair, parsed, secret_text
 
 WEB = CertificateId("default/web")
@@ -104,23 +110,39 @@ def test_an_object_in_a_file_with_others_is_changed_there_and_their_text_stays(h
     assert apply(home, certificate_text(dns_name="example.org")) == "configured"
 
     text = (root / "manifests" / "sites.yaml").read_text()
-    assert text == before.replace("--- # the web\n", "---\n") + certificate_text(dns_name="example.org") + after
+    assert (
+        text == before.replace("--- # the web\n", "---\n") + certificate_text(dns_name="example.org") + after
+    )
     assert names(home) == ["mail", "web", "zoo"]
     assert [file.name for file in (root / "manifests").iterdir()] == ["sites.yaml"]
 
 
 def test_an_object_in_a_file_with_others_is_deleted_there(home, root, drop):
-    drop("sites.yaml", certificate_text("mail") + "---\n" + certificate_text() + "---\n# the last\n" + certificate_text("zoo"))
+    drop(
+        "sites.yaml",
+        certificate_text("mail")
+        + "---\n"
+        + certificate_text()
+        + "---\n# the last\n"
+        + certificate_text("zoo"),
+    )
 
     assert home.delete("Certificate", "default", "web") is True
 
-    assert (root / "manifests" / "sites.yaml").read_text() == certificate_text("mail") + "---\n# the last\n" + certificate_text("zoo")
+    assert (root / "manifests" / "sites.yaml").read_text() == certificate_text(
+        "mail"
+    ) + "---\n# the last\n" + certificate_text("zoo")
     assert home.delete("Certificate", "default", "mail")
     assert home.delete("Certificate", "default", "zoo")
     assert [file.name for file in (root / "manifests").iterdir()] == []
 
 
-@given(st.integers(1, 5), st.integers(0, 4), st.sampled_from(["", "---\n", "--- # first\n", "# first\n", "\n\n---\n"]), st.booleans())
+@given(
+    st.integers(1, 5),
+    st.integers(0, 4),
+    st.sampled_from(["", "---\n", "--- # first\n", "# first\n", "\n\n---\n"]),
+    st.booleans(),
+)
 def test_of_any_file_only_the_document_in_question_changes(count, at, head, ends):
     at %= count
     texts = [certificate_text(f"site-{n}") + f"# {n}\n" for n in range(count)]
@@ -142,7 +164,9 @@ def test_of_any_file_only_the_document_in_question_changes(count, at, head, ends
 
 
 def test_an_object_in_a_list_is_not_touched_but_pointed_at(home, drop):
-    items = "".join("- " + certificate_text(name).replace("\n", "\n  ").rstrip() + "\n" for name in ("web", "mail"))
+    items = "".join(
+        "- " + certificate_text(name).replace("\n", "\n  ").rstrip() + "\n" for name in ("web", "mail")
+    )
     drop("list.yaml", "apiVersion: v1\nkind: List\nitems:\n" + items)
     assert names(home) == ["mail", "web"]
 
@@ -171,7 +195,10 @@ def test_of_two_files_with_one_object_the_first_by_name_counts_and_the_other_is_
 
     assert home.certificate(WEB).dns_names == ("a.example",)
     assert [(p.source, p.message) for p in survey.problems] == [
-        ("manifests/b.yaml", "Certificate default/web is in manifests/a.yaml too, which counts; remove one of them")
+        (
+            "manifests/b.yaml",
+            "Certificate default/web is in manifests/a.yaml too, which counts; remove one of them",
+        )
     ]
     (root / "manifests" / "a.yaml").unlink()
     assert home.survey().problems == ()
@@ -185,11 +212,15 @@ def test_of_two_files_with_one_object_that_with_its_name_counts_in_every_process
     survey = home.survey()
 
     assert [(p.source, p.message) for p in survey.problems] == [
-        ("manifests/a.yaml", "Certificate default/web is in manifests/certificate.default.web.yaml too, which counts; remove one of them")
+        (
+            "manifests/a.yaml",
+            "Certificate default/web is in manifests/certificate.default.web.yaml too, which counts; remove "
+            "one of them",
+        )
     ]
     assert home.certificate(WEB) == other.certificate(WEB)
     assert home.certificate(WEB).dns_names == ("own.example",)
-    assert survey.sightings == other.survey().sightings
+    assert survey.snapshots == other.survey().snapshots
 
 
 def test_a_file_with_an_objects_name_counts_from_when_it_comes(home, other, drop):
@@ -240,7 +271,11 @@ def test_the_files_of_people_are_not_all_looked_at_for_each_object(home, clock, 
         drop(f"{name}.yaml", certificate_text(name))
     home.certificate(CertificateId("default/d"))
     looks, stat = [], os.stat
-    monkeypatch.setattr(os, "stat", lambda path, **options: looks.append(str(path).rpartition("/")[2]) or stat(path, **options))
+    monkeypatch.setattr(
+        os,
+        "stat",
+        lambda path, **options: looks.append(str(path).rpartition("/")[2]) or stat(path, **options),
+    )
 
     home.certificate(CertificateId("default/d"))
 
@@ -277,13 +312,15 @@ def test_one_object_twice_in_a_file_is_a_problem(home, drop):
     [(b"a: " + b"x" * 1_048_577, "larger than 1048576 bytes"), (b"\xff\xfe", "not UTF-8"), (b"a: [", "")],
     ids=["too-large", "not-utf-8", "no-yaml"],
 )
-def test_a_file_that_cannot_be_used_is_a_problem_and_everything_else_goes_on(home, root, drop, content, message):
+def test_a_file_that_cannot_be_used_is_a_problem_and_everything_else_goes_on(
+    home, root, drop, content, message
+):
     drop("good.yaml", certificate_text())
     (root / "manifests" / "bad.yaml").write_bytes(content)
 
     survey = home.survey()
 
-    assert [s.name for s in survey.sightings] == ["web"]
+    assert [s.name for s in survey.snapshots] == ["web"]
     assert len(survey.problems) == 1
     assert survey.problems[0].source.startswith("manifests/bad.yaml")
     assert message in survey.problems[0].message
@@ -298,19 +335,26 @@ def test_an_odd_entry_in_manifests_is_its_own_problem_and_stops_nothing_else(hom
     survey = home.survey()
     done = apply(home, certificate_text("new"))
 
-    assert [s.name for s in survey.sightings] == ["web"]
+    assert [s.name for s in survey.snapshots] == ["web"]
     assert {p.source: p.message for p in survey.problems} == ODD_ENTRIES
-    assert (home.certificate(WEB), done, names(home)) == (parsed(certificate_text()), "created", ["new", "web"])
+    assert (home.certificate(WEB), done, names(home)) == (
+        parsed(certificate_text()),
+        "created",
+        ["new", "web"],
+    )
 
 
 def test_a_file_that_may_not_be_read_is_a_problem_and_counts_when_it_may(home, root, drop):
     drop("secret.yaml", certificate_text())
     with forbidden(root / "manifests" / "secret.yaml"):
         survey = home.survey()
-        assert (survey.sightings, [p.source for p in survey.problems]) == ((), ["manifests/secret.yaml"])
-        assert "permission denied; give the user that certmill runs as the right to read it" in survey.problems[0].message
+        assert (survey.snapshots, [p.source for p in survey.problems]) == ((), ["manifests/secret.yaml"])
+        assert (
+            "permission denied; give the user that certmill runs as the right to read it"
+            in survey.problems[0].message
+        )
 
-    assert [s.name for s in home.survey().sightings] == ["web"]
+    assert [s.name for s in home.survey().snapshots] == ["web"]
 
 
 def test_a_name_that_is_no_utf_8_is_read_and_shown_with_escapes(home, root, drop):
@@ -319,7 +363,7 @@ def test_a_name_that_is_no_utf_8_is_read_and_shown_with_escapes(home, root, drop
 
     survey = home.survey()
 
-    assert [s.name for s in survey.sightings] == ["mail", "web"]
+    assert [s.name for s in survey.snapshots] == ["mail", "web"]
     assert [p.source for p in survey.problems] == [r"manifests/caf\xe9\n.yaml#2"]
     assert apply(home, certificate_text(dns_name="example.org")) == "configured"
 
@@ -331,7 +375,10 @@ def test_what_is_no_file_in_an_objects_place_is_named_and_left_as_it_is(home, ro
     {"directory": place.mkdir, "pipe": lambda: os.mkfifo(place), "socket": lambda: make_socket(place)}[odd]()
     before = place.lstat()
 
-    with pytest.raises(InvalidManifest, match=r"^manifests/certificate.default.web.yaml: cannot be changed: it is not a file.*remove it"):
+    with pytest.raises(
+        InvalidManifest,
+        match=r"^manifests/certificate.default.web.yaml: cannot be changed: it is not a file.*remove it",
+    ):
         apply(home, certificate_text())
 
     assert place.lstat() == before
@@ -392,7 +439,7 @@ class TestSecretDocuments:
         survey = home.survey()
 
         assert home.secret("default", "token").data == {"token": b"hunter2"}
-        assert survey.sightings == ()
+        assert survey.snapshots == ()
 
     def test_it_is_made_again_when_it_is_changed_or_was_deleted(self, home, root, drop):
         drop("token.yaml", secret_text())
@@ -449,5 +496,5 @@ class TestSecretDocuments:
 
         survey = home.survey()
 
-        assert [s.name for s in survey.sightings] == ["web"]
+        assert [s.name for s in survey.snapshots] == ["web"]
         assert survey.problems[0].source == "secrets/default/token"

@@ -1,4 +1,5 @@
-"""What many objects cost: operations are counted, not seconds, and twice as many objects may need no more than twice as many."""
+"""What many objects cost: operations are counted, not seconds, and twice as many objects may need no more
+than twice as many."""
 
 from __future__ import annotations
 
@@ -75,7 +76,9 @@ def test_applying_many_documents_costs_in_proportion_to_their_number(tmp_path, m
 
 
 def test_a_file_is_written_once_for_all_its_documents(tmp_path, monkeypatch):
-    home = home_with_one_file_of_many(tmp_path, [text_of(n) for n in range(30)] + ["# the last\n" + text_of("last")])
+    home = home_with_one_file_of_many(
+        tmp_path, [text_of(n) for n in range(30)] + ["# the last\n" + text_of("last")]
+    )
     before = (tmp_path / "manifests" / "sites.yaml").read_text()
 
     with counting(monkeypatch) as counts:
@@ -83,14 +86,26 @@ def test_a_file_is_written_once_for_all_its_documents(tmp_path, monkeypatch):
 
     assert changes == ["configured"] * 30
     assert counts["os.rename"] + counts["os.replace"] == 1
-    assert (tmp_path / "manifests" / "sites.yaml").read_text() == before.replace("example.com", "example.org", 30)
+    assert (tmp_path / "manifests" / "sites.yaml").read_text() == before.replace(
+        "example.com", "example.org", 30
+    )
 
 
 def test_each_of_many_documents_has_its_own_answer_in_their_order(tmp_path):
     items = "".join("- " + text_of(n).replace("\n", "\n  ").rstrip() + "\n" for n in ("a", "b"))
-    home = home_with_one_file_of_many(tmp_path, [text_of(1), text_of(2), f"apiVersion: v1\nkind: List\nitems:\n{items}", secret_text()])
+    home = home_with_one_file_of_many(
+        tmp_path, [text_of(1), text_of(2), f"apiVersion: v1\nkind: List\nitems:\n{items}", secret_text()]
+    )
     home.survey()
-    wanted = [text_of(1, "example.org"), text_of(9), text_of("a", "example.org"), text_of(2), secret_text("new"), text_of(1), text_of(9)]
+    wanted = [
+        text_of(1, "example.org"),
+        text_of(9),
+        text_of("a", "example.org"),
+        text_of(2),
+        secret_text("new"),
+        text_of(1),
+        text_of(9),
+    ]
 
     first, second, third, *rest = applied(home, wanted)
 
@@ -99,7 +114,13 @@ def test_each_of_many_documents_has_its_own_answer_in_their_order(tmp_path):
     assert "is one of a List here" in str(third)
     assert rest == ["unchanged", "configured", "configured", "unchanged"]
     again = DirectoryHome(tmp_path, cluster_resource_namespace="x")
-    assert {certificate.name for certificate in again.certificates()} == {"site-1", "site-2", "site-9", "site-a", "site-b"}
+    assert {certificate.name for certificate in again.certificates()} == {
+        "site-1",
+        "site-2",
+        "site-9",
+        "site-a",
+        "site-b",
+    }
     assert {certificate.dns_names for certificate in again.certificates()} == {("example.com",)}
     assert again.secret("default", "token").data == {"token": b"new"}
 
@@ -107,7 +128,8 @@ def test_each_of_many_documents_has_its_own_answer_in_their_order(tmp_path):
 def test_which_issuers_there_are_costs_the_same_beside_any_number_of_certificates(tmp_path, monkeypatch):
     """Each adoption of a pair without annotations asks: its Secret may be one that an issuer needs."""
     issuer = (
-        "apiVersion: cert-manager.io/v1\nkind: Issuer\nmetadata:\n  name: prod\n  namespace: default\nspec:\n  acme:\n"
+        "apiVersion: cert-manager.io/v1\nkind: Issuer\nmetadata:\n  name: prod\n  namespace: "
+        "default\nspec:\n  acme:\n"
         "    server: https://ca.example/dir\n    privateKeySecretRef:\n      name: account\n    solvers:\n"
         "    - http01:\n        ingress: {}\n"
     )

@@ -161,7 +161,7 @@ def test_everything_else_is_the_home_below(home, below):
     assert [c.id for c in home.certificates()] == [WEB.id]
     assert [i.name for i in home.issuers()] == ["prod"]
     assert [s.name for s in home.secrets()] == ["web-tls"]
-    assert len(home.survey().sightings) == 2
+    assert len(home.survey().snapshots) == 2
     assert home.secrets_namespace(an_issuer()) == "cert-manager"
     assert home.create_secret(SECRET) is False
     assert home.created("Certificate", "default", "web") is None

@@ -121,7 +121,11 @@ def test_nobody_else_may_read_anything(home, root):
 
     modes = {stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*") if path.is_dir()}
     assert {*modes, stat.S_IMODE(root.stat().st_mode)} == {0o700}
-    assert {stat.S_IMODE(path.lstat().st_mode) for path in root.rglob("*") if path.is_file() and not path.is_symlink()} == {0o600}
+    assert {
+        stat.S_IMODE(path.lstat().st_mode)
+        for path in root.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    } == {0o600}
 
 
 def test_a_reader_never_sees_half_a_pair(root):
@@ -181,7 +185,11 @@ def test_a_reader_never_sees_half_a_pair(root):
 def test_a_writer_that_dies_anywhere_leaves_the_old_pair_or_the_new_one_and_no_rest(tmp_path, case):
     """The writer dies before its first, second, third … change of the file system."""
     run = subprocess.run(
-        [sys.executable, "-c", CRASHING_WRITER, str(tmp_path), case], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, "-c", CRASHING_WRITER, str(tmp_path), case],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
 
     assert run.returncode == 0, run.stderr
@@ -269,7 +277,9 @@ def test_an_odd_key_makes_its_own_secret_unusable_and_no_other(home, root, tmp_p
     make_odd_entries(tmp_path / "odd")
     (tmp_path / "odd" / odd).rename(directory(root) / odd)
 
-    with pytest.raises(SecretUnusable, match=rf"the key '{odd}' of Secret default/web cannot be read: .*; remove it"):
+    with pytest.raises(
+        SecretUnusable, match=rf"the key '{odd}' of Secret default/web cannot be read: .*; remove it"
+    ):
         home.secret("default", "web")
     assert [secret.name for secret in home.secrets()] == ["other"]
 
@@ -279,7 +289,9 @@ def test_a_key_that_may_not_be_read_is_its_own_secrets_problem(home, root):
 
     with (
         forbidden(directory(root) / "tls.key"),
-        pytest.raises(SecretUnusable, match=r"the key 'tls.key' of Secret default/web cannot be read: permission denied"),
+        pytest.raises(
+            SecretUnusable, match=r"the key 'tls.key' of Secret default/web cannot be read: permission denied"
+        ),
     ):
         home.secret("default", "web")
 
@@ -297,7 +309,10 @@ def test_before_a_pair_is_issued_it_is_told_that_a_directory_is_in_its_place(hom
     assert home.unwritable_secret("default", "web") == ""
     (directory(root) / "tls.key").mkdir(parents=True)
 
-    assert home.unwritable_secret("default", "web") == "secrets/default/web/tls.key is a directory, where a key belongs; remove it"
+    assert (
+        home.unwritable_secret("default", "web")
+        == "secrets/default/web/tls.key is a directory, where a key belongs; remove it"
+    )
 
 
 def test_a_directory_in_the_place_of_a_key_is_an_error_that_names_the_secret(home, root):
@@ -316,7 +331,9 @@ def test_a_key_over_a_mebibyte_is_unusable_and_others_are_not(home, root):
     assert [secret.name for secret in home.secrets()] == ["other"]
 
 
-@pytest.mark.parametrize("metadata", [b"", b"{", b"[]", b'{"type": 1}', b'{"labels": {"a": 1}}', b'{"owners": []}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "metadata", [b"", b"{", b"[]", b'{"type": 1}', b'{"labels": {"a": 1}}', b'{"owners": []}', b"[" * 100_000]
+)
 def test_damaged_metadata_is_unusable_and_says_what_to_do(home, root, metadata):
     home.write_secret(pair(1))
     (directory(root) / "..data" / "..metadata.json").write_bytes(metadata)
@@ -389,7 +406,9 @@ def test_nothing_is_written_through_a_link_and_the_message_says_what_to_do(home,
     named = "/".join(("secrets", *parts))
 
     for write in (home.write_secret, home.create_secret, lambda secret: home.apply(secret, "text")):
-        with pytest.raises(InvalidManifest, match=rf"^{named}: is a symbolic link.*put a directory in its place"):
+        with pytest.raises(
+            InvalidManifest, match=rf"^{named}: is a symbolic link.*put a directory in its place"
+        ):
             write(pair(1))
 
     assert list(elsewhere.iterdir()) == []
@@ -409,7 +428,10 @@ def test_a_secret_behind_a_link_is_read_and_deleted_without_its_target(home, roo
     assert home.secret("default", "web") == pair(1)
     assert home.delete_secret("default", "web") is True
 
-    assert (home.secret("default", "web"), (target / "tls.key").read_bytes()) == (None, pair(1).data["tls.key"])
+    assert (home.secret("default", "web"), (target / "tls.key").read_bytes()) == (
+        None,
+        pair(1).data["tls.key"],
+    )
 
 
 def test_a_directory_that_becomes_a_link_during_a_write_is_not_followed(home, root, tmp_path):

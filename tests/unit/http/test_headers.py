@@ -33,7 +33,9 @@ def test_seconds_and_dates_are_seconds_from_now(text, seconds):
     assert retry_after({"Retry-After": text}, now=NOW) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "-1", "soon", "nan", "inf", "1e9", "0x10", "Mon, 99 Nov 2026 12:00:00 GMT", "12 34", "²"])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "soon", "nan", "inf", "1e9", "0x10", "Mon, 99 Nov 2026 12:00:00 GMT", "12 34", "²"]
+)
 def test_nonsense_is_no_header(text):
     assert retry_after({"Retry-After": text}, now=NOW) is None
 
@@ -65,7 +67,10 @@ def test_no_text_breaks_it(text):
 
 
 def test_boulders_text_says_it_too():
-    text = "too many new orders (300) from this account in the last 3h0m0s, retry after 2026-11-23 12:10:00 UTC: see https://le.example"
+    text = (
+        "too many new orders (300) from this account in the last 3h0m0s, retry after 2026-11-23 12:10:00 "
+        "UTC: see https://le.example"
+    )
 
     assert retry_after_in_text(text, now=NOW) == 600.0
     assert retry_after_in_text("too many new orders", now=NOW) is None
@@ -79,7 +84,8 @@ def test_boulders_text_says_it_too():
         ("<https://ca.example/cert/1/1>; rel=alternate", ("https://ca.example/cert/1/1",)),
         ('</cert/1/2>; rel="alternate"', ("https://ca.example/cert/1/2",)),
         (
-            '<https://ca.example/dir>;rel="index", <a>;rel="alternate", <b>; title="x, y"; rel="up alternate"',
+            '<https://ca.example/dir>;rel="index", <a>;rel="alternate", <b>; title="x, y"; rel="up '
+            'alternate"',
             ("https://ca.example/cert/a", "https://ca.example/cert/b"),
         ),
         ('<a>;rel="alternate", <a>;rel="alternate"', ("https://ca.example/cert/a",)),

@@ -8,7 +8,13 @@ from certmill.http.transport import USER_AGENT, url_mistake
 
 
 @pytest.mark.parametrize(
-    "url", ["https://ca.example/dir", "https://ca.example:14000/dir?a=b", "http://127.0.0.1:4001/dir", "https://[::1]:14000/dir"]
+    "url",
+    [
+        "https://ca.example/dir",
+        "https://ca.example:14000/dir?a=b",
+        "http://127.0.0.1:4001/dir",
+        "https://[::1]:14000/dir",
+    ],
 )
 def test_a_url_is_one(url):
     assert url_mistake(url) == ""

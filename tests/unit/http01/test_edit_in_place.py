@@ -9,14 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certmill.http01.edit_in_place import NOTE, certificates_served, with_challenge_path, without_certificates, without_challenge_path
+from certmill.http01.edit_in_place import (
+    NOTE,
+    certificates_served,
+    with_challenge_path,
+    without_certificates,
+    without_challenge_path,
+)
 from certmill.http01.ingress import challenge_path
 
 HOST = "cert.example.com"
 
 
 def a_path(path, path_type="Prefix", service="tea-svc"):
-    return {"path": path, "pathType": path_type, "backend": {"service": {"name": service, "port": {"number": 80}}}}
+    return {
+        "path": path,
+        "pathType": path_type,
+        "backend": {"service": {"name": service, "port": {"number": 80}}},
+    }
 
 
 TEA, COFFEE = a_path("/tea"), a_path("/coffee", service="coffee-svc")
@@ -28,7 +38,10 @@ def an_ingress(*rules, **spec):
         {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
-            "metadata": {"name": "cafe-ingress", "annotations": {"acme.cert-manager.io/http01-edit-in-place": "true"}},
+            "metadata": {
+                "name": "cafe-ingress",
+                "annotations": {"acme.cert-manager.io/http01-edit-in-place": "true"},
+            },
             "spec": {"ingressClassName": "nginx", "rules": found} | spec,
         }
     )
@@ -142,13 +155,19 @@ def test_an_ip_address_goes_by_the_rule_of_every_host():
     before = an_ingress()
     found = led(before, "192.0.2.1", "a")
 
-    assert found["spec"]["rules"] == [*before["spec"]["rules"], {"http": {"paths": [alone("192.0.2.1", "a")]}}]
+    assert found["spec"]["rules"] == [
+        *before["spec"]["rules"],
+        {"http": {"paths": [alone("192.0.2.1", "a")]}},
+    ]
     assert without_challenge_path(found, "192.0.2.1", "a") == before
 
 
 @pytest.mark.parametrize("host", [{"host": HOST}, {"host": "*.example.com"}, {}])
 @pytest.mark.parametrize("path_type", ["Prefix", "Exact", "ImplementationSpecific"])
-@pytest.mark.parametrize("spelling", ["/.well-known/acme-challenge", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/token"])
+@pytest.mark.parametrize(
+    "spelling",
+    ["/.well-known/acme-challenge", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/token"],
+)
 def test_a_path_of_the_user_for_other_challenges_stays_beside_ours(host, path_type, spelling):
     before = an_ingress({**host, "http": {"paths": [TEA, a_path(spelling, path_type), COFFEE]}})
     found = led(before, HOST, "a")
@@ -182,7 +201,9 @@ def test_two_certificates_of_one_order_share_its_path():
 
 
 @pytest.mark.parametrize("covering", [{"host": "*.example.com"}, {}])
-def test_a_rule_that_answers_for_other_hosts_too_leads_the_tokens_of_its_own_challenges_and_no_other(covering):
+def test_a_rule_that_answers_for_other_hosts_too_leads_the_tokens_of_its_own_challenges_and_no_other(
+    covering,
+):
     before = an_ingress({**covering, "http": {"paths": [TEA]}})
     both = led(led(before, "a.example.com", "one"), "b.example.com", "two")
     assert paths(both) == [alone("a.example.com", "one"), alone("b.example.com", "two"), TEA]
@@ -207,18 +228,25 @@ def test_two_ip_addresses_share_a_rule_with_the_token_of_each():
     before = an_ingress()
     both = led(led(before, "192.0.2.1", "a"), "192.0.2.2", "a")
 
-    assert both["spec"]["rules"][1:] == [{"http": {"paths": [alone("192.0.2.1", "a"), alone("192.0.2.2", "a")]}}]
+    assert both["spec"]["rules"][1:] == [
+        {"http": {"paths": [alone("192.0.2.1", "a"), alone("192.0.2.2", "a")]}}
+    ]
     assert without_challenge_path(without_challenge_path(both, "192.0.2.1", "a"), "192.0.2.2", "a") == before
 
 
-@pytest.mark.parametrize("before", [{"host": HOST}, {"host": HOST, "http": {"paths": [TEA]}}], ids=["no paths", "paths"])
+@pytest.mark.parametrize(
+    "before", [{"host": HOST}, {"host": HOST, "http": {"paths": [TEA]}}], ids=["no paths", "paths"]
+)
 def test_a_rule_whose_host_the_user_changes_in_mid_challenge_stays_with_all_that_is_theirs(before):
     found = led(an_ingress(before), HOST, "a")
     found["spec"]["rules"][0]["host"] = "new.example.com"
     again = led(found, HOST, "a")
     after = without_challenge_path(again, HOST, "a")
 
-    assert again["spec"]["rules"] == [before | {"host": "new.example.com"}, {"host": HOST, "http": {"paths": [OURS]}}]
+    assert again["spec"]["rules"] == [
+        before | {"host": "new.example.com"},
+        {"host": HOST, "http": {"paths": [OURS]}},
+    ]
     assert after["spec"]["rules"] == [before | {"host": "new.example.com"}]
     assert without_challenge_path(found, HOST, "a") == after
 
@@ -239,7 +267,9 @@ def test_certificates_that_are_over_are_taken_out_all_at_once():
 def test_a_manifest_that_is_applied_again_in_mid_challenge_gets_the_path_again():
     before = an_ingress()
     found = led(before, HOST, "a")
-    found["spec"] = copy.deepcopy(before["spec"])  # kubectl apply: a list is replaced, annotations of others stay
+    found["spec"] = copy.deepcopy(
+        before["spec"]
+    )  # kubectl apply: a list is replaced, annotations of others stay
 
     again = led(found, HOST, "a")
     assert paths(again) == [OURS, TEA, COFFEE]
@@ -262,7 +292,13 @@ def test_what_the_user_changes_in_mid_challenge_stays_changed():
     assert after["metadata"]["annotations"]["new"] == "x"
 
 
-UNREADABLE = ("not JSON", "[" * 100_000, "[]", '{"for": {"cert.example.com": 7}}', '{"for": {"cert.example.com": {"a": "../x"}}}')
+UNREADABLE = (
+    "not JSON",
+    "[" * 100_000,
+    "[]",
+    '{"for": {"cert.example.com": 7}}',
+    '{"for": {"cert.example.com": {"a": "../x"}}}',
+)
 
 
 @pytest.mark.parametrize("note", [None, *UNREADABLE, '{"for": null, "made": {}}'])
@@ -292,7 +328,8 @@ def test_a_path_that_leads_to_another_port_of_ours_is_put_right():
 @pytest.mark.parametrize("path_type", ["Exact", "Prefix", "ImplementationSpecific"])
 @pytest.mark.parametrize("service", ["cm-acme-http-solver-x7k2p", "tea-svc"])
 def test_a_path_of_the_same_token_is_replaced_and_gone_afterwards_whatever_its_backend(service, path_type):
-    """cert-manager's, of the same order, or ours with another backend: nginx refuses two that are the same."""
+    """cert-manager's, of the same order, or ours with another backend: nginx refuses two that are the
+    same."""
     theirs = a_path(OURS["path"], path_type, service)
     before = an_ingress({"host": HOST, "http": {"paths": [TEA, theirs, COFFEE]}})
 
@@ -335,13 +372,24 @@ def test_a_path_to_our_service_that_leads_no_single_token_is_the_users():
 
 
 def an_ingress_with(rules):
-    return an_ingress() | {"spec": {"rules": rules} if rules else {"defaultBackend": {"service": {"name": "tea-svc"}}}}
+    return an_ingress() | {
+        "spec": {"rules": rules} if rules else {"defaultBackend": {"service": {"name": "tea-svc"}}}
+    }
 
 
 HOSTS = st.sampled_from([HOST, "a.example.com", "*.example.com", "b.test", ""])
 PATHS = st.builds(
     a_path,
-    st.sampled_from(["/", "/tea", "/coffee", "/.well-known", "/.well-known/acme-challenge", "/.well-known/acme-challenge/"]),
+    st.sampled_from(
+        [
+            "/",
+            "/tea",
+            "/coffee",
+            "/.well-known",
+            "/.well-known/acme-challenge",
+            "/.well-known/acme-challenge/",
+        ]
+    ),
     st.sampled_from(["Prefix", "Exact", "ImplementationSpecific"]),
     st.sampled_from(["tea-svc", "coffee-svc"]),
 )
@@ -351,7 +399,10 @@ RULES = st.builds(
     st.lists(PATHS, max_size=4),
 )
 INGRESSES = st.lists(RULES, max_size=4).map(an_ingress_with)
-NEEDS = st.tuples(st.sampled_from([HOST, "a.example.com", "c.d.test", "192.0.2.1", "192.0.2.2"]), st.sampled_from(["one", "two"]))
+NEEDS = st.tuples(
+    st.sampled_from([HOST, "a.example.com", "c.d.test", "192.0.2.1", "192.0.2.2"]),
+    st.sampled_from(["one", "two"]),
+)
 
 
 @given(INGRESSES, NEEDS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from certmill.http01.ingress import solver_ingress, solver_ingress_name
-from certmill.http01.way import OwnIngress
+from certmill.http01.route_choice import OwnIngress
 from certmill.model.issuer import IngressTemplate
 from tests.builders import a_certificate
 
@@ -58,13 +58,20 @@ def test_everybody_may_ask():
 
 @pytest.mark.parametrize("annotation", [WHITELIST, "haproxy.org/whitelist-source-range"])
 def test_a_whitelist_of_the_template_takes_the_place_of_ours(annotation):
-    annotations = made(template=IngressTemplate(annotations={annotation: "192.0.2.0/24"}))["metadata"]["annotations"]
+    annotations = made(template=IngressTemplate(annotations={annotation: "192.0.2.0/24"}))["metadata"][
+        "annotations"
+    ]
 
-    assert {name: value for name, value in annotations.items() if "whitelist" in name} == {annotation: "192.0.2.0/24"}
+    assert {name: value for name, value in annotations.items() if "whitelist" in name} == {
+        annotation: "192.0.2.0/24"
+    }
 
 
 def test_the_template_adds_labels_and_annotations_but_cannot_take_away_what_nginx_goes_by():
-    template = IngressTemplate(labels={"team": "shop", LABEL: "false"}, annotations={"a/b": "c", "certmill.io/certificate-name": "other"})
+    template = IngressTemplate(
+        labels={"team": "shop", LABEL: "false"},
+        annotations={"a/b": "c", "certmill.io/certificate-name": "other"},
+    )
     metadata = made(template=template)["metadata"]
 
     assert metadata["labels"]["team"] == "shop"
@@ -81,7 +88,13 @@ def test_an_ip_address_has_a_rule_without_a_host():
 
 def test_it_goes_with_its_certificate():
     assert made()["metadata"]["ownerReferences"] == [
-        {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "name": WEB.name, "uid": "cert-uid", "controller": True}
+        {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "Certificate",
+            "name": WEB.name,
+            "uid": "cert-uid",
+            "controller": True,
+        }
     ]
     assert "ownerReferences" not in made(certificate=replace(WEB, uid=""))["metadata"]
 

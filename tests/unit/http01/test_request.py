@@ -80,7 +80,9 @@ def test_whatever_a_client_sends_is_a_request_or_a_bad_one(text):
 
 def test_the_absolute_form_goes_over_the_host_field():
     """RFC 9112 §3.2.2."""
-    assert parse(head(f"http://a.test:80{PATH}", "Host: b.test")) == Request(method="GET", path=PATH, host="a.test")
+    assert parse(head(f"http://a.test:80{PATH}", "Host: b.test")) == Request(
+        method="GET", path=PATH, host="a.test"
+    )
 
 
 def test_two_hosts_are_a_bad_request():

@@ -18,7 +18,9 @@ def nowhere(host, *, within_seconds):
 def test_a_name_without_an_address_is_said_to_have_none():
     found = probe("example.com", "token", "token.thumbprint", addresses=nowhere)
 
-    assert found == Probe(ok=False, reason="example.com has no address in DNS: add an A or AAAA record for this name")
+    assert found == Probe(
+        ok=False, reason="example.com has no address in DNS: add an A or AAAA record for this name"
+    )
 
 
 def test_a_look_up_that_fails_is_a_reason_and_no_exception():
@@ -28,7 +30,10 @@ def test_a_look_up_that_fails_is_a_reason_and_no_exception():
     found = probe("example.com", "token", "token.thumbprint", addresses=broken)
 
     assert found == Probe(
-        ok=False, reason="example.com could not be looked up: no resolver answered for it (CERTMILL_RECURSIVE_NAMESERVERS)"
+        ok=False,
+        reason=(
+            "example.com could not be looked up: no resolver answered for it (CERTMILL_RECURSIVE_NAMESERVERS)"
+        ),
     )
 
 

@@ -28,7 +28,9 @@ def test_a_slice_belongs_to_the_service_and_has_its_target_port():
 
     assert found["metadata"]["labels"]["kubernetes.io/service-name"] == service["metadata"]["name"]
     assert found["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == "certmill"
-    assert found["ports"] == [{"name": "http", "protocol": "TCP", "port": service["spec"]["ports"][0]["targetPort"]}]
+    assert found["ports"] == [
+        {"name": "http", "protocol": "TCP", "port": service["spec"]["ports"][0]["targetPort"]}
+    ]
     assert found["ports"][0]["name"] == service["spec"]["ports"][0]["name"]
 
 

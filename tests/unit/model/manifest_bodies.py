@@ -14,7 +14,12 @@ def a_certificate_body(**spec):
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
         "metadata": {"name": "web", "namespace": "prod"},
-        "spec": {"secretName": "web-tls", "issuerRef": {"name": "ca", "kind": "ClusterIssuer"}, "dnsNames": ["web.example.com"]} | spec,
+        "spec": {
+            "secretName": "web-tls",
+            "issuerRef": {"name": "ca", "kind": "ClusterIssuer"},
+            "dnsNames": ["web.example.com"],
+        }
+        | spec,
     }
 
 
@@ -51,11 +56,17 @@ def without(body, *path):
 
 
 def documented():
-    """(manifest, the field that certmill refuses, or "") of each example in cert-manager's manual, by its page and number."""
+    """(manifest, the field that certmill refuses, or "") of each example in cert-manager's manual, by its
+    page and number."""
     examples = yaml.safe_load((Path(__file__).parent / "documented.yaml").read_text())
     return {
         f"{one['from']} {number}": (
-            {"apiVersion": "cert-manager.io/v1", "kind": one["kind"], "metadata": {"name": "example"}, "spec": one["spec"]},
+            {
+                "apiVersion": "cert-manager.io/v1",
+                "kind": one["kind"],
+                "metadata": {"name": "example"},
+                "spec": one["spec"],
+            },
             one.get("refused", ""),
         )
         for number, one in enumerate(examples, 1)

@@ -15,9 +15,15 @@ CN, ORG, OU, DC = "2.5.4.3", "2.5.4.10", "2.5.4.11", "0.9.2342.19200300.100.1.25
     ("text", "name"),
     [
         ("CN=Foo,OU=Bar,O=Baz", [[(ORG, "Baz")], [(OU, "Bar")], [(CN, "Foo")]]),
-        ("O=jetstack, CN=example.com, 2.5.4.42=John", [[("2.5.4.42", "John")], [(CN, "example.com")], [(ORG, "jetstack")]]),
+        (
+            "O=jetstack, CN=example.com, 2.5.4.42=John",
+            [[("2.5.4.42", "John")], [(CN, "example.com")], [(ORG, "jetstack")]],
+        ),
         ("cn=a ; o = b", [[(ORG, "b")], [(CN, "a")]]),
-        ("OU=Sales+CN=J. Smith,DC=example,DC=net", [[(DC, "net")], [(DC, "example")], [(OU, "Sales"), (CN, "J. Smith")]]),
+        (
+            "OU=Sales+CN=J. Smith,DC=example,DC=net",
+            [[(DC, "net")], [(DC, "example")], [(OU, "Sales"), (CN, "J. Smith")]],
+        ),
         (r"CN=James \"Jim\" Smith\, III", [[(CN, 'James "Jim" Smith, III')]]),
         (r"CN=Lu\C4\8Di\C4\87", [[(CN, "Lučić")]]),
         (r"O=\ a\ ,CN=b", [[(CN, "b")], [(ORG, " a ")]]),
@@ -29,7 +35,9 @@ def test_a_name_is_read_into_the_order_of_the_certificate(text, name):
     assert [list(relative) for relative in parse_name(text)] == name
 
 
-@pytest.mark.parametrize("attribute", ["C", "O", "OU", "CN", "SERIALNUMBER", "L", "ST", "STREET", "DC", "UID"])
+@pytest.mark.parametrize(
+    "attribute", ["C", "O", "OU", "CN", "SERIALNUMBER", "L", "ST", "STREET", "DC", "UID"]
+)
 def test_every_attribute_that_cert_manager_knows_is_known(attribute):
     ((found,),) = parse_name(f"{attribute}=AT")
 
@@ -81,4 +89,6 @@ def test_every_value_can_be_written_with_escapes(values):
 
     if escaped:
         found = parse_name(",".join(f"O={value}" for value in escaped))
-        assert [value for ((_, value),) in reversed(found)] == [value for value in values if value.isprintable()]
+        assert [value for ((_, value),) in reversed(found)] == [
+            value for value in values if value.isprintable()
+        ]

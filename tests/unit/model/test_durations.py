@@ -33,7 +33,22 @@ def test_go_durations_are_read(text, length):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "90d", "90", "h", "1 h", "1h ", "1h\n", "--1h", "1e3h", "\u0661h", "1h" * 40, "9" * 60 + "h", "2600000h"]
+    "text",
+    [
+        "",
+        "90d",
+        "90",
+        "h",
+        "1 h",
+        "1h ",
+        "1h\n",
+        "--1h",
+        "1e3h",
+        "\u0661h",
+        "1h" * 40,
+        "9" * 60 + "h",
+        "2600000h",
+    ],
 )
 def test_what_is_no_go_duration_is_refused(text):
     with pytest.raises(ValueError, match="duration"):
@@ -41,7 +56,8 @@ def test_what_is_no_go_duration_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("length", "text"), [(timedelta(days=90), "2160h"), (timedelta(seconds=5400.25), "1h30m0.25s"), (timedelta(), "0s")]
+    ("length", "text"),
+    [(timedelta(days=90), "2160h"), (timedelta(seconds=5400.25), "1h30m0.25s"), (timedelta(), "0s")],
 )
 def test_durations_are_written_without_the_units_that_are_nought(length, text):
     assert format_duration(length) == text

@@ -81,7 +81,9 @@ def test_what_is_no_dns_name_is_refused(written, says):
         dns_name(written)
 
 
-@given(st.text(max_size=80) | st.text("abcdefghijklmnopqrstuvwxyz0123456789-", max_size=59).map("xn--{}".format))
+@given(
+    st.text(max_size=80) | st.text("abcdefghijklmnopqrstuvwxyz0123456789-", max_size=59).map("xn--{}".format)
+)
 def test_any_text_is_a_canonical_dns_name_or_refused_in_one_line(text):
     try:
         kept, message = dns_name(text), ""
@@ -107,7 +109,10 @@ def test_an_ip_address_is_kept_in_its_canonical_form(written, kept):
     assert ip_address(written) == kept
 
 
-@pytest.mark.parametrize("written", ["", "192.0.2", "192.0.2.01", "192.0.2.0/24", "fe80::1%eth0", "[::1]", "localhost", " 192.0.2.1", "1"])
+@pytest.mark.parametrize(
+    "written",
+    ["", "192.0.2", "192.0.2.01", "192.0.2.0/24", "fe80::1%eth0", "[::1]", "localhost", " 192.0.2.1", "1"],
+)
 def test_what_is_no_ip_address_is_refused(written):
     with pytest.raises(ValueError, match=r"IP address|zone"):
         ip_address(written)
@@ -119,7 +124,25 @@ def test_names_that_kubernetes_allows_are_names_of_objects(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "A", "a_b", "-a", "a-", ".a", "a.", "a..b", "..", "../a", "a/b", "a\\b", "a\n", "a\x00", "a" * 254, "ü"]
+    "name",
+    [
+        "",
+        "A",
+        "a_b",
+        "-a",
+        "a-",
+        ".a",
+        "a.",
+        "a..b",
+        "..",
+        "../a",
+        "a/b",
+        "a\\b",
+        "a\n",
+        "a\x00",
+        "a" * 254,
+        "ü",
+    ],
 )
 def test_nothing_else_is_the_name_of_an_object(name):
     with pytest.raises(ValueError, match=r"required|no name"):
@@ -189,7 +212,20 @@ def test_addresses_with_ports_are_read(text, address):
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":53", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536", "192.0.2.1:x", "[::1", "[a]:53", "a b", "a:1:2", "*.a*:1"]
+    "text",
+    [
+        "",
+        ":53",
+        "192.0.2.1:",
+        "192.0.2.1:0",
+        "192.0.2.1:65536",
+        "192.0.2.1:x",
+        "[::1",
+        "[a]:53",
+        "a b",
+        "a:1:2",
+        "*.a*:1",
+    ],
 )
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ValueError, match=r"address|port|DNS name|'\*'"):

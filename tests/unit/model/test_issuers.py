@@ -69,9 +69,18 @@ def root_pem():
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
     at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+    )
     return (
-        builder.not_valid_before(at).not_valid_after(at + datetime.timedelta(days=1)).sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        builder.not_valid_before(at)
+        .not_valid_after(at + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
     )
 
 
@@ -101,7 +110,11 @@ def test_every_field_that_is_acted_on_is_read(root_pem):
         preferredChain="ISRG Root X1",
         caBundle=base64.encodebytes(root_pem).decode(),
         skipTLSVerify=False,
-        externalAccountBinding={"keyID": "kid-1", "keySecretRef": {"name": "eab", "key": "secret"}, "keyAlgorithm": "HS256"},
+        externalAccountBinding={
+            "keyID": "kid-1",
+            "keySecretRef": {"name": "eab", "key": "secret"},
+            "keyAlgorithm": "HS256",
+        },
         privateKeySecretRef={"name": "account", "key": "key.pem"},
         disableAccountKeyGeneration=True,
         enableDurationFeature=True,
@@ -109,7 +122,11 @@ def test_every_field_that_is_acted_on_is_read(root_pem):
         renewalInformationSource="None",
         solvers=[
             {
-                "selector": {"matchLabels": {"a": "b"}, "dnsNames": ["*.Example.com", "bücher.example"], "dnsZones": ["Example.com"]},
+                "selector": {
+                    "matchLabels": {"a": "b"},
+                    "dnsNames": ["*.Example.com", "bücher.example"],
+                    "dnsZones": ["Example.com"],
+                },
                 "http01": {"ingress": {"class": "azure/gateway", "serviceType": "ClusterIP"}},
                 "waitInsteadOfSelfCheck": "30s",
             },
@@ -132,7 +149,10 @@ def test_every_field_that_is_acted_on_is_read(root_pem):
             {"dns01": {"cloudflare": {"email": "ops@example.com", "apiKeySecretRef": TOKEN}}},
         ],
     )
-    body["metadata"] |= {"labels": {"a": "b"}, "annotations": {"certmill.io/account-key-algorithm": "ECDSA-384"}}
+    body["metadata"] |= {
+        "labels": {"a": "b"},
+        "annotations": {"certmill.io/account-key-algorithm": "ECDSA-384"},
+    }
 
     assert read(body) == Issuer(
         kind="ClusterIssuer",
@@ -143,19 +163,26 @@ def test_every_field_that_is_acted_on_is_read(root_pem):
         email="ops@example.com",
         preferred_chain="ISRG Root X1",
         ca_bundle=root_pem,
-        external_account_binding=ExternalAccountBinding(key_id="kid-1", key_secret_ref=SecretKeyRef(name="eab", key="secret")),
+        external_account_binding=ExternalAccountBinding(
+            key_id="kid-1", key_secret_ref=SecretKeyRef(name="eab", key="secret")
+        ),
         disable_account_key_generation=True,
         enable_duration=True,
         profile="shortlived",
         solvers=(
             Solver(
                 selector=Selector(
-                    match_labels={"a": "b"}, dns_names=("*.example.com", "xn--bcher-kva.example"), dns_zones=("example.com",)
+                    match_labels={"a": "b"},
+                    dns_names=("*.example.com", "xn--bcher-kva.example"),
+                    dns_zones=("example.com",),
                 ),
                 http01=Http01Solver(ingress_class="azure/gateway", service_type="ClusterIP"),
                 wait_instead_of_self_check=datetime.timedelta(seconds=30),
             ),
-            Solver(http01=Http01Solver(ingress_class_name="nginx"), wait_instead_of_self_check=datetime.timedelta()),
+            Solver(
+                http01=Http01Solver(ingress_class_name="nginx"),
+                wait_instead_of_self_check=datetime.timedelta(),
+            ),
             Solver(selector=Selector(), http01=Http01Solver(ingress_name="web", service_type="NodePort")),
             Solver(
                 dns01=Dns01Solver(
@@ -183,11 +210,14 @@ def test_every_field_that_is_acted_on_is_read(root_pem):
 def test_the_template_of_an_ingress_is_read():
     metadata = {"labels": {"team": "shop"}, "annotations": {"a/b": "c"}}
     (solver,) = read(
-        an_issuer_body(solvers=[{"http01": {"ingress": {"class": "nginx", "ingressTemplate": {"metadata": metadata}}}}])
+        an_issuer_body(
+            solvers=[{"http01": {"ingress": {"class": "nginx", "ingressTemplate": {"metadata": metadata}}}}]
+        )
     ).solvers
 
     assert solver.http01 == Http01Solver(
-        ingress_class="nginx", ingress_template=IngressTemplate(labels={"team": "shop"}, annotations={"a/b": "c"})
+        ingress_class="nginx",
+        ingress_template=IngressTemplate(labels={"team": "shop"}, annotations={"a/b": "c"}),
     )
 
 
@@ -209,16 +239,25 @@ def test_an_empty_template_of_an_ingress_is_none(template):
 
 
 GO_WRITES = {
-    # A field that is no pointer is written though it is empty (pkg/apis/acme/v1/types_issuer.go), and a status though there is none.
+    # A field that is no pointer is written though it is empty (pkg/apis/acme/v1/types_issuer.go), and a
+    # status though there is none.
     "a TSIG secret without a name": with_rfc2136(tsigSecretSecretRef={"name": ""}),
-    "a TSIG secret without name and key": with_rfc2136(tsigSecretSecretRef={"name": "", "key": ""}, tsigKeyName="", tsigAlgorithm=""),
+    "a TSIG secret without name and key": with_rfc2136(
+        tsigSecretSecretRef={"name": "", "key": ""}, tsigKeyName="", tsigAlgorithm=""
+    ),
     "empty texts": an_issuer_body(email="", preferredChain="", profile="", caBundle="", skipTLSVerify=False),
     "nulls": an_issuer_body(email=None, caBundle=None, externalAccountBinding=None, preferredChain=None),
-    "an empty Pod": with_solver(http01={"ingress": {"podTemplate": {"metadata": {}, "spec": {}}, "ingressTemplate": {"metadata": {}}}}),
+    "an empty Pod": with_solver(
+        http01={"ingress": {"podTemplate": {"metadata": {}, "spec": {}}, "ingressTemplate": {"metadata": {}}}}
+    ),
     "an Ingress without a name": with_solver(http01={"ingress": {"name": "", "serviceType": ""}}),
-    "a registry's Secret without a name": with_solver(http01={"ingress": {"podTemplate": {"spec": {"imagePullSecrets": [{"name": ""}]}}}}),
-    "no time of creation": an_issuer_body() | {"metadata": {"name": "prod", "creationTimestamp": None}, "status": {}},
-    "a name that the API server made up": an_issuer_body() | {"metadata": {"name": "prod", "generateName": "prod-"}},
+    "a registry's Secret without a name": with_solver(
+        http01={"ingress": {"podTemplate": {"spec": {"imagePullSecrets": [{"name": ""}]}}}}
+    ),
+    "no time of creation": an_issuer_body()
+    | {"metadata": {"name": "prod", "creationTimestamp": None}, "status": {}},
+    "a name that the API server made up": an_issuer_body()
+    | {"metadata": {"name": "prod", "generateName": "prod-"}},
     "cert-manager's default": an_issuer_body(renewalInformationSource="ARI"),
 }
 
@@ -229,7 +268,10 @@ def test_what_gos_clients_write_for_what_is_not_set_is_as_good_as_nothing(body):
 
 
 def test_an_empty_reference_hides_no_mistyped_field():
-    assert refusal(with_rfc2136(tsigSecretSecretRef={"name": "", "kye": "a"})).path == f"{DNS01}.rfc2136.tsigSecretSecretRef.kye"
+    assert (
+        refusal(with_rfc2136(tsigSecretSecretRef={"name": "", "kye": "a"})).path
+        == f"{DNS01}.rfc2136.tsigSecretSecretRef.kye"
+    )
 
 
 @pytest.mark.parametrize(("body", "refused"), DOCUMENTED.values(), ids=DOCUMENTED.keys())
@@ -266,7 +308,9 @@ def test_an_rfc_2136_server_is_an_address_or_a_name_and_its_port_may_be_left_out
 def test_an_rfc_2136_server_needs_no_more_than_its_address():
     (solver,) = read(with_rfc2136()).solvers
 
-    assert solver.dns01.provider == Rfc2136(nameserver="192.0.2.53", port=53, tsig_algorithm=TsigAlgorithm.HMACMD5, protocol=Protocol.UDP)
+    assert solver.dns01.provider == Rfc2136(
+        nameserver="192.0.2.53", port=53, tsig_algorithm=TsigAlgorithm.HMACMD5, protocol=Protocol.UDP
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,27 +342,59 @@ WRONG_ACME = {
     "a server with a bad port": ({"server": "https://ca.example:99999/dir"}, "spec.acme.server", "no URL"),
     "a server with a bad address": ({"server": "https://[::1/dir"}, "spec.acme.server", "no URL"),
     "a server with a blank": ({"server": "https://ca.example/a dir"}, "spec.acme.server", "no URL"),
-    "a server with a password": ({"server": "https://u:hunter2@ca.example/dir"}, "spec.acme.server", "user name or password"),
+    "a server with a password": (
+        {"server": "https://u:hunter2@ca.example/dir"},
+        "spec.acme.server",
+        "user name or password",
+    ),
     "a server over http": ({"server": "http://ca.example/dir"}, "spec.acme.server", "must be https"),
     "ACME v1": ({"server": "https://acme-v01.api.letsencrypt.org/directory"}, "spec.acme.server", "acme-v02"),
-    "ACME v1 staging": ({"server": "https://acme-staging.api.letsencrypt.org/directory"}, "spec.acme.server", "ACME v1"),
+    "ACME v1 staging": (
+        {"server": "https://acme-staging.api.letsencrypt.org/directory"},
+        "spec.acme.server",
+        "ACME v1",
+    ),
     "no account key": ({"privateKeySecretRef": {}}, "spec.acme.privateKeySecretRef.name", "required"),
-    "an empty account key": ({"privateKeySecretRef": {"name": ""}}, "spec.acme.privateKeySecretRef.name", "required"),
-    "an account key that is a path": ({"privateKeySecretRef": {"name": "a", "key": "../b"}}, "spec.acme.privateKeySecretRef.key", "no key"),
+    "an empty account key": (
+        {"privateKeySecretRef": {"name": ""}},
+        "spec.acme.privateKeySecretRef.name",
+        "required",
+    ),
+    "an account key that is a path": (
+        {"privateKeySecretRef": {"name": "a", "key": "../b"}},
+        "spec.acme.privateKeySecretRef.key",
+        "no key",
+    ),
     "a bad e-mail address": ({"email": "ops at example.com"}, "spec.acme.email", "no e-mail address"),
-    "two e-mail addresses": ({"email": "a@example.com,b@example.com"}, "spec.acme.email", "no e-mail address"),
+    "two e-mail addresses": (
+        {"email": "a@example.com,b@example.com"},
+        "spec.acme.email",
+        "no e-mail address",
+    ),
     "a long chain": ({"preferredChain": "x" * 65}, "spec.acme.preferredChain", "longer than 64"),
     "a bundle that is PEM": ({"caBundle": "-----BEGIN CERTIFICATE-----"}, "spec.acme.caBundle", "base64"),
     "a bundle of nothing": ({"caBundle": "aGVsbG8="}, "spec.acme.caBundle", "no PEM certificates"),
     "a bundle of bytes": ({"caBundle": "//79"}, "spec.acme.caBundle", "no PEM certificates"),
-    "a bundle that is not looked at": ({"caBundle": "aGVsbG8=", "skipTLSVerify": True}, "spec.acme.caBundle", "skipTLSVerify"),
-    "EAB without an id": ({"externalAccountBinding": {"keySecretRef": TOKEN}}, "spec.acme.externalAccountBinding.keyID", "required"),
+    "a bundle that is not looked at": (
+        {"caBundle": "aGVsbG8=", "skipTLSVerify": True},
+        "spec.acme.caBundle",
+        "skipTLSVerify",
+    ),
+    "EAB without an id": (
+        {"externalAccountBinding": {"keySecretRef": TOKEN}},
+        "spec.acme.externalAccountBinding.keyID",
+        "required",
+    ),
     "EAB with an empty id": (
         {"externalAccountBinding": {"keyID": "", "keySecretRef": TOKEN}},
         "spec.acme.externalAccountBinding.keyID",
         "required",
     ),
-    "EAB without a key": ({"externalAccountBinding": {"keyID": "a"}}, "spec.acme.externalAccountBinding.keySecretRef", "required"),
+    "EAB without a key": (
+        {"externalAccountBinding": {"keyID": "a"}},
+        "spec.acme.externalAccountBinding.keySecretRef",
+        "required",
+    ),
     "EAB without a name": (
         {"externalAccountBinding": {"keyID": "a", "keySecretRef": {"key": "k"}}},
         "spec.acme.externalAccountBinding.keySecretRef.name",
@@ -334,7 +410,11 @@ WRONG_ACME = {
         "spec.acme.externalAccountBinding.keyAlgorithm",
         "must be",
     ),
-    "an unknown source": ({"renewalInformationSource": "Ari"}, "spec.acme.renewalInformationSource", "'ARI' or 'None'"),
+    "an unknown source": (
+        {"renewalInformationSource": "Ari"},
+        "spec.acme.renewalInformationSource",
+        "'ARI' or 'None'",
+    ),
     "an unknown field": ({"emial": "a@example.com"}, "spec.acme.emial", "not a known field"),
     "solvers as a mapping": ({"solvers": {"http01": {}}}, "spec.acme.solvers", "must be a list"),
     "a null solver": ({"solvers": [None]}, PATH, "must be a mapping"),
@@ -345,7 +425,11 @@ WRONG_ACME = {
         "only one of http01 and dns01",
     ),
     "http01 of nothing": ({"solvers": [{"http01": {}}]}, f"{PATH}.http01", "needs ingress"),
-    "http01 of two kinds": ({"solvers": [{"http01": {"ingress": {}, "gatewayHTTPRoute": {}}}]}, f"{PATH}.http01", "only one of"),
+    "http01 of two kinds": (
+        {"solvers": [{"http01": {"ingress": {}, "gatewayHTTPRoute": {}}}]},
+        f"{PATH}.http01",
+        "only one of",
+    ),
     "an unknown challenge": ({"solvers": [{"tlsalpn01": {}}]}, f"{PATH}.tlsalpn01", "not a known field"),
     "a negative wait": (
         {"solvers": [{"http01": {"ingress": {}}, "waitInsteadOfSelfCheck": "-1s"}]},
@@ -404,14 +488,22 @@ def test_a_wrong_ingress_solver_is_refused_with_its_path(ingress, path, says):
 WRONG_DNS01 = {
     "no provider": ({}, "", "needs a provider"),
     "only a null one": ({"rfc2136": None}, "", "needs a provider"),
-    "two providers": ({"rfc2136": {"nameserver": "192.0.2.1"}, "cloudflare": {"apiTokenSecretRef": TOKEN}}, "", "only one provider"),
+    "two providers": (
+        {"rfc2136": {"nameserver": "192.0.2.1"}, "cloudflare": {"apiTokenSecretRef": TOKEN}},
+        "",
+        "only one provider",
+    ),
     "two providers that are not acted on": (
         {"digitalocean": {"tokenSecretRef": TOKEN}, "acmeDNS": {"host": "a", "accountSecretRef": TOKEN}},
         "",
         "only one",
     ),
     "an unknown provider": ({"gandi": {}}, ".gandi", "not a known field"),
-    "an unknown strategy": ({"cnameStrategy": "follow", "rfc2136": {"nameserver": "192.0.2.1"}}, ".cnameStrategy", "'None' or 'Follow'"),
+    "an unknown strategy": (
+        {"cnameStrategy": "follow", "rfc2136": {"nameserver": "192.0.2.1"}},
+        ".cnameStrategy",
+        "'None' or 'Follow'",
+    ),
     "a name server without a port": (
         {"nameservers": ["192.0.2.1"], "rfc2136": {"nameserver": "192.0.2.1"}},
         ".nameservers[0]",
@@ -427,11 +519,23 @@ WRONG_DNS01 = {
         ".nameservers[0]",
         "DNS-over-HTTPS",
     ),
-    "a name server over http": ({"nameservers": ["http://a/"], "rfc2136": {"nameserver": "192.0.2.1"}}, ".nameservers[0]", "no address"),
+    "a name server over http": (
+        {"nameservers": ["http://a/"], "rfc2136": {"nameserver": "192.0.2.1"}},
+        ".nameservers[0]",
+        "no address",
+    ),
     "no name server": ({"rfc2136": {}}, ".rfc2136.nameserver", "required"),
     "an empty name server": ({"rfc2136": {"nameserver": ""}}, ".rfc2136.nameserver", "no address"),
-    "a name server by no name": ({"rfc2136": {"nameserver": "ns_1.example.com:53"}}, ".rfc2136.nameserver", "no DNS name"),
-    "a name server with a bad port": ({"rfc2136": {"nameserver": "192.0.2.1:dns"}}, ".rfc2136.nameserver", "no address"),
+    "a name server by no name": (
+        {"rfc2136": {"nameserver": "ns_1.example.com:53"}},
+        ".rfc2136.nameserver",
+        "no DNS name",
+    ),
+    "a name server with a bad port": (
+        {"rfc2136": {"nameserver": "192.0.2.1:dns"}},
+        ".rfc2136.nameserver",
+        "no address",
+    ),
     "a TSIG name without a secret": (
         {"rfc2136": {"nameserver": "192.0.2.1", "tsigKeyName": "k"}},
         ".rfc2136.tsigSecretSecretRef",
@@ -452,25 +556,59 @@ WRONG_DNS01 = {
         ".rfc2136.tsigAlgorithm",
         "HMACMD5",
     ),
-    "an unknown protocol": ({"rfc2136": {"nameserver": "192.0.2.1", "protocol": "udp"}}, ".rfc2136.protocol", "'UDP' or 'TCP'"),
-    "Cloudflare without a credential": ({"cloudflare": {"email": "a@example.com"}}, ".cloudflare", "exactly one of"),
+    "an unknown protocol": (
+        {"rfc2136": {"nameserver": "192.0.2.1", "protocol": "udp"}},
+        ".rfc2136.protocol",
+        "'UDP' or 'TCP'",
+    ),
+    "Cloudflare without a credential": (
+        {"cloudflare": {"email": "a@example.com"}},
+        ".cloudflare",
+        "exactly one of",
+    ),
     "Cloudflare with both": (
         {"cloudflare": {"email": "a@b.c", "apiKeySecretRef": TOKEN, "apiTokenSecretRef": TOKEN}},
         ".cloudflare",
         "exactly one of",
     ),
-    "a Cloudflare key without an e-mail address": ({"cloudflare": {"apiKeySecretRef": TOKEN}}, ".cloudflare.email", "required"),
-    "a Cloudflare token in clear": ({"cloudflare": {"apiToken": "hunter2"}}, ".cloudflare.apiToken", "not a known field"),
-    "a Secret without a key": ({"cloudflare": {"apiTokenSecretRef": {"name": "a"}}}, ".cloudflare.apiTokenSecretRef.key", "required"),
-    "Route 53 with both": ({"route53": {"accessKeyID": "a", "accessKeyIDSecretRef": TOKEN}}, ".route53", "only one of"),
+    "a Cloudflare key without an e-mail address": (
+        {"cloudflare": {"apiKeySecretRef": TOKEN}},
+        ".cloudflare.email",
+        "required",
+    ),
+    "a Cloudflare token in clear": (
+        {"cloudflare": {"apiToken": "hunter2"}},
+        ".cloudflare.apiToken",
+        "not a known field",
+    ),
+    "a Secret without a key": (
+        {"cloudflare": {"apiTokenSecretRef": {"name": "a"}}},
+        ".cloudflare.apiTokenSecretRef.key",
+        "required",
+    ),
+    "Route 53 with both": (
+        {"route53": {"accessKeyID": "a", "accessKeyIDSecretRef": TOKEN}},
+        ".route53",
+        "only one of",
+    ),
     "Azure without a secret": (
         {"azureDNS": {"subscriptionID": "s", "resourceGroupName": "g", "clientID": "c"}},
         ".azureDNS",
         "clientID, clientSecretSecretRef and tenantID together",
     ),
-    "Azure without a subscription": ({"azureDNS": {"resourceGroupName": "g"}}, ".azureDNS.subscriptionID", "required"),
+    "Azure without a subscription": (
+        {"azureDNS": {"resourceGroupName": "g"}},
+        ".azureDNS.subscriptionID",
+        "required",
+    ),
     "Azure with two identities": (
-        {"azureDNS": {"subscriptionID": "s", "resourceGroupName": "g", "managedIdentity": {"clientID": "c", "resourceID": "r"}}},
+        {
+            "azureDNS": {
+                "subscriptionID": "s",
+                "resourceGroupName": "g",
+                "managedIdentity": {"clientID": "c", "resourceID": "r"},
+            }
+        },
         ".azureDNS.managedIdentity",
         "only one of",
     ),
@@ -479,7 +617,11 @@ WRONG_DNS01 = {
         ".azureDNS.environment",
         "must be",
     ),
-    "Akamai without a token": ({"akamai": {"serviceConsumerDomain": "a"}}, ".akamai.clientTokenSecretRef", "required"),
+    "Akamai without a token": (
+        {"akamai": {"serviceConsumerDomain": "a"}},
+        ".akamai.clientTokenSecretRef",
+        "required",
+    ),
     "Cloud DNS without a project": ({"cloudDNS": {}}, ".cloudDNS.project", "required"),
     "acme-dns without a host": ({"acmeDNS": {"accountSecretRef": TOKEN}}, ".acmeDNS.host", "required"),
     "a webhook without a solver": ({"webhook": {"groupName": "a"}}, ".webhook.solverName", "required"),
@@ -498,7 +640,18 @@ def test_a_wrong_dns01_solver_is_refused_with_its_path(dns01, path, says):
     ("acme", "path"),
     [
         (
-            {"solvers": [{"http01": {"gatewayHTTPRoute": {"labels": {"a": "b"}, "parentRefs": [{"kind": "Gateway", "name": "g"}]}}}]},
+            {
+                "solvers": [
+                    {
+                        "http01": {
+                            "gatewayHTTPRoute": {
+                                "labels": {"a": "b"},
+                                "parentRefs": [{"kind": "Gateway", "name": "g"}],
+                            }
+                        }
+                    }
+                ]
+            },
             f"{PATH}.http01.gatewayHTTPRoute",
         ),
         *(
@@ -511,8 +664,15 @@ def test_a_wrong_dns01_solver_is_refused_with_its_path(dns01, path, says):
                     "accessTokenSecretRef": TOKEN,
                 },
                 "cloudDNS": {"project": "p", "serviceAccountSecretRef": TOKEN},
-                "route53": {"region": "eu-west-1", "auth": {"kubernetes": {"serviceAccountRef": {"name": "a", "audiences": ["x"]}}}},
-                "azureDNS": {"subscriptionID": "s", "resourceGroupName": "g", "managedIdentity": {"clientID": "c", "tenantID": "t"}},
+                "route53": {
+                    "region": "eu-west-1",
+                    "auth": {"kubernetes": {"serviceAccountRef": {"name": "a", "audiences": ["x"]}}},
+                },
+                "azureDNS": {
+                    "subscriptionID": "s",
+                    "resourceGroupName": "g",
+                    "managedIdentity": {"clientID": "c", "tenantID": "t"},
+                },
                 "digitalocean": {"tokenSecretRef": TOKEN},
                 "acmeDNS": {"host": "https://auth.example", "accountSecretRef": TOKEN},
                 "webhook": {"groupName": "a.example", "solverName": "x", "config": {"anything": [1, {}]}},
@@ -541,7 +701,9 @@ def test_an_issuer_of_no_kind_is_refused():
     assert refusal(an_issuer_body() | {"spec": {}}).path == "spec.acme"
 
 
-@pytest.mark.parametrize("algorithm", ["RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-256", "ECDSA-384", "ECDSA-521"])
+@pytest.mark.parametrize(
+    "algorithm", ["RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-256", "ECDSA-384", "ECDSA-521"]
+)
 def test_the_account_keys_algorithm_is_an_annotation(algorithm):
     body = an_issuer_body()
     body["metadata"]["annotations"] = {"certmill.io/account-key-algorithm": algorithm}
@@ -550,7 +712,8 @@ def test_the_account_keys_algorithm_is_an_annotation(algorithm):
 
 
 @pytest.mark.parametrize(
-    "annotations", [{"certmill.io/account-key-algorithm": "RSA-1024"}, {"certmill.io/account-key-algoritm": "RSA-4096"}]
+    "annotations",
+    [{"certmill.io/account-key-algorithm": "RSA-1024"}, {"certmill.io/account-key-algoritm": "RSA-4096"}],
 )
 def test_a_wrong_annotation_of_ours_is_refused(annotations):
     body = an_issuer_body()

@@ -89,7 +89,12 @@ def test_the_tutorials_http_01_issuer_is_read():
     (document,), wrong = parse_documents(HTTP01, source="issuer.yaml")
 
     assert wrong == []
-    assert (document.source, document.kind, document.namespace, document.name) == ("issuer.yaml", "ClusterIssuer", "", "prod-issuer")
+    assert (document.source, document.kind, document.namespace, document.name) == (
+        "issuer.yaml",
+        "ClusterIssuer",
+        "",
+        "prod-issuer",
+    )
     assert isinstance(document.value, Issuer)
     assert document.value.solvers == (Solver(http01=Http01Solver(ingress_class="nginx")),)
 
@@ -99,7 +104,9 @@ def test_the_tutorials_dns_01_issuer_is_read_with_its_secret():
 
     assert wrong == []
     assert (secret.source, issuer.source) == ("issuer.yaml#1", "issuer.yaml#2")
-    assert secret.value == Secret(namespace="cert-manager", name="cloudflare-api-token-secret", data={"api-token": b"<the token>"})
+    assert secret.value == Secret(
+        namespace="cert-manager", name="cloudflare-api-token-secret", data={"api-token": b"<the token>"}
+    )
     assert isinstance(issuer.value, Issuer)
     token = SecretKeyRef(name="cloudflare-api-token-secret", key="api-token")
     assert issuer.value.solvers == (Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=token))),)
@@ -117,7 +124,9 @@ def test_the_tutorials_other_kinds_are_refused_by_name(text, kind):
 
 
 def test_one_bad_document_does_not_spoil_the_others():
-    documents, wrong = parse(a_certificate_body(), a_certificate_body(dnsNames="foo"), an_issuer_body(), {"kind": "Certificate"})
+    documents, wrong = parse(
+        a_certificate_body(), a_certificate_body(dnsNames="foo"), an_issuer_body(), {"kind": "Certificate"}
+    )
 
     assert [document.source for document in documents] == ["all.yaml#1", "all.yaml#3"]
     assert [str(error) for error in wrong] == [
@@ -146,7 +155,14 @@ def test_the_items_of_a_list_are_documents():
         ({"apiVersion": "v1", "kind": "List"}, "kind"),
         ({"apiVersion": "v1", "kind": "List", "items": {}}, "kind"),
         ({"apiVersion": "v1", "kind": "List", "items": [], "spec": {}}, "kind"),
-        ({"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "List", "items": []}]}, "items[0].kind"),
+        (
+            {
+                "apiVersion": "v1",
+                "kind": "List",
+                "items": [{"apiVersion": "v1", "kind": "List", "items": []}],
+            },
+            "items[0].kind",
+        ),
         ({"apiVersion": "v1", "kind": "List", "items": ["x"]}, "items[0]"),
         ({"apiVersion": "cert-manager.io/v1", "kind": "List", "items": []}, "kind"),
         (["x"], ""),
@@ -190,7 +206,10 @@ def test_a_file_that_is_too_large_is_one_error():
 
 
 def test_a_shared_anchor_is_written_out():
-    text = dump_yaml(a_certificate_body()).replace("dnsNames:", "dnsNames: &names") + "  usages: &u [server auth]\n"
+    text = (
+        dump_yaml(a_certificate_body()).replace("dnsNames:", "dnsNames: &names")
+        + "  usages: &u [server auth]\n"
+    )
 
     (document,), wrong = parse_documents(text, source="x")
 
@@ -206,7 +225,9 @@ structures = st.recursive(
     | st.sampled_from(["Certificate", "v1", "cert-manager.io/v1", "a.example"]),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["metadata", "spec", "name", "acme", "solvers", "dns01"]), inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["metadata", "spec", "name", "acme", "solvers", "dns01"]), inner, max_size=4
+        )
     ),
     max_leaves=12,
 )
@@ -232,7 +253,9 @@ def test_a_manifest_damaged_anywhere_is_read_or_refused(body):
     documents, wrong = parse(body)
 
     assert all(isinstance(document, Document) for document in documents)
-    assert all(isinstance(error, InvalidManifest) and error.source and "\n" not in str(error) for error in wrong)
+    assert all(
+        isinstance(error, InvalidManifest) and error.source and "\n" not in str(error) for error in wrong
+    )
     assert len(documents) + len(wrong) == (body is not None)
 
 

@@ -1,4 +1,5 @@
-"""The codec of persisted values: what older and newer releases wrote is read, and what cannot be read is told apart."""
+"""The codec of persisted values: what older and newer releases wrote is read, and what cannot be read is told
+apart."""
 
 from __future__ import annotations
 
@@ -66,7 +67,9 @@ def test_an_unknown_field_is_ignored_where_no_place_is_kept_for_it():
 
 
 def test_an_unknown_member_of_an_enum_is_its_first():
-    assert CODEC.load('{"name":"n","main":{"size":1,"colour":"green"}}').main == Part(size=1, colour=Colour.RED)
+    assert CODEC.load('{"name":"n","main":{"size":1,"colour":"green"}}').main == Part(
+        size=1, colour=Colour.RED
+    )
 
 
 @pytest.mark.parametrize("codec", [CODEC, LENIENT])

@@ -35,11 +35,19 @@ def test_a_request_may_say_everything_that_a_manifest_may():
             "name": "web",
             "namespace": "prod",
             "spec": SPEC
-            | {"secretName": "web-tls", "issuerRef": {"name": "ca", "kind": "ClusterIssuer"}, "privateKey": {"algorithm": "ECDSA"}},
+            | {
+                "secretName": "web-tls",
+                "issuerRef": {"name": "ca", "kind": "ClusterIssuer"},
+                "privateKey": {"algorithm": "ECDSA"},
+            },
         }
     )
 
-    assert (certificate.id, certificate.secret_name, certificate.issuer_ref.kind) == ("prod/web", "web-tls", "ClusterIssuer")
+    assert (certificate.id, certificate.secret_name, certificate.issuer_ref.kind) == (
+        "prod/web",
+        "web-tls",
+        "ClusterIssuer",
+    )
     assert certificate.private_key.size == 256
 
 
@@ -63,7 +71,11 @@ def test_a_request_may_say_everything_that_a_manifest_may():
         ({"name": "web", "spec": SPEC | {"dnsName": 1}}, "spec.dnsName", "not a known field"),
         ({"name": "web", "spec": SPEC | {"dnsNames": ["a_b"]}}, "spec.dnsNames[0]", "no DNS name"),
         ({"name": "web", "spec": SPEC | {"dnsNames": []}}, "spec.dnsNames", "at least one name"),
-        ({"name": "web", "spec": SPEC | {"renewal": {"policy": "Disabled"}}}, "spec.renewal", "does not act on this yet"),
+        (
+            {"name": "web", "spec": SPEC | {"renewal": {"policy": "Disabled"}}},
+            "spec.renewal",
+            "does not act on this yet",
+        ),
         ({"name": "web", 7: "x", "spec": SPEC}, None, "not a known field"),
     ],
 )
@@ -118,11 +130,20 @@ scalars = (
     | st.sampled_from(["web", "a.example", "1h", "RSA", "\ud800"])
 )
 bodies = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(fields | st.text(max_size=4), inner, max_size=5), max_leaves=15
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(fields | st.text(max_size=4), inner, max_size=5)
+    ),
+    max_leaves=15,
 )
 
 
-@given(bodies | st.fixed_dictionaries({"name": st.just("web"), "spec": st.dictionaries(fields, bodies).map(lambda extra: SPEC | extra)}))
+@given(
+    bodies
+    | st.fixed_dictionaries(
+        {"name": st.just("web"), "spec": st.dictionaries(fields, bodies).map(lambda extra: SPEC | extra)}
+    )
+)
 def test_any_json_gives_a_certificate_or_invalid_manifest(body):
     for parse in (parse_request, parse_renewal):
         try:

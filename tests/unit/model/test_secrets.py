@@ -22,7 +22,12 @@ def refusal(text):
 
 
 def test_string_data_goes_over_data():
-    body = a_secret_body(data={"a": "b25l", "b": "dHdv\n"}, stringData={"b": "zwei", "tls.crt": "ü"}, type="example.com/x", immutable=True)
+    body = a_secret_body(
+        data={"a": "b25l", "b": "dHdv\n"},
+        stringData={"b": "zwei", "tls.crt": "ü"},
+        type="example.com/x",
+        immutable=True,
+    )
     body["metadata"] |= {"labels": {"a": "b"}, "annotations": {"c": "d"}}
 
     (document,), wrong = parse_documents(dump_yaml(body), source="secret.yaml")
@@ -50,7 +55,9 @@ def test_neither_a_document_nor_a_secret_shows_its_values():
     assert VALUE in document.text
     assert VALUE not in repr(document)
     assert VALUE not in str(document)
-    assert VALUE not in repr(SecretManifest.model_validate(a_secret_body(stringData={"a": VALUE}, data={"b": VALUE})))
+    assert VALUE not in repr(
+        SecretManifest.model_validate(a_secret_body(stringData={"a": VALUE}, data={"b": VALUE}))
+    )
 
 
 WRONG = {
@@ -107,7 +114,9 @@ def test_wrong_yaml_never_shows_a_value(text):
 def test_the_values_are_1_mib_at_most():
     half = "x" * (MAX_SECRET_BYTES // 2)
     small = SecretManifest.model_validate(a_secret_body(stringData={"a": half, "b": half}))
-    large = SecretManifest.model_validate(a_secret_body(stringData={"a": half, "b": half}, data={"c": base64.b64encode(b"x").decode()}))
+    large = SecretManifest.model_validate(
+        a_secret_body(stringData={"a": half, "b": half}, data={"c": base64.b64encode(b"x").decode()})
+    )
 
     assert len(secret_of(small, "prod").data["a"]) == MAX_SECRET_BYTES // 2
     with pytest.raises(Exception, match=r"^data: its values are larger than 1048576 bytes"):

@@ -6,13 +6,26 @@ from dataclasses import replace
 
 import pytest
 
-from certmill.model.status import INCORRECT_CERTIFICATE, CertificateStatus, Condition, as_of, owner_message, owner_of
+from certmill.model.status import (
+    INCORRECT_CERTIFICATE,
+    CertificateStatus,
+    Condition,
+    as_of,
+    owner_message,
+    owner_of,
+)
 
 NOW = 1_800_000_000.0
 READY = Condition(
-    type="Ready", status=True, reason="Ready", message="Certificate is up to date and has not expired", last_transition=NOW - 90
+    type="Ready",
+    status=True,
+    reason="Ready",
+    message="Certificate is up to date and has not expired",
+    last_transition=NOW - 90,
 )
-ISSUING = Condition(type="Issuing", status=True, reason="Renewing", message="Renewing", last_transition=NOW - 9)
+ISSUING = Condition(
+    type="Issuing", status=True, reason="Renewing", message="Renewing", last_transition=NOW - 9
+)
 
 
 def test_ready_follows_the_clock_from_the_second_of_expiry_on():
@@ -34,13 +47,19 @@ def test_ready_follows_the_clock_from_the_second_of_expiry_on():
 
 
 def test_what_was_not_ready_or_has_no_times_stays_as_it_was_written():
-    for status in (CertificateStatus(), CertificateStatus(conditions=(ISSUING,), not_after=1.0), CertificateStatus(conditions=(READY,))):
+    for status in (
+        CertificateStatus(),
+        CertificateStatus(conditions=(ISSUING,), not_after=1.0),
+        CertificateStatus(conditions=(READY,)),
+    ):
         assert as_of(status, NOW) is status
 
 
 @pytest.mark.parametrize("issued", [True, False])
 def test_the_owner_that_a_certificate_waits_for_is_read_back(issued):
-    waits = replace(READY, status=False, reason=INCORRECT_CERTIFICATE, message=owner_message("web", issued=issued))
+    waits = replace(
+        READY, status=False, reason=INCORRECT_CERTIFICATE, message=owner_message("web", issued=issued)
+    )
 
     assert owner_of(CertificateStatus(conditions=(waits,))) == "web"
     assert owner_of(CertificateStatus(conditions=(waits, ISSUING))) == ""

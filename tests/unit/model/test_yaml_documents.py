@@ -36,7 +36,10 @@ def refusal(text):
     [
         ("a: b", {"a": "b"}),
         ("a: [1, -2, 1.5, 010, 0x1f, 1_000, 1:30]", {"a": [1, -2, 1.5, "010", "0x1f", "1_000", "1:30"]}),
-        ("a: [yes, NO, on, off, true, False, y, n, tRUE]", {"a": [True, False, True, False, True, False, "y", "n", "tRUE"]}),
+        (
+            "a: [yes, NO, on, off, true, False, y, n, tRUE]",
+            {"a": [True, False, True, False, True, False, "y", "n", "tRUE"]},
+        ),
         (
             "a: [~, null, '', 'null', \"1\", 2024-01-01, 2024-01-01T00:00:00Z]",
             {"a": [None, None, "", "null", "1", "2024-01-01", "2024-01-01T00:00:00Z"]},
@@ -88,7 +91,16 @@ def test_what_kubernetes_does_not_read_is_refused_with_its_path(text, path, says
 @pytest.mark.usefixtures("_parser")
 @pytest.mark.parametrize(
     "text",
-    ["a: [hunter2", "a: 'hunter2", "a: b: hunter2", "\thunter2: x", "a: hunter2\n b: c", "%hunter2\n---", "a: @hunter2", "hunter2\x01"],
+    [
+        "a: [hunter2",
+        "a: 'hunter2",
+        "a: b: hunter2",
+        "\thunter2: x",
+        "a: hunter2\n b: c",
+        "%hunter2\n---",
+        "a: @hunter2",
+        "hunter2\x01",
+    ],
 )
 def test_a_syntax_error_names_its_line_and_never_its_content(text):
     error = read_documents(f"a: 1\n---\n{text}")[1]
@@ -153,7 +165,10 @@ def test_deep_nesting_is_refused(text):
     assert isinstance(refusal(text), InvalidManifest)
 
 
-@pytest.mark.parametrize("text", ["a: " + "x" * MAX_MANIFEST_BYTES, "ü" * (MAX_MANIFEST_BYTES // 2 + 1), b"#" * (MAX_MANIFEST_BYTES + 1)])
+@pytest.mark.parametrize(
+    "text",
+    ["a: " + "x" * MAX_MANIFEST_BYTES, "ü" * (MAX_MANIFEST_BYTES // 2 + 1), b"#" * (MAX_MANIFEST_BYTES + 1)],
+)
 def test_an_input_over_1_mib_is_refused(text):
     with pytest.raises(InvalidManifest, match="larger than 1048576 bytes"):
         read_documents(text)
@@ -178,7 +193,9 @@ def test_what_is_shared_is_written_out_without_aliases():
     assert "*" not in dump_yaml({"a": shared, "b": shared})
 
 
-texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t:-#'\"{}[]&*!|>% "), max_size=40)
+texts = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t:-#'\"{}[]&*!|>% "), max_size=40
+)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**18), 10**18) | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
@@ -191,7 +208,9 @@ def test_what_was_written_reads_the_same(value):
     assert only(dump_yaml(value)) == value
 
 
-@given(st.text(st.sampled_from("ab: -[]{}&*!|>'\"%#,\n\t?<~1\x00\ufeff"), max_size=60) | st.binary(max_size=60))
+@given(
+    st.text(st.sampled_from("ab: -[]{}&*!|>'\"%#,\n\t?<~1\x00\ufeff"), max_size=60) | st.binary(max_size=60)
+)
 def test_any_input_gives_values_or_invalid_manifest(text):
     try:
         found = read_documents(text)

@@ -10,7 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from certmill.observe.certificate_gauges import CertificateGauge, certificates_text, issuers_text
 
-WEB = CertificateGauge(issuer_name="prod", issuer_kind="ClusterIssuer", not_before=100.0, not_after=900.0, renewal_time=600.0, ready=True)
+WEB = CertificateGauge(
+    issuer_name="prod",
+    issuer_kind="ClusterIssuer",
+    not_before=100.0,
+    not_after=900.0,
+    renewal_time=600.0,
+    ready=True,
+)
 LABELS = {
     "name": "web",
     "namespace": "shop",
@@ -27,7 +34,11 @@ def samples(text):
 def ready(gauge, *, now):
     """{condition: value}"""
     found = samples(certificates_text({"shop/web": gauge.to_json()}, now=now))
-    return {one.labels["condition"]: one.value for one in found if one.name == "certmanager_certificate_ready_status"}
+    return {
+        one.labels["condition"]: one.value
+        for one in found
+        if one.name == "certmanager_certificate_ready_status"
+    }
 
 
 def test_a_certificate_has_the_five_gauges_of_cert_manager():
@@ -39,7 +50,9 @@ def test_a_certificate_has_the_five_gauges_of_cert_manager():
         "certmanager_certificate_not_before_timestamp_seconds": 100,
         "certmanager_certificate_renewal_timestamp_seconds": 600,
     }
-    assert all({name: value for name, value in one.labels.items() if name != "condition"} == LABELS for one in found)
+    assert all(
+        {name: value for name, value in one.labels.items() if name != "condition"} == LABELS for one in found
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +84,9 @@ def test_what_another_release_wrote_is_read_and_what_nobody_can_read_is_left_out
 
 
 def test_a_name_with_quotes_is_escaped():
-    found = samples(certificates_text({'shop/a"b\\c\nd': CertificateGauge(issuer_name='x"} 1').to_json()}, now=1.0))
+    found = samples(
+        certificates_text({'shop/a"b\\c\nd': CertificateGauge(issuer_name='x"} 1').to_json()}, now=1.0)
+    )
 
     assert {(one.labels["name"], one.labels["issuer_name"]) for one in found} == {('a"b\\c\nd', 'x"} 1')}
 
@@ -83,7 +98,10 @@ def test_issuers_and_clusterissuers_have_a_gauge_each():
         {"name": "le", "namespace": "shop", "condition": "True"},
         {"name": "prod", "condition": "False"},
     ]
-    assert {one.name for one in found} == {"certmanager_issuer_ready_status", "certmanager_clusterissuer_ready_status"}
+    assert {one.name for one in found} == {
+        "certmanager_issuer_ready_status",
+        "certmanager_clusterissuer_ready_status",
+    }
 
 
 def test_twenty_thousand_certificates_cost_a_second_or_so():

@@ -69,11 +69,18 @@ def test_an_event_is_one_json_object_with_its_fields():
 def test_the_libraries_speak_in_the_same_format():
     stream = configured()
 
-    logging.getLogger("celery.worker").warning("lost %s, trying again", "redis://worker:hunter2@redis:6379/0", extra={"attempt": 3})
+    logging.getLogger("celery.worker").warning(
+        "lost %s, trying again", "redis://worker:hunter2@redis:6379/0", extra={"attempt": 3}
+    )
 
     (line,) = lines(stream)
     assert line["event"] == f"lost redis://worker:{REDACTED}@redis:6379/0, trying again"
-    assert (line["logger"], line["level"], line["process"], line["attempt"]) == ("celery.worker", "warning", "worker", 3)
+    assert (line["logger"], line["level"], line["process"], line["attempt"]) == (
+        "celery.worker",
+        "warning",
+        "worker",
+        3,
+    )
 
 
 def test_bound_context_is_in_every_line_of_ours_and_of_libraries():
@@ -115,7 +122,8 @@ def test_configuring_twice_logs_once():
 
 
 @pytest.mark.parametrize(
-    ("format", "stream", "is_json"), [("auto", Terminal(), False), ("auto", io.StringIO(), True), ("console", io.StringIO(), False)]
+    ("format", "stream", "is_json"),
+    [("auto", Terminal(), False), ("auto", io.StringIO(), True), ("console", io.StringIO(), False)],
 )
 def test_auto_is_columns_on_a_terminal_and_json_elsewhere(format, stream, is_json):
     configured(format, stream=stream)
@@ -170,7 +178,18 @@ def test_a_field_with_a_secret_name_is_masked(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["certificate", "secret_name", "secretName", "key_id", "token_count", "monkey", "keyboard", "key_algorithm", "step"]
+    "name",
+    [
+        "certificate",
+        "secret_name",
+        "secretName",
+        "key_id",
+        "token_count",
+        "monkey",
+        "keyboard",
+        "key_algorithm",
+        "step",
+    ],
 )
 def test_a_field_that_only_names_something_is_shown(name):
     assert masked(**{name: "web"}) == {name: "web"}
@@ -199,7 +218,12 @@ def test_what_looks_secret_inside_a_text_is_masked_and_the_rest_stays(text, show
 def test_secrets_inside_lists_and_mappings_are_masked():
     fields = masked(request={"headers": {"Authorization": "x", "Accept": "y"}, "urls": ["redis://u:p@h"]})
 
-    assert fields == {"request": {"headers": {"Authorization": REDACTED, "Accept": "y"}, "urls": [f"redis://u:{REDACTED}@h"]}}
+    assert fields == {
+        "request": {
+            "headers": {"Authorization": REDACTED, "Accept": "y"},
+            "urls": [f"redis://u:{REDACTED}@h"],
+        }
+    }
 
 
 def test_objects_and_bytes_are_never_shown_as_they_are():

@@ -21,7 +21,8 @@ SAMPLE = FleetSample(
 
 
 def read(text):
-    """{(sample, labels): value}. The parser gives every counter the ending _total, which cert-manager's have not."""
+    """{(sample, labels): value}. The parser gives every counter the ending _total, which cert-manager's have
+    not."""
     return {
         (sample.name.replace("_count_total", "_count"), *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families("".join(text))
@@ -57,7 +58,13 @@ def test_steps_runs_and_errors_are_counted_and_timed(metrics):
 
 
 def test_requests_to_a_ca_have_the_names_and_labels_of_cert_manager(metrics):
-    metrics.acme_request("https://user@CA.test:14000/new-order?x=1", action="authorize_order", method="POST", status=201, seconds=0.5)
+    metrics.acme_request(
+        "https://user@CA.test:14000/new-order?x=1",
+        action="authorize_order",
+        method="POST",
+        status=201,
+        seconds=0.5,
+    )
 
     text = "".join(metrics.text())
 
@@ -70,9 +77,15 @@ def test_requests_to_a_ca_have_the_names_and_labels_of_cert_manager(metrics):
 
 def test_issuers_that_name_ever_new_servers_make_a_bounded_number_of_series(metrics):
     for number in range(10 * MOST_CA_HOSTS):
-        metrics.acme_request(f"https://ca{number}.test/", action="discover", method="GET", status=999, seconds=0.1)
+        metrics.acme_request(
+            f"https://ca{number}.test/", action="discover", method="GET", status=999, seconds=0.1
+        )
 
-    lines = [line for line in "".join(metrics.text()).splitlines() if line.startswith("certmanager_http_acme_client_request_count{")]
+    lines = [
+        line
+        for line in "".join(metrics.text()).splitlines()
+        if line.startswith("certmanager_http_acme_client_request_count{")
+    ]
     assert len(lines) == MOST_CA_HOSTS + 1
     assert 'host="other"' in lines[-1]
 
@@ -81,7 +94,11 @@ def test_a_server_that_answers_ever_new_statuses_makes_a_bounded_number_of_serie
     for status in range(100, 1000):
         metrics.acme_request("https://ca.test/", action="discover", method="GET", status=status, seconds=0.1)
 
-    found = {key: value for key, value in read(metrics.text()).items() if key[0] == "certmanager_http_acme_client_request_count"}
+    found = {
+        key: value
+        for key, value in read(metrics.text()).items()
+        if key[0] == "certmanager_http_acme_client_request_count"
+    }
     assert len(found) == MOST_SERIES_OF_A_HOST + 1
     assert sum(found.values()) == 900
     assert [value for key, value in found.items() if "other" in key] == [900 - MOST_SERIES_OF_A_HOST]

@@ -13,7 +13,7 @@ from certmill.certificates import conditions
 from certmill.crypto import chain
 from certmill.errors import CAUnavailable, NameRefused
 from certmill.model.status import CertificateStatus
-from certmill.renewal.policy import Hold, Issue, decide, look
+from certmill.renewal.policy import BackingOff, Issue, decide, look
 from certmill.runs import backoff
 from certmill.runs.backoff import Validity, next_attempt
 from certmill.runs.facts import Failure
@@ -32,7 +32,8 @@ def pair_of(lifetime):
 
 
 def issued_at(pair, seed, *, repaired_before_expiry, error=REFUSED):
-    """Play failures from the renewal on, as the pipeline decides, until an attempt after the repair; when that one begins."""
+    """Play failures from the renewal on, as the pipeline decides, until an attempt after the repair; when
+    that one begins."""
     jitter, leaf = random.Random(seed), chain.leaf(pair.data["tls.crt"])
     status, spec = CertificateStatus(not_before=leaf.not_before, not_after=leaf.not_after), "abc"
     repaired = leaf.not_after - repaired_before_expiry
@@ -41,7 +42,7 @@ def issued_at(pair, seed, *, repaired_before_expiry, error=REFUSED):
     validity = Validity(not_before=leaf.not_before, not_after=leaf.not_after)
     while True:
         decision = decide(replace(seen, status=status), now)
-        if isinstance(decision, Hold):
+        if isinstance(decision, BackingOff):
             now = decision.until + jitter.random() * TICK
             continue
         assert isinstance(decision, Issue)
@@ -58,7 +59,9 @@ def test_a_name_that_is_repaired_hours_before_the_expiry_is_never_late(hours):
     pair = pair_of(90 * DAY)
     expires = NOW + 90 * DAY
 
-    late = [seed for seed in range(48) if issued_at(pair, seed, repaired_before_expiry=hours * HOUR) >= expires]
+    late = [
+        seed for seed in range(48) if issued_at(pair, seed, repaired_before_expiry=hours * HOUR) >= expires
+    ]
 
     assert late == []
 
@@ -114,6 +117,8 @@ def test_what_a_server_in_trouble_asks_for_is_an_hour_at_most():
 
 def test_a_failure_noted_under_a_clock_that_was_ahead_holds_nothing_up():
     pair = pair_of(90 * DAY)
-    status = CertificateStatus(last_failure_time=NOW + 61 * DAY, next_attempt=NOW + 62 * DAY, failed_issuance_attempts=9)
+    status = CertificateStatus(
+        last_failure_time=NOW + 61 * DAY, next_attempt=NOW + 62 * DAY, failed_issuance_attempts=9
+    )
 
     assert isinstance(decide(look(WEB, pair, status, "abc"), NOW + 60.5 * DAY), Issue)

@@ -13,7 +13,7 @@ from certmill.crypto import chain, keys
 from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
-from certmill.renewal.policy import Hold, Issue, Keep, decide, look
+from certmill.renewal.policy import BackingOff, Issue, Keep, decide, look
 from certmill.renewal.times import jittered, renewal_time
 from tests.builders import DAY, NOW, a_certificate, a_pair
 
@@ -67,16 +67,24 @@ def test_a_secret_without_key_or_certificate_is_issued_as_missing_data(data, mis
 
 
 def test_an_unreadable_key_is_issued_as_an_invalid_key_pair_and_is_looked_at_first():
-    message = "Issuing certificate as Secret contains invalid private key data: the private key is not readable PEM"
+    message = (
+        "Issuing certificate as Secret contains invalid private key data: the private key is not readable PEM"
+    )
 
     assert told(secret=with_data(tls_key=b"junk")) == ("InvalidKeyPair", message)
     assert told(secret=with_data(tls_key=b"junk", tls_crt=b"junk")) == ("InvalidKeyPair", message)
 
 
 def test_an_unreadable_certificate_is_issued_as_an_invalid_certificate():
-    message = "Issuing certificate as Secret contains an invalid certificate: the certificate chain is not readable PEM"
+    message = (
+        "Issuing certificate as Secret contains an invalid certificate: the certificate chain is not "
+        "readable PEM"
+    )
 
-    assert told(secret=with_data(tls_crt=b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")) == ("InvalidCertificate", message)
+    assert told(secret=with_data(tls_crt=b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")) == (
+        "InvalidCertificate",
+        message,
+    )
 
 
 def test_a_megabyte_of_crafted_pem_is_just_invalid():
@@ -99,12 +107,14 @@ def test_a_key_of_another_certificate_is_issued_as_an_invalid_key_pair():
     ],
 )
 def test_another_kind_of_key_is_issued_as_a_secret_mismatch_that_names_the_field(spec, field):
-    message = f"Existing private key is not up to date for spec: [spec.privateKey.{field}]"
+    message = f"Observed private key is not up to date for spec: [spec.privateKey.{field}]"
 
     assert told(certificate=replace(WEB, private_key=spec)) == ("SecretMismatch", message)
 
 
-@pytest.mark.parametrize("ref", [IssuerRef(name="staging", kind="ClusterIssuer"), IssuerRef(name="prod", kind="Issuer")])
+@pytest.mark.parametrize(
+    "ref", [IssuerRef(name="staging", kind="ClusterIssuer"), IssuerRef(name="prod", kind="Issuer")]
+)
 def test_another_issuer_is_issued_as_an_incorrect_issuer_that_names_the_former(ref):
     message = 'Issuing certificate as Secret was previously issued by "ClusterIssuer.cert-manager.io/prod"'
 
@@ -116,11 +126,16 @@ def test_another_issuer_comes_before_another_kind_of_key_and_that_before_other_n
     changed = replace(WEB, private_key=other_key, dns_names=("new.example.test",))
 
     assert reason(certificate=changed) == "SecretMismatch"
-    assert reason(certificate=replace(changed, issuer_ref=IssuerRef(name="staging", kind="ClusterIssuer"))) == "IncorrectIssuer"
+    assert (
+        reason(certificate=replace(changed, issuer_ref=IssuerRef(name="staging", kind="ClusterIssuer")))
+        == "IncorrectIssuer"
+    )
 
 
 def test_an_issuer_group_that_is_written_out_is_the_same_issuer():
-    written_out = replace(WEB, issuer_ref=IssuerRef(name="prod", kind="ClusterIssuer", group="cert-manager.io"))
+    written_out = replace(
+        WEB, issuer_ref=IssuerRef(name="prod", kind="ClusterIssuer", group="cert-manager.io")
+    )
 
     assert isinstance(decided(certificate=written_out), Keep)
 
@@ -158,7 +173,7 @@ def test_a_failure_is_held_until_its_next_attempt():
 
     decision = decided(secret=None, status=failing)
 
-    assert isinstance(decision, Hold)
+    assert isinstance(decision, BackingOff)
     assert decision.until == NOW + 2 * DAY
     assert isinstance(decided(secret=None, status=failing, now=NOW + 3 * DAY), Issue)
 
@@ -172,12 +187,19 @@ def test_a_changed_spec_does_not_wait_for_the_back_off_of_the_old_one():
 def test_a_failure_that_another_program_noted_holds_for_whatever_is_wanted():
     failing = CertificateStatus(next_attempt=NOW + 2 * DAY, failed_issuance_attempts=1)
 
-    assert isinstance(decided(secret=None, status=failing), Hold)
+    assert isinstance(decided(secret=None, status=failing), BackingOff)
 
 
-@given(days=st.floats(0.1, 400), percentage=st.integers(1, 99) | st.none(), before_days=st.floats(0.01, 500) | st.none())
+@given(
+    days=st.floats(0.1, 400),
+    percentage=st.integers(1, 99) | st.none(),
+    before_days=st.floats(0.01, 500) | st.none(),
+)
 def test_renewal_is_always_within_the_life_of_the_certificate(days, percentage, before_days):
-    wanted = a_certificate(renew_before=None if before_days is None else timedelta(days=before_days), renew_before_percentage=percentage)
+    wanted = a_certificate(
+        renew_before=None if before_days is None else timedelta(days=before_days),
+        renew_before_percentage=percentage,
+    )
     leaf = replace(chain.leaf(PAIR.data["tls.crt"]), not_before=NOW, not_after=NOW + days * DAY)
 
     at = renewal_time(wanted, leaf)
@@ -187,8 +209,12 @@ def test_renewal_is_always_within_the_life_of_the_certificate(days, percentage, 
 
 
 def test_renew_before_and_its_percentage_are_taken_from_the_end():
-    assert decided(certificate=replace(WEB, renew_before=timedelta(days=10))).renew_at == pytest.approx(NOW + 80 * DAY)
-    assert decided(certificate=replace(WEB, renew_before_percentage=10)).renew_at == pytest.approx(NOW + 81 * DAY)
+    assert decided(certificate=replace(WEB, renew_before=timedelta(days=10))).renew_at == pytest.approx(
+        NOW + 80 * DAY
+    )
+    assert decided(certificate=replace(WEB, renew_before_percentage=10)).renew_at == pytest.approx(
+        NOW + 81 * DAY
+    )
 
 
 def test_the_decision_and_the_due_time_have_the_same_jitter():
@@ -200,7 +226,10 @@ def test_the_decision_and_the_due_time_have_the_same_jitter():
 
 
 def test_a_secret_that_cannot_be_read_is_issued():
-    assert decide(look(WEB, None, CertificateStatus(), "abc", unusable="too large"), NOW).violation.reason == "InvalidCertificate"
+    assert (
+        decide(look(WEB, None, CertificateStatus(), "abc", unusable="too large"), NOW).violation.reason
+        == "InvalidCertificate"
+    )
 
 
 def test_a_renew_before_longer_than_the_life_does_not_renew_without_end():

@@ -52,7 +52,9 @@ def test_a_servers_own_time_is_kept():
     assert backoff.step_delay(CAUnavailable("503", retry_after=30), 1, 0.0) == 30
 
 
-@pytest.mark.parametrize("error", [CAUnavailable("503", retry_after=0.0), RateLimited("429", retry_after=0.0)])
+@pytest.mark.parametrize(
+    "error", [CAUnavailable("503", retry_after=0.0), RateLimited("429", retry_after=0.0)]
+)
 def test_a_retry_after_of_no_time_does_not_turn_the_back_off_off(error):
     assert backoff.step_delay(error, 9, 0.9) > 60
 

@@ -33,7 +33,8 @@ facts = st.builds(
     presented_at=st.none() | times,
     answered_at=st.none() | times,
     stored=st.none() | st.builds(Stored, serial=texts, not_before=times, not_after=times),
-    failure=st.none() | st.builds(Failure, failure_class=st.sampled_from(FailureClass), message=texts, next_attempt=times),
+    failure=st.none()
+    | st.builds(Failure, failure_class=st.sampled_from(FailureClass), message=texts, next_attempt=times),
     restarts=st.integers(0, 9),
 )
 
@@ -48,6 +49,8 @@ def test_no_json_is_a_run_that_has_found_out_nothing():
 
 
 def test_what_a_next_run_may_go_on_with_is_the_order_and_its_csr_only():
-    failed = Facts(order="o", csr="c", finalize="f", authorizations=("a",), challenges=(), answered_at=1.0, restarts=3)
+    failed = Facts(
+        order="o", csr="c", finalize="f", authorizations=("a",), challenges=(), answered_at=1.0, restarts=3
+    )
 
     assert failed.reusable() == Facts(order="o", csr="c", finalize="f", authorizations=("a",))

@@ -16,7 +16,10 @@ def http01(**selector):
 
 
 def dns01(server="192.0.2.1", **selector):
-    return Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver=server)), selector=Selector(**selector) if selector else None)
+    return Solver(
+        dns01=Dns01Solver(provider=Rfc2136(nameserver=server)),
+        selector=Selector(**selector) if selector else None,
+    )
 
 
 def issuer(*list_):
@@ -35,8 +38,18 @@ def picked(name, *list_, labels=None, offered=BOTH):
 
 
 def test_an_exact_name_wins_over_a_zone_and_a_zone_over_none():
-    assert picked("a.example.com", http01(), dns01(dns_zones=("example.com",)), http01(dns_names=("a.example.com",))) == 2
-    assert picked("b.example.com", http01(), dns01(dns_zones=("example.com",)), http01(dns_names=("a.example.com",))) == 1
+    assert (
+        picked(
+            "a.example.com", http01(), dns01(dns_zones=("example.com",)), http01(dns_names=("a.example.com",))
+        )
+        == 2
+    )
+    assert (
+        picked(
+            "b.example.com", http01(), dns01(dns_zones=("example.com",)), http01(dns_names=("a.example.com",))
+        )
+        == 1
+    )
     assert picked("c.test", http01(), dns01(dns_zones=("example.com",))) == 0
 
 
@@ -50,7 +63,14 @@ def test_a_solver_without_a_selector_is_for_every_name_and_ranks_last(selector):
 
 
 def test_the_longest_zone_wins():
-    assert picked("a.dev.example.com", dns01(dns_zones=("example.com",)), dns01("192.0.2.2", dns_zones=("dev.example.com", "com"))) == 1
+    assert (
+        picked(
+            "a.dev.example.com",
+            dns01(dns_zones=("example.com",)),
+            dns01("192.0.2.2", dns_zones=("dev.example.com", "com")),
+        )
+        == 1
+    )
 
 
 def test_a_zone_matches_whole_labels_only():
@@ -69,8 +89,20 @@ def test_the_first_in_the_list_wins_a_tie():
 
 
 def test_a_wildcard_is_matched_under_its_own_spelling_for_names_and_without_it_for_zones():
-    assert picked("*.example.com", dns01(dns_zones=("example.com",)), dns01("192.0.2.2", dns_names=("*.example.com",))) == 1
-    assert picked("*.example.com", dns01("192.0.2.2", dns_names=("example.com",)), dns01(dns_zones=("example.com",))) == 1
+    assert (
+        picked(
+            "*.example.com",
+            dns01(dns_zones=("example.com",)),
+            dns01("192.0.2.2", dns_names=("*.example.com",)),
+        )
+        == 1
+    )
+    assert (
+        picked(
+            "*.example.com", dns01("192.0.2.2", dns_names=("example.com",)), dns01(dns_zones=("example.com",))
+        )
+        == 1
+    )
 
 
 def test_a_solver_whose_challenge_the_ca_does_not_offer_is_passed_over():
@@ -80,7 +112,10 @@ def test_a_solver_whose_challenge_the_ca_does_not_offer_is_passed_over():
 def test_two_exact_hits_are_decided_by_zone_then_labels():
     exact = ("a.example.com",)
 
-    assert picked("a.example.com", http01(dns_names=exact), dns01(dns_names=exact, dns_zones=("example.com",))) == 1
+    assert (
+        picked("a.example.com", http01(dns_names=exact), dns01(dns_names=exact, dns_zones=("example.com",)))
+        == 1
+    )
 
 
 def test_no_match_says_which_name_and_what_to_do():

@@ -50,7 +50,9 @@ def test_an_age_that_is_not_known_says_so():
     assert times.age(40.0, 100.0) == "60s"
 
 
-@pytest.mark.parametrize(("then", "shown"), [(100.0, "now"), (103.0, "in 3s"), (40.0, "60s ago"), (100.0 + 60 * DAY, "in 60d")])
+@pytest.mark.parametrize(
+    ("then", "shown"), [(100.0, "now"), (103.0, "in 3s"), (40.0, "60s ago"), (100.0 + 60 * DAY, "in 60d")]
+)
 def test_an_instant_is_said_from_now(then, shown):
     assert times.away(then, 100.0) == shown
 

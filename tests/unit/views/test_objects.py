@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from certmill.cli.objects import issuer_object
 from certmill.model.issuer import Http01Solver, IngressTemplate, Solver
 from certmill.model.status import IssuerStatus
+from certmill.views.objects import issuer_object
 from tests.builders import an_issuer
 
 
@@ -21,7 +21,9 @@ def test_the_template_of_an_ingress_is_shown_as_it_is_written():
             "http01": {
                 "ingress": {
                     "class": "nginx",
-                    "ingressTemplate": {"metadata": {"annotations": {"a/b": "c"}, "labels": {"team": "shop"}}},
+                    "ingressTemplate": {
+                        "metadata": {"annotations": {"a/b": "c"}, "labels": {"team": "shop"}}
+                    },
                 }
             }
         }

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from certmill.certificates.digest import digest
-from certmill.cli.next_step import Known, next_line, step_number
 from certmill.clock import instant
 from certmill.contract import STEP_NAMES
 from certmill.errors import FailureClass
@@ -21,6 +20,7 @@ from certmill.model.status import CertificateStatus, Condition
 from certmill.runs.facts import Facts, Failure
 from certmill.state.record import Record
 from certmill.views.causes import Observed
+from certmill.views.next_step import Known, next_line, step_number
 
 DAY = 86_400.0
 NOW = 1_800_000_000.0
@@ -34,7 +34,11 @@ CERTIFICATE = Certificate(
     private_key=PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=256, encoding=KeyEncoding.PKCS8),
 )
 ISSUER = Issuer(
-    kind="Issuer", namespace="default", name="prod", server="https://ca.test/dir", private_key=SecretKeyRef(name="k", key="tls.key")
+    kind="Issuer",
+    namespace="default",
+    name="prod",
+    server="https://ca.test/dir",
+    private_key=SecretKeyRef(name="k", key="tls.key"),
 )
 
 
@@ -54,7 +58,9 @@ def pair():
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("web.example.com")]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     data = {"tls.crt": leaf.public_bytes(serialization.Encoding.PEM), "tls.key": pem}
     return Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data)
 
@@ -88,9 +94,13 @@ def test_a_missing_issuer_is_said():
 
 
 def test_a_failed_certificate_is_tried_again_because_of_what_failed():
-    message = "The certificate request has failed to complete and will be retried: the CA refuses web.example.com"
+    message = (
+        "The certificate request has failed to complete and will be retried: the CA refuses web.example.com"
+    )
     status = CertificateStatus(
-        conditions=(Condition(type="Issuing", status=False, reason="Failed", message=message, last_transition=NOW),),
+        conditions=(
+            Condition(type="Issuing", status=False, reason="Failed", message=message, last_transition=NOW),
+        ),
         next_attempt=NOW + 3600,
         failed_spec=digest(CERTIFICATE, ISSUER),
     )
@@ -101,11 +111,19 @@ def test_a_failed_certificate_is_tried_again_because_of_what_failed():
 
 
 def test_a_waiting_step_says_when_and_why():
-    record = Record(step="wait_for_propagation", due=NOW + 3, reason="web.example.com: ns2.example.com does not have it yet", since=NOW - 5)
+    record = Record(
+        step="wait_for_propagation",
+        due=NOW + 3,
+        reason="web.example.com: ns2.example.com does not have it yet",
+        since=NOW - 5,
+    )
 
     line = next_line(known(record=record), NOW)
 
-    assert line == "tries wait_for_propagation again in 3s, because web.example.com: ns2.example.com does not have it yet"
+    assert (
+        line
+        == "tries wait_for_propagation again in 3s, because web.example.com: ns2.example.com does not have it yet"
+    )
 
 
 def test_a_leased_step_is_run_by_a_worker_now():
@@ -115,8 +133,16 @@ def test_a_leased_step_is_run_by_a_worker_now():
 
 
 def test_a_run_that_failed_says_when_it_is_tried_again_after_its_clean_up():
-    failure = Failure(failure_class=FailureClass.NAME_IS_WRONG, message="no such name", next_attempt=NOW + 720)
-    record = Record(step="clean_up", reason="no such name", due=NOW + 720, since=NOW, facts=Facts(failure=failure).to_json())
+    failure = Failure(
+        failure_class=FailureClass.NAME_IS_WRONG, message="no such name", next_attempt=NOW + 720
+    )
+    record = Record(
+        step="clean_up",
+        reason="no such name",
+        due=NOW + 720,
+        since=NOW,
+        facts=Facts(failure=failure).to_json(),
+    )
 
     line = next_line(known(record=record), NOW)
 
@@ -134,7 +160,10 @@ def test_a_step_that_nobody_takes_up_hints_at_the_workers():
 
     line = next_line(known(record=record), NOW)
 
-    assert line.startswith("a worker asks the CA for an order as soon as one is free; no worker has taken it up yet, for 10m: see that")
+    assert line.startswith(
+        "a worker asks the CA for an order as soon as one is free; no worker has taken it up yet, for 10m: "
+        "see that"
+    )
     line = next_line(known(record=Record(step="create_order", since=NOW - 5)), NOW)
     assert line == "a worker asks the CA for an order as soon as one is free; no worker has taken it up yet"
 
@@ -142,7 +171,10 @@ def test_a_step_that_nobody_takes_up_hints_at_the_workers():
 def test_a_secret_of_another_certificate_stops_everything(pair):
     line = next_line(known(secret=pair, owner="old"), NOW)
 
-    assert line == "nothing, while Secret web-tls belongs to Certificate old: give one of them another secretName"
+    assert (
+        line
+        == "nothing, while Secret web-tls belongs to Certificate old: give one of them another secretName"
+    )
 
 
 def test_every_step_has_its_number():

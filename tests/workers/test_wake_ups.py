@@ -1,4 +1,5 @@
-"""A step's message is only a doorbell: no copy is kept of it while it is worked on. Of a look or a request the message is all there is."""
+"""A step's message is only a doorbell: no copy is kept of it while it is worked on. Of a look or a request
+the message is all there is."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def waiting(server: Server, queue: str = "certmill.steps") -> int:
         return int(client.llen(queue))
 
 
-def test_of_a_step_that_is_worked_on_redis_keeps_nothing_and_of_a_look_everything(processes: Processes, server: Server) -> None:
+def test_of_a_step_that_is_worked_on_redis_keeps_nothing_and_of_a_look_everything(
+    processes: Processes, server: Server
+) -> None:
     processes.worker()
     processes.ring("default/held")
     eventually(lambda: waiting(server) == 0, what=processes.log)
@@ -30,7 +33,9 @@ def test_of_a_step_that_is_worked_on_redis_keeps_nothing_and_of_a_look_everythin
     assert ran(server) == []  # it is still worked on
 
     with server.client as client:
-        client.lpush("certmill.changes", item("reconcile.certificate", ["default/held"], queue="certmill.changes"))
+        client.lpush(
+            "certmill.changes", item("reconcile.certificate", ["default/held"], queue="certmill.changes")
+        )
 
     eventually(lambda: kept(server) == 1, what=processes.log)
     with server.client as client:
@@ -54,9 +59,14 @@ def test_no_more_steps_are_taken_than_there_are_threads(processes: Processes, se
 def test_what_was_taken_and_not_done_goes_back_when_the_channel_closes(server):
     transport.install()
     with server.client as client, kombu.Connection(server.url, connect_timeout=5) as connection:
-        client.lpush("certmill.steps", *(item("certificate.validate", [f"default/{name}"]) for name in ("done", "refused", "taken")))
+        client.lpush(
+            "certmill.steps",
+            *(item("certificate.validate", [f"default/{name}"]) for name in ("done", "refused", "taken")),
+        )
         channel = connection.channel()
-        queue = kombu.Queue("certmill.steps", kombu.Exchange("certmill.steps"), routing_key="certmill.steps", channel=channel)
+        queue = kombu.Queue(
+            "certmill.steps", kombu.Exchange("certmill.steps"), routing_key="certmill.steps", channel=channel
+        )
         done, refused, taken = (queue.get() for _ in range(3))
         done.ack()
         refused.reject(requeue=True)

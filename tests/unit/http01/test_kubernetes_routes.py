@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from certmill.errors import Forbidden
-from certmill.http01.exposure import KubernetesExposure
+from certmill.http01.kubernetes_routes import KubernetesRoutes
 from certmill.kube.answers import NotServed
 from certmill.kube.resources import CERTIFICATES, VIRTUAL_SERVERS
 from tests.builders import a_certificate
@@ -17,7 +17,13 @@ class Cluster:
 
     def __init__(self, answer, *, api_version=VIRTUAL_SERVERS.api_version, controller=True):
         self._answer = answer
-        self._owner = {"apiVersion": api_version, "kind": "VirtualServer", "name": "cafe", "uid": "u", "controller": controller}
+        self._owner = {
+            "apiVersion": api_version,
+            "kind": "VirtualServer",
+            "name": "cafe",
+            "uid": "u",
+            "controller": controller,
+        }
 
     def get(self, resource, namespace, name):
         if resource is CERTIFICATES:
@@ -29,14 +35,17 @@ class Cluster:
 
 
 def redirects(cluster):
-    return KubernetesExposure(cluster, tuple, 8089).redirects(WEB)
+    return KubernetesRoutes(cluster, tuple, 8089).redirects(WEB)
 
 
 def test_a_certificate_of_a_virtual_server_that_redirects_is_known():
     assert redirects(Cluster(REDIRECTING))
 
 
-@pytest.mark.parametrize("answer", [None, {}, {"spec": {"tls": {"redirect": {"enable": "true"}}}}, Forbidden("no role"), NotServed("404")])
+@pytest.mark.parametrize(
+    "answer",
+    [None, {}, {"spec": {"tls": {"redirect": {"enable": "true"}}}}, Forbidden("no role"), NotServed("404")],
+)
 def test_a_virtual_server_that_cannot_be_read_is_none_that_redirects(answer):
     assert not redirects(Cluster(answer))
 

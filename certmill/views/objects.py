@@ -1,4 +1,5 @@
-"""Objects as cert-manager and Kubernetes serve them, with status: what `-o yaml` and `-o json` print. Pure."""
+"""Objects as cert-manager and Kubernetes serve them, with status: what `-o yaml` and `-o json` print.
+Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +8,16 @@ from collections.abc import Mapping
 
 from certmill.model.certificate import Certificate
 from certmill.model.durations import format_duration
-from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, Issuer, Rfc2136, SecretKeyRef, Selector, Solver
+from certmill.model.issuer import (
+    Cloudflare,
+    Dns01Solver,
+    Http01Solver,
+    Issuer,
+    Rfc2136,
+    SecretKeyRef,
+    Selector,
+    Solver,
+)
 from certmill.model.manifests.parse import certificate_document
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
@@ -72,7 +82,9 @@ def _with(document: Object, created: float | None, status: Object | None = None)
 
 
 def _metadata(name: str, namespace: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Object:
-    return _set({"name": name, "namespace": namespace, "labels": dict(labels), "annotations": dict(annotations)})
+    return _set(
+        {"name": name, "namespace": namespace, "labels": dict(labels), "annotations": dict(annotations)}
+    )
 
 
 def _condition(condition: Condition) -> Object:
@@ -97,7 +109,9 @@ def _acme(issuer: Issuer) -> Object:
         "enableDurationFeature": issuer.enable_duration,
         "disableAccountKeyGeneration": issuer.disable_account_key_generation,
         "privateKeySecretRef": _ref(issuer.private_key),
-        "externalAccountBinding": {"keyID": binding.key_id, "keySecretRef": _ref(binding.key_secret_ref)} if binding else None,
+        "externalAccountBinding": {"keyID": binding.key_id, "keySecretRef": _ref(binding.key_secret_ref)}
+        if binding
+        else None,
         "solvers": [_solver(solver) for solver in issuer.solvers],
     }
     return _set(spec)
@@ -117,7 +131,11 @@ def _solver(solver: Solver) -> Object:
 def _selector(selector: Selector | None) -> Object | None:
     if selector is None:
         return None
-    names = {"matchLabels": dict(selector.match_labels), "dnsNames": list(selector.dns_names), "dnsZones": list(selector.dns_zones)}
+    names = {
+        "matchLabels": dict(selector.match_labels),
+        "dnsNames": list(selector.dns_names),
+        "dnsZones": list(selector.dns_zones),
+    }
     return _set(names)
 
 
@@ -128,20 +146,38 @@ def _ingress(solver: Http01Solver) -> Object:
         "ingressClassName": solver.ingress_class_name,
         "name": solver.ingress_name,
         "serviceType": solver.service_type,
-        "ingressTemplate": _set({"metadata": _set({"annotations": dict(template.annotations), "labels": dict(template.labels)})}),
+        "ingressTemplate": _set(
+            {"metadata": _set({"annotations": dict(template.annotations), "labels": dict(template.labels)})}
+        ),
     }
     return _set(fields)
 
 
 def _dns01(solver: Dns01Solver) -> Object:
     provider: Object = (
-        {"cloudflare": _cloudflare(solver.provider)} if isinstance(solver.provider, Cloudflare) else {"rfc2136": _rfc2136(solver.provider)}
+        {"cloudflare": _cloudflare(solver.provider)}
+        if isinstance(solver.provider, Cloudflare)
+        else {"rfc2136": _rfc2136(solver.provider)}
     )
-    return _set({"cnameStrategy": "Follow" if solver.follow_cname else None, "nameservers": list(solver.nameservers)}) | provider
+    return (
+        _set(
+            {
+                "cnameStrategy": "Follow" if solver.follow_cname else None,
+                "nameservers": list(solver.nameservers),
+            }
+        )
+        | provider
+    )
 
 
 def _cloudflare(provider: Cloudflare) -> Object:
-    return _set({"email": provider.email, "apiTokenSecretRef": _ref(provider.api_token), "apiKeySecretRef": _ref(provider.api_key)})
+    return _set(
+        {
+            "email": provider.email,
+            "apiTokenSecretRef": _ref(provider.api_token),
+            "apiKeySecretRef": _ref(provider.api_key),
+        }
+    )
 
 
 def _rfc2136(provider: Rfc2136) -> Object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from certmill.errors import SolverMisconfigured
-from certmill.http01.way import EditIngress, OwnIngress, way
+from certmill.http01.route_choice import EditIngress, OwnIngress, way
 from certmill.model.issuer import Http01Solver, IngressTemplate
 
 NAME = "acme.cert-manager.io/http01-override-ingress-name"
@@ -26,7 +26,9 @@ def test_the_solver_says_the_way(solver, expected):
     assert way(solver, {"other": "annotation"}) == expected
 
 
-@pytest.mark.parametrize("solver", [Http01Solver(), Http01Solver(ingress_class="a"), Http01Solver(ingress_name="b")])
+@pytest.mark.parametrize(
+    "solver", [Http01Solver(), Http01Solver(ingress_class="a"), Http01Solver(ingress_name="b")]
+)
 @pytest.mark.parametrize(
     ("annotation", "expected"),
     [
@@ -39,7 +41,9 @@ def test_an_annotation_of_the_certificate_goes_over_all_that_the_solver_says(sol
     assert way(solver, {annotation: "mine"}) == expected
 
 
-@pytest.mark.parametrize("pair", [(NAME, CLASS), (NAME, CLASS_NAME), (CLASS, CLASS_NAME), (NAME, CLASS, CLASS_NAME)])
+@pytest.mark.parametrize(
+    "pair", [(NAME, CLASS), (NAME, CLASS_NAME), (CLASS, CLASS_NAME), (NAME, CLASS, CLASS_NAME)]
+)
 def test_two_annotations_at_once_are_a_misconfiguration_that_names_them(pair):
     with pytest.raises(SolverMisconfigured) as raised:
         way(Http01Solver(), dict.fromkeys(pair, "x"))
@@ -48,7 +52,9 @@ def test_two_annotations_at_once_are_a_misconfiguration_that_names_them(pair):
 
 
 def test_an_empty_annotation_is_none():
-    assert way(Http01Solver(ingress_class="nginx"), {NAME: "", CLASS_NAME: ""}) == OwnIngress(ingress_class="nginx")
+    assert way(Http01Solver(ingress_class="nginx"), {NAME: "", CLASS_NAME: ""}) == OwnIngress(
+        ingress_class="nginx"
+    )
 
 
 @pytest.mark.parametrize("annotation", [NAME, CLASS_NAME])
@@ -60,5 +66,7 @@ def test_a_name_that_no_object_can_have_is_a_misconfiguration(annotation):
 def test_the_template_goes_to_an_ingress_of_our_own_and_not_to_the_users():
     template = IngressTemplate(labels={"a": "b"})
 
-    assert way(Http01Solver(ingress_template=template), {CLASS: "nginx"}) == OwnIngress(ingress_class="nginx", template=template)
+    assert way(Http01Solver(ingress_template=template), {CLASS: "nginx"}) == OwnIngress(
+        ingress_class="nginx", template=template
+    )
     assert way(Http01Solver(ingress_template=template), {NAME: "x"}) == EditIngress(name="x")

@@ -1,8 +1,7 @@
 """Which queue a worker takes from next: what has begun goes first (design §2), and nothing waits for ever.
 
-A look or a request that is taken begins a run of eight steps. Taken turn and turn about, two hundred of them at once would all begin before
-the first had ended.
-"""
+A look or a request that is taken begins a run of eight steps. Taken turn and turn about, two hundred of them
+at once would all begin before the first had ended."""
 
 from __future__ import annotations
 
@@ -15,8 +14,9 @@ from workers.continuation import RUNS_AT_WORK
 STEPS_IN_A_ROW = len(STEP_NAMES)
 
 
-class Turns:
-    """kombu's queue cycle: steps first, but for every ninth turn, which is the other queues' in turn. A queue may be paused."""
+class StepsFirstCycle:
+    """kombu's queue cycle: steps first, but for every ninth turn, which is the other queues' in turn. A queue
+    may be paused."""
 
     def __init__(self, it: Iterable[str] | None = None) -> None:  # kombu's own signature, here and below
         self._others: list[str] = []
@@ -50,7 +50,9 @@ class Turns:
             self._in_a_row += 1
         else:
             self._in_a_row = 0
-            if last_used in self._others:  # one that is not taken from any more may have answered in the last moment
+            if (
+                last_used in self._others
+            ):  # one that is not taken from any more may have answered in the last moment
                 self._others.remove(last_used)
                 self._others.append(last_used)
         return last_used

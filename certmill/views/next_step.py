@@ -1,4 +1,5 @@
-"""What is next for a certificate, when and why, in one plain line. Decides nothing itself: it asks what the pipeline would. Pure."""
+"""What is next for a certificate, when and why, in one plain line. Decides nothing itself: it asks what the
+pipeline would. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.secret import Secret
 from certmill.model.status import failure_of
-from certmill.renewal.policy import Hold, Issue, Keep, decide, look
+from certmill.renewal.policy import BackingOff, Issue, Keep, decide, look
 from certmill.state.record import Record
 from certmill.views.causes import Observed, known_facts, no_worker_line
 from certmill.views.times import away, duration, moment
@@ -43,7 +44,10 @@ def next_line(known: Known, now: float) -> str:
         return in_flight(seen.record, now)
     if seen.owner:
         secret = seen.certificate.secret_name
-        return f"nothing, while Secret {secret} belongs to Certificate {seen.owner}: give one of them another secretName"
+        return (
+            f"nothing, while Secret {secret} belongs to Certificate {seen.owner}: give one of them another "
+            "secretName"
+        )
     return idle(known, now)
 
 
@@ -52,7 +56,10 @@ def in_flight(record: Record, now: float) -> str:
     does, facts = _DOES.get(record.step, record.step), known_facts(record)
     if facts.failure is not None:
         again = facts.failure.next_attempt
-        return f"{does}, then tries again at {moment(again)} ({away(again, now)}), because {facts.failure.message}"
+        return (
+            f"{does}, then tries again at {moment(again)} ({away(again, now)}), because "
+            f"{facts.failure.message}"
+        )
     if record.lease > now:
         return f"a worker {does} now"
     if record.reason and record.due > now:
@@ -61,20 +68,31 @@ def in_flight(record: Record, now: float) -> str:
 
 
 def idle(known: Known, now: float) -> str:
-    """What the next look at a certificate without a run finds: it is kept until its renewal, held until a back-off ends, or issued."""
+    """What the next look at a certificate without a run finds: it is kept until its renewal, held until a
+    back-off ends, or issued."""
     certificate, status = known.observed.certificate, known.observed.status
     decision = decide(look(certificate, known.secret, status, digest(certificate, known.issuer)), now)
     match decision:
         case Keep():
             at = status.renewal_time if status.renewal_time is not None else decision.renew_at
-            when = f"renews at {moment(at)} ({away(at, now)})" if at > now else "renews as soon as a worker looks"
+            when = (
+                f"renews at {moment(at)} ({away(at, now)})"
+                if at > now
+                else "renews as soon as a worker looks"
+            )
             return f"{when}, {_renewal_rule(certificate)}"
-        case Hold():
+        case BackingOff():
             why = failure_of(status) or decision.violation.message
             return f"tries again at {moment(decision.until)} ({away(decision.until, now)}), because {why}"
         case Issue():
-            missing = "" if known.issuer else f"; first apply {certificate.issuer_ref.kind or 'Issuer'} {certificate.issuer_ref.name}"
-            soon = "a minute" if status.failed_issuance_attempts else "30 s"  # beat's renewals tick, or its re-read of the home
+            missing = (
+                ""
+                if known.issuer
+                else f"; first apply {certificate.issuer_ref.kind or 'Issuer'} {certificate.issuer_ref.name}"
+            )
+            soon = (
+                "a minute" if status.failed_issuance_attempts else "30 s"
+            )  # beat's renewals tick, or its re-read of the home
             return f"is issued when a worker looks (within {soon}): {decision.violation.message}{missing}"
 
 

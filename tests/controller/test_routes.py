@@ -1,4 +1,5 @@
-"""The way of the CA's request to the responder while others change it in the same moment: against the real API server."""
+"""The way of the CA's request to the responder while others change it in the same moment: against the real
+API server."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import pytest
 
 from certmill.errors import SolverMisconfigured
 from certmill.http01.edit_in_place import certificates_served
-from certmill.http01.exposure import KubernetesExposure
+from certmill.http01.kubernetes_routes import KubernetesRoutes
 from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES, VIRTUAL_SERVERS
 from certmill.model.issuer import Http01Solver
 from certmill.model.manifests.parse import certificate_document, parse_certificate
@@ -18,7 +19,8 @@ SOLVER = Http01Solver(ingress_class_name="nginx")
 
 
 class Interrupted:
-    """A client during whose deletion of a Service, or change of an Ingress's owners, something else happens first."""
+    """A client during whose deletion of a Service, or change of an Ingress's owners, something else happens
+    first."""
 
     def __init__(self, client, happens):
         self._client, self._happens = client, [happens]
@@ -43,7 +45,7 @@ def client(kube):
 
 
 def exposure_of(client):
-    return KubernetesExposure(client, lambda: ["192.0.2.80"], 8089)
+    return KubernetesRoutes(client, lambda: ["192.0.2.80"], 8089)
 
 
 def stored(client, namespace, name):
@@ -52,72 +54,98 @@ def stored(client, namespace, name):
 
 
 def test_a_challenge_that_begins_while_the_last_one_is_cleared_up_keeps_its_way(client, namespace):
-    """Another worker has seen the Service, and makes its Ingress when this one has seen that nobody needs the Service."""
+    """Another worker has seen the Service, and makes its Ingress when this one has seen that nobody needs the
+    Service."""
     one, other = stored(client, namespace, "one"), stored(client, namespace, "other")
     exposure_of(client).open(one, "one.example.test", "one", SOLVER)
-    interrupted = exposure_of(Interrupted(client, lambda: exposure_of(client).open(other, "other.example.test", "other", SOLVER)))
+    interrupted = exposure_of(
+        Interrupted(client, lambda: exposure_of(client).open(other, "other.example.test", "other", SOLVER))
+    )
 
     interrupted.close(one.id, "one.example.test", interrupted.way(one, SOLVER))
 
     (ingress,) = client.list(INGRESSES, namespace).items
     assert ingress["spec"]["rules"][0]["host"] == "other.example.test"
     assert client.get(SERVICES, namespace, "certmill-http01") is not None
-    assert [one["endpoints"][0]["addresses"] for one in client.list(ENDPOINT_SLICES, namespace).items] == [["192.0.2.80"]]
+    assert [one["endpoints"][0]["addresses"] for one in client.list(ENDPOINT_SLICES, namespace).items] == [
+        ["192.0.2.80"]
+    ]
 
     exposure_of(client).close(other.id, "other.example.test", interrupted.way(other, SOLVER))
 
-    assert [client.list(resource, namespace).items for resource in (INGRESSES, SERVICES, ENDPOINT_SLICES)] == [(), (), ()]
+    assert [
+        client.list(resource, namespace).items for resource in (INGRESSES, SERVICES, ENDPOINT_SLICES)
+    ] == [(), (), ()]
 
 
 def an_ingress(namespace):
     """The user's, of two hosts."""
-    paths = [{"path": "/tea", "pathType": "Prefix", "backend": {"service": {"name": "tea-svc", "port": {"number": 80}}}}]
+    paths = [
+        {
+            "path": "/tea",
+            "pathType": "Prefix",
+            "backend": {"service": {"name": "tea-svc", "port": {"number": 80}}},
+        }
+    ]
     rules = [{"host": host, "http": {"paths": paths}} for host in ("one.example.test", "other.example.test")]
     metadata = {"name": "shop", "namespace": namespace}
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": {"rules": rules}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": metadata,
+        "spec": {"rules": rules},
+    }
 
 
 def test_ways_that_are_open_for_nobody_are_closed_and_those_of_others_stay(client, namespace):
-    exposure, in_place = exposure_of(client), Http01Solver(ingress_name="shop")
+    routes, in_place = exposure_of(client), Http01Solver(ingress_name="shop")
     one, other = stored(client, namespace, "one"), stored(client, namespace, "other")
     before = client.create(INGRESSES, an_ingress(namespace))["spec"]
     for certificate, host in ((one, "one.example.test"), (other, "other.example.test")):
-        exposure.open(certificate, host, certificate.name, in_place)
-    exposure.open(one, "one.example.test", "one", SOLVER)
+        routes.open(certificate, host, certificate.name, in_place)
+    routes.open(one, "one.example.test", "one", SOLVER)
     led = [body["metadata"]["name"] for body in client.list(INGRESSES, namespace).items]
     assert len(led) == 2
 
     for name in led:
-        exposure.clear(namespace, name, lambda certificate: certificate == one.id)
+        routes.clear(namespace, name, lambda certificate: certificate == one.id)
 
     (ingress,) = client.list(INGRESSES, namespace).items
     assert certificates_served(ingress) == {"other"}
     assert client.get(SERVICES, namespace, "certmill-http01") is not None
 
-    exposure.clear(namespace, "shop", lambda certificate: True)
+    routes.clear(namespace, "shop", lambda certificate: True)
 
     assert client.get(INGRESSES, namespace, "shop")["spec"] == before
     assert client.get(SERVICES, namespace, "certmill-http01") is None
-    exposure.clear(namespace, "nowhere", lambda certificate: True)
+    routes.clear(namespace, "nowhere", lambda certificate: True)
 
 
 def applied(kube, manifest):
     """The answer to kubectl apply --server-side, as to Helm: not by force."""
     path = INGRESSES.path(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-    return kube.api.request("PATCH", f"{path}?fieldManager=helm", manifest, content_type="application/apply-patch+yaml")
+    return kube.api.request(
+        "PATCH", f"{path}?fieldManager=helm", manifest, content_type="application/apply-patch+yaml"
+    )
 
 
-def test_a_server_side_apply_of_the_ingress_meets_no_conflict_with_us_in_mid_challenge_or_afterwards(kube, client, namespace):
-    one, exposure, in_place = stored(client, namespace, "one"), exposure_of(client), Http01Solver(ingress_name="shop")
+def test_a_server_side_apply_of_the_ingress_meets_no_conflict_with_us_in_mid_challenge_or_afterwards(
+    kube, client, namespace
+):
+    one, routes, in_place = (
+        stored(client, namespace, "one"),
+        exposure_of(client),
+        Http01Solver(ingress_name="shop"),
+    )
     manifest = an_ingress(namespace)
     before = applied(kube, manifest).body["metadata"]["managedFields"]
 
-    exposure.open(one, "one.example.test", "one", in_place)
+    routes.open(one, "one.example.test", "one", in_place)
     assert client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"] == before
     manifest["spec"]["ingressClassName"] = "nginx"
     before = applied(kube, manifest).body["metadata"]["managedFields"]
-    exposure.open(one, "one.example.test", "one", in_place)
-    exposure.close(one.id, "one.example.test", exposure.way(one, in_place))
+    routes.open(one, "one.example.test", "one", in_place)
+    routes.close(one.id, "one.example.test", routes.way(one, in_place))
 
     assert client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"] == before
     manifest["spec"]["rules"] = manifest["spec"]["rules"][:1]
@@ -129,25 +157,37 @@ def test_what_others_write_in_the_moment_of_an_edit_stays_theirs(kube, client, n
     applied(kube, an_ingress(namespace))
 
     def serves():
-        path, status = f"{INGRESSES.path(namespace, 'shop')}/status", {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+        path, status = (
+            f"{INGRESSES.path(namespace, 'shop')}/status",
+            {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
+        )
         merge = "application/merge-patch+json"
-        assert kube.api.request("PATCH", f"{path}?fieldManager=nginx", {"status": status}, content_type=merge).is_ok
+        assert kube.api.request(
+            "PATCH", f"{path}?fieldManager=nginx", {"status": status}, content_type=merge
+        ).is_ok
 
     exposure_of(Interrupted(client, serves)).open(one, "one.example.test", "one", in_place)
 
-    owners = {entry["manager"]: entry["fieldsV1"] for entry in client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"]}
+    owners = {
+        entry["manager"]: entry["fieldsV1"]
+        for entry in client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"]
+    }
     assert owners.keys() == {"helm", "nginx"}
     assert owners["helm"] == {"f:spec": {"f:rules": {}}}
 
 
-def test_a_master_of_mergeable_ingresses_is_not_edited_as_nginx_would_refuse_it_and_all_its_minions(client, namespace):
+def test_a_master_of_mergeable_ingresses_is_not_edited_as_nginx_would_refuse_it_and_all_its_minions(
+    client, namespace
+):
     """NGINX takes a master with no path only."""
     master = an_ingress(namespace) | {"spec": {"rules": [{"host": "one.example.test"}]}}
     master["metadata"]["annotations"] = {"nginx.org/mergeable-ingress-type": "master"}
     client.create(INGRESSES, master)
 
     with pytest.raises(SolverMisconfigured, match=r"is a master .*: minion"):
-        exposure_of(client).open(stored(client, namespace, "one"), "one.example.test", "one", Http01Solver(ingress_name="shop"))
+        exposure_of(client).open(
+            stored(client, namespace, "one"), "one.example.test", "one", Http01Solver(ingress_name="shop")
+        )
 
     assert client.get(INGRESSES, namespace, "shop")["spec"] == master["spec"]
 
@@ -162,14 +202,27 @@ def test_a_master_of_mergeable_ingresses_is_not_edited_as_nginx_would_refuse_it_
         ({"redirect": {"enable": True}}, False, False),
     ],
 )
-def test_a_certificate_of_a_virtual_server_that_redirects_is_known_by_its_owner(kube, client, namespace, tls, owned, expected):
+def test_a_certificate_of_a_virtual_server_that_redirects_is_known_by_its_owner(
+    kube, client, namespace, tls, owned, expected
+):
     """Whoever made the Certificate: NGINX makes it itself with -enable-cert-manager."""
     serve_virtual_servers(kube)
     spec = {"host": "one.example.test", "tls": {"secret": "one-tls"} | tls}
-    body = {"apiVersion": "k8s.nginx.org/v1", "kind": "VirtualServer", "metadata": {"name": "vs", "namespace": namespace}, "spec": spec}
+    body = {
+        "apiVersion": "k8s.nginx.org/v1",
+        "kind": "VirtualServer",
+        "metadata": {"name": "vs", "namespace": namespace},
+        "spec": spec,
+    }
     uid = client.create(VIRTUAL_SERVERS, body)["metadata"]["uid"]
     certificate = certificate_document(a_certificate(namespace=namespace, name="one"))
-    owner = {"apiVersion": "k8s.nginx.org/v1", "kind": "VirtualServer", "name": "vs", "uid": uid, "controller": True}
+    owner = {
+        "apiVersion": "k8s.nginx.org/v1",
+        "kind": "VirtualServer",
+        "name": "vs",
+        "uid": uid,
+        "controller": True,
+    }
     certificate["metadata"]["ownerReferences"] = [owner] if owned else []
 
     found = parse_certificate(client.apply(CERTIFICATES, certificate), source="")

@@ -1,4 +1,5 @@
-"""What the last re-read of the home saw and acted on, who names which Secret, and whether a re-read is asked for."""
+"""What the last re-read of the home saw and acted on, who names which Secret, and whether a re-read is asked
+for."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ _CLAIM_SECONDS = 24 * 3600
 """Whoever waits for a Secret claims it again every few minutes, and whoever has it is in its annotation."""
 
 
-class Sightings:
+class Snapshots:
     """Signatures by `kind/namespace/name`. Every method raises StateUnavailable when Redis is away."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -55,7 +56,8 @@ class Sightings:
 
     @answering
     def oldest_claims(self, namespace: str, secret_name: str, limit: int) -> list[tuple[str, float]]:
-        """(name, created) of so many Certificates that have named this Secret: those of which that is not known (0), then the oldest."""
+        """(name, created) of so many Certificates that have named this Secret: those of which that is not
+        known (0), then the oldest."""
         key = keys.secret_claims(namespace, secret_name)
         return cast("list[tuple[str, float]]", self._redis.zrange(key, 0, limit - 1, withscores=True))
 
@@ -66,11 +68,11 @@ class Sightings:
             self._redis.zrem(keys.secret_claims(namespace, secret_name), *names)
 
     @answering
-    def ask_reread(self) -> None:
+    def request_reread(self) -> None:
         """The home was changed: the next tick re-reads it at once."""
         self._redis.set(keys.REREAD, "1", ex=3600)
 
     @answering
-    def reread_asked(self) -> bool:
+    def take_reread_request(self) -> bool:
         """Whether somebody asked since this was called last."""
         return self._redis.getdel(keys.REREAD) is not None

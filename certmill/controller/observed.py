@@ -12,7 +12,8 @@ from certmill.model.durations import parse_duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What may be compared of two Certificates. Durations by their length; the size of an Ed25519 key is 0, as it has none to choose."""
+    """What may be compared of two Certificates. Durations by their length; the size of an Ed25519 key is 0,
+    as it has none to choose."""
 
     labels: Mapping[str, str]
     common_name: str
@@ -63,14 +64,15 @@ def _length(value: object) -> timedelta | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Existing:
-    """A Certificate as the API has it; `body` is what an update goes out from, so that its resourceVersion and foreign fields stay."""
+class Observed:
+    """A Certificate as the API has it; `body` is what an update goes out from, so that its resourceVersion
+    and foreign fields stay."""
 
     meta: Meta
     traits: Traits
     body: JsonObject = field(repr=False)
 
 
-def existing_of(body: JsonObject) -> Existing:
+def observed_of(body: JsonObject) -> Observed:
     """Read a Certificate of the API."""
-    return Existing(meta=meta_of(body), traits=traits_of(body), body=body)
+    return Observed(meta=meta_of(body), traits=traits_of(body), body=body)

@@ -7,11 +7,12 @@ from collections import Counter
 
 from certmill.contract import CHANGES_QUEUE, REQUESTS_QUEUE, STEPS_QUEUE, TASKS_OF_QUEUE, TICKS_QUEUE
 from tests.workers.running import Processes, Server, eventually, item, ran
-from workers.broker.turns import Turns
+from workers.broker.steps_first_cycle import StepsFirstCycle
 
 
 def taken(turns, waiting, count):
-    """What is taken when so many messages wait in each queue, as BRPOP takes: from the first queue that has one."""
+    """What is taken when so many messages wait in each queue, as BRPOP takes: from the first queue that has
+    one."""
     order = []
     for _ in range(count):
         queue = next((queue for queue in turns.consume(len(TASKS_OF_QUEUE)) if waiting[queue]), None)
@@ -23,14 +24,16 @@ def taken(turns, waiting, count):
 
 
 def test_what_has_begun_goes_first_and_every_ninth_turn_is_anothers():
-    order = taken(Turns(TASKS_OF_QUEUE), Counter({STEPS_QUEUE: 100, CHANGES_QUEUE: 100}), 90)
+    order = taken(StepsFirstCycle(TASKS_OF_QUEUE), Counter({STEPS_QUEUE: 100, CHANGES_QUEUE: 100}), 90)
 
     assert order[:10] == [STEPS_QUEUE] * 8 + [CHANGES_QUEUE, STEPS_QUEUE]
     assert Counter(order) == {STEPS_QUEUE: 80, CHANGES_QUEUE: 10}
 
 
 def test_the_other_queues_have_their_turns_one_after_the_other():
-    order = taken(Turns(TASKS_OF_QUEUE), Counter({CHANGES_QUEUE: 3, REQUESTS_QUEUE: 3, TICKS_QUEUE: 3}), 9)
+    order = taken(
+        StepsFirstCycle(TASKS_OF_QUEUE), Counter({CHANGES_QUEUE: 3, REQUESTS_QUEUE: 3, TICKS_QUEUE: 3}), 9
+    )
 
     assert sorted(order[:3]) == sorted([CHANGES_QUEUE, REQUESTS_QUEUE, TICKS_QUEUE])
     assert order[:3] == order[3:6] == order[6:]
@@ -38,7 +41,7 @@ def test_the_other_queues_have_their_turns_one_after_the_other():
 
 def test_a_queue_that_is_empty_costs_the_others_no_turn():
     waiting = Counter({STEPS_QUEUE: 30})
-    turns = Turns(TASKS_OF_QUEUE)
+    turns = StepsFirstCycle(TASKS_OF_QUEUE)
 
     assert taken(turns, waiting, 30) == [STEPS_QUEUE] * 30
     waiting.update({REQUESTS_QUEUE: 1, STEPS_QUEUE: 1})
@@ -46,7 +49,7 @@ def test_a_queue_that_is_empty_costs_the_others_no_turn():
 
 
 def test_a_message_of_a_queue_that_is_not_taken_from_any_more_is_nothing_special():
-    turns = Turns(TASKS_OF_QUEUE)
+    turns = StepsFirstCycle(TASKS_OF_QUEUE)
     turns.update([])
 
     for queue in TASKS_OF_QUEUE:
@@ -58,7 +61,9 @@ def test_a_worker_takes_all_that_has_begun_before_what_has_not(processes: Proces
     with server.client as client:
         for number in range(12):
             client.lpush(STEPS_QUEUE, item("certificate.validate", [f"default/step-{number}"]))
-            client.lpush(CHANGES_QUEUE, item("reconcile.certificate", [f"default/look-{number}"], queue=CHANGES_QUEUE))
+            client.lpush(
+                CHANGES_QUEUE, item("reconcile.certificate", [f"default/look-{number}"], queue=CHANGES_QUEUE)
+            )
 
     processes.worker(CERTMILL_WORKER_CONCURRENCY="2")
     eventually(lambda: sum(line["task"] != "tick.wake" for line in ran(server)) == 24, what=processes.log)
@@ -68,24 +73,30 @@ def test_a_worker_takes_all_that_has_begun_before_what_has_not(processes: Proces
 
 
 def test_a_queue_that_is_paused_is_asked_for_nothing_until_its_time():
-    turns = Turns(TASKS_OF_QUEUE)
+    turns = StepsFirstCycle(TASKS_OF_QUEUE)
     turns.pause(CHANGES_QUEUE, time.monotonic() + 60)
     turns.pause(REQUESTS_QUEUE, time.monotonic() - 1)
 
     assert sorted(turns.consume(9)) == sorted({STEPS_QUEUE, REQUESTS_QUEUE, TICKS_QUEUE})
 
 
-def test_a_look_that_goes_back_does_not_go_round_and_round_and_holds_no_thread(processes: Processes, server: Server):
+def test_a_look_that_goes_back_does_not_go_round_and_round_and_holds_no_thread(
+    processes: Processes, server: Server
+):
     processes.worker()
     with server.client as client:
         client.lpush(CHANGES_QUEUE, item("reconcile.certificate", ["default/again"], queue=CHANGES_QUEUE))
     eventually(lambda: len(times(server)) >= 7, what=processes.log)
 
     taken_at = times(server)[:7]
-    assert taken_at[-1] - taken_at[0] >= 2.5  # at most twice a second: one BRPOP is under way when the queue is paused
+    assert (
+        taken_at[-1] - taken_at[0] >= 2.5
+    )  # at most twice a second: one BRPOP is under way when the queue is paused
     for number in range(4):  # all the threads there are
         processes.ring(f"default/{number}")
-    eventually(lambda: sum(line["task"] == "certificate.validate" for line in ran(server)) == 4, what=processes.log)
+    eventually(
+        lambda: sum(line["task"] == "certificate.validate" for line in ran(server)) == 4, what=processes.log
+    )
 
 
 def times(server):
