@@ -20,7 +20,7 @@ KUBERNETES = "1.33.0"
 """What a chart is rendered for when no cluster is asked."""
 
 _HEAD = """\
-# certmill in a cluster without Helm: compose/chart with its default values, made by `make chart`; do not edit.
+# certmill in a cluster without Helm: compose/chart with its default values, by `make chart`; do not edit.
 #
 # YAML cannot make passwords, so first, once:
 #
@@ -33,7 +33,8 @@ _HEAD = """\
 #     --from-literal=users.acl="user default off resetkeys resetchannels -@all
 #   user certmill on >$password ~* &* +@all -@admin -@dangerous +info +config|get"
 #
-# Then the CustomResourceDefinitions, unless cert-manager's are there (these would replace them), and this file:
+# Then the CustomResourceDefinitions, unless cert-manager's are there (these would replace them), and this
+# file:
 #
 #   kubectl get crd certificates.cert-manager.io || kubectl apply --server-side -f compose/chart/crds/
 #   kubectl apply -f compose/kubernetes/certmill.yaml
@@ -42,8 +43,8 @@ _HEAD = """\
 #
 #   kubectl rollout restart deployment --namespace cert-manager --selector app.kubernetes.io/instance=certmill
 #
-# The image is `certmill`, from compose/Dockerfile: push it to a registry of yours, and put its name here. On OpenShift, take the two lines
-# fsGroup out, or use Helm, which does.
+# The image is `certmill`, from compose/Dockerfile: push it to a registry of yours, and put its name here.
+# On OpenShift, take the two lines fsGroup out, or use Helm, which does.
 """
 
 

@@ -57,7 +57,7 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
     threads, broker = settings.worker_concurrency, _broker_url(settings)
     return {
         # -- the broker
-        # ------------------------------------------------------------------------------------------------
+        # ------------------------------------------------------------
         "broker_url": broker,
         # said thrice: a CELERY_BROKER_URL that is about somebody else's app must not part us from our records
         "broker_read_url": broker,
@@ -69,7 +69,7 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
         "broker_connection_max_retries": None,  # and may be away for an hour; the default gives up after 100
         "broker_connection_timeout": 5,
         # -- queues
-        # ----------------------------------------------------------------------------------------------------
+        # ------------------------------------------------------------
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in TASKS_OF_QUEUE],
         "task_routes": {
             task: {"queue": name, "routing_key": name}
@@ -80,7 +80,7 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
         "task_create_missing_queues": False,  # `-Q typo` is an error, not a queue that nobody fills
         "worker_detect_quorum_queues": False,  # RabbitMQ's
         # -- messages
-        # --------------------------------------------------------------------------------------------------
+        # ------------------------------------------------------------
         "task_serializer": "json",
         "accept_content": ["json"],  # never pickle: a writer to the broker could run code
         "result_backend": None,  # the record is the result (design §2)
@@ -95,7 +95,7 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
             "interval_max": 0.5,
         },  # a doorbell: due rings again
         # -- the worker
-        # ------------------------------------------------------------------------------------------------
+        # ------------------------------------------------------------
         # steps wait for networks: 32 threads in 55 MB do what 16 processes do in 460
         "worker_pool": "workers.continuation:ThreadPool",
         "worker_concurrency": threads,
@@ -109,18 +109,18 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
         "worker_hijack_root_logger": False,  # logging is certmill.observe.log's
         "worker_redirect_stdouts": False,
         # -- what Flower shows
-        # -----------------------------------------------------------------------------------------
+        # ------------------------------------------------------------
         "worker_send_task_events": True,
         # received says the same milliseconds later; it costs 0.35 ms CPU on 0.9 a publish
         "task_send_sent_event": False,
         # -- beat
-        # ------------------------------------------------------------------------------------------------------
+        # ------------------------------------------------------------
         "beat_schedule": {name: dict(entry) for name, entry in schedule.items()},
         "beat_scheduler": "workers.scheduler:Scheduler",  # in memory: any number of beats run anywhere
         "beat_max_loop_interval": 1,  # ticks of one second
         "beat_enable_remote_control": False,
         # -- time
-        # ------------------------------------------------------------------------------------------------------
+        # ------------------------------------------------------------
         "timezone": "UTC",
         "enable_utc": True,
     }

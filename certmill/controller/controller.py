@@ -297,5 +297,5 @@ def _in_turns(requests: Iterable[ReconcileRequest]) -> Iterator[ReconcileRequest
 def _all(watches: Watches[IssuerView]) -> Iterator[ReconcileRequest]:
     yield from (
         ReconcileRequest(kind=watches.kind, namespace=namespace, name=name)
-        for namespace, name in watches.keys()
+        for namespace, name in watches.keys()  # noqa: SIM118 - no dict
     )

@@ -41,7 +41,8 @@ class Seal:
     def seal(self, plaintext: bytes, *, context: str) -> str:
         """Seal for `context` (a certificate's id): it opens under no other."""
         nonce = os.urandom(_NONCE_BYTES)
-        return f"{_VERSION}.{base64.urlsafe_b64encode(nonce + self._ciphers[0].encrypt(nonce, plaintext, _bound(context))).decode()}"
+        ciphertext = self._ciphers[0].encrypt(nonce, plaintext, _bound(context))
+        return f"{_VERSION}.{base64.urlsafe_b64encode(nonce + ciphertext).decode()}"
 
     def open(self, sealed: str, *, context: str) -> bytes:
         """Open what was sealed for `context` with any of the keys. Raises SealKeyMissing, or SecretUnusable

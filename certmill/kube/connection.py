@@ -100,8 +100,7 @@ def _warn_of_insecurity() -> None:
 def _load_account(configuration: Configuration, account: Path, monotonic: Callable[[], float]) -> None:
     token, roots = account / "token", account / "ca.crt"
     untyped = cast("Any", configuration)
-    InClusterConfigLoader(token_filename=token, cert_filename=roots, try_refresh_token=False).load_and_set(
-        untyped
-    )  # type: ignore[no-untyped-call]
+    loader = InClusterConfigLoader(token_filename=token, cert_filename=roots, try_refresh_token=False)  # type: ignore[no-untyped-call]
+    loader.load_and_set(untyped)  # type: ignore[no-untyped-call]
     untyped.refresh_api_key_hook = _Token(token, monotonic)
     untyped.refresh_api_key_hook(untyped)

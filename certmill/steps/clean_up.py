@@ -46,9 +46,8 @@ def _take_down(
     ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, facts: Facts, hold: RenewLease
 ) -> None:
     try:
-        if (
-            issuer is None
-        ):  # it went with its namespace, and its credentials; the sweep takes what needs none out of the journal
+        # It went with its namespace, and its credentials; the sweep takes what needs none out of the journal.
+        if issuer is None:
             challenges.take_down_http01(ports, certificate_id, facts.challenges, hold)
             return
         with ports.namespace_limit.of(issuer.namespace):

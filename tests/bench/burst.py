@@ -40,11 +40,13 @@ def measure(ground: Ground) -> Result:
     if made != COUNT:
         raise RuntimeError(f"{made} orders for {COUNT} certificates")
     took = sorted(instant - began for instant in ready.values())
-    namespace_limit = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in each.items())
+    shares = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in each.items())
     often = ", ".join(f"{what} {count / COUNT:.1f}" for what, count in calls.most_common(12))
     notes = [
-        f"burst: half were READY after {took[COUNT // 2]:.1f} s; CPU ms for each: {namespace_limit}; idle "
-        f"{unused:.0f}",
+        (
+            f"burst: half were READY after {took[COUNT // 2]:.1f} s; CPU ms for each: {shares}; "
+            f"idle {unused:.0f}"
+        ),
         f"burst: requests for each: {often}",
     ]
     return Result(figures={"k8s_first_s": took[0], "k8s_200_s": took[-1]}, notes=notes)

@@ -43,13 +43,13 @@ def measure(ground: Ground) -> Result:
             each = {name: 1000 * (cpu_seconds(pids) - before[name]) / COUNT for name, pids in who.items()}
             time.sleep(1.0)  # the last events
         _check(installation, events)
-    namespace_limit = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in each.items())
+    shares = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in each.items())
     waits = f"{events.retries()} waits" if events.retries() else "no step had to wait"
     there_were = 1000 * CORES * seconds / COUNT
     rest = f"idle {unused:.1f}, other programs {max(0.0, there_were - unused - sum(each.values())):.1f}"
     note = (
         f"pipeline: {COUNT} in {seconds:.1f} s on {CORES} workers, {waits}; CPU ms for each: "
-        f"{namespace_limit}; {rest}; of {there_were:.1f}"
+        f"{shares}; {rest}; of {there_were:.1f}"
     )
     return Result(
         figures={"pipeline_certs_per_s": COUNT / seconds, "cpu_ms_per_cert": each["workers"] + each["beat"]},

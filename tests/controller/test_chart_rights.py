@@ -141,7 +141,7 @@ def allowed(installed, process, verbs, resources, namespace):
 
 
 # -- nobody
-# ------------------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------
 
 
 def test_no_role_can_create_pods_or_what_makes_pods(installed):
@@ -181,7 +181,7 @@ def test_who_needs_nothing_of_the_api_server_has_no_right_in_it(everywhere, reso
 
 
 # -- the controller
-# ----------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------
 
 
 def test_the_controller_writes_nothing_but_its_lease(installed, resources):
@@ -238,7 +238,7 @@ def test_without_the_list_a_controller_of_some_namespaces_would_be_refused(somew
 
 
 # -- the worker
-# --------------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------
 
 
 def test_the_worker_writes_only_what_it_is_there_for(installed, resources):
@@ -320,7 +320,7 @@ def test_users_who_may_edit_a_namespace_may_edit_its_certificates_and_no_secrets
 
 
 # -- the worker's own code, with its own token
-# -------------------------------------------------------------------------------------------
+# ------------------------------------------------------------
 
 
 def certificate_body(namespace, name):

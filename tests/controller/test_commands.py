@@ -165,8 +165,10 @@ def test_cmctl_tells_the_status_of_a_certificate_with_its_issuer_secret_and_even
         f"Name: web\nNamespace: {namespace}\nCreated at: 20",
         "Conditions:\n  Ready: True, Reason: Ready, Message: Certificate is up to date and has not expired\n",
         f"DNS Names:\n- web.{namespace}.example.test\n",
-        "Issuer:\n  Name: prod-issuer\n  Kind: ClusterIssuer\n  Conditions:\n    Ready: True, Reason: "
-        "ACMEAccountRegistered, Message: ",
+        (
+            "Issuer:\n  Name: prod-issuer\n  Kind: ClusterIssuer\n  Conditions:\n    Ready: True, Reason: "
+            "ACMEAccountRegistered, Message: "
+        ),
         "Secret:\n  Name: web-tls\n",
         "Renewal Time: 20",
     ):
@@ -174,7 +176,8 @@ def test_cmctl_tells_the_status_of_a_certificate_with_its_issuer_secret_and_even
     (serial,) = re.findall(r"Serial Number: (\w+)\n", told)
     assert int(serial, 16) == int(lab.leaf(namespace, "web-tls").serial, 16)
     assert re.search(
-        r"Events:\n +Type +Reason .*\n(.*\n)* +Normal +Issuing .* The certificate has been successfully issued\n",
+        r"Events:\n +Type +Reason .*\n(.*\n)* +Normal +Issuing .* The certificate"
+        r" has been successfully issued\n",
         told,
     )
     assert "\nerror when finding CertificateRequest: " in told  # the only thing that there is none of

@@ -136,9 +136,7 @@ def tls_secret(name):
     }
 
 
-def test_an_ingress_with_tls_moves_even_the_challenge_to_https_and_rejects_the_handshake_until_its_secret_is_there(
-    front, namespace
-):
+def test_an_ingress_with_tls_redirects_challenges_to_https_until_its_secret_is_there(front, namespace):
     host = f"{namespace}.test"
     front.lead(namespace)
     front.apply(INGRESSES, namespace, ingress(host, tls=[{"hosts": [host], "secretName": "pair"}]))

@@ -157,9 +157,7 @@ def wait_until_served(lab, namespace, host):
     lab.until(is_served, what="the new certificate is served")
 
 
-def test_the_annotated_ingress_gets_its_certificate_by_edit_in_place_through_the_redirect_to_https_while_it_serves(
-    lab, namespace
-):
+def test_the_annotated_ingress_gets_its_certificate_by_edit_in_place_while_it_serves(lab, namespace):
     host = f"{namespace}.example.test"
     apply_issuer(lab, HTTP01_ISSUER)
     (manifest,) = manifests(INGRESS, lab, host=host)

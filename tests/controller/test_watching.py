@@ -6,7 +6,7 @@ import pytest
 
 from certmill.certificates import conditions
 from certmill.clock import SystemClock
-from certmill.controller.changes import Look
+from certmill.controller.changes import ReconcileRequest
 from certmill.controller.leader import LEASE_SECONDS, Leadership
 from certmill.home.kubernetes.home import KubernetesHome
 from certmill.kube.objects import mapping
@@ -45,7 +45,7 @@ def test_a_certificates_life_is_told_and_our_own_writes_are_not(controller, kube
         a_certificate(namespace=namespace),
         a_certificate(namespace=namespace, name="later", secret_name="later-tls"),
     )
-    look_at = Look(kind="Certificate", namespace=namespace, name="web")
+    look_at = ReconcileRequest(kind="Certificate", namespace=namespace, name="web")
     eventually(lambda: controller.synced, what="not everything was listed")
     controller.first_sight(lambda _: None)
 
@@ -62,7 +62,8 @@ def test_a_certificates_life_is_told_and_our_own_writes_are_not(controller, kube
         web.id, conditions.issued(status, leaf, renew_at=leaf.not_after - 86_400, now=now)
     )
     home.apply(later, dump_yaml(certificate_document(later)))
-    told = looks(controller, namespace, until=Look(kind="Certificate", namespace=namespace, name="later"))
+    last = ReconcileRequest(kind="Certificate", namespace=namespace, name="later")
+    told = looks(controller, namespace, until=last)
     assert told.count(look_at) <= 1, (
         "its own Secret may be seen after the status that ends the run, and nothing else"
     )

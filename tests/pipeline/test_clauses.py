@@ -241,8 +241,10 @@ def test_an_account_key_that_must_not_be_made_is_waited_for_and_the_issuer_says_
     assert (ready.status, ready.reason, ready.message) == (
         False,
         "ErrVerifyACMEAccount",
-        "the account key Secret cert-manager/prod-account of ClusterIssuer/prod is not there, and "
-        "disableAccountKeyGeneration is set",
+        (
+            "the account key Secret cert-manager/prod-account of ClusterIssuer/prod is not there, and "
+            "disableAccountKeyGeneration is set"
+        ),
     )
     given = keys.generate_account_key("ECDSA-256")
     mill.ports.home.write_secret(

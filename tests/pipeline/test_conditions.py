@@ -622,9 +622,7 @@ class TestTwoOfOneSecret:
 
         assert "belongs to Certificate web" in mill.reconciler.reconcile(self.RIVAL.id).reason
 
-    def test_a_pair_that_somebody_put_there_by_hand_is_taken_over_without_an_order_and_gets_label_and_annotations(
-        self, mill
-    ):
+    def test_a_pair_put_there_by_hand_is_adopted_without_an_order_and_gets_annotations(self, mill):
         pair = a_pair(WEB)
         mill.ports.home.write_secret(replace(pair, labels={}, annotations={}))
 

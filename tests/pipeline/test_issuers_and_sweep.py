@@ -133,8 +133,10 @@ def ready_of(mill, issuer=None):
 def an_entry(number=0, **fields):
     """What a crash left up."""
     entry = Presented(
-        certificate=CertificateId(f"default/gone{number}"), issuer_kind="ClusterIssuer", issuer_namespace="", issuer_name="prod",
-        identifier="gone.example.test", record_name=f"_acme-challenge.gone{number}.example.test", zone="example.test", value=f"v{number}",
+        certificate=CertificateId(f"default/gone{number}"), issuer_kind="ClusterIssuer",
+        issuer_namespace="", issuer_name="prod",
+        identifier="gone.example.test", record_name=f"_acme-challenge.gone{number}.example.test",
+        zone="example.test", value=f"v{number}",
     )  # fmt: skip
     return replace(entry, **fields)
 

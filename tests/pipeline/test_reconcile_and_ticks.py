@@ -412,7 +412,8 @@ def test_a_full_disk_waits_and_stores_the_same_certificate_later(redis):
 def test_the_sweep_takes_down_what_belongs_to_no_run_and_leaves_the_rest(redis):
     mill = Mill(redis, issuer=an_issuer())
     orphan = Presented(
-        certificate=CertificateId("default/gone"), issuer_kind="ClusterIssuer", issuer_namespace="", issuer_name="prod",
+        certificate=CertificateId("default/gone"), issuer_kind="ClusterIssuer",
+        issuer_namespace="", issuer_name="prod",
         identifier="gone.example.test", record_name="", zone="", value="token-of-a-dead-worker",
     )  # fmt: skip
     mill.ports.key_authorizations.put(orphan.value, "x.y", host="web.example.test")

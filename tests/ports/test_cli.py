@@ -555,8 +555,8 @@ class TestDescribe:
         assert "Secret:     web-tls (not there yet)" in out
         assert "Key:        ECDSA 256, PKCS1, rotationPolicy Always" in out
         assert (
-            out[-1]
-            == "Next: is issued when a worker looks (within 30 s): Issuing certificate as Secret does not exist"
+            out[-1] == "Next: is issued when a worker looks (within 30 s): "
+            "Issuing certificate as Secret does not exist"
         )
 
     def test_an_ed25519_key_has_no_size_and_one_encoding(self, certmill, tmp_path):
@@ -578,8 +578,8 @@ class TestDescribe:
         assert [row for row in rows if row.startswith("rival ") and row.endswith(f"refused: {belongs}")]
         assert f"Cause:      refused: {belongs}" in out
         assert (
-            out[-1]
-            == "Next: nothing, while Secret web-tls belongs to Certificate web: give one of them another secretName"
+            out[-1] == "Next: nothing, while Secret web-tls belongs to Certificate web: "
+            "give one of them another secretName"
         )
 
         applied("delete", "certificate", "web")

@@ -655,7 +655,8 @@ class TestEvents:
         events.record_event(certificate, "Failed", "the CA says no", warning=True)
 
         uid = meta_of(client.get(CERTIFICATES, "default", "web")).uid
-        selector = f"involvedObject.name=web,involvedObject.namespace=default,involvedObject.uid={uid},involvedObject.kind=Certificate"
+        about = {"name": "web", "namespace": "default", "uid": uid, "kind": "Certificate"}
+        selector = ",".join(f"involvedObject.{field}={value}" for field, value in about.items())
         found = kube.api.request("GET", f"/api/v1/namespaces/default/events?fieldSelector={selector}").body[
             "items"
         ]
@@ -683,7 +684,8 @@ class TestEvents:
 
         events.record_issuer_event(issuer, "ErrRegisterACMEAccount", "unknown key id", warning=True)
 
-        selector = f"involvedObject.name=prod,involvedObject.namespace={about},involvedObject.uid={issuer.uid},involvedObject.kind={kind}"
+        fields = {"name": "prod", "namespace": about, "uid": issuer.uid, "kind": kind}
+        selector = ",".join(f"involvedObject.{field}={value}" for field, value in fields.items())
         found = kube.api.request("GET", f"/api/v1/events?fieldSelector={selector}").body["items"]
         assert issuer.uid
         assert [(one["type"], one["reason"], one["message"]) for one in found] == [

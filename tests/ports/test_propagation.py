@@ -148,8 +148,8 @@ def test_a_server_that_does_not_serve_the_zone_is_told_apart_from_one_that_is_la
     net.serve(Unaware())
 
     assert (
-        net.look().reason
-        == "ns1.example.test (127.0.0.2) does not serve the zone example.test, although it is one of its name servers"
+        net.look().reason == "ns1.example.test (127.0.0.2) does not serve the zone example.test, "
+        "although it is one of its name servers"
     )
 
 

@@ -26,7 +26,7 @@ dir {directory}
 logfile valkey.log
 loglevel warning
 daemonize no
-# At most a second of accepted work is lost when the machine dies; everything in here can be rebuilt from the home.
+# At most a second of accepted work is lost when the machine dies; all of it can be rebuilt from the home.
 appendonly yes
 appendfsync everysec
 save ""

@@ -152,8 +152,10 @@ def issued(session: Session, handle: Handle) -> list[str]:
                 ("Names", ", ".join((*leaf.dns_names, *leaf.ip_addresses))),
                 (
                     "Issuer",
-                    f"{ref.kind or 'Issuer'} {ref.name}, signed by "
-                    f"{leaf.issuer_common_name or 'an unnamed CA'}",
+                    (
+                        f"{ref.kind or 'Issuer'} {ref.name}, signed by "
+                        f"{leaf.issuer_common_name or 'an unnamed CA'}"
+                    ),
                 ),
                 ("Valid", valid),
                 (

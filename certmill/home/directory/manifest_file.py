@@ -24,12 +24,13 @@ look."""
 
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
 """Errors of this process or machine: they say nothing about the file."""
+_DENIED: Final = "cannot be read: permission denied; give the user that certmill runs as the right to read it"
 _ADVICE: Final = {
     errno.ELOOP: "is a link that leads to itself: remove it",
     errno.ENAMETOOLONG: "is a link to a name that is too long: remove it",
     errno.ENXIO: "is not a file but a socket or a device: remove it",
-    errno.EACCES: "cannot be read: permission denied; give the user that certmill runs as the right to read it",
-    errno.EPERM: "cannot be read: permission denied; give the user that certmill runs as the right to read it",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
     errno.ENOTDIR: "is a link that leads nowhere: remove it",
 }
 _NONE_BROKEN: Mapping[Key, Problem] = {}

@@ -189,7 +189,7 @@ class ManifestIndex:
                     return set()
                 names = {
                     name
-                    for name in os.listdir(self._directory)
+                    for name in os.listdir(self._directory)  # noqa: PTH208 - as in load
                     if name.endswith(_SUFFIXES) and name[0] != "."
                 }
             except FileNotFoundError:

@@ -27,7 +27,8 @@ SCRIPT = """
 import sys
 from certmill.cli import main
 code = main(sys.argv[1:])
-print(code, *sorted({*sys.modules, *(name.partition(".")[0] for name in sys.modules)} & set(%r)), file=sys.stderr)
+loaded = {*sys.modules, *(name.partition(".")[0] for name in sys.modules)}
+print(code, *sorted(loaded & set(%r)), file=sys.stderr)
 """
 
 ISSUER = """\
@@ -94,9 +95,11 @@ import sys
 from certmill.cli import main
 from certmill.model.manifests.schema_certificate import CertificateManifest, IssuerRefSchema
 from certmill.model.manifests.schema_issuer import IssuerManifest
-print(*(schema.__pydantic_complete__ for schema in (CertificateManifest, IssuerRefSchema, IssuerManifest)), file=sys.stderr)
+schemas = (CertificateManifest, IssuerRefSchema, IssuerManifest)
+print(*(schema.__pydantic_complete__ for schema in schemas), file=sys.stderr)
 main(["--home", sys.argv[1], "get", "certificates"])
-print(*(schema.__pydantic_complete__ for schema in (CertificateManifest, IssuerRefSchema, IssuerManifest)), file=sys.stderr)
+schemas = (CertificateManifest, IssuerRefSchema, IssuerManifest)
+print(*(schema.__pydantic_complete__ for schema in schemas), file=sys.stderr)
 """
     done = subprocess.run(
         [sys.executable, "-c", program, str(home)], capture_output=True, text=True, timeout=120, check=True

@@ -277,7 +277,8 @@ class TestWhatIsRightAtFirstSight:
             {"now": instant_of(END)},
         ],
         ids=[
-            "not ready", "no renewal", "no end", "asked for", "failing", "another spec", "no Secret", "another's Secret", "another issuer",
+            "not ready", "no renewal", "no end", "asked for", "failing", "another spec", "no Secret",
+            "another's Secret", "another issuer",
             "to be renewed", "expired",
         ],
     )  # fmt: skip

@@ -97,8 +97,10 @@ def test_a_certificate_of_another_is_never_touched_and_that_is_told(owners):
         (
             "Warning",
             "BadConfig",
-            'Certificate "cafe-secret" is there already and does not belong to this Ingress; it is left as '
-            "it is",
+            (
+                'Certificate "cafe-secret" is there already and does not belong to this Ingress; it is left '
+                "as it is"
+            ),
         )
     ]
 

@@ -214,8 +214,10 @@ def test_of_two_files_with_one_object_that_with_its_name_counts_in_every_process
     assert [(p.source, p.message) for p in survey.problems] == [
         (
             "manifests/a.yaml",
-            "Certificate default/web is in manifests/certificate.default.web.yaml too, which counts; remove "
-            "one of them",
+            (
+                "Certificate default/web is in manifests/certificate.default.web.yaml too, which counts; "
+                "remove one of them"
+            ),
         )
     ]
     assert home.certificate(WEB) == other.certificate(WEB)

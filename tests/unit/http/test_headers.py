@@ -84,8 +84,10 @@ def test_boulders_text_says_it_too():
         ("<https://ca.example/cert/1/1>; rel=alternate", ("https://ca.example/cert/1/1",)),
         ('</cert/1/2>; rel="alternate"', ("https://ca.example/cert/1/2",)),
         (
-            '<https://ca.example/dir>;rel="index", <a>;rel="alternate", <b>; title="x, y"; rel="up '
-            'alternate"',
+            (
+                '<https://ca.example/dir>;rel="index", <a>;rel="alternate", <b>; title="x, y"; rel="up '
+                'alternate"'
+            ),
             ("https://ca.example/cert/a", "https://ca.example/cert/b"),
         ),
         ('<a>;rel="alternate", <a>;rel="alternate"', ("https://ca.example/cert/a",)),

@@ -118,8 +118,8 @@ def test_the_tutorials_other_kinds_are_refused_by_name(text, kind):
 
     assert documents == []
     assert (
-        str(error)
-        == f"web.yaml: kind: '{kind}' is not a kind that certmill reads; it reads Certificate, Issuer, ClusterIssuer, Secret and List"
+        str(error) == f"web.yaml: kind: '{kind}' is not a kind that certmill reads; it reads Certificate, "
+        "Issuer, ClusterIssuer, Secret and List"
     )
 
 

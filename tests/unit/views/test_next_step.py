@@ -121,8 +121,8 @@ def test_a_waiting_step_says_when_and_why():
     line = next_line(known(record=record), NOW)
 
     assert (
-        line
-        == "tries wait_for_propagation again in 3s, because web.example.com: ns2.example.com does not have it yet"
+        line == "tries wait_for_propagation again in 3s, because web.example.com: "
+        "ns2.example.com does not have it yet"
     )
 
 
