@@ -48,7 +48,7 @@ def of_pair(seen: Seen) -> CertificateStatus:
     if leaf is None or secret is None or is_temporary(secret):
         return seen.status
     return replace(
-        seen.status, not_before=leaf.not_before, not_after=leaf.not_after, renewal_time=seen.renew_at
+        seen.status, not_before=leaf.not_before, not_after=leaf.not_after, renewal_time=seen.renewal.instant
     )
 
 

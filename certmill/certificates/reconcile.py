@@ -219,13 +219,14 @@ class Reconciler:
         ports, certificate, leaf = self._ports, seen.certificate, seen.leaf
         assert leaf is not None
         assert seen.secret is not None
-        if self._adopt(certificate, at=decision.renew_at, spec=seen.spec, moment=moment):
+        renew_at = decision.renewal.instant
+        if self._adopt(certificate, at=renew_at, spec=seen.spec, moment=moment):
             self._refresh(certificate, seen.secret)
-        status = conditions.adopted(seen.status, leaf, renew_at=decision.renew_at, now=moment.now)
+        status = conditions.adopted(seen.status, leaf, renew_at=renew_at, now=moment.now)
         if status != seen.status:
             ports.home.write_certificate_status(certificate.id, status)
         if statuses.note(ports, certificate, status):
-            certificates.adopted(certificate.id, not_after=leaf.not_after, renew_at=decision.renew_at)
+            certificates.adopted(certificate.id, not_after=leaf.not_after, renew_at=renew_at)
         return Reconciled(reason="Certificate is up to date", right=True)
 
     def _secret(self, certificate: Certificate) -> tuple[Secret | None, str]:

@@ -13,7 +13,7 @@ from certmill.errors import SecretUnusable
 from certmill.model.certificate import Certificate
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import EXPIRED, CertificateStatus, expiry_message
-from certmill.renewal.times import least_seconds_between, planned
+from certmill.renewal.plan import RenewalPlan, least_seconds_between, plan
 from certmill.runs.backoff import NextAttempt, Validity, next_attempt
 
 CLOCK_TOLERANCE_SECONDS = 300.0
@@ -51,10 +51,10 @@ class Seen:
     jitter_seconds: float = 0.0
 
     @property
-    def renew_at(self) -> float:
-        """When the stored pair is to be renewed, with its share of the jitter."""
+    def renewal(self) -> RenewalPlan:
+        """When the stored pair is to be renewed, and by which rule."""
         assert self.leaf is not None
-        return planned(self.certificate, self.leaf, self.jitter_seconds)
+        return plan(self.certificate, self.leaf, jitter_seconds=self.jitter_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +66,9 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """The stored pair is right until `renew_at` (seconds since the epoch)."""
+    """The stored pair is right until its renewal."""
 
-    renew_at: float
+    renewal: RenewalPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def decide(seen: Seen, now: float) -> Decision:
     """Issue, keep, or hold until a back-off ends; with the reason."""
     violation = violated(seen, now)
     if violation is None:
-        return Keep(renew_at=seen.renew_at)
+        return Keep(renewal=seen.renewal)
     return _not_before(seen, violation, now) or Issue(violation=violation)
 
 
@@ -276,8 +276,9 @@ def _not_yet_valid(seen: Seen, now: float) -> Violation | None:
 
 
 def _renewing(seen: Seen, now: float) -> Violation | None:
-    if seen.renew_at <= now:
-        scheduled = f"{instant(seen.renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
+    renew_at = seen.renewal.instant
+    if renew_at <= now:
+        scheduled = f"{instant(renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
         return Violation(
             reason="Renewing", message=f"Renewing certificate as renewal was scheduled at {scheduled}"
         )

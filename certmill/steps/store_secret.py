@@ -13,7 +13,7 @@ from certmill.errors import CAUnavailable, CertmillError, OrderGone, SealKeyMiss
 from certmill.issuers import account
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
-from certmill.renewal import times as renewal_times
+from certmill.renewal.plan import plan
 from certmill.runs.context import Work
 from certmill.runs.facts import Stored
 from certmill.runs.outcomes import Advanced, Outcome, Restart, Waiting
@@ -55,7 +55,7 @@ def store_secret(work: Work) -> Outcome:
     work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
     leaf = chain.leaf(pem)
     certificates.delivered(work.id, secret_name=work.certificate.secret_name, serial=leaf.serial)
-    renew_at = renewal_times.planned(work.certificate, leaf, work.ports.limits.renewal_jitter)
+    renew_at = plan(work.certificate, leaf, jitter_seconds=work.ports.limits.renewal_jitter).instant
     before = work.ports.home.certificate_status(work.id)
     statuses.write(work.ports, work.certificate, conditions.issued(before, leaf, renew_at=renew_at, now=now))
     work.ports.events.record_event(

@@ -11,6 +11,7 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.secret import Secret
 from certmill.model.status import failure_of
+from certmill.renewal.plan import RenewalRule
 from certmill.renewal.policy import BackingOff, Issue, Keep, decide, look
 from certmill.state.record import Record
 from certmill.views.causes import Observed, known_facts, no_worker_line
@@ -74,13 +75,13 @@ def idle(known: Known, now: float) -> str:
     decision = decide(look(certificate, known.secret, status, digest(certificate, known.issuer)), now)
     match decision:
         case Keep():
-            at = status.renewal_time if status.renewal_time is not None else decision.renew_at
+            at = status.renewal_time if status.renewal_time is not None else decision.renewal.instant
             when = (
                 f"renews at {moment(at)} ({away(at, now)})"
                 if at > now
                 else "renews as soon as a worker looks"
             )
-            return f"{when}, {_renewal_rule(certificate)}"
+            return f"{when}, {_rule(certificate, decision.renewal.reason)}"
         case BackingOff():
             why = failure_of(status) or decision.violation.message
             return f"tries again at {moment(decision.until)} ({away(decision.until, now)}), because {why}"
@@ -96,12 +97,15 @@ def idle(known: Known, now: float) -> str:
             return f"is issued when a worker looks (within {soon}): {decision.violation.message}{missing}"
 
 
-def _renewal_rule(certificate: Certificate) -> str:
-    if certificate.renew_before is not None:
+def _rule(certificate: Certificate, rule: RenewalRule) -> str:
+    """The rule of a renewal time, for people."""
+    if rule is RenewalRule.RENEW_BEFORE and certificate.renew_before is not None:
         return f"{duration(certificate.renew_before.total_seconds())} before its end (renewBefore)"
-    if certificate.renew_before_percentage is not None:
+    if rule is RenewalRule.RENEW_BEFORE_PERCENTAGE:
         return f"with {certificate.renew_before_percentage} % of its lifetime left (renewBeforePercentage)"
-    return "2/3 of its lifetime"
+    return (
+        "2/3 of its lifetime" if rule is RenewalRule.TWO_THIRDS else "not in the first tenth of its lifetime"
+    )
 
 
 def step_number(step: str) -> str:

@@ -38,7 +38,7 @@ def issued_at(pair, seed, *, repaired_before_expiry, error=REFUSED):
     status, spec = CertificateStatus(not_before=leaf.not_before, not_after=leaf.not_after), "abc"
     repaired = leaf.not_after - repaired_before_expiry
     seen = look(WEB, pair, status, spec)
-    now = seen.renew_at
+    now = seen.renewal.instant
     validity = Validity(not_before=leaf.not_before, not_after=leaf.not_after)
     while True:
         decision = decide(replace(seen, status=status), now)

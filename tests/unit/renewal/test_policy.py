@@ -13,8 +13,8 @@ from certmill.crypto import chain, keys
 from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
+from certmill.renewal.plan import RenewalRule, plan
 from certmill.renewal.policy import BackingOff, Issue, Keep, decide, look
-from certmill.renewal.times import jittered, renewal_time
 from tests.builders import DAY, NOW, a_certificate, a_pair
 
 WEB = a_certificate()
@@ -37,7 +37,7 @@ def test_a_pair_that_is_right_is_kept_until_two_thirds_of_its_life():
     decision = decided()
 
     assert isinstance(decision, Keep)
-    assert decision.renew_at == pytest.approx(NOW + 60 * DAY)
+    assert decision.renewal.instant == pytest.approx(NOW + 60 * DAY)
 
 
 def told(**kwargs):
@@ -202,27 +202,44 @@ def test_renewal_is_always_within_the_life_of_the_certificate(days, percentage, 
     )
     leaf = replace(chain.leaf(PAIR.data["tls.crt"]), not_before=NOW, not_after=NOW + days * DAY)
 
-    at = renewal_time(wanted, leaf)
+    at = plan(wanted, leaf, jitter_seconds=0).instant
 
     assert NOW <= at <= NOW + days * DAY
-    assert NOW - 4 * DAY <= jittered(at, leaf, 3600) <= at
+    assert NOW - 4 * DAY <= plan(wanted, leaf, jitter_seconds=3600).instant <= at
 
 
 def test_renew_before_and_its_percentage_are_taken_from_the_end():
-    assert decided(certificate=replace(WEB, renew_before=timedelta(days=10))).renew_at == pytest.approx(
-        NOW + 80 * DAY
-    )
-    assert decided(certificate=replace(WEB, renew_before_percentage=10)).renew_at == pytest.approx(
+    assert decided(
+        certificate=replace(WEB, renew_before=timedelta(days=10))
+    ).renewal.instant == pytest.approx(NOW + 80 * DAY)
+    assert decided(certificate=replace(WEB, renew_before_percentage=10)).renewal.instant == pytest.approx(
         NOW + 81 * DAY
     )
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "days"),
+    [
+        ({}, RenewalRule.TWO_THIRDS, 60),
+        ({"renew_before": timedelta(days=10)}, RenewalRule.RENEW_BEFORE, 80),
+        ({"renew_before_percentage": 10}, RenewalRule.RENEW_BEFORE_PERCENTAGE, 81),
+        ({"renew_before": timedelta(days=100)}, RenewalRule.TWO_THIRDS, 60),
+        ({"renew_before": timedelta(days=89)}, RenewalRule.FIRST_TENTH, 9),
+    ],
+)
+def test_a_renewal_plan_names_the_rule_that_decided(spec, reason, days):
+    found = plan(replace(WEB, **spec), chain.leaf(PAIR.data["tls.crt"]), jitter_seconds=0)
+
+    assert found.reason is reason
+    assert found.instant == pytest.approx(NOW + days * DAY)
 
 
 def test_the_decision_and_the_due_time_have_the_same_jitter():
     seen = look(WEB, PAIR, CertificateStatus(), "abc", jitter_seconds=3600)
 
-    assert isinstance(decide(seen, seen.renew_at - 1), Keep)
-    assert isinstance(decide(seen, seen.renew_at), Issue)
-    assert NOW + 60 * DAY - 3600 <= seen.renew_at <= NOW + 60 * DAY
+    assert isinstance(decide(seen, seen.renewal.instant - 1), Keep)
+    assert isinstance(decide(seen, seen.renewal.instant), Issue)
+    assert NOW + 60 * DAY - 3600 <= seen.renewal.instant <= NOW + 60 * DAY
 
 
 def test_a_secret_that_cannot_be_read_is_issued():

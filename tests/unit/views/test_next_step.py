@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -81,6 +82,15 @@ def test_the_renewal_that_is_planned_is_the_one_that_is_shown(pair):
     status = CertificateStatus(renewal_time=NOW + 60 * DAY - 600)
 
     assert next_line(known(secret=pair, status=status), NOW).startswith("renews at 2027-03-16 07:50:00 UTC")
+
+
+def test_a_renew_before_that_is_longer_than_the_lifetime_is_not_shown_as_the_rule(pair):
+    wanted = replace(CERTIFICATE, renew_before=datetime.timedelta(days=100))
+    observed = Observed(certificate=wanted, status=CertificateStatus())
+
+    line = next_line(Known(observed=observed, issuer=ISSUER, secret=pair), NOW)
+
+    assert line == "renews at 2027-03-16 08:00:00 UTC (in 60d), 2/3 of its lifetime"
 
 
 def test_nothing_stored_is_issued_at_the_next_look():

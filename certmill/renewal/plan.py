@@ -1,0 +1,71 @@
+"""The renewal time: when a stored certificate is to be renewed because of its age, and by which rule.
+Everything else asks `plan`. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from certmill.crypto import chain
+from certmill.model.certificate import Certificate
+
+LEAST_SHARE = 0.1
+"""No certificate is renewed in the first tenth of its life, whatever renewBefore says: that would be a
+loop."""
+
+LEAST_SECONDS_BETWEEN = 3600.0
+"""Nor is it renewed for its age within an hour of its issue, or a tenth of its lifetime if that is shorter:
+if a renewal is due so early, a clock is wrong, and each check would create an order."""
+
+
+class RenewalRule(StrEnum):
+    """What decides the renewal time."""
+
+    RENEW_BEFORE = "renewBefore"
+    RENEW_BEFORE_PERCENTAGE = "renewBeforePercentage"
+    TWO_THIRDS = "two thirds of the lifetime"
+    FIRST_TENTH = "not in the first tenth of the lifetime"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalPlan:
+    """When a certificate is to be renewed (`instant`, seconds since the epoch), and the rule that says so
+    (`reason`)."""
+
+    instant: float
+    reason: RenewalRule
+
+
+def plan(certificate: Certificate, leaf: chain.Leaf, *, jitter_seconds: float) -> RenewalPlan:
+    """renewBefore, else renewBeforePercentage, else 2/3 of the real lifetime, as cert-manager does; earlier
+    by the jitter.
+
+    The answer depends on nothing else, so it is the same in every process and after every restart.
+    """
+    lifetime = leaf.not_after - leaf.not_before
+    before, reason = lifetime / 3, RenewalRule.TWO_THIRDS
+    if certificate.renew_before is not None and certificate.renew_before.total_seconds() < lifetime:
+        before, reason = certificate.renew_before.total_seconds(), RenewalRule.RENEW_BEFORE
+    elif certificate.renew_before_percentage is not None:
+        before, reason = (
+            lifetime * certificate.renew_before_percentage / 100,
+            RenewalRule.RENEW_BEFORE_PERCENTAGE,
+        )
+    instant, earliest = leaf.not_after - before, leaf.not_before + lifetime * LEAST_SHARE
+    if instant < earliest:
+        instant, reason = earliest, RenewalRule.FIRST_TENTH
+    return RenewalPlan(instant=instant - _jitter(leaf, jitter_seconds), reason=reason)
+
+
+def _jitter(leaf: chain.Leaf, jitter_seconds: float) -> float:
+    """A share of the jitter that the serial decides: many certificates that were issued together are not
+    renewed in the same second."""
+    spread = min(jitter_seconds, (leaf.not_after - leaf.not_before) / 100)
+    share = int.from_bytes(hashlib.sha256(leaf.serial.encode()).digest()[:4], "big") / 2**32
+    return spread * share
+
+
+def least_seconds_between(leaf: chain.Leaf) -> float:
+    """How long after its issue a certificate is not renewed for its age."""
+    return min(LEAST_SECONDS_BETWEEN, (leaf.not_after - leaf.not_before) * LEAST_SHARE)
