@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from certmill.client import Client
     from certmill.state.opened import State
     from certmill.state.record import Record
+    from certmill.views.observations import Observations
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,13 @@ class Session:
 
         self._require_same_installation()
         return Client(self.state.send, state=self.state.client)
+
+    @functools.cached_property
+    def observations(self) -> Observations:
+        """What home and Redis say of certificates."""
+        from certmill.views.observations import Observations
+
+        return Observations(self.home, self.record, self.clock)
 
     def _require_same_installation(self) -> None:
         """Only where both ids are there: a machine that only asks for certificates has no home. None is

@@ -38,7 +38,7 @@ def small_house(root, tmp_path):
     (tmp_path / "pyproject.toml").write_text(settings[settings.index("[tool.importlinter]") :])
     upper = (
         "cli runtime views upkeep runs steps issuers certificates renewal controller client home dns01 "
-        "http01 targets acme state kube"
+        "http01 acme state kube"
     )
     lower = "http crypto settings observe contract model clock errors version testing"
     for package in [

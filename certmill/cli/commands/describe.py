@@ -9,7 +9,6 @@ from certmill.cli.columns import fields, table
 from certmill.cli.exit_codes import ExitCode, complain, shown
 from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.session import Session
-from certmill.cli.standing import Standing
 from certmill.crypto import chain
 from certmill.errors import NotFound, SecretUnusable
 from certmill.model.annotations import CERTIFICATE_NAME
@@ -48,10 +47,7 @@ def known(session: Session, namespace: str, name: str) -> Known:
     certificate = session.home.certificate(certificate_id(namespace, name))
     if certificate is None:
         raise NotFound(missing(Kind.CERTIFICATE, namespace, name))
-    secret, standing = _readable_secret(session, certificate), Standing(session)
-    status = session.home.certificate_status(certificate.id)
-    observed = standing.observed(certificate, status, secret)
-    return Known(observed=observed, issuer=standing.issuer(certificate), secret=secret)
+    return session.observations.known(certificate, _readable_secret(session, certificate))
 
 
 def _readable_secret(session: Session, certificate: Certificate) -> Secret | None:

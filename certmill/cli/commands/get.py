@@ -12,7 +12,6 @@ from certmill.cli.columns import table
 from certmill.cli.exit_codes import ExitCode, complain
 from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.session import Session
-from certmill.cli.standing import Standing
 from certmill.errors import NotFound
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
@@ -25,6 +24,7 @@ from certmill.views.times import age, timestamp
 
 if TYPE_CHECKING:
     from certmill.state.requests import Rejection
+    from certmill.views.observations import Observations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +134,12 @@ def _table(kind: Kind, rows: Sequence[Row], *, wide: bool, namespaces: bool) -> 
 
 
 def _all(session: Session, kind: Kind, namespace: str | None) -> Iterator[Row]:
-    home, standing = session.home, Standing(session)
+    home, observations = session.home, session.observations
     match kind:
         case Kind.CERTIFICATE:
             yield from (
-                _certificate(session, standing, certificate) for certificate in home.certificates(namespace)
+                _certificate(session, observations, certificate)
+                for certificate in home.certificates(namespace)
             )
         case Kind.SECRET:
             yield from (_secret(session, secret) for secret in home.secrets(namespace))
@@ -153,7 +154,7 @@ def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
     if kind is Kind.CERTIFICATE:
         certificate = home.certificate(certificate_id(namespace, name))
         if certificate is not None:
-            return _certificate(session, Standing(session), certificate)
+            return _certificate(session, session.observations, certificate)
     elif kind is Kind.SECRET:
         secret = home.secret(namespace, name)
         if secret is not None:
@@ -165,9 +166,9 @@ def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
     raise NotFound(missing(kind, namespace, name))
 
 
-def _certificate(session: Session, standing: Standing, certificate: Certificate) -> Row:
+def _certificate(session: Session, observations: Observations, certificate: Certificate) -> Row:
     stored = session.home.certificate_status(certificate.id)
-    status, cause = as_of(stored, session.now()), standing.of(certificate, stored)
+    status, cause = as_of(stored, session.now()), observations.blocked(certificate, stored)
     created = _created(session, Kind.CERTIFICATE, certificate.namespace, certificate.name, status.conditions)
     ready = status.condition("Ready")
     return Row(

@@ -1,31 +1,41 @@
-"""How certificates stand: what home and Redis say of each, gathered for the views, which judge it."""
+"""What home and Redis say of certificates, read for the other views, which judge it.
+The one view that reads."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from certmill.cli.session import Session
+from certmill.clock import Clock
 from certmill.errors import InvalidManifest, SecretUnusable
+from certmill.home.base import Home
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
+from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 
-if TYPE_CHECKING:  # only what is held up needs it
+if TYPE_CHECKING:  # importing these takes long, and only a certificate that is not ready needs them
+    from certmill.state.record import Record
     from certmill.views.causes import Blocked, Observed
+    from certmill.views.next_step import Known
 
 
-class Standing:
-    """Asks home and Redis about certificates; about each issuer once. For one call of a command."""
+class Observations:
+    """Reads home and Redis about certificates; each issuer once. For one answer to one user.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    `record` returns what is in flight for a certificate, or None if nothing is known.
+    """
+
+    def __init__(self, home: Home, record: Callable[[CertificateId], Record | None], clock: Clock) -> None:
+        self._home = home
+        self._record = record
+        self._clock = clock
         self._issuers: dict[tuple[str, str, str], tuple[Issuer | None, str, Condition | None]] = {}
 
-    def of(self, certificate: Certificate, status: CertificateStatus) -> Blocked | None:
-        """What holds it up. Where the status says that it is ready and nothing is under way, nobody is
-        asked."""
-        ready = as_of(status, self._session.now()).condition("Ready")
+    def blocked(self, certificate: Certificate, status: CertificateStatus) -> Blocked | None:
+        """What blocks it. Redis is not read where the status says that it is ready and nothing waits."""
+        ready = as_of(status, self._clock.now()).condition("Ready")
         if (
             ready is not None
             and ready.status
@@ -35,12 +45,12 @@ class Standing:
             return None
         from certmill.views.causes import blocked_by
 
-        return blocked_by(self.observed(certificate, status, self.secret(certificate)), self._session.now())
+        return blocked_by(self.observed(certificate, status, self.secret(certificate)), self._clock.now())
 
     def observed(
         self, certificate: Certificate, status: CertificateStatus, secret: Secret | None
     ) -> Observed:
-        """What is known of it, for the views."""
+        """What is known of it, for the other views."""
         from certmill.certificates.ownership import recorded_owner
         from certmill.views.causes import Observed
 
@@ -50,18 +60,21 @@ class Standing:
             status=status,
             issuer_ready=ready,
             issuer_problem=problem,
-            owner=recorded_owner(self._session.home, certificate, secret, status),
-            record=self._session.record(certificate.id),
+            owner=recorded_owner(self._home, certificate, secret, status),
+            record=self._record(certificate.id),
         )
 
-    def issuer(self, certificate: Certificate) -> Issuer | None:
-        """Its issuer; None if there is none that can be used."""
-        return self._issuer(certificate)[0]
+    def known(self, certificate: Certificate, secret: Secret | None) -> Known:
+        """What is known of it and of its issuer."""
+        from certmill.views.next_step import Known
+
+        observed = self.observed(certificate, self._home.certificate_status(certificate.id), secret)
+        return Known(observed=observed, issuer=self._issuer(certificate)[0], secret=secret)
 
     def secret(self, certificate: Certificate) -> Secret | None:
         """Its Secret; one that cannot be read is as good as none."""
         try:
-            return self._session.home.secret(certificate.namespace, certificate.secret_name)
+            return self._home.secret(certificate.namespace, certificate.secret_name)
         except SecretUnusable:
             return None
 
@@ -74,11 +87,10 @@ class Standing:
         return self._issuers[key]
 
     def _found(self, certificate: Certificate) -> tuple[Issuer | None, str, Condition | None]:
-        home = self._session.home
         try:
-            issuer = home.issuer(certificate.issuer_ref, certificate.namespace)
+            issuer = self._home.issuer(certificate.issuer_ref, certificate.namespace)
         except InvalidManifest as error:
             return None, f"cannot be used: {error}", None
         if issuer is None:
             return None, "is not there: apply it", None
-        return issuer, "", home.issuer_status(issuer).condition("Ready")
+        return issuer, "", self._home.issuer_status(issuer).condition("Ready")
