@@ -2,50 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from celery import Celery
-from celery.exceptions import Reject
+from celery import shared_task
 
 from certmill.certificates.begin_run import Reconciled
 from certmill.contract import RENEW_TASK, REQUEST_TASK
-from certmill.errors import InvalidManifest, Temporary
+from certmill.errors import InvalidManifest
 from certmill.model.names import CertificateId
-from certmill.runtime import Runtime
-from tasks.declare import declare
-from tasks.steps import publish_run
+from tasks.base import Patient
 
 
-def register(app: Celery, runtime: Callable[[], Runtime]) -> None:
-    """Define both tasks."""
+class ProducerTask(Patient):
+    """A task of a producer. Its message is the only copy of the request."""
 
-    def request(task: Any, body: object) -> None:
-        """Keep the Certificate of a request, and begin its run."""
-        _take(app, runtime(), task, runtime().requests.request, body)
+    abstract = True
 
-    def renew(task: Any, body: object) -> None:
-        """Begin a run even if the stored pair is right."""
-        _take(app, runtime(), task, runtime().requests.renew, body)
-
-    declare(app, name=REQUEST_TASK, run=request)
-    declare(app, name=RENEW_TASK, run=renew)
+    def answer(self, accepted: tuple[CertificateId, Reconciled] | None) -> None:
+        """Publish the run of an accepted request. Raises InvalidManifest for a refused one (None)."""
+        if accepted is None:
+            raise InvalidManifest("refused; `certmill get requests` shows the reason")
+        self.publish_begun(*accepted)
 
 
-def _take(
-    app: Celery,
-    runtime: Runtime,
-    task: Any,
-    handler: Callable[..., tuple[CertificateId, Reconciled] | None],
-    body: object,
-) -> None:
-    """One call of the desk. Its message is all there is of a request: while home or Redis is away it goes
-    back to its queue, from which this worker takes nothing for a while (workers.broker.transport)."""
-    try:
-        accepted = handler(body, request_id=task.request.id)
-    except Temporary as error:
-        raise Reject(str(error), requeue=True) from None
-    if accepted is None:
-        raise InvalidManifest("refused; `certmill get requests` shows the reason")
-    if accepted[1].publish_run:
-        publish_run(app, runtime, accepted[0])
+@shared_task(bind=True, base=ProducerTask, name=REQUEST_TASK)
+def request(self: ProducerTask, body: object) -> None:
+    """Store the Certificate of a request, and begin its run."""
+    self.answer(self.runtime.requests.request(body, request_id=self.request.id))
+
+
+@shared_task(bind=True, base=ProducerTask, name=RENEW_TASK)
+def renew(self: ProducerTask, body: object) -> None:
+    """Begin a run even if the stored pair is right."""
+    self.answer(self.runtime.requests.renew(body, request_id=self.request.id))

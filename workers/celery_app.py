@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable
 
 import schedules
-import tasks
 from certmill import settings as certmill_settings
 from certmill.errors import CertmillError
 from certmill.runtime import Runtime
 from certmill.settings import Settings
+from tasks import changes, requests, steps, ticks  # noqa: F401 - defines the tasks, for every app
 from workers import signals
 from workers.configuration import App, configured_app
 from workers.flower import defaults as flower
@@ -55,7 +55,7 @@ def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] 
 
     app = configured_app(settings, schedule=schedules.beat_schedule(), on_rejected=keep_rejected)
     app.require_own_redis = lambda: runtime().require_own_redis()
-    tasks.register(app, runtime)
+    app.runtime = runtime
     signals.connect(
         settings, app.exporter, close=runtime.close, home_answers=lambda: runtime().home_answers()
     )

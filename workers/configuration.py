@@ -14,6 +14,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE
+from certmill.runtime import Runtime
 from certmill.settings import Settings
 from certmill.state.server.failover import FileCredentials
 from workers.admin.exporter import Exporter
@@ -30,11 +31,12 @@ class App(Celery):
 
     control_cls = "workers.control:Control"
     events_cls = "workers.events:Events"
-    task_cls = "workers.events:Task"
 
     on_rejected: Rejected
     liveness: Liveness
     exporter: Exporter
+    runtime: Callable[[], Runtime]
+    """The engine of this process, for its tasks (tasks.base)."""
     require_own_redis: Callable[[], None]
     """Raises OtherInstallation."""
 

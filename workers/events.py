@@ -1,5 +1,5 @@
-"""What a worker tells Flower about itself and its tasks, by Celery's public means: `events_cls`, `task_cls`
-and `Task.Request`.
+"""What a worker tells Flower about itself and its tasks, by Celery's public means: `events_cls` and
+`Task.Request` (tasks.base).
 
 Remote control is off, so nobody can ask a worker anything: its heartbeat, every two seconds, carries what
 Flower shows of it."""
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import celery.app.events
-import celery.app.task
 import celery.events.dispatcher
 import celery.worker.request
 
@@ -18,7 +17,6 @@ from certmill.version import __version__
 _Events: Any = celery.app.events.Events  # the stubs are incomplete
 _Dispatcher: Any = celery.events.dispatcher.EventDispatcher
 _Request: Any = celery.worker.request.Request
-_Task: Any = celery.app.task.Task
 
 
 class Dispatcher(_Dispatcher):  # type: ignore[misc]
@@ -53,10 +51,3 @@ class Request(_Request):  # type: ignore[misc]
         if type == "task-retried":
             fields["retries"] = int(self.request_dict.get("retries") or 0) + 1
         super().send_event(type, **fields)
-
-
-class Task(_Task):  # type: ignore[misc]
-    """The base of every task of the app."""
-
-    abstract = True
-    Request = "workers.continuation:ContinuedRequest"

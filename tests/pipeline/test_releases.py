@@ -369,7 +369,7 @@ def test_the_annotation_in_a_cluster_keeps_what_a_newer_release_wrote_there():
 
 
 def test_a_step_that_only_a_newer_release_has_is_left_to_it(redis):
-    from tasks.steps import publish
+    from tasks.publishing import publish
 
     mill = played_to(redis, "validate")
     redis.hset(keys.record(WEB), "step", "check_budget")

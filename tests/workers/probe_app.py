@@ -40,7 +40,7 @@ def register(celery: Celery) -> None:
     until it is let go; `default/fails` fails, `default/waits` waits, `default/again` goes back to its queue;
     `default/stopped` stops its worker. The last step of the chain of `default/continues-held` is held."""
     for name in (task for tasks in TASKS_OF_QUEUE.values() for task in tasks):
-        celery.task(bind=True, name=name)(probe_named(name))
+        celery.task(bind=True, name=name, Request="workers.continuation:ContinuedRequest")(probe_named(name))
 
 
 def continue_chain(task: Any) -> str:

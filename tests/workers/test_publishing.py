@@ -12,7 +12,7 @@ from certmill.model.names import CertificateId
 from certmill.model.trigger import Trigger
 from certmill.settings import load
 from certmill.state.records import WakeUp
-from tasks.steps import publish
+from tasks.publishing import publish
 from workers.configuration import configured_app
 
 WEB = CertificateId("default/web")
@@ -25,7 +25,7 @@ def published(server, tmp_path):
     app = configured_app(load(home=tmp_path, redis_url=server.url), schedule={}, on_rejected=lambda *_: None)
 
     def publish_from_a_tick(wake_up):
-        @app.task(name="tick.wake", shared=False)
+        @app.task(name="tick.of-the-test", shared=False)
         def tick():
             publish(app, wake_up)
 
