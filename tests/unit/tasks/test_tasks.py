@@ -13,7 +13,7 @@ from celery import Celery
 from certmill.certificates.begin_run import Reconciled
 from certmill.contract import RENEWALS_TASK, REQUEST_TASK, STEP_NAMES, TASKS_OF_QUEUE
 from certmill.errors import CertmillError, HomeUnavailable, Permanent
-from certmill.runs.outcomes import Fail, Proceed, Stop, Wait
+from certmill.runs.outcomes import Drop, Fail, Proceed, Wait
 from certmill.testing.clock import FakeClock
 from tasks import changes, requests, steps, ticks
 from tasks.errors import NotYet
@@ -107,8 +107,8 @@ def test_a_step_that_waits_is_a_retry_with_its_reason_and_time() -> None:
 @pytest.mark.parametrize(
     ("outcome", "state", "published"),
     [
-        (Stop(), "SUCCESS", []),
-        (Stop(ring=True), "SUCCESS", ["default/web"]),
+        (Drop(), "SUCCESS", []),
+        (Drop(publish_run=True), "SUCCESS", ["default/web"]),
         (Fail(message="the CA refused the CSR"), "FAILURE", ["default/web"]),
     ],
 )
