@@ -1,5 +1,5 @@
-"""What a request to a CA is for, in the words of cert-manager's metrics where it has the same request; the
-others are ours."""
+"""Names of the requests to a CA, for metrics. They are cert-manager's names where cert-manager sends the same
+request."""
 
 from __future__ import annotations
 

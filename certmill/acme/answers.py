@@ -1,4 +1,4 @@
-"""What a CA's answer holds: a JSON object, or a chain of certificates and nothing else."""
+"""Read the body of a CA's answer: a JSON object, or a PEM certificate chain."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ def json_of(answer: Answer) -> Mapping[str, object]:
 
 
 def chain_of(answer: Answer) -> str:
-    """The answer's PEM chain. Raises CAUnavailable: a file that may become a key pair's holds certificates
-    and nothing else; and CertificateWrong for one that is too large to be stored: the CA would send it
-    again."""
+    """The answer's PEM chain.
+
+    Raises CAUnavailable if it contains anything but certificates, because it is stored as tls.crt. Raises
+    CertificateWrong if it is too large to store: a retry would get the same chain."""
     text = answer.body.decode("ascii", "replace").replace("\r\n", "\n").strip() + "\n"
     if reason := oversize(text.encode()):
         raise CertificateWrong(
-            f"what {host_of(answer.url)} issued is not stored: {reason}; ask the CA for a shorter chain"
+            f"the chain that {host_of(answer.url)} issued is not stored: {reason}; "
+            "ask the CA for a shorter chain"
         )
     if _CHAIN.fullmatch(text) is None:
         raise CAUnavailable(

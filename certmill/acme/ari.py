@@ -1,4 +1,5 @@
-"""ACME Renewal Information (RFC 9773): which certificate, and when the CA would like to see it renewed."""
+"""ACME Renewal Information (RFC 9773): the identifier of a certificate, and the window that the CA suggests
+for its renewal."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from certmill.acme.fields import clean, parse_time
 from certmill.acme.jws import b64url
 from certmill.errors import CAUnavailable, OrderRefused
 
-# RFC 9773 §4.3.2: clients should set limits, such as a minute and a day. Let's Encrypt says six hours.
+# RFC 9773 §4.3.2: clients should limit Retry-After, for example to 1 minute and 1 day. Let's Encrypt sends 6
+# hours.
 MIN_CHECK_SECONDS: Final = 60.0
 MAX_CHECK_SECONDS: Final = 86_400.0
 DEFAULT_CHECK_SECONDS: Final = 6 * 3600.0
@@ -21,8 +23,8 @@ _CERT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9_-]{1,128}")
 
 
 def cert_id(certificate: x509.Certificate) -> str:
-    """RFC 9773 §4.1: base64url of the issuer's key identifier, a dot, that of the serial number. Raises
-    OrderRefused without the former."""
+    """The certificate identifier (RFC 9773 §4.1): base64url of the authority key identifier, a dot, base64url
+    of the serial number. Raises OrderRefused if the certificate has no authority key identifier."""
     try:
         key_identifier = certificate.extensions.get_extension_for_class(
             x509.AuthorityKeyIdentifier
@@ -30,23 +32,21 @@ def cert_id(certificate: x509.Certificate) -> str:
     except x509.ExtensionNotFound:
         key_identifier = None
     if key_identifier is None:
-        raise OrderRefused(
-            "the certificate has no authority key identifier, by which its renewal information would be found"
-        )
-    # The octets of the DER INTEGER: a leading zero where the first bit is set (RFC 9773 §4.1).
+        raise OrderRefused("the certificate has no authority key identifier, so it has no ARI identifier")
+    # The octets of the DER INTEGER: with a leading zero byte if the first bit is set (RFC 9773 §4.1).
     serial = certificate.serial_number
     return f"{b64url(key_identifier)}.{b64url(serial.to_bytes(serial.bit_length() // 8 + 1, 'big'))}"
 
 
 def is_cert_id(text: str) -> bool:
-    """Tell whether `text` has the shape of one; nothing else may become a path."""
+    """Whether `text` has the form of a certificate identifier. Only then it may become part of a URL path."""
     return _CERT_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalInfo:
-    """The suggested window (seconds since the epoch), why (a page for people), and in how many seconds to ask
-    again."""
+    """The suggested window: `start` and `end` in seconds since the epoch, a page that explains it, and
+    `retry_after`: the seconds until the next request."""
 
     start: float
     end: float
@@ -55,8 +55,8 @@ class RenewalInfo:
 
     @classmethod
     def from_json(cls, body: Mapping[str, object], *, retry_after: float | None) -> RenewalInfo:
-        """RFC 9773 §4.2. Raises CAUnavailable: without a window, or when it ends before it starts, it says
-        nothing."""
+        """Read a RenewalInfo object (RFC 9773 §4.2). Raises CAUnavailable if the window is missing, or ends
+        before it starts."""
         window = body.get("suggestedWindow")
         start, end = (
             (parse_time(window.get(name)) for name in ("start", "end"))

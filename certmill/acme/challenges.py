@@ -1,5 +1,5 @@
-"""What proves control of an identifier: the key authorization, and where DNS-01 wants to see it (RFC 8555
-§8); HTTP-01 is in `http01`."""
+"""Values for ACME challenges (RFC 8555 §8): the key authorization, and the TXT record of DNS-01. HTTP-01 is
+in `http01`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TLS_ALPN01: Final = "tls-alpn-01"
 TOKEN_TYPES: Final = frozenset({HTTP01, DNS01, TLS_ALPN01})
 """The types whose challenge has a token (RFC 8555 §8.3, §8.4, RFC 8737 §3)."""
 
-# RFC 8555 §8.1: at least 128 bits of entropy, base64url without padding: 22 characters. A token becomes a
-# path and a key: nothing else may.
+# RFC 8555 §8.1: at least 128 bits of entropy, base64url without padding: 22 characters. A token becomes a URL
+# path and a Redis key, so other text is refused.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,128}")
 
 
 def is_token(text: str) -> bool:
-    """Tell whether `text` is a token that a CA may send (RFC 8555 §8.1)."""
+    """Whether `text` is a valid token (RFC 8555 §8.1)."""
     return _TOKEN.fullmatch(text) is not None
 
 
@@ -36,5 +36,6 @@ def dns01_value(token: str, thumbprint: str) -> str:
 
 
 def dns01_record_name(identifier: str) -> str:
-    """Where the TXT value goes (RFC 8555 §8.4), without a final dot. A wildcard and its base share it."""
+    """The name of the TXT record (RFC 8555 §8.4), without a final dot. A wildcard and its base name share
+    it."""
     return f"_acme-challenge.{identifier.removeprefix('*.').rstrip('.')}"

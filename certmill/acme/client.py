@@ -1,9 +1,9 @@
-"""The verbs of ACME (RFC 8555 §7, RFC 9773): each is one request (and one more for a nonce or the directory
-when none is at hand).
+"""AcmeClient: the requests of ACME (RFC 8555 §7, RFC 9773). Each method sends one request, and one more if it
+needs a nonce or the directory.
 
-What a CA sends is checked before it is used: requests go only to the directory's host and to those that the
-directory names, never from https to http; an order has to be for the identifiers that were asked for; a
-certificate has to be PEM and nothing else."""
+The client checks what a CA sends before it uses it: requests go only to the host of the directory and to
+hosts that the directory names, and never from https to http; an order must contain exactly the requested
+identifiers; a certificate must be PEM and nothing else."""
 
 from __future__ import annotations
 
@@ -42,11 +42,10 @@ _MAX_ALTERNATES: Final = 8
 
 
 class AcmeClient:
-    """An ACME client for one account; one per process, thread and account. Nonces, directories and
-    connections may be shared.
+    """An ACME client for one account. Make one per process, thread and account; nonces, directories and
+    connections can be shared.
 
-    Every verb raises CAUnavailable and RateLimited, AccountRefused when the account is at fault, and what its
-    own docstring adds."""
+    Every method can raise CAUnavailable, RateLimited and AccountRefused. Docstrings name the other errors."""
 
     def __init__(  # noqa: PLR0913 - all by name, most with a default
         self,
@@ -78,8 +77,8 @@ class AcmeClient:
         self.account_uri = account_uri
 
     def directory(self) -> Directory:
-        """The CA's directory (RFC 8555 §7.1.1), at most an hour old. Raises InvalidManifest (server is no
-        URL)."""
+        """The CA's directory (RFC 8555 §7.1.1), at most an hour old. Raises InvalidManifest if `server` is
+        not a valid URL."""
         return self._known().directory
 
     def new_account(
@@ -89,8 +88,8 @@ class AcmeClient:
         external_account: ExternalAccount | None = None,
         only_return_existing: bool = False,
     ) -> Account:
-        """Register the key, agreeing to the terms, or find it registered (RFC 8555 §7.3, §7.3.1); later
-        requests are the account's."""
+        """Register the account key and agree to the terms of service, or find the existing account (RFC 8555
+        §7.3, §7.3.1). Later requests use this account."""
         url = self.directory().new_account
         payload: dict[str, object] = {"termsOfServiceAgreed": True}
         if only_return_existing:
@@ -119,8 +118,8 @@ class AcmeClient:
         )
 
     def account(self) -> Account:
-        """The account as the CA has it (RFC 8555 §7.3.3: POST-as-GET)."""
-        return self._account(b"", "tell the state of the account", Action.GET_REGISTRATION)
+        """The account's current state at the CA (RFC 8555 §7.3.3, POST-as-GET)."""
+        return self._account(b"", "return the state of the account", Action.GET_REGISTRATION)
 
     def update_account(self, *, email: str) -> Account:
         """Replace the account's contact (RFC 8555 §7.3.2); "" removes it."""
@@ -131,18 +130,18 @@ class AcmeClient:
         )
 
     def deactivate_account(self) -> Account:
-        """Deactivate the account, for ever (RFC 8555 §7.3.6)."""
+        """Deactivate the account permanently (RFC 8555 §7.3.6)."""
         return self._account({"status": "deactivated"}, "deactivate the account", Action.DEACTIVATE_ACCOUNT)
 
     def change_key(self, new_key: AccountKey) -> None:
-        """Replace the account's key (RFC 8555 §7.3.5), and see that it is replaced. Raises AccountRefused: an
-        account has the new key.
+        """Replace the account's key (RFC 8555 §7.3.5), and check that the CA uses the new one. Raises
+        AccountRefused if the new key belongs to another account already.
 
-        Pebble 2.10 answers 200 in that case, and keeps the old key; others 409, with the other account in the
-        cause's `location`."""
+        In that case Pebble 2.10 answers 200 and keeps the old key. Other CAs answer 409; then the error's
+        cause has the URL of the other account in `location`."""
         url = self.directory().key_change
         if not url:
-            raise AccountRefused(f"{host_of(self._server)} offers no change of account keys")
+            raise AccountRefused(f"{host_of(self._server)} does not support changing an account key")
         inner = jws.roll_over(self._key, new_key, account_uri=self._kid(), url=url)
         self._post(
             url,
@@ -166,8 +165,8 @@ class AcmeClient:
         not_after: datetime | None = None,
         replaces: str = "",
     ) -> Order:
-        """Create an order (RFC 8555 §7.4); `replaces` is a certificate's ARI id (RFC 9773 §5). Raises
-        NameRefused, OrderRefused."""
+        """Create an order (RFC 8555 §7.4). `replaces` is the ARI identifier of the previous certificate (RFC
+        9773 §5). Raises NameRefused, OrderRefused."""
         payload: dict[str, object] = {
             "identifiers": [{"type": str(wanted.type), "value": wanted.value} for wanted in identifiers]
         }
@@ -192,36 +191,36 @@ class AcmeClient:
         )
         if {canonical(one) for one in order.identifiers} != {canonical(one) for one in identifiers}:
             raise OrderRefused(
-                f"{host_of(self._server)} made an order for {_named(order.identifiers)} where {names} was "
-                "asked for"
+                f"{host_of(self._server)} created an order for {_named(order.identifiers)}, but {names} was "
+                "requested"
             )
         return order
 
     def order(self, url: str) -> Order:
-        """The order's present state. Raises OrderGone."""
+        """The order's current state. Raises OrderGone."""
         answer = self._post(
             url,
             b"",
             about=RequestTarget.RESOURCE,
-            what="tell the state of the order",
+            what="return the state of the order",
             action=Action.GET_ORDER,
         )
         return Order.from_json(json_of(answer), url=url, retry_after=answer.retry_after)
 
     def authorization(self, url: str) -> Authorization:
-        """The authorization's present state (RFC 8555 §7.5). Raises OrderGone."""
+        """The authorization's current state (RFC 8555 §7.5). Raises OrderGone."""
         answer = self._post(
             url,
             b"",
             about=RequestTarget.RESOURCE,
-            what="tell the state of the authorization",
+            what="return the state of the authorization",
             action=Action.GET_AUTHORIZATION,
         )
         return Authorization.from_json(json_of(answer), url=url, retry_after=answer.retry_after)
 
     def answer(self, challenge_url: str) -> Challenge:
-        """Say that the challenge is set up (RFC 8555 §7.5.1). Raises OrderRefused (it was answered already,
-        at some CAs), OrderGone."""
+        """Tell the CA that the challenge is set up (RFC 8555 §7.5.1). Raises OrderGone; and OrderRefused, at
+        some CAs, if the challenge was answered before."""
         return Challenge.from_json(
             json_of(
                 self._post(
@@ -235,7 +234,7 @@ class AcmeClient:
         )
 
     def deactivate_authorization(self, url: str) -> Authorization:
-        """Give an authorization up (RFC 8555 §7.5.2). Raises OrderGone, OrderRefused."""
+        """Deactivate an authorization (RFC 8555 §7.5.2). Raises OrderGone, OrderRefused."""
         answer = self._post(
             url,
             {"status": "deactivated"},
@@ -246,31 +245,31 @@ class AcmeClient:
         return Authorization.from_json(json_of(answer), url=url)
 
     def finalize(self, finalize_url: str, csr_der: bytes) -> Order:
-        """Send the CSR (RFC 8555 §7.4). `url` is "" where the CA does not repeat it. Raises OrderNotReady,
-        OrderRefused, OrderGone."""
+        """Send the CSR (RFC 8555 §7.4). The returned order's `url` is "" if the answer has no Location
+        header. Raises OrderNotReady, OrderRefused, OrderGone."""
         answer = self._post(
             finalize_url,
             {"csr": jws.b64url(csr_der)},
             about=RequestTarget.RESOURCE,
-            what="issue for the CSR",
+            what="issue the certificate",
             action=Action.CREATE_ORDER_CERT,
         )
         return Order.from_json(json_of(answer), url=answer.location, retry_after=answer.retry_after)
 
     def certificate(self, url: str) -> IssuedChain:
-        """The certificate's chain (RFC 8555 §7.4.2); `alternates` are to be asked for in the same way. Raises
-        OrderGone."""
+        """Download the certificate chain (RFC 8555 §7.4.2). Call this again with a URL of `alternates` to get
+        another chain. Raises OrderGone."""
         answer = self._post(
-            url, b"", about=RequestTarget.RESOURCE, what="hand out the certificate", action=Action.FETCH_CERT
+            url, b"", about=RequestTarget.RESOURCE, what="return the certificate", action=Action.FETCH_CERT
         )
         return IssuedChain(pem=chain_of(answer), alternates=answer.links("alternate")[:_MAX_ALTERNATES])
 
     def revoke(self, certificate_der: bytes, *, reason: int | None = None) -> None:
-        """Revoke a certificate of this account (RFC 8555 §7.6, reasons of RFC 5280 §5.3.1); one that is
-        revoked already is no error."""
+        """Revoke a certificate of this account (RFC 8555 §7.6; `reason` codes: RFC 5280 §5.3.1). Succeeds if
+        the certificate is revoked already. Raises OrderRefused."""
         url = self.directory().revoke_cert
         if not url:
-            raise OrderRefused(f"{host_of(self._server)} offers no revocation")
+            raise OrderRefused(f"{host_of(self._server)} does not support revocation")
         payload: dict[str, object] = {"certificate": jws.b64url(certificate_der)}
         if reason is not None:
             payload["reason"] = reason
@@ -287,26 +286,26 @@ class AcmeClient:
                 raise
 
     def renewal_info(self, cert_id: str) -> RenewalInfo:
-        """When the CA wants the certificate renewed (RFC 9773 §4.1). Raises OrderRefused: the CA says nothing
-        about it, or has no ARI."""
+        """The renewal window that the CA suggests (RFC 9773 §4.1). Raises OrderRefused if the CA has no ARI,
+        or has no information about this certificate."""
         url = self.directory().renewal_info
         if not url or not is_cert_id(cert_id):
             raise OrderRefused(
-                f"{host_of(self._server)} offers no renewal information"
+                f"{host_of(self._server)} does not support renewal information (ARI)"
                 if not url
-                else "this is not the id of a certificate"
+                else "this is not a valid ARI certificate identifier"
             )
         asked = self._checked(f"{url.rstrip('/')}/{cert_id}")
         answer = self._exchange.get(
             asked,
             about=RequestTarget.NEW_ORDER,
-            what="tell when to renew the certificate",
+            what="return the renewal information of the certificate",
             action=Action.GET_RENEWAL_INFO,
         )
         return RenewalInfo.from_json(json_of(answer), retry_after=answer.retry_after)
 
     def close(self) -> None:
-        """Close the connections that are this client's own."""
+        """Close this client's connections, unless they are shared."""
         self._transport.close()
 
     def _known(self) -> Known:
@@ -318,7 +317,7 @@ class AcmeClient:
         if mistake:
             raise InvalidManifest(mistake, path="spec.acme.server")
         answer = self._exchange.get(
-            self._server, about=RequestTarget.DIRECTORY, what="show its directory", action=Action.DISCOVER
+            self._server, about=RequestTarget.DIRECTORY, what="return its directory", action=Action.DISCOVER
         )
         directory = Directory.from_json(json_of(answer))
         for url in directory.urls:
@@ -335,8 +334,8 @@ class AcmeClient:
         action: Action,
         by_key: bool = False,
     ) -> Answer:
-        """A signed request in the name of the account; `by_key`: of the key, which is then in the header (RFC
-        8555 §6.2)."""
+        """A signed request. The header names the account (`kid`), or with `by_key` contains the public key
+        (`jwk`, RFC 8555 §6.2)."""
         new_nonce = self.directory().new_nonce
         who = None if by_key else self._kid()
         return self._exchange.post(
@@ -362,7 +361,8 @@ class AcmeClient:
         )
 
     def _conflicting(self, error: AccountRefused) -> Account:
-        """RFC 8555 §7.3.1 has 200 for a key that is registered; some CAs say 409 and where the account is."""
+        """RFC 8555 §7.3.1 requires 200 if the key is registered already. Some CAs answer 409, with the
+        account's URL in Location."""
         cause = error.__cause__
         if not isinstance(cause, AcmeProblem) or cause.status != 409 or not cause.location:
             raise error
@@ -370,13 +370,13 @@ class AcmeClient:
         return self.account()
 
     def _located(self, answer: Answer, what: str) -> str:
-        """The Location of what was created."""
+        """The URL of the created resource, from the header Location."""
         if not answer.location:
-            raise CAUnavailable(f"{host_of(answer.url)} made {what} but does not say where it is (Location)")
+            raise CAUnavailable(f"{host_of(answer.url)} created {what} but sent no Location header")
         return self._checked(urljoin(answer.url, answer.location))
 
     def _checked(self, url: str) -> str:
-        """`url`, if requests may go there. Raises CAUnavailable."""
+        """`url`, if requests may go there. Raises CAUnavailable if not."""
         self._judge(url, self._known().hosts)
         return url
 
@@ -387,10 +387,10 @@ class AcmeClient:
         if not mistake and self._server.startswith("https:") and not url.startswith("https:"):
             mistake = "it is http:, and the directory is https:"
         if mistake:
-            raise CAUnavailable(f"{host_of(self._server)} names a URL that is not asked: {mistake}")
+            raise CAUnavailable(f"{host_of(self._server)} sent a URL that certmill does not use: {mistake}")
 
 
 def _named(identifiers: Sequence[Identifier]) -> str:
-    """Three names at most, for messages."""
+    """The first three names, for messages."""
     more = f" and {len(identifiers) - 3} more" if len(identifiers) > 3 else ""
     return clean(", ".join(identifier.value for identifier in identifiers[:3]), 120) + more

@@ -1,4 +1,4 @@
-"""The directories of CAs (RFC 8555 §7.1.1), kept for an hour: what a process asks each CA once."""
+"""Cache of CA directories (RFC 8555 §7.1.1): a process requests each directory at most once an hour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _MOST_DIRECTORIES: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A directory, until when it is believed, and the hosts that it lets requests go to."""
+    """A cached directory. `until`: when it expires, in seconds since the epoch. `hosts`: the hosts that
+    requests may go to."""
 
     directory: Directory
     until: float
@@ -23,21 +24,22 @@ class Known:
 
 
 class DirectoryCache:
-    """The directories of CAs, for an hour each; one of these per process. Safe from many threads."""
+    """Directories of CAs, each kept for an hour. Make one per process. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, TlsTrust], Known] = {}
 
     def get(self, url: str, trust: TlsTrust, *, now: float) -> Known | None:
-        """What is known, if it is young enough. Trust is part of the name: what one Issuer believes is
-        nothing to another."""
+        """The cached directory, or None if there is none or it has expired.
+
+        `trust` is part of the key, so an Issuer with skipTLSVerify cannot change what another Issuer uses."""
         with self._lock:
             known = self._known.get((url, trust))
         return known if known is not None and now < known.until else None
 
     def put(self, url: str, trust: TlsTrust, directory: Directory, *, now: float) -> Known:
-        """Keep a directory. Two threads that fetched it at once keep the same."""
+        """Store a directory for an hour, and return the cache entry."""
         hosts = frozenset(host_of(named) for named in (url, *directory.urls))
         known = Known(directory=directory, until=now + DIRECTORY_SECONDS, hosts=hosts)
         with self._lock:

@@ -1,5 +1,5 @@
-"""Signed requests (RFC 8555 §6.2, §6.3): a POST with a nonce; one that is refused is replaced by that which
-the refusal brought."""
+"""Signed requests to a CA (RFC 8555 §6.2, §6.3): POST with a nonce. After badNonce the request is sent again
+with the nonce of the error response (§6.5)."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from certmill.http.transport import Answer, Transport, host_of
 from certmill.observe import recording
 
 MAX_BAD_NONCES: Final = 10
-"""Refused nonces in one request. RFC 8555 §6.5: retry with the new one; Pebble refuses some on purpose, a CA
-that changes servers many."""
+"""Retries after badNonce for one request. RFC 8555 §6.5: "the client SHOULD retry the request with the new
+nonce". Pebble refuses some nonces on purpose; a CA with several servers may refuse many."""
 _HEADERS: Final = {"Content-Type": jws.CONTENT_TYPE}
 NO_ANSWER: Final = 999
-"""Counted as the status of a request without an answer, as cert-manager does."""
+"""The status label in metrics of a request that got no answer, as in cert-manager."""
 _OK: Final = (200, 201, 202, 204)
 
 
 class Exchange:
-    """Requests to one CA, signed where they have to be. Every answer that comes back is a success; all others
-    are raised."""
+    """Sends requests to one CA. Methods return successful answers only; every other answer is raised as an
+    error."""
 
     def __init__(self, *, transport: Transport, nonces: NoncePool, clock: Clock) -> None:
         self._transport = transport
@@ -54,8 +54,10 @@ class Exchange:
         what: str,
         action: Action,
     ) -> Answer:
-        """A signed POST; `payload` b"" makes it POST-as-GET. Raises what the answer means, CAUnavailable
-        after too many bad nonces."""
+        """A signed POST; an empty `payload` (b"") makes it a POST-as-GET (RFC 8555 §6.3).
+
+        Raises the error that the answer means (acme.problems), and CAUnavailable after too many badNonce
+        answers."""
         content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         nonce = self._nonces.take() or self._new_nonce(new_nonce)
         for _ in range(1 + MAX_BAD_NONCES):
@@ -66,26 +68,25 @@ class Exchange:
                 return answer
             if read_problem(answer).type != "badNonce":
                 self._fail(answer, about, what)
-            # The pool gives out the newest: the one that came with this very refusal, if no other thread was
-            # quicker.
+            # The pool returns the newest nonce: usually the one from this error response.
             nonce = self._nonces.take() or self._new_nonce(new_nonce)
         raise CAUnavailable(
             f"{host_of(url)} refused {1 + MAX_BAD_NONCES} nonces one after the other; trying again later"
         )
 
     def _new_nonce(self, url: str) -> str:
-        """RFC 8555 §7.2: HEAD, and the nonce is in its header."""
+        """Get a nonce (RFC 8555 §7.2): HEAD newNonce; the nonce is in the header Replay-Nonce."""
         answer = self._ask("HEAD", url, Action.NEW_NONCE)
         if answer.status not in _OK:
-            self._fail(answer, RequestTarget.ACCOUNT, "give out a nonce")
+            self._fail(answer, RequestTarget.ACCOUNT, "return a nonce")
         self._nonces.put(answer.nonce)
         nonce = self._nonces.take()
         if nonce is None:
-            raise CAUnavailable(f"{host_of(url)} gave out no nonce")
+            raise CAUnavailable(f"{host_of(url)} sent no nonce (header Replay-Nonce)")
         return nonce
 
     def _ask(self, method: str, url: str, action: Action, *, body: bytes | None = None) -> Answer:
-        """One request, counted and timed."""
+        """Send one request; count and time it in the metrics."""
         began, status = time.perf_counter(), NO_ANSWER
         try:
             answer = self._transport.request(

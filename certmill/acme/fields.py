@@ -1,5 +1,5 @@
-"""Single members of what a CA sent: of the type that they should have, or empty; printable, bounded, and with
-nothing secret in them."""
+"""Read single members of a CA's JSON: a value of the expected type, or an empty one. Text for messages is
+made printable, short, and free of secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 Json = Mapping[str, object]
 
-# CAs quote what they found: key authorizations and tokens are nobody's business while they are valid.
+# CAs quote the response that they found. Key authorizations and tokens must not get into messages and logs.
 _KEY_AUTHORIZATION: Final = re.compile(
     r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22,128}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"
 )
@@ -38,7 +38,7 @@ def clean(text: str, characters: int) -> str:
 
 
 def parse_time(value: object) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time; None for anything else. Without a zone it is UTC."""
+    """An RFC 3339 time as seconds since the epoch; None for any other value. A time without a zone is UTC."""
     if not isinstance(value, str):
         return None
     try:

@@ -1,5 +1,5 @@
-"""Which identifier of an order an authorization is for (RFC 8555 §7.1.4). Pure: a CA names identifiers, and
-it may be anybody's."""
+"""Match an authorization with an identifier of the order (RFC 8555 §7.1.4). Pure. The CA's data is not
+trusted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from certmill.model.names import Identifier, IdentifierType
 
 
 def canonical(identifier: Identifier) -> Identifier:
-    """Comparable: CAs change the case of names, and write IPv6 addresses in their own way."""
+    """The identifier in a form that can be compared. CAs change the case of names and the notation of IPv6
+    addresses."""
     if identifier.type is not IdentifierType.IP:
         return replace(identifier, value=identifier.value.lower())
     try:
@@ -22,11 +23,11 @@ def canonical(identifier: Identifier) -> Identifier:
 
 
 def ordered_identifier(authorization: Authorization, ordered: Iterable[Identifier]) -> Identifier | None:
-    """The identifier of the order that `authorization` is for; None if it is for none of them.
+    """The identifier of the order that `authorization` is for; None if the order does not contain it.
 
-    RFC 8555 §7.1.4: that of a wildcard has no `*.` and says `wildcard`. An order may have fewer
-    authorizations than identifiers (§7.1.3: the server decides which are needed), but none for a name that
-    was not asked for."""
+    RFC 8555 §7.1.4: the authorization of a wildcard has its base name without `*.`, and `wildcard: true`. An
+    order may have fewer authorizations than identifiers (§7.1.3: the server decides which ones are
+    required)."""
     found = authorization.identifier
     asked = canonical(replace(found, value=f"*.{found.value}") if authorization.wildcard else found)
     return next((identifier for identifier in ordered if canonical(identifier) == asked), None)

@@ -1,8 +1,8 @@
-"""JSON Web Signatures as ACME wants them (RFC 8555 §6.2): keys and algorithms of josepy, flattened JSON of
-ours.
+"""JSON Web Signatures for ACME (RFC 8555 §6.2). Keys and algorithms come from josepy; the flattened JSON is
+written here.
 
-Each request is signed, so what does not change (the JWK, the thumbprint, the algorithm) is made once per key;
-the objects of the package `acme`, built anew for each request, took twice the time."""
+Every request is signed, so the JWK, the thumbprint and the algorithm are computed once for each key. The
+package `acme` builds its objects again for each request, which took twice the time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from certmill.errors import SecretUnusable
 CONTENT_TYPE: Final = "application/jose+json"
 _MAX_PEM_BYTES: Final = 32_768
 _MIN_RSA_BITS: Final = 2048
-# Above, one signature takes longer than a CA's patience, and Let's Encrypt refuses the key.
+# With a larger key one signature takes too long, and Let's Encrypt refuses it.
 _MAX_RSA_BITS: Final = 8192
 _RSA_ALGORITHM: Final = jwa.RS256
 _CURVES: Final = {"secp256r1": jwa.ES256, "secp384r1": jwa.ES384, "secp521r1": jwa.ES512}
@@ -37,19 +37,19 @@ def b64url(data: bytes) -> str:
 
 
 class AccountKey:
-    """An account's private key, ready to sign. Immutable; safe from many threads."""
+    """The private key of an account. Immutable and thread-safe."""
 
     __slots__ = ("_algorithm", "_key", "algorithm", "hash", "jwk", "thumbprint")
 
     algorithm: str
     """The JWS `alg`."""
     jwk: str
-    """The public key as JSON, members in lexicographic order, no white space (RFC 7638 §3)."""
+    """The public key as JSON: members in lexicographic order, without white space (RFC 7638 §3)."""
     thumbprint: str
-    """RFC 7638, base64url: the second half of each key authorization."""
+    """RFC 7638, base64url: the second part of each key authorization."""
     hash: str
-    """Tells keys apart: a SHA-256 in base64, of an RSA key's PKCS#1 form as cert-manager has it in an
-    issuer's status, else of the public key."""
+    """Identifies the key: a SHA-256 in base64. For RSA it is the hash of the PKCS#1 form, which cert-manager
+    writes to an issuer's status; for other keys it is the hash of the public key."""
 
     def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
         algorithm = _RSA_ALGORITHM if isinstance(key, rsa.RSAPrivateKey) else _CURVES[key.curve.name]
@@ -64,8 +64,8 @@ class AccountKey:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> AccountKey:
-        """Read PKCS#8, PKCS#1 or SEC 1. Raises SecretUnusable, without a word of the key. Reading the same
-        again is free."""
+        """Read a PKCS#8, PKCS#1 or SEC 1 key; the result is cached. Raises SecretUnusable; the message
+        contains nothing of the key."""
         if len(pem) > _MAX_PEM_BYTES:
             raise SecretUnusable(
                 f"the account key is larger than {_MAX_PEM_BYTES} bytes; it must be one PEM private key"
@@ -73,7 +73,7 @@ class AccountKey:
         return _read(pem)
 
     def sign(self, data: bytes) -> bytes:
-        """The signature octets as JWS has them (for ECDSA r and s, RFC 7518 §3.4)."""
+        """The signature octets of a JWS (for ECDSA: r and s, RFC 7518 §3.4)."""
         return bytes(self._algorithm.sign(self._key, data))
 
     def __repr__(self) -> str:
@@ -89,14 +89,14 @@ def _told_apart_by(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes
     )
 
 
-# Reading an RSA key checks its primes: 36 ms for 2048 bits, and every step of every certificate needs its
-# account's key.
+# Reading an RSA key checks its primes: 36 ms for 2048 bits. Every step of every certificate reads the account
+# key, so the result is cached.
 @lru_cache(maxsize=64)
 def _read(pem: bytes) -> AccountKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        # `from None`: the library's text may quote what it could not read.
+        # `from None`: the library's message may quote the content.
         raise SecretUnusable(
             "the account key is not an unencrypted PEM private key (PKCS#8, PKCS#1 or SEC 1)"
         ) from None
@@ -110,21 +110,21 @@ def _read(pem: bytes) -> AccountKey:
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
         return AccountKey(key)
     raise SecretUnusable(
-        "the account key is of a kind that ACME has no signature for: use RSA, or EC on P-256, P-384 or P-521"
+        "ACME does not support this type of account key: use RSA, or EC on P-256, P-384 or P-521"
     )
 
 
 def sign(key: AccountKey, *, url: str, payload: bytes, kid: str | None, nonce: str | None) -> bytes:
-    """A request body (RFC 8555 §6.2): `kid` names the account, without it the key itself is in the header.
-    b"" is POST-as-GET (§6.3)."""
+    """A request body (RFC 8555 §6.2). `kid` is the account URL; with None the header contains the public key
+    (`jwk`). An empty payload (b"") makes a POST-as-GET (§6.3)."""
     who = f'"kid":{json.dumps(kid)}' if kid is not None else f'"jwk":{key.jwk}'
     once = f'"nonce":{json.dumps(nonce)},' if nonce is not None else ""
     return _flattened(f'{{"alg":"{key.algorithm}",{who},{once}"url":{json.dumps(url)}}}', payload, key.sign)
 
 
 def bind_external_account(key: AccountKey, *, key_id: str, mac_key: bytes, url: str) -> bytes:
-    """The externalAccountBinding of newAccount (RFC 8555 §7.3.4): our key, signed HS256 with the key the CA
-    gave out."""
+    """The externalAccountBinding of newAccount (RFC 8555 §7.3.4): our public key, signed by HS256 with the
+    MAC key from the CA."""
 
     def mac(data: bytes) -> bytes:
         return hmac.digest(mac_key, data, "sha256")
@@ -135,14 +135,14 @@ def bind_external_account(key: AccountKey, *, key_id: str, mac_key: bytes, url: 
 
 
 def roll_over(old: AccountKey, new: AccountKey, *, account_uri: str, url: str) -> bytes:
-    """The inner JWS of keyChange (RFC 8555 §7.3.5): signed by the new key, which is in its header; it has no
-    nonce."""
+    """The inner JWS of keyChange (RFC 8555 §7.3.5): signed by the new key, with the new key in the header,
+    and without a nonce."""
     payload = f'{{"account":{json.dumps(account_uri)},"oldKey":{old.jwk}}}'
     return sign(new, url=url, payload=payload.encode(), kid=None, nonce=None)
 
 
 def _flattened(protected: str, payload: bytes, signer: Callable[[bytes], bytes]) -> bytes:
-    """RFC 7515 §7.2.2."""
+    """The flattened JWS JSON serialization (RFC 7515 §7.2.2)."""
     head, body = b64url(protected.encode()), b64url(payload)
     signature = b64url(signer(f"{head}.{body}".encode()))
     return f'{{"protected":"{head}","payload":"{body}","signature":"{signature}"}}'.encode()

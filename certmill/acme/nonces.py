@@ -1,8 +1,7 @@
-"""Anti-replay nonces (RFC 8555 §6.5) of one CA, shared by all clients of a process: the newest first, the old
-ones thrown away.
+"""Pools of unused anti-replay nonces (RFC 8555 §6.5), one for each CA, shared by all clients of a process.
 
-A CA forgets nonces after a while, or when its servers change, and a nonce that is refused costs a request.
-"""
+The newest nonce is used first and old ones are dropped, because a CA forgets nonces after a while, and a
+refused nonce costs one more request."""
 
 from __future__ import annotations
 
@@ -16,32 +15,33 @@ from certmill.clock import Clock, SystemClock
 MAX_AGE_SECONDS: Final = 300.0
 _MAX_KEPT: Final = 256
 _MAX_POOLS: Final = 256
-# RFC 8555 §6.5.1: base64url. The length is ours: a nonce goes back in a header that has to stay small.
+# RFC 8555 §6.5.1: base64url. The RFC has no maximum length; ours keeps the JWS header small.
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
 class NoncePool:
-    """The unused nonces of one CA. Safe from many threads; a nonce is handed out once."""
+    """The unused nonces of one CA. Thread-safe; each nonce is returned once."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._kept: deque[tuple[float, str]] = deque(maxlen=_MAX_KEPT)
 
     def put(self, nonce: str | None) -> None:
-        """Keep a nonce from a response; what is no nonce is ignored (RFC 8555 §6.5.1)."""
+        """Add the nonce of a response. An invalid value is ignored (RFC 8555 §6.5.1: "Clients MUST ignore
+        invalid Replay-Nonce values")."""
         if nonce is not None and _NONCE.fullmatch(nonce):
             # append and pop of a deque are atomic.
             self._kept.append((self._clock.now(), nonce))
 
     def take(self) -> str | None:
-        """The newest nonce, or None when a new one has to be asked for."""
+        """The newest nonce; None if the pool has no fresh one."""
         try:
             kept_at, nonce = self._kept.pop()
         except IndexError:
             return None
         if self._clock.now() - kept_at <= MAX_AGE_SECONDS:
             return nonce
-        # It was the newest: the others are older still.
+        # This was the newest one, so all others are too old as well.
         self._kept.clear()
         return None
 
@@ -50,7 +50,7 @@ class NoncePool:
 
 
 class NoncePools:
-    """A NoncePool for each directory URL; one of these per process."""
+    """A NoncePool for each directory URL. Make one per process."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock
@@ -58,7 +58,7 @@ class NoncePools:
         self._pools: dict[str, NoncePool] = {}
 
     def pool(self, directory_url: str) -> NoncePool:
-        """The pool of a CA, made when it is first asked for."""
+        """The pool of a CA; it is created at the first call."""
         with self._lock:
             if directory_url not in self._pools and len(self._pools) >= _MAX_POOLS:
                 self._pools.clear()

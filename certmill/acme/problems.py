@@ -1,10 +1,12 @@
-"""Problem documents (RFC 8555 §6.7, RFC 7807): read, and turned into the tree of certmill/errors.py.
+"""Read problem documents (RFC 8555 §6.7, RFC 7807) and turn them into errors of certmill/errors.py.
 
-What a type means depends on what was asked: `unauthorized` is about the account only when the account was
-asked about. When an order is created it is about that order (Boulder: a profile that this account may not
-use; other CAs: a name that they block for it), and whether the account is refused too, only the account
-itself tells (issuers.account_check). When an order is read it is about one that is not ours any more, and
-about the name when a challenge failed. The CA's text is data from outside: one clean, bounded line."""
+The meaning of a type depends on the request. Example `unauthorized`:
+* request about the account: the account is refused;
+* creating an order: the order is refused (Boulder: this account may not use the profile; other CAs: a name is
+  blocked for the account). issuers.account_check finds out whether the account is refused too;
+* reading an order: the order belongs to another account;
+* failed challenge: the name is wrong.
+The CA's text is untrusted data: messages contain it as one clean line of limited length."""
 
 from __future__ import annotations
 
@@ -36,8 +38,8 @@ _MAX_SUBPROBLEMS: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A problem document. `type` is without its URN, "" if unknown; `identifiers` are the names it, or a
-    subproblem, is about."""
+    """A problem document. `type` is without its URN prefix, "" if unknown. `identifiers` are the names that
+    it or one of its subproblems is about."""
 
     type: str = ""
     detail: str = ""
@@ -48,8 +50,8 @@ class Problem:
 
     @classmethod
     def from_json(cls, body: object) -> Problem:
-        """Read one, whatever it looks like; what makes no sense is left out. RFC 8555 §6.7.1: subproblems
-        have none themselves."""
+        """Read a problem document; members of a wrong type are ignored. RFC 8555 §6.7.1: subproblems have no
+        subproblems themselves."""
         return cls._read(body, depth=1)
 
     @classmethod
@@ -74,7 +76,7 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """The detail, those of the subproblems, and the type, in one bounded line."""
+        """The detail, the details of the subproblems, and the type, in one line of limited length."""
         below = (f"{', '.join(sub.identifiers)}: {sub.detail}".strip(": ") for sub in self.subproblems)
         parts = [self.detail.rstrip(". "), *below]
         said = "; ".join(part for part in parts if part)
@@ -83,18 +85,18 @@ class Problem:
 
 
 class RequestTarget(Enum):
-    """What a request was about."""
+    """The subject of a request to a CA."""
 
     DIRECTORY = auto()
     ACCOUNT = auto()
     NEW_ORDER = auto()
     RESOURCE = auto()
-    """An order, authorization, challenge or certificate that the CA told us of."""
+    """An existing order, authorization, challenge or certificate."""
 
 
 class AcmeProblem(Exception):
-    """The cause (`__cause__`) of an error that a CA's answer led to: the problem document, the HTTP status,
-    and where it pointed to."""
+    """The cause (`__cause__`) of an error that was made from a CA's answer: the problem document, the HTTP
+    status, and the header Location."""
 
     def __init__(self, problem: Problem, status: int, location: str) -> None:
         super().__init__(problem, status, location)
@@ -108,57 +110,55 @@ class AcmeProblem(Exception):
 
 _ACCOUNT_ADVICE: Final = {
     "externalAccountRequired": (
-        "this CA wants an external account: set spec.acme.externalAccountBinding to the key id and key it "
-        "gave you"
+        "this CA requires an external account: set spec.acme.externalAccountBinding to the key ID and "
+        "the key that it gave you"
     ),
     "accountDoesNotExist": (
-        "the CA has no account for this key any more; it is registered again with the same key"
+        "the CA has no account for this key; certmill registers it again with the same key"
     ),
-    "userActionRequired": "the account's owner has to agree to something at the CA first",
+    "userActionRequired": "the account's owner must accept something at the CA first",
     "unsupportedContact": "correct spec.acme.email",
     "invalidContact": "correct spec.acme.email",
-    "badSignatureAlgorithm": (
-        "use another kind of account key: RSA-2048 or ECDSA P-256 are accepted everywhere"
-    ),
-    "badPublicKey": "use another account key: RSA-2048 or ECDSA P-256 are accepted everywhere",
+    "badSignatureAlgorithm": ("use another type of account key: all CAs accept RSA-2048 and ECDSA P-256"),
+    "badPublicKey": "use another account key: all CAs accept RSA-2048 and ECDSA P-256",
 }
 _ACCOUNT_ON_ANY_REQUEST: Final = frozenset(
     {"accountDoesNotExist", "externalAccountRequired", "userActionRequired", "badSignatureAlgorithm"}
 )
-"""RFC 8555 §6.7: these are about the account, whatever was asked. The others of `_ACCOUNT_ADVICE` are so only
-where the account was asked about: `badPublicKey` in answer to a CSR is about the key of that certificate."""
+"""RFC 8555 §6.7: these types are about the account, for every request. The other types of `_ACCOUNT_ADVICE`
+are about the account only if the request was: `badPublicKey` for a CSR is about the certificate's key."""
 _UNAUTHORIZED_ACCOUNT: Final = (
     "the account is deactivated, or its external account key is wrong or used up: "
     "correct spec.acme.externalAccountBinding, or delete the Secret of the account key to register a new one"
 )
 _NAME_ADVICE: Final = {
     "caa": "allow this CA in the CAA records of the name",
-    "dns": "see that the name, and _acme-challenge below it, can be resolved from the Internet",
-    "connection": "see that the name can be reached from the Internet (HTTP-01: on port 80)",
-    "tls": "see that what the name redirects to speaks TLS",
-    "incorrectResponse": "see that this certmill answers for the name, and nothing else does",
+    "dns": "check that the name, and _acme-challenge below it, can be resolved from the Internet",
+    "connection": "check that the name can be reached from the Internet (HTTP-01: on port 80)",
+    "tls": "check that the server to which the name redirects accepts TLS",
+    "incorrectResponse": "check that only this certmill answers challenges for the name",
     "rejectedIdentifier": "the CA does not issue for it; remove it from the Certificate",
     "unsupportedIdentifier": "the CA does not issue for names of this kind; remove it from the Certificate",
 }
-_UNAUTHORIZED_NAME: Final = "see that this certmill answers for the name, and nothing else does"
+_UNAUTHORIZED_NAME: Final = "check that only this certmill answers challenges for the name"
 _UNAUTHORIZED_ORDER: Final = (
-    "see at the CA whether these names are blocked or paused for its account, and whether the account may "
+    "check at the CA whether these names are blocked or paused for this account, and whether the account may "
     "use spec.acme.profile"
 )
 _ORDER_ADVICE: Final = {
     "invalidProfile": "set spec.acme.profile to one that the CA offers",
-    "badCSR": "see the key and the names of the Certificate",
-    "badPublicKey": "see the key of the Certificate",
+    "badCSR": "check the key and the names of the Certificate",
+    "badPublicKey": "check the key of the Certificate",
     "alreadyReplaced": "order again without `replaces`",
 }
 
 
 def problem_error(problem: Problem, *, name: str) -> CertmillError:
-    """The error for an authorization or order that failed (RFC 8555 §7.1.6), to be raised or kept; `name` is
-    what it was for."""
+    """Return the error for a failed authorization or order (RFC 8555 §7.1.6). `name` is the DNS name or
+    address."""
     kind = problem.type
     if kind == "rateLimited":
-        return _marked(RateLimited(f"the CA limits what concerns {name}: {problem.text}"), problem)
+        return _marked(RateLimited(f"the CA limits requests for {name}: {problem.text}"), problem)
     if kind in ("serverInternal", "badNonce"):
         return _marked(CAUnavailable(f"the CA failed while it validated {name}: {problem.text}"), problem)
     if kind in _ACCOUNT_ON_ANY_REQUEST:
@@ -175,8 +175,8 @@ def problem_error(problem: Problem, *, name: str) -> CertmillError:
 
 
 def raise_error(answer: Answer, *, about: RequestTarget, what: str, now: float) -> NoReturn:
-    """Raise what an answer that is no success means. `what` is what we asked for: "create an order for
-    example.com"."""
+    """Raise the error that an unsuccessful answer means. `what` describes the request, for the message:
+    "create an order for example.com"."""
     problem = read_problem(answer)
     error = _error(answer, problem, about=about, what=what, now=now)
     raise _marked(error, problem) from AcmeProblem(problem, answer.status, answer.location)
@@ -191,7 +191,7 @@ def read_problem(answer: Answer) -> Problem:
 
 
 def _error(answer: Answer, problem: Problem, *, about: RequestTarget, what: str, now: float) -> CertmillError:
-    """By type first, then by status: a proxy in front of the CA knows no types."""
+    """By problem type first, then by HTTP status: a proxy in front of the CA sends no problem types."""
     host, kind, status = host_of(answer.url), problem.type, answer.status
     said = problem.text if problem.detail or kind else f"HTTP {status}"
     if kind == "rateLimited" or status == 429:
@@ -200,7 +200,7 @@ def _error(answer: Answer, problem: Problem, *, about: RequestTarget, what: str,
             if answer.retry_after is not None
             else retry_after_in_text(problem.detail, now=now)
         )
-        return RateLimited(f"{host} limits how often one may {what}: {said}", retry_after=seconds)
+        return RateLimited(f"{host} rate limit reached, cannot {what}: {said}", retry_after=seconds)
     if status >= _SERVER_ERROR or kind in ("serverInternal", "badNonce") or status == 408:
         return CAUnavailable(f"{host} could not {what}: {said}", retry_after=answer.retry_after)
     if status < 400:
@@ -210,12 +210,12 @@ def _error(answer: Answer, problem: Problem, *, about: RequestTarget, what: str,
             else f"it answered HTTP {status}"
         )
         return CAUnavailable(
-            f"{host} could not {what}: {redirect}; see that spec.acme.server is the URL of the directory "
+            f"{host} could not {what}: {redirect}; check that spec.acme.server is the URL of the directory "
             "itself"
         )
     refusal = f"{host} refuses to {what}: {said}"
     if about is RequestTarget.DIRECTORY:
-        return AccountRefused(_line(refusal, "see that spec.acme.server is the URL of an ACME directory"))
+        return AccountRefused(_line(refusal, "check that spec.acme.server is the URL of an ACME directory"))
     return _refused(problem, status, about, refusal)
 
 
@@ -226,8 +226,7 @@ def _refused(problem: Problem, status: int, about: RequestTarget, refusal: str) 
         return AccountRefused(_line(refusal, f"{_ACCOUNT_ADVICE[kind]}{see}"))
     if kind == "orderNotReady":
         return OrderNotReady(refusal)
-    # An order that belongs to another account, or whose authorizations have expired, is lost to us; a new one
-    # tells more.
+    # The order belongs to another account, or its authorizations have expired: only a new order can help.
     if about is RequestTarget.RESOURCE and (
         status in (404, 410) or kind == "unauthorized" or (not kind and status in (401, 403))
     ):

@@ -1,7 +1,7 @@
-"""ACME's resources as frozen values (RFC 8555 §7.1, RFC 9773 §4), read from what a CA sent.
+"""The resources of ACME (RFC 8555 §7.1) as frozen values, read from a CA's JSON.
 
-What we need has to be there and of its type, else CAUnavailable: the CA talks nonsense. What we do not know
-(challenge types, statuses, further members) is no error: CAs add to the protocol."""
+A required member that is missing or has a wrong type raises CAUnavailable. Unknown challenge types, statuses
+and members are ignored, because CAs extend the protocol."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from certmill.errors import CAUnavailable, SecretUnusable
 from certmill.model.names import Identifier, IdentifierType
 
 _MAX_URL_CHARACTERS: Final = 512
-"""Of an order's parts. They are kept while it runs, and a CA may be anybody's; no CA has any of a third of
-that."""
+"""Limit for the URLs of an order, because they are stored in Redis while it runs. URLs of known CAs are
+shorter than a third of this."""
 
 
 class _Status(StrEnum):
-    """A status that RFC 8555 does not have is "unknown", which each of them has."""
+    """Base of the status enums: a status that RFC 8555 does not define becomes "unknown"."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self:
@@ -52,7 +52,7 @@ class OrderStatus(_Status):
 
 
 class AuthorizationStatus(_Status):
-    """RFC 8555 §7.1.4; `processing` is there because some CAs say it."""
+    """RFC 8555 §7.1.4. Some CAs send `processing`, which the RFC does not define."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -76,15 +76,15 @@ class ChallengeStatus(_Status):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalAccount:
-    """An account that the CA knows by other means (RFC 8555 §7.3.4)."""
+    """External account binding (RFC 8555 §7.3.4): the credentials of a non-ACME account at the CA."""
 
     key_id: str
     mac_key: bytes = field(repr=False)
 
     @classmethod
     def from_base64url(cls, key_id: str, encoded: str) -> ExternalAccount:
-        """From the key as CAs hand it out: base64url or base64, padded or not. Raises SecretUnusable without
-        a word of it."""
+        """Decode the MAC key from the CA: base64url or base64, with or without padding. Raises
+        SecretUnusable; the message contains nothing of the key."""
         stripped = encoded.strip().rstrip("=").replace("+", "-").replace("/", "_")
         try:
             mac_key = b64decode(stripped + "=" * (-len(stripped) % 4), altchars=b"-_", validate=True)
@@ -97,7 +97,7 @@ class ExternalAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """RFC 8555 §7.1.1. URLs that a CA does not have are ""; `profiles` are names with descriptions
+    """RFC 8555 §7.1.1. A URL that the CA does not offer is "". `profiles`: names with descriptions
     (draft-ietf-acme-profiles)."""
 
     new_nonce: str
@@ -112,7 +112,7 @@ class Directory:
 
     @classmethod
     def from_json(cls, body: Json) -> Directory:
-        """Raises CAUnavailable when it is no directory."""
+        """Raises CAUnavailable if `body` is not a valid directory."""
         meta = body.get("meta")
         meta = meta if isinstance(meta, Mapping) else {}
         profiles = meta.get("profiles")
@@ -132,7 +132,7 @@ class Directory:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Every URL it names that requests go to."""
+        """All URLs in it that receive requests."""
         named = (
             self.new_nonce,
             self.new_account,
@@ -146,7 +146,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """RFC 8555 §7.1.2. `existed`: the CA had it already (newAccount answered 200, §7.3.1)."""
+    """RFC 8555 §7.1.2. `existed`: the account existed before (newAccount answered 200, §7.3.1)."""
 
     url: str
     status: AccountStatus
@@ -155,7 +155,7 @@ class Account:
 
     @classmethod
     def from_json(cls, body: Json, *, url: str, existed: bool = True) -> Account:
-        """A body without a status is that of an account that was just found or made."""
+        """A body without a status means a valid account: some CAs omit it after newAccount."""
         status = AccountStatus(text(body, "status") or "valid")
         return cls(url=url, status=status, contact=texts(body.get("contact")), existed=existed)
 
@@ -177,7 +177,7 @@ class Order:
 
     @classmethod
     def from_json(cls, body: Json, *, url: str, retry_after: float | None = None) -> Order:
-        """Raises CAUnavailable when it is no order."""
+        """Raises CAUnavailable if `body` is not a valid order."""
         listed = body.get("identifiers")
         identifiers = tuple(_identifier(item) for item in listed) if isinstance(listed, list) else ()
         authorizations = texts(body.get("authorizations"))
@@ -200,7 +200,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """RFC 8555 §7.1.5. The token is "" for types that have none."""
+    """RFC 8555 §7.1.5. `token` is "" for types without a token."""
 
     type: str
     url: str
@@ -210,7 +210,8 @@ class Challenge:
 
     @classmethod
     def from_json(cls, body: Json) -> Challenge:
-        """Raises CAUnavailable when it is no challenge, or its token is none that RFC 8555 §8.1 allows."""
+        """Raises CAUnavailable if `body` is not a valid challenge, or its token is not valid by RFC 8555
+        §8.1."""
         kind, token = _need(body, "type", "challenge"), text(body, "token")
         if kind in TOKEN_TYPES and not is_token(token):
             raise CAUnavailable(
@@ -228,8 +229,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """RFC 8555 §7.1.4. The identifier of a wildcard's authorization is without `*.`, and `wildcard` is
-    true."""
+    """RFC 8555 §7.1.4. For a wildcard, `identifier` is the base name without `*.`, and `wildcard` is true."""
 
     url: str
     identifier: Identifier
@@ -241,8 +241,8 @@ class Authorization:
 
     @classmethod
     def from_json(cls, body: Json, *, url: str, retry_after: float | None = None) -> Authorization:
-        """Raises CAUnavailable when it is no authorization. Challenges without type or URL are left out: we
-        could not use them."""
+        """Raises CAUnavailable if `body` is not a valid authorization. Challenges without a type or a URL are
+        ignored, because they cannot be used."""
         listed = body.get("challenges")
         usable = (
             [item for item in listed if isinstance(item, Mapping) and item.get("type") and item.get("url")]
@@ -262,20 +262,20 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedChain:
-    """A certificate and its chain (PEM, leaf first), and the URLs of the CA's other chains for it (RFC 8555
-    §7.4.2)."""
+    """A certificate chain (PEM, leaf first), and the URLs of alternate chains for the same certificate (RFC
+    8555 §7.4.2)."""
 
     pem: str
     alternates: tuple[str, ...] = ()
 
 
 def _identifier(value: object) -> Identifier:
-    """RFC 8555 §9.7.7. Of another type than ours, it cannot be one that we asked for."""
+    """Read an identifier (RFC 8555 §9.7.7). Raises CAUnavailable for a type that certmill never requests."""
     if not isinstance(value, Mapping):
-        raise CAUnavailable("the CA sent an identifier that is none")
+        raise CAUnavailable("the CA sent an identifier that is not a JSON object")
     kind = text(value, "type")
     if kind not in tuple(IdentifierType):
-        raise CAUnavailable(f"the CA sent an identifier of a type that was not asked for: {clean(kind, 32)}")
+        raise CAUnavailable(f"the CA sent an identifier of a type that was not requested: {clean(kind, 32)}")
     return Identifier(
         type=IdentifierType(kind), value=clean(_need(value, "value", "identifier"), 253).lower()
     )
@@ -287,12 +287,12 @@ def _problem(value: object) -> Problem | None:
 
 def _short(url: str) -> str:
     if len(url) > _MAX_URL_CHARACTERS:
-        raise CAUnavailable(f"the CA sent a URL of {len(url)} characters, {_MAX_URL_CHARACTERS} are taken")
+        raise CAUnavailable(f"the CA sent a URL of {len(url)} characters; the limit is {_MAX_URL_CHARACTERS}")
     return url
 
 
 def _need(body: Json, name: str, what: str) -> str:
     value = text(body, name)
     if not value:
-        raise CAUnavailable(f"the CA sent a {what} without {name!r}: it is not as RFC 8555 has it")
+        raise CAUnavailable(f"the CA sent a {what} without {name!r}, which RFC 8555 requires")
     return value

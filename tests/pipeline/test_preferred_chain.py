@@ -119,7 +119,7 @@ def test_a_chain_that_cannot_be_had_now_is_asked_for_again_and_then_left_out(mil
     """One at another host is no request that is made, and is told as CAUnavailable too."""
     offer(mill, one=PREFERRED)
     mill.troubles[ONE] = CAUnavailable(
-        "ca.test names a URL that is not asked: its host evil.example is not in the directory"
+        "ca.test sent a URL that certmill does not use: its host evil.example is not in the directory"
     )
 
     for _ in range(2):

@@ -399,7 +399,7 @@ def test_a_ca_that_takes_no_ed25519_key_says_so(issuing):
     order = issuing.acme.new_order(dns(*certificate.dns_names))
     issuing.authorize(order)
 
-    with pytest.raises(OrderRefused, match=r"Ed25519 is not supported \(badCSR\); see the key"):
+    with pytest.raises(OrderRefused, match=r"Ed25519 is not supported \(badCSR\); check the key"):
         issuing.acme.finalize(order.finalize, csr.build(certificate, keys.generate(certificate.private_key)))
 
 

@@ -557,7 +557,7 @@ def test_no_renewal_information_is_told_apart_from_no_ca(scripted, acme):
 def test_a_ca_without_renewal_information_is_not_asked(scripted, connect):
     scripted.serve_directory(renewalInfo="")
 
-    assert "offers no renewal information" in str(
+    assert "does not support renewal information" in str(
         failure(lambda: connect(scripted.ca).renewal_info("AAAA.BBBB"))
     )
 

@@ -184,9 +184,9 @@ def test_reading_the_same_key_again_is_the_same_value():
         ),
         (b"\xff" * 100, "not an unencrypted PEM private key"),
         (b"x" * 1_000_000, "larger than"),
-        (pem(ed25519.Ed25519PrivateKey.generate()), "no signature for"),
-        (pem(dsa.generate_private_key(1024)), "no signature for"),  # noqa: S505 - it is refused
-        (pem(ec.generate_private_key(ec.SECP256K1())), "no signature for"),
+        (pem(ed25519.Ed25519PrivateKey.generate()), "does not support"),
+        (pem(dsa.generate_private_key(1024)), "does not support"),  # noqa: S505 - it is refused
+        (pem(ec.generate_private_key(ec.SECP256K1())), "does not support"),
         (pem(rsa.generate_private_key(65537, 1024)), "RSA with 1024 bits"),  # noqa: S505 - it is refused
     ],
     ids=["empty", "base64", "garbage", "bytes", "huge", "ed25519", "dsa", "secp256k1", "rsa-1024"],

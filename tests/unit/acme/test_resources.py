@@ -74,7 +74,7 @@ def test_an_order_with_more_than_can_be_kept_of_many_is_not_taken(part):
 
 
 def test_a_challenge_with_more_than_can_be_kept_is_not_taken():
-    with pytest.raises(CAUnavailable, match="a URL of 100019 characters, 512 are taken"):
+    with pytest.raises(CAUnavailable, match="a URL of 100019 characters; the limit is 512"):
         Challenge.from_json({**CHALLENGE, "url": "https://ca.example/" + "a" * 100_000})
 
 
