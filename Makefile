@@ -1,7 +1,7 @@
 # Python 3.11 or newer and make are all that a fresh machine needs: uv is taken from PATH, or put into .tools/ (ignored by git).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chart environment python
+.PHONY: help demo test lint bench chart reference environment python
 
 # The environment's own Python first, so that an existing .venv is kept; then the newest that works.
 PYTHON ?= $(shell for python in .venv/bin/python python3.14 python3.13 python3.12 python3.11 python3; do \
@@ -17,7 +17,7 @@ endif
 export UV_PYTHON_DOWNLOADS = never
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: environment ## Issue a certificate from a local test CA, step by step (KEEP=1 leaves it running)
 	$(RUN) python -m compose.demo
@@ -37,6 +37,9 @@ bench: environment ## Measure, print one table, write .bench/latest.json
 
 chart: environment ## Render compose/kubernetes/certmill.yaml from the Helm chart
 	$(RUN) python -m compose.render
+
+reference: environment ## Write docs/settings.md and compose/env.example from certmill/settings.py
+	$(RUN) python -m compose.reference
 
 environment: python $(UV)
 	@$(UV) sync --frozen --quiet

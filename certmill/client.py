@@ -6,7 +6,7 @@ passes its `send_task`.
 
 What is sent is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract`
 documents it for other languages. A Redis user that may only enqueue can send requests; to follow them it also
-needs to read `certmill:certificate:*` and `certmill:request:*` (README, ACL)."""
+needs to read `certmill:certificate:*` and `certmill:request:*` (docs/producers.md)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Every setting, with its unit, its default and why. Read from the environment as CERTMILL_<NAME>; every
-secret also as CERTMILL_<NAME>_FILE. What is said nearer wins: an argument, the variable, the file; an empty
-variable is none."""
+"""Every setting, with its unit, its default and its reason. Each is read from the environment variable
+CERTMILL_<NAME>, secrets also from the file that CERTMILL_<NAME>_FILE names. An argument of `load()` comes
+before the variable, and the variable before the file. An empty variable counts as not set. `python -m
+compose.reference` writes docs/settings.md and compose/env.example from this file."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ class Settings(BaseModel):
     server's)."""
 
     kubeconfig: Path | None = None
-    """The way to the API server outside a Pod. None: the Pod's service account, else $KUBECONFIG or
-    ~/.kube/config."""
+    """The kubeconfig file for the API server, outside a Pod. None: the Pod's service account, else
+    $KUBECONFIG or ~/.kube/config."""
 
     namespace: str = "cert-manager"
     """certmill's own namespace in a cluster: of the controller's Lease and of the responder's Service."""
@@ -46,7 +47,7 @@ class Settings(BaseModel):
     release."""
 
     responder_service: str = "certmill-responder"
-    """The responder's Service in that namespace: challenges are led to its addresses."""
+    """The responder's Service in that namespace: challenges are routed to its addresses."""
 
     default_issuer_name: str | None = None
     """The issuer of an Ingress that names none and has kubernetes.io/tls-acme. None: such an Ingress gets no
@@ -56,20 +57,20 @@ class Settings(BaseModel):
     """The kind of that issuer."""
 
     watched_namespaces: tuple[str, ...] = ()
-    """The namespaces that the controller watches, comma separated; in no others does certmill then need any
-    right, but in its own, the cluster resource namespace, and default (events of ClusterIssuers). None:
-    all."""
+    """The namespaces that the controller watches, comma separated. certmill then needs rights only in these,
+    in its own, in the cluster resource namespace, and in default (events of ClusterIssuers). None: all."""
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis or Valkey for work in flight, and the broker. `rediss://` verifies the server (with
-    `redis_ca_file`, else the system's roots). REDIS_URL is read too."""
+    CERTMILL_REDIS_CA_FILE, else the system's roots). If it is not set: REDIS_URL, else the file `valkey/url`
+    in the home (of the embedded Valkey)."""
 
     redis_ca_file: Path | None = None
-    """PEM roots for rediss://."""
+    """PEM roots for `rediss://`."""
 
     seal_keys: tuple[SecretStr, ...] = ()
-    """Base64 AES-256 keys, comma separated, that seal private keys in flight: the first seals, all open
-    (rotation). None: one is made and kept in the home."""
+    """Base64 AES-256 keys, comma separated, that encrypt private keys in Redis: the first encrypts, all
+    decrypt (rotation). None: one is made and kept in the home."""
 
     cluster_resource_namespace: str = "cert-manager"
     """Where ClusterIssuers' Secrets are; cert-manager's chart has the same default."""
@@ -101,7 +102,7 @@ class Settings(BaseModel):
     CA."""
 
     responder_port: int = Field(default=8089, ge=0, le=65535)
-    """Port of the HTTP-01 responder; the acmesolver's, so that rules for it go on to work."""
+    """Port of the HTTP-01 responder: that of cert-manager's acmesolver, so that rules for it still fit."""
 
     responder_shared_hosts: tuple[str, ...] = ()
     """Hosts under which the HTTP-01 responder answers the tokens of all names, comma separated: the target of
@@ -109,13 +110,14 @@ class Settings(BaseModel):
     name only."""
 
     step_lease_seconds: float = Field(default=60.0, ge=1.0)
-    """How long a step may be silent before it is rung again; longer than any single request's time-outs."""
+    """How long a worker may work at a step without a sign of life before the step is published again; longer
+    than the time-outs of any single request."""
 
     step_grace_seconds: float = Field(default=10.0, ge=0.5)
-    """How long a rung step may take to be claimed before its message is suspected lost."""
+    """How long a published step may wait for a worker before it is published again."""
 
     max_step_attempts: int = Field(default=10, ge=2)
-    """Begun so often without an end, a step is parked: it kills its worker."""
+    """A step that was begun so often without an end is parked, because it kills its worker."""
 
     propagation_timeout_seconds: float = Field(default=600.0, ge=1.0)
     """How long the name servers may take to show a TXT value before the run fails with that reason."""
@@ -124,16 +126,16 @@ class Settings(BaseModel):
     """How long the CA may take to validate, and to issue, before the run fails with that reason."""
 
     acme_timeout_seconds: float = Field(default=30.0, ge=1.0)
-    """Of one request to the CA; finalize may take that long at some CAs."""
+    """Time-out of one request to the CA; some CAs need long to finalize."""
 
     high_water: int = Field(default=1000, ge=10)
-    """Steps waiting in the queue above which no new certificate is begun: what has begun goes first."""
+    """While more steps than this wait in the queue, no new run is begun: runs under way come first."""
 
     worker_concurrency: int = Field(default=32, ge=2)
     """Threads of one worker process."""
 
     renewal_jitter_seconds: float = Field(default=3600.0, ge=0.0)
-    """Renewals are spread over so much time (never more than a hundredth of the lifetime)."""
+    """Renewals are spread over this time (at most a hundredth of the lifetime)."""
 
     flower_address: str = "127.0.0.1"
     """Where Flower listens."""
@@ -152,19 +154,19 @@ class Settings(BaseModel):
     answers: loopback by default."""
 
     admin_port: int = Field(default=9402, ge=0, le=65535)
-    """The admin port of a process; if it is taken, the next that is free, as several processes of one machine
-    have the same setting. 0: none. `python -m workers up` gives its processes this port and those after
-    it."""
+    """The admin port of a process; if it is taken, the next free one, because several processes of one
+    machine have the same setting. 0: none. `python -m workers up` gives its processes this port and those
+    after it."""
 
     certificate_metrics: bool = True
     """Whether `/metrics` has the gauges of each certificate and issuer (expiry, renewal, readiness): seven
-    lines a certificate."""
+    lines for each certificate."""
 
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
-    """json, console, or auto: console on a terminal."""
+    """`json`, `console`, or `auto`: console on a terminal."""
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    """The least level that is logged."""
+    """The least level that is logged: DEBUG, INFO, WARNING, ERROR."""
 
     _redis_url_file: Path | None = PrivateAttr(default=None)
 

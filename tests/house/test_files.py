@@ -1,5 +1,5 @@
-"""What the files of the project may say: nothing of this machine, of its registries, and every setting in the
-README."""
+"""What the files of the project may say: nothing of this machine or of its registries; and the generated
+reference is current."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from certmill.settings import Settings
+from compose import reference
 
 # Split, so that this file passes its own test.
 REGISTRY_HOSTS = (
@@ -46,12 +47,24 @@ def test_a_machine_path_would_be_seen():
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
-def test_every_setting_is_in_the_readme(root, name):
-    assert f"`CERTMILL_{name.upper()}`" in (root / "README.md").read_text()
+def test_every_setting_is_in_the_reference(root, name):
+    assert f"`CERTMILL_{name.upper()}`" in (root / "docs" / "settings.md").read_text()
 
 
-def test_the_readme_names_no_setting_that_is_not_there(root):
-    named = set(re.findall(r"`CERTMILL_([A-Z0-9_]+)`", (root / "README.md").read_text()))
+def test_the_settings_page_and_the_example_of_the_environment_are_current():
+    """Else run `make reference`."""
+    assert reference.SETTINGS_PAGE.read_text() == reference.settings_page()
+    assert reference.ENV_EXAMPLE.read_text() == reference.env_example()
+
+
+def pages(root):
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def test_the_documentation_names_no_setting_that_is_not_there(root):
+    named = {
+        name for page in pages(root) for name in re.findall(r"`CERTMILL_([A-Z0-9_]+)`", page.read_text())
+    }
     known = {name.upper() for name in Settings.model_fields}
 
     assert {name for name in named if name.removesuffix("_FILE") not in known} - {
@@ -64,7 +77,7 @@ OF_THE_SUPERVISOR = {"CERTMILL_PROCESS", "CERTMILL_PROCESS_READY_FILE"}
 
 
 def test_no_message_names_a_setting_that_is_not_there(modules):
-    """Who reads what to set has to find it in the README."""
+    """An operator has to find it in docs/settings.md."""
     known = {f"CERTMILL_{name.upper()}" for name in Settings.model_fields} | OF_THE_SUPERVISOR
     named = {
         f"{module.name}: {name}"
@@ -77,11 +90,11 @@ def test_no_message_names_a_setting_that_is_not_there(modules):
     assert named == set()
 
 
-def test_the_readme_shows_the_default_of_every_setting(root):
-    readme = (root / "README.md").read_text()
+def test_the_reference_shows_the_default_of_every_setting(root):
+    page = (root / "docs" / "settings.md").read_text()
     rows = {
         match.group(1).lower(): match.group(2)
-        for match in re.finditer(r"^\| `CERTMILL_([A-Z0-9_]+)` \| (.*?) \|", readme, re.MULTILINE)
+        for match in re.finditer(r"^\| `CERTMILL_([A-Z0-9_]+)` \| (.*?) \|", page, re.MULTILINE)
     }
 
     wrong = {}
@@ -109,6 +122,10 @@ def test_the_readmes_map_of_the_house_names_every_package(root):
     packages = {directory.parent.name for directory in (root / "certmill").glob("*/__init__.py")}
 
     assert {package for package in packages if not re.search(rf"(^|\s){package}\s", house)} == set()
+
+
+def test_the_readme_is_short(root):
+    assert len((root / "README.md").read_text().splitlines()) <= 180
 
 
 def test_the_scripts_of_ci_and_the_hooks_are_executable(root):

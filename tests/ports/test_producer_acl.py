@@ -1,4 +1,4 @@
-"""A Redis user for producers can enqueue, and nothing else (README, "For other services")."""
+"""A Redis user for producers can enqueue, and nothing else (docs/producers.md)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from certmill.contract import REQUESTS_QUEUE
 from certmill.errors import StateUnavailable
 from compose.servers.redis import RedisServer
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "producers.md"
 
 
 def acl_lines() -> list[list[str]]:
-    """The two ACL SETUSER lines that the README gives, as arguments."""
-    lines = [line for line in README.read_text().splitlines() if line.startswith("ACL SETUSER producer ")]
+    """The two ACL SETUSER lines that the page gives, as arguments."""
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("ACL SETUSER producer ")]
     return [
         line.removeprefix("ACL SETUSER producer ").replace("PASSWORD", "producer-password").split()
         for line in lines

@@ -90,8 +90,7 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
             return _counted(call, *args, **kwargs)
         except NoPermissionError as error:
             raise StateUnavailable(
-                "Redis refuses this: the user of this URL may not do it; give it the ACL that the README "
-                "names"
+                "Redis refuses this: the user of this URL may not do it; give it the ACL in docs/producers.md"
             ) from error
         except AuthenticationError as error:
             raise StateUnavailable(

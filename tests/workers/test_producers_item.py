@@ -1,4 +1,4 @@
-"""The README's list item for producers in other languages: taken from the page, filled in, and put on a real
+"""The list item for producers in other languages: taken from docs/producers.md, filled in, and put on a real
 Redis."""
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from certmill.model.manifests.parse import parse_renewal, parse_request
 from tests.workers.running import Server
 from workers.broker.messages import Accepted, Message, clean, readable
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "producers.md").read_text(encoding="utf-8")
 
 
 def documented(task: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     """The item for a task with every placeholder filled in, the body of it, and its id."""
-    section = README.split("### From any other language", 1)[1].split("\n## ", 1)[0]
+    section = PAGE.split("## From any other language", 1)[1].split("\n## ", 1)[0]
     found, row = (
         re.search(r"```json\n(.*?)```", section, re.DOTALL),
         re.search(rf"^\| `{re.escape(task)}` \| `(.*)` \|$", section, re.MULTILINE),
@@ -67,7 +67,7 @@ def received(server: Server, item: dict[str, Any]) -> Accepted:
     )
 
 
-def test_the_readmes_item_passes_the_gates_and_is_the_request_that_it_says(server: Server) -> None:
+def test_the_pages_item_passes_the_gates_and_is_the_request_that_it_says(server: Server) -> None:
     item, body, task_id = documented("certificate.request")
 
     accepted = received(server, item)
@@ -82,10 +82,10 @@ def test_the_readmes_item_passes_the_gates_and_is_the_request_that_it_says(serve
     certificate = parse_request(args[0])
     assert certificate.id == "default/web"
     assert certificate.dns_names == ("example.com",)
-    assert (certificate.secret_name, certificate.issuer_ref.name) == ("web", "prod")
+    assert (certificate.secret_name, certificate.issuer_ref.name) == ("web", "production")
 
 
-def test_the_readmes_item_is_a_renewal_with_the_other_task_and_body(server: Server) -> None:
+def test_the_pages_item_is_a_renewal_with_the_other_task_and_body(server: Server) -> None:
     item, body, task_id = documented("certificate.renew")
 
     accepted = received(server, item)
