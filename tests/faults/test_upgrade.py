@@ -1,4 +1,4 @@
-"""A rolling upgrade: workers and beats of the previous release and of this one, side by side, with runs in
+"""A rolling upgrade: workers and beats of a previous release and of this one, side by side, with runs in
 flight.
 
 The previous release comes out of git. Where the clone is too shallow to have it, this is skipped:
@@ -21,7 +21,10 @@ from tests.faults.lab import FaultyLab
 from tests.faults.ledger import orders_by_name
 from tests.faults.nameserver import MoodyNameserver, Trouble
 
-PREVIOUS = "8b06a0de5a31b6c051ceaacbba7cac029c37834e"
+RELEASES = {
+    "before records had a codec": "8b06a0de5a31b6c051ceaacbba7cac029c37834e",
+    "before workers continued with the next step": "a13bdadeb6d70e353a388e191c27abdd3d948831",
+}
 PACKAGES = ("certmill", "tasks", "schedules", "workers")
 
 
@@ -60,15 +63,16 @@ class PreviousRelease:
         self.processes.clear()
 
 
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    """The packages of the previous release."""
+@pytest.fixture(scope="module", params=RELEASES.values(), ids=RELEASES.keys())
+def sources(request, tmp_path_factory):
+    """The packages of a previous release."""
+    release = request.param
     archive = subprocess.run(
-        ["git", "archive", PREVIOUS, *PACKAGES], cwd=ROOT, capture_output=True, check=False
+        ["git", "archive", release, *PACKAGES], cwd=ROOT, capture_output=True, check=False
     )
     if archive.returncode:
         pytest.skip(
-            f"this clone does not have the previous release ({PREVIOUS}): {archive.stderr.decode().strip()}"
+            f"this clone does not have the previous release ({release}): {archive.stderr.decode().strip()}"
         )
     directory = tmp_path_factory.mktemp("previous")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
