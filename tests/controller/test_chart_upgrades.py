@@ -23,7 +23,7 @@ from compose import render
 from compose.servers import ServerFailed
 from compose.servers.helm import helm
 from tests.controller.chart import HIGHLY_AVAILABLE, containers, environment, listed, named, pods, rendered
-from tests.faults.test_upgrade import PREVIOUS
+from tests.faults.test_upgrade import BEFORE_THE_CODEC
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER_KEY = base64.b64encode(b"n" * 32).decode()
@@ -105,11 +105,11 @@ def test_an_upgrade_replaces_just_the_pods_whose_secret_has_changed(release):
 
 def test_the_upgrade_in_the_docs_leads_from_the_previous_chart_and_keeps_values(release, tmp_path):
     archive = subprocess.run(
-        ["git", "archive", PREVIOUS, "compose/chart"], cwd=ROOT, capture_output=True, check=False
+        ["git", "archive", BEFORE_THE_CODEC, "compose/chart"], cwd=ROOT, capture_output=True, check=False
     )
     if archive.returncode:
         pytest.skip(
-            f"this clone does not have the previous release ({PREVIOUS}): {archive.stderr.decode().strip()}"
+            f"this clone does not have the previous release ({BEFORE_THE_CODEC}): {archive.stderr.decode().strip()}"
         )
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
         tar.extractall(tmp_path, filter="data")

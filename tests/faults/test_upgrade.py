@@ -21,9 +21,11 @@ from tests.faults.lab import FaultyLab
 from tests.faults.ledger import orders_by_name
 from tests.faults.nameserver import MoodyNameserver, Trouble
 
+BEFORE_THE_CODEC = "8b06a0de5a31b6c051ceaacbba7cac029c37834e"
+BEFORE_CONTINUATION = "a13bdadeb6d70e353a388e191c27abdd3d948831"
 RELEASES = {
-    "before records had a codec": "8b06a0de5a31b6c051ceaacbba7cac029c37834e",
-    "before workers continued with the next step": "a13bdadeb6d70e353a388e191c27abdd3d948831",
+    "before records had a codec": BEFORE_THE_CODEC,
+    "before workers continued with the next step": BEFORE_CONTINUATION,
 }
 PACKAGES = ("certmill", "tasks", "schedules", "workers")
 
