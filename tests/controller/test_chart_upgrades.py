@@ -109,7 +109,7 @@ def test_the_upgrade_in_the_docs_leads_from_the_previous_chart_and_keeps_values(
     )
     if archive.returncode:
         pytest.skip(
-            f"this clone does not have the previous release ({BEFORE_THE_CODEC}): {archive.stderr.decode().strip()}"
+            f"this clone does not have the release {BEFORE_THE_CODEC}: {archive.stderr.decode().strip()}"
         )
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
         tar.extractall(tmp_path, filter="data")

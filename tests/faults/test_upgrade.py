@@ -65,7 +65,7 @@ class PreviousRelease:
         self.processes.clear()
 
 
-@pytest.fixture(scope="module", params=RELEASES.values(), ids=RELEASES.keys())
+@pytest.fixture(scope="module", params=list(RELEASES.values()), ids=list(RELEASES))
 def sources(request, tmp_path_factory):
     """The packages of a previous release."""
     release = request.param
