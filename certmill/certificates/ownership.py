@@ -9,6 +9,7 @@ home about the oldest only."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from certmill.errors import InvalidManifest, SecretUnusable
@@ -84,7 +85,8 @@ def refusal_of_request(ports: Ports, certificate: Certificate) -> str:
             f"{where} {whose}, and a request does not take it: choose another name for it, or have a "
             "manifest applied"
         )
-    rival = _first_rival(ports, marked(certificate)[0], only_manifests=True)
+    created = existing.created if existing is not None else 0.0
+    rival = _first_rival(ports, replace(marked(certificate)[0], created=created), only_manifests=True)
     return (
         f"{where} belongs to Certificate {rival}, which a manifest made; choose another name for it"
         if rival
@@ -96,7 +98,7 @@ def _first_rival(ports: Ports, certificate: Certificate, *, only_manifests: bool
     """The first Certificate before this one that wants its Secret, or the first that a manifest made; those
     before it that want it no more are forgotten."""
     home, where = ports.home, (certificate.namespace, certificate.secret_name)
-    own = (_rank(home, certificate), certificate.name)
+    own = (_rank(certificate), certificate.name)
     ports.snapshots.note_claims(*where, {certificate.name: own[0]})
     before = (_REQUESTED_FROM, "") if only_manifests else own
     while True:
@@ -128,13 +130,10 @@ def _wanting(home: Home, name: str, certificate: Certificate) -> Certificate | N
 def _rank_of(home: Home, name: str, certificate: Certificate) -> float:
     other = _wanting(home, name, certificate)
     return (
-        _rank(home, other)
-        if other is not None
-        else home.created("Certificate", certificate.namespace, name) or 0.0
+        _rank(other) if other is not None else home.created("Certificate", certificate.namespace, name) or 0.0
     )
 
 
-def _rank(home: Home, certificate: Certificate) -> float:
+def _rank(certificate: Certificate) -> float:
     """When it was created (0: not known), after all that manifests made if a request made it."""
-    created = home.created("Certificate", certificate.namespace, certificate.name) or 0.0
-    return created + (_REQUESTED_FROM if is_requested(certificate) else 0.0)
+    return certificate.created + (_REQUESTED_FROM if is_requested(certificate) else 0.0)

@@ -10,7 +10,7 @@ from certmill.certificates.begin_run import Asked, Moment, Reconciled, begin_run
 from certmill.certificates.digest import digest
 from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
-from certmill.home.base import Home
+from certmill.home.base import Home, ObservedCertificate
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer, reference
@@ -65,24 +65,25 @@ class Reconciler:
         """None: what was decided is of before the end of a run."""
         ports = self._ports
         try:
-            certificate = ports.home.certificate(certificate_id)
+            observed = ports.home.observe(certificate_id)
         except InvalidManifest as error:
             ports.due.postpone([certificate_id], at=moment.now + LOOK_AGAIN_SECONDS)
             ports.home.refuse(
                 "Certificate", *split_id(certificate_id), reason=INVALID_SPEC, message=str(error)
             )
             return Reconciled(reason=str(error))
-        if certificate is None or certificate.deleting:
+        if observed is None or observed.certificate.deleting:
             return self._forget(certificate_id)
+        certificate, status = observed.certificate, observed.status
         try:
             issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
         except InvalidManifest as error:
-            return self._without_issuer(certificate, str(error), moment)
+            return self._without_issuer(observed, str(error), moment)
         secret, unusable = self._secret(certificate)
         spec = digest(certificate, issuer)
-        if (barred := self._barred(certificate, issuer, secret, spec=spec, moment=moment)) is not None:
+        if (barred := self._barred(observed, issuer, secret, spec=spec, moment=moment)) is not None:
             return barred
-        status = ports.home.certificate_status(certificate_id, just_read=True)
+
         if (
             status.order and moment.as_of == "0"
         ):  # Redis knows of no run: one was lost with its memory, and its values may be up
@@ -94,7 +95,7 @@ class Reconciler:
 
     def _barred(
         self,
-        certificate: Certificate,
+        observed: ObservedCertificate,
         issuer: Issuer | None,
         secret: Secret | None,
         *,
@@ -103,8 +104,9 @@ class Reconciler:
     ) -> Reconciled | None:
         """None if its Secret may be written; else the Certificate says why not, and is looked at again
         later."""
+        certificate, before = observed.certificate, observed.status
         if taken := secret_contract.why_not_to_write(self._ports.home, certificate, issuer, secret):
-            message, before = f"spec.secretName: {taken}", self._ports.home.certificate_status(certificate.id)
+            message = f"spec.secretName: {taken}"
             violation = Violation(reason=INVALID_SPEC, message=message)
             return self._look_later(
                 certificate,
@@ -114,7 +116,7 @@ class Reconciler:
                 moment,
             )
         if other := ownership.other_owner(self._ports, certificate, secret):
-            return self._wait_for(other, certificate, secret, spec=spec, moment=moment)
+            return self._wait_for(other, observed, secret, spec=spec, moment=moment)
         return None
 
     def other_owner(self, certificate: Certificate) -> str:
@@ -125,24 +127,30 @@ class Reconciler:
         return ownership.other_owner(self._ports, certificate, self._secret(certificate)[0])
 
     def _wait_for(
-        self, other: str, certificate: Certificate, secret: Secret | None, *, spec: str, moment: Moment
+        self, other: str, observed: ObservedCertificate, secret: Secret | None, *, spec: str, moment: Moment
     ) -> Reconciled:
         """Another Certificate owns the Secret: say so, and look again now and then."""
-        ports, now = self._ports, moment.now
+        ports, now, certificate = self._ports, moment.now, observed.certificate
         if not self._adopt(certificate, at=now + _OTHER_OWNER_SECONDS, spec=spec, moment=moment):
             return Reconciled(reason="its run notices by itself that another Certificate owns the Secret")
         issued = secret is not None and secret.annotations.get(CERTIFICATE_NAME) == other
-        status = ports.home.certificate_status(certificate.id)
-        statuses.write(ports, certificate, conditions.not_owner(status, other, issued=issued, now=now))
+        statuses.write(
+            ports, certificate, conditions.not_owner(observed.status, other, issued=issued, now=now)
+        )
         return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
 
-    def _without_issuer(self, certificate: Certificate, why: str, moment: Moment) -> Reconciled:
+    def _without_issuer(self, observed: ObservedCertificate, why: str, moment: Moment) -> Reconciled:
         """The issuer cannot be read. A stored pair that is good for now stays as ready as it was, with its
         times."""
-        ports, (secret, unusable) = self._ports, self._secret(certificate)
-        status = ports.home.certificate_status(certificate.id)
+        ports, certificate = self._ports, observed.certificate
+        secret, unusable = self._secret(certificate)
         seen = look(
-            certificate, secret, status, "", unusable=unusable, jitter_seconds=ports.limits.renewal_jitter
+            certificate,
+            secret,
+            observed.status,
+            "",
+            unusable=unusable,
+            jitter_seconds=ports.limits.renewal_jitter,
         )
         timed, violation = conditions.of_pair(seen), violated(seen, moment.now)
         status = timed if violation is None else conditions.refused(timed, violation, why, now=moment.now)

@@ -1,5 +1,5 @@
-"""The protocol of a home: where manifests, Secrets and status are kept. Two implementations, one port suite
-(tests/ports)."""
+"""The protocols of a home: Manifests, Secrets and Statuses, and Home, which is all three. One test suite
+for every implementation (tests/ports/test_home.py)."""
 
 from __future__ import annotations
 
@@ -88,19 +88,16 @@ class NoEvents:
         """Nothing."""
 
 
-class Home(Protocol):
-    """Where manifests, Secrets and status are. Safe from many threads and processes at once.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedCertificate:
+    """A Certificate and its status, both from the same state of the home."""
 
-    Reads answer None for what is not there, and raise InvalidManifest for what is there and wrong. Every
-    method raises HomeUnavailable when the home cannot be reached (disk full, read-only, API server away), and
-    Forbidden when it refuses us for good (a role is missing, a namespace is being deleted). Every write is
-    atomic and safe to repeat, and raises InvalidManifest for what may not be written. Instants are kept to
-    the second."""
+    certificate: Certificate
+    status: CertificateStatus
 
-    @property
-    def watched(self) -> bool:
-        """Whether a controller tells what changes; else the home is to be re-read."""
-        ...
+
+class Manifests(Protocol):
+    """What is wanted: Certificates and issuers, as users wrote them."""
 
     def certificate(self, certificate: CertificateId) -> Certificate | None: ...
 
@@ -117,6 +114,40 @@ class Home(Protocol):
         paths."""
         ...
 
+    def apply(self, manifest: Manifest, document: str) -> Change:
+        """Store this manifest (`document`: its YAML as the user wrote it). A Certificate that a request made
+        becomes the manifest's."""
+        ...
+
+    def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
+        """Apply each in turn, when the iterator comes to it; one that may not be written yields its error in
+        its place."""
+        ...
+
+    def request(self, certificate: Certificate) -> Change:
+        """Store the Certificate that a request asks for. Raises InvalidManifest if a manifest made it and it
+        differs, and Conflict if somebody else changes it at this moment."""
+        ...
+
+    def delete(self, kind: str, namespace: str, name: str) -> bool:
+        """Delete this manifest and its status. Deleting a Certificate leaves its Secret. False if it was not
+        there."""
+        ...
+
+    def created(self, kind: str, namespace: str, name: str) -> float | None:
+        """When the object was created (seconds since the epoch); None if it is not there, or the home does
+        not know. It also answers for a Certificate that cannot be used; for one that can,
+        `Certificate.created` says the same without a request."""
+        ...
+
+    def survey(self) -> Survey:
+        """Everything, by signature; reads again only what changed since this process looked last."""
+        ...
+
+
+class Secrets(Protocol):
+    """Account keys, issued pairs, credentials."""
+
     def secret(self, namespace: str, name: str) -> Secret | None: ...
 
     def secrets(self, namespace: str | None = None) -> Iterator[Secret]:
@@ -124,13 +155,13 @@ class Home(Protocol):
         ...
 
     def unwritable_secret(self, namespace: str, name: str) -> str:
-        """Why a Secret of this name cannot be written as things are, and what to do; "" if nothing is in the
-        way."""
+        """Why a Secret of this name cannot be written at present, and what to do; "" if nothing prevents
+        it."""
         ...
 
     def write_secret(self, secret: Secret) -> None:
-        """Make our keys, labels and annotations be these, all at once. Keys, labels and annotations of others
-        stay."""
+        """Replace our keys, labels and annotations by these, all at once. Keys, labels and annotations of
+        others stay."""
         ...
 
     def create_secret(self, secret: Secret) -> bool:
@@ -141,43 +172,24 @@ class Home(Protocol):
         """False if it was not there."""
         ...
 
-    def apply(self, manifest: Manifest, document: str) -> Change:
-        """Keep this manifest (`document`: its YAML as the user wrote it). A Certificate is the manifest's
-        from then on, whoever made it."""
+    def secrets_namespace(self, issuer: Issuer) -> str:
+        """Where an issuer's Secrets are: its own namespace, or the cluster resource namespace."""
         ...
 
-    def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
-        """As `apply` of each in turn, as they are asked for; one that may not be written has its error in its
-        place."""
-        ...
 
-    def request(self, certificate: Certificate) -> Change:
-        """Keep the Certificate that a request asks for. One that a manifest made is not changed: raises
-        InvalidManifest, unless it is asked for as it is. One that another changes in this moment is a
-        Conflict."""
-        ...
+class Statuses(Protocol):
+    """What certmill says about Certificates and issuers. A status of a Certificate carries the version that
+    it was read from."""
 
-    def delete(self, kind: str, namespace: str, name: str) -> bool:
-        """Forget this manifest (and its status). Deleting a Certificate leaves its Secret. False if it was
-        not there."""
-        ...
-
-    def created(self, kind: str, namespace: str, name: str) -> float | None:
-        """Since when an object is there (seconds since the epoch), as far as the home knows, else None. For
-        people only."""
-        ...
-
-    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
-        """As it is now. `just_read`: as it was when this thread read the Certificate, if that was a moment
-        ago; saves a request.
-
-        `last_issuance_time` is kept at least while it matters: the pair is to be renewed within an hour of
-        it."""
+    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
+        """As it is now. `last_issuance_time` is kept at least while it matters: the pair is to be renewed
+        within an hour of it."""
         ...
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
-        """Writes nothing if it says this already, or if there is no such Certificate (any more). Raises
-        Conflict if somebody else changes it in this moment."""
+        """Write the status over the version that it was read from: raises Conflict if somebody else has
+        changed the status since. A status without a version replaces whatever is there. Writes nothing if the
+        home says this already, or has no such Certificate."""
         ...
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
@@ -185,20 +197,32 @@ class Home(Protocol):
         ...
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
-        """As for a Certificate's."""
+        """Writes nothing if it says this already, or if there is no such issuer. Raises Conflict if the
+        issuer changes meanwhile."""
         ...
 
     def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
-        """Say on a Certificate or an issuer that is there and wrong that it cannot be used, where the home
-        has a place for it. False if it has none, or says so already."""
+        """Write in the status of a Certificate or an issuer that is not valid that it cannot be used, where
+        the home has a place for that. False if it has none, or says so already."""
         ...
 
-    def secrets_namespace(self, issuer: Issuer) -> str:
-        """Where an issuer's Secrets are: its own namespace, or the cluster resource namespace."""
+
+class Home(Manifests, Secrets, Statuses, Protocol):
+    """Manifests, Secrets and statuses in one place. Safe for many threads and processes at once.
+
+    Reads return None for what is not there, and raise InvalidManifest for what is there and not valid. Every
+    method raises HomeUnavailable when the home cannot be reached (disk full, read-only, API server away), and
+    Forbidden when it refuses us for good (a role is missing, a namespace is being deleted). Every write is
+    atomic and safe to repeat, and raises InvalidManifest for what may not be written. Instants are kept to
+    the second."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether a controller reports changes; if not, the home has to be read again."""
         ...
 
-    def survey(self) -> Survey:
-        """Everything, by signature; reads again only what changed since this process looked last."""
+    def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
+        """The Certificate with its status, by one request where the home has both in one object."""
         ...
 
 

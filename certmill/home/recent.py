@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 
 from certmill.clock import Clock
 from certmill.errors import InvalidManifest
-from certmill.home.base import Change, Home, Manifest, Survey
+from certmill.home.base import Change, Home, Manifest, ObservedCertificate, Survey
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
@@ -50,6 +50,9 @@ class RecentHome:
             lambda: self._home.certificate(certificate),
             seconds=CERTIFICATE_SECONDS,
         )
+
+    def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
+        return self._home.observe(certificate)
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         return self._home.certificates(namespace)
@@ -109,8 +112,8 @@ class RecentHome:
     def created(self, kind: str, namespace: str, name: str) -> float | None:
         return self._home.created(kind, namespace, name)
 
-    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
-        return self._home.certificate_status(certificate, just_read=just_read)
+    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
+        return self._home.certificate_status(certificate)
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
         self._home.write_certificate_status(certificate, status)

@@ -111,6 +111,9 @@ class Certificate:
     same."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    created: float = field(default=0.0, compare=False, repr=False)
+    """When the home first had it, in seconds since the epoch; 0: not known. Of several Certificates that
+    name one Secret, the oldest owns it."""
     uid: str = field(default="", compare=False)
     """The API server's; "" elsewhere."""
     deleting: bool = field(default=False, compare=False, repr=False)

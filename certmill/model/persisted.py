@@ -26,6 +26,9 @@ that they do not know."""
 UNKNOWN: Final = "unknown"
 """The field of a dataclass that keeps what a newer release wrote."""
 
+PERSISTED: Final = "persisted"
+"""A dataclass field with this key in its metadata, and the value False there, is neither written nor read."""
+
 _Value = TypeVar("_Value")
 _Reader = Callable[[object], Any]
 
@@ -161,7 +164,7 @@ def _read(kind: type[_Value], content: Mapping[str, object], lenient: bool) -> _
 
 
 def _shape(kind: object) -> Mapping[str, _Field]:
-    """The fields of a dataclass, by name, but for `unknown`."""
+    """The fields of a dataclass that are persisted, by name, without `unknown`."""
     assert isinstance(kind, type)
     return _shape_of(kind)
 
@@ -171,7 +174,7 @@ def _shape_of(kind: Any) -> Mapping[str, _Field]:  # noqa: ANN401 - fields() and
     hints = typing.get_type_hints(kind)
     found = {}
     for field in fields(kind):
-        if field.name == UNKNOWN:
+        if field.name == UNKNOWN or not field.metadata.get(PERSISTED, True):
             continue
         default: Callable[[], object] | None = None
         if field.default is not MISSING:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from certmill.model.history import PastRun
+from certmill.model.persisted import PERSISTED
 
 INVALID_SPEC = "InvalidSpec"
 """Reason of a Certificate that cannot be used as it is: no policy of cert-manager's is about that, its
@@ -71,6 +72,9 @@ class CertificateStatus:
     """Digest of the spec that this order is for."""
     history: tuple[PastRun, ...] = ()
     """How the last runs ended, oldest first."""
+    version: object = field(default=None, compare=False, repr=False, metadata={PERSISTED: False})
+    """Which state of the home this status was read from. Only the home that set it reads it; None: the status
+    was not read from a home."""
 
     def condition(self, type_: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type_), None)

@@ -9,7 +9,15 @@ from dataclasses import replace
 
 from certmill.errors import Conflict, Forbidden, HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership, requested
-from certmill.home.base import Change, Manifest, Problem, SnapshotEntry, Survey, one_by_one
+from certmill.home.base import (
+    Change,
+    Manifest,
+    ObservedCertificate,
+    Problem,
+    SnapshotEntry,
+    Survey,
+    one_by_one,
+)
 from certmill.home.ownership import Held
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
@@ -70,8 +78,17 @@ class MemoryHome:
         self._meanwhile[certificate] = then
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
-        found = self._find(("Certificate", *split_id(certificate)))
-        return found if isinstance(found, Certificate) else None
+        key = ("Certificate", *split_id(certificate))
+        found = self._find(key)
+        return replace(found, created=self.created(*key) or 0.0) if isinstance(found, Certificate) else None
+
+    def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
+        found = self.certificate(certificate)
+        return (
+            ObservedCertificate(certificate=found, status=self.certificate_status(certificate))
+            if found is not None
+            else None
+        )
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         for value in self._values():
@@ -167,17 +184,28 @@ class MemoryHome:
     def created(self, kind: str, namespace: str, name: str) -> float | None:
         return None
 
-    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
+    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
         with self._reached():
             found = self._status.get(("Certificate", *split_id(certificate)))
-        return found if isinstance(found, CertificateStatus) else CertificateStatus()
+        status = found if isinstance(found, CertificateStatus) else CertificateStatus()
+        return replace(status, version=status)
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
         meanwhile = self._meanwhile.pop(certificate, None)
         if meanwhile is not None:
             meanwhile()
             raise Conflict(f"cannot write Certificate {certificate}: it changed meanwhile")
-        self._write_status(("Certificate", *split_id(certificate)), status)
+        key = ("Certificate", *split_id(certificate))
+        with self._reached():
+            if status.version is not None and self._status.get(key, CertificateStatus()) not in (
+                status.version,
+                status,
+            ):
+                raise Conflict(
+                    f"Certificate {certificate} has a newer status than the one that was read; it is read "
+                    "again"
+                )
+            self._write_status(key, replace(status, version=None))
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
         with self._reached():

@@ -107,13 +107,13 @@ def test_a_run_asked_for_while_we_looked_at_the_one_before_is_not_forgotten(redi
     other keeps what it saw."""
     mill = Mill(redis)
     mill.issue()
-    read = mill.ports.home.certificate_status
+    read = mill.ports.home.observe
 
-    def run_ends(certificate, **options):
+    def run_ends(certificate):
         redis.hset(keys.record(WEB.id), "again", "changed")
-        return read(certificate, **options)
+        return read(certificate)
 
-    mill.ports.home.certificate_status = run_ends
+    mill.ports.home.observe = run_ends
     mill.reconciler.reconcile(WEB.id)
 
     assert mill.ports.records.again(WEB.id) == "changed"

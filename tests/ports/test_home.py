@@ -12,7 +12,7 @@ import pytest
 from certmill.certificates.secret_contract import secret_of
 from certmill.clock import SystemClock
 from certmill.crypto import chain, keys
-from certmill.errors import HomeUnavailable, InvalidManifest
+from certmill.errors import Conflict, HomeUnavailable, InvalidManifest
 from certmill.home.directory.home import DirectoryHome
 from certmill.home.kubernetes.home import KubernetesHome
 from certmill.kube.client import KubeClient
@@ -567,6 +567,32 @@ class TestStatus:
         home.write_certificate_status(WEB, after)
 
         assert home.certificate_status(WEB) == after
+
+    def test_a_certificate_is_observed_together_with_its_status(self, home):
+        apply(home, certificate_text())
+        home.write_certificate_status(WEB, STATUS)
+
+        observed = home.observe(WEB)
+
+        assert (observed.certificate, observed.status) == (home.certificate(WEB), STATUS)
+        assert home.observe(CertificateId("default/none")) is None
+
+    def test_a_status_is_not_written_over_one_that_came_after_it_was_read(self, home):
+        apply(home, certificate_text())
+        read = home.certificate_status(WEB)
+        home.write_certificate_status(WEB, replace(read, revision=7))
+
+        with pytest.raises(Conflict):
+            home.write_certificate_status(WEB, replace(read, revision=8))
+        assert home.certificate_status(WEB).revision == 7
+
+    def test_a_status_can_be_written_again_from_what_was_read_before(self, home):
+        apply(home, certificate_text())
+        read = home.certificate_status(WEB)
+        for _ in range(2):
+            home.write_certificate_status(WEB, replace(read, revision=7))
+
+        assert home.certificate_status(WEB).revision == 7
 
     def test_what_is_not_there_has_no_status_and_gets_none(self, home):
         home.write_certificate_status(WEB, STATUS)

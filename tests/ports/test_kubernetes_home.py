@@ -116,12 +116,12 @@ class Interfering:
 class TestSecrets:
     def test_a_status_is_read_anew_though_its_certificate_was_read_a_moment_ago(self, home, client):
         apply(home, WEB)
-        home.certificate(WEB.id)
+        observed = home.observe(WEB.id)
         KubernetesHome(
             client, cluster_resource_namespace="cert-manager", clock=SystemClock()
         ).write_certificate_status(WEB.id, STATUS)
 
-        assert home.certificate_status(WEB.id, just_read=True).conditions == ()
+        assert (observed.certificate, observed.status.conditions) == (WEB, ())
         assert home.certificate_status(WEB.id).conditions == STATUS.conditions
 
     def test_a_note_of_an_order_that_was_taken_away_meanwhile_is_not_written_again(self, home, client):
@@ -129,12 +129,12 @@ class TestSecrets:
         noted = replace(STATUS, order="https://ca.test/order/1", order_spec="x")
         home.write_certificate_status(WEB.id, noted)
         another = KubernetesHome(client, cluster_resource_namespace="cert-manager", clock=SystemClock())
-        another.certificate_status(WEB.id)
+        read = another.certificate_status(WEB.id)
         home.write_certificate_status(WEB.id, STATUS)  # the last step of the run
 
         with pytest.raises(Conflict):
             another.write_certificate_status(
-                WEB.id, replace(noted, history=(PastRun(at=NOW, issued=True, message="x"),))
+                WEB.id, replace(read, history=(PastRun(at=NOW, issued=True, message="x"),))
             )
         assert home.certificate_status(WEB.id).order == ""
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from certmill.clock import Clock, SystemClock
 from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home import layout, ownership, requested
-from certmill.home.base import Change, Manifest, Problem, SnapshotEntry, Survey
+from certmill.home.base import Change, Manifest, ObservedCertificate, Problem, SnapshotEntry, Survey
 from certmill.home.directory.documents import Key
 from certmill.home.directory.files import Locks
 from certmill.home.directory.manifest_file import Kept
@@ -44,8 +45,21 @@ class DirectoryHome:
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         namespace, name = split_id(certificate)
-        value = self._find(("Certificate", namespace, name))
-        return value if isinstance(value, Certificate) else None
+        key = ("Certificate", namespace, name)
+        value = self._find(key)
+        return (
+            replace(value, created=self._index.written(key) or 0.0)
+            if isinstance(value, Certificate)
+            else None
+        )
+
+    def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
+        found = self.certificate(certificate)
+        return (
+            ObservedCertificate(certificate=found, status=self.certificate_status(certificate))
+            if found is not None
+            else None
+        )
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         self._index.refresh(None, everything=True)
@@ -131,7 +145,7 @@ class DirectoryHome:
             return self._secrets.created(namespace, name)
         return self._index.written((kind, layout.namespace_of(kind, namespace), name))
 
-    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
+    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
         return self._status.certificate(*split_id(certificate))
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:

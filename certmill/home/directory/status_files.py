@@ -4,15 +4,15 @@ disk (it can be found again)."""
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
+from certmill.errors import Conflict
 from certmill.home import layout
 from certmill.home.directory.files import Locks, TooLarge, make_directory, reaching, read_capped, replace_file
 from certmill.model.persisted import Codec
 from certmill.model.status import CertificateStatus, IssuerStatus
-
-_Status = TypeVar("_Status", CertificateStatus, IssuerStatus)
 
 _CERTIFICATE: Final = Codec(CertificateStatus, lenient=True)
 _ISSUER: Final = Codec(IssuerStatus, lenient=True)
@@ -27,16 +27,18 @@ class StatusFiles:
         self._locks = locks
 
     def certificate(self, namespace: str, name: str) -> CertificateStatus:
-        """What is kept; an empty status if nothing is."""
-        return self._read(_CERTIFICATE, "Certificate", namespace, name)
+        """What is kept; an empty status if nothing is. Its version is the content of the file."""
+        content = self._content_of("Certificate", namespace, name)
+        return replace(_CERTIFICATE.load(content), version=content)
 
     def issuer(self, kind: str, namespace: str, name: str) -> IssuerStatus:
         """What is kept; an empty status if nothing is."""
-        return self._read(_ISSUER, kind, namespace, name)
+        return _ISSUER.load(self._content_of(kind, namespace, name))
 
     def write(self, kind: str, namespace: str, name: str, status: CertificateStatus | IssuerStatus) -> None:
-        """Keep a status; nothing is written if it is there already. What a newer release has written besides
-        stays. Raises InvalidManifest."""
+        """Keep a status; nothing is written if it is there already. What a newer release has written
+        besides stays. Raises Conflict if the file has changed since the status was read, and
+        InvalidManifest."""
         layout.require_names(kind, namespace, name)
         path = self._path(kind, namespace, name)
         with reaching("write", f"status/{path.name}"), self._locks.hold(f"status {path.name}"):
@@ -46,6 +48,11 @@ class StatusFiles:
             content = _content(status, before)
             if before == content:
                 return
+            if isinstance(status, CertificateStatus) and status.version not in (None, before):
+                raise Conflict(
+                    f"{kind} {namespace}/{name} has a newer status than the one that was read; it is read "
+                    "again"
+                )
             try:
                 replace_file(path, content, durable=False)
             except FileNotFoundError:
@@ -61,16 +68,16 @@ class StatusFiles:
     def _path(self, kind: str, namespace: str, name: str) -> Path:
         return self._directory / layout.file_name(kind, namespace, name, ".json")
 
-    def _read(self, codec: Codec[_Status], kind: str, namespace: str, name: str) -> _Status:
+    def _content_of(self, kind: str, namespace: str, name: str) -> bytes:
         if not layout.is_name(namespace, name):
-            return codec.load(b"")
+            return b""
         path, content = self._path(kind, namespace, name), b""
         with (
             reaching("read", f"status/{path.name}"),
             suppress(FileNotFoundError, NotADirectoryError, TooLarge),
         ):
             content = read_capped(path) or b""
-        return codec.load(content)
+        return content
 
 
 def _content(status: CertificateStatus | IssuerStatus, before: bytes) -> bytes:

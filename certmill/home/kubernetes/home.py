@@ -7,8 +7,6 @@ status, and none is written. Secrets are in `kubernetes_secrets`."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -17,7 +15,15 @@ from typing import Final
 from certmill.clock import Clock
 from certmill.errors import Conflict, InvalidManifest
 from certmill.home import layout, requested
-from certmill.home.base import Change, Manifest, Problem, SnapshotEntry, Survey, one_by_one
+from certmill.home.base import (
+    Change,
+    Manifest,
+    ObservedCertificate,
+    Problem,
+    SnapshotEntry,
+    Survey,
+    one_by_one,
+)
 from certmill.home.kubernetes.history import HISTORY_ANNOTATION, history_annotation
 from certmill.home.kubernetes.secrets import APPLY_MANAGER, KubernetesSecrets
 from certmill.home.kubernetes.status import (
@@ -25,6 +31,7 @@ from certmill.home.kubernetes.status import (
     attempt_of,
     certificate_status_of,
     issuer_status_of,
+    read_from,
     with_certificate_status,
     with_issuer_status,
     with_refusal,
@@ -36,7 +43,7 @@ from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECR
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.manifests.parse import parse_certificate, parse_document, parse_issuer
-from certmill.model.names import CertificateId, certificate_id, split_id
+from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 
@@ -46,22 +53,10 @@ _RESOURCES: Final[Mapping[str, Resource]] = {
     layout.CLUSTER_ISSUER: CLUSTER_ISSUERS,
     "Secret": SECRETS,
 }
-_FRESH_SECONDS: Final = 1.0
+
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """On what kubectl has applied, unless it did so on the server."""
-
-
-class _LastRead(threading.local):
-    """The Certificate that this thread has read last: its status is in the same object, and is written over
-    that very version."""
-
-    certificate = ""
-    body: JsonObject | None = None
-    fresh_until = 0.0
-
-    def note(self, certificate: str, body: JsonObject | None, *, fresh_until: float = 0.0) -> None:
-        self.certificate, self.body, self.fresh_until = certificate, body, fresh_until
 
 
 class KubernetesHome:
@@ -78,17 +73,23 @@ class KubernetesHome:
         secrets_manager: str = FIELD_MANAGER,
     ) -> None:
         self._clock = clock
-        self._last = _LastRead()
+
         self._client = client
         self._secrets = KubernetesSecrets(client, manager=secrets_manager)
         self._cluster_resource_namespace = cluster_resource_namespace
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
+        return _certificate_of(self._get("Certificate", *split_id(certificate)), certificate)
+
+    def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
+        """The status of a Certificate that is being deleted is not read: it is empty."""
         body = self._get("Certificate", *split_id(certificate))
-        self._last.note(certificate, body, fresh_until=time.monotonic() + _FRESH_SECONDS)
-        if body is None or not _is_ours(body):
+        if (found := _certificate_of(body, certificate)) is None:
             return None
-        return replace(_parsed(body, source=f"Certificate {certificate}"), deleting=meta_of(body).deleting)
+        return ObservedCertificate(
+            certificate=found,
+            status=CertificateStatus() if found.deleting else certificate_status_of(body or {}),
+        )
 
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         for body in self._all(CERTIFICATES, namespace):
@@ -182,29 +183,16 @@ class KubernetesHome:
         return self._client.delete(_RESOURCES[kind], layout.namespace_of(kind, namespace), name)
 
     def created(self, kind: str, namespace: str, name: str) -> float | None:
-        last = self._last
-        known = (
-            kind == CERTIFICATES.kind
-            and last.certificate == certificate_id(namespace, name)
-            and time.monotonic() < last.fresh_until
-        )
-        body = last.body if known else self._get(kind, layout.namespace_of(kind, namespace), name)
+        body = self._get(kind, layout.namespace_of(kind, namespace), name)
         return (meta_of(body).created or None) if body is not None else None
 
-    def certificate_status(self, certificate: CertificateId, *, just_read: bool = False) -> CertificateStatus:
-        last = self._last
-        fresh = just_read and last.certificate == certificate and time.monotonic() < last.fresh_until
-        body = last.body if fresh else self._get("Certificate", *split_id(certificate))
-        last.note(certificate, body)
-        return certificate_status_of(body or {})
+    def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
+        return certificate_status_of(self._get("Certificate", *split_id(certificate)) or {})
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
-        """Over what this thread read the status from: what somebody wrote since (cmctl) is a Conflict, and
-        not lost."""
-        last = self._last
-        known = last.certificate == certificate and last.body is not None
-        body = last.body if known else self._get("Certificate", *split_id(certificate))
-        last.note("", None)
+        """Over the object that the status was read from: what somebody else (cmctl) has written since is a
+        Conflict, and is not lost."""
+        body = read_from(status) or self._get("Certificate", *split_id(certificate))
         if body is None or meta_of(body).deleting:
             return  # nobody needs the status of what is gone, or is being deleted
         kept = {
@@ -313,6 +301,17 @@ def _named(document: str, manifest: Certificate | Issuer, **more: str) -> JsonOb
         **more,
     }
     return {**body, "metadata": {name: value for name, value in metadata.items() if value is not None}}
+
+
+def _certificate_of(body: JsonObject | None, certificate: CertificateId) -> Certificate | None:
+    """The Certificate of an object; None if there is none, or its issuer is not ours. Raises
+    InvalidManifest."""
+    if body is None or not _is_ours(body):
+        return None
+    meta = meta_of(body)
+    return replace(
+        _parsed(body, source=f"Certificate {certificate}"), deleting=meta.deleting, created=meta.created
+    )
 
 
 def _parsed(body: JsonObject, *, source: str) -> Certificate:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from certmill.errors import NewerRelease
 from certmill.home.kubernetes.history import history_of
@@ -62,7 +62,9 @@ renewBefore: then the time of its issue is kept, so that it does not become an o
 
 
 def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
-    """Read `.status` and our annotation; what is missing or damaged has its default. Raises NewerRelease."""
+    """Read `.status` and our annotation; what is missing or damaged has its default. Its
+    version is the whole object: `resourceVersion` says whether it is still the newest, and a write keeps what
+    others have in it. Raises NewerRelease."""
     status = mapping(body.get("status"))
     failed_at, attempts = (
         instant_of(status.get("lastFailureTime")),
@@ -87,7 +89,13 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
         order=kept.order,
         order_spec=kept.order_spec,
         history=history_of(body),
+        version=body or None,
     )
+
+
+def read_from(status: CertificateStatus) -> JsonObject | None:
+    """The object that this status was read from; None if it was not read from an API server."""
+    return cast("JsonObject", status.version) if isinstance(status.version, dict) else None
 
 
 def is_asked(body: Mapping[str, object]) -> bool:

@@ -53,6 +53,8 @@ def write_status(client: KubeClient, resource: Resource, before: JsonObject, wan
             now = client.get(resource, meta.namespace, meta.name)
             if now is None or _is_another(now, before):
                 return False
+            if now.get("status") == wanted["status"]:
+                return False
             if now.get("status") != before.get("status"):
                 raise
             before, wanted = now, {**now, "status": wanted["status"]}

@@ -41,7 +41,7 @@ class Counting(MemoryHome):
     def secret(self, namespace, name):
         return self._read("secret", super().secret(namespace, name))
 
-    def certificate_status(self, certificate, *, just_read=False):
+    def certificate_status(self, certificate):
         return self._read("certificate status", super().certificate_status(certificate))
 
     def issuer_status(self, issuer):
