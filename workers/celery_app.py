@@ -6,16 +6,28 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import schedules
 from certmill import settings as certmill_settings
 from certmill.errors import CertmillError
-from certmill.runtime import Runtime
 from certmill.settings import Settings
-from tasks import changes, requests, steps, ticks  # noqa: F401 - defines the tasks, for every app
 from workers import signals
 from workers.configuration import App, configured_app
 from workers.flower import defaults as flower
+
+if TYPE_CHECKING:
+    from certmill.runtime import Runtime
+
+_WITHOUT_TASKS = ("beat", "flower")
+"""These processes publish and show tasks by name. The engine would take 10 MB in each."""
+
+
+def open_runtime(settings: Settings) -> Runtime:
+    """Load the engine and open it."""
+    from certmill.runtime import Runtime  # noqa: PLC0415 - beat and Flower have no engine
+
+    return Runtime.open(settings)
 
 
 class LazyRuntime:
@@ -23,7 +35,7 @@ class LazyRuntime:
     survive one."""
 
     def __init__(
-        self, settings: Settings, open_runtime: Callable[[Settings], Runtime] = Runtime.open
+        self, settings: Settings, open_runtime: Callable[[Settings], Runtime] = open_runtime
     ) -> None:
         self._settings = settings
         self._open = open_runtime
@@ -45,9 +57,13 @@ class LazyRuntime:
             self._runtime = None
 
 
-def make_app(settings: Settings, *, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> App:
+def make_app(
+    settings: Settings, *, open_runtime: Callable[[Settings], Runtime] = open_runtime, with_tasks: bool = True
+) -> App:
     """Celery's app for `settings`: configuration, guard, tasks and schedule. Connects to nothing.
-    `open_runtime` makes its engine."""
+    `open_runtime` makes its engine. Without tasks the engine is not loaded."""
+    if with_tasks:
+        from tasks import changes, requests, steps, ticks  # noqa: F401, PLC0415 - defines them, for every app
     runtime = LazyRuntime(settings, open_runtime)
 
     def keep_rejected(request_id: str, certificate: str, reason: str) -> None:
@@ -71,7 +87,7 @@ def app_from_environment() -> App:
         raise SystemExit(f"certmill: {error}") from None
     if "flower.command" in sys.modules:  # the `celery` command has loaded it, as its plug-in
         flower.make_safe(settings)
-    return make_app(settings)
+    return make_app(settings, with_tasks=signals.celery_command(sys.argv) not in _WITHOUT_TASKS)
 
 
 def __getattr__(name: str) -> App:

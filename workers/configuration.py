@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from celery import Celery
 from kombu import Exchange, Queue
 
 from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE
-from certmill.runtime import Runtime
 from certmill.settings import Settings
 from certmill.state.server.failover import FileCredentials
 from workers.admin.exporter import Exporter
 from workers.admin.liveness import Liveness
 from workers.broker import transport
 from workers.broker.guard import Rejected
+
+if TYPE_CHECKING:
+    from certmill.runtime import Runtime
 
 Schedule = Mapping[str, Mapping[str, object]]
 

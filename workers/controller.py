@@ -27,6 +27,7 @@ from certmill.settings import Settings
 from workers import signals
 from workers.celery_app import make_app
 from workers.configuration import App
+from workers.process import announce_ready, process_name
 
 _AT_ONCE = 200
 _MOST_WAITING = 1000
@@ -41,7 +42,7 @@ _log = log.get_logger(__name__)
 
 def run(settings: Settings) -> int:
     """Watch until SIGTERM or SIGINT; answers the exit code."""
-    signals.configure_log(settings, signals.process_name("controller"))
+    signals.configure_log(settings, process_name("controller"))
     stop = signals.stop_asked()
     try:
         client = KubeClient(connect(kubeconfig=settings.kubeconfig))
@@ -101,7 +102,7 @@ class Process:
         liveness.need("the API server does not answer", lambda: self._leadership.answers)
         self._app.exporter.start()
         self._app.exporter.working.set()
-        signals.announce_ready()
+        announce_ready()
         while not self._stop.is_set():
             liveness.turned()
             try:

@@ -11,6 +11,7 @@ from certmill.settings import Settings
 from workers import signals
 from workers.admin.exporter import Exporter
 from workers.admin.liveness import EVERY_SECONDS, Liveness
+from workers.process import announce_ready, process_name
 
 _log = log.get_logger(__name__)
 
@@ -18,7 +19,7 @@ _log = log.get_logger(__name__)
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; answers the exit code. Redis being away is answered with 503, not with
     an exit."""
-    signals.configure_log(settings, signals.process_name("responder"))
+    signals.configure_log(settings, process_name("responder"))
     stop = signals.stop_asked()
     try:
         runtime = Runtime.open(settings)
@@ -38,7 +39,7 @@ def run(settings: Settings) -> int:
     liveness.require("the thread that serves challenges has ended", lambda: responder.serves)
     exporter.start()
     exporter.working.set()
-    signals.announce_ready()
+    announce_ready()
     while not stop.wait(EVERY_SECONDS):
         liveness.turned()
     exporter.stop()

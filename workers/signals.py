@@ -10,7 +10,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 from celery import signals
 from celery.app import trace as celery_trace
@@ -22,12 +21,7 @@ from certmill.state.server.connection import connect as connect_redis
 from certmill.state.server.connection import eviction_policy
 from workers import memory
 from workers.admin.exporter import Exporter
-
-PROCESS_VARIABLE = "CERTMILL_PROCESS"
-"""What the supervisor calls this process; marks its log lines."""
-
-READY_FILE_VARIABLE = "CERTMILL_PROCESS_READY_FILE"
-"""A file that a process makes once it does its work; the supervisor waits for it."""
+from workers.process import announce_ready, process_name
 
 _SAFE_POLICY = "noeviction"
 _CELERY_COMMANDS = ("worker", "beat", "flower")
@@ -114,11 +108,6 @@ def configure_log(settings: Settings, process: str, *, level: str | None = None)
         logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else least)
 
 
-def process_name(otherwise: str) -> str:
-    """What this process is called in the log: as the supervisor says, else this."""
-    return os.environ.get(PROCESS_VARIABLE) or otherwise
-
-
 def celery_command(arguments: list[str]) -> str:
     """Which of Celery's commands this process was started with."""
     return next((argument for argument in arguments[1:] if argument in _CELERY_COMMANDS), "celery")
@@ -130,13 +119,6 @@ def stop_asked() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def announce_ready() -> None:
-    """Tell the supervisor, if there is one, that this process does its work."""
-    file = os.environ.get(READY_FILE_VARIABLE)
-    if file:
-        Path(file).touch(mode=0o600)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

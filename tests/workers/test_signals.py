@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.workers.running import Processes, Server, eventually
-from workers.signals import PROCESS_VARIABLE, celery_command, process_name
+from workers.process import PROCESS_VARIABLE, process_name
+from workers.signals import celery_command
 
 
 def _events(processes: Processes, log: str = "worker.log") -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 
 from certmill.settings import Settings
-from workers import signals
+from workers.process import process_name
 
 PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 _SAVE_EVERY_MILLISECONDS = 30_000
@@ -69,7 +69,9 @@ def _check(settings: Settings) -> None:
         options.basic_auth = [f"{settings.flower_user}:{password(settings)}"]
     if not all(_is_login(login) for login in options.basic_auth or ()):
         raise SystemExit("certmill: --basic_auth must be user:password; leave it out to have a password made")
-    signals.configure_log(settings, signals.process_name("flower"))
+    from workers import signals  # noqa: PLC0415 - as above; the supervisor needs only the password's file
+
+    signals.configure_log(settings, process_name("flower"))
 
 
 def _is_login(login: str) -> bool:

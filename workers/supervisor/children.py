@@ -52,6 +52,12 @@ class Child:
         """Does it run, and do its work?"""
         return self._process is not None and self._process.poll() is None and self.program.probe()
 
+    def is_due(self) -> bool:
+        """Whether it has ended, or is to be started now."""
+        if self._process is not None:
+            return self._process.poll() is not None
+        return time.monotonic() >= self._start_at
+
     def tend(self) -> str | None:
         """Start it if it is due, notice its death; answers what there is to tell."""
         now = time.monotonic()

@@ -22,11 +22,12 @@ from certmill import settings as certmill_settings
 from certmill.errors import CertmillError
 from certmill.settings import Settings
 from workers.flower import defaults as flower
-from workers.signals import PROCESS_VARIABLE, READY_FILE_VARIABLE
+from workers.process import PROCESS_VARIABLE, READY_FILE_VARIABLE
 from workers.supervisor import embedded
 from workers.supervisor.children import Child, Program, file_probe
 
-_LOOK_EVERY_SECONDS = 0.2
+_LOOK_EVERY_SECONDS = 0.2  # while processes start or stop
+_UP_EVERY_SECONDS = 1.0
 _READY_WITHIN_SECONDS = 60.0
 _DEATHS_BEFORE_READY = 3
 _WORKER_PATIENCE_SECONDS = 45.0  # a busy worker ends the step it is in; an idle one is gone at once
@@ -167,13 +168,14 @@ class _Supervisor:
     def _stay_up(self) -> None:
         while not self._stop.is_set():
             self._tend()
-            self._stop.wait(_LOOK_EVERY_SECONDS)
+            self._stop.wait(_UP_EVERY_SECONDS)
 
     def _tend(self) -> None:
-        for child in (
-            *self._servers,
-            *(self._clients if all(server.is_ready() for server in self._servers) else ()),
-        ):
+        """Servers first. Whether they answer is asked only when another process is to be started."""
+        due = [child for child in self._clients if child.is_due()]
+        for child in (*self._servers, *due):
+            if child in due and not all(server.is_ready() for server in self._servers):
+                return
             news = child.tend()
             if news:
                 _tell(news)
