@@ -35,7 +35,7 @@ def reconcile_ingress(self: Patient, reference: str, left: Sequence[str] = ()) -
     """Write the Certificates that the Ingress's annotations ask for; remove the HTTP-01 routes in it that no
     challenge uses."""
     self.runtime.shims.reconcile("Ingress", reference, left)
-    self.runtime.ways.clear(reference)
+    self.runtime.orphaned_routes.collect(reference)
 
 
 @shared_task(bind=True, base=Patient, name=RECONCILE_TASKS["VirtualServer"])

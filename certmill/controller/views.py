@@ -16,7 +16,7 @@ from certmill.home.kubernetes.history import HISTORY_ANNOTATION
 from certmill.home.kubernetes.secrets import MANAGERS
 from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION, is_asked, names_an_order
 from certmill.http01.edit_in_place import certificates_served
-from certmill.http01.ingress import led_for
+from certmill.http01.ingress import solver_certificate
 from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import (
     JsonObject,
@@ -218,7 +218,7 @@ def shim_view(body: Mapping[str, object], desired: Desired) -> ShimView:
         is_mistaken=bool(desired.events),
         leads_for=frozenset(
             name[:_MAX_NAME]
-            for name in sorted(certificates_served(body) | ({led_for(body)} - {""}))[:_MAX_LED]
+            for name in sorted(certificates_served(body) | ({solver_certificate(body)} - {""}))[:_MAX_LED]
         ),
     )
 

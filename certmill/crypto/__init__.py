@@ -1,6 +1,6 @@
-"""Keys, certificate requests, certificate chains, and the seal over keys in flight; on `cryptography` and
-nothing else.
+"""Keys, certificate requests, certificate chains, and encryption of private keys in Redis.
 
-Bytes in, bytes or frozen values out: no I/O, no clock (the time is an argument), no Redis, no ACME. What
-comes from outside is capped before it is parsed; what cannot be used is SecretUnusable, and no message, repr
-or chained error ever holds content. Everyone above may import it."""
+Functions take bytes and return bytes or frozen values. Input from outside has a size limit before it is
+parsed; unusable input raises SecretUnusable. Messages, reprs and chained errors never contain key material.
+Forbidden here: I/O, a clock (the time is an argument), Redis, ACME, and libraries other than
+`cryptography`."""

@@ -1,5 +1,5 @@
-"""Certificate chains as PEM, capped before they are parsed: what the leaf says, which of several to take,
-whether an issued one is ours."""
+"""Certificate chains in PEM: read the leaf, choose between chains, and check an issued chain. Sizes are
+limited before parsing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from certmill.errors import CertificateWrong, SecretUnusable
 from certmill.model.certificate import Certificate, Subject
 
 MAX_LEAF_BYTES = 36_500
-"""A larger one is not parsed (cert-manager's cap after GHSA-r4pg-vg54-wxx4): 100 long names and an RSA key of
-8192 bits are less."""
+"""A larger leaf is not parsed (cert-manager's limit after GHSA-r4pg-vg54-wxx4). A leaf with 100 long names
+and an RSA key of 8192 bits is smaller."""
 
 MAX_CHAIN_BYTES = 262_144
-"""The one limit of a chain: what is larger is not taken from a CA, not stored and not parsed. Twice this
-(tls.crt, and tls-combined.pem) and two keys fit into a Secret, which Kubernetes limits to 1 MiB."""
+"""A larger chain is not accepted from a CA, not stored and not parsed. Two chains of this size (tls.crt and
+tls-combined.pem) and two keys fit into a Secret, which Kubernetes limits to 1 MiB."""
 
 _END = b"-----END CERTIFICATE-----"
 _UNREADABLE = (
@@ -39,8 +39,8 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """What a chain's first certificate says. Serial in hex, instants in seconds since the epoch;
-    `public_key`: SHA-256 of its SPKI, hex."""
+    """The fields of a chain's first certificate. `serial`: hex. Times: seconds since the epoch. `public_key`:
+    SHA-256 of its SPKI, hex."""
 
     serial: str
     not_before: float
@@ -56,8 +56,8 @@ class Leaf:
 
 
 def leaf(pem_chain: bytes) -> Leaf:
-    """Read the first certificate of a chain that is readable to its end. Raises SecretUnusable without its
-    content."""
+    """Read the first certificate; the whole chain must be readable. Raises SecretUnusable; the message does
+    not contain the chain."""
     certificate = _load(pem_chain)[0]
     try:
         names = _alternative_names(certificate)
@@ -79,7 +79,7 @@ def leaf(pem_chain: bytes) -> Leaf:
 
 
 def oversize(pem_chain: bytes) -> str:
-    """Why a chain is too large to be taken from a CA, stored or parsed; "" if it is not."""
+    """Why the chain is larger than the limits above; "" if it is within them."""
     if len(pem_chain) > MAX_CHAIN_BYTES:
         return f"the certificate chain is larger than {MAX_CHAIN_BYTES} bytes"
     if pem_chain.find(_END) > MAX_LEAF_BYTES:
@@ -93,7 +93,7 @@ def split(pem_chain: bytes) -> tuple[bytes, ...]:
 
 
 def top_issuer_common_name(pem_chain: bytes) -> str:
-    """The issuer's common name of the top-most certificate: what `preferredChain` is compared with. Raises
+    """The issuer common name of the last certificate, to compare with `preferredChain`. Raises
     SecretUnusable."""
     try:
         return _common_name(_load(pem_chain)[-1].issuer)
@@ -102,11 +102,8 @@ def top_issuer_common_name(pem_chain: bytes) -> str:
 
 
 def choose(default_pem: str, alternates: Iterable[str], preferred: str) -> str:
-    """The first chain whose top-most certificate was issued by `preferred`; the CA's default if none was, or
-    nothing is preferred.
-
-    No more alternates are taken than it needs.
-    """
+    """The first chain whose last certificate was issued by `preferred`; the default chain if there is none,
+    or if `preferred` is "". Alternates are downloaded one by one until one matches."""
     if not preferred or _ends_at(default_pem, preferred):
         return default_pem
     return next((pem for pem in alternates if _ends_at(pem, preferred)), default_pem)
@@ -118,22 +115,22 @@ def key_of(pem: bytes) -> str:
 
 
 def check(pem_chain: bytes, key_pem: bytes, certificate: Certificate, *, now: float) -> None:
-    """Make sure that an issued chain is for our key and our names, and has not expired. Raises
-    CertificateWrong naming what differs."""
+    """Check that an issued chain has our key and our names, and has not expired. Raises CertificateWrong,
+    which lists the differences."""
     try:
         found = leaf(pem_chain)
     except SecretUnusable as error:
         raise CertificateWrong(
-            f"what the CA issued for {certificate.id} is not a certificate chain: {error}"
+            f"the CA's answer for {certificate.id} is not a certificate chain: {error}"
         ) from None
     differs = []
     if found.public_key != key_of(key_pem):
         differs.append("its key is not ours")
     differs += _names_that_differ("DNS names", found.dns_names, certificate.dns_names)
     differs += _names_that_differ("IP addresses", found.ip_addresses, certificate.ip_addresses)
-    # A CA may leave the common name out (profiles of Let's Encrypt do); only another one is wrong.
+    # A CA may omit the common name (some profiles of Let's Encrypt do), but must not change it.
     if certificate.common_name and found.common_name not in ("", certificate.common_name):
-        differs.append("its common name is not the one asked for")
+        differs.append("its common name is not the requested one")
     if found.not_after <= now:
         differs.append("it has expired")
     if differs:

@@ -1,5 +1,4 @@
-"""The certificate request (PKCS #10, RFC 2986) for a Certificate: its names, subject and usages, signed with
-its key."""
+"""Build the certificate signing request (PKCS #10, RFC 2986) of a Certificate: names, subject and usages."""
 
 from __future__ import annotations
 
@@ -56,7 +55,7 @@ _EXTENDED_KEY_USAGES = {
 
 
 def build(certificate: Certificate, key_pem: bytes) -> bytes:
-    """Make the request, DER. Raises InvalidManifest naming the field that cannot be encoded, and
+    """Build the request, DER. Raises InvalidManifest with the path of a field that cannot be encoded, and
     SecretUnusable."""
     key = keys.load(key_pem)
     subject = (
@@ -69,8 +68,8 @@ def build(certificate: Certificate, key_pem: bytes) -> bytes:
     # subjectAltName extension that is marked as critical."
     builder = x509.CertificateSigningRequestBuilder(subject).add_extension(names, critical=not list(subject))
     if certificate.encode_usages_in_request:
-        # "cert sign" with isCA, as cert-manager asks for it. It leaves the CA flag itself (basicConstraints)
-        # out by default, and so do we.
+        # isCA adds "cert sign", as in cert-manager. cert-manager omits the CA flag itself (basicConstraints)
+        # by default, and so does this.
         builder = _with_usages(builder, (*certificate.usages, *(("cert sign",) if certificate.is_ca else ())))
     return builder.sign(key, _hash(certificate.signature_algorithm, key)).public_bytes(Encoding.DER)
 
@@ -80,7 +79,7 @@ def _alternative_names(certificate: Certificate) -> x509.SubjectAlternativeName:
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in dict.fromkeys(certificate.dns_names)]
     except ValueError:
         raise InvalidManifest(
-            "a name is not ASCII: it has to be an A-label (xn--…) here", path="spec.dnsNames"
+            "a name is not ASCII: write it as an A-label (xn--…)", path="spec.dnsNames"
         ) from None
     try:
         names += [
@@ -88,12 +87,12 @@ def _alternative_names(certificate: Certificate) -> x509.SubjectAlternativeName:
             for address in dict.fromkeys(certificate.ip_addresses)
         ]
     except ValueError:
-        raise InvalidManifest("a value is no IP address", path="spec.ipAddresses") from None
+        raise InvalidManifest("a value is not a valid IP address", path="spec.ipAddresses") from None
     return x509.SubjectAlternativeName(names)
 
 
 def _subject(certificate: Certificate) -> x509.Name:
-    """One RDN for each kind of attribute, in the order of Go's pkix.Name, which is cert-manager's."""
+    """One RDN for each type of attribute, in the order of Go's pkix.Name, as in cert-manager."""
     attributes = []
     for field, oid, values in _attributes(certificate.common_name, certificate.subject):
         try:
@@ -108,7 +107,7 @@ def _subject(certificate: Certificate) -> x509.Name:
 
 
 def _literal_subject(text: str) -> x509.Name:
-    """The RDNs as they are written; their order is what spec.literalSubject is for."""
+    """The RDNs in the order of spec.literalSubject."""
     try:
         return x509.Name(
             [
@@ -150,7 +149,7 @@ def _with_usages(
 ) -> x509.CertificateSigningRequestBuilder:
     unknown = [usage for usage in usages if usage not in _KEY_USAGES and usage not in _EXTENDED_KEY_USAGES]
     if unknown:
-        raise InvalidManifest(f"{unknown[0][:40]!r} is no usage", path="spec.usages")
+        raise InvalidManifest(f"{unknown[0][:40]!r} is not a valid usage", path="spec.usages")
     wanted = {_KEY_USAGES[usage] for usage in usages if usage in _KEY_USAGES}
     if wanted:
         try:
@@ -169,8 +168,8 @@ def _with_usages(
 
 
 def _hash(signature_algorithm: str, key: keys.PrivateKey) -> SHA256 | SHA384 | SHA512 | None:
-    """spec.signatureAlgorithm's, else the one that suits the key's size, as cert-manager chooses. Ed25519 has
-    none (RFC 8410 §3)."""
+    """The hash of spec.signatureAlgorithm; without one, the hash for the key's size, as in cert-manager. None
+    for Ed25519 (RFC 8410 §3)."""
     is_ed25519 = isinstance(key, ed25519.Ed25519PrivateKey)
     if signature_algorithm and is_ed25519 is not (signature_algorithm == _PURE_ED25519):
         raise InvalidManifest(

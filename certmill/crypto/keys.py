@@ -1,7 +1,7 @@
-"""Private keys as PEM: made, compared with what a manifest asks for, re-encoded.
+"""Private keys in PEM: generate, compare with a manifest's spec.privateKey, re-encode.
 
-RSA keys are loaded without OpenSSL's primality test (47 ms for 2048 bits, 4 s for 8192, at every load); the
-arithmetic between their parts is checked instead."""
+RSA keys are loaded without OpenSSL's primality test, which takes 47 ms for 2048 bits and 4 s for 8192 bits at
+every load. `load` checks the arithmetic between the parts of the key instead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from certmill.errors import InvalidManifest, SecretUnusable
 from certmill.model.certificate import KeyAlgorithm, KeyEncoding, PrivateKeySpec
 
 MAX_KEY_BYTES = 13_000
-"""Larger ones are not parsed (cert-manager's cap after GHSA-r4pg-vg54-wxx4)."""
+"""A larger key is not parsed (cert-manager's limit after GHSA-r4pg-vg54-wxx4)."""
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -33,22 +33,19 @@ _FORMATS = {KeyEncoding.PKCS1: PrivateFormat.TraditionalOpenSSL, KeyEncoding.PKC
 
 
 def generate(spec: PrivateKeySpec) -> bytes:
-    """Make a key: PEM in the spec's encoding; PKCS1 of an ECDSA key is SEC 1's `EC PRIVATE KEY`, as at
-    cert-manager.
-
-    An Ed25519 key has PKCS8 only (RFC 8410 §7), whatever the spec says, as at cert-manager.
-    """
+    """Generate a key: PEM in the encoding of `spec`. As in cert-manager, PKCS1 means SEC 1 (`EC PRIVATE KEY`)
+    for ECDSA, and an Ed25519 key is always PKCS8 (RFC 8410 §7)."""
     return _pem(_make(spec.algorithm, spec.size), spec.encoding)
 
 
 def generate_account_key(algorithm: str) -> bytes:
-    """Make an account key, PEM. `algorithm`: RSA-2048 … RSA-8192, ECDSA-256, ECDSA-384, ECDSA-521. Raises
+    """Generate an account key, PEM. `algorithm`: RSA-2048 … RSA-8192, ECDSA-256, ECDSA-384, ECDSA-521. Raises
     InvalidManifest."""
     kind, _, size = algorithm.partition("-")
     if kind not in (KeyAlgorithm.RSA, KeyAlgorithm.ECDSA) or not size.isdecimal():
         raise InvalidManifest(
-            f"{algorithm[:40]!r} is no account key algorithm: use RSA-2048 … RSA-8192, ECDSA-256, ECDSA-384 "
-            "or ECDSA-521"
+            f"{algorithm[:40]!r} is not a valid account key algorithm: use RSA-2048 … RSA-8192, ECDSA-256, "
+            "ECDSA-384 or ECDSA-521"
         )
     return _pem(_make(KeyAlgorithm(kind), int(size)), KeyEncoding.PKCS1)
 
@@ -61,7 +58,7 @@ def matches_spec(pem: bytes, spec: PrivateKeySpec) -> str | None:
 
 
 def differing(pem: bytes, spec: PrivateKeySpec) -> tuple[str, ...]:
-    """The field of a Certificate that this key is not as it says, by its path; none if it is. Raises
+    """The path of the Certificate's field that this key does not match; empty if the key matches. Raises
     SecretUnusable."""
     if matches_spec(pem, spec) is None:
         return ()
@@ -77,7 +74,7 @@ def reencode(pem: bytes, encoding: KeyEncoding) -> bytes:
 
 
 def to_der(pem: bytes) -> bytes:
-    """The same key as DER in the encoding it has: cert-manager's `key.der` is the content of the PEM block.
+    """The same key as DER, in its current encoding: cert-manager's `key.der` is the content of the PEM block.
     Raises SecretUnusable."""
     key = load(pem)
     form = (
@@ -89,7 +86,7 @@ def to_der(pem: bytes) -> bytes:
 
 
 def load(pem: bytes) -> PrivateKey:
-    """Parse a key of at most MAX_KEY_BYTES. Raises SecretUnusable without its content."""
+    """Parse a key of at most MAX_KEY_BYTES. Raises SecretUnusable; the message does not contain the key."""
     if len(pem) > MAX_KEY_BYTES:
         raise SecretUnusable(f"the private key is larger than {MAX_KEY_BYTES} bytes")
     try:

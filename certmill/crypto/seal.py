@@ -1,11 +1,9 @@
-"""The seal over private keys in flight: AES-256-GCM with a key of the settings, bound to what it is for.
+"""Encrypt private keys that are kept in Redis during a run: AES-256-GCM with the keys of CERTMILL_SEAL_KEYS.
 
-Text `1.<base64url of nonce and ciphertext>`. The first key seals, any of them opens, so that keys can be
-rotated: put the new one
-first, and drop the old one when nothing sealed with it is in flight. Nonces are random: we stay far below the
-2^32 seals a key that
-NIST SP 800-38D §8.3 allows with them.
-"""
+The result is the text `1.<base64url of nonce and ciphertext>`, bound to a context. The first key encrypts;
+all keys decrypt. To rotate, put the new key first, and remove the old one when no run uses it. Nonces are
+random; NIST SP 800-38D §8.3 allows 2^32 encryptions for each key with random nonces, and certmill stays far
+below."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ _VERSION = "1"
 
 
 class Seal:
-    """Seals and opens. `keys`: 32 bytes each, at least one. Raises InvalidManifest naming the setting."""
+    """Encrypts and decrypts. `keys`: at least one, 32 bytes each. Raises InvalidManifest with the setting."""
 
     __slots__ = ("_ciphers",)
 
@@ -39,14 +37,14 @@ class Seal:
         self._ciphers = tuple(AESGCM(key) for key in keys)
 
     def seal(self, plaintext: bytes, *, context: str) -> str:
-        """Seal for `context` (a certificate's id): it opens under no other."""
+        """Encrypt for `context` (a certificate's id). `open` needs the same context."""
         nonce = os.urandom(_NONCE_BYTES)
         ciphertext = self._ciphers[0].encrypt(nonce, plaintext, _bound(context))
         return f"{_VERSION}.{base64.urlsafe_b64encode(nonce + ciphertext).decode()}"
 
     def open(self, sealed: str, *, context: str) -> bytes:
-        """Open what was sealed for `context` with any of the keys. Raises SealKeyMissing, or SecretUnusable
-        if it is damaged."""
+        """Decrypt. Raises SealKeyMissing if no key or the context does not fit, SecretUnusable if the text is
+        damaged."""
         raw = _raw(sealed)
         for cipher in self._ciphers:
             try:
@@ -59,7 +57,7 @@ class Seal:
 
 
 def new_key() -> str:
-    """Make a key, base64, fit for CERTMILL_SEAL_KEYS."""
+    """Generate a key for CERTMILL_SEAL_KEYS, base64."""
     return base64.b64encode(os.urandom(_KEY_BYTES)).decode()
 
 

@@ -1,5 +1,5 @@
-"""A pair that keeps a server's TLS alive until the CA has issued the real one: for the same names, signed by
-nobody whom anybody trusts."""
+"""A temporary certificate and key for the same names, so that a server can start TLS before the CA has issued
+the real certificate. No client trusts its issuer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from certmill.crypto import csr, keys
 from certmill.model.certificate import Certificate
 
 ISSUER = "cert-manager.local"
-"""The issuer's common name: cert-manager's, by which people and monitoring know such a certificate."""
+"""The issuer's common name, as in cert-manager: people and monitoring recognise a temporary certificate by
+it."""
 
 _LIFETIME = timedelta(days=90)
 _BEFORE = timedelta(minutes=5)
 
 
 def temporary_pair(certificate: Certificate, *, now: float) -> tuple[bytes, bytes]:
-    """(certificate, key), PEM, with a new key of the wanted kind. Raises InvalidManifest for what cannot be
-    encoded."""
+    """(certificate, key), PEM, with a new key of the type in the manifest. Raises InvalidManifest for a field
+    that cannot be encoded."""
     key_pem = keys.generate(certificate.private_key)
     request = x509.load_der_x509_csr(csr.build(certificate, key_pem))
     began = instant(now) - _BEFORE

@@ -1,5 +1,5 @@
-"""Bounded HTTP for CAs, DNS APIs and DNS over HTTPS: each request has time-outs, a size limit and the roots
-that it may trust.
+"""HTTP client for CAs, DNS APIs and DNS over HTTPS: every request has time-outs, a size limit and its own
+trusted roots.
 
-It knows no protocol above HTTP. urllib3 is used itself, because requests are on the hot path of every
-certificate. Forbidden here: ACME, DNS, retries, and a decision about what an answer means."""
+urllib3 is used without `requests`, because every certificate needs many requests and urllib3 needs half the
+CPU. Forbidden here: ACME, DNS, retries, and decisions about the meaning of an answer."""

@@ -1,10 +1,10 @@
-"""A connection to a server that a tenant chose, with an end: connecting is bounded as a whole, and so is an
-answer from its first byte on.
+"""urllib3 connections with one deadline for connecting and one for the whole answer.
 
-urllib3's time-outs are for each address of a name and for each byte that comes, so that a name with many dead
-addresses, or a header line now and then, holds a thread for as long as somebody likes. Here they are for all
-addresses, and for all bytes, together: a socket's time-out shrinks. With `urllib3.Timeout(total=…)` the
-answer gets what connecting has left, and the whole exchange has one end."""
+The server may belong to an attacker, because a tenant chooses its URL. urllib3's time-outs apply to each
+address and to each read, so a name with many dead addresses, or a server that sends a byte now and then,
+could block a thread for any time. Here the time-out applies to all addresses together and to all bytes
+together: the socket's time-out shrinks. With `urllib3.Timeout(total=…)` the answer gets the time that
+connecting left over."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 
 class _Incoming(io.RawIOBase):
-    """What comes in on a socket, until the time-out that it has at the beginning is over."""
+    """Reads from a socket until one deadline: the socket's time-out at the beginning."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        # Its own reader: the socket counts them, and is open for as long as it is read.
+        # A separate reader keeps the socket open: a socket counts its readers.
         self._stream = connection.makefile("rb", buffering=0)
         self._deadline = time.monotonic() + (connection.gettimeout() or 0.0)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """What HTTPResponse asks of a socket."""
+        """The method that HTTPResponse calls on a socket."""
         assert mode == "rb"
         return io.BufferedReader(self)
 
@@ -57,8 +57,8 @@ class _Bounded(HTTPConnection):
     response_class = _Response
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers. Each gets its share of the time; TLS gets what is
-        left."""
+        """Connect to the first address that answers. The remaining time is shared between the addresses; TLS
+        gets the time that is left."""
         host, timeout = self._dns_host, self.timeout or 0.0
         try:
             found = [
@@ -92,7 +92,7 @@ class _BoundedTls(_Bounded, HTTPSConnection):
 
 
 class _OneWrite(_BoundedTls):
-    """Head and body of a request in one TLS record: half the system calls, and the server is woken once."""
+    """Sends head and body of a request in one TLS record, which needs half the system calls."""
 
     _held: list[bytes] | None = None
 

@@ -1,5 +1,4 @@
-"""The two response headers that ACME gives a meaning to: Retry-After (RFC 9110 §10.2.3) and Link (RFC
-8288)."""
+"""Read two response headers: Retry-After (RFC 9110 §10.2.3) and Link (RFC 8288)."""
 
 from __future__ import annotations
 
@@ -11,19 +10,19 @@ from typing import Final
 from urllib.parse import urljoin
 
 MAX_RETRY_AFTER_SECONDS: Final = 7 * 86_400.0
-"""Let's Encrypt's longest limits run for a week; more is a mistake."""
+"""Let's Encrypt's longest rate limit lasts a week, so a longer value is treated as an error."""
 _MAX_LINKS: Final = 32
 _LINK: Final = re.compile(
     r'<([^<>]{1,2048})>((?:\s*;\s*[A-Za-z0-9!#$&+.^_`|~*-]+\s*=\s*(?:"[^"]*"|[^\s;,"]*))*)'
 )
 _RELATION: Final = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]*))', re.IGNORECASE)
-# Boulder puts it into the text as well: "…, retry after 2026-11-24 03:00:00 UTC: see …".
+# Boulder also writes the time in the problem's text: "…, retry after 2026-11-24 03:00:00 UTC: see …".
 _IN_TEXT: Final = re.compile(r"retry after (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Seconds from now, 0 to a week; None when the header is missing or makes no sense. A date is counted
-    from the response's own Date."""
+    """Seconds from now, 0 to a week; None if the header is missing or invalid. A date is compared with the
+    response's Date header, so a wrong local clock does not matter."""
     text = headers.get("Retry-After", "").strip()
     if not text:
         return None
@@ -34,7 +33,7 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
 
 
 def retry_after_in_text(text: str, *, now: float) -> float | None:
-    """The same from Boulder's English, for answers that lack the header."""
+    """Like `retry_after`, from the text of Boulder's problem document, for answers without the header."""
     found = _IN_TEXT.search(text)
     if found is None:
         return None
@@ -46,7 +45,7 @@ def retry_after_in_text(text: str, *, now: float) -> float | None:
 
 
 def links(headers: Mapping[str, str], relation: str, *, base: str) -> tuple[str, ...]:
-    """The targets of a relation, absolute, in order, each once."""
+    """The targets of a link relation: absolute URLs, in order, without duplicates."""
     found: dict[str, None] = {}
     for link in _LINK.finditer(headers.get("Link", "")):
         relations = _RELATION.search(link.group(2))
@@ -59,8 +58,7 @@ def links(headers: Mapping[str, str], relation: str, *, base: str) -> tuple[str,
 
 
 def _http_date(text: str) -> float | None:
-    """Seconds since the epoch of an HTTP-date, which is always UTC (RFC 9110 §5.6.7); other zones are taken
-    as they are written."""
+    """An HTTP-date as seconds since the epoch. RFC 9110 §5.6.7 requires GMT; another zone is accepted too."""
     try:
         parsed = parsedate_to_datetime(text)
         return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()

@@ -1,8 +1,8 @@
-"""One HTTP request to a CA and its whole answer: bounded in time and size, TLS verified, redirects not
-followed, errors mapped. So are the requests of dns01 to Cloudflare and to servers of DNS over HTTPS.
+"""Transport: send one HTTP request and read the whole answer, for CAs, Cloudflare and DNS over HTTPS.
 
-On urllib3 itself: `requests` costs twice the CPU, and lets REQUESTS_CA_BUNDLE of the environment overrule an
-Issuer's caBundle."""
+Time and size are limited, TLS is verified, redirects are not followed, and every failure is a NoAnswer. It
+uses urllib3 directly: `requests` needs twice the CPU, and its environment variable REQUESTS_CA_BUNDLE would
+override an Issuer's caBundle."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ MAX_ANSWER_BYTES: Final = 1_048_576
 _CHUNK_BYTES: Final = 65_536
 _CONNECTIONS_PER_CA: Final = 64
 _MOST_POOLS: Final = 64
-"""Of different trusts: a caBundle may be large, and who may change an issuer may change it for ever."""
+"""Issuers can change their caBundle without limit, so the number of pools is bounded."""
 _MAX_URL_CHARACTERS: Final = 2048
 USER_AGENT: Final = f"certmill/{__version__} (+ACME client; urllib3/{urllib3.__version__})"  # type: ignore[attr-defined] # not in its __all__
-"""RFC 8555 §6.1: a client MUST send one; the software's name and version, and those of the HTTP library."""
+"""RFC 8555 §6.1: "ACME clients MUST send a User-Agent header field"; it should name the client's software and
+the HTTP library, with versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsTrust:
-    """Whom to believe that it is the CA: `ca_bundle` (PEM) alone, else the system's and Mozilla's roots;
-    `skip_verify`: anybody."""
+    """The trusted roots of a server. `ca_bundle` (PEM): only these; None: the system's and Mozilla's roots.
+    `skip_verify`: no verification."""
 
     ca_bundle: bytes | None = None
     skip_verify: bool = False
@@ -53,7 +54,7 @@ class TlsTrust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A response, of any status. `retry_after` is in seconds."""
+    """A response of any status. `retry_after`: seconds from now."""
 
     url: str
     status: int
@@ -63,7 +64,7 @@ class Answer:
 
     @property
     def nonce(self) -> str | None:
-        """Replay-Nonce, in errors as well (RFC 8555 §6.5)."""
+        """The header Replay-Nonce; error responses have it too (RFC 8555 §6.5)."""
         return self.headers.get("Replay-Nonce")
 
     @property
@@ -71,33 +72,33 @@ class Answer:
         return self.headers.get("Location", "")
 
     def links(self, relation: str) -> tuple[str, ...]:
-        """The targets of a Link relation, absolute."""
+        """The targets of a link relation, as absolute URLs."""
         return response_headers.links(self.headers, relation, base=self.url)
 
 
 class NoAnswer(CAUnavailable):
-    """There was no answer, or not the whole of one. For those who ask another server than a CA (dns01), what
-    is said of it in its parts."""
+    """The server sent no answer, or not a complete one. The parts of the message are attributes, because
+    dns01 words it differently than for a CA."""
 
     def __init__(self, host: str, why: str, *, within_seconds: float | None = None, advice: str = "") -> None:
         within = f" within {within_seconds:g} s" if within_seconds is not None else ""
         super().__init__(f"{host} {why}{within}" + (f"; {advice}" if advice else ""))
         self.why = why
-        """The reason alone, which stays the same from request to request: "did not answer"."""
+        """Only the reason, such as "did not answer". It is the same text for each request."""
         self.without_advice = f"{host} {why}{within}"
-        """The message without what to do about a CA."""
+        """The message without the advice, which is about CAs."""
 
 
 class Connections:
-    """Connections that are kept alive, for all clients of a process. Safe from many threads; make it after a
-    fork."""
+    """Pools of keep-alive connections, shared by all clients of a process. Thread-safe. Create it after a
+    fork, not before."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pools: dict[tuple[TlsTrust, str | None], urllib3.PoolManager] = {}
 
     def pools(self, url: str, trust: TlsTrust) -> urllib3.PoolManager:
-        """The pools for that trust, through the environment's proxy if there is one for `url`."""
+        """The connection pools for `trust`, through the environment's proxy if `url` needs one."""
         proxy = _proxy_for(url)
         with self._lock:
             if (trust, proxy) not in self._pools:
@@ -107,7 +108,7 @@ class Connections:
             return self._pools[trust, proxy]
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close idle connections."""
         with self._lock:
             for pools in self._pools.values():
                 pools.clear()
@@ -115,8 +116,8 @@ class Connections:
 
 
 class Transport:
-    """Requests to one CA. Every error is a NoAnswer that names the host, and neither address nor library; the
-    port where it is refused."""
+    """Sends requests with one trust. Every failure is a NoAnswer. Its message names the host, and the port if
+    the connection was refused; it contains no address and no text of a library."""
 
     def __init__(
         self,
@@ -141,11 +142,10 @@ class Transport:
     def request(
         self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """One request; an answer of any status, all of it within the time-out, but for the system's look-up
-        of the name.
+        """Send one request and return the answer, whatever its status. The time-out covers everything except
+        the system's DNS look-up of the host.
 
-        Raises NoAnswer (connection, time-out, size), InvalidManifest (caBundle).
-        """
+        Raises NoAnswer (connection, time-out, size), InvalidManifest (caBundle)."""
         if self._pools is None:
             self._pools = self._connections.pools(url, self._trust)
         host = host_of(url)
@@ -163,7 +163,7 @@ class Transport:
             )
             content = self._read(response, host)
         except (HTTPError, OSError) as error:
-            # `from None`: the library's text has ports and addresses of objects, which change each time.
+            # `from None`: the library's message has ports and object addresses, which change each time.
             raise _no_answer(url, error, self._timeout_seconds) from None
         seconds = response_headers.retry_after(response.headers, now=self._clock.now())
         return Answer(
@@ -171,7 +171,7 @@ class Transport:
         )
 
     def _read(self, response: urllib3.BaseHTTPResponse, host: str) -> bytes:
-        """The whole body."""
+        """Read the whole body."""
         content = b""
         try:
             while chunk := response.read1(_CHUNK_BYTES):
@@ -191,7 +191,7 @@ class Transport:
 
 
 def host_of(url: str) -> str:
-    """The host, for messages."""
+    """The host of a URL, for messages."""
     return urlsplit(url).hostname or "the CA"
 
 
@@ -201,7 +201,7 @@ def _port_of(url: str) -> int:
 
 
 def url_mistake(url: str) -> str:
-    """Why `url` is none that a request may go to; "" if it may."""
+    """Why certmill sends no request to `url`; "" if the URL is valid."""
     if (
         len(url) > _MAX_URL_CHARACTERS
         or not url.isascii()
@@ -219,7 +219,7 @@ def url_mistake(url: str) -> str:
 
 
 def _proxy_for(url: str) -> str | None:
-    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."""
+    """The proxy for `url` by HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment; None without one."""
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
     return None if not proxy or proxy_bypass(parts.hostname or "") else proxy
@@ -228,7 +228,7 @@ def _proxy_for(url: str) -> str | None:
 def _make_pools(trust: TlsTrust, proxy: str | None) -> urllib3.PoolManager:
     context = _ssl_context(trust)
     if trust.skip_verify:
-        # The Issuer says so (skipTLSVerify); a warning for each request would say no more.
+        # The Issuer has skipTLSVerify, so urllib3's warning for each request is not useful.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if proxy is None:
         pools = urllib3.PoolManager(num_pools=16, maxsize=_CONNECTIONS_PER_CA, ssl_context=context)
@@ -244,7 +244,7 @@ def _make_pools(trust: TlsTrust, proxy: str | None) -> urllib3.PoolManager:
     return pools
 
 
-# Loading the roots takes 20 ms and more; a context is shared by any number of connections.
+# Loading the roots takes 20 ms or more, so all connections of a trust share one context.
 @lru_cache(maxsize=64)
 def _ssl_context(trust: TlsTrust) -> ssl.SSLContext:
     if trust.skip_verify:
@@ -254,7 +254,7 @@ def _ssl_context(trust: TlsTrust) -> ssl.SSLContext:
         return context
     if trust.ca_bundle is None:
         context = ssl.create_default_context()
-        # A slim container has no roots of its own.
+        # A slim container image has no system roots.
         context.load_verify_locations(certifi.where())
         return context
     try:
@@ -291,4 +291,4 @@ def _no_tls(host: str, error: urllib3.exceptions.SSLError) -> NoAnswer:
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = f"shows a TLS certificate that cannot be verified ({cause.verify_message.rstrip('.')})"
         return NoAnswer(host, why, advice="if it is a private CA, put its root into spec.acme.caBundle")
-    return NoAnswer(host, "does not speak TLS as it should", advice="see that spec.acme.server is right")
+    return NoAnswer(host, "failed the TLS handshake", advice="check that spec.acme.server is right")

@@ -1,8 +1,6 @@
-"""HTTP-01 (RFC 8555 §8.3): the shared responder that answers the CA, the self check that asks as the CA
-would, the way there in a cluster.
+"""HTTP-01 challenges (RFC 8555 §8.3): the shared responder, the self check, and routes to the responder.
 
-`base` is the protocol of the store behind the responder, `responder` serves it for the whole fleet,
-`selfcheck` probes one name. `way` says how a challenge is led to the responder; `ingress` (an Ingress of its
-own), `edit_in_place` (a path in the user's) and `service` build the objects for it, purely, `managed_fields`
-gives the user's fields back, and `exposure` writes all that. Forbidden here: Redis (the store is a protocol),
-ACME verbs, Celery, DNS-01 (the self check is given a function that looks names up)."""
+`base` has the protocols. `responder` answers the CA, and `selfcheck` sends the CA's request first. In a
+cluster `route_choice` chooses the route, `ingress`, `edit_in_place` and `service` build the objects,
+`kubernetes_routes` writes them, and `managed_fields` restores the owners of fields. Forbidden here: Redis
+(the store is a protocol), ACME requests, Celery, and DNS-01 (the self check gets a look-up function)."""

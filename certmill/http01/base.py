@@ -1,5 +1,5 @@
-"""The protocols of HTTP-01: the store of key authorizations, and the way of the CA's request; and the shape
-of a token, which comes from anybody on the Internet."""
+"""Protocols of HTTP-01: the store of key authorizations (KeyAuthorizations), and the routes on which a CA's
+request reaches the responder (Routes). `is_token` validates tokens, which are untrusted input."""
 
 from __future__ import annotations
 
@@ -13,68 +13,70 @@ from certmill.model.key_authorization import KeyAuthorization
 from certmill.model.names import CertificateId
 
 WELL_KNOWN_PATH: Final = "/.well-known/acme-challenge/"
-"""RFC 8555 §8.3: the path is this and the token."""
+"""RFC 8555 §8.3: the path is this prefix and the token."""
 
-# RFC 8555 §8.3: a token is base64url without padding. Boulder's have 43 characters; 128 leave room.
+# RFC 8555 §8.3: a token is base64url without padding. Boulder's tokens have 43 characters.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def is_token(text: str) -> bool:
-    """Tell whether `text` has the shape of a token; nothing else may reach a store or a path."""
+    """Whether `text` has the form of a token. Other text must not reach a store or a path."""
     return _TOKEN.fullmatch(text) is not None
 
 
 class KeyAuthorizations(Protocol):
-    """Key authorizations by token, for as long as their challenges run. Safe from many threads; each call is
-    bounded (seconds)."""
+    """Key authorizations of running challenges, by token. Thread-safe; each call ends within seconds."""
 
     def get(self, token: str) -> KeyAuthorization | None:
-        """Return the key authorization and its hosts, or None when there is none. Raises StateUnavailable
-        when the store is away."""
+        """The key authorization and its hosts; None if there is none. Raises StateUnavailable if the store
+        does not answer."""
         ...
 
 
 class Routes(Protocol):
-    """How the CA's request comes to the responder. Quick and idempotent. Raises Temporary,
+    """Routes from the Internet to the responder. Methods are quick and idempotent. They raise Temporary,
     SolverMisconfigured, Forbidden."""
 
-    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
-        """A word for the way, to be noted before it is opened, and closed with. Asks nobody."""
+    def route_name(self, certificate: Certificate, solver: Http01Solver) -> str:
+        """The name of the route that `present` will create. It is stored before `present`, and `cleanup`
+        needs it. Sends no request."""
         ...
 
-    def open(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
-        """Lead requests for this token of `host` to the responder, and for no other of ours."""
+    def present(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
+        """Create the route: requests for exactly this token at `host` reach the responder. Repeating it
+        repairs the route."""
         ...
 
     def redirects(self, certificate: Certificate) -> bool:
-        """Whether what the Certificate is for redirects all requests to HTTPS, those of challenges too."""
+        """Whether the Certificate's owner redirects all requests to HTTPS, also those of challenges."""
         ...
 
-    def close(self, certificate: CertificateId, host: str, way: str) -> None:
-        """Lead them there no longer, for this Certificate. Not there: no error."""
+    def cleanup(self, certificate: CertificateId, host: str, route: str) -> None:
+        """Remove this Certificate's route for `host`. `route` is the result of `route_name`. A missing route
+        is not an error."""
         ...
 
-    def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
-        """Close the ways through this Ingress that are open for Certificates whose challenges are over. Not
-        there: no error."""
+    def collect_orphans(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
+        """Remove the routes in this Ingress whose Certificates have no running challenge (`is_over`). A
+        missing Ingress is not an error."""
         ...
 
 
 class NoRoutes:
-    """Where the operator has led the requests to the responder himself."""
+    """Routes without a cluster: the operator configures the proxy, so nothing is created or removed."""
 
-    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
+    def route_name(self, certificate: Certificate, solver: Http01Solver) -> str:
         return ""
 
-    def open(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
-        """Nothing."""
+    def present(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
+        """Do nothing."""
 
     def redirects(self, certificate: Certificate) -> bool:
-        """Nobody knows: the self check finds it out."""
+        """False, because it is not known; the self check detects redirects."""
         return False
 
-    def close(self, certificate: CertificateId, host: str, way: str) -> None:
-        """Nothing."""
+    def cleanup(self, certificate: CertificateId, host: str, route: str) -> None:
+        """Do nothing."""
 
-    def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
-        """Nothing."""
+    def collect_orphans(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
+        """Do nothing."""

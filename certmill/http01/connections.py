@@ -1,8 +1,9 @@
-"""The responder's open connections, and which of them has to go when there is no place for another. Pure.
+"""The responder's open connections, and the choice of the connection to close when the limit is reached.
+Pure.
 
-A connection is silent until the whole head of its request has come. Anybody can open silent connections at no
-cost, so only these are cut. A proxy in front of the responder sends whole requests: that they all come from
-its one address is no harm to them."""
+A connection is silent until the complete head of its request has arrived. An attacker can open silent
+connections at no cost, so only silent ones are closed. A proxy in front of the responder sends complete
+requests, so it is not affected although all its connections have the same address."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from typing import Final, Generic, TypeVar
 ConnectionT = TypeVar("ConnectionT", bound=Hashable)
 
 _IPV6_SITE_BITS: Final = 64
-"""One site has a /64 at least (RFC 6177), so all its addresses count as one."""
+"""RFC 6177: a site gets at least a /64, so all addresses of a /64 count as one."""
 
 
 def address_group(address: str) -> str:
-    """What counts as one address: an IPv4 address, an IPv6 /64."""
+    """The group of an address: the IPv4 address itself, or the /64 of an IPv6 address."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -28,7 +29,7 @@ def address_group(address: str) -> str:
 
 
 class Connections(Generic[ConnectionT]):
-    """At most `limit` connections. For one thread."""
+    """At most `limit` connections. Not thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -36,29 +37,29 @@ class Connections(Generic[ConnectionT]):
         self._silent: dict[str, dict[ConnectionT, None]] = {}
 
     def all(self) -> tuple[ConnectionT, ...]:
-        """Those that are open."""
+        """All open connections."""
         return tuple(self._groups)
 
     def to_cut(self) -> ConnectionT | None:
-        """Whom another one takes the place of: the oldest silent connection of the address that has the most
-        of them; None if there is room, or nobody is silent."""
+        """The connection to close before another one is added: the oldest silent connection of the address
+        with the most silent connections. None if there is room, or if no connection is silent."""
         if self.has_room() or not self._silent:
             return None
         most = max(self._silent, key=lambda group: len(self._silent[group]))
         return next(iter(self._silent[most]))
 
     def has_room(self) -> bool:
-        """Whether another one may come."""
+        """Whether another connection can be added."""
         return len(self._groups) < self._limit
 
     def add(self, connection: ConnectionT, address: str) -> None:
-        """It has been opened, and is silent."""
+        """Add a new connection; it is silent."""
         group = address_group(address)
         self._groups[connection] = group
         self._silent.setdefault(group, {})[connection] = None
 
     def heard(self, connection: ConnectionT) -> None:
-        """The whole head of its request has come."""
+        """The complete head of its request has arrived."""
         group = self._groups.get(connection, "")
         members = self._silent.get(group, {})
         members.pop(connection, None)
@@ -66,6 +67,6 @@ class Connections(Generic[ConnectionT]):
             self._silent.pop(group, None)
 
     def remove(self, connection: ConnectionT) -> None:
-        """It is closed, or being closed."""
+        """Remove a connection that is closed or being closed."""
         self.heard(connection)
         self._groups.pop(connection, None)

@@ -1,15 +1,14 @@
-"""Edit in place: the challenge's path in the user's own Ingress, for as long as a challenge needs it. Pure.
+"""Edit in place: add the path of a challenge to the user's Ingress, and remove it after the challenge. Pure.
 
-A note in an annotation says which Certificates need which names, and which rules were made for them; so
-several can share a rule, and the user's rules are afterwards what they were, but for what the user has
-changed meanwhile. Each call settles the whole Ingress: the paths are in exactly those rules whose names are
-needed, also after somebody has applied the manifest again and so taken them out. Whatever the user has
-written stays, also for other challenges: a path of one token goes before it (http01.ingress says why it is of
-one).
+An annotation (NOTE) records which Certificates need which names, and which rules were created for them.
+Therefore several Certificates can share a rule, and the user's rules are restored afterwards; changes that
+the user made meanwhile are kept. Each call computes the whole Ingress again, so paths that were lost because
+somebody applied the manifest again are restored. Our paths contain one token (http01.ingress says why) and
+come before the user's paths.
 
-A path is ours by its host and its exact token, whatever its backend: nginx refuses two paths that are the
-same. So one whose backend was changed, or that cert-manager left there in mid-challenge, is replaced, and
-gone afterwards."""
+A path is ours if its host and its exact token are ours, whatever its backend is, because nginx refuses two
+equal paths. So a path whose backend was changed, or that cert-manager left there, is replaced, and removed
+after the challenge."""
 
 from __future__ import annotations
 
@@ -24,8 +23,8 @@ from certmill.http01.service import SERVICE_NAME
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 
 NOTE: Final = "certmill.io/http01-challenges"
-"""The annotation, JSON: `for` (the names, each with its Certificates and their tokens) and `made` (the hosts
-of rules)."""
+"""The annotation, JSON: `for` maps each name to its Certificates and their tokens; `made` lists the hosts of
+rules that were created."""
 
 MERGEABLE: Final = "nginx.org/mergeable-ingress-type"
 """The NGINX Ingress Controller's annotation: `master` or `minion`."""
@@ -36,10 +35,11 @@ Rule = Mapping[str, object]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Note:
     needed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By name, the tokens of the Certificates that need it."""
+    """Name -> Certificate -> token."""
 
     made: frozenset[str] = frozenset()
-    """The hosts of the rules that were made for challenges: these go when they are left with no path."""
+    """The hosts of the rules that were created for challenges. They are removed when they have no path
+    left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +47,11 @@ class _Own:
     """Which paths are ours."""
 
     tokens: Mapping[str, frozenset[str]]
-    """By the host of a rule, the tokens of the challenges that it answers for, or did until now."""
+    """Host of a rule -> the tokens of its current and previous challenges."""
 
     def has(self, rule: Rule, path: Mapping[str, object]) -> bool:
-        """Whether it leads one of these tokens; or any token to our Service, whose note was lost."""
+        """Whether `path` is for one of these tokens, or for any token with our Service as its backend (the
+        annotation was lost)."""
         where = text(path.get("path"))
         token = where.removeprefix(WELL_KNOWN_PATH)
         if token == where or not is_token(token):
@@ -59,7 +60,7 @@ class _Own:
         return token in self.tokens.get(_host(rule), ()) or service.get("name") == SERVICE_NAME
 
     def is_in(self, rule: Rule) -> bool:
-        """Whether one of them is in a rule."""
+        """Whether a path of the rule is ours."""
         return any(self.has(rule, path) for path in _paths(rule))
 
 
@@ -75,37 +76,35 @@ def _own(*notes: _Note) -> _Own:
 def with_challenge_path(
     ingress: Mapping[str, object], host: str, certificate: str, token: str
 ) -> JsonObject | None:
-    """The Ingress with the path that a Certificate's challenge for `host` needs; None if it is there."""
+    """The Ingress with the path for a Certificate's challenge at `host`; None if nothing has to change."""
     note = _note_of(ingress)
     needed = {**note.needed, host: {**note.needed.get(host, {}), certificate: token}}
     return _settled(ingress, note, replace(note, needed=needed))
 
 
 def without_challenge_path(ingress: Mapping[str, object], host: str, certificate: str) -> JsonObject | None:
-    """The Ingress without the path that a Certificate's challenge for `host` needs; None if there is nothing
-    to change."""
+    """The Ingress without the path for a Certificate's challenge at `host`; None if nothing has to change."""
     return _without(ingress, lambda each, name: (each, name) == (host, certificate))
 
 
 def without_certificates(ingress: Mapping[str, object], names: Collection[str]) -> JsonObject | None:
-    """The Ingress without the paths that these Certificates' challenges need; None if there is nothing to
-    change."""
+    """The Ingress without the paths for these Certificates' challenges; None if nothing has to change."""
     return _without(ingress, lambda _, name: name in names)
 
 
 def is_master(ingress: Mapping[str, object]) -> bool:
-    """Whether its paths are in other Ingresses: NGINX would refuse it with one of its own, and with it all of
-    those."""
+    """Whether the Ingress is a master of mergeable Ingresses. NGINX refuses a master that has a path,
+    together with all its minions."""
     return meta_of(ingress).annotations.get(MERGEABLE) == "master"
 
 
 def certificates_served(ingress: Mapping[str, object]) -> frozenset[str]:
-    """The Certificates whose challenges are led through it: for who clears up."""
+    """The names of the Certificates that have a challenge path in this Ingress."""
     return frozenset(name for tokens in _note_of(ingress).needed.values() for name in tokens)
 
 
 def _without(ingress: Mapping[str, object], is_over: Callable[[str, str], bool]) -> JsonObject | None:
-    """The Ingress without the challenges, by name and Certificate, that are over."""
+    """The Ingress without the challenges for which `is_over(host, certificate name)` is true."""
     note = _note_of(ingress)
     needed = {
         host: {name: token for name, token in tokens.items() if not is_over(host, name)}
@@ -142,17 +141,16 @@ def _settled(ingress: Mapping[str, object], former: _Note, note: _Note) -> JsonO
 
 
 def _place(rules: list[Rule], host: str) -> int | None:
-    """Where the rule is that answers for `host`: its own, else that of its wildcard or of every host, else
-    none.
+    """The index of the rule that serves `host`: its own rule, else the rule of its wildcard, else the rule
+    without a host, else None.
 
-    A new rule beside one of the latter two would take the name's other paths away from it while the challenge
-    runs."""
+    If one of the last two exists, a new rule for `host` would hide its paths while the challenge runs."""
     hosts = [_host(rule) for rule in rules]
     return next((hosts.index(answering) for answering in _answering(host) if answering in hosts), None)
 
 
 def _answering(host: str) -> tuple[str, ...]:
-    """The hosts of the rules that may answer for `host`, the nearest first."""
+    """The hosts of the rules that can serve `host`, the most specific first."""
     return (host, f"*.{host.partition('.')[2]}", "") if rule_host(host) else ("",)
 
 
@@ -169,9 +167,8 @@ def _hosts_led(rules: list[Rule], own: _Own) -> frozenset[str]:
 
 
 def _with_paths_of(rule: Rule, tokens: Collection[str], own: _Own) -> Rule:
-    """The rule with the paths of these challenges and no others: where ours were, else before all. Without
-    any it has no http at all: the
-    API takes no empty one."""
+    """The rule with challenge paths for exactly these tokens: at the place of the previous ones, else before
+    all paths. A rule without any path has no `http`, because the API refuses an empty list."""
     paths = _paths(rule)
     place = next((place for place, path in enumerate(paths) if own.has(rule, path)), 0)
     theirs = [path for path in paths if not own.has(rule, path)]
@@ -186,7 +183,7 @@ def _with_paths_of(rule: Rule, tokens: Collection[str], own: _Own) -> Rule:
 
 
 def _with(body: Mapping[str, object], name: str, value: object) -> JsonObject:
-    """`body` with this member in its place; without it if it is empty."""
+    """`body` with this member; without the member if `value` is empty."""
     return {**body, name: value} if value else {key: other for key, other in body.items() if key != name}
 
 

@@ -1,12 +1,11 @@
-"""An Ingress of our own that leads the CA's request for one name to the responder, as NGINX takes it into a
-VirtualServer too. Pure.
+"""Build the solver Ingress that routes the CA's request for one name to the responder. Pure.
 
-One rule, one path, a port that is a number, and the label of cert-manager's solver Ingresses. Each
-Certificate has its own for a name, owned by it, so that nobody has to count who else needs it.
+It has one rule, one path, a numeric port, and the label of cert-manager's solver Ingresses; in this form
+NGINX also adds it to a VirtualServer of the same host. Each Certificate owns a separate solver Ingress for
+each name, so no reference counting is needed.
 
-The path is that of one token. The responder serves every namespace: one for all tokens would let a stranger
-have the host validated, for as long as it is open, and an ingress controller may keep it for seconds after it
-was closed."""
+The path contains one token. The responder serves every namespace, so a path for all tokens would let another
+tenant validate this host while the route exists, and some seconds longer in the ingress controller."""
 
 from __future__ import annotations
 
@@ -24,11 +23,11 @@ from certmill.model.identifiers import is_ip_address
 from certmill.model.names import CertificateId
 
 SOLVER_LABEL: Final = "acme.cert-manager.io/http01-solver"
-"""NGINX takes an Ingress with this label, "true", into the VirtualServer of its host; without it the host is
-taken."""
+"""NGINX merges an Ingress with this label ("true") into the VirtualServer of its host. Without the label it
+refuses the Ingress, because the host is in use."""
 
 CERTIFICATE_ANNOTATION: Final = "certmill.io/certificate-name"
-"""Which Certificate a solver Ingress is for."""
+"""The name of the Certificate that a solver Ingress is for."""
 
 CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
 
@@ -38,23 +37,23 @@ _ALL_SOURCES: Final = "0.0.0.0/0,::/0"
 
 
 def solver_ingress_name(certificate: CertificateId, host: str) -> str:
-    """The name of the Ingress for a name of a Certificate, always the same. It begins as cert-manager's do:
-    policies may know them."""
+    """The stable name of the solver Ingress for one host of a Certificate. It has cert-manager's prefix,
+    because admission policies may match it."""
     digest = hashlib.sha256(f"{certificate}\0{host}".encode()).hexdigest()
     return f"cm-acme-http-solver-{digest[:16]}"
 
 
-def solver_ingress(certificate: Certificate, host: str, way: OwnIngress, token: str) -> JsonObject:
-    """The Ingress for `host`, a DNS name or an IP address, of a Certificate."""
+def solver_ingress(certificate: Certificate, host: str, route: OwnIngress, token: str) -> JsonObject:
+    """The solver Ingress for `host` (a DNS name or an IP address) of a Certificate."""
     metadata: JsonObject = {
         "name": solver_ingress_name(certificate.id, host),
         "namespace": certificate.namespace,
-        "labels": {**way.template.labels, **MANAGED_BY, SOLVER_LABEL: "true"},
-        "annotations": _annotations(way) | {CERTIFICATE_ANNOTATION: certificate.name},
+        "labels": {**route.template.labels, **MANAGED_BY, SOLVER_LABEL: "true"},
+        "annotations": _annotations(route) | {CERTIFICATE_ANNOTATION: certificate.name},
     }
     if certificate.uid:
         metadata["ownerReferences"] = [_reference(certificate)]
-    class_name = {"ingressClassName": way.ingress_class_name} if way.ingress_class_name else {}
+    class_name = {"ingressClassName": route.ingress_class_name} if route.ingress_class_name else {}
     return {
         "apiVersion": INGRESSES.api_version,
         "kind": INGRESSES.kind,
@@ -63,20 +62,20 @@ def solver_ingress(certificate: Certificate, host: str, way: OwnIngress, token: 
     }
 
 
-def led_for(ingress: Mapping[str, object]) -> str:
-    """The Certificate whose challenge a solver Ingress of ours is for; "" for any other Ingress."""
+def solver_certificate(ingress: Mapping[str, object]) -> str:
+    """The name of the Certificate that one of our solver Ingresses is for; "" for any other Ingress."""
     meta = meta_of(ingress)
     is_ours = meta.labels.get(SOLVER_LABEL) == "true" and MANAGED_BY.items() <= meta.labels.items()
     return meta.annotations.get(CERTIFICATE_ANNOTATION, "") if is_ours else ""
 
 
 def rule_host(host: str) -> str:
-    """The host of a rule for `host`: none for an IP address, which an Ingress has no way to name."""
+    """The host of a rule for `host`: "" for an IP address, because a rule cannot contain one."""
     return "" if is_ip_address(host) else host
 
 
 def challenge_rule(host: str, *tokens: str) -> JsonObject:
-    """A rule for a host, or for every host (""), with nothing but these challenges."""
+    """A rule for a host, or for every host (""), with only the paths of these challenges."""
     return {
         **({"host": host} if host else {}),
         "http": {"paths": [challenge_path(token) for token in tokens]},
@@ -84,23 +83,23 @@ def challenge_rule(host: str, *tokens: str) -> JsonObject:
 
 
 def challenge_path(token: str) -> JsonObject:
-    """The path that leads to the responder."""
+    """The path of one token, with the responder's Service as its backend."""
     backend = {"service": {"name": SERVICE_NAME, "port": {"number": SERVICE_PORT}}}
     return {"path": f"{WELL_KNOWN_PATH}{token}", "pathType": "Exact", "backend": backend}
 
 
-def _annotations(way: OwnIngress) -> dict[str, str]:
-    """Everybody may ask, as the CA asks from anywhere, unless the template has a whitelist for some ingress
-    controller."""
-    template: Mapping[str, str] = way.template.annotations
+def _annotations(route: OwnIngress) -> dict[str, str]:
+    """The annotations of the solver Ingress. All source addresses are allowed, because a CA validates from
+    any address, unless the template has a whitelist for some ingress controller."""
+    template: Mapping[str, str] = route.template.annotations
     whitelisted = any(name.rpartition("/")[2] == _WHITELIST for name in template)
     found = {} if whitelisted else {_NGINX_WHITELIST: _ALL_SOURCES}
-    return found | ({CLASS_ANNOTATION: way.ingress_class} if way.ingress_class else {}) | dict(template)
+    return found | ({CLASS_ANNOTATION: route.ingress_class} if route.ingress_class else {}) | dict(template)
 
 
 def _reference(certificate: Certificate) -> JsonObject:
-    """The Ingress goes with its Certificate. Deletion is not blocked on it: that would need one more right
-    where owners are checked."""
+    """The owner reference: Kubernetes deletes the Ingress with its Certificate. blockOwnerDeletion is not
+    set, because it needs one more permission."""
     return {
         "apiVersion": CERTIFICATES.api_version,
         "kind": CERTIFICATES.kind,

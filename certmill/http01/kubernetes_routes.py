@@ -1,8 +1,8 @@
-"""The way of the CA's request to the responder, made and taken away in the API: Service, EndpointSlices, and
-an Ingress or a path in one.
+"""HTTP-01 routes in Kubernetes: create and delete the Service, the EndpointSlices, and the Ingress or the
+path in the user's Ingress.
 
-Everything is idempotent and safe to repeat; opening again heals what somebody changed meanwhile. Whatever is
-ours in a namespace goes when its last challenge does."""
+All operations are idempotent. `present` again repairs objects that somebody changed. Our objects in a
+namespace are deleted after its last challenge."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Final
 
 from certmill.errors import Conflict, Permanent, SolverMisconfigured
 from certmill.http01 import edit_in_place, service
-from certmill.http01.ingress import SOLVER_LABEL, led_for, solver_ingress, solver_ingress_name
+from certmill.http01.ingress import SOLVER_LABEL, solver_certificate, solver_ingress, solver_ingress_name
 from certmill.http01.managed_fields import given_back
-from certmill.http01.route_choice import EditIngress, OwnIngress, way
+from certmill.http01.route_choice import EditIngress, OwnIngress, choose_route
 from certmill.kube.answers import NotServed
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
@@ -29,24 +29,25 @@ _FRESH_SECONDS: Final = 5.0
 _OWN: Final = "own"
 _EDIT: Final = "edit:"
 _VIRTUAL_SERVER: Final = (VIRTUAL_SERVERS.api_version, VIRTUAL_SERVERS.kind)
-"""Others have a kind of this name too (F5's cis.f5.com)."""
+"""The API version is compared too, because other products have a kind of this name (F5's cis.f5.com)."""
 
 
 class KubernetesRoutes:
-    """An Routes (http01.base) by Ingress. `addresses` are the responders' now, `port` theirs."""
+    """Routes (http01.base) by Ingress. `addresses()` returns the responders' current addresses; `port` is
+    their port."""
 
     def __init__(self, client: KubeClient, addresses: Callable[[], Sequence[str]], port: int) -> None:
         self._client = client
         self._addresses = addresses
         self._port = port
 
-    def way(self, certificate: Certificate, solver: Http01Solver) -> str:
-        chosen = way(solver, certificate.annotations)
+    def route_name(self, certificate: Certificate, solver: Http01Solver) -> str:
+        chosen = choose_route(solver, certificate.annotations)
         return f"{_EDIT}{chosen.name}" if isinstance(chosen, EditIngress) else _OWN
 
-    def open(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
-        self._lead_to_responder(certificate.namespace)
-        chosen = way(solver, certificate.annotations)
+    def present(self, certificate: Certificate, host: str, token: str, solver: Http01Solver) -> None:
+        self._create_service(certificate.namespace)
+        chosen = choose_route(solver, certificate.annotations)
         if isinstance(chosen, OwnIngress):
             self._client.apply(INGRESSES, solver_ingress(certificate, host, chosen, token))
             return
@@ -55,24 +56,20 @@ class KubernetesRoutes:
             if edit_in_place.is_master(ingress):
                 raise SolverMisconfigured(
                     f"the Ingress {certificate.namespace}/{chosen.name} is a master of mergeable Ingresses, "
-                    "which NGINX takes with no path "
-                    "only; take edit in place away, and give the solver an ingressTemplate with the "
-                    "annotation "
-                    f"{edit_in_place.MERGEABLE}: minion"
+                    "and NGINX refuses paths in a master; do not use edit in place, and give the solver an "
+                    f"ingressTemplate with the annotation {edit_in_place.MERGEABLE}: minion"
                 )
             return edit_in_place.with_challenge_path(ingress, host, certificate.name, token)
 
         if not self._edited(certificate.namespace, chosen.name, with_path):
             raise SolverMisconfigured(
-                f"the Ingress {certificate.namespace}/{chosen.name}, which the challenge for {host} is to "
-                "be led through, is not there; "
-                "create it, or use another solver"
+                f"the Ingress {certificate.namespace}/{chosen.name} for the challenge of {host} does not "
+                "exist; create it, or use another solver"
             )
 
     def redirects(self, certificate: Certificate) -> bool:
-        """Whether it is owned by a VirtualServer with tls.redirect.enable: NGINX redirects its challenges
-        too, and while the Secret is not there it refuses the handshake (kubernetes-ingress #8469). Whoever
-        made the Certificate, it has its owner."""
+        """Whether the Certificate's owner is a VirtualServer with tls.redirect.enable. NGINX then redirects
+        challenges too, and refuses the TLS handshake until the Secret exists (kubernetes-ingress #8469)."""
         found = self._client.get(CERTIFICATES, certificate.namespace, certificate.name)
         owners = meta_of(found).owners if found is not None else ()
         named = [
@@ -83,38 +80,37 @@ class KubernetesRoutes:
             return any(redirects_to_https(body) for body in served if body is not None)
         return False
 
-    def close(self, certificate: CertificateId, host: str, way: str) -> None:
+    def cleanup(self, certificate: CertificateId, host: str, route: str) -> None:
         namespace, name = split_id(certificate)
-        if way == _OWN:
+        if route == _OWN:
             self._client.delete(INGRESSES, namespace, solver_ingress_name(certificate, host))
-        elif way.startswith(_EDIT):
+        elif route.startswith(_EDIT):
             self._edited(
                 namespace,
-                way.removeprefix(_EDIT),
+                route.removeprefix(_EDIT),
                 lambda ingress: edit_in_place.without_challenge_path(ingress, host, name),
             )
         else:
             return
-        self._leave(namespace)
+        self._delete_unused_service(namespace)
 
-    def clear(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
+    def collect_orphans(self, namespace: str, ingress: str, is_over: Callable[[CertificateId], bool]) -> None:
         found = self._client.get(INGRESSES, namespace, ingress)
         if found is None:
             return
-        if (name := led_for(found)) and is_over(certificate_id(namespace, name)):
+        if (name := solver_certificate(found)) and is_over(certificate_id(namespace, name)):
             self._client.delete(INGRESSES, namespace, ingress, uid=meta_of(found).uid)
-            self._leave(namespace)
+            self._delete_unused_service(namespace)
         if over := [
             name
             for name in edit_in_place.certificates_served(found)
             if is_over(certificate_id(namespace, name))
         ]:
             self._edited(namespace, ingress, lambda body: edit_in_place.without_certificates(body, over))
-            self._leave(namespace)
+            self._delete_unused_service(namespace)
 
     def _edited(self, namespace: str, name: str, change: Callable[[JsonObject], JsonObject | None]) -> bool:
-        """Change the user's Ingress, over whatever else changes it at the same time; False if it is not
-        there."""
+        """Change the user's Ingress; repeat after a conflict. False if the Ingress does not exist."""
         for _ in range(_TRIES):
             ingress = self._client.get(INGRESSES, namespace, name)
             if ingress is None:
@@ -126,11 +122,11 @@ class KubernetesRoutes:
                 written = self._client.update(INGRESSES, changed)
                 self._give_back(ingress, written)
                 return written is not None
-        raise Conflict(f"the Ingress {namespace}/{name} is being changed again and again")
+        raise Conflict(f"the Ingress {namespace}/{name} was changed by others during all {_TRIES} tries")
 
     def _give_back(self, before: JsonObject, written: JsonObject | None) -> None:
-        """Leave every field to its owner. Others may write in the same moment, as an ingress controller its
-        status."""
+        """Restore the field owners (managedFields). Others may write at the same time, for example an ingress
+        controller its status, so repeat after a conflict."""
         meta = meta_of(before)
         for _ in range(_TRIES):
             patch = given_back(before, written) if written is not None else None
@@ -141,13 +137,12 @@ class KubernetesRoutes:
                 return
             written = self._client.get(INGRESSES, meta.namespace, meta.name)
 
-    def _lead_to_responder(self, namespace: str) -> None:
+    def _create_service(self, namespace: str) -> None:
         addresses = self._addresses()
         if not addresses:
             raise SolverMisconfigured(
-                "no responder is running, to which a challenge could be led; see the responder's "
-                "Deployment, and that its Service is "
-                "CERTMILL_RESPONDER_SERVICE in CERTMILL_NAMESPACE"
+                "no responder is ready to answer challenges; check the responder's Deployment, and that its "
+                "Service is CERTMILL_RESPONDER_SERVICE in CERTMILL_NAMESPACE"
             )
         self._client.apply(SERVICES, service.responder_service(namespace, self._port))
         for family in service.FAMILIES:
@@ -155,21 +150,21 @@ class KubernetesRoutes:
             if slice_["endpoints"]:
                 self._client.apply(ENDPOINT_SLICES, slice_)
 
-    def _leave(self, namespace: str) -> None:
-        """Take the Service and its slices away when no Ingress of the namespace leads to it any more; back,
-        if one came meanwhile."""
+    def _delete_unused_service(self, namespace: str) -> None:
+        """Delete the Service and its slices if no Ingress of the namespace uses them. Create them again if an
+        Ingress was created meanwhile."""
         if self._is_needed(namespace):
             return
         for family in service.FAMILIES:
             name = service.slice_name(family)
-            # NGINX keeps the addresses of a slice that is deleted, not of one that is emptied (measured). No
-            # apply: where the namespace is being deleted, that would make anew what went meanwhile, and be
-            # refused.
+            # NGINX keeps using the addresses of a deleted slice, so the slice is emptied first (measured).
+            # Not by apply: that would create a missing slice, which is refused in a namespace that is being
+            # deleted.
             if self._client.merge(ENDPOINT_SLICES, namespace, name, {"endpoints": []}) is not None:
                 self._client.delete(ENDPOINT_SLICES, namespace, name)
         self._client.delete(SERVICES, namespace, service.SERVICE_NAME)
         if self._is_needed(namespace):
-            self._lead_to_responder(namespace)
+            self._create_service(namespace)
 
     def _is_needed(self, namespace: str) -> bool:
         found = (
@@ -190,8 +185,7 @@ def redirects_to_https(virtual_server: Mapping[str, object]) -> bool:
 
 
 class ResponderAddresses:
-    """Where the responders are: the ready addresses of their own Service's EndpointSlices, looked up every
-    few seconds at most."""
+    """The responders' addresses: the ready endpoints of their Service, cached for a few seconds."""
 
     def __init__(self, client: KubeClient, namespace: str, service_name: str) -> None:
         self._client = client

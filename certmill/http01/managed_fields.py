@@ -1,8 +1,7 @@
-"""Who owns what of the user's Ingress (metadata.managedFields): after an edit in place the same as before it.
-Pure.
+"""Restore the field owners of the user's Ingress (metadata.managedFields) after an edit in place. Pure.
 
-By a PUT the API server makes us the owner of all rules, for good: the next server-side apply of the user's
-(Helm, kubectl --server-side, Terraform), of which they are, would be refused as a conflict with us."""
+A PUT makes certmill the owner of all rules. The user's next server-side apply (Helm, kubectl --server-side,
+Terraform) would be refused because of a conflict with certmill."""
 
 from __future__ import annotations
 
@@ -15,8 +14,8 @@ _Entry = Mapping[str, object]
 
 
 def given_back(before: Mapping[str, object], after: Mapping[str, object]) -> JsonObject | None:
-    """A merge patch for the Ingress `after` our edit, which was `before`; None if nothing there is ours. What
-    others did meanwhile is theirs."""
+    """A merge patch that restores the field owners of `before` in `after`; None if certmill owns no field.
+    Owners of changes that others made meanwhile are kept."""
     metadata = mapping(after.get("metadata"))
     if not any(_is_ours(entry) for entry in managed_fields(after)):
         return None

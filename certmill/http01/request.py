@@ -1,5 +1,5 @@
-"""The head of an HTTP request, and the host that it is for (RFC 9112 §3, RFC 9110 §7.2). Pure: anybody on the
-Internet may have sent it."""
+"""Parse the head of an HTTP request, and find its host (RFC 9112 §3, RFC 9110 §7.2). Pure. The input is
+untrusted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ _AUTHORITY: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]
 
 
 class BadRequest(Exception):
-    """RFC 9112 says that this is answered with 400."""
+    """The request is malformed; RFC 9112 requires the answer 400."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the responder needs of a request. `host` is canonical, "" if no usable one was named."""
+    """The parts of a request that the responder needs. `host` is canonical, "" if it is missing or
+    invalid."""
 
     method: str
     path: str
@@ -28,7 +29,7 @@ class Request:
 
 
 def parse(head: str) -> Request:
-    """Read a head that was decoded as latin-1. Raises BadRequest."""
+    """Parse a head that was decoded as latin-1. Raises BadRequest."""
     first, *lines = head.split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
@@ -49,10 +50,10 @@ def parse(head: str) -> Request:
 
 
 def canonical_host(authority: str) -> str:
-    """The host of `authority` without its port, as certificates name it; "" for what is none.
+    """The host of `authority` in the form that certificates use; "" if it is not a valid host.
 
-    In lower case, without a final dot, IDNA as A-labels, an IP address in its canonical form with or without
-    brackets."""
+    The port and a final dot are removed; a name is in lower case with A-labels; an IP address is canonical
+    and without brackets."""
     if is_ip_address(authority):
         return ip_address(authority) if "%" not in authority else ""
     parts = _AUTHORITY.fullmatch(authority)
@@ -74,7 +75,7 @@ def shared_hosts(named: Iterable[str]) -> frozenset[str]:
     found = {each: canonical_host(each) for each in named}
     if wrong := [each for each, host in found.items() if not host]:
         raise InvalidManifest(
-            f"{shown(wrong[0])} is no host: write a DNS name or an IP address",
+            f"{shown(wrong[0])} is not a valid host: write a DNS name or an IP address",
             path="CERTMILL_RESPONDER_SHARED_HOSTS",
         )
     return frozenset(found.values())

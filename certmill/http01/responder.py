@@ -1,12 +1,12 @@
 """The shared HTTP-01 responder: one small asyncio server that answers `GET
 /.well-known/acme-challenge/<token>` for the token's host.
 
-It faces the Internet, so everything is bounded: the head of a request in size and in time (slow loris), the
-connections, the threads that ask the store. One request a connection, no body is read, no version is told.
-The event loop never touches the store: threads do.
+It is reachable from the Internet, so there are limits for the size and the time of a request head (slow
+loris), the connections, and the threads that read the store. It serves one request per connection, reads no
+body, and sends no version. Only threads read the store, never the event loop.
 
-A token is answered only under the host that its challenge is for: a CA, which may be anybody's, chooses the
-token, and could else have another CA find its own token at every name that leads here."""
+A token is answered only under the host of its challenge. The CA chooses the token; without this check a
+malicious CA could make another CA's validation succeed for every name that is routed to this responder."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from certmill.http01.request import BadRequest, Request, parse, shared_hosts
 from certmill.observe.log import get_logger
 
 HEALTH_PATH: Final = "/healthz"
-"""Answers 200 while the process serves; it does not ask the store, whose absence no restart of this process
-would cure."""
+"""Answers 200 while the process serves. It does not check the store, because a restart of this process would
+not repair it."""
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 512
 MAX_LOOK_UPS: Final = MAX_CONNECTIONS - 64
-"""Requests that wait for the store. When it is slow, the other connections are left for answers that do not
-need it."""
+"""Limit for requests that wait for the store. If the store is slow, the other connections still get answers
+that do not need it."""
 _STORE_THREADS: Final = 8
 
 log = get_logger(__name__)
@@ -64,11 +64,10 @@ class _Answer:
 
 
 class Responder:
-    """Serve the key authorizations of `store` on `host`:`port` (0: any free port, told by `.port` once
-    started).
+    """Serves the key authorizations of `store` on `host`:`port`. Port 0 means any free port; `.port` returns
+    it after `start`.
 
-    `shared`: hosts under which every token is answered. Raises InvalidManifest when one of them is none.
-    """
+    `shared`: hosts under which every token is answered. Raises InvalidManifest if one is not a valid host."""
 
     def __init__(
         self,
@@ -95,17 +94,17 @@ class Responder:
 
     @property
     def port(self) -> int:
-        """The port that is listened on; the requested one before `start`."""
+        """The listening port; before `start` the requested port."""
         return self._requested_port if self._port is None else self._port
 
     @property
     def serves(self) -> bool:
-        """Whether the thread that serves is there."""
+        """Whether the serving thread is alive."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Listen, and serve from a thread; returns once connections are accepted. Raises InvalidManifest when
-        it cannot listen there."""
+        """Listen, and serve from a thread; returns when connections are accepted. Raises InvalidManifest if
+        the address or port cannot be used."""
         listening: Future[int] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run(listening)), name="http01-responder", daemon=True
@@ -117,15 +116,15 @@ class Responder:
             OSError,
             ValueError,
             OverflowError,
-        ) as error:  # a name that is none is a ValueError, a port too high an OverflowError
+        ) as error:  # an invalid name is a ValueError, a port above 65535 an OverflowError
             self._thread.join()
             why = (error.strerror if isinstance(error, OSError) else None) or "the address is not usable"
             reason = f"cannot listen on {self._host} port {self._requested_port}: {why}"
             raise InvalidManifest(reason, path="CERTMILL_RESPONDER_PORT") from error
 
     def stop(self) -> None:
-        """Stop listening, cut what is open, and return when the thread has ended. Not started: nothing to
-        do."""
+        """Stop listening, abort open connections, and wait for the end of the thread. Does nothing if it was
+        not started."""
         if self._thread is None or self._loop is None:
             return
         with suppress(RuntimeError):  # the loop is closed: stopped before
@@ -183,14 +182,14 @@ class Responder:
                 await writer.drain()
                 writer.close()
                 await writer.wait_closed()
-        except (OSError, TimeoutError):  # the peer is slow or gone: nobody is there to be told
+        except (OSError, TimeoutError):  # the peer is slow or gone, so no answer can be sent
             pass
         finally:
             self._connections.remove(writer)
             writer.transport.abort()
 
     async def _read_head(self, reader: asyncio.StreamReader) -> str | _Answer:
-        """The request line and fields, or the refusal of a head that is too large or cut."""
+        """The request line and fields; an error answer if the head is too large or incomplete."""
         try:
             return (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         except asyncio.LimitOverrunError:
@@ -240,6 +239,6 @@ class Responder:
 
 
 def _address(writer: asyncio.StreamWriter) -> str:
-    """The peer's address; "" where the connection is gone already."""
+    """The peer's address; "" if the connection is closed already."""
     peer = writer.get_extra_info("peername")
     return str(peer[0]) if peer else ""

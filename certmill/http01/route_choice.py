@@ -1,5 +1,5 @@
-"""Which way the CA's request takes to the responder in a cluster: an Ingress of our own, or a path in the
-user's (edit in place). Pure."""
+"""Choose the HTTP-01 route of a Certificate in a cluster: a solver Ingress, or a path in the user's Ingress
+(edit in place). Pure."""
 
 from __future__ import annotations
 
@@ -19,34 +19,33 @@ from certmill.model.issuer import Http01Solver, IngressTemplate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditIngress:
-    """A path in the Ingress of this name, in the Certificate's namespace. An ingressTemplate is not applied
-    to what is the user's."""
+    """A path in the user's Ingress of this name, in the Certificate's namespace. An ingressTemplate is not
+    applied to it."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnIngress:
-    """An Ingress of our own, with its class in the annotation, in the field, or left to the cluster's
-    default."""
+    """A solver Ingress. Its class is set by the annotation (`ingress_class`) or the field
+    (`ingress_class_name`); without both the cluster's default class is used."""
 
     ingress_class: str = ""
     ingress_class_name: str = ""
     template: IngressTemplate = field(default_factory=IngressTemplate)
 
 
-Way = EditIngress | OwnIngress
+Route = EditIngress | OwnIngress
 
 
-def way(solver: Http01Solver, annotations: Mapping[str, str]) -> Way:
-    """The way for a Certificate with these annotations: one of them goes over the solver's class and name.
-    Raises SolverMisconfigured."""
+def choose_route(solver: Http01Solver, annotations: Mapping[str, str]) -> Route:
+    """The route for a Certificate with these annotations. An annotation overrides the solver's class and
+    name. Raises SolverMisconfigured if the Certificate has more than one of them, or an invalid one."""
     given = {name: annotations[name] for name in OVERRIDES if annotations.get(name)}
     if len(given) > 1:
         raise SolverMisconfigured(
-            f"the Certificate may have only one of the annotations {' and '.join(given)}; take away all but "
-            "one, "
-            "on the Ingress too if it is made from one"
+            f"the Certificate may have only one of the annotations {' and '.join(given)}; remove all but "
+            "one, also from the Ingress if the Certificate was made from one"
         )
     if not given:
         given = _of(solver)
@@ -61,7 +60,7 @@ def way(solver: Http01Solver, annotations: Mapping[str, str]) -> Way:
 
 
 def _of(solver: Http01Solver) -> dict[str, str]:
-    """The solver's own fields, one of which is set at most, as if they were annotations."""
+    """The solver's fields in the form of annotations. At most one of them is set."""
     fields = {
         OVERRIDE_INGRESS_NAME: solver.ingress_name,
         OVERRIDE_INGRESS_CLASS: solver.ingress_class,

@@ -1,9 +1,8 @@
-"""The HTTP-01 self check: ask for the key authorization as the CA would (RFC 8555 §8.3), before the CA is
-asked to.
+"""The HTTP-01 self check: request the key authorization like the CA (RFC 8555 §8.3), before the CA does.
 
-Who asks for a certificate chooses where this request goes, by DNS and by redirects, so nothing that is read
-gets out again: a reason names the host that was asked and the status it gave, never a body, a redirect's
-target or an address. One deadline and one size bound it."""
+The tenant controls the target of this request by DNS and redirects (server-side request forgery). Therefore a
+reason contains only the requested host and its status, never a body, a redirect's target or an address. One
+deadline and one size limit apply to the whole check."""
 
 from __future__ import annotations
 
@@ -26,8 +25,8 @@ from certmill.http01.base import WELL_KNOWN_PATH, is_token
 
 
 class Addresses(Protocol):
-    """Looks a host name up, in that time: its IP addresses as text, none when it has none. May raise
-    DnsUnavailable."""
+    """Looks up a host name within the given seconds: its IP addresses as text, an empty list if it has none.
+    May raise DnsUnavailable."""
 
     def __call__(self, host: str, /, *, within_seconds: float) -> Sequence[str]: ...
 
@@ -44,13 +43,13 @@ _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What a self check found. `reason` is one stable line, fit for a condition and for Flower."""
+    """The result of a self check. `reason` is one line for conditions and Flower; it does not change between
+    equal results."""
 
     ok: bool
     reason: str
     handshake_failed: bool = False
-    """The host redirects to HTTPS, and refuses the TLS handshake there: as a server does that has no
-    certificate yet."""
+    """The host redirects to HTTPS and refuses the TLS handshake, like a server without a certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ class _Target:
 
     @property
     def authority(self) -> str:
-        """The Host field: IPv6 in brackets, the scheme's own port left out (RFC 9110 §7.2)."""
+        """The Host field: IPv6 in brackets, without the scheme's default port (RFC 9110 §7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
 
@@ -79,11 +78,11 @@ class _Answer:
 
 
 class _Unreachable(Exception):
-    """The request had no answer; the text is one of a few stable phrases."""
+    """The request got no answer; the text is one of a few fixed phrases."""
 
 
 class _HandshakeFailed(_Unreachable):
-    """The connection was taken, and TLS was refused on it."""
+    """The connection was accepted, but the TLS handshake failed."""
 
 
 def probe(
@@ -96,12 +95,12 @@ def probe(
     tls_port: int = 443,
     timeout_seconds: float = 5.0,
 ) -> Probe:
-    """Ask `url_host` (a DNS name or an IP address) for `token`, and compare the answer with
+    """Request `token` from `url_host` (a DNS name or an IP address), and compare the answer with
     `key_authorization`.
 
-    All of it, looking names up with `addresses` too, ends within `timeout_seconds`. `port` is 80 and
-    `tls_port` 443 but for a test CA. Redirects are followed to http and https on these ports and on 80 and
-    443, without verifying TLS, as CAs do. Never raises for what the other side does."""
+    The whole check, with its DNS look-ups, ends within `timeout_seconds`. Only a test CA has other ports than
+    80 and 443. Redirects to http and https on these ports and on 80 and 443 are followed without verifying
+    TLS, as CAs do. Failures of the other side never raise."""
     if not is_token(token):
         return Probe(ok=False, reason=f"the CA's token for {url_host} is malformed; start a new order")
     deadline = time.monotonic() + timeout_seconds
@@ -128,8 +127,8 @@ def _follow(
     *,
     ports: frozenset[int],
 ) -> Probe:
-    """Follow redirects. Past the first hop every failure has the same words: what is there may be none of the
-    asker's business."""
+    """Follow redirects. After the first hop every failure has the same text, so that a tenant learns nothing
+    about the target."""
     failure = Probe(
         ok=False, reason=f"{first.host} answered with a redirect that does not lead to the key authorization"
     )
@@ -156,7 +155,7 @@ def _follow(
 
 
 def _redirect_target(here: _Target, location: str, *, ports: frozenset[int]) -> _Target | None:
-    """Where a redirect leads, or None when a CA would not go there."""
+    """The target of a redirect; None if a CA would not follow it."""
     try:
         parts = urlsplit(urljoin(here.url, location))
         scheme, host, port = parts.scheme, parts.hostname or "", parts.port
@@ -181,7 +180,7 @@ def _is_key_authorization(answer: _Answer, key_authorization: str) -> bool:
 
 
 def _ask(target: _Target, addresses: Addresses, deadline: float) -> _Answer:
-    """GET `target` from the first of its addresses that takes the connection."""
+    """GET `target` from the first of its addresses that accepts the connection."""
     connection = _connect(target, _resolve(target.host, addresses, deadline), deadline)
     try:
         if target.scheme == "https":
@@ -247,7 +246,7 @@ def _phrase(error: OSError) -> str:
 
 def _encrypt(connection: socket.socket, host: str, deadline: float) -> ssl.SSLSocket:
     context = ssl.create_default_context()
-    # A CA does not verify here either: the name may be waiting for its very first certificate.
+    # A CA does not verify TLS here either, because the name may not have a certificate yet.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     connection.settimeout(_remaining(deadline))
@@ -269,8 +268,8 @@ def _read(stream: socket.socket, deadline: float) -> _Answer:
 
 
 class _Incoming(io.RawIOBase):
-    """A socket's bytes with one deadline and one cap for all of them: a trickle does not buy the other side
-    more time."""
+    """Reads from a socket with one deadline and one size limit for the whole answer, so a slow sender gets no
+    extra time."""
 
     def __init__(self, stream: socket.socket, deadline: float) -> None:
         self._stream = stream
@@ -278,7 +277,7 @@ class _Incoming(io.RawIOBase):
         self._left_bytes = _MAX_ANSWER_BYTES
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """What HTTPResponse asks of a socket."""
+        """The method that HTTPResponse calls on a socket."""
         assert mode == "rb"
         return io.BufferedReader(self)
 

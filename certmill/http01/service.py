@@ -1,9 +1,9 @@
-"""The Service and the EndpointSlices that stand for the responder in a namespace: an Ingress can only point
-to a Service of its own. Pure.
+"""Build the Service and the EndpointSlices for the responder in a tenant's namespace, because an Ingress can
+use only Services of its namespace. Pure.
 
-The Service has no selector, so the slices are ours to write. NGINX (measured): `ready` has to be written out,
-the slice's port must be the Service's targetPort, and that a number; a slice that is deleted goes unnoticed,
-one that is emptied does not. A slice keeps its family for life, so there is one for each."""
+The Service has no selector, so certmill writes the slices. NGINX (measured) needs an explicit `ready`, and a
+slice port that equals the Service's numeric targetPort; it notices an emptied slice, but not a deleted one.
+The address family of a slice cannot change, so each family has a slice."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from certmill.model.identifiers import is_ip_address
 
 SERVICE_NAME: Final = "certmill-http01"
 SERVICE_PORT: Final = 8089
-"""What Ingresses point to, whatever port the responder listens on: cert-manager's, which network policies may
-know."""
+"""The port of the Service, whatever port the responder listens on. It is cert-manager's port, because network
+policies may allow it."""
 
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "certmill"}
-"""A label of everything that we make for a challenge."""
+"""A label of every object that certmill creates for a challenge."""
 
 Family: TypeAlias = Literal["IPv4", "IPv6"]
 FAMILIES: Final[tuple[Family, ...]] = ("IPv4", "IPv6")
@@ -30,7 +30,7 @@ _PORT_NAME: Final = "http"
 
 
 def responder_service(namespace: str, port: int) -> JsonObject:
-    """The Service that leads to the responders' `port`."""
+    """The Service for the responders' `port`."""
     return {
         "apiVersion": SERVICES.api_version,
         "kind": SERVICES.kind,
@@ -50,12 +50,12 @@ def slice_name(family: Family) -> str:
 def responder_slice(
     namespace: str, addresses: Iterable[str], port: int, *, family: Family = "IPv4"
 ) -> JsonObject:
-    """The EndpointSlice with those of `addresses` that are of one family; with none of them it is empty,
-    which is how it is to end."""
+    """The EndpointSlice with the `addresses` of one family. Without any it is empty; a slice is emptied
+    before it is deleted."""
     version = 4 if family == "IPv4" else 6
     usable = (
         text for text in addresses if is_ip_address(text)
-    )  # a slice may have host names (addressType FQDN)
+    )  # the responder's own slice may have host names (addressType FQDN)
     found = sorted(
         {address for text in usable if (address := ipaddress.ip_address(text)).version == version}, key=int
     )
@@ -68,7 +68,7 @@ def responder_slice(
             "labels": {
                 **MANAGED_BY,
                 "kubernetes.io/service-name": SERVICE_NAME,
-                # Kubernetes' own controllers leave slices of another manager alone.
+                # Kubernetes' controllers do not change slices with another manager.
                 "endpointslice.kubernetes.io/managed-by": "certmill",
             },
         },

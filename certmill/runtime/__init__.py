@@ -61,7 +61,7 @@ class Runtime:
     reconciler: Reconciler
     issuers: IssuerReconciler
     shims: Shims
-    ways: OrphanedRoutes
+    orphaned_routes: OrphanedRoutes
     requests: RequestHandler
     ticks: Ticks
     redis: redis.Redis
@@ -91,7 +91,7 @@ class Runtime:
             reconciler=reconciler,
             issuers=IssuerReconciler(ports, reconciler),
             shims=place.shims,
-            ways=OrphanedRoutes(ports),
+            orphaned_routes=OrphanedRoutes(ports),
             requests=RequestHandler(ports, reconciler),
             ticks=Ticks(ports, reconciler),
             redis=client,

@@ -55,7 +55,7 @@ def expose(work: Work, challenge: ChallengeFacts, labels: Mapping[str, str]) -> 
     assert solver.http01 is not None
     if challenge.way:
         _claim_host(work, challenge)
-    work.ports.routes.open(work.certificate, challenge.identifier, challenge.token, solver.http01)
+    work.ports.routes.present(work.certificate, challenge.identifier, challenge.token, solver.http01)
 
 
 def _claim_host(work: Work, challenge: ChallengeFacts) -> None:
@@ -106,7 +106,7 @@ def take_down_http01(
         ports.key_authorizations.remove(challenge.token)
     for challenge in found:
         hold()
-        ports.routes.close(certificate, challenge.identifier, challenge.way)
+        ports.routes.cleanup(certificate, challenge.identifier, challenge.way)
         ports.locks.release(_HOST, split_id(certificate)[0], challenge.identifier, owner=certificate)
 
 

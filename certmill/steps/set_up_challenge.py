@@ -116,7 +116,7 @@ def challenge_for(work: Work, authorization: Authorization, key: AccountKey) -> 
         wildcard=asked.is_wildcard,
     )
     if solver.http01 is not None:
-        return replace(facts, way=work.ports.routes.way(work.certificate, solver.http01))
+        return replace(facts, way=work.ports.routes.route_name(work.certificate, solver.http01))
     return _with_record(work, facts, solver, key.thumbprint)
 
 

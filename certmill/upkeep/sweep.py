@@ -144,7 +144,7 @@ def _take_down_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
     ports.key_authorizations.remove(entry.value)
     # The run that goes on may have the same way open, for another order's token.
     if all((c.identifier, c.way) != (entry.identifier, entry.way) for c in facts.challenges):
-        ports.routes.close(entry.certificate, entry.identifier, entry.way)
+        ports.routes.cleanup(entry.certificate, entry.identifier, entry.way)
 
 
 def _given_up(ports: Ports, entry: Presented) -> bool:

@@ -448,10 +448,10 @@ def test_the_worker_leads_challenges_to_the_responder_with_its_own_rights(instal
     stored = client.create(CERTIFICATES, certificate_body(namespace, "led"))
     certificate, solver = parse_certificate(stored, source=""), Http01Solver()
 
-    routes.open(certificate, "shop.example", "token", solver)
+    routes.present(certificate, "shop.example", "token", solver)
     ingresses = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
     assert len(api.request("GET", ingresses).body["items"]) == 1
-    routes.close(certificate.id, "shop.example", routes.way(certificate, solver))
+    routes.cleanup(certificate.id, "shop.example", routes.route_name(certificate, solver))
 
     assert api.request("GET", ingresses).body["items"] == []
     assert api.request("GET", f"/api/v1/namespaces/{namespace}/services").body["items"] == []

@@ -44,7 +44,7 @@ def client(kube):
     return client_of(kube)
 
 
-def exposure_of(client):
+def routes_of(client):
     return KubernetesRoutes(client, lambda: ["192.0.2.80"], 8089)
 
 
@@ -57,12 +57,12 @@ def test_a_challenge_that_begins_while_the_last_one_is_cleared_up_keeps_its_way(
     """Another worker has seen the Service, and makes its Ingress when this one has seen that nobody needs the
     Service."""
     one, other = stored(client, namespace, "one"), stored(client, namespace, "other")
-    exposure_of(client).open(one, "one.example.test", "one", SOLVER)
-    interrupted = exposure_of(
-        Interrupted(client, lambda: exposure_of(client).open(other, "other.example.test", "other", SOLVER))
+    routes_of(client).present(one, "one.example.test", "one", SOLVER)
+    interrupted = routes_of(
+        Interrupted(client, lambda: routes_of(client).present(other, "other.example.test", "other", SOLVER))
     )
 
-    interrupted.close(one.id, "one.example.test", interrupted.way(one, SOLVER))
+    interrupted.cleanup(one.id, "one.example.test", interrupted.route_name(one, SOLVER))
 
     (ingress,) = client.list(INGRESSES, namespace).items
     assert ingress["spec"]["rules"][0]["host"] == "other.example.test"
@@ -71,7 +71,7 @@ def test_a_challenge_that_begins_while_the_last_one_is_cleared_up_keeps_its_way(
         ["192.0.2.80"]
     ]
 
-    exposure_of(client).close(other.id, "other.example.test", interrupted.way(other, SOLVER))
+    routes_of(client).cleanup(other.id, "other.example.test", interrupted.route_name(other, SOLVER))
 
     assert [
         client.list(resource, namespace).items for resource in (INGRESSES, SERVICES, ENDPOINT_SLICES)
@@ -98,27 +98,27 @@ def an_ingress(namespace):
 
 
 def test_ways_that_are_open_for_nobody_are_closed_and_those_of_others_stay(client, namespace):
-    routes, in_place = exposure_of(client), Http01Solver(ingress_name="shop")
+    routes, in_place = routes_of(client), Http01Solver(ingress_name="shop")
     one, other = stored(client, namespace, "one"), stored(client, namespace, "other")
     before = client.create(INGRESSES, an_ingress(namespace))["spec"]
     for certificate, host in ((one, "one.example.test"), (other, "other.example.test")):
-        routes.open(certificate, host, certificate.name, in_place)
-    routes.open(one, "one.example.test", "one", SOLVER)
+        routes.present(certificate, host, certificate.name, in_place)
+    routes.present(one, "one.example.test", "one", SOLVER)
     led = [body["metadata"]["name"] for body in client.list(INGRESSES, namespace).items]
     assert len(led) == 2
 
     for name in led:
-        routes.clear(namespace, name, lambda certificate: certificate == one.id)
+        routes.collect_orphans(namespace, name, lambda certificate: certificate == one.id)
 
     (ingress,) = client.list(INGRESSES, namespace).items
     assert certificates_served(ingress) == {"other"}
     assert client.get(SERVICES, namespace, "certmill-http01") is not None
 
-    routes.clear(namespace, "shop", lambda certificate: True)
+    routes.collect_orphans(namespace, "shop", lambda certificate: True)
 
     assert client.get(INGRESSES, namespace, "shop")["spec"] == before
     assert client.get(SERVICES, namespace, "certmill-http01") is None
-    routes.clear(namespace, "nowhere", lambda certificate: True)
+    routes.collect_orphans(namespace, "nowhere", lambda certificate: True)
 
 
 def applied(kube, manifest):
@@ -134,18 +134,18 @@ def test_a_server_side_apply_of_the_ingress_meets_no_conflict_with_us_in_mid_cha
 ):
     one, routes, in_place = (
         stored(client, namespace, "one"),
-        exposure_of(client),
+        routes_of(client),
         Http01Solver(ingress_name="shop"),
     )
     manifest = an_ingress(namespace)
     before = applied(kube, manifest).body["metadata"]["managedFields"]
 
-    routes.open(one, "one.example.test", "one", in_place)
+    routes.present(one, "one.example.test", "one", in_place)
     assert client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"] == before
     manifest["spec"]["ingressClassName"] = "nginx"
     before = applied(kube, manifest).body["metadata"]["managedFields"]
-    routes.open(one, "one.example.test", "one", in_place)
-    routes.close(one.id, "one.example.test", routes.way(one, in_place))
+    routes.present(one, "one.example.test", "one", in_place)
+    routes.cleanup(one.id, "one.example.test", routes.route_name(one, in_place))
 
     assert client.get(INGRESSES, namespace, "shop")["metadata"]["managedFields"] == before
     manifest["spec"]["rules"] = manifest["spec"]["rules"][:1]
@@ -166,7 +166,7 @@ def test_what_others_write_in_the_moment_of_an_edit_stays_theirs(kube, client, n
             "PATCH", f"{path}?fieldManager=nginx", {"status": status}, content_type=merge
         ).is_ok
 
-    exposure_of(Interrupted(client, serves)).open(one, "one.example.test", "one", in_place)
+    routes_of(Interrupted(client, serves)).open(one, "one.example.test", "one", in_place)
 
     owners = {
         entry["manager"]: entry["fieldsV1"]
@@ -185,7 +185,7 @@ def test_a_master_of_mergeable_ingresses_is_not_edited_as_nginx_would_refuse_it_
     client.create(INGRESSES, master)
 
     with pytest.raises(SolverMisconfigured, match=r"is a master .*: minion"):
-        exposure_of(client).open(
+        routes_of(client).present(
             stored(client, namespace, "one"), "one.example.test", "one", Http01Solver(ingress_name="shop")
         )
 
@@ -227,4 +227,4 @@ def test_a_certificate_of_a_virtual_server_that_redirects_is_known_by_its_owner(
 
     found = parse_certificate(client.apply(CERTIFICATES, certificate), source="")
 
-    assert exposure_of(client).redirects(found) is expected
+    assert routes_of(client).redirects(found) is expected

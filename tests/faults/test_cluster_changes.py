@@ -202,10 +202,7 @@ def test_an_ingress_that_is_deleted_in_mid_challenge_is_named_by_the_certificate
     def said():
         return cluster.conditions(CERTIFICATES, namespace, "shop-tls").get("Issuing", {}).get("message", "")
 
-    named = (
-        f"the Ingress {namespace}/shop, which the challenge for shop.{namespace}.example.test is to be led "
-        "through, is not there"
-    )
+    named = f"the Ingress {namespace}/shop for the challenge of shop.{namespace}.example.test does not exist"
     cluster.until(lambda: named in said(), what=said)
     cluster.assert_no_trace(namespace)
 

@@ -84,7 +84,7 @@ def test_the_way_of_a_challenge_that_redis_has_forgotten_is_closed(cluster, name
     )
     routes = KubernetesRoutes(cluster.client, lambda: ["192.0.2.80"], 8089)
     for solver in (Http01Solver(ingress_name="shop"), Http01Solver(ingress_class_name="nginx")):
-        routes.open(replace(certificate, annotations={}), host, "token", solver)
+        routes.present(replace(certificate, annotations={}), host, "token", solver)
 
     cluster.runtime.redis.flushall()
 

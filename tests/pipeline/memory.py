@@ -63,7 +63,7 @@ class MemoryRoutes(NoRoutes):
     def __init__(self, world) -> None:
         self._world = world
 
-    def way(self, certificate, solver):
+    def route_name(self, certificate, solver):
         return self._world.way
 
 

@@ -49,7 +49,7 @@ class Mill:
         """From now on `wrap(client)` is asked in place of each of the CA's clients."""
         self.use(replace(self.ports, clients=_Wrapped(self.world.ca, wrap)))
 
-    def use_exposure(self, routes):
+    def use_routes(self, routes):
         """From now on challenges are led to the responder by this."""
         self.ports = replace(self.ports, routes=routes)
         self.reconciler = Reconciler(self.ports)

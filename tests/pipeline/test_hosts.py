@@ -33,18 +33,18 @@ class Ingresses(NoRoutes):
     def __init__(self):
         self.open_for = set()
 
-    def way(self, certificate, solver):
+    def route_name(self, certificate, solver):
         return "own"
 
-    def open(self, certificate, host, token, solver):
+    def present(self, certificate, host, token, solver):
         self.open_for.add((certificate.id, host))
 
-    def clear(self, namespace, ingress, is_over):
+    def collect_orphans(self, namespace, ingress, is_over):
         self.open_for = {
             one for one in self.open_for if not one[0].startswith(f"{namespace}/") or not is_over(one[0])
         }
 
-    def close(self, certificate, host, way):
+    def cleanup(self, certificate, host, route):
         self.open_for.discard((certificate, host))
 
 
@@ -137,11 +137,11 @@ def test_a_way_is_closed_that_no_run_will_close(redis):
     victim = Tenant(redis, VICTIM, ingresses)
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
 
-    OrphanedRoutes(victim.ports).clear("victim/cafe")
+    OrphanedRoutes(victim.ports).collect("victim/cafe")
     assert ingresses.open_for == {(VICTIM.id, HOST)}
 
     redis.flushdb()
-    OrphanedRoutes(victim.ports).clear("victim/cafe")
+    OrphanedRoutes(victim.ports).collect("victim/cafe")
     assert ingresses.open_for == set()
 
 
@@ -150,8 +150,8 @@ def test_a_way_is_closed_that_a_run_has_left(redis):
     victim = Tenant(redis, VICTIM, ingresses)
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
     victim.run("wait_for_propagation")
-    ingresses.open(VICTIM, HOST, "token", None)
+    ingresses.present(VICTIM, HOST, "token", None)
 
-    OrphanedRoutes(victim.ports).clear("victim/cafe")
+    OrphanedRoutes(victim.ports).collect("victim/cafe")
 
     assert ingresses.open_for == set()

@@ -118,14 +118,14 @@ class SlowRoutes(NoRoutes):
         self._mill = mill
         self.left = []
 
-    def way(self, certificate, solver):
+    def route_name(self, certificate, solver):
         return "own"
 
-    def open(self, certificate, host, token, solver):
+    def present(self, certificate, host, token, solver):
         self._mill.world.clock.advance(0.8)
         self.left.append(self._mill.record().lease - self._mill.world.clock.now())
 
-    def close(self, certificate, host, way):
+    def cleanup(self, certificate, host, route):
         self.open(certificate, host, "", None)
 
 

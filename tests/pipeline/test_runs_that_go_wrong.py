@@ -235,7 +235,7 @@ class Troubled(NoRoutes):
     def __init__(self, reasons):
         self._reasons = list(reasons)
 
-    def open(self, certificate, host, token, solver):
+    def present(self, certificate, host, token, solver):
         if self._reasons:
             raise HomeUnavailable(self._reasons.pop(0))
 

@@ -265,7 +265,7 @@ def test_what_is_no_tls_is_said(connect, scripted):
             connect(scripted.ca, server=f"https://127.0.0.1:{plain.getsockname()[1]}/dir").directory
         )
 
-    assert "does not speak TLS" in str(error)
+    assert "failed the TLS handshake" in str(error)
 
 
 def test_a_refused_nonce_is_replaced_by_the_one_in_the_refusal(scripted, acme):

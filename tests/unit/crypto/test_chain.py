@@ -122,7 +122,7 @@ def test_a_ca_may_leave_the_common_name_out(ca):
             {**NAMES, "common_name": "other.test"},
             replace(WEB, common_name="example.com"),
             NOW,
-            "its common name is not the one asked for",
+            "its common name is not the requested one",
         ),
         (NAMES, WEB, 1_806_537_600.0, "it has expired"),
     ],

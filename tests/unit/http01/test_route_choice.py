@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from certmill.errors import SolverMisconfigured
-from certmill.http01.route_choice import EditIngress, OwnIngress, way
+from certmill.http01.route_choice import EditIngress, OwnIngress, choose_route
 from certmill.model.issuer import Http01Solver, IngressTemplate
 
 NAME = "acme.cert-manager.io/http01-override-ingress-name"
@@ -23,7 +23,7 @@ CLASS_NAME = "acme.cert-manager.io/http01-override-ingress-ingressclassname"
     ],
 )
 def test_the_solver_says_the_way(solver, expected):
-    assert way(solver, {"other": "annotation"}) == expected
+    assert choose_route(solver, {"other": "annotation"}) == expected
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_the_solver_says_the_way(solver, expected):
     ],
 )
 def test_an_annotation_of_the_certificate_goes_over_all_that_the_solver_says(solver, annotation, expected):
-    assert way(solver, {annotation: "mine"}) == expected
+    assert choose_route(solver, {annotation: "mine"}) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def test_an_annotation_of_the_certificate_goes_over_all_that_the_solver_says(sol
 )
 def test_two_annotations_at_once_are_a_misconfiguration_that_names_them(pair):
     with pytest.raises(SolverMisconfigured) as raised:
-        way(Http01Solver(), dict.fromkeys(pair, "x"))
+        choose_route(Http01Solver(), dict.fromkeys(pair, "x"))
 
     assert all(annotation in str(raised.value) for annotation in pair)
 
 
 def test_an_empty_annotation_is_none():
-    assert way(Http01Solver(ingress_class="nginx"), {NAME: "", CLASS_NAME: ""}) == OwnIngress(
+    assert choose_route(Http01Solver(ingress_class="nginx"), {NAME: "", CLASS_NAME: ""}) == OwnIngress(
         ingress_class="nginx"
     )
 
@@ -60,13 +60,13 @@ def test_an_empty_annotation_is_none():
 @pytest.mark.parametrize("annotation", [NAME, CLASS_NAME])
 def test_a_name_that_no_object_can_have_is_a_misconfiguration(annotation):
     with pytest.raises(SolverMisconfigured, match="no name for an object"):
-        way(Http01Solver(), {annotation: "../../secrets"})
+        choose_route(Http01Solver(), {annotation: "../../secrets"})
 
 
 def test_the_template_goes_to_an_ingress_of_our_own_and_not_to_the_users():
     template = IngressTemplate(labels={"a": "b"})
 
-    assert way(Http01Solver(ingress_template=template), {CLASS: "nginx"}) == OwnIngress(
+    assert choose_route(Http01Solver(ingress_template=template), {CLASS: "nginx"}) == OwnIngress(
         ingress_class="nginx", template=template
     )
-    assert way(Http01Solver(ingress_template=template), {NAME: "x"}) == EditIngress(name="x")
+    assert choose_route(Http01Solver(ingress_template=template), {NAME: "x"}) == EditIngress(name="x")
