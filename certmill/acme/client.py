@@ -17,7 +17,7 @@ from certmill.acme import jws
 from certmill.acme.actions import Action
 from certmill.acme.answers import chain_of, json_of
 from certmill.acme.ari import RenewalInfo, is_cert_id
-from certmill.acme.directories import DirectoryCache, Known
+from certmill.acme.directories import DirectoryCache
 from certmill.acme.exchange import Exchange
 from certmill.acme.fields import clean
 from certmill.acme.identifiers import canonical
@@ -33,9 +33,10 @@ from certmill.acme.resources import (
     IssuedChain,
     Order,
 )
+from certmill.acme.session import AccountSession
 from certmill.clock import Clock, SystemClock
-from certmill.errors import AccountRefused, CAUnavailable, CertmillError, InvalidManifest, OrderRefused
-from certmill.http.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of, url_mistake
+from certmill.errors import AccountRefused, CertmillError, OrderRefused
+from certmill.http.transport import USER_AGENT, Answer, Connections, TlsTrust, Transport, host_of
 from certmill.model.names import Identifier
 
 _MAX_ALTERNATES: Final = 8
@@ -61,25 +62,33 @@ class AcmeClient:
         user_agent: str = USER_AGENT,
         clock: Clock | None = None,
     ) -> None:
-        self._server = server
-        self._key = key
-        self._directories = directories
-        self._trust = trust or TlsTrust()
-        self._clock = clock or SystemClock()
+        trust, clock = trust or TlsTrust(), clock or SystemClock()
         self._transport = Transport(
-            trust=self._trust,
+            trust=trust,
             connections=connections,
             timeout_seconds=timeout_seconds,
             user_agent=user_agent,
-            clock=self._clock,
+            clock=clock,
         )
-        self._exchange = Exchange(transport=self._transport, nonces=nonces, clock=self._clock)
-        self.account_uri = account_uri
+        self._session = AccountSession(
+            server=server,
+            key=key,
+            account_uri=account_uri,
+            exchange=Exchange(transport=self._transport, nonces=nonces, clock=clock),
+            directories=directories,
+            trust=trust,
+            clock=clock,
+        )
+
+    @property
+    def account_uri(self) -> str | None:
+        """The account's URL; None before it is registered."""
+        return self._session.account_uri
 
     def directory(self) -> Directory:
         """The CA's directory (RFC 8555 §7.1.1), at most an hour old. Raises InvalidManifest if `server` is
         not a valid URL."""
-        return self._known().directory
+        return self._session.directory()
 
     def new_account(
         self,
@@ -98,24 +107,19 @@ class AcmeClient:
             payload["contact"] = [f"mailto:{email}"]
         if external_account is not None:
             binding = jws.bind_external_account(
-                self._key, key_id=external_account.key_id, mac_key=external_account.mac_key, url=url
+                self._session.key, key_id=external_account.key_id, mac_key=external_account.mac_key, url=url
             )
             payload["externalAccountBinding"] = json.loads(binding)
         try:
-            answer = self._post(
-                url,
-                payload,
-                about=RequestTarget.ACCOUNT,
-                what="register the account",
-                by_key=True,
-                action=Action.REGISTER_ACCOUNT,
+            target, action = RequestTarget.ACCOUNT, Action.REGISTER_ACCOUNT
+            answer = self._session.post(
+                url, payload, about=target, what="register the account", by_key=True, action=action
             )
         except AccountRefused as error:
             return self._conflicting(error)
-        self.account_uri = self._located(answer, "an account")
-        return Account.from_json(
-            json_of(answer) if answer.body else {}, url=self.account_uri, existed=answer.status == 200
-        )
+        url = self._session.account_uri = self._session.located(answer, "an account")
+        body = json_of(answer) if answer.body else {}
+        return Account.from_json(body, url=url, existed=answer.status == 200)
 
     def account(self) -> Account:
         """The account's current state at the CA (RFC 8555 §7.3.3, POST-as-GET)."""
@@ -141,20 +145,15 @@ class AcmeClient:
         cause has the URL of the other account in `location`."""
         url = self.directory().key_change
         if not url:
-            raise AccountRefused(f"{host_of(self._server)} does not support changing an account key")
-        inner = jws.roll_over(self._key, new_key, account_uri=self._kid(), url=url)
-        self._post(
-            url,
-            inner,
-            about=RequestTarget.ACCOUNT,
-            what="change the key of the account",
-            action=Action.CHANGE_KEY,
-        )
-        old, self._key = self._key, new_key
+            raise AccountRefused(f"{host_of(self._session.server)} does not support changing an account key")
+        inner = jws.roll_over(self._session.key, new_key, account_uri=self._session.kid(), url=url)
+        what, action = "change the key of the account", Action.CHANGE_KEY
+        self._session.post(url, inner, about=RequestTarget.ACCOUNT, what=what, action=action)
+        old, self._session.key = self._session.key, new_key
         try:
             self.account()
         except CertmillError:
-            self._key = old
+            self._session.key = old
             raise
 
     def new_order(
@@ -167,19 +166,9 @@ class AcmeClient:
     ) -> Order:
         """Create an order (RFC 8555 §7.4). `replaces` is the ARI identifier of the previous certificate (RFC
         9773 §5). Raises NameRefused, OrderRefused."""
-        payload: dict[str, object] = {
-            "identifiers": [{"type": str(wanted.type), "value": wanted.value} for wanted in identifiers]
-        }
-        if profile:
-            payload["profile"] = profile
-        if not_after is not None:
-            payload["notAfter"] = (
-                not_after.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            )
-        if replaces:
-            payload["replaces"] = replaces
+        payload = _order_payload(identifiers, profile, not_after, replaces)
         names = _named(identifiers)
-        answer = self._post(
+        answer = self._session.post(
             self.directory().new_order,
             payload,
             about=RequestTarget.NEW_ORDER,
@@ -187,81 +176,52 @@ class AcmeClient:
             action=Action.AUTHORIZE_ORDER,
         )
         order = Order.from_json(
-            json_of(answer), url=self._located(answer, "an order"), retry_after=answer.retry_after
+            json_of(answer), url=self._session.located(answer, "an order"), retry_after=answer.retry_after
         )
         if {canonical(one) for one in order.identifiers} != {canonical(one) for one in identifiers}:
             raise OrderRefused(
-                f"{host_of(self._server)} created an order for {_named(order.identifiers)}, but {names} was "
+                f"{host_of(self._session.server)} created an order for {_named(order.identifiers)}, but "
+                f"{names} was "
                 "requested"
             )
         return order
 
     def order(self, url: str) -> Order:
         """The order's current state. Raises OrderGone."""
-        answer = self._post(
-            url,
-            b"",
-            about=RequestTarget.RESOURCE,
-            what="return the state of the order",
-            action=Action.GET_ORDER,
-        )
+        answer = self._resource(url, b"", "return the state of the order", Action.GET_ORDER)
         return Order.from_json(json_of(answer), url=url, retry_after=answer.retry_after)
 
     def authorization(self, url: str) -> Authorization:
         """The authorization's current state (RFC 8555 §7.5). Raises OrderGone."""
-        answer = self._post(
-            url,
-            b"",
-            about=RequestTarget.RESOURCE,
-            what="return the state of the authorization",
-            action=Action.GET_AUTHORIZATION,
-        )
+        answer = self._resource(url, b"", "return the state of the authorization", Action.GET_AUTHORIZATION)
         return Authorization.from_json(json_of(answer), url=url, retry_after=answer.retry_after)
 
     def answer(self, challenge_url: str) -> Challenge:
         """Tell the CA that the challenge is set up (RFC 8555 §7.5.1). Raises OrderGone; and OrderRefused, at
         some CAs, if the challenge was answered before."""
         return Challenge.from_json(
-            json_of(
-                self._post(
-                    challenge_url,
-                    {},
-                    about=RequestTarget.RESOURCE,
-                    what="validate the challenge",
-                    action=Action.ACCEPT_CHALLENGE,
-                )
-            )
+            json_of(self._resource(challenge_url, {}, "validate the challenge", Action.ACCEPT_CHALLENGE))
         )
 
     def deactivate_authorization(self, url: str) -> Authorization:
         """Deactivate an authorization (RFC 8555 §7.5.2). Raises OrderGone, OrderRefused."""
-        answer = self._post(
-            url,
-            {"status": "deactivated"},
-            about=RequestTarget.RESOURCE,
-            what="deactivate the authorization",
-            action=Action.DEACTIVATE_AUTHORIZATION,
+        answer = self._resource(
+            url, {"status": "deactivated"}, "deactivate the authorization", Action.DEACTIVATE_AUTHORIZATION
         )
         return Authorization.from_json(json_of(answer), url=url)
 
     def finalize(self, finalize_url: str, csr_der: bytes) -> Order:
         """Send the CSR (RFC 8555 §7.4). The returned order's `url` is "" if the answer has no Location
         header. Raises OrderNotReady, OrderRefused, OrderGone."""
-        answer = self._post(
-            finalize_url,
-            {"csr": jws.b64url(csr_der)},
-            about=RequestTarget.RESOURCE,
-            what="issue the certificate",
-            action=Action.CREATE_ORDER_CERT,
+        answer = self._resource(
+            finalize_url, {"csr": jws.b64url(csr_der)}, "issue the certificate", Action.CREATE_ORDER_CERT
         )
         return Order.from_json(json_of(answer), url=answer.location, retry_after=answer.retry_after)
 
     def certificate(self, url: str) -> IssuedChain:
         """Download the certificate chain (RFC 8555 §7.4.2). Call this again with a URL of `alternates` to get
         another chain. Raises OrderGone."""
-        answer = self._post(
-            url, b"", about=RequestTarget.RESOURCE, what="return the certificate", action=Action.FETCH_CERT
-        )
+        answer = self._resource(url, b"", "return the certificate", Action.FETCH_CERT)
         return IssuedChain(pem=chain_of(answer), alternates=answer.links("alternate")[:_MAX_ALTERNATES])
 
     def revoke(self, certificate_der: bytes, *, reason: int | None = None) -> None:
@@ -269,18 +229,13 @@ class AcmeClient:
         the certificate is revoked already. Raises OrderRefused."""
         url = self.directory().revoke_cert
         if not url:
-            raise OrderRefused(f"{host_of(self._server)} does not support revocation")
+            raise OrderRefused(f"{host_of(self._session.server)} does not support revocation")
         payload: dict[str, object] = {"certificate": jws.b64url(certificate_der)}
         if reason is not None:
             payload["reason"] = reason
         try:
-            self._post(
-                url,
-                payload,
-                about=RequestTarget.NEW_ORDER,
-                what="revoke the certificate",
-                action=Action.REVOKE_CERT,
-            )
+            target, action = RequestTarget.NEW_ORDER, Action.REVOKE_CERT
+            self._session.post(url, payload, about=target, what="revoke the certificate", action=action)
         except OrderRefused as error:
             if error.acme_type != "alreadyRevoked":
                 raise
@@ -290,15 +245,10 @@ class AcmeClient:
         or has no information about this certificate."""
         url = self.directory().renewal_info
         if not url or not is_cert_id(cert_id):
-            raise OrderRefused(
-                f"{host_of(self._server)} does not support renewal information (ARI)"
-                if not url
-                else "this is not a valid ARI certificate identifier"
-            )
-        asked = self._checked(f"{url.rstrip('/')}/{cert_id}")
-        answer = self._exchange.get(
-            asked,
-            about=RequestTarget.NEW_ORDER,
+            no_ari = f"{host_of(self._session.server)} does not support renewal information (ARI)"
+            raise OrderRefused(no_ari if not url else "this is not a valid ARI certificate identifier")
+        answer = self._session.get(
+            f"{url.rstrip('/')}/{cert_id}",
             what="return the renewal information of the certificate",
             action=Action.GET_RENEWAL_INFO,
         )
@@ -308,56 +258,14 @@ class AcmeClient:
         """Close this client's connections, unless they are shared."""
         self._transport.close()
 
-    def _known(self) -> Known:
-        now = self._clock.now()
-        known = self._directories.get(self._server, self._trust, now=now)
-        if known is not None:
-            return known
-        mistake = url_mistake(self._server)
-        if mistake:
-            raise InvalidManifest(mistake, path="spec.acme.server")
-        answer = self._exchange.get(
-            self._server, about=RequestTarget.DIRECTORY, what="return its directory", action=Action.DISCOVER
-        )
-        directory = Directory.from_json(json_of(answer))
-        for url in directory.urls:
-            self._judge(url, frozenset({host_of(url)}))
-        return self._directories.put(self._server, self._trust, directory, now=now)
-
-    def _post(
-        self,
-        url: str,
-        payload: Mapping[str, object] | bytes,
-        *,
-        about: RequestTarget,
-        what: str,
-        action: Action,
-        by_key: bool = False,
-    ) -> Answer:
-        """A signed request. The header names the account (`kid`), or with `by_key` contains the public key
-        (`jwk`, RFC 8555 §6.2)."""
-        new_nonce = self.directory().new_nonce
-        who = None if by_key else self._kid()
-        return self._exchange.post(
-            self._checked(url),
-            payload,
-            key=self._key,
-            kid=who,
-            new_nonce=new_nonce,
-            about=about,
-            what=what,
-            action=action,
-        )
-
-    def _kid(self) -> str:
-        if not self.account_uri:
-            raise AccountRefused(f"no account is registered at {host_of(self._server)} yet")
-        return self.account_uri
+    def _resource(self, url: str, payload: Mapping[str, object] | bytes, what: str, action: Action) -> Answer:
+        return self._session.post(url, payload, about=RequestTarget.RESOURCE, what=what, action=action)
 
     def _account(self, payload: Mapping[str, object] | bytes, what: str, action: Action) -> Account:
-        url = self._kid()
+        url = self._session.kid()
         return Account.from_json(
-            json_of(self._post(url, payload, about=RequestTarget.ACCOUNT, what=what, action=action)), url=url
+            json_of(self._session.post(url, payload, about=RequestTarget.ACCOUNT, what=what, action=action)),
+            url=url,
         )
 
     def _conflicting(self, error: AccountRefused) -> Account:
@@ -366,31 +274,27 @@ class AcmeClient:
         cause = error.__cause__
         if not isinstance(cause, AcmeProblem) or cause.status != 409 or not cause.location:
             raise error
-        self.account_uri = self._checked(urljoin(self._server, cause.location))
+        self._session.account_uri = self._session.checked(urljoin(self._session.server, cause.location))
         return self.account()
-
-    def _located(self, answer: Answer, what: str) -> str:
-        """The URL of the created resource, from the header Location."""
-        if not answer.location:
-            raise CAUnavailable(f"{host_of(answer.url)} created {what} but sent no Location header")
-        return self._checked(urljoin(answer.url, answer.location))
-
-    def _checked(self, url: str) -> str:
-        """`url`, if requests may go there. Raises CAUnavailable if not."""
-        self._judge(url, self._known().hosts)
-        return url
-
-    def _judge(self, url: str, hosts: frozenset[str]) -> None:
-        mistake = url_mistake(url)
-        if not mistake and host_of(url) not in hosts:
-            mistake = f"its host {host_of(url)} is not in the directory"
-        if not mistake and self._server.startswith("https:") and not url.startswith("https:"):
-            mistake = "it is http:, and the directory is https:"
-        if mistake:
-            raise CAUnavailable(f"{host_of(self._server)} sent a URL that certmill does not use: {mistake}")
 
 
 def _named(identifiers: Sequence[Identifier]) -> str:
     """The first three names, for messages."""
     more = f" and {len(identifiers) - 3} more" if len(identifiers) > 3 else ""
     return clean(", ".join(identifier.value for identifier in identifiers[:3]), 120) + more
+
+
+def _order_payload(
+    identifiers: Sequence[Identifier], profile: str, not_after: datetime | None, replaces: str
+) -> dict[str, object]:
+    """The body of newOrder (RFC 8555 §7.4; `replaces`: RFC 9773 §5; `profile`: the ACME profiles draft)."""
+    payload: dict[str, object] = {
+        "identifiers": [{"type": str(wanted.type), "value": wanted.value} for wanted in identifiers]
+    }
+    if profile:
+        payload["profile"] = profile
+    if not_after is not None:
+        payload["notAfter"] = not_after.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if replaces:
+        payload["replaces"] = replaces
+    return payload

@@ -3,27 +3,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, cast
-from urllib.parse import urlencode
+from typing import Final, cast
 
-import urllib3
 from kubernetes.client import ApiClient
-from kubernetes.config import ConfigException
-from urllib3.exceptions import HTTPError
 
-from certmill.errors import CertmillError, HomeUnavailable
+from certmill.errors import CertmillError
 from certmill.kube import answers
+from certmill.kube.exchange import REQUEST_SECONDS, Exchange, Request
 from certmill.kube.objects import JsonObject, mapping, meta_of, sequence, text
 from certmill.kube.resources import Resource
-from certmill.version import __version__
 
 FIELD_MANAGER: Final = "certmill"
-CONNECT_SECONDS: Final = 5.0
-REQUEST_SECONDS: Final = 15.0
 PROBE_SECONDS: Final = 2.0
 PAGE: Final = 500
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
@@ -50,19 +43,6 @@ class WatchEvent:
     object: JsonObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """`what` says in a message what could not be done."""
-
-    method: str
-    path: str
-    what: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, object] | None = field(default=None, repr=False)
-    content_type: str = "application/json"
-    accept: str = "application/json"
-
-
 class KubeClient:
     """Calls on one API server. Safe from many threads.
 
@@ -77,29 +57,26 @@ class KubeClient:
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        self._configuration: Any = api.configuration
-        self._host = str(api.configuration.host).rstrip("/")
-        self._pools: urllib3.PoolManager = api.rest_client.pool_manager
-        self._max_answer_bytes = max_answer_bytes
+        self._exchange = Exchange(api, max_answer_bytes=max_answer_bytes)
         self._max_event_bytes = max_event_bytes
 
     def answers(self) -> bool:
         """Whether the API server answers, and is in no trouble. For a probe: it takes no more than
         seconds."""
-        request = _Request(
+        request = Request(
             method="GET", path="/readyz", what="ask the API server whether it is ready", accept="*/*"
         )
         try:
-            response = self._send(request, seconds=PROBE_SECONDS)
-            answers.read(response, request.what, limit=self._max_answer_bytes)
+            response = self._exchange.send(request, seconds=PROBE_SECONDS)
+            self._exchange.read(response, request.what)
         except CertmillError:
             return False
         return response.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
     def get(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
         """One object, or None."""
-        return self._found(
-            _Request(
+        return self._exchange.found(
+            Request(
                 method="GET",
                 path=resource.path(namespace, name),
                 what=f"read {_named(resource, namespace, name)}",
@@ -120,7 +97,7 @@ class KubeClient:
         query = {"limit": str(page), "labelSelector": labels}
         accept = _METADATA_LIST if metadata_only else "application/json"
         while True:
-            request = _Request(
+            request = Request(
                 method="GET",
                 path=resource.path(namespace),
                 query=query,
@@ -128,7 +105,7 @@ class KubeClient:
                 what=f"list {resource.plural}",
             )
             try:
-                answer = self._json(request)
+                answer = self._exchange.json(request)
             except answers.TooLarge:
                 if page == 1:
                     raise
@@ -165,8 +142,8 @@ class KubeClient:
         resource.path(meta.namespace, meta.name)  # raises for what is no name
         what = f"create {_named(resource, meta.namespace, meta.name)}"
         query = {"fieldManager": FIELD_MANAGER}
-        return self._json(
-            _Request(method="POST", path=resource.path(meta.namespace), query=query, body=body, what=what)
+        return self._exchange.json(
+            Request(method="POST", path=resource.path(meta.namespace), query=query, body=body, what=what)
         )
 
     def update(
@@ -177,8 +154,8 @@ class KubeClient:
         meta = meta_of(body)
         path = resource.path(meta.namespace, meta.name, subresource)
         what = f"write {_named(resource, meta.namespace, meta.name)}"
-        return self._found(
-            _Request(method="PUT", path=path, query={"fieldManager": FIELD_MANAGER}, body=body, what=what)
+        return self._exchange.found(
+            Request(method="PUT", path=path, query={"fieldManager": FIELD_MANAGER}, body=body, what=what)
         )
 
     def merge(
@@ -195,8 +172,8 @@ class KubeClient:
         path = resource.path(namespace, name, subresource)
         what = f"change {_named(resource, namespace, name)}"
         query = {"fieldManager": FIELD_MANAGER}
-        return self._found(
-            _Request(
+        return self._exchange.found(
+            Request(
                 method="PATCH",
                 path=path,
                 query=query,
@@ -224,8 +201,8 @@ class KubeClient:
         path = resource.path(meta.namespace, meta.name)
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         what = f"apply {_named(resource, meta.namespace, meta.name)}"
-        return self._json(
-            _Request(
+        return self._exchange.json(
+            Request(
                 method="PATCH",
                 path=path,
                 query=query,
@@ -243,21 +220,21 @@ class KubeClient:
             options["preconditions"] = {"uid": uid}
         what = f"delete {_named(resource, namespace, name)}"
         return (
-            self._found(
-                _Request(method="DELETE", path=resource.path(namespace, name), body=options, what=what)
+            self._exchange.found(
+                Request(method="DELETE", path=resource.path(namespace, name), body=options, what=what)
             )
             is not None
         )
 
     def serves(self, resource: Resource) -> bool:
         """Whether the API has this resource: a CustomResourceDefinition may be absent, or appear later."""
-        request = _Request(
+        request = Request(
             method="GET",
             path=f"/apis/{resource.group}/{resource.version}",
             what=f"discover {resource.plural}",
         )
         try:
-            group = self._found(request) or {}
+            group = self._exchange.found(request) or {}
         except answers.NotServed:
             return False
         return any(
@@ -284,88 +261,16 @@ class KubeClient:
             "labelSelector": labels,
         }
         what, accept = f"watch {resource.plural}", _METADATA if metadata_only else "application/json"
-        request = _Request(method="GET", path=resource.path(namespace), query=query, accept=accept, what=what)
-        response = self._send(request, seconds=seconds + REQUEST_SECONDS)
+        request = Request(method="GET", path=resource.path(namespace), query=query, accept=accept, what=what)
+        response = self._exchange.send(request, seconds=seconds + REQUEST_SECONDS)
         try:
             if response.status != HTTPStatus.OK:
-                content = answers.read(response, what, limit=self._max_answer_bytes)
+                content = self._exchange.read(response, what)
                 raise answers.error_of(response.status, answers.status_of(content), response.headers, what)
             for line in answers.lines(response, what, limit=self._max_event_bytes):
                 yield _event(line, what)
         finally:
             response.close()
-
-    def _found(self, request: _Request) -> JsonObject | None:
-        try:
-            return self._json(request)
-        except answers.Missing:
-            return None
-
-    def _json(self, request: _Request) -> JsonObject:
-        """The answer's body. An API server that has just started knows no roles yet, and refuses everybody: a
-        refusal is believed when it says that it is ready, and says it again."""
-        response, content = self._ask(request)
-        if response.status == HTTPStatus.FORBIDDEN and not answers.is_terminating(answers.status_of(content)):
-            self._require_ready(request, content)
-            response, content = self._ask(request)
-        if response.status >= HTTPStatus.BAD_REQUEST:
-            raise answers.error_of(
-                response.status, answers.status_of(content), response.headers, request.what
-            )
-        return answers.parsed(content, request.what)
-
-    def _require_ready(self, request: _Request, content: bytes) -> None:
-        readiness, _ = self._ask(_Request(method="GET", path="/readyz", what=request.what, accept="*/*"))
-        if readiness.status == HTTPStatus.FORBIDDEN or readiness.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            words = answers.said(answers.status_of(content))
-            raise HomeUnavailable(
-                f"cannot {request.what}: the API server does not say that it is ready, and refuses us: "
-                f"{words}"
-            )
-
-    def _ask(self, request: _Request) -> tuple[urllib3.BaseHTTPResponse, bytes]:
-        response = self._send(request, seconds=REQUEST_SECONDS)
-        return response, answers.read(response, request.what, limit=self._max_answer_bytes)
-
-    def _send(self, request: _Request, *, seconds: float) -> urllib3.BaseHTTPResponse:
-        headers = {
-            "Accept": request.accept,
-            "User-Agent": f"certmill/{__version__}",
-            **self._credentials(request.what),
-        }
-        if request.body is not None:
-            headers["Content-Type"] = request.content_type
-        asked = {name: value for name, value in request.query.items() if value}
-        url = f"{self._host}{request.path}{'?' + urlencode(asked) if asked else ''}"
-        content = (
-            json.dumps(request.body, separators=(",", ":")).encode() if request.body is not None else None
-        )
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds)
-        try:
-            return self._pools.request(
-                request.method,
-                url,
-                body=content,
-                headers=headers,
-                timeout=timeout,
-                preload_content=False,
-                redirect=False,
-                retries=False,
-            )
-        except HTTPError as error:
-            raise HomeUnavailable(
-                f"the API server does not answer: cannot {request.what} ({type(error).__name__})"
-            ) from error
-
-    def _credentials(self, what: str) -> dict[str, str]:
-        """The token, which is read anew from time to time (connection)."""
-        try:
-            token = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        except (ConfigException, OSError) as error:
-            raise HomeUnavailable(
-                f"cannot {what}: the token of the service account cannot be read ({type(error).__name__})"
-            ) from None
-        return {"Authorization": token} if token else {}
 
 
 def _event(line: bytes, what: str) -> WatchEvent:

@@ -24,7 +24,7 @@ def orders_of(runtime: Runtime, issuer_name: str) -> list[Order]:
     assert acme.account_uri is not None
     pages, urls = [acme.account_uri.replace("/my-account/", "/list-orderz/")], []
     while pages:
-        answer = acme._post(
+        answer = acme._session.post(
             pages.pop(), b"", about=RequestTarget.RESOURCE, what="list the orders", action=Action.GET_ORDER
         )
         urls += json.loads(answer.body)["orders"]

@@ -1,0 +1,117 @@
+"""The signed requests of one account to one CA: the directory, and the checks of every URL that the CA
+sends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urljoin
+
+from certmill.acme.actions import Action
+from certmill.acme.answers import json_of
+from certmill.acme.directories import DirectoryCache, Known
+from certmill.acme.exchange import Exchange
+from certmill.acme.jws import AccountKey
+from certmill.acme.problems import RequestTarget
+from certmill.acme.resources import Directory
+from certmill.clock import Clock
+from certmill.errors import AccountRefused, CAUnavailable, InvalidManifest
+from certmill.http.transport import Answer, TlsTrust, host_of, url_mistake
+
+
+class AccountSession:
+    """The account's key, its URL (None before it is registered), and requests signed by it."""
+
+    def __init__(
+        self,
+        *,
+        server: str,
+        key: AccountKey,
+        account_uri: str | None,
+        exchange: Exchange,
+        directories: DirectoryCache,
+        trust: TlsTrust,
+        clock: Clock,
+    ) -> None:
+        self.server = server
+        self.key = key
+        self.account_uri = account_uri
+        self._exchange = exchange
+        self._directories = directories
+        self._trust = trust
+        self._clock = clock
+
+    def directory(self) -> Directory:
+        """The CA's directory (RFC 8555 §7.1.1), at most an hour old. Raises InvalidManifest if `server` is
+        not a valid URL."""
+        return self._known().directory
+
+    def get(self, url: str, *, what: str, action: Action) -> Answer:
+        """An unsigned GET of renewal information (RFC 9773 §4.1)."""
+        return self._exchange.get(self.checked(url), about=RequestTarget.NEW_ORDER, what=what, action=action)
+
+    def _known(self) -> Known:
+        now = self._clock.now()
+        known = self._directories.get(self.server, self._trust, now=now)
+        if known is not None:
+            return known
+        mistake = url_mistake(self.server)
+        if mistake:
+            raise InvalidManifest(mistake, path="spec.acme.server")
+        answer = self._exchange.get(
+            self.server, about=RequestTarget.DIRECTORY, what="return its directory", action=Action.DISCOVER
+        )
+        directory = Directory.from_json(json_of(answer))
+        for url in directory.urls:
+            self._judge(url, frozenset({host_of(url)}))
+        return self._directories.put(self.server, self._trust, directory, now=now)
+
+    def post(
+        self,
+        url: str,
+        payload: Mapping[str, object] | bytes,
+        *,
+        about: RequestTarget,
+        what: str,
+        action: Action,
+        by_key: bool = False,
+    ) -> Answer:
+        """A signed request. The header names the account (`kid`), or with `by_key` contains the public key
+        (`jwk`, RFC 8555 §6.2)."""
+        new_nonce = self.directory().new_nonce
+        who = None if by_key else self.kid()
+        return self._exchange.post(
+            self.checked(url),
+            payload,
+            key=self.key,
+            kid=who,
+            new_nonce=new_nonce,
+            about=about,
+            what=what,
+            action=action,
+        )
+
+    def kid(self) -> str:
+        """The account's URL (RFC 8555 §6.2). Raises AccountRefused if it is not registered yet."""
+        if not self.account_uri:
+            raise AccountRefused(f"no account is registered at {host_of(self.server)} yet")
+        return self.account_uri
+
+    def located(self, answer: Answer, what: str) -> str:
+        """The URL of the created resource, from the header Location."""
+        if not answer.location:
+            raise CAUnavailable(f"{host_of(answer.url)} created {what} but sent no Location header")
+        return self.checked(urljoin(answer.url, answer.location))
+
+    def checked(self, url: str) -> str:
+        """`url`, if requests may go there. Raises CAUnavailable if not."""
+        self._judge(url, self._known().hosts)
+        return url
+
+    def _judge(self, url: str, hosts: frozenset[str]) -> None:
+        mistake = url_mistake(url)
+        if not mistake and host_of(url) not in hosts:
+            mistake = f"its host {host_of(url)} is not in the directory"
+        if not mistake and self.server.startswith("https:") and not url.startswith("https:"):
+            mistake = "it is http:, and the directory is https:"
+        if mistake:
+            raise CAUnavailable(f"{host_of(self.server)} sent a URL that certmill does not use: {mistake}")
