@@ -66,9 +66,16 @@ def registered(ports: Ports, issuer: Issuer) -> Account | None:
 
 
 def client(ports: Ports, issuer: Issuer) -> AcmeClient:
-    """The ACME client of this thread for the issuer's account. Raises AccountRefused, of type
-    accountDoesNotExist, when the account has to be registered again first (its key, e-mail or server
-    changed): the engine goes back to the first step."""
+    """The ACME client of this thread for the issuer's account. Raises what `require_registered` raises."""
+    account = require_registered(ports, issuer)
+    return ports.clients.client(issuer, account.key_pem, account.uri)
+
+
+def require_registered(ports: Ports, issuer: Issuer) -> Account:
+    """The account that the steps of an order use.
+
+    Raises AccountRefused, of type accountDoesNotExist, when the account has to be registered again first (its
+    key, e-mail or server changed): the engine goes back to the first step."""
     account = registered(ports, issuer)
     if account is None:
         error = AccountRefused(
@@ -76,7 +83,7 @@ def client(ports: Ports, issuer: Issuer) -> AcmeClient:
         )
         error.acme_type = LOST
         raise error
-    return ports.clients.client(issuer, account.key_pem, account.uri)
+    return account
 
 
 def forget(ports: Ports, issuer: Issuer) -> None:

@@ -171,7 +171,8 @@ class Engine:
         except StateUnavailable:
             raise
         except OrderGone as error:
-            return Restart(step="create_order", reason=str(error), facts=attempt.facts.without_order())
+            reason = f"{error}; a new order is created"
+            return Restart(step="create_order", reason=reason, facts=attempt.facts.without_order())
         except Busy as error:
             seconds = backoff.busy_delay(error, self._elapsed(attempt), self._ports.jitter())
             return Waiting(reason=str(error), seconds=seconds, counted=False, facts=attempt.facts)

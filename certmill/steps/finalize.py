@@ -8,7 +8,7 @@ from dataclasses import replace
 from certmill.acme.client import AcmeClient
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import Order, OrderStatus
-from certmill.errors import CAUnavailable, OrderGone, OrderNotReady, OrderRefused, RateLimited
+from certmill.errors import CAUnavailable, OrderNotReady, OrderRefused, RateLimited
 from certmill.issuers import account
 from certmill.runs.backoff import poll_delay
 from certmill.runs.context import Work
@@ -21,12 +21,7 @@ _LINGER_SECONDS = (0.03, 0.06, 0.12, 0.24, 0.35)
 def finalize(work: Work) -> Outcome:
     """Finalize once; after a crash, the order itself says whether it was."""
     acme = account.client(work.ports, work.issuer)
-    try:
-        return _polled(work, acme, _send_csr(work, acme))
-    except OrderGone as error:
-        return Restart(
-            step="create_order", reason=f"{error}; a new order is created", facts=work.facts.without_order()
-        )
+    return _polled(work, acme, _send_csr(work, acme))
 
 
 def _send_csr(work: Work, acme: AcmeClient) -> Order:

@@ -11,7 +11,7 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.identifiers import ordered_identifier
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import Authorization, AuthorizationStatus
-from certmill.errors import OrderGone, OrderRefused, SolverMisconfigured
+from certmill.errors import OrderRefused
 from certmill.issuers import account
 from certmill.model.issuer import Solver
 from certmill.runs.context import Work
@@ -26,17 +26,14 @@ def set_up_challenge(work: Work) -> Outcome:
     """Present what the CA will look for (RFC 8555 §8.3, §8.4). Authorizations that are valid already are
     skipped."""
     acme = account.client(work.ports, work.issuer)
-    try:
-        authorizations = _fetch(work, acme)
-    except OrderGone as error:
-        return _start_over(work, str(error))
+    authorizations = _fetch(work, acme)
     outside = [a for a in authorizations if ordered_identifier(a, work.certificate.identifiers) is None]
     if outside:
         return _refuse_foreign(work, outside[0])
     ended = [a for a in authorizations if a.status not in (*_OPEN, AuthorizationStatus.VALID)]
     if ended:
         return _start_over(work, f"the authorization for {ended[0].identifier.value} is {ended[0].status}")
-    key = _account_key(work)
+    key = AccountKey.from_pem(account.require_registered(work.ports, work.issuer).key_pem)
     setting_up = tuple(challenge_for(work, a, key) for a in authorizations if a.status in _OPEN)
     _take_down_stale(work, setting_up)
     facts = replace(work.facts, challenges=setting_up, labels=dict(work.certificate.labels))
@@ -85,15 +82,6 @@ def _refuse_foreign(work: Work, authorization: Authorization) -> Failed:
         f"nothing was set up. See whether spec.acme.server of {work.issuer.reference} is the CA that you mean"
     )
     return Failed(error=error, facts=work.facts.without_order())
-
-
-def _account_key(work: Work) -> AccountKey:
-    found = account.registered(work.ports, work.issuer)
-    if found is None:
-        raise SolverMisconfigured(
-            f"the account of {work.issuer.reference} changed while its order was under way"
-        )
-    return AccountKey.from_pem(found.key_pem)
 
 
 def challenge_for(work: Work, authorization: Authorization, key: AccountKey) -> ChallengeFacts:

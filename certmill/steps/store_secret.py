@@ -9,14 +9,14 @@ from dataclasses import replace
 from certmill.acme.client import AcmeClient
 from certmill.certificates import conditions, secret_contract, statuses
 from certmill.crypto import chain
-from certmill.errors import CAUnavailable, CertmillError, OrderGone, SealKeyMissing
+from certmill.errors import CAUnavailable, CertmillError, SealKeyMissing
 from certmill.issuers import account
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
 from certmill.renewal.plan import plan
 from certmill.runs.context import Work
 from certmill.runs.facts import Stored
-from certmill.runs.outcomes import Advanced, Outcome, Restart, Waiting
+from certmill.runs.outcomes import Advanced, Outcome, Waiting
 
 _ALTERNATE_TRIES = 3
 """How often a chain that the CA cannot hand out now is asked for, before the certificate is stored without
@@ -34,10 +34,7 @@ log = get_logger(__name__)
 def store_secret(work: Work) -> Outcome:
     """Write the Secret and the status. Run twice, it writes the same."""
     acme = account.client(work.ports, work.issuer)
-    try:
-        issued = acme.certificate(work.facts.certificate)
-    except OrderGone as error:
-        return Restart(step="create_order", reason=str(error), facts=work.facts.without_order())
+    issued = acme.certificate(work.facts.certificate)
     pem = chain.choose(
         issued.pem, _downloaded(work, acme, issued.alternates), work.issuer.preferred_chain
     ).encode()

@@ -28,10 +28,7 @@ def validate(work: Work) -> Outcome:
         facts = _answer(work, acme)
     pending, retry_after = list(facts.challenges), None
     for pause in (*_LINGER_SECONDS, 0.0):
-        try:
-            found = _looked_at(work, acme, pending)
-        except OrderGone as error:
-            return Restart(step="create_order", reason=str(error), facts=facts.without_order())
+        found = _looked_at(work, acme, pending)
         for challenge, authorization in found:
             if authorization.status not in (*_OPEN, AuthorizationStatus.VALID):
                 return _ended(facts, _why(challenge, authorization))

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from certmill.acme import challenges as acme_challenges
 from certmill.acme.jws import AccountKey
-from certmill.errors import AccountRefused, Busy, DnsUnavailable, NameRefused
+from certmill.errors import Busy, DnsUnavailable, NameRefused
 from certmill.issuers import account
 from certmill.model.issuer import Dns01Solver
 from certmill.runs.backoff import poll_delay
@@ -112,9 +112,7 @@ def _dns01(work: Work, challenge: ChallengeFacts, solver: Dns01Solver) -> _NotYe
 
 
 def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
-    found = account.registered(work.ports, work.issuer)
-    if found is None:
-        raise AccountRefused(f"the account of {work.issuer.reference} changed while its order was under way")
+    found = account.require_registered(work.ports, work.issuer)
     expected = acme_challenges.key_authorization(
         challenge.token, AccountKey.from_pem(found.key_pem).thumbprint
     )

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from certmill.acme.problems import Problem
 from certmill.acme.resources import AuthorizationStatus, OrderStatus
 from certmill.contract import STEP_NAMES
-from certmill.errors import FailureClass
+from certmill.errors import FailureClass, OrderGone
 from certmill.http01.selfcheck import Probe
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
 from certmill.runs.facts import Facts
@@ -225,3 +225,43 @@ class TestALabelThatChangesInMidRun:
         mill.run("set_up_challenge")
 
         assert "no solver" in mill.failed
+
+
+class Gone:
+    """A client to which the CA answers that it does not know the order."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def _gone(self, *_):
+        raise OrderGone("the CA does not know the order")
+
+    order = authorization = finalize = certificate = _gone
+
+
+@pytest.mark.parametrize("step", ["set_up_challenge", "validate", "finalize", "store_secret"])
+def test_an_order_that_is_gone_is_replaced_and_every_step_says_the_same(redis, step):
+    mill = at_step(Mill(redis), step)
+    mill.wrap_clients(Gone)
+
+    mill.step(step)
+
+    record = mill.record()
+    assert (record.step, Facts.from_json(record.facts).order) == ("create_order", "")
+    assert record.reason == "the CA does not know the order; a new order is created"
+
+
+@pytest.mark.parametrize("step", ["set_up_challenge", "wait_for_propagation", "validate"])
+def test_a_changed_account_is_registered_again_by_the_same_run(redis, step):
+    solvers = (Solver(http01=Http01Solver()),)
+    mill = at_step(Mill(redis, issuer=an_issuer(solvers=solvers)), step)
+    mill.ports.home.apply(an_issuer(solvers=solvers, email="new@example.test"), "changed: true\n")
+
+    mill.step(step)
+
+    status = mill.ports.home.issuer_status(an_issuer())
+    assert mill.record().step == "register_account"
+    assert [c for c in status.conditions if c.type == "Ready" and not c.status] == []
