@@ -1,7 +1,7 @@
 # Python 3.11 or newer and make are all that a fresh machine needs: uv is taken from PATH, or put into .tools/ (ignored by git).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chart reference environment python
+.PHONY: help demo test lint docs bench chart reference environment python
 
 # The environment's own Python first, so that an existing .venv is kept; then the newest that works.
 PYTHON ?= $(shell for python in .venv/bin/python python3.14 python3.13 python3.12 python3.11 python3; do \
@@ -37,6 +37,9 @@ bench: environment ## Measure, print one table, write .bench/latest.json
 
 chart: environment ## Render compose/kubernetes/certmill.yaml from the Helm chart
 	$(RUN) python -m compose.render
+
+docs: environment ## The documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --only-group docs --isolated mkdocs build
 
 reference: environment ## Write docs/settings.md and compose/env.example from certmill/settings.py
 	$(RUN) python -m compose.reference

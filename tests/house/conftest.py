@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,3 +68,14 @@ def tracked_texts():
         if name and name != "uv.lock" and (ROOT / name).is_file()
     ]
     return {name: (ROOT / name).read_text(errors="replace") for name in names}
+
+
+@pytest.fixture(scope="session")
+def uv():
+    """uv, which runs these tests."""
+    found = os.environ.get("UV") or shutil.which("uv")
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("uv is not on PATH; run the tests by `make test`")
+        pytest.skip("uv is not on PATH; `make test` finds one")
+    return found

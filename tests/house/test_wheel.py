@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import zipfile
 
 import pytest
-
-
-@pytest.fixture(scope="module")
-def uv():
-    """uv, which runs these tests."""
-    found = os.environ.get("UV") or shutil.which("uv")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("uv is not on PATH; run the tests by `make test`")
-        pytest.skip("uv is not on PATH; `make test` finds one")
-    return found
 
 
 @pytest.fixture(scope="module")
