@@ -10,7 +10,7 @@ from certmill.certificates import conditions, statuses, temporary
 from certmill.errors import Conflict
 from certmill.model.certificate import Certificate
 from certmill.model.status import MANUALLY_TRIGGERED
-from certmill.model.trigger import UNSAID, Origin
+from certmill.model.trigger import Origin, ReconcileOptions
 from certmill.observe import certificates
 from certmill.renewal.origin import origin_of
 from certmill.renewal.policy import Issue, Seen, Violation
@@ -34,22 +34,11 @@ class Reconciled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """With what a certificate is reconciled. `force`: issue even if the pair is right; `now_please`: do not
-    wait for a back-off to end."""
-
-    force: bool = False
-    now_please: bool = False
-    origin: Origin = UNSAID
-    may_publish: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """When we looked, and what the record said before that (Records.outlook): what has changed since is not
     decided about."""
 
-    asked: Asked
+    options: ReconcileOptions
     now: float
     again: str
     as_of: str
@@ -57,7 +46,7 @@ class Moment:
     @property
     def forced(self) -> bool:
         """Whether a new certificate is asked for, now or while the last run went on."""
-        return self.asked.force or self.again == "force"
+        return self.options.force or self.again == "force"
 
 
 def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reconciled | None:
@@ -66,10 +55,10 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
 
     A temporary pair comes first: whoever dies after the beginning writes it no more. What was not told of a
     run that goes on, because the home was away in that moment, is told now."""
-    certificate, asked, now, violation = seen.certificate, moment.asked, moment.now, decision.violation
+    certificate, options, now, violation = seen.certificate, moment.options, moment.now, decision.violation
     stored = temporary.is_asked_for(certificate) and temporary.store(ports.home, ports.events, seen, now=now)
-    publish_run = asked.may_publish and ports.due.queue_length() < ports.limits.high_water
-    origin = origin_of(asked.origin, violation, forced=moment.forced)
+    publish_run = options.may_publish and ports.due.queue_length() < ports.limits.high_water
+    origin = origin_of(options.origin, violation, forced=moment.forced)
     verdict, run = ports.records.begin(
         certificate.id,
         now=now,
@@ -78,7 +67,7 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
         origin=origin,
         in_flight_until=now + ports.limits.grace if publish_run else None,
         force=moment.forced,
-        as_of="" if asked.force else moment.as_of,
+        as_of="" if options.force else moment.as_of,
     )
     if verdict is Verdict.STALE:
         return None

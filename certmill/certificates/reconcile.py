@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from certmill.certificates import conditions, ownership, secret_contract, statuses, temporary
-from certmill.certificates.begin_run import Asked, Moment, Reconciled, begin_run
+from certmill.certificates.begin_run import Moment, Reconciled, begin_run
 from certmill.certificates.digest import digest
 from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
@@ -17,7 +17,7 @@ from certmill.model.issuer import Issuer, reference
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
-from certmill.model.trigger import UNSAID, Origin
+from certmill.model.trigger import AS_STORED, ReconcileOptions
 from certmill.observe import certificates, recording
 from certmill.renewal.policy import BackingOff, Decision, Issue, Keep, Seen, Violation, decide, look, violated
 from certmill.runs.context import Ports
@@ -40,24 +40,14 @@ class Reconciler:
         return self._ports.home
 
     @recording.synced("certificates-trigger")
-    def reconcile(
-        self,
-        certificate_id: CertificateId,
-        *,
-        force: bool = False,
-        now_please: bool = False,
-        origin: Origin = UNSAID,
-        may_publish: bool = True,
-    ) -> Reconciled:
-        """Look at one certificate. `force`: issue even if the pair is right; `now_please`: do not wait for a
-        back-off to end.
+    def reconcile(self, certificate_id: CertificateId, options: ReconcileOptions = AS_STORED) -> Reconciled:
+        """Decide for one certificate, and begin its run if it needs one.
 
-        Raises Temporary when the home or Redis is away; a manifest that is wrong is left as it is, with its
-        stored pair."""
-        asked = Asked(force=force, now_please=now_please, origin=origin, may_publish=may_publish)
+        Raises Temporary if the home or Redis is not available. A manifest that is not valid is recorded as
+        such, and its stored pair stays."""
         while True:  # None: a run has ended since, and what was missing when we looked may have been stored
             again, as_of = self._ports.records.run_state(certificate_id)
-            moment = Moment(asked=asked, now=self._ports.clock.now(), again=again, as_of=as_of)
+            moment = Moment(options=options, now=self._ports.clock.now(), again=again, as_of=as_of)
             if (done := self._reconciled(certificate_id, moment)) is not None:
                 return done
 
@@ -264,7 +254,7 @@ class Reconciler:
 def _decided(seen: Seen, moment: Moment) -> Decision:
     """The decision, with what people ask for over it."""
     decision, asked = decide(seen, moment.now), moment.forced or conditions.is_triggered(seen.status)
-    if isinstance(decision, BackingOff) and (asked or moment.asked.now_please):
+    if isinstance(decision, BackingOff) and (asked or moment.options.ignore_back_off):
         return Issue(violation=decision.violation)
     if isinstance(decision, Keep) and asked:
         return Issue(
@@ -281,9 +271,10 @@ def reconcile_all(
     """Reconcile several (`True`: without waiting for a back-off); what failed, by id. One that fails does not
     stop the others."""
     failed: dict[CertificateId, CertmillError] = {}
-    for certificate, now_please in certificates.items():
+    for certificate, ignore_back_off in certificates.items():
         try:
-            reconciler.reconcile(certificate, now_please=now_please, may_publish=False)
+            options = ReconcileOptions(ignore_back_off=ignore_back_off, may_publish=False)
+            reconciler.reconcile(certificate, options)
         except CertmillError as error:
             failed[certificate] = error
     return failed

@@ -13,7 +13,7 @@ from certmill.home.base import Change
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.manifests.parse import parse_renewal, parse_request
 from certmill.model.names import CertificateId
-from certmill.model.trigger import Origin, Trigger
+from certmill.model.trigger import Origin, ReconcileOptions, Trigger
 from certmill.observe import certificates
 from certmill.runs.context import Ports
 from certmill.state.requests import Acceptance, Rejection
@@ -47,9 +47,9 @@ class RequestHandler:
             return None
         # Asked again for the same, a back-off holds: a service that restarts in a circle must not use up the
         # CA's patience.
-        return self._begin(
-            certificate.id, request_id, Trigger.REQUEST, now_please=change is not Change.UNCHANGED
-        )
+        origin = Origin(root_id=request_id, trigger=Trigger.REQUEST)
+        options = ReconcileOptions(origin=origin, ignore_back_off=change is not Change.UNCHANGED)
+        return self._begin(certificate.id, request_id, options)
 
     def renew(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
         """Begin a run even if the stored pair is right. None: refused, and kept with the reason. Raises
@@ -66,7 +66,9 @@ class RequestHandler:
         except CertmillError as error:
             self.reject(request_id, _name_in(body), str(error))
             return None
-        return self._begin(certificate_id, request_id, Trigger.MANUAL, force=True, now_please=True)
+        origin = Origin(root_id=request_id, trigger=Trigger.MANUAL)
+        options = ReconcileOptions(origin=origin, force=True, ignore_back_off=True)
+        return self._begin(certificate_id, request_id, options)
 
     def reject(self, request_id: str, certificate: str, reason: str) -> None:
         """Keep a refused request with its reason, in a bounded list."""
@@ -87,16 +89,9 @@ class RequestHandler:
         )
 
     def _begin(
-        self,
-        certificate_id: CertificateId,
-        request_id: str,
-        trigger: Trigger,
-        *,
-        now_please: bool,
-        force: bool = False,
+        self, certificate_id: CertificateId, request_id: str, options: ReconcileOptions
     ) -> tuple[CertificateId, Reconciled] | None:
-        origin = Origin(root_id=request_id, trigger=trigger)
-        done = self._reconciler.reconcile(certificate_id, force=force, now_please=now_please, origin=origin)
+        done = self._reconciler.reconcile(certificate_id, options)
         if not done.right and not done.run:
             self.reject(request_id, certificate_id, done.reason)
             return None

@@ -41,3 +41,19 @@ class Origin:
 
 UNSAID = Origin()
 """Nobody asked: what is wrong with the stored pair says what begins the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileOptions:
+    """What a caller asks of a reconciliation, for the manifest and the Secret that are there."""
+
+    force: bool = False
+    """Issue a new certificate even if the stored one is right."""
+    ignore_back_off: bool = False
+    """Do not wait for the back-off after a failure to end."""
+    origin: Origin = UNSAID
+    may_publish: bool = True
+    """Whether a run that begins may be published at once; else it waits among the arrivals."""
+
+
+AS_STORED = ReconcileOptions()

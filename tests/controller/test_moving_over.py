@@ -25,6 +25,7 @@ from certmill.kube.objects import instant_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS
 from certmill.model.certificate import PrivateKeySpec
 from certmill.model.names import CertificateId
+from certmill.model.trigger import ReconcileOptions
 from certmill.runs.outcomes import Wait
 from certmill.runtime import Runtime
 from certmill.settings import Settings
@@ -247,7 +248,7 @@ class Certmill:
         return looks
 
     def renew(self, certificate):
-        assert self.runtime.reconciler.reconcile(certificate, force=True).ring
+        assert self.runtime.reconciler.reconcile(certificate, ReconcileOptions(force=True)).publish_run
         ends = time.monotonic() + 60
         for step in STEP_NAMES:
             while isinstance(self.runtime.engine.run(step, certificate, task_id="t", root_id="r"), Wait):

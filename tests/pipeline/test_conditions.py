@@ -18,6 +18,7 @@ from certmill.model.issuer import Dns01Solver, Rfc2136, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
+from certmill.model.trigger import ReconcileOptions
 from certmill.renewal.policy import READY_MESSAGE
 from certmill.runs.engine import Engine
 from certmill.state import keys as keys_of_redis
@@ -258,7 +259,7 @@ class TestWhileItIsIssued:
         mill.run()
         assert mill.status().failed_issuance_attempts == 2
         mill.world.validates = lambda *_: True
-        mill.reconciler.reconcile(WEB.id, now_please=True)
+        mill.reconciler.reconcile(WEB.id, ReconcileOptions(ignore_back_off=True))
         mill.run()
 
         assert (mill.status().failed_issuance_attempts, mill.status().last_failure_time) == (0, None)

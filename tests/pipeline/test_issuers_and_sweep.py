@@ -31,6 +31,7 @@ from certmill.model.issuer import (
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, Secret
+from certmill.model.trigger import AS_STORED
 from certmill.runs.engine import Engine
 from certmill.state import keys
 from certmill.state.journal import Presented
@@ -527,10 +528,10 @@ def test_a_reread_that_dies_before_it_begins_anew_what_failed_is_made_good_by_th
     mill = a_failed_mill(redis)
     reconcile, died = mill.reconciler.reconcile, [KeyboardInterrupt()]
 
-    def dying(*arguments, **options):
-        if options.get("now_please") and died:
+    def dying(certificate, options=AS_STORED):
+        if options.ignore_back_off and died:
             raise died.pop()
-        return reconcile(*arguments, **options)
+        return reconcile(certificate, options)
 
     mill.reconciler.reconcile = dying
     with pytest.raises(KeyboardInterrupt):
@@ -712,10 +713,10 @@ def test_the_lock_of_a_reread_is_short_and_renewed_between_batches(redis):
         mill.ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))
     left, reconcile = [], mill.reconciler.reconcile
 
-    def watched(certificate_id, **options):
+    def watched(certificate_id, *options):
         left.append(redis.pttl(keys.lock("reread")))
         redis.pexpire(keys.lock("reread"), 5000)
-        return reconcile(certificate_id, **options)
+        return reconcile(certificate_id, *options)
 
     mill.reconciler.reconcile = watched
     mill.ticks.reread("tick")
@@ -728,9 +729,9 @@ def test_a_reread_whose_lock_was_lost_leaves_the_rest_to_the_other(redis):
     mill = troubled(redis, lambda _: None)
     reconcile = mill.reconciler.reconcile
 
-    def slow(certificate_id, **options):
+    def slow(certificate_id, *options):
         redis.set(keys.lock("reread"), "another worker")
-        return reconcile(certificate_id, **options)
+        return reconcile(certificate_id, *options)
 
     mill.reconciler.reconcile = slow
     found = mill.ticks.reread("tick")

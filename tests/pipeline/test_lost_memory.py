@@ -12,6 +12,7 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, Forbidden
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
+from certmill.model.trigger import ReconcileOptions
 from certmill.state import keys
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS, SWEEP_SECONDS
 from tests.builders import a_certificate, an_issuer
@@ -213,7 +214,7 @@ def test_a_run_that_ends_as_it_should_leaves_no_note_and_the_next_orders(redis):
     mill.issue()
     assert (mill.status().order, redis.hlen(keys.LOST_ORDERS)) == ("", 0)
 
-    assert mill.reconciler.reconcile(mill.certificate.id, force=True).run == 2
+    assert mill.reconciler.reconcile(mill.certificate.id, ReconcileOptions(force=True)).run == 2
     mill.run()
 
     assert len(mill.world.ca.orders) == 2

@@ -26,7 +26,7 @@ from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition
-from certmill.model.trigger import Origin
+from certmill.model.trigger import Origin, ReconcileOptions
 from certmill.runs.context import Limits
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Wait
@@ -287,7 +287,7 @@ def test_success_forgets_the_failures(redis):
     mill.run()
     mill.world.validates = validates
 
-    mill.reconciler.reconcile(WEB.id, now_please=True)
+    mill.reconciler.reconcile(WEB.id, ReconcileOptions(ignore_back_off=True))
     mill.run()
 
     assert (mill.status().failed_issuance_attempts, mill.status().next_attempt) == (0, None)
@@ -671,7 +671,7 @@ def test_a_change_that_comes_during_the_clean_up_is_not_lost_with_its_worker(red
     claimed = mill.ports.records.claim(
         WEB.id, STEP_NAMES[-1], now=NOW, lease_seconds=60, task_id="t", root_id="r"
     )
-    mill.reconciler.reconcile(WEB.id, force=True)
+    mill.reconciler.reconcile(WEB.id, ReconcileOptions(force=True))
 
     mill.ports.records.commit(
         WEB.id, fence=claimed.fence, step="", due=Due.RENEWALS, at=NOW + 60 * DAY, fields={"done": "1"}
@@ -1016,7 +1016,7 @@ def test_a_look_that_waits_for_no_back_off_waits_for_none_of_a_run_that_failed_m
     mill.reconciler.reconcile(WEB.id)
     mill.ports.home.after_next_read_of("default", "web-tls", mill.run)
 
-    assert mill.reconciler.reconcile(WEB.id, now_please=True).publish_run
+    assert mill.reconciler.reconcile(WEB.id, ReconcileOptions(ignore_back_off=True)).publish_run
 
     assert mill.status().failed_issuance_attempts == 1
     assert mill.record().step == "register_account"

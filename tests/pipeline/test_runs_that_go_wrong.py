@@ -15,6 +15,7 @@ from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import PrivateKeySpec, RotationPolicy
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, SecretKeyRef, Selector, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
+from certmill.model.trigger import ReconcileOptions
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Fail, Proceed, Wait
 from certmill.state import keys
@@ -103,7 +104,7 @@ def test_an_order_of_another_spec_is_not_gone_on_with(redis):
 
     mill.apply(WEB)
     mill.ticks.reread("b")
-    mill.reconciler.reconcile(WEB.id, force=True)
+    mill.reconciler.reconcile(WEB.id, ReconcileOptions(force=True))
     mill.run()
 
     assert mill.record().result == "issued"
@@ -317,7 +318,7 @@ class TestTheSecret:
     def test_a_pair_that_was_stored_meanwhile_is_not_written_over_by_an_older_look(self, redis):
         mill = Mill(redis)
         mill.issue()
-        mill.reconciler.reconcile(WEB.id, force=True)
+        mill.reconciler.reconcile(WEB.id, ReconcileOptions(force=True))
         renewed = []
 
         def another_worker_ends_the_run():
