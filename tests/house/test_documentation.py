@@ -119,7 +119,7 @@ def test_each_path_of_the_checkout_in_a_command_is_there():
     }
 
     assert len(named) > 5
-    assert [(where, word) for where, word in named if not (ROOT / word).exists()] == []
+    assert [(where, word) for where, word in named if not any(ROOT.glob(word.rstrip("/")))] == []
 
 
 def anchors(text):
