@@ -1,9 +1,9 @@
-"""Beat's table: which tick, how often, and why. One place, no entry per certificate: a certificate's times
+"""The schedule of Celery beat: which tick, how often, and why. Certificates have no entries; their due times
 are scores in Redis.
 
-Forbidden here: anything but the table. No tick expires: the clocks of beat's machine and a worker's may
-differ by any time, and then each tick would be discarded. A worker that was away finds no pile of them
-either, as beat sends none of which one waits (workers.scheduler)."""
+Ticks do not expire, because clocks of machines differ and every tick might be discarded. Ticks do not pile up
+either: beat sends none while one of the same kind waits (workers.scheduler). Forbidden here: anything but the
+table."""
 
 from __future__ import annotations
 
@@ -24,20 +24,19 @@ TABLE = (
     Entry(
         WAKE_TASK,
         1.0,
-        "a step that waits goes on within a second of its time; a message that was lost is rung again",
+        "a waiting step continues within a second of its due time; a lost message is published again",
     ),
     Entry(
         RENEWALS_TASK,
         60.0,
-        "renewal is days early, the next attempt after a failure minutes away: a minute is soon enough",
+        "renewal starts days before expiry, and the next attempt minutes after a failure: a minute is enough",
     ),
     Entry(
         REREAD_TASK,
         30.0,
-        "a manifest dropped into the home is acted on within half a minute; `certmill apply` asks for it at "
-        "once",
+        "a new manifest in the home is read within half a minute; `certmill apply` requests it at once",
     ),
-    Entry(SWEEP_TASK, 3600.0, "what a crash left in DNS harms nobody for an hour"),
+    Entry(SWEEP_TASK, 3600.0, "records that a crash left in DNS do no harm for an hour"),
 )
 
 

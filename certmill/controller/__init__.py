@@ -1,8 +1,7 @@
-"""The Kubernetes controller: it watches, and says what is to be looked at again; the process writes nothing
-to the API but its Lease.
+"""The Kubernetes controller: it watches objects and makes reconcile requests. Its process writes only its
+Lease.
 
-`views` are the watched objects, stripped to what is decided from; `changes` decides what a change means,
-`watch` lists and watches one resource, `controller` is all of them together, `leader` the Lease. `ingress`
-(with `ingress_annotations`) and `virtualserver` read an owner into what it wishes for, `existing` the
-Certificates that are there, `shim` compares the two; `shims` acts on that, for a small task. Forbidden here:
-ACME, Redis, Celery, steps of a run."""
+`watch` lists and watches one resource, `views` keeps the needed fields of objects, `changes` decides which
+objects to reconcile, `controller` joins them, `leader` holds the Lease. `ingress` and `virtualserver` read
+the desired Certificates, `observed` the existing ones, `shim` compares both, and `shims` writes the
+difference in a small task. Forbidden here: ACME, Redis, Celery, steps of a run."""

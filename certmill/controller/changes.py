@@ -1,5 +1,5 @@
-"""What a change of a watched object means: which objects are to be looked at again. Pure; too much is only
-work, too little is a defect."""
+"""Decide which objects to reconcile after a change of a watched object. Pure. A superfluous request only
+costs time; a missing one is a defect."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from certmill.home import layout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileRequest:
-    """Look at this object again. `namespace` is "" for a ClusterIssuer; `left` are Certificates that an
-    Ingress or VirtualServer seems to want no more."""
+    """A request to reconcile an object. `namespace` is "" for a ClusterIssuer. `left`: Certificates that an
+    Ingress or VirtualServer seems to need no more."""
 
     kind: str
     namespace: str
@@ -22,15 +22,15 @@ class ReconcileRequest:
 
     @property
     def reference(self) -> str:
-        """What its reconcile task is to look at: `namespace/name`, or the name of what has no namespace."""
+        """The argument of the reconcile task: `namespace/name`, or the name of a cluster-scoped object."""
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 def of_certificate(
     before: CertificateView | None, after: CertificateView | None
 ) -> Iterator[ReconcileRequest]:
-    """Its spec or metadata changed, it came or went, somebody asked for a run or changed the failure that
-    counts: not our own statuses."""
+    """Reconcile if the Certificate was created or deleted, its spec or metadata changed, or somebody
+    requested a run or changed the failure count. Our own status writes are ignored."""
     view = after or before
     if view is None:
         return
@@ -44,9 +44,10 @@ def of_certificate(
 def of_secret(
     before: SecretView | None, after: SecretView | None, certificate: CertificateView | None
 ) -> Iterator[ReconcileRequest]:
-    """It was changed or deleted by somebody: whose it was is looked at, and whose it is now. While its
-    Certificate is being issued it is us who write it, unless others' fields say otherwise: that the issuing
-    is over may be seen later than what somebody wrote after it."""
+    """Reconcile the previous and the current Certificate of a Secret that was changed or deleted.
+
+    While the Certificate is being issued, certmill writes the Secret, so a change counts only if fields of
+    other managers changed. The watch may show the end of issuing later than a change that came after it."""
     view = after or before
     if view is None or (before is not None and after is not None and before.version == after.version):
         return
@@ -64,14 +65,15 @@ def of_secret(
 
 
 def of_issuer(kind: str, before: IssuerView | None, after: IssuerView | None) -> Iterator[ReconcileRequest]:
-    """Its spec or annotations changed, or it came. One that went is noticed by what needs it."""
+    """Reconcile if the issuer was created, or its spec or annotations changed. Certificates notice a deleted
+    issuer themselves."""
     if after is not None and (before is None or replace(before, ready=after.ready) != after):
         yield ReconcileRequest(kind=kind, namespace=after.namespace, name=after.name)
 
 
 def of_shim(kind: str, before: ShimView | None, after: ShimView | None) -> Iterator[ReconcileRequest]:
-    """Anything that its Certificates are made of changed. Those of one that went are the garbage collector's
-    (ownerReferences)."""
+    """Reconcile if anything changed that its Certificates depend on. The garbage collector deletes the
+    Certificates of a deleted object (ownerReferences)."""
     if after is not None and before != after:
         desired = {name for name, _ in after.desired}
         former = (
@@ -82,9 +84,9 @@ def of_shim(kind: str, before: ShimView | None, after: ShimView | None) -> Itera
 
 
 def of_owner(view: CertificateView, shim: ShimView | None, *, gone: bool) -> Iterator[ReconcileRequest]:
-    """Somebody changed or deleted a Certificate that an Ingress or VirtualServer wants otherwise: that is
-    looked at. So is one that was made again under its name, when the Certificate of the former is collected.
-    `shim` is what is there now of the owner's name."""
+    """Reconcile the Ingress or VirtualServer that owns a Certificate, if the Certificate was deleted or
+    differs from the desired one. `shim` is the current object with the owner's name; it may have been created
+    again."""
     if view.owner is None or shim is None:
         return
     request, desired = (
@@ -102,20 +104,20 @@ def of_owner(view: CertificateView, shim: ShimView | None, *, gone: bool) -> Ite
 
 
 def is_unsettled(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
-    """Whether a Certificate that it wants is not there. One that is there is looked at from its own side."""
+    """Whether a desired Certificate does not exist. Existing ones are reconciled by themselves."""
     return any(certificates(shim.namespace, name) is None for name, _ in shim.desired)
 
 
 def is_led_for_nobody(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
-    """Whether a challenge is led through it of a Certificate that is not being issued: Redis may have lost
-    its memory in between."""
+    """Whether it has a challenge route for a Certificate that is not being issued, for example after Redis
+    lost its data."""
     found = (certificates(shim.namespace, name) for name in shim.leads_for)
     return any(one is None or not one.issuing for one in found)
 
 
 def has_event(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
-    """Whether there is something to tell on it: a mistake, or that a Certificate which it wants is there and
-    not its own."""
+    """Whether an event is due on it: it has a mistake, or a desired Certificate exists and has another
+    owner."""
     found = (certificates(shim.namespace, name) for name, _ in shim.desired)
     return shim.is_mistaken or any(
         one is not None and (one.owner is None or one.owner[2] != shim.uid) for one in found
@@ -127,30 +129,30 @@ def _wanted(view: CertificateView) -> tuple[object, ...]:
 
 
 def _aged(before: CertificateView, after: CertificateView) -> bool:
-    """Whether somebody changed the failure that counts: ours count up, and are cleared when it gets ready or
-    has a new pair."""
+    """Whether somebody else changed the failure count. certmill only increases it, and clears it when the
+    Certificate becomes ready or gets a new pair."""
     if before.failure == after.failure or after.failure[1] > before.failure[1]:
         return False
     return not after.ready or (before.ready and before.not_after == after.not_after)
 
 
 def is_right(certificate: CertificateView, secret: SecretView | None, *, now: float) -> bool:
-    """Whether a Certificate can be taken as it stands at first sight: Ready for what it says now, its Secret
-    there and of the same issuer, its pair as it was stored, nothing asked for, and no run lost that may have
-    left values up."""
+    """Whether a Certificate can be adopted without reconciling: it is Ready for its current generation, its
+    Secret exists with the same issuer and an unchanged pair, no run is requested, and no lost run may have
+    left challenge records."""
     if not certificate.ready or certificate.issuing or certificate.may_have_left:
         return False
     if certificate.renewal_time is None or certificate.not_after is None:
         return False
-    if certificate.deleting:  # a run may be under way, which is to stop
+    if certificate.deleting:  # a run may be in progress and must stop
         return False
     is_good = certificate.renewal_time > now and certificate.not_after > now and not certificate.failure[1]
     return is_good and secret is not None and _belongs(certificate, secret) and not secret.replaced
 
 
 def is_open(certificate: CertificateView, secret: SecretView | None) -> bool:
-    """Whether something is to be done for it, so that a look may have been lost. One that failed for what it
-    says now has its time."""
+    """Whether work is left for the Certificate, so a lost reconcile request must be repeated. A Certificate
+    that failed for its current generation has a due time already."""
     if certificate.deleting:
         return False
     stored = secret is not None and _belongs(certificate, secret)
@@ -158,7 +160,7 @@ def is_open(certificate: CertificateView, secret: SecretView | None) -> bool:
 
 
 def is_over(certificate: CertificateView, *, now: float) -> bool:
-    """Whether its pair has expired, and it is still said to be Ready."""
+    """Whether its pair has expired although its condition is still Ready."""
     return certificate.ready and certificate.not_after is not None and certificate.not_after <= now
 
 

@@ -1,10 +1,9 @@
-"""The watches together: what they see becomes looks to take, in order and each once, for whoever leads.
+"""Controller: joins all watches and turns their changes into an ordered set of reconcile requests, for the
+leader.
 
-At first sight, after a change of leaders and after Redis has lost its memory, everything is gone through:
-Certificates that are right are adopted in bulk, at no request each, Ingresses and VirtualServers whose
-Certificates are what they ask for are left alone, the others are looked at. Now and then, what is not as it
-should be is looked at again, and so is an Ingress or VirtualServer whose Certificates are not what it asks
-for: a look may get lost."""
+A full pass runs at the start, after a change of leaders, and after Redis lost its data: correct Certificates
+are adopted in bulk without a request each, and all other objects are reconciled. A resync repeats requests
+for objects that are not in their desired state, because a request may get lost."""
 
 from __future__ import annotations
 
@@ -48,15 +47,15 @@ from certmill.observe.certificate_gauges import CertificateGauge
 
 RESYNC_SECONDS: Final = 30.0
 _UNDER_WAY_EVERY: Final = 10
-"""Of so many resyncs one is of runs that go on too: of ten thousand that wait for a CA's rate limit, each
-would be three requests."""
+"""Every tenth resync includes running certificates. Each costs three API requests, and ten thousand may wait
+for a CA's rate limit."""
 
 Adopt = Callable[[Sequence[tuple[CertificateId, float]]], None]
-"""Keep these certificates until their renewal times."""
+"""Store the renewal times of these certificates: (id, seconds since the epoch)."""
 
 
 class Controller:
-    """What is to be looked at. Threads: one a watch, and whoever calls `take`."""
+    """The reconcile requests of one cluster. Threads: one for each watch, and the caller of `take`."""
 
     def __init__(
         self,
@@ -95,7 +94,7 @@ class Controller:
         }
 
     def watches(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        """(name, what to run in a thread of its own) of every watch."""
+        """(name, function to run in a separate thread) of every watch."""
         for watches in self._watches():
             yield from watches.runs()
 
@@ -113,7 +112,8 @@ class Controller:
         yield from self._shims.values()
 
     def first_sight(self, adopt: Adopt) -> int:
-        """Go through everything: adopt what is right, look at the rest. Returns how many were adopted."""
+        """Full pass: adopt correct Certificates, and request to reconcile all other objects. Returns the
+        number of adopted Certificates."""
         now = self._clock.now()
         with self._guard:
             self._requests.clear()
@@ -132,7 +132,7 @@ class Controller:
         return len(right)
 
     def gauges(self) -> tuple[dict[CertificateId, CertificateGauge], dict[str, bool]]:
-        """All Certificates and issuers of ours, for the metrics."""
+        """All Certificates and issuers that certmill manages, for the metrics."""
         certificates = {certificate_id(view.namespace, view.name): _gauge(view) for view in self._ours()}
         issuers = {
             reference(watches.kind, view.namespace, view.name): view.ready
@@ -144,11 +144,11 @@ class Controller:
     def take(
         self, limit: int, *, seconds: float, keeps_up: Callable[[], bool] = lambda: True
     ) -> list[ReconcileRequest]:
-        """The next looks, namespaces in turn; waits so long for one. Give them back with `put_back` if they
-        could not be told.
+        """At most `limit` requests, round-robin over the namespaces; waits up to `seconds` for the first.
+        Return them with `put_back` if they could not be published.
 
-        `keeps_up`: whether those who are told have little left to do. Else what they have been told is late,
-        not lost."""
+        `keeps_up()`: whether the workers' queue is short. If not, requests are late rather than lost, and no
+        resync runs."""
         self._there_is_one.wait(seconds)
         self._resync(keeps_up)
         with self._guard:
@@ -160,7 +160,7 @@ class Controller:
         return taken
 
     def put_back(self, requests: Sequence[ReconcileRequest]) -> None:
-        """Redis is away: they come first again."""
+        """Return requests that could not be published, for example without Redis; they come first again."""
         with self._guard:
             self._requests = dict.fromkeys([*requests, *self._requests])
         self._there_is_one.set()
@@ -172,7 +172,7 @@ class Controller:
                 self._there_is_one.set()
 
     def _resync(self, keeps_up: Callable[[], bool]) -> None:
-        """A look may have been lost on its way: what it may have been about is looked at again."""
+        """Request again what a lost request may have been about."""
         now = self._clock.now()
         self._resync_at = min(self._resync_at, now + RESYNC_SECONDS)  # the clock may have been set back
         if not self._live or now < self._resync_at:
@@ -197,8 +197,8 @@ class Controller:
         self._put(self._unsettled(first=False))
 
     def _unsettled(self, *, first: bool) -> Iterator[ReconcileRequest]:
-        """The Ingresses and VirtualServers whose Certificates are not what they ask for, or whose challenges
-        are over; at first those too that there is something to tell of."""
+        """Requests for Ingresses and VirtualServers whose Certificates differ from the desired ones, or that
+        have orphaned challenge routes; with `first` also for those with an event to record."""
         find = self._certificates.view
         for kind, shims in self._shims.items():
             for view in shims.views():
@@ -214,7 +214,8 @@ class Controller:
         )
 
     def _ours(self) -> Iterator[CertificateView]:
-        """The Certificates but those of issuers of another group, which are not ours to look at."""
+        """All Certificates, without those whose issuer has another API group: another program manages
+        them."""
         yield from (view for view in self._certificates.views() if view.issuer[2] == CERTIFICATES.group)
 
     def _secret_of(self, view: CertificateView) -> SecretView | None:
@@ -231,8 +232,8 @@ class Controller:
             )
 
     def _name_secret(self, before: CertificateView | None, after: CertificateView | None) -> tuple[str, ...]:
-        """Keep who names which Secret; those that name one which this Certificate names no more: the next
-        owner is among them."""
+        """Update the index from Secret to Certificates. Returns the other Certificates with the Secret that
+        this one no longer names, because one of them becomes its owner."""
         key_before, key_after = (
             (view.namespace, view.secret_name) if view is not None else None for view in (before, after)
         )
@@ -285,8 +286,8 @@ def _gauge(view: CertificateView) -> CertificateGauge:
 
 
 def _in_turns(requests: Iterable[ReconcileRequest]) -> Iterator[ReconcileRequest]:
-    """The first of each namespace, then the second of each: ten thousand of one do not hold up the one of
-    another."""
+    """Round-robin over namespaces, so that ten thousand requests of one namespace do not delay another
+    one."""
     by_namespace: dict[str, list[ReconcileRequest]] = {}
     for request in requests:
         by_namespace.setdefault(request.namespace, []).append(request)

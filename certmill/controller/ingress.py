@@ -1,8 +1,9 @@
-"""An annotated Ingress: the Certificates that it asks for, one for each entry of spec.tls, as cert-manager's
-ingress-shim has them. Pure.
+"""Read the desired Certificates of an annotated Ingress: one for each entry of spec.tls, as in cert-manager's
+ingress-shim. Pure.
 
-Unlike there, a wrong annotation is told by an event instead of only being logged, and what is added to the
-Ingress later (edit in place, another class for challenges) reaches the Certificate."""
+Two differences from cert-manager: a wrong annotation is recorded as an event, not only logged; and
+annotations that are added later (edit in place, another class for challenges) are copied to the
+Certificate."""
 
 from __future__ import annotations
 
@@ -67,13 +68,14 @@ _APPLYSET_LABEL: Final = "applyset.kubernetes.io/part-of"
 
 _MAX_ENTRIES: Final = 1000
 _MAX_REPEATED_BYTES: Final = 4 * 1024 * 1024
-"""Of labels and annotations, which each Certificate of an Ingress repeats: of an object of 1.5 MB there could
-be gigabytes of them."""
+"""Limit for labels and annotations, because each Certificate of an Ingress repeats them: an Ingress of 1.5 MB
+could become gigabytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultIssuer:
-    """The issuer of an Ingress that names none, only kubernetes.io/tls-acme. No name: there is none."""
+    """The issuer of an Ingress with kubernetes.io/tls-acme and without an issuer annotation. An empty name
+    means that no default is configured."""
 
     name: str = ""
     kind: str = "Issuer"
@@ -84,8 +86,8 @@ NO_DEFAULT: Final = DefaultIssuer()
 
 
 def desired_by(body: Mapping[str, object], default: DefaultIssuer = NO_DEFAULT) -> Desired:
-    """What an Ingress asks for. Without one of the annotations that ask, or while it is being deleted,
-    nothing is done."""
+    """The desired Certificates of an Ingress. Empty without an issuer annotation, and while the Ingress is
+    being deleted."""
     meta = meta_of(body)
     owner = owner_of(INGRESSES, meta)
     if not _asks(meta.annotations) or _is_going(body):
@@ -118,8 +120,8 @@ def _asks(annotations: Mapping[str, str]) -> bool:
 
 
 def _is_going(body: Mapping[str, object]) -> bool:
-    """Whether it is being deleted, perhaps in the foreground: then its Certificates go first, and are not to
-    come back."""
+    """Whether it is being deleted. With foreground deletion its Certificates are deleted first and must not
+    be created again."""
     metadata = mapping(body.get("metadata"))
     return metadata.get("deletionTimestamp") is not None or "foregroundDeletion" in sequence(
         metadata.get("finalizers")
@@ -151,7 +153,7 @@ def _issuer_mistakes(annotations: Mapping[str, str], default: DefaultIssuer) -> 
 
 
 def _too_much(meta: Meta, entries: list[Mapping[str, object]]) -> tuple[Event, ...]:
-    """One Ingress, of anybody, is not to fill our memory, or the API server with its Certificates."""
+    """Limits, so that one Ingress cannot fill the memory, or the API server with Certificates."""
     number = len(entries)
     if number > _MAX_ENTRIES:
         return (bad_config(f"spec.tls has {number} entries, {_MAX_ENTRIES} at most: make several Ingresses"),)
@@ -170,13 +172,13 @@ def _too_much(meta: Meta, entries: list[Mapping[str, object]]) -> tuple[Event, .
 
 
 def _copied(meta: Meta) -> Mapping[str, str]:
-    """The annotations of which something gets into its Certificates."""
+    """The annotations that are copied into its Certificates."""
     prefixes = (ingress_annotations.PREFIX, "acme.cert-manager.io/")
     return {name: value for name, value in meta.annotations.items() if name.startswith(prefixes)}
 
 
 def _duplicates(entries: list[Mapping[str, object]]) -> tuple[Event, ...]:
-    """Two entries with one Secret would be two Certificates with one name."""
+    """Entries with the same secretName are an error, because the Certificate has the Secret's name."""
     places: dict[str, list[str]] = {}
     for index, entry in enumerate(entries):
         places.setdefault(text(entry.get("secretName")), []).append(f"spec.tls[{index}].secretName")
@@ -226,8 +228,8 @@ def _certificate(
 
 
 def _annotations(meta: Meta) -> dict[str, str]:
-    """What the Certificate's challenges have to know. Behind an Ingress with TLS, edit in place works only
-    with a temporary certificate."""
+    """The Certificate's annotations for its challenges. Edit in place needs a temporary certificate, because
+    the Ingress has TLS."""
     there = meta.annotations
     edits = there.get(EDIT_IN_PLACE) == "true"
     found = {

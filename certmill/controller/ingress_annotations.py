@@ -1,8 +1,7 @@
-"""The annotations of an Ingress that say what its Certificates are like (cert-manager's), each read by
-itself, then what must fit together.
+"""Read cert-manager's annotations of an Ingress that set fields of its Certificates. Each annotation is
+checked alone, then in combination.
 
-Every wrong value is an InvalidManifest whose path is the annotation, so that its author is told all of them
-at once."""
+Each wrong value is an InvalidManifest with the annotation as its path, so one event can list all mistakes."""
 
 from __future__ import annotations
 
@@ -38,8 +37,8 @@ _WHOLE_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,10}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the annotations ask for: fields of a Certificate's spec, names besides the hosts', and what is
-    wrong."""
+    """The parsed annotations: fields of a Certificate's spec, names in addition to the hosts, and the
+    errors."""
 
     spec: JsonObject = field(default_factory=dict)
     dns_names: tuple[str, ...] = ()
@@ -48,7 +47,7 @@ class Asked:
 
 
 def read(annotations: Mapping[str, str]) -> Asked:
-    """Read them. Raises nothing: what is wrong is in the answer."""
+    """Parse the annotations. Never raises: errors are in the result."""
     found: JsonObject = {}
     wrong: list[InvalidManifest] = []
     for name, reader in _READERS.items():
@@ -74,7 +73,7 @@ def _names(found: Mapping[str, object], name: str) -> tuple[str, ...]:
 
 
 def _spec(found: Mapping[str, object]) -> JsonObject:
-    """The fields that are not empty, where they belong in a spec."""
+    """The fields that are not empty, in the structure of a Certificate's spec."""
     spec: dict[str, object] = {}
     for name, (outer, inner) in _PLACES.items():
         value = found.get(name)
@@ -85,7 +84,7 @@ def _spec(found: Mapping[str, object]) -> JsonObject:
 
 
 def _misfits(found: Mapping[str, object]) -> list[InvalidManifest]:
-    """What is wrong only together. Each value is right by itself."""
+    """Errors in combinations of values that are valid alone."""
     wrong = [_size_misfit(found), _renewal_misfit(found)]
     return [one for one in wrong if one is not None]
 
@@ -118,7 +117,7 @@ def _common_name(value: str) -> str:
 
 
 def _listed(check: Callable[[str], object]) -> Callable[[str], list[str]]:
-    """Values joined by commas, each checked and kept as it is written; none for an empty annotation."""
+    """Split comma-separated values and check each one; empty for an empty annotation."""
 
     def reader(value: str) -> list[str]:
         parts = [part.strip() for part in value.split(",")] if value else []
@@ -132,11 +131,11 @@ def _listed(check: Callable[[str], object]) -> Callable[[str], list[str]]:
 
 
 def _csv(value: str) -> list[str]:
-    """One line of comma-separated values, in which a quoted value may hold commas (RFC 4180)."""
+    """Parse one line of comma-separated values; a quoted value may contain commas (RFC 4180)."""
     try:
         rows = [row for row in csv.reader(io.StringIO(value, newline=""), strict=True) if row]
     except csv.Error as error:
-        raise ValueError(f"is no line of comma-separated values: {error}") from None
+        raise ValueError(f"is not a line of comma-separated values: {error}") from None
     if len(rows) != 1:
         raise ValueError("must be one line of comma-separated values" if rows else "has no values")
     return [line(one) for one in rows[0]]
@@ -155,7 +154,7 @@ def _duration(least: timedelta) -> Callable[[str], str]:
 def _number(least: int, most: int) -> Callable[[str], int]:
     def reader(value: str) -> int:
         if not _WHOLE_NUMBER.fullmatch(value) or not least <= int(value) <= most:
-            raise ValueError(f"{shown(value)} is no whole number from {least} to {most}")
+            raise ValueError(f"{shown(value)} is not a whole number from {least} to {most}")
         return int(value)
 
     return reader
@@ -175,7 +174,7 @@ def _usages(value: str) -> list[str]:
 
 
 def _secret_template(value: str) -> JsonObject:
-    """Strict JSON: labels and annotations, of strings, and nothing else."""
+    """Parse strict JSON: an object with only labels and annotations, each an object of strings."""
     try:
         template = json.loads(value)
     except (ValueError, RecursionError):

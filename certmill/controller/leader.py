@@ -1,9 +1,9 @@
-"""Leader election by a Lease (coordination.k8s.io/v1): of several controllers one tells the workers; the
+"""Leader election by a Lease (coordination.k8s.io/v1): one controller publishes reconcile requests; the
 others watch and wait.
 
-Clocks of two machines differ. So a Lease has ended when we have not seen it renewed for so long, by our own
-clock; only at the first look its own word is taken for when that was, so that a new controller need not wait
-for one that died long ago."""
+Clocks of machines differ. So a Lease has expired when this process has not seen a renewal for its duration,
+by its local clock. Only the first observation uses the renewTime in the Lease, so that a new controller does
+not wait for one that died long ago."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class Leadership:
         self._clock = clock
         self._held_until = 0.0
         self.answers = False
-        """Whether the API server has answered last."""
+        """Whether the API server answered the last request."""
         self._seen = ""
         self._seen_at: float | None = None
 
     @property
     def leads(self) -> bool:
-        """Whether the Lease is ours now."""
+        """Whether this process holds the Lease now."""
         return self._held_until > self._clock.now()
 
     def contend(self) -> bool:
-        """Take the Lease, or renew it; whether it is ours. Raises Forbidden; an API server that is away costs
-        the Lease when it ends."""
+        """Acquire or renew the Lease; True if this process holds it. Raises Forbidden. Without an API server
+        the Lease is lost when it expires."""
         now = self._clock.now()
         try:
             taken = self._contend(now)
@@ -56,7 +56,7 @@ class Leadership:
         return taken
 
     def give_up(self) -> None:
-        """Let another one begin at once."""
+        """Release the Lease, so that another controller can start at once."""
         if not self.leads:
             return
         self._held_until = 0.0
@@ -112,5 +112,5 @@ class Leadership:
 
 
 def _micro_time(instant: float) -> str:
-    """The form of metav1.MicroTime."""
+    """The time as metav1.MicroTime."""
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

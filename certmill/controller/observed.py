@@ -1,4 +1,4 @@
-"""A Certificate that is there already, and what the shims compare of it."""
+"""Read an existing Certificate, and the fields that the shims compare."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def _length(value: object) -> timedelta | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """A Certificate as the API has it; `body` is what an update goes out from, so that its resourceVersion
-    and foreign fields stay."""
+    """A Certificate from the API. An update is based on `body`, so that resourceVersion and fields of others
+    are kept."""
 
     meta: Meta
     traits: Traits

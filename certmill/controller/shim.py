@@ -1,9 +1,7 @@
-"""What both shims share: which Certificates of an Ingress or a VirtualServer are to be created, updated and
-deleted. Pure.
+"""Plan which Certificates of an Ingress or a VirtualServer to create, update and delete. Pure.
 
-A shim (ingress, virtualserver) reads its object into Desired; `plan` compares them with the Certificates that
-are there. Nothing is written here, so each write carries the event that tells of it once it has succeeded.
-"""
+`ingress` and `virtualserver` read their objects into Desired; `plan` compares it with the existing
+Certificates. Each planned write has the event to record after it has succeeded."""
 
 from __future__ import annotations
 
@@ -95,20 +93,20 @@ def desired(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How one kind of owner is treated."""
+    """Rules for one kind of owner."""
 
     triggers: tuple[str, ...]
-    """The traits whose difference is an update."""
+    """An update is needed if one of these traits differs."""
 
     annotations: frozenset[str] = frozenset()
-    """The annotations of its Certificates that follow the owner: what it does not ask for leaves, and a
-    difference is an update."""
+    """The annotations of its Certificates that follow the owner: they are updated, and removed if the owner
+    does not have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """What an Ingress or VirtualServer asks for. `secret_names` are all that it names: its Certificates for
-    others are deleted; None deletes none."""
+    """The desired Certificates of an Ingress or VirtualServer. `secret_names`: all Secrets that it names; its
+    Certificates for other Secrets are deleted. None: nothing is deleted."""
 
     owner: Owner
     rules: Rules
@@ -119,21 +117,21 @@ class Desired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """A Certificate to create or to update, and what to tell once that is done."""
+    """A Certificate to create or to update, and the event to record afterwards."""
 
     name: str
     document: JsonObject = field(repr=False)
     done: Event
 
     def refused(self, owner: Owner, why: str) -> Event:
-        """What to tell if the API refuses it."""
+        """The event to record if the API refuses the write."""
         verb = "issuing" if self.done.reason == CREATED else "updating"
         return bad_config(f"Error {verb} Certificate for {owner.kind} resource: {why}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """A Certificate to delete, if it is still this one, and what to tell then."""
+    """A Certificate to delete (only this uid), and the event to record afterwards."""
 
     name: str
     uid: str
@@ -143,7 +141,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to do. `events` are told whatever becomes of the writes."""
+    """The result of `plan`. `events` are recorded whether the writes succeed or not."""
 
     create: tuple[Write, ...] = ()
     update: tuple[Write, ...] = ()
@@ -152,8 +150,8 @@ class Plan:
 
 
 def plan(desired: Desired, observed: Iterable[Observed]) -> Plan:
-    """From what is wanted and the Certificates of those names, and others that may be the owner's, to what
-    has to be done. After it is done there is nothing to do."""
+    """Compare the desired Certificates with the existing ones of these names, and with others that may belong
+    to the owner. After the plan is done, the next plan is empty."""
     owner, rules = desired.owner, desired.rules
     there = {one.meta.name: one for one in observed if one.meta.namespace == owner.namespace}
     pairs = [(one, there.get(one.name)) for one in desired.desired]
@@ -187,15 +185,16 @@ def signature(document: Mapping[str, object], rules: Rules) -> int:
 
 
 def _is_ours(found: Observed, owner: Owner) -> bool:
-    """Whether its controller is this very owner. One that is being deleted is nobody's any more: it is made
-    again when it is gone."""
+    """Whether the owner is its controller (same uid). A Certificate that is being deleted has no owner; it is
+    created again after the deletion."""
     return not found.meta.deleting and any(
         one.controller and one.uid == owner.uid for one in found.meta.owners
     )
 
 
 def _is_anothers(found: Observed, owner: Owner) -> bool:
-    """Whether it stays another's. What a former owner of this name left is not: it is being collected."""
+    """Whether it belongs to another owner. A Certificate of a former owner with the same name does not count,
+    because it is being garbage collected."""
     names = [(one.api_version, one.kind, one.name) for one in found.meta.owners if one.controller]
     return not found.meta.deleting and (owner.api_version, owner.kind, owner.name) not in names
 
@@ -215,7 +214,8 @@ def _differs(found: Observed, one: DesiredCertificate, rules: Rules) -> bool:
 
 
 def _annotations(found: Observed, one: DesiredCertificate, rules: Rules) -> Mapping[str, str]:
-    """The annotations after an update. The temporary certificate was for edit in place, and goes with it."""
+    """The annotations after an update. The annotation for a temporary certificate is removed with edit in
+    place."""
     there = found.meta.annotations
     asked = {name: value for name, value in meta_of(one.document).annotations.items() if rules.annotations}
     leaving = {name for name in rules.annotations if name in there and name not in asked}
@@ -225,8 +225,7 @@ def _annotations(found: Observed, one: DesiredCertificate, rules: Rules) -> Mapp
 
 
 def _updated(found: Observed, one: DesiredCertificate, rules: Rules) -> JsonObject:
-    """The existing object with our fields in it: the spec, the labels, the annotations that follow the
-    owner."""
+    """The existing object with the desired spec, labels and annotations."""
     pairs = {"labels": meta_of(one.document).labels, "annotations": _annotations(found, one, rules)}
     metadata = {
         name: value for name, value in mapping(found.body.get("metadata")).items() if pairs.get(name) != {}

@@ -1,5 +1,5 @@
-"""What an Ingress or a VirtualServer asks for, done: read it, plan, write its Certificates, and tell of each
-on it. A small task's work."""
+"""Reconcile an Ingress or a VirtualServer: read it, plan, write its Certificates, and record events on it.
+Called by a small task."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from certmill.kube.resources import CERTIFICATES, INGRESSES, VIRTUAL_SERVERS
 from certmill.observe import recording
 
 _MISTAKE_AGAIN: Final = timedelta(hours=1)
-"""An object is looked at as often as anybody likes; a mistake in it is told when it is new, and then once in
-this time."""
+"""A mistake is recorded as an event when it is new, and then at most once in this time, however often the
+object is reconciled."""
 
 
 Reader = Callable[[Mapping[str, object]], Desired]
-"""Reads an object into what it asks for."""
+"""Reads an object into its desired Certificates."""
 
 
 def readers(default_issuer: DefaultIssuer) -> Mapping[str, Reader]:
@@ -36,8 +36,8 @@ def readers(default_issuer: DefaultIssuer) -> Mapping[str, Reader]:
 
 
 class ShimReconciler:
-    """Keeps the Certificates of annotated objects. One per process; running twice at once ends in a Conflict
-    for one of the two."""
+    """Reconciles the Certificates of annotated objects. One per process. If two run at the same time, one
+    gets a Conflict."""
 
     def __init__(self, client: KubeClient, events: KubernetesEvents, default_issuer: DefaultIssuer) -> None:
         self._client = client

@@ -1,5 +1,5 @@
-"""What the controller keeps of each object that it watches: a few hundred bytes, whatever the object's size.
-Read from the API's JSON."""
+"""Views: the fields of watched objects that the controller keeps in memory, a few hundred bytes each. Read
+from the API's JSON."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY
 from certmill.model.status import MANUALLY_TRIGGERED
 
 MANAGED = f"{MANAGED_LABEL}=true"
-"""Selects the Secrets that are ours to watch."""
+"""Label selector of the Secrets that certmill watches."""
 
 _KEPT_BY_US: Final = (ATTEMPT_ANNOTATION, HISTORY_ANNOTATION)
-"""What goes with a status that we write: no reason to look at the Certificate again."""
+"""Annotations that certmill writes together with a status. Their changes do not cause a reconcile request."""
 _MAX_NAME: Final = 254
-"""Characters that are kept of what should be a name: one more than any has, so that what is cut off is the
-name of nothing."""
+"""Names are cut after this number of characters: one more than a valid name has, so a cut name matches
+nothing."""
 
 _MAX_LED: Final = 100
-"""How many are kept of the Certificates that an Ingress says it leads for: anybody may write there. When
-those are done, others follow."""
+"""Limit for the Certificates in the challenge annotation of an Ingress, because any user may write it. After
+those are done, the next ones are read."""
 
 _RULES: Final[Mapping[str, Rules]] = {
     INGRESSES.kind: ingress.RULES,
@@ -54,8 +54,8 @@ _RULES: Final[Mapping[str, Rules]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateView:
-    """A Certificate. `asked`: Issuing was set by hand; `failure`: what counts of the last one; `ready` and
-    `failed`: as of this generation."""
+    """A Certificate. `asked`: a user set the condition Issuing. `failure`: time and count of the last
+    failure. `ready` and `failed`: for the current generation."""
 
     namespace: str
     name: str
@@ -78,7 +78,7 @@ class CertificateView:
     made: int
     deleting: bool = False
     may_have_left: bool = field(default=False, compare=False)
-    """Whether values of an order may be up."""
+    """Whether challenge records of an order may still exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class ShimView:
     secret_names: frozenset[str] | None = None
     is_mistaken: bool = False
     leads_for: frozenset[str] = field(default=frozenset(), compare=False)
-    """The Certificates whose challenges are led through it."""
+    """The Certificates that have a challenge route in it."""
 
 
 def certificate_view(body: Mapping[str, object]) -> CertificateView:
@@ -256,7 +256,7 @@ def _is_replaced(written: Sequence[Mapping[str, object]], issuing: Sequence[str]
 
 
 def _is_of(condition: Mapping[str, object], meta: Meta) -> bool:
-    """Whether it was said of what the object says now."""
+    """Whether the condition is for the object's current generation."""
     return condition.get("observedGeneration") in (None, meta.generation)
 
 
@@ -265,6 +265,6 @@ def _issuer(name: str, kind: str, group: str) -> tuple[str, str, str]:
 
 
 def _digest(content: object) -> int:
-    """Eight bytes: enough to tell a change of one object."""
+    """A hash of eight bytes, enough to detect a change of one object."""
     said = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
     return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")

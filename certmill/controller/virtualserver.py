@@ -1,9 +1,7 @@
-"""A VirtualServer of the NGINX Ingress Controller: the Certificate that its spec.tls.cert-manager asks for.
-Pure.
+"""Read the desired Certificate of an NGINX VirtualServer: spec.tls.cert-manager. Pure.
 
-With -enable-cert-manager, NGINX makes this Certificate itself (its internal/certmanager). Ours has the same
-fields with the same values, and is compared by the same ones, so that whoever comes first, the other finds
-nothing to do."""
+With -enable-cert-manager NGINX creates this Certificate itself (its internal/certmanager). certmill writes
+and compares the same fields and values, so the second program finds nothing to change."""
 
 from __future__ import annotations
 
@@ -29,8 +27,8 @@ _FIELD: Final = "tls.cert-manager"
 
 
 def desired_by(body: Mapping[str, object]) -> Desired:
-    """What a VirtualServer asks for: one Certificate, or nothing (no cert-manager in its tls; a mistake, with
-    its event)."""
+    """The desired Certificate of a VirtualServer. Empty without spec.tls.cert-manager; a mistake gives an
+    event."""
     meta = meta_of(body)
     owner = owner_of(VIRTUAL_SERVERS, meta)
     spec = mapping(body.get("spec"))

@@ -1,11 +1,8 @@
-"""List and watch one resource, and keep a stripped view of each object: from its list, through watches, after
-410 from a new list.
+"""List and watch one resource, and keep a view of each object.
 
-A watch that is cut goes on from the last version that it told of: a list of ten thousand objects is for when
-that is forgotten (410), as it is by every API server that was started again.
-
-The official client's informer cannot handle the objects of custom resources, and keeps them whole.
-"""
+After an interruption the watch continues from the last resource version. Only after 410 Gone, for example
+from a restarted API server, the objects are listed again. The official client's informer is not used: it does
+not support custom resources, and keeps whole objects in memory."""
 
 from __future__ import annotations
 
@@ -28,15 +25,15 @@ _DOUBTED_SECONDS = 5
 """Of a watch after one that the API server refused for now (429, 503): while it begins a resource's storage
 anew, as when its CustomResourceDefinition changes, it may take a watch that is told nothing."""
 _SILENT_SECONDS = 60.0
-"""An API server sends a bookmark a minute; a watch that went on for longer and had not one is not
-believed."""
+"""An API server sends a bookmark every minute. A longer watch without any is not trusted, and a list
+follows."""
 _PAUSES = (1.0, 2.0, 5.0, 10.0)
 _SETTLED_SECONDS = 2.0
 """A watch that lived so long was none of the failures before it, even if there was nothing to tell."""
 _ABSENT_PAUSE = 5.0
 _QUIET_PAUSE = 1.0
 _LIST_AFTER = 5
-"""Failures one after another: then the version itself may be what is wrong."""
+"""Consecutive failures after which the resource version is given up and the objects are listed again."""
 
 log = get_logger(__name__)
 
@@ -83,11 +80,11 @@ class Watch(Generic[ViewT]):
 
     @property
     def kind(self) -> str:
-        """Of what is watched."""
+        """The views of all objects."""
         return self._watched.resource.kind
 
     def run(self) -> None:
-        """List, then watch, again and again."""
+        """List, then watch, until `stop` is set."""
         while not self._stop.is_set():
             try:
                 if self._version or self._list():
@@ -105,7 +102,7 @@ class Watch(Generic[ViewT]):
                 self._failed(error, pauses=True)
 
     def _list(self) -> bool:
-        """Take in a whole list; False if there can be none."""
+        """List all objects and update the views; False if the list failed."""
         watched = self._watched
         if watched.optional and not self._client.serves(watched.resource):
             self._drop(set(self.views))
@@ -166,7 +163,7 @@ class Watch(Generic[ViewT]):
         self._failures, self._failures_of_version, self._expired = 0, 0, False
 
     def _failed(self, error: CertmillError, *, pauses: bool) -> None:
-        """Pause for longer and longer, and for as long as the server asks."""
+        """Wait with exponential back-off, and at least as long as the server's Retry-After."""
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)] if pauses else 0.0
         if isinstance(error, Temporary) and error.retry_after is not None:
             pause = max(pause, error.retry_after)

@@ -1,5 +1,5 @@
-"""The watches of one resource: one over the whole cluster, or one in each of some namespaces, where that is
-all that certmill may see."""
+"""The watches of one resource: one for the whole cluster, or one for each namespace that certmill is allowed
+to read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Watches(Generic[ViewT]):
         self._watches = {scope: Watch(client, replace(watched, namespace=scope), stop) for scope in scopes}
 
     def runs(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        """(name, what to run in a thread of its own) of each."""
+        """(name, function to run in a separate thread) of each watch."""
         yield from ((f"{self._plural} {scope}".strip(), watch.run) for scope, watch in self._watches.items())
 
     @property
@@ -35,7 +35,7 @@ class Watches(Generic[ViewT]):
         return all(watch.synced.is_set() for watch in self._watches.values())
 
     def view(self, namespace: str, name: str) -> ViewT | None:
-        """That of one object, if it is there."""
+        """The view of one object; None if it does not exist."""
         watch = self._watches.get(namespace) or self._watches.get("")
         return watch.views.get((namespace, name)) if watch is not None else None
 
@@ -44,5 +44,5 @@ class Watches(Generic[ViewT]):
         return [key for watch in self._watches.values() for key in list(watch.views)]
 
     def views(self) -> list[ViewT]:
-        """Those of all objects now."""
+        """The current views of all objects."""
         return [view for watch in self._watches.values() for view in list(watch.views.values())]

@@ -1,7 +1,6 @@
-"""Thin typed calls on the official Kubernetes client: its configuration, credentials and connections, JSON in
-and out, its errors as ours.
+"""Typed calls to the Kubernetes API. The official client gives configuration, credentials and connections.
 
-`resources` names the API's resources, `client` has a call for each verb, `answers` says what its answers
-mean, `objects` reads what every object has, `connection` finds the API server. Forbidden here: decisions,
-Redis, ACME, what a certificate is. Imported only where Kubernetes is used (the client takes 40 MB), so that
-other workers stay small."""
+`client` has a method for each verb, `answers` turns answers into JSON or our errors, `resources` names the
+API's resources, `objects` reads metadata, `connection` finds the API server. Import this package only where
+Kubernetes is used: the official client takes 40 MB. Forbidden here: decisions, Redis, ACME, knowledge of
+certificates."""

@@ -1,5 +1,4 @@
-"""What an answer of the API server means: JSON of a bounded size, or an error of ours that keeps the server's
-own words."""
+"""Read answers of the API server: JSON of limited size, or one of our errors with the server's message."""
 
 from __future__ import annotations
 
@@ -30,32 +29,33 @@ _MAX_DEPTH: Final = 100
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]')
 _TERMINATING: Final = "NamespaceTerminating"
 _UNKNOWN_FIELD: Final = "failed to create typed patch object"
-"""How a server-side apply refuses a field that the schema does not have: as an internal error."""
+"""The API server's message (an internal error) when a server-side apply has a field that the schema does not
+have."""
 
 _UNKNOWN_OWNER: Final = "because cannot find RESTMapping"
-"""How the admission of owners refuses one whose CustomResourceDefinition it has not yet taken in: some
-seconds after that came."""
+"""The message when owner admission does not know the owner's CustomResourceDefinition yet. This happens for
+some seconds after the definition was created."""
 
 
 _NO_RIGHT: Final = re.compile('User "[^"]*" cannot ')
-"""How a missing right is told; what the cluster's admission refuses has other words."""
+"""The message for a missing permission. A refusal by admission has another text."""
 
 
 class Missing(NotFound):
-    """404 by the resource itself: this object, or the namespace that it is to be put into, is not there."""
+    """404 for an object of a known resource: the object, or the namespace of a new object, does not exist."""
 
 
 class NotServed(HomeUnavailable):
-    """404 by nobody: the API has no such resource (yet). That is no reason to take any object for deleted."""
+    """404 for the resource: the API does not serve it (yet). Objects must not be treated as deleted."""
 
 
 class TooLarge(HomeUnavailable):
-    """The answer is larger than we take: fewer objects may be asked for."""
+    """The answer is larger than the limit; request fewer objects."""
 
 
 def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
-    """The whole answer; its connection goes back to the pool. Raises HomeUnavailable if it is cut short,
-    TooLarge."""
+    """Read the whole answer, and return its connection to the pool. Raises HomeUnavailable if the answer is
+    incomplete, and TooLarge."""
     try:
         content = response.read(limit + 1, decode_content=True)
     except (
@@ -72,8 +72,8 @@ def read(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> bytes:
 
 
 def lines(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> Iterator[bytes]:
-    """The events of a watch, a line each, as they come. Raises HomeUnavailable if it is cut short, or one is
-    too large."""
+    """The events of a watch as they arrive, one line each. Raises HomeUnavailable if the stream is
+    incomplete, or a line is too large."""
     rest = b""
     try:
         while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
@@ -88,14 +88,13 @@ def lines(response: urllib3.BaseHTTPResponse, what: str, *, limit: int) -> Itera
 
 
 def parsed(content: bytes, what: str) -> JsonObject:
-    """A JSON object. Raises HomeUnavailable: what answers something else is no API server, or not all of
-    it."""
+    """Parse a JSON object. Raises HomeUnavailable if the content is not one."""
     try:
         body = _loaded(content)
     except (ValueError, RecursionError):
-        raise HomeUnavailable(f"cannot {what}: the API server's answer is no JSON") from None
+        raise HomeUnavailable(f"cannot {what}: the API server's answer is not valid JSON") from None
     if not isinstance(body, dict):
-        raise HomeUnavailable(f"cannot {what}: the API server's answer is no object")
+        raise HomeUnavailable(f"cannot {what}: the API server's answer is not a JSON object")
     return body
 
 
@@ -107,8 +106,8 @@ def _loaded(content: bytes) -> object:
 
 
 def _shallow(content: bytes) -> bytes:
-    """JSON with null in place of what is nested too deeply. An Issuer's webhook config may be nested ten
-    thousand times: one such object, of anybody, is not to keep us from reading the others."""
+    """The JSON with null in place of values that are nested too deeply. An Issuer's webhook config can be
+    nested ten thousand times; such an object must not prevent the reading of others."""
     kept, copied, depth = [], 0, 0
     for token in _TOKEN.finditer(content):
         if token[0] in (b"[", b"{"):
@@ -123,7 +122,7 @@ def _shallow(content: bytes) -> bytes:
 
 
 def status_of(content: bytes) -> Mapping[str, object]:
-    """The Status in an answer that refuses; empty if there is none."""
+    """The Status object of an error answer; empty if there is none."""
     try:
         return mapping(json.loads(content))
     except (ValueError, RecursionError):
@@ -131,7 +130,7 @@ def status_of(content: bytes) -> Mapping[str, object]:
 
 
 def said(status: Mapping[str, object]) -> str:
-    """The server's own words, on one line: they name the field, or the right that is missing."""
+    """The server's message on one line. It names the wrong field or the missing permission."""
     return " ".join(text(status.get("message")).split())[:_MAX_SAID]
 
 
@@ -142,7 +141,7 @@ def is_terminating(status: Mapping[str, object]) -> bool:
 
 
 def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str], what: str) -> CertmillError:
-    """What a refusal is to us."""
+    """The error for an answer with an error status."""
     words = said(status)
     error: CertmillError | None = None
     match code:
@@ -152,7 +151,7 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
             error = Conflict(f"cannot {what}: it changed meanwhile")
         case HTTPStatus.GONE:
             error = WatchExpired(f"cannot {what}: what it goes on from is too old")
-        case HTTPStatus.UNAUTHORIZED:  # it says nothing of our rights, and the token is read anew
+        case HTTPStatus.UNAUTHORIZED:  # temporary: the token is read again before the next request
             refusal = f"does not take our token{f' ({words})' if words else ''}"
             error = HomeUnavailable(
                 f"cannot {what}: the API server {refusal}; see that our service account is there"
@@ -163,9 +162,7 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
             error = InvalidManifest(f"cannot {what}: {words or 'the API server takes it for a bad request'}")
         case HTTPStatus.INTERNAL_SERVER_ERROR if words.startswith(_UNKNOWN_FIELD):
             error = InvalidManifest(f"cannot {what}: {words}")
-    because = (
-        f": {words}" if words else ""
-    )  # as that a webhook, whose writes it would have to wait for, does not answer
+    because = f": {words}" if words else ""  # for example that an admission webhook does not answer
     return error or HomeUnavailable(
         f"cannot {what}: the API server answers {code}{because}", retry_after=_retry_after(headers)
     )

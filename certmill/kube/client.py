@@ -1,5 +1,5 @@
-"""One call a verb on the API server: JSON in, JSON out, each bounded in time and size, errors told as ours
-(`answers`)."""
+"""KubeClient: a method for each verb of the Kubernetes API. JSON in, JSON out, with limits for time and size;
+errors are ours (`answers`)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ FIELD_MANAGER: Final = "certmill"
 PROBE_SECONDS: Final = 2.0
 PAGE: Final = 500
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
-"""Of a page; etcd takes objects of up to 1.5 MB, so that PAGE of them may be more: then pages are made
-smaller."""
+"""Limit for a page of a list. etcd stores objects of up to 1.5 MB, so a page can be larger; then a smaller
+page is requested."""
 MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -29,7 +29,7 @@ _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A collection at one resource version, from which a watch goes on."""
+    """A list at one resource version; a watch can start from it."""
 
     items: tuple[JsonObject, ...]
     resource_version: str
@@ -44,11 +44,11 @@ class WatchEvent:
 
 
 class KubeClient:
-    """Calls on one API server. Safe from many threads.
+    """Requests to one API server. Thread-safe.
 
-    Every method raises HomeUnavailable when the server does not answer, is busy (429), in trouble (5xx) or
-    not ready, and Forbidden when it refuses us; an object whose names cannot be in a path is an
-    InvalidManifest. What else is raised, each method says."""
+    Every method raises HomeUnavailable if the server does not answer, is busy (429), fails (5xx) or is not
+    ready; Forbidden if the request is not allowed; InvalidManifest if a name cannot be part of a path.
+    Docstrings name the other errors."""
 
     def __init__(
         self,
@@ -61,8 +61,7 @@ class KubeClient:
         self._max_event_bytes = max_event_bytes
 
     def answers(self) -> bool:
-        """Whether the API server answers, and is in no trouble. For a probe: it takes no more than
-        seconds."""
+        """Whether the API server answers with a status below 500. For probes: it ends within seconds."""
         request = Request(
             method="GET", path="/readyz", what="ask the API server whether it is ready", accept="*/*"
         )
@@ -92,8 +91,8 @@ class KubeClient:
         metadata_only: bool = False,
         page: int = PAGE,
     ) -> Iterator[Listing]:
-        """All objects (of a namespace), page by page, all at one resource version. Raises WatchExpired when
-        that took too long."""
+        """All objects (of a namespace), page by page, at one resource version. Raises WatchExpired if reading
+        the pages took too long."""
         query = {"limit": str(page), "labelSelector": labels}
         accept = _METADATA_LIST if metadata_only else "application/json"
         while True:
@@ -128,7 +127,7 @@ class KubeClient:
         metadata_only: bool = False,
         page: int = PAGE,
     ) -> Listing:
-        """All of them at once. Not for hot paths: ten thousand objects are 100 MB."""
+        """All objects in one list. Not for hot paths: ten thousand objects take 100 MB."""
         pages = list(self.pages(resource, namespace, labels=labels, metadata_only=metadata_only, page=page))
         return Listing(
             items=tuple(item for one in pages for item in one.items),
@@ -136,10 +135,10 @@ class KubeClient:
         )
 
     def create(self, resource: Resource, body: Mapping[str, object]) -> JsonObject:
-        """Raises Conflict if there is one of this name, InvalidManifest if the server refuses the object,
-        NotFound without its namespace. In a namespace that is being deleted it is Forbidden."""
+        """Create an object. Raises Conflict if the name exists, InvalidManifest if the server refuses the
+        object, NotFound without its namespace, Forbidden if the namespace is being deleted."""
         meta = meta_of(body)
-        resource.path(meta.namespace, meta.name)  # raises for what is no name
+        resource.path(meta.namespace, meta.name)  # raises if the name is not valid
         what = f"create {_named(resource, meta.namespace, meta.name)}"
         query = {"fieldManager": FIELD_MANAGER}
         return self._exchange.json(
@@ -191,12 +190,11 @@ class KubeClient:
         manager: str = FIELD_MANAGER,
         force: bool = True,
     ) -> JsonObject:
-        """Server-side apply as this field manager, by force: what it names becomes its own, what it no longer
-        names goes.
+        """Server-side apply by this field manager. With `force` it becomes the owner of all fields in `body`;
+        fields that it owned and that `body` no longer has are removed.
 
-        Raises InvalidManifest, NotFound without its namespace; Conflict if it names a uid or resourceVersion
-        that is not so, and without `force` if another manager has a field that it names with another value.
-        """
+        Raises InvalidManifest, NotFound without its namespace, and Conflict: if the uid or resourceVersion in
+        `body` differs, or, without `force`, if another manager owns a field with another value."""
         meta = meta_of(body)
         path = resource.path(meta.namespace, meta.name)
         query = {"fieldManager": manager, "force": "true" if force else "false"}
@@ -213,8 +211,8 @@ class KubeClient:
         )
 
     def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> bool:
-        """False if it was not there. With `uid`, only that very object: raises Conflict if it is another by
-        now."""
+        """Delete an object; False if it does not exist. With `uid`: raises Conflict if the object has another
+        uid."""
         options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
@@ -227,7 +225,8 @@ class KubeClient:
         )
 
     def serves(self, resource: Resource) -> bool:
-        """Whether the API has this resource: a CustomResourceDefinition may be absent, or appear later."""
+        """Whether the API serves this resource. A CustomResourceDefinition may be missing, or be created
+        later."""
         request = Request(
             method="GET",
             path=f"/apis/{resource.group}/{resource.version}",
@@ -251,8 +250,8 @@ class KubeClient:
         labels: str = "",
         metadata_only: bool = False,
     ) -> Iterator[WatchEvent]:
-        """What happens from `resource_version` on, for at most `seconds`. Raises WatchExpired (410: list
-        again) besides."""
+        """The events after `resource_version`, for at most `seconds`. Also raises WatchExpired (410), after
+        which the caller must list again."""
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",

@@ -1,5 +1,5 @@
-"""Where the API server is: the Pod's service account, else a kubeconfig. Tokens are read anew, as they live
-for an hour."""
+"""Connect to the API server by the Pod's service account, else by a kubeconfig. Tokens are read again
+regularly, because they expire after an hour."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ TOKEN_SECONDS: Final = 60.0
 
 
 class _Token:
-    """The hook by which the official client asks for a service account's token. Its own goes by the wall
-    clock: after a step of that for hours back, it would keep a token until long after its end."""
+    """Hook of the official client that reads the service account's token. The client's own hook uses the wall
+    clock: if the clock is set back by hours, it would keep an expired token."""
 
     def __init__(self, file: Path, monotonic: Callable[[], float]) -> None:
         self._file = file
@@ -67,15 +67,15 @@ def connect(
             config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError) as error:
         raise HomeUnavailable(
-            f"no way to a Kubernetes API server: {' '.join(str(error).split())[:200]}; run in a Pod, or set "
-            "CERTMILL_KUBECONFIG"
+            f"no Kubernetes API server is configured: {' '.join(str(error).split())[:200]}; run in a Pod, or "
+            "set CERTMILL_KUBECONFIG"
         ) from error
     configuration.connection_pool_maxsize = connections
-    configuration.keep_alive = True  # a watch may be silent for minutes, and its server gone without a word
-    configuration.retries = False  # what is tried again, and when, is decided above
-    # Its token is refreshed with each request, and with that the proxy of the environment would be looked up
-    # anew, in whatever thread: a KeyError if another one changes the environment meanwhile. A proxy that is
-    # set is left as it is.
+    configuration.keep_alive = True  # TCP keep-alive detects a dead server during a silent watch
+    configuration.retries = False  # callers decide about retries
+    # The client refreshes the token at each request, and reads the proxy from the environment at the same
+    # time. That raises KeyError if another thread changes the environment. Setting the proxy here prevents
+    # it.
     configuration.proxy = configuration.proxy
     if not configuration.verify_ssl:
         _warn_of_insecurity()
@@ -84,8 +84,7 @@ def connect(
 
 @functools.cache
 def _warn_of_insecurity() -> None:
-    """Once a process, in place of urllib3's warning at each request, of which a worker would log
-    thousands."""
+    """Log one warning for the process, instead of urllib3's warning for each request."""
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     log.warning(
         "kubernetes.insecure",

@@ -54,8 +54,8 @@ class Exchange:
             return None
 
     def json(self, request: Request) -> JsonObject:
-        """The answer's body. An API server that has just started knows no roles yet, and refuses everybody: a
-        refusal is believed when it says that it is ready, and says it again."""
+        """The answer's body. An API server that has just started has not loaded RBAC yet and refuses every
+        request. So after a 403 the request is sent again when the server is ready; a second 403 is final."""
         response, content = self._ask(request)
         if response.status == HTTPStatus.FORBIDDEN and not answers.is_terminating(answers.status_of(content)):
             self._require_ready(request, content)
@@ -115,7 +115,7 @@ class Exchange:
             ) from error
 
     def _credentials(self, what: str) -> dict[str, str]:
-        """The token, which is read anew from time to time (connection)."""
+        """The Authorization header. The token is read again regularly (kube.connection)."""
         try:
             token = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
         except (ConfigException, OSError) as error:

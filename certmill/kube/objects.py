@@ -1,5 +1,4 @@
-"""What every object of the API has: its metadata, typed; and ways to read JSON whose shape is only
-believed."""
+"""Typed metadata of Kubernetes objects, and helpers that read JSON of unknown shape."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ class OwnerReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """metadata. Instants in seconds since the epoch; `deleting`: a deletion has begun."""
+    """metadata. `created`: seconds since the epoch. `deleting`: the object has a deletionTimestamp."""
 
     namespace: str
     name: str
@@ -42,7 +41,7 @@ class Meta:
 
 
 def meta_of(body: Mapping[str, object]) -> Meta:
-    """The metadata of an object; what is missing has its default."""
+    """The metadata of an object, with defaults for missing fields."""
     metadata = mapping(body.get("metadata"))
     generation = metadata.get("generation")
     return Meta(
@@ -60,7 +59,7 @@ def meta_of(body: Mapping[str, object]) -> Meta:
 
 
 def managed_fields(body: Mapping[str, object]) -> list[Mapping[str, object]]:
-    """Who owns what of an object (metadata.managedFields)."""
+    """metadata.managedFields: which field manager owns which fields."""
     return [mapping(entry) for entry in sequence(mapping(body.get("metadata")).get("managedFields"))]
 
 

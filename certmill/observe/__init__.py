@@ -1,6 +1,6 @@
-"""What an operator sees of a running certmill: `log` configures the logs of every process, ours and the
-libraries', in one format.
+"""Logs and metrics of every process.
 
-A log line is a constant event name and fields: identifiers, never objects, never anything secret (a last
-processor masks what slips). Forbidden here: Redis, the home, ACME, Celery. Nothing is configured at import;
-the process that starts does it once."""
+`log` configures logging of certmill and of the libraries in one format: a constant event name and fields with
+identifiers, never objects or secrets. `metrics` counts what one process does, `fleet_metrics` what Redis
+knows. Importing configures nothing; each process does it once at its start. Forbidden here: Redis, the home,
+ACME, Celery."""

@@ -1,8 +1,8 @@
-"""cert-manager's gauges of each certificate and issuer, written as text, as there may be a hundred thousand
-of them.
+"""cert-manager's gauges for each certificate and issuer, written directly as text because there may be a
+hundred thousand.
 
-What is known of a certificate is a small value in Redis, which other releases may have written; one that
-cannot be read is left out."""
+Each certificate has a small value in Redis. Another release may have written it; a value that cannot be read
+is skipped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CertificateGauge:
     ready: bool | None = None
 
     def to_json(self) -> str:
-        """For Redis, by the codec of all persisted values."""
+        """The value for Redis, written by the codec of all persisted values."""
         return _CODEC.dump(self)
 
 
@@ -63,8 +63,8 @@ class _Row:
 
 
 def certificates_text(entries: Mapping[str, str], *, now: float) -> Iterator[str]:
-    """The gauges of certificates, by id (`namespace/name`). One that has expired is not ready, whatever was
-    noted while it was."""
+    """The gauges of certificates, by id (`namespace/name`). An expired certificate is not ready, whatever the
+    stored value says."""
     rows = [row for id_, entry in entries.items() if (row := _row(id_, entry, now)) is not None]
     if not rows:
         return
@@ -104,7 +104,7 @@ def issuers_text(entries: Mapping[str, str]) -> Iterator[str]:
 
 
 def _row(id_: str, entry: str, now: float) -> _Row | None:
-    """None: it cannot be read by this release."""
+    """Read a stored value; None if this release cannot read it."""
     try:
         gauge = _CODEC.load(entry)
     except (NewerRelease, DamagedValue):

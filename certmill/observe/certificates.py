@@ -1,6 +1,5 @@
-"""What is said of requests and certificates in the log, a line each, and counted of runs: the one place that
-has the names of these lines and of their fields (docs/logs.md). Names and ids are fields; an instant is in
-ISO 8601."""
+"""Log lines about requests, certificates and runs, and the counters of runs. This is the only place with the
+names of these lines and their fields (docs/logs.md). Times are in ISO 8601."""
 
 from __future__ import annotations
 
@@ -12,17 +11,17 @@ _log = get_logger("certmill.certificates")
 
 
 def request_accepted(request_id: str, certificate: str, *, run: int, reason: str) -> None:
-    """A request was taken; `run` 0: nothing has to be issued."""
+    """A request was accepted. `run` is 0 if nothing has to be issued."""
     _log.info("request.accepted", request_id=request_id, certificate=certificate, run=run, reason=reason)
 
 
 def request_refused(request_id: str, certificate: str, *, reason: str) -> None:
-    """A request was refused, and is kept with the reason."""
+    """A request was refused; the reason is stored."""
     _log.info("request.refused", request_id=request_id, certificate=certificate, reason=reason)
 
 
 def run_begun(certificate: str, *, run: int, trigger: str, reason: str, message: str, issuer: str) -> None:
-    """A run has begun: what began it, and which check the stored pair has failed."""
+    """A run has started: its trigger, and the check that the stored pair failed."""
     _log.info(
         "certificate.run_begun",
         certificate=certificate,
@@ -35,14 +34,14 @@ def run_begun(certificate: str, *, run: int, trigger: str, reason: str, message:
 
 
 def waiting(certificate: str, *, run: int, step: str, reason: str, until: float) -> None:
-    """A run waits for longer than a minute: once for each reason."""
+    """A run waits for more than a minute. Logged once for each reason."""
     _log.info(
         "certificate.waiting", certificate=certificate, run=run, step=step, reason=reason, until=_iso(until)
     )
 
 
 def delivered(certificate: str, *, secret_name: str, serial: str) -> None:
-    """The pair is where it is used."""
+    """The pair is stored in its Secret."""
     _log.info("certificate.delivered", certificate=certificate, secret_name=secret_name, serial=serial)
 
 
@@ -57,7 +56,7 @@ def issued(
     issuer: str,
     seconds: float,
 ) -> None:
-    """A run has come to its certificate: the first, or one that renews an earlier one."""
+    """A run has issued its certificate: the first one, or a renewal."""
     _log.info(
         "certificate.renewed" if renews else "certificate.issued",
         certificate=certificate,
@@ -81,7 +80,7 @@ def failed(
     next_attempt: float,
     seconds: float,
 ) -> None:
-    """A run has failed; the next begins by itself."""
+    """A run has failed; the next one starts automatically."""
     _log.warning(
         "certificate.failed",
         certificate=certificate,
@@ -102,7 +101,7 @@ def run_dropped(certificate: str, *, run: int, reason: str, seconds: float) -> N
 
 
 def adopted(certificate: str, *, not_after: float | None, renew_at: float | None) -> None:
-    """A pair that nobody here has issued, or that Redis did not know (any more), was found right."""
+    """A correct pair was adopted: this installation did not issue it, or Redis lost its data."""
     _log.info(
         "certificate.adopted", certificate=certificate, not_after=_iso(not_after), renew_at=_iso(renew_at)
     )

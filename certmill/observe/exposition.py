@@ -1,5 +1,5 @@
-"""Prometheus' text format 0.0.4, for what its library cannot say: counters whose name does not end with
-`_total`, as cert-manager's, and a hundred thousand series a scrape, which are written as they are read."""
+"""Write Prometheus' text format 0.0.4, where its library does not fit: counters without the suffix `_total`,
+as in cert-manager, and a hundred thousand series, which are written while they are read."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def labels(values: Mapping[str, str]) -> str:
 
 
 def escaped(value: str) -> str:
-    """A label's value."""
+    """Escape the value of a label."""
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def family(
     name: str, kind: str, help_text: str, samples: Iterable[tuple[Mapping[str, str], float]]
 ) -> Iterator[str]:
-    """A whole metric; nothing if it has no samples."""
+    """A metric with its header; "" if it has no samples."""
     lines = [f"{name}{{{labels(of)}}} {value!r}\n" if of else f"{name} {value!r}\n" for of, value in samples]
     if lines:
         yield head(name, kind, help_text) + "".join(lines)

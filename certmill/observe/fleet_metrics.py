@@ -1,5 +1,5 @@
-"""The metrics of the whole fleet, as Redis knows it. Every process exposes them, so that one which is gone
-does not hide them: take their `max`, not their `sum`."""
+"""Metrics of the whole fleet, read from Redis. Every process exposes them, so they stay available when a
+process is gone: use `max`, not `sum`, in queries."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from certmill.observe.exposition import family
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSample:
-    """What Redis said. Instants in seconds since the epoch; None: there is none."""
+    """Values from Redis. Times in seconds since the epoch, None if there is none."""
 
     due: Mapping[str, int]
     overdue: Mapping[str, int]
     queues: Mapping[str, int]
     oldest_request: str = ""
-    """The id of the message that is next on the queue of requests."""
+    """The id of the first message on the queue of requests."""
     oldest_run_begun: float | None = None
     ticks: Mapping[str, float] = field(default_factory=dict)
-    """By tick: when it last ended well."""
+    """Tick -> when it last succeeded."""
 
 
 class OldestRequest:
-    """Since when the next message on the queue of requests is the next: a message carries no time of its own.
+    """Measures how long the same message has been first on the queue of requests, because messages have no
+    time.
 
-    A request goes back to its queue while the home is away, so it is remembered for a while when it is not
-    seen."""
+    While the home is not available a request is put back to its queue, so it is remembered for a while when
+    it is not seen."""
 
     _KEPT_SECONDS = 120.0
     _MOST = 1000
@@ -36,7 +37,7 @@ class OldestRequest:
         self._seen: dict[str, tuple[float, float]] = {}
 
     def age(self, message_id: str, now: float) -> float:
-        """Seconds; 0 if there is none."""
+        """The age of the first message in seconds; 0 if the queue is empty."""
         self._seen = {one: times for one, times in self._seen.items() if now - times[1] < self._KEPT_SECONDS}
         if not message_id:
             return 0.0
@@ -87,12 +88,12 @@ def fleet_text(
 
 
 def no_fleet_text() -> Iterator[str]:
-    """Of a Redis that does not answer."""
+    """The metrics when Redis does not answer."""
     yield from _redis_up(0.0)
 
 
 def clock_text(now: float) -> Iterator[str]:
-    """cert-manager's clock, by both of its names."""
+    """cert-manager's clock metric, under both of its names."""
     for name in ("certmanager_clock_time_seconds", "certmanager_clock_time_seconds_gauge"):
         yield from family(name, "gauge", "This process' clock, in seconds since 1970.", [({}, now)])
 

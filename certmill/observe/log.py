@@ -1,12 +1,12 @@
-"""Logs: a constant event name and keyword fields, JSON for machines or columns for people, one format for
-certmill, Celery and the rest.
+"""Configure logging: a constant event name and keyword fields, as JSON or as columns, for certmill, Celery
+and all other libraries.
 
     logger = get_logger(__name__)
     logger.info("step.advanced", certificate="default/web", step="validate")
 
-The last processor before the renderer masks secrets in whatever a library put into its message or traceback.
-It is the second line of defence: the first is that nobody logs one. Levels: DEBUG for one step's doings, INFO
-for what changed, WARNING for what is tried again by itself, ERROR for what waits for a person."""
+The last processor masks secrets in messages and tracebacks of libraries. It is the second defence; the first
+is that no code logs a secret. Levels: DEBUG for details of a step, INFO for changes, WARNING for failures
+that are retried automatically, ERROR for failures that need a person."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SECRET_WORDS: Final = frozenset(
     }
     | {"credentials", "cookie", "pem", "jwk"}
 )
-# `secret_name` names a Secret and `key_id` an EAB key: they tell what it is about, not what is in it.
+# `secret_name` (a Secret) and `key_id` (an EAB key) are identifiers, not secrets.
 _HARMLESS_ENDINGS: Final = frozenset(
     {
         "name",
@@ -76,10 +76,10 @@ _MASKS: Final = (
     ),
     (re.compile(r"(/acme-challenge/)[A-Za-z0-9_-]+"), rf"\1{REDACTED}"),
 )
-# A line break or an escape sequence in a foreign text must not forge a line or drive a terminal.
+# A line break or an escape sequence in foreign text must not forge a log line or control the terminal.
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127) if chr(code) not in "\n\t"}
 
-# These log whole requests, or every packet, below this level.
+# Below this level these libraries log whole requests or every packet.
 _CHATTY: Final = ("acme", "josepy", "urllib3", "requests", "asyncio", "tornado.access")
 
 
@@ -115,8 +115,7 @@ def configure(format: str, level: str, process: str, *, stream: TextIO | None = 
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask the values of fields whose name says secret, and what looks secret inside any text (a structlog
-    processor)."""
+    """A structlog processor that masks fields with a secret name, and text that looks like a secret."""
     return {
         name: REDACTED if _is_secret(name) else _clean(value, multiline=name == "exception")
         for name, value in event.items()
@@ -137,8 +136,8 @@ def _formatter(console: bool, process: str) -> structlog.stdlib.ProcessorFormatt
     def name_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {**event, "process": process}
 
-    # A traceback is rendered before it is redacted, so not by the console's own pretty printer (which would
-    # show local variables).
+    # The traceback is rendered first and masked after that. The console's pretty printer is not used, because
+    # it shows local variables.
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if console

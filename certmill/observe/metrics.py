@@ -1,9 +1,7 @@
-"""The metrics of one process: what it has done itself. Names and labels are cert-manager's where cert-manager
-has the metric.
+"""The metrics of one process. Names and labels are cert-manager's where cert-manager has the metric.
 
-docs/metrics.md has them all with their cardinality. Every label has a bounded number of values; the hosts of
-CAs, which anybody who may make an Issuer chooses, and the statuses, which these hosts choose, are bounded
-here."""
+docs/metrics.md lists them with their cardinality. Every label has a limited number of values. The hosts of
+CAs (chosen by the authors of Issuers) and the statuses (chosen by these hosts) are limited here."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ _CONTROLLERS: Final = {
     "clean_up": "challenges",
     "store_secret": "certificates-issuing",
 }
-"""Which of cert-manager's controllers does a step's work."""
+"""The cert-manager controller that corresponds to a step."""
 MOST_CA_HOSTS: Final = 100
 MOST_SERIES_OF_A_HOST: Final = 100
 OTHER: Final = "other"
@@ -59,7 +57,7 @@ SYNC_ERRORS: Final = "certmanager_controller_sync_error_count"
 
 
 class ProcessMetrics:
-    """Implements recording.Sink; one per process. `text` is what of it is exposed."""
+    """Implements recording.Sink. One per process. `text` returns the exposition."""
 
     def __init__(self) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]

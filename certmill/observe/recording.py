@@ -1,8 +1,7 @@
-"""What the engine counts and times while it works. Where it goes is decided once, by the process: `send_to`
+"""Record counts and times of the engine. A process chooses the receiver once by `send_to`
 (metrics.ProcessMetrics).
 
-Without it nothing is kept, so that the command and the client need no metrics library. Safe from many
-threads."""
+Without a receiver nothing is stored, so the command and the client need no metrics library. Thread-safe."""
 
 from __future__ import annotations
 
@@ -17,13 +16,13 @@ R = TypeVar("R")
 
 
 class Sink(Protocol):
-    """Keeps what is recorded. Raises nothing, and takes microseconds."""
+    """Receives records. Methods never raise, and take microseconds."""
 
     def step(self, step: str, outcome: str, seconds: float) -> None:
         """One step of a run has been tried."""
 
     def run(self, outcome: str, failure_class: str, seconds: float) -> None:
-        """A run has ended, so many seconds after it was begun."""
+        """A run has ended; its duration in seconds."""
 
     def sync(self, controller: str, *, failed: bool) -> None:
         """One object has been reconciled; `controller` as cert-manager calls the controller that does it."""
@@ -55,17 +54,18 @@ _RECORDING = _Recording()
 
 
 def send_to(sink: Sink | None) -> None:
-    """Keep everything that is recorded in this process there from now on; None: nowhere."""
+    """Send all records of this process to `sink`; None discards them."""
     _RECORDING.sink = sink or _Nothing()
 
 
 def sink() -> Sink:
-    """Where to record."""
+    """The current receiver."""
     return _RECORDING.sink
 
 
 def synced(controller: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate what reconciles one object: each call is counted, and each that raises an error of ours."""
+    """Decorator for a function that reconciles one object: counts its calls, and those that raise our
+    errors."""
 
     def decorate(call: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(call)

@@ -52,8 +52,8 @@ WRONG = {
         "spec.acme.server",
         "Required value",
     ),
-    "a server is not empty": (an_issuer_body(server=""), "spec.acme.server", "no URL"),
-    "a server is a URL": (an_issuer_body(server="letsencrypt"), "spec.acme.server", "no URL"),
+    "a server is not empty": (an_issuer_body(server=""), "spec.acme.server", "not the URL"),
+    "a server is a URL": (an_issuer_body(server="letsencrypt"), "spec.acme.server", "not the URL"),
     "ACME needs an account key": (
         without(an_issuer_body(), "spec", "acme", "privateKeySecretRef"),
         "spec.acme.privateKeySecretRef",
@@ -423,7 +423,7 @@ WRONG = {
     "an e-mail address is alone": (
         a_certificate_body(emailAddresses=["Ops <ops@example.com>"]),
         "spec.emailAddresses[0]",
-        "no e-mail address",
+        "not an e-mail address",
     ),
     "an otherName has an object identifier": (
         a_certificate_body(otherNames=[{"oid": "1.x", "utf8Value": "a"}]),
@@ -438,7 +438,7 @@ WRONG = {
     "an e-mail address has no scheme": (
         a_certificate_body(emailAddresses=["mailto:ops@example.com"]),
         "spec.emailAddresses[0]",
-        "no e-mail address",
+        "not an e-mail address",
     ),
     "a literal subject is a distinguished name": (
         a_certificate_body(literalSubject="www.example.com"),
@@ -537,7 +537,7 @@ WRONG = {
     "a network is one": (
         a_certificate_body(isCA=True, nameConstraints={"excluded": {"ipRanges": ["192.0.2.0/33"]}}),
         "spec.nameConstraints.excluded.ipRanges[0]",
-        "no network",
+        "not a network",
     ),
     "a renewal policy is known": (
         a_certificate_body(renewal={"policy": "Never"}),

@@ -1,6 +1,4 @@
-"""Manifests and requests into the values of `model`, and back: `schema_*` has shapes, `*_rules` what fields
-say together.
+"""Read manifests and requests into the values of `model`, and write them back.
 
-`parse` is the door. pydantic is used here, and nowhere else in `model`.
-Forbidden here: I/O.
-"""
+`parse` has the public functions. `schema_*` describe the fields of each kind, `*_rules` check combinations of
+fields and build the values. pydantic is used only here. Forbidden here: I/O."""

@@ -1,4 +1,4 @@
-"""A Certificate back as the manifest that would make it: only what differs from the defaults."""
+"""Write a Certificate as a manifest, with only the fields that differ from the defaults."""
 
 from __future__ import annotations
 

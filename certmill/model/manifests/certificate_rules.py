@@ -1,8 +1,7 @@
-"""The rules between a Certificate's fields, and which fields certmill acts on: from the spec's shape to a
-Certificate.
+"""Check the combination of a Certificate's fields, and build the Certificate.
 
-The rules are cert-manager's (internal/apis/certmanager/validation/certificate.go) and ACME's; what certmill
-would ignore is refused last."""
+The rules are cert-manager's (internal/apis/certmanager/validation/certificate.go) and ACME's. Last, fields
+that certmill would ignore are refused."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ from certmill.model.manifests.schema_certificate import (
 )
 
 MAX_NAMES = 100
-"""Names of one certificate: Let's Encrypt's limit."""
+"""Let's Encrypt's limit for the names of one certificate."""
 
 DEFAULT_DURATION = timedelta(days=90)
 DEFAULT_USAGES = ("digital signature", "key encipherment")
@@ -67,7 +66,7 @@ _ONLY_NAMES = "an ACME CA can issue DNS names and IP addresses only"
 def certificate_of(
     spec: RequestSpec, *, metadata: Metadata, namespace: str, secret_name: str, default_kind: str
 ) -> Certificate:
-    """The Certificate that a spec asks for. Raises InvalidManifest."""
+    """Build the Certificate of a spec. Raises InvalidManifest."""
     _check_names(spec)
     _check_lifetime(spec)
     _check_what_is_not_acted_on(spec)
@@ -144,7 +143,7 @@ def _literal_common_name(text: str | None) -> str:
     countries = [value for relative in name for identifier, value in relative if identifier == COUNTRY]
     refuse_if(
         any(len(value) != 2 for value in countries),
-        "has a country that is no code of two letters (X.520 countryName)",
+        "has a country that is not a code of two letters (X.520 countryName)",
         path,
     )
     return common_name(name)
@@ -260,8 +259,7 @@ def _output_formats(spec: RequestSpec) -> tuple[OutputFormat, ...]:
 
 
 def _check_what_is_not_acted_on(spec: RequestSpec) -> None:
-    """cert-manager's rules for the fields that are refused after all: what is wrong there is wrong
-    everywhere."""
+    """cert-manager's rules for fields that certmill refuses later; a mistake gives cert-manager's message."""
     limit = spec.revision_history_limit
     refuse_if(limit is not None and limit < 1, "must be at least 1", "spec.revisionHistoryLimit")
     if spec.literal_subject:
@@ -314,8 +312,8 @@ def _check_renewal(renewal: Renewal) -> None:
 
 
 def _refuse_what_acme_cannot_issue(spec: RequestSpec) -> None:
-    """`isCA` alone is taken: an ACME CA ignores it, as it does for cert-manager. What it would leave out of
-    the certificate is refused."""
+    """`isCA` is accepted, because an ACME CA ignores it, also with cert-manager. Other fields that the CA
+    would omit from the certificate are refused."""
     fields = {
         "uris": (spec.uris, _ONLY_NAMES),
         "emailAddresses": (spec.email_addresses, _ONLY_NAMES),
@@ -334,7 +332,7 @@ def _refuse_what_acme_cannot_issue(spec: RequestSpec) -> None:
 
 
 def _refuse_what_is_not_acted_on(spec: RequestSpec) -> None:
-    """What says no more than the default (a keystore that is not made, renewal without windows) is taken."""
+    """Accept fields that equal the default (a keystore with create: false, renewal without windows)."""
     keystores, renewal = spec.keystores, spec.renewal
     fields = {
         "keystores": keystores

@@ -1,8 +1,7 @@
-"""The rules of an Issuer or ClusterIssuer, and what of it certmill acts on: from the manifest's shape to an
-Issuer.
+"""Check the fields of an Issuer or ClusterIssuer, and build the Issuer.
 
-The rules are cert-manager's (internal/apis/certmanager/validation/issuer.go); those of its solvers are in
-`solver_rules`."""
+The rules are cert-manager's (internal/apis/certmanager/validation/issuer.go). `solver_rules` checks the
+solvers."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from certmill.model.manifests.schema_secret import decode_base64
 from certmill.model.manifests.solver_rules import secret_key_ref, solver_of
 
 KEY_ALGORITHM_ANNOTATION = "certmill.io/account-key-algorithm"
-"""The algorithm of an account's key, which cert-manager has no field for."""
+"""The annotation for the algorithm of the account key; cert-manager has no field for it."""
 
 KEY_ALGORITHMS = ("RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-256", "ECDSA-384", "ECDSA-521")
 
@@ -82,7 +81,7 @@ def _check(acme: AcmeSchema) -> None:
     email = acme.email
     refuse_if(
         bool(email) and not _EMAIL.fullmatch(email or ""),
-        f"{shown(email or '')} is no e-mail address",
+        f"{shown(email or '')} is not an e-mail address",
         "spec.acme.email",
     )
     too_long = len(acme.preferred_chain or "") > _MAX_PREFERRED_CHAIN
@@ -90,7 +89,7 @@ def _check(acme: AcmeSchema) -> None:
 
 
 def _server(url: str) -> str:
-    """The directory's URL: https, or http on this machine, where nobody is in between."""
+    """Check the directory's URL: https, or http on this machine (loopback)."""
     path = "spec.acme.server"
     parts = _split(url)
     if (
@@ -101,7 +100,7 @@ def _server(url: str) -> str:
         or " " in url
     ):
         raise InvalidManifest(
-            f"{shown(url)} is no URL of an ACME directory, such as https://ca.example.com/directory",
+            f"{shown(url)} is not the URL of an ACME directory, such as https://ca.example.com/directory",
             path=path,
         )
     refuse_if(
@@ -139,7 +138,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _ca_bundle(text: str | None) -> bytes | None:
-    """PEM from base64, as Kubernetes writes bytes; parsed once here, as the TLS client will."""
+    """Decode base64 to PEM, and check that the TLS client can read it."""
     if not text:
         return None
     path = "spec.acme.caBundle"
@@ -171,7 +170,7 @@ def _key_algorithm(metadata: Metadata) -> str:
         path = field_path(("metadata", "annotations", key))
         refuse_if(
             key.startswith(_OUR_PREFIX) and key != KEY_ALGORITHM_ANNOTATION,
-            "is no annotation that certmill knows",
+            "is not an annotation that certmill knows",
             path,
         )
     algorithm = annotations.get(KEY_ALGORITHM_ANNOTATION, KEY_ALGORITHMS[0])

@@ -1,9 +1,8 @@
-"""cert-manager's manifests, and requests, into the values of this package, and back.
+"""Public functions: read cert-manager's manifests and requests into values, and write documents back.
 
-`yaml_documents` reads YAML, `schema*` say what each kind may hold, `*_rules` make the values; what certmill
-would ignore is refused. The schemas of Issuers and Secrets are imported with the first of them: a quick
-command does not wait for them. Every error is an InvalidManifest with its source and the path of the field;
-one bad document does not spoil the others."""
+Fields that certmill would ignore are refused. Every error is an InvalidManifest with its source and the path
+of the field; one invalid document does not affect the others. The schemas of Issuers and Secrets are imported
+at their first use, so that quick commands start fast."""
 
 from __future__ import annotations
 
@@ -43,14 +42,15 @@ class Document:
     name: str
     value: Value
     text: str = field(repr=False)
-    """Its YAML as a home keeps it: with its namespace, without status and what an API server sets."""
+    """Its YAML for a directory home: with its namespace, without status and fields that an API server
+    sets."""
 
 
 def parse_documents(
     text: str | bytes, *, source: str, default_namespace: str = DEFAULT_NAMESPACE
 ) -> tuple[list[Document], list[InvalidManifest]]:
-    """Read every object in YAML or JSON, those of a `kind: List` too: the good ones, and an error for each
-    that is not."""
+    """Read all objects in YAML or JSON, also the items of a `kind: List`. Returns the valid ones, and an
+    error for each invalid one."""
     documents: list[Document] = []
     wrong: list[InvalidManifest] = []
     try:
@@ -96,7 +96,7 @@ def parse_document(text: str) -> dict[str, object]:
 
 
 def parse_request(body: object) -> Certificate:
-    """Read a contract.RequestBody. The kind of the issuer is "" if the request leaves it open. Raises
+    """Read a contract.RequestBody. The kind of the issuer is "" if the request does not set it. Raises
     InvalidManifest."""
     request = validated(Request, body)
     return certificate_of(
@@ -121,7 +121,8 @@ def _placed(error: InvalidManifest, source: str, path: str = "") -> InvalidManif
 
 
 def _objects(document: object) -> Iterator[tuple[str, object]]:
-    """(path, object) of a document: itself, or the items of a List, or the error that it is."""
+    """(path, object) for each object of a document: the document itself or the items of a List, or its
+    error."""
     items = document.get("items") if isinstance(document, dict) and document.get("kind") == "List" else None
     if (
         isinstance(document, dict)
@@ -167,7 +168,7 @@ _Reader: TypeAlias = Callable[[dict[str, object], str], Value]
 
 
 def _reader(body: Mapping[str, object]) -> _Reader:
-    """What reads objects of this kind. Raises InvalidManifest."""
+    """The reader for objects of this kind. Raises InvalidManifest for an unknown kind."""
     kind, version = body.get("kind"), body.get("apiVersion")
     if not isinstance(kind, str):
         raise InvalidManifest("is required" if kind is None else "must be a string", path="kind")
@@ -209,7 +210,7 @@ def _certificate(body: dict[str, object], default_namespace: str) -> Certificate
 
 
 def _issuer(body: dict[str, object], default_namespace: str) -> Issuer:
-    """A namespace on a ClusterIssuer means nothing and is dropped, as kubectl does."""
+    """Remove the namespace of a ClusterIssuer, as kubectl does, because the kind has none."""
     from certmill.model.manifests.issuer_rules import issuer_of
     from certmill.model.manifests.schema_issuer import IssuerManifest
 

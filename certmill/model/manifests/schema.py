@@ -1,9 +1,8 @@
-"""The ground of the schemas: strict pydantic models in Kubernetes' spelling, metadata, and their errors as
-one InvalidManifest with a path.
+"""Base of the schemas: strict pydantic models with Kubernetes' field names, metadata, and pydantic's errors
+as one InvalidManifest with the path of the field.
 
-A schema says what shape a manifest may have; the rules between fields, and what certmill acts on, are in the
-functions that make values. An optional field may be null, which is as good as leaving it out, as in
-Kubernetes."""
+A schema checks single fields; `*_rules` check combinations and decide which fields certmill supports. As in
+Kubernetes, null in an optional field means that the field is not set."""
 
 from __future__ import annotations
 
@@ -36,12 +35,12 @@ def _duration(value: object) -> timedelta:
 
 
 def none_if_empty(value: object) -> object:
-    """An empty text is as good as none."""
+    """Treat an empty text as not set."""
     return None if value == "" else value
 
 
 def _none_if_unnamed(value: object) -> object:
-    """Go's clients write an optional reference that is not set as one with an empty name."""
+    """Treat a reference with an empty name as not set: Go clients write unset references in this form."""
     return (
         None
         if isinstance(value, dict) and value.get("name") == "" and value.keys() <= {"name", "key"}
@@ -71,11 +70,10 @@ _MESSAGES = {
 
 
 class Schema(BaseModel):
-    """What a mapping in a manifest may hold: these fields, in camelCase, of exactly these types, and no
-    others.
+    """Base of all schemas: exactly these fields, in camelCase, with exactly these types.
 
-    Its validator is built at the first use: a command that reads Certificates does not wait for those of all
-    the DNS providers."""
+    The validator is built at the first use, so that a command that reads Certificates does not build those of
+    all DNS providers."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -88,7 +86,7 @@ class Schema(BaseModel):
 
 
 class Metadata(Schema):
-    """metadata. What only the API server or other programs make use of is accepted and dropped."""
+    """metadata. Fields that only the API server or other programs use are accepted and ignored."""
 
     generate_name: object = None
     name: ObjectName
@@ -119,13 +117,13 @@ OptionalSecretKeySelector = Annotated[SecretKeySelector | None, BeforeValidator(
 _Model = TypeVar("_Model", bound=Schema)
 
 _building = threading.Lock()
-"""One thread builds a validator at its first use: pydantic's own build was not safe among threads in the
-oldest release that we take."""
+"""Only one thread at a time builds a validator: pydantic's build was not thread-safe in the oldest supported
+release."""
 
 
 def validated(schema: type[_Model], body: object) -> _Model:
-    """Read `body` by a schema. Raises InvalidManifest for the first wrong field; an unknown one comes first,
-    as it may be mistyped."""
+    """Read `body` by a schema. Raises InvalidManifest for the first wrong field. Unknown fields are reported
+    first, because they may be spelling mistakes."""
     with _building:
         schema.model_rebuild()  # returns at once if it is built
     try:
@@ -146,7 +144,7 @@ def validated(schema: type[_Model], body: object) -> _Model:
 
 
 def _meant(schema: type[Schema], location: Sequence[str | int]) -> str:
-    """`; did you mean dnsNames?` for the unknown field at this place, if one is near it there."""
+    """`; did you mean dnsNames?` if a known field has a similar name; else ""."""
     here: type[Schema] | None = schema
     for part in location[:-1]:
         if here is None or isinstance(part, int):
@@ -172,5 +170,5 @@ def refuse_if(wrong: bool, message: str, path: str) -> None:
 
 
 def not_acted_on(path: str, *, instead: str) -> InvalidManifest:
-    """The refusal of a field that is valid, but which certmill would have to ignore."""
+    """The error for a valid field that certmill does not support."""
     return InvalidManifest(f"certmill does not act on this yet; {instead}", path=path)

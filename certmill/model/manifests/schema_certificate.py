@@ -1,8 +1,7 @@
-"""The shape of a cert-manager.io/v1 Certificate, and of a request for one: every field, and what each may
-hold by itself.
+"""Schema of a cert-manager.io/v1 Certificate and of a request: all fields, each checked alone.
 
-Fields are those of cert-manager's pkg/apis/certmanager/v1/types_certificate.go, whether certmill acts on them
-or not."""
+The fields are those of cert-manager's pkg/apis/certmanager/v1/types_certificate.go, also those that certmill
+does not support."""
 
 from __future__ import annotations
 
@@ -69,7 +68,7 @@ def usage(text: str) -> str:
 def email_address(text: str) -> str:
     """An e-mail address, alone. Raises ValueError."""
     if not _EMAIL.fullmatch(text):
-        raise ValueError(f"{shown(text)} is no e-mail address, alone and without brackets")
+        raise ValueError(f"{shown(text)} is not an e-mail address alone, without brackets")
     return text
 
 
@@ -77,13 +76,13 @@ def _network(text: str) -> str:
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{shown(text)} is no network such as 192.0.2.0/24") from None
+        raise ValueError(f"{shown(text)} is not a network such as 192.0.2.0/24") from None
     return text
 
 
 def _oid(text: str) -> str:
     if not _OID.fullmatch(text):
-        raise ValueError(f"{shown(text)} is no object identifier such as 1.3.6.1.4.1.311.20.2.3")
+        raise ValueError(f"{shown(text)} is not an object identifier such as 1.3.6.1.4.1.311.20.2.3")
     return text
 
 
@@ -95,7 +94,7 @@ def _cron(text: str) -> str:
 
 def _country(text: str) -> str:
     if not _COUNTRY.fullmatch(text):
-        raise ValueError(f"{shown(text)} is no country code of two letters (X.520 countryName)")
+        raise ValueError(f"{shown(text)} is not a country code of two letters (X.520 countryName)")
     return text
 
 

@@ -1,4 +1,4 @@
-"""The shape of a cert-manager.io/v1 Issuer or ClusterIssuer (that of its solvers is in `schema_solver`)."""
+"""Schema of a cert-manager.io/v1 Issuer or ClusterIssuer. `schema_solver` has its solvers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AcmeSchema(Schema):
 
 
 class IssuerSpec(Schema):
-    """spec; only acme is for certmill."""
+    """spec; certmill supports only acme."""
 
     acme: AcmeSchema | None = None
     ca: object = None

@@ -1,4 +1,4 @@
-"""A v1 Secret in a manifest. No message holds a value of it."""
+"""Schema of a v1 Secret. Messages never contain its values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from certmill.model.manifests.schema import Line, Metadata, Schema
 from certmill.model.secret import OPAQUE_TYPE, Secret
 
 MAX_SECRET_BYTES = 1024 * 1024
-"""As Kubernetes has it: all values together."""
+"""Kubernetes' limit for the sum of all values."""
 
 
 class SecretManifest(Schema):
@@ -30,7 +30,7 @@ class SecretManifest(Schema):
 
 
 def secret_of(manifest: SecretManifest, namespace: str) -> Secret:
-    """The Secret; stringData goes over data. Raises InvalidManifest."""
+    """The Secret; stringData overrides data. Raises InvalidManifest."""
     values = {key: _decoded(key, text) for key, text in (manifest.data or {}).items()}
     values |= {key: _encoded(key, text) for key, text in (manifest.string_data or {}).items()}
     if sum(map(len, values.values())) > MAX_SECRET_BYTES:
@@ -71,7 +71,7 @@ def _checked_path(field: str, key: str) -> str:
 
 
 def decode_base64(text: str) -> bytes:
-    """Standard base64 with padding; line breaks are passed over, as Go does. Raises ValueError."""
+    """Decode standard base64 with padding; line breaks are ignored, as in Go. Raises ValueError."""
     try:
         return base64.b64decode(text.replace("\n", "").replace("\r", "").encode("ascii"), validate=True)
     except (UnicodeEncodeError, binascii.Error):

@@ -1,4 +1,4 @@
-"""The shape of one of spec.acme.solvers, with every provider that cert-manager has (its
+"""Schema of one entry of spec.acme.solvers, with all providers of cert-manager (its
 pkg/apis/acme/v1/types_issuer.go)."""
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def _zone(text: str) -> str:
 
 
 class SelectorSchema(Schema):
-    """Which names a solver is for. What can be no label matches none, and is taken: an example of
-    cert-manager's manual has it."""
+    """The names that a solver is for. Invalid label values are accepted and match nothing, because an example
+    in cert-manager's manual has one."""
 
     match_labels: dict[Line, Line] | None = None
     dns_names: list[Annotated[str, AfterValidator(dns_name)]] | None = None
@@ -239,7 +239,7 @@ class Rfc2136Schema(Schema):
 
 
 class Webhook(Schema):
-    """dns01.webhook; config is the webhook's own affair."""
+    """dns01.webhook; `config` is not checked, because only the webhook knows its form."""
 
     group_name: Line
     solver_name: Line

@@ -1,8 +1,7 @@
-"""The rules of a solver, and which solvers certmill acts on: from the shape of spec.acme.solvers[i] to a
-Solver.
+"""Check the fields of spec.acme.solvers[i], and build the Solver.
 
-The rules are cert-manager's (internal/apis/certmanager/validation/issuer.go); what certmill would ignore is
-refused last."""
+The rules are cert-manager's (internal/apis/certmanager/validation/issuer.go). Last, fields that certmill
+would ignore are refused."""
 
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ def solver_of(solver: SolverSchema, path: str) -> Solver:
 
 
 def secret_key_ref(selector: SecretKeySelector) -> SecretKeyRef:
-    """The key of a Secret that a manifest names."""
+    """A reference to a key of a Secret."""
     return SecretKeyRef(name=selector.name, key=selector.key)
 
 
@@ -133,7 +132,9 @@ def _dns01(dns01: Dns01Schema, path: str) -> Dns01Solver:
 def _nameserver(text: str, path: str) -> str:
     """`192.0.2.1:53`, or the https:// URL of a DNS-over-HTTPS server (RFC 8484)."""
     if text.startswith("https://"):
-        refuse_if(not _has_host(text), f"{shown(text)} is no https:// URL of a DNS-over-HTTPS server", path)
+        refuse_if(
+            not _has_host(text), f"{shown(text)} is not the https:// URL of a DNS-over-HTTPS server", path
+        )
         return text
     try:
         host, port = host_and_port(text)
@@ -153,7 +154,7 @@ def _has_host(url: str) -> bool:
 
 
 def _providers(dns01: Dns01Schema) -> list[str]:
-    """The providers that are given, by their fields' names."""
+    """The configured providers, by the names of their fields."""
     given = {
         "akamai": dns01.akamai,
         "cloudDNS": dns01.cloud_dns,
@@ -194,7 +195,7 @@ def _rfc2136(rfc2136: Rfc2136Schema, path: str) -> Rfc2136:
     )
     refuse_if(
         bool(key_name) and not _TSIG_KEY_NAME.fullmatch(key_name),
-        f"{shown(key_name)} is no name of a key",
+        f"{shown(key_name)} is not a valid name of a key",
         f"{path}.tsigKeyName",
     )
     algorithm = (rfc2136.tsig_algorithm or "HMACMD5").upper()

@@ -1,8 +1,8 @@
-"""YAML in and out, for manifests: what Kubernetes reads and no more.
+"""Read and write YAML of manifests: the subset that Kubernetes reads.
 
-Built from the parser's events with a stack, so that neither depth nor aliases cost more than a limit; no tag
-makes an object. Documents are split at `---` first, so that a bad one does not spoil the next. Messages say
-the line and never repeat content: it may be a Secret's."""
+Values are built from the parser's events with a stack, so depth and aliases have a limit; tags create no
+objects. Documents are split at `---` first, so an invalid one does not affect the next. Messages contain line
+numbers and never content, because it may be a Secret."""
 
 from __future__ import annotations
 
@@ -44,11 +44,10 @@ _WRONG_TAG = "has a YAML tag that is not allowed here; quote the value if it beg
 
 
 def read_documents(text: str | bytes) -> list[object]:
-    """Every document that is not empty, as dicts, lists, strings, numbers, booleans and None; in place of a
-    bad one, an InvalidManifest.
+    """All documents that are not empty, as dicts, lists, strings, numbers, booleans and None. An invalid
+    document is returned as an InvalidManifest.
 
-    Raises InvalidManifest for what is wrong with the input as a whole: its size, its encoding, too many
-    documents."""
+    Raises InvalidManifest if the whole input is wrong: its size, its encoding, too many documents."""
     budget = _Budget()
     found: list[object] = []
     for number, (first_line, chunk) in enumerate(_chunks(_decoded(text))):
@@ -81,7 +80,7 @@ def _decoded(text: str | bytes) -> str:
 
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
-    """(lines before it, document). A line that begins with `---` is a separator wherever it stands, even in
+    """(number of lines before it, document). A line that begins with `---` is always a separator, even inside
     quotes (YAML 1.2.2 §9.1.2)."""
     begin = lines = 0
     has_directives = False
@@ -108,8 +107,8 @@ def _invalid(error: yaml.MarkedYAMLError, first_line: int) -> str:
 
 
 class _Budget:
-    """What all documents of one input may come to once their aliases are expanded: characters, and one for
-    each node."""
+    """The size limit for all documents of one input with expanded aliases: characters, plus one for each
+    node."""
 
     def __init__(self) -> None:
         self.spent = 0
@@ -173,7 +172,7 @@ class _Builder:
         return bool(self._open) and isinstance(self._open[-1].into, dict) and self._open[-1].key is None
 
     def _take_key(self, event: yaml.ScalarEvent) -> None:
-        """A key is its text, whatever it would be as a value, as in JSON."""
+        """A key is always text, as in JSON: `1:` is the key "1"."""
         top = self._open[-1]
         if event.value in top.into or (event.value == _MERGE and top.merges is not None):
             top.key = event.value
@@ -195,7 +194,7 @@ class _Builder:
     def _begin(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         if self._wants_key():
-            raise self._wrong("has a key that is no text", event)
+            raise self._wrong("has a key that is not text", event)
         if event.tag not in (None, "!", f"{_CORE}{'map' if is_mapping else 'seq'}"):
             raise self._wrong(_WRONG_TAG, event)
         if len(self._open) >= _MAX_DEPTH:
@@ -215,7 +214,7 @@ class _Builder:
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if self._wants_key():
-            raise self._wrong("has a key that is no text", event)
+            raise self._wrong("has a key that is not text", event)
         if event.anchor not in self._anchors:
             raise self._wrong(
                 "has an alias without an anchor before it; quote the value if it begins with '*'", event
@@ -257,7 +256,7 @@ class _Builder:
 
 
 def plain_scalar(text: str) -> object:
-    """What an unquoted scalar is: null, a boolean, a decimal number, else text; a time is text, as for
+    """The value of an unquoted scalar: null, a boolean, a decimal number, or text. A time is text, as in
     kubectl."""
     first = text[:1]
     if first.isalpha() or not first or first == "~":
@@ -270,7 +269,7 @@ def plain_scalar(text: str) -> object:
 
 
 class _Dumper(_SafeDumper):  # type: ignore[misc]  # its class is chosen above
-    """Repeats what is shared, instead of anchors; takes str enums and any mapping."""
+    """Writes shared values repeatedly instead of anchors; accepts str enums and any mapping."""
 
     def ignore_aliases(self, _data: object) -> bool:
         return True
@@ -281,7 +280,7 @@ _Dumper.add_multi_representer(Mapping, lambda dumper, pairs: dumper.represent_di
 
 
 def dump_yaml(value: object) -> str:
-    """YAML of a document, keys in their order."""
+    """Write a document as YAML; keys keep their order."""
     text: str = yaml.dump(
         value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120
     )

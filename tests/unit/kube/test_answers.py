@@ -53,7 +53,7 @@ def test_what_is_beside_it_is_read_as_it_is(value):
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"[" * DEEP, b'"' + b"\\" * 9, nested(b"[", b"}")])
 def test_what_is_no_object_is_no_api_server(text):
-    with pytest.raises(HomeUnavailable, match=r"no JSON|no object"):
+    with pytest.raises(HomeUnavailable, match=r"not valid JSON|not a JSON object"):
         parsed(text, "read it")
 
 

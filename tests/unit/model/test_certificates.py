@@ -461,7 +461,7 @@ WRONG_SPECS = {
     "a bad network": (
         {"isCA": True, "nameConstraints": {"permitted": {"ipRanges": ["192.0.2.0/33"]}}},
         "spec.nameConstraints.permitted.ipRanges[0]",
-        "no network",
+        "not a network",
     ),
     "windows without renewal": (
         {"renewal": {"policy": "Disabled", "windows": [{"cron": "0 0 * * *", "windowDuration": "1h"}]}},

@@ -335,13 +335,17 @@ PATH = "spec.acme.solvers[0]"
 DNS01 = f"{PATH}.dns01"
 
 WRONG_ACME = {
-    "no server": ({"server": ""}, "spec.acme.server", "no URL of an ACME directory"),
-    "a server that is no URL": ({"server": "letsencrypt"}, "spec.acme.server", "no URL"),
-    "a server on another scheme": ({"server": "ftp://ca.example/dir"}, "spec.acme.server", "no URL"),
-    "a server without a host": ({"server": "https:///dir"}, "spec.acme.server", "no URL"),
-    "a server with a bad port": ({"server": "https://ca.example:99999/dir"}, "spec.acme.server", "no URL"),
-    "a server with a bad address": ({"server": "https://[::1/dir"}, "spec.acme.server", "no URL"),
-    "a server with a blank": ({"server": "https://ca.example/a dir"}, "spec.acme.server", "no URL"),
+    "no server": ({"server": ""}, "spec.acme.server", "not the URL of an ACME directory"),
+    "a server that is no URL": ({"server": "letsencrypt"}, "spec.acme.server", "not the URL"),
+    "a server on another scheme": ({"server": "ftp://ca.example/dir"}, "spec.acme.server", "not the URL"),
+    "a server without a host": ({"server": "https:///dir"}, "spec.acme.server", "not the URL"),
+    "a server with a bad port": (
+        {"server": "https://ca.example:99999/dir"},
+        "spec.acme.server",
+        "not the URL",
+    ),
+    "a server with a bad address": ({"server": "https://[::1/dir"}, "spec.acme.server", "not the URL"),
+    "a server with a blank": ({"server": "https://ca.example/a dir"}, "spec.acme.server", "not the URL"),
     "a server with a password": (
         {"server": "https://u:hunter2@ca.example/dir"},
         "spec.acme.server",
@@ -365,11 +369,11 @@ WRONG_ACME = {
         "spec.acme.privateKeySecretRef.key",
         "no key",
     ),
-    "a bad e-mail address": ({"email": "ops at example.com"}, "spec.acme.email", "no e-mail address"),
+    "a bad e-mail address": ({"email": "ops at example.com"}, "spec.acme.email", "not an e-mail address"),
     "two e-mail addresses": (
         {"email": "a@example.com,b@example.com"},
         "spec.acme.email",
-        "no e-mail address",
+        "not an e-mail address",
     ),
     "a long chain": ({"preferredChain": "x" * 65}, "spec.acme.preferredChain", "longer than 64"),
     "a bundle that is PEM": ({"caBundle": "-----BEGIN CERTIFICATE-----"}, "spec.acme.caBundle", "base64"),
@@ -549,7 +553,7 @@ WRONG_DNS01 = {
     "a TSIG name that is none": (
         {"rfc2136": {"nameserver": "192.0.2.1", "tsigKeyName": "a b", "tsigSecretSecretRef": TOKEN}},
         ".rfc2136.tsigKeyName",
-        "no name of a key",
+        "not a valid name of a key",
     ),
     "an unknown TSIG algorithm": (
         {"rfc2136": {"nameserver": "192.0.2.1", "tsigAlgorithm": "HMACSHA3"}},
