@@ -2,36 +2,32 @@
 next.
 
 CertmillError
-  ├── Temporary                 trying again later may help; `retry_after` is seconds, or None to use the
-  back-off of its class
+├── Temporary                 a later try may succeed; `retry_after` is seconds, or None: its class' back-off
 │   ├── CAUnavailable         5xx, connection refused or cut, time-out, malformed answer, badNonce too often
 │   ├── RateLimited           429, or a problem document of type rateLimited (RFC 8555 §6.6)
 │   ├── DnsUnavailable        a name server did not answer, or answered SERVFAIL
-│   ├── ProviderUnavailable   a DNS provider's API is down, slow, or asks to slow down
+│   ├── ProviderUnavailable   a DNS provider's API is down or slow, or answers that requests come too fast
 │   ├── HomeUnavailable       the home cannot be read or written now (disk full, read-only, API server away)
 │   ├── Conflict              an object of the API changed since it was read; read it again
-│   ├── WatchExpired          a watch goes on from what the API server has forgotten; list again
+│   ├── WatchExpired          the API server no longer has the version from which a watch starts; list again
 │   ├── StateUnavailable      Redis is away
-│   ├── NewerRelease          a newer release wrote a value, in a version that this one cannot read
-│   └── Busy                  somebody else holds the lock; nothing is wrong
-└── Permanent                 the same request would fail again; a person, or time, has to change something
+│   ├── NewerRelease          a newer release wrote a value in a version that this release cannot read
+│   └── Busy                  another process holds the lock; nothing is wrong
+└── Permanent                 the same request would fail again until a person or time changes something
     ├── InvalidManifest       a manifest or a request is wrong; `path` names the field
-    ├── Forbidden             the Kubernetes API refuses us: a role is missing
+    ├── Forbidden             the Kubernetes API refuses the request: a role is missing
     ├── NotFound              an object that a manifest refers to is not in the home
-    ├── SecretUnusable        a Secret is there, but its content cannot be used
-    │   └── SealKeyMissing    what another process has sealed cannot be opened with the keys of this one
-    ├── AccountRefused        the CA refuses our account: EAB missing, account deactivated, key refused
+    ├── SecretUnusable        a Secret exists, but its content cannot be used
+    │   └── SealKeyMissing    a value was sealed with a key that this process does not have
+    ├── AccountRefused        the CA refuses the account: EAB missing, account deactivated, key refused
     ├── OrderRefused          the CA refuses this order or CSR: unknown profile, bad CSR
-    │   └── OrderNotReady     finalize came before the order was ready, or a second time: the order itself
-      tells (RFC 8555 §7.4)
-    ├── NameRefused           the CA refuses a name, or its challenge failed: dns, caa, connection,
-      rejectedIdentifier …
-    ├── OrderGone             the CA does not know the order or authorization any more, or it has expired;
-      start a new one
-    ├── SolverMisconfigured   no solver matches, or a provider refuses our credentials
-    ├── CertificateWrong      the CA's certificate is not what was asked for (key, names)
-    ├── OtherInstallation     Redis is in use by another installation of certmill
-    ├── DamagedValue          a persisted value is none that any release writes
+    │   └── OrderNotReady     finalize was sent before the order was ready, or twice (RFC 8555 §7.4)
+    ├── NameRefused           the CA refuses a name, or its challenge failed: dns, caa, connection …
+    ├── OrderGone             the order or authorization is unknown to the CA or has expired; create a new one
+    ├── SolverMisconfigured   no solver matches, or a provider refuses the credentials
+    ├── CertificateWrong      the certificate has another key or other names than requested
+    ├── OtherInstallation     another installation of certmill uses this Redis
+    ├── DamagedValue          no release writes this persisted value
     └── StepKeepsDying        a step was begun too often without an end; it is parked
 """
 

@@ -7,13 +7,11 @@ transient        0.5 s … 5 min, full jitter, or               1 min … 1 h, f
 rate-limited     Retry-After (a week at most) + up to 10 %    (never fails a run)
 ca-refuses-us    -                                            5 min … 1 h, or when the issuer is ready again
 configuration    -                                            1 min … 1 h, or when the manifest changes, or
-                                                              (issuers.failures) the issuer name-is-wrong    -
-12 min … 32 h, full jitter under 1 h, 2 h, 4 h … (32 h is cert-manager's
-                                                              ceiling; Let's Encrypt gives one failed
-                                                              authorization back in 12 min), or when the
-                                                              issuer's solvers change; that an issuer is ready
-                                                              again begins no name anew
+                                                              (issuers.failures) the issuer
+name-is-wrong    -                                            12 min … 32 h, full jitter under 1 h, 2 h, 4 h …
 
+32 h is cert-manager's ceiling; Let's Encrypt gives one failed authorization back in 12 min. A run for a
+wrong name also begins again when the issuer's solvers change, but not when an issuer becomes ready again.
 While the stored certificate is valid, none of these is longer than an eighth of what is left of its life
 (`next_attempt`)."""
 

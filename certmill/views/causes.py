@@ -1,11 +1,14 @@
-"""What holds a certificate up, as one cause and one line for people. Pure: of what the home and Redis say,
+"""What blocks a certificate, as one cause and one line for people. Pure: from what the home and Redis say,
 and the time now.
 
-cause           what it says issuer          the issuer is missing, wrong or not ready no-worker       no
-worker has taken up the certificate, or its next step, yet waiting         the run waits for DNS, HTTP or the
-CA rate-limited    the CA, or a DNS provider, has said when it may be asked again backing-off     the last run
-failed; the next begins at a time refused         the manifest cannot be used, or another Certificate owns the
-Secret: a person has to change something"""
+cause           what it says
+issuer          the issuer is missing, wrong or not ready
+no-worker       no worker has taken up the certificate, or its next step, yet
+waiting         the run waits for DNS, HTTP or the CA
+rate-limited    the CA, or a DNS provider, has said when the next request is allowed
+backing-off     the last run failed; the next begins at a known time
+refused         the manifest cannot be used, or another Certificate owns the Secret: a person has to act
+"""
 
 from __future__ import annotations
 
