@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 
+import dns.message
 import dns.name
+import dns.rdatatype
 from dns.rdtypes.ANY.CNAME import CNAME
 
 from certmill.clock import Clock
@@ -62,17 +64,35 @@ class Zones:
             known = self._known.get(name)
         if known is not None and known[0] > now:
             return known[1]
-        found = bool(records(self._resolver.ask(name, "SOA", within_seconds=within_seconds), "SOA", at=name))
+        answer = self._resolver.ask(name, "SOA", within_seconds=within_seconds)
+        found = bool(records(answer, "SOA", at=name))
+        learned = {name: found} | dict.fromkeys(_not_zones(answer, name), False)
         with self._guard:
-            if len(self._known) >= _MAX_KEPT:
+            if len(self._known) + len(learned) > _MAX_KEPT:
                 self._known.clear()
-            self._known[name] = (now + _KEPT_SECONDS, found)
+            self._known |= {each: (now + _KEPT_SECONDS, is_zone) for each, is_zone in learned.items()}
         return found
 
     def _cname(self, name: str, within_seconds: float | None) -> str:
         answer = self._resolver.ask(name, "CNAME", within_seconds=within_seconds)
         targets = [record.target for record in records(answer, "CNAME", at=name) if isinstance(record, CNAME)]
         return _text(targets[0]) if targets else ""
+
+
+def _not_zones(answer: dns.message.Message, name: str) -> list[str]:
+    """The names above `name` that a negative answer shows to be no zones: those below the zone of its SOA.
+
+    RFC 2308 section 3: "Name servers authoritative for a zone MUST include the SOA record of the zone in the
+    authority section of the response when reporting an NXDOMAIN or indicating that no data of the requested
+    type exists." After a CNAME this SOA is that of the target's zone (section 2.1), so it shows nothing here.
+    """
+    if answer.answer:
+        return []
+    zone = next((_text(rrset.name) for rrset in answer.authority if rrset.rdtype == dns.rdatatype.SOA), "")
+    if not zone or not name.endswith(f".{zone}"):
+        return []
+    labels = name.removesuffix(f".{zone}").split(".")
+    return [".".join([*labels[start:], zone]) for start in range(1, len(labels))]
 
 
 def _canonical(name: str) -> str:

@@ -23,9 +23,11 @@ class MadeUp(Resolver):
     """Answers with the records of `answers`: (name, type) → (owner, type, text) in this order; what is not
     there is NXDOMAIN."""
 
-    def __init__(self, answers=None):
+    def __init__(self, answers=None, *, authority=None):
+        """`authority`: name → the zone whose SOA its answer carries in the authority section."""
         super().__init__(["192.0.2.1:53"])
         self.answers = answers or {}
+        self.authority = authority or {}
         self.asked = []
 
     def ask(self, name, type_, *, within_seconds=None):
@@ -38,6 +40,8 @@ class MadeUp(Resolver):
         response.answer = [
             dns.rrset.from_text(f"{owner}.", 60, "IN", kind, text) for owner, kind, text in found or ()
         ]
+        if name in self.authority:
+            response.authority = [dns.rrset.from_text(f"{self.authority[name]}.", 60, "IN", "SOA", SOA)]
         return response
 
 
@@ -83,6 +87,41 @@ def test_zone_cuts_are_remembered_for_a_minute():
 
     assert asked_at_first == 2
     assert zones.zone_of("a.example.com") == "a.example.com"
+
+
+def test_the_soa_of_a_negative_answer_saves_the_questions_up_to_its_zone():
+    name = "_acme-challenge.a.b.example.com"
+    resolver = MadeUp(zone("example.com"), authority={name: "example.com"})
+
+    assert Zones(resolver, FakeClock()).zone_of(name) == "example.com"
+    assert resolver.asked == [(name, "SOA"), ("example.com", "SOA")]
+
+
+def test_the_walk_goes_on_above_a_zone_that_shows_no_soa_of_its_own():
+    name = "_acme-challenge.www.example.com"
+    resolver = MadeUp(zone("com"), authority={name: "example.com"})
+
+    assert Zones(resolver, FakeClock()).zone_of(name) == "com"
+    assert resolver.asked == [(name, "SOA"), ("example.com", "SOA"), ("com", "SOA")]
+
+
+def test_the_soa_after_a_cname_is_that_of_the_target_and_hides_no_zone():
+    name = "www.host.dev.example.com"
+    answer = [(name, "CNAME", "cdn.example.com.")]
+    answers = zone("dev.example.com") | zone("example.com") | {(name, "SOA"): answer}
+    zones = Zones(MadeUp(answers, authority={name: "example.com"}), FakeClock())
+
+    assert zones.zone_of(name) == "dev.example.com"
+
+
+@pytest.mark.parametrize(
+    "strange", ["other.test", "ample.com", "www.example.com", "_acme-challenge.www.example.com"]
+)
+def test_an_unexpected_soa_in_the_authority_section_changes_no_result(strange):
+    name = "_acme-challenge.www.example.com"
+    zones = Zones(MadeUp(zone("example.com"), authority={name: strange}), FakeClock())
+
+    assert zones.zone_of(name) == "example.com"
 
 
 def test_trouble_is_not_remembered():
