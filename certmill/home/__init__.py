@@ -1,8 +1,6 @@
-"""Homes: where manifests, Secrets and status are kept, and the only truth. `base` is the protocol; `recent`
-remembers another's reads.
+"""Homes: where manifests, Secrets and status are stored. A home is the only source of truth.
 
-`directory` is the one on a file system (with `layout`, `files`, `documents`, `manifest_*`, `secret_*`,
-`status_files`, `ownership`),
-`kubernetes` the one in a cluster (with `kubernetes_*`); `seal_keys` are kept on a file system in both cases.
-A home translates and stores; it decides nothing. Forbidden here: Redis, ACME, DNS, Celery.
-"""
+`base` has the protocols Manifests, Secrets and Statuses, and Home, which is all three. `directory` implements
+them on a file system, `kubernetes` in a cluster; `recent` caches the reads of another home. `seal_keys` are
+on a file system in both cases. A home translates and stores; it decides nothing. Forbidden here: Redis, ACME,
+DNS, Celery."""

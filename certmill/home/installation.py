@@ -1,9 +1,9 @@
-"""The id of an installation, which is that of its home: made once, kept there, and the same for all its
-processes (runs.installation).
+"""The id of an installation: created once, stored in the home, and the same for all processes
+(runs.installation).
 
-A directory has it in a file, so that a copy of the home on a new machine is the same installation. In a
-cluster it is the uid of certmill's own namespace and, after a slash, the name of the Lease, which is that of
-the release: nothing is written for it."""
+A directory home stores it in a file, so that a copy of the home on a new machine is the same installation. In
+a cluster it is the uid of certmill's own namespace, a slash and the name of the Lease, which is the name of
+the Helm release: nothing is written for it."""
 
 from __future__ import annotations
 

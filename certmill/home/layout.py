@@ -1,5 +1,5 @@
-"""Names of files in a directory home, and which names may become paths: those that Kubernetes allows, so that
-none leads out of it."""
+"""File names in a directory home, and which names may become paths: only those that Kubernetes allows, so
+that no path leads out of the home."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ def namespace_of(kind: str, namespace: str) -> str:
 def require_names(kind: str, namespace: str, name: str) -> None:
     """Raise InvalidManifest unless the names may become paths."""
     if bool(namespace) is (kind == CLUSTER_ISSUER) or not is_name(namespace, "x"):
-        raise InvalidManifest(f"{namespace[:64]!r} is no namespace for a {kind}", path="metadata.namespace")
+        raise InvalidManifest(
+            f"{namespace[:64]!r} is not a valid namespace for a {kind}", path="metadata.namespace"
+        )
     if not is_name("", name):
-        raise InvalidManifest(f"{name[:64]!r} is no name for a {kind}", path="metadata.name")
+        raise InvalidManifest(f"{name[:64]!r} is not a valid name for a {kind}", path="metadata.name")
 
 
 def require_secret(secret: Secret) -> None:
@@ -42,7 +44,7 @@ def require_secret(secret: Secret) -> None:
     require_names("Secret", secret.namespace, secret.name)
     for key, value in secret.data.items():
         if not is_secret_key(key):
-            raise InvalidManifest(f"{key[:64]!r} is no key for a Secret", path="data")
+            raise InvalidManifest(f"{key[:64]!r} is not a valid key for a Secret", path="data")
         if len(value) > MAX_FILE_BYTES:
             raise InvalidManifest(f"the value is larger than {MAX_FILE_BYTES} bytes", path=f"data[{key}]")
 

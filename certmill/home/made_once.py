@@ -1,5 +1,5 @@
-"""A small file in the home that is made once, whole, and then read by every process: the seal key, the
-installation's id."""
+"""A small file in the home that is created once, atomically, and then read by every process: the seal key,
+the installation's id."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def made_once(file: Path, content: Callable[[], str]) -> str:
                 made.unlink()
         return file.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
         raise HomeUnavailable(
             f"cannot read or make {file.name} in the home: {reason}; see that the home is writable"
         ) from error

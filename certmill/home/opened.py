@@ -1,4 +1,4 @@
-"""The home that the settings name, opened, for a caller that needs no other part of a process."""
+"""Opens the home that the settings name, for a caller that needs nothing else of a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who put what on a Secret: writers own keys, labels and annotations, as the field managers of Kubernetes'
+"""Which writer owns which key, label and annotation of a Secret, as the field managers of Kubernetes'
 server-side apply do. Pure."""
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A home whose reads may be a moment old: for the steps of a run, which read the same issuer and account
-again and again.
+"""A home with cached reads, for the steps of a run, which read the same issuer and account many times.
 
-A step acts on what its run is for (the digest in its record), and every run begins with a reconcile that
-reads the home itself: what a step sees too late, the next step or the next run sees. Of a Certificate that
-changes, the controller tells, and a look leaves word in the record: so that one may be older. A read costs an
-API server and us a few milliseconds; a run has two dozen."""
+A step acts on the manifest that its run began with (the digest in the record), and every run begins with a
+reconcile that reads the home without this cache: a change that a step misses is seen by the next step or the
+next run. A Certificate is cached for longer, because the controller reports its changes and the reconcile
+request is noted in the record. A read costs the API server and this process a few milliseconds; a run has two
+dozen."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Which Certificates a request may change: those that a request made, as long as no manifest has been applied
-over them. Pure.
+"""Which Certificates a request may change: those that a request created, until a manifest is applied over
+them. Pure.
 
-A Certificate that a request made carries an annotation. One without it counts as made by a manifest, also if
-a request to an older certmill made it: a request for exactly what it says is answered, and a request for
-anything else is refused."""
+A Certificate that a request created carries an annotation. One without it counts as created by a manifest,
+even if a request to an older release created it: a request for exactly the same specification is answered,
+and a request for anything else is refused."""
 
 from __future__ import annotations
 

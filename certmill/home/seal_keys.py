@@ -1,5 +1,5 @@
-"""The keys of the seal (crypto.seal): those of the settings, else one that is made and kept in the home's
-directory as `seal-key`."""
+"""The keys of the seal (crypto.seal): those in the settings, or else one that is created and stored in the
+home's directory as `seal-key`."""
 
 from __future__ import annotations
 

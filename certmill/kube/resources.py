@@ -30,7 +30,8 @@ class Resource:
         objects; `..` is their namespace."""
         if not _is_segment(namespace or "x") or (name is not None and not _is_segment(name)):
             raise InvalidManifest(
-                f"{namespace or ''}/{name or ''} is no name for a {self.kind}"[:200], path="metadata.name"
+                f"{namespace or ''}/{name or ''} is not a valid name for a {self.kind}"[:200],
+                path="metadata.name",
             )
         if name is not None and self.namespaced and not namespace:
             raise InvalidManifest(f"the {self.kind} {name} has no namespace"[:200], path="metadata.namespace")

@@ -1,5 +1,5 @@
-"""The documents of a manifest file: which objects they are, which are wrong, and the file's text with one of
-them replaced or taken out."""
+"""The documents of a manifest file: which objects they are, which are not valid, and the file's text with one
+document replaced or removed."""
 
 from __future__ import annotations
 

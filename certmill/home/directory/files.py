@@ -1,5 +1,5 @@
-"""Files of a directory home: capped reads, atomic and durable writes, locks between processes, and OSError as
-HomeUnavailable."""
+"""Files of a directory home: reads with a size cap, atomic and durable writes, locks between processes, and
+OSError turned into HomeUnavailable."""
 
 from __future__ import annotations
 

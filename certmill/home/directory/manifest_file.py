@@ -1,8 +1,8 @@
 """One file of manifests/ as it is now: its objects, or why it cannot be used.
 
-Whatever is wrong with one entry of the directory (it is a socket, a pipe, a directory, a link to itself,
-unreadable …) is this entry's problem: the other files count. Only what is wrong with this process (no file
-descriptor is left) or with the directory is the home's."""
+If one entry of the directory cannot be read (it is a socket, a pipe, a directory, a link to itself, not
+readable), only this entry is a problem: the other files count. Errors of this process (no file descriptor is
+left) or of the directory itself are errors of the home."""
 
 from __future__ import annotations
 

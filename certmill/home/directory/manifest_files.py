@@ -1,8 +1,7 @@
-"""manifests/: people drop files there, with several documents each if they like, and `apply` keeps one file
-an object beside them.
+"""Writes to manifests/. Users put files there, each with any number of documents; `apply` writes one file an
+object beside them.
 
-An object that lives in a file of a person is changed in that file, and the rest of its text stays as it is.
-"""
+An object that is in a user's file is changed in that file, and the rest of its text stays as it is."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What is in a Secret's directory: which version counts, which keys lead to it, and the keys that were put
-there by hand.
+"""The entries of a Secret's directory: which version is current, which keys link to it, and the keys that a
+user put there as plain files.
 
-Whatever is odd there (a socket, a link to itself, a file of another user) is that Secret's problem, and no
-other's."""
+An entry that cannot be used (a socket, a link to itself, a file of another user) is a problem of this Secret
+only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a Secret is besides its keys, as JSON in `..metadata.json` beside them: type, labels, annotations, and
-who owns what."""
+"""What a Secret has besides its keys, as JSON in `..metadata.json` beside them: type, labels, annotations,
+and which writer owns what."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Status as small JSON files, `status/<kind>.<namespace>.<name>.json`: replaced at once, not forced to the
-disk (it can be found again)."""
+"""Status as small JSON files, `status/<kind>.<namespace>.<name>.json`: replaced atomically, not forced to the
+disk, because a lost status can be found again."""
 
 from __future__ import annotations
 

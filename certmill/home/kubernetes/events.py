@@ -1,5 +1,5 @@
-"""Events of Certificates and issuers in the Kubernetes API, as `kubectl describe` shows them. Best effort:
-the others are logged."""
+"""Events of Certificates and issuers in the Kubernetes API, as `kubectl describe` shows them. Best effort: an
+event that cannot be written is logged."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How the last runs ended, in an annotation of the Certificate: its CRD has no field for that, and events are
-gone after an hour. Pure.
+"""How the last runs ended, in an annotation of the Certificate: its CRD has no field for that, and events
+expire after an hour. Pure.
 
-It is written when a run ends, in the same request as the next attempt, and only then. The controller does not
-look at a Certificate again for it (controller.views)."""
+It is written when a run ends, in the same request as the time of the next attempt, and only then. A change of
+this annotation does not make the controller request a reconcile (controller.views)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""The home in a cluster: cert-manager's objects and Secrets in the Kubernetes API. Nothing is kept in here;
-the API is the truth.
+"""The home in a cluster: cert-manager's objects and Secrets in the Kubernetes API, without a cache.
 
-A status is written over the one that is there: when somebody (cmctl) changes it in that very moment, the
-write is refused as Conflict, and whoever wrote looks again. What there is no object of any more has no
-status, and none is written. Secrets are in `kubernetes_secrets`."""
+A status is written over the object that it was read from. If somebody else (cmctl) changes the status in
+between, the write raises Conflict and the caller reads again. An object that does not exist has no status,
+and none is written. Secrets are in `secrets`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Secrets in the Kubernetes API, written by server-side apply: what others put on them stays, and what we no
-longer want goes.
+"""Secrets in the Kubernetes API, written by server-side apply: fields of other writers stay, and our fields
+that are no longer wanted are removed.
 
-What a person applies with certmill has a field manager of its own, so that the pipeline's writes and theirs
-do not undo each other."""
+What a user applies with certmill has its own field manager, so that the pipeline's writes and the user's do
+not undo each other."""
 
 from __future__ import annotations
 
@@ -167,7 +167,9 @@ def _secret_of(body: Mapping[str, object]) -> Secret:
             name: base64.b64decode(value, validate=True) for name, value in strings(body.get("data")).items()
         }
     except (binascii.Error, ValueError):
-        raise SecretUnusable(f"the Secret {meta.namespace}/{meta.name} holds what is no base64") from None
+        raise SecretUnusable(
+            f"the Secret {meta.namespace}/{meta.name} has a value that is not valid base64"
+        ) from None
     return Secret(
         namespace=meta.namespace,
         name=meta.name,
