@@ -1,7 +1,7 @@
 # Python 3.11 or newer and make are all that a fresh machine needs: uv is taken from PATH, or put into .tools/ (ignored by git).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench chart reference environment python
+.PHONY: help demo test check lint docs bench chart reference environment python
 
 # The environment's own Python first, so that an existing .venv is kept; then the newest that works.
 PYTHON ?= $(shell for python in .venv/bin/python python3.14 python3.13 python3.12 python3.11 python3; do \
@@ -10,6 +10,8 @@ PYTHON ?= $(shell for python in .venv/bin/python python3.14 python3.13 python3.1
 UV_VERSION = 0.13.9
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
+LINTERS := ruff+check ruff+format+--check mypy lint-imports
+.PHONY: $(LINTERS)
 
 ifneq ($(PYTHON),)
 export UV_PYTHON = $(PYTHON)
@@ -26,11 +28,16 @@ demo: environment ## Issue a certificate from a local test CA, step by step (KEE
 test: lint ## Lint, types and floors, then every test
 	$(RUN) pytest -n 3 --dist loadfile
 
+check: lint ## What needs no server: lint, types, floors, unit and house tests
+	$(RUN) pytest -n 2 --dist worksteal tests/unit tests/house
+
+# Side by side: mypy takes longer than the others together.
 lint: environment ## ruff, mypy --strict and import-linter
-	$(RUN) ruff check
-	$(RUN) ruff format --check
-	$(RUN) mypy
-	$(RUN) lint-imports
+	@$(MAKE) --no-print-directory -j 4 --output-sync=target $(LINTERS)
+
+$(LINTERS):
+	$(RUN) $(subst +, ,$@)
+
 
 bench: environment ## Measure, print one table, write .bench/latest.json
 	$(RUN) python -m tests.bench

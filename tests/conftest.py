@@ -16,7 +16,7 @@ from compose.servers.kubectl import build_commands
 from compose.servers.kubernetes import KubeApiServer, build_kubernetes
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
-from tests.cluster import CRDS, client_of, make_empty
+from tests.support.cluster import CRDS, client_of, make_empty
 
 # No test is about how long an example takes, and CI machines are slow when they like.
 settings.register_profile("certmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -91,5 +91,5 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (MissingServer, ServerFailed, TimeoutError) as error:
+    except (MissingServer, ServerFailed, TimeoutError, AssertionError) as error:
         sys.exit(f"cannot measure: {error}")

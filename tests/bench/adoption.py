@@ -31,9 +31,10 @@ from certmill.state import keys
 from compose.servers.kubernetes import KubeApiServer
 from tests.bench.cluster import api_server, certificate, installed, requests_of, writes
 from tests.bench.figures import Result
-from tests.bench.ground import Ground, until
+from tests.bench.ground import Ground
 from tests.bench.processes import resident_mb
-from tests.controller.lab import KubeLab
+from tests.support.kube_lab import KubeLab
+from tests.support.waiting import until
 
 COUNT = 10_000
 _IDLE_SECONDS = 15.0
@@ -64,7 +65,7 @@ def _adopt(kube: KubeApiServer, lab: KubeLab, making: float) -> Result:
         lambda: lab.runtime.redis.zcard(keys.RENEWALS) >= COUNT,
         what=f"{COUNT} are adopted",
         seconds=300,
-        every=0.05,
+        pause=0.05,
     )
     took = time.monotonic() - began
     time.sleep(_IDLE_SECONDS)

@@ -18,7 +18,7 @@ from tests.bench.cluster import NAMESPACE, api_server, certificate, create, inst
 from tests.bench.figures import Result
 from tests.bench.ground import CORES, Ground
 from tests.bench.processes import cpu_seconds, idle_seconds
-from tests.controller.lab import KubeLab
+from tests.support.kube_lab import KubeLab
 
 COUNT = 200
 _WARM_UP = 8 * CORES

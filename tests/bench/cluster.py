@@ -17,9 +17,8 @@ from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, Resource
 from compose.servers.kubernetes import KubeApiServer
 from tests.bench.ground import CORES, Ground
-from tests.cluster import CRDS
-from tests.controller.chart import make_namespace
-from tests.controller.lab import KubeLab
+from tests.support.cluster import CRDS, make_namespace
+from tests.support.kube_lab import KubeLab
 
 NAMESPACE = "bench"
 _WRITERS = 4

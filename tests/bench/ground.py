@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from compose.servers.bind import Bind
 from compose.servers.pebble import Pebble
 from compose.servers.ports import free_port
 from compose.servers.redis import RedisServer
+from tests.support.waiting import until
 
 ZONE = "bench.test"
 TSIG_KEY = "certmill"
@@ -169,12 +169,3 @@ def tsig_manifest() -> dict[str, object]:
     """The Secret that the issuers' solvers name."""
     metadata = {"name": "tsig", "namespace": "cert-manager"}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"secret": TSIG_SECRET}}
-
-
-def until(condition: Callable[[], object], *, what: str, seconds: float = 120.0, every: float = 0.02) -> None:
-    """Wait until it holds. Raises TimeoutError."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > ends:
-            raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(every)

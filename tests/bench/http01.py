@@ -12,7 +12,7 @@ import time
 from tests.bench.cluster import NAMESPACE, api_server, certificate, installed, ready_at
 from tests.bench.figures import Result
 from tests.bench.ground import Ground
-from tests.controller.lab import KubeLab
+from tests.support.kube_lab import KubeLab
 
 COUNT = 7
 _SOLVER = {"http01": {"ingress": {"ingressClassName": "nginx"}}}

@@ -14,8 +14,9 @@ from certmill.contract import STEP_TASKS
 from certmill.model.names import certificate_id
 from tests.bench.events import Events
 from tests.bench.figures import Result
-from tests.bench.ground import CORES, Ground, Installation, until
+from tests.bench.ground import CORES, Ground, Installation
 from tests.bench.processes import cpu_seconds, idle_seconds
+from tests.support.waiting import until
 
 COUNT = 300
 
@@ -36,7 +37,7 @@ def measure(ground: Ground) -> Result:
                 lambda: installation.idle() >= idle + COUNT,
                 what=f"{COUNT} certificates are issued",
                 seconds=300,
-                every=0.05,
+                pause=0.05,
             )
             seconds = time.perf_counter() - began
             unused = 1000 * (idle_seconds() - idle_before) / COUNT

@@ -17,8 +17,9 @@ from certmill.model.names import certificate_id
 from certmill.state import keys
 from schedules import TABLE
 from tests.bench.figures import Result
-from tests.bench.ground import Ground, Installation, until
+from tests.bench.ground import Ground, Installation
 from tests.bench.processes import resident_mb
+from tests.support.waiting import until
 
 ISSUANCES = int(os.environ.get("SOAK_ISSUANCES", "20000"))
 TICKS = int(os.environ.get("SOAK_TICKS", "86400"))
@@ -75,7 +76,7 @@ def _round(installation: Installation, number: int) -> None:
                 pipe.hget(key, "done")
             return all(int(run or 0) >= number for run in pipe.execute())
 
-    until(stored, what=f"round {number} is stored", seconds=_SECONDS_A_ROUND, every=0.05)
+    until(stored, what=f"round {number} is stored", seconds=_SECONDS_A_ROUND, pause=0.05)
 
 
 def _tick(installation: Installation, ticks: itertools.count[int], *, until_number: int) -> None:
@@ -86,7 +87,7 @@ def _tick(installation: Installation, ticks: itertools.count[int], *, until_numb
             lambda: client.llen(TICKS_QUEUE) < _TICKS_AT_ONCE,
             what="ticks are taken",
             seconds=_SECONDS_A_ROUND,
-            every=0.01,
+            pause=0.01,
         )
         for entry in TABLE:
             if number % int(entry.every_seconds) == 0:

@@ -7,7 +7,7 @@ import re
 
 from hypothesis import strategies as st
 
-from tests.unit.model.manifest_bodies import a_certificate_body, an_issuer_body
+from tests.support.manifest_bodies import a_certificate_body, an_issuer_body
 
 FIELD = re.compile(r"\[[^]]*\]")
 """An index in the path of a field."""

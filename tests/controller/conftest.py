@@ -6,12 +6,10 @@ import secrets
 
 import pytest
 
+from tests.support.cluster import make_namespace
+
 
 @pytest.fixture
 def namespace(kube):
     """A new namespace. It is not removed: nothing here would empty it."""
-    name = f"test-{secrets.token_hex(4)}"
-    kube.api.apply(
-        f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    )
-    return name
+    return make_namespace(kube, f"test-{secrets.token_hex(4)}")

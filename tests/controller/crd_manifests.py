@@ -3,7 +3,7 @@ each rule of the webhook."""
 
 from __future__ import annotations
 
-from tests.unit.model.manifest_bodies import a_certificate_body, an_issuer_body, without
+from tests.support.manifest_bodies import a_certificate_body, an_issuer_body, without
 
 SECRET = {"name": "token", "key": "api-token"}
 PEM = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"

@@ -14,8 +14,8 @@ import threading
 from certmill.kube.resources import ENDPOINT_SLICES, SERVICES
 from compose.servers import require
 from compose.servers.nginx_ingress import HTTP_PORT, TLS_PORT, NginxIngress
-from tests.controller.lab import RESPONDER, KubeLab
-from tests.controller.nginx_servers import SHOP
+from tests.support.kube_lab import RESPONDER, KubeLab
+from tests.support.nginx_servers import SHOP
 
 _SHOP = "192.0.2.81"
 

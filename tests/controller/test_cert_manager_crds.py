@@ -17,10 +17,10 @@ from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose import render
 from compose.servers.helm import helm
 from compose.servers.kubernetes import KubeApiServer
-from tests.controller.chart import make_namespace
 from tests.controller.crd_manifests import FULL_CERTIFICATE, FULL_ISSUER
-from tests.controller.lab import KubeLab
-from tests.unit.model.manifest_bodies import DOCUMENTED, a_certificate_body, an_issuer_body
+from tests.support.cluster import make_namespace
+from tests.support.kube_lab import KubeLab
+from tests.support.manifest_bodies import DOCUMENTED, a_certificate_body, an_issuer_body
 
 API = "/apis/cert-manager.io/v1"
 CRDS = Path(__file__).parent / "cert_manager_crds.yaml"

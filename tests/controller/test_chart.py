@@ -22,17 +22,17 @@ from compose.servers.helm import helm
 from compose.servers.ports import free_port
 from compose.servers.process import ServerProcess
 from compose.servers.redis import find_redis
-from tests.controller.chart import (
+from tests.support.chart import (
     HIGHLY_AVAILABLE,
     containers,
     environment,
     listed,
-    make_namespace,
     named,
     pods,
     rendered,
     try_to_create,
 )
+from tests.support.cluster import make_namespace
 from workers.supervisor.embedded import bundled_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -506,7 +506,8 @@ def test_no_command_of_certmills_records_is_out_of_its_users_reach(valkey):
 
 
 def test_celery_needs_no_right_that_its_user_has_not(valkey, tmp_path):
-    from tests.workers.running import Processes, eventually
+    from tests.support.processes import Processes
+    from tests.support.waiting import until
 
     directory = tmp_path / "celery"
     directory.mkdir()
@@ -519,7 +520,7 @@ def test_celery_needs_no_right_that_its_user_has_not(valkey, tmp_path):
             with valkey.observer() as client:
                 return int(client.llen("ran"))
 
-        eventually(ticked, what=lambda: processes.log() + processes.log("beat.log"))
+        until(ticked, what=lambda: processes.log() + processes.log("beat.log"))
     finally:
         processes.stop()
     with valkey.observer() as client:

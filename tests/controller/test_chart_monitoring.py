@@ -9,7 +9,7 @@ import yaml
 
 from compose import render
 from compose.servers import ServerFailed
-from tests.controller.chart import containers, named, pods, rendered
+from tests.support.chart import containers, named, pods, rendered
 
 VALUES = {
     "metrics": {

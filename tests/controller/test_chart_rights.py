@@ -24,19 +24,10 @@ from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose.servers.kubernetes import SERVICE_ACCOUNT
-from tests.cluster import is_allowed
-from tests.controller.chart import (
-    as_account,
-    containers,
-    environment,
-    grant,
-    listed,
-    make_namespace,
-    rendered,
-    right_to,
-)
-from tests.controller.lab import until
 from tests.controller.watching import watching
+from tests.support.chart import as_account, containers, environment, grant, listed, rendered, right_to
+from tests.support.cluster import is_allowed, make_namespace
+from tests.support.waiting import until
 
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 READS = ("get", "list", "watch")

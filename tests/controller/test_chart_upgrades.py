@@ -22,8 +22,8 @@ import yaml
 from compose import render
 from compose.servers import ServerFailed
 from compose.servers.helm import helm
-from tests.controller.chart import HIGHLY_AVAILABLE, containers, environment, listed, named, pods, rendered
-from tests.faults.test_upgrade import BEFORE_THE_CODEC
+from tests.support.chart import HIGHLY_AVAILABLE, containers, environment, listed, named, pods, rendered
+from tests.support.releases import BEFORE_THE_CODEC
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER_KEY = base64.b64encode(b"n" * 32).decode()

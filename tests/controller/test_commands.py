@@ -12,7 +12,7 @@ from certmill.kube.resources import CERTIFICATES
 from compose.servers import ServerFailed
 from compose.servers.kubectl import cmctl, kubectl
 from tests.controller.cafe import HTTP01_ISSUER, INGRESS, VIRTUAL_SERVER, manifests
-from tests.controller.lab import KubeLab, serve_virtual_servers
+from tests.support.kube_lab import KubeLab, serve_virtual_servers
 
 AGE = r"\d+[smh]\w*"
 WAITS = "--timeout=110s"

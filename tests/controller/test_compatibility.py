@@ -12,8 +12,8 @@ from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION
 from certmill.kube.objects import managed_fields, meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS
 from certmill.testing.faulty_ca import Fault, FaultyCA
-from tests.cluster import OTHER
-from tests.controller.lab import KubeLab
+from tests.support.cluster import OTHER
+from tests.support.kube_lab import KubeLab
 
 RESYNC_SECONDS = 30
 NEW_ORDER = "/order-plz"

@@ -9,7 +9,6 @@ import copy
 import json
 import re
 import secrets
-import time
 
 import pytest
 import yaml
@@ -19,7 +18,6 @@ from certmill.model.manifests.parse import certificate_document, dump_yaml, pars
 from certmill.model.manifests.schema_certificate import CertificateSpec
 from certmill.model.manifests.schema_issuer import IssuerSpec
 from compose.servers.kubernetes import KubeApiServer
-from tests.cluster import CRDS
 from tests.controller.any_manifests import FIELD, ONLY_IN_CERTMILL, any_certificates, any_issuers
 from tests.controller.crd_manifests import (
     FULL_CERTIFICATE,
@@ -34,10 +32,12 @@ from tests.controller.crd_manifests import (
     with_ingress,
     with_spec,
 )
-from tests.unit.model.manifest_bodies import DOCUMENTED, a_certificate_body, an_issuer_body
-from tests.unit.model.test_certificates import WRONG_SPECS, certificates
-from tests.unit.model.test_issuers import GO_WRITES, WRONG_ACME, WRONG_DNS01
-from tests.unit.model.test_manifests import DNS01, HTTP01
+from tests.support.certificate_bodies import WRONG_SPECS, certificates
+from tests.support.cluster import CRDS
+from tests.support.issuer_bodies import GO_WRITES, WRONG_ACME, WRONG_DNS01
+from tests.support.manifest_bodies import DOCUMENTED, a_certificate_body, an_issuer_body
+from tests.support.tutorial_manifests import DNS01, HTTP01
+from tests.support.waiting import until
 
 API = "/apis/cert-manager.io/v1"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -84,14 +84,6 @@ def create(kube, namespace):
 def parser_refusals(body):
     documents, wrong = parse_documents(dump_yaml(body), source="x.yaml")
     return [] if documents else wrong
-
-
-def wait_until(condition, *, seconds=60.0):
-    """A changed CRD takes a moment to be in force."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 # ------------------------------------------------------------
@@ -299,9 +291,7 @@ def test_an_object_from_before_the_rules_can_still_be_told_in_its_status_what_is
     body = a_certificate_body(duration="5m", privateKey={"size": 1024}) | {"metadata": {"name": "old"}}
     assert older.api.request("POST", certificates, body).is_ok
     older.api.install_crds(CRDS)
-    wait_until(
-        lambda: not older.api.request("POST", certificates, body | {"metadata": {"name": "new"}}).is_ok
-    )
+    until(lambda: not older.api.request("POST", certificates, body | {"metadata": {"name": "new"}}).is_ok)
 
     status = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
     merge = "application/merge-patch+json"

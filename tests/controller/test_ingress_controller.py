@@ -17,12 +17,13 @@ from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICE
 from certmill.testing.localhost import make_local_tls
 from compose.servers import nginx_ingress
 from compose.servers.nginx import Nginx
-from tests.cluster import client_of
 from tests.controller.cafe import ask
-from tests.controller.ingress_controller import IngressController
-from tests.controller.lab import RESPONDER, serve_virtual_servers, until
 from tests.controller.nginx_ingress_lab import add_address, answering
-from tests.controller.nginx_servers import Objects, servers
+from tests.support.cluster import client_of
+from tests.support.ingress_controller import IngressController
+from tests.support.kube_lab import RESPONDER, serve_virtual_servers
+from tests.support.nginx_servers import Objects, servers
+from tests.support.waiting import until
 
 CHALLENGE = "/.well-known/acme-challenge/token"
 

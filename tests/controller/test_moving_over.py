@@ -31,10 +31,11 @@ from certmill.runtime import Runtime
 from certmill.settings import Settings
 from compose.servers.bind import Bind
 from compose.servers.pebble import Pebble
-from tests.builders import DAY, a_chain
-from tests.cluster import client_of, make_namespaces
-from tests.controller.lab import TSIG_SECRET, until
 from tests.controller.watching import watching
+from tests.support.builders import DAY, a_chain
+from tests.support.cluster import client_of, make_namespace
+from tests.support.kube_lab import TSIG_SECRET
+from tests.support.waiting import until
 
 CERT_MANAGER = "cert-manager.io/"
 READY = {
@@ -272,7 +273,7 @@ def cluster(empty_kube, servers, namespace):
     """Of other modules there is nothing: a first sight looks at every ClusterIssuer, also at one whose CA is
     no longer there."""
     client = client_of(empty_kube)
-    make_namespaces(client, "cert-manager")
+    make_namespace(empty_kube, "cert-manager")
     cluster = Cluster(client, namespace, servers[1], servers[0])
     yield cluster
     client.delete(CLUSTER_ISSUERS, "", cluster.issuer)

@@ -7,8 +7,9 @@ import json
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.controller.chart import make_namespace
-from tests.controller.lab import KubeLab, until
+from tests.support.cluster import make_namespace
+from tests.support.kube_lab import KubeLab
+from tests.support.waiting import until
 
 
 def values(lab, process):

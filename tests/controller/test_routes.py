@@ -11,9 +11,9 @@ from certmill.http01.kubernetes_routes import KubernetesRoutes
 from certmill.kube.resources import CERTIFICATES, ENDPOINT_SLICES, INGRESSES, SERVICES, VIRTUAL_SERVERS
 from certmill.model.issuer import Http01Solver
 from certmill.model.manifests.parse import certificate_document, parse_certificate
-from tests.builders import a_certificate
-from tests.cluster import client_of
-from tests.controller.lab import serve_virtual_servers
+from tests.support.builders import a_certificate
+from tests.support.cluster import client_of
+from tests.support.kube_lab import serve_virtual_servers
 
 SOLVER = Http01Solver(ingress_class_name="nginx")
 

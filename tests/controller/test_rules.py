@@ -12,9 +12,9 @@ from certmill.crypto import keys
 from certmill.home.kubernetes.secrets import CERT_MANAGER
 from certmill.kube.objects import meta_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, INGRESSES, SECRETS
-from tests.builders import ECDSA, a_chain
-from tests.cluster import OTHER
-from tests.controller.lab import KubeLab
+from tests.support.builders import ECDSA, a_chain
+from tests.support.cluster import OTHER
+from tests.support.kube_lab import KubeLab
 
 CONFLICT = (
     "If this message is not transient, you might have two conflicting Certificates pointing to the same "

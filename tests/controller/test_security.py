@@ -35,10 +35,10 @@ from certmill.kube.resources import (
     SECRETS,
 )
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
-from tests.builders import a_chain
-from tests.controller.chart import make_namespace
-from tests.controller.lab import TSIG_SECRET, KubeLab, serve_virtual_servers
-from tests.overheard import Overheard, decoded, dump, forms, private_forms
+from tests.support.builders import a_chain
+from tests.support.cluster import make_namespace
+from tests.support.kube_lab import TSIG_SECRET, KubeLab, serve_virtual_servers
+from tests.support.overheard import Overheard, decoded, dump, forms, private_forms
 
 HTTP01 = {"http01": {"ingress": {"class": "nginx"}}}
 EAB_SECRET = base64.urlsafe_b64encode(b"an external account key of bytes").decode().rstrip("=")

@@ -15,10 +15,10 @@ from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.status import CertificateStatus
 from certmill.renewal.policy import Violation, look
 from certmill.testing.clock import FakeClock
-from tests.builders import a_certificate, a_pair
-from tests.cluster import client_of
 from tests.controller.watching import watching
-from tests.workers.running import eventually
+from tests.support.builders import a_certificate, a_pair
+from tests.support.cluster import client_of
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def looks(controller, namespace, *, until):
         told.extend(one for one in controller.take(100, seconds=0.1) if one.namespace == namespace)
         return until in told
 
-    eventually(is_told, what=lambda: f"{until} was not told; {told} was")
+    until(is_told, what=lambda: f"{until} was not told; {told} was")
     return told
 
 
@@ -46,7 +46,7 @@ def test_a_certificates_life_is_told_and_our_own_writes_are_not(controller, kube
         a_certificate(namespace=namespace, name="later", secret_name="later-tls"),
     )
     look_at = ReconcileRequest(kind="Certificate", namespace=namespace, name="web")
-    eventually(lambda: controller.synced, what="not everything was listed")
+    until(lambda: controller.synced, what="not everything was listed")
     controller.first_sight(lambda _: None)
 
     home.apply(web, dump_yaml(certificate_document(web)))
@@ -83,14 +83,14 @@ def test_what_was_issued_is_adopted_at_first_sight_without_a_request(controller,
     home.write_certificate_status(
         web.id, conditions.issued(CertificateStatus(), leaf, renew_at=renew_at, now=SystemClock().now())
     )
-    eventually(lambda: controller.synced, what="not everything was listed")
+    until(lambda: controller.synced, what="not everything was listed")
 
     def is_adopted():
         adopted = []
         controller.first_sight(adopted.extend)
         return (web.id, renew_at) in adopted
 
-    eventually(is_adopted, what="it was not adopted")
+    until(is_adopted, what="it was not adopted")
 
 
 def test_of_two_candidates_one_holds_the_lease_and_the_other_takes_over(kube, namespace):

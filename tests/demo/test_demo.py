@@ -12,7 +12,7 @@ from pathlib import Path
 
 from certmill.contract import STEP_NAMES
 from compose.servers.pebble import find_pebble
-from tests.workers.running import eventually
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +58,7 @@ def test_it_issues_a_certificate_shows_each_step_and_leaves_nothing():
     assert re.search(r"metrics +beat http://127\.0\.0\.1:\d+/metrics, responder http", output)
     assert re.search(r"logs +grep certificate\. /\S+/certmill\.log", output)
     assert not directory_in(output).exists()
-    eventually(lambda: processes_in(directory_in(output)) == [], what="a process is left")
+    until(lambda: processes_in(directory_in(output)) == [], what="a process is left")
 
 
 def test_kept_it_runs_until_it_is_interrupted_even_twice():
@@ -80,7 +80,7 @@ def test_kept_it_runs_until_it_is_interrupted_even_twice():
 
     assert run.returncode == 0
     assert not directory_in(output).exists()
-    eventually(lambda: processes_in(directory_in(output)) == [], what="a process is left")
+    until(lambda: processes_in(directory_in(output)) == [], what="a process is left")
 
 
 def test_what_fails_ends_it_with_the_reason_and_the_end_of_the_log(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 
 from compose.demo import Demo
 from compose.servers.pebble import find_pebble
-from tests.workers.running import eventually
+from tests.support.processes import until
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -70,7 +70,7 @@ def ready(demo, name):
             == 0
         )
 
-    eventually(is_ready, what=f"{name} is not ready")
+    until(is_ready, what=f"{name} is not ready")
 
 
 def test_the_first_certificate_of_the_readme_is_issued_by_its_commands(demo):

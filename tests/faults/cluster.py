@@ -15,11 +15,11 @@ from certmill.kube.resources import CERTIFICATES, ISSUERS
 from certmill.model.names import CertificateId
 from certmill.state import keys
 from compose.servers.kubernetes import KubeApiServer
-from tests.controller.chart import make_namespace
-from tests.controller.lab import KubeLab
 from tests.faults.api_proxy import ApiProxy
 from tests.faults.held import hold_file
 from tests.faults.ledger import orders_by_name
+from tests.support.cluster import make_namespace
+from tests.support.kube_lab import KubeLab
 
 HTTP01 = {"http01": {"ingress": {"class": "nginx"}}}
 DNS_ZONE = "dns.example.test"

@@ -9,11 +9,11 @@ import pytest
 
 from compose.servers.kubernetes import KubeApiServer
 from compose.servers.redis import RedisServer
-from tests.cluster import CRDS
 from tests.faults.api_proxy import ApiProxy
 from tests.faults.cluster import FaultyKubeLab
 from tests.faults.lab import FaultyLab
 from tests.faults.nameserver import MoodyNameserver
+from tests.support.cluster import CRDS
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from certmill.state import keys
 from certmill.testing.faulty_ca import FaultyCA
 from compose.servers.redis import RedisServer
 from tests.faults.nameserver import MoodyNameserver
-from tests.pipeline.lab import Lab
+from tests.support.lab import Lab
 
 
 @dataclass(kw_only=True)

@@ -18,8 +18,8 @@ from compose.local import LocalCertmill
 from compose.servers.ports import free_port
 from compose.servers.prometheus import Prometheus
 from compose.servers.redis import RedisServer
-from tests.builders import DAY, a_certificate, a_pair
-from tests.workers.running import eventually
+from tests.support.builders import DAY, a_certificate, a_pair
+from tests.support.waiting import until
 
 MONITORING = Path(__file__).resolve().parents[2] / "compose" / "chart" / "monitoring"
 QUICKER = {
@@ -84,16 +84,16 @@ class Watched:
         self.runtime.ports.snapshots.request_reread()
 
     def fires(self, alert):
-        eventually(
+        until(
             lambda: alert in self.prometheus.firing(),
-            within=150,
+            seconds=150,
             what=lambda: f"{alert} does not fire: {self.about()}",
         )
 
     def is_clear(self, *alerts):
-        eventually(
+        until(
             lambda: not {*alerts} & self.prometheus.firing(),
-            within=150,
+            seconds=150,
             what=lambda: f"{alerts} do not clear: {self.about()}",
         )
 
@@ -109,9 +109,9 @@ def watched(tmp_path_factory):
         watched = Watched(directory, redis)
         with watched.certmill as certmill, watched.prometheus:
             certmill.start()
-            eventually(
+            until(
                 lambda: len(watched.prometheus.query("certmill_redis_up == 1")) == 3,
-                within=180,
+                seconds=180,
                 what=watched.about,
             )
             yield watched
@@ -122,7 +122,7 @@ def test_nothing_fires_while_all_is_well(watched):
     good = a_certificate(name="good", secret_name="good-tls", dns_names=("good.example.test",))
     watched.apply(good, a_pair(good, not_before=time.time() - DAY, days=90))
     query = 'max by (name) (certmanager_certificate_ready_status{name="good", condition="True"}) == 1'
-    eventually(lambda: watched.prometheus.query(query), within=150, what=watched.about)
+    until(lambda: watched.prometheus.query(query), seconds=150, what=watched.about)
 
     watched.is_clear("CertmillBeatGone", "CertmillWorkersGone", "CertmillNotScraped", "CertmillProcessDown")
     assert (
@@ -200,5 +200,5 @@ def test_every_query_of_the_dashboard_is_answered(watched):
             if not samples and not may_be_empty.search(query)
         }
 
-    eventually(lambda: not unanswered(), within=150, what=lambda: f"{unanswered()} {watched.about()}")
+    until(lambda: not unanswered(), seconds=150, what=lambda: f"{unanswered()} {watched.about()}")
     assert len(queries) > 20

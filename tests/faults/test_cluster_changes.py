@@ -19,8 +19,8 @@ from certmill.kube.resources import (
     SERVICES,
 )
 from certmill.model.names import certificate_id
-from tests.bait import BAIT
 from tests.faults.cluster import an_ingress
+from tests.support.bait import BAIT
 
 QUIET_SECONDS = 2.0
 

@@ -16,7 +16,7 @@ from certmill.state import keys
 from compose.servers.redis import RedisServer
 from tests.faults.ledger import orders_by_name
 from tests.faults.lives import POINTS, Lives
-from tests.pipeline.lab import Lab
+from tests.support.lab import Lab
 
 # `keep` is called in the middle of these steps only.
 KEEPING = ("create_order", "set_up_challenge", "validate", "store_secret")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from certmill.contract import REQUESTS_QUEUE, STEPS_QUEUE
-from tests.workers.poison import MORE, TWELVE
+from tests.support.poison import MORE, TWELVE
 
 
 def test_after_every_poison_a_certificate_is_issued_and_no_worker_has_died(lab):

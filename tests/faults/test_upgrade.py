@@ -20,9 +20,8 @@ from compose.servers.redis import RedisServer
 from tests.faults.lab import FaultyLab
 from tests.faults.ledger import orders_by_name
 from tests.faults.nameserver import MoodyNameserver, Trouble
+from tests.support.releases import BEFORE_CONTINUATION, BEFORE_THE_CODEC
 
-BEFORE_THE_CODEC = "8b06a0de5a31b6c051ceaacbba7cac029c37834e"
-BEFORE_CONTINUATION = "a13bdadeb6d70e353a388e191c27abdd3d948831"
 RELEASES = {
     "before records had a codec": BEFORE_THE_CODEC,
     "before workers continued with the next step": BEFORE_CONTINUATION,

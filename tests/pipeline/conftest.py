@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from compose.servers.redis import RedisServer
-from tests.pipeline.lab import Lab
+from tests.support.lab import Lab
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, 
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Proceed, Wait
 from certmill.state import keys
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 MANY = a_certificate(dns_names=tuple(f"n{number}.example.test" for number in range(3)))
 LABELLED = a_certificate(labels={"team": "web"})

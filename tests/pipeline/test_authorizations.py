@@ -10,8 +10,8 @@ from certmill.contract import STEP_NAMES
 from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Solver
 from certmill.model.names import Identifier, IdentifierType
 from certmill.runs.outcomes import Fail, Proceed
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 HTTP01 = Solver(http01=Http01Solver())
 DNS01 = Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.53:53")))

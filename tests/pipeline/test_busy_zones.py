@@ -13,8 +13,8 @@ from certmill.runs.outcomes import Proceed, Wait
 from certmill.state import keys
 from certmill.steps import solvers
 from certmill.steps.clean_up import LONGEST_WAIT_SECONDS, MAX_TRIES
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 SERVER = Rfc2136(nameserver="192.0.2.1")

@@ -15,8 +15,8 @@ from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, SecretKeyRef, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.runs.outcomes import Wait
-from tests.builders import NOW, a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import NOW, a_certificate, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 CHALLENGE = "_acme-challenge.web.example.test"

@@ -18,8 +18,8 @@ from certmill.state.locks import Locks
 from certmill.state.records import Due
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.upkeep.ticks import WAKE_LIMIT
-from tests.builders import DAY, NOW, a_certificate
-from tests.pipeline.mill import Mill
+from tests.support.builders import DAY, NOW, a_certificate
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 YEAR = 365 * DAY

@@ -9,7 +9,7 @@ from certmill.testing.cloudflare import FakeCloudflare, Permissions
 from compose.local import LocalCertmill
 from compose.servers.pebble import Pebble
 from compose.servers.redis import RedisServer
-from tests.pipeline.lab import Lab
+from tests.support.lab import Lab
 
 TOKEN = "right-token_0123456789012345678901234567"
 WRONG_TOKEN = "wrong-token_0123456789012345678901234567"

@@ -22,9 +22,9 @@ from certmill.model.trigger import ReconcileOptions
 from certmill.renewal.policy import READY_MESSAGE
 from certmill.runs.engine import Engine
 from certmill.state import keys as keys_of_redis
-from tests.builders import DAY, ECDSA, NOW, a_certificate, a_pair, an_issuer
-from tests.pipeline.mill import Mill
-from tests.pipeline.test_reconcile_and_ticks import with_faults
+from tests.pipeline.faulty_client import with_faults
+from tests.support.builders import DAY, ECDSA, NOW, a_certificate, a_pair, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 BY_DNS = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1:53"))),))

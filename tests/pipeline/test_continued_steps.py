@@ -9,8 +9,8 @@ from certmill.contract import STEP_NAMES
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.runs.outcomes import Drop, Proceed
 from certmill.state.records import Records
-from tests.builders import a_certificate
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate
+from tests.support.mill import Mill
 
 
 class CountedRecords(Records):

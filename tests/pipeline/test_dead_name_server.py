@@ -9,7 +9,7 @@ import time
 import pytest
 
 from compose.servers.redis import RedisServer
-from tests.pipeline.lab import TSIG_SECRET, Lab
+from tests.support.lab import TSIG_SECRET, Lab
 
 DEAD, OTHERS = 2, 31
 

@@ -12,13 +12,13 @@ from certmill.errors import CAUnavailable
 from certmill.home.recent import RecentHome
 from certmill.issuers.reconcile import IssuerReconciler
 from certmill.runs.engine import Engine
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 
 
-def until(mill, step):
+def play_to(mill, step):
     """Play the chain up to this step."""
     for name in STEP_NAMES[: STEP_NAMES.index(step)]:
         mill.step(name)
@@ -58,7 +58,7 @@ def test_its_secret_is_not_made_again(redis):
 def test_a_run_under_way_stops_and_cleans_up(redis, step):
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
-    until(mill, step)
+    play_to(mill, step)
     end(mill)
     mill.reconciler.reconcile(WEB.id)  # as the controller has it done at once
 
@@ -74,7 +74,7 @@ def test_a_pair_is_not_stored_though_nobody_has_told_of_the_deletion_yet(redis):
     """The steps' reads may be half a minute old; the one that stores reads anew."""
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
-    until(mill, "store_secret")
+    play_to(mill, "store_secret")
     recent = RecentHome(mill.ports.home, mill.world.clock)
     recent.certificate(WEB.id)
     end(mill)

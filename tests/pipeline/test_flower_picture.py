@@ -18,8 +18,8 @@ from certmill.contract import TICKS_QUEUE, WAKE_TASK, envelope
 from certmill.testing.nameserver import FakeNameserver
 from compose.servers import require
 from compose.servers.redis import RedisServer
-from tests.pipeline.lab import Lab
-from tests.pipeline.test_flower import LAGGING, FlowerApi
+from tests.pipeline.flower_api import LAGGING, FlowerApi
+from tests.support.lab import Lab
 
 TICKS = 1440
 """Of a day's 86,400, so that this test takes a minute; `make bench` (soak) takes all. Flower hears of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from certmill.errors import NameRefused
-from tests.builders import DAY
-from tests.pipeline.mill import Mill
-from tests.pipeline.test_reconcile_and_ticks import with_faults
+from tests.pipeline.faulty_client import with_faults
+from tests.support.builders import DAY
+from tests.support.mill import Mill
 
 
 def test_renewals_and_failures_are_kept_in_the_status_and_survive_each_other(redis):

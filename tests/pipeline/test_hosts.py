@@ -12,8 +12,8 @@ from certmill.state.journal import Presented
 from certmill.upkeep.orphaned_routes import OrphanedRoutes
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.upkeep.ticks import Ticks
-from tests.builders import a_certificate
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate
+from tests.support.mill import Mill
 
 HOST = "web.example.test"
 VICTIM = a_certificate(namespace="victim", dns_names=(HOST,))

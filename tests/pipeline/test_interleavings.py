@@ -25,8 +25,8 @@ from certmill.state.records import Records
 from certmill.state.server.connection import connect
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.upkeep.ticks import Ticks
-from tests.builders import ECDSA, NOW, a_certificate, an_issuer
-from tests.pipeline.memory import MemoryWorld
+from tests.support.builders import ECDSA, NOW, a_certificate, an_issuer
+from tests.support.memory import MemoryWorld
 
 CERTIFICATE = a_certificate(dns_names=("*.example.test", "example.test", "web.other.test"), private_key=ECDSA)
 ISSUER = an_issuer(

@@ -11,7 +11,7 @@ from certmill.client import IssuanceFailed, RequestRejected
 from certmill.crypto import chain
 from certmill.model.names import certificate_id
 from certmill.state import keys
-from tests.pipeline.lab import EAB_SECRET
+from tests.support.lab import EAB_SECRET
 
 
 def annotations_of(secret):

@@ -13,8 +13,8 @@ from certmill.issuers import failures as issuer_failures
 from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import Solver
 from certmill.runs.facts import Facts, Failure
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 GOOD = a_certificate(name="good", secret_name="good-tls", dns_names=("good.example.test",))

@@ -12,8 +12,8 @@ from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import ExternalAccountBinding, SecretKeyRef
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.state import keys
-from tests.builders import NOW, a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import NOW, a_certificate, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 OTHER = a_certificate(name="other", secret_name="other-tls", dns_names=("other.example.test",))

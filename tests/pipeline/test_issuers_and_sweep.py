@@ -37,8 +37,8 @@ from certmill.state import keys
 from certmill.state.journal import Presented
 from certmill.upkeep.sweep import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, SWEEP_SECONDS
 from certmill.upkeep.ticks import Ticks
-from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import DAY, NOW, a_certificate, a_pair, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 KEY = SecretKeyRef(name="cf", key="token")

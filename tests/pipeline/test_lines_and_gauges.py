@@ -12,9 +12,9 @@ from certmill.errors import CAUnavailable, NameRefused, StateUnavailable
 from certmill.observe import certificates as lines_of
 from certmill.observe.certificate_gauges import certificates_text
 from certmill.upkeep.ticks import Ticks
-from tests.builders import DAY, NOW, a_certificate
-from tests.pipeline.mill import Mill
-from tests.pipeline.test_reconcile_and_ticks import with_faults
+from tests.pipeline.faulty_client import with_faults
+from tests.support.builders import DAY, NOW, a_certificate
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 

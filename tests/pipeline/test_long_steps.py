@@ -16,8 +16,8 @@ from certmill.runs.outcomes import Drop, Proceed, Wait
 from certmill.state import keys
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.upkeep.ticks import Ticks
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 DNS01 = an_issuer(
     solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),)

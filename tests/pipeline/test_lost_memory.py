@@ -15,8 +15,8 @@ from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.trigger import ReconcileOptions
 from certmill.state import keys
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS, SWEEP_SECONDS
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 DNS01 = an_issuer(
     solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),)

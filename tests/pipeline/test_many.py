@@ -8,9 +8,9 @@ from certmill.certificates.reconcile import Reconciler
 from certmill.crypto import keys
 from certmill.home.directory.home import DirectoryHome
 from certmill.model.manifests.parse import certificate_document, dump_yaml
-from tests.builders import ECDSA, a_certificate, a_chain, an_issuer
-from tests.pipeline.mill import Mill
-from tests.unit.home.test_many import counting, linear
+from tests.support.builders import ECDSA, a_certificate, a_chain, an_issuer
+from tests.support.counting import counting, linear
+from tests.support.mill import Mill
 
 ISSUER = """\
 apiVersion: cert-manager.io/v1

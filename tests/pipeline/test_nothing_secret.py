@@ -9,8 +9,8 @@ import pytest
 
 from certmill.client import IssuanceFailed
 from compose.servers.redis import RedisServer
-from tests.overheard import Overheard, decoded, dump, forms, private_forms
-from tests.pipeline.lab import EAB_SECRET, TSIG_SECRET, Lab
+from tests.support.lab import EAB_SECRET, TSIG_SECRET, Lab
+from tests.support.overheard import Overheard, decoded, dump, forms, private_forms
 
 WRONG_TSIG = base64.b64encode(b"another secret, which BIND refuses").decode()
 REDIS_PASSWORD = "a-password-of-redis-itself"

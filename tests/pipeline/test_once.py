@@ -6,8 +6,8 @@ from collections import Counter
 
 from certmill.contract import STEP_NAMES
 from certmill.model.manifests.parse import certificate_document, dump_yaml
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 

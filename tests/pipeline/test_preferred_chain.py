@@ -13,8 +13,8 @@ from certmill.errors import CAUnavailable, OrderRefused
 from certmill.runs.engine import Engine
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Proceed, Wait
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 PREFERRED = "Preferred Root"
 ONE, TWO, THREE = (f"https://ca.test/alternate/{number}" for number in (1, 2, 3))

@@ -35,8 +35,9 @@ from certmill.state.journal import Presented
 from certmill.state.records import Due
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.upkeep.ticks import LOST_SECONDS
-from tests.builders import DAY, NOW, a_certificate, a_pair, an_issuer
-from tests.pipeline.mill import Mill
+from tests.pipeline.faulty_client import with_faults
+from tests.support.builders import DAY, NOW, a_certificate, a_pair, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 ENDS = (STEP_NAMES[0], STEP_NAMES[-1])
@@ -319,24 +320,6 @@ def test_a_missing_issuer_is_named_and_the_run_begins_when_it_is_there(redis):
     mill.ticks.reread("tick")
     mill.wake(0)
     assert mill.record().result == "issued"
-
-
-class Faulty:
-    """A CA client whose next calls raise."""
-
-    def __init__(self, client, errors) -> None:
-        self._client, self._errors = client, errors
-
-    def __getattr__(self, name):
-        if self._errors.get(name):
-            raise self._errors[name].pop(0)
-        return getattr(self._client, name)
-
-
-def with_faults(mill, **errors):
-    """The mill, with a CA that fails so often at these verbs."""
-    mill.wrap_clients(lambda client: Faulty(client, errors))
-    return mill
 
 
 def test_a_rate_limit_waits_for_retry_after_and_does_not_fail_the_run(redis):

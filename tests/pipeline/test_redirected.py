@@ -17,8 +17,8 @@ from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.runs.outcomes import Wait
 from certmill.state.keys import record
-from tests.builders import DAY, ECDSA, a_certificate
-from tests.pipeline.mill import Mill
+from tests.support.builders import DAY, ECDSA, a_certificate
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 REFUSED = Probe(ok=False, reason="web.example.test answered with a redirect", handshake_failed=True)

@@ -25,8 +25,8 @@ from certmill.state.issuer_records import Postponement
 from certmill.state.journal import Presented
 from certmill.state.requests import Acceptance, Rejection
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
-from tests.builders import NOW, a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import NOW, a_certificate, an_issuer
+from tests.support.mill import Mill
 
 RECORDED = json.loads((Path(__file__).parent / "previous_release.json").read_text())
 WEB = CertificateId("default/web")

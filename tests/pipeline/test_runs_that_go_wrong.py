@@ -19,13 +19,13 @@ from certmill.model.trigger import ReconcileOptions
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Fail, Proceed, Wait
 from certmill.state import keys
-from tests.builders import DAY, ECDSA, a_certificate, a_pair, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import DAY, ECDSA, a_certificate, a_pair, an_issuer
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 
 
-def until(mill, step):
+def play_to(mill, step):
     """Begin a run, and play it as far as this step."""
     mill.reconciler.reconcile(mill.certificate.id)
     for name in STEP_NAMES[: STEP_NAMES.index(step)]:
@@ -81,7 +81,7 @@ class TestTheLockOfAnOrder:
 
     def test_a_step_that_kept_dying_leaves_no_lock(self, redis):
         mill = Mill(redis)
-        until(mill, "set_up_challenge")
+        play_to(mill, "set_up_challenge")
         redis.hset(keys.record(WEB.id), "attempts", 99)
 
         mill.run("set_up_challenge")
@@ -114,7 +114,7 @@ def test_an_order_of_another_spec_is_not_gone_on_with(redis):
 def test_an_order_that_goes_after_its_challenges_were_put_up_leaves_no_value_of_theirs(redis):
     solver = Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")))
     mill = Mill(redis, issuer=an_issuer(solvers=(solver,)))
-    until(mill, "set_up_challenge")
+    play_to(mill, "set_up_challenge")
     kept = redis.hgetall(keys.record(WEB.id))
     mill.step("set_up_challenge")
     facts = redis.hget(keys.record(WEB.id), "facts")
@@ -131,7 +131,7 @@ class TestACaThatIsSlow:
     def test_workers_that_were_away_before_they_answered_have_lost_no_time(self, redis):
         mill = Mill(redis)
         mill.world.ca.trouble.validation = True
-        until(mill, "validate")
+        play_to(mill, "validate")
         mill.world.clock.advance(3600)
 
         assert isinstance(mill.step("validate"), Wait)
@@ -139,7 +139,7 @@ class TestACaThatIsSlow:
     def test_an_order_that_is_still_processing_is_gone_on_with_by_the_next_run(self, redis):
         mill = Mill(redis)
         mill.world.ca.trouble.issuance = True
-        until(mill, "finalize")
+        play_to(mill, "finalize")
         assert isinstance(mill.step("finalize"), Wait)
         play(mill, seconds=330, every=5)
         assert "has not issued" in mill.failed
@@ -155,7 +155,7 @@ class TestACaThatIsSlow:
     def test_polls_do_not_count_as_failures(self, redis):
         mill = Mill(redis)
         mill.world.ca.trouble.validation = True
-        until(mill, "validate")
+        play_to(mill, "validate")
         for _ in range(6):
             mill.step("validate")
             mill.world.clock.advance(40)
@@ -165,7 +165,7 @@ class TestACaThatIsSlow:
 
     def test_failures_in_a_row_do(self, redis):
         mill = Mill(redis)
-        until(mill, "validate")
+        play_to(mill, "validate")
         mill.world.ca.trouble.down = CAUnavailable("ca.test answers 503")
         for _ in range(3):
             mill.step("validate")
@@ -247,7 +247,7 @@ class Troubled(NoRoutes):
 def test_only_one_and_the_same_trouble_of_the_home_is_tried_ever_later(redis, reasons):
     mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
     mill.engine = Engine(replace(mill.ports, routes=Troubled(reasons), jitter=lambda: 1.0), mill.reconciler)
-    until(mill, "set_up_challenge")
+    play_to(mill, "set_up_challenge")
     waited = []
     for _ in reasons:
         waited.append(mill.step("set_up_challenge").seconds)
@@ -334,7 +334,7 @@ class TestTheSecret:
 
 def test_a_worker_that_lost_its_step_does_not_say_that_the_run_failed(redis):
     mill = Mill(redis)
-    until(mill, "validate")
+    play_to(mill, "validate")
 
     def go_on_elsewhere():
         mill.world.clock.advance(301)
@@ -366,7 +366,7 @@ def test_a_failure_noted_under_a_clock_that_was_years_ahead_does_not_hold_for_ye
 def test_a_ca_that_is_slow_to_issue_is_no_wrong_name(redis):
     mill = Mill(redis)
     mill.world.ca.trouble.issuance = True
-    until(mill, "finalize")
+    play_to(mill, "finalize")
     mill.step("finalize")
     mill.world.clock.advance(400)
     mill.ticks.wake()
@@ -383,7 +383,7 @@ class TestAHomeThatRefusesUsFromNowOn:
     @pytest.mark.parametrize("step", STEP_NAMES)
     def test_a_run_at_any_step_ends_and_is_not_begun_again_at_once(self, redis, step):
         mill = Mill(redis)
-        until(mill, step)
+        play_to(mill, step)
         mill.ports.home.refuses = True
 
         mill.run(step)
@@ -395,7 +395,7 @@ class TestAHomeThatRefusesUsFromNowOn:
 
     def test_the_certificate_is_issued_when_the_role_is_back(self, redis):
         mill = Mill(redis)
-        until(mill, "store_secret")
+        play_to(mill, "store_secret")
         mill.ports.home.refuses = True
         mill.run("store_secret")
 
@@ -411,7 +411,7 @@ class TestAHomeThatRefusesUsFromNowOn:
 
 def test_an_issuer_that_went_with_its_namespace_leaves_no_token_behind(redis):
     mill = Mill(redis)
-    until(mill, "validate")
+    play_to(mill, "validate")
     mill.ports.home.delete("ClusterIssuer", "", "prod")
     assert list(redis.scan_iter("certmill:http01:*")) != []
 

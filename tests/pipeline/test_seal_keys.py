@@ -11,7 +11,7 @@ from certmill.contract import STEP_NAMES
 from certmill.crypto.seal import Seal
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Fail, Proceed, Wait
-from tests.pipeline.mill import Mill
+from tests.support.mill import Mill
 
 OLD, NEW = b"o" * 32, b"n" * 32
 STORE = "store_secret"

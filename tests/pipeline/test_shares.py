@@ -11,8 +11,8 @@ from certmill.model.certificate import IssuerRef
 from certmill.runs.concurrency import NamespaceLimit
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Proceed, Wait
-from tests.builders import a_certificate, an_issuer
-from tests.pipeline.mill import Mill
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
 
 ISSUER = an_issuer(kind="Issuer", namespace="default")
 CERTIFICATE = a_certificate(issuer_ref=IssuerRef(name="prod", kind="Issuer", group="cert-manager.io"))

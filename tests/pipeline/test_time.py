@@ -9,8 +9,8 @@ import pytest
 from certmill.errors import CAUnavailable, RateLimited
 from certmill.runs.outcomes import Wait
 from certmill.state import keys
-from tests.builders import DAY, a_certificate
-from tests.pipeline.mill import Mill
+from tests.support.builders import DAY, a_certificate
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 HOUR = 3600.0

@@ -10,9 +10,9 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import NameRefused
 from certmill.model.trigger import Trigger
 from certmill.state import keys
-from tests.builders import DAY, NOW, a_certificate
-from tests.pipeline.mill import Mill
-from tests.pipeline.test_reconcile_and_ticks import with_faults
+from tests.pipeline.faulty_client import with_faults
+from tests.support.builders import DAY, NOW, a_certificate
+from tests.support.mill import Mill
 
 WEB = a_certificate()
 

@@ -26,7 +26,7 @@ from certmill.http.transport import Connections, TlsTrust
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from certmill.model.names import Identifier, IdentifierType
 from compose.servers.pebble import Pebble
-from tests.builders import a_certificate
+from tests.support.builders import a_certificate
 
 MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 
@@ -49,7 +49,7 @@ def csr_for(*identifiers):
     return builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-def until(look, *over):
+def until_status(look, *over):
     """Poll as a step would, only faster."""
     deadline = time.monotonic() + 20
     while (seen := look()).status not in over:
@@ -87,7 +87,7 @@ class Issuing:
             self.dns.set_txt(challenges.dns01_record_name(authorization.identifier.value), value)
             self.acme.answer(challenge.url)
         return [
-            until(
+            until_status(
                 lambda url=url: self.acme.authorization(url),
                 AuthorizationStatus.VALID,
                 AuthorizationStatus.INVALID,
@@ -97,7 +97,7 @@ class Issuing:
 
     def finalize(self, order, csr):
         self.acme.finalize(order.finalize, csr)
-        return until(lambda: self.acme.order(order.url), OrderStatus.VALID, OrderStatus.INVALID)
+        return until_status(lambda: self.acme.order(order.url), OrderStatus.VALID, OrderStatus.INVALID)
 
     def issue(self, identifiers, **options):
         order = self.acme.new_order(identifiers, **options)
@@ -325,7 +325,7 @@ def test_a_challenge_that_fails_says_why(issuing):
     authorization = issuing.acme.authorization(order.authorizations[0])
     issuing.acme.answer(next(c for c in authorization.challenges if c.type == "dns-01").url)
 
-    failed = until(lambda: issuing.acme.authorization(authorization.url), AuthorizationStatus.INVALID)
+    failed = until_status(lambda: issuing.acme.authorization(authorization.url), AuthorizationStatus.INVALID)
 
     (problem,) = (challenge.error for challenge in failed.challenges if challenge.error is not None)
     error = problem_error(problem, name="nothing-there.example")

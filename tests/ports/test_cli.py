@@ -27,7 +27,7 @@ from certmill.runtime import Runtime
 from certmill.settings import load
 from certmill.state.records import Due
 from certmill.state.requests import Rejection
-from tests.unit.home.odd_entries import ODD_ENTRIES, make_odd_entries
+from tests.support.odd_entries import ODD_ENTRIES, make_odd_entries
 
 WEB = CertificateId("default/web")
 TOKEN = "token-that-nobody-may-see"

@@ -12,7 +12,7 @@ from certmill.http01.edit_in_place import with_challenge_path, without_challenge
 from certmill.http01.ingress import challenge_path
 from certmill.kube.resources import INGRESSES
 from compose.servers.nginx import Nginx
-from tests.controller.nginx_servers import Objects, servers
+from tests.support.nginx_servers import Objects, servers
 
 HOST, TOKEN = "shop.example.test", "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 PATH = challenge_path(TOKEN)["path"]

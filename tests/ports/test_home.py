@@ -27,8 +27,8 @@ from certmill.renewal.policy import Keep, decide, look
 from certmill.steps import order_notes
 from certmill.testing.home import MemoryHome
 from compose.servers.ports import free_port
-from tests.builders import DAY, NOW, a_certificate, a_chain
-from tests.cluster import client_of, make_empty, make_namespaces
+from tests.support.builders import DAY, NOW, a_certificate, a_chain
+from tests.support.cluster import client_of, make_empty, make_namespace
 
 WEB = CertificateId("default/web")
 PAIR = Secret(
@@ -153,7 +153,8 @@ class ClusterPlace:
         self._server = server
         self._client = client_of(server)
         make_empty(self._client)
-        make_namespaces(self._client, "a", "b", "cluster-secrets")
+        for name in ("a", "b", "cluster-secrets"):
+            make_namespace(server, name)
         self.home = KubernetesHome(
             self._client, cluster_resource_namespace="cluster-secrets", clock=SystemClock()
         )

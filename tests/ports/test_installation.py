@@ -16,7 +16,7 @@ from certmill.runs.installation import Installation
 from certmill.state import keys
 from certmill.state.installation import InstallationRecord
 from certmill.testing.clock import FakeClock
-from tests.pipeline.mill import Mill
+from tests.support.mill import Mill
 
 
 def an_installation(redis, identity, clock=None):

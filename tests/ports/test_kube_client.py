@@ -22,7 +22,7 @@ from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, NAMESPACES, SECRETS, VIRTUAL_SERVERS, Resource
 from certmill.testing.faulty_ca import Fault, FaultyCA
 from compose.servers.kubernetes import KubeApiServer
-from tests.cluster import CRDS, OTHER, client_of, grant, make_namespaces
+from tests.support.cluster import CRDS, OTHER, client_of, grant, make_namespace
 
 CONFIG_MAPS = Resource(version="v1", plural="configmaps", kind="ConfigMap")
 JANE = "jane"
@@ -46,11 +46,10 @@ def client(server):
 
 
 @pytest.fixture
-def space(client, request):
+def space(server, request):
     """A namespace of the test's own."""
     name = f"t{abs(hash(request.node.nodeid)):x}"[:20]
-    make_namespaces(client, name)
-    return name
+    return make_namespace(server, name)
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition, Is
 from certmill.renewal import policy as decide
 from certmill.testing.clock import FakeClock
 from compose.servers.ports import free_port
-from tests.builders import NOW, a_certificate, a_pair, an_issuer
-from tests.cluster import OTHER, client_of, make_empty, make_namespaces
-from tests.unit.model.manifest_bodies import an_issuer_body
+from tests.support.builders import NOW, a_certificate, a_pair, an_issuer
+from tests.support.cluster import OTHER, client_of, make_empty, make_namespace
+from tests.support.manifest_bodies import an_issuer_body
 
 WEB = a_certificate()
 PAIR = Secret(
@@ -285,9 +285,9 @@ class TestSecrets:
 
 class TestNamespaces:
     @pytest.fixture
-    def doomed(self, client):
+    def doomed(self, client, kube):
         name = f"doomed-{time.monotonic_ns()}"
-        make_namespaces(client, name)
+        make_namespace(kube, name)
         client.delete(NAMESPACES, "", name)
         return name
 

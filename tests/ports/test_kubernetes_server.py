@@ -13,7 +13,7 @@ from compose.servers.build import go_build
 from compose.servers.kubernetes import KubeApiServer
 from compose.servers.kubernetes_api import KubernetesApi
 from compose.servers.ports import answers
-from tests.workers.running import eventually
+from tests.support.waiting import until
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 ACCOUNT = "system:serviceaccount:certmill:worker"
@@ -70,7 +70,7 @@ def test_a_frozen_api_server_is_silent_and_goes_on(server):
     ).is_ready()
     server.thaw()
 
-    eventually(server.api.is_ready)
+    until(server.api.is_ready)
 
 
 def test_a_service_account_may_do_what_a_role_binding_says_and_nothing_else(server):
@@ -87,9 +87,7 @@ def test_a_service_account_may_do_what_a_role_binding_says_and_nothing_else(serv
         f"{rbac}/rolebindings/reader", head | {"kind": "RoleBinding", "roleRef": role, "subjects": subjects}
     )
 
-    eventually(
-        lambda: worker.request("GET", CONFIG_MAPS).is_ok, what="a role counts a moment after it is bound"
-    )
+    until(lambda: worker.request("GET", CONFIG_MAPS).is_ok, what="a role counts a moment after it is bound")
     assert worker.request("POST", CONFIG_MAPS, {"metadata": {"name": "mine"}}).status == 403
     assert worker.request("GET", "/api/v1/namespaces/default/secrets").status == 403
     who = worker.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}).body["status"][
@@ -151,7 +149,7 @@ def test_who_blocks_an_owners_deletion_needs_the_right_to_its_finalizers(server)
         api_of(server, "jane"),
         {"metadata": {"generateName": "owned-", "ownerReferences": [reference]}},
     )
-    eventually(
+    until(
         lambda: jane.request("POST", CONFIG_MAPS, {"metadata": {"generateName": "free-"}}).is_ok,
         what="she may create",
     )
@@ -161,7 +159,7 @@ def test_who_blocks_an_owners_deletion_needs_the_right_to_its_finalizers(server)
     server.api.apply(f"{rbac}/roles/writer", head | {"kind": "Role", "rules": rules})
 
     assert "cannot set blockOwnerDeletion" in refused.message
-    eventually(lambda: jane.request("POST", CONFIG_MAPS, owned).is_ok, what="she may set it")
+    until(lambda: jane.request("POST", CONFIG_MAPS, owned).is_ok, what="she may set it")
 
 
 def test_a_watch_from_before_a_compaction_is_gone(server):

@@ -16,7 +16,7 @@ from certmill.home.seal_keys import LazySeal
 from certmill.model.issuer import Dns01Solver, Rfc2136
 from certmill.runtime import Runtime
 from certmill.settings import Settings
-from tests.builders import an_issuer
+from tests.support.builders import an_issuer
 
 
 def opened(home: Path, **settings: object) -> Runtime:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.running import Processes, Server
+from tests.support.processes import Processes, Server
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from certmill.state import keys
 from compose.servers.ports import free_port
-from tests.workers.running import Processes, Server, eventually
+from tests.support.processes import Processes, Server
+from tests.support.waiting import until
 
 
 class Admin:
@@ -76,7 +77,7 @@ def test_a_process_tells_its_metrics_and_that_it_is_ready(
     processes: Processes, admin: Admin, process: str
 ) -> None:
     start(processes, process, admin)
-    eventually(admin.is_ready, what=lambda: f"{admin.get('/readyz')} {processes.log(f'{process}.log')}")
+    until(admin.is_ready, what=lambda: f"{admin.get('/readyz')} {processes.log(f'{process}.log')}")
 
     assert admin.get("/livez") == (200, "ok\n")
     assert admin.value("certmill_redis_up") == 1
@@ -91,59 +92,55 @@ def test_without_redis_metrics_answer_at_once_and_the_process_lives_unready(
 ) -> None:
     server.stop()
     start(processes, process, admin, PROBE_STALE_AFTER="3")
-    eventually(admin.is_alive, what=lambda: processes.log(f"{process}.log"))
+    until(admin.is_alive, what=lambda: processes.log(f"{process}.log"))
     time.sleep(6)
 
     began = time.monotonic()
     assert admin.value("certmill_redis_up") == 0
     assert time.monotonic() - began < 5
-    eventually(
-        admin.is_alive, what=lambda: str(admin.get("/livez"))
-    )  # one that stands still never lives again
-    eventually(
-        lambda: "Redis does not answer" in admin.get("/readyz")[1], what=lambda: str(admin.get("/readyz"))
-    )
+    until(admin.is_alive, what=lambda: str(admin.get("/livez")))  # one that stands still never lives again
+    until(lambda: "Redis does not answer" in admin.get("/readyz")[1], what=lambda: str(admin.get("/readyz")))
 
     server.start()
-    eventually(admin.is_ready, what=lambda: processes.log(f"{process}.log"))
+    until(admin.is_ready, what=lambda: processes.log(f"{process}.log"))
 
 
 def test_a_worker_that_has_lost_redis_lives_and_counts_the_errors(
     processes: Processes, server: Server, admin: Admin
 ) -> None:
     processes.worker(**admin.environment, PROBE_STALE_AFTER="3")
-    eventually(admin.is_ready)
+    until(admin.is_ready)
 
     server.stop()
     time.sleep(8)
 
-    eventually(admin.is_alive, what=lambda: str(admin.get("/livez")))
-    eventually(lambda: admin.value("certmill_redis_errors_total") >= 1, what=processes.log)
+    until(admin.is_alive, what=lambda: str(admin.get("/livez")))
+    until(lambda: admin.value("certmill_redis_errors_total") >= 1, what=processes.log)
 
 
 @pytest.mark.parametrize("process", ["worker", "beat"])
 def test_a_main_loop_that_stands_still_fails_livez(processes: Processes, admin: Admin, process: str) -> None:
     running = start(processes, process, admin, PROBE_STALE_AFTER="8")
-    eventually(admin.is_ready, what=lambda: processes.log(f"{process}.log"))
+    until(admin.is_ready, what=lambda: processes.log(f"{process}.log"))
     time.sleep(10)
-    eventually(admin.is_alive, what=lambda: str(admin.get("/livez")))
+    until(admin.is_alive, what=lambda: str(admin.get("/livez")))
 
     running.send_signal(signal.SIGUSR2)  # the probe app's main thread stands still
 
-    eventually(lambda: admin.get("/livez")[0] == 503)
+    until(lambda: admin.get("/livez")[0] == 503)
     assert "the main loop has not turned for" in admin.get("/livez")[1]
 
 
 def test_a_worker_whose_threads_are_all_stuck_fails_livez(processes: Processes, admin: Admin) -> None:
     processes.worker(**admin.environment, PROBE_STUCK_AFTER="2", CERTMILL_WORKER_CONCURRENCY="2")
-    eventually(admin.is_alive)
+    until(admin.is_alive)
 
     processes.ring("default/stuck")
     time.sleep(5)
     assert admin.is_alive(), "one of two threads still works"
     processes.ring("default/stuck")
 
-    eventually(lambda: admin.get("/livez") == (503, "all threads are stuck in their tasks\n"))
+    until(lambda: admin.get("/livez") == (503, "all threads are stuck in their tasks\n"))
 
 
 @pytest.mark.parametrize("process", sorted(PROCESSES))
@@ -151,7 +148,7 @@ def test_a_process_that_is_stopped_lets_another_expose_at_once(
     processes: Processes, server: Server, admin: Admin, process: str
 ) -> None:
     running = start(processes, process, admin)
-    eventually(admin.is_ready, what=lambda: processes.log(f"{process}.log"))
+    until(admin.is_ready, what=lambda: processes.log(f"{process}.log"))
     admin.get("/metrics")
     with server.client as client:
         assert client.exists(keys.EXPOSER)
@@ -164,13 +161,11 @@ def test_a_process_that_is_stopped_lets_another_expose_at_once(
 
 def test_a_second_process_takes_the_next_port_that_is_free(processes: Processes, admin: Admin) -> None:
     start(processes, "beat", admin)
-    eventually(admin.is_ready, what=lambda: processes.log("beat.log"))
+    until(admin.is_ready, what=lambda: processes.log("beat.log"))
 
     start(processes, "worker", admin)
 
-    eventually(
-        lambda: "admin.listening" in processes.log("worker.log"), what=lambda: processes.log("worker.log")
-    )
+    until(lambda: "admin.listening" in processes.log("worker.log"), what=lambda: processes.log("worker.log"))
     line = next(line for line in processes.log("worker.log").splitlines() if "admin.listening" in line)
     told = json.loads(line)  # the log is set up before the port is told
     assert told["port"] != admin.port

@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 
-from tests.workers.running import Processes, Server, eventually, item, ran
+from tests.support.processes import Processes, Server, item, ran
+from tests.support.waiting import until
 
 
 def _step(server: Server, certificate: str) -> None:
@@ -37,12 +38,12 @@ def test_a_worker_survives_losing_redis_with_a_message_in_flight(
 
     for outage in ("one", "two"):
         _step(server, "default/slow")
-        eventually(partial(_taken, server))
+        until(partial(_taken, server))
         server.kill()
         threading.Event().wait(2.0)
         server.start()
         _step(server, f"default/{outage}")
-        eventually(partial(_done, server, f"default/{outage}"), what=processes.log)
+        until(partial(_done, server, f"default/{outage}"), what=processes.log)
 
     assert worker.poll() is None
     assert "Unrecoverable" not in processes.log()
@@ -60,7 +61,7 @@ def test_a_worker_works_on_after_redis_was_frozen_for_twenty_seconds(
     server.thaw()
     _step(server, "default/after")
 
-    eventually(lambda: _done(server, "default/after"), what=processes.log)
+    until(lambda: _done(server, "default/after"), what=processes.log)
     assert worker.poll() is None
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.workers.running import Processes, Server, eventually, item, ran
+from tests.support.processes import Processes, Server, item, ran
+from tests.support.waiting import until
 from workers.continuation import AT_WORK_SECONDS, CONTINUE_SECONDS, ENOUGH, Continuation, RunsAtWork
 
 STEPS = [
@@ -51,7 +52,7 @@ def test_a_thread_runs_a_whole_chain_each_task_with_its_own_id_and_parent(
 
     publish_chain(server, "default/continues")
 
-    eventually(lambda: len(ran(server)) == 4, what=processes.log)
+    until(lambda: len(ran(server)) == 4, what=processes.log)
     tasks = ran(server)
     ids = ["first", *(f"id-of-{step}" for step in STEPS[1:])]
     assert [task["task"] for task in tasks] == STEPS
@@ -69,12 +70,12 @@ def test_threads_that_continue_take_no_message_that_others_could_take(
     processes.worker()  # four threads
     for _ in range(4):
         publish_chain(server, "default/continues-held")
-    eventually(lambda: len(ran(server)) == 12, what=processes.log)
+    until(lambda: len(ran(server)) == 12, what=processes.log)
 
     processes.ring("default/last")
     processes.worker(log="other.log")
 
-    eventually(lambda: len(ran(server)) == 13, what=processes.log)
+    until(lambda: len(ran(server)) == 13, what=processes.log)
     assert len({task["pid"] for task in ran(server)}) == 2
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 
-from tests.workers.running import Processes, Server, eventually, ran
+from tests.support.processes import Processes, Server, ran
+from tests.support.waiting import until
 
 
 def works(processes: Processes, server: Server, certificate: str) -> None:
     """A step that is published now is done."""
     processes.ring(certificate)
-    eventually(lambda: [line for line in ran(server) if line["args"] == [certificate]], what=processes.log)
+    until(lambda: [line for line in ran(server) if line["args"] == [certificate]], what=processes.log)
 
 
 def test_a_worker_outlives_a_fail_over(processes: Processes, server: Server) -> None:
@@ -33,7 +34,7 @@ def test_a_worker_that_starts_on_a_redis_that_is_full_goes_on_when_there_is_room
     with server.client as client:
         client.config_set("maxmemory", "1")
         worker = processes.start("celery", "-A", "probe_app", "worker", log="worker.log")
-        eventually(lambda: "OutOfMemoryError" in processes.log(), what=processes.log)
+        until(lambda: "OutOfMemoryError" in processes.log(), what=processes.log)
         client.config_set("maxmemory", "0")
 
     works(processes, server, "default/after")
@@ -43,15 +44,15 @@ def test_a_worker_that_starts_on_a_redis_that_is_full_goes_on_when_there_is_room
 def test_a_beat_outlives_a_fail_over(processes: Processes, server: Server) -> None:
     beat = processes.start("celery", "-A", "probe_app", "beat", log="beat.log")
     with server.client as client:
-        eventually(lambda: client.rpop("certmill.ticks"), what=lambda: processes.log("beat.log"))
+        until(lambda: client.rpop("certmill.ticks"), what=lambda: processes.log("beat.log"))
         client.replicaof("127.0.0.1", "1")
-        eventually(
+        until(
             lambda: "beat.tick_not_sent" in processes.log("beat.log"), what=lambda: processes.log("beat.log")
         )
         client.replicaof("NO", "ONE")
         client.delete("certmill.ticks")
 
-        eventually(lambda: client.rpop("certmill.ticks"), what=lambda: processes.log("beat.log"))
+        until(lambda: client.rpop("certmill.ticks"), what=lambda: processes.log("beat.log"))
     assert beat.poll() is None
     assert "Traceback" not in processes.log("beat.log")
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from compose.servers.ports import free_port
-from tests.workers.running import Processes, Server, eventually, item
+from tests.support.processes import Processes, Server, item
+from tests.support.waiting import until
 
 
 def _status(url: str, login: str | None = None, body: bytes | None = None) -> int:
@@ -43,7 +44,7 @@ def _flower(processes: Processes, *flags: str, **environment: str) -> str:
         **environment,
     )
     url = f"http://127.0.0.1:{port}"
-    eventually(lambda: _status(f"{url}/healthcheck") == 200, what=lambda: processes.log("flower.log"))
+    until(lambda: _status(f"{url}/healthcheck") == 200, what=lambda: processes.log("flower.log"))
     return url
 
 
@@ -90,7 +91,7 @@ def test_the_login_cannot_be_switched_off(
     process = processes.start(*arguments, log="flower.log", **environment)
 
     url = f"http://127.0.0.1:{port}"
-    eventually(
+    until(
         lambda: process.poll() is not None or _status(f"{url}/healthcheck") == 200,
         what=lambda: processes.log("flower.log"),
     )
@@ -121,12 +122,12 @@ def test_an_unsafe_flag_is_refused_with_a_reason(processes: Processes, flag: str
 def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processes) -> None:
     url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
     processes.worker()
-    eventually(lambda: b"celery@" in _page(f"{url}/workers"))
+    until(lambda: b"celery@" in _page(f"{url}/workers"))
     with processes.server.client as client:
         client.lpush(
             "certmill.steps", item("certificate.validate", ["default/waits"], headers={"id": "the-task"})
         )
-    eventually(lambda: b"RETRY" in _page(f"{url}/api/tasks"), what=lambda: processes.log("flower.log"))
+    until(lambda: b"RETRY" in _page(f"{url}/api/tasks"), what=lambda: processes.log("flower.log"))
 
     assert b"default/waits" in _page(f"{url}/api/task/info/the-task")
     processes.running[0].terminate()
@@ -141,7 +142,7 @@ def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processe
 def test_a_worker_has_a_page_and_status_names_it(processes: Processes) -> None:
     url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
     worker = processes.worker("-n", "one@here")
-    eventually(lambda: b"one@here" in _page(f"{url}/workers"))
+    until(lambda: b"one@here" in _page(f"{url}/workers"))
 
     page = _page(f"{url}/worker/one@here").decode()
     assert f"{worker.pid}" in page
@@ -186,7 +187,7 @@ def test_a_command_that_needs_remote_control_says_that_it_is_off(processes: Proc
 def test_waits_count_and_failures_are_one_line(processes: Processes, server: Server) -> None:
     url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
     processes.worker()
-    eventually(lambda: b"celery@" in _page(f"{url}/workers"))
+    until(lambda: b"celery@" in _page(f"{url}/workers"))
     with server.client as client:
         client.lpush(
             "certmill.steps",
@@ -200,7 +201,7 @@ def test_waits_count_and_failures_are_one_line(processes: Processes, server: Ser
         found: dict[str, dict[str, object]] = json.loads(_page(f"{url}/api/tasks"))
         return found if {task["state"] for task in found.values()} == {"RETRY", "FAILURE"} else {}
 
-    eventually(tasks, what=lambda: processes.log("flower.log"))
+    until(tasks, what=lambda: processes.log("flower.log"))
     assert (tasks()["waits"]["retries"], tasks()["waits"]["traceback"]) == (4, None)
     assert (tasks()["fails"]["exception"], tasks()["fails"]["traceback"]) == (
         "RuntimeError('refused by the CA')",
@@ -211,17 +212,17 @@ def test_waits_count_and_failures_are_one_line(processes: Processes, server: Ser
 def test_a_worker_that_is_stopped_tells_of_its_last_task(processes: Processes, server: Server) -> None:
     url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
     worker = processes.worker()
-    eventually(lambda: b"celery@" in _page(f"{url}/workers"))
+    until(lambda: b"celery@" in _page(f"{url}/workers"))
     with server.client as client:
         client.lpush("certmill.steps", item("certificate.validate", ["default/held"], headers={"id": "last"}))
-        eventually(lambda: b"STARTED" in _page(f"{url}/api/tasks"), what=processes.log)
+        until(lambda: b"STARTED" in _page(f"{url}/api/tasks"), what=processes.log)
         worker.terminate()
         client.lpush("let go", "now")
         assert worker.wait(60) == 0
 
-    eventually(
+    until(
         lambda: b"SUCCESS" in _page(f"{url}/api/tasks"),
-        within=30,
+        seconds=30,
         what=lambda: str(_page(f"{url}/api/tasks")),
     )
 

@@ -9,8 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 from certmill.contract import TASKS_OF_QUEUE
-from tests.workers.poison import MORE, REQUESTS, TWELVE
-from tests.workers.running import Processes, Server, eventually, item, ran, rejected
+from tests.support.poison import MORE, REQUESTS, TWELVE
+from tests.support.processes import Processes, Server, item, ran, rejected
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     import subprocess
@@ -24,7 +25,7 @@ def _push(server: Server, queue: str, *items: bytes) -> None:
 def _works(server: Server) -> None:
     done = len(ran(server))
     _push(server, "certmill.steps", item("certificate.validate", ["default/good"]))
-    eventually(lambda: len(ran(server)) > done, what="the worker does not work any more")
+    until(lambda: len(ran(server)) > done, what="the worker does not work any more")
 
 
 def _is_empty(server: Server) -> bool:
@@ -45,11 +46,11 @@ def test_poison_leaves_the_worker_alive_and_none_of_it_comes_back(
 
     for queue, raw in poison.values():
         _push(server, queue, raw)
-    eventually(lambda: processes.log().count("message.refused") == len(poison), what=processes.log)
+    until(lambda: processes.log().count("message.refused") == len(poison), what=processes.log)
     _works(server)
 
     assert worker.poll() is None
-    eventually(lambda: _is_empty(server), what="a refused message is still in the broker")
+    until(lambda: _is_empty(server), what="a refused message is still in the broker")
     assert {line["args"][0] for line in ran(server)} == {"default/good"}  # type: ignore[index]
     assert "SECRET" not in processes.log()
 
@@ -70,7 +71,7 @@ def test_a_refused_request_is_kept_with_its_reason(processes: Processes, server:
         item("certificate.request", [{"name": "web"}], headers={"id": "mine", "eta": "soon"}),
     )
 
-    eventually(lambda: len(rejected(server)) == len(refused) + 1, what=processes.log)
+    until(lambda: len(rejected(server)) == len(refused) + 1, what=processes.log)
     assert ["mine", "default/web", "a message with an ETA is not accepted"] in rejected(server)
     assert all(reason for _, _, reason in rejected(server))
 
@@ -84,7 +85,7 @@ def test_without_flags_a_worker_has_threads_takes_the_three_queues_and_sends_eve
     _push(server, "certmill.requests", item("certificate.request", [{"name": "web", "spec": {}}]))
     _push(server, "certmill.ticks", item("tick.wake", []))
 
-    eventually(
+    until(
         lambda: (
             {line["task"] for line in ran(server)}
             == {"certificate.validate", "certificate.request", "tick.wake"}
@@ -124,7 +125,7 @@ def test_nothing_of_a_strangers_message_but_its_clean_id_is_in_an_event(
                     heard.extend(base64.b64decode(json.loads(message["data"])["body"]))
             return b"task-succeeded" in heard
 
-        eventually(hear_the_end, what=processes.log)
+        until(hear_the_end, what=processes.log)
 
     assert b"task-received" in heard
     assert b"SECRET" not in heard
@@ -139,10 +140,8 @@ def test_beats_without_flags_tick_every_second_leave_no_pile_and_no_file(
 
     with server.client as client:
         for _ in range(4):
-            eventually(
-                lambda: client.rpop("certmill.ticks") is not None, what=lambda: processes.log("beat1.log")
-            )
-        eventually(lambda: client.llen("certmill.ticks") > 0, what=lambda: processes.log("beat1.log"))
+            until(lambda: client.rpop("certmill.ticks") is not None, what=lambda: processes.log("beat1.log"))
+        until(lambda: client.llen("certmill.ticks") > 0, what=lambda: processes.log("beat1.log"))
         time.sleep(2.5)  # five ticks of two beats
         waiting = [json.loads(tick)["headers"]["task"] for tick in client.lrange("certmill.ticks", 0, -1)]
         assert 1 <= waiting.count("tick.wake") <= 2  # both may have looked before either sent

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from certmill.state import keys
-from tests.workers.running import Processes, Server, eventually
+from tests.support.processes import Processes, Server
+from tests.support.waiting import until
 
 
 def _worker(processes: Processes, name: str):
@@ -20,7 +21,7 @@ def test_a_worker_of_another_installation_ends_before_it_takes_a_message(
 ) -> None:
     first = _worker(processes, "first")
     with server.client as client:
-        eventually(lambda: client.get(keys.INSTALLATION), what=lambda: processes.log("first.log"))
+        until(lambda: client.get(keys.INSTALLATION), what=lambda: processes.log("first.log"))
         second = _worker(processes, "second")
 
         assert second.wait(120) == 1

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certmill.contract import CHANGES_QUEUE, MAX_LEFT, RECONCILE_TASKS, TASKS_OF_QUEUE
-from tests.workers.poison import MORE, TWELVE
-from tests.workers.running import item
+from tests.support.poison import MORE, TWELVE
+from tests.support.processes import item
 from workers.broker.headers import Refusal
 from workers.broker.messages import UNREADABLE, Accepted, Message, certificate_of, clean, id_of, readable
 

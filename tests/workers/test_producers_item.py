@@ -14,7 +14,7 @@ import redis
 
 from certmill.contract import MAX_MESSAGE_BYTES, REQUESTS_QUEUE
 from certmill.model.manifests.parse import parse_renewal, parse_request
-from tests.workers.running import Server
+from tests.support.processes import Server
 from workers.broker.messages import Accepted, Message, clean, readable
 
 PAGE = (Path(__file__).parents[2] / "docs" / "producers.md").read_text(encoding="utf-8")

@@ -8,7 +8,8 @@ import urllib.error
 import urllib.request
 
 from compose.servers.ports import free_port
-from tests.workers.running import Processes, Server, eventually
+from tests.support.processes import Processes, Server
+from tests.support.waiting import until
 
 
 def _status(url: str) -> int:
@@ -28,14 +29,14 @@ def test_the_responder_outlives_redis_and_stops_at_once(processes: Processes, se
         "workers", "responder", log="responder.log", CERTMILL_RESPONDER_PORT=str(port)
     )
     url = f"http://127.0.0.1:{port}"
-    eventually(lambda: _status(f"{url}/healthz") == 200, what=lambda: processes.log("responder.log"))
+    until(lambda: _status(f"{url}/healthz") == 200, what=lambda: processes.log("responder.log"))
     token = f"{url}/.well-known/acme-challenge/no-such-token"
     assert _status(token) == 404
 
     server.kill()
-    eventually(lambda: _status(token) == 503)
+    until(lambda: _status(token) == 503)
     server.start()
-    eventually(lambda: _status(token) == 404)
+    until(lambda: _status(token) == 404)
 
     started = time.monotonic()
     responder.send_signal(signal.SIGTERM)

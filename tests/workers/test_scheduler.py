@@ -12,7 +12,8 @@ import pytest
 from certmill.contract import TICKS_QUEUE
 from certmill.settings import load
 from schedules import beat_schedule
-from tests.workers.running import Processes, Server, eventually, item, ran
+from tests.support.processes import Processes, Server, item, ran
+from tests.support.waiting import until
 from workers.admin.liveness import Liveness
 from workers.broker import transport
 from workers.configuration import App as RealApp
@@ -134,7 +135,7 @@ def test_the_ticks_of_a_beat_whose_clock_is_wrong_are_taken(
     for entry in list(beat.schedule.values()):
         beat.apply_entry(entry, producer=beat.producer)
 
-    eventually(lambda: {line["task"] for line in ran(server)} == set(beat_schedule()), what=processes.log)
+    until(lambda: {line["task"] for line in ran(server)} == set(beat_schedule()), what=processes.log)
 
 
 def test_beats_without_a_worker_leave_one_tick_of_each_kind(server: Server, tmp_path):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.running import Processes, Server, eventually
+from tests.support.processes import Processes, Server
+from tests.support.waiting import until
 from workers.process import PROCESS_VARIABLE, process_name
 from workers.signals import celery_command
 
@@ -27,7 +28,7 @@ def test_a_redis_that_may_evict_is_told_once(processes: Processes, server: Serve
 
     processes.worker()
 
-    eventually(lambda: _named(processes, "redis.may_evict"), what=processes.log)
+    until(lambda: _named(processes, "redis.may_evict"), what=processes.log)
     (line,) = _named(processes, "redis.may_evict")
     assert (line["level"], line["maxmemory_policy"]) == ("warning", "allkeys-lru")
 
@@ -50,7 +51,7 @@ def test_nothing_is_told_of_a_redis_that_keeps_all_or_does_not_tell(
 def test_root_is_told_in_one_line(processes: Processes) -> None:
     processes.worker()
 
-    eventually(lambda: _named(processes, "worker.runs_as_root"), what=processes.log)
+    until(lambda: _named(processes, "worker.runs_as_root"), what=processes.log)
     assert len(_named(processes, "worker.runs_as_root")) == 1
     assert "superuser" not in processes.log()
     assert "SecurityWarning" not in processes.log()

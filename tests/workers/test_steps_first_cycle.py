@@ -6,7 +6,8 @@ import time
 from collections import Counter
 
 from certmill.contract import CHANGES_QUEUE, REQUESTS_QUEUE, STEPS_QUEUE, TASKS_OF_QUEUE, TICKS_QUEUE
-from tests.workers.running import Processes, Server, eventually, item, ran
+from tests.support.processes import Processes, Server, item, ran
+from tests.support.waiting import until
 from workers.broker.steps_first_cycle import StepsFirstCycle
 
 
@@ -66,7 +67,7 @@ def test_a_worker_takes_all_that_has_begun_before_what_has_not(processes: Proces
             )
 
     processes.worker(CERTMILL_WORKER_CONCURRENCY="2")
-    eventually(lambda: sum(line["task"] != "tick.wake" for line in ran(server)) == 24, what=processes.log)
+    until(lambda: sum(line["task"] != "tick.wake" for line in ran(server)) == 24, what=processes.log)
 
     kinds = [str(line["task"]).partition(".")[0] for line in ran(server) if line["task"] != "tick.wake"]
     assert kinds[:8].count("reconcile") <= 1  # two threads may end in the other order
@@ -86,7 +87,7 @@ def test_a_look_that_goes_back_does_not_go_round_and_round_and_holds_no_thread(
     processes.worker()
     with server.client as client:
         client.lpush(CHANGES_QUEUE, item("reconcile.certificate", ["default/again"], queue=CHANGES_QUEUE))
-    eventually(lambda: len(times(server)) >= 7, what=processes.log)
+    until(lambda: len(times(server)) >= 7, what=processes.log)
 
     taken_at = times(server)[:7]
     assert (
@@ -94,7 +95,7 @@ def test_a_look_that_goes_back_does_not_go_round_and_round_and_holds_no_thread(
     )  # at most twice a second: one BRPOP is under way when the queue is paused
     for number in range(4):  # all the threads there are
         processes.ring(f"default/{number}")
-    eventually(
+    until(
         lambda: sum(line["task"] == "certificate.validate" for line in ran(server)) == 4, what=processes.log
     )
 

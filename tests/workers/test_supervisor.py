@@ -20,7 +20,8 @@ import redis
 
 from certmill.settings import load
 from compose.servers.ports import free_port
-from tests.workers.running import CHECKOUT, eventually
+from tests.support.processes import CHECKOUT
+from tests.support.waiting import until
 from workers.supervisor import supervisor
 
 
@@ -93,7 +94,7 @@ def _start(directory: Path, *flags: str, **environment: str) -> Machine:
 def machine(tmp_path: Path) -> Iterator[Machine]:
     running = _start(tmp_path)
     try:
-        eventually(
+        until(
             lambda: (tmp_path / "ready").exists() or running.process.poll() is not None,
             what=lambda: running.output,
         )
@@ -131,8 +132,8 @@ def test_each_process_has_an_admin_port_of_its_own_and_up_says_which(machine: Ma
         in machine.output
     )
     for port in ports.values():
-        eventually(partial(_is_ready, port), what=lambda: machine.output)
-        eventually(partial(_tells_of_redis, port), what=lambda: machine.output)
+        until(partial(_is_ready, port), what=lambda: machine.output)
+        until(partial(_tells_of_redis, port), what=lambda: machine.output)
 
 
 def test_admin_ports_leave_out_those_of_flower_and_the_responder() -> None:
@@ -181,7 +182,7 @@ def test_sigkill_takes_the_children_along(machine: Machine) -> None:
     machine.process.kill()
     machine.process.wait()
 
-    eventually(lambda: machine.children() == set(), what="a child outlives its supervisor")
+    until(lambda: machine.children() == set(), what="a child outlives its supervisor")
 
 
 @pytest.mark.parametrize("name", ["worker1", "beat", "responder", "flower", "valkey"])
@@ -192,15 +193,15 @@ def test_a_killed_child_is_started_again(machine: Machine, name: str) -> None:
 
     os.kill(pid, signal.SIGKILL)
 
-    eventually(
+    until(
         lambda: f"{name} ended (killed by SIGKILL); starts again in 1 s" in machine.output,
         what=lambda: machine.output,
     )
-    eventually(
+    until(
         lambda: pid not in (found := machine.children()) and len(found) >= len(pids),
         what=lambda: machine.output,
     )
-    eventually(lambda: _kept(machine), what=lambda: machine.output)
+    until(lambda: _kept(machine), what=lambda: machine.output)
     assert machine.process.poll() is None
 
 

@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from compose.servers import require
 from compose.servers.ports import free_port
-from tests.workers.running import Processes, Server, eventually, item, ran
+from tests.support.processes import Processes, Server, item, ran
+from tests.support.waiting import until
 
 
 def _self_signed(directory: Path, name: str) -> Path:
@@ -83,7 +84,7 @@ def test_a_worker_works_over_tls(processes: Processes, server: Server, tls_port:
     with server.client as client:
         client.lpush("certmill.steps", item("certificate.validate", ["default/web"]))
 
-    eventually(lambda: ran(server), what=processes.log)
+    until(lambda: ran(server), what=processes.log)
 
 
 def test_a_worker_does_not_speak_to_a_server_it_cannot_verify(
@@ -103,7 +104,7 @@ def test_a_worker_does_not_speak_to_a_server_it_cannot_verify(
     with server.client as client:
         client.lpush("certmill.steps", item("certificate.validate", ["default/web"]))
 
-    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in processes.log(), what=processes.log)
+    until(lambda: "CERTIFICATE_VERIFY_FAILED" in processes.log(), what=processes.log)
     threading.Event().wait(2.0)
     assert not ran(server)
     assert worker.poll() is None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from compose.servers.ports import free_port
-from tests.workers.running import Processes, eventually
+from tests.support.processes import Processes
+from tests.support.waiting import until
 
 SAID = "CERTMILL_HOM is not a setting; did you mean CERTMILL_HOME?"
 
@@ -11,7 +12,7 @@ SAID = "CERTMILL_HOM is not a setting; did you mean CERTMILL_HOME?"
 def test_a_worker_logs_it_once(processes: Processes) -> None:
     processes.worker(CERTMILL_HOM="/nowhere")
 
-    eventually(lambda: "settings.unknown" in processes.log(), what=processes.log)
+    until(lambda: "settings.unknown" in processes.log(), what=processes.log)
     assert processes.log().count(SAID) == 1
 
 
@@ -19,7 +20,7 @@ def test_the_other_processes_say_it_before_they_begin(processes: Processes) -> N
     ports = {"CERTMILL_RESPONDER_PORT": str(free_port()), "CERTMILL_ADMIN_PORT": "0"}
     responder = processes.start("workers", "responder", log="responder.log", CERTMILL_HOM="/nowhere", **ports)
 
-    eventually(
+    until(
         lambda: "responder.listening" in processes.log("responder.log"),
         what=lambda: processes.log("responder.log"),
     )

@@ -8,7 +8,8 @@ import threading
 
 import kombu
 
-from tests.workers.running import Processes, Server, eventually, item, ran
+from tests.support.processes import Processes, Server, item, ran
+from tests.support.waiting import until
 from workers.broker import transport
 
 
@@ -28,7 +29,7 @@ def test_of_a_step_that_is_worked_on_redis_keeps_nothing_and_of_a_look_everythin
 ) -> None:
     processes.worker()
     processes.ring("default/held")
-    eventually(lambda: waiting(server) == 0, what=processes.log)
+    until(lambda: waiting(server) == 0, what=processes.log)
     assert kept(server) == 0
     assert ran(server) == []  # it is still worked on
 
@@ -37,11 +38,11 @@ def test_of_a_step_that_is_worked_on_redis_keeps_nothing_and_of_a_look_everythin
             "certmill.changes", item("reconcile.certificate", ["default/held"], queue="certmill.changes")
         )
 
-    eventually(lambda: kept(server) == 1, what=processes.log)
+    until(lambda: kept(server) == 1, what=processes.log)
     with server.client as client:
         client.lpush("let go", "step", "look")
-    eventually(lambda: len(ran(server)) == 2, what=processes.log)
-    eventually(lambda: kept(server) == 0, what=processes.log)
+    until(lambda: len(ran(server)) == 2, what=processes.log)
+    until(lambda: kept(server) == 0, what=processes.log)
 
 
 def test_no_more_steps_are_taken_than_there_are_threads(processes: Processes, server: Server) -> None:
@@ -50,7 +51,7 @@ def test_no_more_steps_are_taken_than_there_are_threads(processes: Processes, se
         processes.ring("default/stuck")
     processes.ring("default/last")
 
-    eventually(lambda: waiting(server) == 3, what=processes.log)
+    until(lambda: waiting(server) == 3, what=processes.log)
     threading.Event().wait(0.5)
 
     assert waiting(server) == 3

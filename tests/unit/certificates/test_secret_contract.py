@@ -9,7 +9,7 @@ from cryptography.x509.oid import NameOID
 from certmill.certificates.secret_contract import issuer_of, secret_of
 from certmill.crypto import keys
 from certmill.model.certificate import IssuerRef, OutputFormat, SecretTemplate
-from tests.builders import a_certificate, a_chain
+from tests.support.builders import a_certificate, a_chain
 
 WEB = a_certificate()
 KEY = keys.generate(a_certificate().private_key)

@@ -26,7 +26,7 @@ from certmill.kube.resources import (
     VIRTUAL_SERVERS,
 )
 from certmill.testing.clock import FakeClock
-from tests.builders import a_certificate as build_certificate
+from tests.support.builders import a_certificate as build_certificate
 from tests.unit.controller.bodies import (
     END,
     ISSUED,

@@ -15,8 +15,8 @@ from certmill.model.issuer import Rfc2136
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
 from certmill.renewal.policy import decide, look
-from tests.bait import BAIT
-from tests.builders import NOW, a_certificate
+from tests.support.bait import BAIT
+from tests.support.builders import NOW, a_certificate
 
 TSIG = Rfc2136(nameserver="192.0.2.1", tsig_key_name="certmill")
 READERS = {

@@ -11,7 +11,7 @@ from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.directory import documents
 from certmill.home.directory.home import DirectoryHome
 from certmill.model.names import CertificateId
-from tests.unit.home.odd_entries import (
+from tests.support.odd_entries import (
     ODD_ENTRIES,
     forbidden,
     make_odd_entries,

@@ -3,38 +3,13 @@ than twice as many."""
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
-
 import pytest
-import yaml
 
 from certmill.errors import InvalidManifest
 from certmill.home.directory.home import DirectoryHome
 from certmill.testing.clock import FakeClock
+from tests.support.counting import counting, linear
 from tests.unit.home.samples import certificate_text, parsed, secret_text
-
-COUNTED = ((os, "stat"), (os, "listdir"), (os, "open"), (os, "rename"), (os, "replace"), (yaml, "parse"))
-
-
-@contextmanager
-def counting(monkeypatch):
-    """How often each of these was called."""
-    counts = {f"{module.__name__}.{name}": 0 for module, name in COUNTED}
-
-    def counted(module, name):
-        real = getattr(module, name)
-
-        def call(*args, **options):
-            counts[f"{module.__name__}.{name}"] += 1
-            return real(*args, **options)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        for module, name in COUNTED:
-            patch.setattr(module, name, counted(module, name))
-        yield counts
 
 
 def text_of(number, dns_name="example.com"):
@@ -49,10 +24,6 @@ def home_with_one_file_of_many(root, documents):
 
 def applied(home, texts):
     return [*home.apply_all([(parsed(text), text) for text in texts])]
-
-
-def linear(one, two):
-    return all(two[name] <= 2 * count + 10 for name, count in one.items())
 
 
 @pytest.mark.parametrize("where", ["one file", "a file each", "new"])

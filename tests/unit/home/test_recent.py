@@ -12,7 +12,7 @@ from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 from certmill.testing.clock import FakeClock
 from certmill.testing.home import MemoryHome
-from tests.builders import a_certificate, an_issuer
+from tests.support.builders import a_certificate, an_issuer
 
 WEB = a_certificate()
 PROD = IssuerRef(name="prod", kind="ClusterIssuer")

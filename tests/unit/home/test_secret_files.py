@@ -13,7 +13,7 @@ from certmill.errors import HomeUnavailable, InvalidManifest, SecretUnusable
 from certmill.home.directory.files import opened_directory
 from certmill.home.directory.home import DirectoryHome
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE
-from tests.unit.home.odd_entries import forbidden, make_odd_entries
+from tests.support.odd_entries import forbidden, make_odd_entries
 from tests.unit.home.samples import pair, parsed, secret_text
 
 CRASHING_WRITER = """
@@ -79,7 +79,7 @@ OTHER_WRITER = """
 import sys
 from pathlib import Path
 from certmill.home.directory.home import DirectoryHome
-from tests.unit.home.odd_entries import forbidden, make_odd_entries
+from tests.support.odd_entries import forbidden, make_odd_entries
 from tests.unit.home.samples import pair
 
 home = DirectoryHome(Path(sys.argv[1]), cluster_resource_namespace="cert-manager")

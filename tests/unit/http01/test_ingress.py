@@ -9,7 +9,7 @@ import pytest
 from certmill.http01.ingress import solver_ingress, solver_ingress_name
 from certmill.http01.route_choice import OwnIngress
 from certmill.model.issuer import IngressTemplate
-from tests.builders import a_certificate
+from tests.support.builders import a_certificate
 
 WEB = replace(a_certificate(), uid="cert-uid")
 LABEL = "acme.cert-manager.io/http01-solver"

@@ -6,7 +6,7 @@ from certmill.errors import Forbidden
 from certmill.http01.kubernetes_routes import KubernetesRoutes
 from certmill.kube.answers import NotServed
 from certmill.kube.resources import CERTIFICATES, VIRTUAL_SERVERS
-from tests.builders import a_certificate
+from tests.support.builders import a_certificate
 
 WEB = a_certificate()
 REDIRECTING = {"spec": {"tls": {"redirect": {"enable": True}}}}

@@ -10,52 +10,8 @@ from certmill.errors import InvalidManifest
 from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, Issuer, SecretKeyRef, Solver
 from certmill.model.manifests.parse import Document, dump_yaml, parse_documents
 from certmill.model.secret import Secret
-from tests.unit.model.manifest_bodies import a_certificate_body, a_secret_body, an_issuer_body, without
-
-HTTP01 = """\
-apiVersion: cert-manager.io/v1
-kind: ClusterIssuer
-metadata:
-  name: prod-issuer
-spec:
-  acme:
-    email: ops@example.com
-    server: https://acme-v02.api.letsencrypt.org/directory
-    privateKeySecretRef:
-      name: prod-issuer-account-key
-    solvers:
-      - http01:
-          ingress:
-            class: nginx
-"""
-
-DNS01 = """\
-apiVersion: v1
-kind: Secret
-metadata:
-  name: cloudflare-api-token-secret
-  namespace: cert-manager          # the cluster resource namespace
-type: Opaque
-stringData:
-  api-token: <the token>
----
-apiVersion: cert-manager.io/v1
-kind: ClusterIssuer
-metadata:
-  name: prod-issuer
-spec:
-  acme:
-    email: ops@example.com
-    server: https://acme-v02.api.letsencrypt.org/directory
-    privateKeySecretRef:
-      name: prod-issuer-account-key
-    solvers:
-      - dns01:
-          cloudflare:
-            apiTokenSecretRef:
-              name: cloudflare-api-token-secret
-              key: api-token
-"""
+from tests.support.manifest_bodies import a_certificate_body, a_secret_body, an_issuer_body, without
+from tests.support.tutorial_manifests import DNS01, HTTP01
 
 INGRESS = """\
 apiVersion: networking.k8s.io/v1

@@ -9,7 +9,7 @@ import pytest
 from certmill.model.manifests.parse import dump_yaml, parse_documents
 from certmill.model.manifests.schema_secret import MAX_SECRET_BYTES, SecretManifest, secret_of
 from certmill.model.secret import Secret
-from tests.unit.model.manifest_bodies import a_secret_body
+from tests.support.manifest_bodies import a_secret_body
 
 VALUE = "hunter2"
 

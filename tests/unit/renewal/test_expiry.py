@@ -17,7 +17,7 @@ from certmill.renewal.policy import BackingOff, Issue, decide, look
 from certmill.runs import backoff
 from certmill.runs.backoff import Validity, next_attempt
 from certmill.runs.facts import Failure
-from tests.builders import DAY, NOW, a_certificate, a_pair
+from tests.support.builders import DAY, NOW, a_certificate, a_pair
 
 HOUR = 3600.0
 TICK = 60.0

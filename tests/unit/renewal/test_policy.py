@@ -15,7 +15,7 @@ from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
 from certmill.renewal.plan import RenewalRule, plan
 from certmill.renewal.policy import BackingOff, Issue, Keep, decide, look
-from tests.builders import DAY, NOW, a_certificate, a_pair
+from tests.support.builders import DAY, NOW, a_certificate, a_pair
 
 WEB = a_certificate()
 PAIR = a_pair(WEB)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from certmill.model.issuer import Http01Solver, IngressTemplate, Solver
 from certmill.model.status import IssuerStatus
 from certmill.views.objects import issuer_object
-from tests.builders import an_issuer
+from tests.support.builders import an_issuer
 
 
 def solvers(**http01):

@@ -13,7 +13,7 @@ import threading
 
 from certmill.errors import CertmillError, InvalidManifest
 from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
-from tests.controller.nginx_servers import Objects, secrets_named, servers
+from tests.support.nginx_servers import Objects, secrets_named, servers
 
 _LOOK_SECONDS = 0.1
 

@@ -7,7 +7,7 @@ import json
 import zlib
 from base64 import b64encode
 
-from tests.workers.running import item
+from tests.support.processes import item
 
 STEPS, REQUESTS, CHANGES = "certmill.steps", "certmill.requests", "certmill.changes"
 LOOK = "reconcile.certificate"

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,8 +31,10 @@ from compose.servers.kubernetes import SERVICE_ACCOUNT
 from compose.servers.nginx import Nginx
 from compose.servers.pebble import Pebble
 from compose.servers.redis import RedisServer
-from tests.controller.chart import grant, make_namespace
-from tests.controller.ingress_controller import IngressController
+from tests.support.chart import grant
+from tests.support.cluster import make_namespace
+from tests.support.ingress_controller import IngressController
+from tests.support.waiting import until
 
 TSIG_SECRET = base64.b64encode(b"a secret of sixteen-and-more bytes").decode()
 RESPONDER = "192.0.2.80"
@@ -65,15 +66,6 @@ VIRTUAL_SERVER_CRD = {
         ],
     },
 }
-
-
-def until(condition, *, seconds=60, what="", pause=0.1):
-    """Wait for a true value and return it."""
-    ends = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < ends, f"not within {seconds} s: {what() if callable(what) else what}"
-        time.sleep(pause)
-    return value
 
 
 def serve_virtual_servers(kube):

@@ -15,14 +15,13 @@ from certmill.kube.resources import (
     INGRESSES,
     ISSUERS,
     LEASES,
-    NAMESPACES,
     SECRETS,
     VIRTUAL_SERVERS,
 )
 from compose.servers.kubernetes import ADMIN
-from tests.workers.running import eventually
+from tests.support.waiting import until
 
-CRDS = sorted((Path(__file__).resolve().parents[1] / "compose" / "chart" / "crds").glob("*.yaml"))
+CRDS = sorted((Path(__file__).resolve().parents[2] / "compose" / "chart" / "crds").glob("*.yaml"))
 OTHER = "kubectl-edit"
 """The field manager of somebody else."""
 
@@ -32,12 +31,11 @@ def client_of(server, user=ADMIN, **options):
     return KubeClient(connect(kubeconfig=server.kubeconfig(user)), **options)
 
 
-def make_namespaces(client, *names):
-    """Those that are not there."""
-    for name in names:
-        client.apply(
-            NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, manager=OTHER
-        )
+def make_namespace(server, name):
+    """Make the namespace if it is not there, and return its name."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    server.api.apply(f"/api/v1/namespaces/{name}", body)
+    return name
 
 
 def make_empty(client):
@@ -71,7 +69,7 @@ def grant(server, user, rules):
         "group": rules[0]["apiGroups"][0],
         "resource": rules[0]["resources"][0],
     }
-    eventually(lambda: is_allowed(server, user, right), what=f"{user} was granted {right}")
+    until(lambda: is_allowed(server, user, right), what=f"{user} was granted {right}")
 
 
 def is_allowed(server, user, right, groups=()):

@@ -14,8 +14,8 @@ from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Fail, Proceed
 from certmill.state.records import Records
 from certmill.upkeep.ticks import Ticks
-from tests.builders import NOW, a_certificate, an_issuer
-from tests.pipeline.memory import MemoryWorld
+from tests.support.builders import NOW, a_certificate, an_issuer
+from tests.support.memory import MemoryWorld
 
 
 class _Wrapped:

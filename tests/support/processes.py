@@ -8,33 +8,18 @@ import json
 import os
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 import redis
 
 from compose.servers.redis import RedisServer
+from tests.support.waiting import until
 
-HERE = Path(__file__).parent
-CHECKOUT = HERE.parent.parent
-
-
-def eventually(
-    condition: Callable[[], object],
-    *,
-    within: float = 60.0,
-    what: str | Callable[[], str] = "it did not happen in time",
-) -> None:
-    """Wait until `condition` holds; fail after `within` seconds, saying `what`."""
-    deadline = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(what if isinstance(what, str) else what())
-        time.sleep(0.05)
+CHECKOUT = Path(__file__).resolve().parents[2]
+APPS = CHECKOUT / "tests" / "workers"
+"""Where the probe app is."""
 
 
 @dataclass(kw_only=True)
@@ -59,7 +44,7 @@ class Processes:
         return {
             **kept,
             "PYTHONPATH": os.pathsep.join(
-                filter(None, [os.environ.get("PYTHONPATH"), str(CHECKOUT), str(HERE)])
+                filter(None, [os.environ.get("PYTHONPATH"), str(CHECKOUT), str(APPS)])
             ),
             "CERTMILL_HOME": str(self.directory / "home"),
             "CERTMILL_REDIS_URL": self.server.url,
@@ -84,9 +69,7 @@ class Processes:
     def worker(self, *flags: str, log: str = "worker.log", **environment: str) -> subprocess.Popen[bytes]:
         """`celery -A probe_app worker`, ready."""
         process = self.start("celery", "-A", "probe_app", "worker", *flags, log=log, **environment)
-        eventually(
-            lambda: "ready." in self.log(log), what=lambda: f"the worker did not start: {self.log(log)}"
-        )
+        until(lambda: "ready." in self.log(log), what=lambda: f"the worker did not start: {self.log(log)}")
         return process
 
     def ring(self, certificate: str) -> None:

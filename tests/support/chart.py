@@ -13,8 +13,8 @@ from compose import render
 from compose.render import Json
 from compose.servers.kubernetes import SERVICE_ACCOUNT, KubeApiServer
 from compose.servers.kubernetes_api import Answer, KubernetesApi
-from tests.cluster import is_allowed
-from tests.workers.running import eventually
+from tests.support.cluster import is_allowed
+from tests.support.waiting import until
 
 PLURALS = {"NetworkPolicy": "networkpolicies"}
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
@@ -98,19 +98,13 @@ def try_to_create(kube: KubeApiServer, body: Json) -> Answer:
     return kube.api.request("POST", f"{path_of(body)}?fieldValidation=Strict&dryRun=All", body)
 
 
-def make_namespace(kube: KubeApiServer, name: str) -> None:
-    kube.api.apply(
-        f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    )
-
-
 def grant(kube: KubeApiServer, objects: list[Json]) -> None:
     """Put the ServiceAccounts and roles among `objects` on the server, and return when each binding counts:
     it takes them in a moment later. Raises ServerFailed."""
     for body in (one for one in objects if one["kind"] in RIGHTS):
         kube.api.apply(f"{path_of(body)}/{body['metadata']['name']}", body)
     for user, right in _one_of_each_binding(objects):
-        eventually(partial(is_allowed, kube, user, right), what=f"{user} was granted {right}")
+        until(partial(is_allowed, kube, user, right), what=f"{user} was granted {right}")
 
 
 def right_to(verb: str, resource: str, namespace: str = "", name: str = "") -> Json:

@@ -4,7 +4,6 @@ it."""
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from compose.local import LocalCertmill
 from compose.servers.bind import Bind
 from compose.servers.pebble import Pebble, PebbleProfile
 from compose.servers.ports import free_port
+from tests.support.waiting import until
 
 TSIG_SECRET = base64.b64encode(b"a secret of sixteen-and-more bytes").decode()
 EAB_SECRET = base64.urlsafe_b64encode(b"m" * 32).decode().rstrip("=")
@@ -172,10 +172,4 @@ class Lab:
         """The status in the home."""
         return self.runtime.ports.home.certificate_status(certificate_id("default", name))
 
-    def until(self, condition, *, seconds: float = 60.0, what: str = ""):
-        """Wait for a true value and return it."""
-        ends = time.monotonic() + seconds
-        while not (value := condition()):
-            assert time.monotonic() < ends, f"not within {seconds} s: {what or condition}"
-            time.sleep(0.05)
-        return value
+    until = staticmethod(until)

@@ -1,0 +1,55 @@
+"""How tests share code: through helper modules, in tests/support if two directories use them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+# `python -m tests.bench` is a program: it uses the labs, and tests look at it.
+PROGRAMS = {"bench"}
+
+
+def imports_of(file):
+    """The modules of tests/ that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        yield from (name for name in names if name.startswith("tests."))
+
+
+@pytest.fixture(scope="module")
+def imports(root):
+    """(file below tests/, imported module below tests) of all tests."""
+    tests = root / "tests"
+    files = sorted(tests.rglob("*.py"))
+    found = [
+        (file.relative_to(tests), name.removeprefix("tests.")) for file in files for name in imports_of(file)
+    ]
+    assert len(found) > 100
+    return found
+
+
+def test_no_module_of_tests_imports_a_module_that_has_tests(imports):
+    assert [f"{file}: {name}" for file, name in imports if name.rpartition(".")[2].startswith("test_")] == []
+
+
+def test_directories_of_tests_share_code_through_support_only(imports):
+    def is_shared(file: Path, package: str) -> bool:
+        return package in {"support", file.parts[0]} | PROGRAMS or file.parts[0] in PROGRAMS
+
+    assert [f"{file}: {name}" for file, name in imports if not is_shared(file, name.partition(".")[0])] == []
+
+
+def test_there_is_one_helper_that_waits(root):
+    """A loop with a deadline of its own says nothing when it ends; `until` says for what it waited."""
+    named = {"until", "eventually", "wait_until", "wait_for"}
+    found = {
+        str(file.relative_to(root))
+        for file in (root / "tests").rglob("*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name in named
+    }
+
+    assert found == {"tests/support/waiting.py"}

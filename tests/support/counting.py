@@ -1,0 +1,34 @@
+"""How often operating system and parser are called: a cost that is the same on every machine."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+import yaml
+
+COUNTED = ((os, "stat"), (os, "listdir"), (os, "open"), (os, "rename"), (os, "replace"), (yaml, "parse"))
+
+
+@contextmanager
+def counting(monkeypatch):
+    """How often each of these was called."""
+    counts = {f"{module.__name__}.{name}": 0 for module, name in COUNTED}
+
+    def counted(module, name):
+        real = getattr(module, name)
+
+        def call(*args, **options):
+            counts[f"{module.__name__}.{name}"] += 1
+            return real(*args, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for module, name in COUNTED:
+            patch.setattr(module, name, counted(module, name))
+        yield counts
+
+
+def linear(one, two):
+    return all(two[name] <= 2 * count + 10 for name, count in one.items())
