@@ -29,7 +29,7 @@ class ChallengeFacts:
     zone: str = ""
     value: str = ""
     way: str = ""
-    """For http-01: how the CA's request comes to the responder (http01.exposure)."""
+    """For http-01: how the CA's request comes to the responder (http01.kubernetes_routes)."""
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -166,7 +166,7 @@ def test_what_others_write_in_the_moment_of_an_edit_stays_theirs(kube, client, n
             "PATCH", f"{path}?fieldManager=nginx", {"status": status}, content_type=merge
         ).is_ok
 
-    routes_of(Interrupted(client, serves)).open(one, "one.example.test", "one", in_place)
+    routes_of(Interrupted(client, serves)).present(one, "one.example.test", "one", in_place)
 
     owners = {
         entry["manager"]: entry["fieldsV1"]

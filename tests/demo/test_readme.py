@@ -13,7 +13,7 @@ import pytest
 
 from compose.demo import Demo
 from compose.servers.pebble import find_pebble
-from tests.support.processes import until
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -511,7 +511,7 @@ def test_what_the_environment_says_of_proxies_is_read_once_and_not_with_each_req
 ):
     """While another thread changes the environment, to read it is a KeyError: of that a watch, or whoever
     asked, would die."""
-    configuration = client_of_faulty._configuration
+    configuration = client_of_faulty._exchange._configuration
     before = configuration.proxy
     faulty.break_with(Fault.json({"kind": "ConfigMap"}))
 
@@ -542,7 +542,7 @@ class TestNothingSecret:
         def refresh(configuration):
             raise FileNotFoundError(f"/var/run/token {TOKEN}")
 
-        client_of_faulty._configuration.refresh_api_key_hook = refresh
+        client_of_faulty._exchange._configuration.refresh_api_key_hook = refresh
 
         with pytest.raises(HomeUnavailable, match="token of the service account cannot be read") as caught:
             client_of_faulty.get(CONFIG_MAPS, "default", "web")
