@@ -1,76 +1,83 @@
--- Begin a run, or join the one that is under way.
--- KEYS record in_flight waiting arrivals renewals runs
--- ARGV id now first_step fence_seed spec root_id in_flight_until ('' = arrivals, let in by a tick) force ('1': a new certificate is asked for)
---   last_step
---   as_of ('' = whatever was; else the number of the last run, which was over)
---   trigger
---   own_root (the id of the run's first task, and its root if there is no root_id)
---   sent_step… (where the CA may have issued already: a new certificate that is asked for there is that of another run)
--- returns {verdict, run}: 'begun' | 'joined' | 'again' | 'stale' (a run has ended since), and the number of the run that satisfies the caller
-local step = redis.call('HGET', KEYS[1], 'step') or ''
-local run = tonumber(redis.call('HGET', KEYS[1], 'run') or '0')
-local spec = redis.call('HGET', KEYS[1], 'spec')
-local asked = ARGV[11] == 'request' or ARGV[11] == 'manual'
-local function note_next() -- who asked for the run that follows this one, for Flower
-  if asked then redis.call('HSET', KEYS[1], 'next_trigger', ARGV[11], 'next_root', ARGV[6]) end
+-- Begin a run, or join the run that is under way.
+-- `in_flight_until`: '' puts the run among the arrivals, from which a tick takes it.
+-- `force`: '1' if the caller asked for a new certificate.
+-- `expected_run`: the number of the last run when the caller read the record, or '' for any.
+-- `own_root`: the id of the run's first task, which is its root if there is no `root_id`.
+-- More ARGV: sent_step…: steps where the CA may have issued already. A new certificate that is asked for there is
+-- that of another run.
+-- Returns {verdict, run}: 'begun' | 'joined' | 'again' | 'stale' (a run has ended since), and the number of the run
+-- that satisfies the caller.
+local record, in_flight, waiting, arrivals, renewals, runs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local id, now, first_step, fence_seed, wanted_spec, root_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local in_flight_until, force, last_step = ARGV[7], ARGV[8], ARGV[9]
+local expected_run, caller_trigger, own_root = ARGV[10], ARGV[11], ARGV[12]
+local step = redis.call('HGET', record, 'step') or ''
+local run = tonumber(redis.call('HGET', record, 'run') or '0')
+local spec = redis.call('HGET', record, 'spec')
+local asked = caller_trigger == 'request' or caller_trigger == 'manual'
+local function note_next() -- Flower shows who asked for the run that follows this one
+  if asked then redis.call('HSET', record, 'next_trigger', caller_trigger, 'next_root', root_id) end
 end
 if step ~= '' then
-  local same = ARGV[6] ~= '' and ARGV[6] == redis.call('HGET', KEYS[1], 'root') -- the request that began this run, come twice
-  local forced, sent = ARGV[8] == '1' and not same, false
+  -- The request that began this run came twice.
+  local same = root_id ~= '' and root_id == redis.call('HGET', record, 'root')
+  local forced, sent = force == '1' and not same, false
   for i = 13, #ARGV do sent = sent or ARGV[i] == step end
-  -- What it waits for, or is about to (`woken`), is not wanted any more, or a person does not want to wait.
-  if forced or spec ~= ARGV[5] then
-    redis.call('HSET', KEYS[1], 'woken', '1')
-    redis.call('ZADD', KEYS[3], 'XX', ARGV[2], ARGV[1])
+  -- The run waits, or is about to wait (`woken`), for something that is no longer desired, or a person asked now.
+  if forced or spec ~= wanted_spec then
+    redis.call('HSET', record, 'woken', '1')
+    redis.call('ZADD', waiting, 'XX', now, id)
   end
-  if (forced and sent) or spec ~= ARGV[5] then
-    local again = ARGV[8] == '1' and 'force' or ARGV[5]
+  if (forced and sent) or spec ~= wanted_spec then
+    local again = force == '1' and 'force' or wanted_spec
     -- A change of the manifest does not take back that a new certificate was asked for.
-    if redis.call('HGET', KEYS[1], 'again') ~= 'force' then redis.call('HSET', KEYS[1], 'again', again) end
+    if redis.call('HGET', record, 'again') ~= 'force' then redis.call('HSET', record, 'again', again) end
     note_next()
     return {'again', run + 1}
   end
-  if step == ARGV[9] then -- it ended, and only cleans up: whoever finds that there is something to issue does not mean this run
-    redis.call('HSETNX', KEYS[1], 'again', ARGV[5])
+  if step == last_step then -- it has ended and cleans up: a caller that finds something to issue means another run
+    redis.call('HSETNX', record, 'again', wanted_spec)
     note_next()
     return {'again', run + 1}
   end
   return {'joined', run}
 end
--- The message of the request that began the last run has come twice: that run, which is over, is its answer, for the three days that
--- answers are kept (state.requests). Two workers may have the message at once, and the first has not noted its answer yet.
-local last_request, requested_at = unpack(redis.call('HMGET', KEYS[1], 'last_request', 'last_request_at'))
-local is_kept = tonumber(ARGV[2]) < tonumber(requested_at or '0') + 259200
-if asked and ARGV[6] ~= '' and ARGV[6] == last_request and is_kept then return {'again', run} end
-if ARGV[10] ~= '' and ARGV[10] ~= string.format('%.0f', run) then return {'stale', run} end
-if spec ~= ARGV[5] then redis.call('HDEL', KEYS[1], 'facts', 'key') end
-local trigger, root, task = ARGV[11], ARGV[6], ''
-local next_trigger, next_root = unpack(redis.call('HMGET', KEYS[1], 'next_trigger', 'next_root'))
-local result = redis.call('HGET', KEYS[1], 'result')
+-- The message of the request that began the last run came twice: that run, which is over, is its answer, for the
+-- three days that answers are kept (state.requests). Two workers may have the message at once, and the first has
+-- not stored its answer yet.
+local last_request, requested_at = unpack(redis.call('HMGET', record, 'last_request', 'last_request_at'))
+local is_kept = tonumber(now) < tonumber(requested_at or '0') + 259200
+if asked and root_id ~= '' and root_id == last_request and is_kept then return {'again', run} end
+if expected_run ~= '' and expected_run ~= string.format('%.0f', run) then return {'stale', run} end
+if spec ~= wanted_spec then redis.call('HDEL', record, 'facts', 'key') end
+local trigger, root, task = caller_trigger, root_id, ''
+local next_trigger, next_root = unpack(redis.call('HMGET', record, 'next_trigger', 'next_root'))
+local result = redis.call('HGET', record, 'result')
 if next_trigger then
   trigger = next_trigger
   if root == '' then root = next_root or '' end
-elseif not asked and spec == ARGV[5] and result and result ~= 'issued' and result ~= 'ended' then
-  trigger = redis.call('HGET', KEYS[1], 'trigger') or trigger -- it repeats the run that failed
+elseif not asked and spec == wanted_spec and result and result ~= 'issued' and result ~= 'ended' then
+  trigger = redis.call('HGET', record, 'trigger') or trigger -- it repeats the failed run
 end
 if root ~= '' then
-  redis.call('HSET', KEYS[1], 'last_request', root, 'last_request_at', ARGV[2])
+  redis.call('HSET', record, 'last_request', root, 'last_request_at', now)
 else
-  redis.call('HDEL', KEYS[1], 'last_request', 'last_request_at')
+  redis.call('HDEL', record, 'last_request', 'last_request_at')
 end
-if root == '' then root, task = ARGV[12], ARGV[12] end
-local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or '0'), tonumber(ARGV[4])) + 1
-redis.call('HSET', KEYS[1], 'step', ARGV[3], 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0', 'tries', '0', 'failures', '0',
-  'task', task, 'root', root, 'trigger', trigger, 'run', run + 1, 'spec', ARGV[5], 'since', ARGV[2], 'begun', ARGV[2])
-redis.call('HDEL', KEYS[1], 'reason', 'again', 'due', 'woken', 'next_trigger', 'next_root')
-redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('ZREM', KEYS[5], ARGV[1])
-redis.call('ZADD', KEYS[6], ARGV[2], ARGV[1])
-if ARGV[7] == '' then
-  redis.call('ZREM', KEYS[2], ARGV[1])
-  redis.call('ZADD', KEYS[4], ARGV[2], ARGV[1])
+if root == '' then root, task = own_root, own_root end
+local fence = math.max(tonumber(redis.call('HGET', record, 'fence') or '0'), tonumber(fence_seed)) + 1
+redis.call('HSET', record, 'step', first_step, 'fence', string.format('%.0f', fence), 'lease', '0', 'attempts', '0',
+  'tries', '0', 'failures', '0', 'task', task, 'root', root, 'trigger', trigger, 'run', run + 1,
+  'spec', wanted_spec, 'since', now, 'begun', now)
+redis.call('HDEL', record, 'reason', 'again', 'due', 'woken', 'next_trigger', 'next_root')
+redis.call('ZREM', waiting, id)
+redis.call('ZREM', renewals, id)
+redis.call('ZADD', runs, now, id)
+if in_flight_until == '' then
+  redis.call('ZREM', in_flight, id)
+  redis.call('ZADD', arrivals, now, id)
 else
-  redis.call('ZREM', KEYS[4], ARGV[1])
-  redis.call('ZADD', KEYS[2], ARGV[7], ARGV[1])
+  redis.call('ZREM', arrivals, id)
+  redis.call('ZADD', in_flight, in_flight_until, id)
 end
 return {'begun', run + 1}

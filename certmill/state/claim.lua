@@ -1,24 +1,24 @@
 -- Claim a step: the record is at this step and its lease is free.
--- KEYS record in_flight waiting arrivals
--- ARGV id step now lease_seconds task_id root_id
--- returns {fence, field, value, …} or {0} (the record has moved on) or {-1} (leased, or waiting)
-local at, lease, since = unpack(redis.call('HMGET', KEYS[1], 'step', 'lease', 'since'))
-if at ~= ARGV[2] then return {'0'} end
-local now, held = tonumber(ARGV[3]), tonumber(lease or '0')
--- A lease far ahead of now was taken before the clock was set back.
-if held > now and held < now + 2 * tonumber(ARGV[4]) then return {'-1'} end
--- It waits, and was not woken: a late or doubled message must not end the wait (Retry-After) early.
-if tonumber(redis.call('ZSCORE', KEYS[3], ARGV[1]) or '0') > now then return {'-1'} end
-local till = tonumber(ARGV[3]) + tonumber(ARGV[4])
-redis.call('HSET', KEYS[1], 'lease', string.format('%.3f', till), 'task', ARGV[5], 'root', ARGV[6])
-redis.call('HINCRBY', KEYS[1], 'attempts', 1)
-redis.call('HDEL', KEYS[1], 'woken') -- what is told from now on may come too late for this step
--- A run that came to its step under a clock that was ahead would never have been there for long.
-if tonumber(since or '0') > now + 60 then redis.call('HSET', KEYS[1], 'since', ARGV[3]) end
-redis.call('ZADD', KEYS[2], till, ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('ZREM', KEYS[4], ARGV[1])
-local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
-local answer = redis.call('HGETALL', KEYS[1])
+-- Returns {fence, field, value, …}, {0} (the record is at another step) or {-1} (leased, or waiting).
+local record, in_flight, waiting, arrivals = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local id, expected_step, now, lease_seconds, task_id, root_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local step, lease, since = unpack(redis.call('HMGET', record, 'step', 'lease', 'since'))
+if step ~= expected_step then return {'0'} end
+local instant, leased_until = tonumber(now), tonumber(lease or '0')
+-- A lease that ends far in the future was taken before the clock was set back.
+if leased_until > instant and leased_until < instant + 2 * tonumber(lease_seconds) then return {'-1'} end
+-- The run waits and was not woken: a late or duplicate message must not end the wait (Retry-After) early.
+if tonumber(redis.call('ZSCORE', waiting, id) or '0') > instant then return {'-1'} end
+local lease_end = tonumber(now) + tonumber(lease_seconds)
+redis.call('HSET', record, 'lease', string.format('%.3f', lease_end), 'task', task_id, 'root', root_id)
+redis.call('HINCRBY', record, 'attempts', 1)
+redis.call('HDEL', record, 'woken') -- a wake-up from now on may come too late for this step
+-- `since` was written while the clock was ahead: without this the run would never count as long at its step.
+if tonumber(since or '0') > instant + 60 then redis.call('HSET', record, 'since', now) end
+redis.call('ZADD', in_flight, lease_end, id)
+redis.call('ZREM', waiting, id)
+redis.call('ZREM', arrivals, id)
+local fence = redis.call('HINCRBY', record, 'fence', 1)
+local answer = redis.call('HGETALL', record)
 table.insert(answer, 1, string.format('%.0f', fence))
 return answer

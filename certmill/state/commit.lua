@@ -1,23 +1,30 @@
--- End a step: new facts, the step that is next, and in which set it waits; only while the fence is still ours.
--- KEYS record chosen_set other_set other_set other_set [runs: the run is over]
--- ARGV id fence step score waits ('1': until the score; at once if it was woken while the step was acting)
---   dropped_count [dropped field]… [field value]…
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[2] then return 0 end
-if redis.call('HGET', KEYS[1], 'step') ~= ARGV[3] then redis.call('HSET', KEYS[1], 'tries', '0', 'failures', '0', 'task', '') end
-redis.call('HSET', KEYS[1], 'step', ARGV[3], 'lease', '0', 'attempts', '0')
-local dropped = tonumber(ARGV[6])
-if dropped > 0 then redis.call('HDEL', KEYS[1], unpack(ARGV, 7, 6 + dropped)) end
-if #ARGV > 6 + dropped then redis.call('HSET', KEYS[1], unpack(ARGV, 7 + dropped)) end
-for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
--- Somebody asked for another run while this one went on: look again at once.
-local again = ARGV[3] == '' and redis.call('HEXISTS', KEYS[1], 'again') == 1
-local woken = redis.call('HDEL', KEYS[1], 'woken') == 1 and ARGV[5] == '1'
-redis.call('ZADD', KEYS[2], (again or woken) and '0' or ARGV[4], ARGV[1])
-if ARGV[3] == '' then -- a hash that has held the facts keeps their larger encoding for ever: 672 bytes instead of 216
-  local left = redis.call('HGETALL', KEYS[1])
+-- End a step: new facts, the next step, and the set in which the certificate waits. Only while the fence is the
+-- caller's.
+-- More KEYS: three other sets that the certificate leaves, and `runs` if the run is over.
+-- `waits`: '1' if the step waits until `due`; it continues at once if it was woken while it acted.
+-- More ARGV: [dropped field]… [field value]…
+-- Returns 1, or 0: the step is no longer the caller's.
+local record, chosen_set = KEYS[1], KEYS[2]
+local id, fence, next_step, due, waits, dropped_count = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+if redis.call('HGET', record, 'fence') ~= fence then return 0 end
+if redis.call('HGET', record, 'step') ~= next_step then
+  redis.call('HSET', record, 'tries', '0', 'failures', '0', 'task', '')
+end
+redis.call('HSET', record, 'step', next_step, 'lease', '0', 'attempts', '0')
+local dropped = tonumber(dropped_count)
+if dropped > 0 then redis.call('HDEL', record, unpack(ARGV, 7, 6 + dropped)) end
+if #ARGV > 6 + dropped then redis.call('HSET', record, unpack(ARGV, 7 + dropped)) end
+for i = 3, #KEYS do redis.call('ZREM', KEYS[i], id) end
+-- Another run was asked for during this one: reconcile at once.
+local again = next_step == '' and redis.call('HEXISTS', record, 'again') == 1
+local woken = redis.call('HDEL', record, 'woken') == 1 and waits == '1'
+redis.call('ZADD', chosen_set, (again or woken) and '0' or due, id)
+if next_step == '' then
+  -- A hash that has held the facts keeps their larger encoding: 672 bytes instead of 216.
+  local left = redis.call('HGETALL', record)
   if #left < 100 then
-    redis.call('DEL', KEYS[1])
-    redis.call('HSET', KEYS[1], unpack(left))
+    redis.call('DEL', record)
+    redis.call('HSET', record, unpack(left))
   end
 end
 return 1

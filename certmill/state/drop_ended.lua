@@ -1,8 +1,10 @@
--- Take out of the list of runs those that have ended: a worker of a release that keeps no such list ends runs without it.
--- KEYS runs record…  ARGV id…
--- returns how many
+-- Remove runs that have ended from the list of runs. A worker of an older release ends runs without removing them.
+-- KEYS: runs record…  ARGV: id… (of each record, in the same order)
+-- Returns how many were removed.
+local runs = KEYS[1]
 local dropped = 0
 for i, id in ipairs(ARGV) do
-  if (redis.call('HGET', KEYS[i + 1], 'step') or '') == '' then dropped = dropped + redis.call('ZREM', KEYS[1], id) end
+  local record = KEYS[i + 1]
+  if (redis.call('HGET', record, 'step') or '') == '' then dropped = dropped + redis.call('ZREM', runs, id) end
 end
 return dropped

@@ -1,8 +1,9 @@
--- End the wait of a run that waits at a step. One that acts there may be about to wait: its commit finds the mark `woken`.
--- KEYS record waiting
--- ARGV id now step
--- returns 1, or 0 if no run is there
-if redis.call('HGET', KEYS[1], 'step') ~= ARGV[3] then return 0 end
-redis.call('HSET', KEYS[1], 'woken', '1')
-redis.call('ZADD', KEYS[2], 'XX', ARGV[2], ARGV[1])
+-- End the wait of a run that waits at this step. A worker that acts at the step may be about to wait: its commit
+-- finds the mark `woken`.
+-- Returns 1, or 0 if no run is at this step.
+local record, waiting = KEYS[1], KEYS[2]
+local id, now, step = ARGV[1], ARGV[2], ARGV[3]
+if redis.call('HGET', record, 'step') ~= step then return 0 end
+redis.call('HSET', record, 'woken', '1')
+redis.call('ZADD', waiting, 'XX', now, id)
 return 1

@@ -1,9 +1,11 @@
--- Keep facts in the middle of a step, and go on holding its lease; only while the fence is still ours.
--- KEYS record in_flight
--- ARGV id fence now lease_seconds [field value]…
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[2] then return 0 end
-local till = tonumber(ARGV[3]) + tonumber(ARGV[4])
-redis.call('HSET', KEYS[1], 'lease', string.format('%.3f', till))
-redis.call('ZADD', KEYS[2], till, ARGV[1])
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+-- Store facts in the middle of a step and renew its lease. Only while the fence is the caller's.
+-- More ARGV: [field value]…
+-- Returns 1, or 0: the step is no longer the caller's.
+local record, in_flight = KEYS[1], KEYS[2]
+local id, fence, now, lease_seconds = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if redis.call('HGET', record, 'fence') ~= fence then return 0 end
+local lease_end = tonumber(now) + tonumber(lease_seconds)
+redis.call('HSET', record, 'lease', string.format('%.3f', lease_end))
+redis.call('ZADD', in_flight, lease_end, id)
+for i = 5, #ARGV, 2 do redis.call('HSET', record, ARGV[i], ARGV[i + 1]) end
 return 1

@@ -1,19 +1,21 @@
 -- Note that a certificate's last run failed, and forget a few that were noted too long ago.
--- KEYS by_issuer others times
--- ARGV certificate spec ('' = by the issuer's own fault) now kept_seconds batch
-local old = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', tonumber(ARGV[3]) - tonumber(ARGV[4]), 'LIMIT', 0, ARGV[5])
+-- `spec`: '' if the issuer caused the failure.
+-- Returns how many were forgotten.
+local by_issuer, others, times = KEYS[1], KEYS[2], KEYS[3]
+local id, spec, now, kept_seconds, batch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local old = redis.call('ZRANGEBYSCORE', times, '-inf', tonumber(now) - tonumber(kept_seconds), 'LIMIT', 0, batch)
 if #old > 0 then
-  redis.call('SREM', KEYS[1], unpack(old))
-  redis.call('HDEL', KEYS[2], unpack(old))
-  redis.call('ZREM', KEYS[3], unpack(old))
+  redis.call('SREM', by_issuer, unpack(old))
+  redis.call('HDEL', others, unpack(old))
+  redis.call('ZREM', times, unpack(old))
 end
-if ARGV[2] == '' then
-  redis.call('HDEL', KEYS[2], ARGV[1])
-  redis.call('SADD', KEYS[1], ARGV[1])
+if spec == '' then
+  redis.call('HDEL', others, id)
+  redis.call('SADD', by_issuer, id)
 else
-  redis.call('SREM', KEYS[1], ARGV[1])
-  redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+  redis.call('SREM', by_issuer, id)
+  redis.call('HSET', others, id, spec)
 end
-redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
-for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[4]) end
+redis.call('ZADD', times, now, id)
+for i = 1, 3 do redis.call('EXPIRE', KEYS[i], kept_seconds) end
 return #old

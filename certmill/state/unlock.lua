@@ -1,4 +1,5 @@
--- Give up a lock, if it is still the owner's.
--- KEYS lock  ARGV owner
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+-- Release a lock if the caller owns it. Returns 1, or 0.
+local lock = KEYS[1]
+local owner = ARGV[1]
+if redis.call('GET', lock) == owner then return redis.call('DEL', lock) end
 return 0

@@ -1,9 +1,10 @@
--- Take what is due out of a set and put it in flight; two ticks at once never get the same id.
--- KEYS due in_flight
--- ARGV now suspect_after limit
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
+-- Move what is due from a set to the certificates in flight. Two ticks at once never get the same id.
+-- Returns the ids.
+local due, in_flight = KEYS[1], KEYS[2]
+local now, suspect_after, limit = ARGV[1], ARGV[2], ARGV[3]
+local ids = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(ids) do
-  if KEYS[1] ~= KEYS[2] then redis.call('ZREM', KEYS[1], id) end
-  redis.call('ZADD', KEYS[2], ARGV[2], id)
+  if due ~= in_flight then redis.call('ZREM', due, id) end
+  redis.call('ZADD', in_flight, suspect_after, id)
 end
 return ids

@@ -4,6 +4,10 @@ errors are ours)."""
 from __future__ import annotations
 
 import ast
+import re
+from itertools import dropwhile
+
+from compose.local import ROOT
 
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 80
@@ -62,6 +66,17 @@ def test_functions_are_short(modules):
     }
 
     assert long == {}
+
+
+def test_every_redis_script_names_its_arguments_at_the_top():
+    unnamed = {}
+    for script in sorted((ROOT / "certmill" / "state").glob("*.lua")):
+        code = [line for line in script.read_text().splitlines() if not line.startswith("--")]
+        body = dropwhile(lambda line: line.startswith("local ") and re.search(r"= (KEYS|ARGV)\[", line), code)
+        unnamed[script.name] = [line for line in body if re.search(r"(KEYS|ARGV)\[\d+\]", line)]
+
+    assert {name: lines for name, lines in unnamed.items() if lines} == {}
+    assert len(unnamed) > 10
 
 
 def test_nothing_sleeps_in_the_engine(engine):
