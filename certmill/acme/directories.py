@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass
 from typing import Final
 
+from cachetools import LRUCache
+
 from certmill.acme.resources import Directory
 from certmill.http.transport import TlsTrust, host_of
 
@@ -28,7 +30,7 @@ class DirectoryCache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, TlsTrust], Known] = {}
+        self._known: LRUCache[tuple[str, TlsTrust], Known] = LRUCache(_MOST_DIRECTORIES)
 
     def get(self, url: str, trust: TlsTrust, *, now: float) -> Known | None:
         """The cached directory, or None if there is none or it has expired.
@@ -43,7 +45,5 @@ class DirectoryCache:
         hosts = frozenset(host_of(named) for named in (url, *directory.urls))
         known = Known(directory=directory, until=now + DIRECTORY_SECONDS, hosts=hosts)
         with self._lock:
-            if len(self._known) >= _MOST_DIRECTORIES:
-                self._known.clear()
             self._known[url, trust] = known
         return known

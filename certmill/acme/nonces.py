@@ -10,6 +10,8 @@ import threading
 from collections import deque
 from typing import Final
 
+from cachetools import LRUCache
+
 from certmill.clock import Clock, SystemClock
 
 MAX_AGE_SECONDS: Final = 300.0
@@ -55,11 +57,9 @@ class NoncePools:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._pools: dict[str, NoncePool] = {}
+        self._pools: LRUCache[str, NoncePool] = LRUCache(_MAX_POOLS)
 
     def pool(self, directory_url: str) -> NoncePool:
         """The pool of a CA; it is created at the first call."""
         with self._lock:
-            if directory_url not in self._pools and len(self._pools) >= _MAX_POOLS:
-                self._pools.clear()
             return self._pools.setdefault(directory_url, NoncePool(self._clock))

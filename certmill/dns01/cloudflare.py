@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Final, cast
 from urllib.parse import urlencode, urlsplit
 
+from cachetools import LRUCache
+
 from certmill.clock import Clock
 from certmill.dns01.base import TxtRecord
 from certmill.errors import ProviderUnavailable, SecretUnusable, SolverMisconfigured
@@ -85,7 +87,7 @@ class CloudflareProvider:
             user_agent=f"certmill/{__version__}",
             clock=clock,
         )
-        self._zone_ids: dict[str, str] = {}
+        self._zone_ids: LRUCache[str, str] = LRUCache(_MAX_KNOWN_ZONES)
         self._guard = threading.Lock()
 
     def present(self, record: TxtRecord) -> None:
@@ -149,8 +151,6 @@ class CloudflareProvider:
             found = self._look_up(".".join(labels[start:]))
             if found:
                 with self._guard:
-                    if len(self._zone_ids) >= _MAX_KNOWN_ZONES:
-                        self._zone_ids.clear()
                     self._zone_ids[zone] = found
                 return found
         raise SolverMisconfigured(

@@ -7,6 +7,7 @@ import threading
 import dns.message
 import dns.name
 import dns.rdatatype
+from cachetools import LRUCache
 from dns.rdtypes.ANY.CNAME import CNAME
 
 from certmill.clock import Clock
@@ -24,7 +25,7 @@ class Zones:
     def __init__(self, resolver: Resolver, clock: Clock) -> None:
         self._resolver = resolver
         self._clock = clock
-        self._known: dict[str, tuple[float, bool]] = {}
+        self._known: LRUCache[str, tuple[float, bool]] = LRUCache(_MAX_KEPT)
         self._guard = threading.Lock()
 
     def zone_of(self, name: str, *, within_seconds: float | None = None) -> str:
@@ -68,9 +69,7 @@ class Zones:
         found = bool(records(answer, "SOA", at=name))
         learned = {name: found} | dict.fromkeys(_not_zones(answer, name), False)
         with self._guard:
-            if len(self._known) + len(learned) > _MAX_KEPT:
-                self._known.clear()
-            self._known |= {each: (now + _KEPT_SECONDS, is_zone) for each, is_zone in learned.items()}
+            self._known.update({each: (now + _KEPT_SECONDS, is_zone) for each, is_zone in learned.items()})
         return found
 
     def _cname(self, name: str, within_seconds: float | None) -> str:

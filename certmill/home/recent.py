@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, cast
 
+from cachetools import LRUCache
+
 from certmill.clock import Clock
 from certmill.errors import InvalidManifest
 from certmill.home.base import Change, Home, Manifest, ObservedCertificate, Survey
@@ -37,7 +39,7 @@ class RecentHome:
         self._home = home
         self._clock = clock
         self._guard = threading.Lock()
-        self._kept: dict[_Key, tuple[float, object]] = {}
+        self._kept: LRUCache[_Key, tuple[float, object]] = LRUCache(_MOST)
         self._reading: dict[_Key, object] = {}
 
     @property
@@ -161,8 +163,6 @@ class RecentHome:
             if value is None:
                 self._kept.pop(key, None)
                 return
-            if len(self._kept) >= _MOST:
-                self._kept.clear()
             self._kept[key] = (now, value)
 
     def _forget(self, *key: str) -> None:

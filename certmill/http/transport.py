@@ -17,6 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import certifi
 import urllib3
+from cachetools import LRUCache
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -95,15 +96,13 @@ class Connections:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pools: dict[tuple[TlsTrust, str | None], urllib3.PoolManager] = {}
+        self._pools: LRUCache[tuple[TlsTrust, str | None], urllib3.PoolManager] = LRUCache(_MOST_POOLS)
 
     def pools(self, url: str, trust: TlsTrust) -> urllib3.PoolManager:
         """The connection pools for `trust`, through the environment's proxy if `url` needs one."""
         proxy = _proxy_for(url)
         with self._lock:
             if (trust, proxy) not in self._pools:
-                if len(self._pools) >= _MOST_POOLS:
-                    self._pools.clear()
                 self._pools[trust, proxy] = _make_pools(trust, proxy)
             return self._pools[trust, proxy]
 

@@ -1,4 +1,4 @@
-"""What is made once and kept for the next use, by what an issuer says: clients, providers, resolvers."""
+"""A cache of objects that are built from an issuer: clients, providers, resolvers."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from cachetools import LRUCache
+
 _Made = TypeVar("_Made")
 
 _MOST = 256
-"""Who may change an issuer may do so for ever."""
+"""Issuers can change without limit, so the cache is bounded."""
 
 
 class Kept(Generic[_Made]):
-    """Things by what they were made from; when there are too many, all are let go. Safe from many threads."""
+    """Objects by what they were built from. The least recently used one is dropped when the cache is full.
+    Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._made: dict[Hashable, _Made] = {}
+        self._made: LRUCache[Hashable, _Made] = LRUCache(_MOST)
 
     def get(self, which: Hashable, make: Callable[[], _Made]) -> _Made:
-        """The one for `which`, made now if it is not there."""
+        """The object for `which`; `make` builds it if it is not in the cache."""
         with self._guard:
             if which not in self._made:
-                if len(self._made) >= _MOST:
-                    self._made.clear()
                 self._made[which] = make()
             return self._made[which]
