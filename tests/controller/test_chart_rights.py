@@ -367,8 +367,8 @@ def test_the_worker_keeps_secrets_statuses_and_events_with_its_own_rights(instal
         assert home.issuer_status(issuer).conditions
     certificate = home.certificate(certificate_id(namespace, "kept"))
     events = KubernetesEvents(client, SystemClock())
-    events.tell(certificate, "Issuing", "once")
-    events.tell(certificate, "Issuing", "once")
+    events.record_event(certificate, "Issuing", "once")
+    events.record_event(certificate, "Issuing", "once")
 
     found = installed.kube.api.request("GET", f"/api/v1/namespaces/{namespace}/events").body["items"]
     assert [event["count"] for event in found if event["involvedObject"]["name"] == "kept"] == [2]

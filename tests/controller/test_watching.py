@@ -27,15 +27,15 @@ def controller(kube):
         yield controller
 
 
-def looks(controller, namespace, *, until):
+def looks(controller, namespace, *, expected):
     """What is told of this namespace, until this is."""
     told = []
 
     def is_told():
         told.extend(one for one in controller.take(100, seconds=0.1) if one.namespace == namespace)
-        return until in told
+        return expected in told
 
-    until(is_told, what=lambda: f"{until} was not told; {told} was")
+    until(is_told, what=lambda: f"{expected} was not told; {told} was")
     return told
 
 
@@ -50,7 +50,7 @@ def test_a_certificates_life_is_told_and_our_own_writes_are_not(controller, kube
     controller.first_sight(lambda _: None)
 
     home.apply(web, dump_yaml(certificate_document(web)))
-    assert looks(controller, namespace, until=look_at) == [look_at]
+    assert looks(controller, namespace, expected=look_at) == [look_at]
 
     now, pair = SystemClock().now(), a_pair(web, not_before=SystemClock().now() - 60)
     violation = Violation(reason="DoesNotExist", message="Issuing certificate as Secret does not exist")
@@ -63,13 +63,13 @@ def test_a_certificates_life_is_told_and_our_own_writes_are_not(controller, kube
     )
     home.apply(later, dump_yaml(certificate_document(later)))
     last = ReconcileRequest(kind="Certificate", namespace=namespace, name="later")
-    told = looks(controller, namespace, until=last)
+    told = looks(controller, namespace, expected=last)
     assert told.count(look_at) <= 1, (
         "its own Secret may be seen after the status that ends the run, and nothing else"
     )
 
     home.delete_secret(namespace, "web-tls")
-    assert look_at in looks(controller, namespace, until=look_at)
+    assert look_at in looks(controller, namespace, expected=look_at)
 
 
 def test_what_was_issued_is_adopted_at_first_sight_without_a_request(controller, kube, namespace):
