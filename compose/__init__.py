@@ -1,4 +1,6 @@
-"""What runs certmill somewhere: the demo, and the real servers that demo, tests and benchmark use.
+"""Programs and files that run certmill on a machine or in a cluster: the demo, the chart, and the real
+servers that the demo, the tests and the benchmark start.
 
-Nothing in certmill/, tasks/, schedules/ or workers/ may import it.
+Forbidden: an import of `compose` from certmill/, tasks/, schedules/ or workers/. This package is not in the
+wheel.
 """

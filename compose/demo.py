@@ -1,9 +1,10 @@
-"""`make demo`: what a new user would do by hand, on servers of its own, in a fresh directory that is removed
-at the end.
+"""`make demo`: issues a certificate from a test CA with the same commands that a new user types.
 
-A test CA (Pebble) and its DNS server, `python -m workers up` beside them, then the real commands: apply an
-issuer, request a certificate. Nothing is shortened or pretended: the CA looks at the responder through HTTP,
-and the steps' times are Flower's. KEEP=1 leaves it running."""
+It starts a test CA (Pebble) and the CA's DNS server, then `python -m workers up`. It then runs the real
+commands: apply an issuer, request a certificate. No step is skipped or simulated: the CA validates through
+HTTP at the responder, and the times of the steps come from Flower. All servers belong to the demo. They work
+in a new directory, which is removed at the end. KEEP=1 leaves the demo running.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ _FLOWER_USER = "certmill"
 _LOG_TAIL_LINES = 15
 _FLOWER_SECONDS = 5.0
 _SOMEBODY_ELSES = ("CERTMILL_", "CELERY_", "FLOWER_", "REDIS_URL")
-"""What the user's shell may have set for an installation of his own; not for this one."""
+"""Prefixes of variables that the user's shell may set for another installation. The demo ignores them."""
 
 _ISSUER = """\
 apiVersion: cert-manager.io/v1
@@ -56,12 +57,12 @@ spec:
 
 
 class DemoFailed(Exception):
-    """The demo ended without a certificate; the message says at what."""
+    """The demo ended without a certificate. The message names the command or the step that failed."""
 
 
 @dataclass(kw_only=True)
 class Demo:
-    """One run in `directory`. Made by start(), which leaves its processes to `stack`."""
+    """One run of the demo in `directory`. start() registers the processes on `stack`, which stops them."""
 
     directory: Path
     stack: ExitStack = field(repr=False)
@@ -79,7 +80,8 @@ class Demo:
         return self.directory / "home"
 
     def start(self) -> None:
-        """Start the servers, then certmill, and write the issuer's manifest."""
+        """Start the servers, start certmill, and write the issuer's manifest. Raises MissingServer,
+        ServerFailed."""
         responder_port = free_port()
         dns = self.stack.enter_context(ChallTestSrv(directory=self.directory / "dns"))
         self.say(f"a DNS server that knows every name as 127.0.0.1, on {dns.dns}")
@@ -118,7 +120,10 @@ class Demo:
         self.say("certmill, by `python -m workers up`: Valkey, workers, beat, HTTP-01 responder, Flower")
 
     def command(self, *arguments: str) -> None:
-        """Run `certmill …` as a user would, and show it. Raises DemoFailed."""
+        """Run `certmill …` as a user would, and print the command line and the output.
+
+        Raises DemoFailed if the exit code is not 0, and subprocess.TimeoutExpired after 120 s.
+        """
         print(f"\n$ certmill {' '.join(arguments)}", flush=True)
         program = Path(sys.executable).with_name("certmill")
         code = subprocess.run(
@@ -128,7 +133,11 @@ class Demo:
             raise DemoFailed(f"`certmill {arguments[0]}` ended with exit code {code}")
 
     def show_steps(self) -> None:
-        """The steps of the run with their times, as Flower's API has them. Raises DemoFailed."""
+        """Print the steps of the run with their times in seconds, as Flower's API returns them.
+
+        Raises DemoFailed if Flower does not show every step as done, and urllib.error.HTTPError if Flower
+        refuses the login.
+        """
         seen = self._steps_in_flower()
         missing = [
             name
@@ -147,7 +156,8 @@ class Demo:
             raise DemoFailed(f"Flower does not show these as done: {', '.join(missing)}")
 
     def _steps_in_flower(self) -> list[TaskSeen]:
-        """Flower hears of a task a moment after it ended."""
+        """Poll Flower until it shows every step as done, for at most _FLOWER_SECONDS: Flower receives the
+        event of a task a moment after the task ended."""
         password = (self.home / "flower-password").read_text().strip()
         deadline = time.monotonic() + _FLOWER_SECONDS
         while True:
@@ -160,7 +170,7 @@ class Demo:
             time.sleep(0.1)
 
     def show_logs(self) -> None:
-        """The end of every log, on stderr."""
+        """Print the last lines of every log on stderr."""
         for file in sorted(self.directory.rglob("*.log")):
             lines = file.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
             if lines:
@@ -169,7 +179,8 @@ class Demo:
                 )
 
     def keep(self) -> None:
-        """Say how to look at it, and stay until Ctrl-C. Raises DemoFailed when certmill ends by itself."""
+        """Print how to use the running installation, and wait until Ctrl-C. Raises DemoFailed if certmill
+        ends by itself."""
         stop = threading.Event()
         try:
             print(f"\nLeft running (KEEP=1) in {self.directory}. For commands in another terminal:")
@@ -187,7 +198,7 @@ class Demo:
 
 
 def main() -> int:
-    """Run the demo; answers the exit code."""
+    """Run the demo. Returns the exit code: 0, 1 if it failed, 130 if it was interrupted."""
     keep = os.environ.get("KEEP", "") not in ("", "0")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in [
@@ -220,7 +231,7 @@ def main() -> int:
 
 
 def _ignore_interrupts() -> None:
-    """A second one, as of make and uv, must not leave processes behind."""
+    """Ignore further signals. make and uv may send a second one, and it must not leave processes behind."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 

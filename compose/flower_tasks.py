@@ -1,4 +1,4 @@
-"""What Flower's API knows of the tasks of a run: the steps in order, with their states and times."""
+"""Reads the tasks of a run from Flower's API: the steps in order, with their states and times."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSeen:
-    """One task as Flower shows it: `started` in seconds since the epoch, `seconds` its runtime; `reason` of a
-    RETRY or FAILURE."""
+    """One task as Flower shows it. `started` is in seconds since the epoch; `seconds` is the run time.
+    `reason` is the reason of a RETRY or a FAILURE, else ""."""
 
     name: str
     state: str
@@ -26,8 +26,10 @@ class TaskSeen:
 
 
 def tasks(address: str, user: str, password: str) -> list[TaskSeen]:
-    """Every task that has started, in order. Flower not answering is an empty list; a login it refuses raises
-    HTTPError."""
+    """All tasks that have started, in order of their start. Returns an empty list if Flower does not answer.
+
+    Raises urllib.error.HTTPError if Flower refuses the login.
+    """
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
     request = urllib.request.Request(f"{address}/api/tasks", headers={"Authorization": f"Basic {login}"})  # noqa: S310 - our own address
     try:

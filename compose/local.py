@@ -1,7 +1,8 @@
-"""A certmill on this machine, process by process: a home in a directory, workers, beats, the responder,
+"""Starts one certmill installation on this machine, process by process: workers, beats, the responder,
 Flower. For tests and the benchmark.
 
-`python -m workers up` is what a user runs; here each process is started, killed and frozen by itself.
+The home is a directory. A user runs `python -m workers up` instead. Here each process can be started, killed
+and frozen separately.
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(kw_only=True)
 class LocalCertmill:
-    """The processes of one installation. `settings`: CERTMILL_* names without the prefix, lower case."""
+    """The processes of one installation. The keys of `settings` are CERTMILL_* names in lower case, without
+    the prefix."""
 
     directory: Path
     redis_url: str
     settings: Mapping[str, str] = field(default_factory=dict)
     settings_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By kind of process (worker, beat, responder, flower, controller): what it has besides, or instead."""
+    """Per kind of process (worker, beat, responder, flower, controller): settings that are added to, or
+    replace, those in `settings`."""
     processes: dict[str, ServerProcess] = field(default_factory=dict, init=False)
     responder_port: int = field(default=0, init=False)
     flower_port: int = field(default=0, init=False)
     admin_ports: dict[str, int] = field(default_factory=dict, init=False)
-    """By process."""
+    """Process name → port."""
     _client: Client | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -50,7 +53,7 @@ class LocalCertmill:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process of this installation has in its environment."""
+        """The environment variables of every process of this installation."""
         own = {
             "home": str(self.home),
             "redis_url": self.redis_url,
@@ -71,8 +74,11 @@ class LocalCertmill:
     def start(
         self, *, workers: int = 1, beats: int = 1, responder: bool = True, flower: bool = False
     ) -> None:
-        """Start the processes; returns when the responder and Flower listen and the others have been
-        started."""
+        """Start the processes. Returns when the responder and Flower listen and the other processes have been
+        started.
+
+        Raises ServerFailed.
+        """
         for number in range(workers):
             self.start_worker(f"worker{number + 1}")
         for number in range(beats):
@@ -83,17 +89,20 @@ class LocalCertmill:
             self._start("flower", "-m", "celery", "-A", "workers", "flower", port=self.flower_port)
 
     def start_controller(self, name: str = "controller") -> ServerProcess:
-        """Start a controller, or start it again."""
+        """Start the controller, or start it again. Raises ServerFailed."""
         return self._start(name, "-m", "workers", "controller")
 
     def start_worker(self, name: str, *, app: str = "workers", **settings: str) -> ServerProcess:
-        """Start a worker, or start it again. `settings` are this worker's own; `app` is Celery's `-A`."""
+        """Start a worker, or start it again. `settings` apply to this worker only; `app` is Celery's `-A`.
+
+        Raises ServerFailed.
+        """
         return self._start(
             name, "-m", "celery", "-A", app, "worker", "-n", f"{name}@local", settings=settings
         )
 
     def stop(self) -> None:
-        """Stop everything, all at once: each takes a moment."""
+        """Stop all processes. SIGTERM goes to all of them first, because each needs a moment to end."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -104,11 +113,12 @@ class LocalCertmill:
         self.processes.clear()
 
     def log_of(self, name: str) -> str:
-        """What a process wrote."""
+        """The log of a process."""
         return (self.directory / f"{name}.log").read_text(errors="replace")
 
     def admin(self, name: str, path: str = "/metrics") -> str:
-        """What a process tells on its admin port, whatever its status."""
+        """The body that a process returns on its admin port, for any HTTP status. Raises
+        urllib.error.URLError if it does not answer."""
         try:
             with urllib.request.urlopen(
                 f"http://127.0.0.1:{self.admin_ports[name]}{path}", timeout=10
@@ -119,13 +129,13 @@ class LocalCertmill:
                 return error.read().decode()
 
     def client(self) -> Client:
-        """The client of this installation; stop() closes it."""
+        """The client of this installation. stop() closes it."""
         if self._client is None:
             self._client = Client.connect(self.redis_url)
         return self._client
 
     def open(self) -> Runtime:
-        """The engine of this installation, in this process."""
+        """Open the engine of this installation in the current process."""
         names = Settings.model_fields
         values = {
             name: value

@@ -1,5 +1,5 @@
 """`make reference`: writes docs/settings.md and compose/env.example from certmill/settings.py. A test checks
-that both are current."""
+that both files are current."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _EXAMPLE = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One setting as the reference shows it; `default` is "" if there is none."""
+    """One setting as the reference shows it. `default` is "" if the setting has no default."""
 
     variable: str
     default: str
@@ -51,7 +51,8 @@ class Setting:
 
 
 def every_setting() -> Iterator[Setting]:
-    """The settings in the order of the class, each with the string that follows it there."""
+    """All settings in the order of the class. The meaning of a setting is the string that follows it in the
+    class."""
     (body,) = (
         node.body
         for node in ast.parse(inspect.getsource(settings)).body
@@ -73,7 +74,7 @@ def every_setting() -> Iterator[Setting]:
 
 
 def settings_page() -> str:
-    """docs/settings.md."""
+    """The text of docs/settings.md."""
     rows = (
         f"| `{one.variable}` | {f'`{one.default}`' if one.default else ''} | {one.meaning} |"
         for one in every_setting()
@@ -82,7 +83,7 @@ def settings_page() -> str:
 
 
 def env_example() -> str:
-    """compose/env.example: each setting commented out, with its default."""
+    """The text of compose/env.example: each setting is commented out and has its default."""
     parts = (
         "\n".join([*(f"# {line}" for line in wrap(one.meaning, 100)), f"#{one.variable}={one.default}"])
         for one in every_setting()

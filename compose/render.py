@@ -1,5 +1,5 @@
-"""The chart as plain YAML: `python -m compose.render` writes compose/kubernetes/certmill.yaml, for those who
-use no Helm."""
+"""Renders the chart as plain YAML: `python -m compose.render` writes compose/kubernetes/certmill.yaml, for
+users who do not use Helm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHART = Path(__file__).resolve().parent / "chart"
 PLAIN = Path(__file__).resolve().parent / "kubernetes" / "certmill.yaml"
 RELEASE, NAMESPACE = "certmill", "cert-manager"
 KUBERNETES = "1.33.0"
-"""What a chart is rendered for when no cluster is asked."""
+"""The Kubernetes version for which the chart is rendered when there is no cluster to query."""
 
 _HEAD = """\
 # certmill in a cluster without Helm: compose/chart with its default values, by `make chart`; do not edit.
@@ -51,7 +51,7 @@ _HEAD = """\
 def rendered(
     *options: str, release: str = RELEASE, namespace: str = NAMESPACE, values: Sequence[Path] = ()
 ) -> str:
-    """What Helm makes of the chart, without its CRDs. Raises MissingServer, ServerFailed."""
+    """The YAML that Helm renders from the chart, without its CRDs. Raises MissingServer, ServerFailed."""
     files = [part for file in values for part in ("--values", str(file))]
     return helm(
         "template", release, CHART, "--namespace", namespace, "--kube-version", KUBERNETES, *files, *options
@@ -61,13 +61,13 @@ def rendered(
 def objects(
     *options: str, release: str = RELEASE, namespace: str = NAMESPACE, values: Sequence[Path] = ()
 ) -> list[Json]:
-    """The same, parsed."""
+    """The objects that rendered() returns, parsed. Raises MissingServer, ServerFailed."""
     documents = yaml.safe_load_all(rendered(*options, release=release, namespace=namespace, values=values))
     return [document for document in documents if document]
 
 
 def plain_yaml() -> str:
-    """The content of compose/kubernetes/certmill.yaml."""
+    """The content of compose/kubernetes/certmill.yaml. Raises MissingServer, ServerFailed."""
     return _HEAD + rendered("--skip-tests", "--set", "secret.existing=certmill")
 
 

@@ -1,8 +1,9 @@
 """The `certmill` command for people and scripts: apply, get, describe, delete, request, renew.
 
-It works on the home and on Redis, as the services do, and starts no process. `app` declares the commands and
-imports nothing heavy; the module of a command is imported when it is called. Forbidden: deciding what the
-pipeline decides, Redis itself, a Secret's value unasked."""
+It uses the home and Redis, as the services do, and starts no process. `app` declares the commands without
+heavy imports; the module of a command is imported when the command runs. Forbidden: decisions that belong to
+the pipeline, direct calls to Redis, and printing a Secret's values unless the user requests them.
+"""
 
 from __future__ import annotations
 

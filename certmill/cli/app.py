@@ -1,5 +1,5 @@
-"""The command line, declared: arguments, options, help. What a command does is in its module, imported only
-when it is called."""
+"""Declares the command line: commands, arguments, options and help texts. The module that implements a
+command is imported only when the command runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ app = typer.Typer(
 
 
 class Output(StrEnum):
-    """-o."""
+    """The values of -o."""
 
     WIDE = "wide"
     YAML = "yaml"
@@ -244,7 +244,7 @@ def request_command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Returns its exit code."""
+    """Run the command with `arguments`, or with those of the process. Returns the exit code."""
     return streams.run(lambda: _run(arguments))
 
 
@@ -254,6 +254,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     except CertmillError as error:
         complain(str(error))
         return code_of(error)
-    except SystemExit as exited:  # as typer ends each command
+    except SystemExit as exited:  # typer ends each command with SystemExit
         return exited.code if isinstance(exited.code, int) else ExitCode.OK
     return ExitCode.OK

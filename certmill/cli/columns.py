@@ -1,4 +1,5 @@
-"""How tables and fields look: as kubectl prints them (three spaces, upper-case headers). Pure."""
+"""Formats tables and lists of fields as kubectl prints them: three spaces between columns, upper-case
+headers. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from certmill.cli.exit_codes import shown
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table; the last column is not padded."""
+    """The lines of a table. The last column is not padded."""
     cells = [list(headers), *([shown(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
     return [
@@ -18,7 +19,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def fields(rows: Sequence[tuple[str, str]], indent: str = "") -> list[str]:
-    """`Name:   value` lines, aligned; rows without a value are left out."""
+    """Aligned lines of the form `Name:   value`. Rows with an empty value are left out."""
     kept = [(name, value) for name, value in rows if value]
     width = max((len(name) for name, _ in kept), default=0) + 1
     return [f"{indent}{name + ':':<{width}}  {shown(value)}" for name, value in kept]

@@ -1,5 +1,5 @@
-"""The exit codes, all of them, and which error is which. Errors are one line on stderr; MEANINGS is what
-`--help` says."""
+"""The exit codes of the command, and the error class of each. An error is one line on stderr. `--help` prints
+MEANINGS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from certmill.errors import (
 
 
 class ExitCode(IntEnum):
-    """What a script can go by."""
+    """The exit codes that a script can test."""
 
     OK = 0
     FAILED = 1
@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
     NOT_READY = 4
     UNREACHABLE = 5
     READER_GONE = 141
-    """As a shell has it for what SIGPIPE ends: 128 + 13."""
+    """128 + 13: the code that a shell reports for a process that SIGPIPE ended."""
 
 
 MEANINGS = {
@@ -55,11 +55,12 @@ def code_of(error: CertmillError) -> ExitCode:
 
 
 def complain(message: str, *, prefix: str = "error") -> None:
-    """One line on stderr; where that cannot be written either, the exit code says it."""
+    """Print one line on stderr. If stderr cannot be written, only the exit code reports the error."""
     with suppress(OSError):
         print(f"{prefix}: {shown(message)}", file=sys.stderr, flush=True)
 
 
 def shown(text: str) -> str:
-    """`text` on one line and without control characters: what others sent must not steer a terminal."""
+    """`text` on one line without control characters, so that text from other systems cannot control the
+    terminal."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)

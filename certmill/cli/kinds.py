@@ -1,4 +1,5 @@
-"""The kinds of objects that the command knows, by all the names kubectl and cert-manager have for them."""
+"""The kinds of objects that the command knows, with all the names that kubectl and cert-manager use for
+them."""
 
 from __future__ import annotations
 
@@ -6,14 +7,14 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """A kind, as manifests spell it."""
+    """A kind, spelled as in manifests."""
 
     CERTIFICATE = "Certificate"
     ISSUER = "Issuer"
     CLUSTER_ISSUER = "ClusterIssuer"
     SECRET = "Secret"  # noqa: S105 - a kind, no secret
     REQUEST = "Request"
-    """Not a kind of Kubernetes: a request of another service that was refused."""
+    """Not a Kubernetes kind: a request of another service that was refused."""
 
 
 _NAMES: dict[Kind, tuple[str, ...]] = {
@@ -38,11 +39,11 @@ _NAMES: dict[Kind, tuple[str, ...]] = {
 }
 
 OBJECTS = (Kind.CERTIFICATE, Kind.ISSUER, Kind.CLUSTER_ISSUER, Kind.SECRET)
-"""The kinds that are in a home."""
+"""The kinds that a home stores."""
 
 
 def kind_of(word: str, among: tuple[Kind, ...] = tuple(Kind)) -> Kind:
-    """The kind that `word` names. Raises ValueError saying which there are."""
+    """The kind that `word` names. Raises ValueError, which lists the valid words."""
     for kind in among:
         if word.lower() in _NAMES[kind]:
             return kind
@@ -50,22 +51,22 @@ def kind_of(word: str, among: tuple[Kind, ...] = tuple(Kind)) -> Kind:
 
 
 def words(among: tuple[Kind, ...] = tuple(Kind)) -> list[str]:
-    """The plural of each kind, for completion."""
+    """The plural of each kind, for shell completion."""
     return [_NAMES[kind][1] for kind in among]
 
 
 def plural(kind: str) -> str:
-    """What `certmill get` lists this kind under: `clusterissuers` for ClusterIssuer."""
+    """The plural under which `certmill get` lists this kind: `clusterissuers` for ClusterIssuer."""
     return _NAMES[Kind(kind)][1]
 
 
 def resource(kind: str, name: str) -> str:
-    """As kubectl prints an object: `certificate.cert-manager.io/web`, `secret/web`."""
+    """The object as kubectl prints it: `certificate.cert-manager.io/web`, `secret/web`."""
     return f"{kind.lower()}/{name}" if kind == Kind.SECRET else f"{kind.lower()}.cert-manager.io/{name}"
 
 
 def missing(kind: str, namespace: str, name: str) -> str:
-    """That an object is not there."""
+    """The message that an object does not exist."""
     where = f" in namespace {_quoted(namespace)}" if namespace else ""
     return f"{kind.lower()} {_quoted(name)} not found{where}"
 

@@ -1,7 +1,8 @@
-"""What the commands work with, each opened when it is first asked for: settings, home, Redis, the client for
-requests.
+"""The resources that the commands use: settings, home, Redis, the client for requests. Each is opened at its
+first use.
 
-A command that needs no Redis does not import its client, which takes longer than all else that `get` does.
+A command that does not need Redis does not import the Redis client, because that import takes longer than
+everything else that `get` does.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The options that stand before the command; None: as the settings have it."""
+    """The options before the command name. None: use the setting."""
 
     home: Path | None = None
     redis_url: str | None = None
 
 
 class Session:
-    """One call of the command."""
+    """The resources of one call of the command."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -46,7 +47,7 @@ class Session:
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """The settings, with the options over them. Raises InvalidManifest naming the variable."""
+        """The settings; options override them. Raises InvalidManifest, which names the variable."""
         given = {"home": self._options.home, "redis_url": self._options.redis_url}
         for message in unknown_variables(os.environ):
             complain(message, prefix="warning")
@@ -58,20 +59,20 @@ class Session:
 
     @functools.cached_property
     def home(self) -> Home:
-        """Raises HomeUnavailable."""
+        """The home. Raises HomeUnavailable."""
         return open_home(self.settings, self.clock)
 
     @functools.cached_property
     def state(self) -> State:
-        """What Redis knows. Raises InvalidManifest for a URL that is none."""
+        """The state in Redis. Raises InvalidManifest if the URL is not valid."""
         from certmill.state.opened import open_state
 
         return open_state(self.settings.redis_url.get_secret_value(), ca_file=self.settings.redis_ca_file)
 
     @functools.cached_property
     def client(self) -> Client:
-        """What puts requests on the queue. Raises OtherInstallation where Redis is that of another home than
-        ours."""
+        """The client that puts requests on the queue. Raises OtherInstallation if Redis belongs to another
+        home."""
         from certmill.client import Client
 
         self._require_same_installation()
@@ -79,14 +80,14 @@ class Session:
 
     @functools.cached_property
     def observations(self) -> Observations:
-        """What home and Redis say of certificates."""
+        """A reader of what the home and Redis contain about certificates."""
         from certmill.views.observations import Observations
 
         return Observations(self.home, self.record, self.clock)
 
     def _require_same_installation(self) -> None:
-        """Only where both ids are there: a machine that only asks for certificates has no home. None is
-        made."""
+        """Raise OtherInstallation if the ids of the home and of Redis differ. There is no check if one of
+        them is missing, because a machine that only requests certificates has no home. Creates no id."""
         from certmill.state.installation import require_same
 
         file = self.settings.home / installation.FILE
@@ -96,11 +97,12 @@ class Session:
             require_same(installation.of_directory(self.settings.home), self.state.installation.read())
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """The current time, in seconds since the epoch."""
         return self.clock.now()
 
     def request_reread(self) -> None:
-        """Have a home that nobody watches re-read at once; without Redis that is not lost, only later."""
+        """Request an immediate re-read of a home that is not watched. Without Redis the change is not lost:
+        the next regular re-read finds it."""
         if self.home.watched:
             return
         try:
@@ -112,7 +114,8 @@ class Session:
             )
 
     def record(self, certificate: CertificateId) -> Record | None:
-        """What is in flight for a certificate; without Redis a note says, once, that it is not known."""
+        """The record of a certificate in flight; None if there is none. If Redis cannot be reached, returns
+        None and prints one note per session."""
         if self._is_redis_away:
             return None
         try:
@@ -124,9 +127,9 @@ class Session:
 
     @property
     def is_in_cluster(self) -> bool:
-        """Whether the home is the API server's."""
+        """Whether the home is the Kubernetes API."""
         return self.settings.home_kind == "kubernetes"
 
     def secret_directory(self, namespace: str, name: str) -> Path | None:
-        """Where a directory home keeps a Secret; None in a cluster."""
+        """The directory in which a directory home stores a Secret; None in a cluster."""
         return None if self.is_in_cluster else self.settings.home / "secrets" / namespace / name

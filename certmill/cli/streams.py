@@ -1,8 +1,9 @@
-"""The standard streams of one call: where a reader has gone, a disk is full or a stream is closed, the
-command ends with one line.
+"""Guards the standard streams of one call: the command ends with one line if the reader has ended, the disk
+is full or a stream is closed.
 
-Python writes what it has gathered when the process ends, and prints a traceback if that fails: here it is
-written before the exit code is chosen."""
+Python writes its buffered output when the process ends, and prints a traceback if that fails. This module
+therefore writes the output before the exit code is chosen.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from certmill.cli.exit_codes import ExitCode, complain
 
 
 class OutputLost(Exception):
-    """Standard output takes no more. `reader_gone`: whoever read it has closed it, as `| head` does."""
+    """Standard output cannot be written. `reader_gone`: the reader has closed it, as `| head` does."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(cause.strerror or str(cause))
@@ -25,8 +26,8 @@ class OutputLost(Exception):
 
 
 class _Output:
-    """A stream whose failures are OutputLost: an OSError would be taken for one of the home or of the
-    network."""
+    """A stream whose failures raise OutputLost. An OSError could be confused with an error of the home or of
+    the network."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -35,19 +36,19 @@ class _Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, or raise OutputLost."""
+        """Write `text`. Raises OutputLost."""
         with _telling():
             return self._stream.write(text)
 
     def flush(self) -> None:
-        """Flush, or raise OutputLost."""
+        """Flush the stream. Raises OutputLost."""
         with _telling():
             self._stream.flush()
 
 
 def run(command: Callable[[], int]) -> int:
-    """Run `command`, and write all that it printed. Returns its exit code, or that of an output that was
-    lost."""
+    """Run `command`, and write all that it printed. Returns its exit code, or READER_GONE or FAILED if the
+    output could not be written."""
     before = sys.stdout, sys.stderr
     nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a stream, closed below
     output = _Output(before[0] or nowhere)
@@ -79,7 +80,8 @@ def _telling() -> Iterator[None]:
 
 
 def _drop(stream: TextIO) -> None:
-    """Let what is still gathered go nowhere: the interpreter would try to write it again at its end."""
+    """Discard the buffered output. Otherwise the interpreter would try to write it again when the process
+    ends."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

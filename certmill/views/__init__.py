@@ -1,6 +1,7 @@
-"""Read models: what the command, the API and the metrics show of a certificate, derived from what is stored
-and the time now.
+"""Read models: what the command, the API and the metrics show of a certificate, derived from stored values
+and the current time.
 
-`observations` reads home and Redis; the others are pure functions of stored values and a clock. Forbidden:
-writing anything, deciding what the pipeline decides, and imports that take long (cryptography, redis): the
-command must start quickly."""
+`observations` reads the home and Redis; the other modules are pure functions of stored values and a clock.
+Forbidden: writes, decisions that belong to the pipeline, and imports that take long (cryptography, redis),
+because the command must start quickly.
+"""

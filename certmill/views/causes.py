@@ -1,13 +1,13 @@
-"""What blocks a certificate, as one cause and one line for people. Pure: from what the home and Redis say,
-and the time now.
+"""Finds what blocks a certificate: one cause and one line of text for people. Pure: uses the data of the home
+and of Redis, and the current time.
 
-cause           what it says
-issuer          the issuer is missing, wrong or not ready
-no-worker       no worker has taken up the certificate, or its next step, yet
+cause           meaning
+issuer          the issuer is missing, not valid or not ready
+no-worker       no worker has claimed the certificate, or its next step, yet
 waiting         the run waits for DNS, HTTP or the CA
 rate-limited    the CA, or a DNS provider, has said when the next request is allowed
-backing-off     the last run failed; the next begins at a known time
-refused         the manifest cannot be used, or another Certificate owns the Secret: a person has to act
+backing-off     the last run failed; the next run begins at a known time
+refused         the manifest cannot be used, or another Certificate owns the Secret: a person must act
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CHECK_PROCESSES = "see that workers and beat are running"
 
 
 class Cause(StrEnum):
-    """What holds a certificate up."""
+    """The kind of problem that blocks a certificate."""
 
     ISSUER = "issuer"
     NO_WORKER = "no-worker"
@@ -48,7 +48,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
-    """A cause and one line about it."""
+    """A cause and one line of text about it."""
 
     cause: Cause
     text: str
@@ -59,11 +59,12 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What is known of a certificate.
+    """What the home and Redis contain about one certificate.
 
-    `issuer_ready`: its issuer's Ready condition, if it has one. `issuer_problem`: why there is no issuer to
-    use, else "". `owner`: the other Certificate that the Secret belongs to, else "". `record`: None if Redis
-    knows nothing of it, or is away."""
+    `issuer_ready`: the Ready condition of its issuer, None if the issuer has none. `issuer_problem`: why no
+    issuer can be used, else "". `owner`: the other Certificate that owns the Secret, else "". `record`: None
+    if Redis has no record of it, or cannot be reached.
+    """
 
     certificate: Certificate
     status: CertificateStatus
@@ -74,7 +75,7 @@ class Observed:
 
 
 def blocked_by(seen: Observed, now: float) -> Blocked | None:
-    """What holds the certificate up; None if nothing does: it is ready, or a worker is at it."""
+    """What blocks the certificate. None if nothing blocks it: it is ready, or a worker runs its step."""
     if refused := _refused(seen):
         return refused
     if seen.record is not None and seen.record.step:
@@ -94,8 +95,8 @@ def _refused(seen: Observed) -> Blocked | None:
 
 
 def _in_flight(seen: Observed, record: Record, now: float) -> Blocked | None:
-    """Of the run that is under way: it failed and cleans up, a worker is at its step, it waits, or its step
-    is in the queue."""
+    """What blocks a certificate whose run is under way. There are four cases: the run has failed and cleans
+    up, a worker runs the step, the step waits, or the step is in the queue."""
     facts = known_facts(record)
     if facts.failure is not None:
         return _backing_off(facts.failure.message, facts.failure.next_attempt, now)
@@ -107,7 +108,8 @@ def _in_flight(seen: Observed, record: Record, now: float) -> Blocked | None:
 
 
 def no_worker_line(record: Record, now: float) -> str:
-    """That nobody has taken up the step that is due; after a minute, for how long, and where to look."""
+    """The line that no worker has claimed the step that is due. After a minute it also says for how long, and
+    what to check."""
     quiet = now - max(record.since, record.lease, record.due)
     return f"{NO_WORKER}, for {duration(quiet)}: {_CHECK_PROCESSES}" if quiet > _QUIET_SECONDS else NO_WORKER
 
@@ -124,7 +126,8 @@ def _waiting(seen: Observed, record: Record, now: float) -> Blocked:
 
 
 def _idle(seen: Observed, now: float) -> Blocked | None:
-    """No run is known to be under way: Redis says so, or it is away and the status tells what it can."""
+    """What blocks a certificate without a known run. Either Redis has no run of it, or Redis cannot be
+    reached; the status is then the only source."""
     status, ready = seen.status, as_of(seen.status, now).condition("Ready")
     is_ready = ready is not None and ready.status
     if status.next_attempt is not None and status.next_attempt > now and status.failed_issuance_attempts:
@@ -137,7 +140,7 @@ def _idle(seen: Observed, now: float) -> Blocked | None:
 
 
 def known_facts(record: Record) -> Facts:
-    """What the run has found out, as far as this release can read it."""
+    """The facts that the run has stored; empty facts if this release cannot read them."""
     try:
         return Facts.from_json(record.facts)
     except (NewerRelease, DamagedValue):
@@ -149,8 +152,8 @@ def _backing_off(why: str, until: float, now: float) -> Blocked:
 
 
 def _issuer(seen: Observed) -> Blocked | None:
-    """Why its issuer cannot issue. One without a condition is new; what it lacks is a worker that registers
-    it."""
+    """Why the issuer cannot issue; None if no reason is known. An issuer without a Ready condition is new: a
+    worker has yet to register it, so the issuer is not the cause."""
     ref = seen.certificate.issuer_ref
     name = f"{ref.kind or 'Issuer'} {ref.name}"
     if seen.issuer_problem:

@@ -1,4 +1,4 @@
-"""What becomes of the lifetime that a Certificate asks for. Pure."""
+"""Says whether the lifetime that a Certificate requests (spec.duration) has an effect. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from certmill.model.issuer import Issuer
 
 
 def ignored_duration(certificate: Certificate, issuer: Issuer | None) -> str:
-    """Why spec.duration has no effect; "" if it has one, is not set, or the issuer is not known."""
+    """Why spec.duration has no effect. Returns "" if it has an effect, is not set, or the issuer is not
+    known."""
     if certificate.duration is None or issuer is None or issuer.enable_duration:
         return ""
     asked = format_duration(certificate.duration)

@@ -1,5 +1,5 @@
-"""What is next for a certificate, when and why, in one plain line. Decides nothing itself: it asks what the
-pipeline would. Pure."""
+"""Describes in one plain line what happens next to a certificate, when and why. Decides nothing: it calls the
+functions with which the pipeline decides. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _DOES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of a certificate, its issuer (None: there is none that can be used), and its Secret."""
+    """The observed data of a certificate, its issuer and its Secret. `issuer` is None if no issuer can be
+    used; `secret` is None if there is none."""
 
     observed: Observed
     issuer: Issuer | None
@@ -39,7 +40,7 @@ class Known:
 
 
 def next_line(known: Known, now: float) -> str:
-    """What is next."""
+    """One line that says what happens next to the certificate."""
     seen = known.observed
     if seen.record is not None and seen.record.step:
         return in_flight(seen.record, now)
@@ -53,7 +54,7 @@ def next_line(known: Known, now: float) -> str:
 
 
 def in_flight(record: Record, now: float) -> str:
-    """What the step that a run is at does next."""
+    """What the current step of a run does next."""
     does, facts = _DOES.get(record.step, record.step), known_facts(record)
     if facts.failure is not None:
         again = facts.failure.next_attempt
@@ -69,8 +70,8 @@ def in_flight(record: Record, now: float) -> str:
 
 
 def idle(known: Known, now: float) -> str:
-    """What the next look at a certificate without a run finds: it is kept until its renewal, held until a
-    back-off ends, or issued."""
+    """What the next check of a certificate without a run will decide. The certificate waits for its renewal
+    time, waits until a back-off ends, or is issued."""
     certificate, status = known.observed.certificate, known.observed.status
     decision = decide(look(certificate, known.secret, status, digest(certificate, known.issuer)), now)
     match decision:
@@ -93,12 +94,12 @@ def idle(known: Known, now: float) -> str:
             )
             soon = (
                 "a minute" if status.failed_issuance_attempts else "30 s"
-            )  # beat's renewals tick, or its re-read of the home
+            )  # the renewals tick of beat, or beat's re-read of the home
             return f"is issued when a worker looks (within {soon}): {decision.violation.message}{missing}"
 
 
 def _rule(certificate: Certificate, rule: RenewalRule) -> str:
-    """The rule of a renewal time, for people."""
+    """The rule that set the renewal time, as text for people."""
     if rule is RenewalRule.RENEW_BEFORE and certificate.renew_before is not None:
         return f"{duration(certificate.renew_before.total_seconds())} before its end (renewBefore)"
     if rule is RenewalRule.RENEW_BEFORE_PERCENTAGE:
@@ -109,5 +110,5 @@ def _rule(certificate: Certificate, rule: RenewalRule) -> str:
 
 
 def step_number(step: str) -> str:
-    """`step 4 of 8`."""
+    """For example `step 4 of 8`; "" if the step is not known to this release."""
     return f"step {STEP_NAMES.index(step) + 1} of {len(STEP_NAMES)}" if step in STEP_NAMES else ""

@@ -1,5 +1,5 @@
-"""Objects as cert-manager and Kubernetes serve them, with status: what `-o yaml` and `-o json` print.
-Pure."""
+"""Builds objects with their status in the form that cert-manager and Kubernetes serve: the output of `-o
+yaml` and `-o json`. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ Object = dict[str, object]
 
 
 def certificate_object(certificate: Certificate, status: CertificateStatus, created: float | None) -> Object:
-    """A cert-manager.io/v1 Certificate with its status."""
+    """A cert-manager.io/v1 Certificate with its status. `created` is in seconds since the epoch; None:
+    unknown."""
     found = {
         "conditions": [_condition(condition) for condition in status.conditions],
         "notBefore": _time(status.not_before),
@@ -41,7 +42,8 @@ def certificate_object(certificate: Certificate, status: CertificateStatus, crea
 
 
 def issuer_object(issuer: Issuer, status: IssuerStatus, created: float | None) -> Object:
-    """A cert-manager.io/v1 Issuer or ClusterIssuer with its status."""
+    """A cert-manager.io/v1 Issuer or ClusterIssuer with its status. `created` is in seconds since the
+    epoch."""
     account = {
         "uri": status.uri,
         "lastRegisteredEmail": status.last_registered_email,
@@ -58,7 +60,8 @@ def issuer_object(issuer: Issuer, status: IssuerStatus, created: float | None) -
 
 
 def secret_object(secret: Secret, created: float | None) -> Object:
-    """A v1 Secret; its values in base64, as kubectl prints them."""
+    """A v1 Secret with its values in base64, as kubectl prints them. `created` is in seconds since the
+    epoch."""
     document: Object = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -70,7 +73,7 @@ def secret_object(secret: Secret, created: float | None) -> Object:
 
 
 def several(objects: list[Object]) -> Object:
-    """A v1 List."""
+    """A v1 List of these objects."""
     return {"apiVersion": "v1", "kind": "List", "items": objects}
 
 
@@ -197,7 +200,7 @@ def _ref(ref: SecretKeyRef | None) -> Object | None:
 
 
 def _set(fields: Mapping[str, object]) -> Object:
-    """Without what is not set, as Kubernetes' omitempty."""
+    """The fields that are set; the same as omitempty in Kubernetes."""
     return {name: value for name, value in fields.items() if value not in (None, "", 0, False, [], {})}
 
 

@@ -1,5 +1,5 @@
-"""What home and Redis say of certificates, read for the other views, which judge it.
-The one view that reads."""
+"""Reads from the home and Redis what the other views need to know about certificates. The other modules of
+this package only compute."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 
-if TYPE_CHECKING:  # importing these takes long, and only a certificate that is not ready needs them
+if TYPE_CHECKING:  # these imports take long, and only a certificate that is not ready needs them
     from certmill.state.record import Record
     from certmill.views.causes import Blocked, Observed
     from certmill.views.next_step import Known
 
 
 class Observations:
-    """Reads home and Redis about certificates; each issuer once. For one answer to one user.
+    """Reads what the home and Redis contain about certificates; reads each issuer once. Make a new object for
+    each answer, because issuers are cached.
 
     `record` returns what is in flight for a certificate, or None if nothing is known.
     """
@@ -34,7 +35,8 @@ class Observations:
         self._issuers: dict[tuple[str, str, str], tuple[Issuer | None, str, Condition | None]] = {}
 
     def blocked(self, certificate: Certificate, status: CertificateStatus) -> Blocked | None:
-        """What blocks it. Redis is not read where the status says that it is ready and nothing waits."""
+        """What blocks the certificate; None if nothing does. Redis is not read if the status says that the
+        certificate is ready and that nothing waits."""
         ready = as_of(status, self._clock.now()).condition("Ready")
         if (
             ready is not None
@@ -50,7 +52,7 @@ class Observations:
     def observed(
         self, certificate: Certificate, status: CertificateStatus, secret: Secret | None
     ) -> Observed:
-        """What is known of it, for the other views."""
+        """The data of the certificate, its issuer and its record, for the other views."""
         from certmill.certificates.ownership import recorded_owner
         from certmill.views.causes import Observed
 
@@ -65,21 +67,21 @@ class Observations:
         )
 
     def known(self, certificate: Certificate, secret: Secret | None) -> Known:
-        """What is known of it and of its issuer."""
+        """The observed data of the certificate, with its issuer and its Secret."""
         from certmill.views.next_step import Known
 
         observed = self.observed(certificate, self._home.certificate_status(certificate.id), secret)
         return Known(observed=observed, issuer=self._issuer(certificate)[0], secret=secret)
 
     def secret(self, certificate: Certificate) -> Secret | None:
-        """Its Secret; one that cannot be read is as good as none."""
+        """The Secret of the certificate. None if there is none, or if it cannot be read."""
         try:
             return self._home.secret(certificate.namespace, certificate.secret_name)
         except SecretUnusable:
             return None
 
     def _issuer(self, certificate: Certificate) -> tuple[Issuer | None, str, Condition | None]:
-        """The issuer, why there is none to use, and its Ready condition."""
+        """The issuer, the reason why no issuer can be used (else ""), and its Ready condition."""
         ref = certificate.issuer_ref
         key = (ref.kind, certificate.namespace, ref.name)
         if key not in self._issuers:

@@ -1,5 +1,4 @@
-"""How ages and instants look: as kubectl prints them (apimachinery, pkg/util/duration.HumanDuration).
-Pure."""
+"""Formats ages and instants as kubectl prints them (apimachinery, pkg/util/duration.HumanDuration). Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +9,13 @@ _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86_400, 365 * 86_400
 
 
 def age(since: float | None, now: float) -> str:
-    """The time since then, as kubectl has it: 45s, 5m, 3d4h, 2y3d."""
+    """The time since `since`, as kubectl prints it: 45s, 5m, 3d4h, 2y3d. `<unknown>` for None."""
     return UNKNOWN if since is None else duration(now - since)
 
 
 def duration(seconds: float) -> str:
-    """kubectl's HumanDuration (apimachinery, pkg/util/duration): about two figures of precision."""
+    """A duration in seconds as kubectl prints it (apimachinery, pkg/util/duration.HumanDuration): about two
+    digits of precision."""
     whole = int(seconds)
     if whole < -1:
         return "<invalid>"
@@ -41,7 +41,8 @@ _PRECISE = (
     (2 * _YEAR, _DAY, "d", 0, ""),
     (8 * _YEAR, _YEAR, "y", _DAY, "d"),
 )
-"""Below so many seconds: in this unit, and (unless 0) what is left in that one."""
+"""For each row: below this number of seconds, print the duration in this unit (seconds, suffix), then the
+rest in this smaller unit (seconds, suffix; 0: no rest)."""
 
 
 def _two(many: int, sign: str, rest: int, rest_sign: str) -> str:
@@ -49,17 +50,17 @@ def _two(many: int, sign: str, rest: int, rest_sign: str) -> str:
 
 
 def moment(seconds: float | None) -> str:
-    """`2027-01-23 04:11:09 UTC`, or "" for None."""
+    """For example `2027-01-23 04:11:09 UTC`; "" for None."""
     return "" if seconds is None else f"{instant(seconds):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def timestamp(seconds: float) -> str:
-    """RFC 3339 in whole seconds, as Kubernetes writes it."""
+    """The instant in RFC 3339 format in whole seconds, as Kubernetes writes it."""
     return f"{instant(seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def away(then: float, now: float) -> str:
-    """`in 59d`, `3s ago`, or `now`."""
+    """For example `in 59d`, `3s ago`, or `now`."""
     seconds = round(then - now)
     return (
         "now" if seconds == 0 else f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"

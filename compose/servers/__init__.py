@@ -1,9 +1,10 @@
-"""Real servers for demo, tests and benchmark: Pebble, Redis, BIND … as child processes on loopback, each a
-context manager.
+"""Real servers for the demo, the tests and the benchmark: Pebble, Redis, BIND and others. Each is a child
+process on loopback and a context manager.
 
-No pytest in here: a server that is not installed is a MissingServer, which the demo prints, and which
-tests/conftest.py turns into a skip (CI: a failure). Nothing here listens anywhere but on 127.0.0.1, and
-nothing is written outside the directory that was given, but for the cache of built servers."""
+Forbidden: pytest, listening on an address other than 127.0.0.1, and writing outside the directory that the
+caller gave or the cache of built servers. A server that is not installed raises MissingServer; the demo
+prints it, and tests/conftest.py skips the test (in CI the test fails).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ _APT = {
     "nginx": "nginx-light",
     "chromedriver": "chromium-driver",
 }
-# Where systems keep servers that are not on everybody's PATH.
+# Directories where systems install servers, and which are not on every user's PATH.
 _WELL_KNOWN = (
     "/usr/sbin",
     "/usr/local/sbin",
@@ -30,7 +31,7 @@ _WELL_KNOWN = (
 
 
 class MissingServer(Exception):
-    """A server is not installed. The message says how to get it."""
+    """A server is not installed. The message says how to install it."""
 
     def __init__(self, name: str, how: str) -> None:
         super().__init__(f"{name} is not installed: {how}")
@@ -42,7 +43,7 @@ class ServerFailed(Exception):
 
 
 def require(name: str) -> Path:
-    """The path of a server's program. Raises MissingServer saying how to install it."""
+    """The path of a server's program. Raises MissingServer, which says how to install it."""
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(_WELL_KNOWN))
     if found is None:
         package = _APT.get(name, name)
@@ -51,8 +52,8 @@ def require(name: str) -> Path:
 
 
 def cache() -> Path:
-    """Where built servers are kept between runs: CERTMILL_CACHE, else XDG_CACHE_HOME/certmill, else
-    ~/.cache/certmill; in it, `servers`."""
+    """The directory that stores built servers between runs: `servers` in CERTMILL_CACHE, else in
+    XDG_CACHE_HOME/certmill, else in ~/.cache/certmill."""
     own = os.environ.get("CERTMILL_CACHE")
     base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "certmill"
     return base / "servers"

@@ -1,5 +1,5 @@
-"""BIND as the authoritative server of test zones that take DNS UPDATE with TSIG, and as the resolver that
-Pebble asks."""
+"""Runs BIND as the authoritative server of test zones, which accept DNS UPDATE (RFC 2136) with TSIG. Pebble
+uses it as its resolver."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ controls {{ }};
 
 @dataclass(kw_only=True)
 class Bind(Server):
-    """A running named. Every name of every zone is 127.0.0.1; a zone below another of `zones` is delegated
-    there."""
+    """A running named. Every name of every zone has the address 127.0.0.1. If a zone is below another one of
+    `zones`, the upper zone delegates it."""
 
     directory: Path
     zones: Sequence[str] = ("example.test",)
     tsig: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Key name → (algorithm as in hmac-sha256, secret in base64); each may update every zone."""
+    """Key name → (algorithm, for example hmac-sha256; secret in base64). Each key may update every zone."""
     secondaries: Mapping[str, str] = field(default_factory=dict)
-    """Zone → address of a second name server, on the same port, that somebody else runs."""
+    """Zone → address of a second name server on the same port. The caller runs that server."""
     port: int = field(default=0, init=False)
     _process: ServerProcess = field(init=False, repr=False)
 
@@ -54,12 +54,14 @@ class Bind(Server):
 
     @property
     def address(self) -> str:
-        """host:port."""
+        """host:port of the server."""
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, or start it again on its port with its zones as they were. Raises MissingServer,
-        ServerFailed."""
+        """Start the server. A second start uses the same port and the zones as they were.
+
+        Raises MissingServer, ServerFailed.
+        """
         program, fixed = require("named"), self.port != 0
 
         def start() -> None:
@@ -71,7 +73,10 @@ class Bind(Server):
         start_on_free_ports(start, fixed=fixed)
 
     def txt(self, name: str) -> set[str]:
-        """The TXT values at a name now; by TCP, as a busy machine drops datagrams."""
+        """The current TXT values of a name. The query uses TCP, because a busy machine drops datagrams.
+
+        Raises dns.exception.Timeout after _TXT_SECONDS, OSError.
+        """
         answer = dns.query.tcp(
             dns.message.make_query(name, "TXT"), "127.0.0.1", port=self.port, timeout=_TXT_SECONDS
         )
@@ -84,7 +89,7 @@ class Bind(Server):
 
     def _answers(self) -> bool:
         queries = [dns.message.make_query(zone, "SOA") for zone in self.zones]
-        try:  # before it listens, nothing comes back
+        try:  # a query fails until named listens
             return all(
                 dns.query.udp(query, "127.0.0.1", port=self.port, timeout=0.5).answer for query in queries
             )

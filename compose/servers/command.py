@@ -1,4 +1,4 @@
-"""Run a command of Kubernetes' world to its end, on a home of its own that is gone afterwards."""
+"""Runs a command-line program (helm, kubectl, promtool) to its end, with a temporary HOME."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _TIMEOUT_SECONDS = 120
 def run(
     program: Path, arguments: Sequence[str | Path], *, kubeconfig: Path | None = None, stdin: str = ""
 ) -> str:
-    """What it prints. Without a kubeconfig it reaches no cluster. Raises ServerFailed with what it says."""
+    """The standard output of the program. Without a kubeconfig the program cannot reach a cluster.
+
+    Raises ServerFailed with the program's message, and subprocess.TimeoutExpired after _TIMEOUT_SECONDS.
+    """
     with tempfile.TemporaryDirectory(prefix=f"certmill-{program.name}-") as home:
         environment = {
             "PATH": os.environ.get("PATH", ""),

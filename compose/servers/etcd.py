@@ -1,5 +1,5 @@
-"""etcd, the store of an API server: built once, run on free loopback ports without fsync, its data kept over
-a kill."""
+"""Runs etcd, the store of an API server. It is built once and runs on free loopback ports without fsync. Its
+data survives a kill."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TIMEOUT_SECONDS = 30.0
 
 
 def find_etcd() -> Path:
-    """The program, built if need be. Raises MissingServer."""
+    """The path of the program; builds it if necessary. Raises MissingServer."""
     return go_build(_SOURCE)
 
 
 @dataclass(kw_only=True)
 class Etcd(Server):
-    """A running etcd with its data in `directory`. Anybody on this machine may read and write it: it is for
-    test data only."""
+    """A running etcd with its data in `directory`. For test data only: every user of this machine can read
+    and write it."""
 
     directory: Path
     port: int = field(default=0, init=False)
@@ -41,7 +41,7 @@ class Etcd(Server):
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, or start it again on its ports with its data. Raises MissingServer, ServerFailed."""
+        """Start it. A second start uses the same ports and data. Raises MissingServer, ServerFailed."""
         program, fixed = find_etcd(), self.port != 0
 
         def start() -> None:
@@ -52,10 +52,10 @@ class Etcd(Server):
         start_on_free_ports(start, fixed=fixed)
 
     def compact(self) -> int:
-        """Forget every revision but the newest, whose number is returned: a watch from an older one is then
-        410 Gone.
+        """Remove every revision except the newest. Returns the number of the newest revision.
 
-        Not at once: an API server goes on answering from its watch cache until it is started again.
+        A watch from an older revision gets 410 Gone after the API server is restarted. Until then the API
+        server answers from its watch cache. Raises urllib.error.URLError.
         """
         anything = base64.b64encode(b"\0").decode()
         answer = self._post(
@@ -79,7 +79,7 @@ class Etcd(Server):
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=default={peer}",
-            "--unsafe-no-fsync",  # a killed process loses nothing by it; only a machine would
+            "--unsafe-no-fsync",  # safe when a process is killed; only a crash of the machine loses data
             "--log-level=warn",
         ]
 

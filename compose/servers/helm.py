@@ -1,4 +1,4 @@
-"""Helm, which renders and installs certmill's chart: built from its Go module, once."""
+"""Runs Helm, which renders and installs certmill's chart. Helm is built once, from its Go module."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _VERSION = "3.19.2"
 
 
 def find_helm() -> Path:
-    """The program, built if need be. Raises MissingServer."""
+    """The path of the program; builds it if necessary. Raises MissingServer."""
     return go_install(f"helm-{_VERSION}", [f"helm.sh/helm/v3/cmd/helm@v{_VERSION}"]) / "helm"
 
 
 def helm(*arguments: str | Path, kubeconfig: Path | None = None) -> str:
-    """Run it; its output. Raises MissingServer, ServerFailed with what it says."""
+    """Run helm. Returns its output. Raises MissingServer, and ServerFailed with helm's message."""
     return run(find_helm(), arguments, kubeconfig=kubeconfig)

@@ -1,8 +1,9 @@
-"""A Kubernetes API server with RBAC on an etcd of its own: built once, run on a free loopback port, its
-objects kept over a kill.
+"""Runs a Kubernetes API server with RBAC and its own etcd. It is built once and runs on a free loopback port.
+Its objects survive a kill.
 
-There is no controller-manager and no kubelet: nothing is garbage collected by owner references, Services get
-no EndpointSlices, namespaces are not finalised, no Pod runs. EndpointSlices refuse addresses in 127.0.0.0/8.
+There is no controller-manager and no kubelet. Therefore objects are not garbage collected by owner
+references, Services get no EndpointSlices, namespaces are not finalised, and Pods do not run. EndpointSlices
+reject addresses in 127.0.0.0/8.
 """
 
 from __future__ import annotations
@@ -26,23 +27,25 @@ from compose.servers.ports import free_port, start_on_free_ports
 from compose.servers.process import Server, ServerProcess
 
 ADMIN = "admin"
-"""A user in system:masters, whom RBAC does not ask."""
+"""A user in system:masters. RBAC allows this group everything."""
 
 SERVICE_ACCOUNT = "system:serviceaccount:"
-"""What the name of a service account's user begins with; namespace:name follows."""
+"""The prefix of a service account's user name. namespace:name follows it."""
 
 _SOURCE = Path(__file__).resolve().parent / "go" / "kube-apiserver"
 _START_SECONDS = 60.0
 _TOKEN_SECONDS = 86_400
 
-# What a cluster of its kind would do for Pods, volumes and quotas, which there are none of. What remains on:
-# namespaces' lifecycle, the default IngressClass, and admission by policies and webhooks.
+# Admission plugins that are off, because they handle Pods, volumes and quotas, and this server has none.
+# These stay on: the lifecycle of namespaces, the default IngressClass, and admission by policies and
+# webhooks.
 _NO_ADMISSION = (
     "CertificateApproval,CertificateSigning,CertificateSubjectRestriction,ClusterTrustBundleAttest,DefaultStorageClass,"
     "DefaultTolerationSeconds,LimitRanger,PersistentVolumeClaimResize,PodSecurity,Priority,ResourceQuota,RuntimeClass,ServiceAccount,"
     "StorageObjectInUseProtection,TaintNodesByCondition"
 )
-# Likewise; each API costs a watch cache a resource: without these 250 MB instead of 290.
+# APIs that are off for the same reason. Each resource has a watch cache: without these APIs the server uses
+# 250 MB instead of 290 MB.
 _NO_APIS = (
     "certificates.k8s.io/v1",
     "node.k8s.io/v1",
@@ -50,16 +53,16 @@ _NO_APIS = (
     "scheduling.k8s.io/v1",
     "storage.k8s.io/v1",
 )
-# Off in plain Kubernetes, on in OpenShift: an owner reference that blocks its owner's deletion needs the
-# right to the owner's finalizers.
+# Off in plain Kubernetes, on in OpenShift: to set an owner reference with blockOwnerDeletion, a client needs
+# permission on the owner's finalizers.
 _ADMISSION = "OwnerReferencesPermissionEnforcement"
 
 
 def find_kube_apiserver() -> Path:
-    """The program, built if need be. Raises MissingServer."""
+    """The path of the program; builds it if necessary. Raises MissingServer."""
     (version,) = re.findall(r"^\s+k8s\.io/kubernetes v(\S+)$", (_SOURCE / "go.mod").read_text(), re.MULTILINE)
     major, minor, _ = version.split(".", 2)
-    # Without a version it takes itself for v0.0.0 and refuses to start: every API is newer than that.
+    # Without a version the program assumes v0.0.0 and does not start, because every API is newer than v0.0.0.
     variables = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
     return go_build(
         _SOURCE,
@@ -68,23 +71,23 @@ def find_kube_apiserver() -> Path:
 
 
 def build_kubernetes() -> None:
-    """Build both programs, which takes minutes where they are not in the cache. Raises MissingServer."""
+    """Build both programs. This takes minutes if they are not in the cache. Raises MissingServer."""
     find_etcd()
     find_kube_apiserver()
 
 
 @dataclass(kw_only=True)
 class KubeApiServer(Server):
-    """A running API server. `users`: those who are there from the start, with their groups; `admin` always
-    is.
+    """A running API server. `users` are the users that exist from the start, with their groups; the user
+    `admin` always exists.
 
-    kill() and freeze() are for the API server alone; `etcd` has its own.
+    kill() and freeze() affect the API server only; use those of `etcd` for etcd.
     """
 
     directory: Path
     users: Mapping[str, Sequence[str]] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
-    """More of kube-apiserver's options, as in ("--event-ttl=1m",)."""
+    """More options of kube-apiserver, for example ("--event-ttl=1m",)."""
     etcd: Etcd = field(init=False)
     port: int = field(default=0, init=False)
     _tokens: dict[str, str] = field(default_factory=dict, init=False, repr=False)
@@ -102,7 +105,7 @@ class KubeApiServer(Server):
 
     @property
     def ca_file(self) -> Path:
-        """PEM of the CA behind `url`."""
+        """The PEM file of the CA that issued the server's TLS certificate."""
         return self.directory / "ca.pem"
 
     @property
@@ -111,14 +114,16 @@ class KubeApiServer(Server):
 
     @property
     def api(self) -> KubernetesApi:
-        """Requests as admin."""
+        """A client that sends requests as admin."""
         if self._api is None:
             self._api = KubernetesApi(url=self.url, ca_file=self.ca_file, token=self.admin_token)
         return self._api
 
     def start(self) -> None:
-        """Start it, or start it again on its port with its objects; etcd too, if it does not run. Raises
-        MissingServer, ServerFailed."""
+        """Start the server, and etcd if it does not run. A second start uses the same port and objects.
+
+        Raises MissingServer, ServerFailed.
+        """
         program = find_kube_apiserver()
         if not self.etcd.is_running:
             self.etcd.start()
@@ -138,7 +143,7 @@ class KubeApiServer(Server):
             raise
 
     def stop(self) -> None:
-        """Both; their data stays."""
+        """Stop the API server and etcd. Their data stays."""
         self._process.stop()
         self.etcd.stop()
 
@@ -146,8 +151,9 @@ class KubeApiServer(Server):
         """A bearer token of admin, of one of `users`, or of a service account
         (system:serviceaccount:NAMESPACE:NAME).
 
-        A service account and its namespace are made if they are not there; its token is a real one, by the
-        TokenRequest API."""
+        Creates a service account and its namespace if they do not exist, and requests a real token through
+        the TokenRequest API. Raises KeyError for another user, ServerFailed.
+        """
         if user not in self._tokens:
             namespace, _, name = user.removeprefix(SERVICE_ACCOUNT).partition(":")
             if not user.startswith(SERVICE_ACCOUNT) or not name:
@@ -156,7 +162,8 @@ class KubeApiServer(Server):
         return self._tokens[user]
 
     def kubeconfig(self, user: str = ADMIN, *, namespace: str = "default") -> Path:
-        """A kubeconfig file of a user, for this user of the machine only."""
+        """Write a kubeconfig file for `user`, with mode 0600. Returns its path. Raises KeyError,
+        ServerFailed."""
         path = self.directory / f"kubeconfig-{user.replace(':', '-')}-{namespace}"
         content = {
             "apiVersion": "v1",
@@ -174,8 +181,8 @@ class KubeApiServer(Server):
         return path
 
     def _write_files(self) -> None:
-        """What the server reads. Its keys are made once, so that a restarted server is the same to its
-        clients."""
+        """Write the files that the server reads. The keys are created once, so that clients still trust the
+        server after a restart."""
         self.directory.mkdir(parents=True, exist_ok=True)
         groups = {ADMIN: ("system:masters",), **self.users}
         rows = [
@@ -199,7 +206,7 @@ class KubeApiServer(Server):
             f"--etcd-servers={self.etcd.url}",
             "--bind-address=127.0.0.1",
             f"--secure-port={self.port}",
-            # nobody connects to it; without it a machine without a network cannot start one
+            # no client connects to it; without it the server does not start on a machine without a network
             "--advertise-address=192.0.2.1",
             "--endpoint-reconciler-type=none",
             "--service-cluster-ip-range=10.0.0.0/24",
@@ -222,7 +229,7 @@ class KubeApiServer(Server):
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """A file that only its owner may read, from its first byte on."""
+    """Write a file with mode 0600. The mode is set before the first byte is written."""
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_bytes(content)

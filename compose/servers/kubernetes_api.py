@@ -1,5 +1,5 @@
-"""Just enough of a client to prepare an API server for tests: JSON requests, applying manifests of CRDs,
-service accounts' tokens."""
+"""A minimal client that prepares an API server for tests: JSON requests, CRD manifests, tokens of service
+accounts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CONFLICT = 409
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the API server said."""
+    """The response of the API server: HTTP status and parsed body."""
 
     status: int
     body: Json
@@ -39,12 +39,12 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """Of a Status, as kubectl shows it."""
+        """The `message` of a Status object, as kubectl shows it; "" if the body has none."""
         return str(self.body.get("message", ""))
 
 
 class KubernetesApi:
-    """Requests to one API server as one user."""
+    """Sends requests to one API server as one user."""
 
     def __init__(
         self, *, url: str, ca_file: Path, token: str, timeout_seconds: float = _TIMEOUT_SECONDS
@@ -64,7 +64,8 @@ class KubernetesApi:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Answer:
-        """One request. An error status is an answer; no answer at all is an OSError."""
+        """Send one request. Returns the answer also for an error status. Raises OSError if there is no
+        answer."""
         headers = {"Authorization": f"Bearer {self._token}", "Accept": accept, "Content-Type": content_type}
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"{self._url}{path}", data=data, headers=headers, method=method)  # noqa: S310
@@ -76,15 +77,15 @@ class KubernetesApi:
                 return _answer(error.code, error.read())
 
     def is_ready(self) -> bool:
-        """Whether it says so itself; what is in its way is in the log then."""
+        """Whether /readyz reports ready. If it does not, the server's log says why."""
         try:
             return self.request("GET", "/readyz").is_ok
         except OSError:
             return False
 
     def apply(self, path: str, body: Mapping[str, object]) -> Json:
-        """Apply an object by server-side apply, in place of whoever else has its fields. Raises
-        ServerFailed."""
+        """Apply an object with server-side apply. It takes fields over from other field managers (force).
+        Raises ServerFailed, OSError."""
         answer = self.request(
             "PATCH",
             f"{path}?fieldManager=tests&force=true",
@@ -94,8 +95,10 @@ class KubernetesApi:
         return _required(answer, path).body
 
     def install_crds(self, files: Iterable[Path]) -> None:
-        """Apply the CustomResourceDefinitions in these files, and return when they are served. Raises
-        ServerFailed."""
+        """Apply the CustomResourceDefinitions in these files. Returns when the API server serves them.
+
+        Raises ServerFailed, also if one is not served after _ESTABLISHED_SECONDS; OSError.
+        """
         documents = [
             document for file in files for document in yaml.safe_load_all(file.read_text()) if document
         ]
@@ -111,8 +114,11 @@ class KubernetesApi:
                 time.sleep(_POLL_SECONDS)
 
     def request_token(self, namespace: str, name: str, *, seconds: int) -> str:
-        """A token of a service account, which is made with its namespace if it is not there. Raises
-        ServerFailed."""
+        """A token of a service account, valid for `seconds`. Creates the service account and its namespace if
+        they do not exist.
+
+        Raises ServerFailed, OSError.
+        """
         self._create("/api/v1/namespaces", {"metadata": {"name": namespace}})
         accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
         self._create(accounts, {"metadata": {"name": name}})

@@ -1,5 +1,4 @@
-"""nginx in front of test names, on two free loopback ports, with a configuration that can be changed while it
-serves."""
+"""Runs nginx for test names on two free loopback ports. Its configuration can be changed while it runs."""
 
 from __future__ import annotations
 
@@ -33,8 +32,8 @@ http {{
 
 @dataclass(kw_only=True)
 class Nginx(Server):
-    """A running nginx. `configure` gives it its servers, each as nginx' own text; `{port}` and `{tls_port}`
-    in it are its ports."""
+    """A running nginx. `configure` sets its `server` blocks in nginx' own syntax; `{port}` and `{tls_port}`
+    in the text are replaced by its ports."""
 
     directory: Path
     port: int = 0
@@ -46,7 +45,7 @@ class Nginx(Server):
         self._process = ServerProcess("nginx", log=self.directory / "nginx.log")
 
     def start(self) -> None:
-        """Start it, with no servers yet, or again with those that it had. Raises MissingServer,
+        """Start it without server blocks, or start it again with those that it had. Raises MissingServer,
         ServerFailed."""
         program = require("nginx")
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -65,7 +64,7 @@ class Nginx(Server):
         self._process.start([program, *files], answers=lambda: answers(self.port))
 
     def configure(self, servers: str) -> None:
-        """Serve these from now on; nothing is reloaded if they are the same."""
+        """Replace the server blocks. nginx is reloaded only if they have changed."""
         if servers != self._servers:
             self._write(servers)
             self._servers = servers

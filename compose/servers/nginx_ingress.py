@@ -1,13 +1,13 @@
-"""The NGINX Ingress Controller itself, beside an API server: whoever has it can run the tests that need an
-ingress controller through it.
+"""Runs the real NGINX Ingress Controller with an API server, for the tests that need an ingress controller.
 
-CERTMILL_NGINX_INGRESS is a directory with what its image has: the program `nginx-ingress`, its templates
-(nginx*.tmpl), `njs/*.js` for /etc/nginx/njs, `crds/*.yaml`; and, for the nginx of this machine,
-`modules/*.so` with njs (http) and stream.
+CERTMILL_NGINX_INGRESS is a directory with the files of its image: the program `nginx-ingress`, its templates
+(nginx*.tmpl), `njs/*.js` for /etc/nginx/njs, `crds/*.yaml`. It also has `modules/*.so` with njs (http) and
+stream for the nginx of this machine. Without the variable the tests use their own small ingress controller.
 
-It insists on places of the machine's, /etc/nginx among them, so it gets a mount namespace of its own; and on
-the ports 80 and 443 of every address, so it is started only as root where there is no network but loopback:
-`unshare -n`, with `lo` up."""
+The controller uses fixed paths of the machine, /etc/nginx among them, so it runs in its own mount namespace.
+It listens on ports 80 and 443 of every address, so it starts only as root where loopback is the only network
+interface: `unshare -n`, with `lo` up.
+"""
 
 from __future__ import annotations
 
@@ -44,17 +44,18 @@ _OPTIONS: Final = (
     "-disable-ipv6",
 )
 _MAIN: Final = "load_module modules/ngx_stream_module.so;\nuser root;"
-"""Debian's nginx has stream as a module; nginx' workers read the Secrets' files, which here only root may."""
+"""Debian's nginx has stream as a module. nginx' workers read the files of the Secrets, which only root may
+read here."""
 
 
 def is_wanted() -> bool:
-    """Whether whoever runs this has one."""
+    """Whether CERTMILL_NGINX_INGRESS is set."""
     return _VARIABLE in os.environ
 
 
 def find_nginx_ingress() -> Path:
-    """The directory with the program. Raises MissingServer, also where it could not be run without changing
-    the machine."""
+    """The directory with the program. Raises MissingServer, also if the controller could not run here without
+    a change to the machine."""
     directory = Path(os.environ.get(_VARIABLE, ""))
     if not (directory / "nginx-ingress").is_file():
         raise MissingServer(
@@ -70,7 +71,8 @@ def find_nginx_ingress() -> Path:
 
 @dataclass(kw_only=True)
 class NginxIngress(Server):
-    """The running controller, with its nginx. It takes Ingresses of the class `nginx`, and VirtualServers."""
+    """The running controller with its nginx. It handles Ingresses of the class `nginx`, and
+    VirtualServers."""
 
     directory: Path
     kube: KubeApiServer
@@ -81,14 +83,15 @@ class NginxIngress(Server):
         self._process = ServerProcess("nginx-ingress", log=self.directory / "nginx-ingress.log")
 
     def start(self) -> None:
-        """Raises MissingServer, ServerFailed."""
+        """Install the CRDs and objects that the controller needs, and start it. Raises MissingServer,
+        ServerFailed."""
         self._prepare_api(find_nginx_ingress())
         self._prepare_places(find_nginx_ingress())
         self._start()
 
     @property
     def cert_manager(self) -> bool:
-        """-enable-cert-manager. Setting it starts the controller again."""
+        """The option -enable-cert-manager. A new value restarts the controller."""
         return self._cert_manager
 
     @cert_manager.setter
@@ -132,7 +135,8 @@ class NginxIngress(Server):
             self.kube.api.apply(path, body)
 
     def _prepare_places(self, files: Path) -> None:
-        """What the places are in its own mount namespace."""
+        """Create the directories that are mounted over the fixed paths in the controller's mount
+        namespace."""
         etc, account = self.directory / "etc", self.directory / "run" / _ACCOUNT
         for directory in (
             *(etc / name for name in ("conf.d", "secrets", "stream-conf.d")),
@@ -188,7 +192,7 @@ _OBJECTS: Final[dict[str, dict[str, Any]]] = {
         "metadata": _METADATA,
         "data": {"main-snippets": _MAIN, "worker-processes": "1"},
     },
-    # It reads who owns its Pod.
+    # The controller reads the owner of its Pod.
     f"/api/v1/namespaces/{_NAMESPACE}/pods/{_NAME}": {
         "apiVersion": "v1",
         "kind": "Pod",

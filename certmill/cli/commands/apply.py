@@ -1,5 +1,5 @@
-"""`certmill apply`: each document by itself into the home; a bad one is an error on stderr and never stops
-the others."""
+"""`certmill apply`: writes each document into the home separately. A document that cannot be used causes an
+error on stderr and does not stop the others."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A file's text and what to call it in messages."""
+    """The text of one file, and the name of the file for messages."""
 
     source: str
     text: str
 
 
 def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode:
-    """Keep every document of these files and directories (`-`: standard input), and have the home re-read.
+    """Apply every document of these files and directories (`-`: standard input), and request a re-read of the
+    home.
 
-    Raises HomeUnavailable; what was kept until then counts.
+    Returns OK if at least one document was applied and none was refused, else FAILED. Raises HomeUnavailable;
+    documents that were applied before stay applied.
     """
     errors: list[InvalidManifest] = []
     documents: list[Document] = []
@@ -40,7 +42,8 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
         documents += found
         errors += wrong
     try:
-        # All at once: several may be in one file of the home, which is then read and written once.
+        # All in one call: several documents may be in one file of the home, which is then read and written
+        # once.
         kept = session.home.apply_all([(document.value, document.text) for document in documents])
         for document, done in zip(documents, kept, strict=True):
             if isinstance(done, InvalidManifest):
@@ -62,15 +65,15 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
 
 
 def _warn_of_problems(session: Session) -> None:
-    """Name what cannot be used in a directory home: nobody else tells the person who changes it. A cluster
-    says it on its objects."""
+    """Print what cannot be used in a directory home. No process reports it to the person who changes the
+    home at that moment. In a cluster it is in the status of the objects."""
     if not session.home.watched:
         for problem in session.home.survey().problems:
             complain(f"{problem.source}: {problem.message}", prefix="warning")
 
 
 def _texts(names: Sequence[str], errors: list[InvalidManifest]) -> Iterator[Text]:
-    """What is to be applied, file by file; what cannot be read goes to `errors`."""
+    """Yield the text of each file. A file that cannot be read adds an error to `errors`."""
     for name in names:
         for file in _files(name, errors):
             try:
@@ -80,7 +83,7 @@ def _texts(names: Sequence[str], errors: list[InvalidManifest]) -> Iterator[Text
 
 
 def _files(name: str, errors: list[InvalidManifest]) -> list[str]:
-    """The file itself, or a directory's manifests in the order of their names."""
+    """The file itself, or the manifests in a directory, sorted by name."""
     path = Path(name)
     if name == STDIN or not path.is_dir():
         return [name]
@@ -108,7 +111,7 @@ def _source(file: str) -> str:
 
 
 def _read(file: str) -> str:
-    """At most MAX_FILE_BYTES of UTF-8. Raises InvalidManifest naming the file."""
+    """The text of a file: UTF-8, at most MAX_FILE_BYTES. Raises InvalidManifest, which names the file."""
     try:
         if file == STDIN and sys.stdin is None:
             raise InvalidManifest(

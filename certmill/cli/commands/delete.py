@@ -1,4 +1,4 @@
-"""`certmill delete`: manifests and Secrets out of the home. A Certificate's Secret stays, as at
+"""`certmill delete`: removes manifests and Secrets from the home. The Secret of a Certificate stays, as with
 cert-manager."""
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ from certmill.cli.session import Session
 
 
 def delete(session: Session, kind: Kind, names: Sequence[str], *, namespace: str) -> ExitCode:
-    """Delete these, and have the home re-read; what is not there is an error, and the others go."""
+    """Delete these objects, and request a re-read of the home.
+
+    An object that does not exist is an error on stderr and the exit code NOT_FOUND; the other objects are
+    deleted. Raises HomeUnavailable.
+    """
     where = "" if kind is Kind.CLUSTER_ISSUER else namespace
     code = ExitCode.OK
     deleted = False

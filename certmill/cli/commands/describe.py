@@ -1,5 +1,5 @@
-"""`certmill describe`: one object, and of a Certificate what happened, what is next and when, and why. Never
-a token, a key or a value."""
+"""`certmill describe`: prints one object. For a Certificate it prints what happened, what is next and when,
+and why. It never prints a token, a key or a value of a Secret."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DNS_PORT = 53
 
 
 def describe(session: Session, kind: Kind, name: str, *, namespace: str) -> ExitCode:
-    """Print it. Raises NotFound."""
+    """Print the object. Raises NotFound."""
     where = "" if kind is Kind.CLUSTER_ISSUER else namespace
     match kind:
         case Kind.CERTIFICATE:
@@ -43,7 +43,7 @@ def describe(session: Session, kind: Kind, name: str, *, namespace: str) -> Exit
 
 
 def known(session: Session, namespace: str, name: str) -> Known:
-    """What home and Redis know of a Certificate. Raises NotFound."""
+    """What the home and Redis contain about a Certificate. Raises NotFound."""
     certificate = session.home.certificate(certificate_id(namespace, name))
     if certificate is None:
         raise NotFound(missing(Kind.CERTIFICATE, namespace, name))
@@ -51,7 +51,7 @@ def known(session: Session, namespace: str, name: str) -> Known:
 
 
 def _readable_secret(session: Session, certificate: Certificate) -> Secret | None:
-    """The Certificate's Secret; one that cannot be read is said on stderr, and is as good as none."""
+    """The Secret of the Certificate. If it cannot be read, prints a warning on stderr and returns None."""
     try:
         return session.home.secret(certificate.namespace, certificate.secret_name)
     except SecretUnusable as error:
@@ -159,7 +159,7 @@ def _conditions(conditions: Sequence[Condition], now: float) -> list[str]:
 
 
 def _past(history: Sequence[PastRun], now: float) -> list[str]:
-    """How the last runs ended, the newest first."""
+    """The results of the last runs, newest first."""
     rows = [
         (
             _both(run.at, now),
@@ -189,7 +189,7 @@ def _run(record: Record, now: float) -> list[str]:
 
 
 def _tried(tries: int) -> str:
-    """How often the step has ended in waiting. A wait for its turn is no try."""
+    """How often the step has ended with a wait. A wait because something is in use (Busy) does not count."""
     return "" if not tries else " (tried once)" if tries == 1 else f" (tried {tries} times)"
 
 
@@ -274,7 +274,7 @@ def _solver(solver: Solver) -> tuple[str, str, str]:
 
 
 def _server(provider: Rfc2136) -> str:
-    """The name server, with its port if that is not DNS's own."""
+    """The address of the name server, with the port if it is not 53."""
     address = f"[{provider.nameserver}]" if ":" in provider.nameserver else provider.nameserver
     return provider.nameserver if provider.port == _DNS_PORT else f"{address}:{provider.port}"
 

@@ -1,5 +1,5 @@
-"""Follow requests to their end: the steps live on a terminal, a line a change elsewhere. Shows what Progress
-says."""
+"""Follows requests until they end, and shows what Progress reports. On a terminal it shows the steps live;
+elsewhere it prints one line per change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STYLES = {
 
 
 class Following:
-    """Requests that are followed together, and where each stands."""
+    """A group of requests that are followed together, with the progress of each."""
 
     def __init__(self, handles: Sequence[Handle], started: float) -> None:
         self.handles = list(handles)
@@ -41,7 +41,8 @@ class Following:
         return all(progress.status.ended for progress in self.progress.values())
 
     def look(self, now: float) -> None:
-        """Look at each that has not ended. Raises StateUnavailable."""
+        """Read the status of each request that has not ended. Sends a request again if no worker has taken it
+        for long. Raises StateUnavailable."""
         for handle in self.handles:
             if not self.progress[handle.id].status.ended:
                 status = handle.status()
@@ -49,8 +50,8 @@ class Following:
                 handle.ask_again(status)
 
     def changes(self) -> list[str]:
-        """A line for each that stands elsewhere than when this was asked last. The end of a run does not
-        repeat the reason that the line of its clean-up has told."""
+        """One line for each request whose state has changed since the last call. The line for the end of a
+        run does not repeat a reason that the line for its clean-up already has."""
         lines = []
         for handle in self.handles:
             progress = self.progress[handle.id]
@@ -63,7 +64,7 @@ class Following:
         return lines
 
     def table(self) -> Table:
-        """The steps of one request, or a line each of several."""
+        """The steps of one request, or one line per request if there are several."""
         grid = Table.grid(padding=(0, 2))
         for handle in self.handles:
             progress = self.progress[handle.id]
@@ -81,7 +82,8 @@ class Following:
 
 
 def follow(session: Session, handles: Sequence[Handle], *, timeout: float) -> ExitCode:
-    """Show them until all have ended, at most `timeout` seconds. Raises StateUnavailable."""
+    """Show the requests until all have ended, for at most `timeout` seconds. Returns OK, NOT_READY (time-out)
+    or FAILED. Raises StateUnavailable."""
     clock, console = session.clock, Console()
     following = Following(handles, clock.now())
     live = (
@@ -102,7 +104,7 @@ def follow(session: Session, handles: Sequence[Handle], *, timeout: float) -> Ex
 
 
 def _verdict(following: Following, timeout: float) -> ExitCode:
-    """Say what did not end well; a failure weighs more than a time-out."""
+    """Print each request that was not issued on stderr. FAILED takes precedence over NOT_READY."""
     codes = {ExitCode.OK}
     for handle in following.handles:
         progress = following.progress[handle.id]

@@ -1,5 +1,6 @@
-"""`certmill get`: cert-manager's printer columns (reference §1.4), or the whole objects. Needs Redis only for
-the refused requests, and to say what holds up a certificate that is not ready."""
+"""`certmill get`: prints objects with cert-manager's printer columns (reference §1.4), or the whole
+objects. It reads Redis only for the refused requests, and for the cause that blocks a certificate that is
+not ready."""
 
 from __future__ import annotations
 
@@ -29,14 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One object: its columns, those that `-o wide` adds, and the whole of it."""
+    """One object: its columns, the columns that `-o wide` adds, and a function that returns the whole
+    object."""
 
     namespace: str
     name: str
     columns: tuple[str, ...]
     wide: tuple[str, ...] = ()
     cause: str = ""
-    """What holds it up, the last column, where anything of what is shown is held up."""
+    """What blocks the object. This is the last column; it is shown if any row has a cause."""
     is_ready: bool = True
     whole: Callable[[], objects.Object]
 
@@ -58,10 +60,11 @@ def get(
     output: str,
     check: bool = False,
 ) -> ExitCode:
-    """Print these objects, or all; `namespace` None is all of them. What cannot be read is said on stderr,
-    and the rest is printed.
+    """Print the named objects, or all if there are no names; `namespace` None means every namespace. A name
+    that does not exist and a manifest that cannot be used are messages on stderr; the rest is printed.
 
-    `check`: NOT_READY if one of them is not ready, or a manifest among them cannot be used.
+    Returns NOT_FOUND if a name does not exist. With `check`, returns NOT_READY if an object is not ready or a
+    manifest in the home cannot be used. Raises HomeUnavailable, and StateUnavailable for requests.
     """
     if kind is Kind.REQUEST:
         return _requests(session, output)
@@ -100,7 +103,7 @@ def _print(
 
 
 def _doubt_the_home(session: Session) -> None:
-    """An empty home is most often the wrong one."""
+    """Print a note if the home has no manifest: the setting of the home is then most often wrong."""
     if session.home.survey().snapshots:
         return
     if session.is_in_cluster:
@@ -149,7 +152,7 @@ def _all(session: Session, kind: Kind, namespace: str | None) -> Iterator[Row]:
 
 
 def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
-    """Raises NotFound."""
+    """The row of one object. Raises NotFound."""
     home = session.home
     if kind is Kind.CERTIFICATE:
         certificate = home.certificate(certificate_id(namespace, name))
@@ -209,8 +212,8 @@ def _secret(session: Session, secret: Secret) -> Row:
 def _created(
     session: Session, kind: str, namespace: str, name: str, conditions: Sequence[Condition]
 ) -> float | None:
-    """The earliest that is known of it: a directory forgets when a manifest was first there, but a condition
-    may be older than the file."""
+    """The earliest known time of the object, in seconds since the epoch; None if unknown. A directory does
+    not store when a manifest was first written, and a condition may be older than the file."""
     found = session.home.created(kind, namespace, name)
     return min(
         [*(condition.last_transition for condition in conditions), *([] if found is None else [found])],
@@ -227,7 +230,7 @@ def _expiration(status: CertificateStatus) -> str:
 
 
 def _requests(session: Session, output: str) -> ExitCode:
-    """The refused requests, newest first. Raises StateUnavailable."""
+    """Print the refused requests, newest first. Raises StateUnavailable."""
     refused = session.state.requests.rejections()
     if output in ("yaml", "json"):
         print(_dumped(objects.several([_rejection(rejection) for rejection in refused]), output))

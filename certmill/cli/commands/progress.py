@@ -1,5 +1,5 @@
-"""The steps of a run as seen by somebody who looks again and again: which are done, which waits for what, how
-long each took. Pure."""
+"""Derives the progress of a run from repeated readings of its status: which steps are done, which step waits
+and for what, and how long each took. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STORES = STEP_NAMES[-2]
 
 
 class Mark(StrEnum):
-    """How a step stands."""
+    """The state of a step, as the symbol that is printed."""
 
     PENDING = "·"
     RUNNING = "▸"
@@ -27,7 +27,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView:
-    """One step: `seconds` it took, or has taken so far; None if it was over before anybody looked."""
+    """One step. `seconds` is the time that it took, or has taken so far; None if no reading saw it."""
 
     name: str
     mark: Mark
@@ -36,7 +36,7 @@ class StepView:
 
 
 class Progress:
-    """What was seen of one request. Feed it with `observe`."""
+    """The progress of one request, updated by `observe`."""
 
     def __init__(self, started: float) -> None:
         self._started = started
@@ -48,11 +48,11 @@ class Progress:
 
     @property
     def seen(self) -> bool:
-        """Whether any step was seen."""
+        """Whether any reading saw a step."""
         return bool(self._current)
 
     def observe(self, status: Status, now: float) -> None:
-        """Take in what was seen at `now`."""
+        """Add the status that was read at `now` (seconds since the epoch)."""
         if status.step in STEP_NAMES and status.step != self._current:
             self._move(status, now)
         if self._current:
@@ -64,11 +64,11 @@ class Progress:
         self.status, self.now = status, now
 
     def steps(self) -> list[StepView]:
-        """Every step, in order."""
+        """All steps, in order."""
         return [self._view(step) for step in STEP_NAMES]
 
     def headline(self) -> str:
-        """Where it stands, in one line."""
+        """The state of the request, in one line."""
         status = self.status
         if status.phase == "queued":
             waited = self.now - self._started >= QUEUED_HINT_SECONDS
@@ -80,7 +80,7 @@ class Progress:
         return f"{status.step}{': ' if status.reason else ''}{status.reason}{self.again()}"
 
     def again(self) -> str:
-        """` (again in 3 s)`, if it is known when."""
+        """For example ` (again in 3 s)`; "" if the time of the next try is not known."""
         at = self.status.next_at
         return (
             f" (again in {max(0.0, at - self.now):.0f} s)" if at is not None and not self.status.ended else ""
@@ -88,7 +88,8 @@ class Progress:
 
     def _move(self, status: Status, now: float) -> None:
         old, new = self._current, status.step
-        # clean_up with a reason, before anything was stored: the run failed at the step that was seen last.
+        # The run is in clean_up with a reason, and nothing was stored: it failed at the step that was seen
+        # last.
         failing = new == _LAST and bool(status.reason) and old not in ("", _STORES)
         for step in STEP_NAMES[STEP_NAMES.index(new) :]:
             self._marks[step] = Mark.PENDING

@@ -1,5 +1,5 @@
-"""`certmill request` and `renew`: a message on the queue of requests, as other services send it, and with
---wait what becomes of it."""
+"""`certmill request` and `certmill renew`: send a message to the queue of requests, as other services do.
+With --wait they follow the request and show the result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_NAME = 253
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Whether to wait for the end, and how many seconds at most."""
+    """Whether to wait for the end, and the time-out in seconds."""
 
     wait: bool
     timeout: float
@@ -40,7 +40,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What `certmill request` was given; "" is "not given"."""
+    """The arguments of `certmill request`; "" means that the option was not given."""
 
     names: tuple[str, ...]
     issuer: str
@@ -53,7 +53,8 @@ class Wanted:
 
 
 def request(session: Session, wanted: Wanted, waiting: Waiting) -> ExitCode:
-    """Ask for a certificate for these names. Raises InvalidManifest naming the field, StateUnavailable."""
+    """Request a certificate for these names. Raises InvalidManifest, which names the field, and
+    StateUnavailable."""
     addresses = tuple(name for name in wanted.names if is_ip_address(name))
     handle = session.client.request(
         name=wanted.name or object_name(wanted.names[0]),
@@ -72,7 +73,8 @@ def request(session: Session, wanted: Wanted, waiting: Waiting) -> ExitCode:
 
 
 def _warn_of_duration(session: Session, wanted: Wanted) -> None:
-    """Where the home knows the issuer: say that it will not ask for this lifetime."""
+    """Print a warning if the issuer is in this home and certmill will not request this lifetime from its
+    CA."""
     for kind in (wanted.issuer_kind,) if wanted.issuer_kind else ("Issuer", "ClusterIssuer"):
         ref = IssuerRef(name=wanted.issuer, kind=kind)
         with suppress(CertmillError):
@@ -90,8 +92,10 @@ def _warn_of_duration(session: Session, wanted: Wanted) -> None:
 
 
 def renew(session: Session, names: Sequence[str], *, namespace: str, waiting: Waiting) -> ExitCode:
-    """Ask for these (none: all of the namespace) to be issued again. Raises NotFound before anything is sent,
-    StateUnavailable."""
+    """Request that these Certificates be issued again; without names, all of the namespace.
+
+    Raises NotFound before anything is sent, and StateUnavailable.
+    """
     for name in names:
         if session.home.certificate(certificate_id(namespace, name)) is None:
             raise NotFound(missing(Kind.CERTIFICATE, namespace, name))
@@ -108,7 +112,7 @@ def renew(session: Session, names: Sequence[str], *, namespace: str, waiting: Wa
 
 
 def _asked(session: Session, handles: Sequence[Handle], waiting: Waiting, what: str) -> ExitCode:
-    """Say what was sent, or follow it to its end."""
+    """Print what was sent, or follow the requests to their end."""
     if not waiting.wait:
         for handle in handles:
             namespace, name = split_id(handle.certificate)
@@ -127,7 +131,7 @@ def _asked(session: Session, handles: Sequence[Handle], waiting: Waiting, what: 
 
 
 def issued(session: Session, handle: Handle) -> list[str]:
-    """The certificate that was issued: names, issuer, validity, and where it is stored."""
+    """The lines about the issued certificate: names, issuer, validity, and where it is stored."""
     namespace, name = split_id(handle.certificate)
     certificate = session.home.certificate(handle.certificate)
     secret = session.home.secret(namespace, certificate.secret_name) if certificate else None
@@ -171,7 +175,8 @@ def issued(session: Session, handle: Handle) -> list[str]:
 
 
 def object_name(first: str) -> str:
-    """The name of a Certificate for this DNS name or address: `wildcard.example.com` for `*.example.com`."""
+    """A Certificate name that is derived from this DNS name or address: `wildcard.example.com` for
+    `*.example.com`."""
     text = f"wildcard.{first[2:]}" if first.startswith("*.") else first
     with suppress(idna.IDNAError):
         text = idna.encode(text, uts46=True).decode() if not text.isascii() else text
@@ -180,7 +185,8 @@ def object_name(first: str) -> str:
 
 
 def private_key(text: str) -> dict[str, object] | None:
-    """`rsa-2048`, `ecdsa-256` … as spec.privateKey; "" is None. Raises InvalidManifest."""
+    """The value of spec.privateKey for `rsa-2048`, `ecdsa-256` and others; None for "". Raises
+    InvalidManifest."""
     if not text:
         return None
     match = _KEY.fullmatch(text)
