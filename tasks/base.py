@@ -1,5 +1,5 @@
-"""The base classes of the tasks: log context, errors that are fit to be shown, and what happens to the chain
-and to the message."""
+"""The base classes of the tasks: log context, errors that may be shown, and what happens to the chain and to
+the message."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _Task: Any = celery.Task  # the stubs are incomplete
 
 
 class Task(_Task):  # type: ignore[misc]
-    """A task of certmill. Its return value is not kept, and its message is acknowledged when it has ended."""
+    """A task of certmill. Its return value is not stored, and its message is acknowledged when it has
+    ended."""
 
     abstract = True
     ignore_result = True
@@ -55,7 +56,7 @@ class Task(_Task):  # type: ignore[misc]
             except CertmillError as error:
                 self.end_chain()
                 raise StepFailed(str(error)) from None
-            except Exception as error:  # noqa: BLE001 - a task is where an unforeseen error ends: its class is shown, its text is not
+            except Exception as error:  # noqa: BLE001 - unforeseen errors end here; only the class is shown
                 self.end_chain()
                 log.error("task.broken", error=type(error).__name__, where=_where(error))
                 what = f"{type(error).__name__} in {self.name} at {_where(error)}"
@@ -81,7 +82,7 @@ class Step(Task):
     abstract = True
 
     def run_step(self, certificate: CertificateId) -> None:
-        """Run this step in the engine, and tell Celery what became of it. Raises NotYet, StepFailed."""
+        """Run this step in the engine, and report the result to Celery. Raises NotYet, StepFailed."""
         request, step = self.request, self.name.removeprefix("certificate.")
         following = f"certificate.{next_step(step)}" if step != CLEAN_UP else ""
         continuation = request.get("continuation")  # of a worker's thread (workers.continuation)
@@ -121,8 +122,8 @@ class Patient(Task):
     abstract = True
 
     def act(self, *args: Any, **kwargs: Any) -> None:
-        """Repeat the task at once where another process wrote at the same moment, which is ordinary and not
-        worth a log line."""
+        """Repeat the task at once after a conflict with another process that wrote at the same moment. This
+        is normal, and needs no log line. Raises Reject for temporary errors."""
         try:
             for _ in range(CONFLICTS):
                 with suppress(Conflict):
@@ -133,8 +134,8 @@ class Patient(Task):
 
 
 class Tick(Task):
-    """A tick of beat. Flower does not show it: one each second would leave no room for certificates. Metrics
-    count them."""
+    """A tick of beat. Flower does not show ticks: one each second would leave no room for certificates.
+    Metrics count them."""
 
     abstract = True
     send_events = False

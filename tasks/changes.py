@@ -14,19 +14,19 @@ from tasks.base import Patient
 
 @shared_task(bind=True, base=Patient, name=RECONCILE_TASKS["Certificate"])
 def reconcile_certificate(self: Patient, reference: str) -> None:
-    """Begin the Certificate's run, if the stored pair is not what is desired."""
+    """Begin the Certificate's run, if the stored pair does not match the desired one."""
     self.publish_begun(CertificateId(reference), self.runtime.reconciler.reconcile(CertificateId(reference)))
 
 
 @shared_task(bind=True, base=Patient, name=RECONCILE_TASKS["Issuer"])
 def reconcile_issuer(self: Patient, reference: str) -> None:
-    """Register the Issuer's account, and begin again what failed under it."""
+    """Register the Issuer's account, and begin the runs again that failed because of this Issuer."""
     self.runtime.issuers.look("Issuer", reference, owner=self.request.id)
 
 
 @shared_task(bind=True, base=Patient, name=RECONCILE_TASKS["ClusterIssuer"])
 def reconcile_cluster_issuer(self: Patient, reference: str) -> None:
-    """As for an Issuer."""
+    """Register the ClusterIssuer's account, and begin the runs again that failed because of it."""
     self.runtime.issuers.look("ClusterIssuer", reference, owner=self.request.id)
 
 

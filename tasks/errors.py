@@ -1,4 +1,4 @@
-"""How a task ends when it does not succeed. Flower shows the `repr` of each, so it is one line without
+"""The exceptions of a task that does not succeed. Flower shows the `repr` of each, so it is one line without
 anything secret."""
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class NotYet(Retry):
 
 
 class TaskBroken(Exception):
-    """A defect of certmill: the class of the error and where it was raised, never its text, which could hold
-    anything."""
+    """A defect of certmill. The message has the class of the error and where it was raised. It never has the
+    error's text, which can contain anything."""
 
     def __repr__(self) -> str:
         return str(self)

@@ -1,4 +1,4 @@
-"""How the chain of a run's remaining steps is published."""
+"""Publishes the chain of a run's remaining steps."""
 
 from __future__ import annotations
 

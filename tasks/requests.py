@@ -1,4 +1,5 @@
-"""What other services may ask for: `certificate.request` and `certificate.renew` (certmill.contract)."""
+"""The tasks that other services can send: `certificate.request` and `certificate.renew`
+(certmill.contract)."""
 
 from __future__ import annotations
 
@@ -31,5 +32,5 @@ def request(self: ProducerTask, body: object) -> None:
 
 @shared_task(bind=True, base=ProducerTask, name=RENEW_TASK)
 def renew(self: ProducerTask, body: object) -> None:
-    """Begin a run even if the stored pair is right."""
+    """Begin a run even if the stored pair is already correct."""
     self.answer(self.runtime.requests.renew(body, request_id=self.request.id))

@@ -1,5 +1,5 @@
-"""Beat's ticks: each does what is due, and may run any number of times. When they run, and why, is in
-`schedules`."""
+"""The ticks of beat as tasks. Each does what is due, and may run any number of times. `schedules` says when
+they run, and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = get_logger("certmill.ticks")
 
 @shared_task(bind=True, base=Tick, name=WAKE_TASK)
 def wake(self: Tick) -> None:
-    """Publish what waits and is due, what may be lost, and what may begin."""
+    """Publish the steps that are due, the messages that may be lost, and the runs that may begin."""
     _publish_all(self.app, self.runtime.ticks.wake())
 
 

@@ -1,4 +1,5 @@
-"""`python -m workers up|responder|controller`: the processes that are not Celery's own commands."""
+"""`python -m workers up|responder|controller`: the command line of the processes that Celery has no command
+for."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from workers.supervisor import supervisor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the processes; answers the exit code."""
+    """Run one of the processes. Returns the exit code."""
     chosen = _parser().parse_args(arguments)
     for message in certmill_settings.unknown_variables(os.environ):
         sys.stderr.write(f"certmill: {message}\n")
@@ -29,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _process(name: str) -> Callable[[Settings], int]:
-    """Loaded when it is chosen: the supervisor needs no engine, and the responder no Kubernetes."""
+    """Import the process when it is chosen: the supervisor needs no engine, and the responder no Kubernetes
+    client."""
     if name == "controller":
         from workers import controller  # noqa: PLC0415
 

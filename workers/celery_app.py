@@ -1,4 +1,4 @@
-"""The one place where Celery, the tasks, the schedule and the engine are put together."""
+"""Builds the Celery app: the only module that combines Celery, the tasks, the schedule and the engine."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _WITHOUT_TASKS = ("beat", "flower")
 
 
 def open_runtime(settings: Settings) -> Runtime:
-    """Load the engine and open it."""
+    """Import the engine and open it."""
     from certmill.runtime import Runtime  # noqa: PLC0415 - beat and Flower have no engine
 
     return Runtime.open(settings)
 
 
 class LazyRuntime:
-    """The engine of this process: opened when it is first needed, and anew after a fork; connections do not
-    survive one."""
+    """The engine of this process. It is opened at first use, and opened again after a fork, because
+    connections do not survive a fork."""
 
     def __init__(
         self, settings: Settings, open_runtime: Callable[[Settings], Runtime] = open_runtime
@@ -50,7 +50,7 @@ class LazyRuntime:
             return self._runtime
 
     def close(self) -> None:
-        """Close it if it was opened in this process."""
+        """Close the engine if it was opened in this process."""
         with self._lock:
             if self._runtime is not None and self._pid == os.getpid():
                 self._runtime.close()
@@ -60,8 +60,8 @@ class LazyRuntime:
 def make_app(
     settings: Settings, *, open_runtime: Callable[[Settings], Runtime] = open_runtime, with_tasks: bool = True
 ) -> App:
-    """Celery's app for `settings`: configuration, guard, tasks and schedule. Connects to nothing.
-    `open_runtime` makes its engine. Without tasks the engine is not loaded."""
+    """Return Celery's app for `settings`: configuration, guard, tasks and schedule. Connects to nothing.
+    `open_runtime` opens the engine. Without tasks the engine is not loaded."""
     if with_tasks:
         from tasks import changes, requests, steps, ticks  # noqa: F401, PLC0415 - defines them, for every app
     runtime = LazyRuntime(settings, open_runtime)
@@ -79,20 +79,20 @@ def make_app(
 
 
 def app_from_environment() -> App:
-    """The app as the environment wants it. A setting that is wrong ends the process with one line that names
-    it."""
+    """Return the app for the settings in the environment. A wrong setting ends the process with one line that
+    names it (SystemExit)."""
     try:
         settings = certmill_settings.load()
     except CertmillError as error:
         raise SystemExit(f"certmill: {error}") from None
-    if "flower.command" in sys.modules:  # the `celery` command has loaded it, as its plug-in
+    if "flower.command" in sys.modules:  # the `celery` command loads it as a plug-in
         flower.make_safe(settings)
     return make_app(settings, with_tasks=signals.celery_command(sys.argv) not in _WITHOUT_TASKS)
 
 
 def __getattr__(name: str) -> App:
-    """Build `workers.celery_app.app` from the environment when it is first asked for; once a process.
-    Importing does nothing."""
+    """Build `workers.celery_app.app` from the environment at first use, once in each process. Importing does
+    nothing. Raises AttributeError for other names."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()["app"] = built = app_from_environment()

@@ -1,7 +1,7 @@
-"""All of Celery's configuration, in one table, each line with its reason; and the app that carries it.
+"""All of Celery's configuration in one table, each line with its reason, and the app that has it.
 
-The values are those measured in the reference (celery.md §10). A worker, a beat and Flower started without a
-flag have them all."""
+The values were measured in the reference (celery.md §10). A worker, beat and Flower have them all without any
+command-line flag."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Schedule = Mapping[str, Mapping[str, object]]
 
 
 class App(Celery):
-    """A Celery app whose guard has somewhere to keep what it refuses, and whose loops say that they turn, to
-    its admin port."""
+    """A Celery app with the callback that stores what the guard refuses, and with the liveness and the admin
+    port of its process."""
 
     control_cls = "workers.control:Control"
     events_cls = "workers.events:Events"
@@ -38,16 +38,16 @@ class App(Celery):
     liveness: Liveness
     exporter: Exporter
     runtime: Callable[[], Runtime]
-    """The engine of this process, for its tasks (tasks.base)."""
+    """Returns the engine of this process, for its tasks (tasks.base)."""
     require_own_redis: Callable[[], None]
-    """Raises OtherInstallation."""
+    """Raises OtherInstallation if Redis belongs to another installation."""
 
 
 def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejected) -> App:
-    """The app without its tasks. Patches kombu's Redis transport in this process."""
+    """Return the app without its tasks. Patches kombu's Redis transport in this process."""
     file, url = settings.redis_url_file, settings.redis_url.get_secret_value()
     transport.install(FileCredentials(file, url) if file is not None else None)
-    app = App("certmill", set_as_current=False)  # a worker makes it current itself
+    app = App("certmill", set_as_current=False)  # a worker makes it the current app itself
     app.on_rejected = on_rejected
     app.liveness = Liveness()
     app.exporter = Exporter(settings, app.liveness)
@@ -57,20 +57,21 @@ def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejec
 
 
 def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
-    """Celery's settings."""
+    """Return Celery's settings."""
     threads, broker = settings.worker_concurrency, _broker_url(settings)
     return {
         # -- the broker
         # ------------------------------------------------------------
         "broker_url": broker,
-        # said thrice: a CELERY_BROKER_URL that is about somebody else's app must not part us from our records
+        # Set in all three: a CELERY_BROKER_URL for another app must not separate us from our records.
         "broker_read_url": broker,
         "broker_write_url": broker,
         "broker_use_ssl": _tls(settings),
         "broker_transport_options": _transport_options(settings),
-        "broker_pool_limit": threads + 8,  # connections for publishing: one a thread, and the main loop's
-        "broker_connection_retry_on_startup": True,  # Redis may come up after us
-        "broker_connection_max_retries": None,  # and may be away for an hour; the default gives up after 100
+        # connections for publishing: one for each thread, and the main loop's
+        "broker_pool_limit": threads + 8,
+        "broker_connection_retry_on_startup": True,  # Redis may start after us
+        "broker_connection_max_retries": None,  # and may be away for an hour; the default is 100 tries
         "broker_connection_timeout": 5,
         # -- queues
         # ------------------------------------------------------------
@@ -81,47 +82,49 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
             for task in tasks
         },
         "task_default_queue": STEPS_QUEUE,
-        "task_create_missing_queues": False,  # `-Q typo` is an error, not a queue that nobody fills
-        "worker_detect_quorum_queues": False,  # RabbitMQ's
+        "task_create_missing_queues": False,  # `-Q typo` is an error, not a queue into which nobody publishes
+        "worker_detect_quorum_queues": False,  # a feature of RabbitMQ
         # -- messages
         # ------------------------------------------------------------
         "task_serializer": "json",
-        "accept_content": ["json"],  # never pickle: a writer to the broker could run code
+        "accept_content": ["json"],  # never pickle: a client that writes to the broker could run code
         "result_backend": None,  # the record is the result (design §2)
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,
-        "task_acks_late": True,  # a worker that stops gives back what it has not done
-        "task_reject_on_worker_lost": False,  # True loops: nine starts in 8 s measured
+        "task_acks_late": True,  # a worker that stops gives back the messages that it has not finished
+        "task_reject_on_worker_lost": False,  # True causes a loop: nine starts in 8 s measured
         "task_publish_retry_policy": {
             "max_retries": 2,
             "interval_start": 0,
             "interval_step": 0.2,
             "interval_max": 0.5,
-        },  # a doorbell: due rings again
+        },  # the message is a wake-up: the tick publishes it again when it is due
         # -- the worker
         # ------------------------------------------------------------
-        # steps wait for networks: 32 threads in 55 MB do what 16 processes do in 460
+        # Steps wait for networks: 32 threads in 55 MB do the work of 16 processes in 460 MB.
         "worker_pool": "workers.continuation:ThreadPool",
         "worker_concurrency": threads,
-        # what is taken is not reordered, and comes back late when its worker dies
+        # Prefetched messages are not reordered, and come back late when the worker dies.
         "worker_prefetch_multiplier": 1,
         "worker_consumer": "workers.broker.guard:SafeConsumer",
-        # 5.7 exits on a broken connection otherwise; and PUBLISH would control workers
+        # With remote control, Celery 5.7 exits on a broken connection, and a PUBLISH in Redis could control
+        # workers.
         "worker_enable_remote_control": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # True ran tasks twice
-        "worker_eta_task_limit": 100,  # the guard lets no ETA in; this is the second lock
-        "worker_hijack_root_logger": False,  # logging is certmill.observe.log's
+        "worker_eta_task_limit": 100,  # the guard accepts no ETA; this is a second limit
+        "worker_hijack_root_logger": False,  # certmill.observe.log configures logging
         "worker_redirect_stdouts": False,
         # -- what Flower shows
         # ------------------------------------------------------------
         "worker_send_task_events": True,
-        # received says the same milliseconds later; it costs 0.35 ms CPU on 0.9 a publish
+        # The event `received` says the same a few milliseconds later. This one costs 0.35 ms CPU, where a
+        # publish costs 0.9 ms.
         "task_send_sent_event": False,
         # -- beat
         # ------------------------------------------------------------
         "beat_schedule": {name: dict(entry) for name, entry in schedule.items()},
-        "beat_scheduler": "workers.scheduler:Scheduler",  # in memory: any number of beats run anywhere
-        "beat_max_loop_interval": 1,  # ticks of one second
+        "beat_scheduler": "workers.scheduler:Scheduler",  # in memory, so any number of beats can run anywhere
+        "beat_max_loop_interval": 1,  # the shortest interval of a tick is one second
         "beat_enable_remote_control": False,
         # -- time
         # ------------------------------------------------------------
@@ -132,32 +135,32 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
 
 def _transport_options(settings: Settings) -> dict[str, object]:
     return {
-        # Above the longest step. What comes back too early does no harm (a step that was claimed, a request
-        # that was taken); a request that died with its worker waits as long as this.
+        # Above the longest step. A message that comes back too early does no harm, because its step was
+        # claimed or its request was handled. A request whose worker died waits for this long.
         "visibility_timeout": int(max(120, 2 * settings.step_lease_seconds)),
-        # with throttle 1: looked for every 5 s; Celery's defaults make that 100 s
+        # With throttle 1, kombu checks every 5 s. With Celery's defaults it checks every 100 s.
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
-        # steps first, but for every ninth turn
+        # Steps first, but every ninth turn belongs to the other queues.
         "queue_order_strategy": "workers.broker.steps_first_cycle:StepsFirstCycle",
-        "socket_timeout": 10,  # kombu's default waits for ever on a frozen Redis
+        "socket_timeout": 10,  # kombu's default waits for ever when Redis hangs
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 25,
         "max_connections": max(
             128, 4 * settings.worker_concurrency
-        ),  # with fewer than threads, acknowledging can fail
+        ),  # with fewer connections than threads, an acknowledgement can fail
     }
 
 
 def _broker_url(settings: Settings) -> str:
-    """Without its query: `?ssl_cert_reqs=none` there would win over broker_use_ssl."""
+    """Return the URL without its query: `?ssl_cert_reqs=none` in the query would override broker_use_ssl."""
     return urlunsplit(urlsplit(settings.redis_url.get_secret_value())._replace(query="", fragment=""))
 
 
 def _tls(settings: Settings) -> dict[str, object] | None:
-    """kombu's TLS options. Always a dict: True means plaintext, and rediss:// alone verifies nobody
-    (celery.md §0.4)."""
+    """Return kombu's TLS options. For rediss:// they are always a dict: True means plaintext, and rediss://
+    alone does not verify the server (celery.md §0.4)."""
     if urlsplit(settings.redis_url.get_secret_value()).scheme != "rediss":
         return None
     return {

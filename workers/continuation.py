@@ -1,11 +1,13 @@
-"""A worker that commits a step continues with the next step of its chain at once, in the same thread.
+"""Lets a worker that commits a step continue with the next step of its chain at once, in the same thread.
 
-The commit has claimed the next step (advance.lua), so no other worker begins it, and nothing is published. To
-Celery and to Flower the next step is a task as always: with the id, root, parent and rest of the chain that
-its message would have had, by Celery's own strategy, with its own request, signals and events. Only the
-broker is left out. After CONTINUE_SECONDS, or when the worker is to stop, the chain publishes the next step
-instead; what waits is published when it is due, as always. What is used of Celery that is not documented is
-in here, and tests/workers/test_celery_contract.py names it."""
+The commit has claimed the next step (advance.lua), so no other worker begins it, and nothing is published.
+For Celery and Flower the next step is an ordinary task. It has the id, root, parent and remaining chain that
+its message would have had. It goes through Celery's own strategy, with its own request, signals and events.
+Only the broker is left out.
+
+After CONTINUE_SECONDS, or when the worker must stop, the chain publishes the next step instead. A step that
+waits is published when it is due, as always. This module has all uses of undocumented parts of Celery;
+tests/workers/test_celery_contract.py names them."""
 
 from __future__ import annotations
 
@@ -25,16 +27,17 @@ from workers import events
 from workers.broker.headers import headers_of, is_task_id
 
 CONTINUE_SECONDS: Final = 5.0
-"""For so long a thread continues with one run; then the rest of the run waits behind what has waited in the
-queue meanwhile."""
+"""A thread continues with one run for this long. Then the rest of the run is published, behind the messages
+that have waited in the queue meanwhile."""
 
 ENOUGH: Final = 8
 AT_WORK_SECONDS: Final = 0.3
-"""A worker with so many runs at work takes no message: another run would wait for the core, and be polled for
-meanwhile. A run whose task takes longer than AT_WORK_SECONDS waits for a server, and does not count."""
+"""A worker with ENOUGH runs at work takes no message: another run would only wait for the core, and need
+polling meanwhile. A run whose task takes longer than AT_WORK_SECONDS waits for a server, and does not
+count."""
 
 _HEADER: Final = "continuation"
-"""Of the task's request. No message can bring it: the guard writes all headers anew."""
+"""The key in the task's request. No message can contain it, because the guard writes all headers anew."""
 
 _Pool: Any = TaskPool  # the stubs are incomplete
 _Message: Any = Message
@@ -42,7 +45,8 @@ _Message: Any = Message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Following:
-    """The next task, as its message would have been, and the record of its step."""
+    """The next task, with the headers and body that its message would have had, and the record of its
+    step."""
 
     headers: Mapping[str, object]
     body: tuple[object, ...]
@@ -50,24 +54,24 @@ class _Following:
 
 
 class Continuation:
-    """What a thread of the pool does after its task. Its task finds it as `request.continuation`."""
+    """What a thread of the pool does after its task. The task reads it as `request.continuation`."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._until = monotonic() + CONTINUE_SECONDS
         self._following: _Following | None = None
         self.claimed: Record | None = None
-        """The record of the step that runs now, if the commit of the step before claimed it."""
+        """The record of the step that runs now, if the commit of the previous step claimed it."""
         self.acknowledge: Callable[..., None] = _nothing
         self.reject: Callable[..., None] = _nothing
 
     @property
     def is_due(self) -> bool:
-        """Whether a next step is claimed, and not begun."""
+        """Whether the next step is claimed, and has not begun."""
         return self._following is not None
 
     def next_task(self, request: Any, task: str) -> str:
-        """The id of the task of this name that comes next in the chain of `request` (Celery's), if this
+        """Return the id of the next task in the chain of `request` (Celery's) if it has this name and this
         thread may continue with it; else an empty string."""
         if not request.chain or self._monotonic() > self._until or _is_stopping():
             return ""
@@ -77,8 +81,8 @@ class Continuation:
         return task_id if same and is_task_id(task_id) else ""
 
     def continue_with(self, request: Any, claimed: Record) -> None:
-        """Run the next task of the chain of `request` in this thread: its step is claimed. The chain does not
-        publish it then."""
+        """Run the next task of the chain of `request` in this thread. Its step is claimed, so the chain does
+        not publish it."""
         *rest, signature = request.chain
         request.chain = None
         headers = {
@@ -94,7 +98,7 @@ class Continuation:
         )
 
     def run_next(self, consumer: Any) -> None:
-        """Hand the next task to Celery's strategy, as if its message had come."""
+        """Pass the next task to Celery's strategy, as if its message had arrived."""
         following, self._following = self._following, None
         assert following is not None
         self.claimed = following.claimed
@@ -108,23 +112,23 @@ class Continuation:
 
 
 class RunsAtWork:
-    """The runs that the threads of this process continue with."""
+    """The runs with which the threads of this process continue."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._task_began: dict[Continuation, float] = {}
 
     def are_enough(self) -> bool:
-        """Whether no other message is to be taken now. Called by the main loop."""
+        """Whether the worker must not take another message now. The main loop calls this."""
         since = self._monotonic() - AT_WORK_SECONDS
         return sum(began > since for began in tuple(self._task_began.values())) >= ENOUGH
 
     def begins_task(self, run: Continuation) -> None:
-        """A thread begins the next task of this run."""
+        """Record that a thread begins the next task of this run."""
         self._task_began[run] = self._monotonic()
 
     def ends(self, run: Continuation) -> None:
-        """The thread does not continue."""
+        """Record that the thread does not continue with this run."""
         self._task_began.pop(run, None)
 
 
@@ -132,7 +136,7 @@ RUNS_AT_WORK: Final = RunsAtWork()
 
 
 class _Unsent(_Message):  # type: ignore[misc]
-    """A message that was not sent: its body is not encoded."""
+    """A message that was not sent, so its body is not encoded."""
 
     @property
     def payload(self) -> Any:
@@ -140,11 +144,11 @@ class _Unsent(_Message):  # type: ignore[misc]
 
 
 class ThreadPool(_Pool):  # type: ignore[misc]
-    """Celery's pool of threads, whose threads continue."""
+    """Celery's pool of threads, with threads that continue with the next step."""
 
     consumer: Any
-    """Of this worker (workers.broker.guard); its strategies and its events are those of its connection to the
-    broker."""
+    """The consumer of this worker (workers.broker.guard). Its strategies and events belong to its connection
+    to the broker."""
 
     def on_apply(
         self,
@@ -176,8 +180,8 @@ class ThreadPool(_Pool):  # type: ignore[misc]
 
 
 class ContinuedRequest(events.Request):
-    """Of a chain of steps that a thread continues with, the last one acknowledges the message: no more are
-    taken than there are threads."""
+    """The request of a task. In a chain of steps with which a thread continues, the last step acknowledges
+    the message. A worker therefore takes no more messages than it has threads."""
 
     def acknowledge(self) -> None:
         continuation: Continuation | None = self.request_dict.get(_HEADER)
@@ -188,9 +192,9 @@ class ContinuedRequest(events.Request):
 
 
 def _nothing(*_: object) -> None:
-    """There is no message to acknowledge."""
+    """Do nothing: there is no message to acknowledge."""
 
 
 def _is_stopping() -> bool:
-    asked: tuple[object, ...] = (state.should_stop, state.should_terminate)  # the exit code, which may be 0
+    asked: tuple[object, ...] = (state.should_stop, state.should_terminate)  # the exit code, which can be 0
     return any(code is not None and code is not False for code in asked)

@@ -1,8 +1,8 @@
-"""`celery -A workers status` and `inspect ping`, without remote control: who is online is told by the
-workers' heartbeats.
+"""Makes `celery -A workers status` and `inspect ping` work without remote control: the heartbeats of the
+workers show which are online.
 
-Remote control stays off (whoever may PUBLISH in Redis would control the workers), so every other command of
-`celery inspect` and `celery control` says so at once."""
+Remote control stays off, because any client that may PUBLISH in Redis would control the workers. All other
+commands of `celery inspect` and `celery control` therefore fail at once with this reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 from kombu.utils.objects import cached_property
 
 _LISTEN_SECONDS = 2.5
-"""A worker sends a heartbeat every two seconds."""
+"""Longer than the interval of a worker's heartbeats, two seconds."""
 
 _OFF = (
     "remote control is off, so that nobody who can publish in Redis controls the workers; docs/flower.md "
@@ -27,7 +27,7 @@ _Inspect: Any = celery.app.control.Inspect
 
 
 class Inspect(_Inspect):  # type: ignore[misc]
-    """Answers a ping from what is heard, and asks nobody."""
+    """Answers a ping from the heartbeats that it receives, and sends no request."""
 
     def _request(self, command: str, **_: Any) -> dict[str, dict[str, str]] | None:  # Celery's own hook
         if command != "ping":
@@ -51,7 +51,7 @@ class Inspect(_Inspect):  # type: ignore[misc]
             receiver = self.app.events.Receiver(connection, handlers=handlers)
             seconds = max(self.timeout or 0.0, _LISTEN_SECONDS)
             until = time.monotonic() + seconds
-            with suppress(TimeoutError):  # nothing at all is heard
+            with suppress(TimeoutError):  # no event arrives at all
                 for _ in receiver.consume(limit=None, timeout=seconds, wakeup=False):
                     if time.monotonic() > until:
                         break
@@ -59,15 +59,15 @@ class Inspect(_Inspect):  # type: ignore[misc]
 
 
 class Control(_Control):  # type: ignore[misc]
-    """Celery's, which sends no command to anybody."""
+    """Celery's class, but it sends no command to a worker."""
 
     @cached_property
     def inspect(self) -> Any:
         return self.app.subclass_with_self(Inspect, reverse="control.inspect")
 
     def broadcast(self, command: str, *_: Any, **__: Any) -> None:
-        """No worker listens: say so. Whoever listens for events asks for a heartbeat, and hears one within
-        two seconds anyway."""
+        """Raise ClickException, because no worker receives commands. Event receivers send the command
+        `heartbeat`, which is ignored: a heartbeat arrives within two seconds anyway."""
         if command == "heartbeat":
             return
         raise click.ClickException(_OFF)

@@ -1,5 +1,5 @@
-"""The process `python -m workers controller`: watches the cluster, and tells the workers what is to be looked
-at. Any number may run."""
+"""The process `python -m workers controller`: watches the cluster, and publishes reconcile requests for the
+workers. Any number may run."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from workers.process import announce_ready, process_name
 
 _AT_ONCE = 200
 _MOST_WAITING = 1000
-"""Looks in the queue. What is more stays here, where an object that changes again and again is one look, and
-namespaces take turns."""
+"""The maximum number of reconcile requests in the queue. Further ones stay in this process. There, an object
+that changes many times is one request, and namespaces take turns."""
 
 _FULL_SECONDS = 0.2
 _IDLE_SECONDS = 0.5
@@ -41,7 +41,7 @@ _log = log.get_logger(__name__)
 
 
 def run(settings: Settings) -> int:
-    """Watch until SIGTERM or SIGINT; answers the exit code."""
+    """Watch until SIGTERM or SIGINT. Returns the exit code."""
     signals.configure_log(settings, process_name("controller"))
     stop = signals.stop_asked()
     try:
@@ -72,7 +72,7 @@ def run(settings: Settings) -> int:
 
 
 class Process:
-    """The controller's threads, and the loop that tells the workers."""
+    """The controller's threads, and the loop that publishes reconcile requests."""
 
     def __init__(
         self,
@@ -91,13 +91,13 @@ class Process:
         self._remembered_at = 0.0
 
     def run(self) -> None:
-        """Until `stop`. Raises OtherInstallation."""
+        """Run until `stop` is set. Raises OtherInstallation."""
         runs = [*self._controller.watches(), ("leader", self._contend)]
         threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in runs]
         for thread in threads:
             thread.start()
         liveness = self._app.liveness
-        # One that an unforeseen error has ended sees nothing any more.
+        # A watch whose thread ended because of an unforeseen error no longer observes anything.
         liveness.require("a watch's thread has ended", lambda: all(thread.is_alive() for thread in threads))
         liveness.need("the API server does not answer", lambda: self._leadership.answers)
         self._app.exporter.start()
@@ -124,7 +124,8 @@ class Process:
             self._stop.wait(RENEW_SECONDS)
 
     def _tell(self) -> None:
-        """One turn: go through everything if that is due, else pass on what was seen."""
+        """One turn of the loop: reconcile the whole cluster if that is due, else publish requests for what
+        has changed."""
         if not self._leadership.leads or not self._controller.synced:
             self._led = False
             self._stop.wait(0.1)
@@ -145,15 +146,15 @@ class Process:
             self._publish(requests)
 
     def _note_gauges(self) -> None:
-        """What the metrics say of each Certificate is what the cluster says; those that Redis did not know
-        are adopted."""
+        """Store the gauges of all Certificates as the cluster has them, and record an adoption for the ready
+        ones that Redis did not know."""
         found, issuers = self._controller.gauges()
         for new in self._runtime.ports.gauges.replace_all(found, issuers):
             if found[new].ready:
                 certificates.adopted(new, not_after=found[new].not_after, renew_at=found[new].renewal_time)
 
     def _remembers(self) -> bool:
-        """Whether Redis still knows what we told it; asked now and then."""
+        """Whether Redis still has what this process stored. Checked every few seconds."""
         now = time.monotonic()
         if now - self._remembered_at < _REMEMBERS_EVERY_SECONDS:
             return True
@@ -161,7 +162,7 @@ class Process:
         return self._runtime.ports.records.remembers()
 
     def _keeps_up(self) -> bool:
-        """Whether there are workers, and they have come to what they were told."""
+        """Whether workers process the queue, so that few reconcile requests wait."""
         return self._runtime.ports.due.requests_waiting() < _AT_ONCE
 
     def _adopt(self, certificates: Sequence[tuple[CertificateId, float]]) -> None:
@@ -170,7 +171,7 @@ class Process:
     def _publish(self, requests: list[ReconcileRequest]) -> None:
         for number, request in enumerate(requests):
             try:
-                left = request.left[:MAX_LEFT]  # a resync tells of what is more, one by one
+                left = request.left[:MAX_LEFT]  # a resync publishes the others, one by one
                 args = [request.reference, list(left)] if left else [request.reference]
                 self._app.send_task(
                     RECONCILE_TASKS[request.kind], args=args, queue=CHANGES_QUEUE, retry=False

@@ -1,8 +1,8 @@
-"""What a worker tells Flower about itself and its tasks, by Celery's public means: `events_cls` and
-`Task.Request` (tasks.base).
+"""Defines what a worker reports to Flower about itself and its tasks. It uses public interfaces of Celery:
+`events_cls` and `Task.Request` (tasks.base).
 
-Remote control is off, so nobody can ask a worker anything: its heartbeat, every two seconds, carries what
-Flower shows of it."""
+Remote control is off, so a worker cannot be queried. Its heartbeat, every two seconds, has the values that
+Flower shows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Request: Any = celery.worker.request.Request
 
 
 class Dispatcher(_Dispatcher):  # type: ignore[misc]
-    """Celery's, with more in a worker's heartbeat: `workers.flower.pages` shows it."""
+    """Celery's dispatcher, with more fields in a worker's heartbeat. `workers.flower.pages` shows them."""
 
     def send(self, type: str, **fields: Any) -> Any:  # noqa: A002 - Celery's own signature
         if type.startswith("worker-"):
@@ -34,18 +34,18 @@ class Dispatcher(_Dispatcher):  # type: ignore[misc]
 
 
 class Events(_Events):  # type: ignore[misc]
-    """Celery's, with our dispatcher."""
+    """Celery's events, with our dispatcher."""
 
     dispatcher_cls = "workers.events:Dispatcher"
 
 
 class Request(_Request):  # type: ignore[misc]
-    """Celery's, whose failures and retries are one line in Flower, and whose retries count."""
+    """Celery's request, with failures and retries as one line in Flower, and with a count of retries."""
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's own signature
         fields.pop(
             "traceback", None
-        )  # of our own code: a defect's is told by the log, where its class and line are
+        )  # a traceback of our own code: for a defect, the log has the class and the line of the error
         if "exception" in fields:
             fields["exception"] = " ".join(str(fields["exception"]).split())
         if type == "task-retried":

@@ -20,7 +20,7 @@ def process_name(otherwise: str) -> str:
 
 
 def announce_ready() -> None:
-    """Tell the supervisor, if there is one, that this process does its work."""
+    """Create the ready file of the supervisor, if there is one, to report that this process does its work."""
     file = os.environ.get(READY_FILE_VARIABLE)
     if file:
         Path(file).touch(mode=0o600)

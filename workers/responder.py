@@ -1,5 +1,5 @@
-"""The process `python -m workers responder`: serves HTTP-01 key authorizations out of Redis until it is told
-to stop."""
+"""The process `python -m workers responder`: serves HTTP-01 key authorizations from Redis until it is
+stopped."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _log = log.get_logger(__name__)
 
 
 def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; answers the exit code. Redis being away is answered with 503, not with
-    an exit."""
+    """Serve until SIGTERM or SIGINT. Returns the exit code. While Redis does not answer, requests get 503 and
+    the process continues."""
     signals.configure_log(settings, process_name("responder"))
     stop = signals.stop_asked()
     try:

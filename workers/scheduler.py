@@ -1,8 +1,8 @@
-"""Beat's scheduler: Celery's, in memory, with its intervals measured by the monotonic clock, which nobody
-sets.
+"""Beat's scheduler: Celery's scheduler in memory, with intervals measured by the monotonic clock, which
+cannot be set.
 
-A tick of which one still waits in the queue is not sent: any number of beats, and no worker for a day, leave
-one of each."""
+A tick is not sent while one of the same kind waits in the queue. Any number of beats, even without a worker
+for a day, therefore leave only one tick of each kind in the queue."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from certmill.observe import log
 
 _log = log.get_logger(__name__)
 
-_Scheduler: Any = celery.beat.Scheduler  # its stubs know neither its properties nor its app
+_Scheduler: Any = celery.beat.Scheduler  # the stubs have neither its properties nor its app
 
 
 _MOST_READ: Final = 100
-"""Of the queue. With more, each kind waits."""
+"""The number of messages read from the queue of ticks. If there are more, every kind of tick is among
+them."""
 _NOBODY_AFTER_SECONDS: Final = 120.0
 
 
 class Scheduler(_Scheduler):  # type: ignore[misc]
-    """Intervals need no file, so any number of beats run anywhere."""
+    """Intervals need no file, so any number of beats can run anywhere."""
 
     monotonic = staticmethod(time.monotonic)
-    _due: dict[str, float] | None = None  # by the name of the entry
-    _waiting_since: float | None = None  # of the monotonic clock
+    _due: dict[str, float] | None = None  # name of the entry → due time (monotonic clock)
+    _waiting_since: float | None = None  # monotonic clock
     _told = False
 
     def tick(self, *_: Any, **__: Any) -> float:  # Celery's own signature
-        """Send what is due, and return the seconds until the next is. Celery's own computes dates and time
-        zones, several times a second, and when the clock is set back it waits until the old time comes
-        again."""
+        """Send the ticks that are due. Returns the seconds until the next one is due.
+
+        Celery's own method computes dates and time zones several times a second. When the clock is set back,
+        it waits until the old time is reached again."""
         self.app.liveness.turned()
         now, every = self.monotonic(), {name: entry.schedule.seconds for name, entry in self.schedule.items()}
         if self._due is None:
@@ -48,20 +50,20 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
                 self._due[name] = due + seconds if due + seconds > now else now + seconds
         return float(min(self.max_interval, *(due - now for due in self._due.values())))
 
-    def close(self) -> None:  # Celery's own, when beat stops: it has a signal for its start alone
+    def close(self) -> None:  # Celery calls this when beat stops; it has a signal only for the start of beat
         self.app.exporter.stop()
         super().close()
 
-    def _ensure_connected(self) -> Any:  # Celery's own
+    def _ensure_connected(self) -> Any:  # Celery's own method
         with self.app.liveness.connecting():
             return super()._ensure_connected()
 
     def apply_entry(
         self, entry: Any, producer: Any = None
-    ) -> None:  # Celery's own, which logs a page for each tick while Redis is away
+    ) -> None:  # Celery's own method logs a full traceback for each tick while Redis does not answer
         try:
             self.apply_async(entry, producer=producer, advance=False)
-        except Exception as error:  # noqa: BLE001 - beat goes on whatever happens to one tick
+        except Exception as error:  # noqa: BLE001 - beat continues after any error of one tick
             _log.error("beat.tick_not_sent", tick=entry.task, error=str(error))
 
     def apply_async(
@@ -84,8 +86,8 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
         return None
 
     def _waiting(self, producer: Any) -> set[str]:
-        """The tasks in the queue of ticks. What cannot be read is no tick; while Redis is away, sending says
-        so."""
+        """Return the names of the tasks in the queue of ticks. An item that cannot be read is not a tick. If
+        Redis does not answer, return none: sending the tick then reports the error."""
         try:
             items = producer.channel.client.lrange(TICKS_QUEUE, 0, _MOST_READ)
         except (OSError, redis.RedisError):

@@ -1,5 +1,5 @@
-"""What a process does at the turns of its life: set logging up, say that it is ready and what is unsafe,
-stop, close the engine."""
+"""Handlers for the start and the stop of a process: set up logging, limit memory, report readiness, warn
+about unsafe settings, close the engine."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _CELERY_COMMANDS = ("worker", "beat", "flower")
 _log = log.get_logger(__name__)
 
 _QUIETER = {
-    "celery.beat": logging.WARNING,  # else a line a second: "Sending due task"
-    "celery.worker.strategy": logging.WARNING,  # two lines a step; the steps log what they did themselves
+    "celery.beat": logging.WARNING,  # INFO is a line a second: "Sending due task"
+    "celery.worker.strategy": logging.WARNING,  # INFO is two lines for each step; steps log their own
     "celery.app.trace": logging.WARNING,
-    "flower.inspector": logging.CRITICAL,  # it asks by remote control, which is off
+    "flower.inspector": logging.CRITICAL,  # it uses remote control, which is off
 }
 
 
@@ -42,7 +42,7 @@ def connect(
     close: Callable[[], None],
     home_answers: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Connect the handlers; `close` is called when a worker has stopped."""
+    """Connect the handlers to Celery's signals. `close` is called when a worker has stopped."""
 
     def start_busy(**_: object) -> None:
         exporter.liveness.need("the API server does not answer", home_answers)
@@ -56,8 +56,7 @@ def connect(
         announce_ready()
 
     def set_logging_up(loglevel: int, **_: object) -> None:
-        # `-l` may ask for more than the setting does. Its default, WARNING, is not to be told from a wish for
-        # less.
+        # `-l` can ask for more than the setting. Its default, WARNING, looks the same as a request for less.
         level = min(loglevel, logging.getLevelNamesMapping()[settings.log_level])
         configure_log(settings, process_name(celery_command(sys.argv)), level=logging.getLevelName(level))
 
@@ -72,15 +71,15 @@ def connect(
 
     warnings.filterwarnings(
         "ignore", category=SecurityWarning
-    )  # Celery's lines about root; `warn` has one of ours
+    )  # Celery's lines about root; `warn` logs a line of ours
     signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
     signals.worker_init.connect(
         _limit_arenas, weak=False, dispatch_uid="certmill.arenas"
-    )  # before the pool's threads
+    )  # before the threads of the pool start
     signals.worker_ready.connect(_quieten, weak=False, dispatch_uid="certmill.collector")
     signals.celeryd_after_setup.connect(
         start_busy, weak=False, dispatch_uid="certmill.admin"
-    )  # after the log
+    )  # after logging is set up
     signals.beat_init.connect(start, weak=False, dispatch_uid="certmill.admin")
     signals.worker_ready.connect(announce, weak=False, dispatch_uid="certmill.ready")
     signals.worker_ready.connect(warn, weak=False, dispatch_uid="certmill.warn")
@@ -94,13 +93,13 @@ def _limit_arenas(**_: object) -> None:
 
 def _quieten(**_: object) -> None:
     memory.quieten_collector()
-    # Told at each loss of Redis, about a setting that is set. Here, because Celery's log set-up has all of
-    # them shown.
+    # Celery shows this warning each time Redis is lost, about a setting that is already set. It is filtered
+    # here, because Celery's set-up of logging enables all of these warnings.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 def configure_log(settings: Settings, process: str, *, level: str | None = None) -> None:
-    """Set the log of this process up."""
+    """Set up the log of this process."""
     level = level or settings.log_level
     log.configure(settings.log_format, level, process)
     logging.getLogger(celery_trace.__name__).addFilter(_without_traceback)
@@ -109,12 +108,12 @@ def configure_log(settings: Settings, process: str, *, level: str | None = None)
 
 
 def celery_command(arguments: list[str]) -> str:
-    """Which of Celery's commands this process was started with."""
+    """Return the Celery command with which this process was started, or "celery"."""
     return next((argument for argument in arguments[1:] if argument in _CELERY_COMMANDS), "celery")
 
 
 def stop_asked() -> threading.Event:
-    """Set by SIGTERM or SIGINT, from now on."""
+    """Return an event that SIGTERM or SIGINT sets, from now on."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -122,10 +121,10 @@ def stop_asked() -> threading.Event:
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """A message that goes back to its queue (an API server that is away, a conflict) is one line: Celery adds
-    where it was rejected.
+    """Log a message that returns to its queue (the API server does not answer, or a conflict) as one line,
+    without the place where it was rejected, which Celery adds.
 
-    Celery says a traceback twice, the second time among the fields."""
+    Also remove the second copy of a traceback: Celery logs it once more among the fields."""
     if record.msg == celery_trace.LOG_REJECTED.strip():
         record.exc_info = record.exc_text = None
     if isinstance(data := getattr(record, "data", None), dict):
@@ -144,7 +143,8 @@ def _warn_of_variables() -> None:
 
 
 def _warn_of_eviction(settings: Settings) -> None:
-    """Only when Redis tells its policy: a worker's user need not be allowed to ask."""
+    """Warn if Redis may evict keys. Does nothing if Redis does not return its policy, because a worker's user
+    need not have this permission."""
     url = settings.redis_url.get_secret_value()
     with connect_redis(url, ca_file=settings.redis_ca_file, timeout_seconds=2.0, max_connections=1) as client:
         policy = eviction_policy(client)

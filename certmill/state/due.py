@@ -1,4 +1,5 @@
-"""The due-time indexes, as the ticks read them: a tick costs what is due, not what exists."""
+"""Reads and moves the due-time indexes in Redis for the ticks. The cost of a tick depends on what is due, not
+on what exists."""
 
 from __future__ import annotations
 
@@ -14,18 +15,18 @@ from certmill.state.records import Due
 from certmill.state.server.connection import answering, script
 
 CLOCK_JUMP_SECONDS = 60.0
-"""Two ticks may tell times that differ by so much more or less than what has gone by, before the clock has
-jumped."""
+"""The clock has jumped if the time between two ticks differs by more than this from the time that has really
+passed."""
 LONGEST_WAIT_SECONDS = 8 * 86_400.0
 """Longer than any wait and any back-off (runs.backoff)."""
 
 _NOTED_AHEAD = (keys.WAITING, keys.RENEWALS, keys.JOURNAL_TIMES)
-"""Sets whose scores may be far ahead. Those of the others are put right by each tick."""
+"""Sets whose scores may be far in the future. Each tick corrects the scores of the other sets."""
 
 
 class DueTimes:
-    """What has to be rung, and how long the queue of steps is. Every method raises StateUnavailable when
-    Redis is away."""
+    """The due-time indexes, and the lengths of the queues. Every method raises StateUnavailable when Redis
+    does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -34,8 +35,10 @@ class DueTimes:
 
     @answering
     def take(self, due: Due, *, now: float, suspect_after: float, limit: int) -> list[CertificateId]:
-        """Ids that are due in this set, moved in flight; suspected lost after `suspect_after`. No two callers
-        get the same id."""
+        """Return the ids that are due in this set, at most `limit`, and move them to the in-flight set.
+
+        After `suspect_after` (seconds since the epoch) their messages are suspected to be lost. Two callers
+        never get the same id."""
         ids = cast(
             "list[str]",
             self._wake(keys=[due.value, keys.IN_FLIGHT], args=[f"{now:.3f}", f"{suspect_after:.3f}", limit]),
@@ -44,8 +47,8 @@ class DueTimes:
 
     @answering
     def set_back(self, due: Due, *, now: float, latest: float, limit: int) -> None:
-        """What is noted in this set for later than `latest` was noted under a clock that was wrong: it is due
-        now."""
+        """Make entries of this set due now if their score is later than `latest`: they were stored while the
+        clock was wrong. At most `limit` in one call."""
         ids = cast(
             "list[str]", self._redis.zrangebyscore(due.value, f"({latest:.3f}", "+inf", start=0, num=limit)
         )
@@ -54,11 +57,11 @@ class DueTimes:
 
     @answering
     def observe_clock(self, *, now: float, limit: int) -> None:
-        """A tick tells the time. After a clock was ahead, what was noted under it is due now: `limit` of each
-        set a tick, until all are.
+        """Record the time of a tick. After a clock was ahead, make the entries that were stored meanwhile due
+        now: at most `limit` of each set in each tick, until all are done.
 
-        Renewals that are due years from now, and rightly, are left alone: only what was noted for after the
-        jump is looked at again."""
+        Renewals that are correctly due years from now are not changed. Only entries for a time after the jump
+        are checked again."""
         window = cast(
             "list[str]",
             self._observe_clock(
@@ -85,23 +88,24 @@ class DueTimes:
 
     @answering
     def renewals(self, *, now: float, limit: int) -> list[CertificateId]:
-        """Idle certificates whose renewal or next attempt is due, the longest overdue first. They stay in the
-        set until a run begins."""
+        """Return the idle certificates whose renewal or next attempt is due, the longest overdue first, at
+        most `limit`. They stay in the set until a run begins."""
         ids = cast("list[str]", self._redis.zrangebyscore(keys.RENEWALS, "-inf", now, start=0, num=limit))
         return [CertificateId(id_) for id_ in ids]
 
     @answering
     def postpone(self, certificates: Sequence[CertificateId], *, at: float) -> None:
-        """Look at these idle certificates again at `at`; those that are not idle are left alone."""
+        """Check these idle certificates again at `at` (seconds since the epoch). Certificates that are not
+        idle are not changed."""
         if certificates:
             self._redis.zadd(keys.RENEWALS, {str(certificate): at for certificate in certificates}, xx=True)
 
     @answering
     def queue_length(self) -> int:
-        """Messages that wait on the queue of steps."""
+        """Return the number of messages in the queue of steps."""
         return self._redis.llen(contract.STEPS_QUEUE)
 
     @answering
     def requests_waiting(self) -> int:
-        """Messages that wait on the queue of looks at objects of the cluster."""
+        """Return the number of messages in the queue of reconcile requests for objects of the cluster."""
         return self._redis.llen(contract.CHANGES_QUEUE)

@@ -1,5 +1,5 @@
-"""Which installation uses this Redis: noted by its first process, and again after the memory of Redis was
-lost."""
+"""Records in Redis which installation uses it. The first process records the id, and records it again after
+Redis has lost its memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from certmill.state.server.connection import answering, script
 
 
 class InstallationRecord:
-    """The note in Redis. Every method raises StateUnavailable when Redis is away."""
+    """The recorded installation id. Every method raises StateUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -21,8 +21,11 @@ class InstallationRecord:
 
     @answering
     def claim(self, own: str) -> str:
-        """The id of the installation that uses this Redis: `own`, unless another has been noted before. One
-        of which a release of certmill before this one noted the home alone is `own` if it is of that home."""
+        """Return the id of the installation that uses this Redis: `own`, unless another id was recorded
+        before.
+
+        An earlier release of certmill recorded only the home. Such an id counts as `own` if it names the same
+        home."""
         home, _, release = own.partition("/")
         noted = cast(
             "list[str]",
@@ -32,7 +35,7 @@ class InstallationRecord:
 
     @answering
     def read(self) -> str:
-        """The id that is noted, or ""."""
+        """Return the recorded id, or an empty string."""
         home, release = cast(
             "list[str | None]", self._redis.mget(keys.INSTALLATION, keys.INSTALLATION_RELEASE)
         )
@@ -44,7 +47,7 @@ def _joined(home: str, release: str) -> str:
 
 
 def require_same(own: str, noted: str) -> None:
-    """Raise OtherInstallation unless the installation that is noted in Redis ("": none) is ours."""
+    """Raise OtherInstallation unless the id recorded in Redis is ours or empty (none)."""
     if noted not in ("", own):
         raise OtherInstallation(
             f"another installation of certmill (id {noted}) uses this Redis, and the id of this home is "

@@ -1,5 +1,5 @@
-"""What is remembered of an issuer besides its status: what failed under it, when its account may be
-registered, since when it is missed."""
+"""Stores in Redis what an issuer needs besides its status: the certificates that failed under it, the time
+before which its account is not registered again, and the time since which it is missing."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from certmill.state import keys
 from certmill.state.server.connection import answering, script
 
 _FAILING_SECONDS: Final = 4 * 24 * 3600
-"""Longer than any back-off, after which whoever still fails is noted again. Names come from anybody: none is
-to stay for ever."""
+"""Longer than any back-off. A certificate that still fails after a back-off is recorded again. Anybody can
+create names, so no entry may stay for ever."""
 _FORGOTTEN_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponement:
-    """A registration that failed: not again before `until` (seconds since the epoch) while its `cause`, a
+    """A failed registration. It is not repeated before `until` (seconds since the epoch) while its `cause`, a
     digest, is the same.
 
-    `final`: the answer was a refusal; only who has a reason of its own to ask (a run) does so before.
-    """
+    `final`: the CA refused. Before `until`, only a caller with a reason of its own (a run) tries again."""
 
     until: float
     tries: int
@@ -41,7 +40,8 @@ _CODEC: Final = Codec(Postponement)
 
 
 class IssuerRecords:
-    """Issuers by their reference. Every method raises StateUnavailable when Redis is away."""
+    """Data of issuers, by the reference of the issuer. Every method raises StateUnavailable when Redis does
+    not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -51,8 +51,9 @@ class IssuerRecords:
     def note_failing(
         self, issuer_reference: str, certificate: CertificateId, *, now: float, spec: str = ""
     ) -> None:
-        """Its last run failed: by the issuer's own fault, or ("spec": the digest of the issuer's spec then)
-        for another reason."""
+        """Record that the last run of this certificate failed. With an empty `spec` the issuer caused the
+        failure. Otherwise there was another cause, and `spec` is the digest of the issuer's spec at that
+        time."""
         names = [
             keys.failing(issuer_reference),
             keys.failing_otherwise(issuer_reference),
@@ -64,8 +65,8 @@ class IssuerRecords:
 
     @answering
     def failing(self, issuer_reference: str, *, spec: str = "") -> list[CertificateId]:
-        """The certificates that failed by the issuer's fault; with the digest of its spec, those too that
-        failed under another spec."""
+        """Return the certificates that failed because of the issuer. With `spec`, the digest of its spec, add
+        those that failed for another reason under a different spec."""
         members = set(cast("set[str]", self._redis.smembers(keys.failing(issuer_reference))))
         if spec:
             others = cast("dict[str, str]", self._redis.hgetall(keys.failing_otherwise(issuer_reference)))
@@ -74,7 +75,7 @@ class IssuerRecords:
 
     @answering
     def forget_failing(self, issuer_reference: str, certificates: Sequence[CertificateId]) -> None:
-        """These wait for it no longer."""
+        """Remove these certificates: they no longer wait for this issuer."""
         if certificates:
             with self._redis.pipeline(transaction=False) as pipe:
                 pipe.srem(keys.failing(issuer_reference), *certificates)
@@ -84,8 +85,8 @@ class IssuerRecords:
 
     @answering
     def postponed(self, issuer_reference: str) -> Postponement | None:
-        """What is known of the last registration that failed and is to be tried again; nothing, where that
-        cannot be read: a registration more costs no order."""
+        """Return the last registration that failed and will be tried again. None if there is none or it
+        cannot be read: an additional registration costs no order."""
         text = cast("str | None", self._redis.get(keys.registration(issuer_reference)))
         with suppress(NewerRelease, DamagedValue):
             return _CODEC.load(text) if text is not None else None
@@ -93,19 +94,21 @@ class IssuerRecords:
 
     @answering
     def postpone(self, issuer_reference: str, postponement: Postponement, *, kept_seconds: float) -> None:
-        """A registration failed; kept for longer than it lasts, so that the tries are counted on."""
+        """Record a failed registration. It is stored for `kept_seconds`, which is longer than the back-off,
+        so that the count of tries continues."""
         self._redis.set(
             keys.registration(issuer_reference), _CODEC.dump(postponement), px=int(kept_seconds * 1000)
         )
 
     @answering
     def resume(self, issuer_reference: str) -> None:
-        """The account is registered, or the issuer is another: nothing is to be waited for."""
+        """Remove the back-off, because the account is registered or the issuer has changed."""
         self._redis.delete(keys.registration(issuer_reference))
 
     @answering
     def gone_since(self, kind: str, namespace: str, name: str, *, now: float, kept_seconds: float) -> float:
-        """Since when this issuer is missed: since now, if nobody missed it before."""
+        """Return since when this issuer is missing, in seconds since the epoch. It is `now` if the issuer was
+        not missing before."""
         key = keys.issuer_gone(kind, namespace, name)
         with self._redis.pipeline() as pipe:
             pipe.set(key, f"{now:.3f}", nx=True, px=int(kept_seconds * 1000))
@@ -115,5 +118,5 @@ class IssuerRecords:
 
     @answering
     def found(self, kind: str, namespace: str, name: str) -> None:
-        """It is there, or there again."""
+        """Record that the issuer exists, or exists again."""
         self._redis.delete(keys.issuer_gone(kind, namespace, name))

@@ -1,5 +1,5 @@
-"""The journal of presented challenges: written before anything is put up, removed after it is gone; the sweep
-removes what a crash left."""
+"""The journal of presented challenges. An entry is written before the challenge is presented, and removed
+after its clean-up. The sweep removes what a crash has left."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from certmill.state.server.connection import answering
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
-    """One challenge that is up: for which certificate and identifier, by whose solver; a TXT value and its
-    place, or an HTTP-01 token (no place)."""
+    """One presented challenge: its certificate, its identifier, the issuer whose solver presented it, and
+    either a TXT value with its record name and zone or an HTTP-01 token (no record name, no zone)."""
 
     certificate: CertificateId
     issuer_kind: str
@@ -32,14 +32,14 @@ class Presented:
     value: str
     """The TXT value, or the token."""
     way: str = ""
-    """Of a token: how the CA's request is led to the responder."""
+    """For a token: the HTTP-01 route by which the CA's request reaches the responder."""
     labels: Mapping[str, str] = dataclass_field(default_factory=dict)
-    """The certificate's labels with which the solver was chosen."""
+    """The labels of the certificate with which the solver was chosen."""
 
     @property
     def field(self) -> str:
-        """What makes it one entry. Every release makes it so, or one could not remove what another has
-        noted."""
+        """The identity of the entry. Every release builds it in the same way. Otherwise one release could not
+        remove what another has recorded."""
         return f"{self.certificate} {self.record_name} {self.value}"
 
 
@@ -48,8 +48,8 @@ _CODEC: Final = Codec(Presented)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """What is old in the journal: the entries, and the fields of those that this release cannot read (a newer
-    one can) or nobody can."""
+    """Old content of the journal: the entries that this release can read, the fields of those that only a
+    newer release can read, and the fields of those that no release can read."""
 
     entries: tuple[Presented, ...] = ()
     newer: tuple[str, ...] = ()
@@ -57,14 +57,14 @@ class Noted:
 
 
 class Journal:
-    """Presented challenges in Redis. Every method raises StateUnavailable when Redis is away."""
+    """The journal in Redis. Every method raises StateUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
     @answering
     def add(self, entries: Sequence[Presented], *, now: float) -> None:
-        """Note them, before they are presented."""
+        """Record these entries, before they are presented."""
         if not entries:
             return
         with self._redis.pipeline() as pipe:
@@ -74,23 +74,24 @@ class Journal:
 
     @answering
     def remove(self, entries: Sequence[Presented]) -> None:
-        """They are gone from DNS."""
+        """Remove these entries, because their records no longer exist in DNS."""
         self._drop([entry.field for entry in entries])
 
     @answering
     def drop(self, fields: Sequence[str]) -> None:
-        """Forget what nobody can read."""
+        """Remove fields that no release can read."""
         self._drop(fields)
 
     @answering
     def postpone(self, fields: Sequence[str], *, now: float) -> None:
-        """They stay; those that are younger come before them now."""
+        """Give these fields the time `now`, so that the sweep reads younger entries before them. The entries
+        stay."""
         if fields:
             self._redis.zadd(keys.JOURNAL_TIMES, dict.fromkeys(fields, now), xx=True)
 
     @answering
     def older_than(self, instant: float, limit: int) -> Noted:
-        """What is from before `instant`, oldest first."""
+        """Return at most `limit` entries from before `instant` (seconds since the epoch), oldest first."""
         fields = cast(
             "list[str]", self._redis.zrangebyscore(keys.JOURNAL_TIMES, "-inf", instant, start=0, num=limit)
         )
@@ -107,13 +108,14 @@ class Journal:
 
     @answering
     def note_lost_order(self, certificate: CertificateId, order: str) -> None:
-        """The run of this order was lost with Redis' memory; the first that is noted for a certificate
-        counts."""
+        """Record the order of a run that was lost when Redis lost its memory. The first order recorded for a
+        certificate counts."""
         self._redis.hsetnx(keys.LOST_ORDERS, certificate, order)
 
     @answering
     def lost_orders(self, limit: int) -> list[tuple[CertificateId, str]]:
-        """So many of them, in no order: (certificate, URL). Those that stay for long are in nobody's way."""
+        """Return at most `limit` lost orders in random order, each (certificate, URL). Random choice ensures
+        that entries which stay long do not block others."""
         found = cast("list[str]", self._redis.hrandfield(keys.LOST_ORDERS, limit, withvalues=True) or [])
         return [
             (CertificateId(certificate), order)
@@ -122,7 +124,7 @@ class Journal:
 
     @answering
     def forget_lost_order(self, certificate: CertificateId) -> None:
-        """Its values are in the journal now, or nobody can find them."""
+        """Remove the lost order: its values are in the journal now, or cannot be found."""
         self._redis.hdel(keys.LOST_ORDERS, certificate)
 
     def _drop(self, fields: Sequence[str]) -> None:

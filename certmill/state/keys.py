@@ -1,5 +1,5 @@
-"""Every Redis key, in one place. All begin with `certmill:`; the broker's queues (`certmill.steps` …) are
-Celery's."""
+"""The names of all Redis keys of certmill. All begin with `certmill:`. The queues of the broker
+(`certmill.steps` …) belong to Celery."""
 
 from __future__ import annotations
 
@@ -11,69 +11,69 @@ INSTALLATION = "certmill:installation"
 """The id of the home whose installation uses this Redis."""
 
 INSTALLATION_RELEASE = "certmill:installation_release"
-"""Which installation of that home it is, where a home may have several: in a cluster the name of the
+"""The installation within that home, because a home can have several. In a cluster it is the name of the
 Lease."""
 
 WAITING = "certmill:waiting"
-"""Sorted set id → instant: wake this step then."""
+"""Sorted set id → instant at which to wake this step."""
 
 IN_FLIGHT = "certmill:in_flight"
-"""Sorted set id → instant: rung or leased; suspect a lost message or a dead worker after then."""
+"""Sorted set id → instant. The step is published or leased. After the instant, a lost message or a dead
+worker is suspected."""
 
 ARRIVALS = "certmill:arrivals"
-"""Sorted set id → instant: runs that were begun and not let in yet."""
+"""Sorted set id → instant of runs that have begun and are not published yet, because the queue is bounded."""
 
 RENEWALS = "certmill:renewals"
-"""Sorted set id → instant: an idle certificate, and when to look at it again (renewal, or the next attempt
-after a failure)."""
+"""Sorted set id → instant of idle certificates: when to check the certificate again (renewal, or the next
+attempt after a failure)."""
 
 DUE_SETS = (IN_FLIGHT, WAITING, ARRIVALS, RENEWALS)
-"""A certificate is in exactly one of these."""
+"""A certificate is in exactly one of these sets."""
 
 RUNS = "certmill:runs"
-"""Sorted set id → instant: a run that has not ended, and when it was begun. For the metrics; nothing is
-decided by it."""
+"""Sorted set id → instant at which a run began that has not ended. For metrics only; no decision uses it."""
 
 TICKS = "certmill:ticks"
-"""Hash tick → instant: when each last ended well. For the metrics."""
+"""Hash tick → instant at which it last ended without error. For metrics only."""
 
 CERTIFICATE_GAUGES = "certmill:gauges:certificates"
-"""Hash id → JSON: times, readiness and issuer of a certificate, for the metrics."""
+"""Hash id → JSON with the times, readiness and issuer of a certificate, for the metrics."""
 
 ISSUER_GAUGES = "certmill:gauges:issuers"
-"""Hash reference → True or False: whether an issuer is ready, for the metrics."""
+"""Hash reference → True or False: whether the issuer is ready, for the metrics."""
 
 EXPOSER = "certmill:gauges:exposer"
-"""Which process exposes both (string, expires)."""
+"""The process that exposes the gauges of certificates and issuers (string, expires)."""
 
 SIGHTINGS = "certmill:sightings"
-"""Hash `kind/namespace/name` → signature: what the last re-read of the home saw and acted on."""
+"""Hash `kind/namespace/name` → signature that the last re-read of the home observed and acted on."""
 
 REJECTED = "certmill:rejected"
-"""List of requests that were refused, newest first, bounded."""
+"""List of refused requests, newest first, bounded."""
 
 ADOPTED = "certmill:adopted"
-"""Set when a controller has gone through the cluster; gone, Redis has lost its memory."""
+"""Set when a controller has reconciled the whole cluster. If it is missing, Redis has lost its memory."""
 
 REREAD = "certmill:reread"
-"""Set when a person has changed the home: the next tick re-reads it at once."""
+"""Set when a person has changed the home: the next tick re-reads the home at once."""
 
 JOURNAL = "certmill:presented"
-"""Hash of what was put up for challenges and not taken away yet."""
+"""Hash of the challenges that were presented and not cleaned up yet."""
 
 JOURNAL_TIMES = "certmill:presented_at"
-"""Sorted set over the journal's fields: when each was presented."""
+"""Sorted set over the fields of the journal → instant at which each was presented."""
 
 CLOCK = "certmill:clock"
-"""Hash: the latest time that a tick has told, and from when to when a clock that was ahead has noted what is
-looked at again now."""
+"""Hash with the latest time that a tick has reported, and the interval (from, to) in which a clock was ahead.
+Entries stored for times in this interval are checked again now."""
 
 CLOCK_JUMPS = "certmill:clock_jumps"
-"""Sorted set: the instants to which the clock has jumped ahead lately."""
+"""Sorted set of the instants to which the clock has recently jumped ahead."""
 
 LOST_ORDERS = "certmill:lost_orders"
-"""Hash certificate → URL of the order of a run that was lost with Redis' memory; the sweep looks for what it
-has left up."""
+"""Hash certificate → URL of the order of a run that was lost when Redis lost its memory. The sweep looks for
+the challenges that this run presented."""
 
 
 RECORD_PREFIX = "certmill:certificate:"
@@ -85,61 +85,63 @@ def record(certificate: CertificateId) -> str:
 
 
 def request(request_id: str) -> str:
-    """What became of a request (string, expires)."""
+    """The result of a request (string, expires)."""
     return f"certmill:request:{_digest(request_id)}"
 
 
 def failing(issuer_reference: str) -> str:
-    """Set of certificates of this issuer whose last run failed by the issuer's fault: tried again when it is
-    ready (expires)."""
+    """Set of this issuer's certificates whose last run failed because of the issuer. They are tried again
+    when the issuer is ready (expires)."""
     return f"certmill:failing:{issuer_reference}"
 
 
 def failing_otherwise(issuer_reference: str) -> str:
-    """Hash of certificates of this issuer whose last run failed for another reason → digest of the issuer's
-    spec then (expires)."""
+    """Hash of this issuer's certificates whose last run failed for another reason → digest of the issuer's
+    spec at that time (expires)."""
     return f"certmill:failing_otherwise:{issuer_reference}"
 
 
 def failing_times(issuer_reference: str) -> str:
-    """Sorted set over both: when each certificate was noted last (expires)."""
+    """Sorted set over both of the above → instant at which each certificate was last recorded (expires)."""
     return f"certmill:failing_times:{issuer_reference}"
 
 
 def secret_claims(namespace: str, secret_name: str) -> str:
-    """Sorted set of the Certificates that have named this Secret → when they were created, 0 if nobody has
-    asked yet (expires)."""
+    """Sorted set of the Certificates that have named this Secret → their creation time, or 0 if it was not
+    read yet (expires)."""
     return f"certmill:claimants:{namespace}/{secret_name}"
 
 
 def registration(issuer_reference: str) -> str:
-    """Before when this issuer's account is not registered, and why (string, expires)."""
+    """The time before which this issuer's account is not registered again, and the reason (string,
+    expires)."""
     return f"certmill:registration:{issuer_reference}"
 
 
 def issuer_gone(kind: str, namespace: str, name: str) -> str:
-    """Since when the sweep misses this issuer, whose challenges are still up (string, expires)."""
+    """Since when the sweep cannot find this issuer, which still has presented challenges (string,
+    expires)."""
     return f"certmill:issuer_gone:{kind}/{namespace}/{name}"
 
 
 def lock(purpose: str, *subject: str) -> str:
-    """A lock. The subject may be long or hold anything, so only its digest is in the key."""
+    """A lock. The subject can be long and contain any character, so only its digest is in the key."""
     return f"certmill:lock:{purpose}:{_digest(chr(0).join(subject))}"
 
 
 def turns(purpose: str, *subject: str) -> str:
-    """Which namespace had such a lock last, and who of others waits for it (hash, expires)."""
+    """The namespace that last had this lock, and the other namespaces that wait for it (hash, expires)."""
     return f"certmill:turns:{purpose}:{_digest(chr(0).join(subject))}"
 
 
 def key_authorization(token: str) -> str:
-    """The key authorization the HTTP-01 responder serves for a token (string, expires)."""
+    """The key authorization that the HTTP-01 responder serves for a token (string, expires)."""
     return f"certmill:http01:{token}"
 
 
 def key_authorization_hosts(token: str) -> str:
-    """The hosts that it is served for (set, expires). Beside it: a responder of an older release reads that
-    as it is."""
+    """The hosts for which the key authorization is served (set, expires). It is a separate key, because a
+    responder of an older release reads the key of the key authorization in its old form."""
     return f"certmill:http01_hosts:{token}"
 
 

@@ -1,4 +1,5 @@
-"""Locks with an owner and an end. Whoever gets one looks again whether the work is still needed."""
+"""Locks in Redis that have an owner and expire. After taking a lock, check again whether the work is still
+needed."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from certmill.state.server.connection import answering, script
 
 
 class Locks:
-    """Locks in Redis. Taking one that is the owner's already renews it, so a step may run twice."""
+    """The locks. Taking a lock that the owner already has renews it, so a step may run twice. Every method
+    raises StateUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -22,18 +24,19 @@ class Locks:
 
     @answering
     def take(self, purpose: str, *subject: str, owner: str, seconds: float) -> str:
-        """ "" if the lock is ours now for `seconds`, else the name of its owner."""
+        """Take the lock for `seconds`. Returns an empty string if the lock is ours now, else the name of its
+        owner."""
         return cast("str", self._lock(keys=[keys.lock(purpose, *subject)], args=[owner, int(seconds * 1000)]))
 
     @answering
     def take_for_step(
         self, purpose: str, *subject: str, certificate: CertificateId, fence: int, before: str, seconds: float
     ) -> str | None:
-        """As take, owned by the certificate, whose record remembers it (`Record.lock`) in place of the one
-        `before`.
+        """Take the lock like `take`, with the certificate as owner. The record stores the key of the lock
+        (`Record.lock`) in place of the key `before`.
 
-        Of those that wait for it namespaces take turns. None if the step with this fence is no longer the
-        newest: then nothing was taken."""
+        Namespaces that wait for the same lock take turns. Returns None, and takes nothing, if the step with
+        this fence is no longer the newest."""
         name = keys.lock(purpose, *subject)
         names = [name, keys.record(certificate), before or name, keys.turns(purpose, *subject)]
         owner = cast("str", self._lock(keys=names, args=[certificate, int(seconds * 1000), fence]))
@@ -41,11 +44,11 @@ class Locks:
 
     @answering
     def release(self, purpose: str, *subject: str, owner: str) -> None:
-        """Give it up, if it is still ours."""
+        """Release the lock, if it is still ours."""
         self._unlock(keys=[keys.lock(purpose, *subject)], args=[owner])
 
     @answering
     def release_of(self, record: Record, certificate: CertificateId) -> None:
-        """Give up what `take_for_step` took, if it is still the certificate's."""
+        """Release the lock that `take_for_step` took, if the certificate still owns it."""
         if record.lock:
             self._unlock(keys=[record.lock], args=[certificate])

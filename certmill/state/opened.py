@@ -1,4 +1,5 @@
-"""What the command asks of Redis, over one connection pool, without the other parts of a process."""
+"""Opens the parts of Redis that the `certmill` command uses, over one connection pool, without the other
+parts of a process."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from certmill.state.snapshots import Snapshots
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Parts on one client."""
+    """The parts, which share one client."""
 
     client: redis.Redis
     records: Records
@@ -28,7 +29,7 @@ class State:
 
 
 def open_state(url: str, *, ca_file: Path | None = None, max_connections: int = 8) -> State:
-    """Nothing is sent yet. Raises InvalidManifest for what is no URL of a Redis."""
+    """Build the parts. Nothing is sent yet. Raises InvalidManifest if `url` is not the URL of a Redis."""
     client = connect(url, ca_file=ca_file, max_connections=max_connections)
     return State(
         client=client,

@@ -1,4 +1,4 @@
-"""What the record of a certificate's run says: the hash in Redis, read."""
+"""The record of a certificate's run, read from its hash in Redis."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from certmill.model.trigger import Trigger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a record says. `step` "" is idle; instants in seconds since the epoch; `facts` and `sealed_key`
-    are opaque here.
+    """The fields of a record. An empty `step` means idle. Instants are in seconds since the epoch. This
+    module does not interpret `facts` and `sealed_key`.
 
-    Of the step it is at: `attempts` began and did not end, `tries` ended in waiting, the last `failures` of
-    them because something failed. `wait_class` is that of the failure that it waits after
-    (errors.FailureClass), else "". `lock` is the key of the order's lock that the run holds. `unread_since`:
-    since when its facts are of a release that the workers which came to it cannot read."""
+    About the current step: `attempts` counts the attempts that began and did not end; `tries` counts those
+    that ended in a wait; `failures` counts the last of these that waited because of a failure. `wait_class`
+    is the class of that failure (errors.FailureClass), or empty. `lock` is the key of the order's lock that
+    the run owns. `unread_since`: since when no worker that claimed the step could read its facts, because
+    they belong to another release."""
 
     step: str = ""
     fence: int = 0
@@ -44,8 +45,8 @@ class Record:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> Record:
-        """From the hash; what is missing or no number has its default, and what a newer release added is not
-        read."""
+        """Read the fields of the hash. A missing field, or one that is not a number, has its default. Fields
+        that a newer release added are ignored."""
 
         def number(name: str) -> float:
             try:

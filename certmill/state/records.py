@@ -1,9 +1,9 @@
-"""The record of a certificate's run, moved by two calls: claim (this step is mine for a while) and commit (if
-nobody claimed it since).
+"""The records of the runs of certificates in Redis. Two calls move a record: claim (take the step for a
+limited time) and commit (write the result if no other worker has claimed the step since).
 
-A record is a hash `certmill:certificate:<id>`. Between runs only a few short fields stay. The fence grows
-with every claim, and starts from the clock, so that a worker which comes back from the dead after its record
-was lost or made anew cannot commit."""
+A record is a hash `certmill:certificate:<id>`. Between runs it has only a few short fields. The fence grows
+with every claim and starts from the clock. A worker that was away for a long time therefore cannot commit
+after its record was lost or created again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BUT_RENEWALS = tuple(name for name in keys.DUE_SETS if name != keys.RENEWALS)
 
 
 class Unclaimed(StrEnum):
-    """Why a step could not be claimed: this message is a duplicate, or late."""
+    """Why a step could not be claimed. The message is a duplicate, or late."""
 
     MOVED_ON = "moved-on"
     LEASED = "leased"
@@ -42,7 +42,7 @@ class Verdict(StrEnum):
 
 
 class Due(StrEnum):
-    """The set in which a certificate waits for what comes next."""
+    """The set in which a certificate waits for its next action."""
 
     IN_FLIGHT = keys.IN_FLIGHT
     WAITING = keys.WAITING
@@ -52,8 +52,8 @@ class Due(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeUp:
-    """A chain to publish: the steps from `step` on. `task_id` (if any) is the waiting task's, so that Flower
-    shows it going on, and `retries` is how often it has waited."""
+    """A chain to publish: the steps from `step` on. `task_id` (if not empty) is the id of the waiting task,
+    so that Flower shows the same task continuing. `retries` is how often it has waited."""
 
     certificate: CertificateId
     step: str
@@ -65,7 +65,7 @@ class WakeUp:
 
 
 class Records:
-    """The records in Redis. Every method raises StateUnavailable when Redis is away."""
+    """The records in Redis. Every method raises StateUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -91,12 +91,12 @@ class Records:
         force: bool = False,
         as_of: str = "",
     ) -> tuple[Verdict, int]:
-        """Begin a run at the first of `steps` (in flight, or with None among the arrivals), or join the one
-        under way; one at the last is followed by another. `force`: a new certificate is asked for, and a run
-        that waits waits no longer; one at another of `steps` than the first may have its certificate already,
-        and is followed by another. With `as_of` (of `outlook`), only if no run has ended since: what was
-        decided then may be wrong now. Returns the number of the run to wait for. Without a root the run's
-        first task is its root."""
+        """Begin a run at the first of `steps` (in flight until then, or with None among the arrivals), or
+        join the run in progress. Returns the verdict and the number of the run to wait for. A run at the last
+        of `steps` cannot be joined: the next run follows it. `force` requests a new certificate: a run stops
+        waiting, and at another of `steps` than the first it may already have its certificate, so the next run
+        follows it. With `as_of` (from `run_state`): only if no run has ended since, because the decision may
+        be outdated. Without a root id in `origin`, the first task of the run is its root."""
         first, *sent = steps
         own_root = str(uuid.uuid4())
         until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
@@ -126,7 +126,7 @@ class Records:
         task_id: str,
         root_id: str,
     ) -> Record | Unclaimed:
-        """Take this step for `lease_seconds`, or say why not. The record that comes back holds our fence."""
+        """Claim this step for `lease_seconds`, or return why not. The returned record has our fence."""
         answer = cast(
             "list[str]",
             self._claim(
@@ -150,7 +150,7 @@ class Records:
         lease_seconds: float,
         fields: Mapping[str, str],
     ) -> bool:
-        """Write fields in the middle of a step and renew its lease; False if the step is no longer ours."""
+        """Write fields during a step and renew its lease. Returns False if the step is no longer ours."""
         pairs = [part for item in fields.items() for part in item]
         args = [certificate, fence, f"{now:.3f}", f"{lease_seconds:.3f}", *pairs]
         return self._keep(keys=[keys.record(certificate), keys.IN_FLIGHT], args=args) == 1
@@ -167,8 +167,9 @@ class Records:
         fields: Mapping[str, str],
         drop: Sequence[str] = (),
     ) -> bool:
-        """End a step: the record is at `step` now and waits in `due` until `at`; if its wait was ended while
-        the step was acting, it waits no longer. False if the step is no longer ours."""
+        """End a step: the record moves to `step` and waits in `due` until `at` (seconds since the epoch). If
+        the wait was ended while the step was acting, the record does not wait. Returns False if the step is
+        no longer ours."""
         pairs = [part for item in fields.items() for part in item]
         others = [name for name in keys.DUE_SETS if name != due.value] + ([] if step else [keys.RUNS])
         waits = "1" if due is Due.WAITING else "0"
@@ -188,8 +189,8 @@ class Records:
         fields: Mapping[str, str],
         drop: Sequence[str] = (),
     ) -> Record | None:
-        """End the step that `record` was claimed for and claim the next one, `step`, for the same worker: its
-        record, with the new fence. None if the step is no longer ours."""
+        """End the step for which `record` was claimed, and claim the next one, `step`, for the same worker.
+        Returns its record with the new fence, or None if the step is no longer ours."""
         pairs = [part for item in fields.items() for part in item]
         lease = [f"{now:.3f}", f"{lease_seconds:.3f}", task_id, record.root_id]
         args = [certificate, record.fence, step, *lease, len(drop), *drop, *pairs]
@@ -198,15 +199,16 @@ class Records:
 
     @answering
     def adopt(self, certificate: CertificateId, *, now: float, at: float, spec: str, again: str = "") -> bool:
-        """Keep an idle certificate, to be looked at again at `at`. False if a run is under way; or if one has
-        ended since `again` was read (`outlook`), and another was asked for in it: then it is looked at again
-        at once."""
+        """Store an idle certificate, to be checked again at `at` (seconds since the epoch). Returns False if
+        a run is in progress, or if one has ended since `again` (from `run_state`) was read and the next run
+        was requested in it. In the second case the certificate is checked again at once."""
         args = [certificate, f"{at:.3f}", spec, int(now * 1000), again]
         return self._adopt(keys=[keys.record(certificate), keys.RENEWALS, *_BUT_RENEWALS], args=args) == 1
 
     @answering
     def adopt_all(self, certificates: Sequence[tuple[CertificateId, float]], *, now: float) -> None:
-        """Adopt many at once, each until its time; those with a run under way are left alone."""
+        """Adopt many certificates at once, each with its time. Those with a run in progress are not
+        changed."""
         for start in range(0, len(certificates), _BATCH):
             with self._redis.pipeline(transaction=False) as pipe:
                 for certificate, at in certificates[start : start + _BATCH]:
@@ -223,19 +225,19 @@ class Records:
 
     @answering
     def note_adopted(self) -> None:
-        """The cluster has been gone through."""
+        """Record that the whole cluster was reconciled."""
         self._redis.set(keys.ADOPTED, "1")
 
     @answering
     def read(self, certificate: CertificateId) -> Record | None:
-        """The record, or None."""
+        """Return the record, or None."""
         fields = cast("dict[str, str]", self._redis.hgetall(keys.record(certificate)))
         return Record.from_fields(fields) if fields else None
 
     @answering
     def run_state(self, certificate: CertificateId) -> tuple[str, str]:
-        """(as `again`, where things stand), to be asked before anything is decided. Redis' losing its memory
-        is a change too."""
+        """Return (reason for another run, run state). Read it before a decision, and pass it to `begin` or
+        `adopt`. The run state also changes when Redis loses its memory."""
         again, run, step = cast(
             "list[str | None]", self._redis.hmget(keys.record(certificate), "again", "run", "step")
         )
@@ -243,7 +245,7 @@ class Records:
 
     @answering
     def again(self, certificate: CertificateId) -> str:
-        """Why another run has to follow this one: "force", the digest of a changed manifest, or ""."""
+        """Return why the next run must follow: "force", the digest of a changed manifest, or ""."""
         return cast("str | None", self._redis.hget(keys.record(certificate), "again")) or ""
 
     @answering
@@ -258,7 +260,7 @@ class Records:
 
     @answering
     def wake_ups(self, certificates: Sequence[CertificateId]) -> list[WakeUp]:
-        """What has to be published to ring these; those that are idle or unknown are left out."""
+        """Return the chains to publish for these certificates. Idle and unknown certificates are left out."""
         if not certificates:
             return []
         with self._redis.pipeline(transaction=False) as pipe:
@@ -283,14 +285,14 @@ class Records:
 
     @answering
     def forget(self, certificate: CertificateId, *, now: float) -> bool:
-        """The Certificate is gone. A run under way has to look at its manifest again, at once if it waits,
-        and another look follows it; False if there is none: then every trace is removed. What the metrics say
-        of it goes in both cases."""
+        """Remove a Certificate that was deleted, and its gauges. A run in progress must read the manifest
+        again, at once if it waits, and another reconcile follows it. Without a run every trace is removed,
+        and this returns False."""
         others = [name for name in keys.DUE_SETS if name != keys.WAITING]
         names = [keys.record(certificate), keys.WAITING, keys.CERTIFICATE_GAUGES, *others, keys.RUNS]
         return self._forget(keys=names, args=[certificate, f"{now:.3f}", "deleted"]) == 1
 
 
 def _claimed(answer: Sequence[str]) -> Record:
-    """The record of a step that we have claimed: {fence, field, value, …}."""
+    """The record of a step that we have claimed, from the script's answer {fence, field, value, …}."""
     return Record.from_fields(dict(zip(answer[1::2], answer[2::2], strict=True)))

@@ -1,5 +1,5 @@
-"""What became of requests: accepted (and which run answers them), or refused, with a bounded list of the
-refused."""
+"""Stores the results of requests in Redis: accepted, with the run that satisfies the request, or refused. A
+bounded list contains the refused requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from certmill.state import keys
 from certmill.state.server.connection import answering
 
 KEPT_SECONDS = 3 * 24 * 3600
-"""Longer than a CA's longest Retry-After, so that whoever waits still learns the end."""
+"""Longer than a CA's longest Retry-After, so that a waiting client still reads the result."""
 KEPT_REJECTIONS = 1000
 _MAX_TEXT = 500
 _MOST_LOOKED_THROUGH = 1000
@@ -26,7 +26,8 @@ _MOST_LOOKED_THROUGH = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """A request that was refused: when, whose (as far as it could be read), and why."""
+    """A refused request: the time (seconds since the epoch), its id and certificate (as far as they could be
+    read), and the reason."""
 
     at: float
     request_id: str
@@ -36,8 +37,8 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """A request that was accepted: run number `run` of the certificate answers it (0: nothing had to be
-    done)."""
+    """An accepted request. Run number `run` of the certificate satisfies it; 0 means that nothing had to be
+    done."""
 
     certificate: CertificateId
     run: int
@@ -48,19 +49,19 @@ _REJECTION: Final = Codec(Rejection, names={"request_id": "id"})
 
 
 class Requests:
-    """Requests in Redis. Every method raises StateUnavailable when Redis is away."""
+    """The results of requests. Every method raises StateUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
     @answering
     def accept(self, request_id: str, acceptance: Acceptance) -> None:
-        """Remember which run answers this request."""
+        """Record which run satisfies this request."""
         self._redis.set(keys.request(request_id), _ACCEPTANCE.dump(acceptance), ex=KEPT_SECONDS)
 
     @answering
     def reject(self, rejection: Rejection) -> None:
-        """Keep a refusal: for its sender, and in the bounded list."""
+        """Record a refusal: for the sender, and in the bounded list."""
         kept = replace(
             rejection,
             request_id=rejection.request_id[:64],
@@ -76,8 +77,8 @@ class Requests:
 
     @answering
     def find(self, request_id: str) -> Acceptance | Rejection | None:
-        """What became of a request; None: not handled yet, or days ago. Raises NewerRelease: it was handled,
-        and is not to be again."""
+        """Return the result of a request. None: it was not handled yet, or was handled days ago. Raises
+        NewerRelease: it was handled, and must not be handled again."""
         body = cast("str | None", self._redis.get(keys.request(request_id)))
         if body is None:
             return None
@@ -89,8 +90,8 @@ class Requests:
 
     @answering
     def is_queued(self, request_id: str) -> bool | None:
-        """Whether its message waits on the queue; None if that is not to be found out: the queue is long, or
-        this user may not look."""
+        """Whether the message of the request waits in the queue. None if this cannot be determined: the queue
+        is long, or this user may not read it."""
         try:
             length = self._redis.llen(contract.REQUESTS_QUEUE)
             if not 0 < length <= _MOST_LOOKED_THROUGH:
@@ -102,7 +103,8 @@ class Requests:
 
     @answering
     def rejections(self, limit: int = KEPT_REJECTIONS) -> list[Rejection]:
-        """The refused requests, newest first; without those that this release cannot read."""
+        """Return the refused requests, newest first, at most `limit`. Requests that this release cannot read
+        are left out."""
         found = []
         for body in cast("list[str]", self._redis.lrange(keys.REJECTED, 0, limit - 1)):
             with suppress(NewerRelease, DamagedValue):

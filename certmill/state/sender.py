@@ -1,4 +1,4 @@
-"""Requests onto the broker's queue, for services that have no Celery."""
+"""Puts requests on the broker's queue, for services that do not use Celery."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from certmill.state.server.connection import answering
 
 
 class RedisSender:
-    """Publishes a Celery message (protocol 2) the way kombu's Redis transport does, without kombu: one
-    LPUSH."""
+    """Publishes a Celery message (protocol 2) like kombu's Redis transport, but without kombu: one LPUSH."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -24,7 +23,7 @@ class RedisSender:
     def __call__(
         self, name: str, *, args: Sequence[object], queue: str, task_id: str, argsrepr: str, **options: object
     ) -> None:
-        """Put one task on a queue."""
+        """Put one task on a queue. Raises StateUnavailable when Redis does not answer."""
         message = envelope(
             name,
             args,

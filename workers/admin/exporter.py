@@ -1,8 +1,8 @@
-"""What a process tells on its admin port: its own metrics, the fleet's as Redis has them, whether it lives,
-whether it is ready.
+"""Serves the admin port of a process: its own metrics, the metrics of the fleet from Redis, liveness and
+readiness.
 
-Redis is asked over a connection of its own with short time-outs, and at most once in two seconds, whoever
-asks: a Redis that is away must not make a scrape slow."""
+Redis is read over a separate connection with short time-outs, at most once in two seconds for all clients
+together. A Redis that does not answer must not make a scrape slow."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Exporter:
         self._started = self._clock.monotonic()
         self._server: AdminServer | None = None
         self.working = threading.Event()
-        """Set once the process does its work."""
+        """Set when the process begins to do its work."""
 
     def start(self, *, is_busy: bool = False) -> None:
-        """Keep what this process records, and answer; nothing with port 0. `is_busy`: what takes seconds is
-        better left to another."""
+        """Record the metrics of this process, and listen. Does nothing if the port is 0. `is_busy`: this
+        process does other work, so an idle process should expose the gauges, which takes seconds."""
         if not self._settings.admin_port or self._server is not None:
             return
         recording.send_to(self._metrics)
@@ -66,7 +66,7 @@ class Exporter:
         self._name = f"{socket.gethostname()} {os.getpid()}"
 
     def stop(self) -> None:
-        """Answer no longer, and let another process expose the gauges at once."""
+        """Stop listening, and let another process expose the gauges at once."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -76,7 +76,7 @@ class Exporter:
                 self._stores.gauges.expose_no_more(self._name)
 
     def text(self) -> Iterator[str]:
-        """Everything, in Prometheus' text format."""
+        """Yield all metrics, in Prometheus' text format."""
         sample, stores, elapsed = self._sample(), self._stores, self._clock.monotonic()
         yield from self._metrics.text()
         yield from clock_text(self._clock.now())
@@ -91,7 +91,7 @@ class Exporter:
             yield from self._certificates(stores.gauges, now)
 
     def _certificates(self, gauges: Gauges, now: float) -> Iterator[str]:
-        """The gauges of certificates and issuers, if it is this process that exposes them."""
+        """Yield the gauges of certificates and issuers, if this process exposes them."""
         try:
             if not gauges.may_expose(self._name, is_busy=self._is_busy):
                 return
@@ -102,11 +102,11 @@ class Exporter:
         yield from certificates_text(certificates, now=now)
 
     def livez(self) -> Page:
-        """Whether it does its work; what is away does not count."""
+        """Return 200 if the process does its work, else 503. Servers that do not answer do not count."""
         return _page(self.liveness.troubles())
 
     def readyz(self) -> Page:
-        """Whether it does its work, and reaches what it needs for it."""
+        """Return 200 if the process does its work and reaches the servers that it needs, else 503."""
         troubles = self.liveness.troubles() + self.liveness.unready()
         if not self.working.is_set():
             troubles.append("it is still starting")
@@ -115,7 +115,7 @@ class Exporter:
         return _page(troubles)
 
     def _sample(self) -> FleetSample | None:
-        """How things stand in Redis, at most two seconds old; None if it does not answer."""
+        """Return the counts in Redis, at most two seconds old, or None if Redis does not answer."""
         with self._fleet_guard:
             now = self._clock.monotonic()
             if not 0 <= now - self._sampled[0] < _CACHED_SECONDS:
@@ -133,7 +133,7 @@ class Exporter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stores:
-    """What is asked in Redis. Instants in it are by the clock of the fleet."""
+    """The parts of Redis that the exporter reads. Instants in them are by the clock of the fleet."""
 
     fleet: Fleet
     gauges: Gauges
@@ -147,7 +147,7 @@ def _stores(settings: Settings) -> _Stores:
         timeout_seconds=REDIS_SECONDS,
         max_connections=2,
         retries=0,
-        encoding_errors="replace",  # a message of anybody is among what is read
+        encoding_errors="replace",  # messages in a queue can contain any bytes
         url_file=settings.redis_url_file,
     )
     return _Stores(fleet=Fleet(client), gauges=Gauges(client), clock=FleetClock(client))

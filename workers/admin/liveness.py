@@ -1,8 +1,9 @@
-"""Whether a process does its work, judged from inside it: /livez says so, and what stands still is started
-again by its supervisor.
+"""Decides inside a process whether it does its work. /livez reports the result, and the supervisor restarts a
+process that has stopped working.
 
-A main loop that turns no more, a pool whose threads are all stuck, a thread that has ended. A Redis or an API
-server that is away is no reason: a restart would not bring it back."""
+A process has stopped working if its main loop no longer turns, if all threads of its pool are stuck, or if a
+required thread has ended. A Redis or an API server that does not answer is no reason: a restart would not
+repair it."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 STALE_SECONDS = 120.0
-"""Longer than anything that a main loop does in one turn."""
+"""Longer than any single turn of a main loop."""
 
 EVERY_SECONDS = 5.0
 
 
 class Liveness:
-    """Of one process. `turned` is called by the main loop, everything else by the thread that answers."""
+    """The liveness of one process. The main loop calls `turned`; the thread of the admin port calls `unready`
+    and `troubles`."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -28,13 +30,13 @@ class Liveness:
         self._needs: dict[str, Callable[[], bool]] = {}
 
     def turned(self) -> None:
-        """The main loop has turned."""
+        """Record that the main loop has turned."""
         self._turned_at = self._monotonic()
 
     @contextmanager
     def connecting(self) -> Iterator[None]:
-        """The main loop tries to reach Redis, each time with a time-out, for as long as it takes: that is no
-        standing still."""
+        """The main loop connects to Redis during this context, for any length of time. Each attempt has a
+        time-out, so the loop does not count as stuck."""
         self._connecting.set()
         try:
             yield
@@ -43,20 +45,20 @@ class Liveness:
             self._connecting.clear()
 
     def require(self, what: str, holds: Callable[[], bool]) -> None:
-        """Something besides the main loop that has to hold, said as what is wrong when it does not."""
+        """Add a condition for liveness besides the main loop. `what` is the message when it does not hold."""
         self._checks[what] = holds
 
     def need(self, what: str, holds: Callable[[], bool]) -> None:
-        """Something outside that it needs for its work, said as what is wrong: without it the process lives,
-        and is not ready."""
+        """Add an external condition for the work of the process. `what` is the message when it does not hold.
+        Without it the process is live, but not ready."""
         self._needs[what] = holds
 
     def unready(self) -> list[str]:
-        """What it needs and has not."""
+        """Return the messages of the external conditions that do not hold."""
         return [what for what, holds in list(self._needs.items()) if not holds()]
 
     def troubles(self) -> list[str]:
-        """What stands still; nothing: it lives."""
+        """Return the messages of what has stopped. An empty list means that the process is live."""
         age = self._monotonic() - self._turned_at
         stale = (
             []

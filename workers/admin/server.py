@@ -1,9 +1,9 @@
-"""The admin HTTP port of a process: `/metrics`, `/livez`, `/readyz`. One request a connection; everything is
-bounded.
+"""The HTTP server of the admin port: `/metrics`, `/livez`, `/readyz`. It serves one request per connection,
+and all sizes and times are bounded.
 
-A probe must be answered whatever else is asked: of too many connections the oldest that has not sent its
-request is dropped, and only two answers of `/metrics` are written at once. Nothing secret is in any answer.
-"""
+A probe must be answered under any load. If there are too many connections, the oldest one that has not sent
+its request is closed. Only two answers of `/metrics` are written at once. No answer contains anything
+secret."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from certmill.observe.exposition import CONTENT_TYPE
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 8
 BACKLOG: Final = 128
-"""Connections that wait to be accepted: with fewer, a burst has the kernel drop a probe, which is sent again
-a second later."""
+"""Connections that wait to be accepted. With a smaller number, the kernel drops a probe during a burst, and
+the client sends it again a second later."""
 HEAD_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 60.0
 PORTS_TRIED: Final = 100
@@ -42,7 +42,7 @@ _log = log.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """An answer: short, or (`stream`) of any length."""
+    """An answer: short (`text`), or of any length (`stream`)."""
 
     status: int = 200
     text: str = ""
@@ -50,21 +50,21 @@ class Page:
 
 
 class AdminServer:
-    """Serves pages (path → what makes the page) from threads of its own until `stop`."""
+    """Serves pages (path → function that makes the page) from threads of its own until `stop`."""
 
     def __init__(self, host: str, port: int, pages: Mapping[str, Callable[[], Page]]) -> None:
         self._host = host
         self._first_port = port
         self._pages = pages
         self._guard = threading.Lock()
-        self._connections: dict[socket.socket, bool] = {}  # whether its request has come; the oldest first
+        self._connections: dict[socket.socket, bool] = {}  # True: its request was read; the oldest first
         self._rendering = threading.BoundedSemaphore(_MAX_RENDERING)
         self._listener: socket.socket | None = None
         self.port = 0
 
     def start(self) -> bool:
-        """Listen on the port, or the next that is free: several processes of one machine have the same
-        settings. False: on none."""
+        """Listen on the port, or on the next free one, because several processes of one machine have the same
+        settings. Returns False if no port is free."""
         reason: str | None = None
         for port in range(self._first_port, min(self._first_port + PORTS_TRIED, 65536)):
             listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
@@ -84,7 +84,7 @@ class AdminServer:
         return False
 
     def stop(self) -> None:
-        """Listen no longer; what is being answered ends with the process."""
+        """Stop listening. An answer in progress ends with the process."""
         if self._listener is not None:
             with suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
@@ -97,7 +97,7 @@ class AdminServer:
                 connection, _ = listener.accept()
             except OSError:
                 if self._listener is listener:
-                    time.sleep(0.1)  # no descriptor is left
+                    time.sleep(0.1)  # no file descriptor is free
                 continue
             if self._admit(connection):
                 threading.Thread(
@@ -105,7 +105,8 @@ class AdminServer:
                 ).start()
 
     def _admit(self, connection: socket.socket) -> bool:
-        """Make room by dropping the oldest connection that only listens."""
+        """Close the oldest connection without a request if there are too many. Returns False if there is no
+        such connection."""
         with self._guard:
             if len(self._connections) >= MAX_CONNECTIONS:
                 silent = next((one for one, asked in self._connections.items() if not asked), None)
@@ -128,9 +129,9 @@ class AdminServer:
                 for part in parts:
                     connection.settimeout(max(0.001, deadline - time.monotonic()))
                     connection.sendall(part)
-        except OSError:  # the peer is slow or gone: nobody is there to be told
+        except OSError:  # the peer is slow or gone, so it cannot get an error
             pass
-        except Exception:  # noqa: BLE001 - a defect in one page must not take the others away
+        except Exception:  # noqa: BLE001 - a defect in one page must not stop the others
             _log.exception("admin.request_failed")
         finally:
             with self._guard:
@@ -155,8 +156,8 @@ class AdminServer:
         )
 
     def _streamed(self, stream: Iterable[str], fields: str, *, chunked: bool) -> Generator[bytes]:
-        """A long answer as it is made, compressed if that is wanted. If it ends early, HTTP/1.1 tells by the
-        missing last chunk."""
+        """Yield a long answer while it is made, compressed if the client accepts it. If it ends early,
+        HTTP/1.1 clients notice the missing last chunk."""
         if not self._rendering.acquire(blocking=False):
             yield from _short(Page(status=503, text="asked too often at once\n"))
             return
@@ -178,7 +179,8 @@ class AdminServer:
 
 
 def _read_head(connection: socket.socket) -> bytes:
-    """The request line and fields. Raises OSError when they are too long, or too slow as a whole."""
+    """Return the request line and fields. Raises OSError when they are too long, or take too long in
+    total."""
     head, deadline = b"", time.monotonic() + HEAD_SECONDS
     while b"\r\n\r\n" not in head:
         connection.settimeout(max(0.001, deadline - time.monotonic()))
@@ -205,7 +207,7 @@ def _head(status: int, fields: str) -> bytes:
 
 
 def _joined(stream: Iterable[str]) -> Iterator[str]:
-    """The same in parts that are worth a packet."""
+    """Join the texts into parts that are large enough to send."""
     parts: list[str] = []
     size = 0
     for text in stream:

@@ -1,5 +1,5 @@
-"""Messages: the transport, what a message must be, the consumer that refuses others, and from which queue to
-take next.
+"""Messages from the broker: the transport, the rules for a message, the consumer that refuses other messages,
+and the order of the queues.
 
-What is overridden here of Celery and kombu is named by a contract test. Forbidden here: what a task does.
-"""
+A contract test names each member of Celery and kombu that is overridden here. Forbidden here: what a task
+does."""

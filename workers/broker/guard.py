@@ -1,9 +1,9 @@
-"""The consumer of every worker: refuses what `messages.clean` refuses, outlives a broken connection, and says
-that it lives.
+"""The consumer of every worker. It refuses the messages that `messages.clean` refuses, survives a broken
+connection, and reports liveness.
 
-A refused message is gone from the broker; one from the requests queue is kept with its reason
-(`App.on_rejected`). Gossip and mingle, and with them the worker's talk with strangers, are off whoever starts
-the worker."""
+A refused message is removed from the broker. If it came from the requests queue, it is stored with its reason
+(`App.on_rejected`). Gossip and mingle are always off, and flags cannot turn them on. The worker therefore
+does not communicate with unknown workers."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ STUCK_SECONDS = 600.0
 """Longer than any task may take."""
 
 Rejected = Callable[[str, str, str], None]
-"""Keeps a refused request: its task id (or `unreadable-` and a digest), namespace/name (or ""), and the
-reason."""
+"""Stores a refused request: its task id (or `unreadable-` and a digest), its namespace/name (or an empty
+string), and the reason."""
 
 
-_Consumer: Any = Consumer  # its stubs are incomplete
+_Consumer: Any = Consumer  # the stubs are incomplete
 
 
 class SafeConsumer(_Consumer):  # type: ignore[misc]
-    """Celery's consumer behind the guard."""
+    """Celery's consumer, with the guard."""
 
-    _flush_at = 0.0  # of the monotonic clock
+    _flush_at = 0.0  # monotonic clock
 
     def __init__(
         self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any
@@ -50,30 +50,30 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
         super().__init__(*args, worker_options={**(worker_options or {}), **quiet}, **kwargs)
 
     def on_send_event_buffered(self) -> None:
-        """Publish events ten times a second; Celery does after each turn of its loop, which takes a tenth of
-        a busy worker's time.
+        """Publish events ten times a second. Celery publishes them after each turn of its loop, which takes a
+        tenth of a busy worker's time.
 
-        Called by the pool's threads too; the timer is the loop's own. A timer that a reconnection takes away
-        is planned again."""
+        The threads of the pool call this too, but the timer belongs to the loop. If a reconnection removes
+        the timer, it is planned again."""
         now = time.monotonic()
         if self.hub and now >= self._flush_at:
             self._flush_at = now + _EVENTS_EVERY_SECONDS
             self.hub.call_soon(self.hub.call_later, _EVENTS_EVERY_SECONDS, self._flush_events)
 
     def shutdown(self) -> None:
-        """Called when the last task has ended: what is still to be published of it is published now, as the
-        loop turns no more."""
+        """Publish the remaining events. Celery calls this when the last task has ended, and the loop does not
+        turn again."""
         self._flush_events()
         super().shutdown()
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Celery's own; Redis may be away for an hour."""
+        """Connect as Celery does, but count as live meanwhile: Redis may not answer for an hour."""
         with self.app.liveness.connecting():
             return super().ensure_connected(conn)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Called once a connection, before any message is taken; the timer is the loop's own, and is taken
-        away with the connection."""
+        """Prepare a new connection. Celery calls this once for each connection, before any message is taken.
+        The timer belongs to the loop, and is removed with the connection."""
         self._require_own_redis()
         handle: Callable[[Any], None] = super().create_task_handler(*args, **kwargs)
         self.pool.consumer = self
@@ -93,8 +93,8 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
         return on_task_received
 
     def _require_own_redis(self) -> None:
-        """Another installation's Redis is left alone: the worker ends. While Redis is away nobody knows; each
-        wake tick looks again."""
+        """Stop the worker if Redis belongs to another installation. While Redis does not answer, this cannot
+        be checked; each wake tick checks it again."""
         try:
             self.app.require_own_redis()
         except OtherInstallation as error:
@@ -104,7 +104,7 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
             _log.warning("installation.not_checked", reason=str(error))
 
     def _has_thread(self) -> bool:
-        """Whether a thread is free, or has begun its task not longer ago than any step may take."""
+        """Whether a thread is free, or a thread has begun its task within the time that any step may take."""
         begun = [request.time_start or time.time() for request in tuple(active_requests)]
         return len(begun) < self.pool.num_processes or max(begun) > time.time() - STUCK_SECONDS
 
@@ -117,15 +117,15 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
                 self.app.on_rejected(
                     id_of(received) or f"unreadable-{sha256}", certificate_of(received), reason
                 )
-            except Temporary as error:  # not acknowledged: it comes again after the visibility time-out
+            except Temporary as error:  # not acknowledged: delivered again after the visibility time-out
                 _log.warning("request.rejection_delayed", error=str(error))
                 return
-            except Exception:  # noqa: BLE001 - whatever fails here, one bad message must not stop a worker
+            except Exception:  # noqa: BLE001 - one bad message must not stop a worker, whatever fails here
                 _log.exception("request.rejection_lost")
         message.reject_log_error(_celery_log, self.connection_errors)
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
-        """Go on when tearing the dead connection down fails in kombu's own code (None.hostname)."""
+        """Continue when kombu's own code fails while it closes the dead connection (None.hostname)."""
         try:
             super().on_connection_error_after_connected(exc)
         except AttributeError as error:

@@ -1,5 +1,5 @@
-"""The headers of a message, written anew: only what Celery needs, so that nothing of a stranger's reaches
-Flower. Pure functions."""
+"""Writes the headers of a message anew, with only what Celery needs. Nothing that an unknown sender wrote
+reaches Flower. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from certmill.model.identifiers import is_namespace_name, is_object_name
 from certmill.model.trigger import Trigger
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-_YEARS = range(2000, 2200)  # Celery computes with the date, and years at the ends of the calendar overflow
+_YEARS = range(2000, 2200)  # Celery computes with the date; years at the ends of the calendar overflow
 _MAX_RETRIES = 1_000_000
 
 
 class Refusal(Exception):
-    """This message does not reach a task. `str(refusal)` is the reason, and never the message's content."""
+    """The message must not reach a task. `str(refusal)` is the reason, and never contains the message's
+    content."""
 
 
 def headers_of(headers: dict[str, object], args: list[object], queue: str) -> dict[str, object]:
-    """Headers written anew: only what Celery needs, each checked. `argsrepr` and `kwargsrepr` are what Flower
-    and the log show: the id, and what began the run."""
+    """Return new headers: only what Celery needs, each checked. Raises Refusal. `argsrepr` and `kwargsrepr`
+    are what Flower and the log show: the id of the certificate, and what began the run."""
     task_id = headers["id"]
     foreign = queue == REQUESTS_QUEUE
     root_id, parent_id, retries = headers.get("root_id"), headers.get("parent_id"), headers.get("retries")
@@ -50,7 +51,8 @@ _SHOWN_RUN = re.compile(rf"{{'trigger': '({'|'.join(Trigger)})'(, 'run': [0-9]{{
 
 
 def _shown_run(headers: dict[str, object], queue: str) -> str:
-    """What began the run, and its number: a step says it, of a request the task's name does."""
+    """Return what began the run, and its number. For a step, its header contains them; for a request, the
+    name of the task determines what began the run."""
     if queue == REQUESTS_QUEUE:
         return shown_run(Trigger.MANUAL if headers["task"] == RENEW_TASK else Trigger.REQUEST)
     shown = headers.get("kwargsrepr")
@@ -70,7 +72,7 @@ def _expiry(value: object) -> str | None:
 
 
 def requested(args: list[object]) -> str:
-    """`namespace/name` that a request's arguments are about, if it is a name; else ""."""
+    """Return the `namespace/name` in a request's arguments, or an empty string if it is not valid."""
     body = args[0] if args else None
     if not isinstance(body, dict):
         return ""
@@ -80,12 +82,12 @@ def requested(args: list[object]) -> str:
 
 
 def is_task_id(value: object) -> bool:
-    """May this be shown, and be part of a key?"""
+    """Whether this value may be shown, and be part of a key."""
     return isinstance(value, str) and _TASK_ID.fullmatch(value) is not None
 
 
 def is_certificate_id(value: object) -> bool:
-    """Is this namespace/name of a Certificate?"""
+    """Whether this value is the namespace/name of a Certificate."""
     if not isinstance(value, str):
         return False
     namespace, slash, name = value.partition("/")

@@ -1,10 +1,10 @@
-"""What a message must be to reach a task, and how it is cleaned: pure functions, no broker.
+"""Checks and cleans a message before it reaches a task. Pure functions, without a broker.
 
-Two gates. `readable` looks at an item as it lay in Redis: it must be an envelope that kombu can take apart,
-and it is told which queue it really lay in (the envelope says what its writer likes). `clean` looks at the
-message: a task that this queue allows, our arguments, nothing that Celery would act on by itself (callbacks,
-chords, somebody else's chain, ETA). Headers are written anew, so that nothing of a stranger's reaches Flower.
-"""
+There are two checks. `readable` checks an item as it was in Redis: it must be an envelope that kombu can
+parse. The caller gives the queue in which it really was, because the writer of the envelope can write any
+queue into it. `clean` checks the message: a task that this queue allows, our arguments, and nothing that
+Celery would execute by itself (callbacks, chords, a foreign chain, an ETA). Headers are written anew, so that
+nothing that an unknown sender wrote reaches Flower."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from certmill.model.identifiers import is_object_name
 from workers.broker.headers import Refusal, headers_of, is_certificate_id, is_task_id, requested
 
 UNREADABLE = "application/x-certmill-unreadable"
-"""Content type of the envelope that stands in for an item which could not be read; its header `reason` says
+"""Content type of the envelope that replaces an item which could not be read. Its header `reason` says
 why."""
 
-_MAX_ITEM_BYTES = 2 * MAX_MESSAGE_BYTES  # base64 makes 4/3 of a body, the rest is for headers
+_MAX_ITEM_BYTES = 2 * MAX_MESSAGE_BYTES  # base64 makes a body 4/3 as long; the rest is for headers
 _MAX_DEPTH = (
-    64  # a deeper one may be parsed here and end in a RecursionError where it is written or parsed again
+    64  # a deeper item can be parsed here and cause a RecursionError where it is written or parsed again
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What the consumer was handed."""
+    """A message, as the consumer received it."""
 
     queue: str
     content_type: object
@@ -50,20 +50,20 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """Headers and body to go on with."""
+    """The headers and the body of an accepted message."""
 
     headers: dict[str, object]
     body: bytes
 
 
 def digest(content: bytes) -> str:
-    """Twelve hex digits that tell one refused content from another in a log."""
+    """Twelve hex digits that distinguish refused contents in a log."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 
 def readable(item: bytes, queue: str) -> bytes:
-    """The envelope in `item`, cleaned, as having come from `queue`; or an envelope of type UNREADABLE that
-    says why there is none."""
+    """Return the envelope in `item`, cleaned and marked as coming from `queue`. If there is no valid
+    envelope, return one of type UNREADABLE with the reason."""
     try:
         envelope = _envelope(item)
     except Refusal as refusal:
@@ -76,8 +76,7 @@ def readable(item: bytes, queue: str) -> bytes:
         }
     properties = envelope["properties"]
     assert isinstance(properties, dict)
-    # The queue decides which tasks are allowed, and the tag is a key in Redis: neither is the writer's to
-    # choose.
+    # The queue decides which tasks are allowed, and the tag is a key in Redis. The writer may choose neither.
     properties["delivery_info"] = {"exchange": "", "routing_key": queue}
     properties["delivery_tag"] = str(uuid.uuid4())
     return json.dumps(envelope).encode()
@@ -125,7 +124,7 @@ def _check_body_encoding(body: str, encoding: object) -> None:
 
 
 def clean(message: Message) -> Accepted:
-    """What may reach a task. Raises Refusal with the reason."""
+    """Return the headers and the body that may reach a task. Raises Refusal with the reason."""
     headers = message.headers
     if not isinstance(headers, dict):
         raise Refusal("the message has no headers")
@@ -151,7 +150,7 @@ def clean(message: Message) -> Accepted:
 
 
 def certificate_of(message: Message) -> str:
-    """`namespace/name` that a refused request is about, as far as it says so in clean words; else ""."""
+    """Return the `namespace/name` of a refused request, or an empty string if it is missing or not valid."""
     try:
         args = _parts(message.body)[0]
     except Refusal:
@@ -160,7 +159,7 @@ def certificate_of(message: Message) -> str:
 
 
 def id_of(message: Message) -> str:
-    """The task id of a refused message, if it is one; else ""."""
+    """Return the task id of a refused message, or an empty string if it is not valid."""
     task_id = message.headers.get("id") if isinstance(message.headers, dict) else None
     return task_id if isinstance(task_id, str) and is_task_id(task_id) else ""
 
@@ -187,7 +186,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON (RFC 8259 §6)")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # json.loads makes one a message
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would build one for each message
 
 
 def _parts(body: bytes) -> tuple[list[object], dict[str, object], dict[str, object]]:
@@ -197,7 +196,7 @@ def _parts(body: bytes) -> tuple[list[object], dict[str, object], dict[str, obje
     args, kwargs, embed = parts
     if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict | None):
         raise Refusal("the body is not [args, kwargs, embed]")
-    # kombu makes objects of {"__type__": …, "__value__": …}: plain JSON has no use for them.
+    # kombu turns {"__type__": …, "__value__": …} into objects. Plain JSON does not need them.
     if b'"__type__"' in body or (b"\\u" in body and "__type__" in json.dumps(parts)):
         raise Refusal("typed values are not accepted")
     return args, kwargs, embed or {}
@@ -271,8 +270,8 @@ def _check_arguments(args: list[object], queue: str) -> None:
 
 
 def _body(message: Message, args: list[object]) -> bytes:
-    """A request's body is written anew, without what its producer may have embedded; our own messages were
-    checked part by part."""
+    """Write a request's body anew, without what its producer may have embedded. The parts of our own messages
+    were checked, so their body is not changed. Raises Refusal."""
     if message.queue != REQUESTS_QUEUE:
         return message.body
     embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}

@@ -1,10 +1,10 @@
-"""The Redis transport of kombu 5.7 with two faults mended (measured: celery.md §0.2, §0.3), and doorbells
-taken for what they are.
+"""The Redis transport of kombu 5.7, with two faults repaired (measured: celery.md §0.2, §0.3), and without a
+copy in Redis of messages that are only wake-ups.
 
-An item that is no envelope stops a worker, or has it reconnect for ever: here every item passes
-`messages.readable` before kombu sees it. A connection lost while BRPOP is under way leaves the channel half
-closed, which ends the worker with an AttributeError: here `close` goes on. And a step's message may be lost,
-as the tick rings again (design §2): no copy of it is kept in Redis while it is worked on."""
+An item that is not an envelope stops a worker, or makes it reconnect for ever. Here every item passes
+`messages.readable` before kombu parses it. A connection lost during BRPOP leaves the channel half closed,
+which ends the worker with an AttributeError. Here `close` continues. A step's message can be lost, because
+the tick publishes it again (design §2). So Redis stores no copy of it while the step runs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ from certmill.state.server import failover
 from workers.broker.messages import readable
 
 PAUSE_SECONDS = 1.0
-"""After a message was given back: what it needs is away."""
+"""The pause of a queue after one of its messages was given back, because a server that the message needs does
+not answer."""
 
 _NAME = "workers.broker.transport:GuardedTransport"
 
 
 class GuardedRedis(redis.Redis):
-    """A client whose BRPOP answers nothing but envelopes."""
+    """A Redis client whose BRPOP returns only envelopes."""
 
     def parse_response(
         self, connection: Any, command_name: Any, **options: Any
@@ -45,15 +46,17 @@ class GuardedRedis(redis.Redis):
         return key, readable(item if isinstance(item, bytes) else str(item).encode(), queue)
 
 
-_Channel: Any = kombu_redis.Channel  # its stubs know none of what is mended here
+_Channel: Any = kombu_redis.Channel  # the stubs do not have the members that are overridden here
 _QoS: Any = kombu_redis.QoS
 
 
 class WakeUpQoS(_QoS):  # type: ignore[misc]
-    """What was taken and is not done yet. kombu keeps a copy in Redis of each message and removes it again: a
-    quarter of a busy worker's time. Of a step's it is enough to know it in here, so that no more are taken
-    than there are threads, and that a worker which stops gives back what it has not begun. A request or a
-    look, of which the message is all there is, is kept as by kombu."""
+    """The messages that were taken and are not acknowledged yet.
+
+    kombu stores a copy of each message in Redis and removes it again, which takes a quarter of a busy
+    worker's time. For a step's message an entry in memory is enough: the worker then takes no more messages
+    than it has threads, and gives back on stop what it has not begun. The message of a request or of a
+    reconcile request is the only copy, so it is stored as kombu does."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
         if _is_wake_up(message):
@@ -69,8 +72,8 @@ class WakeUpQoS(_QoS):  # type: ignore[misc]
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # kombu's own signature
         if not self._has_wake_up(delivery_tag):
-            # the queue gives out at once what it gets back: without a pause the same message would go round
-            # and round
+            # The queue delivers a returned message at once. Without a pause the worker would take it again
+            # without end.
             if requeue:
                 self.channel.pause(self._delivered[delivery_tag].delivery_info["routing_key"])
             super().reject(delivery_tag, requeue=requeue)
@@ -80,10 +83,10 @@ class WakeUpQoS(_QoS):  # type: ignore[misc]
         InMemory.ack(self, delivery_tag)
 
     def restore_unacked(self, client: Any = None) -> None:
-        self._flush()  # what is acknowledged is done
+        self._flush()  # acknowledged messages are done
         wake_ups = [message for message in self._delivered.values() if _is_wake_up(message)]
         super().restore_unacked(client)
-        with suppress(*self.channel.connection_errors):  # the tick rings what cannot be given back
+        with suppress(*self.channel.connection_errors):  # the tick publishes what cannot be given back
             self._give_back(wake_ups)
 
     def _has_wake_up(self, delivery_tag: str) -> bool:
@@ -106,7 +109,7 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
     connection_class = failover.Connection
     connection_class_ssl = failover.SSLConnection
     credentials: failover.FileCredentials | None = None
-    _in_poll: Any  # the connection that BRPOP is under way on
+    _in_poll: Any  # the connection on which BRPOP is in progress
     _own_client: redis.Redis | None = None
 
     def pause(self, queue: str) -> None:
@@ -114,8 +117,8 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
         self._queue_cycle.pause(queue, time.monotonic() + PAUSE_SECONDS)
 
     def _create_client(self, asynchronous: bool = False) -> redis.Redis:
-        """kombu makes a client for each publish and each acknowledgement: a tenth of a busy worker's time.
-        One does, over the same pool."""
+        """Return one client over kombu's pool for all calls. kombu makes a client for each publish and each
+        acknowledgement, which takes a tenth of a busy worker's time."""
         if asynchronous:
             return cast("redis.Redis", super()._create_client(asynchronous=True))
         if self._own_client is None:
@@ -144,7 +147,7 @@ class GuardedChannel(_Channel):  # type: ignore[misc]
         super().close()
         if (
             self._own_client is not None
-        ):  # what is given back goes over a connection that kombu has closed before
+        ):  # giving messages back opens a connection again that kombu has closed
             self._own_client.connection_pool.disconnect()
 
 
@@ -155,10 +158,10 @@ class GuardedTransport(kombu_redis.Transport):
 
 
 def install(credentials: failover.FileCredentials | None = None) -> None:
-    """Make redis:// and rediss:// mean GuardedTransport in this process. `credentials`: those of each
-    connection."""
+    """Make redis:// and rediss:// mean GuardedTransport in this process. `credentials`: where each connection
+    reads user and password."""
     GuardedChannel.credentials = credentials
     for scheme in ("redis", "rediss"):
         kombu.transport.TRANSPORT_ALIASES[scheme] = _NAME
         resolved: dict[str, type] = vars(kombu.transport)["_transport_cache"]
-        resolved.pop(scheme, None)  # somebody may have connected before
+        resolved.pop(scheme, None)  # an earlier connection may have stored kombu's class

@@ -1,4 +1,3 @@
-"""Flower: its safe defaults, the bounded state that it keeps, and pages of ours.
+"""Flower, the web page of tasks: its safe defaults, its bounded state, and our own pages.
 
-Forbidden here: remote control, and anything that changes a certificate.
-"""
+Forbidden here: remote control, and anything that changes a certificate."""

@@ -1,8 +1,9 @@
-"""Flower, safe as `celery -A workers flower` starts it: login required, read-only, persistent, on loopback.
+"""Makes Flower safe when it is started by `celery -A workers flower`: login required, read-only, persistent,
+on loopback.
 
-Flower reads its own options (environment, file, flags). We set ours before it does, and look at what came out
-through Tornado's parse callback: what would make it unsafe ends the process with the reason. Only
-`/healthcheck` needs no login; it answers OK and nothing else."""
+Flower reads its own options (environment, file, flags). We set ours before it does, and check the result in
+Tornado's parse callback. An unsafe option ends the process with the reason. Only `/healthcheck` needs no
+login; it returns OK and nothing else."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ _FORGET_WORKERS_AFTER_SECONDS = 3600
 
 
 def make_safe(settings: Settings) -> None:
-    """Set Flower's options in this process, and have the outcome checked when Flower has read flags,
-    environment and file."""
+    """Set Flower's options in this process. The result is checked after Flower has read flags, environment
+    and file."""
     import flower.app  # noqa: PLC0415 - loaded only where Flower runs; it defines the options
     import flower.events  # noqa: PLC0415
     from tornado.options import options  # noqa: PLC0415
@@ -30,7 +31,7 @@ def make_safe(settings: Settings) -> None:
     from workers.flower import state as flower_state  # noqa: PLC0415
 
     flower.app.Events = flower_state.SavedEvents
-    flower.events.EventsState = flower_state.BoundedState  # where somebody asks for --persistent=false
+    flower.events.EventsState = flower_state.BoundedState  # used with --persistent=false
     pages.install()
     options.address = settings.flower_address
     options.port = settings.flower_port
@@ -40,16 +41,17 @@ def make_safe(settings: Settings) -> None:
     options.db = str(settings.home.absolute() / "flower" / "state")
     options.max_tasks = flower_state.MAX_TASKS
     options.max_workers = _MAX_WORKERS
-    options.enable_events = False  # workers send them anyway, and nobody listens to remote control
+    options.enable_events = False  # workers send them anyway, and no worker receives remote control
     options.purge_offline_workers = _FORGET_WORKERS_AFTER_SECONDS
-    # Which certificate, what began its run, and what it waits for.
+    # The columns show which certificate it is, what began its run, and why it waits.
     options.tasks_columns = "received,name,args,kwargs,state,retries,exception,runtime,uuid,worker"
-    options.logging = "none"  # Tornado's own handler; the log is ours
+    options.logging = "none"  # disables Tornado's own handler; configure_log sets up the log
     options.add_parse_callback(lambda: _check(settings))
 
 
 def _check(settings: Settings) -> None:
-    """Called by Tornado whenever Flower has parsed its options (twice if there is a flowerconfig.py)."""
+    """Check the options. Tornado calls this each time Flower has parsed its options (twice if there is a
+    flowerconfig.py). Raises SystemExit if they are unsafe."""
     from tornado.options import options  # noqa: PLC0415
 
     if options.debug:
@@ -62,14 +64,14 @@ def _check(settings: Settings) -> None:
             "certmill: Flower must be read-only, or its users can run tasks; start it without "
             "--read_only=false"
         )
-    os.umask(0o077)  # its state file names every certificate
+    os.umask(0o077)  # the state file has the names of all certificates
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     (settings.home / "flower").mkdir(mode=0o700, exist_ok=True)
     if not options.basic_auth and not options.auth:
         options.basic_auth = [f"{settings.flower_user}:{password(settings)}"]
     if not all(_is_login(login) for login in options.basic_auth or ()):
         raise SystemExit("certmill: --basic_auth must be user:password; leave it out to have a password made")
-    from workers import signals  # noqa: PLC0415 - as above; the supervisor needs only the password's file
+    from workers import signals  # noqa: PLC0415 - as above; the supervisor needs only password_file
 
     signals.configure_log(settings, process_name("flower"))
 
@@ -80,13 +82,13 @@ def _is_login(login: str) -> bool:
 
 
 def password_file(settings: Settings) -> Path:
-    """Where the password is that was made because none was configured."""
+    """Return the path of the generated password, which is used if no password is configured."""
     return settings.home.absolute() / PASSWORD_FILE
 
 
 def password(settings: Settings) -> str:
-    """Flower's password: the configured one, else the one kept in the home, which is made (0600) when it is
-    not there."""
+    """Return Flower's password: the configured one, else the one stored in the home. If there is none, it is
+    generated (mode 0600). Raises SystemExit if the file is empty or cannot be written."""
     if settings.flower_password is not None and settings.flower_password.get_secret_value():
         return settings.flower_password.get_secret_value()
     file = password_file(settings)

@@ -1,5 +1,5 @@
-"""Pages of Flower that are ours: `/metrics` behind the login, and a worker's page made from its heartbeats,
-as remote control is off."""
+"""Our own pages of Flower: `/metrics` behind the login, and a worker's page built from its heartbeats,
+because remote control is off."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from flower.views.monitor import Metrics
 from flower.views.workers import WorkerView
 from tornado import web
 
-_Metrics: Any = Metrics  # Flower has no types
+_Metrics: Any = Metrics  # Flower has no type annotations
 _WorkerView: Any = WorkerView
 
 
 class GuardedMetrics(_Metrics):  # type: ignore[misc]
-    """Flower's metrics, for those who have a login."""
+    """Flower's metrics, for users who have logged in."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -25,7 +25,7 @@ class GuardedMetrics(_Metrics):  # type: ignore[misc]
 
 
 class HeardWorker(_WorkerView):  # type: ignore[misc]
-    """The page of one worker: what its events tell of it."""
+    """The page of one worker, built from its events."""
 
     @web.authenticated
     async def get(self, name: str) -> None:
@@ -38,7 +38,8 @@ class HeardWorker(_WorkerView):  # type: ignore[misc]
 
 
 def _shown(worker: Worker, counts: dict[str, int]) -> dict[str, Any]:
-    """What the template asks for. A field that a worker of another release does not tell is left out."""
+    """Return the values that the template needs. A field that a worker of another release does not send is
+    left out."""
     queues = [defaultdict(str, name=name, routing_key=name) for name in getattr(worker, "queues", ())]
     pool = {"max-concurrency": getattr(worker, "threads", None), "active": worker.active}
     other = {
@@ -56,7 +57,7 @@ def _shown(worker: Worker, counts: dict[str, int]) -> dict[str, Any]:
 
 
 def install() -> None:
-    """Put them in the place of Flower's."""
+    """Replace Flower's pages with ours."""
     ours = {Metrics: GuardedMetrics, WorkerView: HeardWorker}
     flower.urls.handlers[:] = [_replaced(handler, ours) for handler in flower.urls.handlers]
 

@@ -1,8 +1,8 @@
-"""What Flower remembers: bounded by count and by age, and saved without keeping its pages waiting.
+"""Flower's memory of tasks and workers: bounded by count and by age, and saved without blocking its pages.
 
-Flower's own state grows with every worker that there ever was, and is pickled in the event loop: a day of it
-took 2.4 s, every ten seconds. Ours forgets workers and tasks, takes a copy in the loop and writes it on a
-thread. It is JSON: reading it runs no code."""
+Flower's own state grows with every worker that ever existed, and is pickled in the event loop: a state of one
+day took 2.4 s, every ten seconds. Our state removes old workers and tasks, is copied in the loop, and is
+written in a thread. It is JSON, so reading it runs no code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from celery.events.state import Task, Worker
 from certmill.observe import log
 
 MAX_TASKS = 5_000
-"""About 550 runs. A task takes 5 KB; `make bench` (soak) measures Flower when it is full."""
+"""About 550 runs. A task takes 5 KB. `make bench` (soak) measures Flower when it is full."""
 MAX_AGE_SECONDS = 30 * 86_400.0
 _FORGET_WORKERS_AFTER_SECONDS = 3600.0
 _FORGET_EVERY_SECONDS = 60.0
@@ -66,20 +66,20 @@ _TOLD_FIELDS = (
 
 _log = log.get_logger(__name__)
 Saved = list[dict[str, Any]]
-"""The head (workers and counts), and a task each."""
+"""The head (workers and counts), followed by one entry for each task."""
 
-_EventsState: Any = flower.events.EventsState  # Flower has no types
+_EventsState: Any = flower.events.EventsState  # Flower has no type annotations
 _Events: Any = flower.events.Events
 
 
 class BoundedState(_EventsState):  # type: ignore[misc]
-    """Flower's state, which forgets."""
+    """Flower's state, which removes old entries."""
 
     heap_multiplier = 1
     _forget_at = 0.0
 
     def event(self, event: dict[str, Any]) -> None:
-        """Called in the loop for everything that is heard."""
+        """Process an event. The loop calls this for every event that arrives."""
         super().event(event)
         now = time.time()
         if now >= self._forget_at:
@@ -87,8 +87,8 @@ class BoundedState(_EventsState):  # type: ignore[misc]
             self.forget(now)
 
     def forget(self, now: float) -> None:
-        """Forget tasks that nothing was heard of for MAX_AGE_SECONDS, and workers that are gone, with their
-        counts and metrics."""
+        """Remove tasks without an event for MAX_AGE_SECONDS, and workers that are gone, with their counts and
+        metrics."""
         for uuid, task in list(self.tasks.items()):
             if (task.timestamp or 0.0) < now - MAX_AGE_SECONDS:
                 del self.tasks[uuid]
@@ -106,7 +106,7 @@ class BoundedState(_EventsState):  # type: ignore[misc]
             self.tasks_by_worker.pop(name, None)
 
     def copy(self) -> Saved:
-        """What is saved: plain values, which nobody changes any more."""
+        """Return the content to save: plain values that are not changed any more."""
         head = {
             "format": _FORMAT,
             "workers": [_plain(worker, _WORKER_FIELDS + _TOLD_FIELDS) for worker in self.workers.values()],
@@ -121,7 +121,7 @@ class BoundedState(_EventsState):  # type: ignore[misc]
         ]
 
     def restore(self, saved: Saved) -> None:
-        """Remember what was saved. What is unknown is left out."""
+        """Restore saved content. Unknown fields are left out."""
         head, *tasks = saved
         for fields in head["workers"]:
             worker = self.workers[fields["hostname"]] = Worker(
@@ -160,7 +160,7 @@ class SavedEvents(_Events):  # type: ignore[misc]
         return Path(f"{self.db}.json")
 
     def load_state(self) -> BoundedState:
-        """What was saved. A file that cannot be read is put aside."""
+        """Return the saved state. A file that cannot be read is moved to `<db>.unreadable`."""
         state = BoundedState(max_tasks_in_memory=self._max_tasks)
         try:
             state.restore([json.loads(line) for line in self._file.read_bytes().splitlines()])
@@ -180,7 +180,8 @@ class SavedEvents(_Events):  # type: ignore[misc]
         return state
 
     def save_state(self) -> None:
-        """Called by a timer in the loop, and once more when Flower stops: then the loop turns no more."""
+        """Save the state. A timer in the loop calls this. Flower calls it once more when it stops, and the
+        loop does not run then."""
         is_last = not self.io_loop.asyncio_loop.is_running()
         if self.state.event_count == self._saved_at_event or not self._writing.acquire(blocking=is_last):
             return
@@ -191,7 +192,7 @@ class SavedEvents(_Events):  # type: ignore[misc]
             self.io_loop.run_in_executor(None, self._write, self.state.copy())
 
     def _write(self, saved: Saved) -> None:
-        """On a thread. A line at a time, so that the loop has its turns."""
+        """Write the content in a thread. It is written line by line, so that the loop can run in between."""
         new = Path(f"{self.db}.new")
         try:
             with os.fdopen(
@@ -207,7 +208,7 @@ class SavedEvents(_Events):  # type: ignore[misc]
 
 
 def _plain(thing: Task | Worker, names: tuple[str, ...]) -> dict[str, Any]:
-    """Its fields that are set, as JSON can have them."""
+    """Return the fields that are set, as values that JSON can represent."""
     values = {name: getattr(thing, name, None) for name in names}
     return {
         name: list(value) if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""`python -m workers up`: all processes on one machine, and an embedded Valkey where no Redis is given.
+"""`python -m workers up`: runs all processes on one machine, with an embedded Valkey if no Redis is
+configured.
 
-Forbidden here: what the processes do.
-"""
+Forbidden here: what the processes do."""

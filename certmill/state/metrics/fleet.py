@@ -1,4 +1,4 @@
-"""What Redis knows of the whole fleet, for its metrics: a few counts in two round trips, whatever the number
+"""Reads the counts of the whole fleet from Redis for the metrics: two round trips, independent of the number
 of certificates."""
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from certmill.state import keys
 from certmill.state.server.connection import answering, script
 
 OVERDUE_SECONDS: Final = 120.0
-"""Longer than any tick's pause: what was due before then should have been acted on."""
+"""Longer than the interval of any tick. Entries that were due longer ago than this should have been
+processed."""
 
 _SETS: Final = {
     "waiting": keys.WAITING,
@@ -25,13 +26,14 @@ _SETS: Final = {
     "renewals": keys.RENEWALS,
 }
 _MOST_STALE: Final = 20
-"""So many runs that have ended may be in the list before one that has not."""
+"""The number of entries read from the list of runs to find one that has not ended. The entries before it may
+be stale."""
 _DROPPED_AT_ONCE: Final = 500
 
 
 class Fleet:
-    """What the ticks note, and what is read of it. Every method raises StateUnavailable when Redis is
-    away."""
+    """Records the ticks and reads the counts. Every method raises StateUnavailable when Redis does not
+    answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -39,13 +41,13 @@ class Fleet:
 
     @answering
     def note_tick(self, tick: str, *, now: float) -> None:
-        """This tick has ended well."""
+        """Record that this tick ended without error at `now` (seconds since the epoch)."""
         self._redis.hset(keys.TICKS, tick, f"{now:.3f}")
 
     @answering
     def drop_ended(self) -> int:
-        """Take out of the list of runs those that a worker of an older release has ended, which keeps no such
-        list; how many."""
+        """Remove ended runs from the list of runs, and return how many. A worker of an older release does not
+        know this list, so the runs that it has ended stay in it."""
         oldest = cast("list[CertificateId]", self._redis.zrange(keys.RUNS, 0, _DROPPED_AT_ONCE - 1))
         if not oldest:
             return 0
@@ -55,7 +57,7 @@ class Fleet:
 
     @answering
     def sample(self, *, now: float) -> FleetSample:
-        """How things stand."""
+        """Return the current counts. `now` is in seconds since the epoch."""
         with self._redis.pipeline(transaction=False) as pipe:
             for name in _SETS.values():
                 pipe.zcard(name)
@@ -79,7 +81,7 @@ class Fleet:
         )
 
     def _oldest(self, runs: list[tuple[str, float]]) -> float | None:
-        """When the oldest run was begun that is really under way (`drop_ended`)."""
+        """Return when the oldest run began that is really in progress (see `drop_ended`), or None."""
         with self._redis.pipeline(transaction=False) as pipe:
             for certificate, _ in runs:
                 pipe.hget(f"{keys.RECORD_PREFIX}{certificate}", "step")
@@ -88,7 +90,7 @@ class Fleet:
 
 
 def _id_of(item: str | None) -> str:
-    """The id of a message; of what is none, a digest."""
+    """Return the id of a message, or a digest of an item that is not a message."""
     if item is None:
         return ""
     try:

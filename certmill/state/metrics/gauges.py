@@ -1,6 +1,8 @@
-"""What the metrics say of each certificate and issuer, kept beside their records so that a scrape costs no
-scan of the home, and which process exposes it. All of it can be lost: what is reconciled, adopted or issued
-is noted again."""
+"""Stores in Redis the values that the metrics show for each certificate and issuer, and which process exposes
+them.
+
+A scrape therefore needs no scan of the home. All of it can be lost: each reconcile, adoption or issuance
+stores the values again."""
 
 from __future__ import annotations
 
@@ -15,27 +17,28 @@ from certmill.state import keys
 from certmill.state.server.connection import answering
 
 LEASE_SECONDS: Final = 180
-"""Longer than the pause between two scrapes of one process."""
+"""Longer than the interval between two scrapes of one process."""
 
 _BATCH: Final = 1000
 
 
 class Gauges:
-    """In two hashes. Every method raises StateUnavailable when Redis is away."""
+    """The values, in two hashes. Every method raises StateUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
     @answering
     def note(self, certificate: CertificateId, gauge: CertificateGauge) -> bool:
-        """Keep how things stand; whether nothing was known of this certificate."""
+        """Store the gauge of this certificate. Returns True if the certificate had none before."""
         return self._redis.hset(keys.CERTIFICATE_GAUGES, certificate, gauge.to_json()) == 1
 
     @answering
     def replace_all(
         self, certificates: Mapping[CertificateId, CertificateGauge], issuers: Mapping[str, bool]
     ) -> list[CertificateId]:
-        """Keep these and no others, as all are known now; those of which nothing was known."""
+        """Store these certificates and issuers, and remove all others. Returns the certificates that had no
+        gauge before."""
         self._drop(keys.CERTIFICATE_GAUGES, certificates)
         self._drop(keys.ISSUER_GAUGES, issuers)
         new: list[CertificateId] = []
@@ -52,25 +55,27 @@ class Gauges:
 
     @answering
     def note_issuer(self, reference: str, *, ready: bool) -> None:
-        """Keep whether the issuer is ready."""
+        """Store whether the issuer is ready."""
         self._redis.hset(keys.ISSUER_GAUGES, reference, str(ready))
 
     @answering
     def forget_issuer(self, reference: str) -> None:
-        """There is no such issuer any more."""
+        """Remove the issuer, because it no longer exists."""
         self._redis.hdel(keys.ISSUER_GAUGES, reference)
 
     @answering
     def read(self) -> tuple[dict[str, str], dict[str, str]]:
-        """(certificates by id, issuers by reference), a thousand at a time, as Redis does nothing else
-        meanwhile."""
+        """Return (certificates by id, issuers by reference). They are read in batches of a thousand, because
+        Redis serves nobody else during a command."""
         certificates = dict(self._redis.hscan_iter(keys.CERTIFICATE_GAUGES, count=_BATCH))
         return certificates, dict(self._redis.hscan_iter(keys.ISSUER_GAUGES, count=_BATCH))
 
     @answering
     def may_expose(self, owner: str, *, is_busy: bool) -> bool:
-        """Whether it is this process that exposes them, for LEASE_SECONDS after each call. One process that
-        does other work (`is_busy`) does so only while no other asks; two at once for a moment do no harm."""
+        """Whether this process exposes the values. The answer is valid for LEASE_SECONDS after each call.
+
+        A process that does other work (`is_busy`) exposes them only while no other process calls this. Two
+        processes at once for a moment do no harm."""
         mine = f"{'busy' if is_busy else 'idle'} {owner}"
         holder = cast("str | None", self._redis.get(keys.EXPOSER))
         if holder is not None and holder != mine and (is_busy or not holder.startswith("busy ")):
@@ -80,13 +85,13 @@ class Gauges:
 
     @answering
     def expose_no_more(self, owner: str) -> None:
-        """Let another process begin at once."""
+        """Stop exposing the values, so that another process can begin at once."""
         holder = cast("str | None", self._redis.get(keys.EXPOSER))
         if holder is not None and holder.partition(" ")[2] == owner:
             self._redis.delete(keys.EXPOSER)
 
     def _drop(self, name: str, kept: Iterable[str]) -> None:
-        """Take the fields out that are not kept."""
+        """Remove the fields that are not in `kept`."""
         wanted = set(kept)
         known = cast("list[str]", self._redis.hkeys(name))
         for batch in _batches([one for one in known if one not in wanted]):

@@ -1,4 +1,3 @@
-"""The Redis server itself: the connection, fail-over, and its clock, which all processes share.
+"""The Redis server: the connection, fail-over, and its clock, which all processes share.
 
-Forbidden here: keys of certmill's own, which are in `state`.
-"""
+Forbidden here: keys of certmill, which are in `state`."""

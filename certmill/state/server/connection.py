@@ -1,4 +1,4 @@
-"""The connection to Redis: time-outs everywhere, TLS always verified, and its errors told as
+"""Connects to Redis with time-outs on every call and verified TLS, and turns the errors of Redis into
 StateUnavailable."""
 
 from __future__ import annotations
@@ -41,16 +41,15 @@ def connect(
     encoding_errors: str = "strict",
     url_file: Path | None = None,
 ) -> redis.Redis:
-    """A client for `url`; nothing is sent yet. A `rediss://` server is always verified, whatever the URL
-    says. `url_file`: where user and password are read from for each connection.
+    """Return a client for `url`; nothing is sent yet. A `rediss://` server is always verified, even if the
+    URL says otherwise. `url_file`: a file from which each connection reads user and password.
 
-    Raises InvalidManifest for what is no URL of a Redis.
-    """
+    Raises InvalidManifest if `url` is not the URL of a Redis."""
     options: dict[str, object] = {}
     if url.startswith("rediss://"):
         url = urlunsplit(
             urlsplit(url)._replace(query="")
-        )  # `?ssl_cert_reqs=none` there would win over what follows
+        )  # `?ssl_cert_reqs=none` in the query would override the options below
         options = {
             "ssl_cert_reqs": ssl.CERT_REQUIRED,
             "ssl_check_hostname": True,
@@ -73,7 +72,7 @@ def connect(
             retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), retries),
             **options,
         )
-    except ValueError:  # from None: the text may hold the password
+    except ValueError:  # from None: the text can contain the password
         raise InvalidManifest(
             "is not a redis://, rediss:// or unix:// URL", path="CERTMILL_REDIS_URL"
         ) from None
@@ -81,8 +80,8 @@ def connect(
 
 
 def answering(call: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a method of an object with a client `_redis`: whatever goes wrong there is StateUnavailable,
-    with the address of Redis and without its user and password."""
+    """Decorate a method of an object that has a client `_redis`: every error of Redis becomes
+    StateUnavailable. The message has the address of Redis, without user and password."""
 
     @functools.wraps(call)
     def answered(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -120,13 +119,13 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
 
 
 def _at(arguments: Sequence[object]) -> str:
-    """` at 127.0.0.1:6379`, of the client that a method was called with."""
+    """Return ` at 127.0.0.1:6379` for the client of the called method, or an empty string."""
     client = getattr(arguments[0], "_redis", None) if arguments else None
     return f" at {address_of(client)}" if isinstance(client, redis.Redis) else ""
 
 
 def address_of(client: redis.Redis) -> str:
-    """host:port, or the path of a socket: what a message may show of a URL."""
+    """Return host:port, or the path of a socket: the part of a URL that a message may show."""
     options = client.connection_pool.connection_kwargs
     host = str(options.get("host", "localhost"))
     return (
@@ -145,8 +144,8 @@ def _counted(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def eviction_policy(client: redis.Redis) -> str | None:
-    """Redis' maxmemory-policy; None when it does not answer, or does not tell this user (CONFIG is often
-    denied)."""
+    """Return the maxmemory-policy of Redis. None if Redis does not answer, or this user may not read it
+    (CONFIG is often denied)."""
     try:
         policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
     except RedisError:
@@ -155,6 +154,6 @@ def eviction_policy(client: redis.Redis) -> str | None:
 
 
 def script(client: redis.Redis, name: str) -> Callable[..., object]:
-    """The Lua script `<name>.lua` beside this file, to be called with keys=[…], args=[…]."""
+    """Load the Lua script `<name>.lua` of certmill.state. Call it with keys=[…], args=[…]."""
     text = resources.files("certmill.state").joinpath(f"{name}.lua").read_text(encoding="utf-8")
     return client.register_script(text)

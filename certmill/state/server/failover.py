@@ -1,13 +1,10 @@
-"""What a Redis answers that cannot serve us now, taken for a connection that is lost; and a password that may
-be changed.
+"""Treats a Redis that cannot serve requests as a lost connection, and reads a changed password without a
+restart.
 
-After a fail-over the old master answers READONLY, or ends a blocking command with UNBLOCKED; a server that
-cannot save, or is full, answers
-  MISCONF or OOM. Clients take these for errors of the command and keep the connection. Here the connection is
-  closed, so that the next
-command connects anew (to whom the name leads then), and everybody who can outlive a lost connection outlives
-a fail-over.
-"""
+After a fail-over the old master answers READONLY, or ends a blocking command with UNBLOCKED. A server that
+cannot save answers MISCONF, and a full one OOM. Clients treat these answers as errors of the command and keep
+the connection. Here the connection is closed. The next command connects again, to the server that the name
+resolves to then. Code that survives a lost connection therefore survives a fail-over."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from redis.exceptions import (
 )
 
 _CODES = {ReadOnlyError: "READONLY", OutOfMemoryError: "OOM", MasterDownError: "MASTERDOWN"}
-"""redis-py takes the code out of the text of these."""
+"""redis-py removes the code from the text of these errors."""
 _ADVICE = {
     "OOM": "its memory is full: raise its maxmemory, or see what fills it",
     "READONLY": "it is a replica, and takes no writes: let CERTMILL_REDIS_URL lead to the master",
@@ -40,8 +37,8 @@ _MOST_BYTES = 65_536
 
 
 class ServerUnfit(Disconnected):
-    """This server cannot serve us now; its own words. The connection is closed. `advice`: what is wrong with
-    it, and what to do."""
+    """This server cannot serve requests now. The text is the server's own, and the connection is closed.
+    `advice` says what is wrong and what to do."""
 
     def __init__(self, error: ResponseError) -> None:
         super().__init__(f"{type(error).__name__}: {error}")
@@ -49,7 +46,7 @@ class ServerUnfit(Disconnected):
 
 
 def is_unfit(error: ResponseError) -> bool:
-    """Is this answer about the server, and not about the command?"""
+    """Whether this answer is about the server, and not about the command."""
     return _code(error) in _ADVICE
 
 
@@ -59,7 +56,7 @@ def _code(error: ResponseError) -> str:
 
 
 class _Leaving:
-    """Closes the connection to a server that is unfit."""
+    """Closes the connection to a server that cannot serve requests."""
 
     def read_response(self, *args: object, **options: object) -> object:  # redis-py's own signature
         try:
@@ -72,15 +69,15 @@ class _Leaving:
 
 
 class Connection(_Leaving, redis.Connection):
-    """redis://"""
+    """A connection for redis://."""
 
 
 class SSLConnection(_Leaving, redis.SSLConnection):
-    """rediss://"""
+    """A connection for rediss://."""
 
 
 class UnixConnection(_Leaving, redis.UnixDomainSocketConnection):
-    """unix://"""
+    """A connection for unix://."""
 
 
 CONNECTION_CLASSES: dict[str, type[redis.Connection | redis.UnixDomainSocketConnection]] = {
@@ -91,19 +88,19 @@ CONNECTION_CLASSES: dict[str, type[redis.Connection | redis.UnixDomainSocketConn
 
 
 class FileCredentials(CredentialProvider):
-    """User and password of the URL in a file, read anew for each connection: a password that was changed
-    needs no restart."""
+    """User and password of the URL in a file. The file is read again for each connection, so a changed
+    password needs no restart."""
 
     def __init__(self, file: Path, url: str) -> None:
         self._file = file
         self._known = _credentials(url)
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """What the file says now; what it said last, while it cannot be read."""
+        """Return what the file contains now. While it cannot be read, return what it contained last."""
         try:
             with self._file.open("rb") as stream:
                 url = stream.read(_MOST_BYTES).decode().strip()
-            if url:  # it may be written in this moment
+            if url:  # the file is empty while it is being written
                 self._known = _credentials(url)
         except (OSError, ValueError):
             pass
@@ -117,6 +114,6 @@ def _credentials(url: str) -> tuple[str] | tuple[str, str]:
 
 
 def without_credentials(url: str) -> str:
-    """The URL, without its user and password."""
+    """Return the URL without its user and password."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,9 +1,9 @@
-"""One clock for the fleet: Redis'. What one machine notes for an instant, every other reads; so all have to
-mean the same instant by it.
+"""A clock that all processes share: the clock of Redis. One machine stores an instant and every other machine
+reads it, so all must mean the same instant.
 
-The clock of the machine itself decides nothing while Redis answers: set a year ahead or back, it neither
-makes certificates look expired nor notes waits for next year. While Redis is away the last answer goes on
-with the monotonic clock; before the first one, the machine's clock."""
+While Redis answers, the machine's own clock decides nothing. If it is a year ahead or behind, certificates do
+not look expired, and no wait lasts until next year. While Redis does not answer, the last answer continues
+with the monotonic clock. Before the first answer, the machine's own clock is used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = get_logger(__name__)
 
 
 class FleetClock:
-    """A Clock that asks Redis for the time every ten seconds. Safe from many threads."""
+    """A Clock that reads the time of Redis every ten seconds. Safe to use from many threads."""
 
     def __init__(self, client: redis.Redis, *, own: Clock | None = None) -> None:
         self._redis = client
@@ -34,7 +34,7 @@ class FleetClock:
         self._told = False
 
     def now(self) -> float:
-        """Seconds since the epoch, by Redis' clock."""
+        """Seconds since the epoch, by the clock of Redis."""
         asked_at = self._asked_at
         if asked_at is None or self._own.monotonic() - asked_at >= SYNCHRONIZE_SECONDS:
             self._synchronize(wait=asked_at is None)
@@ -48,7 +48,8 @@ class FleetClock:
         self._own.pause(seconds)
 
     def _synchronize(self, *, wait: bool) -> None:
-        """One thread asks; the others go on with what is known, but wait for the first answer."""
+        """One thread reads the time. The other threads continue with the known offset, but wait for the first
+        answer."""
         if not self._guard.acquire(blocking=wait):
             return
         try:
@@ -60,7 +61,7 @@ class FleetClock:
                 after = self._own.monotonic()
                 self._offset = seconds + microseconds / 1e6 - (before + after) / 2
                 self._tell_difference(seconds - self._own.now())
-            except RedisError:  # whoever needs Redis itself says so
+            except RedisError:  # code that needs Redis itself reports this error
                 after = self._own.monotonic()
             self._asked_at = after
         finally:
