@@ -1,5 +1,7 @@
-"""DNS-01: `base` is the protocol of a provider, one module a provider; `zones` finds the zone (SOA walk,
-CNAMEs), `propagation` asks the servers, both through `resolver`.
+"""DNS-01 challenges: TXT values are written to a DNS provider, and their propagation is checked.
 
-A provider writes TXT values and knows nothing of orders, Redis, homes or other providers; a check answers
-with a reason and never waits."""
+`base` is the protocol of a provider; each provider has its own module. `zones` finds the zone of a name (SOA
+walk, CNAMEs). `propagation` queries the authoritative servers. Both use `resolver`. A provider only writes
+TXT values. A check returns a reason and never waits. Forbidden here: orders, Redis, homes, and a provider
+that uses another provider.
+"""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TxtRecord:
-    """One TXT value. `name` and `zone` are absolute without the final dot, lower case
+    """One TXT value. `name` and `zone` are absolute names without the final dot, in lower case
     (`_acme-challenge.example.com`, `example.com`)."""
 
     name: str
@@ -22,16 +22,18 @@ class Provider(Protocol):
     """A DNS provider's API. Each call is quick (seconds), has time-outs, and may be repeated with the same
     effect.
 
-    Raises ProviderUnavailable (with retry_after where the provider names one) when trying again may help, and
-    SolverMisconfigured, with what to do, when it refuses our credentials or does not know the zone. No
-    message ever holds a credential or the provider's raw answer."""
+    Raises ProviderUnavailable (with retry_after if the provider gives one) when a retry may help. Raises
+    SolverMisconfigured, with what to do, when the provider refuses our credentials or does not know the zone.
+    No message contains a credential or the provider's raw answer.
+    """
 
     def present(self, record: TxtRecord) -> None:
-        """Add this value; other values at the name stay. Present already: no error, no second copy."""
+        """Add this value; other values at the name stay. If the value exists already, this is no error and
+        adds no second copy."""
         ...
 
     def cleanup(self, record: TxtRecord) -> None:
-        """Remove this value only. Not there: no error. Works even if present did not."""
+        """Remove this value only. If it does not exist, this is no error. Works even if `present` did not."""
         ...
 
 
@@ -39,9 +41,9 @@ class BatchProvider(Provider, Protocol):
     """A provider that can write several values of one zone in one request."""
 
     def present_all(self, records: Sequence[TxtRecord]) -> None:
-        """As present, for records of one zone."""
+        """As `present`, for records of one zone."""
         ...
 
     def cleanup_all(self, records: Sequence[TxtRecord]) -> None:
-        """As cleanup, for records of one zone."""
+        """As `cleanup`, for records of one zone."""
         ...

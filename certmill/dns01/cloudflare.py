@@ -1,8 +1,9 @@
-"""Cloudflare's API v4: one TXT value added to, or removed from, a zone of the account that a token, or an
-e-mail address and key, may edit.
+"""The DNS-01 provider for Cloudflare's API v4. It adds or removes one TXT value in a zone that the
+credentials (a token, or an e-mail address and a key) may edit.
 
-Zone ids are remembered; records never are: cleanup looks for the value itself, so it works after a crash, and
-takes nobody else's away."""
+Zone ids are cached; records are not. Cleanup searches for the value itself, so it works after a crash, and
+does not remove values of others.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from certmill.http.transport import Answer, NoAnswer, TlsTrust, Transport
 from certmill.version import __version__
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_MIN_TTL_SECONDS: Final = 60  # of zones that are not Enterprise's; 1 would mean automatic
+# the minimum for zones that are not on the Enterprise plan; 1 would mean automatic
+_MIN_TTL_SECONDS: Final = 60
 _PER_PAGE: Final = 100
 _MAX_PAGES: Final = 100
 _MAX_KNOWN_ZONES: Final = 10_000
@@ -54,7 +56,7 @@ class _Reply:
 
 
 class CloudflareProvider:
-    """Cloudflare with one set of credentials. Safe for many threads: they share kept-alive connections."""
+    """Cloudflare with one set of credentials. Safe for many threads, which share kept-alive connections."""
 
     def __init__(
         self,
@@ -66,8 +68,8 @@ class CloudflareProvider:
         clock: Clock,
         timeout_seconds: float = 10.0,
     ) -> None:
-        """`token`, or `email` and `key`. Raises SecretUnusable for what no header can hold,
-        SolverMisconfigured for a URL without TLS."""
+        """`token`, or `email` and `key`. Raises SecretUnusable for a credential that is not valid in a
+        header, and SolverMisconfigured for a URL without TLS."""
         url = urlsplit(api_url)
         if url.scheme != "https" and url.hostname not in _LOOPBACK:
             raise SolverMisconfigured(
@@ -94,14 +96,14 @@ class CloudflareProvider:
         """Add one value; the TTL is at least 60 s."""
         reply = self._create(record, self._zone_id(record.zone))
         if reply.is_one_of(_NO_SUCH_ZONE):
-            # The zone was taken out of the account and put in again since we looked.
+            # The zone was removed from the account and added again since its id was read.
             self._forget(record.zone)
             reply = self._create(record, self._zone_id(record.zone))
         if not reply.is_one_of(_IS_THERE_ALREADY):
             self._judge(reply, record.zone, f"adding a TXT record at {record.name}")
 
     def cleanup(self, record: TxtRecord) -> None:
-        """Remove every record at the name that has this value (there is one, unless a person added
+        """Remove every record at the name with this value (there is only one, unless a person added
         others)."""
         zone_id = self._zone_id(record.zone)
         reply, ids = self._ids(record, zone_id)
@@ -116,7 +118,7 @@ class CloudflareProvider:
                 self._judge(gone, record.zone, f"removing a TXT record at {record.name}")
 
     def _create(self, record: TxtRecord, zone_id: str) -> _Reply:
-        # Cloudflare asks for quoted character strings (RFC 1035 §3.3); our values hold no quote and no
+        # Cloudflare requires quoted character strings (RFC 1035 §3.3). Our values contain no quote and no
         # backslash.
         body = {
             "type": "TXT",
@@ -127,8 +129,8 @@ class CloudflareProvider:
         return self._call("POST", f"/zones/{zone_id}/dns_records", record.zone, body=body)
 
     def _ids(self, record: TxtRecord, zone_id: str) -> tuple[_Reply, list[str]]:
-        """The ids of the records with this value, and the last reply; all pages are read before anything is
-        removed."""
+        """Return the last reply and the ids of the records with this value. All pages are read before
+        anything is removed."""
         found: list[str] = []
         page = 1
         while True:
@@ -140,8 +142,8 @@ class CloudflareProvider:
             page += 1
 
     def _zone_id(self, zone: str) -> str:
-        """The id of the zone, or of the nearest of its parents in the account: a sub-zone may be held there
-        without a zone of its own."""
+        """Return the id of the zone, or of its nearest parent in the account: the account may have the
+        records of a sub-zone without a zone for it."""
         with self._guard:
             known = self._zone_ids.get(zone)
         if known is not None:
@@ -172,7 +174,8 @@ class CloudflareProvider:
             self._zone_ids.pop(zone, None)
 
     def _call(self, method: str, path: str, zone: str, *, body: Mapping[str, object] | None = None) -> _Reply:
-        """One request. Raises ProviderUnavailable when there is no answer, or none in Cloudflare's form."""
+        """Send one request. Raises ProviderUnavailable when there is no answer, or none in Cloudflare's
+        form."""
         content = json.dumps(body).encode() if body is not None else None
         try:
             answer = self._transport.request(
@@ -183,7 +186,7 @@ class CloudflareProvider:
         return _parsed(answer, zone)
 
     def _judge(self, reply: _Reply, zone: str, what: str) -> None:
-        """Raise what the reply means, unless it is a success."""
+        """Raise the error that the reply means, unless it is a success."""
         if reply.success and reply.status < 300:
             return
         codes = ", ".join(str(code) for code in sorted(reply.codes)[:5])
@@ -224,7 +227,8 @@ def _authorization(token: str | None, email: str, key: str | None) -> dict[str, 
 
 
 def _parsed(answer: Answer, zone: str) -> _Reply:
-    """The envelope. An error's body may be anything (a proxy's page); a success without one is no success."""
+    """Return the envelope. The body of an error may be anything (a proxy's page). A success without an
+    envelope does not count as a success."""
     try:
         body = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -261,12 +265,12 @@ def _text(entry: Mapping[str, object], name: str) -> str:
 
 
 def _id(entry: Mapping[str, object]) -> str:
-    """The id; "" for one that would change the path it is put into."""
+    """Return the id; "" if it would change the path that it is put into."""
     text = _text(entry, "id")
     return text if _ID.fullmatch(text) else ""
 
 
 def _holds(entry: Mapping[str, object], record: TxtRecord) -> bool:
-    """Ours: the API's filters are asked for, and not relied on."""
+    """Whether it is our record. The API is asked to filter, and its filter is checked again here."""
     at = _text(entry, "type") == "TXT" and _text(entry, "name").lower() == record.name
     return at and _text(entry, "content") in (record.value, f'"{record.value}"')

@@ -1,5 +1,5 @@
-"""One question over HTTPS (RFC 8484): an answer is bounded in size and in time, redirects are not followed,
-connections are kept."""
+"""DNS over HTTPS (RFC 8484), one query at a time. Answers are limited in size and time, redirects are not
+followed, connections are reused."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ _OK = 200
 
 
 class DnsOverHttps:
-    """Asks DoH servers. Safe for many threads: they share connections. Proxies are the environment's."""
+    """Sends queries to DoH servers. Safe for many threads, which share connections. The proxies of the
+    environment are used."""
 
     def __init__(self, trust: TlsTrust) -> None:
         self._trust = trust
         self._connections = Connections()
 
     def ask(self, query: dns.message.Message, url: str, *, timeout_seconds: float) -> dns.message.Message:
-        """The server's answer to `query`. Raises Unanswered."""
+        """Return the server's answer to `query`. Raises Unanswered."""
         transport = Transport(
             trust=self._trust, connections=self._connections, timeout_seconds=timeout_seconds
         )

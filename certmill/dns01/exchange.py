@@ -1,4 +1,4 @@
-"""One question to one server, once, in bounded time: by UDP, and by TCP where the answer is too large for
+"""Sends one query to one server, once, in limited time: by UDP, and by TCP if the answer is too large for
 UDP."""
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from certmill.errors import NameRefused
 
 
 class Unanswered(Exception):
-    """A server gave no answer that can be used. The message goes after the server's name: "did not
+    """A server gave no usable answer. The message continues a sentence after the server's name: "did not
     answer"."""
 
 
 def question(name: str, type_: str) -> dns.message.Message:
-    """A query with RD. Raises NameRefused if the name cannot be one in DNS: "_acme-challenge." in front may
-    make it too long."""
+    """Return a query with RD set. Raises NameRefused if the name is not valid in DNS: "_acme-challenge." in
+    front may make it too long."""
     try:
         return dns.message.make_query(name, type_)
     except dns.exception.DNSException:
@@ -32,11 +32,12 @@ def question(name: str, type_: str) -> dns.message.Message:
 def exchange(
     query: dns.message.Message, host: str, port: int, *, timeout_seconds: float
 ) -> dns.message.Message:
-    """Ask one server, once: by UDP, then by TCP if that answer was cut short, both in `timeout_seconds`.
-    Raises Unanswered.
+    """Ask one server, once: by UDP, then by TCP if that answer was truncated. Both must end within
+    `timeout_seconds`. Raises Unanswered.
 
-    `host` is an address, or a name that this machine can look up. Answers to other questions (a wrong id, a
-    forged source) are passed over, so that they cannot end the wait."""
+    `host` is an address, or a name that this machine can resolve. Answers to other queries (a wrong id, a
+    forged source) are ignored, so that they cannot end the wait.
+    """
     deadline = time.monotonic() + timeout_seconds
     try:
         address = address_of(host)

@@ -1,8 +1,9 @@
-"""Can the CA see the TXT value? Every authoritative server is asked once, directly, without a cache; the
-answer says which one lacks it.
+"""Checks whether the CA can see the TXT value. Every authoritative server is asked once, directly, without a
+cache. The result names the server that lacks the value.
 
-Servers are asked side by side, and all of it ends within twice the time-out, whatever they do. Reasons are
-stable text: they are compared."""
+The servers are asked in parallel, and the whole check ends within twice the time-out, whatever they answer.
+Reasons are stable text, because they are compared.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +27,15 @@ _Answer = TypeVar("_Answer")
 
 _MAX_SERVERS = 16
 _MAX_ADDRESSES = 4
-# Once one address of a server has shown the value, another that may be out of our reach (IPv6) gets no more
-# than this.
+# In seconds. Once one address of a server has shown the value, the query to another address that may be
+# unreachable for us (IPv6) gets at most this time.
 _SECOND_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visibility:
-    """Whether every server has the value; if not, which one does not, and why: stable text."""
+    """Whether every server has the value; if not, the reason as stable text: which server lacks it, and
+    why."""
 
     visible: bool
     reason: str = ""
@@ -41,7 +43,7 @@ class Visibility:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """What is looked for, and until when (of the monotonic clock)."""
+    """The value to check for, and the end of the check (on the monotonic clock)."""
 
     name: str
     value: str
@@ -52,7 +54,7 @@ class _Look:
     deadline: float
 
     def seconds(self, at_most: float | None = None) -> float:
-        """The time that a look may take now."""
+        """Return the seconds that one query may take now."""
         return max(0.1, min(at_most or self.timeout_seconds, self.deadline - time.monotonic()))
 
 
@@ -66,11 +68,12 @@ def is_visible(
     nameservers: Sequence[str] = (),
     timeout_seconds: float = 3.0,
 ) -> Visibility:
-    """Ask each authoritative server of the zone once, or each of `nameservers` (host:port or https:// URLs)
-    instead.
+    """Ask each authoritative server of the zone once; if `nameservers` (host:port or https:// URLs) are
+    given, ask each of those instead.
 
-    `timeout_seconds` is for each of them; all of it takes at most twice as long. Raises DnsUnavailable when
-    the zone's servers cannot be found, NameRefused for what cannot be a name."""
+    `timeout_seconds` is for each server; the whole check takes at most twice as long. Raises DnsUnavailable
+    when the zone's servers cannot be found, and NameRefused for a text that cannot be a name.
+    """
     look = _Look(
         name=record_name,
         value=value,
@@ -114,10 +117,10 @@ def _servers(look: _Look) -> list[str]:
 
 
 def _at(look: _Look, server: str) -> str | None:
-    """Why an authoritative server lacks the value; "" if it has it; None if it has no address, so that the CA
-    will not ask it either.
+    """Return why an authoritative server lacks the value; "" if it has it; None if the server has no address,
+    so that the CA will not ask it either.
 
-    An address that cannot be reached counts for nothing where another of the same server has the value.
+    An address that cannot be reached is ignored if another address of the same server has the value.
     """
     try:
         addresses = look.resolver.find_addresses(server, within_seconds=look.seconds())
@@ -126,7 +129,7 @@ def _at(look: _Look, server: str) -> str | None:
     if not addresses:
         return None
     seen, unreached = False, ""
-    # IPv4 first; in an order of ours, because servers shuffle their answers, and a reason stays the same.
+    # IPv4 first, then sorted: servers shuffle their answers, and a fixed order makes the reason stable.
     for address in sorted(addresses, key=lambda address: (":" in address, address))[:_MAX_ADDRESSES]:
         shown = f"{server} ({address})" if server != address else server
         query = question(look.name, "TXT")
@@ -150,7 +153,7 @@ def _at(look: _Look, server: str) -> str | None:
 
 
 def _through(look: _Look, nameserver: str) -> str:
-    """Why a recursive server does not see the value; "" if it does."""
+    """Return why a recursive server does not see the value; "" if it does."""
     shown = nameserver if nameserver.startswith("https://") else split_server(nameserver)[0]
     try:
         answer = Resolver((nameserver,)).ask(look.name, "TXT", within_seconds=look.timeout_seconds)

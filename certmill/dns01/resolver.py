@@ -1,9 +1,10 @@
-"""Looking things up as a stub resolver: through the system's servers, through given ones (host:port), or by
-DNS over HTTPS (RFC 8484).
+"""A stub resolver. It sends queries to the system's servers, to given ones (host:port), or by DNS over HTTPS
+(RFC 8484).
 
-Answers are never kept here. A question goes to one server after the other until one answers; SERVFAIL
-everywhere is an error, NXDOMAIN an answer. Every record is looked for by owner and type, wherever it stands:
-servers send what nobody asked for, and in any order."""
+Answers are never cached here. A query goes to one server after the other until one answers. SERVFAIL from all
+servers is an error; NXDOMAIN is an answer. Every record is selected by owner and type, at any position:
+servers send additional records, in any order.
+"""
 
 from __future__ import annotations
 
@@ -32,24 +33,24 @@ _ADVICE = (
 
 
 class Resolver:
-    """Asks recursive servers. Safe for many threads."""
+    """Sends queries to recursive servers. Safe for many threads."""
 
     def __init__(
         self, nameservers: Sequence[str] = (), *, timeout_seconds: float = 5.0, trust: TlsTrust | None = None
     ) -> None:
-        """`nameservers`: host:port or https:// URLs; none: the system's (read when they are needed). The time
-        is for each server.
+        """`nameservers`: host:port or https:// URLs; if empty, the system's servers (read on first use). The
+        time-out is for each server.
 
-        `trust`: whom to believe that it is the https:// server.
+        `trust`: the CA certificates that an https:// server is verified with.
         """
         self._given = tuple(nameservers)
         self._timeout_seconds = timeout_seconds
         self._https = DnsOverHttps(trust or TlsTrust())
 
     def ask(self, name: str, type_: str, *, within_seconds: float | None = None) -> dns.message.Message:
-        """The whole answer, NOERROR or NXDOMAIN. `within_seconds` is for all servers together.
+        """Return the whole answer: NOERROR or NXDOMAIN. `within_seconds` is for all servers together.
 
-        Raises DnsUnavailable with the last server's reason, NameRefused for what cannot be a name.
+        Raises DnsUnavailable with the last server's reason, and NameRefused for a text that cannot be a name.
         """
         query = question(name, type_)
         servers = self._given or _system()
@@ -73,13 +74,14 @@ class Resolver:
         raise DnsUnavailable(f"looking up {type_} of {name}: {reason}")
 
     def find_addresses(self, name: str, *, within_seconds: float | None = None) -> list[str]:
-        """IPv4, then IPv6 addresses of a name (CNAMEs followed by the server), if it has any; an address is
-        its own.
+        """Return the IPv4, then the IPv6 addresses of a name; [] if it has none. The server follows CNAMEs.
+        For an address, the address itself is returned.
 
-        One family is enough: some servers answer AAAA with an error, or not at all. NXDOMAIN is about every
-        type (RFC 8020 §2): AAAA is not asked for then. `within_seconds` is for both; each gets half of what
-        is left, so that what was found can still be used. Raises DnsUnavailable when there is no answer to go
-        by."""
+        One family is enough: some servers answer AAAA with an error, or not at all. NXDOMAIN applies to every
+        type (RFC 8020 §2), so AAAA is not asked for after it. `within_seconds` is for both; each gets half of
+        the remaining time, so that there is time left to use what was found. Raises DnsUnavailable when there
+        is no usable answer.
+        """
         deadline = time.monotonic() + within_seconds if within_seconds is not None else None
         try:
             return [str(ipaddress.ip_address(name))]
@@ -109,7 +111,7 @@ class Resolver:
 
 
 def records(answer: dns.message.Message, type_: str, *, at: str | None = None) -> list[dns.rdata.Rdata]:
-    """The records of one type in the answer section; with `at`, only those of that name."""
+    """Return the records of one type in the answer section; with `at`, only those of that name."""
     wanted = dns.rdatatype.from_text(type_)
     owner = dns.name.from_text(at) if at is not None else None
     return [
@@ -121,7 +123,7 @@ def records(answer: dns.message.Message, type_: str, *, at: str | None = None) -
 
 
 def split_server(server: str) -> tuple[str, int]:
-    """(address, port) of `192.0.2.1`, `192.0.2.1:5353`, `[2001:db8::1]:5353` or `2001:db8::1`."""
+    """Return (address, port) of `192.0.2.1`, `192.0.2.1:5353`, `[2001:db8::1]:5353` or `2001:db8::1`."""
     try:
         return str(ipaddress.ip_address(server)), _DNS_PORT
     except ValueError:
@@ -130,7 +132,7 @@ def split_server(server: str) -> tuple[str, int]:
 
 
 def _shown(server: str) -> str:
-    """The server as a message names it: without its port."""
+    """Return the server as messages name it: without its port."""
     return f"the resolver {server if server.startswith('https://') else split_server(server)[0]}"
 
 

@@ -1,5 +1,5 @@
-"""DNS UPDATE (RFC 2136) with TSIG (RFC 8945): one value added to, or removed from, a name; the server does it
-atomically."""
+"""The DNS-01 provider for DNS UPDATE (RFC 2136) with TSIG (RFC 8945). It adds one value to a name or removes
+one; the server does each update atomically."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BATCH = 50
 
 
 class Rfc2136Provider:
-    """A name server that takes updates. Safe for many threads: it keeps no connection."""
+    """A name server that accepts updates. Safe for many threads: no connection is reused."""
 
     def __init__(self, config: Rfc2136, *, tsig_secret: str | None, timeout_seconds: float = 5.0) -> None:
         """`tsig_secret` is base64. Raises SecretUnusable when it is not."""
@@ -51,7 +51,7 @@ class Rfc2136Provider:
         self.cleanup_all((record,))
 
     def present_all(self, records: Sequence[TxtRecord]) -> None:
-        """Add values of one zone, in one update for every fifty."""
+        """Add values of one zone, with one update for every fifty."""
 
         def add(update: dns.update.UpdateMessage, record: TxtRecord) -> None:
             update.add(f"{record.name}.", record.ttl_seconds, "TXT", f'"{record.value}"')
@@ -59,7 +59,7 @@ class Rfc2136Provider:
         self._update_all(records, add)
 
     def cleanup_all(self, records: Sequence[TxtRecord]) -> None:
-        """Remove values of one zone, in one update for every fifty."""
+        """Remove values of one zone, with one update for every fifty."""
 
         def remove(update: dns.update.UpdateMessage, record: TxtRecord) -> None:
             update.delete(f"{record.name}.", "TXT", f'"{record.value}"')
@@ -91,8 +91,8 @@ class Rfc2136Provider:
                 f"{server} refuses our TSIG signature's time: set the clocks right"
             ) from None
         except dns.exception.FormError as error:
-            # RFC 8945 §5.3: the answer to a signed request is signed, or says which key was bad; dnspython
-            # takes no other.
+            # RFC 8945 §5.3: the answer to a signed request is signed, or says which key was bad. dnspython
+            # accepts no other answer.
             key = self._config.tsig_key_name
             lack = (
                 f"without the signature of the TSIG key {key}: see that it has this key"
@@ -107,8 +107,8 @@ class Rfc2136Provider:
         self._judge(answer.rcode(), server, zone)
 
     def _exchange(self, update: dns.update.UpdateMessage, *, tcp: bool) -> dns.message.Message:
-        """One update, by TCP if it is too large for UDP (RFC 2136 §6.2), or if the answer was. A second time
-        it changes nothing."""
+        """Send one update. It goes by TCP if it is too large for UDP (RFC 2136 §6.2), or if the answer was.
+        Sending it a second time changes nothing."""
         host, port, timeout = self._address(), self._config.port, self._timeout
         if not tcp:
             try:
@@ -144,7 +144,8 @@ class Rfc2136Provider:
 
 
 def _keyring(config: Rfc2136, tsig_secret: str) -> _Keyring:
-    """The one key. dnspython would skip over characters that base64 has not, and sign with what is left."""
+    """Return a keyring with one key. The secret is checked first: dnspython would ignore characters that are
+    not base64, and sign with the rest."""
     try:
         secret = base64.b64decode("".join(tsig_secret.split()), validate=True)
         name = dns.name.from_text(config.tsig_key_name)
@@ -158,7 +159,7 @@ def _keyring(config: Rfc2136, tsig_secret: str) -> _Keyring:
 
 
 class _Key(dns.tsig.Key):
-    """dnspython's own shows the secret in its repr."""
+    """A key whose repr hides the secret; dnspython's own repr shows it."""
 
     def __repr__(self) -> str:
         return f"<TSIG key {self.name}>"

@@ -1,5 +1,5 @@
-"""A name server that is given by its name: where it is, as this machine's own resolver has it (search domains
-and hosts file too)."""
+"""The address of a name server that is given by its name. This machine's own resolver is used, with search
+domains and the hosts file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import socket
 
 
 def address_of(host: str) -> str:
-    """The address itself, or the first of a name: IPv4 before IPv6, as a server on both need not listen on
-    both. Raises OSError."""
+    """Return `host` itself if it is an address, else the first address of the name. IPv4 comes before IPv6,
+    because a server that has both does not always listen on both. Raises OSError."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:

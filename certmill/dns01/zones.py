@@ -1,4 +1,5 @@
-"""Which zone holds a name: our own walk for an SOA, from the name upwards, and CNAMEs followed."""
+"""Finds the zone that holds a name: walks upwards from the name until it finds an SOA record, and follows
+CNAMEs."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _MAX_CNAMES = 8
 
 
 class Zones:
-    """Zone cuts, remembered for a minute in this process. Safe for many threads."""
+    """Zone cuts, cached for a minute in this process. Safe for many threads."""
 
     def __init__(self, resolver: Resolver, clock: Clock) -> None:
         self._resolver = resolver
@@ -29,9 +30,9 @@ class Zones:
         self._guard = threading.Lock()
 
     def zone_of(self, name: str, *, within_seconds: float | None = None) -> str:
-        """The zone that holds `name`, without a final dot; `within_seconds` is for each look-up.
+        """Return the zone that holds `name`, without a final dot. `within_seconds` is for each look-up.
 
-        Raises DnsUnavailable, NameRefused, or SolverMisconfigured if there is none.
+        Raises DnsUnavailable, NameRefused, or SolverMisconfigured if there is no zone.
         """
         labels = _canonical(name).split(".")
         for start in range(len(labels)):
@@ -43,8 +44,8 @@ class Zones:
         )
 
     def follow_cnames(self, name: str, *, within_seconds: float | None = None) -> str:
-        """The name at the end of the CNAMEs of `name`; itself if it has none; `within_seconds` is for each
-        look-up.
+        """Return the name at the end of the CNAMEs of `name`; `name` itself if it has none. `within_seconds`
+        is for each look-up.
 
         Raises DnsUnavailable, or NameRefused for a loop or a long chain.
         """
@@ -59,7 +60,7 @@ class Zones:
         raise NameRefused(f"{name} has more than {_MAX_CNAMES} CNAMEs one after the other; shorten the chain")
 
     def _is_zone(self, name: str, within_seconds: float | None) -> bool:
-        """Whether an SOA stands at exactly this name."""
+        """Whether there is an SOA record at exactly this name."""
         now = self._clock.now()
         with self._guard:
             known = self._known.get(name)
@@ -79,7 +80,8 @@ class Zones:
 
 
 def _not_zones(answer: dns.message.Message, name: str) -> list[str]:
-    """The names above `name` that a negative answer shows to be no zones: those below the zone of its SOA.
+    """Return the names above `name` that are not zones, as a negative answer shows: those below the zone of
+    its SOA.
 
     RFC 2308 section 3: "Name servers authoritative for a zone MUST include the SOA record of the zone in the
     authority section of the response when reporting an NXDOMAIN or indicating that no data of the requested

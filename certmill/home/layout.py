@@ -1,5 +1,5 @@
-"""File names in a directory home, and which names may become paths: only those that Kubernetes allows, so
-that no path leads out of the home."""
+"""The file names in a directory home, and the check of names that become paths: only names that Kubernetes
+allows, so that no path leads out of the home."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _KEPT_CHARACTERS = 120
 CLUSTER_ISSUER = "ClusterIssuer"
 
 MAX_FILE_BYTES = 1_048_576
-"""Of a manifest file and of one key of a Secret (a whole Secret, in Kubernetes)."""
+"""The limit of a manifest file and of one key of a Secret, in bytes (Kubernetes has this limit for a whole
+Secret)."""
 
 
 def is_name(namespace: str, name: str) -> bool:
@@ -24,7 +25,7 @@ def is_name(namespace: str, name: str) -> bool:
 
 
 def namespace_of(kind: str, namespace: str) -> str:
-    """`namespace`, but for a ClusterIssuer, which has none whatever it is given."""
+    """Return `namespace`; for a ClusterIssuer return "", because it has no namespace."""
     return "" if kind == CLUSTER_ISSUER else namespace
 
 
@@ -50,8 +51,8 @@ def require_secret(secret: Secret) -> None:
 
 
 def file_name(kind: str, namespace: str, name: str, suffix: str) -> str:
-    """`<kind>.<namespace>.<name><suffix>`, no namespace where there is none; what is too long for a file
-    system is cut and digested."""
+    """Return `<kind>.<namespace>.<name><suffix>`, without the namespace if there is none. A name that is too
+    long for a file system is cut, and a digest is added."""
     stem = ".".join(part for part in (kind.lower(), namespace, name) if part)
     if len(stem) > _MAX_FILE_NAME:
         stem = f"{stem[:_KEPT_CHARACTERS]}-{hashlib.sha256(stem.encode()).hexdigest()[:32]}"
@@ -59,5 +60,5 @@ def file_name(kind: str, namespace: str, name: str, suffix: str) -> str:
 
 
 def digest(text: str) -> str:
-    """A short digest of a document's text, the same in every process."""
+    """Return a short digest of a document's text. It is the same in every process."""
     return hashlib.blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

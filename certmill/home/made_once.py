@@ -1,5 +1,5 @@
-"""A small file in the home that is created once, atomically, and then read by every process: the seal key,
-the installation's id."""
+"""Create a small file in the home once, atomically; every process then reads it. It is used for the seal key
+and the installation's id."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from certmill.errors import HomeUnavailable
 
 
 def made_once(file: Path, content: Callable[[], str]) -> str:
-    """Read the file; if there is none it is made now (0600), first under a name of its own: of two processes,
-    only one's is ever seen.
+    """Return the content of the file; create the file (mode 0600) if it does not exist.
 
-    Raises HomeUnavailable.
+    The content is first written to a temporary file with a unique name. If two processes create the file at
+    once, all processes see the content of only one of them. Raises HomeUnavailable.
     """
     try:
         if not file.exists():

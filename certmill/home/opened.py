@@ -1,4 +1,4 @@
-"""Opens the home that the settings name, for a caller that needs nothing else of a process."""
+"""Opens the home that the settings name, for a caller that needs no other part of the runtime."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def open_home(settings: Settings, clock: Clock) -> Home:
-    """Nothing is read yet, and nothing is made. Raises HomeUnavailable where there is no way to the API
-    server."""
+    """Return the home. Nothing is read or created yet. Raises HomeUnavailable if there is no configuration
+    for the API server."""
     if settings.home_kind == "directory":
         from certmill.home.directory.home import DirectoryHome
 
@@ -23,7 +23,7 @@ def open_home(settings: Settings, clock: Clock) -> Home:
 
 
 def kubernetes_home(settings: Settings, clock: Clock, client: KubeClient) -> Home:
-    """The API server's, through this client."""
+    """Return the home on the API server of this client."""
     from certmill.home.kubernetes.home import KubernetesHome
 
     return KubernetesHome(
@@ -35,7 +35,8 @@ def kubernetes_home(settings: Settings, clock: Clock, client: KubeClient) -> Hom
 
 
 def kube_client(settings: Settings) -> KubeClient:
-    """A client of the API server. Its library takes 40 MB and a second: only where it is wanted."""
+    """Return a client of the API server. Its library takes 40 MB and a second, so it is imported only where
+    it is used."""
     from certmill.kube.client import KubeClient
     from certmill.kube.connection import connect
 

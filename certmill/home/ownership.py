@@ -1,4 +1,4 @@
-"""Which writer owns which key, label and annotation of a Secret, as the field managers of Kubernetes'
+"""Tracks which writer owns which key, label and annotation of a Secret, as the field managers of Kubernetes'
 server-side apply do. Pure."""
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from certmill.model.secret import Secret
 _Value = TypeVar("_Value")
 
 CERTMILL = "certmill"
-"""The pipeline, when it writes a Secret."""
+"""The pipeline's writes of a Secret."""
 
 APPLY = "apply"
-"""A person, by `certmill apply` or a Secret document in manifests/."""
+"""A user's writes: by `certmill apply`, or by a Secret document in manifests/."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
-    """What one writer put there."""
+    """The keys, labels and annotations of one writer."""
 
     keys: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
@@ -36,8 +36,8 @@ class Owned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A Secret, who owns what of it, and the digest of the document that was applied to it last. What nobody
-    owns came from outside."""
+    """A Secret, the writer that owns each part, and the digest of the document that was last applied to it.
+    Parts without an owner were written by other programs."""
 
     secret: Secret
     owners: Mapping[str, Owned] = field(default_factory=dict)
@@ -45,11 +45,12 @@ class Held:
 
 
 def merged(held: Held | None, wanted: Secret, writer: str, *, applied: str = "") -> Held:
-    """The Secret after `writer` wrote `wanted`: its own things become these, and what it no longer wants
-    goes; those of others stay.
+    """Return the Secret after `writer` wrote `wanted`. The writer's own parts become those of `wanted`; its
+    parts that are not in `wanted` are removed; parts of other writers stay.
 
-    What it wants and another owns becomes its own. A Secret that somebody wrote keeps its type, as at
-    cert-manager."""
+    The writer becomes the owner of a part of `wanted` that another writer owned. A Secret that already has a
+    writer retains its type, as in cert-manager.
+    """
     mine = Owned(
         keys=frozenset(wanted.data),
         labels=frozenset(wanted.labels),

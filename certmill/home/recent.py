@@ -1,10 +1,11 @@
 """A home with cached reads, for the steps of a run, which read the same issuer and account many times.
 
 A step acts on the manifest that its run began with (the digest in the record), and every run begins with a
-reconcile that reads the home without this cache: a change that a step misses is seen by the next step or the
-next run. A Certificate is cached for longer, because the controller reports its changes and the reconcile
-request is noted in the record. A read costs the API server and this process a few milliseconds; a run has two
-dozen."""
+reconcile that reads the home without this cache. If a step misses a change, the next step or the next run
+sees it. A Certificate is cached for longer, because the controller reports its changes and the reconcile
+request is noted in the record. A read costs the API server and this process a few milliseconds; a run has
+about 24 reads.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ _Key = tuple[str, ...]
 
 
 class RecentHome:
-    """A Home over another. What is written through it is read back at once; statuses of Certificates are
-    never remembered."""
+    """A Home over another. A value that is written through it is read back at once. Statuses of Certificates
+    are never cached."""
 
     def __init__(self, home: Home, clock: Clock) -> None:
         self._home = home
@@ -139,7 +140,8 @@ class RecentHome:
         return self._home.survey()
 
     def _recent(self, key: _Key, read: Callable[[], _Value], *, seconds: float = RECENT_SECONDS) -> _Value:
-        """As it was read not longer ago than `seconds`; while one thread reads it again, than twice that."""
+        """Return the value as it was read at most `seconds` ago; at most twice that while another thread
+        reads it again."""
         now, mine = self._clock.now(), object()
         with self._guard:
             kept = self._kept.get(key)
@@ -154,8 +156,8 @@ class RecentHome:
         return value
 
     def _take_in(self, key: _Key, mine: object, now: float, value: object) -> None:
-        """Remember what was read: unless it was written meanwhile, or is not there (it may come the next
-        moment)."""
+        """Cache the value that was read, unless it was written in the meantime, or is missing (it may be
+        created at the next moment)."""
         with self._guard:
             if self._reading.get(key) is not mine:
                 return

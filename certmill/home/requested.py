@@ -18,19 +18,19 @@ from certmill.model.manifests.parse import certificate_document, dump_yaml
 
 
 def is_requested(certificate: Certificate) -> bool:
-    """Whether a request made it."""
+    """Whether a request created it."""
     return certificate.annotations.get(CREATED_BY) == CREATED_BY_REQUEST
 
 
 def marked(certificate: Certificate) -> tuple[Certificate, str]:
-    """The Certificate of a request as it is kept, and its document."""
+    """Return the Certificate of a request in its stored form, and its document."""
     kept = replace(certificate, annotations={CREATED_BY: CREATED_BY_REQUEST})
     return kept, dump_yaml(certificate_document(kept))
 
 
 def unmarked(manifest: Certificate | Issuer, document: str) -> tuple[Certificate | Issuer, str]:
-    """What a person applies, and its document: it is the manifest's from then on, be it what `certmill get -o
-    yaml` printed."""
+    """Return the object that a user applies, and its document, without the mark of a request: the manifest
+    owns it from then on, even if the document is the output of `certmill get -o yaml`."""
     if isinstance(manifest, Certificate) and CREATED_BY in manifest.annotations:
         kept = without_mark(manifest)
         return kept, dump_yaml(certificate_document(kept))
@@ -38,7 +38,7 @@ def unmarked(manifest: Certificate | Issuer, document: str) -> tuple[Certificate
 
 
 def without_mark(certificate: Certificate) -> Certificate:
-    """The same Certificate as a manifest's."""
+    """Return the same Certificate without the mark of a request."""
     return replace(
         certificate,
         annotations={name: value for name, value in certificate.annotations.items() if name != CREATED_BY},
@@ -46,8 +46,8 @@ def without_mark(certificate: Certificate) -> Certificate:
 
 
 def outcome_of(existing: Certificate | None, wanted: Certificate) -> Change:
-    """What a request does to the Certificate that is there. Raises InvalidManifest if that is not a request's
-    to change."""
+    """Return what a request does to the existing Certificate. Raises InvalidManifest if a request may not
+    change it."""
     if existing is None:
         return Change.CREATED
     if _spec(existing) == _spec(wanted):
@@ -62,7 +62,7 @@ def outcome_of(existing: Certificate | None, wanted: Certificate) -> Change:
 
 
 def wrong(certificate: Certificate, error: InvalidManifest) -> InvalidManifest:
-    """The refusal where there is a Certificate of this name that cannot be used: nobody knows whose it is."""
+    """Return the refusal when a Certificate of this name exists and cannot be used: its owner is unknown."""
     reason = (
         f"Certificate {certificate.id} is there and wrong, and a request does not change it: have it "
         f"repaired or deleted ({error})"

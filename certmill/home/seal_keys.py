@@ -19,7 +19,8 @@ SEAL_KEY_FILE = "seal-key"
 
 
 class LazySeal(Seal):
-    """A Seal whose keys are asked for when it is first used: who only looks leaves no key in the home."""
+    """A Seal that reads its keys on first use, so a command that only reads does not create a key in the
+    home."""
 
     __slots__ = ("_guard", "_keys", "_made")
 
@@ -29,11 +30,11 @@ class LazySeal(Seal):
         self._made: Seal | None = None
 
     def seal(self, plaintext: bytes, *, context: str) -> str:
-        """As Seal.seal. Raises HomeUnavailable when there is no key, and none can be made."""
+        """As Seal.seal. Raises HomeUnavailable when there is no key and none can be created."""
         return self._built().seal(plaintext, context=context)
 
     def open(self, sealed: str, *, context: str) -> bytes:
-        """As Seal.open. Raises HomeUnavailable when there is no key, and none can be made."""
+        """As Seal.open. Raises HomeUnavailable when there is no key and none can be created."""
         return self._built().open(sealed, context=context)
 
     def _built(self) -> Seal:
@@ -44,7 +45,7 @@ class LazySeal(Seal):
 
 
 def seal_keys(settings: Settings) -> list[bytes]:
-    """The keys of the settings, or the one that is kept in the home (made now, 0600, if there is none)."""
+    """Return the keys of the settings, or the one stored in the home (created, mode 0600, if missing)."""
     texts = [key.get_secret_value() for key in settings.seal_keys] or [_kept_seal_key(settings.home)]
     try:
         return [base64.b64decode(text, validate=True) for text in texts]

@@ -1,9 +1,10 @@
 """The composition root: from Settings to everything a process needs. Built once per process, passed in,
 closed at its end.
 
-Beside it is what a process makes of issuers, and keeps (`kept`): `acme_clients`, `solver_providers`,
-`self_checks`. Forbidden here: decisions, Celery, and whatever could be in a part instead of in how the parts
-are put together."""
+The other modules build objects from issuers and cache them (`kept`): `acme_clients`, `solver_providers`,
+`self_checks`. Forbidden here: decisions, Celery, and code that could be in one of the parts that this package
+connects.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ from certmill.upkeep.ticks import Ticks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """What a process of certmill works with."""
+    """The parts that a process of certmill works with."""
 
     settings: Settings
     ports: Ports
@@ -66,11 +67,11 @@ class Runtime:
     ticks: Ticks
     redis: redis.Redis
     home_answers: Callable[[], bool]
-    """Whether the API server answers, for a probe; a directory always does."""
+    """Whether the API server answers, for a probe; always True for a directory."""
 
     @classmethod
     def open(cls, settings: Settings) -> Runtime:
-        """Build everything. Nothing is sent to anybody yet, and nothing is made in the home."""
+        """Build all parts. This sends no request and creates nothing in the home."""
         client = connect(
             settings.redis_url.get_secret_value(),
             ca_file=settings.redis_ca_file,
@@ -100,20 +101,20 @@ class Runtime:
 
     @property
     def key_authorizations(self) -> KeyAuthorizations:
-        """What the HTTP-01 responder serves."""
+        """Return the key authorizations that the HTTP-01 responder serves."""
         return self.ports.key_authorizations
 
     def reject(self, request_id: str, certificate: str, reason: str) -> None:
-        """Keep a request that the guard refused."""
+        """Store a request that the guard refused."""
         self.requests.reject(request_id, certificate, reason)
 
     def require_own_redis(self) -> None:
-        """Raises OtherInstallation where another installation uses this Redis, and StateUnavailable."""
+        """Raises OtherInstallation if another installation uses this Redis, and StateUnavailable."""
         if self.ports.installation is not None:
             self.ports.installation.require()
 
     def installation_in_redis(self) -> str:
-        """The id of the installation that uses this Redis, or "". Raises StateUnavailable."""
+        """Return the id of the installation that uses this Redis, or "". Raises StateUnavailable."""
         return InstallationRecord(self.redis).read()
 
     def close(self) -> None:
@@ -122,22 +123,22 @@ class Runtime:
 
 
 class Shims(Protocol):
-    """Keeps the Certificates of annotated Ingresses and VirtualServers, where there are any
+    """Creates and updates the Certificates of annotated Ingresses and VirtualServers, where there are any
     (controller.shims)."""
 
     def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None: ...
 
 
 class _NoShims:
-    """Of a home that has neither Ingresses nor VirtualServers."""
+    """Shims for a home that has neither Ingresses nor VirtualServers."""
 
     def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where manifests are, and what goes with that place."""
+    """The home of the manifests, and the parts that depend on the kind of home."""
 
     home: Home
     identity: Callable[[], str]
@@ -172,7 +173,7 @@ def _place(settings: Settings, clock: Clock) -> _Place:
 
 
 def _for_steps(ports: Ports) -> Ports:
-    """A step's reads of an API server may be a moment old."""
+    """Return the ports for the steps: reads of an API server may be a few seconds old."""
     return replace(ports, home=RecentHome(ports.home, ports.clock)) if ports.home.watched else ports
 
 
@@ -193,7 +194,7 @@ def _ports(
         snapshots=Snapshots(client),
         issuer_records=IssuerRecords(client),
         key_authorizations=KeyAuthorizations(client),
-        # Configured keys are looked at now, so that a wrong one ends the process at its start.
+        # Configured keys are checked now, so that a wrong one ends the process at its start.
         seal=Seal(seal_keys(settings)) if settings.seal_keys else LazySeal(lambda: seal_keys(settings)),
         clients=AcmeClients(settings),
         providers=providers,

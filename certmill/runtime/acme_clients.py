@@ -16,14 +16,14 @@ from certmill.settings import Settings
 
 
 class _OfThread(threading.local):
-    """What each thread has of its own."""
+    """The clients of one thread."""
 
     def __init__(self) -> None:
         self.clients: Kept[AcmeClient] = Kept()
 
 
 class AcmeClients:
-    """ACME clients of this process: one per thread and account; nonces, directories and connections are
+    """ACME clients of this process: one for each thread and account. Nonces, directories and connections are
     shared."""
 
     def __init__(self, settings: Settings) -> None:
@@ -34,7 +34,7 @@ class AcmeClients:
         self._of_thread = _OfThread()
 
     def client(self, issuer: Issuer, key_pem: bytes, account_uri: str | None) -> AcmeClient:
-        """This thread's client for the account."""
+        """Return this thread's client for the account."""
         which = (
             issuer.server,
             hashlib.sha256(key_pem).digest(),

@@ -15,8 +15,8 @@ _MOST = 256
 
 
 class Kept(Generic[_Made]):
-    """Objects by what they were built from. The least recently used one is dropped when the cache is full.
-    Thread-safe."""
+    """Objects, cached by the values they were built from. The least recently used one is dropped when the
+    cache is full. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

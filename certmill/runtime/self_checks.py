@@ -1,4 +1,4 @@
-"""The self checks of a process (runs.context.Checks)."""
+"""The self checks of a process (runs.context.Checks): is a DNS-01 value or an HTTP-01 response visible?"""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ class SelfChecks:
         self._resolvers: Kept[tuple[Resolver, Zones]] = Kept()
 
     def zones(self, solver: Dns01Solver) -> Zones:
-        """Zone look-ups through the solver's name servers, else the settings'."""
+        """Return zone look-ups through the solver's name servers; through those of the settings if it has
+        none."""
         return self._of(solver.nameservers)[1]
 
     def visible(
         self, record_name: str, value: str, zone: str, solver: Dns01Solver, *, timeout_seconds: float
     ) -> Visibility:
-        """One look at every authoritative server (or at the solver's own)."""
+        """Check once at every authoritative server (or at the solver's own name servers)."""
         return is_visible(
             record_name,
             value,
@@ -39,7 +40,7 @@ class SelfChecks:
         )
 
     def probe(self, host: str, token: str, key_authorization: str, *, timeout_seconds: float) -> Probe:
-        """One HTTP-01 look, as the CA would."""
+        """Send one HTTP-01 request, as the CA would."""
         resolver = self._of(())[0]
         return probe(
             host,

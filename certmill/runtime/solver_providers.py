@@ -1,5 +1,5 @@
-"""The DNS-01 providers of a process (runs.context.Providers), with the credentials that the issuers' Secrets
-have."""
+"""The DNS-01 providers of a process (runs.context.Providers), with the credentials from the issuers'
+Secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from certmill.settings import Settings
 
 
 class SolverProviders:
-    """DNS-01 providers by solver and credentials; a changed Secret is a new provider."""
+    """DNS-01 providers, cached by solver and credentials. A changed Secret gives a new provider."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
@@ -26,7 +26,7 @@ class SolverProviders:
         self.ports: Ports | None = None
 
     def provider(self, issuer: Issuer, solver: Dns01Solver) -> Provider:
-        """The provider of a solver. Raises NotFound or SecretUnusable naming the Secret."""
+        """Return the provider of a solver. Raises NotFound or SecretUnusable, which name the Secret."""
         credential = self._credential(issuer, solver)
         which = (solver.provider, hashlib.sha256(credential.encode()).digest())
         return self._providers.get(which, lambda: self._made(solver, credential))

@@ -1,5 +1,6 @@
-"""The fakes that certmill ships: one for each protocol, held to the same port suite (tests/ports) as the real
-thing.
+"""The fakes that certmill ships: one for each protocol. Each passes the same port suite (tests/ports) as the
+real implementation.
 
-Tests, of certmill and of services that use it, may import anything from here. Nothing that runs in production
-may."""
+Tests of certmill, and of services that use it, may import anything from here. Forbidden: imports of this
+package by code that runs in production.
+"""

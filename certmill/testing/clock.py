@@ -1,4 +1,4 @@
-"""A clock that only moves when it is told to."""
+"""A clock for tests that moves only when a test moves it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ class FakeClock:
         self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass."""
+        """Move the clock forward by `seconds`."""
         with self._lock:
             self._now += seconds
             self._monotonic += max(0.0, seconds)
 
     def set_by(self, seconds: float) -> None:
-        """Somebody sets the wall clock forward or (negative) back; no time passes."""
+        """Set the wall clock forward or (negative) back, as an administrator would. The monotonic time does
+        not change."""
         with self._lock:
             self._now += seconds

@@ -1,8 +1,9 @@
-"""Cloudflare's API v4 on loopback: zones, TXT records, tokens and keys, rate limit, paging, and the errors as
-they are published.
+"""Cloudflare's API v4 on loopback, for tests: zones, TXT records, tokens and keys, rate limit, paging, and
+the published errors.
 
-Its zones are served by DNS too (`dns_address`), so that a CA and our own checks see what was written,
-`visible_after_seconds` later."""
+Its zones are served by DNS too (`dns_address`), so a CA and our own checks see a written value after
+`visible_after_seconds`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ _TTL_SECONDS: Final = range(60, 86_401)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permissions:
-    """What a token may do. `zones`: the names it is for; None: all."""
+    """What a token may do. `zones`: the zone names that it may edit; None: all."""
 
     read_zones: bool = True
     edit_dns: bool = True
@@ -38,14 +39,14 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """So many requests in a window; the next are answered 429."""
+    """The number of requests in a window; further requests get 429."""
 
     requests: int
     window_seconds: float = 300.0
 
 
 class _Refused(Exception):
-    """An error as Cloudflare words it."""
+    """An error in Cloudflare's form."""
 
     def __init__(
         self, status: int, code: int, message: str, *, headers: Mapping[str, str] | None = None
@@ -56,7 +57,7 @@ class _Refused(Exception):
 
 
 class FakeCloudflare:
-    """The API at `url` and the name server at `dns_address`, a context manager. `requests` are (method, path
+    """The API at `url` and the name server at `dns_address`; a context manager. `requests` has (method, path
     with query), in order."""
 
     def __init__(
@@ -71,7 +72,7 @@ class FakeCloudflare:
         dns_port: int = 0,
         clock: Clock | None = None,
     ) -> None:
-        """`tokens`: secret → permissions. `keys`: e-mail address → Global API Key."""
+        """`tokens`: maps a secret to permissions. `keys`: maps an e-mail address to its Global API Key."""
         self.tokens = dict(tokens or {})
         self.keys = dict(keys or {})
         self.rate_limit = rate_limit
@@ -89,7 +90,7 @@ class FakeCloudflare:
 
     @property
     def url(self) -> str:
-        """For CERTMILL_CLOUDFLARE_API_URL."""
+        """The value for CERTMILL_CLOUDFLARE_API_URL."""
         return f"http://127.0.0.1:{self._port}{_PREFIX}"
 
     @property
@@ -119,37 +120,38 @@ class FakeCloudflare:
         ).start()
 
     def stop(self) -> None:
-        """Stop the API; its name server goes on."""
+        """Stop the API; its name server continues to run."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
 
     def records(self, name: str) -> list[str]:
-        """The TXT values at a name, without quotes, oldest first."""
+        """Return the TXT values at a name, without quotes, oldest first."""
         with self._guard:
             return self._zones.values_at(name)
 
     def add(self, name: str, content: str, *, ttl: int = 300) -> None:
-        """A record that somebody else made; `content` as given, quoted or not."""
+        """Add a record as another user would; `content` is stored as given, with or without quotes."""
         with self._guard:
             self._zones.add(self._zones.zone_id_for(name), name, content, ttl=ttl, now=self._clock.now())
 
     def move_zone(self, zone: str) -> None:
-        """Take a zone out of the account and put it in again: a new id, and no records."""
+        """Remove a zone from the account and add it again: it has a new id and no records."""
         with self._guard:
             self._zones.move(zone)
 
     def answer_next(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-        """Answer the next request with this, whatever it is; called again: the one after it."""
+        """Answer the next request with this, whatever the request is. A second call is for the request after
+        it."""
         self._prepared.append(Reply(status=status, body=body, headers=headers or {}))
 
     def forget_answers(self) -> None:
-        """Drop what answer_next() has prepared and nobody asked for."""
+        """Remove the answers of answer_next() that were not used."""
         self._prepared.clear()
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """The reply to a request."""
+        """Return the reply to a request."""
         with self._guard:
             self.requests.append((method, target))
             if self._prepared:
@@ -215,7 +217,7 @@ class FakeCloudflare:
         raise _Refused(400, 7000, "No route for that URI")
 
     def _zone(self, zone_id: str, permissions: Permissions) -> str:
-        """The id again, if it is a zone where the token may edit records."""
+        """Return the id if it is a zone where the token may edit records."""
         if zone_id not in self._zones.names:
             path = f"/zones/{zone_id}/dns_records"
             raise _Refused(
@@ -287,7 +289,7 @@ class FakeCloudflare:
         return _envelope({"id": record_id})
 
     def _served(self) -> dict[str, dict[str, list[str]]]:
-        """What the name server shows."""
+        """Return what the name server serves."""
         with self._guard:
             return self._zones.served(made_until=self._clock.now() - self.visible_after_seconds)
 

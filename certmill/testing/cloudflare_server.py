@@ -1,4 +1,4 @@
-"""The HTTP in front of a fake API: requests in, replies out."""
+"""The HTTP server of a fake API, for tests: it passes requests to the API and sends its replies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_BODY_BYTES: Final = 1_048_576
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a request is answered."""
+    """The reply to a request."""
 
     status: int
     body: bytes
@@ -20,13 +20,13 @@ class Reply:
 
 
 class Api(Protocol):
-    """What answers."""
+    """The API that handles requests."""
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply: ...
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on loopback, and has the API answer."""
+    """An HTTP server on loopback that passes each request to the API."""
 
     daemon_threads = True
     block_on_close = False
@@ -48,10 +48,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(reply.body)
         except OSError:
-            # The client has seen enough.
+            # The client closed the connection before the end.
             return
 
     do_POST = do_DELETE = do_PUT = do_PATCH = do_GET  # noqa: N815 - http.server's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
-        """Say nothing: `requests` has it."""
+        """Log nothing: `requests` has every request."""

@@ -1,5 +1,5 @@
-"""The zones of the fake Cloudflare and their TXT records: what its API changes, and what its name server
-shows."""
+"""The zones of the fake Cloudflare and their TXT records. The fake API changes them, and the fake name server
+serves them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A TXT record; `content` as it was given, quoted or not."""
+    """A TXT record; `content` is as the client sent it, with or without quotes."""
 
     id: str
     zone_id: str
@@ -30,7 +30,7 @@ class Record:
 
 
 class Zones:
-    """Zones and records by id. The caller sees to it that one thread at a time is in here."""
+    """Zones and records by id. Not thread-safe: the caller must lock."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = {f"{number:032x}": zone for number, zone in enumerate(names, start=0xC10)}
@@ -38,28 +38,28 @@ class Zones:
         self._numbers = itertools.count(0x1EC)
 
     def zone_id_for(self, name: str) -> str:
-        """The zone that a name is in."""
+        """Return the id of the zone that holds a name."""
         return next(zone_id for zone_id, zone in self.names.items() if _is_in(name, zone))
 
     def move(self, zone: str) -> None:
-        """Take a zone out and put it in again: a new id, and no records."""
+        """Remove a zone and add it again: it has a new id and no records."""
         old = next(zone_id for zone_id, name in self.names.items() if name == zone)
         del self.names[old]
         self.names[f"{next(self._numbers):032x}"] = zone
         self._records = {key: record for key, record in self._records.items() if record.zone_id != old}
 
     def records_of(self, zone_id: str) -> list[Record]:
-        """Those of a zone, oldest first."""
+        """Return the records of a zone, oldest first."""
         return [record for record in self._records.values() if record.zone_id == zone_id]
 
     def values_at(self, name: str) -> list[str]:
-        """The values at a name, without quotes, oldest first."""
+        """Return the values at a name, without quotes, oldest first."""
         return [record.text for record in self._records.values() if record.name == name.lower().rstrip(".")]
 
     def add(self, zone_id: str, name: str, content: str, *, ttl: int, now: float) -> Record | None:
-        """The new record; None if there is an identical one."""
+        """Add a record and return it; None if there is an identical one."""
         zone, name = self.names[zone_id], name.lower().rstrip(".")
-        # Cloudflare takes a name outside of the zone for one below it.
+        # Cloudflare treats a name outside of the zone as a name below it.
         name = name if _is_in(name, zone) else f"{name}.{zone}"
         record = Record(
             id=f"{next(self._numbers):032x}",
@@ -78,7 +78,7 @@ class Zones:
         return record
 
     def remove(self, zone_id: str, record_id: str) -> bool:
-        """False if the zone has no such record."""
+        """Remove the record. Returns False if the zone does not have it."""
         record = self._records.get(record_id)
         if record is None or record.zone_id != zone_id:
             return False
@@ -86,8 +86,8 @@ class Zones:
         return True
 
     def served(self, *, made_until: float) -> dict[str, dict[str, list[str]]]:
-        """The zones as a name server has them, with the records that are old enough: every name is at
-        127.0.0.1."""
+        """Return the zones in the form of the name server, with the records that are old enough. Every name
+        has the address 127.0.0.1."""
         served: dict[str, dict[str, list[str]]] = {}
         for zone in self.names.values():
             soa = f"ns1.{zone}. hostmaster.{zone}. 1 3600 600 86400 1"

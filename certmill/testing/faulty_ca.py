@@ -1,11 +1,12 @@
-"""A CA that fails on demand: it stands in front of a real one (Pebble) and answers some requests itself,
-loses others, or is gone.
+"""A CA for tests that fails on demand. It is a proxy in front of a real CA (Pebble): it answers some requests
+itself, drops others, or refuses connections.
 
     with FaultyCA(upstream=pebble.directory_url, upstream_ca=pebble.ca_bundle) as ca:
         ca.break_with(Fault(status=503, headers={"Retry-After": "2"}), on="/order", times=3)
 
-Without an upstream it answers what it was told to, and 404. It speaks HTTPS, as ACME demands; `ca_bundle` is
-whom to trust for it."""
+Without an upstream it answers with the configured faults, and 404 for all other requests. It serves HTTPS, as
+ACME requires (RFC 8555 §6.1); clients verify it with `ca_bundle`.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +39,11 @@ _TRICKLE_SECONDS = 0.05
 class Fault:
     """What happens to a request. `cut`: the connection ends without an answer, or after half of `body`.
 
-    `relay`: upstream does first what it is asked; what it refuses (a nonce, say) is answered as it is, and
-    the fault waits for another. `hang_seconds`: nothing is answered for so long, or until the CA is healed;
-    then the connection is cut. `trickle`: the head of the answer comes byte by byte, and has no end until the
-    CA is healed."""
+    `relay`: upstream handles the request first. If upstream refuses it (because of a nonce, for example), its
+    refusal is returned unchanged, and the fault applies to a later request. `hang_seconds`: no answer for
+    this time, or until heal() is called; then the connection is cut. `trickle`: the head of the answer is
+    sent byte by byte, without an end until heal() is called.
+    """
 
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class Fault:
         headers: Mapping[str, str] | None = None,
         **members: object,
     ) -> Fault:
-        """A problem document of an ACME type; `members` are further ones."""
+        """Return a problem document of an ACME type; `members` are additional members."""
         body = {"type": f"urn:ietf:params:acme:error:{kind}", "detail": detail, "status": status, **members}
         return cls(
             status=status,
@@ -71,7 +73,7 @@ class Fault:
 
     @classmethod
     def json(cls, body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
-        """A JSON answer: no fault at all, where the CA is the test itself."""
+        """Return a JSON answer. It is not a fault: it is for a test that plays the CA itself."""
         return cls(
             status=status,
             headers={"Content-Type": "application/json", **(headers or {})},
@@ -85,7 +87,7 @@ class _Rule:
     on: str
     method: str
     times: int | None
-    """How often it still applies; None: always."""
+    """How many more times it applies; None: always."""
     payload: str = ""
 
     def take(self, method: str, path: str, body: bytes) -> bool:
@@ -101,8 +103,8 @@ class _Rule:
 
 
 class FaultyCA:
-    """A CA on a free port of loopback. Safe from many threads; `requests` lists (method, path) in the order
-    of their arrival."""
+    """A CA on a free port of loopback. Safe for many threads. `requests` has (method, path) in the order of
+    arrival."""
 
     def __init__(self, *, upstream: str = "", upstream_ca: bytes | None = None) -> None:
         self._upstream = urlsplit(upstream)
@@ -135,7 +137,7 @@ class FaultyCA:
         self.close()
 
     def close(self) -> None:
-        """Be gone for good."""
+        """Stop for good."""
         self.heal()
         self.down()
         self._place.close()
@@ -144,20 +146,21 @@ class FaultyCA:
     def break_with(
         self, fault: Fault, *, on: str = "", method: str = "", times: int | None = None, payload: str = ""
     ) -> None:
-        """From now on, `times` requests (None: all) whose path contains `on`, and what they ask for
-        `payload`, meet the fault; of several faults the latest that applies."""
+        """Apply the fault to the next `times` requests (None: all) whose path contains `on`, whose method is
+        `method` ("": any) and whose payload contains `payload`. If several faults apply, the latest is used.
+        """
         with self._lock:
             self._healed.clear()
             self._rules.insert(0, _Rule(fault=fault, on=on, method=method, times=times, payload=payload))
 
     def heal(self) -> None:
-        """Forget all faults, and end what hangs."""
+        """Remove all faults, and end the requests that hang."""
         with self._lock:
             self._rules.clear()
         self._healed.set()
 
     def down(self) -> None:
-        """Be gone: connections are closed and new ones refused, until up()."""
+        """Close connections and refuse new ones until up()."""
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()
@@ -173,7 +176,7 @@ class FaultyCA:
         ).start()
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Fault:
-        """Note a request, and say what is answered: by a fault, or by upstream."""
+        """Record a request, and return its answer: from a fault, or from upstream."""
         with self._lock:
             self.requests.append((method, path))
             rule = next((rule for rule in self._rules if rule.take(method, path, body)), None)
@@ -188,11 +191,11 @@ class FaultyCA:
         return relayed
 
     def hang(self, seconds: float) -> bool:
-        """Wait; True once the CA is healed."""
+        """Wait; return True as soon as heal() is called."""
         return self._healed.wait(seconds)
 
     def relay(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Fault:
-        """Upstream's answer. It gets our Host, and so names URLs that lead here."""
+        """Return upstream's answer. Upstream gets our Host header, so its URLs lead here."""
         if not self._upstream.netloc:
             return Fault(status=404)
         url = f"{self._upstream.scheme}://{self._upstream.netloc}{path}"
@@ -216,12 +219,12 @@ class FaultyCA:
         return Fault(status=answer.status, headers=kept, body=answer.data)
 
     def wrap(self, connection: socket.socket) -> socket.socket:
-        """TLS; the handshake happens in the connection's own thread."""
+        """Wrap the connection in TLS; the handshake happens in the connection's own thread."""
         return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
 
 def _payload(body: bytes) -> str:
-    """The payload of a request (RFC 8555 §6.2: a flattened JWS); "" if there is none."""
+    """Return the payload of a request (RFC 8555 §6.2: a flattened JWS); "" if there is none."""
     try:
         encoded = str(json.loads(body)["payload"])
         return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("utf-8", "replace")
@@ -260,7 +263,7 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Connections that the client cuts are what faults are about."""
+        """Ignore the error: faults cause clients to cut connections."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -300,11 +303,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_HEAD = _serve  # noqa: N815 - http.server's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _reserved() -> socket.socket:
-    """A port that stays ours while nobody listens on it: who connects is refused."""
+    """Return a port that is reserved for us while nothing listens on it: connections to it are refused."""
     place = socket.socket()
     place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     place.bind(("127.0.0.1", 0))
@@ -312,7 +315,7 @@ def _reserved() -> socket.socket:
 
 
 def _server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
-    """`ssl` reads certificates from files only."""
+    """Return a TLS context. The temporary file is needed because `ssl` reads certificates from files only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory(prefix="certmill-ca-") as directory:
         chain = Path(directory) / "chain.pem"

@@ -1,4 +1,4 @@
-"""A home in memory, held to the same suite as the one on a file system."""
+"""A home in memory, for tests. It passes the same port suite as the home on a file system."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _Key = tuple[str, str, str]
 
 
 class MemoryHome:
-    """A Home over dicts. Set `away` and it behaves like one that cannot be reached, `refuses` and like one
-    whose roles are gone; `break_manifest` spoils an object as a person would."""
+    """A Home over dicts. With `away` set, it behaves like a home that cannot be reached; with `refuses`, like
+    one whose roles are missing. `break_manifest` makes an object invalid, as a user's mistake would."""
 
     watched = False
 
@@ -50,31 +50,31 @@ class MemoryHome:
         self._status: dict[_Key, CertificateStatus | IssuerStatus] = {}
 
     def break_manifest(self, kind: str, namespace: str, name: str, message: str) -> None:
-        """Make this object one that is there and wrong, until it is applied again."""
+        """Make this object invalid until it is applied again."""
         self._broken[kind, namespace, name] = message
 
     def bar_secret(self, namespace: str, name: str, message: str) -> None:
-        """Make this Secret one that cannot be written, as a symbolic link in its place does; "" ends that."""
+        """Make this Secret impossible to write, as a symbolic link in its place does; "" ends that."""
         self._unwritable[namespace, name] = message
 
     def begin_deletion(self, kind: str, namespace: str, name: str) -> None:
-        """Mark this object as one that is being deleted, as an API server does while it has a finalizer."""
+        """Mark this object as being deleted, as an API server does while it has a finalizer."""
         key = (kind, namespace, name)
         manifest, digest = self._manifests[key]
         self._manifests[key] = (replace(manifest, deleting=True), digest)
 
     def spoil_secret(self, namespace: str, name: str, message: str) -> None:
-        """Make this Secret one that is there and cannot be read."""
+        """Make this Secret exist and be unreadable."""
         self._spoilt[namespace, name] = message
 
     def after_next_read_of(self, namespace: str, name: str, then: Callable[[], None]) -> None:
-        """Call this once, after the Secret has been read and before its reader knows: what another process
-        does meanwhile."""
+        """Call `then` once, after the Secret has been read and before the read returns: it does what another
+        process does in between."""
         self._after_read[namespace, name] = then
 
     def before_next_status_of(self, certificate: CertificateId, then: Callable[[], None]) -> None:
-        """Call this once, when a status of the Certificate is to be written, which then is a Conflict:
-        somebody else was quicker."""
+        """Call `then` once, before the next write of a status of the Certificate. That write raises Conflict,
+        as if another process had written first."""
         self._meanwhile[certificate] = then
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
@@ -216,7 +216,7 @@ class MemoryHome:
         self._write_status((issuer.kind, issuer.namespace, issuer.name), status)
 
     def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
-        """A survey tells of it."""
+        """Returns False: a survey reports the problem."""
         return False
 
     def secrets_namespace(self, issuer: Issuer) -> str:
@@ -275,7 +275,8 @@ class MemoryHome:
             return Change.CONFIGURED if known else Change.CREATED
 
     def _signature(self, value: Certificate | Issuer, digest: str) -> str:
-        """The issuer's covers no Secret here: which ones count is the directory home's matter."""
+        """Return the signature. The signature of an issuer covers no Secret here: the rules for that are the
+        directory home's."""
         if isinstance(value, Issuer):
             return digest
         known = self._secrets.get((value.namespace, value.secret_name))

@@ -1,5 +1,4 @@
-"""Key authorizations in memory: what the responder serves when there is no Redis, for tests of certmill and
-of what stands on it."""
+"""Key authorizations in memory, for tests: the responder serves them without Redis."""
 
 from __future__ import annotations
 
@@ -10,9 +9,9 @@ from certmill.model.key_authorization import KeyAuthorization
 
 
 class MemoryKeyAuthorizations:
-    """A KeyAuthorizations store over a dict, given for every host.
+    """A KeyAuthorizations store over a dict. It returns a value for every host.
 
-    Set `away` and it behaves like a Redis that is down; `asked` lists what it was asked for.
+    With `away` set, it behaves like a Redis that is down; `asked` has the requested tokens.
     """
 
     def __init__(self, key_authorizations: Mapping[str, str] | None = None) -> None:
@@ -30,12 +29,12 @@ class MemoryKeyAuthorizations:
         return self._found.get(token)
 
     def put(self, token: str, key_authorization: str, *, host: str) -> None:
-        """Serve `key_authorization` for `token` from now on to requests for `host`."""
+        """Serve `key_authorization` for `token` from now on, for requests to `host`."""
         before = self._found.get(token)
         self._found[token] = KeyAuthorization(
             text=key_authorization, hosts=(before.hosts if before else frozenset()) | {host}
         )
 
     def remove(self, token: str) -> None:
-        """Stop serving `token`. Not there: no error."""
+        """Stop serving `token`. If it does not exist, this is no error."""
         self._found.pop(token, None)

@@ -1,4 +1,5 @@
-"""A throw-away CA and a certificate for localhost, so that fakes and local servers speak verifiable TLS."""
+"""A temporary CA and a certificate for localhost, so that fakes and local servers use TLS that clients can
+verify."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTls:
-    """PEM: the CA to trust, and the server's chain and key."""
+    """PEM texts: the CA to trust, and the server's chain and key."""
 
     ca: bytes
     certificate: bytes
@@ -22,7 +23,7 @@ class LocalTls:
 
 
 def make_local_tls() -> LocalTls:
-    """A new CA, and a certificate by it for localhost, 127.0.0.1 and ::1. Valid for a day."""
+    """Create a CA, and a certificate from it for localhost, 127.0.0.1 and ::1. Both are valid for a day."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certmill local test servers")])
     usage = _usage(signs=True)

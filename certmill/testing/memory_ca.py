@@ -1,8 +1,9 @@
-"""A CA in memory, behind the verbs of `certmill.acme.client.AcmeClient`: orders, authorizations and
-certificates with the states of RFC 8555 §7.1.6.
+"""A CA in memory, for tests. It has the verbs of `certmill.acme.client.AcmeClient`: orders, authorizations
+and certificates with the states of RFC 8555 §7.1.6.
 
-Validation looks where the CA is told to (`validates`), at once. Orders are not reused, valid authorizations
-are not either: each order costs what it costs."""
+Validation happens at once, by the function `validates`. Neither orders nor valid authorizations are reused,
+so each order needs all its requests.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ _DAY = 86_400.0
 
 
 class Trouble:
-    """What a CA in memory does not do as it should. Set back, what was asked for meanwhile is done."""
+    """The faults of a CA in memory. When a fault is reset, requests that waited for it are completed."""
 
     def __init__(self) -> None:
         self.validation = False
@@ -52,24 +53,24 @@ class Trouble:
         self.issuance = False
         """Finalized orders stay processing."""
         self.down: CertmillError | None = None
-        """Raised by the next looks at an authorization."""
+        """The next requests for an authorization raise this error."""
         self.before_next_authorization: Callable[[], None] | None = None
-        """Called once, while somebody waits for an authorization."""
+        """Called once, at the next request for an authorization."""
         self.other_key = False
-        """Certificates are issued for a key that nobody asked with."""
+        """Certificates are issued for a key that is in no CSR."""
         self.other_names: tuple[str, ...] = ()
-        """DNS names that certificates are issued for, whatever was asked for."""
+        """Certificates are issued for these DNS names instead of the requested ones."""
         self.problem = Problem(type="unauthorized", detail="not what was expected", status=403)
-        """What is said of challenges that cannot be seen."""
+        """The problem of challenges that cannot be validated."""
         self.lifetime_seconds = 90 * _DAY
         """How long certificates are valid."""
         self.valid_in_seconds = 0.0
-        """How long after their issue they become valid."""
+        """How long after their issue certificates become valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered:
-    """What a new order was asked for with."""
+    """The arguments of a new order."""
 
     identifiers: tuple[Identifier, ...]
     profile: str
@@ -79,8 +80,8 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryCA:
-    """Orders and authorizations by URL. `validates(type, name, token)` says whether a challenge can be
-    seen."""
+    """Orders and authorizations by URL. `validates(type, name, token)` returns whether a challenge can be
+    validated."""
 
     trouble: Trouble = field(default_factory=Trouble)
 
@@ -91,24 +92,25 @@ class MemoryCA:
     authorizations: dict[str, Authorization] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     alternates: list[str] = field(default_factory=list)
-    """URLs that each certificate is said to have other chains at; what is in `chains` is found there."""
+    """The URLs of alternate chains that each certificate lists; a chain in `chains` can be downloaded
+    there."""
     downloads: list[str] = field(default_factory=list)
-    """The URLs of certificates that were asked for, in order."""
+    """The URLs of downloaded certificates, in order."""
     ordered: list[Ordered] = field(default_factory=list)
-    """What the new orders were asked for with, in order."""
+    """The arguments of the new orders, in order."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def client(self, issuer: Issuer, key_pem: bytes, account: str | None) -> AcmeClient:
-        """A client for an account key (runs.context.Clients)."""
+        """Return a client for an account key (runs.context.Clients)."""
         return cast("AcmeClient", MemoryAcmeClient(self, AccountKey.from_pem(key_pem)))
 
     def url(self, kind: str) -> str:
-        """A new URL."""
+        """Return a new URL."""
         return f"https://ca.test/{kind}/{next(self._numbers)}"
 
     def issue(self, csr_der: bytes, *, issuer: str = "Memory CA") -> str:
-        """A leaf for a CSR, PEM."""
+        """Return a leaf for a CSR, as PEM."""
         csr = x509.load_der_x509_csr(csr_der)
         begins = datetime.datetime.fromtimestamp(
             self.clock.now() + self.trouble.valid_in_seconds, datetime.UTC
@@ -143,7 +145,7 @@ class MemoryAcmeClient:
         external_account: ExternalAccount | None = None,
         only_return_existing: bool = False,
     ) -> Account:
-        """RFC 8555 §7.3: the same key is the same account."""
+        """RFC 8555 §7.3: the same key gives the same account."""
         existed = self._key.hash in self._ca.accounts
         url = self._ca.accounts.setdefault(self._key.hash, self._ca.url("account"))
         return Account(
@@ -154,11 +156,11 @@ class MemoryAcmeClient:
         )
 
     def account(self) -> Account:
-        """RFC 8555 §7.3.3: the account as it is."""
+        """RFC 8555 §7.3.3: return the account as it is."""
         return self.new_account()
 
     def update_account(self, *, email: str) -> Account:
-        """RFC 8555 §7.3.2: another contact for the same account."""
+        """RFC 8555 §7.3.2: set another contact for the same account."""
         return self.new_account(email=email)
 
     def new_order(
@@ -169,7 +171,7 @@ class MemoryAcmeClient:
         not_after: datetime.datetime | None = None,
         replaces: str = "",
     ) -> Order:
-        """RFC 8555 §7.4: a new order, each of its authorizations pending."""
+        """RFC 8555 §7.4: create an order; each of its authorizations is pending."""
         asked = Ordered(
             identifiers=tuple(identifiers), profile=profile, not_after=not_after, replaces=replaces
         )
@@ -188,7 +190,7 @@ class MemoryAcmeClient:
         return order
 
     def order(self, url: str) -> Order:
-        """The order, ready as soon as all its authorizations are valid."""
+        """Return the order. It is ready as soon as all its authorizations are valid."""
         order = self._found(self._ca.orders, url)
         if self._ca.trouble.issuance and order.status is OrderStatus.VALID:
             return replace(order, status=OrderStatus.PROCESSING, certificate="")
@@ -201,7 +203,7 @@ class MemoryAcmeClient:
         return order
 
     def authorization(self, url: str) -> Authorization:
-        """The authorization."""
+        """Return the authorization."""
         called, self._ca.trouble.before_next_authorization = self._ca.trouble.before_next_authorization, None
         if called is not None:
             called()
@@ -210,7 +212,7 @@ class MemoryAcmeClient:
         return self._found(self._ca.authorizations, url)
 
     def answer(self, challenge_url: str) -> Challenge:
-        """Validate at once (RFC 8555 §7.5.1), unless the CA is slow."""
+        """Validate at once (RFC 8555 §7.5.1), unless `trouble` delays it."""
         for authorization in self._ca.authorizations.values():
             for challenge in authorization.challenges:
                 if challenge.url == challenge_url:
@@ -228,7 +230,7 @@ class MemoryAcmeClient:
         return self.order(order.url)
 
     def certificate(self, url: str) -> IssuedChain:
-        """The chain; with its `alternates`, if it is not one of them."""
+        """Return the chain, with its `alternates` unless the URL is one of them."""
         self._ca.downloads.append(url)
         return IssuedChain(
             pem=self._found(self._ca.chains, url),

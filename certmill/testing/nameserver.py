@@ -1,8 +1,9 @@
-"""An authoritative name server on loopback (UDP and TCP) that answers from a mapping, or for another server,
-and misbehaves as told.
+"""An authoritative name server on loopback (UDP and TCP), for tests. It answers from a mapping, or forwards
+to another server, and can be made to behave wrongly.
 
 `behaviour`, `forward_to` and hide_txt()/reveal() may be changed while it runs: a secondary that lags behind,
-then catches up."""
+then catches up.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ import dns.rdatatype
 import dns.rrset
 
 Zone = Mapping[str, Mapping[str, Sequence[str]]]
-"""Name → type → texts of records, as in {"example.test": {"NS": ["ns1.example.test."]}}; `*.` at the front is
-a wildcard."""
+"""Maps a name to types, and each type to the texts of its records, as in {"example.test": {"NS":
+["ns1.example.test."]}}. `*.` at the front is a wildcard."""
 
 _TTL_SECONDS: Final = 1
 _MAX_CNAMES: Final = 16
@@ -36,26 +37,26 @@ _MIN_UDP_BYTES: Final = 512
 
 
 class Behaviour(StrEnum):
-    """What it does with a question."""
+    """How the server answers a query."""
 
     NORMAL = "normal"
     SERVFAIL = "servfail"
     LAME = "lame"
-    """REFUSED: it was named as the zone's server, and does not know."""
+    """REFUSED: the zone's NS records name this server, but it does not serve the zone."""
     SILENT = "silent"
     SLOW = "slow"
     TRUNCATED = "truncated"
-    """Empty with TC over UDP; the whole over TCP."""
+    """Empty with TC over UDP; the whole answer over TCP."""
     WRONG_ID = "wrong-id"
     NS_FIRST = "ns-first"
     """An NS record before the SOA in the answer section (GHSA-gx3x-vq4p-mhhv)."""
 
 
 class FakeNameserver:
-    """One server at `address`:`port` (0: a free one), a context manager. `asked` are the questions, as (name,
+    """One server at `address`:`port` (0: a free port); a context manager. `asked` has the queries, as (name,
     type).
 
-    `forward_to`: the server (host:port) that knows, or a function that gives it for a name.
+    `forward_to`: the server (host:port) to forward to, or a function that returns it for a name.
     """
 
     def __init__(
@@ -86,11 +87,11 @@ class FakeNameserver:
         return f"{self.host}:{self.port}"
 
     def hide_txt(self) -> None:
-        """Answer TXT questions as if nothing were there."""
+        """Answer TXT queries as if there were no values."""
         self._hidden = True
 
     def reveal(self) -> None:
-        """Catch up: answer TXT questions truly."""
+        """Answer TXT queries normally again."""
         self._hidden = False
 
     def __enter__(self) -> Self:
@@ -101,7 +102,7 @@ class FakeNameserver:
         self.stop()
 
     def start(self) -> None:
-        """Listen, or listen again on the same port. Raises OSError if a port that was asked for is taken."""
+        """Listen, or listen again on the same port. Raises OSError if a requested port is in use."""
         self._closing.clear()
         tcp, udp = self._bind()
         self.port = tcp.server_address[1]
@@ -120,7 +121,7 @@ class FakeNameserver:
         self._servers = []
 
     def _bind(self) -> tuple[_Tcp, _Udp]:
-        """A port that is free for both protocols."""
+        """Bind a port that is free for both protocols."""
         for attempt in range(1, _STARTS + 1):
             tcp = _Tcp((self.host, self.port), self)
             try:
@@ -132,7 +133,7 @@ class FakeNameserver:
         raise OSError(errno.EADDRINUSE, "no port is free for UDP and TCP")
 
     def answer(self, wire: bytes, *, udp: bool) -> bytes | None:
-        """The answer to a question in wire format; None: silence."""
+        """Return the answer to a query in wire format; None: no answer is sent."""
         query = dns.message.from_wire(wire)
         question = query.question[0]
         self.asked.append(
@@ -181,7 +182,8 @@ class FakeNameserver:
 
     def _own(self, query: dns.message.Message) -> dns.message.Message:
         response = dns.message.make_response(query)
-        # RA too: Go's resolver, which Pebble has, takes an empty answer without it for a lame server's.
+        # RA is set too: Pebble uses Go's resolver, which takes an empty answer without RA for that of a lame
+        # server.
         response.flags |= dns.flags.AA | dns.flags.RA
         question = query.question[0]
         zone = {
@@ -211,8 +213,8 @@ class FakeNameserver:
 
 
 def _at(zone: Zone, name: str) -> Mapping[str, Sequence[str]] | None:
-    """What is at a name, by itself or by the nearest wildcard (RFC 4592, simply); {} if there is only
-    something below; None: NXDOMAIN."""
+    """Return what is at a name: its own records, or those of the nearest wildcard (RFC 4592, simplified); {}
+    if there are only names below it; None: NXDOMAIN."""
     if name in zone:
         return zone[name]
     if any(other.endswith(f".{name}") for other in zone):
@@ -267,7 +269,7 @@ class _UdpHandler(socketserver.DatagramRequestHandler):
             self.wfile.write(answer)
 
     def finish(self) -> None:
-        """Send what there is: an empty datagram would be an answer."""
+        """Send the answer if there is one: an empty datagram would be an answer."""
         written = cast("BytesIO", self.wfile).getvalue()
         try:
             if written:

@@ -1,4 +1,4 @@
-"""A DNS-01 provider in memory: what it holds is in `values`, and a test may make it fail."""
+"""A DNS-01 provider in memory, for tests: its values are in `values`, and a test can make its calls fail."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class MemoryProvider:
 
     def __init__(self) -> None:
         self.values: dict[str, set[str]] = {}
-        """Name → the values there; a name without values is not in it."""
+        """Maps a name to its values; a name without values is not in it."""
         self.failure: CertmillError | None = None
-        """Raised by each call until it is None again."""
+        """Each call raises this error until it is None again."""
         self._guard = threading.Lock()
 
     def present(self, record: TxtRecord) -> None:

@@ -1,4 +1,4 @@
-"""The documents of a manifest file: which objects they are, which are not valid, and the file's text with one
+"""The documents of a manifest file: the objects in it, the invalid documents, and the file's text with one
 document replaced or removed."""
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _FIELD = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """A file's objects, the wrong ones as far as they can be told by name, and everything that is wrong."""
+    """The valid objects of a file, the keys of the invalid ones as far as they can be read, and all
+    problems."""
 
     objects: Mapping[Key, Document]
     broken: Mapping[Key, Problem]
@@ -43,7 +44,7 @@ def key_of(document: Document) -> Key:
 
 
 def read(text: str, *, source: str) -> Read:
-    """Parse a file. Of two documents with one object the first counts."""
+    """Parse a file. If two documents have the same object, the first counts."""
     documents, invalid = parse_documents(text, source=source)
     objects: dict[Key, Document] = {}
     problems = [Problem(source=error.source or source, message=_message(error)) for error in invalid]
@@ -69,8 +70,8 @@ def read(text: str, *, source: str) -> Read:
 
 
 class Edited:
-    """A file's text whose documents are replaced, added and taken out: it is parsed once, however many
-    are."""
+    """A file's text whose documents are replaced, added and removed. The file is parsed once for any number
+    of changes."""
 
     def __init__(self, text: str, *, source: str) -> None:
         self._pieces = _split(text)
@@ -86,8 +87,8 @@ class Edited:
                 self._places.setdefault(key, place)
 
     def put(self, key: Key, document: str) -> None:
-        """Replace this object's document, or add it at the end. Raises InvalidManifest if it is one of a List
-        there."""
+        """Replace this object's document, or add it at the end. Raises InvalidManifest if the object is in a
+        List there."""
         new, place = _bare(document), self._place(key)
         if place is not None:
             self._pieces[place] = (
@@ -103,7 +104,7 @@ class Edited:
         self._filled += 1
 
     def remove(self, key: Key) -> None:
-        """Take this object's document out, if there is one. Raises InvalidManifest if it is one of a List
+        """Remove this object's document, if there is one. Raises InvalidManifest if the object is in a List
         there."""
         place = self._place(key)
         if place is not None:
@@ -111,7 +112,7 @@ class Edited:
 
     @property
     def text(self) -> str:
-        """What it has become; empty if no document is left."""
+        """Return the text after all changes; "" if no document is left."""
         return "".join(self._pieces) if any(not _is_empty(piece) for piece in self._pieces) else ""
 
     def _place(self, key: Key) -> int | None:
@@ -124,29 +125,29 @@ class Edited:
 
 
 def with_document(text: str, key: Key, document: str, *, source: str) -> str:
-    """The file's text with this object's document replaced, or added at the end. Raises InvalidManifest if it
-    is one of a List there."""
+    """Return the file's text with this object's document replaced, or added at the end. Raises
+    InvalidManifest if the object is in a List there."""
     edited = Edited(text, source=source)
     edited.put(key, document)
     return edited.text
 
 
 def without(text: str, key: Key, *, source: str) -> str:
-    """The file's text without this object's document; empty if nothing is left. Raises InvalidManifest if it
-    is one of a List there."""
+    """Return the file's text without this object's document; "" if nothing is left. Raises InvalidManifest if
+    the object is in a List there."""
     edited = Edited(text, source=source)
     edited.remove(key)
     return edited.text
 
 
 def count(text: str) -> int:
-    """How many documents a file has, readable or not."""
+    """Return the number of documents in a file, valid or not."""
     return sum(not _is_empty(piece) for piece in _split(text))
 
 
 def _split(text: str) -> list[str]:
-    """The documents with their `---` lines; joined, they are the text. No line of a YAML document may begin
-    with `---` (§9.1.2)."""
+    """Split the text into documents with their `---` lines; joined, they are the text. No line inside a YAML
+    document may begin with `---` (YAML 1.2, §9.1.2)."""
     starts = [match.start() for match in _BOUNDARY.finditer(text)]
     cuts = [0, *(start for start in starts if start > 0), len(text)]
     return [text[start:end] for start, end in pairwise(cuts)]
@@ -161,7 +162,7 @@ def _bare(document: str) -> str:
 
 
 def _keys_of(piece: str, source: str) -> list[Key]:
-    """The objects of a document, as far as they can be told."""
+    """Return the keys of the objects in a document, as far as they can be read."""
     if _is_empty(piece):
         return []
     documents, _ = parse_documents(piece, source=source)
@@ -176,7 +177,8 @@ def _unread(text: str, documents: list[Document]) -> list[Key]:
 
 
 def _guess(piece: str) -> Key | None:
-    """The object that a document which cannot be parsed is about, as far as its lines tell."""
+    """Return the key of the object in a document that cannot be parsed, as far as single lines show it; None
+    if they do not."""
     kind, metadata = _KIND.search(piece), _METADATA.search(piece)
     name = _FIELD["name"].search(metadata.group(1)) if metadata else None
     if not kind or not metadata or not name:

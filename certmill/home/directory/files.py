@@ -47,8 +47,8 @@ class TooLarge(Exception):
 
 @contextmanager
 def reaching(action: str, what: str) -> Iterator[None]:
-    """Raise HomeUnavailable for an OSError: what failed (`read`, `write` …), where (relative to the home),
-    and what to do."""
+    """Turn an OSError into HomeUnavailable, which says what failed (`read`, `write` …), where (relative to
+    the home), and what to do."""
     try:
         yield
     except OSError as error:
@@ -56,18 +56,18 @@ def reaching(action: str, what: str) -> Iterator[None]:
 
 
 def unavailable(action: str, what: str, error: OSError) -> HomeUnavailable:
-    """The HomeUnavailable for an OSError."""
+    """Return the HomeUnavailable for an OSError."""
     return HomeUnavailable(f"cannot {action} {what} in the home: {advice(error)}")
 
 
 def advice(error: OSError) -> str:
-    """What is wrong and what to do, stable and without a path."""
+    """Return what is wrong and what to do: stable text without a path."""
     return _ADVICE.get(error.errno or 0) or (error.strerror or type(error).__name__).lower()
 
 
 def read_capped(path: Path | str) -> bytes | None:
-    """The content of a regular file; None if it is something else (a directory, a pipe). Raises TooLarge and
-    OSError."""
+    """Return the content of a regular file; None if it is not a regular file (a directory, a pipe). Raises
+    TooLarge and OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
@@ -88,8 +88,8 @@ def read_capped(path: Path | str) -> bytes | None:
 
 
 def write_new(path: Path, content: bytes, *, durable: bool) -> None:
-    """Write a file that is not there yet, 0600; on the disk, if `durable`, when this returns. Raises
-    OSError."""
+    """Write a new file with mode 0600. If `durable`, it is on the disk when this returns. Raises OSError,
+    also if the file exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         view = memoryview(content)
@@ -102,8 +102,8 @@ def write_new(path: Path, content: bytes, *, durable: bool) -> None:
 
 
 def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
-    """Make `content` the file's, all at once. The caller holds the lock: what a crash left beside it is
-    overwritten. Raises OSError."""
+    """Replace the content of the file atomically. The caller has the lock, so a temporary file that a crash
+    left is overwritten. Raises OSError."""
     temporary = path.with_name(f".{path.name}.tmp")
     with suppress(FileNotFoundError):
         temporary.unlink()
@@ -119,7 +119,7 @@ def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Put a directory's entries on the disk. Raises OSError."""
+    """Flush a directory's entries to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -128,7 +128,8 @@ def sync_directory(path: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory, 0700, and those above it; on the disk when this returns. Raises OSError."""
+    """Create a directory (mode 0700) and its parents. They are on the disk when this returns. Raises
+    OSError."""
     if path.is_dir():
         return
     make_directory(path.parent)
@@ -139,11 +140,12 @@ def make_directory(path: Path) -> None:
 
 @contextmanager
 def opened_directory(root: Path, *names: str) -> Iterator[Path]:
-    """`root/<name>/<name>…`, made if it is not there (0700), as a path that leads to this very directory
-    however its names change.
+    """Yield a path to `root/<name>/<name>…`, created if it does not exist (mode 0700). The path leads to the
+    same directory even if its names change.
 
     Neither `root` nor a directory below it may be a symbolic link: raises InvalidManifest, which names it.
-    Raises OSError."""
+    Raises OSError.
+    """
     make_directory(root)
     descriptor = _open_below(None, str(root), (root.name,))
     try:
@@ -160,8 +162,8 @@ def opened_directory(root: Path, *names: str) -> Iterator[Path]:
 
 
 def first_link(root: Path, *names: str) -> str:
-    """The name, within the home, of `root` or of the first directory below it that is a symbolic link; "" if
-    none is."""
+    """Return the name, within the home, of the first of `root` and the directories below it that is a
+    symbolic link; "" if none is."""
     for depth in range(len(names) + 1):
         if root.joinpath(*names[:depth]).is_symlink():
             return "/".join((root.name, *names[:depth]))
@@ -179,8 +181,8 @@ def _open_below(parent: int | None, name: str, shown: tuple[str, ...]) -> int:
 
 
 class Locks:
-    """Locks by name between the threads and processes of a home: a fixed number of lock files, so that none
-    is ever removed."""
+    """Locks by name between the threads and processes of a home. The number of lock files is fixed, so that
+    none has to be removed."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self._directory = directory
@@ -189,8 +191,8 @@ class Locks:
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
-        """Hold the lock of `name`. Raises HomeUnavailable if somebody keeps it for 10 s, and OSError. Hold
-        one at a time."""
+        """Acquire the lock of `name` for the `with` block. Raises HomeUnavailable if another owner does not
+        release it within 10 s, and OSError. A thread may own only one lock at a time."""
         stripe = hashlib.blake2b(name.encode(), digest_size=1).digest()[0] % _LOCK_STRIPES
         if not self._threads[stripe].acquire(timeout=_LOCK_SECONDS):
             raise _kept(name)

@@ -28,8 +28,8 @@ from certmill.model.status import CertificateStatus, IssuerStatus
 
 
 class DirectoryHome:
-    """A Home under `root`, which is made at the first write. What `home.base.Home` says holds; Secrets are
-    written through to the disk."""
+    """A Home under `root`, which is created at the first write. It behaves as `home.base.Home` says. Secrets
+    are on the disk when a write returns."""
 
     watched = False
 
@@ -110,7 +110,7 @@ class DirectoryHome:
         return self._manifests.apply((kind, manifest.namespace, manifest.name), manifest, document)
 
     def apply_all(self, manifests: Sequence[tuple[Manifest, str]]) -> Iterator[Change | InvalidManifest]:
-        """As `base.one_by_one` would, with one write for each file."""
+        """As `base.one_by_one`, but with one write for each file."""
         self._index.refresh_if_old()
         wanted = [_wanted(manifest, document) for manifest, document in manifests]
         in_files = [one for one in wanted if one[0][0] != "Secret" or self._index.known(one[0])[0]]
@@ -158,14 +158,14 @@ class DirectoryHome:
         self._write_status((issuer.kind, issuer.namespace, issuer.name), status)
 
     def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
-        """A survey tells of it."""
+        """Returns False: a survey reports the problem."""
         return False
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
 
     def survey(self) -> Survey:
-        """Also makes Secrets of the Secret documents in manifests/ that are new or changed."""
+        """As `Home.survey`. It also writes a Secret for each new or changed Secret document in manifests/."""
         self._index.refresh(None, everything=True)
         objects = list(self._index.objects())
         unmade = [problem for key, kept in objects if (problem := self._materialise(key, kept))]
@@ -177,8 +177,9 @@ class DirectoryHome:
         return Survey(snapshots=tuple(snapshots), problems=(*self._index.problems(), *unmade))
 
     def _write_status(self, key: Key, status: CertificateStatus | IssuerStatus) -> None:
-        """Of what is there, be it wrong: what was deleted in mid-run must not find an old status when it
-        comes back."""
+        """Write the status of an object that exists, even if the object is invalid. If the object was deleted
+        during a run, no status is written: an object created later under this name must not find an old
+        status."""
         layout.require_names(*key)
         with suppress(InvalidManifest):
             if self._index.find(key) is None:
@@ -192,8 +193,8 @@ class DirectoryHome:
         return kept.value if kept else None
 
     def _apply_secret(self, secret: Secret, document: str) -> Change:
-        """Write it to secrets/; a document of it in manifests/ is changed too, or the next survey would bring
-        the old one back."""
+        """Write the Secret to secrets/. If manifests/ has a document of it, change that document too;
+        otherwise the next survey would restore the old content."""
         key = ("Secret", secret.namespace, secret.name)
         kept = None
         if self._index.holders(key):
@@ -204,8 +205,8 @@ class DirectoryHome:
         )
 
     def _materialise(self, key: Key, kept: Kept) -> Problem | None:
-        """Make a Secret of its document, once for each text of it: what certmill or a person changes in the
-        Secret afterwards stays."""
+        """Write the Secret of a document, once for each text of the document: later changes of the Secret by
+        certmill or by a person stay."""
         if not isinstance(kept.value, Secret):
             return None
         _, namespace, name = key
@@ -221,14 +222,14 @@ class DirectoryHome:
         return None
 
     def _signature(self, kept: Kept) -> str:
-        """An issuer's covers the Secrets it refers to, so that what failed for a wrong credential goes on
-        when it is repaired."""
+        """Return the signature of a manifest. The signature of an issuer covers the Secrets it refers to. So
+        a run that failed because of a wrong credential continues when the credential is repaired."""
         value, seen = kept.value, [kept.digest]
         if isinstance(value, Certificate):
             seen.append(self._secrets.signature(value.namespace, value.secret_name))
         elif isinstance(value, Issuer):
             namespace = self.secrets_namespace(value)
-            # certmill makes the account key itself, unless it is told not to.
+            # certmill creates the account key itself, unless the issuer disables that.
             refs = (
                 *value.credentials,
                 *((value.private_key,) if value.disable_account_key_generation else ()),

@@ -2,7 +2,8 @@
 
 If one entry of the directory cannot be read (it is a socket, a pipe, a directory, a link to itself, not
 readable), only this entry is a problem: the other files count. Errors of this process (no file descriptor is
-left) or of the directory itself are errors of the home."""
+left) or of the directory itself are errors of the home.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from certmill.home.directory.documents import Key
 from certmill.home.directory.files import TooLarge, advice, reaching, read_capped
 
 NOT_READ: Final = -1
-"""The signature of a file that could not be read: `hash` never gives it, so the file is tried again at each
-look."""
+"""The signature of a file that could not be read. `hash` never returns it, so the file is read again at each
+check."""
 
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
 """Errors of this process or machine: they say nothing about the file."""
@@ -38,7 +39,7 @@ _NONE_BROKEN: Mapping[Key, Problem] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """An object as its document says, and a digest of the document."""
+    """An object of a document, and a digest of the document."""
 
     value: Manifest
     digest: str
@@ -46,8 +47,8 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFile:
-    """What a file holds. `signature` changes when the file does; `broken`: its objects that cannot be used,
-    and why."""
+    """The content of a file. `signature` changes when the file does. `broken` has its objects that cannot be
+    used, and why."""
 
     signature: int
     written_ns: int
@@ -57,22 +58,22 @@ class ManifestFile:
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether it tells nothing, not even what is wrong with which object."""
+        """Whether the file could not be read at all, so that not even the keys of its objects are known."""
         return bool(self.problems) and not self.objects and not self.broken
 
 
 def source_of(name: str) -> str:
-    """How messages call the file: its bytes that are no UTF-8 and its control characters are written as
-    escapes."""
+    """Return the name of the file for messages: bytes that are not UTF-8 and control characters are written
+    as escapes."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "manifests/" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def reason_of(error: OSError, directory: str) -> str:
-    """What is wrong with the file, and what to do; empty if the error says nothing about the file but about
-    this process.
+    """Return what is wrong with the file, and what to do; "" if the error is about this process and not about
+    the file.
 
-    Raises OSError if it is the directory that cannot be reached.
+    Raises OSError if the directory itself cannot be reached.
     """
     if error.errno in _OURS:
         return ""
@@ -81,8 +82,8 @@ def reason_of(error: OSError, directory: str) -> str:
 
 
 def read_file(directory: str, name: str, known: ManifestFile | None) -> ManifestFile | None:
-    """The file, parsed only if it is not as `known`; None if it is gone. Raises HomeUnavailable for what is
-    not the file's fault."""
+    """Return the file, parsed only if it differs from `known`; None if it is gone. Raises HomeUnavailable for
+    an error that is not about the file."""
     path, source = f"{directory}/{name}", source_of(name)
     with reaching("read", source):
         try:
@@ -128,7 +129,8 @@ def _parsed(
 
 
 def _unusable(signature: int, known: ManifestFile | None, source: str, message: str) -> ManifestFile:
-    """A file that tells nothing now: what it held before is wrong for as long, not gone."""
+    """Return a file that cannot be read now. The objects that it had before are invalid until it can be read,
+    and not gone."""
     before = {*known.objects, *known.broken} if known else set()
     problem = Problem(source=source, message=message)
     written_ns = known.written_ns if known else 0

@@ -1,7 +1,8 @@
-"""Writes to manifests/. Users put files there, each with any number of documents; `apply` writes one file an
-object beside them.
+"""Writes to manifests/. Users put files there, each with any number of documents; `apply` writes one file for
+each object beside them.
 
-An object that is in a user's file is changed in that file, and the rest of its text stays as it is."""
+An object that is in a user's file is changed in that file, and the rest of its text stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +35,11 @@ _LOCK = "manifests"
 
 
 Wanted = tuple[Key, Manifest, str]
-"""An object, as it is to be, and its document."""
+"""The key, the desired object and its document."""
 
 
 class _Batch:
-    """One file while several of its documents are changed: its text as it is going to be, and the objects put
-    into it."""
+    """One file while several of its documents are changed: its new text, and the objects put into it."""
 
     __slots__ = ("edited", "path", "values")
 
@@ -50,7 +50,8 @@ class _Batch:
 
 
 class ManifestFiles:
-    """Writes to the directory that `index` reads. Every method raises HomeUnavailable; writers take turns."""
+    """Writes to the directory that `index` reads. Every method raises HomeUnavailable. A lock serializes the
+    writers."""
 
     def __init__(self, directory: Path, index: ManifestIndex, locks: Locks) -> None:
         self._directory = directory
@@ -58,7 +59,8 @@ class ManifestFiles:
         self._locks = locks
 
     def apply(self, key: Key, manifest: Manifest, document: str) -> Change:
-        """Keep the document. One that means what is kept already changes nothing. Raises InvalidManifest."""
+        """Store the document. A document with the same meaning as the stored one changes nothing. Raises
+        InvalidManifest."""
         layout.require_names(*key)
         with self._writing(key):
             try:
@@ -70,8 +72,8 @@ class ManifestFiles:
             return self._keep(key, document)
 
     def apply_all(self, wanted: Sequence[Wanted]) -> Iterator[Change | InvalidManifest]:
-        """As `apply` of each in turn, and what it raises in its place; but each file is read, parsed and
-        written once for all of them."""
+        """As `apply` for each object in order; an error is yielded in place of the Change. Each file is read,
+        parsed and written once for all its objects."""
         self._index.refresh_if_old()
         files = [self._file_of(key) for key, _, _ in wanted]
         together: dict[str, dict[int, Wanted]] = {}
@@ -84,7 +86,7 @@ class ManifestFiles:
             yield done.pop(number)
 
     def request(self, certificate: Certificate) -> Change:
-        """Keep the Certificate of a request, unless a manifest made the one that is there. Raises
+        """Store the Certificate of a request, unless a manifest created the existing one. Raises
         InvalidManifest."""
         key: Key = ("Certificate", certificate.namespace, certificate.name)
         layout.require_names(*key)
@@ -108,7 +110,7 @@ class ManifestFiles:
         return (*self._index.known(key)[0], layout.file_name(*key, ".yaml"))[0]
 
     def _apply_to(self, name: str, wanted: Mapping[int, Wanted]) -> dict[int, Change | InvalidManifest]:
-        """Keep these documents in one file, by their numbers."""
+        """Store these documents, given by their numbers, in one file."""
         done: dict[int, Change | InvalidManifest] = {}
         with self._writing(next(iter(wanted.values()))[0]):
             batch = _Batch(self._directory / name)
@@ -123,8 +125,8 @@ class ManifestFiles:
         return done
 
     def _add(self, batch: _Batch, key: Key, manifest: Manifest, document: str) -> Change:
-        """Into the batch's text, or at once into a file that holds this object alone. Raises
-        InvalidManifest."""
+        """Add the document to the batch's text; if a file has only this object, write that file at once.
+        Raises InvalidManifest."""
         layout.require_names(*key)
         names, kept = self._index.known(key)
         before = batch.values.get(key, kept.value if kept is not None else None)
@@ -144,8 +146,8 @@ class ManifestFiles:
         return Change.CREATED if created else Change.CONFIGURED
 
     def delete(self, key: Key) -> bool:
-        """Take its document out of every file; False if none has it. Raises InvalidManifest if a file is a
-        link, or has it in a List."""
+        """Remove its document from every file. Returns False if no file has it. Raises InvalidManifest if a
+        file is a link, or has the object in a List."""
         if not layout.is_name(key[1], key[2]):
             return False
         with self._writing(key):
@@ -190,7 +192,7 @@ class ManifestFiles:
         self._index.load(name)
 
     def _text(self, path: Path, source: str) -> str:
-        """The file's text; empty if it is not there. Only a plain, readable file is ours to change."""
+        """Return the file's text; "" if it does not exist. certmill changes only a regular, readable file."""
         if path.is_symlink():
             raise InvalidManifest("is a link: change the file that it leads to", source=source)
         try:

@@ -1,13 +1,14 @@
-"""What the files of manifests/ hold, as this process read them last: by file, with the signature it had, and
+"""The content of the files in manifests/ as this process read them: by file, with the file's signature, and
 by object.
 
-An object is looked up by one `stat` of the file that has its name; then in the file that is known to hold it;
-then in whatever is new or, among the files that are not named after an object, has changed. A survey looks at
-every file, and parses what has changed.
+The index finds an object with one `stat` of the file that has the object's name. If it is not there, the
+index checks the file that is known to have the object. After that it reads new files, and changed files that
+are not named after an object. A survey checks every file and parses those that have changed.
 
-Of several files with one object the one that has its name counts, else the first by name, and the others are
-problems. All processes see that alike: the one that has its name is looked at each time, and as long as there
-is none, the files of people every few seconds."""
+If several files have the same object, the file with its name counts, else the first by name; the others are
+problems. All processes choose the same file: they check the file with the object's name each time. While that
+does not exist, they check the files of users every few seconds.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 _NAMED_AFTER_AN_OBJECT = re.compile(r"((certificate|issuer)\.[^.]+|clusterissuer)\..+\.yaml")
 _ISSUER_KINDS = ("Issuer", layout.CLUSTER_ISSUER)
 _BY_HAND_SECONDS = 5.0
-"""So old may be what this process knows of the files that are not named after an object, when one of them
-counts."""
+"""The maximum age, in seconds, of what this process knows of the files that are not named after an object,
+when one of them counts."""
 _Part = TypeVar("_Part")
 _NO_TEMPLATE = SecretTemplate()
 _NOTHING: Mapping[str, str] = {}
@@ -57,7 +58,8 @@ class ManifestIndex:
         self._refreshed = 0.0
 
     def find(self, key: Key) -> Kept | None:
-        """The object; None if no file has it. Raises InvalidManifest if one has it and it is wrong."""
+        """Return the object; None if no file has it. Raises InvalidManifest if a file has it and it is
+        invalid."""
         own = layout.file_name(*key, ".yaml")
         if (kept := self._in(own, key)) is not None:
             return kept
@@ -77,8 +79,8 @@ class ManifestIndex:
         return None
 
     def holders(self, key: Key) -> tuple[str, ...]:
-        """The files that hold the object, wrong or not, that which counts first; the file with its name too,
-        if it is unreadable."""
+        """Return the files that have the object, valid or not; the one that counts is first. If the file with
+        the object's name is unreadable, it is included."""
         self.refresh(None)
         own = layout.file_name(*key, ".yaml")
         file = self._files.get(own)
@@ -86,14 +88,14 @@ class ManifestIndex:
         return unreadable + self._holders.get(key, ())
 
     def written(self, key: Key) -> float | None:
-        """When the file that has the object was written, as of the last look at it; seconds since the
-        epoch."""
+        """Return when the file that has the object was written, as of the last check of that file; seconds
+        since the epoch."""
         files = (self._files.get(name) for name in self._holders.get(key, ())[:1])
         return next((file.written_ns / 1e9 for file in files if file is not None), None)
 
     def known(self, key: Key) -> tuple[tuple[str, ...], Kept | None]:
-        """The files that hold the object, and the object, by one look at its own file and at the one that
-        counts: for a caller with many objects, who calls `refresh_if_old` first."""
+        """Return the files that have the object, and the object. Checks only the object's own file and the
+        one that counts: for a caller with many objects, which calls `refresh_if_old` first."""
         own = layout.file_name(*key, ".yaml")
         file = self.load(own)
         unreadable = (own,) if file is not None and file.is_unreadable else ()
@@ -102,7 +104,8 @@ class ManifestIndex:
         return names, file.objects.get(key) if file is not None else None
 
     def refresh_if_old(self) -> None:
-        """Read what is new, and look at the files of people, unless that was done a moment ago."""
+        """Read new files. Check the files of users too, unless that was done in the last few seconds
+        (`_BY_HAND_SECONDS`)."""
         if 0.0 <= self._clock.now() - self._refreshed < _BY_HAND_SECONDS:
             with self._refreshing:
                 self._unread |= self._list(always=False)
@@ -113,8 +116,8 @@ class ManifestIndex:
             self.refresh(None)
 
     def issuers(self) -> Iterator[Kept]:
-        """Every valid Issuer and ClusterIssuer, by kind, namespace and name. Its cost does not grow with the
-        number of Certificates."""
+        """Yield every valid Issuer and ClusterIssuer, by kind, namespace and name. The cost does not grow
+        with the number of Certificates."""
         self.refresh_if_old()
         for key in sorted(self._issuers):
             names = self._holders.get(key, ())
@@ -123,14 +126,14 @@ class ManifestIndex:
                 yield kept
 
     def objects(self) -> Iterator[tuple[Key, Kept]]:
-        """Every valid object, by kind, namespace and name, as of the last refresh."""
+        """Yield every valid object, by kind, namespace and name, as of the last refresh."""
         for key, names in sorted(self._holders.items()):
             file = self._files.get(names[0])
             if file is not None and (kept := file.objects.get(key)) is not None:
                 yield key, kept
 
     def problems(self) -> Iterator[Problem]:
-        """What cannot be used, by file, as of the last refresh."""
+        """Yield what cannot be used, by file, as of the last refresh."""
         for name, file in sorted(self._files.items()):
             yield from file.problems
             for kind, namespace, object_name in sorted({*file.objects, *file.broken}):
@@ -141,8 +144,8 @@ class ManifestIndex:
                     yield Problem(source=source_of(name), message=message)
 
     def refresh(self, wanted: Key | None, *, everything: bool = False) -> None:
-        """Read what is new, and what has changed among files not named after an object, or among all. May end
-        when `wanted` is found."""
+        """Read new files, and changed ones: among the files not named after an object, or with `everything`
+        among all files. It may end as soon as `wanted` is found."""
         with self._refreshing:
             self._unread |= self._list(always=everything)
             for name in [*self._by_hand]:
@@ -155,7 +158,7 @@ class ManifestIndex:
                 self._unread.discard(name)
 
     def load(self, name: str) -> ManifestFile | None:
-        """The file as it is now, parsed only if it has changed; None if it is gone."""
+        """Return the file as it is now, parsed only if it has changed; None if it is gone."""
         known = self._files.get(name)
         file = read_file(str(self._directory), name, known)
         if file is not None and file is known:
@@ -180,8 +183,8 @@ class ManifestIndex:
         return file.objects.get(key)
 
     def _list(self, *, always: bool) -> set[str]:
-        """Drop what is gone, and give the names that are new and an object's. Nothing, if the directory says
-        that no file came or went."""
+        """Drop the files that are gone, and return the new files that are named after an object. Does nothing
+        if the directory's time shows that no file was added or removed."""
         with reaching("read", "manifests"):
             try:
                 changed = os.stat(self._directory).st_mtime_ns  # noqa: PTH116 - as in load
@@ -206,7 +209,7 @@ class ManifestIndex:
         return new - by_hand
 
     def _set(self, name: str, file: ManifestFile | None) -> None:
-        """Take a file's new content into both maps."""
+        """Store a file's new content in both maps."""
         with self._changing:
             old = self._files.pop(name, None)
             before = {*old.objects, *old.broken} if old else set()
@@ -226,8 +229,8 @@ class ManifestIndex:
                 self._holders[key] = _in_order(key, {*others, name}) if others else (name,)
 
     def _compact(self, value: Manifest) -> Manifest:
-        """The same value with parts that most Certificates have in common kept once: 100,000 of them have to
-        fit."""
+        """Return the same value, with parts that many Certificates share stored once, so that 100,000
+        Certificates fit in memory."""
         if not isinstance(value, Certificate):
             return value
         template = value.secret_template
@@ -248,8 +251,8 @@ class ManifestIndex:
 
 
 def _in_order(key: Key, names: Iterable[str]) -> tuple[str, ...]:
-    """The file that has the object's name first; those with another object's last, which are read only when
-    nothing else is found."""
+    """Sort the files: first the one with the object's name, last those with the name of another object, which
+    are read only when no other file has it."""
     own = layout.file_name(*key, ".yaml")
     return tuple(
         sorted(

@@ -1,8 +1,9 @@
-"""The entries of a Secret's directory: which version is current, which keys link to it, and the keys that a
+"""The entries of a Secret's directory: the current version, the keys that link to it, and the keys that a
 user put there as plain files.
 
 An entry that cannot be used (a socket, a link to itself, a file of another user) is a problem of this Secret
-only."""
+only.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +19,16 @@ from certmill.model.identifiers import is_secret_key
 
 DATA = "..data"
 ODD = frozenset({errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG})
-"""Errors of what is no file and leads to none: a socket, a link to itself. Those of a disk or a mount are the
-home's."""
+"""Errors of an entry that is not a file and does not lead to one: a socket, a link to itself. Errors of a
+disk or a mount are errors of the home."""
 ODD_BY_HAND = ODD | {errno.ENOTDIR, errno.EACCES, errno.EPERM}
-"""Of a key that was put there by hand, also these: its owner and its links are not ours."""
+"""For a key that a user put there by hand, also these errors: certmill does not control its owner and its
+links."""
 
 
 def target_of(directory: Path) -> str:
-    """The name of the version that counts; empty if none does. A link that leads elsewhere does not count."""
+    """Return the name of the current version; "" if there is none. A link that leads out of the directory
+    does not count."""
     try:
         target = str((directory / DATA).readlink())
     except (FileNotFoundError, NotADirectoryError):
@@ -34,7 +37,8 @@ def target_of(directory: Path) -> str:
 
 
 def keys_of(directory: Path, namespace: str, name: str) -> tuple[list[str], dict[str, bytes]]:
-    """Keys that lead through `..data`, and the content of those that were put there by hand."""
+    """Return the keys that are links through `..data`, and the content of the keys that were put there by
+    hand."""
     linked, by_hand = [], []
     for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
         if is_secret_key(entry.name):
@@ -48,8 +52,8 @@ def keys_of(directory: Path, namespace: str, name: str) -> tuple[list[str], dict
 def contents_of(
     files: Iterable[tuple[str, Path]], namespace: str, name: str, *, odd: Collection[int] = ODD
 ) -> dict[str, bytes]:
-    """What is in these files; what is gone, or a directory or pipe, is left out. Raises SecretUnusable for
-    one whose error is in `odd`."""
+    """Return the content of these files. A file that is gone, a directory and a pipe are left out. Raises
+    SecretUnusable for a file whose error is in `odd`."""
     contents = {}
     for key, path in files:
         try:

@@ -1,16 +1,17 @@
-"""Secrets as files, in the layout of a mounted Secret, so that whatever reads `tls.crt` and `tls.key` there
-reads them here.
+"""Secrets as files, in the layout of a mounted Secret. A program that reads `tls.crt` and `tls.key` from a
+mounted Secret can read them here.
 
     secrets/<namespace>/<name>/tls.crt -> ..data/tls.crt      a link for each key
                               /tls.key -> ..data/tls.key
-                              /..data  -> ..6f0d…             the version that counts
+                              /..data  -> ..6f0d…             the current version
                               /..6f0d…/tls.crt, tls.key, ..metadata.json
 
-A write makes a whole new version, puts it on the disk, and then turns `..data` by one rename: whoever looks
-through `..data` sees all of the old pair or all of the new one, after a crash too. The links of new keys are
-made before the turn, those of old keys are removed after it. Plain files put there by hand are keys as well.
-What a crash left over is removed by the next write. Writers of one Secret take turns (`files.Locks`). A
-directory on the way that is a symbolic link is read and never written through."""
+A write creates a whole new version, flushes it to the disk, and then switches `..data` to it by one rename. A
+reader that reads through `..data` sees the whole old pair or the whole new one, also after a crash. The links
+of new keys are made before the switch; those of old keys are removed after it. Plain files put there by hand
+are keys as well. The next write removes what a crash left over. A lock serializes the writers of one Secret
+(`files.Locks`). A directory on the path that is a symbolic link is read and never written through.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ _READS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """A Secret as it is on the disk: what `..data` holds, and plain files beside it, which come before it."""
+    """A Secret as it is on the disk: the content of `..data`, and plain files beside it, which have
+    precedence."""
 
     version: Mapping[str, bytes]
     plain: Mapping[str, bytes]
@@ -58,16 +60,16 @@ class _Found:
 
 
 class SecretFiles:
-    """Secrets under `root`. Every method raises HomeUnavailable. Names that Kubernetes does not allow are not
-    there, and not written."""
+    """Secrets under `root`. Every method raises HomeUnavailable. A name that Kubernetes does not allow is
+    treated as missing, and is not written."""
 
     def __init__(self, root: Path, locks: Locks) -> None:
         self._root = root
         self._locks = locks
 
     def read(self, namespace: str, name: str) -> Held | None:
-        """The Secret; None if there is none. Raises SecretUnusable if a key is larger than 1 MiB or cannot be
-        read, or the metadata is damaged."""
+        """Return the Secret; None if there is none. Raises SecretUnusable if a key is larger than 1 MiB or
+        cannot be read, or the metadata is damaged."""
         if not namespace or not layout.is_name(namespace, name):
             return None
         with reaching("read", _named(namespace, name)):
@@ -76,7 +78,7 @@ class SecretFiles:
             except OSError as error:
                 if (
                     error.errno in ODD and self._directory(namespace, name).is_symlink()
-                ):  # to itself; else the home is at fault
+                ):  # the link leads to itself; any other error is an error of the home
                     raise SecretUnusable(
                         f"Secret {namespace}/{name} cannot be read: {advice(error)}"
                     ) from error
@@ -84,7 +86,8 @@ class SecretFiles:
         return found.held if found else None
 
     def write(self, secret: Secret, writer: str, *, applied: str = "") -> Change:
-        """Make the writer's keys, labels and annotations be these, all at once. Raises InvalidManifest."""
+        """Make the writer's keys, labels and annotations equal to these, in one atomic write. Raises
+        InvalidManifest."""
         layout.require_secret(secret)
         with (
             self._writing(secret.namespace, secret.name),
@@ -99,7 +102,7 @@ class SecretFiles:
             return Change.CONFIGURED if found else Change.CREATED
 
     def create(self, secret: Secret, writer: str) -> bool:
-        """Write it only if there is none of this name. Raises InvalidManifest."""
+        """Write it only if there is no Secret of this name. Raises InvalidManifest."""
         layout.require_secret(secret)
         with (
             self._writing(secret.namespace, secret.name),
@@ -111,7 +114,7 @@ class SecretFiles:
             return True
 
     def delete(self, namespace: str, name: str) -> bool:
-        """Remove it with all its keys, at once. False if there was none."""
+        """Remove the Secret with all its keys in one step. Returns False if there was none."""
         if not namespace or not layout.is_name(namespace, name):
             return False
         trash = self._root / _TRASH
@@ -129,7 +132,7 @@ class SecretFiles:
         return True
 
     def names(self, namespace: str | None = None) -> Iterator[tuple[str, str]]:
-        """(namespace, name) of whatever may be a Secret, in order."""
+        """Yield (namespace, name) of every entry that may be a Secret, in order."""
         with reaching("read", "secrets"):
             spaces = [namespace] if namespace is not None else _subdirectories(self._root)
             for space in spaces:
@@ -141,8 +144,8 @@ class SecretFiles:
                     )
 
     def created(self, namespace: str, name: str) -> float | None:
-        """When the oldest of its keys was put there: links stay when what they lead to is renewed. None if
-        there is none."""
+        """Return when its oldest key was created: a link stays when its target is renewed. None if there is
+        no Secret."""
         if not namespace or not layout.is_name(namespace, name):
             return None
         with reaching("read", _named(namespace, name)):
@@ -159,8 +162,8 @@ class SecretFiles:
     def signature(
         self, namespace: str, name: str, keys: tuple[str, ...] = (TLS_CERTIFICATE, TLS_PRIVATE_KEY)
     ) -> str:
-        """A short text that changes whenever these keys do: which version counts, and when their files were
-        written. A few system calls."""
+        """Return a short text that changes whenever these keys do. It is made of the current version's name
+        and the times of the files; it costs a few system calls."""
         directory = f"{self._root}/{namespace}/{name}"
         try:
             version = os.readlink(f"{directory}/{DATA}")  # noqa: PTH115 - a survey does this for every Certificate
@@ -169,8 +172,8 @@ class SecretFiles:
         return "/".join((version, *(_written(f"{directory}/{key}") for key in keys)))
 
     def unwritable(self, namespace: str, name: str) -> str:
-        """Why a pair cannot be written there: a directory on the way is a symbolic link, or one is where a
-        key belongs; "" if it can."""
+        """Return why a pair cannot be written there: a directory on the path is a symbolic link, or there is
+        one in the place of a key. "" if it can be written."""
         if not namespace or not layout.is_name(namespace, name):
             return ""
         with reaching("read", _named(namespace, name)):
@@ -185,8 +188,8 @@ class SecretFiles:
         )
 
     def _opened(self, *names: str) -> AbstractContextManager[Path]:
-        """The directory of a namespace, or of a Secret of it, for a writer. Raises InvalidManifest for a link
-        on the way."""
+        """Open the directory of a namespace, or of a Secret in it, for a writer. Raises InvalidManifest for a
+        link on the path."""
         return opened_directory(self._root, *names)
 
     def _directory(self, namespace: str, name: str) -> Path:
@@ -198,8 +201,8 @@ class SecretFiles:
             yield
 
     def _read(self, directory: Path, namespace: str, name: str) -> _Found | None:
-        """Look through `..data`; again if it was turned meanwhile. A key without its link was removed by a
-        person."""
+        """Read through `..data`; read again if it changed in the meantime. A key without its link was removed
+        by a person."""
         for _ in range(_READS):
             target = target_of(directory)
             try:
@@ -237,7 +240,8 @@ class SecretFiles:
             if key in secret.data or key not in wanted.secret.data
         }
         if found and replaced:
-            # First the same contents behind links, then the new ones by one turn: the pair is never half new.
+            # First write the same contents behind links, then switch once to the new ones: the pair is never
+            # half new.
             self._turn(directory, {**found.version, **replaced}, found.held)
         kept_plain = by_hand.keys() - replaced.keys()
         self._turn(
@@ -248,7 +252,7 @@ class SecretFiles:
         self._tidy(directory)
 
     def _turn(self, directory: Path, data: Mapping[str, bytes], held: Held) -> None:
-        """Write a new version, link its keys, and make it the one that counts."""
+        """Write a new version, link its keys, and switch `..data` to it."""
         version = directory / f"..{secrets.token_hex(8)}"
         try:
             version.mkdir(mode=0o700)
@@ -266,7 +270,7 @@ class SecretFiles:
         sync_directory(directory)
 
     def _tidy(self, directory: Path) -> None:
-        """Remove versions that do not count, what a crash left, and the links of keys that are gone."""
+        """Remove old versions, files that a crash left, and the links of removed keys."""
         target = target_of(directory)
         for entry in list(os.scandir(directory)):
             if entry.name in (DATA, target):
@@ -316,7 +320,7 @@ def _subdirectories(directory: Path) -> list[str]:
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
-    """A link that leads to nothing, or to itself, is none."""
+    """Whether it is a directory. A link that leads to nothing, or to itself, is not."""
     try:
         return entry.is_dir()
     except OSError:

@@ -1,5 +1,5 @@
-"""What a Secret has besides its keys, as JSON in `..metadata.json` beside them: type, labels, annotations,
-and which writer owns what."""
+"""The parts of a Secret besides its keys, as JSON in `..metadata.json`: type, labels, annotations, and which
+writer owns what."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from certmill.home.ownership import Held, Owned
 from certmill.model.secret import OPAQUE_TYPE, TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_TYPE, Secret
 
 FILE = "..metadata.json"
-"""No key of a Secret may begin with two dots."""
+"""This name cannot be a key: no key of a Secret may begin with two dots."""
 
 
 def encode(held: Held) -> bytes:
-    """The metadata of a Secret; its values are not in it."""
+    """Return the metadata of a Secret as JSON, without its values."""
     owners = {
         writer: {
             "keys": sorted(owned.keys),
@@ -36,7 +36,8 @@ def encode(held: Held) -> bytes:
 
 
 def decode(raw: bytes | None, namespace: str, name: str, data: Mapping[str, bytes]) -> Held:
-    """The Secret of these keys and this metadata (None: it was put there by hand). Raises SecretUnusable."""
+    """Return the Secret of these keys and this metadata (None: a user put it there by hand). Raises
+    SecretUnusable."""
     if raw is None:
         type_ = TLS_TYPE if TLS_CERTIFICATE in data and TLS_PRIVATE_KEY in data else OPAQUE_TYPE
         return Held(secret=Secret(namespace=namespace, name=name, type=type_, data=data))

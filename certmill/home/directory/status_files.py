@@ -1,5 +1,5 @@
-"""Status as small JSON files, `status/<kind>.<namespace>.<name>.json`: replaced atomically, not forced to the
-disk, because a lost status can be found again."""
+"""Status as small JSON files, `status/<kind>.<namespace>.<name>.json`. They are replaced atomically and not
+flushed to the disk, because certmill can find a lost status again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ISSUER: Final = Codec(IssuerStatus, lenient=True)
 
 
 class StatusFiles:
-    """The status of Certificates and Issuers under `directory`. A file that is damaged is as none. Every
+    """The status of Certificates and Issuers under `directory`. A damaged file counts as missing. Every
     method raises HomeUnavailable; reading raises NewerRelease."""
 
     def __init__(self, directory: Path, locks: Locks) -> None:
@@ -27,17 +27,17 @@ class StatusFiles:
         self._locks = locks
 
     def certificate(self, namespace: str, name: str) -> CertificateStatus:
-        """What is kept; an empty status if nothing is. Its version is the content of the file."""
+        """Return the stored status; an empty one if there is none. Its version is the content of the file."""
         content = self._content_of("Certificate", namespace, name)
         return replace(_CERTIFICATE.load(content), version=content)
 
     def issuer(self, kind: str, namespace: str, name: str) -> IssuerStatus:
-        """What is kept; an empty status if nothing is."""
+        """Return the stored status; an empty one if there is none."""
         return _ISSUER.load(self._content_of(kind, namespace, name))
 
     def write(self, kind: str, namespace: str, name: str, status: CertificateStatus | IssuerStatus) -> None:
-        """Keep a status; nothing is written if it is there already. What a newer release has written
-        besides stays. Raises Conflict if the file has changed since the status was read, and
+        """Store a status. Nothing is written if the file has it already. Fields that a newer release has
+        written stay. Raises Conflict if the file has changed since the status was read, and
         InvalidManifest."""
         layout.require_names(kind, namespace, name)
         path = self._path(kind, namespace, name)
@@ -60,7 +60,7 @@ class StatusFiles:
                 replace_file(path, content, durable=False)
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
-        """Forget a status."""
+        """Delete a status."""
         path = self._path(kind, namespace, name)
         with reaching("delete", f"status/{path.name}"), suppress(FileNotFoundError):
             path.unlink()
@@ -81,7 +81,7 @@ class StatusFiles:
 
 
 def _content(status: CertificateStatus | IssuerStatus, before: bytes) -> bytes:
-    """The file that says so; `before` is what is in it now."""
+    """Return the content of the file for this status; `before` is its present content."""
     if isinstance(status, CertificateStatus):
         return _CERTIFICATE.dump(status, unknown=_CERTIFICATE.unknown(before)).encode()
     return _ISSUER.dump(status, unknown=_ISSUER.unknown(before)).encode()

@@ -18,7 +18,7 @@ from certmill.model.issuer import Issuer
 from certmill.observe.log import get_logger
 
 _MAX_MESSAGE: Final = 1024
-"""The API's limit."""
+"""The API's limit, in characters."""
 _MAX_NAME: Final = 230
 
 log = get_logger(__name__)
@@ -26,7 +26,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Involved:
-    """The object that an event is about; `namespace` is "" for a ClusterIssuer, whose events are in the
+    """The object that an event is about. `namespace` is "" for a ClusterIssuer; its events are in the
     namespace default."""
 
     api_version: str
@@ -37,7 +37,7 @@ class Involved:
 
 
 class KubernetesEvents:
-    """Writes events. One of the same object, reason and message is one Event, counted on."""
+    """Writes events. Events with the same object, reason and message are one Event, whose count increases."""
 
     def __init__(self, client: KubeClient, clock: Clock) -> None:
         self._client = client
@@ -46,7 +46,7 @@ class KubernetesEvents:
     def record_event(
         self, certificate: Certificate, reason: str, message: str, *, warning: bool = False
     ) -> None:
-        """Something has happened to this Certificate."""
+        """Record an event of this Certificate."""
         involved = Involved(
             api_version=CERTIFICATES.api_version,
             kind=CERTIFICATES.kind,
@@ -59,7 +59,7 @@ class KubernetesEvents:
     def record_issuer_event(
         self, issuer: Issuer, reason: str, message: str, *, warning: bool = False
     ) -> None:
-        """Something has happened to this issuer."""
+        """Record an event of this issuer."""
         resource = CLUSTER_ISSUERS if issuer.is_cluster_issuer else ISSUERS
         involved = Involved(
             api_version=resource.api_version,
@@ -71,7 +71,8 @@ class KubernetesEvents:
         self.tell_of(involved, reason, message, warning=warning)
 
     def record_refusal(self, kind: str, namespace: str, name: str, reason: str, message: str) -> None:
-        """An object cannot be used as it is written; what it says is not believed, but who it is."""
+        """Record that an object cannot be used as it is written. Only its identity is used; the rest of its
+        content is not trusted."""
         resource = {one.kind: one for one in (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS)}[kind]
         try:
             body = self._client.get(resource, namespace, name)
@@ -96,8 +97,8 @@ class KubernetesEvents:
         warning: bool = False,
         again_after: timedelta = timedelta(0),
     ) -> None:
-        """Something has happened to this object. `again_after`: what was told so lately is not told again,
-        nor counted."""
+        """Record an event of this object. An event that was recorded less than `again_after` ago is neither
+        written again nor counted."""
         body = _event(involved, reason, message, warning=warning, now=self._clock.now())
         try:
             try:

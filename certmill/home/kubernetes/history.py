@@ -1,8 +1,9 @@
-"""How the last runs ended, in an annotation of the Certificate: its CRD has no field for that, and events
-expire after an hour. Pure.
+"""Stores how the previous runs ended in an annotation of the Certificate: its CRD has no field for that, and
+events expire after an hour. Pure.
 
-It is written when a run ends, in the same request as the time of the next attempt, and only then. A change of
-this annotation does not make the controller request a reconcile (controller.views)."""
+The annotation is written only when a run ends, in the same request as the time of the next attempt. A change
+of this annotation does not make the controller request a reconcile (controller.views).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ _CODEC: Final = Codec(_Kept, lenient=True)
 
 
 def history_of(body: Mapping[str, object]) -> tuple[PastRun, ...]:
-    """What the annotation says; () of what is damaged, or of a later version: it is only for people."""
+    """Return the runs in the annotation; () if it is damaged or of a newer release. It is only informative,
+    so this is not an error."""
     try:
         return _CODEC.load(_annotation(body)).runs
     except NewerRelease:
@@ -35,8 +37,8 @@ def history_of(body: Mapping[str, object]) -> tuple[PastRun, ...]:
 
 
 def history_annotation(history: tuple[PastRun, ...], body: Mapping[str, object]) -> str | None:
-    """The annotation of `body` with this history; None where it says this already, or is of a later version:
-    that stays."""
+    """Return the annotation of `body` with this history; None if it has this value already, or if a newer
+    release wrote it: then it stays as it is."""
     if history == history_of(body):
         return None
     try:

@@ -1,8 +1,9 @@
 """The home in a cluster: cert-manager's objects and Secrets in the Kubernetes API, without a cache.
 
-A status is written over the object that it was read from. If somebody else (cmctl) changes the status in
+A status is written over the object that it was read from. If another program (cmctl) changes the status in
 between, the write raises Conflict and the caller reads again. An object that does not exist has no status,
-and none is written. Secrets are in `secrets`."""
+and none is written. Secrets are in `secrets`.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ _RESOURCES: Final[Mapping[str, Resource]] = {
 
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-"""On what kubectl has applied, unless it did so on the server."""
+"""The annotation that kubectl writes on apply, except with server-side apply."""
 
 
 class KubernetesHome:
@@ -81,7 +82,8 @@ class KubernetesHome:
         return _certificate_of(self._get("Certificate", *split_id(certificate)), certificate)
 
     def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
-        """The status of a Certificate that is being deleted is not read: it is empty."""
+        """Return the Certificate with its status. The status of a Certificate that is being deleted is not
+        read: it is empty."""
         body = self._get("Certificate", *split_id(certificate))
         if (found := _certificate_of(body, certificate)) is None:
             return None
@@ -124,7 +126,7 @@ class KubernetesHome:
         return self._secrets.all(namespace or "")
 
     def unwritable_secret(self, namespace: str, name: str) -> str:
-        return ""  # a write tells
+        return ""  # the write itself reports an error
 
     def write_secret(self, secret: Secret) -> None:
         self._secrets.write(secret)
@@ -136,8 +138,8 @@ class KubernetesHome:
         return self._secrets.delete(namespace, name)
 
     def apply(self, manifest: Manifest, document: str) -> Change:
-        """The document as it is, so that the API server sees what the user wrote; of a Secret its content,
-        however it was written."""
+        """Store the document unchanged, so that the API server sees what the user wrote. Of a Secret only the
+        content is stored, in whichever form it was written."""
         if isinstance(manifest, Secret):
             return self._secrets.apply(manifest)
         manifest, document = requested.unmarked(manifest, document)
@@ -157,8 +159,8 @@ class KubernetesHome:
         return one_by_one(self, manifests)
 
     def request(self, certificate: Certificate) -> Change:
-        """Not by force, and over the very object that was looked at: what another changes or makes meanwhile
-        is a Conflict."""
+        """Create or replace the Certificate without force, and over the object that was read. A change or a
+        creation by another process in between raises Conflict."""
         layout.require_names("Certificate", certificate.namespace, certificate.name)
         before = self._get("Certificate", certificate.namespace, certificate.name)
         try:
@@ -189,11 +191,11 @@ class KubernetesHome:
         return certificate_status_of(self._get("Certificate", *split_id(certificate)) or {})
 
     def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
-        """Over the object that the status was read from: what somebody else (cmctl) has written since is a
-        Conflict, and is not lost."""
+        """Write the status over the object that it was read from. If another program (cmctl) has written
+        since, this raises Conflict, so that its change is not lost."""
         body = read_from(status) or self._get("Certificate", *split_id(certificate))
         if body is None or meta_of(body).deleting:
-            return  # nobody needs the status of what is gone, or is being deleted
+            return  # a Certificate that is gone or is being deleted needs no status
         kept = {
             ATTEMPT_ANNOTATION: attempt_of(status, body),
             HISTORY_ANNOTATION: history_annotation(status.history, body),
@@ -201,18 +203,18 @@ class KubernetesHome:
         there = meta_of(body).annotations
         changed = {name: text for name, text in kept.items() if text is not None and there.get(name) != text}
         annotated = annotate(self._client, certificate, body, changed) if changed else body
-        if annotated is not None:  # it says of which generation it is: of that which was read
+        if annotated is not None:  # the status states its generation: that of the object which was read
             wanted = {**annotated, "status": with_certificate_status(body, status)["status"]}
             write_status(self._client, CERTIFICATES, annotated, wanted)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
-        """That of this very issuer: one that was made again under its name has a status, and an account, of
-        its own."""
+        """Return the status of the object with this uid. An issuer that was deleted and created again under
+        the same name has its own status and account."""
         return issuer_status_of(self._body_of(issuer) or {})
 
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
-        """Raises Conflict if its spec has changed since it was read: the account at its former server would
-        be told of as one at the present."""
+        """Write the status. Raises Conflict if the spec has changed since it was read: otherwise the account
+        at the former server would be reported as an account at the current server."""
         body = self._body_of(issuer)
         if body is None:
             return
@@ -223,7 +225,7 @@ class KubernetesHome:
         write_status(self._client, _RESOURCES[issuer.kind], body, with_issuer_status(body, status))
 
     def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
-        """Ready=False. Nothing is said of what is being deleted."""
+        """Set Ready=False. An object that is being deleted is left unchanged."""
         body = self._get(kind, namespace, name)
         if body is None:
             return False
@@ -235,8 +237,8 @@ class KubernetesHome:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
 
     def survey(self) -> Survey:
-        """For people: a controller has watches. The signature of a Certificate covers its Secret's
-        version."""
+        """Return every object with its signature. This is for commands; a controller has watches. The
+        signature of a Certificate covers the version of its Secret."""
         snapshots, problems = [], []
         versions = self._secrets.versions()
         for resource, parse in (
@@ -282,8 +284,8 @@ class KubernetesHome:
         return self._client.get(_RESOURCES[kind], namespace, name)
 
     def _all(self, resource: Resource, namespace: str | None) -> Iterator[JsonObject]:
-        """A page at a time: a namespace may be full of large ones. The items of a list have neither kind nor
-        apiVersion."""
+        """Yield the objects page by page, because a namespace may contain many large objects. The items of a
+        list have neither kind nor apiVersion, so they are added."""
         for page in self._client.pages(resource, namespace or ""):
             yield from (
                 {"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.items
@@ -291,7 +293,7 @@ class KubernetesHome:
 
 
 def _named(document: str, manifest: Certificate | Issuer, **more: str) -> JsonObject:
-    """The document's object with the manifest's name and namespace, and more of metadata."""
+    """Return the document's object with the manifest's name and namespace, and `more` in its metadata."""
     body = parse_document(document)
     metadata = {
         **mapping(body.get("metadata")),
@@ -303,7 +305,7 @@ def _named(document: str, manifest: Certificate | Issuer, **more: str) -> JsonOb
 
 
 def _certificate_of(body: JsonObject | None, certificate: CertificateId) -> Certificate | None:
-    """The Certificate of an object; None if there is none, or its issuer is not ours. Raises
+    """Return the Certificate of an object; None if there is no object, or if its issuer is not ours. Raises
     InvalidManifest."""
     if body is None or not _is_ours(body):
         return None
@@ -314,8 +316,8 @@ def _certificate_of(body: JsonObject | None, certificate: CertificateId) -> Cert
 
 
 def _parsed(body: JsonObject, *, source: str) -> Certificate:
-    """The Certificate. That a request made it counts until somebody else (kubectl, Helm) has written its
-    spec. Raises InvalidManifest."""
+    """Return the Certificate. The mark of a request is valid until another program (kubectl, Helm) has
+    written the spec. Raises InvalidManifest."""
     certificate = parse_certificate(body, source=source)
     if not requested.is_requested(certificate):
         return certificate
@@ -331,7 +333,7 @@ def _parsed(body: JsonObject, *, source: str) -> Certificate:
 
 
 def _is_as_read(body: JsonObject, issuer: Issuer) -> bool:
-    """Whether the spec is still that of `issuer`."""
+    """Whether the object's spec is still that of `issuer`."""
     try:
         now = parse_issuer(body, source="")
     except InvalidManifest:
@@ -340,7 +342,7 @@ def _is_as_read(body: JsonObject, issuer: Issuer) -> bool:
 
 
 def _is_ours(certificate: JsonObject) -> bool:
-    """Whether its issuer is of cert-manager's own group. The issuers of another group are somebody else's,
-    and so are their Certificates: nothing is said of them, and nothing is done."""
+    """Whether its issuer is in cert-manager's own API group. Issuers of another group belong to another
+    controller, and so do their Certificates: certmill ignores them."""
     ref = mapping(mapping(certificate.get("spec")).get("issuerRef"))
     return text(ref.get("group")) in ("", CERTIFICATES.group)

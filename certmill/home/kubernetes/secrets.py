@@ -1,8 +1,9 @@
 """Secrets in the Kubernetes API, written by server-side apply: fields of other writers stay, and our fields
-that are no longer wanted are removed.
+that are no longer desired are removed.
 
-What a user applies with certmill has its own field manager, so that the pipeline's writes and the user's do
-not undo each other."""
+What a user applies with certmill has its own field manager, so the pipeline's writes and the user's writes do
+not undo each other.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +22,13 @@ from certmill.kube.resources import SECRETS
 from certmill.model.secret import OPAQUE_TYPE, Secret
 
 APPLY_MANAGER: Final = "certmill-apply"
-"""Field manager of what a person applies."""
+"""Field manager of what a user applies."""
 
 CERT_MANAGER: Final = "cert-manager-certificates-issuing"
 """cert-manager's field manager of Secrets with issued pairs."""
 
 MANAGERS: Final = (FIELD_MANAGER, CERT_MANAGER)
-"""Whose Secrets with issued pairs are taken over by whatever field manager is ours now."""
+"""The pipeline takes over issued Secrets of these field managers, whatever its own field manager is now."""
 
 
 class KubernetesSecrets:
@@ -38,12 +39,12 @@ class KubernetesSecrets:
         self._manager = manager
 
     def read(self, namespace: str, name: str) -> Secret | None:
-        """Raises SecretUnusable."""
+        """Return the Secret; None if it does not exist. Raises SecretUnusable."""
         body = self._get(namespace, name)
         return _secret_of(body) if body is not None else None
 
     def all(self, namespace: str) -> Iterator[Secret]:
-        """Those of a namespace, or of all ("")."""
+        """Yield the Secrets of a namespace, or of all namespaces ("")."""
         for body in self._client.list(SECRETS, namespace).items:
             try:
                 yield _secret_of(body)
@@ -51,17 +52,19 @@ class KubernetesSecrets:
                 continue
 
     def versions(self) -> dict[tuple[str, str], str]:
-        """What changes with each of them; without their values."""
+        """Return for each Secret a text that changes when the Secret does. The values of the Secrets are not
+        read."""
         metas = (meta_of(body) for body in self._client.list(SECRETS, metadata_only=True).items)
         return {(meta.namespace, meta.name): f"{meta.uid} {meta.resource_version}" for meta in metas}
 
     def write(self, secret: Secret) -> None:
-        """Make the pipeline's keys, labels and annotations be these; the server changes nothing that is so
-        already. One request, but for a Secret that another of MANAGERS wrote before us: what it wanted there
-        and we do not goes too.
+        """Make the pipeline's keys, labels and annotations equal to these; the server changes only what
+        differs.
 
-        A type cannot be changed: a Secret that is there keeps its own, as at cert-manager. Raises
-        InvalidManifest."""
+        This takes one request, except for a Secret that another of MANAGERS wrote before: parts of that
+        manager that we do not want are then removed too. The type of a Secret cannot be changed, so an
+        existing Secret retains its type, as in cert-manager. Raises InvalidManifest.
+        """
         layout.require_secret(secret)
         body = _body(secret, secret.type)
         try:
@@ -76,7 +79,7 @@ class KubernetesSecrets:
             self._client.apply(SECRETS, body, manager=self._manager)
 
     def apply(self, secret: Secret) -> Change:
-        """The same for a person; nothing is sent if it is unchanged."""
+        """As `write`, for a user. Sends nothing if the Secret is unchanged."""
         layout.require_secret(secret)
         found = self._get(secret.namespace, secret.name)
         if found is None:
@@ -90,18 +93,18 @@ class KubernetesSecrets:
         return Change.CONFIGURED
 
     def create(self, secret: Secret) -> bool:
-        """False if there is one of this name. Raises InvalidManifest."""
+        """Create the Secret. Returns False if there is one of this name. Raises InvalidManifest."""
         layout.require_secret(secret)
         try:
             created = self._client.create(SECRETS, _body(secret, secret.type))
         except Conflict:
             return False
-        with suppress(Conflict):  # somebody changes it already
+        with suppress(Conflict):  # another process is changing it already
             self._own_what_was_created(created)
         return True
 
     def delete(self, namespace: str, name: str) -> bool:
-        """False if it was not there."""
+        """Delete the Secret. Returns False if it did not exist."""
         return (
             bool(namespace)
             and layout.is_name(namespace, name)
@@ -116,17 +119,17 @@ class KubernetesSecrets:
         )
 
     def _own_what_was_created(self, created: JsonObject) -> None:
-        """What `create` wrote is ours by Update, and an apply would take nothing of it away: make it ours by
-        Apply."""
+        """Change the ownership of the created fields from the operation Update to Apply. Fields that `create`
+        wrote are owned by Update, and a later apply would not remove them."""
         entries = managed_fields(created)
         ours = {"operation": "Apply", "manager": self._manager}
         owned = [{**entry, **ours} if _is_of(entry, FIELD_MANAGER, "Update") else entry for entry in entries]
         self._write_managed_fields(created, owned)
 
     def _take_over(self, written: JsonObject) -> bool:
-        """What cert-manager applied, or we by another field manager, is that one's own: an apply of ours
-        takes nothing of it away. Make it ours, so that what leaves the template leaves the Secret; False if
-        there is nothing of theirs."""
+        """Take over the fields that cert-manager applied, or that we applied under another field manager. An
+        apply of ours does not remove fields of another manager. After this call a field that leaves the
+        template also leaves the Secret. Returns False if there are no fields of those managers."""
         entries, former = (
             managed_fields(written),
             [manager for manager in MANAGERS if manager != self._manager],
@@ -153,7 +156,7 @@ class KubernetesSecrets:
 
 
 def _union(one: Mapping[str, object], other: Mapping[str, object]) -> JsonObject:
-    """The fields of two sets (fieldsV1)."""
+    """Return the union of two sets of fields (fieldsV1)."""
     return {
         name: _union(mapping(one.get(name)), mapping(other.get(name)))
         for name in (*one, *(key for key in other if key not in one))
@@ -192,8 +195,8 @@ def _body(secret: Secret, type_: str) -> JsonObject:
 
 
 def _says(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
-    """Whether an apply of this Secret would change nothing: all of it is there, and the manager owns this and
-    nothing else."""
+    """Whether an apply of this Secret would change nothing: all of it is there, and the manager owns exactly
+    this."""
     found, owned = _secret_of(body), _owned(body, manager)
     parts = (
         ("f:data", found.data, secret.data),
@@ -207,8 +210,8 @@ def _says(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
 
 
 def _owned(body: Mapping[str, object], manager: str) -> dict[str, set[str]] | None:
-    """What a manager owns by server-side apply (metadata.managedFields), by part; None if it never
-    applied."""
+    """Return the fields that a manager owns by server-side apply (metadata.managedFields), by part; None if
+    it never applied."""
     for entry in managed_fields(body):
         if _is_of(entry, manager, "Apply"):
             fields = mapping(entry.get("fieldsV1"))

@@ -1,10 +1,10 @@
-"""The status of a Certificate or an Issuer in the form of cert-manager's CRDs, and back (reference §1.3).
-Pure.
+"""Translates the status of a Certificate or an Issuer to the form of cert-manager's CRDs and back (reference
+§1.3). Pure.
 
-What those have no field for is in one annotation: the next attempt and what it is for, and when it was issued
-last, while that matters. Whoever changes `lastFailureTime` or `failedIssuanceAttempts` by hand (or is
-cert-manager) changes when the next attempt comes: then cert-manager's rule holds (1 h · 2^(n-1), 32 h at
-most)."""
+One annotation holds what those CRDs have no field for: the next attempt and its spec, and the last time of
+issue while that matters. If a user (or cert-manager) changes `lastFailureTime` or `failedIssuanceAttempts`,
+the time of the next attempt changes: then cert-manager's rule applies (1 h · 2^(n-1), 32 h at most).
+"""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from certmill.model.persisted import Codec
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 
 ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
-"""JSON: `next`, and the failure it follows, `after` and `attempts`; `spec`: the digest of what failed; `run`:
-whose failure that was; `issued`: the last issuance. `order`, `order_spec`: the order whose DNS-01 values may
-be up, and what it is for."""
+"""The annotation is JSON. `next`: the time of the next attempt. `after` and `attempts`: the failure before
+it. `spec`: the digest of what failed. `run`: the run that failed. `issued`: the last issuance. `order`,
+`order_spec`: the order whose DNS-01 values may still be in DNS, and the digest of its spec."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """What the annotation says. Instants as in the rest of the object (RFC 3339)."""
+    """The content of the annotation. Instants have the format of the rest of the object (RFC 3339)."""
 
     next: str = ""
     after: str = ""
@@ -51,20 +51,22 @@ class _Kept:
 _CODEC: Final = Codec(_Kept, lenient=True)
 
 _OURS = ("Ready", "Issuing")
-"""The conditions that are ours to write; those of others stay as they are."""
+"""The conditions that certmill writes; those of other writers stay as they are."""
 
 _HOUR = 3600.0
 _CEILING_HOURS = 32
 _SOON = 3600.0
-"""A pair that is to be renewed within an hour of its issue was issued under a wrong clock, or for a strange
-renewBefore: then the time of its issue is kept, so that it does not become an order a second
-(renewal.policy). No other certificate pays a request for it."""
+"""In seconds. A pair that is due for renewal within an hour of its issue was issued under a wrong clock, or
+with an unusual renewBefore. Then the time of its issue is stored, so that certmill does not place an order
+every second (renewal.policy). For all other certificates no request is spent on it."""
 
 
 def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
-    """Read `.status` and our annotation; what is missing or damaged has its default. Its
-    version is the whole object: `resourceVersion` says whether it is still the newest, and a write keeps what
-    others have in it. Raises NewerRelease."""
+    """Read `.status` and our annotation; missing or damaged parts have their defaults.
+
+    The version of the status is the whole object: `resourceVersion` says whether it is still the newest, and
+    a write retains the parts of other writers. Raises NewerRelease.
+    """
     status = mapping(body.get("status"))
     failed_at, attempts = (
         instant_of(status.get("lastFailureTime")),
@@ -94,12 +96,12 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
 
 
 def read_from(status: CertificateStatus) -> JsonObject | None:
-    """The object that this status was read from; None if it was not read from an API server."""
+    """Return the object that this status was read from; None if it was not read from an API server."""
     return cast("JsonObject", status.version) if isinstance(status.version, dict) else None
 
 
 def is_asked(body: Mapping[str, object]) -> bool:
-    """Whether Issuing is True, and its status was set by somebody else than us (metadata.managedFields)."""
+    """Whether Issuing is True, and another program than certmill set it (metadata.managedFields)."""
     return _raw_condition(body, "Issuing").get("status") == "True" and any(
         "f:status" in _of_issuing(entry)
         for entry in managed_fields(body)
@@ -108,13 +110,13 @@ def is_asked(body: Mapping[str, object]) -> bool:
 
 
 def _of_issuing(entry: Mapping[str, object]) -> Mapping[str, object]:
-    """What an entry of managedFields has of the condition Issuing."""
+    """Return what an entry of managedFields contains about the condition Issuing."""
     conditions = mapping(mapping(mapping(entry.get("fieldsV1")).get("f:status")).get("f:conditions"))
     return mapping(conditions.get('k:{"type":"Issuing"}'))
 
 
 def with_certificate_status(body: Mapping[str, object], status: CertificateStatus) -> JsonObject:
-    """The object with this status. What others keep in the status, and we do not know, stays."""
+    """Return the object with this status. Parts of the status that others wrote and we do not know stay."""
     times = {
         "notBefore": status.not_before,
         "notAfter": status.not_after,
@@ -132,8 +134,9 @@ def with_certificate_status(body: Mapping[str, object], status: CertificateStatu
 
 
 def attempt_of(status: CertificateStatus, body: Mapping[str, object]) -> str | None:
-    """The annotation of `body` that goes with this status, with what a newer release has written there; None
-    when there is nothing to keep (one of an earlier status is not about it then)."""
+    """Return our annotation for this status, including the fields that a newer release has written there;
+    None when there is nothing to store. An annotation of an earlier status then does not match this one and
+    is ignored."""
     failed = status.next_attempt is not None and status.last_failure_time is not None
     issued = status.last_issuance_time if _is_soon(status.last_issuance_time, status.renewal_time) else None
     kept = _Kept(
@@ -151,7 +154,7 @@ def attempt_of(status: CertificateStatus, body: Mapping[str, object]) -> str | N
 
 
 def names_an_order(body: Mapping[str, object]) -> bool:
-    """Whether the annotation names an order, whose values may be up."""
+    """Whether the annotation names an order whose DNS-01 values may still be in DNS."""
     try:
         return bool(_kept(body).order)
     except NewerRelease:
@@ -163,8 +166,9 @@ def _text(instant: float | None) -> str:
 
 
 def issuer_status_of(body: Mapping[str, object]) -> IssuerStatus:
-    """Read `.status`. The account it tells of is one at the server of `spec` if it is Ready for what that
-    says now, or by cert-manager's check that both have one host (reference §1.1); else at nobody's."""
+    """Read `.status`. The account in it belongs to the server of `spec` if Ready is for the current spec, or
+    if cert-manager's check finds that both have the same host (reference §1.1). Otherwise its server is
+    unknown."""
     status = mapping(body.get("status"))
     acme = mapping(status.get("acme"))
     server, uri = text(mapping(mapping(body.get("spec")).get("acme")).get("server")), text(acme.get("uri"))
@@ -190,7 +194,8 @@ def with_issuer_status(body: Mapping[str, object], status: IssuerStatus) -> Json
 
 
 def with_refusal(body: Mapping[str, object], reason: str, message: str, *, now: float) -> JsonObject:
-    """The object with Ready=False: its spec cannot be used. All else in its status stays."""
+    """Return the object with Ready=False, because its spec cannot be used. All other parts of its status
+    stay."""
     status = mapping(body.get("status"))
     others = tuple(one for one in _conditions(status) if one.type != "Ready")
     ready = Condition(type="Ready", status=False, reason=reason, message=message, last_transition=now)
@@ -209,7 +214,8 @@ def _with(body: Mapping[str, object], fields: JsonObject, conditions: tuple[Cond
 
 
 def _condition_json(condition: Condition, before: Mapping[str, object], generation: int) -> JsonObject:
-    """A condition that says what it said keeps its time, to the second that the API keeps."""
+    """Return the condition as JSON. A condition that does not change retains its time, to the second, because
+    the API stores seconds."""
     status = "True" if condition.status else "False"
     since = text(before.get("lastTransitionTime")) if before.get("status") == status else ""
     return {
@@ -251,20 +257,21 @@ def _annotation(body: Mapping[str, object]) -> str:
 def _attempt(
     body: Mapping[str, object], kept: _Kept, failed_at: float | None, attempts: int
 ) -> tuple[float | None, str]:
-    """(when the next attempt may be, the digest of what failed; "": whatever there is). What we kept counts
-    for this very failure."""
+    """Return (the earliest time of the next attempt, the digest of what failed; "" matches any spec). The
+    annotation counts only for the failure that it was written for."""
     if failed_at is None:
         return None, ""
     following, spec = instant_of(kept.next), kept.spec
     if following is not None and _is_of(kept, failed_at, attempts):
         return following, spec
     if not spec and _generation_of(body, "Issuing") not in (None, meta_of(body).generation):
-        return None, ""  # cert-manager's failure, of an earlier spec: a changed one does not wait
+        # cert-manager recorded this failure for an earlier spec: a changed spec does not wait
+        return None, ""
     return failed_at + _HOUR * min(2 ** min(max(attempts, 1) - 1, 6), _CEILING_HOURS), spec
 
 
 def _is_of(kept: _Kept, failed_at: float | None, attempts: int) -> bool:
-    """Whether what we kept is about the failure that the status tells of."""
+    """Whether the annotation is about the failure in the status."""
     return failed_at is not None and (instant_of(kept.after), kept.attempts) == (failed_at, attempts)
 
 

@@ -1,5 +1,4 @@
-"""Writes of status and annotations that do not undo what another process has written since the object was
-read."""
+"""Writes status and annotations without undoing what another process has written since the read."""
 
 from __future__ import annotations
 
@@ -20,9 +19,11 @@ _TRIES: Final = 3
 def annotate(
     client: KubeClient, certificate: CertificateId, before: JsonObject, changed: Mapping[str, str]
 ) -> JsonObject | None:
-    """The object with our annotations; None if it is gone, or another has its name. Raises Conflict if
-    another process has changed these annotations or the status since `before` was read: the note of an order
-    that a run has removed is not written again."""
+    """Return the object with our annotations; None if it is gone, or if another object has its name.
+
+    Raises Conflict if another process has changed these annotations or the status since `before` was read. So
+    the note of an order that a run has removed is not written again.
+    """
     for _ in range(_TRIES):
         patch = {"metadata": {"resourceVersion": meta_of(before).resource_version, "annotations": changed}}
         try:
@@ -40,9 +41,12 @@ def annotate(
 
 
 def write_status(client: KubeClient, resource: Resource, before: JsonObject, wanted: JsonObject) -> bool:
-    """Over the very object it was made from; a change of metadata or spec meanwhile is nothing to us, one of
-    status is. False if it is there already, or the object is gone or being deleted, or another of its name is
-    there."""
+    """Write the status over the object that it was made from. A change of metadata or spec in the meantime
+    does not matter; a change of the status does.
+
+    Returns False if the object has this status already, if it is gone or being deleted, or if another object
+    has its name.
+    """
     for _ in range(_TRIES):
         if before.get("status") == wanted["status"] or meta_of(before).deleting:
             return False
@@ -69,6 +73,6 @@ def _is_another(now: JsonObject, before: JsonObject) -> bool:
 
 
 def _written_by_us(body: JsonObject) -> tuple[object, ...]:
-    """The part of an object that only certmill and cmctl write."""
+    """Return the part of an object that only certmill and cmctl write."""
     annotations = meta_of(body).annotations
     return body.get("status"), annotations.get(ATTEMPT_ANNOTATION), annotations.get(HISTORY_ANNOTATION)
