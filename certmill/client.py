@@ -1,12 +1,12 @@
-"""For other services: ask for a certificate, and follow what becomes of it. Needs no Celery; who has an app
-passes its `send_task`.
+"""The Python client for other services: it requests certificates and follows the requests. It does not need
+Celery; an application that uses Celery can pass its app's `send_task`.
 
     handle = Client.connect("redis://…").request(name="web", dns_names=["web.example.com"], issuer="prod")
     handle.wait(timeout=300)
 
-What is sent is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract`
-documents it for other languages. A Redis user that may only enqueue can send requests; to follow them it also
-needs to read `certmill:certificate:*` and `certmill:request:*` (docs/producers.md)."""
+A request is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract`
+documents it for other languages. A Redis user that may only enqueue can send requests. To follow them, it
+must also be allowed to read `certmill:certificate:*` and `certmill:request:*` (docs/producers.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from certmill.errors import InvalidManifest, Permanent, StateUnavailable, Tempor
 from certmill.model.names import CertificateId, certificate_id
 from certmill.model.status import NO_WORKER
 
-if TYPE_CHECKING:  # a service that imports the client pays for Redis' client, half a second, when it connects
+if TYPE_CHECKING:  # the import of Redis' client takes half a second; it happens at connect
     import redis
 
     from certmill.state.record import Record
@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # a service that imports the client pays for Redis' client, h
 POLL_SECONDS = 0.1
 
 UNKNOWN_SECONDS = 10.0
-"""How long a request may be neither in the queue nor answered: a worker has it in hand."""
+"""Seconds for which a request may be neither in the queue nor answered: a worker is handling it."""
 
 UNKNOWN_POLL_SECONDS = 1.0
 
@@ -40,8 +40,8 @@ _TAKEN_UP_WITHIN_SECONDS = 2.0
 _UNKNOWN_ADVICE = "it was lost (send it again), it ended more than three days ago, or the id is wrong"
 
 ASK_AGAIN_SECONDS = 30.0
-"""A request that nobody has taken after so long may be lost (a worker died with it in hand): wait() sends it
-again, under the same id."""
+"""Seconds. A request that no worker has taken by then may be lost (a worker died while it handled it): wait()
+sends it again, with the same id."""
 
 
 class SendTask(Protocol):
@@ -53,27 +53,27 @@ class SendTask(Protocol):
 
 
 class RequestRejected(Permanent):
-    """The request was refused by the worker; the message says why and names the field."""
+    """A worker rejected the request; the message says why and names the field."""
 
 
 class RequestUnknown(Permanent):
-    """Nothing knows of this request: it was lost, it ended more than three days ago, or its id is wrong."""
+    """The request is unknown: it was lost, it ended more than three days ago, or its id is wrong."""
 
 
 class IssuanceFailed(Permanent):
-    """The run that this request began ended without a certificate; the message says why."""
+    """The run of this request ended without a certificate; the message says why."""
 
 
 class StillWaiting(Temporary):
-    """The time-out of `wait` passed first; the run goes on, and the message says what it waits for."""
+    """The time-out of `wait` ended before the run. The run continues; the message says what it waits for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What became of a request so far.
+    """The state of a request.
 
     `phase`: queued, issuing, waiting (see `reason`, `next_at`), issued, failed (`next_at`: the next attempt),
-    rejected, unknown (nothing knows of it: see `reason`). Times in seconds since the epoch."""
+    rejected, unknown (see `reason`). Times are in seconds since the epoch."""
 
     phase: str
     step: str = ""
@@ -86,12 +86,12 @@ class Status:
 
     @property
     def line(self) -> str:
-        """Where it stands, for a message."""
+        """The state in one line, for a message."""
         return self.reason or (NO_WORKER if self.phase == "queued" else self.step or self.phase)
 
 
 class Handle:
-    """A request that was sent."""
+    """A request that was sent, to read its status or wait for its end."""
 
     def __init__(
         self,
@@ -109,12 +109,12 @@ class Handle:
         self._ask_again_at = clock.now() + ASK_AGAIN_SECONDS
 
     def status(self) -> Status:
-        """Look now. Raises StateUnavailable when Redis is away, or this user may not read."""
+        """The status now. Raises StateUnavailable if Redis is not available, or if this user may not read."""
         return self._read(self.id, self.certificate)
 
     def wait(self, timeout: float = 300.0) -> Status:
-        """Wait until it is issued, at most `timeout` seconds. Raises RequestRejected, IssuanceFailed,
-        StillWaiting, RequestUnknown."""
+        """Wait until the certificate is issued, at most `timeout` seconds. Raises RequestRejected,
+        IssuanceFailed, StillWaiting, RequestUnknown, and the errors of `status`."""
         ends, unknown_until = self._clock.now() + timeout, self._clock.now() + UNKNOWN_SECONDS
         while True:
             status = self.status()
@@ -134,7 +134,8 @@ class Handle:
             self._clock.pause(POLL_SECONDS if status.phase != "unknown" else UNKNOWN_POLL_SECONDS)
 
     def ask_again(self, status: Status) -> None:
-        """Send a request of this client's again, under the same id, if nobody has taken it for long."""
+        """Send the request again, with the same id, if this client sent it and no worker has taken it for
+        ASK_AGAIN_SECONDS."""
         if (
             status.phase in ("queued", "unknown")
             and self._send_again is not None
@@ -145,7 +146,7 @@ class Handle:
 
 
 class Client:
-    """Asks certmill for certificates."""
+    """Sends requests for certificates to certmill."""
 
     def __init__(
         self, send: SendTask, *, state: redis.Redis | None = None, clock: Clock | None = None
@@ -170,13 +171,13 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections to Redis. Handles can look no longer."""
+        """Close the connections to Redis. After that, handles cannot read a status."""
         if self._state is not None:
             self._state.close()
 
     @classmethod
     def connect(cls, url: str, *, ca_file: Path | None = None) -> Client:
-        """A client on Redis itself: no Celery needed. Nothing is sent yet."""
+        """A client that uses Redis directly, without Celery. It sends nothing yet."""
         from certmill.state.sender import RedisSender
         from certmill.state.server.connection import connect
 
@@ -196,11 +197,11 @@ class Client:
         private_key: Mapping[str, object] | None = None,
         **spec: object,
     ) -> Handle:
-        """Ask for a certificate, or for a change of one. `spec`: further fields of a cert-manager
-        Certificate's spec, in its own spelling.
+        """Request a certificate, or a change of one. `spec`: further fields of a cert-manager Certificate's
+        spec, with the names that they have there.
 
-        Without `issuer_kind`: the namespace's Issuer of that name, else the ClusterIssuer. Raises
-        InvalidManifest with the path of a wrong field."""
+        Without `issuer_kind`, the issuer is the namespace's Issuer of that name, otherwise the ClusterIssuer.
+        Raises InvalidManifest with the path of the wrong field."""
         _refuse_text(dns_names, "dns_names", "spec.dnsNames")
         _refuse_text(ip_addresses, "ip_addresses", "spec.ipAddresses")
         ref = {"name": issuer} | ({"kind": issuer_kind} if issuer_kind else {})
@@ -216,12 +217,12 @@ class Client:
         return self._ask(contract.REQUEST_TASK, body, certificate_id(namespace, name))
 
     def renew(self, name: str, *, namespace: str = "default") -> Handle:
-        """Ask for a certificate to be issued again now."""
+        """Request that a certificate is issued again now."""
         body: contract.RenewBody = {"name": name, "namespace": namespace}
         return self._ask(contract.RENEW_TASK, body, certificate_id(namespace, name))
 
     def handle(self, request_id: str, certificate: str) -> Handle:
-        """The handle of a request that was sent earlier, perhaps by another process."""
+        """The handle of a request that was sent earlier, also by another process."""
         return Handle(request_id, CertificateId(certificate), self._status, self._clock)
 
     def _ask(
@@ -259,8 +260,8 @@ class Client:
         return _status(found, self._records.read(found.certificate), now)
 
     def _unanswered(self, request_id: str, now: float) -> Status:
-        """In the queue or in a worker's hand, unless nothing knows of it: then it was lost, or is of days
-        ago, or never was."""
+        """The status of a request without an answer: queued (this includes a request that a worker is
+        handling), or unknown (it was lost, it is days old, or it never existed)."""
         assert self._requests is not None
         sent = contract.sent_at(request_id)
         if (sent is not None and now < sent + UNKNOWN_SECONDS) or self._requests.is_queued(
@@ -273,7 +274,7 @@ class Client:
 
 
 def _status(accepted: Acceptance, record: Record | None, now: float) -> Status:
-    """The status of an accepted request, from its certificate's record. Pure."""
+    """The status of an accepted request, derived from its Certificate's record. Pure."""
     if accepted.run == 0:
         return Status(phase="issued")
     if record is None:
@@ -289,13 +290,13 @@ def _status(accepted: Acceptance, record: Record | None, now: float) -> Status:
 
 
 def _refuse_text(names: Sequence[str], argument: str, path: str) -> None:
-    """A text is a sequence of its letters, each of them a name."""
+    """Reject a string where a list is needed: Python would take each of its letters as a name."""
     if isinstance(names, str):
         raise InvalidManifest(f"must be a list of names: write {argument}=[{names[:80]!r}]", path=path)
 
 
 def _check(body: contract.RequestBody) -> None:
-    """Refuse a bad request here, with the path of the field, before anything is sent."""
+    """Reject a request that is not valid, with the path of the field, before anything is sent."""
     from certmill.model.manifests.parse import parse_request
 
     parse_request(body)

@@ -1,8 +1,9 @@
-"""The wire, in one file: task names, queues, and the bodies of the two messages that other services may send.
+"""Defines the messages of certmill: task names, queues, and the bodies of the two messages that other
+services may send.
 
 A producer in any language puts a Celery message (protocol 2, JSON) for `certificate.request` or
-`certificate.renew` on the queue `certmill.requests`, with one positional argument, the body below. Everything
-else on the wire is certmill talking to itself: a step carries the certificate's id and nothing more."""
+`certificate.renew` on the queue `certmill.requests`, with one positional argument: the body defined below.
+All other messages are internal to certmill: the message of a step has only the Certificate's id."""
 
 from __future__ import annotations
 
@@ -47,9 +48,9 @@ RECONCILE_TASKS = {
     kind: f"reconcile.{kind.lower()}"
     for kind in ("Certificate", "Issuer", "ClusterIssuer", "Ingress", "VirtualServer")
 }
-"""By kind: look at this object of the cluster again. Arguments: namespace/name, of a ClusterIssuer its name;
-of an Ingress or VirtualServer at will the names of Certificates that it may want no more, at most
-MAX_LEFT."""
+"""Task name by kind: reconcile this object of the cluster. Arguments: `namespace/name`, or the name of a
+ClusterIssuer. For an Ingress or a VirtualServer, the names of Certificates that it may no longer need can
+follow, at most MAX_LEFT."""
 
 MAX_LEFT = 100
 
@@ -59,24 +60,26 @@ TASKS_OF_QUEUE: dict[str, frozenset[str]] = {
     CHANGES_QUEUE: frozenset(RECONCILE_TASKS.values()),
     TICKS_QUEUE: frozenset(TICK_TASKS),
 }
-"""What each queue may carry; the guard (workers.broker.guard) refuses anything else."""
+"""The task names that each queue may have; the guard (workers.broker.guard) rejects all others."""
 
 MAX_MESSAGE_BYTES = 65_536
-"""Of a whole message, as the guard takes it. A body may have half of that (the client refuses more): base64
-and headers are added to it."""
+"""The size limit of a whole message, in bytes, which the guard enforces. A body may have half of it (the
+client rejects larger ones), because base64 and headers add to its size."""
 
 
 def shown_run(trigger: Trigger, run: int = 0) -> str:
-    """The header `kwargsrepr` of a task: Flower shows it and finds it, no task gets it. In Celery's own form,
-    so that `kwargs:trigger=renewal` and `kwargs:run=17` are searches. `run` is the number of the
-    certificate's run."""
+    """The header `kwargsrepr` of a task. Flower shows it and searches in it; the task itself does not get it.
+
+    It has Celery's own form, so that `kwargs:trigger=renewal` and `kwargs:run=17` work as searches. `run` is
+    the number of the Certificate's run; 0: not shown."""
     return str({"trigger": trigger.value} | ({"run": run} if run else {}))
 
 
 class RequestBody(TypedDict):
-    """`certificate.request`: `spec` is a cert-manager.io/v1 Certificate's spec as JSON. `issuerRef.kind` may
-    be left out (the namespace's Issuer, else the ClusterIssuer, of that name); `secretName` defaults to the
-    name."""
+    """The body of `certificate.request`. `spec` is the spec of a cert-manager.io/v1 Certificate as JSON.
+
+    `issuerRef.kind` may be omitted: then it is the namespace's Issuer of that name, otherwise the
+    ClusterIssuer. `secretName` defaults to the name."""
 
     name: str
     namespace: NotRequired[str]
@@ -84,20 +87,22 @@ class RequestBody(TypedDict):
 
 
 class RenewBody(TypedDict):
-    """`certificate.renew`: issue this Certificate again now."""
+    """The body of `certificate.renew`: issue this Certificate again now."""
 
     name: str
     namespace: NotRequired[str]
 
 
 def new_request_id(now: float) -> str:
-    """A UUID of version 7 (RFC 9562 §5.7): it tells when the request was sent, also to another process."""
+    """A new request id: a UUID of version 7 (RFC 9562 §5.7). Any process can read from it when the request
+    was sent. `now`: seconds since the epoch."""
     bits = (int(now * 1000) & (1 << 48) - 1) << 80 | secrets.randbits(80)
     return str(uuid.UUID(int=bits & ~(0xF << 76 | 3 << 62) | 7 << 76 | 2 << 62))
 
 
 def sent_at(request_id: str) -> float | None:
-    """When a request with such an id was sent; None if its id does not tell."""
+    """When the request with this id was sent (seconds since the epoch); None if the id is not a UUID of
+    version 7."""
     try:
         found = uuid.UUID(request_id)
     except ValueError:
@@ -108,7 +113,7 @@ def sent_at(request_id: str) -> float | None:
 def envelope(
     name: str, args: Sequence[object], *, queue: str, task_id: str, argsrepr: str, origin: str
 ) -> dict[str, object]:
-    """The message as it stands in the queue: what a producer in another language has to build."""
+    """The message in the form that the queue stores. A producer in another language must build the same."""
     body = json.dumps([list(args), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
     return {
         "body": base64.b64encode(body.encode()).decode(),

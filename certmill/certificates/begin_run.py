@@ -1,5 +1,4 @@
-"""What beginning a run takes: who asked and when we looked, the record's beginning in one call, and what
-people are told of it."""
+"""Begins a run of a Certificate: creates the run in the record, then writes the status and the event."""
 
 from __future__ import annotations
 
@@ -21,11 +20,11 @@ from certmill.state.records import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """What was found and done.
+    """The result of a reconcile request.
 
-    `right`: the stored pair is what is wanted. Else `run` is the number of the run that makes it right, or of
-    the one that failed and whose back-off holds; 0: nothing can be done, for `reason`. `ring`: the run's
-    chain is to be published now."""
+    `right`: the stored pair is the desired one. Otherwise `run` is the number of the run that was begun, or
+    of the failed run whose back-off has not ended. `run` is 0 if nothing can be done; `reason` says why.
+    `publish_run`: the caller publishes the run's chain now."""
 
     reason: str
     right: bool = False
@@ -35,8 +34,9 @@ class Reconciled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When we looked, and what the record said before that (Records.outlook): what has changed since is not
-    decided about."""
+    """The time of an observation, and the run state in Redis before it (Records.run_state).
+
+    A decision is valid only for this run state: if a run has ended since, the observation is made again."""
 
     options: ReconcileOptions
     now: float
@@ -45,16 +45,17 @@ class Moment:
 
     @property
     def forced(self) -> bool:
-        """Whether a new certificate is asked for, now or while the last run went on."""
+        """Whether a new certificate was requested, now or while the last run was under way."""
         return self.options.force or self.again == "force"
 
 
 def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reconciled | None:
-    """Begin a run: rung at once while the queue is short, else among the arrivals. None: a run has ended
-    since we looked.
+    """Begin a run. Its wake-up is published at once if the queue is short; otherwise the run waits among the
+    arrivals. Returns None if a run has ended since the observation.
 
-    A temporary pair comes first: whoever dies after the beginning writes it no more. What was not told of a
-    run that goes on, because the home was away in that moment, is told now."""
+    The temporary pair is stored first: if the process dies after the run has begun, no other process stores
+    it. If a run is under way but its status was not written (the home was not available), the status is
+    written now."""
     certificate, options, now, violation = seen.certificate, moment.options, moment.now, decision.violation
     stored = temporary.is_asked_for(certificate) and temporary.store(ports.home, ports.events, seen, now=now)
     publish_run = options.may_publish and ports.due.queue_length() < ports.limits.high_water
@@ -85,24 +86,26 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
         )
     elif verdict is Verdict.JOINED:
         _tell_times(ports, seen, now)
-    # Rung again with what was untold: whoever began the run may have failed at telling, and have rung nobody.
+    # The wake-up is published again together with a missing status: the process that began the run may have
+    # failed before it wrote the status and published the wake-up.
     return Reconciled(
         reason=violation.message, run=run, publish_run=publish_run and (verdict is Verdict.BEGUN or untold)
     )
 
 
 def _tell_times(ports: Ports, seen: Seen, now: float) -> None:
-    """A run goes on: say when the pair that it is to replace expires, and that it has expired."""
+    """While a run is under way, write when the pair that it replaces expires, or that it has expired."""
     if (status := conditions.while_issuing(seen, now=now)) != seen.status:
-        with suppress(Conflict):  # the run has just told more
+        with suppress(Conflict):  # the run has just written a newer status
             statuses.write(ports, seen.certificate, status)
 
 
 def _record_begun(
     ports: Ports, seen: Seen, violation: Violation, *, servable: bool, ours: bool, now: float
 ) -> None:
-    """Show in status and events that a run is under way. Of two looks at once the one that began it (`ours`)
-    knows why; the other has nothing to say then."""
+    """Write to the status and the events that a run is under way. If two processes reconcile at once, only
+    the one that began the run (`ours`) knows its reason; the other writes nothing if the status already shows
+    the run."""
     home, certificate, status = ports.home, seen.certificate, conditions.of_pair(seen)
     ready = servable or violation.reason in ("Renewing", MANUALLY_TRIGGERED)
     try:

@@ -1,5 +1,5 @@
-"""The status of a Certificate after each thing that happens to it: cert-manager's conditions and reasons
-(§1.3). Pure."""
+"""Computes the new status of a Certificate after each change: conditions and reasons as in cert-manager
+(reference §1.3). Pure."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ _NO_CERTIFICATE = ("DoesNotExist", "MissingData", "InvalidCertificate")
 
 
 def is_triggered(status: CertificateStatus) -> bool:
-    """Whether somebody asked for a run through the status: `cmctl renew`, or whoever else set Issuing=True,
-    for any reason, as at cert-manager. While a run is under way, it is our own mark of such a run."""
+    """Whether a person or a program requested a run through the status.
+
+    `cmctl renew` sets Issuing=True; as in cert-manager, another program may set it for any reason. While a
+    run is under way, certmill itself sets Issuing=True."""
     found = status.condition(ISSUING)
     return found is not None and found.status and (status.asked or found.reason == MANUALLY_TRIGGERED)
 
 
 def is_issuing(status: CertificateStatus) -> bool:
-    """Whether it says that a run is under way."""
+    """Whether the status says that a run is under way."""
     found = status.condition(ISSUING)
     return found is not None and found.status
 
 
 def of_pair(seen: Seen) -> CertificateStatus:
-    """The status with the times of the stored pair, whoever put it there: it expires, whether or not it is
-    issued again in time."""
+    """The status with the validity and renewal times of the stored pair. The origin of the pair does not
+    matter: it expires even if no new one is issued in time."""
     leaf, secret = seen.leaf, seen.secret
     if leaf is None or secret is None or is_temporary(secret):
         return seen.status
@@ -53,8 +55,8 @@ def of_pair(seen: Seen) -> CertificateStatus:
 
 
 def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now: float) -> CertificateStatus:
-    """A run has begun. A pair that is only to be renewed stays ready meanwhile; one that is not there has no
-    times."""
+    """The status after a run has begun. A pair that only has to be renewed stays Ready during the run. If
+    there is no pair, the times are removed."""
     status = _with(status, _condition(status, ISSUING, True, violation.reason, violation.message, now))
     if ready:
         return _with(_timed(status, violation), _condition(status, READY, True, "Ready", READY_MESSAGE, now))
@@ -62,14 +64,15 @@ def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now
 
 
 def held(status: CertificateStatus, violation: Violation, *, servable: bool, now: float) -> CertificateStatus:
-    """A run may not begin yet. What is only to be renewed, and a temporary pair (`servable`), is as ready as
-    it was."""
+    """The status while a run must wait for its back-off. Ready does not change for a pair that only has to be
+    renewed, or for a temporary pair (`servable`)."""
     return status if servable or violation.reason == "Renewing" else _not_ready(status, violation, now)
 
 
 def while_issuing(seen: Seen, *, now: float) -> CertificateStatus:
-    """A run goes on, perhaps for hours: once the pair that it is to renew has expired, that is not ready any
-    more. A status that another program wrote may not say when that is."""
+    """The status while a run is under way, which can take hours. When the pair that it replaces has expired,
+    Ready becomes False. If another program wrote the status without the expiry time, the time is read from
+    the pair."""
     return as_of(seen.status if seen.status.not_after is not None else of_pair(seen), now)
 
 
@@ -80,14 +83,14 @@ def _not_ready(status: CertificateStatus, violation: Violation, now: float) -> C
 
 
 def _timed(status: CertificateStatus, violation: Violation) -> CertificateStatus:
-    """Without the times of a pair that is not there."""
+    """The status without the validity and renewal times if there is no pair."""
     absent = violation.reason in _NO_CERTIFICATE
     return replace(status, not_before=None, not_after=None, renewal_time=None) if absent else status
 
 
 def waiting(status: CertificateStatus, reason: str) -> CertificateStatus:
-    """The run has been waiting for long: what for is added to why it was begun. Nothing, if no run is being
-    shown any more."""
+    """The status of a run that has waited for a long time: the Issuing message gets the reason for the wait.
+    The status does not change if it shows no run."""
     found = status.condition(ISSUING)
     if found is None or not found.status:
         return status
@@ -95,8 +98,8 @@ def waiting(status: CertificateStatus, reason: str) -> CertificateStatus:
 
 
 def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
-    """A pair was stored: ready once it is valid, and no failure counts any more. Said again of the same pair,
-    nothing changes."""
+    """The status after a pair was stored: Ready once the pair is valid; the failure count is reset. A second
+    call for the same pair changes nothing."""
     again = (
         status.not_after == leaf.not_after
         and status.not_before == leaf.not_before
@@ -123,7 +126,7 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
 
 
 def adopted(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
-    """The stored pair was found right."""
+    """The status after the stored pair was found to be the desired one. The failure count is reset."""
     ready = _condition(status, READY, True, "Ready", READY_MESSAGE, now)
     others = tuple(c for c in status.conditions if c.type not in (READY, ISSUING))
     return replace(
@@ -142,8 +145,8 @@ def adopted(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: floa
 
 
 def not_owner(status: CertificateStatus, owner: str, *, issued: bool, now: float) -> CertificateStatus:
-    """Its Secret is another Certificate's: it waits. `issued`: the Secret says so; else the other is to be
-    issued first."""
+    """The status of a Certificate that waits because another Certificate owns its Secret. `issued`: the
+    Secret names the owner; otherwise the owner's pair is not issued yet."""
     status = replace(status, conditions=tuple(c for c in status.conditions if c.type != ISSUING))
     return _with(
         status,
@@ -152,22 +155,23 @@ def not_owner(status: CertificateStatus, owner: str, *, issued: bool, now: float
 
 
 def refused(status: CertificateStatus, violation: Violation, why: str, *, now: float) -> CertificateStatus:
-    """No run can be begun until a person changes something. It is no failure that counts: nothing was
-    tried."""
+    """The status when no run can begin until a person changes something. This does not count as a failure:
+    nothing was tried."""
     status = _with(status, _condition(status, READY, False, violation.reason, violation.message, now))
     return _with(status, _condition(status, ISSUING, False, FAILED, failed_message(why), now))
 
 
 def failures_with(status: CertificateStatus, run: str) -> int:
-    """How many runs in a row have failed, with this one. A worker that dies after it wrote the status leaves
-    the run to another, which fails it again: it is counted once."""
+    """The number of runs in a row that failed, including this one. If a worker dies after it wrote the
+    status, another worker fails the same run again; that run is counted once."""
     return status.failed_issuance_attempts + (0 if status.failed_run == run else 1)
 
 
 def failed(
     status: CertificateStatus, failure: Failure, *, spec: str, run: str, now: float
 ) -> CertificateStatus:
-    """A run failed: Issuing=False with the message; the count and the time decide the back-off."""
+    """The status after a run failed: Issuing=False with the message. The number of failures and the time
+    decide the back-off."""
     status = _with(status, _condition(status, ISSUING, False, FAILED, failed_message(failure.message), now))
     known = status.failed_run == run
     return replace(

@@ -1,5 +1,7 @@
-"""The digest of what a run is for. A run whose digest is no longer the manifest's begins again; kept facts
-are only for the same digest. Pure."""
+"""Computes the digest of the fields that a run depends on. Pure.
+
+A run whose digest differs from the manifest's begins again. Checkpointed facts are valid only for the same
+digest."""
 
 from __future__ import annotations
 
@@ -28,6 +30,6 @@ def digest(certificate: Certificate, issuer: Issuer | None) -> str:
         if certificate.duration and issuer and issuer.enable_duration
         else None,
     }
-    if certificate.is_ca:  # Only then: the digests that older releases have written stay right.
+    if certificate.is_ca:  # Added only if set, so that digests written by older releases stay valid.
         wanted["is_ca"] = True
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,11 +1,13 @@
-"""Who owns a Secret that several Certificates name. What a manifest made comes before what a request made; of
-these, as at cert-manager (reference §1.7), the one in the Secret's certificate-name annotation if it still
-wants the Secret, else the oldest. The others wait.
+"""Decides which Certificate owns a Secret that several Certificates name.
 
-Which Certificates name a Secret is remembered in Redis as they are looked at. When that is lost, the
-annotation still tells; and what began a run before an older one was seen gives way at the next step that
-would cost something. Their ages are remembered too: of a thousand that name one Secret each look asks the
-home about the oldest only."""
+A Certificate from a manifest comes before one from a request. Among Certificates of the same origin, as in
+cert-manager (reference §1.7), the owner is the one in the Secret's certificate-name annotation if it still
+names the Secret; otherwise it is the oldest. The others wait.
+
+Redis stores which Certificates name a Secret, each time one is reconciled. If Redis loses this, the
+annotation still names the owner. A run that began before an older Certificate was observed stops at its next
+step that uses the CA or DNS. Redis stores the creation times too: if a thousand Certificates name one Secret,
+each reconciliation reads only the oldest ones from the home."""
 
 from __future__ import annotations
 
@@ -21,23 +23,23 @@ from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, owner_of
 
-if TYPE_CHECKING:  # `recorded_owner` is the command's, which does not wait for all that a step may use
+if TYPE_CHECKING:  # the command imports `recorded_owner`; it does not need the imports of the steps
     from certmill.runs.context import Ports
 
 _AT_ONCE: Final = 10
 _REQUESTED_FROM: Final = 1e12
-"""Seconds: the claims of Certificates that requests made are kept in Redis as this much later than they were
-made."""
+"""Seconds. In Redis, the claim of a Certificate from a request has its creation time plus this number, so
+that it sorts after all claims of manifests."""
 
 
 def is_contested(ports: Ports, certificate: Certificate) -> bool:
-    """Whether another Certificate has named this one's Secret."""
+    """Whether another Certificate has named this Certificate's Secret."""
     return ports.snapshots.claim_secret(certificate.namespace, certificate.secret_name, certificate.name)
 
 
 def named_owner(home: Home, certificate: Certificate, secret: Secret | None) -> str:
-    """The other Certificate that the Secret was issued for, if that still wants it and comes first, else
-    ""."""
+    """The other Certificate that the Secret's annotation names, if it still names this Secret and comes
+    first. Otherwise ""."""
     named = secret.annotations.get(CERTIFICATE_NAME, "") if secret is not None else ""
     other = _wanting(home, named, certificate) if named not in ("", certificate.name) else None
     return named if other is not None and is_requested(other) <= is_requested(certificate) else ""
@@ -46,8 +48,10 @@ def named_owner(home: Home, certificate: Certificate, secret: Secret | None) -> 
 def recorded_owner(
     home: Home, certificate: Certificate, secret: Secret | None, status: CertificateStatus
 ) -> str:
-    """The other Certificate that the Secret belongs to, for those who only look: as the Secret says, else as
-    a worker has noted in the status, as long as that Certificate wants the Secret. "" if there is none."""
+    """The other Certificate that owns the Secret, for read-only commands; "" if there is none.
+
+    It is read from the Secret's annotation, otherwise from the status that a worker wrote, if that
+    Certificate still names the Secret."""
     told = owner_of(status)
     return named_owner(home, certificate, secret) or (
         told if told and _wanting(home, told, certificate) is not None else ""
@@ -55,7 +59,7 @@ def recorded_owner(
 
 
 def other_owner(ports: Ports, certificate: Certificate, secret: Secret | None) -> str:
-    """The name of the other Certificate that owns this one's Secret; "" if it is this one's own."""
+    """The name of the other Certificate that owns this one's Secret; "" if this Certificate owns it."""
     contested = is_contested(ports, certificate)
     own = secret is not None and secret.annotations.get(CERTIFICATE_NAME) == certificate.name
     if own and not is_requested(certificate):
@@ -66,14 +70,14 @@ def other_owner(ports: Ports, certificate: Certificate, secret: Secret | None) -
 
 
 def refusal_of_request(ports: Ports, certificate: Certificate) -> str:
-    """Why a request may not have the Secret it asks for: it is another's, or a Certificate of a manifest
-    wants it. "" if it may."""
+    """Why a request must not use the Secret that it names: another Certificate owns the Secret, or a
+    Certificate from a manifest names it. "" if it may."""
     home, where = ports.home, f"Secret {certificate.namespace}/{certificate.secret_name}"
     try:
         existing = home.certificate(certificate.id)
         secret = home.secret(certificate.namespace, certificate.secret_name)
     except InvalidManifest:
-        return ""  # the home refuses it
+        return ""  # the home refuses this request with its own message
     except SecretUnusable as error:
         return f"{where} is there and cannot be read ({error}); choose another name for it"
     if existing is not None and existing.secret_name == certificate.secret_name:
@@ -95,8 +99,9 @@ def refusal_of_request(ports: Ports, certificate: Certificate) -> str:
 
 
 def _first_rival(ports: Ports, certificate: Certificate, *, only_manifests: bool = False) -> str:
-    """The first Certificate before this one that wants its Secret, or the first that a manifest made; those
-    before it that want it no more are forgotten."""
+    """The first Certificate that comes before this one and names the same Secret; with `only_manifests`, the
+    first from a manifest. "" if there is none. Claims of Certificates that no longer name the Secret are
+    removed."""
     home, where = ports.home, (certificate.namespace, certificate.secret_name)
     own = (_rank(certificate), certificate.name)
     ports.snapshots.note_claims(*where, {certificate.name: own[0]})
@@ -119,7 +124,7 @@ def _first_rival(ports: Ports, certificate: Certificate, *, only_manifests: bool
 
 
 def _wanting(home: Home, name: str, certificate: Certificate) -> Certificate | None:
-    """The Certificate of this name, if it wants the same Secret."""
+    """The Certificate of this name if it names the same Secret, else None."""
     try:
         other = home.certificate(certificate_id(certificate.namespace, name))
     except InvalidManifest:
@@ -135,5 +140,6 @@ def _rank_of(home: Home, name: str, certificate: Certificate) -> float:
 
 
 def _rank(certificate: Certificate) -> float:
-    """When it was created (0: not known), after all that manifests made if a request made it."""
+    """When the Certificate was created (seconds since the epoch; 0: not known). A Certificate from a request
+    sorts after all those from manifests."""
     return certificate.created + (_REQUESTED_FROM if is_requested(certificate) else 0.0)

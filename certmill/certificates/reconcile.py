@@ -1,5 +1,7 @@
-"""From what is wanted and what is stored to a run, or none: applied to one certificate at a time, as often as
-anybody likes."""
+"""Reconciles one Certificate: compares the desired state with the stored state and begins a run if they
+differ.
+
+A reconciliation can be repeated at any time; it is idempotent."""
 
 from __future__ import annotations
 
@@ -23,36 +25,37 @@ from certmill.renewal.policy import BackingOff, Decision, Issue, Keep, Seen, Vio
 from certmill.runs.context import Ports
 
 LOOK_AGAIN_SECONDS = 600.0
-"""A certificate that could not be looked at does not stand in the way of those that are due after it."""
+"""Seconds until the next check of a Certificate whose observation failed. The check is postponed so that it
+does not block the Certificates that are due after it."""
 
 _OTHER_OWNER_SECONDS = 180.0
 
 
 class Reconciler:
-    """Decides for one certificate, and begins its run. One per process."""
+    """Decides for one Certificate and begins its run. One instance per process."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
     @property
     def home(self) -> Home:
-        """The home itself, of whose reads none is old."""
+        """The home without the read cache: each read returns the current state."""
         return self._ports.home
 
     @recording.synced("certificates-trigger")
     def reconcile(self, certificate_id: CertificateId, options: ReconcileOptions = AS_STORED) -> Reconciled:
-        """Decide for one certificate, and begin its run if it needs one.
+        """Decide for one Certificate, and begin its run if it needs one.
 
-        Raises Temporary if the home or Redis is not available. A manifest that is not valid is recorded as
-        such, and its stored pair stays."""
-        while True:  # None: a run has ended since, and what was missing when we looked may have been stored
+        Raises Temporary if the home or Redis is not available. If the manifest is not valid, this is written
+        to the status, and the stored pair does not change."""
+        while True:  # None: a run has ended since the observation and may have stored the pair
             again, as_of = self._ports.records.run_state(certificate_id)
             moment = Moment(options=options, now=self._ports.clock.now(), again=again, as_of=as_of)
             if (done := self._reconciled(certificate_id, moment)) is not None:
                 return done
 
     def _reconciled(self, certificate_id: CertificateId, moment: Moment) -> Reconciled | None:
-        """None: what was decided is of before the end of a run."""
+        """Make one observation and act on it. Returns None if a run has ended since the observation."""
         ports = self._ports
         try:
             observed = ports.home.observe(certificate_id)
@@ -76,7 +79,7 @@ class Reconciler:
 
         if (
             status.order and moment.as_of == "0"
-        ):  # Redis knows of no run: one was lost with its memory, and its values may be up
+        ):  # Redis has no run: its data was lost with a run, and DNS-01 values may still be present
             ports.journal.note_lost_order(certificate_id, status.order)
         seen = look(
             certificate, secret, status, spec, unusable=unusable, jitter_seconds=ports.limits.renewal_jitter
@@ -92,8 +95,8 @@ class Reconciler:
         spec: str,
         moment: Moment,
     ) -> Reconciled | None:
-        """None if its Secret may be written; else the Certificate says why not, and is looked at again
-        later."""
+        """Returns None if the Certificate's Secret may be written. Otherwise the status gives the reason, and
+        the Certificate is checked again later."""
         certificate, before = observed.certificate, observed.status
         if taken := secret_contract.why_not_to_write(self._ports.home, certificate, issuer, secret):
             message = f"spec.secretName: {taken}"
@@ -110,8 +113,8 @@ class Reconciler:
         return None
 
     def other_owner(self, certificate: Certificate) -> str:
-        """The other Certificate that owns this one's Secret now; asks the home only if another has named
-        it."""
+        """The name of the other Certificate that now owns this one's Secret, or "". The home is read only if
+        another Certificate has named the Secret."""
         if not ownership.is_contested(self._ports, certificate):
             return ""
         return ownership.other_owner(self._ports, certificate, self._secret(certificate)[0])
@@ -119,7 +122,8 @@ class Reconciler:
     def _wait_for(
         self, other: str, observed: ObservedCertificate, secret: Secret | None, *, spec: str, moment: Moment
     ) -> Reconciled:
-        """Another Certificate owns the Secret: say so, and look again now and then."""
+        """Another Certificate owns the Secret: write this to the status, and check again every few
+        minutes."""
         ports, now, certificate = self._ports, moment.now, observed.certificate
         if not self._adopt(certificate, at=now + _OTHER_OWNER_SECONDS, spec=spec, moment=moment):
             return Reconciled(reason="its run notices by itself that another Certificate owns the Secret")
@@ -130,8 +134,8 @@ class Reconciler:
         return Reconciled(reason=f"Secret {certificate.secret_name} belongs to Certificate {other}")
 
     def _without_issuer(self, observed: ObservedCertificate, why: str, moment: Moment) -> Reconciled:
-        """The issuer cannot be read. A stored pair that is good for now stays as ready as it was, with its
-        times."""
+        """The issuer cannot be read. If the stored pair has no violation, Ready does not change and the
+        status gets the pair's times."""
         ports, certificate = self._ports, observed.certificate
         secret, unusable = self._secret(certificate)
         seen = look(
@@ -154,8 +158,8 @@ class Reconciler:
         why: str,
         moment: Moment,
     ) -> Reconciled:
-        """Nothing can be done until a person changes something: say so in the status; look again when the
-        issuer changes, and now and then."""
+        """Nothing can be done until a person changes something: write the reason to the status. The next
+        check is when the issuer changes, or after LOOK_AGAIN_SECONDS."""
         ports = self._ports
         if status != before:
             ports.home.write_certificate_status(certificate.id, status)
@@ -170,8 +174,8 @@ class Reconciler:
         return Reconciled(reason=why)
 
     def _adopt(self, certificate: Certificate, *, at: float, spec: str, moment: Moment) -> bool:
-        """Have an idle certificate looked at again at `at`; False if a run is under way, or has ended and is
-        to be followed by another."""
+        """Schedule the next check of an idle Certificate for `at` (seconds since the epoch). Returns False if
+        a run is under way, or if a run has ended and the next run must begin."""
         return self._ports.records.adopt(certificate.id, now=moment.now, at=at, spec=spec, again=moment.again)
 
     def _apply(self, decision: Decision, seen: Seen, moment: Moment) -> Reconciled | None:
@@ -184,8 +188,9 @@ class Reconciler:
                 return self._keep(decision, seen, moment)
 
     def _hold(self, decision: BackingOff, seen: Seen, moment: Moment) -> Reconciled:
-        """Nothing is issued yet. What is not Ready meanwhile says so; a pair that goes on to be good is
-        looked at when it expires."""
+        """The back-off has not ended, so no run begins. Ready becomes False where the violation requires it.
+        If the stored pair is valid now but expires before the back-off ends, the next check is at its
+        expiry."""
         ports, certificate, violation, now = self._ports, seen.certificate, decision.violation, moment.now
         expires = seen.leaf.not_after if seen.leaf is not None else 0.0
         at = expires if now < expires < decision.until else decision.until
@@ -202,18 +207,18 @@ class Reconciler:
         return Reconciled(reason=f"{violation.message}; {why}", run=failed)
 
     def store_temporary(self, certificate: Certificate) -> bool:
-        """For a challenge whose requests are redirected to HTTPS: store a temporary pair if there is none
-        that a server could use.
+        """Store a temporary pair for a challenge whose requests are redirected to HTTPS, if the Secret has no
+        pair that a server could use. Returns whether it was stored.
 
-        Its annotation would make the Secret this Certificate's: so not while another owns it, nor when this
-        one is being deleted."""
+        The annotation of a temporary pair makes this Certificate the owner of the Secret. So nothing is
+        stored while another Certificate owns the Secret, or while this Certificate is being deleted."""
         ports, now = self._ports, self.home.certificate(certificate.id)
         if now is None or now.deleting or self.other_owner(certificate):
             return False
         return temporary.store_if_unservable(ports.home, ports.events, certificate, now=ports.clock.now())
 
     def _keep(self, decision: Keep, seen: Seen, moment: Moment) -> Reconciled:
-        """The stored pair is right: remember when to renew it; write only what differs."""
+        """The stored pair is the desired one: schedule its renewal, and write only what differs."""
         ports, certificate, leaf = self._ports, seen.certificate, seen.leaf
         assert leaf is not None
         assert seen.secret is not None
@@ -231,28 +236,30 @@ class Reconciler:
         return temporary.read(self._ports.home, certificate)
 
     def _refresh(self, certificate: Certificate, secret: Secret) -> None:
-        """What the manifest says of the Secret's form (template, encoding, output formats) needs no new
-        order, nor does whose it is now: the controller sees only Secrets that carry our label, and goes by
-        the name on them."""
+        """Write the Secret again if only its form differs (template, encoding, output formats) or its owner
+        has changed. This needs no new order. The controller sees only Secrets that have certmill's label, and
+        reads the owner's name from their annotation."""
         try:
             wanted = secret_contract.secret_of(
                 certificate, secret.data[TLS_CERTIFICATE], secret.data[TLS_PRIVATE_KEY]
             )
         except SecretUnusable:
             return
-        # A run may have come to its end since we looked: its pair is newer than the one we would write.
+        # A run may have ended since the observation: then its pair is newer than the one that would be
+        # written here.
         if self._secret(certificate)[0] == secret:
             self._ports.home.write_secret(wanted)
 
     def _forget(self, certificate_id: CertificateId) -> Reconciled:
-        """The Certificate was deleted, or is being deleted. A run under way is woken to notice, and cleans
-        up; its Secret stays."""
+        """The Certificate was deleted, or is being deleted. A run under way gets a wake-up, so that it stops
+        and cleans up its challenges. The Secret stays."""
         self._ports.records.forget(certificate_id, now=self._ports.clock.now())
         return Reconciled(reason="the Certificate is not in the home, or is being deleted")
 
 
 def _decided(seen: Seen, moment: Moment) -> Decision:
-    """The decision, with what people ask for over it."""
+    """The decision, changed by what a person or a caller requested: a forced run, or no wait for the
+    back-off."""
     decision, asked = decide(seen, moment.now), moment.forced or conditions.is_triggered(seen.status)
     if isinstance(decision, BackingOff) and (asked or moment.options.ignore_back_off):
         return Issue(violation=decision.violation)
@@ -268,8 +275,8 @@ def _decided(seen: Seen, moment: Moment) -> Decision:
 def reconcile_all(
     reconciler: Reconciler, certificates: Mapping[CertificateId, bool]
 ) -> dict[CertificateId, CertmillError]:
-    """Reconcile several (`True`: without waiting for a back-off); what failed, by id. One that fails does not
-    stop the others."""
+    """Reconcile several Certificates (`True`: do not wait for a back-off). Returns the errors by id. One
+    error does not stop the others."""
     failed: dict[CertificateId, CertmillError] = {}
     for certificate, ignore_back_off in certificates.items():
         try:

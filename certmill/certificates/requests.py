@@ -1,5 +1,5 @@
-"""Requests of other services: a body becomes a Certificate in the home and, if need be, a run; a bad one is
-kept with its reason."""
+"""Handles requests from other services: stores the requested Certificate in the home and begins its run if it
+needs one. A rejected request is stored with its reason."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ from certmill.state.requests import Acceptance, Rejection
 
 
 class RequestHandler:
-    """Takes `certificate.request` and `certificate.renew`. One per process."""
+    """Handles the messages `certificate.request` and `certificate.renew`. One instance per process."""
 
     def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
         self._ports = ports
         self._reconciler = reconciler
 
     def request(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
-        """Keep the Certificate and begin its run, unless it or its Secret is a manifest's. None: refused, and
-        kept with the reason.
+        """Store the Certificate and begin its run, unless it or its Secret belongs to a manifest. Returns
+        None if the request was rejected; the rejection is stored with its reason.
 
-        Raises Temporary to be asked again.
-        """
+        Raises Temporary if the message must be delivered again."""
         answered = self._answered(request_id)
         if answered is not None:
             return answered
@@ -45,15 +44,17 @@ class RequestHandler:
         except CertmillError as error:
             self.reject(request_id, _name_in(body), str(error))
             return None
-        # Asked again for the same, a back-off holds: a service that restarts in a circle must not use up the
-        # CA's patience.
+        # If the same request comes again, the back-off stays in force: a service that restarts again and
+        # again must not use up the CA's rate limits.
         origin = Origin(root_id=request_id, trigger=Trigger.REQUEST)
         options = ReconcileOptions(origin=origin, ignore_back_off=change is not Change.UNCHANGED)
         return self._begin(certificate.id, request_id, options)
 
     def renew(self, body: object, *, request_id: str) -> tuple[CertificateId, Reconciled] | None:
-        """Begin a run even if the stored pair is right. None: refused, and kept with the reason. Raises
-        Temporary to be asked again."""
+        """Begin a run even if the stored pair is the desired one. Returns None if the request was rejected;
+        the rejection is stored with its reason.
+
+        Raises Temporary if the message must be delivered again."""
         answered = self._answered(request_id)
         if answered is not None:
             return answered
@@ -71,7 +72,7 @@ class RequestHandler:
         return self._begin(certificate_id, request_id, options)
 
     def reject(self, request_id: str, certificate: str, reason: str) -> None:
-        """Keep a refused request with its reason, in a bounded list."""
+        """Store a rejected request with its reason, in a bounded list."""
         certificates.request_refused(request_id, certificate, reason=reason)
         rejection = Rejection(
             at=self._ports.clock.now(), request_id=request_id, certificate=certificate, reason=reason
@@ -79,8 +80,8 @@ class RequestHandler:
         self._ports.requests.reject(rejection)
 
     def _answered(self, request_id: str) -> tuple[CertificateId, Reconciled] | None:
-        """A message that comes twice is one request: it is not to undo what was asked for since, or to issue
-        again."""
+        """The stored answer to this request id, if there is one. A message that is delivered twice is one
+        request: the second delivery must not undo later changes or issue again."""
         found = self._ports.requests.find(request_id)
         return (
             (found.certificate, Reconciled(reason="this request was taken before", run=found.run))
@@ -100,8 +101,8 @@ class RequestHandler:
         return certificate_id, done
 
     def _with_issuer(self, certificate: Certificate) -> Certificate:
-        """Without a kind: the namespace's Issuer of that name, else the ClusterIssuer. Raises InvalidManifest
-        if there is neither."""
+        """The Certificate with the kind of its issuer set. Without a kind, it is the namespace's Issuer of
+        that name, otherwise the ClusterIssuer. Raises InvalidManifest if neither exists."""
         ref = certificate.issuer_ref
         kinds = (ref.kind,) if ref.kind else ("Issuer", "ClusterIssuer")
         for kind in kinds:
@@ -114,7 +115,8 @@ class RequestHandler:
 
 
 def _name_in(body: object) -> str:
-    """namespace/name of a body, as far as it can be read and is harmless to show."""
+    """`namespace/name` from a request body, as far as it can be read; only characters that are safe in logs
+    and messages."""
     if not isinstance(body, dict):
         return "?"
     parts = [str(body.get("namespace") or "default"), str(body.get("name") or "?")]

@@ -1,5 +1,6 @@
-"""The Secret contract: type, keys, and cert-manager's annotations: eight, and those of a subject if the leaf
-has one (reference §0.1, §0.2, §1.5)."""
+"""Defines the form of a Certificate's Secret: its type, its keys and cert-manager's annotations.
+
+There are eight annotations, and those of the subject if the leaf has one (reference §0.1, §0.2, §1.5)."""
 
 from __future__ import annotations
 
@@ -17,13 +18,14 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_TYPE, Se
 _PREFIX = "cert-manager.io/"
 
 ACCOUNT_LABEL = {"certmill.io/acme-account": "true"}
-"""On the Secrets with account keys that certmill makes: no pair is ever written over one."""
+"""A label on the Secrets with account keys that certmill creates. A pair is never written over a Secret that
+has it."""
 
 
 def annotations_of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
-    """The eight annotations: names from the issued leaf, the issuer's as the Certificate names it; empty
-    strings are kept. A leaf that has e-mail addresses, or more of a subject than a common name, gets theirs
-    too."""
+    """The eight annotations: the names come from the issued leaf, the issuer from the Certificate's
+    issuerRef. Empty strings are written too. If the leaf has e-mail addresses, or subject fields other than
+    the common name, their annotations are added."""
     ref = certificate.issuer_ref
     issuer = {ISSUER_GROUP: ref.group, ISSUER_KIND: ref.kind or "Issuer", ISSUER_NAME: ref.name}
     return _of_leaf(certificate, leaf) | issuer
@@ -54,7 +56,7 @@ def _of_leaf(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
 
 
 def _listed(values: Sequence[str]) -> str:
-    """One line of CSV, as cert-manager joins them (cmutil.JoinWithEscapeCSV)."""
+    """One line of CSV. cert-manager joins the values in the same way (cmutil.JoinWithEscapeCSV)."""
     if not values:
         return ""
     line = io.StringIO()
@@ -63,15 +65,15 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def is_temporary(secret: Secret) -> bool:
-    """Whether it holds a temporary certificate: it is of a Certificate, and of no issuer."""
+    """Whether the Secret has a temporary certificate: its annotations name a Certificate and no issuer."""
     return CERTIFICATE_NAME in secret.annotations and ISSUER_NAME not in secret.annotations
 
 
 def _taken_by_issuer(
     certificate: Certificate, issuer: Issuer | None, issuer_namespace: str, secret: Secret | None
 ) -> str:
-    """Why this issuer needs the Certificate's Secret for itself, or some issuer has its account key there; ""
-    if not."""
+    """Why the pair must not be written to this Secret: the issuer uses it for its own key or credentials, or
+    the Secret has the account key of some issuer. "" if neither."""
     if secret is not None and ACCOUNT_LABEL.items() <= secret.labels.items():
         return "is the Secret with the account key of an issuer; choose another name"
     names = {ref.name for ref in (issuer.private_key, *issuer.credentials)} if issuer is not None else set()
@@ -83,11 +85,11 @@ def _taken_by_issuer(
 def why_not_to_write(
     home: Home, certificate: Certificate, issuer: Issuer | None, secret: Secret | None
 ) -> str:
-    """Why the Certificate's Secret may not be written: an issuer needs it, or a symbolic link is in its
-    place. "" if it may.
+    """Why the Certificate's Secret must not be written: an issuer uses it, or a symbolic link is in its
+    place. "" if it may be written.
 
-    A Secret that is not there, or is a Certificate's, is no other issuer's: their Secrets are not asked for
-    at each look."""
+    A Secret that does not exist, or that belongs to a Certificate, is not used by another issuer. So the
+    other issuers are read only for the remaining cases, not at each reconciliation."""
     if reason := home.unwritable_secret(certificate.namespace, certificate.secret_name):
         return reason
     issuers = [issuer] if issuer is not None else []
@@ -100,8 +102,8 @@ def why_not_to_write(
 
 
 def issued_by(secret: Secret, ref: IssuerRef) -> bool:
-    """Whether the Secret's annotations name this issuer. A Secret without them is taken as it is: its other
-    checks decide."""
+    """Whether the Secret's annotations name this issuer. True for a Secret without these annotations: the
+    other checks decide then."""
     found = secret.annotations
     name = found.get(ISSUER_NAME)
     if name is None:
@@ -111,7 +113,7 @@ def issued_by(secret: Secret, ref: IssuerRef) -> bool:
 
 
 def issuer_of(secret: Secret) -> str:
-    """The issuer that the Secret's annotations name, as cert-manager writes it: `kind.group/name`."""
+    """The issuer that the Secret's annotations name, in cert-manager's form: `kind.group/name`."""
     found = secret.annotations
     kind, group = found.get(ISSUER_KIND) or "Issuer", found.get(ISSUER_GROUP) or "cert-manager.io"
     return f"{kind}.{group}/{found.get(ISSUER_NAME, '')}"
@@ -120,8 +122,8 @@ def issuer_of(secret: Secret) -> str:
 def secret_of(
     certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, temporary: bool = False
 ) -> Secret:
-    """The Secret for an issued pair, as cert-manager writes it; one for a temporary pair has five
-    annotations, none of an issuer."""
+    """The Secret for an issued pair, in cert-manager's form. The Secret for a temporary pair has five
+    annotations and none of an issuer. Raises SecretUnusable if the chain or the key cannot be read."""
     leaf = chain.leaf(chain_pem)
     key_pem = keys.reencode(key_pem, certificate.private_key.encoding)
     data = {TLS_CERTIFICATE: chain_pem, TLS_PRIVATE_KEY: key_pem}

@@ -1,5 +1,4 @@
-"""A Certificate's status, as it is written and as the metrics have it: one place for both, so that they say
-the same."""
+"""Writes a Certificate's status to the home and to the metrics. One place writes both, so that they agree."""
 
 from __future__ import annotations
 
@@ -10,13 +9,14 @@ from certmill.runs.context import Ports
 
 
 def write(ports: Ports, certificate: Certificate, status: CertificateStatus) -> None:
-    """Write it to the home, then note it for the metrics. Raises as the home's."""
+    """Write the status to the home, then to the metrics. Raises the errors of
+    Home.write_certificate_status."""
     ports.home.write_certificate_status(certificate.id, status)
     note(ports, certificate, status)
 
 
 def note(ports: Ports, certificate: Certificate, status: CertificateStatus) -> bool:
-    """For the metrics; whether Redis knew nothing of this certificate."""
+    """Write the status to the metrics. Returns whether this Certificate is new to Redis."""
     ready, ref = status.condition("Ready"), certificate.issuer_ref
     gauge = CertificateGauge(
         issuer_name=ref.name,

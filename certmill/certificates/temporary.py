@@ -1,8 +1,9 @@
-"""The temporary pair in a Secret: it keeps a server's TLS alive until the CA has issued the real one.
+"""Stores a temporary, self-signed pair in a Secret, so that a server can start TLS before the CA issues the
+real pair.
 
 A Certificate asks for it by an annotation. A challenge needs it where requests are redirected to HTTPS and
-the server has no pair yet: it refuses the handshake, so that the CA cannot follow the redirect. Nothing is
-written over a pair that a server could use."""
+the server has no pair yet: the server then refuses the TLS handshake, and the CA cannot follow the redirect.
+A temporary pair never replaces a pair that a server could use."""
 
 from __future__ import annotations
 
@@ -21,12 +22,13 @@ MESSAGE = "Issued temporary certificate"
 
 
 def is_asked_for(certificate: Certificate) -> bool:
-    """Whether the Certificate asks for it. Then it counts as Ready, as at cert-manager."""
+    """Whether the Certificate asks for a temporary pair. Then the Certificate is Ready with it, as in
+    cert-manager."""
     return certificate.annotations.get(ISSUE_TEMPORARY_CERTIFICATE) == "true"
 
 
 def is_ready(seen: Seen) -> bool:
-    """Whether a temporary pair is there that the Certificate asked for."""
+    """Whether the Secret has a temporary pair that the Certificate asked for."""
     return (
         is_asked_for(seen.certificate)
         and seen.secret is not None
@@ -35,7 +37,7 @@ def is_ready(seen: Seen) -> bool:
 
 
 def read(home: Home, certificate: Certificate) -> tuple[Secret | None, str]:
-    """The Certificate's Secret, or why it is there and cannot be used."""
+    """(the Certificate's Secret or None, why it exists but cannot be used or "")."""
     try:
         return home.secret(certificate.namespace, certificate.secret_name), ""
     except SecretUnusable as error:
@@ -43,14 +45,15 @@ def read(home: Home, certificate: Certificate) -> tuple[Secret | None, str]:
 
 
 def store_if_unservable(home: Home, events: Events, certificate: Certificate, *, now: float) -> bool:
-    """Store a temporary pair where the Secret holds none that a server could use; whether that was done."""
+    """Store a temporary pair if the Secret has no pair that a server could use. Returns whether it was
+    stored."""
     secret, unusable = read(home, certificate)
     return store(home, events, look(certificate, secret, CertificateStatus(), "", unusable=unusable), now=now)
 
 
 def store(home: Home, events: Events, seen: Seen, *, now: float) -> bool:
-    """The same, from what was seen. Never over what was written since, as by a run that has come to its
-    end."""
+    """Store a temporary pair as `store_if_unservable` does, from an earlier observation. Returns whether it
+    was stored. If the Secret has changed since, for example because a run has ended, nothing is written."""
     certificate, violation = seen.certificate, violated(seen, now)
     if violation is None or violation.reason not in UNSERVABLE or _has_a_key_to_keep(seen):
         return False
@@ -68,8 +71,8 @@ def store(home: Home, events: Events, seen: Seen, *, now: float) -> bool:
 
 
 def _has_a_key_to_keep(seen: Seen) -> bool:
-    """Whether the Secret has a key without a certificate that rotationPolicy Never keeps: the user may have
-    put it there."""
+    """Whether the Secret has a key without a certificate and rotationPolicy is Never. The user may have put
+    the key there, so it must not be replaced."""
     if seen.certificate.private_key.rotation_policy is not RotationPolicy.NEVER or seen.secret is None:
         return False
     try:

@@ -1,5 +1,4 @@
-"""Issuers: the account at the CA, its registration and back-off, credentials, and what waits for an issuer or
-failed because of one.
+"""Manages Issuers and ClusterIssuers: the account at the CA, its registration and back-off, the credentials,
+and the Certificates that wait for an issuer or failed because of one.
 
-Forbidden here: orders and challenges (they are in `steps`), Celery, Redis itself.
-"""
+Forbidden here: orders and challenges (they are in `steps`), Celery, Redis itself."""

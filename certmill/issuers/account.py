@@ -1,4 +1,5 @@
-"""The issuer's ACME account: its key from the home, its URI from the issuer's status, or registered now."""
+"""Provides the issuer's ACME account: its key is in a Secret, its URI in the issuer's status. Registers it if
+needed."""
 
 from __future__ import annotations
 
@@ -32,11 +33,11 @@ REGISTERED = "ACMEAccountRegistered"
 REGISTERED_MESSAGE = "The ACME account was registered with the ACME server"
 REFUSED = "ErrRegisterACMEAccount"
 LOST = "accountDoesNotExist"
-"""The RFC 8555 §6.7 type that says: register again, with the same key."""
+"""The error type (RFC 8555 §6.7) after which the same key is registered again."""
 UNVERIFIED = "ErrVerifyACMEAccount"
 NOT_UPDATED = "ErrUpdateACMEAccount"
 NOT_YET = "ErrInitIssuer"
-"""The event's reason where another try may do; the condition has one of the others."""
+"""The reason of the event for an error that may go away; the condition has one of the other reasons."""
 INVALID_SOLVER = "InvalidSolver"
 _LOCK_SECONDS = 60.0
 
@@ -50,10 +51,11 @@ class Account:
 
 
 def registered(ports: Ports, issuer: Issuer) -> Account | None:
-    """The account as the issuer's status has it, if key, server and e-mail are still the same; asks nobody.
+    """The account from the issuer's status, if its key, server and e-mail have not changed; else None. Sends
+    no request to the CA.
 
-    Also one that the CA refuses at the moment: it stays the account until the CA does not know it any more.
-    """
+    This includes an account that the CA refuses now: it stays the issuer's account until the CA no longer
+    knows it. Raises SecretUnusable."""
     key_pem = _stored_key(ports, issuer)
     status = ports.home.issuer_status(issuer)
     if (
@@ -66,7 +68,7 @@ def registered(ports: Ports, issuer: Issuer) -> Account | None:
 
 
 def client(ports: Ports, issuer: Issuer) -> AcmeClient:
-    """The ACME client of this thread for the issuer's account. Raises what `require_registered` raises."""
+    """The ACME client of this thread for the issuer's account. Raises the errors of `require_registered`."""
     account = require_registered(ports, issuer)
     return ports.clients.client(issuer, account.key_pem, account.uri)
 
@@ -74,8 +76,8 @@ def client(ports: Ports, issuer: Issuer) -> AcmeClient:
 def require_registered(ports: Ports, issuer: Issuer) -> Account:
     """The account that the steps of an order use.
 
-    Raises AccountRefused, of type accountDoesNotExist, when the account has to be registered again first (its
-    key, e-mail or server changed): the engine goes back to the first step."""
+    Raises AccountRefused with the type accountDoesNotExist if the account must be registered again first,
+    because its key, e-mail or server changed. The engine then goes back to the first step."""
     account = registered(ports, issuer)
     if account is None:
         error = AccountRefused(
@@ -87,17 +89,18 @@ def require_registered(ports: Ports, issuer: Issuer) -> Account:
 
 
 def forget(ports: Ports, issuer: Issuer) -> None:
-    """The CA does not know the account any more (accountDoesNotExist): the same key is registered again with
-    the next attempt."""
+    """The CA no longer knows the account (accountDoesNotExist): the next attempt registers the same key
+    again."""
     ports.home.write_issuer_status(issuer, replace(ports.home.issuer_status(issuer), uri=""))
 
 
 def refused(ports: Ports, issuer: Issuer, error: AccountRefused) -> None:
-    """A request showed that the CA refuses the account: the issuer is not ready, and says why.
+    """The CA refused the account in a request: set the issuer to not Ready, with the reason.
 
-    A run that needs the account asks the CA again; a look at the issuer does so after an hour, or when it or
-    its Secrets change. To register may well succeed again and again (userActionRequired), and each time what
-    failed under the issuer would be ordered anew."""
+    A run that needs the account asks the CA again. A reconciliation of the issuer does so after an hour, or
+    when the issuer or its Secrets change. The reason for the hour: registration may succeed each time
+    although the CA refuses the account (userActionRequired), and after each success all failed Certificates
+    of the issuer would be ordered again."""
     status = ports.home.issuer_status(issuer)
     if error.acme_type == LOST:
         status = replace(status, uri="")
@@ -106,13 +109,13 @@ def refused(ports: Ports, issuer: Issuer, error: AccountRefused) -> None:
 
 
 def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
-    """Make sure that the issuer has an account that the CA accepts, and write its status.
+    """Make sure that the issuer has an account that the CA accepts, and write the issuer's status.
 
-    After a Temporary nobody asks the CA again before its time, unless the issuer or its Secrets change.
-    Raises Busy (not yet, or somebody else is at it), CAUnavailable, RateLimited, AccountRefused, NotFound,
-    SecretUnusable …"""
+    After a Temporary, no worker asks the CA again until the back-off ends, unless the issuer or its Secrets
+    change. Raises Busy (the back-off has not ended, or another worker registers the account), CAUnavailable,
+    RateLimited, AccountRefused, NotFound, SecretUnusable and other CertmillErrors."""
     if issuer.deleting:
-        raise NotFound(f"{issuer.reference} is being deleted")  # nothing is made, or told, for it any more
+        raise NotFound(f"{issuer.reference} is being deleted")  # nothing is made or written for it any more
     try:
         return ready(ports, issuer) or _register_alone(ports, issuer, owner)
     except (Busy, StateUnavailable):
@@ -124,13 +127,15 @@ def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
 
 
 def confirm(ports: Ports, issuer: Issuer) -> str:
-    """Say of a registered issuer that it is ready, or which Secrets its solvers lack ("" if none): then it is
-    not (cert-manager's InvalidSolver), and its account serves on for those of its solvers that can work."""
+    """Write the status of a registered issuer. Returns the solver Secrets that are missing, or "" if the
+    issuer is Ready. If any are missing, the issuer is not Ready (cert-manager's InvalidSolver), but its
+    account can still be used with the solvers that work."""
     return _write_registered(ports, issuer, ports.home.issuer_status(issuer))
 
 
 def ready(ports: Ports, issuer: Issuer) -> Account | None:
-    """The account, if the issuer's status says that the CA accepts it; asks nobody. Raises SecretUnusable."""
+    """The account, if the issuer's status says that the CA accepts it; else None. Sends no request to the CA.
+    Raises SecretUnusable."""
     found = ports.home.issuer_status(issuer).condition("Ready")
     return (
         registered(ports, issuer)
@@ -140,7 +145,7 @@ def ready(ports: Ports, issuer: Issuer) -> Account | None:
 
 
 def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
-    """Register, in the whole fleet one at a time and at its time."""
+    """Register the account: one worker at a time, and not before the back-off ends."""
     registration_backoff.require_time(ports, issuer)
     if ports.locks.take("account", issuer.reference, owner=owner, seconds=_LOCK_SECONDS):
         raise Busy(f"the account of {issuer.reference} is being registered")
@@ -164,8 +169,8 @@ def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
 
 
 def _tell(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
-    """Write why there is no account. That a CA is away does not make an account unready that it has
-    confirmed."""
+    """Write why there is no account. A temporary error, for example a CA that is not available, does not make
+    a confirmed account not Ready."""
     status = ports.home.issuer_status(issuer)
     reason = UNVERIFIED
     if not isinstance(error, _KeyUnusable):
@@ -206,8 +211,8 @@ def _register(ports: Ports, issuer: Issuer) -> Account:
 
 
 def _account_key(ports: Ports, issuer: Issuer) -> bytes:
-    """The account key from its Secret; made and stored first, before the CA ever hears of it, if there is
-    none."""
+    """The account key from its Secret. If there is none, a key is generated and stored before it is sent to
+    the CA."""
     namespace, ref = ports.home.secrets_namespace(issuer), issuer.private_key
     if stored := _stored_key(ports, issuer):
         return stored
@@ -248,13 +253,13 @@ def _external_account(ports: Ports, issuer: Issuer) -> ExternalAccount | None:
 
 
 def _stored_key(ports: Ports, issuer: Issuer) -> bytes:
-    """The account key as its Secret has it; empty if it is not there."""
+    """The account key from its Secret; empty if there is none. Raises SecretUnusable."""
     try:
         secret = ports.home.secret(ports.home.secrets_namespace(issuer), issuer.private_key.name)
     except SecretUnusable as error:
         raise _unusable(issuer, error) from error
     owner = secret.annotations.get(CERTIFICATE_NAME, "") if secret else ""
-    if owner:  # whoever serves the certificate would have the account too, and its renewal would end it
+    if owner:  # its server would have the account key, and a renewal would overwrite it
         raise _unusable(
             issuer,
             SecretUnusable(
@@ -265,7 +270,7 @@ def _stored_key(ports: Ports, issuer: Issuer) -> bytes:
 
 
 def _is_account(status: IssuerStatus, issuer: Issuer, key_pem: bytes) -> bool:
-    """Whether the status tells of an account of this key at this server."""
+    """Whether the status describes an account with this key at this server."""
     return (
         bool(status.uri)
         and status.server == issuer.server
@@ -281,7 +286,7 @@ def _key(key_pem: bytes, issuer: Issuer) -> AccountKey:
 
 
 class _KeyUnusable(SecretUnusable):
-    """The account key's Secret holds no key that can be used, or is not there and must not be made."""
+    """The account key's Secret has no usable key, or it does not exist and must not be created."""
 
 
 def _unusable(issuer: Issuer, error: SecretUnusable) -> _KeyUnusable:

@@ -1,8 +1,7 @@
-"""Whether a refused order is the account's fault: the CA is asked about the account itself, and nothing else
-is believed.
+"""Checks whether an order was refused because of the account: it asks the CA about the account itself.
 
-An answer to an order is about that order. Without this, one name that a CA blocks would take the issuer, and
-every certificate of it, away."""
+The answer to an order is only about that order. Without this check, one name that a CA blocks would make the
+issuer not Ready and block all its Certificates."""
 
 from __future__ import annotations
 
@@ -14,14 +13,14 @@ from certmill.errors import AccountRefused, CertmillError
 from certmill.model.issuer import Issuer
 
 AMBIGUOUS: Final = "unauthorized"
-"""The type (RFC 8555 §6.7) that may be about the order or about the account: §7.3.6 has it for every request
-of a deactivated account."""
+"""An error type (RFC 8555 §6.7) that may be about the order or about the account. By §7.3.6 the server
+answers every request of a deactivated account with it."""
 _OF_THE_ACCOUNT: Final = (AMBIGUOUS, "accountDoesNotExist", "externalAccountRequired", "userActionRequired")
 
 
 def require_accepted(acme: AcmeClient, issuer: Issuer) -> None:
-    """Raise AccountRefused if the CA says that it refuses the account. A CA that does not answer, or cannot,
-    has not said so."""
+    """Raises AccountRefused if the CA says that it refuses the account. If the CA does not answer, or fails,
+    the account counts as accepted."""
     try:
         account = acme.account()
     except AccountRefused as error:

@@ -1,5 +1,5 @@
-"""The Secrets that people make for an issuer: credentials of its DNS solvers, and its external account's
-key."""
+"""Reads the Secrets that users create for an issuer: credentials of its DNS solvers, and the key of its
+external account."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from certmill.model.secret import Secret
 from certmill.runs.context import Ports
 
 MAX_CREDENTIAL_BYTES = 65_536
-"""The largest that any provider gives out, a key file in JSON, has 3 kB."""
+"""Size limit for a credential. The largest that a provider issues, a key file in JSON, has 3 kB."""
 
 
 _MOST_TOLD: Final = 10
-"""An issuer of anybody's may name thousands of Secrets: when so many are wrong, the others are not asked
-for."""
+"""The number of errors after which the other Secrets are not read: any user's issuer may name thousands of
+Secrets."""
 
 
 def secret_value(ports: Ports, issuer: Issuer, ref: SecretKeyRef, purpose: str) -> bytes:
-    """The value of a key of one of the issuer's Secrets. Raises NotFound or SecretUnusable naming it."""
+    """The value of a key of one of the issuer's Secrets. Raises NotFound or SecretUnusable; the message names
+    the Secret."""
     return _value(
         ports, issuer, ref, purpose, ports.home.secret(ports.home.secrets_namespace(issuer), ref.name)
     )

@@ -1,9 +1,9 @@
-"""Which failed certificates begin again before their back-off ends, when their issuer is looked at and is
-ready.
+"""Decides which failed Certificates begin again before their back-off ends, when their issuer is reconciled
+and is Ready.
 
-What the issuer caused begins again as soon as the issuer is ready. What it did not cause (the CA rejects a
-name) begins again only if the issuer's spec has changed since in what such a failure can depend on: that an
-issuer is ready again says nothing about a name."""
+A Certificate that failed because of the issuer begins again as soon as the issuer is Ready. A Certificate
+that failed for another reason (the CA rejects a name) begins again only if the part of the issuer's spec that
+this failure can depend on has changed since: that an issuer is Ready again says nothing about a name."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BY_ISSUER = (AccountRefused, NotFound, SecretUnusable, SolverMisconfigured)
 
 
 def is_by_issuer(error: CertmillError) -> bool:
-    """Whether the issuer caused it: its account is refused, or the issuer, a Secret or a solver is missing or
-    wrong."""
+    """Whether the issuer caused the error: its account is refused, or the issuer, a Secret or a solver is
+    missing or wrong."""
     return isinstance(error, _BY_ISSUER)
 
 
 def note(ports: Ports, certificate_id: CertificateId, failure: Failure) -> None:
-    """Remember a failed run under its issuer, if the home can tell which one that is. Raises
-    StateUnavailable."""
+    """Record a failed run under its issuer; nothing is recorded if the home cannot find the Certificate.
+    Raises StateUnavailable."""
     try:
         certificate = ports.home.certificate(certificate_id)
         issuer = (
@@ -46,12 +46,12 @@ def note(ports: Ports, certificate_id: CertificateId, failure: Failure) -> None:
 
 
 def to_begin(ports: Ports, issuer: Issuer) -> Sequence[CertificateId]:
-    """The failed certificates of this issuer that begin again now."""
+    """The failed Certificates of this issuer that begin again now. Raises StateUnavailable."""
     return ports.issuer_records.failing(issuer.reference, spec=spec_digest(issuer))
 
 
 def spec_digest(issuer: Issuer) -> str:
-    """A digest of what a failure that the issuer did not cause can depend on: how names are validated, by
-    which CA, for whom."""
+    """A digest (16 hex digits) of what a failure can depend on that the issuer did not cause: how names are
+    validated, by which CA, and for which account."""
     parts = (issuer.server, issuer.profile, issuer.external_account_binding, issuer.solvers)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

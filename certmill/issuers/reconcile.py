@@ -1,5 +1,5 @@
-"""An issuer that is new or has changed: its account is registered, and what had failed by its fault begins
-again (issuer_failures)."""
+"""Reconciles an issuer that is new or has changed: registers its account, and begins again the Certificates
+that failed because of it (issuer_failures)."""
 
 from __future__ import annotations
 
@@ -21,32 +21,34 @@ from certmill.runs.context import Ports
 _BATCH = 100
 
 INVALID_URL: Final = "InvalidURL"
-"""cert-manager's reason of an issuer whose spec.acme.server is no URL."""
+"""cert-manager's reason for an issuer whose spec.acme.server is not a URL."""
 INVALID_CONFIG: Final = "InvalidConfig"
-"""Its reason of any other that cannot be used as it is written."""
+"""cert-manager's reason for an issuer with any other error in its spec."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerReconciled:
-    """What was done: `done` is False if it has to be looked at again; `failed` says why, a line each."""
+    """The result of a reconciliation. `done` is False if the issuer must be reconciled again; `failed` has
+    one line for each error."""
 
     done: bool
     failed: tuple[str, ...] = ()
 
 
 class IssuerReconciler:
-    """Decides for one issuer at a time. One per process."""
+    """Decides for one issuer at a time. One instance per process."""
 
     def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
         self._ports = ports
         self._reconciler = reconciler
 
     def look(self, kind: str, reference: str, *, owner: str) -> None:
-        """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`; one that is wrong is told so.
-        Raises Temporary.
+        """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`. If its manifest is not valid,
+        its status and an event say so. Raises Temporary.
 
-        One that was refused is left alone until it, or a Secret of its own, changes: it is looked at as long
-        as it is not ready. So is one that is being deleted."""
+        The controller requests this as long as the issuer is not Ready. So nothing is done for an issuer that
+        was refused, until it or one of its own Secrets changes. Nothing is done for an issuer that is being
+        deleted."""
         namespace, _, name = reference.rpartition("/")
         ports = self._ports
         try:
@@ -64,7 +66,8 @@ class IssuerReconciler:
     def reconcile(
         self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True
     ) -> IssuerReconciled:
-        """Register its account, and begin again what failed by its fault, while `goes_on()`."""
+        """Register the issuer's account, and begin again what failed because of it, as long as `goes_on()` is
+        true."""
         looked = self._reconciled(issuer, owner=owner, goes_on=goes_on)
         recording.sink().sync(f"{issuer.kind.lower()}s", failed=bool(looked.failed))
         return looked
@@ -84,8 +87,8 @@ class IssuerReconciler:
             )
 
     def _try_again(self, issuer: Issuer, goes_on: Callable[[], bool]) -> IssuerReconciled:
-        """A run that waits for its issuer goes on; without one, a certificate waits for its issuer until its
-        run is begun."""
+        """End the wait of each run that waits for this issuer. A Certificate without a run is reconciled,
+        which begins its run."""
         records = self._ports.issuer_records
         done = True
         failed: list[str] = []

@@ -1,5 +1,5 @@
-"""When an issuer's account may be registered again, after it could not be: of that the whole fleet knows, by
-Redis."""
+"""Decides when the registration of an issuer's account may be tried again after a failure. The back-off is in
+Redis, so all workers use it."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from certmill.state.issuer_records import Postponement
 
 
 def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
-    """Until when the CA is not asked, and why; None if nothing failed, or what failed was another issuer or
-    other credentials."""
+    """The back-off of this issuer's registration and its reason. None if no registration failed, or if the
+    issuer or its Secrets have changed since the failure. The back-off may already have ended. Raises
+    StateUnavailable."""
     found = ports.issuer_records.postponed(issuer.reference)
     if (
         found is None or found.until > ports.clock.now() + 1.1 * backoff.WEEK
-    ):  # noted under a clock that was ahead
+    ):  # written while a clock was ahead
         return None
     return found if found.cause == _cause(ports, issuer) else None
 
 
 def refusal(ports: Ports, issuer: Issuer) -> Postponement | None:
-    """That this very issuer, with these Secrets, was refused within the hour: asked again, the CA would say
-    the same. None: it was not."""
+    """The refusal of this issuer with its present Secrets within the last hour: a new request would get the
+    same answer. None if there was no refusal."""
     found = postponed(ports, issuer)
     return found if found is not None and found.final and found.until > ports.clock.now() else None
 
 
 def may_ask_again(ports: Ports, refused: Postponement, *, is_first_try: bool) -> bool:
-    """Whether a run asks although the issuer was refused: a new one, as a person may have mended it at the
-    CA; of many, one a minute."""
+    """Whether a run asks the CA again although the issuer was refused. A new run does, because a person may
+    have corrected the account at the CA; if many runs are new, one a minute does."""
     return is_first_try and ports.clock.now() >= refused.until - backoff.HOUR + backoff.MINUTE
 
 
 def require_time(ports: Ports, issuer: Issuer) -> None:
-    """Raise Busy while it is not the time yet."""
+    """Raises Busy, with `retry_after` in seconds, if the back-off has not ended."""
     found, now = postponed(ports, issuer), ports.clock.now()
     if found is not None and not found.final and found.until > now:
         raise Busy(
@@ -47,7 +48,7 @@ def require_time(ports: Ports, issuer: Issuer) -> None:
 
 
 def postpone(ports: Ports, issuer: Issuer, error: Temporary) -> None:
-    """Not again before the back-off of this error ends."""
+    """Start the back-off after a temporary error: its length depends on the error and the number of tries."""
     before = postponed(ports, issuer)
     tries = before.tries + 1 if before is not None else 1
     seconds = backoff.step_delay(error, tries, ports.jitter())
@@ -58,15 +59,15 @@ def postpone(ports: Ports, issuer: Issuer, error: Temporary) -> None:
 
 
 def give_up(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
-    """Nobody asks again for an hour, unless a run needs the account."""
+    """Record a refusal: for an hour no worker asks the CA again, unless a run needs the account."""
     until = ports.clock.now() + backoff.HOUR
     found = Postponement(until=until, tries=0, reason=str(error), cause=_cause(ports, issuer), final=True)
     ports.issuer_records.postpone(issuer.reference, found, kept_seconds=backoff.HOUR)
 
 
 def _cause(ports: Ports, issuer: Issuer) -> str:
-    """A digest of what a registration depends on: after a change of the issuer or its Secrets it is worth
-    another try at once."""
+    """A digest of what a registration depends on. After a change of the issuer or its Secrets, the
+    registration is tried again at once."""
     refs = [issuer.private_key] + (
         [issuer.external_account_binding.key_secret_ref] if issuer.external_account_binding else []
     )

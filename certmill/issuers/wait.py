@@ -1,10 +1,11 @@
-"""A run whose issuer is not there, or not ready, waits for it: as at cert-manager this is no failure, and
-nothing is counted.
+"""Makes a run wait while its issuer does not exist or is not Ready. As in cert-manager, this does not count
+as a failure.
 
-The run is woken when the issuer comes or becomes ready (issuers.reconcile). That may happen in the moment in
-which it begins to wait: so it is noted first, and then the issuer is looked at again, in the home itself.
-Whoever makes an issuer ready writes its status first, and then looks who waits. A wake-up between that look
-and the commit is marked in the record (state: end_wait, commit)."""
+The run gets a wake-up when the issuer is created or becomes Ready (issuers.reconcile). This can happen at the
+same moment as the run begins to wait. So the run is first recorded as waiting, and then the issuer is read
+again from the home without the cache. The process that makes an issuer Ready does the opposite: it first
+writes the status, and then reads which runs wait. A wake-up between that read and the commit is marked in the
+record (state: end_wait, commit)."""
 
 from __future__ import annotations
 
@@ -20,11 +21,11 @@ from certmill.runs.outcomes import Waiting
 
 LOOK_SECONDS: Final = 600.0
 _SOON_SECONDS: Final = 2.0
-"""As old as what a step reads may be (home.recent)."""
+"""The maximum age of what a step reads (home.recent)."""
 
 
 def for_missing(ports: Ports, certificate: Certificate) -> Waiting:
-    """Wait for an issuer that is not there; `ports` with the home itself."""
+    """Wait for an issuer that does not exist. `ports` has the home without the cache."""
     ref = certificate.issuer_ref
     name = reference(ref.kind, certificate.namespace, ref.name)
     ports.issuer_records.note_failing(name, certificate.id, now=ports.clock.now())
@@ -36,7 +37,7 @@ def for_missing(ports: Ports, certificate: Certificate) -> Waiting:
 
 
 def for_refused(work: Work, reason: str) -> Waiting:
-    """Wait for an issuer that is not ready until a person, or time, changes something."""
+    """Wait for an issuer that is not Ready: until it is reconciled, or until its back-off ends."""
     if (ready := note(work)) is not None:
         return ready
     refusal = registration_backoff.refusal(work.ports, work.issuer)
@@ -45,15 +46,15 @@ def for_refused(work: Work, reason: str) -> Waiting:
 
 
 def note(work: Work) -> Waiting | None:
-    """The run is to be woken when its issuer is ready. None, or how the step ends if that has just become
-    ready."""
+    """Record that the run waits for its issuer. Returns None, or the result of the step if the issuer has
+    just become Ready."""
     ports, issuer = work.ports, work.issuer
     ports.issuer_records.note_failing(issuer.reference, work.id, now=ports.clock.now())
     return _soon(issuer.reference) if work.is_issuer_ready() else None
 
 
 def is_ready(ports: Ports, certificate: Certificate) -> bool:
-    """Whether its issuer is there and ready; `ports` with the home itself."""
+    """Whether the Certificate's issuer exists and is Ready. `ports` has the home without the cache."""
     with suppress(Permanent):
         issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
         return issuer is not None and account.ready(ports, issuer) is not None

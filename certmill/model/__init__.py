@@ -1,5 +1,6 @@
-"""The values certmill works on: names, Issuers, Certificates, Secrets, their status; all frozen.
+"""Defines the values that certmill works with: names, Issuers, Certificates, Secrets and their status; all
+are frozen.
 
-`manifests` parses them from cert-manager's YAML and names the path of a wrong field: `yaml_documents` reads,
-`schema*` are the shapes (pydantic lives there and nowhere else in here), `*_rules` the rules between fields.
-No I/O, no clock, no Redis, no ACME in this package. Everyone above may import it."""
+`manifests` parses them from cert-manager's YAML and names the path of a wrong field: `yaml_documents` reads
+the text, `schema*` define the shapes (the only place for pydantic), `*_rules` check rules between fields.
+Every other package may import `model`. Forbidden here: I/O, a clock, Redis, ACME."""

@@ -1,5 +1,4 @@
-"""A Certificate as certmill understands it: cert-manager.io/v1 Certificate, parsed, defaulted and
-validated."""
+"""Defines a Certificate: the parsed, defaulted and validated form of a cert-manager.io/v1 Certificate."""
 
 from __future__ import annotations
 
@@ -27,8 +26,8 @@ class KeyEncoding(StrEnum):
 
 
 class RotationPolicy(StrEnum):
-    """spec.privateKey.rotationPolicy: whether a re-issue makes a new key (the default) or keeps the old
-    one."""
+    """spec.privateKey.rotationPolicy: whether a re-issue creates a new key (the default) or uses the old one
+    again."""
 
     ALWAYS = "Always"
     NEVER = "Never"
@@ -43,8 +42,8 @@ class OutputFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateKeySpec:
-    """spec.privateKey with its defaults; size in bits (RSA) or of the curve (ECDSA), 0 for Ed25519, which has
-    one size only."""
+    """spec.privateKey with its defaults. `size`: bits of an RSA key or of an ECDSA curve; 0 for Ed25519,
+    which has only one size."""
 
     algorithm: KeyAlgorithm = KeyAlgorithm.RSA
     size: int = 2048
@@ -54,7 +53,7 @@ class PrivateKeySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerRef:
-    """spec.issuerRef. `group` is kept verbatim: the Secret's annotation repeats it."""
+    """spec.issuerRef. `group` is stored exactly as written, because the Secret's annotation repeats it."""
 
     name: str
     kind: str = "Issuer"
@@ -63,7 +62,7 @@ class IssuerRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """spec.subject: goes into the CSR; most ACME CAs ignore it."""
+    """spec.subject: it is part of the CSR; most ACME CAs ignore it."""
 
     organizations: tuple[str, ...] = ()
     countries: tuple[str, ...] = ()
@@ -85,7 +84,8 @@ class SecretTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """What is wanted. Names are lower-case A-labels (IDNA), IP addresses in their canonical text form."""
+    """The desired state. DNS names are lower-case A-labels (IDNA), IP addresses are in canonical text
+    form."""
 
     namespace: str
     name: str
@@ -100,24 +100,25 @@ class Certificate:
     private_key: PrivateKeySpec = field(default_factory=PrivateKeySpec)
     subject: Subject = field(default_factory=Subject)
     literal_subject: str = ""
-    """RFC 4514, in place of `subject`; `common_name` repeats what it has of one."""
+    """A name in the form of RFC 4514, used instead of `subject`. `common_name` repeats its common name, if it
+    has one."""
     usages: tuple[str, ...] = ("digital signature", "key encipherment")
     encode_usages_in_request: bool = True
     signature_algorithm: str = ""
     secret_template: SecretTemplate = field(default_factory=SecretTemplate)
     additional_output_formats: tuple[OutputFormat, ...] = ()
     is_ca: bool = False
-    """Asked for in the request. An ACME CA ignores it, so a certificate that is no CA's is right all the
-    same."""
+    """Whether the CSR asks for a CA certificate. An ACME CA ignores this, so a certificate that is not a CA
+    certificate is accepted too."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     created: float = field(default=0.0, compare=False, repr=False)
-    """When the home first had it, in seconds since the epoch; 0: not known. Of several Certificates that
-    name one Secret, the oldest owns it."""
+    """When the home first stored it, in seconds since the epoch; 0: not known. If several Certificates name
+    one Secret, the oldest owns it."""
     uid: str = field(default="", compare=False)
-    """The API server's; "" elsewhere."""
+    """The uid that the API server assigned; "" in other homes."""
     deleting: bool = field(default=False, compare=False, repr=False)
-    """Whether its deletion has begun (metadata.deletionTimestamp): it is there only until its finalizers are
+    """Whether its deletion has begun (metadata.deletionTimestamp): it exists only until its finalizers are
     done."""
 
     @property
@@ -126,7 +127,7 @@ class Certificate:
 
     @property
     def identifiers(self) -> tuple[Identifier, ...]:
-        """What an order asks for: every DNS name and IP address once, in a stable order."""
+        """The identifiers of an order: every DNS name and IP address once, in a stable order."""
         names = {Identifier(type=IdentifierType.DNS, value=name) for name in self.dns_names}
         addresses = {Identifier(type=IdentifierType.IP, value=address) for address in self.ip_addresses}
         return tuple(sorted(names | addresses))

@@ -1,7 +1,7 @@
-"""A distinguished name as text (RFC 4514), as spec.literalSubject has it.
+"""Parses a distinguished name in text form (RFC 4514), as in spec.literalSubject.
 
-Lenient where cert-manager's parser is (blanks around the parts, `;` for `,`), strict where that keeps an
-attribute it does not know."""
+It accepts what cert-manager's parser accepts (blanks around the parts, `;` for `,`), but it rejects an
+attribute that it does not know, instead of losing it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMON_NAME = "2.5.4.3"
 COUNTRY = "2.5.4.6"
 
 RelativeName: TypeAlias = tuple[tuple[str, str], ...]
-"""One RDN: (object identifier, value) of each of its attributes."""
+"""One relative distinguished name: the (object identifier, value) of each of its attributes."""
 
 _ATTRIBUTES = {
     "C": COUNTRY,
@@ -37,8 +37,8 @@ _SPECIAL = frozenset(' "#+,;<=>\\')
 
 
 def parse_name(text: str) -> tuple[RelativeName, ...]:
-    """The RDNs in the order of the certificate, which is the reverse of the text's (RFC 4514 §2.1). Raises
-    ValueError."""
+    """The RDNs in the order of the certificate, which is the reverse of the text's order (RFC 4514 §2.1).
+    Raises ValueError."""
     found: list[RelativeName] = []
     at, end = 0, ","
     while end:
@@ -52,7 +52,7 @@ def parse_name(text: str) -> tuple[RelativeName, ...]:
 
 
 def common_name(name: tuple[RelativeName, ...]) -> str:
-    """The common name in it, if there is one."""
+    """The common name in the name, or ""."""
     return next(
         (value for relative in name for identifier, value in relative if identifier == COMMON_NAME), ""
     )
@@ -70,13 +70,14 @@ def _identifier(type_: str) -> str:
 
 
 def _value(raw: str) -> str:
-    """What is meant: without blanks around it that are not escaped, and without escapes (RFC 4514 §2.4)."""
+    """The value of an attribute: without unescaped blanks around it, and with its escapes decoded (RFC 4514
+    §2.4)."""
     raw = raw.lstrip()
     if raw.startswith("#"):
         raise ValueError("a value in hexadecimal BER (#…) is not taken: write its text")
     stripped = raw.rstrip()
     if (len(stripped) - len(stripped.rstrip("\\"))) % 2:
-        stripped += raw[len(stripped)]  # the blank that it escapes
+        stripped += raw[len(stripped)]  # the blank that the backslash escapes
     value = _ESCAPED.sub(_unescaped, stripped)
     if not value:
         raise ValueError("an attribute has no value")

@@ -1,5 +1,5 @@
-"""Durations as Kubernetes writes them: Go's time.ParseDuration ("2160h", "1h30m"), to and from timedelta
-(whole microseconds)."""
+"""Reads and writes durations in the form that Kubernetes uses: Go's time.ParseDuration ("2160h", "1h30m"), to
+and from timedelta (whole microseconds)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WHOLE = re.compile(rf"[-+]?(?:0|(?:{_PART.pattern})+)")
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a Go duration. Raises ValueError saying how one is written."""
+    """Parse a Go duration. Raises ValueError; its message describes the form."""
     if len(text) > _MAX_CHARACTERS or not _WHOLE.fullmatch(text):
         raise ValueError('must be a duration in hours, minutes and seconds, such as "2160h" or "1h30m"')
     nanoseconds = sum(Fraction(number) * _NANOSECONDS[unit] for number, unit in _PART.findall(text))
@@ -35,7 +35,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(length: timedelta) -> str:
-    """Write a Go duration, without the units that are nought: "2160h", "1h30m", "1.5s"."""
+    """Write a Go duration without the units that are zero: "2160h", "1h30m", "1.5s"."""
     sign = "-" if length < timedelta() else ""
     seconds, microseconds = divmod(abs(length) // timedelta(microseconds=1), 10**6)
     minutes, seconds = divmod(seconds, 60)
@@ -50,8 +50,8 @@ def format_duration(length: timedelta) -> str:
 
 
 def go_duration(length: timedelta) -> str:
-    """Write a duration as Go itself does, and so the objects that other controllers make: "2160h0m0s",
-    "1.5s", "250ms"."""
+    """Write a duration as Go's own String method does, so that the objects equal those of other controllers:
+    "2160h0m0s", "1.5s", "250ms"."""
     sign = "-" if length < timedelta() else ""
     microseconds = abs(length) // timedelta(microseconds=1)
     if microseconds == 0:

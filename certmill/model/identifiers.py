@@ -1,7 +1,7 @@
-"""What may be a name: Kubernetes' object names, keys, labels and annotations, and the DNS names and IP
+"""Validates names: the object names, keys, labels and annotations of Kubernetes, and the DNS names and IP
 addresses of a certificate.
 
-Each function gives the canonical form back, or raises ValueError with a message that completes
+Each function returns the canonical form, or raises ValueError with a message that completes
 "spec.dnsNames[0]: …"."""
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def shown(value: str) -> str:
-    """A value in a message: quoted, on one line, cut. Never for the values of a Secret."""
+    """A value in the form for a message: quoted, on one line, shortened. Never use it for the values of a
+    Secret."""
     return repr(value if len(value) <= _MAX_SHOWN else f"{value[:_MAX_SHOWN]}…")
 
 
 def is_object_name(name: str) -> bool:
-    """Whether an object may have this name: an RFC 1123 subdomain."""
+    """Whether this is a valid object name: an RFC 1123 subdomain."""
     return len(name) <= MAX_NAME and _SUBDOMAIN.fullmatch(name) is not None
 
 
 def is_namespace_name(name: str) -> bool:
-    """Whether a namespace may have this name: an RFC 1123 label."""
+    """Whether this is a valid namespace name: an RFC 1123 label."""
     return _LABEL.fullmatch(name) is not None
 
 
 def is_secret_key(key: str) -> bool:
-    """Whether a Secret may have this key."""
+    """Whether this is a valid key of a Secret."""
     return _SECRET_KEY.fullmatch(key) is not None and key != "." and not key.startswith("..")
 
 
 def object_name(name: str) -> str:
-    """The name of an object (it becomes the name of a file, too)."""
+    """Check the name of an object (it is also used as a file name). Raises ValueError."""
     if not name:
         raise ValueError("is required")
     if not is_object_name(name):
@@ -58,7 +59,7 @@ def object_name(name: str) -> str:
 
 
 def namespace_name(name: str) -> str:
-    """The name of a namespace."""
+    """Check the name of a namespace. Raises ValueError."""
     if not is_namespace_name(name):
         raise ValueError(
             f"{shown(name)} is no namespace: lower-case letters, digits and '-', {_MAX_LABEL} characters at "
@@ -68,7 +69,7 @@ def namespace_name(name: str) -> str:
 
 
 def secret_key(key: str) -> str:
-    """A key of a Secret."""
+    """Check a key of a Secret. Raises ValueError."""
     if not is_secret_key(key):
         raise ValueError(
             f"is no key of a Secret: letters, digits, '-', '_' and '.' ({MAX_NAME} at most), not beginning "
@@ -78,14 +79,14 @@ def secret_key(key: str) -> str:
 
 
 def line(text: str) -> str:
-    """One line of text without control characters."""
+    """Check that a text is one line without control characters. Raises ValueError."""
     if len(text) > _MAX_INPUT or _UNPRINTABLE.search(text):
         raise ValueError(f"must be one line without control characters, {_MAX_INPUT} characters at most")
     return text
 
 
 def label_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
-    """metadata.labels, or a selector's matchLabels."""
+    """Check metadata.labels, or the matchLabels of a selector. Raises ValueError."""
     for key, value in pairs.items():
         _check_key(key)
         if value and not _QUALIFIED.fullmatch(value):
@@ -97,7 +98,7 @@ def label_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
 
 
 def annotation_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
-    """metadata.annotations: any text, 256 KiB in all."""
+    """Check metadata.annotations: any text, at most 256 KiB in total. Raises ValueError."""
     size = 0
     for key, value in pairs.items():
         _check_key(key.lower(), key)
@@ -121,7 +122,8 @@ def _check_key(key: str, as_written: str = "") -> None:
 
 
 def dns_name(name: str) -> str:
-    """A DNS name, lower case, IDNA U-labels as A-labels (UTS 46); '*' only as the whole leftmost label."""
+    """The canonical form of a DNS name: lower case, IDNA U-labels as A-labels (UTS 46); '*' only as the whole
+    leftmost label. Raises ValueError."""
     base = name.removeprefix("*.")
     if len(name) > _MAX_INPUT:
         raise ValueError(f"{shown(name)} is longer than a DNS name can be ({MAX_NAME} characters)")
@@ -149,7 +151,7 @@ def dns_name(name: str) -> str:
 
 
 def _to_a_labels(name: str) -> str:
-    import idna  # with the first name that needs it
+    import idna  # imported only when a name needs it
 
     try:
         return idna.encode(name, uts46=True, std3_rules=True).decode("ascii")
@@ -178,7 +180,8 @@ def is_ip_address(text: str) -> bool:
 
 
 def ip_address(text: str) -> str:
-    """An IP address in its canonical text form; an IPv4 address mapped into IPv6 is the IPv4 address."""
+    """The canonical text form of an IP address; an IPv4 address mapped into IPv6 becomes the IPv4 address.
+    Raises ValueError."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -191,8 +194,8 @@ def ip_address(text: str) -> str:
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:
-    """(host, port or None) of `192.0.2.1:53`, `[2001:db8::1]:53` or `ns1.example.com`; an IPv6 address alone
-    needs no brackets."""
+    """(host, port or None) of `192.0.2.1:53`, `[2001:db8::1]:53` or `ns1.example.com`; an IPv6 address
+    without a port needs no brackets. Raises ValueError."""
     if is_ip_address(text):
         return ip_address(text), None
     parts = _HOST_AND_PORT.fullmatch(text)
@@ -206,7 +209,8 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def field_path(parts: Iterable[str | int | None]) -> str:
-    """`spec.dnsNames[0]`, `metadata.annotations[certmill.io/x]`: on one line, each part cut."""
+    """A field path such as `spec.dnsNames[0]` or `metadata.annotations[certmill.io/x]`: on one line, with
+    each part shortened."""
     path = ""
     for part in parts:
         if isinstance(part, int):

@@ -1,5 +1,5 @@
-"""An Issuer or ClusterIssuer (ACME) as certmill understands it: cert-manager.io/v1, parsed, defaulted and
-validated."""
+"""Defines an ACME Issuer or ClusterIssuer: the parsed, defaulted and validated form of the cert-manager.io/v1
+object."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretKeyRef:
-    """A key of a Secret. An Issuer's is in its own namespace, a ClusterIssuer's in the cluster resource
-    namespace."""
+    """A key of a Secret. The Secret of an Issuer is in the Issuer's namespace; that of a ClusterIssuer is in
+    the cluster resource namespace."""
 
     name: str
     key: str
@@ -20,7 +20,8 @@ class SecretKeyRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalAccountBinding:
-    """RFC 8555 §7.3.4. The Secret's value is the MAC key, base64url without padding."""
+    """The external account binding (RFC 8555 §7.3.4). The Secret's value is the MAC key, base64url without
+    padding."""
 
     key_id: str
     key_secret_ref: SecretKeyRef
@@ -28,7 +29,7 @@ class ExternalAccountBinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """Which names a solver is for; every kind that is set has to match."""
+    """The names that a solver is for. Each field that is set must match."""
 
     match_labels: Mapping[str, str] = field(default_factory=dict)
     dns_names: tuple[str, ...] = ()
@@ -37,7 +38,8 @@ class Selector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressTemplate:
-    """http01.ingress.ingressTemplate: what the Ingress that is made for a challenge carries besides."""
+    """http01.ingress.ingressTemplate: additional labels and annotations of the Ingress that is created for a
+    challenge."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -45,10 +47,10 @@ class IngressTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http01Solver:
-    """Answered by the shared responder. The ingress fields say how the CA's request reaches it in a cluster.
+    """An HTTP-01 solver. The shared responder answers the CA. The ingress fields say how the CA's request
+    reaches it in a cluster.
 
-    A podTemplate is accepted and dropped: no Pod is made, so there is nothing that it could be about.
-    """
+    A podTemplate is accepted and ignored, because no Pod is created."""
 
     ingress_class: str | None = None
     ingress_class_name: str | None = None
@@ -75,7 +77,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rfc2136:
-    """DNS UPDATE to `nameserver` (an IP address, or a name to look up) with TSIG, unless no key is given."""
+    """DNS UPDATE (RFC 2136) to `nameserver` (an IP address or a DNS name), with TSIG if a key is given."""
 
     nameserver: str
     port: int = 53
@@ -87,7 +89,8 @@ class Rfc2136:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloudflare:
-    """Exactly one of api_token and api_key; `email` goes with the key."""
+    """Credentials for Cloudflare: exactly one of `api_token` and `api_key`; `email` is needed with
+    `api_key`."""
 
     email: str = ""
     api_token: SecretKeyRef | None = None
@@ -99,8 +102,8 @@ Dns01Provider = Rfc2136 | Cloudflare
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dns01Solver:
-    """A provider, and how its records are found and checked. `nameservers`: host:port or https:// URLs asked
-    instead of the authoritative ones."""
+    """A DNS-01 provider, and how its records are found and checked. `nameservers`: `host:port` or https://
+    URLs that are queried instead of the authoritative servers."""
 
     provider: Dns01Provider
     follow_cname: bool = False
@@ -139,9 +142,9 @@ class Issuer:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     uid: str = field(default="", compare=False)
-    """The API server's; "" elsewhere."""
+    """The uid that the API server assigned; "" in other homes."""
     deleting: bool = field(default=False, compare=False, repr=False)
-    """Whether its deletion has begun (metadata.deletionTimestamp): it is there only until its finalizers are
+    """Whether its deletion has begun (metadata.deletionTimestamp): it exists only until its finalizers are
     done."""
 
     @property
@@ -150,14 +153,14 @@ class Issuer:
 
     @property
     def credentials(self) -> tuple[SecretKeyRef, ...]:
-        """The keys of Secrets that people make for it: of its solvers and of its external account. Not the
-        account key."""
+        """The Secret keys that users create for this issuer: those of its solvers and of its external
+        account. The account key is not included."""
         binding = self.external_account_binding
         return (*((binding.key_secret_ref,) if binding is not None else ()), *self.solver_credentials)
 
     @property
     def solver_credentials(self) -> tuple[SecretKeyRef, ...]:
-        """The keys of Secrets that its DNS-01 solvers need."""
+        """The Secret keys that its DNS-01 solvers need."""
         found: list[SecretKeyRef | None] = []
         for solver in self.solvers:
             match solver.dns01.provider if solver.dns01 else None:
@@ -176,5 +179,6 @@ class Issuer:
 
 
 def reference(kind: str, namespace: str, name: str) -> str:
-    """`Issuer.reference`, whether there is such an issuer or not; no kind is an Issuer."""
+    """The same text as `Issuer.reference`, also for an issuer that does not exist. An empty kind means
+    Issuer."""
     return f"{kind}/{name}" if kind == "ClusterIssuer" else f"{kind or 'Issuer'}/{namespace}/{name}"

@@ -1,4 +1,4 @@
-"""Names: of objects (`namespace/name`) and the identifiers that a certificate is for."""
+"""Defines the names of objects (`namespace/name`) and the identifiers of a certificate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NewType
 
 CertificateId = NewType("CertificateId", str)
-"""`namespace/name` of a Certificate: the only argument a Celery step ever carries."""
+"""`namespace/name` of a Certificate: the only argument of a Celery step."""
 
 
 def certificate_id(namespace: str, name: str) -> CertificateId:
@@ -22,7 +22,7 @@ def split_id(certificate: CertificateId) -> tuple[str, str]:
 
 
 class IdentifierType(StrEnum):
-    """RFC 8555 §9.7.7, RFC 8738."""
+    """The type of an identifier (RFC 8555 §9.7.7, RFC 8738)."""
 
     DNS = "dns"
     IP = "ip"
@@ -30,8 +30,8 @@ class IdentifierType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Identifier:
-    """What an authorization is for. A wildcard keeps its `*.` in an order; its authorization has it removed
-    (RFC 8555 §7.1.3)."""
+    """The identifier of an authorization. In an order a wildcard has the prefix `*.`; its authorization does
+    not (RFC 8555 §7.1.3)."""
 
     type: IdentifierType
     value: str

@@ -1,10 +1,10 @@
-"""How values that outlive a process are written and read: one JSON object a value, for every release
-(docs/redis.md).
+"""Reads and writes values that outlive a process: each is one JSON object that older and newer releases can
+read (docs/redis.md).
 
-An older or a newer release may have written it. A field that this release does not know is kept where the
-value has a place for it (a field `unknown`), else ignored. A field that is missing has its default. An
-unknown member of an enum is its first. A release that changes the meaning of a field raises the version `v`:
-an older release then reads nothing (NewerRelease), and leaves the value to a newer process."""
+An older or a newer release may have written a value. A field that this release does not know is preserved if
+the value has a field `unknown`, otherwise it is ignored. A missing field has its default. An unknown member
+of an enum is read as the enum's first member. A release that changes the meaning of a field raises the
+version `v`: an older release then does not read the value (NewerRelease) and leaves it to a newer process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from typing import Any, Final, Generic, TypeVar
 from certmill.errors import DamagedValue, NewerRelease
 
 VERSION: Final = "v"
-"""The field that holds the version. Version 1 is not written: the releases before this codec refuse a field
+"""The field with the version. Version 1 is not written, because the releases before this codec reject a field
 that they do not know."""
 
 UNKNOWN: Final = "unknown"
-"""The field of a dataclass that keeps what a newer release wrote."""
+"""The field of a dataclass that preserves what a newer release wrote."""
 
 PERSISTED: Final = "persisted"
-"""A dataclass field with this key in its metadata, and the value False there, is neither written nor read."""
+"""A key of a dataclass field's metadata. A field that has it with the value False is neither written nor
+read."""
 
 _Value = TypeVar("_Value")
 _Reader = Callable[[object], Any]
@@ -36,14 +37,15 @@ _ZERO: Mapping[object, object] = {str: "", bool: False, int: 0, float: 0.0}
 
 
 class _Wrong(ValueError):
-    """A JSON value is not what the field holds."""
+    """A JSON value does not have the type of its field."""
 
 
 class Codec(Generic[_Value]):
     """Writes and reads the values of one frozen dataclass.
 
-    `names`: the name in JSON of a field that has another. `lenient` (files that people may edit): a field of
-    the wrong type is as if it was missing, and a text that is no JSON object is an empty one."""
+    `names`: the JSON names of fields that have a different name in JSON. `lenient` (for files that people may
+    edit): a field of the wrong type is read as missing, and a text that is not a JSON object is read as an
+    empty one."""
 
     def __init__(
         self,
@@ -59,8 +61,8 @@ class Codec(Generic[_Value]):
         self._lenient = lenient
 
     def dump(self, value: _Value, *, unknown: Mapping[str, object] | None = None) -> str:
-        """Compact JSON of what differs from its default, and of what a newer release had written (`unknown`:
-        see the method)."""
+        """Compact JSON of the fields that differ from their defaults, and of the fields of a newer release
+        (`unknown`: see the method `unknown`)."""
         content = {**(unknown or {}), **_written(value)}
         for name, other in self._names.items():
             if name in content:
@@ -70,7 +72,8 @@ class Codec(Generic[_Value]):
         return json.dumps(content, separators=(",", ":"))
 
     def load(self, text: str | bytes) -> _Value:
-        """The value. Raises NewerRelease for a later version, DamagedValue for what no release writes."""
+        """Parse a value. Raises NewerRelease for a later version, DamagedValue for a text that no release
+        writes."""
         content = self._object(text)
         for name, other in self._names.items():
             if other in content:
@@ -82,8 +85,8 @@ class Codec(Generic[_Value]):
         return found
 
     def unknown(self, text: str | bytes) -> dict[str, object]:
-        """The fields that this release does not know; {} of what is damaged. For a writer that keeps them
-        beside its own. Raises NewerRelease: such a value is not to be written over."""
+        """The fields that this release does not know, so that a writer can preserve them beside its own; {}
+        if the text is damaged. Raises NewerRelease: this release must not write over that value."""
         try:
             content = self._object(text)
         except DamagedValue:
@@ -114,7 +117,7 @@ class Codec(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
-    """A field: how it is read, and what it is when it is missing."""
+    """How a field is read, and its value if it is missing."""
 
     read: _Reader
     default: Callable[[], object] | None
@@ -129,8 +132,8 @@ class _Field:
 
 
 def _written(value: object) -> dict[str, object]:
-    """What is set, by name. Twice a step: dataclasses.asdict, which copies deeply, took 3 ms a
-    certificate."""
+    """The fields that differ from their defaults, by name. It runs twice in each step; dataclasses.asdict
+    makes deep copies and took 3 ms for each Certificate."""
     content: dict[str, object] = dict(getattr(value, UNKNOWN, None) or {})
     for name, field in _shape(type(value)).items():
         part = getattr(value, name)
@@ -164,7 +167,7 @@ def _read(kind: type[_Value], content: Mapping[str, object], lenient: bool) -> _
 
 
 def _shape(kind: object) -> Mapping[str, _Field]:
-    """The fields of a dataclass that are persisted, by name, without `unknown`."""
+    """The persisted fields of a dataclass, by name, without `unknown`."""
     assert isinstance(kind, type)
     return _shape_of(kind)
 
@@ -192,7 +195,7 @@ def _same(value: object) -> object:
 
 
 def _reader(hint: object) -> _Reader:
-    """What reads a value of this type, or raises _Wrong."""
+    """The function that reads a value of this type, or raises _Wrong."""
     hint = getattr(hint, "__supertype__", hint)  # NewType
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):

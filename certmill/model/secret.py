@@ -1,4 +1,4 @@
-"""A Secret: bytes by key, with type, labels and annotations. Its values never show in a repr."""
+"""Defines a Secret: bytes by key, with type, labels and annotations. Its repr never shows the values."""
 
 from __future__ import annotations
 

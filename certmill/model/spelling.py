@@ -1,4 +1,4 @@
-"""What a mistyped word most likely means, for messages that end in "did you mean …?". Pure."""
+"""Suggests the correct form of a mistyped word, for messages that end in "did you mean …?". Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _LEAST_LIKENESS = 0.75
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean dnsNames?` for the one of `known` that is near `word`, however it is cased; "" if none
-    is."""
+    """`; did you mean dnsNames?` for the name in `known` that is similar to `word`, ignoring case; "" if
+    there is none."""
     plain = {_plain(name): name for name in known}
     found = difflib.get_close_matches(_plain(word[:_LONGEST]), plain, n=1, cutoff=_LEAST_LIKENESS)
     return f"; did you mean {plain[found[0]]}?" if found else ""

@@ -1,4 +1,4 @@
-"""What a home keeps about its objects besides what is wanted: conditions, the last failure, the account
+"""Defines the status that a home stores for its objects: conditions, the last failure, the account
 (cert-manager's status fields)."""
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from certmill.model.history import PastRun
 from certmill.model.persisted import PERSISTED
 
 INVALID_SPEC = "InvalidSpec"
-"""Reason of a Certificate that cannot be used as it is: no policy of cert-manager's is about that, its
-webhook would have refused it."""
+"""The reason for a Certificate whose spec cannot be used. cert-manager has no policy for this: its webhook
+rejects such a Certificate."""
 
 
 MANUALLY_TRIGGERED = "ManuallyTriggered"
-"""Reason of Issuing where a person asked for the run (`cmctl renew`)."""
+"""The reason of Issuing if a person requested the run (`cmctl renew`)."""
 
 NO_WORKER = "no worker has taken it up yet"
-"""What is said of a request, a run or a step that waits in a queue."""
+"""The message for a request, a run or a step that waits in a queue."""
 
 EXPIRED = "Expired"
-"""Reason of Ready once the pair's time is over."""
+"""The reason of Ready after the pair has expired."""
 
 INCORRECT_CERTIFICATE = "IncorrectCertificate"
-"""Reason of Ready while the Secret is another Certificate's."""
+"""The reason of Ready while another Certificate owns the Secret."""
 
 _CONFLICT = (
     "If this message is not transient, you might have two conflicting Certificates pointing to the same "
@@ -36,8 +36,8 @@ _WAITS = "; waiting: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A Kubernetes condition. `reason` is a stable CamelCase word, `message` one line without secrets; time
-    in seconds since the epoch."""
+    """A Kubernetes condition. `reason` is a stable CamelCase word, `message` is one line without secrets,
+    `last_transition` is in seconds since the epoch."""
 
     type: str
     status: bool
@@ -48,7 +48,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateStatus:
-    """status of a Certificate; instants in seconds since the epoch."""
+    """The status of a Certificate. Times are in seconds since the epoch."""
 
     conditions: tuple[Condition, ...] = ()
     not_before: float | None = None
@@ -60,21 +60,22 @@ class CertificateStatus:
     failed_issuance_attempts: int = 0
     next_attempt: float | None = None
     failed_spec: str = ""
-    """Digest of the spec whose issuance failed last: a changed spec does not wait for the back-off."""
+    """The digest of the spec whose run failed last. If the spec has changed, the next run does not wait for
+    the back-off."""
     failed_run: str = ""
     """The run whose failure was counted last."""
     asked: bool = field(default=False, compare=False)
-    """Whether somebody else set Issuing=True. It is read, and never written."""
+    """Whether another program or a person set Issuing=True. It is only read, never written."""
     order: str = ""
-    """The URL of the order whose DNS-01 values may be up: what a run that is lost with Redis has left
-    behind."""
+    """The URL of the order whose DNS-01 values may still be in DNS. If Redis loses a run, this shows what the
+    run has left behind."""
     order_spec: str = ""
-    """Digest of the spec that this order is for."""
+    """The digest of the spec of this order."""
     history: tuple[PastRun, ...] = ()
     """How the last runs ended, oldest first."""
     version: object = field(default=None, compare=False, repr=False, metadata={PERSISTED: False})
-    """Which state of the home this status was read from. Only the home that set it reads it; None: the status
-    was not read from a home."""
+    """The version of the home's object that this status was read from. Only the home that set it reads it.
+    None: the status was not read from a home."""
 
     def condition(self, type_: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type_), None)
@@ -82,7 +83,7 @@ class CertificateStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerStatus:
-    """status.acme of an Issuer, with its Ready condition."""
+    """The status.acme of an Issuer, with its Ready condition."""
 
     conditions: tuple[Condition, ...] = ()
     uri: str = ""
@@ -95,8 +96,8 @@ class IssuerStatus:
 
 
 def as_of(status: CertificateStatus, now: float) -> CertificateStatus:
-    """The status as the clock has it: a pair whose time is over is not Ready, whatever was written while it
-    lasted."""
+    """The status at the time `now` (seconds since the epoch): a pair that has expired is not Ready, even if
+    the stored status says so."""
     ready = status.condition("Ready")
     if ready is None or not ready.status or status.not_after is None or now < status.not_after:
         return status
@@ -108,15 +109,14 @@ def as_of(status: CertificateStatus, now: float) -> CertificateStatus:
 
 
 def expiry_message(not_after: float) -> str:
-    """What is said of a pair that is valid no more, as cert-manager does."""
+    """cert-manager's message for a pair that has expired."""
     return f"Certificate expired on {datetime.fromtimestamp(not_after, UTC):%a, %d %b %Y %H:%M:%S} UTC"
 
 
 def owner_message(owner: str, *, issued: bool) -> str:
-    """How Ready tells, in cert-manager's words, that the Secret is another Certificate's.
+    """cert-manager's message of Ready if another Certificate owns the Secret.
 
-    `issued`: the Secret says so; else that one is older and comes first.
-    """
+    `issued`: the Secret names the owner; otherwise the owner is older and comes first."""
     told = (
         f'Secret was issued for "{owner}"'
         if issued
@@ -126,8 +126,8 @@ def owner_message(owner: str, *, issued: bool) -> str:
 
 
 def owner_of(status: CertificateStatus) -> str:
-    """The other Certificate that this one waits for, as `owner_message` told it; "" if it waits for none, or
-    a run is under way."""
+    """The other Certificate that this one waits for, read from the text of `owner_message`; "" if it waits
+    for none, or if Issuing is set."""
     found = status.condition("Ready")
     if (
         found is None
@@ -140,22 +140,22 @@ def owner_of(status: CertificateStatus) -> str:
 
 
 def failed_message(why: str) -> str:
-    """How a failure is told, in the condition Issuing and in an event, as cert-manager does."""
+    """cert-manager's message for a failure, in the condition Issuing and in an event."""
     return f"{_FAILED}{why}"
 
 
 def failure_of(status: CertificateStatus) -> str:
-    """Why the last run failed, as `failed_message` told it; "" if none did."""
+    """Why the last run failed, read from the text of `failed_message`; "" if it did not fail."""
     found = status.condition("Issuing")
     return found.message.removeprefix(_FAILED) if found is not None and not found.status else ""
 
 
 def waiting_message(message: str, reason: str) -> str:
-    """The message of Issuing, with what its run waits for."""
+    """The message of Issuing, with the reason for which its run waits."""
     return f"{message.partition(_WAITS)[0]}{_WAITS}{reason}"
 
 
 def wait_of(status: CertificateStatus) -> str:
-    """What the run waits for, as `waiting_message` told it; "" if it tells of none."""
+    """The reason for which the run waits, read from the text of `waiting_message`; "" if there is none."""
     found = status.condition("Issuing")
     return found.message.partition(_WAITS)[2] if found is not None and found.status else ""

@@ -1,4 +1,5 @@
-"""What began a run of a certificate. Shown in Flower, in logs and in metrics; kept in the record."""
+"""Defines what can begin a run of a Certificate. Flower, logs and metrics show it, and the record stores
+it."""
 
 from __future__ import annotations
 
@@ -18,11 +19,11 @@ class Trigger(StrEnum):
     MANUAL = "manual"
     """A person asked for a new certificate (`certmill renew`, `certificate.renew`, `cmctl renew`)."""
     UNKNOWN = "unknown"
-    """The record was written by another release, which did not say."""
+    """The record was written by another release, which did not store the trigger."""
 
     @classmethod
     def read(cls, text: str | None) -> Trigger:
-        """The trigger as a record or a message names it; UNKNOWN for a name that this release does not
+        """The trigger with this name in a record or message; UNKNOWN for a name that this release does not
         know."""
         try:
             return cls(text or "")
@@ -32,20 +33,20 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a run comes from: the task that asked for it, which is then its root, if any; and what began
-    it."""
+    """The origin of a run: `root_id` is the id of the task that requested it ("" if none), `trigger` is what
+    began it."""
 
     root_id: str = ""
     trigger: Trigger = Trigger.UNKNOWN
 
 
 UNSAID = Origin()
-"""Nobody asked: what is wrong with the stored pair says what begins the run."""
+"""No caller requested the run: the violation of the stored pair determines its trigger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileOptions:
-    """What a caller asks of a reconciliation, for the manifest and the Secret that are there."""
+    """The options of a reconcile request."""
 
     force: bool = False
     """Issue a new certificate even if the stored one is right."""
@@ -53,7 +54,8 @@ class ReconcileOptions:
     """Do not wait for the back-off after a failure to end."""
     origin: Origin = UNSAID
     may_publish: bool = True
-    """Whether a run that begins may be published at once; else it waits among the arrivals."""
+    """Whether the wake-up of a new run may be published at once; otherwise the run waits among the
+    arrivals."""
 
 
 AS_STORED = ReconcileOptions()

@@ -1,4 +1,4 @@
-"""What begins a run, told from what is wrong with the stored pair."""
+"""Derives what began a run (its trigger) from what is wrong with the stored pair."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from certmill.renewal.policy import Violation
 
 
 def origin_of(asked: Origin, violation: Violation, *, forced: bool) -> Origin:
-    """The origin of a run for this violation. Where nobody says what begins it, the violation does."""
+    """The origin of a run for this violation. If the caller gives no trigger, the violation determines it."""
     if asked.trigger is not Trigger.UNKNOWN:
         return asked
     if forced or violation.reason == MANUALLY_TRIGGERED:

@@ -1,5 +1,5 @@
-"""The renewal time: when a stored certificate is to be renewed because of its age, and by which rule.
-Everything else asks `plan`. Pure."""
+"""Computes when a stored certificate must be renewed because of its age, and by which rule. All other code
+calls `plan`. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from certmill.crypto import chain
 from certmill.model.certificate import Certificate
 
 LEAST_SHARE = 0.1
-"""No certificate is renewed in the first tenth of its life, whatever renewBefore says: that would be a
-loop."""
+"""No certificate is renewed in the first tenth of its lifetime, whatever renewBefore says: otherwise it would
+be renewed again and again."""
 
 LEAST_SECONDS_BETWEEN = 3600.0
-"""Nor is it renewed for its age within an hour of its issue, or a tenth of its lifetime if that is shorter:
-if a renewal is due so early, a clock is wrong, and each check would create an order."""
+"""Seconds. No certificate is renewed because of its age within an hour of its issue, or within a tenth of its
+lifetime if that is shorter. If a renewal is due so early, a clock is wrong, and each check would create an
+order."""
 
 
 class RenewalRule(StrEnum):
-    """What decides the renewal time."""
+    """The rule that decides the renewal time."""
 
     RENEW_BEFORE = "renewBefore"
     RENEW_BEFORE_PERCENTAGE = "renewBeforePercentage"
@@ -30,7 +31,7 @@ class RenewalRule(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalPlan:
-    """When a certificate is to be renewed (`instant`, seconds since the epoch), and the rule that says so
+    """When a certificate must be renewed (`instant`, seconds since the epoch), and the rule that decides it
     (`reason`)."""
 
     instant: float
@@ -38,11 +39,10 @@ class RenewalPlan:
 
 
 def plan(certificate: Certificate, leaf: chain.Leaf, *, jitter_seconds: float) -> RenewalPlan:
-    """renewBefore, else renewBeforePercentage, else 2/3 of the real lifetime, as cert-manager does; earlier
-    by the jitter.
+    """The renewal time by renewBefore, else by renewBeforePercentage, else at 2/3 of the real lifetime, as in
+    cert-manager; earlier by the jitter.
 
-    The answer depends on nothing else, so it is the same in every process and after every restart.
-    """
+    The result depends only on the arguments, so it is the same in every process and after every restart."""
     lifetime = leaf.not_after - leaf.not_before
     before, reason = lifetime / 3, RenewalRule.TWO_THIRDS
     if certificate.renew_before is not None and certificate.renew_before.total_seconds() < lifetime:
@@ -59,13 +59,13 @@ def plan(certificate: Certificate, leaf: chain.Leaf, *, jitter_seconds: float) -
 
 
 def _jitter(leaf: chain.Leaf, jitter_seconds: float) -> float:
-    """A share of the jitter that the serial decides: many certificates that were issued together are not
-    renewed in the same second."""
+    """The part of the jitter (seconds) that the serial number selects: many certificates that were issued
+    together are not renewed in the same second."""
     spread = min(jitter_seconds, (leaf.not_after - leaf.not_before) / 100)
     share = int.from_bytes(hashlib.sha256(leaf.serial.encode()).digest()[:4], "big") / 2**32
     return spread * share
 
 
 def least_seconds_between(leaf: chain.Leaf) -> float:
-    """How long after its issue a certificate is not renewed for its age."""
+    """Seconds after its issue in which a certificate is not renewed because of its age."""
     return min(LEAST_SECONDS_BETWEEN, (leaf.not_after - leaf.not_before) * LEAST_SHARE)

@@ -1,5 +1,5 @@
-"""Must this certificate be issued? A list of pure checks in order, as cert-manager's policies; each answers
-with its reason, in cert-manager's order and words (§1.3)."""
+"""Decides whether a Certificate must be issued: a list of pure checks, in the same order and with the same
+reasons and messages as cert-manager's policies (reference §1.3)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from certmill.renewal.plan import RenewalPlan, least_seconds_between, plan
 from certmill.runs.backoff import NextAttempt, Validity, next_attempt
 
 CLOCK_TOLERANCE_SECONDS = 300.0
-"""Two machines may differ by so much before an instant ahead of now means anything."""
+"""The clocks of two machines may differ by this many seconds: an instant that is less far in the future
+counts as now."""
 
 UNSERVABLE = ("DoesNotExist", "MissingData", "InvalidCertificate", "InvalidKeyPair")
-"""Reasons with which the Secret holds no pair that a server could use."""
+"""The reasons for which the Secret has no pair that a server could use."""
 
 LONGEST_HOLD = 48 * 3600.0
-"""No back-off is longer (runs.backoff): a later one was noted under a clock that was wrong."""
+"""No back-off is longer (runs.backoff). A later end was written while a clock was wrong."""
 
 NOT_YET_VALID = "NotYetValid"
 
@@ -32,7 +33,7 @@ READY_MESSAGE = "Certificate is up to date and has not expired"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """Why the stored pair is not what is wanted: a stable reason and one line."""
+    """Why the stored pair is not the desired one: a stable reason and a message of one line."""
 
     reason: str
     message: str
@@ -40,7 +41,8 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the decision is made from."""
+    """The observed facts on which the decision depends. `unusable`: why the Secret or its certificate could
+    not be read, or "". `spec`: the digest of the desired state."""
 
     certificate: Certificate
     secret: Secret | None
@@ -52,7 +54,7 @@ class Seen:
 
     @property
     def renewal(self) -> RenewalPlan:
-        """When the stored pair is to be renewed, and by which rule."""
+        """When the stored pair must be renewed, and by which rule. The pair's leaf must be known."""
         assert self.leaf is not None
         return plan(self.certificate, self.leaf, jitter_seconds=self.jitter_seconds)
 
@@ -66,14 +68,15 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """The stored pair is right until its renewal."""
+    """The stored pair is the desired one until its renewal."""
 
     renewal: RenewalPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackingOff:
-    """It is not right, but nothing is issued before `until`, when `reason`."""
+    """The stored pair is not the desired one, but no run begins before `until` (seconds since the epoch).
+    `reason` says what happens then."""
 
     violation: Violation
     until: float
@@ -92,8 +95,8 @@ def look(
     unusable: str = "",
     jitter_seconds: float = 0.0,
 ) -> Seen:
-    """Read the stored pair, with caps, so that the checks are about facts. `unusable`: why the Secret is
-    there and could not be read."""
+    """Parse the stored pair, with size limits, so that the checks only compare facts. `unusable`: why the
+    Secret exists but could not be read."""
     leaf = None
     if secret is not None and secret.data.get(TLS_CERTIFICATE):
         try:
@@ -112,7 +115,7 @@ def look(
 
 
 def decide(seen: Seen, now: float) -> Decision:
-    """Issue, keep, or hold until a back-off ends; with the reason."""
+    """Decide: issue, keep the stored pair, or wait until a back-off ends; with the reason."""
     violation = violated(seen, now)
     if violation is None:
         return Keep(renewal=seen.renewal)
@@ -120,11 +123,11 @@ def decide(seen: Seen, now: float) -> Decision:
 
 
 def _not_before(seen: Seen, violation: Violation, now: float) -> BackingOff | None:
-    """What holds the issuance up, if anything does."""
+    """Why the run must wait, and until when; None if it may begin now."""
     leaf, issued = seen.leaf, seen.status.last_issuance_time
     if (
         violation.reason == NOT_YET_VALID and leaf is not None
-    ):  # another one would cost an order, and perhaps be as young
+    ):  # a new one would cost an order, and may not be valid yet either
         return BackingOff(violation=violation, until=leaf.not_before, reason="the certificate becomes valid")
     if violation.reason in ("Renewing", "Expired") and leaf is not None and issued is not None:
         until = issued + least_seconds_between(leaf)
@@ -139,11 +142,11 @@ def _not_before(seen: Seen, violation: Violation, now: float) -> BackingOff | No
 
 
 def _back_off(seen: Seen, now: float) -> NextAttempt | None:
-    """When the next attempt may begin after the failure that the status tells of, or None if it does not
+    """When the next attempt may begin after the failure in the status; None if that failure does not
     count."""
     status, leaf = seen.status, seen.leaf
-    # Of a failure that another program wrote into the status it is not known what failed: then it holds for
-    # whatever is wanted now.
+    # If another program wrote the failure into the status, it is not known which spec failed. Then the back-
+    # off applies to the current spec.
     if (
         status.next_attempt is None
         or status.failed_spec not in ("", seen.spec)
@@ -151,14 +154,14 @@ def _back_off(seen: Seen, now: float) -> NextAttempt | None:
     ):
         return None
     failed_at = status.last_failure_time if status.last_failure_time is not None else now
-    if failed_at > now + CLOCK_TOLERANCE_SECONDS:  # noted under a clock that was ahead
+    if failed_at > now + CLOCK_TOLERANCE_SECONDS:  # written while a clock was ahead
         return None
     validity = Validity(not_before=leaf.not_before, not_after=leaf.not_after) if leaf is not None else None
     return next_attempt(status.next_attempt - failed_at, failed_at=failed_at, validity=validity)
 
 
 def violated(seen: Seen, now: float) -> Violation | None:
-    """The first check that fails, or None: the pair is right."""
+    """The violation of the first check that fails, or None if the pair is the desired one."""
     return next((violation for check in CHECKS if (violation := check(seen, now)) is not None), None)
 
 
@@ -240,7 +243,8 @@ def _names(seen: Seen, now: float) -> Violation | None:
         changed.append("spec.dnsNames")
     if set(leaf.ip_addresses) != set(wanted.ip_addresses):
         changed.append("spec.ipAddresses")
-    # A CA may leave the common name out (Let's Encrypt's tlsserver profile); only another one is a change.
+    # A CA may omit the common name (Let's Encrypt's tlsserver profile). Only a different common name is a
+    # change.
     if wanted.common_name and leaf.common_name not in ("", wanted.common_name):
         changed.append("spec.commonName")
     if changed:
@@ -261,7 +265,8 @@ def _expired(seen: Seen, now: float) -> Violation | None:
 
 
 def not_yet_valid(leaf: chain.Leaf, now: float) -> Violation | None:
-    """What is said of a pair that no client accepts before a later time."""
+    """The violation of a pair that clients do not accept yet; None if it is valid now, within the clock
+    tolerance."""
     if leaf.not_before <= now + CLOCK_TOLERANCE_SECONDS:
         return None
     return Violation(
@@ -286,7 +291,7 @@ def _renewing(seen: Seen, now: float) -> Violation | None:
 
 
 def _listed(fields: Sequence[str]) -> str:
-    """As Go prints a list."""
+    """The fields in the form in which Go prints a list."""
     return f"[{' '.join(fields)}]"
 
 

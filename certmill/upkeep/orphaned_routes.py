@@ -1,4 +1,4 @@
-"""Remove HTTP-01 routes that have no run, for example after Redis lost its data during a challenge. One
+"""Removes HTTP-01 routes that have no run, for example after Redis lost its data during a challenge. One
 Ingress per call."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from certmill.runs.context import Ports
 
 
 class OrphanedRoutes:
-    """Removes routes without a run. One per process."""
+    """Removes HTTP-01 routes that have no run. One instance per process."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
@@ -19,7 +19,7 @@ class OrphanedRoutes:
         self._ports.routes.collect_orphans(namespace, name, self._has_no_run)
 
     def _has_no_run(self, certificate: CertificateId) -> bool:
-        """Whether the Certificate has no run. A run is in its record before it creates a route, and until it
-        has removed it."""
+        """Whether the Certificate has no run. The record shows a run before the run creates a route, and
+        until it has removed the route."""
         record = self._ports.records.read(certificate)
         return record is None or not record.step

@@ -1,8 +1,9 @@
-"""The sweep: what a crash, or a clean-up that gave up, left in DNS and with the responder is taken down.
+"""The sweep cleans up challenges that belong to no run: a crash, or a clean-up that failed too often, left
+them in DNS or with the responder.
 
-It ends in bounded time, whatever providers do: with an end of its own, and with one try for each issuer and
-zone that is in trouble. The queue's visibility time-out is twice as long, so that no second copy of its
-message comes while it runs."""
+Its time is limited, however slowly the DNS providers answer: it stops after SWEEP_SECONDS, and after one
+failed try it skips the other challenges of the same issuer and zone. The queue's visibility time-out is twice
+as long, so the message is not delivered a second time while the sweep runs."""
 
 from __future__ import annotations
 
@@ -22,12 +23,13 @@ SWEEP_AFTER_SECONDS = 600.0
 SWEEP_LIMIT = 500
 SWEEP_SECONDS = 60.0
 LOST_ORDERS_SECONDS = SWEEP_SECONDS / 2
-"""Of these: a CA that does not answer leaves time for what is known to be up."""
+"""The part of SWEEP_SECONDS for lost orders: if a CA does not answer, time remains for the challenges that
+are known."""
 SWEEP_LOCK_SECONDS = 45.0
-"""Renewed before each value: longer than a provider takes for one, and after a SIGKILL the next hour's finds
-it free."""
+"""The lease is renewed before each challenge. It is longer than a provider takes for one challenge. After a
+SIGKILL it has ended before the next sweep an hour later."""
 ORPHAN_SECONDS = 7 * 86_400.0
-"""How long what is up waits for its issuer to come back."""
+"""How long a challenge whose issuer was deleted waits for the issuer to come back."""
 
 log = get_logger(__name__)
 
@@ -36,7 +38,8 @@ _Place = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sweep:
-    """One sweep as it goes. `troubled`: the issuers and zones that failed in it and may be better later."""
+    """The state of one sweep. `ends`: seconds since the epoch. `troubled`: the issuers and zones that failed
+    during this sweep with a temporary error."""
 
     ports: Ports
     owner: str
@@ -44,19 +47,19 @@ class _Sweep:
     troubled: set[_Place] = field(default_factory=set)
 
     def goes_on(self) -> bool:
-        """Whether there is time for more, and the sweep is still ours."""
+        """Whether time remains and the lease of the sweep could be renewed."""
         return self.ports.clock.now() <= self.ends and self.hold()
 
     def has_time_for_orders(self) -> bool:
-        """Whether another lost order may be asked for."""
+        """Whether time remains to read another lost order from its CA."""
         return self.ports.clock.now() <= self.ends - SWEEP_SECONDS + LOST_ORDERS_SECONDS and self.goes_on()
 
     def hold(self) -> bool:
-        """Take the sweep, or go on holding it."""
+        """Acquire the lease of the sweep, or renew it. Returns whether this worker has the lease."""
         return not self.ports.locks.take("sweep", owner=self.owner, seconds=SWEEP_LOCK_SECONDS)
 
     def take_down(self, entry: Presented) -> bool:
-        """Take one down; False if it has to stay."""
+        """Clean up one challenge. Returns False if it must stay."""
         if _place(entry) in self.troubled:
             return False
         ports = self.ports
@@ -87,10 +90,10 @@ class _Sweep:
 
 
 def sweep(ports: Ports, owner: str) -> int:
-    """Take down what belongs to no run any more; how many. 0 if another sweep is under way.
+    """Clean up the challenges that belong to no run. Returns their number; 0 if another sweep is under way.
 
-    What cannot be taken down now makes room for the younger, and is tried again by a later sweep; so is what
-    the time was too short for."""
+    A challenge that cannot be cleaned up now is postponed, so that newer ones are not blocked; a later sweep
+    tries it again. A later sweep also handles what this one had no time for."""
     now = ports.clock.now()
     pass_ = _Sweep(ports=ports, owner=owner, ends=now + SWEEP_SECONDS)
     if not pass_.hold():
@@ -114,8 +117,8 @@ def sweep(ports: Ports, owner: str) -> int:
 
 
 def _set_aside(ports: Ports, old: Noted) -> None:
-    """What cannot be read stands in nobody's way: a newer release's is left to that, and a person is told of
-    what nobody can read."""
+    """Move unreadable entries out of the way of the others. An entry from a newer release is left to that
+    release. A damaged entry is removed, and a log line asks for manual cleanup."""
     ports.journal.postpone(old.newer, now=ports.clock.now())
     for entry in old.damaged:
         certificate, record, value = (*entry.split(" "), "", "")[:3]
@@ -125,31 +128,31 @@ def _set_aside(ports: Ports, old: Noted) -> None:
 
 
 def _facts(record: Record | None) -> Facts | None:
-    """What the certificate's run has found out; None where a newer release alone can tell."""
+    """The checkpointed facts of the certificate's run. None if only a newer release can read them."""
     try:
         return Facts.from_json(record.facts) if record is not None else Facts()
     except NewerRelease:
         return None
-    except DamagedValue:  # its run is given up when a worker comes to it
+    except DamagedValue:  # the run fails at its next step, because its facts are damaged
         return Facts()
 
 
 def _place(entry: Presented) -> _Place:
-    """Where a failure says something of the next: an issuer's credentials at one zone. The responder ("") has
-    no trouble of its own."""
+    """The key under which one failure predicts the next: the credentials of one issuer for one zone. HTTP-01
+    entries have the zone ""."""
     return (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name, entry.zone)
 
 
 def _take_down_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
     ports.key_authorizations.remove(entry.value)
-    # The run that goes on may have the same way open, for another order's token.
+    # The current run may use the same route for the token of another order.
     if all((c.identifier, c.way) != (entry.identifier, entry.way) for c in facts.challenges):
         ports.routes.cleanup(entry.certificate, entry.identifier, entry.way)
 
 
 def _given_up(ports: Ports, entry: Presented) -> bool:
-    """Nobody has the credentials any more: whether that has lasted for so long that a person has to take it
-    away."""
+    """The issuer and its credentials are gone. Returns whether this has lasted for ORPHAN_SECONDS; then the
+    entry is dropped, and a log line asks a person to remove the TXT record."""
     gone = (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
     now = ports.clock.now()
     since = ports.issuer_records.gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
@@ -169,7 +172,7 @@ def _given_up(ports: Ports, entry: Presented) -> bool:
 
 
 def _as_challenge(entry: Presented) -> ChallengeFacts:
-    """What take_down needs of a challenge."""
+    """The fields of a challenge that `take_down` needs."""
     dns = bool(entry.record_name)
     return ChallengeFacts(
         authorization="",

@@ -1,5 +1,5 @@
-"""What the ticks do: ring what is due, begin what is to be renewed, re-read the home, sweep what a crash
-left. Idempotent: any number may run."""
+"""Does the work of the periodic ticks: publish due wake-ups, begin renewals, read the home again, sweep what
+a crash left. Idempotent: any number of ticks may run at once."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ WAKE_LIMIT = 500
 LOST_SECONDS = 600.0
 RENEWALS_LIMIT = 500
 REREAD_SECONDS = 20.0
-"""For certificates; the issuers have their own, so that neither waits for the other's time."""
+"""The time for Certificates in one re-read. Issuers have their own time, so that neither uses up the
+other's."""
 ISSUERS_SECONDS = 15.0
 REREAD_LOCK_SECONDS = 25.0
 _BATCH = 100
 _CERTIFICATE = "Certificate"
 _PROBLEM = "problem/"
-"""Begins the names of problems among what the re-reads have seen: no kind of object begins so."""
+"""The prefix for problems in the stored snapshot. No kind of object begins with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Woken:
-    """What the every-second tick found: chains to publish, and whether the home is to be re-read now."""
+    """The result of the tick that runs every second: the wake-ups to publish, and whether to re-read the home
+    now."""
 
     wake_ups: list[WakeUp]
     reread: bool
@@ -45,8 +47,9 @@ class Woken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reread:
-    """What a re-read did. `complete` is False if time ran out; the next one goes on. `problems`: those that
-    no re-read has reported yet."""
+    """The result of a re-read. `complete` is False if time ran out; the next re-read continues. `looked_at`:
+    the number of changed objects. `problems`: those that no re-read has reported yet. `failed`: one line for
+    each error."""
 
     looked_at: int
     problems: tuple[Problem, ...]
@@ -56,19 +59,19 @@ class Reread:
 
 @dataclass(slots=True, kw_only=True)
 class _Pass:
-    """One re-read as it goes."""
+    """The state of one re-read."""
 
     owner: str
     failed: list[str] = field(default_factory=list)
     complete: bool = True
 
     def cut_short(self) -> None:
-        """Time ran out, or the lock was lost; the next re-read goes on."""
+        """Note that time ran out or the lease was lost; the next re-read continues."""
         self.complete = False
 
 
 class Ticks:
-    """The ticks' work. One per process."""
+    """Does the work of the ticks. One instance per process."""
 
     def __init__(self, ports: Ports, reconciler: Reconciler) -> None:
         self._ports = ports
@@ -77,7 +80,7 @@ class Ticks:
 
     @contextmanager
     def running(self, tick: str) -> Iterator[None]:
-        """Around all that is done for a tick: that it ended well is noted, and that it failed is logged."""
+        """The context for all work of one tick: it records a success and logs a failure."""
         try:
             yield
             self._ports.fleet.note_tick(tick, now=self._ports.clock.now())
@@ -86,9 +89,12 @@ class Ticks:
             raise
 
     def wake(self) -> Woken:
-        """Wake-ups always; suspects only while the queue is short (in a backlog a doorbell is late, not lost)
-        or when nothing was heard of them for very long (a worker took them with it when it was killed);
-        arrivals below high water. Raises OtherInstallation."""
+        """Collect the wake-ups to publish now. Raises OtherInstallation.
+
+        Due wake-ups are always included. A run in flight whose chain may be lost is included only while the
+        queue is short (in a long queue a message is late, not lost), or when nothing was heard of it for
+        LOST_SECONDS (a worker was killed with its message). Arrivals are included while the queue is below
+        high water."""
         ports, limits = self._ports, self._ports.limits
         if ports.installation is not None:
             ports.installation.require()
@@ -105,11 +111,11 @@ class Ticks:
         return Woken(wake_ups=ports.records.wake_ups(ids), reread=ports.snapshots.take_reread_request())
 
     def _put_right(self, now: float) -> None:
-        """What was noted under a clock that was ahead is due now."""
+        """Correct times that were written while a clock was ahead: those entries are due now."""
         due, limits = self._ports.due, self._ports.limits
         due.observe_clock(now=now, limit=WAKE_LIMIT)
         due.set_back(Due.WAITING, now=now, latest=now + LONGEST_WAIT_SECONDS, limit=WAKE_LIMIT)
-        for each in (Due.IN_FLIGHT, Due.ARRIVALS):  # neither is ever noted for longer than a lease
+        for each in (Due.IN_FLIGHT, Due.ARRIVALS):  # neither is ever scheduled further ahead than a lease
             due.set_back(
                 each,
                 now=now - LOST_SECONDS,
@@ -118,7 +124,8 @@ class Ticks:
             )
 
     def renew(self) -> int:
-        """Look at the certificates whose time has come (renewal, or the next attempt); how many."""
+        """Reconcile the Certificates that are due (for renewal, or for the next attempt). Returns their
+        number."""
         now = self._ports.clock.now()
         due = self._ports.due.renewals(now=now, limit=RENEWALS_LIMIT)
         failed = reconcile_all(self._reconciler, dict.fromkeys(due, False))
@@ -127,8 +134,8 @@ class Ticks:
         return len(due)
 
     def reread(self, owner: str) -> Reread:
-        """Act on what changed in the home since the last re-read: certificates first, then issuers, as far as
-        the time goes."""
+        """Reconcile what changed in the home since the last re-read: Certificates first, then issuers, until
+        time runs out."""
         ports = self._ports
         if ports.home.watched or not self._hold(owner):
             return Reread(looked_at=0, problems=(), failed=(), complete=False)
@@ -152,8 +159,8 @@ class Ticks:
             ports.locks.release("reread", owner=owner)
 
     def _new_problems(self, problems: Sequence[Problem], known: Mapping[str, str]) -> tuple[Problem, ...]:
-        """Those that no re-read has reported yet; they are reported now. One that goes away and comes back is
-        reported again."""
+        """The problems that no re-read has reported yet; they count as reported now. A problem that goes away
+        and comes back is reported again."""
         found = {
             f"{_PROBLEM}{digest(f'{problem.source} {problem.message}')}": problem for problem in problems
         }
@@ -165,16 +172,16 @@ class Ticks:
         return tuple(new.values())
 
     def sweep(self, owner: str) -> int:
-        """Take down what was put up for challenges and belongs to no run any more, as far as the time goes;
-        how many."""
+        """Clean up the challenges that belong to no run, until time runs out. Returns their number."""
         return sweep.sweep(self._ports, owner)
 
     def _hold(self, owner: str) -> bool:
-        """Whether the re-read is ours (still); after a SIGKILL another worker's begins soon."""
+        """Acquire the lease of the re-read, or renew it. Returns whether this worker has it. The lease is
+        short, so that after a SIGKILL another worker can re-read soon."""
         return not self._ports.locks.take("reread", owner=owner, seconds=REREAD_LOCK_SECONDS)
 
     def _goes_on(self, pass_: _Pass, ends: float) -> bool:
-        """Whether there is time for more, and the re-read is still ours."""
+        """Whether time remains and the lease of the re-read could be renewed."""
         if self._ports.clock.now() > ends or not self._hold(pass_.owner):
             pass_.cut_short()
         return pass_.complete
@@ -208,8 +215,8 @@ class Ticks:
         self._ports.snapshots.forget(sorted(gone - {f"{_CERTIFICATE}/{id_}" for id_ in errors}))
 
     def _issuers(self, pass_: _Pass, snapshots: Iterable[SnapshotEntry]) -> None:
-        """Register accounts, those that were not tried longest first; a CA that is away costs one time-out a
-        back-off."""
+        """Register accounts of changed issuers, those without a recent attempt first. An issuer in back-off
+        is skipped, so a CA that is not available costs one time-out for each back-off."""
         now = self._ports.clock.now()
         complete, pass_.complete = pass_.complete, True
         waiting = []
@@ -234,7 +241,8 @@ class Ticks:
         pass_.complete = pass_.complete and complete
 
     def _issuer(self, pass_: _Pass, sighting: SnapshotEntry, issuer: Issuer, ends: float) -> None:
-        """Register one, and begin again what failed under it; noted when all that is done."""
+        """Register one issuer's account, and begin again what failed because of the issuer. The snapshot is
+        stored when all of this is done."""
         looked = self._issuer_reconciler.reconcile(
             issuer, owner=f"reread {pass_.owner}", goes_on=lambda: self._goes_on(pass_, ends)
         )
