@@ -1,6 +1,6 @@
-"""A run of a certificate: `engine` claims a step and acts, `transitions` commits its outcome, then records it
-in status, events and logs.
+"""One run of a certificate: `engine` claims and executes a step; `transitions` commits the outcome and then
+records it in status, events and logs.
 
-`context` has the ports that a step may use, `facts` what a run has found out, `outcomes` how a step ends,
-`backoff` when to try again. Forbidden here: Celery, Redis itself (only `state`'s calls), ACME and DNS
-requests (they are in `steps`), the machine's clock."""
+`context` has the ports that a step may use, `facts` the data that a run has collected, `outcomes` the ways a
+step can end, `backoff` the time of the next try. Forbidden here: Celery, Redis itself (only
+`state`'s calls), ACME and DNS requests (they are in `steps`), the machine's clock."""

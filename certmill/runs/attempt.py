@@ -1,8 +1,7 @@
-"""One claimed step: what its record said, what it has found out, and the calls by which it stays its worker's
-until its commit.
+"""One claimed step: its record, its facts, and the calls that renew the lease and commit the step.
 
-Nothing is written but under the fence of the claim: who has lost the lease learns it here (LeaseLost), and
-changes nothing any more."""
+Each write uses the fence of the claim. If the worker has lost the lease, the write raises LeaseLost and
+changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ from certmill.state.records import Due
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
-    """One claimed step: what the record said, and the newest facts."""
+    """One claimed step: the record as it was at the claim, and the newest facts."""
 
     ports: Ports
     certificate_id: CertificateId
@@ -30,28 +29,28 @@ class Attempt:
     record: Record
     facts: Facts = field(repr=False)
     renewed_at: float
-    """By the monotonic clock."""
+    """When the lease was last renewed; seconds of the monotonic clock."""
     certificate: Certificate | None = None
     unread: bool = False
-    """Whether the record's facts cannot be read: until the run is given up they stay in the record as they
-    are."""
+    """True if the record's facts cannot be read. They stay unchanged in the record until the run is given
+    up."""
     next_task: Callable[[], str] = str
-    """The task id under which this worker continues with the next step at once; "": the next step is
-    published."""
+    """Returns the id of the task with which this worker starts the next step at once. "" means that the
+    next step is published instead."""
 
     @property
     def run_id(self) -> str:
-        """Of this run alone, and the same in each of its steps: run numbers begin anew when Redis has lost
-        its memory."""
+        """A unique id of this run, the same in each of its steps. It includes the start time, because run
+        numbers restart from the beginning when Redis loses its data."""
         return f"{self.record.run}@{self.record.begun:.3f}"
 
     @property
     def run_seconds(self) -> float:
-        """For how long the run has been under way."""
+        """Seconds since the run began; 0.0 if the start is unknown."""
         return max(0.0, self.ports.clock.now() - self.record.begun) if self.record.begun else 0.0
 
     def keep(self, facts: Facts, sealed_key: str | None) -> None:
-        """Keep facts in the middle of the step. Raises LeaseLost."""
+        """Store facts (a checkpoint) in the middle of the step. Raises LeaseLost."""
         self._keep({"facts": facts.to_json()} | ({"key": sealed_key} if sealed_key is not None else {}))
         self.facts = facts
         if sealed_key is not None:
@@ -62,7 +61,7 @@ class Attempt:
         self._keep({})
 
     def hold(self) -> None:
-        """Renew the lease when a third of it has gone by. Raises LeaseLost."""
+        """Renew the lease if more than a third of it has passed. Raises LeaseLost."""
         if self.ports.clock.monotonic() - self.renewed_at > self.ports.limits.lease / 3:
             self.renew()
 
@@ -75,12 +74,13 @@ class Attempt:
         self.renewed_at = self.ports.clock.monotonic()
 
     def record_event(self, reason: str, message: str, *, warning: bool = False) -> None:
-        """Tell people, once it is committed."""
+        """Record an event for the Certificate. Call it after the commit."""
         if self.certificate is not None:
             self.ports.events.record_event(self.certificate, reason, message, warning=warning)
 
     def note_wait(self, reason: str) -> None:
-        """Show in the Certificate's status what its run waits for. Best effort, as an event is."""
+        """Show in the Certificate's status what the run waits for. Best effort: errors are ignored, as for
+        events."""
         if self.certificate is None:
             return
         home = self.ports.home
@@ -90,7 +90,7 @@ class Attempt:
             )
 
     def advance(self, *, step: str, task_id: str, fields: dict[str, str], drop: tuple[str, ...]) -> Record:
-        """End the step and claim the next one, for the task of this id. Raises LeaseLost."""
+        """End the step and claim the next one for the task with this id. Raises LeaseLost."""
         now, limits = self.ports.clock.now(), self.ports.limits
         claimed = self.ports.records.advance(
             self.certificate_id,
@@ -109,7 +109,7 @@ class Attempt:
     def commit(
         self, *, step: str, due: Due, at: float, fields: dict[str, str], drop: tuple[str, ...] = ()
     ) -> None:
-        """End the step. Raises LeaseLost."""
+        """End the step and write its result to the record. Raises LeaseLost."""
         if step != self.step:
             fields = {**fields, "since": f"{self.ports.clock.now():.3f}"}
         if not self.ports.records.commit(

@@ -1,5 +1,5 @@
-"""When to try again, by class of failure and by what is left of the certificate's life. Pure: the randomness
-is an argument.
+"""Compute the time of the next try from the failure class and the certificate's remaining life. Pure: the
+random value is an argument.
 
 class            a step is tried again after                  a failed run begins again after
 transient        0.5 s … 5 min, full jitter, or               1 min … 1 h, full jitter
@@ -51,15 +51,15 @@ RUN: dict[FailureClass, Backoff] = {
 }
 
 LEAST_RETRY_AFTER = 1.0
-"""A Retry-After of 0 or in the past is no time: the back-off holds."""
+"""A Retry-After of 0 or in the past is ignored: the back-off applies."""
 
 LONGEST_RETRY_AFTER: dict[FailureClass, float] = {FailureClass.RATE_LIMITED: WEEK}
-"""The longest wait that a server may ask for, else an hour. Limits of Let's Encrypt run for a week; who
-answers 5xx does not know for how long it will."""
+"""The longest wait that a server may ask for, else an hour. Rate limits of Let's Encrypt last
+a week. A server that answers 5xx does not know how long the failure lasts."""
 
 RATE_LIMITED_WITHOUT_A_TIME = HOUR
-"""A paused identifier answers 429 with no Retry-After (Boulder); somebody has to act, we look again
-hourly."""
+"""A paused identifier answers 429 with no Retry-After (Boulder); an operator has to act, and the
+step is tried again hourly."""
 
 SHARE_OF_REMAINING_LIFE = 1 / 8
 
@@ -131,13 +131,13 @@ POLL_SECONDS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
 
 
 def poll_delay(elapsed: float) -> float:
-    """Seconds until something that takes its time is looked at again; `elapsed`: since its step began."""
+    """Seconds until the next poll. `elapsed`: seconds since the step began."""
     return next((seconds for seconds in POLL_SECONDS if elapsed < 2 * seconds), POLL_SECONDS[-1])
 
 
 def busy_delay(error: Busy, elapsed: float, jitter: float) -> float:
-    """Seconds until a step asks again for what somebody else holds; `elapsed`: since it came to this step. No
-    failure counts."""
+    """Seconds until a step retries after Busy. `elapsed`: seconds since the run came to this step. Busy does
+    not count as a failure."""
     seconds = (
         error.retry_after
         if error.retry_after is not None and error.retry_after >= LEAST_RETRY_AFTER

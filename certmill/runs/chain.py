@@ -9,8 +9,8 @@ FIRST = STEP_NAMES[0]
 CLEAN_UP = STEP_NAMES[-1]
 
 SENT = ("finalize", "store_secret", CLEAN_UP)
-"""Where the CA has the CSR, or may have it: what is asked for now is not answered by the certificate of this
-run."""
+"""The steps in which the CA has, or may have, the CSR. The certificate of this run does not include changes
+that are requested now."""
 
 
 def next_step(step: str) -> str:
@@ -19,5 +19,5 @@ def next_step(step: str) -> str:
 
 
 def remaining(step: str) -> tuple[str, ...]:
-    """This step and those after it; none, if a newer release has a step of that name and this one has not."""
+    """This step and the steps after it. Empty for a step that only a newer release has."""
     return () if step not in STEP_NAMES else STEP_NAMES[STEP_NAMES.index(step) :]

@@ -1,6 +1,7 @@
-"""Bounds on how many threads of a worker may be held by what is slow: names that are dead, and the CAs and
-name servers of a namespace's own issuers. Whoever can make either may make thousands; the threads that are
-left are for all others."""
+"""Concurrency limits for slow work in a worker: lookups of names that do not answer, and requests to the CAs
+and name servers of a namespace's own issuers.
+
+A user can create thousands of these names or issuers. The limits leave the other threads for other users."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ SLOW_SECONDS: Final = 2.0
 
 
 class SlowLookups:
-    """How many threads may be in a slow look at once: half of them for the names of one namespace."""
+    """Limits the threads in slow lookups. The names of one namespace may use at most half of the slots."""
 
     def __init__(self, slots: int) -> None:
         self._slots = max(1, slots)
@@ -26,7 +27,7 @@ class SlowLookups:
 
     @contextmanager
     def slow(self, namespace: str) -> Iterator[None]:
-        """Hold a lane, or raise Busy at once."""
+        """Use one slot. Raises Busy at once if none is free."""
         with self._guard:
             if self._held.total() >= self._slots:
                 raise Busy("waits for its turn: many other names do not answer")
@@ -38,13 +39,14 @@ class SlowLookups:
         finally:
             with self._guard:
                 self._held[namespace] -= 1
-                self._held += Counter()  # without those that hold none
+                self._held += Counter()  # delete namespaces with no slot in use
 
 
 class NamespaceLimit:
-    """How many threads may be in steps under the issuers of one namespace: three quarters; and in those that
-    take their time: half, or a quarter while more than half of all are in use. ClusterIssuers are the
-    operator's own choice, and have no bound."""
+    """Limits the threads in steps that use the issuers of one namespace: three quarters of all threads.
+
+    The limit for slow steps is half, or a quarter while more than half of all threads are in use.
+    ClusterIssuers have no limit, because the operator chooses them."""
 
     def __init__(self, threads: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._threads = threads
@@ -54,7 +56,7 @@ class NamespaceLimit:
 
     @contextmanager
     def of(self, namespace: str) -> Iterator[None]:
-        """Be one of them ("": of a ClusterIssuer), or raise Busy at once."""
+        """Use one thread of the namespace ("" for a ClusterIssuer). Raises Busy at once if none is free."""
         now = self._monotonic()
         with self._guard:
             if namespace and self._has_its_share(namespace, now):

@@ -52,19 +52,19 @@ from certmill.state.records import Due
 MAX_RESTARTS = 3
 LONG_WAIT_SECONDS = 60.0
 SHORT_WAIT_SECONDS = 5.0
-"""No certificate is saved by a shorter one: its remaining life is not looked up."""
+"""Capping a shorter wait would save no certificate, so its remaining life is not read."""
 _MOST_REASONS = 8
 """A run tells of no more: should a reason ever change from poll to poll, the API is not to be written to at
 each."""
 _OF_A_WAIT = ("reason", "due", "wait_class", "unread_since")
-"""Fields of a record that say what a step waits for."""
+"""The fields of a record that describe what a step waits for."""
 _WAS_READ = ("unread_since",)
 """Goes with each commit of a worker that could read the facts: who cannot comes later, and waits for its own
 hour."""
 _CSR_REFUSED = ("badCSR", "badPublicKey")
 _HOME_REFUSES = (Forbidden, NotFound, InvalidManifest)
-"""A missing role or namespace is no fault of the certificate: the next attempt stores the one that was
-issued, and buys no other."""
+"""A missing role or namespace is not a fault of the certificate. The next attempt stores the certificate that
+was issued and does not order a new one."""
 _REUSE_AFTER = (
     FailureClass.TRANSIENT,
     FailureClass.RATE_LIMITED,
@@ -119,7 +119,7 @@ class Transitions:
         return Proceed(claimed=claimed)
 
     def _wait(self, attempt: Attempt, outcome: Waiting) -> StepResult:
-        """Each thing that a run waits for is told once, and once more in the status when it takes long."""
+        """Record each wait reason once as an event, and also in the status if the wait is long."""
         now, record, reason = self._ports.clock.now(), attempt.record, outcome.reason
         is_poll = outcome.counted and not outcome.failed and outcome.seconds <= LONG_WAIT_SECONDS
         seconds = outcome.seconds if is_poll else self._capped(attempt, outcome.seconds)
@@ -151,8 +151,8 @@ class Transitions:
         return Wait(reason=reason, seconds=seconds)
 
     def _capped(self, attempt: Attempt, seconds: float) -> float:
-        """The certificate that is to be renewed must not expire while a server, or an issuer that is not
-        ready, has us wait."""
+        """Cap the wait (seconds), so that the stored certificate does not expire while the run waits for a
+        server or for an issuer that is not ready."""
         if seconds <= SHORT_WAIT_SECONDS:
             return seconds
         validity = None
@@ -182,8 +182,8 @@ class Transitions:
         return Wait(reason=outcome.reason, seconds=outcome.seconds)
 
     def _go_back(self, attempt: Attempt, outcome: Restart) -> StepResult:
-        """To an earlier step, or to the clean-up. Only so often: a CA that forgets each order must not get
-        one a second."""
+        """Go back to an earlier step or to the clean-up, a limited number of times: a CA that loses each
+        order must not get a new order each second."""
         if outcome.after is not None:
             return self._go_back_later(attempt, outcome, outcome.after)
         facts = replace(outcome.facts, restarts=outcome.facts.restarts + 1)
@@ -216,7 +216,7 @@ class Transitions:
         return Drop(publish_run=soon)
 
     def _go_back_later(self, attempt: Attempt, outcome: Restart, after: Temporary) -> StepResult:
-        """To an earlier step, when the CA says: a rate limit ends no run."""
+        """Go back to an earlier step at the time that the CA gives. A rate limit does not fail the run."""
         seconds = self._capped(attempt, backoff.step_delay(after, 1, self._ports.jitter()))
         at, reason = self._ports.clock.now() + seconds, outcome.reason
         fields = {
@@ -235,10 +235,10 @@ class Transitions:
         return Drop()
 
     def _fail(self, attempt: Attempt, outcome: Failed) -> StepResult:
-        """The run ends without a certificate: its status says why and when the next begins; the clean-up is
-        rung at once."""
+        """End the run without a certificate. The status shows the reason and the time of the next run. The
+        wake-up for the clean-up is published at once."""
         ports, now, error = self._ports, self._ports.clock.now(), outcome.error
-        # still ours: a worker that was away for long must not say that the run of another failed
+        # Renew first: a worker that lost the lease must not report that another worker's run failed.
         attempt.renew()
         try:
             failure = self._written(attempt, outcome, now)
@@ -273,8 +273,8 @@ class Transitions:
         return Fail(message=str(error))
 
     def _written(self, attempt: Attempt, outcome: Failed, now: float) -> Failure:
-        """The failure, in the status too. Where a role for that is gone, perhaps with its namespace, the run
-        ends without."""
+        """The failure, also written to the status. If the role or the namespace is gone, the run ends without
+        the status."""
         home, error, costly = (
             self._ports.home,
             outcome.error,
@@ -300,7 +300,7 @@ class Transitions:
         return failed
 
     def _finish(self, attempt: Attempt, outcome: Finished) -> StepResult:
-        """The run is over. What is idle is small: facts stay only if the next attempt can go on with their
+        """End the run. Idle records stay small: facts are stored only if the next run can continue their
         order."""
         ports, facts, record = self._ports, attempt.facts, attempt.record
         failure = facts.failure
@@ -341,7 +341,7 @@ class Transitions:
         return Proceed()
 
     def _go_on(self, attempt: Attempt) -> StepResult:
-        """The run is over, and another is wanted. If it cannot be begun now, the tick does: it is due."""
+        """Begin the next run, which was requested. If this fails, the tick begins it, because it is due."""
         try:
             return Drop(publish_run=self._reconciler.reconcile(attempt.certificate_id).publish_run)
         except CertmillError:
@@ -349,7 +349,7 @@ class Transitions:
 
 
 def _validity(status: CertificateStatus) -> backoff.Validity | None:
-    """Of the stored certificate, as the status has it."""
+    """The validity of the stored certificate, from its status. None if unknown."""
     return (
         backoff.Validity(not_before=status.not_before, not_after=status.not_after)
         if status.not_after is not None
@@ -358,11 +358,11 @@ def _validity(status: CertificateStatus) -> backoff.Validity | None:
 
 
 def issuer_of(facts: Facts) -> str:
-    """The reference of the issuer that the run began with."""
+    """The reference of the issuer with which the run began."""
     return reference(facts.issuer_kind, facts.issuer_namespace, facts.issuer_name)
 
 
 def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:
-    """With the digest of another reason, if there is room."""
+    """Add the digest of a new reason, up to the limit."""
     one = hashlib.sha256(reason.encode()).hexdigest()[:8]
     return known if one in known or len(known) >= _MOST_REASONS else (*known, one)

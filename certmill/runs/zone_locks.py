@@ -1,11 +1,12 @@
-"""Who may write to a DNS zone: in this process by a line of threads, in the fleet by a lock in Redis.
+"""Locks that allow one writer at a time per DNS zone: a queue of threads in this process, and a lock in Redis
+for all workers (the fleet's lock).
 
-A lock is for one zone at one server or account, so a name server that is dead holds up nobody else's
-challenges. No step stands in line for longer than 0.8 s: it ends as waiting, and its message gives the thread
-back. A thread that is done hands the fleet's lock on to the next in line, for a while, instead of giving it
-up and having it taken again.
+A lock is for one zone at one server or account, so a dead name server does not delay challenges of other
+zones. A step waits in the queue for at most 0.8 s. Then it ends as waiting, and the thread is free. A thread
+that has finished passes the fleet's lock to the next thread in the queue, for a limited time. This saves a
+release and a new acquisition.
 
-Durations are measured by the monotonic clock: setting the wall clock neither lengthens nor shortens a lock.
+Durations use the monotonic clock, so a change of the wall clock does not change the length of a lock.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ LOCK = "zone"
 SLOW_WRITE_SECONDS = 2.0
 SLOW_ZONE_SECONDS = 60.0
 LINGER_SECONDS = 0.8
-"""The longest that a thread stands in line, for both locks together."""
+"""The longest time that a thread waits in the queue, for both locks together."""
 _LOCK_SECONDS = 30.0
 _HANDED_ON_SECONDS = 0.15
-"""Shorter than another process lingers, or it would never find the lock free."""
+"""Shorter than LINGER_SECONDS. Otherwise another process would never find the lock free."""
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.003, 0.02
 
 RenewLease = Callable[[], object]
-"""Called before each request: goes on holding what the work is done under. It costs nothing until a third of
-the time has gone by."""
+"""Called before each request: renews the lease under which the work is done. It sends no request until a
+third of the lease has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,9 @@ class ZonePlace:
 
 
 class _Line:
-    """The threads of this process that want to write to one place. All fields but `users`, which the guard of
-    all lines guards, are guarded by `changed`; times are monotonic."""
+    """The queue of threads of this process that want to write to one place.
+
+    `ZoneLocks._guard` protects `users`; `changed` protects all other fields. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self.users = 0
@@ -53,19 +55,19 @@ class _Line:
         self.taken = False
         self.waiting = 0
         self.fleet_since: float | None = (
-            None  # the fleet's lock is ours since then, handed on from thread to thread
+            None  # since when this process owns the fleet's lock; threads pass it on
         )
         self.held_at = 0.0
         self.gave_way = True
         self.slow_until: float | None = None
 
     def is_slow(self, clock: Clock) -> bool:
-        """Whether a write took so long a short while ago that nobody stands in line with a thread in hand."""
+        """Whether a recent write was so slow that threads must not wait in the queue."""
         return self.slow_until is not None and clock.monotonic() < self.slow_until
 
 
 class ZoneLocks:
-    """The lines of this process, and its name as owner of the fleet's locks."""
+    """The queues of this process, and its owner name for the fleet's locks."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -73,17 +75,18 @@ class ZoneLocks:
         self._owner = uuid.uuid4().hex
 
     def __len__(self) -> int:
-        """How many lines there are."""
+        """The number of queues."""
         return len(self._lines)
 
     @contextmanager
     def turn(
         self, place: ZonePlace, locks: Locks, clock: Clock, *, lease_seconds: float, hold: RenewLease
     ) -> Iterator[RenewLease]:
-        """Writes to one place happen one after the other. Raises Busy after 0.8 s.
+        """Allow one write at a time to a place. Raises Busy if the wait exceeds 0.8 s.
 
-        Yields what goes on holding both the caller's lease and the lock; it raises Busy if the lock is
-        somebody else's now. A killed worker's lock is not to outlive its step (`lease_seconds`)."""
+        Yields a function that renews both the caller's lease and the lock. The function raises Busy if
+        another process owns the lock now. The lock lasts at most `lease_seconds`, so the lock of a killed
+        worker does not outlive its step."""
         with (
             self._in_line(place, clock) as line,
             self._turn(line, place, locks, clock, lease_seconds=lease_seconds, hold=hold) as renew_both,
@@ -105,7 +108,7 @@ class ZoneLocks:
         linger = 0.0 if slow else LINGER_SECONDS
         ends = clock.monotonic() + linger
         if not _step_up(line, patience=linger):
-            # A slow zone's writers come back later and later; the others soon.
+            # Writers of a slow zone retry after growing delays; other writers retry soon.
             raise Busy(
                 f"many challenges are being written to the zone {place.zone}",
                 retry_after=None if slow else 1.0,
@@ -129,8 +132,9 @@ class ZoneLocks:
 
     @contextmanager
     def _in_line(self, place: ZonePlace, clock: Clock) -> Iterator[_Line]:
-        """The line of a place, which is there as long as somebody is in it, or knows that the place is slow.
-        Places come from the names in anybody's Certificates: none is to stay for ever."""
+        """The queue of a place. It exists while a thread uses it or while the place is marked as slow.
+
+        Places come from names in users' Certificates, so unused queues are deleted to bound memory."""
         with self._guard:
             line = self._lines.setdefault(place, _Line())
             line.users += 1
@@ -147,14 +151,15 @@ class ZoneLocks:
     def _take(
         self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock, *, seconds: float, ends: float | None
     ) -> None:
-        """Have the fleet's lock: the one that was handed on, or taken (renewed) now; tried until `ends`, or
-        once."""
+        """Own the fleet's lock: use the lock that was passed on, or acquire or renew it now.
+
+        Tries until `ends` (monotonic seconds); tries once if `ends` is None. Raises Busy."""
         now = clock.monotonic()
         if line.fleet_since is not None and now - line.held_at <= seconds / 3:
             return
         if line.fleet_since is None and not line.gave_way:
             line.gave_way = True
-            clock.pause(1.5 * _LONGEST_POLL_SECONDS)  # another process may have waited all the while
+            clock.pause(1.5 * _LONGEST_POLL_SECONDS)  # give a waiting process a chance
         pause = _FIRST_POLL_SECONDS
         while locks.take(LOCK, place.account, place.zone, owner=self._owner, seconds=seconds):
             if ends is None or clock.monotonic() + pause >= ends:
@@ -169,12 +174,12 @@ class ZoneLocks:
         line.fleet_since = line.held_at if line.fleet_since is None else line.fleet_since
 
     def _step_down(self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock) -> None:
-        """Hand the fleet's lock on if somebody waits for it in here, else give it up; then let the next one
-        step up."""
+        """Pass the fleet's lock on if another thread of this process waits for it, otherwise release it. Then
+        wake the next thread."""
         with line.changed:
             since = line.fleet_since
             if line.waiting > 0 and since is not None and clock.monotonic() - since < _HANDED_ON_SECONDS:
-                line.taken = False  # in the same moment: who waits now cannot have given up
+                line.taken = False  # under the same guard, so a waiting thread cannot time out first
                 line.changed.notify()
                 return
             line.fleet_since, line.gave_way = None, line.waiting == 0
@@ -188,8 +193,9 @@ class ZoneLocks:
 
 
 def _step_up(line: _Line, *, patience: float) -> bool:
-    """Stand in line until it is our turn; False after `patience` seconds. Who waits when the lock is handed
-    on gets its turn."""
+    """Wait in the queue until this thread may write. Returns False after `patience` seconds.
+
+    A thread that waits when the lock is passed on gets it."""
     with line.changed:
         line.waiting += 1
         try:

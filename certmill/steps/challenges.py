@@ -1,8 +1,8 @@
-"""Putting challenges up and taking them down: TXT values through the solver's provider, key authorizations
-for the responder.
+"""Present and clean up challenges: TXT values through the solver's provider, key authorizations for the
+responder.
 
-A hundred values may take minutes. Before each request to a provider the caller's lease (`hold`) and the
-zone's lock are held for longer, so that nobody begins the same work meanwhile."""
+A hundred values may take minutes. Before each request to a provider, the caller's lease (`hold`) and the
+zone's lock are renewed, so that no other worker starts the same work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _HOST_MARGIN_SECONDS = 600.0
 
 
 def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
-    """Present them all; what is there already stays one value. They are in the journal before they are up."""
+    """Present all challenges. A value that exists already is not duplicated.
+
+    The journal is written before anything is presented. Raises Busy."""
     ports, labels = work.ports, work.certificate.labels
     ports.journal.add(
         [entry(work.id, work.issuer, challenge, labels) for challenge in challenges], now=ports.clock.now()
@@ -49,8 +51,9 @@ def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -
 
 
 def expose(work: Work, challenge: ChallengeFacts, labels: Mapping[str, str]) -> None:
-    """Lead the CA's request for an http-01 challenge to the responder; done again, it heals what somebody
-    changed. `labels`: those with which its solver was chosen."""
+    """Route the CA's HTTP-01 request to the responder. A repeated call repairs a route that was changed.
+
+    `labels`: the labels with which the solver was chosen."""
     solver = solvers.pick(work.issuer, challenge.name, labels=labels, offered=(HTTP01,))
     assert solver.http01 is not None
     if challenge.way:
@@ -59,9 +62,11 @@ def expose(work: Work, challenge: ChallengeFacts, labels: Mapping[str, str]) -> 
 
 
 def _claim_host(work: Work, challenge: ChallengeFacts) -> None:
-    """An ingress controller takes one of two Ingresses for a host: of a namespace's Certificates one has a
-    way for it at a time. Those of others are no hindrance, or anybody could hold up a host by asking for it:
-    a way leads its own challenge only. Raises Busy."""
+    """Lock the host, so that one Certificate of a namespace at a time has a route for it. Raises Busy.
+
+    The reason: of two Ingresses for a host, an ingress controller uses one. Certificates of other namespaces
+    do not block the host, because otherwise any user could block a host with a request for it. A route
+    serves only its own challenge."""
     work.hold()
     limits, host = work.ports.limits, challenge.identifier
     seconds = limits.propagation_timeout + limits.validation_timeout + _HOST_MARGIN_SECONDS
@@ -80,8 +85,9 @@ def take_down(
     challenges: Sequence[ChallengeFacts],
     hold: RenewLease,
 ) -> None:
-    """Remove them all; what is not there is fine. `hold` is called before each request. What cannot be
-    removed is told at the end."""
+    """Clean up all challenges. A missing value is not an error. `hold` is called before each request.
+
+    An error of HTTP-01 is raised at the end, after DNS-01 was cleaned up. Raises CertmillError."""
     refused = None
     try:
         take_down_http01(ports, certificate, challenges, hold)
@@ -99,8 +105,10 @@ def take_down(
 def take_down_http01(
     ports: Ports, certificate: CertificateId, challenges: Sequence[ChallengeFacts], hold: RenewLease
 ) -> None:
-    """Those of http-01, which need no issuer. The tokens first: whoever may not touch an Ingress can still
-    give those up."""
+    """Clean up the HTTP-01 challenges. No issuer is needed.
+
+    Tokens are removed first, so they are removed even if certmill has no permission to change an
+    Ingress."""
     found = [challenge for challenge in challenges if challenge.type == HTTP01]
     for challenge in found:
         ports.key_authorizations.remove(challenge.token)
@@ -135,8 +143,7 @@ def _turn(ports: Ports, place: ZonePlace, hold: RenewLease) -> AbstractContextMa
 def _by_place(
     issuer: Issuer, labels: Mapping[str, str], challenges: Sequence[ChallengeFacts]
 ) -> list[tuple[ZonePlace, list[_Write]]]:
-    """The challenges with their solvers, by zone and by the server or account that is written to, in a fixed
-    order."""
+    """Group the challenges and their solvers by zone and by server or account, in a fixed order."""
     found: dict[ZonePlace, list[_Write]] = {}
     for challenge in challenges:
         solver = solvers.pick(issuer, challenge.name, labels=labels, offered=(DNS01,))
@@ -147,7 +154,7 @@ def _by_place(
 
 
 def _write(ports: Ports, issuer: Issuer, writes: Sequence[_Write], hold: RenewLease, *, adding: bool) -> None:
-    """Write the values of one place, in one request where the provider can."""
+    """Add or remove the values of one place, in one request if the provider supports it."""
     by_provider: dict[int, tuple[Provider, list[TxtRecord]]] = {}
     for solver, challenge in writes:
         provider = ports.providers.provider(issuer, solver)

@@ -1,5 +1,4 @@
-"""Step 8: take away what was put up for the challenges, whatever became of the run, and say when to look at
-the certificate again."""
+"""Step 8: clean up the challenges, for each result of the run, and release the order's lock."""
 
 from __future__ import annotations
 
@@ -14,10 +13,10 @@ from certmill.state.record import Record
 from certmill.steps import challenges, order_notes
 
 MAX_TRIES = 5
-"""After so many tries the journal keeps what is left, and the hourly sweep goes on with it."""
+"""After this number of tries the rest stays in the journal, and the hourly sweep cleans it up."""
 
 LONGEST_WAIT_SECONDS = 3600.0
-"""So long it waits for its turn at a zone, which is no try; then the sweep goes on with it too."""
+"""The longest wait for a zone's lock; waiting does not count as a try. Then the sweep cleans up."""
 
 
 def clean_up(
@@ -28,8 +27,9 @@ def clean_up(
     facts: Facts,
     hold: RenewLease,
 ) -> None:
-    """Take everything down and release the order's lock. Raises Temporary to be tried again, but only so
-    often; LeaseLost."""
+    """Clean up all challenges and release the order's lock.
+
+    Raises Temporary (the step is tried again, a limited number of times) and LeaseLost."""
     lost = False
     try:
         if facts.challenges:
@@ -38,7 +38,7 @@ def clean_up(
         lost = True
         raise
     finally:
-        if not lost:  # else it may be the next run's by now
+        if not lost:  # after a lost lease the lock may belong to the next run
             ports.locks.release_of(record, certificate_id)
 
 
@@ -46,15 +46,15 @@ def _take_down(
     ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, facts: Facts, hold: RenewLease
 ) -> None:
     try:
-        # It went with its namespace, and its credentials; the sweep takes what needs none out of the journal.
+        # The issuer and its credentials are gone; the sweep handles entries that need no credentials.
         if issuer is None:
             challenges.take_down_http01(ports, certificate_id, facts.challenges, hold)
             return
         with ports.namespace_limit.of(issuer.namespace):
             challenges.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, hold)
     except Permanent:
-        # credentials or solver are gone: the journal keeps what is up, the sweep takes it down when they are
-        # back
+        # The credentials or the solver are gone. The entries stay in the journal, and the sweep cleans up
+        # when the credentials or the solver exist again.
         return
     ports.journal.remove(
         [challenges.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges]

@@ -1,5 +1,5 @@
-"""Step 2: an order for the identifiers. Its key and CSR are kept before the CA hears of it, so that no crash
-can lose an issued key."""
+"""Step 2: create an order for the identifiers. The key and the CSR are stored before the CA gets the order,
+so that a crash cannot lose the key of an issued certificate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from certmill.steps import lost_orders, order_use
 
 LOCK = "order"
 LOCK_SECONDS = 7 * 24 * 3600.0
-"""As long as an order may be pending; the clean-up releases it, whatever became of the run."""
+"""The longest time that an order may be pending. The clean-up releases the lock after each run."""
 
 
 def create_order(work: Work) -> Outcome:
@@ -83,8 +83,8 @@ def _new_order(work: Work, acme: AcmeClient) -> Order:
 
 
 def _require_a_place(work: Work) -> None:
-    """Before the CA is asked: the pair can be stored in the end. What failed only then would cost a
-    certificate each time."""
+    """Check, before the request to the CA, that the pair can be stored. A failure after issuance would waste
+    a certificate each time. Raises SecretUnusable, InvalidManifest."""
     certificate, home = work.certificate, work.ports.home
     try:
         secret = home.secret(certificate.namespace, certificate.secret_name)
@@ -99,7 +99,7 @@ def _require_a_place(work: Work) -> None:
 
 
 def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None:
-    """The order of an earlier attempt, if it can still lead to a certificate for the key we kept."""
+    """The order of an earlier attempt, if it can still give a certificate for the stored key."""
     if not facts.order or not facts.csr or order_use.is_stale(facts.order_expires, now=now):
         return None
     return order_use.usable(acme, facts.order, statuses=order_use.GOING_ON, now=now)

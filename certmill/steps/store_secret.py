@@ -32,7 +32,7 @@ log = get_logger(__name__)
 
 
 def store_secret(work: Work) -> Outcome:
-    """Write the Secret and the status. Run twice, it writes the same."""
+    """Write the Secret and the status. A repeated call writes the same values."""
     acme = account.client(work.ports, work.issuer)
     issued = acme.certificate(work.facts.certificate)
     pem = chain.choose(

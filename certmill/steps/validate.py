@@ -1,4 +1,4 @@
-"""Step 5: tell the CA to look (RFC 8555 §7.5.1), and poll the authorizations until it has."""
+"""Step 5: ask the CA to validate the challenges (RFC 8555 §7.5.1) and poll the authorizations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINGER_SECONDS = (0.03, 0.06, 0.12, 0.24, 0.35)
 
 
 def validate(work: Work) -> Outcome:
-    """Answer each challenge once, then look at each authorization until all are valid or one is not."""
+    """Answer each challenge once, then poll the authorizations until all are valid or one has failed."""
     acme = account.client(work.ports, work.issuer)
     facts = work.facts
     if facts.answered_at is None:
@@ -40,7 +40,7 @@ def validate(work: Work) -> Outcome:
         if not still:
             return Advanced(facts=facts)
         pending = [challenge for challenge, _ in still]
-        # None of them is looked at again before the CA wants it to be: the longest counts.
+        # Respect each Retry-After of the CA: the longest one counts.
         retry_after = max((seconds for _, seconds in still if seconds is not None), default=None)
         if not pause or len(pending) > _LINGER_NAMES or retry_after is not None:
             break
@@ -60,16 +60,18 @@ def _looked_at(
 
 
 def _ended(facts: Facts, error: CertmillError) -> Outcome:
-    """An authorization failed. A rate limit says nothing of the name: another order is created when it is
-    over."""
+    """The outcome for a failed authorization. A rate limit does not mean that the name is wrong: a new order
+    is created when the limit has passed."""
     if isinstance(error, RateLimited):
         return Restart(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
     return Failed(error=error, facts=facts)
 
 
 def _answer(work: Work, acme: AcmeClient) -> Facts:
-    """Answer them all, and keep that we did. Asked again after a crash, a CA may refuse what is no longer
-    pending: the poll tells."""
+    """Answer all challenges and store the time of the answer. Raises LeaseLost.
+
+    After a crash the request is repeated, and a CA may refuse it because the challenge is no longer pending.
+    This error is ignored, because the poll shows the state."""
     for challenge in work.facts.challenges:
         work.hold()
         try:
@@ -84,7 +86,7 @@ def _answer(work: Work, acme: AcmeClient) -> Facts:
 def _not_yet(work: Work, facts: Facts, challenge: ChallengeFacts, retry_after: float | None) -> Outcome:
     elapsed = work.since(facts.answered_at)
     if elapsed >= work.ports.limits.validation_timeout:
-        # That the CA is slow says nothing of the name: the next run goes on with this order.
+        # A slow CA does not mean that the name is wrong: the next run continues with this order.
         return Failed(
             error=CAUnavailable(f"the CA has not validated {challenge.name} within {elapsed / 60:.0f} min"),
             facts=facts,
@@ -94,7 +96,7 @@ def _not_yet(work: Work, facts: Facts, challenge: ChallengeFacts, retry_after: f
 
 
 def _why(challenge: ChallengeFacts, authorization: Authorization) -> CertmillError:
-    """The error of the challenge that failed; an authorization may also end without one (deactivated,
+    """The error of the failed challenge. An authorization may also end without an error (deactivated,
     expired, revoked)."""
     for answered in authorization.challenges:
         if answered.error is not None and answered.status is ChallengeStatus.INVALID:

@@ -1,4 +1,4 @@
-"""Step 4: look, as the CA will, whether every challenge can be seen. One look a step; waiting is data."""
+"""Step 4: check, as the CA will, whether every challenge is visible. A wait is returned as an outcome."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _NotYet:
 
 
 def wait_for_propagation(work: Work) -> Outcome:
-    """Advance when all can be seen; else wait with the reason, until the deadline of settings."""
+    """Advance when all challenges are visible. Otherwise wait with the reason, until the deadline."""
     found, began = None, work.ports.clock.now()
     for pause in (*_LINGER_SECONDS, 0.0):
         found = _not_yet(work, work.facts.challenges) or _wavering(work)
@@ -59,7 +59,7 @@ def wait_for_propagation(work: Work) -> Outcome:
 
 
 def _wavering(work: Work) -> _NotYet | None:
-    """None if every challenge that is led through an Ingress goes on to be seen."""
+    """None if every challenge with an Ingress route stays visible in repeated checks."""
     led = [challenge for challenge in work.facts.challenges if challenge.way]
     for _ in range(_GOOD_ANSWERS - 1 if led else 0):
         work.ports.clock.pause(_APART_SECONDS)
@@ -70,7 +70,7 @@ def _wavering(work: Work) -> _NotYet | None:
 
 
 def _not_yet(work: Work, challenges: Sequence[ChallengeFacts]) -> _NotYet | None:
-    """None if all of these can be seen, else what is in the way of the first that cannot."""
+    """None if all challenges are visible, otherwise the reason for the first one that is not."""
     for challenge in challenges:
         work.hold()
         solver = solvers.pick(
