@@ -107,15 +107,16 @@ class Proceed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """To the task: this message's chain ends here, quietly (a duplicate, or late). With `ring`, a chain from
-    the record's step is to be published."""
+    """To the task: end this message's chain without an error, because the message is a duplicate or late.
+    `publish_run`: also publish a chain from the record's step."""
 
     publish_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """To the task: show RETRY with this reason; publish nothing, the tick rings in `seconds`."""
+    """To the task: show RETRY with this reason and publish nothing. The tick publishes the step in
+    `seconds`."""
 
     reason: str
     seconds: float
