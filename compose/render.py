@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from compose.servers.helm import helm
+from compose.servers.cluster.helm import helm
 
 Json: TypeAlias = dict[str, Any]
 

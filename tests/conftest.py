@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 
 from certmill.state.server.connection import connect
 from compose.servers import MissingServer
-from compose.servers.helm import find_helm
-from compose.servers.kubectl import build_commands
-from compose.servers.kubernetes import KubeApiServer, build_kubernetes
+from compose.servers.cluster.helm import find_helm
+from compose.servers.cluster.kubectl import build_commands
+from compose.servers.cluster.kubernetes import KubeApiServer, build_kubernetes
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
 from tests.support.cluster import CRDS, client_of, make_empty

@@ -28,7 +28,7 @@ from certmill.kube.resources import CERTIFICATES
 from certmill.model.manifests.parse import parse_certificate
 from certmill.model.status import CertificateStatus
 from certmill.state import keys
-from compose.servers.kubernetes import KubeApiServer
+from compose.servers.cluster.kubernetes import KubeApiServer
 from tests.bench.cluster import api_server, certificate, installed, requests_of, writes
 from tests.bench.figures import Result
 from tests.bench.ground import Ground

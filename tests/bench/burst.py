@@ -13,7 +13,7 @@ import time
 
 from certmill.kube.client import KubeClient
 from certmill.kube.resources import CERTIFICATES
-from compose.servers.kubernetes import KubeApiServer
+from compose.servers.cluster.kubernetes import KubeApiServer
 from tests.bench.cluster import NAMESPACE, api_server, certificate, create, installed, ready_at, requests_of
 from tests.bench.figures import Result
 from tests.bench.ground import CORES, Ground

@@ -15,7 +15,7 @@ from certmill.home.kubernetes.status import certificate_status_of
 from certmill.kube.client import KubeClient
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, Resource
-from compose.servers.kubernetes import KubeApiServer
+from compose.servers.cluster.kubernetes import KubeApiServer
 from tests.bench.ground import CORES, Ground
 from tests.support.cluster import CRDS, make_namespace
 from tests.support.kube_lab import KubeLab

@@ -1,4 +1,4 @@
-"""A cluster behind the NGINX Ingress Controller itself, for who has it (compose.servers.nginx_ingress): the
+"""A cluster behind the NGINX Ingress Controller itself, for who has it (compose.servers.cluster.nginx_ingress): the
 small one's place is its own.
 
 The network namespace is this run's alone, so the responder and the shop answer where the cluster believes
@@ -13,7 +13,7 @@ import threading
 
 from certmill.kube.resources import ENDPOINT_SLICES, SERVICES
 from compose.servers import require
-from compose.servers.nginx_ingress import HTTP_PORT, TLS_PORT, NginxIngress
+from compose.servers.cluster.nginx_ingress import HTTP_PORT, TLS_PORT, NginxIngress
 from tests.support.kube_lab import RESPONDER, KubeLab
 from tests.support.nginx_servers import SHOP
 

@@ -15,8 +15,8 @@ from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, CUSTOM_RESOUR
 from certmill.model.manifests.parse import parse_certificate, parse_issuer
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose import render
-from compose.servers.helm import helm
-from compose.servers.kubernetes import KubeApiServer
+from compose.servers.cluster.helm import helm
+from compose.servers.cluster.kubernetes import KubeApiServer
 from tests.controller.crd_manifests import FULL_CERTIFICATE, FULL_ISSUER
 from tests.support.cluster import make_namespace
 from tests.support.kube_lab import KubeLab

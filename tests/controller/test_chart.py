@@ -18,7 +18,7 @@ from certmill.settings import Settings
 from certmill.settings import load as load_settings
 from compose import render
 from compose.servers import ServerFailed
-from compose.servers.helm import helm
+from compose.servers.cluster.helm import helm
 from compose.servers.ports import free_port
 from compose.servers.process import ServerProcess
 from compose.servers.redis import find_redis

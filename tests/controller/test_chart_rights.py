@@ -23,7 +23,7 @@ from certmill.model.manifests.parse import parse_certificate
 from certmill.model.names import certificate_id
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
-from compose.servers.kubernetes import SERVICE_ACCOUNT
+from compose.servers.cluster.kubernetes import SERVICE_ACCOUNT
 from tests.controller.watching import watching
 from tests.support.chart import as_account, containers, environment, grant, listed, rendered, right_to
 from tests.support.cluster import is_allowed, make_namespace

@@ -21,7 +21,7 @@ import yaml
 
 from compose import render
 from compose.servers import ServerFailed
-from compose.servers.helm import helm
+from compose.servers.cluster.helm import helm
 from tests.support.chart import HIGHLY_AVAILABLE, containers, environment, listed, named, pods, rendered
 from tests.support.releases import BEFORE_THE_CODEC
 

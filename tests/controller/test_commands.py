@@ -10,7 +10,7 @@ import yaml
 
 from certmill.kube.resources import CERTIFICATES
 from compose.servers import ServerFailed
-from compose.servers.kubectl import cmctl, kubectl
+from compose.servers.cluster.kubectl import cmctl, kubectl
 from tests.controller.cafe import HTTP01_ISSUER, INGRESS, VIRTUAL_SERVER, manifests
 from tests.support.kube_lab import KubeLab, serve_virtual_servers
 

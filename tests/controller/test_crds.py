@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from certmill.model.manifests.parse import certificate_document, dump_yaml, parse_documents
 from certmill.model.manifests.schema_certificate import CertificateSpec
 from certmill.model.manifests.schema_issuer import IssuerSpec
-from compose.servers.kubernetes import KubeApiServer
+from compose.servers.cluster.kubernetes import KubeApiServer
 from tests.controller.any_manifests import FIELD, ONLY_IN_CERTMILL, any_certificates, any_issuers
 from tests.controller.crd_manifests import (
     FULL_CERTIFICATE,

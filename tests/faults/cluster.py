@@ -14,7 +14,7 @@ from pathlib import Path
 from certmill.kube.resources import CERTIFICATES, ISSUERS
 from certmill.model.names import CertificateId
 from certmill.state import keys
-from compose.servers.kubernetes import KubeApiServer
+from compose.servers.cluster.kubernetes import KubeApiServer
 from tests.faults.api_proxy import ApiProxy
 from tests.faults.held import hold_file
 from tests.faults.ledger import orders_by_name

@@ -7,7 +7,7 @@ import secrets
 
 import pytest
 
-from compose.servers.kubernetes import KubeApiServer
+from compose.servers.cluster.kubernetes import KubeApiServer
 from compose.servers.redis import RedisServer
 from tests.faults.api_proxy import ApiProxy
 from tests.faults.cluster import FaultyKubeLab

@@ -21,7 +21,7 @@ from certmill.kube.connection import connect
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, NAMESPACES, SECRETS, VIRTUAL_SERVERS, Resource
 from certmill.testing.faulty_ca import Fault, FaultyCA
-from compose.servers.kubernetes import KubeApiServer
+from compose.servers.cluster.kubernetes import KubeApiServer
 from tests.support.cluster import CRDS, OTHER, client_of, grant, make_namespace
 
 CONFIG_MAPS = Resource(version="v1", plural="configmaps", kind="ConfigMap")

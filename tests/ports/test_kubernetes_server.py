@@ -10,8 +10,8 @@ import yaml
 
 from compose.servers import MissingServer
 from compose.servers.build import go_build
-from compose.servers.kubernetes import KubeApiServer
-from compose.servers.kubernetes_api import KubernetesApi
+from compose.servers.cluster.kubernetes import KubeApiServer
+from compose.servers.cluster.kubernetes_api import KubernetesApi
 from compose.servers.ports import answers
 from tests.support.waiting import until
 

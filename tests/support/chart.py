@@ -11,8 +11,8 @@ import yaml
 
 from compose import render
 from compose.render import Json
-from compose.servers.kubernetes import SERVICE_ACCOUNT, KubeApiServer
-from compose.servers.kubernetes_api import Answer, KubernetesApi
+from compose.servers.cluster.kubernetes import SERVICE_ACCOUNT, KubeApiServer
+from compose.servers.cluster.kubernetes_api import Answer, KubernetesApi
 from tests.support.cluster import is_allowed
 from tests.support.waiting import until
 

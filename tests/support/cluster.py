@@ -18,7 +18,7 @@ from certmill.kube.resources import (
     SECRETS,
     VIRTUAL_SERVERS,
 )
-from compose.servers.kubernetes import ADMIN
+from compose.servers.cluster.kubernetes import ADMIN
 from tests.support.waiting import until
 
 CRDS = sorted((Path(__file__).resolve().parents[2] / "compose" / "chart" / "crds").glob("*.yaml"))

@@ -27,7 +27,7 @@ from certmill.runtime import Runtime
 from compose import render
 from compose.local import LocalCertmill
 from compose.servers.bind import Bind
-from compose.servers.kubernetes import SERVICE_ACCOUNT
+from compose.servers.cluster.kubernetes import SERVICE_ACCOUNT
 from compose.servers.nginx import Nginx
 from compose.servers.pebble import Pebble
 from compose.servers.redis import RedisServer

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from certmill.testing.localhost import make_local_tls
 from compose.servers import ServerFailed
 from compose.servers.build import go_build
-from compose.servers.etcd import Etcd, find_etcd
-from compose.servers.kubernetes_api import KubernetesApi
+from compose.servers.cluster.etcd import Etcd, find_etcd
+from compose.servers.cluster.kubernetes_api import KubernetesApi
 from compose.servers.ports import free_port, start_on_free_ports
 from compose.servers.process import Server, ServerProcess
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 import yaml
 
 from compose.servers import MissingServer, require
-from compose.servers.kubernetes import KubeApiServer
+from compose.servers.cluster.kubernetes import KubeApiServer
 from compose.servers.process import Server, ServerProcess
 
 HTTP_PORT: Final = 80
