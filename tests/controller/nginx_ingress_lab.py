@@ -1,8 +1,8 @@
-"""A cluster behind the NGINX Ingress Controller itself, for who has it (compose.servers.cluster.nginx_ingress): the
-small one's place is its own.
+"""Runs tests behind the NGINX Ingress Controller itself, where its files are installed (see
+compose.servers.cluster.nginx_ingress). Elsewhere the tests use the small ingress controller of tests/support.
 
-The network namespace is this run's alone, so the responder and the shop answer where the cluster believes
-them to be."""
+The network namespace belongs to this run alone, so the responder and the shop answer at the addresses that
+the cluster has for them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from certmill.http01.ingress import challenge_path
 from certmill.kube.objects import rfc3339
 from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
 from certmill.testing.localhost import make_local_tls
-from compose.servers import nginx_ingress
+from compose.servers.cluster import nginx_ingress
 from compose.servers.nginx import Nginx
 from tests.controller.cafe import ask
 from tests.controller.nginx_ingress_lab import add_address, answering

@@ -15,7 +15,7 @@ from certmill.kube.objects import instant_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS, VIRTUAL_SERVERS
 from certmill.testing.cloudflare import FakeCloudflare, Permissions
 from certmill.testing.nameserver import FakeNameserver
-from compose.servers import nginx_ingress
+from compose.servers.cluster import nginx_ingress
 from tests.controller.cafe import (
     CLOUDFLARE_ISSUER,
     HTTP01_ISSUER,
