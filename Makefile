@@ -17,6 +17,8 @@ ifneq ($(PYTHON),)
 export UV_PYTHON = $(PYTHON)
 endif
 export UV_PYTHON_DOWNLOADS = never
+# Without it each of the hundreds of processes that the tests start would compile all its modules: 2 s of CPU a process.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile

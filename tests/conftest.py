@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,10 @@ from compose.servers.cluster.kubernetes import KubeApiServer, build_kubernetes
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
 from tests.support.cluster import CRDS, client_of, make_empty
+
+# Without it each process that a test starts would compile all its modules: 2 s of CPU a process.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # No test is about how long an example takes, and CI machines are slow when they like.
 settings.register_profile("certmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])

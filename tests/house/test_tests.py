@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,20 @@ def test_there_is_one_helper_that_waits(root):
     }
 
     assert found == {"tests/support/waiting.py"}
+
+
+def test_processes_that_tests_start_cache_their_bytecode():
+    """Some machines switch the cache off. Then each process compiles all its modules again."""
+    child = [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"]
+
+    assert subprocess.run(child, capture_output=True, text=True, check=True, timeout=60).stdout == "False\n"
+
+
+def test_processes_that_make_starts_cache_their_bytecode(root, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    make = ["make", "--silent", "--eval=shown: ; @env", "shown"]
+
+    shown = subprocess.run(make, cwd=root, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert "PATH=" in shown
+    assert "PYTHONDONTWRITEBYTECODE" not in shown
