@@ -29,7 +29,9 @@ if TYPE_CHECKING:  # the import of Redis' client takes half a second; it happens
     from certmill.state.records import Records
     from certmill.state.requests import Acceptance, Requests
 
-POLL_SECONDS = 0.1
+SHORTEST_POLL_SECONDS = 0.01
+LONGEST_POLL_SECONDS = 0.2
+_POLLS_PER_TIME_WAITED = 10
 
 UNKNOWN_SECONDS = 10.0
 """Seconds for which a request may be neither in the queue nor answered: a worker is handling it."""
@@ -115,7 +117,8 @@ class Handle:
     def wait(self, timeout: float = 300.0) -> Status:
         """Wait until the certificate is issued, at most `timeout` seconds. Raises RequestRejected,
         IssuanceFailed, StillWaiting, RequestUnknown, and the errors of `status`."""
-        ends, unknown_until = self._clock.now() + timeout, self._clock.now() + UNKNOWN_SECONDS
+        began = self._clock.now()
+        ends, unknown_until = began + timeout, began + UNKNOWN_SECONDS
         while True:
             status = self.status()
             if status.phase == "issued":
@@ -131,7 +134,8 @@ class Handle:
             elif self._send_again is None and self._clock.now() >= unknown_until:
                 raise RequestUnknown(f"{self.certificate}: {status.reason}")
             self.ask_again(status)
-            self._clock.pause(POLL_SECONDS if status.phase != "unknown" else UNKNOWN_POLL_SECONDS)
+            is_unknown = status.phase == "unknown"
+            self._clock.pause(UNKNOWN_POLL_SECONDS if is_unknown else _poll_pause(self._clock.now() - began))
 
     def ask_again(self, status: Status) -> None:
         """Send the request again, with the same id, if this client sent it and no worker has taken it for
@@ -287,6 +291,12 @@ def _status(accepted: Acceptance, record: Record | None, now: float) -> Status:
         return Status(phase="waiting", step=record.step, reason=record.reason, next_at=record.due or None)
     is_taken_up = record.attempts or record.lease > now or now < record.since + _TAKEN_UP_WITHIN_SECONDS
     return Status(phase="issuing", step=record.step, reason="" if is_taken_up else NO_WORKER)
+
+
+def _poll_pause(waited: float) -> float:
+    """Seconds until the next poll, when a caller has waited for `waited` seconds: a tenth of them, so that a
+    quick run is noticed quickly, and a slow one is not polled often. Pure."""
+    return min(max(waited / _POLLS_PER_TIME_WAITED, SHORTEST_POLL_SECONDS), LONGEST_POLL_SECONDS)
 
 
 def _refuse_text(names: Sequence[str], argument: str, path: str) -> None:

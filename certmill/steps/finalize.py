@@ -15,7 +15,7 @@ from certmill.runs.context import Work
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Advanced, Failed, Outcome, Restart, Waiting
 
-_LINGER_SECONDS = (0.03, 0.06, 0.12, 0.24, 0.35)
+_LINGER_SECONDS = (0.01, 0.05, 0.15, 0.24, 0.35)
 
 
 def finalize(work: Work) -> Outcome:

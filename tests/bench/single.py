@@ -22,5 +22,5 @@ def measure(ground: Ground) -> Result:
             installation.request(f"single-{number}", client=client).wait(60)
             took.append(time.perf_counter() - began)
     p95 = statistics.quantiles(took, n=20, method="inclusive")[18]
-    note = f"single: {min(took):.3f} to {max(took):.3f} s; Handle.wait looks every 0.1 s"
+    note = f"single: {min(took):.3f} to {max(took):.3f} s"
     return Result(figures={"single_p50_s": statistics.median(took), "single_p95_s": p95}, notes=[note])

@@ -113,6 +113,20 @@ def test_waiting_ends_with_the_certificate_or_the_reason():
         a_handle(Status(phase="waiting", reason="ns2 does not have it yet")).wait(10)
 
 
+@pytest.mark.parametrize("seconds", [0.05, 0.13, 0.9, 30.0])
+def test_a_wait_ends_soon_after_its_run_and_polls_a_slow_run_rarely(seconds):
+    clock, polls = FakeClock(0.0), []
+
+    def read(*_: object) -> Status:
+        polls.append(clock.now())
+        return Status(phase="issued" if clock.now() >= seconds else "issuing")
+
+    Handle("id", "default/web", read, clock).wait(60)
+
+    assert clock.now() <= seconds + max(0.01, min(0.1 * seconds, 0.2)) + 1e-6
+    assert len(polls) < 40 + seconds / 0.2
+
+
 def test_a_request_that_nobody_takes_is_sent_again_and_one_that_was_taken_is_not():
     again = []
     with pytest.raises(StillWaiting):
