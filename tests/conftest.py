@@ -15,6 +15,7 @@ from compose.servers import MissingServer
 from compose.servers.cluster.helm import find_helm
 from compose.servers.cluster.kubectl import build_commands
 from compose.servers.cluster.kubernetes import KubeApiServer, build_kubernetes
+from compose.servers.docker_compose import find_compose_config
 from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
 from tests.support.cluster import CRDS, client_of, make_empty
@@ -59,6 +60,7 @@ def pytest_collection_finish(session):
         ("kube_programs", build_kubernetes),
         ("helm_program", find_helm),
         ("kube_commands", build_commands),
+        ("compose_program", find_compose_config),
     ):
         if fixture in wanted and not session.config.option.collectonly:
             with contextlib.suppress(MissingServer):
@@ -75,6 +77,12 @@ def kube_programs():
 def helm_program():
     """Helm is there. A test or fixture that renders the chart needs it."""
     return find_helm()
+
+
+@pytest.fixture(scope="session")
+def compose_program():
+    """The loader of Docker Compose's files is there. A test that loads compose.yaml needs it."""
+    return find_compose_config()
 
 
 @pytest.fixture(scope="session")
