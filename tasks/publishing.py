@@ -11,7 +11,7 @@ from certmill.contract import STEPS_QUEUE, shown_run
 from certmill.model.names import CertificateId
 from certmill.runs.chain import remaining
 from certmill.runtime import Runtime
-from certmill.state.records import WakeUp
+from certmill.state.run_state import WakeUp
 
 
 def publish(app: Celery, wake_up: WakeUp) -> None:

@@ -15,7 +15,7 @@ from certmill.renewal.origin import origin_of
 from certmill.renewal.policy import Issue, Seen, Violation
 from certmill.runs import chain
 from certmill.runs.context import Ports
-from certmill.state.records import Verdict
+from certmill.state.run_state import RunState, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,24 +34,28 @@ class Reconciled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The time of an observation, and the run state in Redis before it (Records.run_state).
+    """The time of an observation, and the run state in Redis before it.
 
-    A decision is valid only for this run state: if a run has ended since, the observation is made again."""
+    A decision is valid only for this run state: if a run has ended or the Certificate was deleted since, the
+    observation is made again."""
 
     options: ReconcileOptions
     now: float
-    again: str
-    as_of: str
+    state: RunState
 
     @property
     def forced(self) -> bool:
         """Whether a new certificate was requested, now or while the last run was under way."""
-        return self.options.force or self.again == "force"
+        return self.options.force or self.state.rerun_reason == "force"
 
 
-def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reconciled | None:
+class ObservationOutdated(Exception):
+    """The run state has changed since the observation. The observation is made again."""
+
+
+def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reconciled:
     """Begin a run. Its wake-up is published at once if the queue is short; otherwise the run waits among the
-    arrivals. Returns None if a run has ended since the observation.
+    arrivals. Raises ObservationOutdated.
 
     The temporary pair is stored first: if the process dies after the run has begun, no other process stores
     it. If a run is under way but its status was not written (the home was not available), the status is
@@ -68,10 +72,10 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
         origin=origin,
         in_flight_until=now + ports.limits.grace if publish_run else None,
         force=moment.forced,
-        as_of="" if options.force else moment.as_of,
+        expected=None if options.force else moment.state,
     )
     if verdict is Verdict.STALE:
-        return None
+        raise ObservationOutdated
     if verdict is Verdict.BEGUN:
         _log_begun(certificate, violation, run=run, origin=origin)
     untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)

@@ -6,9 +6,10 @@ A reconciliation can be repeated at any time; it is idempotent."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from certmill.certificates import conditions, ownership, secret_contract, statuses, temporary
-from certmill.certificates.begin_run import Moment, Reconciled, begin_run
+from certmill.certificates.begin_run import Moment, ObservationOutdated, Reconciled, begin_run
 from certmill.certificates.digest import digest
 from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
@@ -23,6 +24,7 @@ from certmill.model.trigger import AS_STORED, ReconcileOptions
 from certmill.observe import certificates, recording
 from certmill.renewal.policy import BackingOff, Decision, Issue, Keep, Seen, Violation, decide, look, violated
 from certmill.runs.context import Ports
+from certmill.state.run_state import Adoption
 
 LOOK_AGAIN_SECONDS = 600.0
 """Seconds until the next check of a Certificate whose observation failed. The check is postponed so that it
@@ -48,14 +50,14 @@ class Reconciler:
 
         Raises Temporary if the home or Redis is not available. If the manifest is not valid, this is written
         to the status, and the stored pair does not change."""
-        while True:  # None: a run has ended since the observation and may have stored the pair
-            again, as_of = self._ports.records.run_state(certificate_id)
-            moment = Moment(options=options, now=self._ports.clock.now(), again=again, as_of=as_of)
-            if (done := self._reconciled(certificate_id, moment)) is not None:
-                return done
+        while True:
+            state = self._ports.records.run_state(certificate_id)
+            moment = Moment(options=options, now=self._ports.clock.now(), state=state)
+            with suppress(ObservationOutdated):
+                return self._reconciled(certificate_id, moment)
 
-    def _reconciled(self, certificate_id: CertificateId, moment: Moment) -> Reconciled | None:
-        """Make one observation and act on it. Returns None if a run has ended since the observation."""
+    def _reconciled(self, certificate_id: CertificateId, moment: Moment) -> Reconciled:
+        """Make one observation and act on it. Raises ObservationOutdated."""
         ports = self._ports
         try:
             observed = ports.home.observe(certificate_id)
@@ -78,7 +80,7 @@ class Reconciler:
             return barred
 
         if (
-            status.order and moment.as_of == "0"
+            status.order and moment.state.run == "0"
         ):  # Redis has no run: its data was lost with a run, and DNS-01 values may still be present
             ports.journal.note_lost_order(certificate_id, status.order)
         seen = look(
@@ -163,10 +165,10 @@ class Reconciler:
         ports = self._ports
         if status != before:
             ports.home.write_certificate_status(certificate.id, status)
-        statuses.note(ports, certificate, status)
         self._adopt(
             certificate, at=moment.now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None), moment=moment
         )
+        statuses.note(ports, certificate, status)
         ref = certificate.issuer_ref
         ports.issuer_records.note_failing(
             reference(ref.kind, certificate.namespace, ref.name), certificate.id, now=moment.now
@@ -175,10 +177,16 @@ class Reconciler:
 
     def _adopt(self, certificate: Certificate, *, at: float, spec: str, moment: Moment) -> bool:
         """Schedule the next check of an idle Certificate for `at` (seconds since the epoch). Returns False if
-        a run is under way, or if a run has ended and the next run must begin."""
-        return self._ports.records.adopt(certificate.id, now=moment.now, at=at, spec=spec, again=moment.again)
+        a run is under way, or if a run has ended and the next run must begin. Raises ObservationOutdated if
+        the Certificate was deleted since the observation."""
+        adoption = self._ports.records.adopt(
+            certificate.id, now=moment.now, at=at, spec=spec, expected=moment.state
+        )
+        if adoption is Adoption.STALE:
+            raise ObservationOutdated
+        return adoption is Adoption.ADOPTED
 
-    def _apply(self, decision: Decision, seen: Seen, moment: Moment) -> Reconciled | None:
+    def _apply(self, decision: Decision, seen: Seen, moment: Moment) -> Reconciled:
         match decision:
             case Issue():
                 return begin_run(self._ports, decision, seen, moment)

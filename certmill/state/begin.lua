@@ -2,15 +2,17 @@
 -- `in_flight_until`: '' puts the run among the arrivals, from which a tick takes it.
 -- `force`: '1' if the caller asked for a new certificate.
 -- `expected_run`: the number of the last run when the caller read the record, or '' for any.
+-- `expected_deletions`: how often the Certificate had been deleted when the caller read it, or '' for any.
 -- `own_root`: the id of the run's first task, which is its root if there is no `root_id`.
 -- More ARGV: sent_step…: steps where the CA may have issued already. A new certificate that is asked for there is
 -- that of another run.
--- Returns {verdict, run}: 'begun' | 'joined' | 'again' | 'stale' (a run has ended since), and the number of the run
--- that satisfies the caller.
-local record, in_flight, waiting, arrivals, renewals, runs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+-- Returns {verdict, run}: 'begun' | 'joined' | 'again' | 'stale' (a run has ended since, or the Certificate was
+-- deleted), and the number of the run that satisfies the caller.
+local record, deletions, in_flight, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local arrivals, renewals, runs = KEYS[5], KEYS[6], KEYS[7]
 local id, now, first_step, fence_seed, wanted_spec, root_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local in_flight_until, force, last_step = ARGV[7], ARGV[8], ARGV[9]
-local expected_run, caller_trigger, own_root = ARGV[10], ARGV[11], ARGV[12]
+local expected_run, expected_deletions, caller_trigger, own_root = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 local step = redis.call('HGET', record, 'step') or ''
 local run = tonumber(redis.call('HGET', record, 'run') or '0')
 local spec = redis.call('HGET', record, 'spec')
@@ -22,7 +24,7 @@ if step ~= '' then
   -- The request that began this run came twice.
   local same = root_id ~= '' and root_id == redis.call('HGET', record, 'root')
   local forced, sent = force == '1' and not same, false
-  for i = 13, #ARGV do sent = sent or ARGV[i] == step end
+  for i = 14, #ARGV do sent = sent or ARGV[i] == step end
   -- The run waits, or is about to wait (`woken`), for something that is no longer desired, or a person asked now.
   if forced or spec ~= wanted_spec then
     redis.call('HSET', record, 'woken', '1')
@@ -48,6 +50,9 @@ end
 local last_request, requested_at = unpack(redis.call('HMGET', record, 'last_request', 'last_request_at'))
 local is_kept = tonumber(now) < tonumber(requested_at or '0') + 259200
 if asked and root_id ~= '' and root_id == last_request and is_kept then return {'again', run} end
+if expected_deletions ~= '' and expected_deletions ~= (redis.call('GET', deletions) or '0') then
+  return {'stale', run}
+end
 if expected_run ~= '' and expected_run ~= string.format('%.0f', run) then return {'stale', run} end
 if spec ~= wanted_spec then redis.call('HDEL', record, 'facts', 'key') end
 local trigger, root, task = caller_trigger, root_id, ''

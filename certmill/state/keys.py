@@ -84,6 +84,12 @@ def record(certificate: CertificateId) -> str:
     return f"{RECORD_PREFIX}{certificate}"
 
 
+def deletions(certificate: CertificateId) -> str:
+    """How often a Certificate of this id was deleted (string, expires). A reconciliation that has read the
+    Certificate before a deletion stores nothing after it."""
+    return f"certmill:deletions:{certificate}"
+
+
 def request(request_id: str) -> str:
     """The result of a request (string, expires)."""
     return f"certmill:request:{_digest(request_id)}"

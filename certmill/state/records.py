@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
@@ -19,9 +18,12 @@ from certmill.model.names import CertificateId
 from certmill.model.trigger import Origin, Trigger
 from certmill.state import keys
 from certmill.state.record import Record
+from certmill.state.run_state import Adoption, RunState, Verdict, WakeUp
 from certmill.state.server.connection import answering, script
 
 _BATCH = 1000
+DELETION_SECONDS = 3600
+"""How long a deletion is remembered: longer than any reconciliation takes."""
 _BUT_RENEWALS = tuple(name for name in keys.DUE_SETS if name != keys.RENEWALS)
 
 
@@ -32,15 +34,6 @@ class Unclaimed(StrEnum):
     LEASED = "leased"
 
 
-class Verdict(StrEnum):
-    """What begin() did."""
-
-    BEGUN = "begun"
-    JOINED = "joined"
-    AGAIN = "again"
-    STALE = "stale"
-
-
 class Due(StrEnum):
     """The set in which a certificate waits for its next action."""
 
@@ -48,20 +41,6 @@ class Due(StrEnum):
     WAITING = keys.WAITING
     ARRIVALS = keys.ARRIVALS
     RENEWALS = keys.RENEWALS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WakeUp:
-    """A chain to publish: the steps from `step` on. `task_id` (if not empty) is the id of the waiting task,
-    so that Flower shows the same task continuing. `retries` is how often it has waited."""
-
-    certificate: CertificateId
-    step: str
-    task_id: str = ""
-    root_id: str = ""
-    trigger: Trigger = Trigger.UNKNOWN
-    run: int = 0
-    retries: int = 0
 
 
 class Records:
@@ -89,28 +68,24 @@ class Records:
         origin: Origin,
         in_flight_until: float | None,
         force: bool = False,
-        as_of: str = "",
+        expected: RunState | None = None,
     ) -> tuple[Verdict, int]:
         """Begin a run at the first of `steps` (in flight until then, or with None among the arrivals), or
         join the run in progress. Returns the verdict and the number of the run to wait for. A run at the last
         of `steps` cannot be joined: the next run follows it. `force` requests a new certificate: a run stops
         waiting, and at another of `steps` than the first it may already have its certificate, so the next run
-        follows it. With `as_of` (from `run_state`): only if no run has ended since, because the decision may
-        be outdated. Without a root id in `origin`, the first task of the run is its root."""
+        follows it. `expected`: only if no run has ended and the Certificate was not deleted since this was
+        read, because the decision may be outdated. Without a root id in `origin`, the first task of the run
+        is its root."""
         first, *sent = steps
         own_root = str(uuid.uuid4())
         until = "" if in_flight_until is None else f"{in_flight_until:.3f}"
         who = [certificate, f"{now:.3f}", first, int(now * 1000), spec, origin.root_id, until]
+        known = [expected.run, expected.deletions] if expected is not None else ["", ""]
+        own = [keys.record(certificate), keys.deletions(certificate)]
         answer = self._begin(
-            keys=[
-                keys.record(certificate),
-                keys.IN_FLIGHT,
-                keys.WAITING,
-                keys.ARRIVALS,
-                keys.RENEWALS,
-                keys.RUNS,
-            ],
-            args=[*who, "1" if force else "0", sent[-1], as_of, origin.trigger.value, own_root, *sent],
+            keys=[*own, *keys.DUE_SETS, keys.RUNS],
+            args=[*who, "1" if force else "0", sent[-1], *known, origin.trigger.value, own_root, *sent],
         )
         verdict, run = cast("tuple[str, int]", answer)
         return Verdict(verdict), int(run)
@@ -198,12 +173,21 @@ class Records:
         return _claimed(answer) if answer[0] != "0" else None
 
     @answering
-    def adopt(self, certificate: CertificateId, *, now: float, at: float, spec: str, again: str = "") -> bool:
-        """Store an idle certificate, to be checked again at `at` (seconds since the epoch). Returns False if
-        a run is in progress, or if one has ended since `again` (from `run_state`) was read and the next run
-        was requested in it. In the second case the certificate is checked again at once."""
-        args = [certificate, f"{at:.3f}", spec, int(now * 1000), again]
-        return self._adopt(keys=[keys.record(certificate), keys.RENEWALS, *_BUT_RENEWALS], args=args) == 1
+    def adopt(
+        self,
+        certificate: CertificateId,
+        *,
+        now: float,
+        at: float,
+        spec: str,
+        expected: RunState | None = None,
+    ) -> Adoption:
+        """Store an idle certificate, to be checked again at `at` (seconds since the epoch). Stores nothing if
+        a run is in progress, if one has ended since `expected` was read and the next run was requested in it
+        (then the certificate is checked again at once), or if the Certificate was deleted since."""
+        args = [certificate, f"{at:.3f}", spec, int(now * 1000)]
+        args += [expected.rerun_reason, expected.deletions] if expected is not None else ["", ""]
+        return Adoption(cast("str", self._adopt(keys=_adopted_keys(certificate), args=args)))
 
     @answering
     def adopt_all(self, certificates: Sequence[tuple[CertificateId, float]], *, now: float) -> None:
@@ -212,10 +196,8 @@ class Records:
         for start in range(0, len(certificates), _BATCH):
             with self._redis.pipeline(transaction=False) as pipe:
                 for certificate, at in certificates[start : start + _BATCH]:
-                    names = [keys.record(certificate), keys.RENEWALS, *_BUT_RENEWALS]
-                    self._adopt(
-                        keys=names, args=[certificate, f"{at:.3f}", "", int(now * 1000), ""], client=pipe
-                    )
+                    args = [certificate, f"{at:.3f}", "", int(now * 1000), "", ""]
+                    self._adopt(keys=_adopted_keys(certificate), args=args, client=pipe)
                 pipe.execute()
 
     @answering
@@ -235,13 +217,16 @@ class Records:
         return Record.from_fields(fields) if fields else None
 
     @answering
-    def run_state(self, certificate: CertificateId) -> tuple[str, str]:
-        """Return (reason for another run, run state). Read it before a decision, and pass it to `begin` or
-        `adopt`. The run state also changes when Redis loses its memory."""
-        again, run, step = cast(
-            "list[str | None]", self._redis.hmget(keys.record(certificate), "again", "run", "step")
+    def run_state(self, certificate: CertificateId) -> RunState:
+        """Return the run state. Read it before a decision, and pass it to `begin` or `adopt`. It also changes
+        when Redis loses its memory."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(keys.record(certificate), "again", "run", "step")
+            pipe.get(keys.deletions(certificate))
+            (again, run, step), deletions = cast("tuple[list[str | None], str | None]", pipe.execute())
+        return RunState(
+            rerun_reason=again or "", run="under way" if step else run or "0", deletions=deletions or "0"
         )
-        return again or "", "under way" if step else run or "0"
 
     @answering
     def again(self, certificate: CertificateId) -> str:
@@ -289,8 +274,14 @@ class Records:
         again, at once if it waits, and another reconcile follows it. Without a run every trace is removed,
         and this returns False."""
         others = [name for name in keys.DUE_SETS if name != keys.WAITING]
-        names = [keys.record(certificate), keys.WAITING, keys.CERTIFICATE_GAUGES, *others, keys.RUNS]
-        return self._forget(keys=names, args=[certificate, f"{now:.3f}", "deleted"]) == 1
+        own = [keys.record(certificate), keys.deletions(certificate)]
+        names = [*own, keys.WAITING, keys.CERTIFICATE_GAUGES, *others, keys.RUNS]
+        args = [certificate, f"{now:.3f}", "deleted", DELETION_SECONDS]
+        return self._forget(keys=names, args=args) == 1
+
+
+def _adopted_keys(certificate: CertificateId) -> list[str]:
+    return [keys.record(certificate), keys.deletions(certificate), keys.RENEWALS, *_BUT_RENEWALS]
 
 
 def _claimed(answer: Sequence[str]) -> Record:

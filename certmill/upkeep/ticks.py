@@ -19,7 +19,8 @@ from certmill.model.names import CertificateId, certificate_id
 from certmill.observe import certificates
 from certmill.runs.context import Ports
 from certmill.state.due import LONGEST_WAIT_SECONDS
-from certmill.state.records import Due, WakeUp
+from certmill.state.records import Due
+from certmill.state.run_state import WakeUp
 from certmill.upkeep import sweep
 
 WAKE_LIMIT = 500

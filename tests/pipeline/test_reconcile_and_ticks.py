@@ -32,6 +32,7 @@ from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Wait
 from certmill.state import keys
 from certmill.state.journal import Presented
+from certmill.state.metrics.gauges import Gauges
 from certmill.state.records import Due
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.upkeep.ticks import LOST_SECONDS
@@ -1003,3 +1004,70 @@ def test_a_look_that_waits_for_no_back_off_waits_for_none_of_a_run_that_failed_m
 
     assert mill.status().failed_issuance_attempts == 1
     assert mill.record().step == "register_account"
+
+
+class TestACertificateThatIsDeletedWhileAnotherWorkerReconcilesIt:
+    """Two reconciliations at once: the older one has read the Certificate, the newer one finds it deleted."""
+
+    @staticmethod
+    def deleted_meanwhile(mill):
+        def another_worker_reconciles_the_deletion():
+            mill.ports.home.delete("Certificate", "default", "web")
+            mill.reconciler.reconcile(WEB.id)
+
+        mill.ports.home.after_next_read_of("default", "web-tls", another_worker_reconciles_the_deletion)
+
+    @staticmethod
+    def traces(mill, redis):
+        due = [name for name in keys.DUE_SETS if redis.zscore(name, WEB.id) is not None]
+        return mill.record(), due, Gauges(redis).read()[0]
+
+    def test_leaves_no_record_and_no_gauge(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        self.deleted_meanwhile(mill)
+
+        assert not mill.reconciler.reconcile(WEB.id).right
+
+        assert self.traces(mill, redis) == (None, [], {})
+
+    def test_leaves_none_if_it_was_new_to_redis(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+        redis.flushdb()
+        self.deleted_meanwhile(mill)
+
+        assert not mill.reconciler.reconcile(WEB.id).right
+
+        assert self.traces(mill, redis) == (None, [], {})
+
+    def test_begins_no_run(self, redis):
+        mill = Mill(redis)
+        self.deleted_meanwhile(mill)
+
+        assert not mill.reconciler.reconcile(WEB.id).run
+
+        assert self.traces(mill, redis) == (None, [], {})
+
+    def test_leaves_none_if_its_issuer_is_not_valid(self, redis):
+        mill = Mill(redis)
+        mill.ports.home.break_manifest("ClusterIssuer", "", "prod", "spec.acme: is required")
+        self.deleted_meanwhile(mill)
+
+        mill.reconciler.reconcile(WEB.id)
+
+        assert self.traces(mill, redis) == (None, [], {})
+
+    def test_is_issued_if_it_was_created_again(self, redis):
+        mill = Mill(redis)
+        mill.issue()
+
+        def deleted_and_created_again():
+            mill.ports.home.delete("Certificate", "default", "web")
+            mill.reconciler.reconcile(WEB.id)
+            mill.apply(mill.certificate)
+
+        mill.ports.home.after_next_read_of("default", "web-tls", deleted_and_created_again)
+
+        assert mill.reconciler.reconcile(WEB.id).right
+        assert redis.zscore(keys.RENEWALS, WEB.id) == pytest.approx(mill.status().renewal_time, abs=1)

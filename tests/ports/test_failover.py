@@ -11,6 +11,7 @@ from certmill.errors import StateUnavailable
 from certmill.model.names import CertificateId
 from certmill.state.due import DueTimes
 from certmill.state.records import Records
+from certmill.state.run_state import Adoption
 from certmill.state.server.connection import connect
 from certmill.state.server.failover import FileCredentials, ServerUnfit, is_unfit
 from compose.servers.redis import RedisServer
@@ -34,7 +35,7 @@ def test_a_master_that_became_a_replica_is_left_and_found_again(server):
             records.adopt(WEB, now=1.0, at=2.0, spec="s")
         admin.replicaof("NO", "ONE")
 
-        assert records.adopt(WEB, now=1.0, at=2.0, spec="s")
+        assert records.adopt(WEB, now=1.0, at=2.0, spec="s") is Adoption.ADOPTED
         assert client.client_id() != before
 
 

@@ -41,16 +41,28 @@ def end(records, certificate=WEB):
 
 
 def test_a_certificate_is_new_once_until_it_is_forgotten(redis):
+    gauges, records = Gauges(redis), Records(redis)
+
+    begin(records)
+    assert [gauges.note(WEB, CertificateGauge()) for _ in range(2)] == [True, False]
+    end(records)
+    records.forget(WEB, now=NOW)
+    assert gauges.read() == ({}, {})
+    begin(records)
+    assert gauges.note(WEB, CertificateGauge())
+
+
+def test_a_certificate_without_a_record_has_no_gauge(redis):
     gauges = Gauges(redis)
 
-    assert [gauges.note(WEB, CertificateGauge()) for _ in range(2)] == [True, False]
-    Records(redis).forget(WEB, now=NOW)
+    assert not gauges.note(WEB, CertificateGauge())
+
     assert gauges.read() == ({}, {})
-    assert gauges.note(WEB, CertificateGauge())
 
 
 def test_after_everything_was_listed_what_is_not_there_is_gone(redis):
     gauges = Gauges(redis)
+    begin(Records(redis))
     gauges.note(WEB, CertificateGauge(issuer_name="old"))
     gauges.note_issuer("Issuer/default/gone", ready=True)
 

@@ -17,8 +17,9 @@ from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal, Presented
 from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import Locks
-from certmill.state.records import Due, Records, Unclaimed, Verdict
+from certmill.state.records import Due, Records, Unclaimed
 from certmill.state.requests import KEPT_REJECTIONS, KEPT_SECONDS, Acceptance, Rejection, Requests
+from certmill.state.run_state import Adoption, RunState, Verdict
 from certmill.state.server.connection import connect, eviction_policy
 from certmill.state.snapshots import Snapshots
 
@@ -347,27 +348,44 @@ def test_a_new_spec_forgets_the_facts_and_the_key_of_the_last_run(records):
 
 
 def test_adopting_leaves_a_run_under_way_alone(records, redis):
-    assert records.adopt(WEB, now=NOW, at=NOW + 99, spec="abc")
+    assert records.adopt(WEB, now=NOW, at=NOW + 99, spec="abc") is Adoption.ADOPTED
     assert places(redis) == [keys.RENEWALS]
 
     begin(records)
 
-    assert not records.adopt(WEB, now=NOW, at=NOW + 99, spec="abc")
+    assert records.adopt(WEB, now=NOW, at=NOW + 99, spec="abc") is Adoption.RUNNING
     assert places(redis) == [keys.IN_FLIGHT]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_decision_from_before_a_deletion_stores_nothing(records, redis, known):
+    if known:
+        records.adopt(WEB, now=NOW, at=NOW + 99, spec="abc")
+    seen = records.run_state(WEB)
+
+    records.forget(WEB, now=NOW)
+
+    assert records.adopt(WEB, now=NOW, at=NOW + 99, spec="abc", expected=seen) is Adoption.STALE
+    assert begin(records, expected=seen) == (Verdict.STALE, 0)
+    assert (records.read(WEB), places(redis)) == (None, [])
+    now = records.run_state(WEB)
+    assert records.adopt(WEB, now=NOW, at=NOW + 99, spec="abc", expected=now) is Adoption.ADOPTED
+    assert begin(records, expected=now) == (Verdict.BEGUN, 1)
 
 
 def test_what_was_asked_for_in_a_run_that_ended_since_we_looked_is_not_forgotten(redis, records):
     begin(records)
-    seen, _ = records.run_state(WEB)
+    seen = records.run_state(WEB)
     fence = claim(records).fence
     begin(records, spec="def")
     records.commit(WEB, fence=fence, step="", due=Due.RENEWALS, at=NOW + 99, fields={})
 
-    assert not records.adopt(WEB, now=NOW, at=NOW + 9999, spec="abc", again=seen)
+    assert records.adopt(WEB, now=NOW, at=NOW + 9999, spec="abc", expected=seen) is Adoption.RUNNING
 
     assert records.again(WEB) == "def"
     assert DueTimes(redis).renewals(now=NOW, limit=9) == [WEB]
-    assert records.adopt(WEB, now=NOW, at=NOW + 9999, spec="def", again="def")
+    answered = RunState(rerun_reason="def", run="1", deletions="0")
+    assert records.adopt(WEB, now=NOW, at=NOW + 9999, spec="def", expected=answered) is Adoption.ADOPTED
     assert records.again(WEB) == ""
     assert redis.zscore(keys.RENEWALS, WEB) == NOW + 9999
 

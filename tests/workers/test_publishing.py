@@ -11,7 +11,7 @@ import pytest
 from certmill.model.names import CertificateId
 from certmill.model.trigger import Trigger
 from certmill.settings import load
-from certmill.state.records import WakeUp
+from certmill.state.run_state import WakeUp
 from tasks.publishing import publish
 from workers.configuration import configured_app
 

@@ -14,7 +14,7 @@ import redis
 from certmill.model.names import CertificateId
 from certmill.observe.certificate_gauges import CertificateGauge
 from certmill.state import keys
-from certmill.state.server.connection import answering
+from certmill.state.server.connection import answering, script
 
 LEASE_SECONDS: Final = 180
 """Longer than the interval between two scrapes of one process."""
@@ -27,11 +27,14 @@ class Gauges:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
+        self._note = script(client, "note_gauge")
 
     @answering
     def note(self, certificate: CertificateId, gauge: CertificateGauge) -> bool:
-        """Store the gauge of this certificate. Returns True if the certificate had none before."""
-        return self._redis.hset(keys.CERTIFICATE_GAUGES, certificate, gauge.to_json()) == 1
+        """Store the gauge of this certificate, if Redis has its record: a Certificate that was deleted
+        meanwhile has none. Returns True if the certificate had no gauge before."""
+        names = [keys.record(certificate), keys.CERTIFICATE_GAUGES]
+        return self._note(keys=names, args=[certificate, gauge.to_json()]) == 1
 
     @answering
     def replace_all(
