@@ -16,7 +16,7 @@ from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.home.base import Home, ObservedCertificate
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
-from certmill.model.issuer import Issuer, reference
+from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId, split_id
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
@@ -71,7 +71,7 @@ class Reconciler:
             return self._forget(certificate_id)
         certificate, status = observed.certificate, observed.status
         try:
-            issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
+            issuer = ports.home.issuer(certificate.issuer)
         except InvalidManifest as error:
             return self._without_issuer(observed, str(error), moment)
         secret, unusable = self._secret(certificate)
@@ -169,10 +169,7 @@ class Reconciler:
             certificate, at=moment.now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None), moment=moment
         )
         statuses.note(ports, certificate, status)
-        ref = certificate.issuer_ref
-        ports.issuer_records.note_failing(
-            reference(ref.kind, certificate.namespace, ref.name), certificate.id, now=moment.now
-        )
+        ports.issuer_records.note_failing(certificate.issuer, certificate.id, now=moment.now)
         return Reconciled(reason=why)
 
     def _adopt(self, certificate: Certificate, *, at: float, spec: str, moment: Moment) -> bool:

@@ -10,9 +10,10 @@ from certmill.certificates.begin_run import Reconciled
 from certmill.certificates.reconcile import Reconciler
 from certmill.errors import CertmillError, InvalidManifest, NotFound, Temporary
 from certmill.home.base import Change
-from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.certificate import Certificate
 from certmill.model.manifests.parse import parse_renewal, parse_request
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ISSUER_KINDS
 from certmill.model.trigger import Origin, ReconcileOptions, Trigger
 from certmill.observe import certificates
 from certmill.runs.context import Ports
@@ -104,11 +105,11 @@ class RequestHandler:
         """The Certificate with the kind of its issuer set. Without a kind, it is the namespace's Issuer of
         that name, otherwise the ClusterIssuer. Raises InvalidManifest if neither exists."""
         ref = certificate.issuer_ref
-        kinds = (ref.kind,) if ref.kind else ("Issuer", "ClusterIssuer")
+        kinds = (ref.kind,) if ref.kind else ISSUER_KINDS
         for kind in kinds:
-            found = IssuerRef(name=ref.name, kind=kind, group=ref.group)
-            if self._ports.home.issuer(found, certificate.namespace) is not None:
-                return replace(certificate, issuer_ref=found)
+            candidate = replace(certificate, issuer_ref=replace(ref, kind=kind))
+            if self._ports.home.issuer(candidate.issuer) is not None:
+                return candidate
         raise InvalidManifest(
             f"there is no {' or '.join(kinds)} {ref.name!r}; apply it first", path="spec.issuerRef"
         )

@@ -41,8 +41,8 @@ from certmill.kube.resources import (
     VIRTUAL_SERVERS,
     Resource,
 )
-from certmill.model.issuer import reference
 from certmill.model.names import CertificateId, certificate_id
+from certmill.model.object_ref import ObjectRef
 from certmill.observe.certificate_gauges import CertificateGauge
 
 RESYNC_SECONDS: Final = 30.0
@@ -131,11 +131,11 @@ class Controller:
         self._resync_at = now + RESYNC_SECONDS
         return len(right)
 
-    def gauges(self) -> tuple[dict[CertificateId, CertificateGauge], dict[str, bool]]:
+    def gauges(self) -> tuple[dict[CertificateId, CertificateGauge], dict[ObjectRef, bool]]:
         """All Certificates and issuers that certmill manages, for the metrics."""
         certificates = {certificate_id(view.namespace, view.name): _gauge(view) for view in self._ours()}
         issuers = {
-            reference(watches.kind, view.namespace, view.name): view.ready
+            ObjectRef.of(watches.kind, view.namespace, view.name): view.ready
             for watches in self._issuers
             for view in watches.views()
         }

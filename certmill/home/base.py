@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from certmill.errors import InvalidManifest
-from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 
@@ -31,9 +32,7 @@ class SnapshotEntry:
     """One object in a survey. `signature` changes whenever the manifest changes, or (for a Certificate) its
     Secret."""
 
-    kind: str
-    namespace: str
-    name: str
+    ref: ObjectRef
     signature: str
 
 
@@ -105,8 +104,8 @@ class Manifests(Protocol):
         """Yield all valid Certificates, ordered by id. Too slow for hot paths."""
         ...
 
-    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        """Return the Issuer in `namespace`, or the ClusterIssuer, that `ref` names."""
+    def issuer(self, ref: ObjectRef) -> Issuer | None:
+        """Return the Issuer or ClusterIssuer; None for any other kind."""
         ...
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:

@@ -18,9 +18,10 @@ from cachetools import LRUCache
 from certmill.clock import Clock
 from certmill.errors import InvalidManifest
 from certmill.home.base import Change, Home, Manifest, ObservedCertificate, Survey
-from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 
@@ -60,10 +61,8 @@ class RecentHome:
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         return self._home.certificates(namespace)
 
-    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        return self._recent(
-            ("issuer", ref.kind, namespace, ref.name), lambda: self._home.issuer(ref, namespace)
-        )
+    def issuer(self, ref: ObjectRef) -> Issuer | None:
+        return self._recent(("issuer", str(ref)), lambda: self._home.issuer(ref))
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
         return self._home.issuers(namespace)

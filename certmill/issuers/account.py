@@ -154,7 +154,7 @@ def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
         if account is None:
             registration_backoff.require_time(ports, issuer)
             account = _register(ports, issuer)
-        ports.issuer_records.resume(issuer.reference)
+        ports.issuer_records.resume(issuer.ref)
         return account
     except (Busy, StateUnavailable):
         raise
@@ -310,4 +310,4 @@ def _write_condition(
     since = ports.clock.now() if changed or old is None else old.last_transition
     condition = Condition(type="Ready", status=ready, reason=reason, message=message, last_transition=since)
     ports.home.write_issuer_status(issuer, replace(status, conditions=(condition,)))
-    ports.gauges.note_issuer(issuer.reference, ready=ready)
+    ports.gauges.note_issuer(issuer.ref, ready=ready)

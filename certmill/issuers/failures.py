@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 
 from certmill.errors import AccountRefused, CertmillError, NotFound, SecretUnusable, SolverMisconfigured
-from certmill.model.issuer import Issuer, reference
+from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.runs.context import Ports
 from certmill.runs.facts import Failure
@@ -30,24 +30,18 @@ def note(ports: Ports, certificate_id: CertificateId, failure: Failure) -> None:
     Raises StateUnavailable."""
     try:
         certificate = ports.home.certificate(certificate_id)
-        issuer = (
-            ports.home.issuer(certificate.issuer_ref, certificate.namespace)
-            if certificate is not None
-            else None
-        )
+        issuer = ports.home.issuer(certificate.issuer) if certificate is not None else None
     except CertmillError:
         return
     if certificate is None:
         return
-    ref = certificate.issuer_ref
     spec = spec_digest(issuer) if issuer is not None and not failure.by_issuer else ""
-    name = reference(ref.kind, certificate.namespace, ref.name)
-    ports.issuer_records.note_failing(name, certificate_id, now=ports.clock.now(), spec=spec)
+    ports.issuer_records.note_failing(certificate.issuer, certificate_id, now=ports.clock.now(), spec=spec)
 
 
 def to_begin(ports: Ports, issuer: Issuer) -> Sequence[CertificateId]:
     """The failed Certificates of this issuer that begin again now. Raises StateUnavailable."""
-    return ports.issuer_records.failing(issuer.reference, spec=spec_digest(issuer))
+    return ports.issuer_records.failing(issuer.ref, spec=spec_digest(issuer))
 
 
 def spec_digest(issuer: Issuer) -> str:

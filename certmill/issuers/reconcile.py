@@ -11,9 +11,8 @@ from certmill.certificates.reconcile import Reconciler, reconcile_all
 from certmill.errors import Busy, CertmillError, InvalidManifest, Temporary
 from certmill.issuers import account, registration_backoff
 from certmill.issuers import failures as issuer_failures
-from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Issuer
-from certmill.model.issuer import reference as issuer_reference
+from certmill.model.object_ref import ObjectRef
 from certmill.observe import recording
 from certmill.runs import chain
 from certmill.runs.context import Ports
@@ -42,24 +41,23 @@ class IssuerReconciler:
         self._ports = ports
         self._reconciler = reconciler
 
-    def look(self, kind: str, reference: str, *, owner: str) -> None:
-        """Reconcile the Issuer `namespace/name`, or the ClusterIssuer `name`. If its manifest is not valid,
-        its status and an event say so. Raises Temporary.
+    def look(self, kind: str, path: str, *, owner: str) -> None:
+        """Reconcile the Issuer with the path `namespace/name`, or the ClusterIssuer `name`. If its manifest
+        is not valid, its status and an event say so. Raises Temporary.
 
         The controller requests this as long as the issuer is not Ready. So nothing is done for an issuer that
         was refused, until it or one of its own Secrets changes. Nothing is done for an issuer that is being
         deleted."""
-        namespace, _, name = reference.rpartition("/")
-        ports = self._ports
+        ports, ref = self._ports, ObjectRef.from_path(kind, path)
         try:
-            issuer = ports.home.issuer(IssuerRef(name=name, kind=kind), namespace)
+            issuer = ports.home.issuer(ref)
         except InvalidManifest as error:
             reason = INVALID_URL if error.path == "spec.acme.server" else INVALID_CONFIG
-            if ports.home.refuse(kind, namespace, name, reason=reason, message=str(error)):
-                ports.events.record_refusal(kind, namespace, name, reason, str(error))
+            if ports.home.refuse(ref.kind, ref.namespace, ref.name, reason=reason, message=str(error)):
+                ports.events.record_refusal(ref.kind, ref.namespace, ref.name, reason, str(error))
             return
         if issuer is None:
-            ports.gauges.forget_issuer(issuer_reference(kind, namespace, name))
+            ports.gauges.forget_issuer(ref)
         elif not issuer.deleting and registration_backoff.refusal(ports, issuer) is None:
             self.reconcile(issuer, owner=owner)
 
@@ -96,12 +94,12 @@ class IssuerReconciler:
             if number % _BATCH == _BATCH - 1 and not goes_on():
                 return IssuerReconciled(done=False, failed=tuple(failed))
             if self._ports.records.end_wait(certificate, chain.FIRST, now=self._ports.clock.now()):
-                records.forget_failing(issuer.reference, [certificate])
+                records.forget_failing(issuer.ref, [certificate])
                 continue
             errors = reconcile_all(self._reconciler, {certificate: True})
             if errors:
                 failed.append(f"Certificate {certificate}: {errors[certificate]}")
                 done = done and not isinstance(errors[certificate], Temporary)
             else:
-                records.forget_failing(issuer.reference, [certificate])
+                records.forget_failing(issuer.ref, [certificate])
         return IssuerReconciled(done=done, failed=tuple(failed))

@@ -16,7 +16,7 @@ def postponed(ports: Ports, issuer: Issuer) -> Postponement | None:
     """The back-off of this issuer's registration and its reason. None if no registration failed, or if the
     issuer or its Secrets have changed since the failure. The back-off may already have ended. Raises
     StateUnavailable."""
-    found = ports.issuer_records.postponed(issuer.reference)
+    found = ports.issuer_records.postponed(issuer.ref)
     if (
         found is None or found.until > ports.clock.now() + 1.1 * backoff.WEEK
     ):  # written while a clock was ahead
@@ -55,14 +55,14 @@ def postpone(ports: Ports, issuer: Issuer, error: Temporary) -> None:
     found = Postponement(
         until=ports.clock.now() + seconds, tries=tries, reason=str(error), cause=_cause(ports, issuer)
     )
-    ports.issuer_records.postpone(issuer.reference, found, kept_seconds=seconds + 2 * backoff.STEP.ceiling)
+    ports.issuer_records.postpone(issuer.ref, found, kept_seconds=seconds + 2 * backoff.STEP.ceiling)
 
 
 def give_up(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
     """Record a refusal: for an hour no worker asks the CA again, unless a run needs the account."""
     until = ports.clock.now() + backoff.HOUR
     found = Postponement(until=until, tries=0, reason=str(error), cause=_cause(ports, issuer), final=True)
-    ports.issuer_records.postpone(issuer.reference, found, kept_seconds=backoff.HOUR)
+    ports.issuer_records.postpone(issuer.ref, found, kept_seconds=backoff.HOUR)
 
 
 def _cause(ports: Ports, issuer: Issuer) -> str:

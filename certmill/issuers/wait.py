@@ -15,7 +15,7 @@ from typing import Final
 from certmill.errors import Permanent
 from certmill.issuers import account, registration_backoff
 from certmill.model.certificate import Certificate
-from certmill.model.issuer import reference
+from certmill.model.object_ref import ObjectRef
 from certmill.runs.context import Ports, Work
 from certmill.runs.outcomes import Waiting
 
@@ -26,13 +26,12 @@ _SOON_SECONDS: Final = 2.0
 
 def for_missing(ports: Ports, certificate: Certificate) -> Waiting:
     """Wait for an issuer that does not exist. `ports` has the home without the cache."""
-    ref = certificate.issuer_ref
-    name = reference(ref.kind, certificate.namespace, ref.name)
-    ports.issuer_records.note_failing(name, certificate.id, now=ports.clock.now())
-    if ports.home.issuer(ref, certificate.namespace) is not None:
-        return _soon(name)
+    issuer = certificate.issuer
+    ports.issuer_records.note_failing(issuer, certificate.id, now=ports.clock.now())
+    if ports.home.issuer(issuer) is not None:
+        return _soon(issuer)
     return Waiting(
-        reason=f"{name} is not there; apply it, and {certificate.id} goes on at once", seconds=LOOK_SECONDS
+        reason=f"{issuer} is not there; apply it, and {certificate.id} goes on at once", seconds=LOOK_SECONDS
     )
 
 
@@ -49,17 +48,17 @@ def note(work: Work) -> Waiting | None:
     """Record that the run waits for its issuer. Returns None, or the result of the step if the issuer has
     just become Ready."""
     ports, issuer = work.ports, work.issuer
-    ports.issuer_records.note_failing(issuer.reference, work.id, now=ports.clock.now())
-    return _soon(issuer.reference) if work.is_issuer_ready() else None
+    ports.issuer_records.note_failing(issuer.ref, work.id, now=ports.clock.now())
+    return _soon(issuer.ref) if work.is_issuer_ready() else None
 
 
 def is_ready(ports: Ports, certificate: Certificate) -> bool:
     """Whether the Certificate's issuer exists and is Ready. `ports` has the home without the cache."""
     with suppress(Permanent):
-        issuer = ports.home.issuer(certificate.issuer_ref, certificate.namespace)
+        issuer = ports.home.issuer(certificate.issuer)
         return issuer is not None and account.ready(ports, issuer) is not None
     return False
 
 
-def _soon(issuer: str) -> Waiting:
+def _soon(issuer: ObjectRef) -> Waiting:
     return Waiting(reason=f"{issuer} has just changed", seconds=_SOON_SECONDS, counted=False)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from certmill.model.names import CertificateId, Identifier, IdentifierType, certificate_id
+from certmill.model.object_ref import CERTIFICATE, ISSUER, ObjectRef
 
 
 class KeyAlgorithm(StrEnum):
@@ -124,6 +125,16 @@ class Certificate:
     @property
     def id(self) -> CertificateId:
         return certificate_id(self.namespace, self.name)
+
+    @property
+    def ref(self) -> ObjectRef:
+        """Its identity among all objects."""
+        return ObjectRef(kind=CERTIFICATE, namespace=self.namespace, name=self.name)
+
+    @property
+    def issuer(self) -> ObjectRef:
+        """The identity of the issuer that spec.issuerRef names. Without a kind it is an Issuer."""
+        return ObjectRef.of(self.issuer_ref.kind or ISSUER, self.namespace, self.issuer_ref.name)
 
     @property
     def identifiers(self) -> tuple[Identifier, ...]:

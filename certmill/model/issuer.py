@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from certmill.model.object_ref import CLUSTER_ISSUER, ObjectRef
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretKeyRef:
@@ -149,7 +151,7 @@ class Issuer:
 
     @property
     def is_cluster_issuer(self) -> bool:
-        return self.kind == "ClusterIssuer"
+        return self.kind == CLUSTER_ISSUER
 
     @property
     def credentials(self) -> tuple[SecretKeyRef, ...]:
@@ -173,12 +175,11 @@ class Issuer:
         return tuple(ref for ref in found if ref is not None)
 
     @property
+    def ref(self) -> ObjectRef:
+        """Its identity among all objects."""
+        return ObjectRef(kind=self.kind, namespace=self.namespace, name=self.name)
+
+    @property
     def reference(self) -> str:
         """`ClusterIssuer/name` or `Issuer/namespace/name`: for keys and messages."""
-        return reference(self.kind, self.namespace, self.name)
-
-
-def reference(kind: str, namespace: str, name: str) -> str:
-    """The same text as `Issuer.reference`, also for an issuer that does not exist. An empty kind means
-    Issuer."""
-    return f"{kind}/{name}" if kind == "ClusterIssuer" else f"{kind or 'Issuer'}/{namespace}/{name}"
+        return str(self.ref)

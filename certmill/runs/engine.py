@@ -32,7 +32,7 @@ from certmill.errors import (
 from certmill.home.base import Home
 from certmill.issuers import account
 from certmill.issuers import wait as issuer_wait
-from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.observe import recording
@@ -279,8 +279,7 @@ class Engine:
         if certificate is not None and spec == attempt.record.spec:
             return certificate, issuer
         with suppress(Permanent):  # with a solver of before a change, what is up would stay up
-            ref = IssuerRef(name=facts.issuer_name, kind=facts.issuer_kind)
-            issuer = self._reconciler.home.issuer(ref, facts.issuer_namespace) if facts.issuer_name else None
+            issuer = self._reconciler.home.issuer(facts.issuer) if facts.issuer_name else None
         return certificate, issuer
 
     def _next_check(self, facts: Facts, certificate: Certificate | None) -> float:
@@ -306,5 +305,5 @@ def _read(home: Home, certificate_id: CertificateId) -> tuple[Certificate | None
     certificate = home.certificate(certificate_id)
     if certificate is None:
         return None, None, ""
-    issuer = home.issuer(certificate.issuer_ref, certificate.namespace)
+    issuer = home.issuer(certificate.issuer)
     return certificate, issuer, digest(certificate, issuer)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from certmill.errors import FailureClass
+from certmill.model.object_ref import ISSUER, ObjectRef
 from certmill.model.persisted import Codec
 
 
@@ -95,6 +96,11 @@ class Facts:
     """Digests of what this run waited for and has told in an event; `noted`: in the status."""
     noted: tuple[str, ...] = ()
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+    @property
+    def issuer(self) -> ObjectRef:
+        """The issuer with which the run began."""
+        return ObjectRef.of(self.issuer_kind or ISSUER, self.issuer_namespace, self.issuer_name)
 
     def to_json(self) -> str:
         """Compact JSON of what is set."""

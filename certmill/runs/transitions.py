@@ -24,7 +24,6 @@ from certmill.errors import (
     Temporary,
 )
 from certmill.issuers import failures as issuer_failures
-from certmill.model.issuer import reference
 from certmill.model.status import CertificateStatus, failed_message
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
@@ -32,7 +31,7 @@ from certmill.runs import backoff
 from certmill.runs.attempt import Attempt
 from certmill.runs.chain import CLEAN_UP, next_step
 from certmill.runs.context import Ports
-from certmill.runs.facts import Facts, Failure
+from certmill.runs.facts import Failure
 from certmill.runs.outcomes import (
     Advanced,
     Drop,
@@ -113,7 +112,7 @@ class Transitions:
                 serial=stored.serial,
                 not_after=stored.not_after,
                 renew_at=stored.renew_at,
-                issuer=issuer_of(outcome.facts),
+                issuer=str(outcome.facts.issuer),
                 seconds=attempt.run_seconds,
             )
         return Proceed(claimed=claimed)
@@ -337,7 +336,7 @@ class Transitions:
         if ports.records.again(attempt.certificate_id) or (facts.stored is None and failure is None):
             return self._go_on(attempt)
         if facts.stored is not None and facts.stored.recovered:
-            ports.issuer_records.forget_failing(issuer_of(facts), [attempt.certificate_id])
+            ports.issuer_records.forget_failing(facts.issuer, [attempt.certificate_id])
         return Proceed()
 
     def _go_on(self, attempt: Attempt) -> StepResult:
@@ -355,11 +354,6 @@ def _validity(status: CertificateStatus) -> backoff.Validity | None:
         if status.not_after is not None
         else None
     )
-
-
-def issuer_of(facts: Facts) -> str:
-    """The reference of the issuer with which the run began."""
-    return reference(facts.issuer_kind, facts.issuer_namespace, facts.issuer_name)
 
 
 def _with_reason(known: tuple[str, ...], reason: str) -> tuple[str, ...]:

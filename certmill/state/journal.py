@@ -12,6 +12,7 @@ import redis
 
 from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from certmill.model.persisted import Codec
 from certmill.state import keys
 from certmill.state.server.connection import answering
@@ -35,6 +36,11 @@ class Presented:
     """For a token: the HTTP-01 route by which the CA's request reaches the responder."""
     labels: Mapping[str, str] = dataclass_field(default_factory=dict)
     """The labels of the certificate with which the solver was chosen."""
+
+    @property
+    def issuer(self) -> ObjectRef:
+        """The issuer whose solver presented it."""
+        return ObjectRef.of(self.issuer_kind, self.issuer_namespace, self.issuer_name)
 
     @property
     def field(self) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 
 INSTALLATION = "certmill:installation"
 """The id of the home whose installation uses this Redis."""
@@ -95,21 +96,21 @@ def request(request_id: str) -> str:
     return f"certmill:request:{_digest(request_id)}"
 
 
-def failing(issuer_reference: str) -> str:
+def failing(issuer: ObjectRef) -> str:
     """Set of this issuer's certificates whose last run failed because of the issuer. They are tried again
     when the issuer is ready (expires)."""
-    return f"certmill:failing:{issuer_reference}"
+    return f"certmill:failing:{issuer}"
 
 
-def failing_otherwise(issuer_reference: str) -> str:
+def failing_otherwise(issuer: ObjectRef) -> str:
     """Hash of this issuer's certificates whose last run failed for another reason → digest of the issuer's
     spec at that time (expires)."""
-    return f"certmill:failing_otherwise:{issuer_reference}"
+    return f"certmill:failing_otherwise:{issuer}"
 
 
-def failing_times(issuer_reference: str) -> str:
+def failing_times(issuer: ObjectRef) -> str:
     """Sorted set over both of the above → instant at which each certificate was last recorded (expires)."""
-    return f"certmill:failing_times:{issuer_reference}"
+    return f"certmill:failing_times:{issuer}"
 
 
 def secret_claims(namespace: str, secret_name: str) -> str:
@@ -118,16 +119,16 @@ def secret_claims(namespace: str, secret_name: str) -> str:
     return f"certmill:claimants:{namespace}/{secret_name}"
 
 
-def registration(issuer_reference: str) -> str:
+def registration(issuer: ObjectRef) -> str:
     """The time before which this issuer's account is not registered again, and the reason (string,
     expires)."""
-    return f"certmill:registration:{issuer_reference}"
+    return f"certmill:registration:{issuer}"
 
 
-def issuer_gone(kind: str, namespace: str, name: str) -> str:
+def issuer_gone(issuer: ObjectRef) -> str:
     """Since when the sweep cannot find this issuer, which still has presented challenges (string,
     expires)."""
-    return f"certmill:issuer_gone:{kind}/{namespace}/{name}"
+    return f"certmill:issuer_gone:{issuer.kind}/{issuer.namespace}/{issuer.name}"
 
 
 def lock(purpose: str, *subject: str) -> str:

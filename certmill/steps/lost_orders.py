@@ -77,9 +77,7 @@ def _values(ports: Ports, certificate_id: CertificateId, order: str, hold: Renew
     """The DNS-01 values of an order, whatever became of it. Of an authorization that is gone nothing can be
     told."""
     certificate = ports.home.certificate(certificate_id)
-    issuer = (
-        ports.home.issuer(certificate.issuer_ref, certificate.namespace) if certificate is not None else None
-    )
+    issuer = ports.home.issuer(certificate.issuer) if certificate is not None else None
     if certificate is None or issuer is None:
         raise NotFound(f"Certificate {certificate_id} or its issuer is not there")
     registered = account.registered(ports, issuer)

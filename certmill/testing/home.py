@@ -19,9 +19,10 @@ from certmill.home.base import (
     one_by_one,
 )
 from certmill.home.ownership import Held
-from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId, split_id
+from certmill.model.object_ref import ISSUER_KINDS, ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 
@@ -95,8 +96,8 @@ class MemoryHome:
             if isinstance(value, Certificate) and namespace in (None, value.namespace):
                 yield value
 
-    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        found = self._find((ref.kind, layout.namespace_of(ref.kind, namespace), ref.name))
+    def issuer(self, ref: ObjectRef) -> Issuer | None:
+        found = self._find((ref.kind, ref.namespace, ref.name)) if ref.kind in ISSUER_KINDS else None
         return found if isinstance(found, Issuer) else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
@@ -226,7 +227,8 @@ class MemoryHome:
         with self._reached():
             snapshots = tuple(
                 SnapshotEntry(
-                    kind=key[0], namespace=key[1], name=key[2], signature=self._signature(value, digest)
+                    ref=ObjectRef(kind=key[0], namespace=key[1], name=key[2]),
+                    signature=self._signature(value, digest),
                 )
                 for key, (value, digest) in sorted(self._manifests.items())
                 if key not in self._broken

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from certmill.acme.challenges import DNS01, HTTP01
 from certmill.errors import CertmillError, DamagedValue, NewerRelease, Temporary
-from certmill.model.certificate import IssuerRef
+from certmill.model.object_ref import ObjectRef
 from certmill.observe.log import get_logger
 from certmill.runs.context import Ports
 from certmill.runs.facts import ChallengeFacts, Facts
@@ -33,7 +33,7 @@ ORPHAN_SECONDS = 7 * 86_400.0
 
 log = get_logger(__name__)
 
-_Place = tuple[str, str, str, str]
+_Place = tuple[ObjectRef, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +70,10 @@ class _Sweep:
             if not entry.record_name:
                 _take_down_http01(ports, entry, facts)
                 return True
-            issuer = ports.home.issuer(
-                IssuerRef(name=entry.issuer_name, kind=entry.issuer_kind), entry.issuer_namespace
-            )
+            issuer = ports.home.issuer(entry.issuer)
             if issuer is None:
                 return _given_up(ports, entry)
-            ports.issuer_records.found(entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
+            ports.issuer_records.found(entry.issuer)
             challenges.take_down(
                 ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold
             )
@@ -140,7 +138,7 @@ def _facts(record: Record | None) -> Facts | None:
 def _place(entry: Presented) -> _Place:
     """The key under which one failure predicts the next: the credentials of one issuer for one zone. HTTP-01
     entries have the zone ""."""
-    return (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name, entry.zone)
+    return entry.issuer, entry.zone
 
 
 def _take_down_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
@@ -153,9 +151,8 @@ def _take_down_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
 def _given_up(ports: Ports, entry: Presented) -> bool:
     """The issuer and its credentials are gone. Returns whether this has lasted for ORPHAN_SECONDS; then the
     entry is dropped, and a log line asks a person to remove the TXT record."""
-    gone = (entry.issuer_kind, entry.issuer_namespace, entry.issuer_name)
     now = ports.clock.now()
-    since = ports.issuer_records.gone_since(*gone, now=now, kept_seconds=2 * ORPHAN_SECONDS)
+    since = ports.issuer_records.gone_since(entry.issuer, now=now, kept_seconds=2 * ORPHAN_SECONDS)
     if now - since < ORPHAN_SECONDS:
         return False
     log.warning(

@@ -13,9 +13,9 @@ from certmill.home.base import Problem, SnapshotEntry
 from certmill.home.layout import digest
 from certmill.issuers import registration_backoff
 from certmill.issuers.reconcile import IssuerReconciler
-from certmill.model.certificate import IssuerRef
-from certmill.model.issuer import Issuer, reference
-from certmill.model.names import CertificateId, certificate_id
+from certmill.model.issuer import Issuer
+from certmill.model.names import CertificateId
+from certmill.model.object_ref import CERTIFICATE, ISSUER_KINDS, ObjectRef
 from certmill.observe import certificates
 from certmill.runs.context import Ports
 from certmill.state.due import LONGEST_WAIT_SECONDS
@@ -32,7 +32,6 @@ other's."""
 ISSUERS_SECONDS = 15.0
 REREAD_LOCK_SECONDS = 25.0
 _BATCH = 100
-_CERTIFICATE = "Certificate"
 _PROBLEM = "problem/"
 """The prefix for problems in the stored snapshot. No kind of object begins with it."""
 
@@ -143,15 +142,12 @@ class Ticks:
         try:
             survey = ports.home.survey()
             known = ports.snapshots.all()
-            changed = [s for s in survey.snapshots if known.get(_field(s)) != s.signature]
+            changed = [s for s in survey.snapshots if known.get(_field(s.ref)) != s.signature]
+            recorded = {_ref_of(name) for name in known if not name.startswith(_PROBLEM)}
             pass_ = _Pass(owner=owner)
-            self._certificates(pass_, [s for s in changed if s.kind == _CERTIFICATE])
-            self._gone(
-                pass_,
-                {name for name in known if not name.startswith(_PROBLEM)}
-                - {_field(s) for s in survey.snapshots},
-            )
-            self._issuers(pass_, [s for s in changed if s.kind != _CERTIFICATE])
+            self._certificates(pass_, [s for s in changed if s.ref.kind == CERTIFICATE])
+            self._gone(pass_, recorded - {s.ref for s in survey.snapshots})
+            self._issuers(pass_, [s for s in changed if s.ref.kind in ISSUER_KINDS])
             problems = self._new_problems(survey.problems, known)
             return Reread(
                 looked_at=len(changed), problems=problems, failed=tuple(pass_.failed), complete=pass_.complete
@@ -192,28 +188,24 @@ class Ticks:
         for start in range(0, len(snapshots), _BATCH):
             if not self._goes_on(pass_, ends):
                 return
-            batch = {certificate_id(s.namespace, s.name): s for s in snapshots[start : start + _BATCH]}
+            batch = {CertificateId(s.ref.path): s for s in snapshots[start : start + _BATCH]}
             errors = reconcile_all(self._reconciler, dict.fromkeys(batch, False))
             pass_.failed += [f"Certificate {id_}: {error}" for id_, error in errors.items()]
             self._ports.snapshots.note(
-                {_field(s): s.signature for id_, s in batch.items() if id_ not in errors}
+                {_field(s.ref): s.signature for id_, s in batch.items() if id_ not in errors}
             )
 
-    def _gone(self, pass_: _Pass, fields: Iterable[str]) -> None:
-        gone = set(fields)
-        errors = reconcile_all(
-            self._reconciler,
-            {
-                CertificateId(rest): False
-                for kind, _, rest in (f.partition("/") for f in gone)
-                if kind == _CERTIFICATE
-            },
-        )
+    def _gone(self, pass_: _Pass, gone: set[ObjectRef]) -> None:
+        """Act on the objects that are no longer in the home. Objects of an unknown kind stay: a newer release
+        has recorded them."""
+        certificates = {CertificateId(ref.path): ref for ref in gone if ref.kind == CERTIFICATE}
+        issuers = [ref for ref in gone if ref.kind in ISSUER_KINDS]
+        errors = reconcile_all(self._reconciler, dict.fromkeys(certificates, False))
         pass_.failed += [f"Certificate {id_}: {error}" for id_, error in errors.items()]
-        for field_name in gone:
-            if not field_name.startswith(f"{_CERTIFICATE}/"):
-                self._ports.gauges.forget_issuer(reference(*field_name.split("/", 2)))
-        self._ports.snapshots.forget(sorted(gone - {f"{_CERTIFICATE}/{id_}" for id_ in errors}))
+        for issuer in issuers:
+            self._ports.gauges.forget_issuer(issuer)
+        done = [ref for id_, ref in certificates.items() if id_ not in errors] + issuers
+        self._ports.snapshots.forget(sorted(map(_field, done)))
 
     def _issuers(self, pass_: _Pass, snapshots: Iterable[SnapshotEntry]) -> None:
         """Register accounts of changed issuers, those without a recent attempt first. An issuer in back-off
@@ -221,27 +213,25 @@ class Ticks:
         now = self._ports.clock.now()
         complete, pass_.complete = pass_.complete, True
         waiting = []
-        for sighting in snapshots:
+        for snapshot in snapshots:
             try:
-                issuer = self._ports.home.issuer(
-                    IssuerRef(name=sighting.name, kind=sighting.kind), sighting.namespace
-                )
+                issuer = self._ports.home.issuer(snapshot.ref)
                 postponed = (
                     registration_backoff.postponed(self._ports, issuer) if issuer is not None else None
                 )
             except (HomeUnavailable, InvalidManifest) as error:
-                pass_.failed.append(f"{reference(sighting.kind, sighting.namespace, sighting.name)}: {error}")
+                pass_.failed.append(f"{snapshot.ref}: {error}")
                 continue
             until = postponed.until if postponed is not None else 0.0
             if issuer is not None and until <= now:
-                waiting.append((until, sighting, issuer))
-        for _, sighting, issuer in sorted(waiting, key=lambda each: each[0]):
+                waiting.append((until, snapshot, issuer))
+        for _, snapshot, issuer in sorted(waiting, key=lambda each: each[0]):
             if not self._goes_on(pass_, now + ISSUERS_SECONDS):
                 break
-            self._issuer(pass_, sighting, issuer, now + ISSUERS_SECONDS)
+            self._issuer(pass_, snapshot, issuer, now + ISSUERS_SECONDS)
         pass_.complete = pass_.complete and complete
 
-    def _issuer(self, pass_: _Pass, sighting: SnapshotEntry, issuer: Issuer, ends: float) -> None:
+    def _issuer(self, pass_: _Pass, snapshot: SnapshotEntry, issuer: Issuer, ends: float) -> None:
         """Register one issuer's account, and begin again what failed because of the issuer. The snapshot is
         stored when all of this is done."""
         looked = self._issuer_reconciler.reconcile(
@@ -249,8 +239,15 @@ class Ticks:
         )
         pass_.failed += looked.failed
         if looked.done:
-            self._ports.snapshots.note({_field(sighting): sighting.signature})
+            self._ports.snapshots.note({_field(snapshot.ref): snapshot.signature})
 
 
-def _field(sighting: SnapshotEntry) -> str:
-    return f"{sighting.kind}/{sighting.namespace}/{sighting.name}"
+def _field(ref: ObjectRef) -> str:
+    """The name under which Redis stores the signature of this object. Every release builds the same name."""
+    return f"{ref.kind}/{ref.namespace}/{ref.name}"
+
+
+def _ref_of(field: str) -> ObjectRef:
+    """The object whose signature is stored under this name."""
+    kind, namespace, name = (*field.split("/", 2), "", "")[:3]
+    return ObjectRef(kind=kind, namespace=namespace, name=name)

@@ -12,6 +12,7 @@ from certmill.home.base import Home
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 
@@ -32,7 +33,7 @@ class Observations:
         self._home = home
         self._record = record
         self._clock = clock
-        self._issuers: dict[tuple[str, str, str], tuple[Issuer | None, str, Condition | None]] = {}
+        self._issuers: dict[ObjectRef, tuple[Issuer | None, str, Condition | None]] = {}
 
     def blocked(self, certificate: Certificate, status: CertificateStatus) -> Blocked | None:
         """What blocks the certificate; None if nothing does. Redis is not read if the status says that the
@@ -82,15 +83,14 @@ class Observations:
 
     def _issuer(self, certificate: Certificate) -> tuple[Issuer | None, str, Condition | None]:
         """The issuer, the reason why no issuer can be used (else ""), and its Ready condition."""
-        ref = certificate.issuer_ref
-        key = (ref.kind, certificate.namespace, ref.name)
+        key = certificate.issuer
         if key not in self._issuers:
             self._issuers[key] = self._found(certificate)
         return self._issuers[key]
 
     def _found(self, certificate: Certificate) -> tuple[Issuer | None, str, Condition | None]:
         try:
-            issuer = self._home.issuer(certificate.issuer_ref, certificate.namespace)
+            issuer = self._home.issuer(certificate.issuer)
         except InvalidManifest as error:
             return None, f"cannot be used: {error}", None
         if issuer is None:

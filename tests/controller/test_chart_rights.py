@@ -17,10 +17,10 @@ from certmill.http01.kubernetes_routes import KubernetesRoutes, ResponderAddress
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES, SECRETS
-from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Http01Solver
 from certmill.model.manifests.parse import parse_certificate
 from certmill.model.names import certificate_id
+from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose.servers.cluster.kubernetes import SERVICE_ACCOUNT
@@ -362,7 +362,7 @@ def test_the_worker_keeps_secrets_statuses_and_events_with_its_own_rights(instal
     )
     home.write_certificate_status(certificate_id(namespace, "kept"), CertificateStatus(conditions=(ready,)))
     for kind, name, where in (("Issuer", issuer_name, namespace), ("ClusterIssuer", issuer_name, namespace)):
-        issuer = home.issuer(IssuerRef(name=name, kind=kind), where)
+        issuer = home.issuer(ObjectRef.of(kind, where, name))
         home.write_issuer_status(issuer, IssuerStatus(conditions=(ready,)))
         assert home.issuer_status(issuer).conditions
     certificate = home.certificate(certificate_id(namespace, "kept"))
@@ -387,7 +387,7 @@ def test_the_worker_tells_of_a_cluster_issuer_where_events_of_what_has_no_namesp
 
     for _ in range(2):
         events.record_issuer_event(
-            home.issuer(IssuerRef(name=name, kind="ClusterIssuer"), ""), "ErrInitIssuer", "the CA is away"
+            home.issuer(ObjectRef.of("ClusterIssuer", "", name)), "ErrInitIssuer", "the CA is away"
         )
 
     found = installed.kube.api.request("GET", "/api/v1/namespaces/default/events").body["items"]

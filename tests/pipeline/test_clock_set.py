@@ -179,7 +179,7 @@ def test_a_lock_whose_redis_was_set_back_is_free_and_others_are_not(redis):
 
 def test_an_account_whose_registration_was_put_off_under_it_is_registered(redis):
     mill = Mill(redis)
-    issuer = mill.ports.home.issuer(WEB.issuer_ref, "")
+    issuer = mill.ports.home.issuer(WEB.issuer)
     ahead(mill, lambda: registration_backoff.postpone(mill.ports, issuer, CAUnavailable("503")))
 
     assert registration_backoff.postponed(mill.ports, issuer) is None

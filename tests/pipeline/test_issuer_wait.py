@@ -177,7 +177,7 @@ def test_all_runs_go_on_at_once_when_their_issuer_is_ready(redis):
     mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 
     assert rung(mill) == [OTHER.id, WEB.id]
-    assert mill.ports.issuer_records.failing("ClusterIssuer/prod") == []
+    assert mill.ports.issuer_records.failing(WEB.issuer) == []
     mill.run("register_account")
     assert mill.world.leaf(OTHER).dns_names == OTHER.dns_names
 
@@ -199,7 +199,7 @@ def test_an_issuer_that_becomes_ready_ends_no_other_wait(redis):
     mill.ca.trouble_with_orders = RateLimited("too many orders", retry_after=3600)
     mill.reconciler.reconcile(WEB.id)
     mill.run()
-    mill.ports.issuer_records.note_failing("ClusterIssuer/prod", WEB.id, now=NOW)
+    mill.ports.issuer_records.note_failing(WEB.issuer, WEB.id, now=NOW)
     mill.ports.home.apply(replace(an_issuer(), email="new@example.test"), "changed: true\n")
     mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 

@@ -225,7 +225,7 @@ def test_a_changed_issuer_does_not_wait_for_the_back_off_of_what_it_was(redis):
     mill.ticks.reread("two")
 
     assert ready_of(mill).status
-    assert mill.ports.issuer_records.postponed(changed.reference) is None
+    assert mill.ports.issuer_records.postponed(changed.ref) is None
 
 
 def test_a_changed_secret_of_an_issuer_does_not_wait_either(redis):
@@ -330,7 +330,7 @@ def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_
     if secret is not None:
         mill.ports.home.write_secret(secret)
     issuers = IssuerReconciler(mill.ports, mill.reconciler)
-    mill.ports.issuer_records.note_failing(DNS01.reference, WEB.id, now=NOW)
+    mill.ports.issuer_records.note_failing(DNS01.ref, WEB.id, now=NOW)
     issuers.look("ClusterIssuer", "prod", owner="a")
     assert (ready_of(mill, DNS01).status, ready_of(mill, DNS01).reason) == (False, "InvalidSolver")
     assert says in ready_of(mill, DNS01).message
@@ -521,7 +521,7 @@ def a_failed_mill(redis):
 
 def failing(mill):
     """What waits for the issuer as it is now."""
-    return issuer_failures.to_begin(mill.ports, mill.ports.home.issuer(WEB.issuer_ref, WEB.namespace))
+    return issuer_failures.to_begin(mill.ports, mill.ports.home.issuer(WEB.issuer))
 
 
 def test_a_reread_that_dies_before_it_begins_anew_what_failed_is_made_good_by_the_next(redis):
@@ -701,7 +701,7 @@ def test_what_an_issuer_left_up_is_taken_down_when_it_is_back(redis):
 
     assert mill.ticks.sweep("sweep") == 1
     assert not mill.world.provider.values.get("_acme-challenge.gone0.example.test")
-    assert redis.exists(keys.issuer_gone("ClusterIssuer", "", "prod")) == 0
+    assert redis.exists(keys.issuer_gone(DNS01.ref)) == 0
 
 
 def test_the_lock_of_a_reread_is_short_and_renewed_between_batches(redis):

@@ -133,6 +133,22 @@ def test_a_problem_in_the_home_is_reported_once_and_again_when_it_comes_back(red
     assert (reported(), reported()) == (["spec: must be a mapping"], [])
 
 
+def test_a_reread_leaves_the_snapshots_of_kinds_that_only_a_newer_release_knows(redis):
+    mill = Mill(redis)
+    mill.ports.snapshots.note(
+        {"Certificate/default/gone": "1", "Issuer/a/gone": "2", "Target/default/x": "3"}
+    )
+    redis.hset(keys.ISSUER_GAUGES, mapping={"Issuer/a/gone": "True", "Target/default/x": "True"})
+
+    mill.ticks.reread("tick")
+
+    known = mill.ports.snapshots.all()
+    assert known["Target/default/x"] == "3"
+    assert {"Certificate/default/web", "ClusterIssuer//prod"} <= known.keys()
+    assert not {"Certificate/default/gone", "Issuer/a/gone"} & known.keys()
+    assert redis.hgetall(keys.ISSUER_GAUGES) == {"Target/default/x": "True", "ClusterIssuer/prod": "True"}
+
+
 def test_a_renewal_is_begun_when_it_is_due_and_not_before(redis):
     mill = Mill(redis)
     first = mill.issue()

@@ -13,10 +13,10 @@ from certmill.contract import STEP_NAMES
 from certmill.errors import HomeUnavailable, NewerRelease
 from certmill.home.directory.home import DirectoryHome
 from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION, attempt_of, certificate_status_of
-from certmill.model.certificate import IssuerRef
 from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from certmill.model.status import CertificateStatus
 from certmill.runs.engine import UNREAD_POLL_SECONDS, UNREAD_SECONDS
 from certmill.runs.outcomes import Fail, Wait
@@ -30,6 +30,7 @@ from tests.support.mill import Mill
 
 RECORDED = json.loads((Path(__file__).parent / "previous_release.json").read_text())
 WEB = CertificateId("default/web")
+PROD = ObjectRef(kind="ClusterIssuer", namespace="", name="prod")
 DNS01 = an_issuer(
     solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),)
 )
@@ -124,7 +125,7 @@ def test_what_the_previous_release_keeps_in_redis_is_read(redis):
     for field, body in RECORDED["journal"].items():
         redis.hset(keys.JOURNAL, field, json.dumps(body))
         redis.zadd(keys.JOURNAL_TIMES, {field: NOW})
-    redis.set(keys.registration("ClusterIssuer/prod"), json.dumps(RECORDED["postponement"]))
+    redis.set(keys.registration(PROD), json.dumps(RECORDED["postponement"]))
     redis.set(keys.request("one"), json.dumps(RECORDED["acceptance"]))
     redis.set(keys.request("two"), json.dumps(RECORDED["rejection"]))
     redis.lpush(keys.REJECTED, json.dumps(RECORDED["rejection"]))
@@ -138,7 +139,7 @@ def test_what_the_previous_release_keeps_in_redis_is_read(redis):
         {"team": "a"},
     )
     assert entry.field in RECORDED["journal"]
-    assert mill.ports.issuer_records.postponed("ClusterIssuer/prod") == Postponement(
+    assert mill.ports.issuer_records.postponed(PROD) == Postponement(
         until=NOW + 60, tries=2, reason="the CA does not answer", cause="abc", final=True
     )
     assert mill.ports.requests.find("one") == Acceptance(certificate=WEB, run=3)
@@ -155,7 +156,7 @@ def test_what_the_previous_release_keeps_in_the_home_is_read(tmp_path):
     (tmp_path / "status" / "clusterissuer.prod.json").write_text(json.dumps(RECORDED["issuer_status_file"]))
 
     status = home.certificate_status(WEB)
-    issuer = home.issuer_status(home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), ""))
+    issuer = home.issuer_status(home.issuer(PROD))
 
     assert (status.next_attempt, status.failed_issuance_attempts, status.condition("Issuing").reason) == (
         NOW + 720,

@@ -12,6 +12,7 @@ import pytest
 from certmill.contract import REQUESTS_QUEUE
 from certmill.errors import StateUnavailable
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from certmill.model.trigger import Origin
 from certmill.observe.certificate_gauges import CertificateGauge
 from certmill.state import keys
@@ -64,9 +65,12 @@ def test_after_everything_was_listed_what_is_not_there_is_gone(redis):
     gauges = Gauges(redis)
     begin(Records(redis))
     gauges.note(WEB, CertificateGauge(issuer_name="old"))
-    gauges.note_issuer("Issuer/default/gone", ready=True)
+    gauges.note_issuer(ObjectRef(kind="Issuer", namespace="default", name="gone"), ready=True)
 
-    new = gauges.replace_all({API: CertificateGauge(issuer_name="prod")}, {"ClusterIssuer/prod": False})
+    new = gauges.replace_all(
+        {API: CertificateGauge(issuer_name="prod")},
+        {ObjectRef(kind="ClusterIssuer", namespace="", name="prod"): False},
+    )
 
     certificates, issuers = gauges.read()
     assert new == [API]

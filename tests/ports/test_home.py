@@ -18,9 +18,10 @@ from certmill.home.kubernetes.home import KubernetesHome
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
 from certmill.kube.resources import CERTIFICATES
-from certmill.model.certificate import IssuerRef, OutputFormat, PrivateKeySpec
+from certmill.model.certificate import OutputFormat, PrivateKeySpec
 from certmill.model.manifests.parse import certificate_document, dump_yaml, parse_documents
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from certmill.renewal.policy import Keep, decide, look
@@ -185,13 +186,13 @@ def home(place):
 
 
 def signatures(home):
-    return {f"{s.kind}/{s.namespace}/{s.name}": s.signature for s in home.survey().snapshots}
+    return {str(s.ref): s.signature for s in home.survey().snapshots}
 
 
 class TestReading:
     def test_what_is_not_there_is_none(self, home):
         assert home.certificate(WEB) is None
-        assert home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), "default") is None
+        assert home.issuer(ObjectRef.of("ClusterIssuer", "default", "prod")) is None
         assert home.secret("default", "web") is None
         assert home.certificate_status(WEB) == CertificateStatus()
         assert list(home.certificates()) == list(home.issuers()) == list(home.secrets()) == []
@@ -204,7 +205,7 @@ class TestReading:
     def test_a_name_that_kubernetes_does_not_allow_is_not_there(self, home, name):
         assert home.certificate(CertificateId(f"default/{name}")) is None
         assert home.certificate(CertificateId(f"{name}/web")) is None
-        assert home.issuer(IssuerRef(name=name), "default") is None
+        assert home.issuer(ObjectRef.of("Issuer", "default", name)) is None
         assert home.secret("default", name) is None
         assert home.secret(name, "web") is None
         assert home.delete("Certificate", "default", name) is False
@@ -222,12 +223,10 @@ class TestReading:
         apply(home, issuer_text("prod", "Issuer", "a"))
         apply(home, issuer_text("prod", "ClusterIssuer"))
 
-        found = home.issuer(IssuerRef(name="prod", kind="Issuer"), "a")
+        found = home.issuer(ObjectRef.of("Issuer", "a", "prod"))
         assert found.reference == "Issuer/a/prod"
-        assert home.issuer(IssuerRef(name="prod", kind="Issuer"), "b") is None
-        assert (
-            home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), "b").reference == "ClusterIssuer/prod"
-        )
+        assert home.issuer(ObjectRef.of("Issuer", "b", "prod")) is None
+        assert home.issuer(ObjectRef.of("ClusterIssuer", "b", "prod")).reference == "ClusterIssuer/prod"
         assert {issuer.reference for issuer in home.issuers()} == {"Issuer/a/prod", "ClusterIssuer/prod"}
         assert [issuer.reference for issuer in home.issuers("a")] == ["Issuer/a/prod"]
         assert [issuer.reference for issuer in home.issuers("")] == ["ClusterIssuer/prod"]
@@ -388,7 +387,7 @@ class TestDelete:
         apply(home, issuer_text())
 
         assert home.delete("ClusterIssuer", "default", "prod") is True
-        assert home.issuer(IssuerRef(name="prod", kind="ClusterIssuer"), "default") is None
+        assert home.issuer(ObjectRef.of("ClusterIssuer", "default", "prod")) is None
 
     def test_others_stay(self, home):
         apply(home, certificate_text("web"))
@@ -638,7 +637,7 @@ class TestSurvey:
         apply(home, issuer_text())
         apply(home, issuer_text("stage", "Issuer", "a"))
 
-        assert set(signatures(home)) == {"Certificate/default/web", "ClusterIssuer//prod", "Issuer/a/stage"}
+        assert set(signatures(home)) == {"Certificate/default/web", "ClusterIssuer/prod", "Issuer/a/stage"}
         assert home.survey().problems == ()
 
     def test_a_signature_stays_while_nothing_changes(self, home):
@@ -692,7 +691,7 @@ class TestBrokenManifests:
 
         survey = home.survey()
 
-        assert [s.name for s in survey.snapshots] == ["mail"]
+        assert [s.ref.name for s in survey.snapshots] == ["mail"]
         assert [c.name for c in home.certificates()] == ["mail"]
         assert len(survey.problems) == 1
         assert "web" in survey.problems[0].source
@@ -717,7 +716,7 @@ class TestBrokenManifests:
 CALLS = {
     "certificate": lambda home: home.certificate(WEB),
     "certificates": lambda home: list(home.certificates()),
-    "issuer": lambda home: home.issuer(IssuerRef(name="prod"), "default"),
+    "issuer": lambda home: home.issuer(ObjectRef.of("Issuer", "default", "prod")),
     "issuers": lambda home: list(home.issuers()),
     "secret": lambda home: home.secret("default", "web"),
     "secrets": lambda home: list(home.secrets()),

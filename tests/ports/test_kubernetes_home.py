@@ -18,9 +18,9 @@ from certmill.kube.connection import connect
 from certmill.kube.objects import managed_fields, meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS, NAMESPACES, SECRETS
 from certmill.model.annotations import CREATED_BY
-from certmill.model.certificate import IssuerRef
 from certmill.model.history import PastRun
 from certmill.model.manifests.parse import certificate_document, dump_yaml
+from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition, IssuerStatus
 from certmill.renewal import policy as decide
@@ -441,7 +441,7 @@ class TestWhatIsBeingDeleted:
         ending(CLUSTER_ISSUERS, "", "prod")
 
         assert home.certificate(WEB.id).deleting
-        assert home.issuer(WEB.issuer_ref, "default").deleting
+        assert home.issuer(WEB.issuer).deleting
 
     def test_nothing_is_said_of_what_is_wrong_with_it(self, home, client, ending):
         apply(home, WEB)
@@ -468,7 +468,7 @@ class TestAnIssuerMadeAgainUnderItsName:
     @staticmethod
     def made(home):
         home.apply(an_issuer(), ISSUER_TEXT)
-        return home.issuer(WEB.issuer_ref, "default")
+        return home.issuer(WEB.issuer)
 
     def test_it_gets_nothing_of_the_status_of_the_former(self, home, client):
         former = self.made(home)
@@ -635,7 +635,7 @@ class TestApplying:
         assert home.certificate(WEB.id).dns_names == WEB.dns_names
 
     def test_an_issuer_of_no_kind_that_we_know_is_not_there(self, home):
-        assert home.issuer(IssuerRef(name="prod", kind="AWSPCAIssuer"), "default") is None
+        assert home.issuer(ObjectRef.of("AWSPCAIssuer", "default", "prod")) is None
         assert home.created("Ingress", "default", "web") is None
 
 
@@ -674,13 +674,8 @@ class TestEvents:
         body = an_issuer_body(kind=kind) | {
             "metadata": {"name": "prod"} | ({"namespace": namespace} if namespace else {})
         }
-        issuer = home.issuer(
-            IssuerRef(
-                name=client.apply(ISSUERS if namespace else CLUSTER_ISSUERS, body)["metadata"]["name"],
-                kind=kind,
-            ),
-            namespace,
-        )
+        name = client.apply(ISSUERS if namespace else CLUSTER_ISSUERS, body)["metadata"]["name"]
+        issuer = home.issuer(ObjectRef.of(kind, namespace, name))
 
         events.record_issuer_event(issuer, "ErrRegisterACMEAccount", "unknown key id", warning=True)
 

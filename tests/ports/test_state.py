@@ -10,6 +10,7 @@ from certmill.contract import CHANGES_QUEUE, STEPS_QUEUE
 from certmill.errors import StateUnavailable
 from certmill.model.key_authorization import KeyAuthorization
 from certmill.model.names import CertificateId, certificate_id
+from certmill.model.object_ref import ObjectRef
 from certmill.model.trigger import Origin, Trigger
 from certmill.state import keys
 from certmill.state.due import DueTimes
@@ -24,6 +25,8 @@ from certmill.state.server.connection import connect, eviction_policy
 from certmill.state.snapshots import Snapshots
 
 WEB = CertificateId("default/web")
+PROD = ObjectRef(kind="ClusterIssuer", namespace="", name="prod")
+NOWHERE = ObjectRef(kind="Issuer", namespace="default", name="there-is-none")
 NOW = 1_800_000_000.0
 
 
@@ -529,14 +532,12 @@ def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis
 
 def test_what_is_noted_under_names_of_anybodys_choice_ends_by_itself(redis):
     snapshots, issuer_records = Snapshots(redis), IssuerRecords(redis)
-    issuer_records.note_failing("Issuer/default/there-is-none", WEB, now=NOW)
-    issuer_records.note_failing(
-        "Issuer/default/there-is-none", CertificateId("default/other"), now=NOW, spec="one"
-    )
+    issuer_records.note_failing(NOWHERE, WEB, now=NOW)
+    issuer_records.note_failing(NOWHERE, CertificateId("default/other"), now=NOW, spec="one")
     snapshots.claim_secret("default", "some-secret", "web")
 
     assert all(0 < redis.ttl(key) <= 4 * 24 * 3600 for key in redis.scan_iter("*"))
-    assert issuer_records.failing("Issuer/default/there-is-none") == [WEB]
+    assert issuer_records.failing(NOWHERE) == [WEB]
 
 
 def test_the_journal_gives_back_what_is_old_and_not_removed(redis):
@@ -599,38 +600,38 @@ def test_a_reread_is_asked_for_once(redis):
 
 def test_failing_certificates_wait_for_their_issuer_until_they_are_forgotten(redis):
     records = IssuerRecords(redis)
-    records.note_failing("ClusterIssuer/prod", WEB, now=NOW)
-    records.note_failing("ClusterIssuer/prod", CertificateId("default/other"), now=NOW)
+    records.note_failing(PROD, WEB, now=NOW)
+    records.note_failing(PROD, CertificateId("default/other"), now=NOW)
 
-    assert records.failing("ClusterIssuer/prod") == ["default/other", WEB]
-    records.forget_failing("ClusterIssuer/prod", [WEB])
-    assert records.failing("ClusterIssuer/prod") == ["default/other"]
+    assert records.failing(PROD) == ["default/other", WEB]
+    records.forget_failing(PROD, [WEB])
+    assert records.failing(PROD) == ["default/other"]
 
 
 def test_what_the_issuer_did_not_cause_waits_for_another_spec_of_it(redis):
     records = IssuerRecords(redis)
-    records.note_failing("ClusterIssuer/prod", WEB, now=NOW, spec="one")
+    records.note_failing(PROD, WEB, now=NOW, spec="one")
 
-    assert records.failing("ClusterIssuer/prod") == []
-    assert records.failing("ClusterIssuer/prod", spec="one") == []
-    assert records.failing("ClusterIssuer/prod", spec="two") == [WEB]
-    records.note_failing("ClusterIssuer/prod", WEB, now=NOW)
-    assert records.failing("ClusterIssuer/prod", spec="one") == [WEB]
-    records.note_failing("ClusterIssuer/prod", WEB, now=NOW, spec="one")
-    assert records.failing("ClusterIssuer/prod") == []
-    records.forget_failing("ClusterIssuer/prod", [WEB])
-    assert records.failing("ClusterIssuer/prod", spec="two") == []
+    assert records.failing(PROD) == []
+    assert records.failing(PROD, spec="one") == []
+    assert records.failing(PROD, spec="two") == [WEB]
+    records.note_failing(PROD, WEB, now=NOW)
+    assert records.failing(PROD, spec="one") == [WEB]
+    records.note_failing(PROD, WEB, now=NOW, spec="one")
+    assert records.failing(PROD) == []
+    records.forget_failing(PROD, [WEB])
+    assert records.failing(PROD, spec="two") == []
 
 
 def test_a_failure_is_forgotten_although_others_are_noted_after_it(redis):
     records, gone = IssuerRecords(redis), CertificateId("default/gone")
-    records.note_failing("ClusterIssuer/prod", gone, now=NOW, spec="one")
-    records.note_failing("ClusterIssuer/prod", CertificateId("default/too"), now=NOW)
+    records.note_failing(PROD, gone, now=NOW, spec="one")
+    records.note_failing(PROD, CertificateId("default/too"), now=NOW)
     for day in (3, 5):
-        records.note_failing("ClusterIssuer/prod", WEB, now=NOW + day * 86_400, spec="one")
+        records.note_failing(PROD, WEB, now=NOW + day * 86_400, spec="one")
 
-    assert records.failing("ClusterIssuer/prod", spec="two") == [WEB]
-    records.forget_failing("ClusterIssuer/prod", [WEB])
+    assert records.failing(PROD, spec="two") == [WEB]
+    records.forget_failing(PROD, [WEB])
     assert list(redis.scan_iter("*")) == []
 
 

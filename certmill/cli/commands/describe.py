@@ -12,10 +12,11 @@ from certmill.cli.session import Session
 from certmill.crypto import chain
 from certmill.errors import NotFound, SecretUnusable
 from certmill.model.annotations import CERTIFICATE_NAME
-from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm
+from certmill.model.certificate import Certificate, KeyAlgorithm
 from certmill.model.history import PastRun
 from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
 from certmill.model.names import certificate_id
+from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import TLS_CERTIFICATE, Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.runs.facts import ChallengeFacts
@@ -208,7 +209,7 @@ def _challenges(challenges: Sequence[ChallengeFacts]) -> list[str]:
 
 
 def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str]:
-    issuer = session.home.issuer(IssuerRef(name=name, kind=kind), namespace)
+    issuer = session.home.issuer(ObjectRef.of(kind, namespace, name))
     if issuer is None:
         raise NotFound(missing(kind, namespace, name))
     status, now = session.home.issuer_status(issuer), session.now()

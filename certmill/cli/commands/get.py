@@ -14,10 +14,11 @@ from certmill.cli.exit_codes import ExitCode, complain
 from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.session import Session
 from certmill.errors import NotFound
-from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.manifests.parse import dump_yaml
 from certmill.model.names import certificate_id
+from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus, as_of
 from certmill.views import objects
@@ -163,7 +164,7 @@ def _one(session: Session, kind: Kind, namespace: str, name: str) -> Row:
         if secret is not None:
             return _secret(session, secret)
     else:
-        issuer = home.issuer(IssuerRef(name=name, kind=kind), namespace)
+        issuer = home.issuer(ObjectRef.of(kind, namespace, name))
         if issuer is not None:
             return _issuer(session, issuer)
     raise NotFound(missing(kind, namespace, name))

@@ -20,6 +20,7 @@ from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.durations import parse_duration
 from certmill.model.identifiers import is_ip_address
 from certmill.model.names import certificate_id, split_id
+from certmill.model.object_ref import ISSUER_KINDS
 from certmill.model.secret import TLS_CERTIFICATE
 from certmill.views.lifetimes import ignored_duration
 from certmill.views.times import away, moment
@@ -75,17 +76,16 @@ def request(session: Session, wanted: Wanted, waiting: Waiting) -> ExitCode:
 def _warn_of_duration(session: Session, wanted: Wanted) -> None:
     """Print a warning if the issuer is in this home and certmill will not request this lifetime from its
     CA."""
-    for kind in (wanted.issuer_kind,) if wanted.issuer_kind else ("Issuer", "ClusterIssuer"):
-        ref = IssuerRef(name=wanted.issuer, kind=kind)
+    for kind in (wanted.issuer_kind,) if wanted.issuer_kind else ISSUER_KINDS:
         with suppress(CertmillError):
-            if issuer := session.home.issuer(ref, wanted.namespace):
-                asked = Certificate(
-                    namespace=wanted.namespace,
-                    name="asked",
-                    secret_name="",
-                    issuer_ref=ref,
-                    duration=parse_duration(wanted.duration),
-                )
+            asked = Certificate(
+                namespace=wanted.namespace,
+                name="asked",
+                secret_name="",
+                issuer_ref=IssuerRef(name=wanted.issuer, kind=kind),
+                duration=parse_duration(wanted.duration),
+            )
+            if issuer := session.home.issuer(asked.issuer):
                 if ignored := ignored_duration(asked, issuer):
                     complain(ignored, prefix="warning")
                 return

@@ -20,9 +20,10 @@ from certmill.home.directory.manifest_files import ManifestFiles, Wanted
 from certmill.home.directory.manifest_index import ManifestIndex
 from certmill.home.directory.secret_files import SecretFiles
 from certmill.home.directory.status_files import StatusFiles
-from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId, split_id
+from certmill.model.object_ref import ISSUER_KINDS, ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 
@@ -67,8 +68,8 @@ class DirectoryHome:
             if kind == "Certificate" and namespace in (None, space) and isinstance(kept.value, Certificate):
                 yield kept.value
 
-    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        value = self._find((ref.kind, layout.namespace_of(ref.kind, namespace), ref.name))
+    def issuer(self, ref: ObjectRef) -> Issuer | None:
+        value = self._find((ref.kind, ref.namespace, ref.name)) if ref.kind in ISSUER_KINDS else None
         return value if isinstance(value, Issuer) else None
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
@@ -170,7 +171,9 @@ class DirectoryHome:
         objects = list(self._index.objects())
         unmade = [problem for key, kept in objects if (problem := self._materialise(key, kept))]
         snapshots = (
-            SnapshotEntry(kind=key[0], namespace=key[1], name=key[2], signature=self._signature(kept))
+            SnapshotEntry(
+                ref=ObjectRef(kind=key[0], namespace=key[1], name=key[2]), signature=self._signature(kept)
+            )
             for key, kept in objects
             if key[0] != "Secret"
         )

@@ -40,10 +40,11 @@ from certmill.home.kubernetes.writes import annotate, write_status
 from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.objects import JsonObject, managed_fields, mapping, meta_of, text
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
-from certmill.model.certificate import Certificate, IssuerRef
+from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.manifests.parse import parse_certificate, parse_document, parse_issuer
 from certmill.model.names import CertificateId, split_id
+from certmill.model.object_ref import ISSUER_KINDS, ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 
@@ -99,14 +100,13 @@ class KubernetesHome:
             except InvalidManifest:
                 continue
 
-    def issuer(self, ref: IssuerRef, namespace: str) -> Issuer | None:
-        kind = ref.kind or "Issuer"
-        if kind not in ("Issuer", layout.CLUSTER_ISSUER):
+    def issuer(self, ref: ObjectRef) -> Issuer | None:
+        if ref.kind not in ISSUER_KINDS:
             return None
-        body = self._get(kind, layout.namespace_of(kind, namespace), ref.name)
+        body = self._get(ref.kind, ref.namespace, ref.name)
         if body is None:
             return None
-        return replace(parse_issuer(body, source=f"{kind} {ref.name}"), deleting=meta_of(body).deleting)
+        return replace(parse_issuer(body, source=f"{ref.kind} {ref.name}"), deleting=meta_of(body).deleting)
 
     def issuers(self, namespace: str | None = None) -> Iterator[Issuer]:
         bodies = (
@@ -250,24 +250,16 @@ class KubernetesHome:
                 if resource is CERTIFICATES and not _is_ours(body):
                     continue
                 meta = meta_of(body)
-                source = (
-                    f"{resource.kind} {meta.namespace}/{meta.name}"
-                    if meta.namespace
-                    else f"{resource.kind} {meta.name}"
-                )
+                ref = ObjectRef(kind=resource.kind, namespace=meta.namespace, name=meta.name)
                 try:
                     value = parse(body, source="")
                 except InvalidManifest as error:
-                    problems.append(Problem(source=source, message=str(error)))
+                    problems.append(Problem(source=f"{ref.kind} {ref.path}", message=str(error)))
                     continue
                 signature = f"{meta.uid} {meta.generation}"
                 if isinstance(value, Certificate):
                     signature += f" {versions.get((value.namespace, value.secret_name), '')}"
-                snapshots.append(
-                    SnapshotEntry(
-                        kind=resource.kind, namespace=meta.namespace, name=meta.name, signature=signature
-                    )
-                )
+                snapshots.append(SnapshotEntry(ref=ref, signature=signature))
         return Survey(snapshots=tuple(snapshots), problems=tuple(problems))
 
     def _body_of(self, issuer: Issuer) -> JsonObject | None:

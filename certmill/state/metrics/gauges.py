@@ -12,6 +12,7 @@ from typing import Final, cast
 import redis
 
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from certmill.observe.certificate_gauges import CertificateGauge
 from certmill.state import keys
 from certmill.state.server.connection import answering, script
@@ -38,12 +39,12 @@ class Gauges:
 
     @answering
     def replace_all(
-        self, certificates: Mapping[CertificateId, CertificateGauge], issuers: Mapping[str, bool]
+        self, certificates: Mapping[CertificateId, CertificateGauge], issuers: Mapping[ObjectRef, bool]
     ) -> list[CertificateId]:
         """Store these certificates and issuers, and remove all others. Returns the certificates that had no
         gauge before."""
         self._drop(keys.CERTIFICATE_GAUGES, certificates)
-        self._drop(keys.ISSUER_GAUGES, issuers)
+        self._drop(keys.ISSUER_GAUGES, map(str, issuers))
         new: list[CertificateId] = []
         for batch in _batches(list(certificates)):
             with self._redis.pipeline(transaction=False) as pipe:
@@ -52,19 +53,19 @@ class Gauges:
                 new += [id_ for id_, made in zip(batch, pipe.execute(), strict=True) if made]
         if issuers:
             self._redis.hset(
-                keys.ISSUER_GAUGES, mapping={reference: str(ready) for reference, ready in issuers.items()}
+                keys.ISSUER_GAUGES, mapping={str(issuer): str(ready) for issuer, ready in issuers.items()}
             )
         return new
 
     @answering
-    def note_issuer(self, reference: str, *, ready: bool) -> None:
+    def note_issuer(self, issuer: ObjectRef, *, ready: bool) -> None:
         """Store whether the issuer is ready."""
-        self._redis.hset(keys.ISSUER_GAUGES, reference, str(ready))
+        self._redis.hset(keys.ISSUER_GAUGES, str(issuer), str(ready))
 
     @answering
-    def forget_issuer(self, reference: str) -> None:
+    def forget_issuer(self, issuer: ObjectRef) -> None:
         """Remove the issuer, because it no longer exists."""
-        self._redis.hdel(keys.ISSUER_GAUGES, reference)
+        self._redis.hdel(keys.ISSUER_GAUGES, str(issuer))
 
     @answering
     def read(self) -> tuple[dict[str, str], dict[str, str]]:

@@ -6,8 +6,8 @@ import pytest
 
 from certmill.errors import InvalidManifest
 from certmill.home.recent import CERTIFICATE_SECONDS, RECENT_SECONDS, RecentHome
-from certmill.model.certificate import IssuerRef
 from certmill.model.manifests.parse import certificate_document, dump_yaml
+from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, IssuerStatus
 from certmill.testing.clock import FakeClock
@@ -15,7 +15,7 @@ from certmill.testing.home import MemoryHome
 from tests.support.builders import a_certificate, an_issuer
 
 WEB = a_certificate()
-PROD = IssuerRef(name="prod", kind="ClusterIssuer")
+PROD = ObjectRef(kind="ClusterIssuer", namespace="", name="prod")
 SECRET = Secret(namespace="default", name="web-tls", data={"tls.key": b"1"})
 
 
@@ -35,8 +35,8 @@ class Counting(MemoryHome):
     def certificate(self, certificate):
         return self._read("certificate", super().certificate(certificate))
 
-    def issuer(self, ref, namespace):
-        return self._read("issuer", super().issuer(ref, namespace))
+    def issuer(self, ref):
+        return self._read("issuer", super().issuer(ref))
 
     def secret(self, namespace, name):
         return self._read("secret", super().secret(namespace, name))
@@ -69,7 +69,7 @@ def home(below, clock):
 
 READS = {
     "certificate": lambda home: home.certificate(WEB.id),
-    "issuer": lambda home: home.issuer(PROD, "default"),
+    "issuer": lambda home: home.issuer(PROD),
     "secret": lambda home: home.secret("default", "web-tls"),
     "issuer status": lambda home: home.issuer_status(an_issuer()),
 }

@@ -1,0 +1,46 @@
+"""Defines ObjectRef, the identity of an object in a home or a cluster, and the kinds that a home stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+CERTIFICATE: Final = "Certificate"
+ISSUER: Final = "Issuer"
+CLUSTER_ISSUER: Final = "ClusterIssuer"
+SECRET: Final = "Secret"  # noqa: S105 - a kind, no secret
+
+ISSUER_KINDS: Final = (ISSUER, CLUSTER_ISSUER)
+HOME_KINDS: Final = (CERTIFICATE, *ISSUER_KINDS, SECRET)
+"""The kinds that a home stores. Another release may store more: an unknown kind is neither a Certificate nor
+an issuer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ObjectRef:
+    """The identity of an object. `namespace` is "" for a kind that has none. Its text is `kind/name` or
+    `kind/namespace/name`: for Redis keys and messages."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, kind: str, namespace: str, name: str) -> ObjectRef:
+        """The object of this kind that is named in `namespace`. A ClusterIssuer has no namespace, so its
+        namespace is dropped."""
+        return cls(kind=kind, namespace="" if kind == CLUSTER_ISSUER else namespace, name=name)
+
+    @classmethod
+    def from_path(cls, kind: str, path: str) -> ObjectRef:
+        """The object of this kind with the path `namespace/name`, or `name` if the kind has no namespace."""
+        namespace, _, name = path.rpartition("/")
+        return cls(kind=kind, namespace=namespace, name=name)
+
+    @property
+    def path(self) -> str:
+        """`namespace/name`, or `name` if the kind has no namespace."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.path}"
