@@ -53,7 +53,7 @@ def assert_all_is_as_it_was(home):
     assert home.secret("default", "web") == pair(1)
     assert home.certificate(WEB) is not None
     assert home.certificate_status(WEB) == CertificateStatus(revision=1)
-    assert [s.name for s in home.survey().snapshots] == ["web"]
+    assert [s.ref.name for s in home.survey().snapshots] == ["web"]
 
 
 @pytest.mark.parametrize("write", WRITES)

@@ -322,7 +322,7 @@ def test_a_file_that_cannot_be_used_is_a_problem_and_everything_else_goes_on(
 
     survey = home.survey()
 
-    assert [s.name for s in survey.snapshots] == ["web"]
+    assert [s.ref.name for s in survey.snapshots] == ["web"]
     assert len(survey.problems) == 1
     assert survey.problems[0].source.startswith("manifests/bad.yaml")
     assert message in survey.problems[0].message
@@ -337,7 +337,7 @@ def test_an_odd_entry_in_manifests_is_its_own_problem_and_stops_nothing_else(hom
     survey = home.survey()
     done = apply(home, certificate_text("new"))
 
-    assert [s.name for s in survey.snapshots] == ["web"]
+    assert [s.ref.name for s in survey.snapshots] == ["web"]
     assert {p.source: p.message for p in survey.problems} == ODD_ENTRIES
     assert (home.certificate(WEB), done, names(home)) == (
         parsed(certificate_text()),
@@ -356,7 +356,7 @@ def test_a_file_that_may_not_be_read_is_a_problem_and_counts_when_it_may(home, r
             in survey.problems[0].message
         )
 
-    assert [s.name for s in home.survey().snapshots] == ["web"]
+    assert [s.ref.name for s in home.survey().snapshots] == ["web"]
 
 
 def test_a_name_that_is_no_utf_8_is_read_and_shown_with_escapes(home, root, drop):
@@ -365,7 +365,7 @@ def test_a_name_that_is_no_utf_8_is_read_and_shown_with_escapes(home, root, drop
 
     survey = home.survey()
 
-    assert [s.name for s in survey.snapshots] == ["mail", "web"]
+    assert [s.ref.name for s in survey.snapshots] == ["mail", "web"]
     assert [p.source for p in survey.problems] == [r"manifests/caf\xe9\n.yaml#2"]
     assert apply(home, certificate_text(dns_name="example.org")) == "configured"
 
@@ -498,5 +498,5 @@ class TestSecretDocuments:
 
         survey = home.survey()
 
-        assert [s.name for s in survey.snapshots] == ["web"]
+        assert [s.ref.name for s in survey.snapshots] == ["web"]
         assert survey.problems[0].source == "secrets/default/token"
