@@ -16,8 +16,9 @@ from certmill.errors import Permanent
 from certmill.issuers import account, registration_backoff
 from certmill.model.certificate import Certificate
 from certmill.model.object_ref import ObjectRef
-from certmill.runs.context import Ports, Work
+from certmill.runs.context import Ports
 from certmill.runs.outcomes import Waiting
+from certmill.runs.step_context import StepContext
 
 LOOK_SECONDS: Final = 600.0
 _SOON_SECONDS: Final = 2.0
@@ -35,21 +36,21 @@ def for_missing(ports: Ports, certificate: Certificate) -> Waiting:
     )
 
 
-def for_refused(work: Work, reason: str) -> Waiting:
+def for_refused(context: StepContext, reason: str) -> Waiting:
     """Wait for an issuer that is not Ready: until it is reconciled, or until its back-off ends."""
-    if (ready := note(work)) is not None:
+    if (ready := note(context)) is not None:
         return ready
-    refusal = registration_backoff.refusal(work.ports, work.issuer)
-    seconds = max(1.0, refusal.until - work.ports.clock.now()) if refusal is not None else LOOK_SECONDS
-    return Waiting(reason=f"{work.issuer.reference} is not ready: {reason}", seconds=seconds)
+    refusal = registration_backoff.refusal(context.ports, context.issuer)
+    seconds = max(1.0, refusal.until - context.ports.clock.now()) if refusal is not None else LOOK_SECONDS
+    return Waiting(reason=f"{context.issuer.reference} is not ready: {reason}", seconds=seconds)
 
 
-def note(work: Work) -> Waiting | None:
+def note(context: StepContext) -> Waiting | None:
     """Record that the run waits for its issuer. Returns None, or the result of the step if the issuer has
     just become Ready."""
-    ports, issuer = work.ports, work.issuer
-    ports.issuer_records.note_failing(issuer.ref, work.id, now=ports.clock.now())
-    return _soon(issuer.ref) if work.is_issuer_ready() else None
+    ports, issuer = context.ports, context.issuer
+    ports.issuer_records.note_failing(issuer.ref, context.certificate_id, now=ports.clock.now())
+    return _soon(issuer.ref) if is_ready(context.uncached, context.certificate) else None
 
 
 def is_ready(ports: Ports, certificate: Certificate) -> bool:

@@ -1,8 +1,8 @@
 """Present and clean up challenges: TXT values through the solver's provider, key authorizations for the
 responder.
 
-A hundred values may take minutes. Before each request to a provider, the caller's lease (`hold`) and the
-zone's lock are renewed, so that no other worker starts the same work."""
+A hundred values may take minutes. Before each request to a provider, the caller's lease (`renew_lease`) and
+the zone's lock are renewed, so that no other worker starts the same work."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from certmill.dns01.base import BatchProvider, Provider, TxtRecord
 from certmill.errors import Busy, CertmillError
 from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.model.names import CertificateId, split_id
-from certmill.runs.context import Ports, Work
+from certmill.runs.context import Ports
 from certmill.runs.facts import ChallengeFacts
+from certmill.runs.step_context import StepContext
 from certmill.runs.zone_locks import RenewLease, ZonePlace
 from certmill.state.journal import Presented
 from certmill.steps import order_notes, solvers
@@ -26,52 +27,57 @@ _HOST = "http01"
 _HOST_MARGIN_SECONDS = 600.0
 
 
-def present(work: Work, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
+def present(context: StepContext, challenges: Sequence[ChallengeFacts], thumbprint: str) -> None:
     """Present all challenges. A value that exists already is not duplicated.
 
     The journal is written before anything is presented. Raises Busy."""
-    ports, labels = work.ports, work.certificate.labels
+    ports, labels = context.ports, context.certificate.labels
     ports.journal.add(
-        [entry(work.id, work.issuer, challenge, labels) for challenge in challenges], now=ports.clock.now()
+        [entry(context.certificate_id, context.issuer, challenge, labels) for challenge in challenges],
+        now=ports.clock.now(),
     )
     if any(challenge.type == DNS01 for challenge in challenges):
-        order_notes.note(ports.home, work.id, order=work.facts.order, spec=work.record.spec)
+        order_notes.note(
+            ports.home, context.certificate_id, order=context.facts.order, spec=context.record.spec
+        )
     for challenge in sorted(challenges, key=lambda each: each.identifier):
         if challenge.way:
-            _claim_host(work, challenge)
+            _claim_host(context, challenge)
     for challenge in challenges:
         if challenge.type == HTTP01:
-            work.hold()
+            context.renew_lease()
             answer = key_authorization(challenge.token, thumbprint)
             ports.key_authorizations.put(challenge.token, answer, host=challenge.identifier)
-            expose(work, challenge, labels)
-    for place, writes in _by_place(work.issuer, labels, [c for c in challenges if c.type == DNS01]):
-        with _turn(ports, place, work.hold) as hold:
-            _write(ports, work.issuer, writes, hold, adding=True)
+            expose(context, challenge, labels)
+    for place, writes in _by_place(context.issuer, labels, [c for c in challenges if c.type == DNS01]):
+        with _turn(ports, place, context.renew_lease) as renew_lease:
+            _write(ports, context.issuer, writes, renew_lease, adding=True)
 
 
-def expose(work: Work, challenge: ChallengeFacts, labels: Mapping[str, str]) -> None:
+def expose(context: StepContext, challenge: ChallengeFacts, labels: Mapping[str, str]) -> None:
     """Route the CA's HTTP-01 request to the responder. A repeated call repairs a route that was changed.
 
     `labels`: the labels with which the solver was chosen."""
-    solver = solvers.pick(work.issuer, challenge.name, labels=labels, offered=(HTTP01,))
+    solver = solvers.pick(context.issuer, challenge.name, labels=labels, offered=(HTTP01,))
     assert solver.http01 is not None
     if challenge.way:
-        _claim_host(work, challenge)
-    work.ports.routes.present(work.certificate, challenge.identifier, challenge.token, solver.http01)
+        _claim_host(context, challenge)
+    context.ports.routes.present(context.certificate, challenge.identifier, challenge.token, solver.http01)
 
 
-def _claim_host(work: Work, challenge: ChallengeFacts) -> None:
+def _claim_host(context: StepContext, challenge: ChallengeFacts) -> None:
     """Lock the host, so that one Certificate of a namespace at a time has a route for it. Raises Busy.
 
     The reason: of two Ingresses for a host, an ingress controller uses one. Certificates of other namespaces
     do not block the host, because otherwise any user could block a host with a request for it. A route
     serves only its own challenge."""
-    work.hold()
-    limits, host = work.ports.limits, challenge.identifier
+    context.renew_lease()
+    limits, host = context.ports.limits, challenge.identifier
     seconds = limits.propagation_timeout + limits.validation_timeout + _HOST_MARGIN_SECONDS
-    if work.ports.locks.take(_HOST, work.certificate.namespace, host, owner=work.id, seconds=seconds):
-        work.ports.key_authorizations.remove(challenge.token)
+    if context.ports.locks.take(
+        _HOST, context.certificate.namespace, host, owner=context.certificate_id, seconds=seconds
+    ):
+        context.ports.key_authorizations.remove(challenge.token)
         raise Busy(
             f"another Certificate of the namespace has a challenge for {host} under way", retry_after=1.0
         )
@@ -83,27 +89,27 @@ def take_down(
     issuer: Issuer,
     labels: Mapping[str, str],
     challenges: Sequence[ChallengeFacts],
-    hold: RenewLease,
+    renew_lease: RenewLease,
 ) -> None:
-    """Clean up all challenges. A missing value is not an error. `hold` is called before each request.
+    """Clean up all challenges. A missing value is not an error. `renew_lease` is called before each request.
 
     An error of HTTP-01 is raised at the end, after DNS-01 was cleaned up. Raises CertmillError."""
     refused = None
     try:
-        take_down_http01(ports, certificate, challenges, hold)
+        take_down_http01(ports, certificate, challenges, renew_lease)
     except CertmillError as error:
         refused = error
     for place, writes in _by_place(
         issuer, labels, [c for c in challenges if c.type == DNS01 and c.record_name]
     ):
-        with _turn(ports, place, hold) as renew_both:
+        with _turn(ports, place, renew_lease) as renew_both:
             _write(ports, issuer, writes, renew_both, adding=False)
     if refused is not None:
         raise refused
 
 
 def take_down_http01(
-    ports: Ports, certificate: CertificateId, challenges: Sequence[ChallengeFacts], hold: RenewLease
+    ports: Ports, certificate: CertificateId, challenges: Sequence[ChallengeFacts], renew_lease: RenewLease
 ) -> None:
     """Clean up the HTTP-01 challenges. No issuer is needed.
 
@@ -113,7 +119,7 @@ def take_down_http01(
     for challenge in found:
         ports.key_authorizations.remove(challenge.token)
     for challenge in found:
-        hold()
+        renew_lease()
         ports.routes.cleanup(certificate, challenge.identifier, challenge.way)
         ports.locks.release(_HOST, split_id(certificate)[0], challenge.identifier, owner=certificate)
 
@@ -136,8 +142,10 @@ def entry(
     )
 
 
-def _turn(ports: Ports, place: ZonePlace, hold: RenewLease) -> AbstractContextManager[RenewLease]:
-    return ports.zone_locks.turn(place, ports.locks, ports.clock, lease_seconds=ports.limits.lease, hold=hold)
+def _turn(ports: Ports, place: ZonePlace, renew_lease: RenewLease) -> AbstractContextManager[RenewLease]:
+    return ports.zone_locks.turn(
+        place, ports.locks, ports.clock, lease_seconds=ports.limits.lease, hold=renew_lease
+    )
 
 
 def _by_place(
@@ -153,7 +161,9 @@ def _by_place(
     return sorted(found.items(), key=lambda each: (each[0].zone, each[0].account))
 
 
-def _write(ports: Ports, issuer: Issuer, writes: Sequence[_Write], hold: RenewLease, *, adding: bool) -> None:
+def _write(
+    ports: Ports, issuer: Issuer, writes: Sequence[_Write], renew_lease: RenewLease, *, adding: bool
+) -> None:
     """Add or remove the values of one place, in one request if the provider supports it."""
     by_provider: dict[int, tuple[Provider, list[TxtRecord]]] = {}
     for solver, challenge in writes:
@@ -161,16 +171,16 @@ def _write(ports: Ports, issuer: Issuer, writes: Sequence[_Write], hold: RenewLe
         record = TxtRecord(name=challenge.record_name, value=challenge.value, zone=challenge.zone)
         by_provider.setdefault(id(provider), (provider, []))[1].append(record)
     for provider, records in by_provider.values():
-        _send(provider, records, hold, adding=adding)
+        _send(provider, records, renew_lease, adding=adding)
 
 
-def _send(provider: Provider, records: Sequence[TxtRecord], hold: RenewLease, *, adding: bool) -> None:
+def _send(provider: Provider, records: Sequence[TxtRecord], renew_lease: RenewLease, *, adding: bool) -> None:
     if len(records) > 1 and hasattr(provider, "present_all"):
         batch = cast("BatchProvider", provider)
-        hold()
+        renew_lease()
         (batch.present_all if adding else batch.cleanup_all)(records)
         return
     one: Callable[[TxtRecord], None] = provider.present if adding else provider.cleanup
     for record in records:
-        hold()
+        renew_lease()
         one(record)

@@ -1,16 +1,18 @@
-"""Step 8: clean up the challenges, for each result of the run, and release the order's lock."""
+"""Step 8: clean up the challenges, for each result of the run, release the order's lock, and decide when the
+Certificate is checked again."""
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
+
 from certmill.acme.challenges import DNS01
-from certmill.errors import Permanent
+from certmill.errors import Busy, Permanent, StateUnavailable, Temporary
+from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
-from certmill.model.names import CertificateId
-from certmill.runs.context import LeaseLost, Ports
-from certmill.runs.facts import Facts
-from certmill.runs.zone_locks import RenewLease
-from certmill.state.record import Record
-from certmill.steps import challenges, order_notes
+from certmill.runs.outcomes import Finished, Outcome
+from certmill.runs.step_context import LeaseLost, StepContext
+from certmill.steps import challenges, manifests, order_notes
 
 MAX_TRIES = 5
 """After this number of tries the rest stays in the journal, and the hourly sweep cleans it up."""
@@ -19,39 +21,60 @@ LONGEST_WAIT_SECONDS = 3600.0
 """The longest wait for a zone's lock; waiting does not count as a try. Then the sweep cleans up."""
 
 
-def clean_up(
-    ports: Ports,
-    certificate_id: CertificateId,
-    issuer: Issuer | None,
-    record: Record,
-    facts: Facts,
-    hold: RenewLease,
-) -> None:
-    """Clean up all challenges and release the order's lock.
+def clean_up(context: StepContext) -> Outcome:
+    """Clean up what the run has presented, and finish the run. After MAX_TRIES the sweep does the rest.
 
-    Raises Temporary (the step is tried again, a limited number of times) and LeaseLost."""
+    Runs without a Certificate, without an issuer, and with facts that cannot be read: then the journal knows
+    what was presented. Raises Temporary (the step is tried again) and LeaseLost."""
+    found = manifests.read_for_clean_up(context)
+    if context.record.attempts > context.ports.limits.max_attempts:
+        _release_order_lock(context)
+    else:
+        _try_to_clean_up(context, found.issuer)
+    return Finished(next_check=_next_check(context, found.certificate))
+
+
+def _try_to_clean_up(context: StepContext, issuer: Issuer | None) -> None:
+    try:
+        _clean_up_and_release(context, issuer)
+    except StateUnavailable:
+        raise
+    except Busy:  # does not count as a try, but a run must not wait for a lock without end
+        if context.elapsed() < LONGEST_WAIT_SECONDS:
+            raise
+    except Temporary:
+        if context.record.tries < MAX_TRIES:
+            raise
+
+
+def _clean_up_and_release(context: StepContext, issuer: Issuer | None) -> None:
     lost = False
     try:
-        if facts.challenges:
-            _take_down(ports, certificate_id, issuer, facts, hold)
+        if context.facts.challenges:
+            _take_down(context, issuer)
     except LeaseLost:
         lost = True
         raise
     finally:
         if not lost:  # after a lost lease the lock may belong to the next run
-            ports.locks.release_of(record, certificate_id)
+            _release_order_lock(context)
 
 
-def _take_down(
-    ports: Ports, certificate_id: CertificateId, issuer: Issuer | None, facts: Facts, hold: RenewLease
-) -> None:
+def _release_order_lock(context: StepContext) -> None:
+    context.ports.locks.release_of(context.record, context.certificate_id)
+
+
+def _take_down(context: StepContext, issuer: Issuer | None) -> None:
+    ports, certificate_id, facts = context.ports, context.certificate_id, context.facts
     try:
         # The issuer and its credentials are gone; the sweep handles entries that need no credentials.
         if issuer is None:
-            challenges.take_down_http01(ports, certificate_id, facts.challenges, hold)
+            challenges.take_down_http01(ports, certificate_id, facts.challenges, context.renew_lease)
             return
         with ports.namespace_limit.of(issuer.namespace):
-            challenges.take_down(ports, certificate_id, issuer, facts.labels, facts.challenges, hold)
+            challenges.take_down(
+                ports, certificate_id, issuer, facts.labels, facts.challenges, context.renew_lease
+            )
     except Permanent:
         # The credentials or the solver are gone. The entries stay in the journal, and the sweep cleans up
         # when the credentials or the solver exist again.
@@ -61,3 +84,24 @@ def _take_down(
     )
     if any(challenge.type == DNS01 for challenge in facts.challenges):
         order_notes.clear(ports.home, certificate_id)
+
+
+def _next_check(context: StepContext, certificate: Certificate | None) -> float:
+    """When the Certificate is checked again (seconds since the epoch): at the renewal of the stored pair,
+    after the back-off of a failed run, or now."""
+    now, stored, failure = context.ports.clock.now(), context.facts.stored, context.facts.failure
+    if failure is not None:
+        return min(failure.next_attempt, _next_attempt_in_status(context, certificate, now))
+    if certificate is None or stored is None:
+        return now
+    return stored.not_before if stored.not_before > now else stored.renew_at
+
+
+def _next_attempt_in_status(context: StepContext, certificate: Certificate | None, now: float) -> float:
+    """The time of the next run in the status, which may have changed since the run failed. Infinity if the
+    status cannot be read."""
+    with suppress(Permanent):
+        status = context.ports.home.certificate_status(certificate.id) if certificate is not None else None
+        if status is not None:
+            return status.next_attempt if status.next_attempt is not None else now
+    return math.inf

@@ -17,9 +17,9 @@ from certmill.issuers import account, account_check
 from certmill.model.certificate import RotationPolicy
 from certmill.model.secret import TLS_PRIVATE_KEY
 from certmill.runs.backoff import poll_delay
-from certmill.runs.context import LeaseLost, Work
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Advanced, Outcome, Waiting
+from certmill.runs.step_context import LeaseLost, StepContext
 from certmill.steps import lost_orders, order_use
 
 LOCK = "order"
@@ -27,35 +27,35 @@ LOCK_SECONDS = 7 * 24 * 3600.0
 """The longest time that an order may be pending. The clean-up releases the lock after each run."""
 
 
-def create_order(work: Work) -> Outcome:
+def create_order(context: StepContext) -> Outcome:
     """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA
     hands out one order twice."""
-    facts = work.facts
-    _require_a_place(work)
+    facts = context.facts
+    _require_a_place(context)
     subject = (
         facts.account,
-        ",".join(str(identifier) for identifier in work.certificate.identifiers),
-        work.issuer.profile,
+        ",".join(str(identifier) for identifier in context.certificate.identifiers),
+        context.issuer.profile,
     )
-    owner = work.ports.locks.take_for_step(
+    owner = context.ports.locks.take_for_step(
         LOCK,
         *subject,
-        certificate=work.id,
-        fence=work.record.fence,
-        before=work.record.lock,
+        certificate=context.certificate_id,
+        fence=context.record.fence,
+        before=context.record.lock,
         seconds=LOCK_SECONDS,
     )
     if owner is None:
         raise LeaseLost
     if owner:
         return Waiting(
-            reason=f"{owner} has an order for the same names under way", seconds=poll_delay(work.elapsed())
+            reason=f"{owner} has an order for the same names under way", seconds=poll_delay(context.elapsed())
         )
-    acme = account.client(work.ports, work.issuer)
-    order = _order_under_way(acme, facts, work.ports.clock.now())
+    acme = account.client(context.ports, context.issuer)
+    order = _order_under_way(acme, facts, context.ports.clock.now())
     if order is None:
-        facts = _with_key_and_csr(work, facts)
-        order = lost_orders.usable(work, acme) or _new_order(work, acme)
+        facts = _with_key_and_csr(context, facts)
+        order = lost_orders.usable(context, acme) or _new_order(context, acme)
     return Advanced(
         facts=replace(
             facts,
@@ -69,23 +69,23 @@ def create_order(work: Work) -> Outcome:
     )
 
 
-def _new_order(work: Work, acme: AcmeClient) -> Order:
+def _new_order(context: StepContext, acme: AcmeClient) -> Order:
     try:
         order = acme.new_order(
-            work.certificate.identifiers, profile=work.issuer.profile, not_after=_not_after(work)
+            context.certificate.identifiers, profile=context.issuer.profile, not_after=_not_after(context)
         )
     except NameRefused as error:
         if error.acme_type == account_check.AMBIGUOUS:
-            account_check.require_accepted(acme, work.issuer)
+            account_check.require_accepted(acme, context.issuer)
         raise
-    work.ports.events.record_event(work.certificate, "Requested", f"Created order {order.url}")
+    context.ports.events.record_event(context.certificate, "Requested", f"Created order {order.url}")
     return order
 
 
-def _require_a_place(work: Work) -> None:
+def _require_a_place(context: StepContext) -> None:
     """Check, before the request to the CA, that the pair can be stored. A failure after issuance would waste
     a certificate each time. Raises SecretUnusable, InvalidManifest."""
-    certificate, home = work.certificate, work.ports.home
+    certificate, home = context.certificate, context.ports.home
     try:
         secret = home.secret(certificate.namespace, certificate.secret_name)
     except SecretUnusable as error:
@@ -94,7 +94,7 @@ def _require_a_place(work: Work) -> None:
             f"cannot be used: {error}; "
             "delete it, or choose another spec.secretName"
         ) from error
-    if taken := secret_contract.why_not_to_write(home, certificate, work.issuer, secret):
+    if taken := secret_contract.why_not_to_write(home, certificate, context.issuer, secret):
         raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
 
 
@@ -105,25 +105,25 @@ def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None
     return order_use.usable(acme, facts.order, statuses=order_use.GOING_ON, now=now)
 
 
-def _with_key_and_csr(work: Work, facts: Facts) -> Facts:
+def _with_key_and_csr(context: StepContext, facts: Facts) -> Facts:
     """Make the key and the CSR and keep both; or those of an attempt that was cut off before it had an
     order."""
-    if facts.csr and work.record.sealed_key:
+    if facts.csr and context.record.sealed_key:
         return facts
-    key_pem = _private_key(work)
-    request = csr.build(work.certificate, key_pem)
+    key_pem = _private_key(context)
+    request = csr.build(context.certificate, key_pem)
     facts = replace(facts, csr=base64.b64encode(request).decode(), order="", finalize="", authorizations=())
-    work.keep(facts, work.ports.seal.seal(key_pem, context=work.id))
+    context.checkpoint(facts, sealed_key=context.ports.seal.seal(key_pem, context=context.certificate_id))
     return facts
 
 
-def _private_key(work: Work) -> bytes:
+def _private_key(context: StepContext) -> bytes:
     """A new key; with rotationPolicy Never the Secret's, while it is of the wanted kind. One that cannot be
     read is no key."""
-    certificate, spec = work.certificate, work.certificate.private_key
+    certificate, spec = context.certificate, context.certificate.private_key
     if spec.rotation_policy is not RotationPolicy.NEVER:
         return keys.generate(spec)
-    secret = work.ports.home.secret(certificate.namespace, certificate.secret_name)
+    secret = context.ports.home.secret(certificate.namespace, certificate.secret_name)
     stored = secret.data.get(TLS_PRIVATE_KEY) if secret else None
     if not stored:
         return keys.generate(spec)
@@ -132,7 +132,7 @@ def _private_key(work: Work) -> bytes:
         mismatch = keys.matches_spec(stored, spec)
     except SecretUnusable:
         message = f"Failed to decode private key stored in Secret {name} - generating new key"
-        work.ports.events.record_event(certificate, "DecodeFailed", message, warning=True)
+        context.ports.events.record_event(certificate, "DecodeFailed", message, warning=True)
         return keys.generate(spec)
     if mismatch:
         message = (
@@ -140,20 +140,20 @@ def _private_key(work: Work) -> bytes:
             f"({mismatch}), "
             "and rotationPolicy Never keeps it: delete the Secret, or set rotationPolicy Always"
         )
-        work.ports.events.record_event(
+        context.ports.events.record_event(
             certificate, "CannotRegenerateKey", f"User intervention required: {message}", warning=True
         )
         raise SecretUnusable(message)
-    work.ports.events.record_event(
+    context.ports.events.record_event(
         certificate, "Reused", f"Reusing private key stored in existing Secret resource {name}"
     )
     return stored
 
 
-def _not_after(work: Work) -> datetime | None:
+def _not_after(context: StepContext) -> datetime | None:
     """spec.duration as notAfter, only where the issuer says enableDurationFeature: Let's Encrypt refuses
     it."""
-    if not work.issuer.enable_duration:
+    if not context.issuer.enable_duration:
         return None
-    duration = work.certificate.duration or timedelta(days=90)
-    return instant(work.ports.clock.now()) + duration
+    duration = context.certificate.duration or timedelta(days=90)
+    return instant(context.ports.clock.now()) + duration

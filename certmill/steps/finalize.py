@@ -11,45 +11,47 @@ from certmill.acme.resources import Order, OrderStatus
 from certmill.errors import CAUnavailable, OrderNotReady, OrderRefused, RateLimited
 from certmill.issuers import account
 from certmill.runs.backoff import poll_delay
-from certmill.runs.context import Work
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Advanced, Failed, Outcome, Restart, Waiting
+from certmill.runs.step_context import StepContext
 
 _LINGER_SECONDS = (0.01, 0.05, 0.15, 0.24, 0.35)
 
 
-def finalize(work: Work) -> Outcome:
+def finalize(context: StepContext) -> Outcome:
     """Finalize once; after a crash, the order itself says whether it was."""
-    acme = account.client(work.ports, work.issuer)
-    return _polled(work, acme, _send_csr(work, acme))
+    acme = account.client(context.ports, context.issuer)
+    return _polled(context, acme, _send_csr(context, acme))
 
 
-def _send_csr(work: Work, acme: AcmeClient) -> Order:
-    if work.facts.finalized_at is not None:
-        return acme.order(work.facts.order)
+def _send_csr(context: StepContext, acme: AcmeClient) -> Order:
+    if context.facts.finalized_at is not None:
+        return acme.order(context.facts.order)
     try:
-        return acme.finalize(work.facts.finalize, base64.b64decode(work.facts.csr))
+        return acme.finalize(context.facts.finalize, base64.b64decode(context.facts.csr))
     except OrderNotReady:
-        work.hold()
-        return acme.order(work.facts.order)
+        context.renew_lease()
+        return acme.order(context.facts.order)
 
 
-def _polled(work: Work, acme: AcmeClient, order: Order) -> Outcome:
-    sent_at = work.facts.finalized_at if work.facts.finalized_at is not None else work.ports.clock.now()
-    facts = replace(work.facts, finalized_at=sent_at)
+def _polled(context: StepContext, acme: AcmeClient, order: Order) -> Outcome:
+    sent_at = (
+        context.facts.finalized_at if context.facts.finalized_at is not None else context.ports.clock.now()
+    )
+    facts = replace(context.facts, finalized_at=sent_at)
     for pause in _LINGER_SECONDS:
         if order.status is not OrderStatus.PROCESSING:
             break
-        work.ports.clock.pause(pause)
-        work.hold()
-        order = acme.order(work.facts.order)
-    return _judged(work, facts, order)
+        context.ports.clock.pause(pause)
+        context.renew_lease()
+        order = acme.order(context.facts.order)
+    return _judged(context, facts, order)
 
 
-def _judged(work: Work, facts: Facts, order: Order) -> Outcome:
+def _judged(context: StepContext, facts: Facts, order: Order) -> Outcome:
     if order.status is OrderStatus.VALID and order.certificate:
         return Advanced(facts=replace(facts, certificate=order.certificate))
-    names = ", ".join(str(identifier) for identifier in work.certificate.identifiers[:3])
+    names = ", ".join(str(identifier) for identifier in context.certificate.identifiers[:3])
     if order.status is OrderStatus.INVALID:
         error = (
             problem_error(order.error, name=names)
@@ -59,8 +61,8 @@ def _judged(work: Work, facts: Facts, order: Order) -> Outcome:
         if isinstance(error, RateLimited):
             return Restart(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
         return Failed(error=error, facts=facts)
-    elapsed = work.since(facts.finalized_at)
-    if elapsed >= work.ports.limits.validation_timeout:
+    elapsed = context.since(facts.finalized_at)
+    if elapsed >= context.ports.limits.validation_timeout:
         # The next run goes on with this order and this key: the CA may have issued by then, and a second
         # certificate would cost.
         return Failed(

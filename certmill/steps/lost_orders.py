@@ -9,44 +9,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from certmill.acme.challenges import DNS01
 from certmill.acme.client import AcmeClient
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import Order
 from certmill.errors import CertmillError, NotFound, Permanent, Temporary
 from certmill.issuers import account
-from certmill.model.certificate import Certificate
-from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.observe.log import get_logger
-from certmill.runs.context import Ports, Work
-from certmill.runs.facts import Facts
+from certmill.runs.context import Ports
+from certmill.runs.step_context import FIRST_LOOKUP_SECONDS, StepContext
 from certmill.runs.zone_locks import RenewLease
 from certmill.state.journal import Presented
-from certmill.state.record import Record
-from certmill.steps import challenges, order_notes, order_use
-from certmill.steps.set_up_challenge import challenge_for
+from certmill.steps import challenge_choice, challenges, order_notes, order_use
 
 _LIMIT = 500
 
 log = get_logger(__name__)
 
 
-def usable(work: Work, acme: AcmeClient) -> Order | None:
+def usable(context: StepContext, acme: AcmeClient) -> Order | None:
     """The order that a lost run has left, if a new key can still be certified by it. Only until the first run
     that Redis knows of has given up an order of its own: then the note is about that."""
-    if work.record.run != 1 or work.facts.restarts:
+    if context.record.run != 1 or context.facts.restarts:
         return None
-    status = work.ports.home.certificate_status(work.id)
-    if not status.order or status.order_spec != work.record.spec:
+    status = context.ports.home.certificate_status(context.certificate_id)
+    if not status.order or status.order_spec != context.record.spec:
         return None
-    order = order_use.usable(acme, status.order, statuses=order_use.UNFINISHED, now=work.ports.clock.now())
+    order = order_use.usable(acme, status.order, statuses=order_use.UNFINISHED, now=context.ports.clock.now())
     return (
-        order if order is not None and set(order.identifiers) == set(work.certificate.identifiers) else None
+        order
+        if order is not None and set(order.identifiers) == set(context.certificate.identifiers)
+        else None
     )
 
 
-def to_journal(ports: Ports, goes_on: Callable[[], bool], hold: RenewLease, *, at: float) -> None:
+def to_journal(ports: Ports, goes_on: Callable[[], bool], renew_lease: RenewLease, *, at: float) -> None:
     """Find out which values the lost orders have up, and enter them into the journal as of `at`.
 
     A run that is under way comes first: it may go on with its order, and takes the values down itself.
@@ -58,7 +55,7 @@ def to_journal(ports: Ports, goes_on: Callable[[], bool], hold: RenewLease, *, a
         if record is not None and record.step:
             continue
         try:
-            ports.journal.add(list(_values(ports, certificate, order, hold)), now=at)
+            ports.journal.add(list(_values(ports, certificate, order, renew_lease)), now=at)
         except Temporary as error:
             log.warning("sweep.postponed", certificate=certificate, order=order, reason=str(error))
             continue
@@ -73,7 +70,9 @@ def to_journal(ports: Ports, goes_on: Callable[[], bool], hold: RenewLease, *, a
         order_notes.clear(ports.home, certificate, only=order)
 
 
-def _values(ports: Ports, certificate_id: CertificateId, order: str, hold: RenewLease) -> Iterator[Presented]:
+def _values(
+    ports: Ports, certificate_id: CertificateId, order: str, renew_lease: RenewLease
+) -> Iterator[Presented]:
     """The DNS-01 values of an order, whatever became of it. Of an authorization that is gone nothing can be
     told."""
     certificate = ports.home.certificate(certificate_id)
@@ -84,32 +83,21 @@ def _values(ports: Ports, certificate_id: CertificateId, order: str, hold: Renew
     if registered is None:
         raise NotFound(f"the account of {issuer.reference} is another")
     key, acme = AccountKey.from_pem(registered.key_pem), account.client(ports, issuer)
-    work = _no_step(ports, certificate, issuer, hold)
     for url in acme.order(order).authorizations:
-        hold()
+        renew_lease()
         try:
-            challenge = challenge_for(work, acme.authorization(url), key)
+            challenge, solver = challenge_choice.choose(certificate, issuer, acme.authorization(url))
+            if solver.dns01 is None:
+                continue
+            renew_lease()
+            challenge = challenge_choice.dns01_record(
+                ports.checks.zones(solver.dns01),
+                challenge,
+                solver.dns01,
+                key.thumbprint,
+                within_seconds=FIRST_LOOKUP_SECONDS,
+            )
         except Permanent as error:
             log.warning("sweep.given_up", certificate=certificate_id, authorization=url, reason=str(error))
             continue
-        if challenge.type == DNS01:
-            yield challenges.entry(certificate_id, issuer, challenge, certificate.labels)
-
-
-def _no_step(ports: Ports, certificate: Certificate, issuer: Issuer, hold: RenewLease) -> Work:
-    """What a challenge is made from, outside of a step: nothing is kept and nothing is stored."""
-
-    def renew_lease() -> None:
-        hold()
-
-    return Work(
-        ports=ports,
-        certificate=certificate,
-        issuer=issuer,
-        record=Record(),
-        facts=Facts(),
-        keep=lambda _facts, _key: None,
-        hold=renew_lease,
-        store_temporary=lambda: False,
-        is_issuer_ready=lambda: False,
-    )
+        yield challenges.entry(certificate_id, issuer, challenge, certificate.labels)

@@ -15,36 +15,36 @@ from certmill.errors import (
 )
 from certmill.issuers import account, registration_backoff
 from certmill.issuers import wait as issuer_wait
-from certmill.runs.context import Work
 from certmill.runs.outcomes import Advanced, Outcome
+from certmill.runs.step_context import StepContext
 
 _OF_THE_ISSUER = (AccountRefused, InvalidManifest, NotFound, SecretUnusable)
 
 
-def register_account(work: Work) -> Outcome:
+def register_account(context: StepContext) -> Outcome:
     """Register the issuer's account (RFC 8555 §7.3), or find it registered; else wait until the issuer is
     ready."""
-    ports, issuer = work.ports, work.issuer
+    ports, issuer = context.ports, context.issuer
     try:
         found = account.ready(ports, issuer)
         if found is None:
             refusal = registration_backoff.refusal(ports, issuer)
             if refusal is not None and not registration_backoff.may_ask_again(
-                ports, refusal, is_first_try=work.is_first_try
+                ports, refusal, is_first_try=context.is_first_try
             ):
-                return issuer_wait.for_refused(work, refusal.reason)
-            found = account.register(ports, issuer, owner=work.id)
+                return issuer_wait.for_refused(context, refusal.reason)
+            found = account.register(ports, issuer, owner=context.certificate_id)
     except _OF_THE_ISSUER as error:
-        return issuer_wait.for_refused(work, str(error))
+        return issuer_wait.for_refused(context, str(error))
     except StateUnavailable:
         raise
     except Temporary as error:
         is_being_registered = isinstance(error, Busy) and error.retry_after is None
-        if not is_being_registered and (ready := issuer_wait.note(work)) is not None:
+        if not is_being_registered and (ready := issuer_wait.note(context)) is not None:
             return ready
         raise
     facts = replace(
-        work.facts,
+        context.facts,
         account=found.uri,
         issuer_kind=issuer.kind,
         issuer_namespace=issuer.namespace,

@@ -14,9 +14,9 @@ from certmill.issuers import account
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
 from certmill.renewal.plan import plan
-from certmill.runs.context import Work
 from certmill.runs.facts import Stored
 from certmill.runs.outcomes import Advanced, Outcome, Waiting
+from certmill.runs.step_context import StepContext
 
 _ALTERNATE_TRIES = 3
 """How often a chain that the CA cannot hand out now is asked for, before the certificate is stored without
@@ -31,32 +31,34 @@ _POLL_SECONDS = 5.0
 log = get_logger(__name__)
 
 
-def store_secret(work: Work) -> Outcome:
+def store_secret(context: StepContext) -> Outcome:
     """Write the Secret and the status. A repeated call writes the same values."""
-    acme = account.client(work.ports, work.issuer)
-    issued = acme.certificate(work.facts.certificate)
+    acme = account.client(context.ports, context.issuer)
+    issued = acme.certificate(context.facts.certificate)
     pem = chain.choose(
-        issued.pem, _downloaded(work, acme, issued.alternates), work.issuer.preferred_chain
+        issued.pem, _downloaded(context, acme, issued.alternates), context.issuer.preferred_chain
     ).encode()
     try:
-        key_pem = work.ports.seal.open(work.record.sealed_key, context=work.id)
+        key_pem = context.ports.seal.open(context.record.sealed_key, context=context.certificate_id)
     except SealKeyMissing as error:
-        if work.elapsed() >= _OTHER_WORKER_SECONDS:
+        if context.elapsed() >= _OTHER_WORKER_SECONDS:
             raise
         return Waiting(reason=f"{error} Another worker may have it", seconds=_POLL_SECONDS)
-    now = work.ports.clock.now()
-    chain.check(pem, key_pem, work.certificate, now=now)
-    work.keep(
-        work.facts, None
-    )  # still ours: a worker that was away for long must not write an older pair over a newer one
-    work.ports.home.write_secret(secret_contract.secret_of(work.certificate, pem, key_pem))
+    now = context.ports.clock.now()
+    chain.check(pem, key_pem, context.certificate, now=now)
+    context.confirm_lease()  # without the lease, this would write an older pair over a newer one
+    context.ports.home.write_secret(secret_contract.secret_of(context.certificate, pem, key_pem))
     leaf = chain.leaf(pem)
-    certificates.delivered(work.id, secret_name=work.certificate.secret_name, serial=leaf.serial)
-    renew_at = plan(work.certificate, leaf, jitter_seconds=work.ports.limits.renewal_jitter).instant
-    before = work.ports.home.certificate_status(work.id)
-    statuses.write(work.ports, work.certificate, conditions.issued(before, leaf, renew_at=renew_at, now=now))
-    work.ports.events.record_event(
-        work.certificate, "Issuing", "The certificate has been successfully issued"
+    certificates.delivered(
+        context.certificate_id, secret_name=context.certificate.secret_name, serial=leaf.serial
+    )
+    renew_at = plan(context.certificate, leaf, jitter_seconds=context.ports.limits.renewal_jitter).instant
+    before = context.ports.home.certificate_status(context.certificate_id)
+    statuses.write(
+        context.ports, context.certificate, conditions.issued(before, leaf, renew_at=renew_at, now=now)
+    )
+    context.ports.events.record_event(
+        context.certificate, "Issuing", "The certificate has been successfully issued"
     )
     stored = Stored(
         serial=leaf.serial,
@@ -65,19 +67,19 @@ def store_secret(work: Work) -> Outcome:
         renew_at=renew_at,
         recovered=before.failed_issuance_attempts > 0,
     )
-    return Advanced(facts=replace(work.facts, stored=stored), renews=before.revision > 0)
+    return Advanced(facts=replace(context.facts, stored=stored), renews=before.revision > 0)
 
 
-def _downloaded(work: Work, acme: AcmeClient, alternates: Sequence[str]) -> Iterator[str]:
+def _downloaded(context: StepContext, acme: AcmeClient, alternates: Sequence[str]) -> Iterator[str]:
     """The CA's other chains, each asked for when it is wanted. One that cannot be had is left out: the
     certificate is there without it."""
     for url in alternates:
-        work.hold()
+        context.renew_lease()
         try:
             pem = acme.certificate(url).pem
         except CertmillError as error:
-            if isinstance(error, CAUnavailable) and work.record.tries + 1 < _ALTERNATE_TRIES:
+            if isinstance(error, CAUnavailable) and context.record.tries + 1 < _ALTERNATE_TRIES:
                 raise
-            log.warning("chain.alternate.left-out", certificate=work.id, reason=str(error))
+            log.warning("chain.alternate.left-out", certificate=context.certificate_id, reason=str(error))
             continue
         yield pem

@@ -11,24 +11,24 @@ from certmill.acme.resources import Authorization, AuthorizationStatus, Challeng
 from certmill.errors import CAUnavailable, CertmillError, NameRefused, OrderGone, OrderRefused, RateLimited
 from certmill.issuers import account
 from certmill.runs.backoff import poll_delay
-from certmill.runs.context import Work
 from certmill.runs.facts import ChallengeFacts, Facts
 from certmill.runs.outcomes import Advanced, Failed, Outcome, Restart, Waiting
+from certmill.runs.step_context import StepContext
 
 _OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
 _LINGER_NAMES = 3
 _LINGER_SECONDS = (0.03, 0.06, 0.12, 0.24, 0.35)
 
 
-def validate(work: Work) -> Outcome:
+def validate(context: StepContext) -> Outcome:
     """Answer each challenge once, then poll the authorizations until all are valid or one has failed."""
-    acme = account.client(work.ports, work.issuer)
-    facts = work.facts
+    acme = account.client(context.ports, context.issuer)
+    facts = context.facts
     if facts.answered_at is None:
-        facts = _answer(work, acme)
+        facts = _answer(context, acme)
     pending, retry_after = list(facts.challenges), None
     for pause in (*_LINGER_SECONDS, 0.0):
-        found = _looked_at(work, acme, pending)
+        found = _looked_at(context, acme, pending)
         for challenge, authorization in found:
             if authorization.status not in (*_OPEN, AuthorizationStatus.VALID):
                 return _ended(facts, _why(challenge, authorization))
@@ -44,17 +44,17 @@ def validate(work: Work) -> Outcome:
         retry_after = max((seconds for _, seconds in still if seconds is not None), default=None)
         if not pause or len(pending) > _LINGER_NAMES or retry_after is not None:
             break
-        work.ports.clock.pause(pause)
-    return _not_yet(work, facts, pending[0], retry_after)
+        context.ports.clock.pause(pause)
+    return _not_yet(context, facts, pending[0], retry_after)
 
 
 def _looked_at(
-    work: Work, acme: AcmeClient, challenges: Sequence[ChallengeFacts]
+    context: StepContext, acme: AcmeClient, challenges: Sequence[ChallengeFacts]
 ) -> list[tuple[ChallengeFacts, Authorization]]:
     """Each challenge with its authorization as the CA has it now. Raises OrderGone."""
     found = []
     for challenge in challenges:
-        work.hold()
+        context.renew_lease()
         found.append((challenge, acme.authorization(challenge.authorization)))
     return found
 
@@ -67,25 +67,27 @@ def _ended(facts: Facts, error: CertmillError) -> Outcome:
     return Failed(error=error, facts=facts)
 
 
-def _answer(work: Work, acme: AcmeClient) -> Facts:
+def _answer(context: StepContext, acme: AcmeClient) -> Facts:
     """Answer all challenges and store the time of the answer. Raises LeaseLost.
 
     After a crash the request is repeated, and a CA may refuse it because the challenge is no longer pending.
     This error is ignored, because the poll shows the state."""
-    for challenge in work.facts.challenges:
-        work.hold()
+    for challenge in context.facts.challenges:
+        context.renew_lease()
         try:
             acme.answer(challenge.url)
         except (OrderRefused, OrderGone):
             continue
-    facts = replace(work.facts, answered_at=work.ports.clock.now())
-    work.keep(facts, None)
+    facts = replace(context.facts, answered_at=context.ports.clock.now())
+    context.checkpoint(facts)
     return facts
 
 
-def _not_yet(work: Work, facts: Facts, challenge: ChallengeFacts, retry_after: float | None) -> Outcome:
-    elapsed = work.since(facts.answered_at)
-    if elapsed >= work.ports.limits.validation_timeout:
+def _not_yet(
+    context: StepContext, facts: Facts, challenge: ChallengeFacts, retry_after: float | None
+) -> Outcome:
+    elapsed = context.since(facts.answered_at)
+    if elapsed >= context.ports.limits.validation_timeout:
         # A slow CA does not mean that the name is wrong: the next run continues with this order.
         return Failed(
             error=CAUnavailable(f"the CA has not validated {challenge.name} within {elapsed / 60:.0f} min"),

@@ -12,9 +12,9 @@ from certmill.errors import Busy, DnsUnavailable, NameRefused
 from certmill.issuers import account
 from certmill.model.issuer import Dns01Solver
 from certmill.runs.backoff import poll_delay
-from certmill.runs.context import Work
 from certmill.runs.facts import ChallengeFacts
 from certmill.runs.outcomes import Advanced, Failed, Outcome, Waiting
+from certmill.runs.step_context import StepContext
 from certmill.steps import challenges, solvers
 
 _LINGER_SECONDS = (0.05, 0.15, 0.3)
@@ -35,62 +35,62 @@ class _NotYet:
     looked: bool = True
 
 
-def wait_for_propagation(work: Work) -> Outcome:
+def wait_for_propagation(context: StepContext) -> Outcome:
     """Advance when all challenges are visible. Otherwise wait with the reason, until the deadline."""
-    found, began = None, work.ports.clock.now()
+    found, began = None, context.ports.clock.now()
     for pause in (*_LINGER_SECONDS, 0.0):
-        found = _not_yet(work, work.facts.challenges) or _wavering(work)
+        found = _not_yet(context, context.facts.challenges) or _wavering(context)
         if found is None:
-            return Advanced(facts=work.facts)
-        lingered = work.ports.clock.now() - began
-        if not found.may_linger or not pause or not work.is_first_try or lingered >= _LINGER_AT_MOST:
+            return Advanced(facts=context.facts)
+        lingered = context.ports.clock.now() - began
+        if not found.may_linger or not pause or not context.is_first_try or lingered >= _LINGER_AT_MOST:
             break
-        work.ports.clock.pause(pause)
+        context.ports.clock.pause(pause)
     assert found is not None
-    elapsed = work.elapsed()
-    if found.looked and elapsed >= work.ports.limits.propagation_timeout:
+    elapsed = context.elapsed()
+    if found.looked and elapsed >= context.ports.limits.propagation_timeout:
         return Failed(
             error=NameRefused(
                 f"{found.reason}; given up after {elapsed / 60:.0f} min: see that this is public, then renew"
             ),
-            facts=work.facts,
+            facts=context.facts,
         )
     return Waiting(reason=found.reason, seconds=poll_delay(elapsed))
 
 
-def _wavering(work: Work) -> _NotYet | None:
+def _wavering(context: StepContext) -> _NotYet | None:
     """None if every challenge with an Ingress route stays visible in repeated checks."""
-    led = [challenge for challenge in work.facts.challenges if challenge.way]
+    led = [challenge for challenge in context.facts.challenges if challenge.way]
     for _ in range(_GOOD_ANSWERS - 1 if led else 0):
-        work.ports.clock.pause(_APART_SECONDS)
-        found = _not_yet(work, led)
+        context.ports.clock.pause(_APART_SECONDS)
+        found = _not_yet(context, led)
         if found is not None:
             return found
     return None
 
 
-def _not_yet(work: Work, challenges: Sequence[ChallengeFacts]) -> _NotYet | None:
+def _not_yet(context: StepContext, challenges: Sequence[ChallengeFacts]) -> _NotYet | None:
     """None if all challenges are visible, otherwise the reason for the first one that is not."""
     for challenge in challenges:
-        work.hold()
+        context.renew_lease()
         solver = solvers.pick(
-            work.issuer, challenge.name, labels=work.facts.labels, offered=(challenge.type,)
+            context.issuer, challenge.name, labels=context.facts.labels, offered=(challenge.type,)
         )
         if solver.wait_instead_of_self_check is not None:
-            found = _solver_waits(work, challenge, solver.wait_instead_of_self_check)
+            found = _solver_waits(context, challenge, solver.wait_instead_of_self_check)
         else:
             found = (
-                _dns01(work, challenge, solver.dns01)
+                _dns01(context, challenge, solver.dns01)
                 if solver.dns01 is not None
-                else _http01(work, challenge)
+                else _http01(context, challenge)
             )
         if found is not None:
             return found
     return None
 
 
-def _solver_waits(work: Work, challenge: ChallengeFacts, wait: timedelta) -> _NotYet | None:
-    left = (work.facts.presented_at or 0.0) + wait.total_seconds() - work.ports.clock.now()
+def _solver_waits(context: StepContext, challenge: ChallengeFacts, wait: timedelta) -> _NotYet | None:
+    left = (context.facts.presented_at or 0.0) + wait.total_seconds() - context.ports.clock.now()
     return (
         _NotYet(reason=f"{challenge.name}: the solver waits {wait} instead of a self check", looked=False)
         if left > 0
@@ -98,10 +98,10 @@ def _solver_waits(work: Work, challenge: ChallengeFacts, wait: timedelta) -> _No
     )
 
 
-def _dns01(work: Work, challenge: ChallengeFacts, solver: Dns01Solver) -> _NotYet | None:
+def _dns01(context: StepContext, challenge: ChallengeFacts, solver: Dns01Solver) -> _NotYet | None:
     try:
-        with work.slow_lookup() as seconds:
-            seen = work.ports.checks.visible(
+        with context.slow_lookup() as seconds:
+            seen = context.ports.checks.visible(
                 challenge.record_name, challenge.value, challenge.zone, solver, timeout_seconds=seconds
             )
     except Busy as error:
@@ -111,14 +111,14 @@ def _dns01(work: Work, challenge: ChallengeFacts, solver: Dns01Solver) -> _NotYe
     return None if seen.visible else _NotYet(reason=f"{challenge.name}: {seen.reason}", may_linger=True)
 
 
-def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
-    found = account.require_registered(work.ports, work.issuer)
+def _http01(context: StepContext, challenge: ChallengeFacts) -> _NotYet | None:
+    found = account.require_registered(context.ports, context.issuer)
     expected = acme_challenges.key_authorization(
         challenge.token, AccountKey.from_pem(found.key_pem).thumbprint
     )
     try:
-        with work.slow_lookup() as seconds:
-            probe = work.ports.checks.probe(
+        with context.slow_lookup() as seconds:
+            probe = context.ports.checks.probe(
                 challenge.identifier, challenge.token, expected, timeout_seconds=seconds
             )
     except Busy as error:
@@ -126,10 +126,10 @@ def _http01(work: Work, challenge: ChallengeFacts) -> _NotYet | None:
     if probe.ok:
         return None
     if probe.handshake_failed:
-        work.keep(work.facts, None)  # still ours: a worker that was away for long must write nothing
-        work.store_temporary()
-    if not work.is_first_try:
+        context.confirm_lease()  # without the lease, nothing must be written
+        context.store_temporary_pair(context.certificate)
+    if not context.is_first_try:
         challenges.expose(
-            work, challenge, work.facts.labels
+            context, challenge, context.facts.labels
         )  # somebody may have changed the Ingress meanwhile
     return _NotYet(reason=probe.reason, may_linger=bool(challenge.way) or probe.handshake_failed)

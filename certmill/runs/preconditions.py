@@ -1,0 +1,34 @@
+"""What must hold before a step runs: the Certificate exists and is unchanged, its issuer exists, and no other
+Certificate owns its Secret."""
+
+from __future__ import annotations
+
+from certmill.certificates.reconcile import Reconciler
+from certmill.issuers import wait as issuer_wait
+from certmill.runs.chain import CLEAN_UP
+from certmill.runs.outcomes import Outcome, Restart
+from certmill.runs.step_context import StepContext
+from certmill.steps import manifests
+from certmill.steps.table import Step
+
+
+def unmet(context: StepContext, step: Step, reconciler: Reconciler) -> Outcome | None:
+    """The outcome of a step that must not run now, or None. Sets the context's manifests.
+
+    Raises CertmillError if the home or Redis is not available, or if a manifest is not valid."""
+    found = manifests.read(context, before_store=step.stores)
+    certificate = found.certificate
+    if certificate is None or certificate.deleting:
+        return _end(context, "the Certificate was deleted")
+    context.found_certificate, context.found_issuer = certificate, found.issuer
+    if found.spec != context.record.spec:
+        return _end(context, "the manifest changed; beginning again")
+    if found.issuer is None:
+        return issuer_wait.for_missing(context.uncached, certificate)
+    if step.needs_ownership and (other := reconciler.other_owner(certificate)):
+        return _end(context, f"Secret {certificate.secret_name} belongs to Certificate {other}")
+    return None
+
+
+def _end(context: StepContext, reason: str) -> Restart:
+    return Restart(step=CLEAN_UP, reason=reason, facts=context.facts)
