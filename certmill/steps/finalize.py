@@ -8,20 +8,32 @@ from dataclasses import replace
 from certmill.acme.client import AcmeClient
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import Order, OrderStatus
-from certmill.errors import CAUnavailable, OrderNotReady, OrderRefused, RateLimited
+from certmill.errors import OrderNotReady, OrderRefused
 from certmill.issuers import account
-from certmill.runs.backoff import poll_delay
 from certmill.runs.facts import Facts
-from certmill.runs.outcomes import Advanced, Failed, Outcome, Restart, Waiting
+from certmill.runs.outcomes import Advanced, Outcome, Restart
 from certmill.runs.step_context import StepContext
+from certmill.steps import polling
 
-_LINGER_SECONDS = (0.01, 0.05, 0.15, 0.24, 0.35)
+_PAUSES = (0.01, 0.05, 0.15, 0.24, 0.35)
+"""Seconds between the polls of the order. The first is short, because a CA that issues at once is the common
+case."""
 
 
 def finalize(context: StepContext) -> Outcome:
-    """Finalize once; after a crash, the order itself says whether it was."""
+    """Send the CSR once. After a crash, the order's status shows whether the CA has it."""
     acme = account.client(context.ports, context.issuer)
-    return _polled(context, acme, _send_csr(context, acme))
+    order = _send_csr(context, acme)
+    sent_at = context.facts.finalized_at
+    facts = replace(context.facts, finalized_at=sent_at if sent_at is not None else context.ports.clock.now())
+    order = polling.poll(
+        context,
+        order,
+        ask_again=lambda _: acme.order(facts.order),
+        is_open=lambda order: order.status is OrderStatus.PROCESSING,
+        pauses=_PAUSES,
+    )
+    return _outcome(context, facts, order)
 
 
 def _send_csr(context: StepContext, acme: AcmeClient) -> Order:
@@ -34,48 +46,31 @@ def _send_csr(context: StepContext, acme: AcmeClient) -> Order:
         return acme.order(context.facts.order)
 
 
-def _polled(context: StepContext, acme: AcmeClient, order: Order) -> Outcome:
-    sent_at = (
-        context.facts.finalized_at if context.facts.finalized_at is not None else context.ports.clock.now()
-    )
-    facts = replace(context.facts, finalized_at=sent_at)
-    for pause in _LINGER_SECONDS:
-        if order.status is not OrderStatus.PROCESSING:
-            break
-        context.ports.clock.pause(pause)
-        context.renew_lease()
-        order = acme.order(context.facts.order)
-    return _judged(context, facts, order)
-
-
-def _judged(context: StepContext, facts: Facts, order: Order) -> Outcome:
+def _outcome(context: StepContext, facts: Facts, order: Order) -> Outcome:
+    """What the order's status means (RFC 8555 §7.1.6)."""
+    names = ", ".join(str(identifier) for identifier in context.certificate.identifiers[:3])
     if order.status is OrderStatus.VALID and order.certificate:
         return Advanced(facts=replace(facts, certificate=order.certificate))
-    names = ", ".join(str(identifier) for identifier in context.certificate.identifiers[:3])
     if order.status is OrderStatus.INVALID:
-        error = (
-            problem_error(order.error, name=names)
-            if order.error
-            else OrderRefused(f"the CA says that the order for {names} is invalid")
-        )
-        if isinstance(error, RateLimited):
-            return Restart(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
-        return Failed(error=error, facts=facts)
-    elapsed = context.since(facts.finalized_at)
-    if elapsed >= context.ports.limits.validation_timeout:
-        # The next run goes on with this order and this key: the CA may have issued by then, and a second
-        # certificate would cost.
-        return Failed(
-            error=CAUnavailable(f"the CA has not issued {names} within {elapsed / 60:.0f} min"), facts=facts
-        )
+        if order.error:
+            return polling.refused(problem_error(order.error, name=names), facts)
+        return polling.refused(OrderRefused(f"the CA says that the order for {names} is invalid"), facts)
+    since = facts.finalized_at
+    if (failed := polling.timed_out(context, facts, since=since, what=f"issued {names}")) is not None:
+        return failed
     if order.status in (OrderStatus.PENDING, OrderStatus.READY):
-        # Not finalized after all (orderNotReady): the CSR goes again, the authorizations may need a moment
-        # (RFC 8555 §7.4).
-        step = "validate" if order.status is OrderStatus.PENDING else "finalize"
-        return Restart(
-            step=step,
-            reason=f"the order for {names} is {order.status}",
-            facts=replace(facts, finalized_at=None),
-        )
-    seconds = min(order.retry_after, 60.0) if order.retry_after is not None else poll_delay(elapsed)
-    return Waiting(reason=f"the CA is issuing {names}", seconds=seconds, facts=facts)
+        return _finalize_again(facts, order, names)
+    return polling.wait(
+        context, facts, since=since, reason=f"the CA is issuing {names}", retry_after=order.retry_after
+    )
+
+
+def _finalize_again(facts: Facts, order: Order, names: str) -> Restart:
+    """The order was not ready (orderNotReady): the CSR is sent again. In "pending" the authorizations are
+    polled first (RFC 8555 §7.4)."""
+    step = "validate" if order.status is OrderStatus.PENDING else "finalize"
+    return Restart(
+        step=step,
+        reason=f"the order for {names} is {order.status}",
+        facts=replace(facts, finalized_at=None),
+    )

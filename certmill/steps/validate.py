@@ -8,16 +8,19 @@ from dataclasses import replace
 from certmill.acme.client import AcmeClient
 from certmill.acme.problems import problem_error
 from certmill.acme.resources import Authorization, AuthorizationStatus, ChallengeStatus
-from certmill.errors import CAUnavailable, CertmillError, NameRefused, OrderGone, OrderRefused, RateLimited
+from certmill.errors import CertmillError, NameRefused, OrderGone, OrderRefused
 from certmill.issuers import account
-from certmill.runs.backoff import poll_delay
 from certmill.runs.facts import ChallengeFacts, Facts
-from certmill.runs.outcomes import Advanced, Failed, Outcome, Restart, Waiting
+from certmill.runs.outcomes import Advanced, Outcome
 from certmill.runs.step_context import StepContext
+from certmill.steps import polling
 
 _OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
-_LINGER_NAMES = 3
-_LINGER_SECONDS = (0.03, 0.06, 0.12, 0.24, 0.35)
+_MOST_NAMES_TO_POLL = 3
+"""With more open authorizations, the step does not poll again but ends as waiting."""
+
+_Polled = Sequence[tuple[ChallengeFacts, Authorization]]
+"""Challenges, each with its authorization as the CA has it now."""
 
 
 def validate(context: StepContext) -> Outcome:
@@ -26,45 +29,51 @@ def validate(context: StepContext) -> Outcome:
     facts = context.facts
     if facts.answered_at is None:
         facts = _answer(context, acme)
-    pending, retry_after = list(facts.challenges), None
-    for pause in (*_LINGER_SECONDS, 0.0):
-        found = _looked_at(context, acme, pending)
-        for challenge, authorization in found:
-            if authorization.status not in (*_OPEN, AuthorizationStatus.VALID):
-                return _ended(facts, _why(challenge, authorization))
-        still = [
-            (challenge, authorization.retry_after)
-            for challenge, authorization in found
-            if authorization.status in _OPEN
-        ]
-        if not still:
-            return Advanced(facts=facts)
-        pending = [challenge for challenge, _ in still]
-        # Respect each Retry-After of the CA: the longest one counts.
-        retry_after = max((seconds for _, seconds in still if seconds is not None), default=None)
-        if not pause or len(pending) > _LINGER_NAMES or retry_after is not None:
-            break
-        context.ports.clock.pause(pause)
-    return _not_yet(context, facts, pending[0], retry_after)
+    polled = polling.poll(
+        context,
+        _ask(context, acme, facts.challenges),
+        ask_again=lambda polled: _ask(context, acme, [challenge for challenge, _ in _open(polled)]),
+        is_open=_may_poll_again,
+    )
+    if (failed := _failed(polled)) is not None:
+        return polling.refused(_why(*failed), facts)
+    return _wait(context, facts, still) if (still := _open(polled)) else Advanced(facts=facts)
 
 
-def _looked_at(
-    context: StepContext, acme: AcmeClient, challenges: Sequence[ChallengeFacts]
-) -> list[tuple[ChallengeFacts, Authorization]]:
-    """Each challenge with its authorization as the CA has it now. Raises OrderGone."""
-    found = []
+def _ask(context: StepContext, acme: AcmeClient, challenges: Sequence[ChallengeFacts]) -> _Polled:
+    """The authorizations of these challenges. Raises OrderGone."""
+    polled = []
     for challenge in challenges:
         context.renew_lease()
-        found.append((challenge, acme.authorization(challenge.authorization)))
-    return found
+        polled.append((challenge, acme.authorization(challenge.authorization)))
+    return polled
 
 
-def _ended(facts: Facts, error: CertmillError) -> Outcome:
-    """The outcome for a failed authorization. A rate limit does not mean that the name is wrong: a new order
-    is created when the limit has passed."""
-    if isinstance(error, RateLimited):
-        return Restart(step="create_order", reason=str(error), facts=facts.without_order(), after=error)
-    return Failed(error=error, facts=facts)
+def _open(polled: _Polled) -> _Polled:
+    return [each for each in polled if each[1].status in _OPEN]
+
+
+def _failed(polled: _Polled) -> tuple[ChallengeFacts, Authorization] | None:
+    ended_well = (*_OPEN, AuthorizationStatus.VALID)
+    return next((each for each in polled if each[1].status not in ended_well), None)
+
+
+def _may_poll_again(polled: _Polled) -> bool:
+    """Whether the CA may decide within this step: it has not asked for a longer wait."""
+    still = _open(polled)
+    return 0 < len(still) <= _MOST_NAMES_TO_POLL and _failed(polled) is None and _retry_after(still) is None
+
+
+def _retry_after(still: _Polled) -> float | None:
+    """The longest Retry-After of the authorizations (seconds): each of them must be respected."""
+    return max((found.retry_after for _, found in still if found.retry_after is not None), default=None)
+
+
+def _wait(context: StepContext, facts: Facts, still: _Polled) -> Outcome:
+    name, since = still[0][0].name, facts.answered_at
+    return polling.timed_out(context, facts, since=since, what=f"validated {name}") or polling.wait(
+        context, facts, since=since, reason=f"the CA is validating {name}", retry_after=_retry_after(still)
+    )
 
 
 def _answer(context: StepContext, acme: AcmeClient) -> Facts:
@@ -81,20 +90,6 @@ def _answer(context: StepContext, acme: AcmeClient) -> Facts:
     facts = replace(context.facts, answered_at=context.ports.clock.now())
     context.checkpoint(facts)
     return facts
-
-
-def _not_yet(
-    context: StepContext, facts: Facts, challenge: ChallengeFacts, retry_after: float | None
-) -> Outcome:
-    elapsed = context.since(facts.answered_at)
-    if elapsed >= context.ports.limits.validation_timeout:
-        # A slow CA does not mean that the name is wrong: the next run continues with this order.
-        return Failed(
-            error=CAUnavailable(f"the CA has not validated {challenge.name} within {elapsed / 60:.0f} min"),
-            facts=facts,
-        )
-    seconds = min(retry_after, 60.0) if retry_after is not None else poll_delay(elapsed)
-    return Waiting(reason=f"the CA is validating {challenge.name}", seconds=seconds, facts=facts)
 
 
 def _why(challenge: ChallengeFacts, authorization: Authorization) -> CertmillError:

@@ -15,10 +15,10 @@ from certmill.runs.backoff import poll_delay
 from certmill.runs.facts import ChallengeFacts
 from certmill.runs.outcomes import Advanced, Failed, Outcome, Waiting
 from certmill.runs.step_context import StepContext
-from certmill.steps import challenges, solvers
+from certmill.steps import challenges, polling, solvers
 
-_LINGER_SECONDS = (0.05, 0.15, 0.3)
-_LINGER_AT_MOST = 0.5
+_PAUSES = (0.05, 0.15, 0.3)
+_POLLS_AT_MOST_SECONDS = 0.5
 _GOOD_ANSWERS = 5
 _APART_SECONDS = 0.1
 """In a cluster: while an ingress controller takes an Ingress in, one of its servers, or of their workers,
@@ -37,16 +37,18 @@ class _NotYet:
 
 def wait_for_propagation(context: StepContext) -> Outcome:
     """Advance when all challenges are visible. Otherwise wait with the reason, until the deadline."""
-    found, began = None, context.ports.clock.now()
-    for pause in (*_LINGER_SECONDS, 0.0):
-        found = _not_yet(context, context.facts.challenges) or _wavering(context)
-        if found is None:
-            return Advanced(facts=context.facts)
-        lingered = context.ports.clock.now() - began
-        if not found.may_linger or not pause or not context.is_first_try or lingered >= _LINGER_AT_MOST:
-            break
-        context.ports.clock.pause(pause)
-    assert found is not None
+    began = context.ports.clock.now()
+
+    def look() -> _NotYet | None:
+        return _not_yet(context, context.facts.challenges) or _wavering(context)
+
+    def may_look_again(found: _NotYet | None) -> bool:
+        is_early = context.ports.clock.now() - began < _POLLS_AT_MOST_SECONDS
+        return found is not None and found.may_linger and context.is_first_try and is_early
+
+    found = polling.poll(context, look(), ask_again=lambda _: look(), is_open=may_look_again, pauses=_PAUSES)
+    if found is None:
+        return Advanced(facts=context.facts)
     elapsed = context.elapsed()
     if found.looked and elapsed >= context.ports.limits.propagation_timeout:
         return Failed(
