@@ -20,7 +20,7 @@ class ZonesWithOneAlias:
     """DNS in which the challenge's name is a CNAME. Keeps the time-out of each lookup."""
 
     def __init__(self) -> None:
-        self.timeouts = []
+        self.timeouts: list[float] = []
 
     def follow_cnames(self, name, *, within_seconds):
         self.timeouts.append(within_seconds)
