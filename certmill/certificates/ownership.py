@@ -90,7 +90,7 @@ def refusal_of_request(ports: Ports, certificate: Certificate) -> str:
             "manifest applied"
         )
     created = existing.created if existing is not None else 0.0
-    rival = _first_rival(ports, replace(marked(certificate)[0], created=created), only_manifests=True)
+    rival = _first_rival(ports, replace(marked(certificate), created=created), only_manifests=True)
     return (
         f"{where} belongs to Certificate {rival}, which a manifest made; choose another name for it"
         if rival

@@ -22,10 +22,9 @@ def is_requested(certificate: Certificate) -> bool:
     return certificate.annotations.get(CREATED_BY) == CREATED_BY_REQUEST
 
 
-def marked(certificate: Certificate) -> tuple[Certificate, str]:
-    """Return the Certificate of a request in its stored form, and its document."""
-    kept = replace(certificate, annotations={CREATED_BY: CREATED_BY_REQUEST})
-    return kept, dump_yaml(certificate_document(kept))
+def marked(certificate: Certificate) -> Certificate:
+    """Return the Certificate of a request in its stored form."""
+    return replace(certificate, annotations={CREATED_BY: CREATED_BY_REQUEST})
 
 
 def unmarked(manifest: Certificate | Issuer, document: str) -> tuple[Certificate | Issuer, str]:

@@ -21,6 +21,7 @@ from certmill.home.base import (
 from certmill.home.ownership import Held
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId, split_id
 from certmill.model.object_ref import ISSUER_KINDS, ObjectRef
 from certmill.model.secret import Secret
@@ -156,7 +157,8 @@ class MemoryHome:
                 raise requested.wrong(certificate, error) from None
             if requested.outcome_of(existing, certificate) is Change.UNCHANGED:
                 return Change.UNCHANGED
-            return self._keep(*requested.marked(certificate))
+            kept = requested.marked(certificate)
+            return self._keep(kept, dump_yaml(certificate_document(kept)))
 
     def _keep(self, manifest: Manifest, document: str) -> Change:
         assert not isinstance(manifest, Secret)

@@ -30,6 +30,7 @@ from certmill.home.directory.files import (
 from certmill.home.directory.manifest_file import reason_of, source_of
 from certmill.home.directory.manifest_index import ManifestIndex
 from certmill.model.certificate import Certificate
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 
 _LOCK = "manifests"
 
@@ -98,7 +99,7 @@ class ManifestFiles:
             existing = kept.value if kept is not None and isinstance(kept.value, Certificate) else None
             if requested.outcome_of(existing, certificate) is Change.UNCHANGED:
                 return Change.UNCHANGED
-            return self._keep(key, requested.marked(certificate)[1])
+            return self._keep(key, dump_yaml(certificate_document(requested.marked(certificate))))
 
     def _keep(self, key: Key, document: str) -> Change:
         holders = self._index.holders(key)

@@ -42,7 +42,12 @@ from certmill.kube.objects import JsonObject, managed_fields, mapping, meta_of, 
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
-from certmill.model.manifests.parse import parse_certificate, parse_document, parse_issuer
+from certmill.model.manifests.parse import (
+    certificate_document,
+    parse_certificate,
+    parse_document,
+    parse_issuer,
+)
 from certmill.model.names import CertificateId, split_id
 from certmill.model.object_ref import ISSUER_KINDS, ObjectRef
 from certmill.model.secret import Secret
@@ -146,7 +151,9 @@ class KubernetesHome:
         kind = "Certificate" if isinstance(manifest, Certificate) else manifest.kind
         layout.require_names(kind, manifest.namespace, manifest.name)
         before = self._get(kind, manifest.namespace, manifest.name)
-        after = self._client.apply(_RESOURCES[kind], _named(document, manifest), manager=APPLY_MANAGER)
+        after = self._client.apply(
+            _RESOURCES[kind], _named(parse_document(document), manifest), manager=APPLY_MANAGER
+        )
         if before is None:
             return Change.CREATED
         return (
@@ -171,11 +178,10 @@ class KubernetesHome:
             raise requested.wrong(certificate, error) from None
         change = requested.outcome_of(existing, certificate)
         if change is not Change.UNCHANGED:
-            kept, document = requested.marked(certificate)
+            kept = requested.marked(certificate)
             version = {"resourceVersion": meta_of(before).resource_version} if before is not None else {}
-            self._client.apply(
-                CERTIFICATES, _named(document, kept, **version), manager=APPLY_MANAGER, force=False
-            )
+            body = _named(certificate_document(kept), kept, **version)
+            self._client.apply(CERTIFICATES, body, manager=APPLY_MANAGER, force=False)
         return change
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:
@@ -284,9 +290,8 @@ class KubernetesHome:
             )
 
 
-def _named(document: str, manifest: Certificate | Issuer, **more: str) -> JsonObject:
-    """Return the document's object with the manifest's name and namespace, and `more` in its metadata."""
-    body = parse_document(document)
+def _named(body: JsonObject, manifest: Certificate | Issuer, **more: str) -> JsonObject:
+    """Return the object with the manifest's name and namespace, and `more` in its metadata."""
     metadata = {
         **mapping(body.get("metadata")),
         "name": manifest.name,
