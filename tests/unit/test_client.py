@@ -37,7 +37,7 @@ def a_handle(*statuses, clock=None, send_again=None):
     return Handle(
         "id",
         "default/web",
-        lambda *_: seen.pop(0) if len(seen) > 1 else seen[0],
+        lambda _: seen.pop(0) if len(seen) > 1 else seen[0],
         clock or FakeClock(0.0),
         send_again,
     )
