@@ -1,12 +1,11 @@
-"""The Python client for other services: it requests certificates and follows the requests. It does not need
-Celery; an application that uses Celery can pass its app's `send_task`.
+"""The Python client for other services requests certificates and follows the requests. It needs no Celery; an
+application that uses Celery can pass its app's `send_task`. The messages are in `certmill.contract`.
 
     handle = Client.connect("redis://…").request(name="web", dns_names=["web.example.com"], issuer="prod")
     handle.wait(timeout=300)
 
-A request is one Celery message (protocol 2, JSON) on the queue `certmill.requests`; `certmill.contract`
-documents it for other languages. A Redis user that may only enqueue can send requests. To follow them, it
-must also be allowed to read `certmill:certificate:*` and `certmill:request:*` (docs/producers.md)."""
+To send, a Redis user needs the queue `certmill.requests`; to follow, see docs/producers.md. Forbidden here:
+Celery, the home, and an import of Redis before `connect`."""
 
 from __future__ import annotations
 
