@@ -20,7 +20,7 @@ from certmill.client import Client
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from compose.servers.ports import answers, free_port
-from compose.servers.process import ServerProcess
+from compose.servers.process import ServerProcess, Spawn, spawn
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,6 +36,7 @@ class LocalCertmill:
     settings_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Per kind of process (worker, beat, responder, flower, controller): settings that are added to, or
     replace, those in `settings`."""
+    spawn: Spawn = spawn
     processes: dict[str, ServerProcess] = field(default_factory=dict, init=False)
     responder_port: int = field(default=0, init=False)
     flower_port: int = field(default=0, init=False)
@@ -147,7 +148,10 @@ class LocalCertmill:
     def _start(
         self, name: str, *arguments: str, port: int = 0, settings: Mapping[str, str] | None = None
     ) -> ServerProcess:
-        process = self.processes.setdefault(name, ServerProcess(name, log=self.directory / f"{name}.log"))
+        if name not in self.processes:
+            log = self.directory / f"{name}.log"
+            self.processes[name] = ServerProcess(name, log=log, spawn=self.spawn)
+        process = self.processes[name]
         admin_port = str(self.admin_ports.setdefault(name, free_port()))
         own = {
             "admin_port": admin_port,

@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import IO, Protocol, Self
 
 from compose.servers import ServerFailed
 
@@ -23,14 +23,51 @@ _POLL_SECONDS = 0.02
 _LOG_TAIL_CHARACTERS = 1500
 
 
+class Child(Protocol):
+    """A running process, with the methods of subprocess.Popen that are used here."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """The exit code, or None while the process runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code. Raises subprocess.TimeoutExpired."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal to the process if it runs."""
+
+
+class Spawn(Protocol):
+    """Starts a process in a session of its own."""
+
+    def __call__(
+        self, command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str]
+    ) -> Child: ...
+
+
+def spawn(command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str]) -> Child:
+    """Start a program with its output in `log` and exactly these environment variables."""
+    return subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,
+    )
+
+
 class ServerProcess:
     """One child process in its own process group. A Ctrl-C at the terminal then reaches only the parent,
     which stops its children in order."""
 
-    def __init__(self, name: str, *, log: Path) -> None:
+    def __init__(self, name: str, *, log: Path, spawn: Spawn = spawn) -> None:
         self._name = name
         self._log = log
-        self._child: subprocess.Popen[bytes] | None = None
+        self._spawn = spawn
+        self._child: Child | None = None
         self._asked_to_stop = False
 
     @property
@@ -54,13 +91,10 @@ class ServerProcess:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._asked_to_stop = False
         with self._log.open("ab") as log:
-            self._child = subprocess.Popen(
+            self._child = self._spawn(
                 [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-                start_new_session=True,
+                log=log,
+                environment={**os.environ, **(environment or {})},
             )
         deadline = time.monotonic() + timeout_seconds
         while not answers():

@@ -16,6 +16,7 @@ from certmill.kube.client import KubeClient
 from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, Resource
 from compose.servers.cluster.kubernetes import KubeApiServer
+from compose.servers.process import spawn
 from tests.bench.ground import CORES, Ground
 from tests.support.cluster import CRDS, make_namespace
 from tests.support.kube_lab import KubeLab
@@ -42,7 +43,12 @@ def installed(ground: Ground, name: str, kube: KubeApiServer, *, serves: bool = 
     """A fresh certmill in the cluster: a worker a core, beat, controller, responder; `serves`: and an nginx
     that follows the Ingresses."""
     with KubeLab(
-        directory=ground.directory / name, kube=kube, workers=CORES, serves=serves, settings=dict(_DEFAULTS)
+        directory=ground.directory / name,
+        kube=kube,
+        workers=CORES,
+        serves=serves,
+        settings=dict(_DEFAULTS),
+        spawn=spawn,
     ) as lab:
         yield lab
 

@@ -19,6 +19,7 @@ from compose.servers.ports import free_port
 from compose.servers.prometheus import Prometheus
 from compose.servers.redis import RedisServer
 from tests.support.builders import DAY, a_certificate, a_pair
+from tests.support.preloaded import spawn_preloaded
 from tests.support.waiting import until
 
 MONITORING = Path(__file__).resolve().parents[2] / "compose" / "chart" / "monitoring"
@@ -63,6 +64,7 @@ class Watched:
             directory=directory / "certmill",
             redis_url=redis.url,
             settings={"admin_host": "127.0.0.1"},
+            spawn=spawn_preloaded,
             settings_of={kind: {"admin_port": str(port)} for kind, port in ports.items()},
         )
         targets = {f"certmill-{kind}": [f"127.0.0.1:{port}"] for kind, port in ports.items()}

@@ -34,7 +34,9 @@ class CloudflareLab(Lab):
             "recursive_nameservers": self.cloudflare.dns_address,
             "authoritative_port": str(self.cloudflare.dns_port),
         }
-        self.certmill = LocalCertmill(directory=self.directory, redis_url=self.redis_url, settings=settings)
+        self.certmill = LocalCertmill(
+            directory=self.directory, redis_url=self.redis_url, settings=settings, spawn=self.spawn
+        )
         self.runtime = self.certmill.open()
         return self
 

@@ -30,10 +30,12 @@ from compose.servers.bind import Bind
 from compose.servers.cluster.kubernetes import SERVICE_ACCOUNT
 from compose.servers.nginx import Nginx
 from compose.servers.pebble import Pebble
+from compose.servers.process import Spawn
 from compose.servers.redis import RedisServer
 from tests.support.chart import grant
 from tests.support.cluster import make_namespace
 from tests.support.ingress_controller import IngressController
+from tests.support.preloaded import spawn_preloaded
 from tests.support.waiting import until
 
 TSIG_SECRET = base64.b64encode(b"a secret of sixteen-and-more bytes").decode()
@@ -89,6 +91,7 @@ class KubeLab:
     workers: int = 1
     serves: bool = True
     """Whether nginx follows the Ingresses; what needs no HTTP-01 need not pay for it."""
+    spawn: Spawn = spawn_preloaded
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
@@ -125,6 +128,7 @@ class KubeLab:
                 redis_url=self.redis.url,
                 settings=own | self.settings,
                 settings_of=self._accounts_of_the_chart(),
+                spawn=self.spawn,
             )
         )
         self._expose_responder()

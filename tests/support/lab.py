@@ -21,6 +21,8 @@ from compose.local import LocalCertmill
 from compose.servers.bind import Bind
 from compose.servers.pebble import Pebble, PebbleProfile
 from compose.servers.ports import free_port
+from compose.servers.process import Spawn
+from tests.support.preloaded import spawn_preloaded
 from tests.support.waiting import until
 
 TSIG_SECRET = base64.b64encode(b"a secret of sixteen-and-more bytes").decode()
@@ -36,6 +38,7 @@ class Lab:
     pebble_options: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     secondaries: Mapping[str, str] = field(default_factory=dict)
+    spawn: Spawn = spawn_preloaded
     bind: Bind = field(init=False)
     pebble: Pebble = field(init=False)
     certmill: LocalCertmill = field(init=False)
@@ -72,7 +75,9 @@ class Lab:
             "step_lease_seconds": "4",
             "step_grace_seconds": "2",
         } | dict(self.settings)
-        self.certmill = LocalCertmill(directory=self.directory, redis_url=self.redis_url, settings=settings)
+        self.certmill = LocalCertmill(
+            directory=self.directory, redis_url=self.redis_url, settings=settings, spawn=self.spawn
+        )
         self.certmill.responder_port = http01_port
         self.runtime = self.certmill.open()
         self.apply_issuer("prod")
