@@ -9,13 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from certmill.certificates import conditions, secret_contract
 from certmill.clock import SystemClock
@@ -33,13 +29,13 @@ from tests.bench.cluster import api_server, certificate, installed, requests_of,
 from tests.bench.figures import Result
 from tests.bench.ground import Ground
 from tests.bench.processes import resident_mb
+from tests.support.certificates import a_leaf, alternative_names, as_pem
 from tests.support.kube_lab import KubeLab
 from tests.support.waiting import until
 
 COUNT = 10_000
 _IDLE_SECONDS = 15.0
 _THREADS = 4
-_ISSUER = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a CA of the benchmark")])
 
 
 def measure(ground: Ground) -> Result:
@@ -115,13 +111,5 @@ class _Pair:
 
     def leaf(self, name: str) -> bytes:
         """PEM; valid for 90 days."""
-        now = datetime.now(UTC)
-        builder = x509.CertificateBuilder(
-            issuer_name=_ISSUER,
-            subject_name=x509.Name([]),
-            public_key=self._key.public_key(),
-            serial_number=x509.random_serial_number(),
-            not_valid_before=now,
-            not_valid_after=now + timedelta(days=90),
-        ).add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
-        return builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM)
+        names = alternative_names([name])
+        return as_pem(a_leaf(self._key, issuer="a CA of the benchmark", names=names, not_before=time.time()))

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -696,29 +697,16 @@ class Worker(threading.Thread):
 @pytest.fixture
 def pair():
     """A Secret with a self-signed pair for web.example.com."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.x509.oid import NameOID
-
     from certmill.crypto import keys
     from certmill.model.certificate import KeyEncoding, PrivateKeySpec
     from certmill.model.secret import TLS_TYPE, Secret
+    from tests.support.certificates import a_leaf, alternative_names, as_pem, private_key
 
     pem = keys.generate(PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=256, encoding=KeyEncoding.PKCS8))
-    key = keys.load(pem)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test Root")])
-    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder(
-        name, name, key.public_key(), 7, start, start + datetime.timedelta(days=3650)
-    )
-    leaf = builder.add_extension(
-        x509.SubjectAlternativeName([x509.DNSName("web.example.com")]), critical=False
-    ).sign(key, hashes.SHA256())
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    data = {"tls.crt": leaf.public_bytes(Encoding.PEM), "tls.key": pem}
+    begins = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    names = alternative_names(["web.example.com"])
+    leaf = a_leaf(private_key(pem), names=names, not_before=begins, days=3650)
+    data = {"tls.crt": as_pem(leaf), "tls.key": pem}
     return Secret(namespace="default", name="web.example.com", type=TLS_TYPE, data=data)
 
 

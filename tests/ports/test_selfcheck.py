@@ -11,9 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+import trustme
 
 from certmill.clock import SystemClock
 from certmill.dns01.resolver import Resolver
@@ -341,26 +339,16 @@ def test_a_redirect_that_fails_tells_nothing_of_where_it_led(origin, location):
 
 
 @pytest.fixture(scope="module")
-def self_signed(tmp_path_factory):
-    """A server context whose certificate nobody trusts, and which is for another name."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "other.invalid")])
-    now = datetime.now(UTC)
-    certificate = x509.CertificateBuilder(
-        name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=2), now
-    ).sign(key, hashes.SHA256())
-    file = tmp_path_factory.mktemp("tls") / "server.pem"
-    pkcs8 = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(pkcs8 + certificate.public_bytes(serialization.Encoding.PEM))
+def untrusted():
+    """A server context whose certificate has expired, is for another name, and is from an unknown CA."""
+    expired = trustme.CA().issue_cert("other.invalid", not_after=datetime.now(UTC) - timedelta(days=1))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
+    expired.configure_cert(context)
     return context
 
 
-def test_a_redirect_to_https_is_followed_without_verifying(origin, self_signed):
-    with running(Origin(self_signed)) as secure:
+def test_a_redirect_to_https_is_followed_without_verifying(origin, untrusted):
+    with running(Origin(untrusted)) as secure:
         secure.answers["/secure"] = GOOD
         moved = f"HTTP/1.1 301 Moved\r\nLocation: https://example.com:{secure.port}/secure\r\n\r\n".encode()
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import replace
-from ipaddress import ip_address
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from certmill.certificates.secret_contract import secret_of
 from certmill.crypto import keys
 from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm, PrivateKeySpec
 from certmill.model.issuer import Http01Solver, Issuer, SecretKeyRef, Solver
+from tests.support.certificates import a_leaf, alternative_names, as_pem, private_key, x509_name
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -63,25 +56,16 @@ def a_chain(
 ):
     """A self-made leaf for a key, PEM. `attributes`: (identifier, value) of its subject besides; `others`:
     more names."""
-    key = keys.load(key_pem)
-    at = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
-    names = [x509.DNSName(name) for name in dns_names] + [
-        x509.IPAddress(ip_address(address)) for address in ip_addresses
-    ]
-    names += [*(x509.RFC822Name(address) for address in email_addresses), *others]
-    subject = [*([(NameOID.COMMON_NAME, common_name)] if common_name else ()), *attributes]
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(identifier, value) for identifier, value in subject]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .not_valid_before(at)
-        .not_valid_after(at + datetime.timedelta(days=days))
-        .serial_number(x509.random_serial_number())
-        .public_key(key.public_key())
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+    names = [*alternative_names(dns_names, ip_addresses, email_addresses), *others]
+    leaf = a_leaf(
+        private_key(key_pem),
+        subject=x509_name(common_name, attributes),
+        issuer=issuer,
+        names=names,
+        not_before=not_before,
+        days=days,
     )
-    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    return builder.sign(key, digest).public_bytes(Encoding.PEM)
+    return as_pem(leaf)
 
 
 def a_pair(certificate, **leaf):

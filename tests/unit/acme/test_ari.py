@@ -1,37 +1,20 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from certmill.acme import ari
 from certmill.acme.ari import RenewalInfo
 from certmill.errors import CAUnavailable, OrderRefused
+from tests.support.certificates import a_leaf
 
 WINDOW = {"start": "2026-11-24T12:00:00Z", "end": "2026-11-25T12:00:00Z"}
 
 
 def certificate(serial, key_identifier):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(serial)
-    )
-    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
-    if key_identifier is not None:
-        builder = builder.add_extension(
-            x509.AuthorityKeyIdentifier(key_identifier, None, None), critical=False
-        )
-    return builder.sign(key, hashes.SHA256())
+    known = [] if key_identifier is None else [x509.AuthorityKeyIdentifier(key_identifier, None, None)]
+    return a_leaf(ec.generate_private_key(ec.SECP256R1()), serial=serial, extensions=known)
 
 
 def test_the_id_is_that_of_the_example_in_rfc_9773():

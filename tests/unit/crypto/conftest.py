@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import UTC, datetime
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.support.certificates import a_leaf, alternative_names, as_pem, private_key, x509_name
 
 NOT_BEFORE = datetime(2027, 1, 1, tzinfo=UTC)
 NOT_AFTER = datetime(2027, 4, 1, tzinfo=UTC)
@@ -24,36 +22,27 @@ class CA:
     def certificate(
         self, public_key, *, subject="", issuer="Test Intermediate", names=(), serial=0x1F, extensions=()
     ):
-        attributes = [x509.NameAttribute(NameOID.COMMON_NAME, subject)] if subject else []
-        builder = (
-            x509.CertificateBuilder()
-            .issuer_name(x509.Name(issuer_name(issuer)))
-            .subject_name(x509.Name(attributes))
-            .public_key(public_key)
-            .serial_number(serial)
-            .not_valid_before(NOT_BEFORE)
-            .not_valid_after(NOT_AFTER)
+        leaf = a_leaf(
+            self.key,
+            public_key=public_key,
+            subject=x509_name(subject),
+            issuer=issuer,
+            names=names,
+            not_before=NOT_BEFORE.timestamp(),
+            days=(NOT_AFTER - NOT_BEFORE).days,
+            serial=serial,
+            extensions=extensions,
         )
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=False)
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        return as_pem(leaf)
 
     def chain(self, key_pem, *, dns_names=(), ip_addresses=(), uris=(), common_name="", root="Test Root"):
         """Leaf and one intermediate."""
-        names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns_names]
-        names += [x509.IPAddress(ipaddress.ip_address(address)) for address in ip_addresses]
-        names += [x509.UniformResourceIdentifier(uri) for uri in uris]
-        public_key = serialization.load_pem_private_key(key_pem, None).public_key()
+        names = alternative_names(dns_names, ip_addresses, uris=uris)
+        public_key = private_key(key_pem).public_key()
         leaf = self.certificate(public_key, subject=common_name, names=names)
         return leaf + self.certificate(
             self.key.public_key(), subject="Test Intermediate", issuer=root, serial=2
         )
-
-
-def issuer_name(common_name):
-    return [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,7 @@ import base64
 import datetime
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from certmill.errors import InvalidManifest
 from certmill.model.issuer import (
@@ -27,6 +24,7 @@ from certmill.model.issuer import (
     TsigAlgorithm,
 )
 from certmill.model.manifests.parse import dump_yaml, parse_documents
+from tests.support.certificates import a_leaf, as_pem, x509_name
 from tests.support.issuer_bodies import (
     DNS01,
     GO_WRITES,
@@ -64,22 +62,7 @@ def refusal(body):
 
 @pytest.fixture(scope="module")
 def root_pem():
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
-    at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-    )
-    return (
-        builder.not_valid_before(at)
-        .not_valid_after(at + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-        .public_bytes(Encoding.PEM)
-    )
+    return as_pem(a_leaf(ec.generate_private_key(ec.SECP256R1()), subject=x509_name("root"), issuer="root"))
 
 
 def test_a_small_cluster_issuer_gets_cert_managers_defaults():

@@ -6,13 +6,10 @@ import datetime
 from dataclasses import replace
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from certmill.certificates.digest import digest
-from certmill.clock import instant
 from certmill.contract import STEP_NAMES
+from certmill.crypto import keys
 from certmill.errors import FailureClass
 from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm, KeyEncoding, PrivateKeySpec
 from certmill.model.issuer import Issuer, SecretKeyRef
@@ -22,9 +19,10 @@ from certmill.runs.facts import Facts, Failure
 from certmill.state.record import Record
 from certmill.views.causes import Observed
 from certmill.views.next_step import Known, next_line, step_number
+from tests.support.builders import NOW
+from tests.support.certificates import a_leaf, alternative_names, as_pem, private_key
 
 DAY = 86_400.0
-NOW = 1_800_000_000.0
 
 CERTIFICATE = Certificate(
     namespace="default",
@@ -46,23 +44,9 @@ ISSUER = Issuer(
 @pytest.fixture(scope="module")
 def pair():
     """A pair for web.example.com, valid for 90 days from NOW."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([])
-    leaf = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(instant(NOW))
-        .not_valid_after(instant(NOW) + datetime.timedelta(days=90))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("web.example.com")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    data = {"tls.crt": leaf.public_bytes(serialization.Encoding.PEM), "tls.key": pem}
+    pem = keys.generate(CERTIFICATE.private_key)
+    leaf = a_leaf(private_key(pem), names=alternative_names(CERTIFICATE.dns_names))
+    data = {"tls.crt": as_pem(leaf), "tls.key": pem}
     return Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data)
 
 
