@@ -6,7 +6,7 @@ Flower shows."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import celery.app.events
 import celery.events.dispatcher
@@ -18,9 +18,16 @@ _Events: Any = celery.app.events.Events  # the stubs are incomplete
 _Dispatcher: Any = celery.events.dispatcher.EventDispatcher
 _Request: Any = celery.worker.request.Request
 
+MOST_BUFFERED: Final = 200
+"""The number of task events after which a thread publishes them itself. The consumer publishes them ten times
+a second (workers.broker.guard); with Celery's limit, 24, a busy worker publishes twice as often."""
+
 
 class Dispatcher(_Dispatcher):  # type: ignore[misc]
     """Celery's dispatcher, with more fields in a worker's heartbeat. `workers.flower.pages` shows them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Celery's own signature
+        super().__init__(*args, **{"buffer_limit": MOST_BUFFERED, **kwargs})
 
     def send(self, type: str, **fields: Any) -> Any:  # noqa: A002 - Celery's own signature
         if type.startswith("worker-"):

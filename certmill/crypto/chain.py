@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -55,6 +56,7 @@ class Leaf:
     issuer_common_name: str
 
 
+@lru_cache(maxsize=64)  # the step that stores a chain reads it three times
 def leaf(pem_chain: bytes) -> Leaf:
     """Read the first certificate; the whole chain must be readable. Raises SecretUnusable; the message does
     not contain the chain."""

@@ -53,6 +53,12 @@ def test_a_leaf_tells_what_the_secret_contract_needs(ca):
     )
 
 
+def test_a_chain_that_is_read_again_is_not_parsed_again(ca):
+    pem = ca.chain(KEY, **NAMES)
+
+    assert chain.leaf(bytes(bytearray(pem))) is chain.leaf(pem)
+
+
 def test_a_leaf_without_names_and_subject_is_readable(ca):
     leaf = chain.leaf(ca.chain(KEY))
 
