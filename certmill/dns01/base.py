@@ -1,10 +1,18 @@
-"""The protocol of a DNS-01 provider: add and remove one TXT value among several at a name."""
+"""The protocol of a DNS-01 provider: add and remove one TXT value among several at a name; and the
+configuration from which a provider is built."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from certmill.clock import Clock
+from certmill.model.issuer import Dns01Config, SecretKeyRef
+
+if TYPE_CHECKING:
+    from certmill.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,4 +54,19 @@ class BatchProvider(Provider, Protocol):
 
     def cleanup_all(self, records: Sequence[TxtRecord]) -> None:
         """As `cleanup`, for records of one zone."""
+        ...
+
+
+class ProviderConfig(Dns01Config):
+    """A provider's fields of a manifest, parsed, from which the provider is built."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def build(self, credentials: Mapping[SecretKeyRef, str], *, settings: Settings, clock: Clock) -> Provider:
+        """Return the provider. `credentials` has the value of each of `secrets`, without white space at its
+        ends. This sends no request.
+
+        Raises SecretUnusable or SolverMisconfigured; the message contains no credential.
+        """
         ...

@@ -3,10 +3,11 @@ object."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
+from typing import ClassVar
 
 from certmill.model.object_ref import CLUSTER_ISSUER, ObjectRef
 
@@ -61,45 +62,42 @@ class Http01Solver:
     ingress_template: IngressTemplate = field(default_factory=IngressTemplate)
 
 
-class TsigAlgorithm(StrEnum):
-    """rfc2136.tsigAlgorithm."""
-
-    HMACMD5 = "HMACMD5"
-    HMACSHA1 = "HMACSHA1"
-    HMACSHA256 = "HMACSHA256"
-    HMACSHA512 = "HMACSHA512"
-
-
-class Protocol(StrEnum):
-    """rfc2136.protocol."""
-
-    UDP = "UDP"
-    TCP = "TCP"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rfc2136:
-    """DNS UPDATE (RFC 2136) to `nameserver` (an IP address or a DNS name), with TSIG if a key is given."""
+class NeededSecret:
+    """A Secret value that a DNS-01 provider needs. `purpose` is what messages call it ("TSIG secret")."""
 
-    nameserver: str
-    port: int = 53
-    tsig_key_name: str = ""
-    tsig_secret: SecretKeyRef | None = None
-    tsig_algorithm: TsigAlgorithm = TsigAlgorithm.HMACMD5
-    protocol: Protocol = Protocol.UDP
+    ref: SecretKeyRef
+    purpose: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cloudflare:
-    """Credentials for Cloudflare: exactly one of `api_token` and `api_key`; `email` is needed with
-    `api_key`."""
+class Dns01Config(ABC):
+    """solvers[].dns01.<field>, parsed. Each provider's module has its own (certmill.dns01.providers): a
+    frozen dataclass, because providers are cached by it."""
 
-    email: str = ""
-    api_token: SecretKeyRef | None = None
-    api_key: SecretKeyRef | None = None
+    __slots__ = ()
 
+    field: ClassVar[str]
+    """The name of the provider's field in a manifest."""
 
-Dns01Provider = Rfc2136 | Cloudflare
+    @property
+    @abstractmethod
+    def secrets(self) -> tuple[NeededSecret, ...]:
+        """The Secret values that the provider needs."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """The service or the server, in a few words."""
+
+    @abstractmethod
+    def account(self, namespace: str) -> str:
+        """The server or the account that the provider writes to, for an issuer of this namespace. Writes to
+        one zone of one account are serialised; a slow account does not delay the others."""
+
+    @abstractmethod
+    def document(self) -> Mapping[str, object]:
+        """The fields as in a manifest. Fields that are not set may be None or empty; a value may be a
+        SecretKeyRef."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +105,7 @@ class Dns01Solver:
     """A DNS-01 provider, and how its records are found and checked. `nameservers`: `host:port` or https://
     URLs that are queried instead of the authoritative servers."""
 
-    provider: Dns01Provider
+    provider: Dns01Config
     follow_cname: bool = False
     nameservers: tuple[str, ...] = ()
 
@@ -163,16 +161,12 @@ class Issuer:
     @property
     def solver_credentials(self) -> tuple[SecretKeyRef, ...]:
         """The Secret keys that its DNS-01 solvers need."""
-        found: list[SecretKeyRef | None] = []
-        for solver in self.solvers:
-            match solver.dns01.provider if solver.dns01 else None:
-                case Rfc2136(tsig_secret=secret):
-                    found.append(secret)
-                case Cloudflare(api_token=token, api_key=key):
-                    found += [token, key]
-                case None:
-                    pass
-        return tuple(ref for ref in found if ref is not None)
+        return tuple(
+            secret.ref
+            for solver in self.solvers
+            if solver.dns01 is not None
+            for secret in solver.dns01.provider.secrets
+        )
 
     @property
     def ref(self) -> ObjectRef:

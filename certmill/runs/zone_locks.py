@@ -38,7 +38,7 @@ third of the lease has passed."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZonePlace:
-    """A zone at one server or account (`steps.solvers.account_of`)."""
+    """A zone at one server or account (`Dns01Config.account`)."""
 
     account: str
     zone: str

@@ -156,7 +156,7 @@ def _by_place(
     for challenge in challenges:
         solver = solvers.pick(issuer, challenge.name, labels=labels, offered=(DNS01,))
         assert solver.dns01 is not None
-        place = ZonePlace(account=solvers.account_of(issuer, solver.dns01), zone=challenge.zone)
+        place = ZonePlace(account=solver.dns01.provider.account(issuer.namespace), zone=challenge.zone)
         found.setdefault(place, []).append((solver.dns01, challenge))
     return sorted(found.items(), key=lambda each: (each[0].zone, each[0].account))
 

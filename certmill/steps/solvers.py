@@ -6,23 +6,12 @@ from collections.abc import Collection, Mapping
 
 from certmill.acme.challenges import DNS01, HTTP01
 from certmill.errors import SolverMisconfigured
-from certmill.model.issuer import Dns01Solver, Issuer, Rfc2136, Selector, Solver
+from certmill.model.issuer import Issuer, Selector, Solver
 
 
 def challenge_type(solver: Solver) -> str:
     """The ACME challenge type a solver answers."""
     return DNS01 if solver.dns01 is not None else HTTP01
-
-
-def account_of(issuer: Issuer, solver: Dns01Solver) -> str:
-    """The server or the account that a solver writes to. What is slow or limited at one is nothing to the
-    others."""
-    provider = solver.provider
-    if isinstance(provider, Rfc2136):
-        return f"rfc2136 {provider.nameserver}:{provider.port}"
-    credential = provider.api_token or provider.api_key
-    secret = f"{credential.name}/{credential.key}" if credential is not None else provider.email
-    return f"cloudflare {issuer.namespace}/{secret}"
 
 
 def pick(issuer: Issuer, name: str, *, labels: Mapping[str, str], offered: Collection[str]) -> Solver:

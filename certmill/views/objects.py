@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from certmill.model.certificate import Certificate
 from certmill.model.durations import format_duration
 from certmill.model.issuer import (
-    Cloudflare,
     Dns01Solver,
     Http01Solver,
     Issuer,
-    Rfc2136,
     SecretKeyRef,
     Selector,
     Solver,
@@ -157,42 +155,15 @@ def _ingress(solver: Http01Solver) -> Object:
 
 
 def _dns01(solver: Dns01Solver) -> Object:
-    provider: Object = (
-        {"cloudflare": _cloudflare(solver.provider)}
-        if isinstance(solver.provider, Cloudflare)
-        else {"rfc2136": _rfc2136(solver.provider)}
-    )
-    return (
-        _set(
-            {
-                "cnameStrategy": "Follow" if solver.follow_cname else None,
-                "nameservers": list(solver.nameservers),
-            }
-        )
-        | provider
-    )
-
-
-def _cloudflare(provider: Cloudflare) -> Object:
-    return _set(
-        {
-            "email": provider.email,
-            "apiTokenSecretRef": _ref(provider.api_token),
-            "apiKeySecretRef": _ref(provider.api_key),
-        }
-    )
-
-
-def _rfc2136(provider: Rfc2136) -> Object:
-    address = f"[{provider.nameserver}]" if ":" in provider.nameserver else provider.nameserver
     fields = {
-        "nameserver": f"{address}:{provider.port}",
-        "tsigKeyName": provider.tsig_key_name,
-        "tsigSecretSecretRef": _ref(provider.tsig_secret),
-        "tsigAlgorithm": provider.tsig_algorithm.value if provider.tsig_key_name else None,
-        "protocol": provider.protocol.value,
+        "cnameStrategy": "Follow" if solver.follow_cname else None,
+        "nameservers": list(solver.nameservers),
     }
-    return _set(fields)
+    provider = {
+        name: _ref(value) if isinstance(value, SecretKeyRef) else value
+        for name, value in solver.provider.document().items()
+    }
+    return _set(fields) | {solver.provider.field: _set(provider)}
 
 
 def _ref(ref: SecretKeyRef | None) -> Object | None:

@@ -49,8 +49,10 @@ def small_house(root, tmp_path):
     ]:
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("")
-    for provider in ("cloudflare", "rfc2136"):
-        (tmp_path / "certmill" / "dns01" / f"{provider}.py").write_text("")
+    providers = tmp_path / "certmill" / "dns01" / "providers"
+    providers.mkdir()
+    for name in ("__init__", "cloudflare", "rfc2136"):
+        (providers / f"{name}.py").write_text("")
     for module in (root / "certmill" / "runs").glob("[!_]*.py"):
         (tmp_path / "certmill" / "runs" / module.name).write_text("")
     return tmp_path
@@ -75,7 +77,11 @@ def test_the_small_house_stands(small_house):
         ("certmill/home/cache.py", "import redis", "Redis only in state"),
         ("certmill/acme/orders.py", "import pydantic", "pydantic only at the edge"),
         ("certmill/steps/step.py", "import acme", "The acme library only in acme"),
-        ("certmill/dns01/rfc2136.py", "import certmill.dns01.cloudflare", "Providers do not know each other"),
+        (
+            "certmill/dns01/providers/rfc2136.py",
+            "import certmill.dns01.providers.cloudflare",
+            "Providers do not know each other",
+        ),
         (
             "certmill/runtime/lab.py",
             "import compose.servers",

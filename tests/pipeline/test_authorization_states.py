@@ -10,9 +10,10 @@ from structlog.testing import capture_logs
 from certmill.acme.problems import Problem
 from certmill.acme.resources import AuthorizationStatus, OrderStatus
 from certmill.contract import STEP_NAMES
+from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import FailureClass, OrderGone
 from certmill.http01.selfcheck import Probe
-from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
+from certmill.model.issuer import Dns01Solver, Http01Solver, Selector, Solver
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Proceed, Wait
 from certmill.state import keys

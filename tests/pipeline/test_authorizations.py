@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from certmill.contract import STEP_NAMES
-from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Solver
+from certmill.dns01.providers.rfc2136 import Rfc2136
+from certmill.model.issuer import Dns01Solver, Http01Solver, Solver
 from certmill.model.names import Identifier, IdentifierType
 from certmill.runs.outcomes import Fail, Proceed
 from tests.support.builders import a_certificate, an_issuer

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from certmill.contract import STEP_NAMES
+from certmill.dns01.providers.cloudflare import Cloudflare
+from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import ProviderUnavailable
-from certmill.model.issuer import Cloudflare, Dns01Solver, Rfc2136, SecretKeyRef, Selector, Solver
+from certmill.model.issuer import Dns01Solver, SecretKeyRef, Selector, Solver
 from certmill.runs.outcomes import Proceed, Wait
 from certmill.state import keys
-from certmill.steps import solvers
 from certmill.steps.clean_up import LONGEST_WAIT_SECONDS, MAX_TRIES
 from tests.support.builders import a_certificate, an_issuer
 from tests.support.mill import Mill
@@ -155,6 +156,6 @@ def test_the_names_of_one_certificate_are_written_at_each_of_their_servers(redis
     ],
 )
 def test_a_place_is_a_server_or_an_account(one, other, same):
-    places = [solvers.account_of(DNS01, Dns01Solver(provider=provider)) for provider in (one, other)]
+    places = [provider.account(DNS01.namespace) for provider in (one, other)]
 
     assert (places[0] == places[1]) == same

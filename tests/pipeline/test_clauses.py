@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from certmill.crypto import chain, keys
+from certmill.dns01.providers.cloudflare import Cloudflare
 from certmill.model.certificate import IssuerRef
-from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, SecretKeyRef, Solver
+from certmill.model.issuer import Dns01Solver, Http01Solver, SecretKeyRef, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.runs.outcomes import Wait
 from tests.support.builders import NOW, a_certificate, an_issuer

@@ -10,11 +10,12 @@ import pytest
 from certmill.certificates import ownership
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
+from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import CAUnavailable, InvalidManifest, OrderRefused, RateLimited
 from certmill.home.recent import RecentHome
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec, RotationPolicy, SecretTemplate
-from certmill.model.issuer import Dns01Solver, Rfc2136, Solver
+from certmill.model.issuer import Dns01Solver, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, as_of

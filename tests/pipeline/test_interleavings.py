@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from certmill.certificates.reconcile import Reconciler
 from certmill.contract import STEP_NAMES
-from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
+from certmill.dns01.providers.rfc2136 import Rfc2136
+from certmill.model.issuer import Dns01Solver, Http01Solver, Selector, Solver
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Fail, Proceed
 from certmill.state import keys

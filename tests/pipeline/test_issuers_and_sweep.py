@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from certmill.certificates.reconcile import Reconciler
+from certmill.dns01.providers.cloudflare import Cloudflare
 from certmill.errors import (
     AccountRefused,
     Busy,
@@ -20,14 +21,7 @@ from certmill.issuers import account
 from certmill.issuers import failures as issuer_failures
 from certmill.issuers.credentials import missing_solver_secrets
 from certmill.issuers.reconcile import IssuerReconciler
-from certmill.model.issuer import (
-    Cloudflare,
-    Dns01Solver,
-    ExternalAccountBinding,
-    SecretKeyRef,
-    Selector,
-    Solver,
-)
+from certmill.model.issuer import Dns01Solver, ExternalAccountBinding, SecretKeyRef, Selector, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, Secret

@@ -9,8 +9,9 @@ import pytest
 
 from certmill.acme.resources import OrderStatus
 from certmill.contract import STEP_NAMES
+from certmill.dns01.providers.cloudflare import Cloudflare
 from certmill.http01.base import NoRoutes
-from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
+from certmill.model.issuer import Dns01Solver, SecretKeyRef, Solver
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Proceed, Wait
 from certmill.state import keys

@@ -9,8 +9,9 @@ import pytest
 
 from certmill.acme.resources import AuthorizationStatus
 from certmill.contract import STEP_NAMES
+from certmill.dns01.providers.cloudflare import Cloudflare
 from certmill.errors import CAUnavailable, Forbidden
-from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
+from certmill.model.issuer import Dns01Solver, SecretKeyRef, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.trigger import ReconcileOptions
 from certmill.state import keys

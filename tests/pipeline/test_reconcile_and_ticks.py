@@ -10,6 +10,7 @@ import pytest
 from certmill.contract import STEP_NAMES, STEPS_QUEUE
 from certmill.crypto import chain
 from certmill.crypto import keys as keys_of
+from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import (
     AccountRefused,
     CAUnavailable,
@@ -21,7 +22,7 @@ from certmill.errors import (
 )
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
-from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, Selector, Solver
+from certmill.model.issuer import Dns01Solver, Http01Solver, Selector, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import Secret

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from certmill.contract import STEP_NAMES
+from certmill.dns01.providers.cloudflare import Cloudflare
 from certmill.errors import HomeUnavailable, NewerRelease
 from certmill.home.directory.home import DirectoryHome
 from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION, attempt_of, certificate_status_of
-from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef, Solver
+from certmill.model.issuer import Dns01Solver, SecretKeyRef, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.object_ref import ObjectRef

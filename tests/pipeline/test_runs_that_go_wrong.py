@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 
 from certmill.contract import STEP_NAMES
+from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import CAUnavailable, FailureClass, HomeUnavailable, NameRefused
 from certmill.http01.base import NoRoutes
 from certmill.http01.selfcheck import Probe
 from certmill.model.certificate import PrivateKeySpec, RotationPolicy
-from certmill.model.issuer import Dns01Solver, Http01Solver, Rfc2136, SecretKeyRef, Selector, Solver
+from certmill.model.issuer import Dns01Solver, Http01Solver, SecretKeyRef, Selector, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.trigger import ReconcileOptions
 from certmill.runs.engine import Engine

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 
 from certmill.dns01.base import TxtRecord
+from certmill.dns01.providers.rfc2136 import Rfc2136, TsigAlgorithm
+from certmill.dns01.providers.rfc2136.update import Rfc2136Provider
 from certmill.dns01.resolver import Resolver
-from certmill.dns01.rfc2136 import Rfc2136Provider
-from certmill.model.issuer import Rfc2136, TsigAlgorithm
 from compose.servers.bind import Bind
 
 SECRET = base64.b64encode(b"a TSIG secret of thirty-two bytes").decode()

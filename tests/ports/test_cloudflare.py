@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from certmill.clock import SystemClock
 from certmill.dns01.base import TxtRecord
-from certmill.dns01.cloudflare import CloudflareProvider
+from certmill.dns01.providers.cloudflare.api import CloudflareProvider
 from certmill.errors import CertmillError, ProviderUnavailable, SecretUnusable, SolverMisconfigured
 from certmill.testing.clock import FakeClock
 from certmill.testing.cloudflare import FakeCloudflare, Permissions, RateLimit

@@ -13,10 +13,10 @@ import pytest
 
 from certmill.dns01.base import TxtRecord
 from certmill.dns01.propagation import Visibility, is_visible
+from certmill.dns01.providers.rfc2136 import Rfc2136, TsigAlgorithm
+from certmill.dns01.providers.rfc2136.update import Rfc2136Provider
 from certmill.dns01.resolver import Resolver
-from certmill.dns01.rfc2136 import Rfc2136Provider
 from certmill.errors import DnsUnavailable, NameRefused
-from certmill.model.issuer import Rfc2136, TsigAlgorithm
 from certmill.testing.nameserver import Behaviour, FakeNameserver
 from compose.servers.bind import Bind
 

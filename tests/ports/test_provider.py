@@ -11,10 +11,10 @@ import pytest
 
 from certmill.clock import SystemClock
 from certmill.dns01.base import TxtRecord
-from certmill.dns01.cloudflare import CloudflareProvider
-from certmill.dns01.rfc2136 import Rfc2136Provider
+from certmill.dns01.providers.cloudflare.api import CloudflareProvider
+from certmill.dns01.providers.rfc2136 import Protocol, Rfc2136, TsigAlgorithm
+from certmill.dns01.providers.rfc2136.update import Rfc2136Provider
 from certmill.errors import ProviderUnavailable, SecretUnusable, SolverMisconfigured
-from certmill.model.issuer import Protocol, Rfc2136, TsigAlgorithm
 from certmill.testing.cloudflare import FakeCloudflare, Permissions
 from certmill.testing.nameserver import Behaviour, FakeNameserver
 from certmill.testing.provider import MemoryProvider

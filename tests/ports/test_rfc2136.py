@@ -8,9 +8,9 @@ import dns.rcode
 import pytest
 
 from certmill.dns01.base import TxtRecord
-from certmill.dns01.rfc2136 import Rfc2136Provider
+from certmill.dns01.providers.rfc2136 import Rfc2136, TsigAlgorithm
+from certmill.dns01.providers.rfc2136.update import Rfc2136Provider
 from certmill.errors import ProviderUnavailable, SolverMisconfigured
-from certmill.model.issuer import Rfc2136, TsigAlgorithm
 from certmill.testing.nameserver import FakeNameserver
 
 SECRET = base64.b64encode(b"the TSIG secret of this very test").decode()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from certmill.clock import SystemClock
-from certmill.model.issuer import Cloudflare, Dns01Solver, SecretKeyRef
+from certmill.dns01.providers.cloudflare import Cloudflare
+from certmill.model.issuer import Dns01Solver, SecretKeyRef
 from certmill.runtime.self_checks import SelfChecks
 from certmill.settings import load
 from certmill.testing.nameserver import FakeNameserver

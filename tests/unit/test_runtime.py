@@ -11,9 +11,10 @@ import pytest
 
 from certmill.crypto import keys
 from certmill.crypto.seal import Seal, new_key
+from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import InvalidManifest
 from certmill.home.seal_keys import LazySeal
-from certmill.model.issuer import Dns01Solver, Rfc2136
+from certmill.model.issuer import Dns01Solver
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from tests.support.builders import an_issuer

@@ -14,7 +14,7 @@ from certmill.errors import NotFound, SecretUnusable
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate, KeyAlgorithm
 from certmill.model.history import PastRun
-from certmill.model.issuer import Cloudflare, Issuer, Rfc2136, Solver
+from certmill.model.issuer import Issuer, Solver
 from certmill.model.names import certificate_id
 from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import TLS_CERTIFICATE, Secret
@@ -25,8 +25,6 @@ from certmill.views.causes import blocked_by, known_facts
 from certmill.views.lifetimes import ignored_duration
 from certmill.views.next_step import Known, next_line, step_number
 from certmill.views.times import away, duration, moment
-
-_DNS_PORT = 53
 
 
 def describe(session: Session, kind: Kind, name: str, *, namespace: str) -> ExitCode:
@@ -266,18 +264,7 @@ def _solver(solver: Solver) -> tuple[str, str, str]:
     names = ", ".join(chosen) or "every name"
     if solver.dns01 is None:
         return "http-01", "the responder", names
-    provider = solver.dns01.provider
-    return (
-        "dns-01",
-        "Cloudflare" if isinstance(provider, Cloudflare) else f"RFC 2136, {_server(provider)}",
-        names,
-    )
-
-
-def _server(provider: Rfc2136) -> str:
-    """The address of the name server, with the port if it is not 53."""
-    address = f"[{provider.nameserver}]" if ":" in provider.nameserver else provider.nameserver
-    return provider.nameserver if provider.port == _DNS_PORT else f"{address}:{provider.port}"
+    return "dns-01", solver.dns01.provider.summary, names
 
 
 def _secret(session: Session, namespace: str, name: str) -> list[str]:

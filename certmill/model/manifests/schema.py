@@ -25,6 +25,7 @@ from certmill.model.identifiers import (
     object_name,
     secret_key,
 )
+from certmill.model.issuer import SecretKeyRef
 from certmill.model.spelling import did_you_mean
 
 
@@ -84,6 +85,11 @@ class Schema(BaseModel):
         defer_build=True,
     )
 
+    @classmethod
+    def complete(cls) -> type[Schema]:
+        """The schema with all its fields: a schema may get fields when its validator is built."""
+        return cls
+
 
 class Metadata(Schema):
     """metadata. Fields that only the API server or other programs use are accepted and ignored."""
@@ -110,6 +116,11 @@ class SecretKeySelector(Schema):
 
     name: ObjectName
     key: SecretKey
+
+
+def secret_key_ref(selector: SecretKeySelector) -> SecretKeyRef:
+    """A reference to a key of a Secret."""
+    return SecretKeyRef(name=selector.name, key=selector.key)
 
 
 OptionalSecretKeySelector = Annotated[SecretKeySelector | None, BeforeValidator(_none_if_unnamed)]
@@ -149,9 +160,9 @@ def _meant(schema: type[Schema], location: Sequence[str | int]) -> str:
     for part in location[:-1]:
         if here is None or isinstance(part, int):
             continue
-        field = next((field for field in here.model_fields.values() if field.alias == part), None)
+        field = next((field for field in here.complete().model_fields.values() if field.alias == part), None)
         here = next(_schemas_in(field.annotation), None) if field is not None else None
-    known = [field.alias or name for name, field in here.model_fields.items()] if here is not None else []
+    known = [field.alias or name for name, field in here.complete().model_fields.items()] if here else []
     return did_you_mean(str(location[-1]), known)
 
 

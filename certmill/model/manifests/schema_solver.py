@@ -1,5 +1,5 @@
-"""Schema of one entry of spec.acme.solvers, with all providers of cert-manager (its
-pkg/apis/acme/v1/types_issuer.go)."""
+"""Schema of one entry of spec.acme.solvers (cert-manager's pkg/apis/acme/v1/types_issuer.go). `dns01` has
+its DNS-01 part."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from certmill.model.identifiers import dns_name, shown
+from certmill.model.manifests.dns01 import Dns01
 from certmill.model.manifests.schema import (
     Annotations,
     Duration,
     Labels,
     Line,
     ObjectName,
-    OptionalSecretKeySelector,
     Schema,
-    SecretKeySelector,
     none_if_empty,
 )
 
@@ -134,138 +133,10 @@ class Http01Schema(Schema):
     gateway_http_route: GatewaySolver | None = Field(default=None, alias="gatewayHTTPRoute")
 
 
-class Akamai(Schema):
-    """dns01.akamai."""
-
-    service_consumer_domain: Line
-    client_token_secret_ref: SecretKeySelector
-    client_secret_secret_ref: SecretKeySelector
-    access_token_secret_ref: SecretKeySelector
-
-
-class CloudDns(Schema):
-    """dns01.cloudDNS."""
-
-    project: Line
-    service_account_secret_ref: SecretKeySelector | None = None
-    hosted_zone_name: Line | None = None
-
-
-class CloudflareSchema(Schema):
-    """dns01.cloudflare."""
-
-    email: Line | None = None
-    api_key_secret_ref: SecretKeySelector | None = None
-    api_token_secret_ref: SecretKeySelector | None = None
-
-
-class ServiceAccountRef(Schema):
-    """route53.auth.kubernetes.serviceAccountRef."""
-
-    name: ObjectName
-    audiences: list[Line] | None = None
-
-
-class Route53KubernetesAuth(Schema):
-    """route53.auth.kubernetes."""
-
-    service_account_ref: ServiceAccountRef
-
-
-class Route53Auth(Schema):
-    """route53.auth."""
-
-    kubernetes: Route53KubernetesAuth
-
-
-class Route53(Schema):
-    """dns01.route53."""
-
-    auth: Route53Auth | None = None
-    access_key_id: Line | None = Field(default=None, alias="accessKeyID")
-    access_key_id_secret_ref: SecretKeySelector | None = Field(default=None, alias="accessKeyIDSecretRef")
-    secret_access_key_secret_ref: OptionalSecretKeySelector = None
-    role: Line | None = None
-    hosted_zone_id: Line | None = Field(default=None, alias="hostedZoneID")
-    region: Line | None = None
-
-
-class AzureManagedIdentity(Schema):
-    """azureDNS.managedIdentity."""
-
-    client_id: Line | None = Field(default=None, alias="clientID")
-    resource_id: Line | None = Field(default=None, alias="resourceID")
-    tenant_id: Line | None = Field(default=None, alias="tenantID")
-
-
-class AzureDns(Schema):
-    """dns01.azureDNS."""
-
-    client_id: Line | None = Field(default=None, alias="clientID")
-    client_secret_secret_ref: SecretKeySelector | None = None
-    subscription_id: Line = Field(alias="subscriptionID")
-    tenant_id: Line | None = Field(default=None, alias="tenantID")
-    resource_group_name: Line
-    hosted_zone_name: Line | None = None
-    environment: (
-        Literal["", "AzurePublicCloud", "AzureChinaCloud", "AzureGermanCloud", "AzureUSGovernmentCloud"]
-        | None
-    ) = None
-    managed_identity: AzureManagedIdentity | None = None
-    zone_type: Literal["AzurePrivateZone", "AzurePublicZone"] | None = None
-
-
-class DigitalOcean(Schema):
-    """dns01.digitalocean."""
-
-    token_secret_ref: SecretKeySelector
-
-
-class AcmeDns(Schema):
-    """dns01.acmeDNS."""
-
-    host: Line
-    account_secret_ref: SecretKeySelector
-
-
-class Rfc2136Schema(Schema):
-    """dns01.rfc2136."""
-
-    nameserver: Line
-    tsig_key_name: Line | None = None
-    tsig_secret_secret_ref: OptionalSecretKeySelector = None
-    tsig_algorithm: Line | None = None
-    protocol: Literal["UDP", "TCP"] | None = None
-
-
-class Webhook(Schema):
-    """dns01.webhook; `config` is not checked, because only the webhook knows its form."""
-
-    group_name: Line
-    solver_name: Line
-    config: object = None
-
-
-class Dns01Schema(Schema):
-    """solvers[].dns01."""
-
-    cname_strategy: Literal["", "None", "Follow"] | None = None
-    nameservers: list[Line] | None = None
-    akamai: Akamai | None = None
-    cloud_dns: CloudDns | None = Field(default=None, alias="cloudDNS")
-    cloudflare: CloudflareSchema | None = None
-    route53: Route53 | None = None
-    azure_dns: AzureDns | None = Field(default=None, alias="azureDNS")
-    digitalocean: DigitalOcean | None = None
-    acme_dns: AcmeDns | None = Field(default=None, alias="acmeDNS")
-    rfc2136: Rfc2136Schema | None = None
-    webhook: Webhook | None = None
-
-
 class SolverSchema(Schema):
     """One of spec.acme.solvers."""
 
     selector: SelectorSchema | None = None
     http01: Http01Schema | None = None
-    dns01: Dns01Schema | None = None
+    dns01: Dns01 | None = None
     wait_instead_of_self_check: Duration | None = None

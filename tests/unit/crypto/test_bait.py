@@ -9,9 +9,9 @@ import pytest
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import ExternalAccount
 from certmill.crypto import chain, keys
-from certmill.dns01.rfc2136 import Rfc2136Provider
+from certmill.dns01.providers.rfc2136 import Rfc2136
+from certmill.dns01.providers.rfc2136.update import Rfc2136Provider
 from certmill.errors import CertmillError
-from certmill.model.issuer import Rfc2136
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
 from certmill.renewal.policy import decide, look

@@ -8,20 +8,18 @@ import datetime
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from certmill.dns01.providers.cloudflare import Cloudflare
+from certmill.dns01.providers.rfc2136 import Protocol, Rfc2136, TsigAlgorithm
 from certmill.errors import InvalidManifest
 from certmill.model.issuer import (
-    Cloudflare,
     Dns01Solver,
     ExternalAccountBinding,
     Http01Solver,
     IngressTemplate,
     Issuer,
-    Protocol,
-    Rfc2136,
     SecretKeyRef,
     Selector,
     Solver,
-    TsigAlgorithm,
 )
 from certmill.model.manifests.parse import dump_yaml, parse_documents
 from tests.support.certificates import a_leaf, as_pem, x509_name

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certmill.dns01.providers.cloudflare import Cloudflare
 from certmill.errors import InvalidManifest
-from certmill.model.issuer import Cloudflare, Dns01Solver, Http01Solver, Issuer, SecretKeyRef, Solver
+from certmill.model.issuer import Dns01Solver, Http01Solver, Issuer, SecretKeyRef, Solver
 from certmill.model.manifests.parse import Document, dump_yaml, parse_documents
 from certmill.model.secret import Secret
 from tests.support.manifest_bodies import a_certificate_body, a_secret_body, an_issuer_body, without

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import SolverMisconfigured
-from certmill.model.issuer import Dns01Solver, Http01Solver, Issuer, Rfc2136, SecretKeyRef, Selector, Solver
+from certmill.model.issuer import Dns01Solver, Http01Solver, Issuer, SecretKeyRef, Selector, Solver
 from certmill.steps import solvers
 
 BOTH = ("http-01", "dns-01")

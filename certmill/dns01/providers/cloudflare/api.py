@@ -1,4 +1,4 @@
-"""The DNS-01 provider for Cloudflare's API v4. It adds or removes one TXT value in a zone that the
+"""The client for Cloudflare's API v4. It adds or removes one TXT value in a zone that the
 credentials (a token, or an e-mail address and a key) may edit.
 
 Zone ids are cached; records are not. Cleanup searches for the value itself, so it works after a crash, and

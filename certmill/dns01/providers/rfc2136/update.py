@@ -1,4 +1,4 @@
-"""The DNS-01 provider for DNS UPDATE (RFC 2136) with TSIG (RFC 8945). It adds one value to a name or removes
+"""The client for DNS UPDATE (RFC 2136) with TSIG (RFC 8945). It adds one value to a name or removes
 one; the server does each update atomically."""
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import dns.tsig
 import dns.update
 
 from certmill.dns01.base import TxtRecord
+from certmill.dns01.providers.rfc2136 import Protocol, Rfc2136, TsigAlgorithm
 from certmill.dns01.servers import address_of
 from certmill.errors import ProviderUnavailable, SecretUnusable, SolverMisconfigured
-from certmill.model.issuer import Protocol, Rfc2136, TsigAlgorithm
 
 _ALGORITHMS = {
     TsigAlgorithm.HMACMD5: dns.tsig.HMAC_MD5,
