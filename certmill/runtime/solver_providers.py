@@ -9,6 +9,7 @@ from certmill.clock import Clock
 from certmill.dns01.base import Provider, ProviderConfig
 from certmill.issuers.credentials import secret_value
 from certmill.model.issuer import Dns01Solver, Issuer, NeededSecret
+from certmill.model.manifests.dns01 import providers
 from certmill.runs.context import Ports
 from certmill.runtime.kept import Kept
 from certmill.settings import Settings
@@ -18,6 +19,7 @@ class SolverProviders:
     """DNS-01 providers, cached by solver and credentials. A changed Secret gives a new provider."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
+        providers()  # one that cannot be loaded ends the process at its start
         self._settings = settings
         self._clock = clock
         self._providers: Kept[Provider] = Kept()

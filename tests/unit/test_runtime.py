@@ -12,11 +12,14 @@ import pytest
 from certmill.crypto import keys
 from certmill.crypto.seal import Seal, new_key
 from certmill.dns01.providers.rfc2136 import Rfc2136
-from certmill.errors import InvalidManifest
+from certmill.errors import InvalidManifest, SecretUnusable
 from certmill.home.seal_keys import LazySeal
-from certmill.model.issuer import Dns01Solver
+from certmill.model.issuer import Dns01Solver, SecretKeyRef
+from certmill.model.manifests.parse import dump_yaml
+from certmill.model.secret import Secret
 from certmill.runtime import Runtime
 from certmill.settings import Settings
+from certmill.views.objects import secret_object
 from tests.support.builders import an_issuer
 
 
@@ -63,6 +66,19 @@ def test_what_is_kept_for_issuers_does_not_grow_with_every_change_of_one(tmp_pat
         assert kept[0]() is None
         assert kept[-1]() is not None
         assert sum(one() is not None for one in kept) <= 256
+    runtime.close()
+
+
+def test_a_tsig_secret_of_white_space_is_an_error_and_sends_no_unsigned_update(tmp_path):
+    runtime = opened(tmp_path)
+    blank = Secret(namespace="cert-manager", name="tsig", data={"secret": b" \n"})
+    runtime.ports.home.apply(blank, dump_yaml(secret_object(blank, None)))
+    config = Rfc2136(
+        nameserver="192.0.2.1", tsig_key_name="k", tsig_secret=SecretKeyRef(name="tsig", key="secret")
+    )
+
+    with pytest.raises(SecretUnusable, match="the TSIG secret of key k is empty"):
+        runtime.ports.providers.provider(an_issuer(), Dns01Solver(provider=config))
     runtime.close()
 
 

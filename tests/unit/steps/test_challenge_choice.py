@@ -6,8 +6,9 @@ import pytest
 
 from certmill.acme import challenges
 from certmill.acme.resources import Authorization, AuthorizationStatus, Challenge, ChallengeStatus
+from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import OrderRefused, SolverMisconfigured
-from certmill.model.issuer import Dns01Solver, Rfc2136, Solver
+from certmill.model.issuer import Dns01Solver, Solver
 from certmill.model.names import Identifier, IdentifierType
 from certmill.steps import challenge_choice
 from tests.support.builders import a_certificate, an_issuer
