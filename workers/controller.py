@@ -20,7 +20,8 @@ from certmill.controller.leader import RENEW_SECONDS, Leadership
 from certmill.errors import CertmillError, OtherInstallation, StateUnavailable, Temporary
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
-from certmill.model.names import CertificateId
+from certmill.kube.resources import CERTIFICATES
+from certmill.model.names import CertificateId, split_id
 from certmill.observe import certificates, log
 from certmill.runtime import Runtime
 from certmill.settings import Settings
@@ -147,9 +148,12 @@ class Process:
 
     def _note_gauges(self) -> None:
         """Store the gauges of all Certificates as the cluster has them, and record an adoption for the ready
-        ones that Redis did not know."""
+        ones that Redis did not know. A Certificate that Redis knows and that is not in the cluster was
+        deleted while no controller led: it is reconciled, so that its record is forgotten."""
         found, issuers = self._controller.gauges()
-        for new in self._runtime.ports.gauges.replace_all(found, issuers):
+        gauges = self._runtime.ports.gauges
+        self._controller.put_back([_of_certificate(gone) for gone in gauges.others(found)])
+        for new in gauges.store_all(found, issuers):
             if found[new].ready:
                 certificates.adopted(new, not_after=found[new].not_after, renew_at=found[new].renewal_time)
 
@@ -179,3 +183,8 @@ class Process:
             except OperationalError as error:
                 self._controller.put_back(requests[number:])
                 raise StateUnavailable(f"Redis does not take a message ({type(error).__name__})") from error
+
+
+def _of_certificate(certificate: CertificateId) -> ReconcileRequest:
+    namespace, name = split_id(certificate)
+    return ReconcileRequest(kind=CERTIFICATES.kind, namespace=namespace, name=name)

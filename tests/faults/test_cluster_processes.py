@@ -12,7 +12,7 @@ import pytest
 
 from certmill.crypto import chain
 from certmill.http01.kubernetes_routes import KubernetesRoutes
-from certmill.kube.resources import INGRESSES, LEASES, SECRETS
+from certmill.kube.resources import CERTIFICATES, INGRESSES, LEASES, SECRETS
 from certmill.model.issuer import Http01Solver
 from certmill.model.names import certificate_id
 from tests.faults.cluster import DNS_ZONE, an_ingress
@@ -136,3 +136,18 @@ def test_a_leader_that_freezes_or_dies_in_a_burst_costs_time_only(cluster, names
 
     cluster.until(lambda: leader(cluster, leaders) == first, what="the first leads again")
     assert orders(cluster, namespace, frozen + killed) == dict.fromkeys(frozen + killed, 1)
+
+
+def test_a_certificate_that_is_deleted_while_no_controller_runs_is_forgotten(cluster, namespace):
+    apply_all(cluster, namespace, ["web"])
+    cluster.wait_all_ready(namespace, ["web"])
+    records, web = cluster.runtime.ports.records, certificate_id(namespace, "web")
+    assert records.read(web) is not None
+
+    cluster.certmill.processes["controller"].stop()
+    cluster.client.delete(CERTIFICATES, namespace, "web")
+    cluster.certmill.start_controller()
+    cluster.pids = cluster.running()
+
+    cluster.until(lambda: records.read(web) is None, what="it is forgotten")
+    assert web not in cluster.runtime.ports.gauges.read()[0]

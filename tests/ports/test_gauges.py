@@ -62,15 +62,15 @@ def test_a_certificate_without_a_record_has_no_gauge(redis):
 
 
 def test_after_everything_was_listed_what_is_not_there_is_gone(redis):
-    gauges = Gauges(redis)
-    begin(Records(redis))
+    gauges, records = Gauges(redis), Records(redis)
+    records.adopt(WEB, now=NOW, at=NOW, spec="")
     gauges.note(WEB, CertificateGauge(issuer_name="old"))
     gauges.note_issuer(ObjectRef(kind="Issuer", namespace="default", name="gone"), ready=True)
 
-    new = gauges.replace_all(
-        {API: CertificateGauge(issuer_name="prod")},
-        {ObjectRef(kind="ClusterIssuer", namespace="", name="prod"): False},
-    )
+    listed = {API: CertificateGauge(issuer_name="prod")}
+    new = gauges.store_all(listed, {ObjectRef(kind="ClusterIssuer", namespace="", name="prod"): False})
+    for gone in gauges.others(listed):
+        records.forget(gone, now=NOW)
 
     certificates, issuers = gauges.read()
     assert new == [API]

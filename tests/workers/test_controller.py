@@ -26,7 +26,9 @@ class Queue:
         self.liveness = Liveness()
         self.exporter = SimpleNamespace(start=lambda: None, working=threading.Event())
         self.ports = SimpleNamespace(
-            due=self, records=self, gauges=SimpleNamespace(replace_all=lambda *_: [])
+            due=self,
+            records=self,
+            gauges=SimpleNamespace(others=lambda _: [], store_all=lambda *_: []),
         )
         self._stop = stop
 
@@ -62,6 +64,9 @@ class Controller:
 
     def gauges(self):
         return {}, {}
+
+    def put_back(self, requests):
+        assert not requests
 
     def take(self, limit, *, seconds, keeps_up):
         return LOOKS

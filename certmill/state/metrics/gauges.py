@@ -38,13 +38,22 @@ class Gauges:
         return self._note(keys=names, args=[certificate, gauge.to_json()]) == 1
 
     @answering
-    def replace_all(
+    def others(self, certificates: Mapping[CertificateId, CertificateGauge]) -> list[CertificateId]:
+        """Return the certificates that have a gauge and are not among these. A reconcile removes the gauge
+        (Records.forget) if the Certificate was deleted."""
+        known = cast("list[CertificateId]", self._redis.hkeys(keys.CERTIFICATE_GAUGES))
+        return [one for one in known if one not in certificates]
+
+    @answering
+    def store_all(
         self, certificates: Mapping[CertificateId, CertificateGauge], issuers: Mapping[ObjectRef, bool]
     ) -> list[CertificateId]:
-        """Store these certificates and issuers, and remove all others. Returns the certificates that had no
-        gauge before."""
-        self._drop(keys.CERTIFICATE_GAUGES, certificates)
-        self._drop(keys.ISSUER_GAUGES, map(str, issuers))
+        """Store these certificates and issuers, and remove all other issuers. Returns the certificates that
+        had no gauge before."""
+        wanted = set(map(str, issuers))
+        known = cast("list[str]", self._redis.hkeys(keys.ISSUER_GAUGES))
+        for batch in _batches([one for one in known if one not in wanted]):
+            self._redis.hdel(keys.ISSUER_GAUGES, *batch)
         new: list[CertificateId] = []
         for batch in _batches(list(certificates)):
             with self._redis.pipeline(transaction=False) as pipe:
@@ -93,13 +102,6 @@ class Gauges:
         holder = cast("str | None", self._redis.get(keys.EXPOSER))
         if holder is not None and holder.partition(" ")[2] == owner:
             self._redis.delete(keys.EXPOSER)
-
-    def _drop(self, name: str, kept: Iterable[str]) -> None:
-        """Remove the fields that are not in `kept`."""
-        wanted = set(kept)
-        known = cast("list[str]", self._redis.hkeys(name))
-        for batch in _batches([one for one in known if one not in wanted]):
-            self._redis.hdel(name, *batch)
 
 
 def _batches(all_: Sequence[str]) -> Iterable[list[CertificateId]]:
