@@ -60,7 +60,7 @@ class Task(_Task):  # type: ignore[misc]
                 self.end_chain()
                 log.error("task.broken", error=type(error).__name__, where=_where(error))
                 what = f"{type(error).__name__} in {self.name} at {_where(error)}"
-                raise TaskBroken(f"{what}; the tick rings it again") from None
+                raise TaskBroken(f"{what}; the next tick publishes it again") from None
 
     def act(self, *args: Any, **kwargs: Any) -> None:
         """Call the decorated function."""

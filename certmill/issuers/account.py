@@ -147,7 +147,7 @@ def ready(ports: Ports, issuer: Issuer) -> Account | None:
 def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
     """Register the account: one worker at a time, and not before the back-off ends."""
     registration_backoff.require_time(ports, issuer)
-    if ports.locks.take("account", issuer.reference, owner=owner, seconds=_LOCK_SECONDS):
+    if not ports.locks.acquire("account", issuer.reference, owner=owner, seconds=_LOCK_SECONDS):
         raise Busy(f"the account of {issuer.reference} is being registered")
     try:
         account = ready(ports, issuer)

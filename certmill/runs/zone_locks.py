@@ -161,7 +161,7 @@ class ZoneLocks:
             line.gave_way = True
             clock.pause(1.5 * _LONGEST_POLL_SECONDS)  # give a waiting process a chance
         pause = _FIRST_POLL_SECONDS
-        while locks.take(LOCK, place.account, place.zone, owner=self._owner, seconds=seconds):
+        while not locks.acquire(LOCK, place.account, place.zone, owner=self._owner, seconds=seconds):
             if ends is None or clock.monotonic() + pause >= ends:
                 line.fleet_since = None
                 soon = ends is not None and not line.is_slow(clock)

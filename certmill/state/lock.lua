@@ -1,12 +1,13 @@
--- Take a lock, or renew it if the caller owns it. Returns '', or the name of the owner.
--- With a record and a fence: only while that fence is the record's newest, else '!'. A worker that lost its step must
--- not take a lock that nobody would release. The record stores which lock it has; the lock it had before is released.
+-- Acquire a lock, or renew it if the caller owns it. Returns {'acquired'} or {'owned', owner}.
+-- With a record and a fence: only while that fence is the record's newest, else {'outdated'}. A worker that lost its
+-- step must not acquire a lock that nobody would release. The record stores which lock it has; the lock it had before
+-- is released.
 -- `turns`: the namespace that had the lock last ('/'), and by namespace who asked for it without success, and when.
 -- While another namespace has asked within a minute, the namespace that had the lock last does not get it: the name
 -- of the caller whose turn it is is returned.
 local lock, record, lock_before, turns = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local caller, milliseconds, fence = ARGV[1], ARGV[2], ARGV[3]
-if record and redis.call('HGET', record, 'fence') ~= fence then return '!' end
+if record and redis.call('HGET', record, 'fence') ~= fence then return {'outdated'} end
 local owner = redis.call('GET', lock)
 -- It ends later than any caller asks for: it was taken before the clock of this Redis was set back.
 if owner and redis.call('PTTL', lock) > tonumber(milliseconds) + 3600000 then owner = false end
@@ -27,10 +28,10 @@ if turns and owner ~= caller then
   end
   redis.call('EXPIRE', turns, 300)
 end
-if owner and owner ~= caller then return owner end
+if owner and owner ~= caller then return {'owned', owner} end
 redis.call('SET', lock, caller, 'PX', milliseconds)
 if record then
   if lock_before ~= lock and redis.call('GET', lock_before) == caller then redis.call('DEL', lock_before) end
   redis.call('HSET', record, 'lock', lock)
 end
-return ''
+return {'acquired'}

@@ -74,7 +74,7 @@ def _claim_host(context: StepContext, challenge: ChallengeFacts) -> None:
     context.renew_lease()
     limits, host = context.ports.limits, challenge.identifier
     seconds = limits.propagation_timeout + limits.validation_timeout + _HOST_MARGIN_SECONDS
-    if context.ports.locks.take(
+    if not context.ports.locks.acquire(
         _HOST, context.certificate.namespace, host, owner=context.certificate_id, seconds=seconds
     ):
         context.ports.key_authorizations.remove(challenge.token)

@@ -20,6 +20,7 @@ from certmill.runs.backoff import poll_delay
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Advanced, Outcome, Waiting
 from certmill.runs.step_context import LeaseLost, StepContext
+from certmill.state.locks import FenceOutdated, OwnedBy
 from certmill.steps import lost_orders, order_use
 
 LOCK = "order"
@@ -37,19 +38,11 @@ def create_order(context: StepContext) -> Outcome:
         ",".join(str(identifier) for identifier in context.certificate.identifiers),
         context.issuer.profile,
     )
-    owner = context.ports.locks.take_for_step(
-        LOCK,
-        *subject,
-        certificate=context.certificate_id,
-        fence=context.record.fence,
-        before=context.record.lock,
-        seconds=LOCK_SECONDS,
-    )
-    if owner is None:
-        raise LeaseLost
-    if owner:
+    other = _acquire_lock(context, subject)
+    if other is not None:
         return Waiting(
-            reason=f"{owner} has an order for the same names under way", seconds=poll_delay(context.elapsed())
+            reason=f"{other.owner} has an order for the same names under way",
+            seconds=poll_delay(context.elapsed()),
         )
     acme = account.client(context.ports, context.issuer)
     order = _order_under_way(acme, facts, context.ports.clock.now())
@@ -67,6 +60,21 @@ def create_order(context: StepContext) -> Outcome:
             answered_at=None,
         )
     )
+
+
+def _acquire_lock(context: StepContext, subject: tuple[str, ...]) -> OwnedBy | None:
+    """Acquire the lock of the names, or return its owner. Raises LeaseLost."""
+    try:
+        return context.ports.locks.acquire_for_step(
+            LOCK,
+            *subject,
+            certificate=context.certificate_id,
+            fence=context.record.fence,
+            before=context.record.lock,
+            seconds=LOCK_SECONDS,
+        )
+    except FenceOutdated:
+        raise LeaseLost from None
 
 
 def _new_order(context: StepContext, acme: AcmeClient) -> Order:

@@ -56,7 +56,7 @@ class _Sweep:
 
     def hold(self) -> bool:
         """Acquire the lease of the sweep, or renew it. Returns whether this worker has the lease."""
-        return not self.ports.locks.take("sweep", owner=self.owner, seconds=SWEEP_LOCK_SECONDS)
+        return self.ports.locks.acquire("sweep", owner=self.owner, seconds=SWEEP_LOCK_SECONDS)
 
     def take_down(self, entry: Presented) -> bool:
         """Clean up one challenge. Returns False if it must stay."""

@@ -175,7 +175,7 @@ class Ticks:
     def _hold(self, owner: str) -> bool:
         """Acquire the lease of the re-read, or renew it. Returns whether this worker has it. The lease is
         short, so that after a SIGKILL another worker can re-read soon."""
-        return not self._ports.locks.take("reread", owner=owner, seconds=REREAD_LOCK_SECONDS)
+        return self._ports.locks.acquire("reread", owner=owner, seconds=REREAD_LOCK_SECONDS)
 
     def _goes_on(self, pass_: _Pass, ends: float) -> bool:
         """Whether time remains and the lease of the re-read could be renewed."""

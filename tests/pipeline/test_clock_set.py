@@ -173,8 +173,8 @@ def test_a_lock_whose_redis_was_set_back_is_free_and_others_are_not(redis):
     redis.set(keys.lock("zone", "a"), "dead", px=int(YEAR * 1000))
     redis.set(keys.lock("zone", "b"), "alive", px=29_000)
 
-    assert locks.take("zone", "a", owner="me", seconds=30) == ""
-    assert locks.take("zone", "b", owner="me", seconds=30) == "alive"
+    assert locks.acquire("zone", "a", owner="me", seconds=30)
+    assert not locks.acquire("zone", "b", owner="me", seconds=30)
 
 
 def test_an_account_whose_registration_was_put_off_under_it_is_registered(redis):

@@ -17,7 +17,7 @@ from certmill.state.due import DueTimes
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal, Presented
 from certmill.state.key_authorizations import KeyAuthorizations
-from certmill.state.locks import Locks
+from certmill.state.locks import FenceOutdated, Locks, OwnedBy
 from certmill.state.records import Due, Records, Unclaimed
 from certmill.state.requests import KEPT_REJECTIONS, KEPT_SECONDS, Acceptance, Rejection, Requests
 from certmill.state.run_state import Adoption, RunState, Verdict
@@ -454,15 +454,15 @@ def test_the_looks_that_wait_are_counted_by_themselves(redis):
 def test_a_lock_is_its_owners_until_released_or_run_out(redis):
     locks = Locks(redis)
 
-    assert locks.take("order", "acct", "a,b", owner="me", seconds=60) == ""
-    assert locks.take("order", "acct", "a,b", owner="me", seconds=60) == ""
-    assert locks.take("order", "acct", "a,b", owner="you", seconds=60) == "me"
-    assert locks.take("order", "acct,a", "b", owner="you", seconds=60) == ""
+    assert locks.acquire("order", "acct", "a,b", owner="me", seconds=60)
+    assert locks.acquire("order", "acct", "a,b", owner="me", seconds=60)
+    assert not locks.acquire("order", "acct", "a,b", owner="you", seconds=60)
+    assert locks.acquire("order", "acct,a", "b", owner="you", seconds=60)
 
     locks.release("order", "acct", "a,b", owner="you")
-    assert locks.take("order", "acct", "a,b", owner="you", seconds=60) == "me"
+    assert not locks.acquire("order", "acct", "a,b", owner="you", seconds=60)
     locks.release("order", "acct", "a,b", owner="me")
-    assert locks.take("order", "acct", "a,b", owner="you", seconds=60) == ""
+    assert locks.acquire("order", "acct", "a,b", owner="you", seconds=60)
 
 
 def test_a_step_that_was_lost_takes_no_lock(records, redis):
@@ -471,14 +471,10 @@ def test_a_step_that_was_lost_takes_no_lock(records, redis):
     newer = claim(records, now=NOW + 61)
     locks = Locks(redis)
 
-    assert (
-        locks.take_for_step("order", "names", certificate=WEB, fence=slow.fence, before="", seconds=60)
-        is None
-    )
-    assert (
-        locks.take_for_step("order", "names", certificate=WEB, fence=newer.fence, before="", seconds=60) == ""
-    )
-    assert locks.take("order", "names", owner="you", seconds=60) == WEB
+    with pytest.raises(FenceOutdated):
+        locks.acquire_for_step("order", "names", certificate=WEB, fence=slow.fence, before="", seconds=60)
+    locks.acquire_for_step("order", "names", certificate=WEB, fence=newer.fence, before="", seconds=60)
+    assert not locks.acquire("order", "names", owner="you", seconds=60)
 
 
 def test_a_record_knows_the_lock_that_its_run_holds_and_has_one_at_most(records, redis):
@@ -486,14 +482,16 @@ def test_a_record_knows_the_lock_that_its_run_holds_and_has_one_at_most(records,
     fence = claim(records).fence
     locks = Locks(redis)
 
-    locks.take_for_step("order", "names", certificate=WEB, fence=fence, before="", seconds=60)
+    locks.acquire_for_step("order", "names", certificate=WEB, fence=fence, before="", seconds=60)
     first = records.read(WEB)
-    locks.take_for_step("order", "other names", certificate=WEB, fence=fence, before=first.lock, seconds=60)
+    locks.acquire_for_step(
+        "order", "other names", certificate=WEB, fence=fence, before=first.lock, seconds=60
+    )
 
-    assert locks.take("order", "names", owner="you", seconds=60) == ""
-    assert locks.take("order", "other names", owner="you", seconds=60) == WEB
+    assert locks.acquire("order", "names", owner="you", seconds=60)
+    assert not locks.acquire("order", "other names", owner="you", seconds=60)
     locks.release_of(records.read(WEB), WEB)
-    assert locks.take("order", "other names", owner="you", seconds=60) == ""
+    assert locks.acquire("order", "other names", owner="you", seconds=60)
 
 
 def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis):
@@ -517,17 +515,18 @@ def test_of_those_that_wait_for_a_runs_lock_namespaces_take_turns(records, redis
         ).fence
 
     def take(certificate):
-        return locks.take_for_step(
+        return locks.acquire_for_step(
             "order", "names", certificate=certificate, fence=fences[certificate], before="", seconds=60
         )
 
     one, two, web = ids
-    assert (take(one), take(two), take(web)) == ("", one, one)
+    assert (take(one), take(two), take(web)) == (None, OwnedBy(owner=one), OwnedBy(owner=one))
     locks.release_of(records.read(one), one)
 
-    assert (take(two), take(one), take(web), take(web)) == (web, web, "", "")
+    assert (take(two), take(one)) == (OwnedBy(owner=web), OwnedBy(owner=web))
+    assert (take(web), take(web)) == (None, None)
     locks.release_of(records.read(web), web)
-    assert take(two) == ""
+    assert take(two) is None
 
 
 def test_what_is_noted_under_names_of_anybodys_choice_ends_by_itself(redis):

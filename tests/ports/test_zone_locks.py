@@ -27,9 +27,9 @@ class Counted(Locks):
         super().__init__(client)
         self.takes = self.releases = 0
 
-    def take(self, *subject, **options):
+    def acquire(self, *subject, **options):
         self.takes += 1
-        return super().take(*subject, **options)
+        return super().acquire(*subject, **options)
 
     def release(self, *subject, **options):
         self.releases += 1
