@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-import redis
+from redis import Redis
 
 from certmill.certificates.reconcile import Reconciler
 from certmill.certificates.requests import RequestHandler
@@ -65,7 +65,7 @@ class Runtime:
     orphaned_routes: OrphanedRoutes
     requests: RequestHandler
     ticks: Ticks
-    redis: redis.Redis
+    redis: Redis
     home_answers: Callable[[], bool]
     """Whether the API server answers, for a probe; always True for a directory."""
 
@@ -80,10 +80,23 @@ class Runtime:
         )
         clock = FleetClock(client)
         place = _place(settings, clock)
-        providers = SolverProviders(settings, clock)
-        ports = _ports(settings, client, place, clock, providers)
+        ports = _ports(settings, client, place, clock)
+        return cls.build(settings, ports, redis=client, shims=place.shims, home_answers=place.answers)
+
+    @classmethod
+    def build(
+        cls,
+        settings: Settings,
+        ports: Ports,
+        *,
+        redis: Redis,
+        shims: Shims | None = None,
+        home_answers: Callable[[], bool] = lambda: True,
+    ) -> Runtime:
+        """Build all parts, which then work with `ports` (from `default_ports`, or of a test)."""
         steps = _for_steps(ports)
-        providers.ports = steps
+        if isinstance(ports.providers, SolverProviders):
+            ports.providers.ports = steps
         reconciler = Reconciler(ports)
         return cls(
             settings=settings,
@@ -91,12 +104,18 @@ class Runtime:
             engine=Engine(steps, reconciler),
             reconciler=reconciler,
             issuers=IssuerReconciler(ports, reconciler),
-            shims=place.shims,
+            shims=shims or _NoShims(),
             orphaned_routes=OrphanedRoutes(ports),
             requests=RequestHandler(ports, reconciler),
             ticks=Ticks(ports, reconciler),
-            redis=client,
-            home_answers=place.answers,
+            redis=redis,
+            home_answers=home_answers,
+        )
+
+    def with_ports(self, ports: Ports) -> Runtime:
+        """Return a runtime whose parts work with `ports`. It shares the connections of this one."""
+        return self.build(
+            self.settings, ports, redis=self.redis, shims=self.shims, home_answers=self.home_answers
         )
 
     @property
@@ -120,6 +139,11 @@ class Runtime:
     def close(self) -> None:
         """Close the connections."""
         self.redis.close()
+
+
+def default_ports(settings: Settings, client: Redis, clock: Clock) -> Ports:
+    """Return the ports of a process. This sends no request and creates nothing in the home."""
+    return _ports(settings, client, _place(settings, clock), clock)
 
 
 class Shims(Protocol):
@@ -177,9 +201,7 @@ def _for_steps(ports: Ports) -> Ports:
     return replace(ports, home=RecentHome(ports.home, ports.clock)) if ports.home.watched else ports
 
 
-def _ports(
-    settings: Settings, client: redis.Redis, place: _Place, clock: Clock, providers: SolverProviders
-) -> Ports:
+def _ports(settings: Settings, client: Redis, place: _Place, clock: Clock) -> Ports:
     return Ports(
         home=place.home,
         events=place.events,
@@ -197,7 +219,7 @@ def _ports(
         # Configured keys are checked now, so that a wrong one ends the process at its start.
         seal=Seal(seal_keys(settings)) if settings.seal_keys else LazySeal(lambda: seal_keys(settings)),
         clients=AcmeClients(settings),
-        providers=providers,
+        providers=SolverProviders(settings, clock),
         checks=SelfChecks(settings, clock),
         clock=clock,
         jitter=random.SystemRandom().random,

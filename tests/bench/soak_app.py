@@ -16,17 +16,12 @@ from typing import Any, cast
 
 from certmill import settings as certmill_settings
 from certmill.acme.client import AcmeClient
-from certmill.certificates.reconcile import Reconciler
-from certmill.certificates.requests import RequestHandler
 from certmill.clock import SystemClock
 from certmill.http01.selfcheck import Probe
-from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import Issuer
-from certmill.runs.engine import Engine
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from certmill.testing.memory_ca import MemoryCA
-from certmill.upkeep.ticks import Ticks
 from workers.celery_app import make_app
 
 
@@ -78,18 +73,8 @@ class SeenAtOnce:
 
 def open_runtime(settings: Settings) -> Runtime:
     """The engine, with that CA."""
-    runtime = Runtime.open(settings)
-    ports = replace(runtime.ports, clients=SoakCA(), checks=cast("Any", SeenAtOnce()))
-    reconciler = Reconciler(ports)
-    return replace(
-        runtime,
-        ports=ports,
-        reconciler=reconciler,
-        engine=Engine(ports, reconciler),
-        issuers=IssuerReconciler(ports, reconciler),
-        requests=RequestHandler(ports, reconciler),
-        ticks=Ticks(ports, reconciler),
-    )
+    opened = Runtime.open(settings)
+    return opened.with_ports(replace(opened.ports, clients=SoakCA(), checks=cast("Any", SeenAtOnce())))
 
 
 if "CERTMILL_HOME" in os.environ:

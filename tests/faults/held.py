@@ -15,9 +15,7 @@ import time
 from pathlib import Path
 
 from certmill import settings as certmill_settings
-from certmill.certificates.reconcile import Reconciler
-from certmill.runs.engine import Engine
-from certmill.runtime import Runtime, _for_steps
+from certmill.runtime import Runtime
 from certmill.state.records import Records, Unclaimed
 from workers.celery_app import make_app
 
@@ -72,9 +70,9 @@ def _stand(certificate: str, step: str, point: str) -> None:
 
 def open_held(settings) -> Runtime:
     """The engine with records that can be held, and all else as it is."""
-    runtime = Runtime.open(settings)
-    ports = dataclasses.replace(_for_steps(runtime.ports), records=HeldRecords(runtime.redis))
-    return dataclasses.replace(runtime, engine=Engine(ports, Reconciler(runtime.ports)))
+    opened = Runtime.open(settings)
+    ports = dataclasses.replace(opened.ports, records=HeldRecords(opened.redis))
+    return opened.with_ports(ports)
 
 
 if __name__ == "__main__":

@@ -27,15 +27,11 @@ from celery.signals import after_task_publish, worker_ready
 from celery.worker import state
 
 from certmill import settings as certmill_settings
-from certmill.certificates.reconcile import Reconciler
-from certmill.certificates.requests import RequestHandler
 from certmill.contract import STEPS_QUEUE
 from certmill.runs.chain import CLEAN_UP, next_step
-from certmill.runs.engine import Engine
 from certmill.runtime import Runtime
 from certmill.state.records import Due, Records, Unclaimed
 from certmill.state.server.connection import connect
-from certmill.upkeep.ticks import Ticks
 from workers.celery_app import make_app
 
 MARKS = Path(os.environ.get("CERTMILL_MARKS", "."))
@@ -146,17 +142,9 @@ def _lost(step: str) -> str:
 
 def open_mortal(settings) -> Runtime:
     """The engine with mortal records, and all else as it is."""
-    runtime = Runtime.open(settings)
-    ports = dataclasses.replace(runtime.ports, records=MortalRecords(runtime.redis))
-    reconciler = Reconciler(ports)
-    return dataclasses.replace(
-        runtime,
-        ports=ports,
-        engine=Engine(ports, reconciler),
-        reconciler=reconciler,
-        requests=RequestHandler(ports, reconciler),
-        ticks=Ticks(ports, reconciler),
-    )
+    opened = Runtime.open(settings)
+    ports = dataclasses.replace(opened.ports, records=MortalRecords(opened.redis))
+    return opened.with_ports(ports)
 
 
 def note_consumer() -> None:

@@ -7,11 +7,9 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from certmill.certificates.reconcile import Reconciler
 from certmill.client import Handle, IssuanceFailed
 from certmill.state import keys
 from certmill.testing.nameserver import Behaviour
-from certmill.upkeep.ticks import Ticks
 from tests.faults.ledger import orders_by_name
 from tests.faults.nameserver import Trouble
 
@@ -132,7 +130,7 @@ class Later:
 def swept_later(lab):
     """What the next hourly sweep does."""
     ports = replace(lab.runtime.ports, clock=Later())
-    Ticks(ports, Reconciler(ports)).sweep("the next hour's")
+    lab.runtime.with_ports(ports).ticks.sweep("the next hour's")
 
 
 def test_two_workers_and_two_beats_issue_each_certificate_once(lab):

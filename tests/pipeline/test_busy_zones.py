@@ -128,7 +128,7 @@ def test_the_names_of_one_certificate_are_written_at_each_of_their_servers(redis
             asked.append((solver.provider.nameserver, locked))
             return away if solver.provider.nameserver == "192.0.2.9" else mill.world.provider
 
-    mill.use(replace(mill.ports, providers=Providers()))
+    mill.use(providers=Providers())
     mill.reconciler.reconcile(both.id)
     mill.run()
 

@@ -21,7 +21,6 @@ from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.model.trigger import ReconcileOptions
 from certmill.renewal.policy import READY_MESSAGE
-from certmill.runs.engine import Engine
 from certmill.state import keys as keys_of_redis
 from tests.pipeline.faulty_client import with_faults
 from tests.support.builders import DAY, ECDSA, NOW, a_certificate, a_pair, an_issuer
@@ -585,9 +584,7 @@ class TestTwoOfOneSecret:
         assert said(mill, "Issuing", self.RIVAL)[:2] == (True, "RequestChanged")
 
     def test_it_takes_over_though_steps_remember_the_owner_for_a_while(self, mill):
-        mill.engine = Engine(
-            replace(mill.ports, home=RecentHome(mill.ports.home, mill.world.clock)), mill.reconciler
-        )
+        mill.use_in_steps(home=RecentHome(mill.ports.home, mill.world.clock))
         mill.issue()
         mill.apply(self.RIVAL)
         mill.reconciler.reconcile(self.RIVAL.id)
@@ -831,8 +828,7 @@ class TestEvents:
 
 def test_a_run_of_a_manifest_that_has_just_changed_does_not_fail_for_what_it_was_before(redis):
     mill = Mill(redis, certificate=replace(WEB, issuer_ref=IssuerRef(name="nobody", kind="ClusterIssuer")))
-    recent = replace(mill.ports, home=RecentHome(mill.ports.home, mill.world.clock))
-    mill.engine = Engine(recent, mill.reconciler)
+    mill.use_in_steps(home=RecentHome(mill.ports.home, mill.world.clock))
     mill.reconciler.reconcile(WEB.id)
     mill.run()
     assert "ClusterIssuer/nobody is not there" in mill.record().reason

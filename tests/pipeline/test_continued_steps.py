@@ -3,8 +3,6 @@ the lease in between."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from certmill.contract import STEP_NAMES
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.runs.outcomes import Drop, Proceed
@@ -30,7 +28,7 @@ class CountedRecords(Records):
 def begun(redis):
     """A mill whose run has begun, with counted records."""
     mill = Mill(redis)
-    mill.use(replace(mill.ports, records=CountedRecords(redis)))
+    mill.use(records=CountedRecords(redis))
     assert mill.reconciler.reconcile(mill.certificate.id).publish_run
     return mill
 

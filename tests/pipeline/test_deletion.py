@@ -3,15 +3,11 @@ made for them any more."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable
 from certmill.home.recent import RecentHome
-from certmill.issuers.reconcile import IssuerReconciler
-from certmill.runs.engine import Engine
 from tests.support.builders import a_certificate, an_issuer
 from tests.support.mill import Mill
 
@@ -78,7 +74,7 @@ def test_a_pair_is_not_stored_though_nobody_has_told_of_the_deletion_yet(redis):
     recent = RecentHome(mill.ports.home, mill.world.clock)
     recent.certificate(WEB.id)
     end(mill)
-    mill.engine = Engine(replace(mill.ports, home=recent), mill.reconciler)
+    mill.use_in_steps(home=recent)
 
     mill.run("store_secret")
 
@@ -88,7 +84,7 @@ def test_a_pair_is_not_stored_though_nobody_has_told_of_the_deletion_yet(redis):
 def test_an_issuer_that_is_being_deleted_is_not_registered(redis):
     mill = Mill(redis)
     mill.ports.home.begin_deletion("ClusterIssuer", "", "prod")
-    IssuerReconciler(mill.ports, mill.reconciler).look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 
     assert mill.world.ca.accounts == {}
     assert mill.ports.home.secret("cert-manager", "prod-account") is None
@@ -125,12 +121,12 @@ def test_the_account_key_of_a_ca_that_cannot_be_reached_is_there(redis):
             raise CAUnavailable("503")
 
     mill.wrap_clients(lambda _: Away())
-    IssuerReconciler(mill.ports, mill.reconciler).look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 
     key = mill.world.secret("cert-manager", "prod-account").data["tls.key"]
     assert b"PRIVATE KEY" in key
     mill.wrap_clients(lambda client: client)
     mill.world.clock.advance(3600)
-    IssuerReconciler(mill.ports, mill.reconciler).look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
     assert mill.world.secret("cert-manager", "prod-account").data["tls.key"] == key
     assert len(mill.world.ca.accounts) == 1

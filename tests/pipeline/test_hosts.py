@@ -3,15 +3,11 @@ others are no hindrance."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from certmill.http01.base import NoRoutes
-from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Proceed, Wait
 from certmill.state.journal import Presented
 from certmill.upkeep.orphaned_routes import OrphanedRoutes
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
-from certmill.upkeep.ticks import Ticks
 from tests.support.builders import a_certificate
 from tests.support.mill import Mill
 
@@ -54,8 +50,7 @@ class Tenant(Mill):
     def __init__(self, redis, certificate, ingresses):
         super().__init__(redis, certificate=certificate)
         self.world.home.apply(certificate, "kind: Certificate\n")
-        self.ports = replace(self.ports, routes=ingresses)
-        self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
+        self.use(routes=ingresses)
         assert self.reconciler.reconcile(certificate.id).publish_run
 
     def again(self, step):

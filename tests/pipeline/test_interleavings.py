@@ -15,17 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from certmill.certificates.reconcile import Reconciler
 from certmill.contract import STEP_NAMES
 from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.model.issuer import Dns01Solver, Http01Solver, Selector, Solver
-from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Fail, Proceed
 from certmill.state import keys
 from certmill.state.records import Records
 from certmill.state.server.connection import connect
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
-from certmill.upkeep.ticks import Ticks
 from tests.support.builders import ECDSA, NOW, a_certificate, an_issuer
 from tests.support.memory import MemoryWorld
 
@@ -107,9 +104,9 @@ class Play:
 
     def __post_init__(self) -> None:
         self.records: Any = self.world.ports.records  # MortalRecords
-        reconciler = Reconciler(self.world.ports)
-        self.engine, self.ticks = Engine(self.world.ports, reconciler), Ticks(self.world.ports, reconciler)
-        assert reconciler.reconcile(CERTIFICATE.id).publish_run
+        runtime = self.world.runtime()
+        self.engine, self.ticks = runtime.engine, runtime.ticks
+        assert runtime.reconciler.reconcile(CERTIFICATE.id).publish_run
         self.messages.append("register_account")
 
     def deliver(self, which: int, kill_at: str = "") -> None:

@@ -10,7 +10,6 @@ import pytest
 from certmill.acme.resources import AccountStatus
 from certmill.errors import AccountRefused, CAUnavailable, FailureClass, NameRefused, SolverMisconfigured
 from certmill.issuers import failures as issuer_failures
-from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import Solver
 from certmill.runs.facts import Facts, Failure
 from tests.support.builders import a_certificate, an_issuer
@@ -37,7 +36,6 @@ class RefusingCA:
         self.refused, self.of_account = refused, of_account
         self.asked: list[tuple[str, str]] = []
         mill.wrap_clients(lambda client: _Client(self, client))
-        mill.issuers = IssuerReconciler(mill.ports, mill.reconciler)
 
     def orders(self, certificate):
         """How often an order for the Certificate was asked for."""
@@ -200,7 +198,7 @@ def test_an_issuer_that_is_ready_again_begins_only_what_failed_by_its_fault(redi
     failed(mill, WEB, SolverMisconfigured("the provider refuses our credentials"))
     failed(mill, BLOCKED, AccountRefused("agree to the new terms"))
     mill.world.clock.advance(3601)  # so long nobody asks whether the account is accepted again
-    IssuerReconciler(mill.ports, mill.reconciler).look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 
     steps = {each.name: mill.ports.records.read(each.id).step for each in (REJECTED, WEB, BLOCKED)}
     assert steps == {"rejected": "", "web": "register_account", "blocked": "register_account"}
@@ -209,7 +207,7 @@ def test_an_issuer_that_is_ready_again_begins_only_what_failed_by_its_fault(redi
 def test_a_name_begins_again_when_the_solvers_of_its_issuer_change(redis):
     mill = Mill(redis)
     failed(mill, WEB, refusal("dns"))
-    issuers = IssuerReconciler(mill.ports, mill.reconciler)
+    issuers = mill.issuers
     mill.ports.home.apply(
         an_issuer(email="new@example.test", annotations={"argocd/sync": "7"}), "changed: 1\n"
     )

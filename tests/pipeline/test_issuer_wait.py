@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from certmill.errors import AccountRefused, CAUnavailable, RateLimited
-from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import ExternalAccountBinding, SecretKeyRef
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.state import keys
@@ -39,7 +38,6 @@ class CountingCA:
     def __init__(self, mill) -> None:
         self.registrations, self.trouble, self.trouble_with_orders = 0, None, None
         mill.wrap_clients(lambda client: _Client(self, client))
-        mill.issuers = IssuerReconciler(mill.ports, mill.reconciler)
 
 
 class _Client:
@@ -238,7 +236,7 @@ MOMENTS = [
 
 def at_the_moment(mill, part, method, *, after, then):
     """`then` is called while the run's next step is between two of its calls."""
-    mill.use(replace(mill.ports, **{part: Moment(getattr(mill.ports, part), method, then, after=after)}))
+    mill.use(**{part: Moment(getattr(mill.ports, part), method, then, after=after)})
 
 
 @pytest.mark.parametrize(("part", "method", "after"), MOMENTS)

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from certmill.certificates.reconcile import Reconciler
 from certmill.dns01.providers.cloudflare import Cloudflare
 from certmill.errors import (
     AccountRefused,
@@ -20,17 +19,14 @@ from certmill.errors import (
 from certmill.issuers import account
 from certmill.issuers import failures as issuer_failures
 from certmill.issuers.credentials import missing_solver_secrets
-from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import Dns01Solver, ExternalAccountBinding, SecretKeyRef, Selector, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.names import CertificateId
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.trigger import AS_STORED
-from certmill.runs.engine import Engine
 from certmill.state import keys
 from certmill.state.journal import Presented
 from certmill.upkeep.sweep import ORPHAN_SECONDS, SWEEP_AFTER_SECONDS, SWEEP_LIMIT, SWEEP_SECONDS
-from certmill.upkeep.ticks import Ticks
 from tests.support.builders import DAY, NOW, a_certificate, a_pair, an_issuer
 from tests.support.mill import Mill
 
@@ -83,9 +79,7 @@ def troubled(redis, trouble, **mill):
     """A mill with such a CA, and full jitter."""
     made = Mill(redis, **mill)
     made.ca = TroubledCA(made, trouble)
-    made.ports = replace(made.ports, clients=made.ca, jitter=lambda: 0.99)
-    made.reconciler = Reconciler(made.ports)
-    made.engine, made.ticks = Engine(made.ports, made.reconciler), Ticks(made.ports, made.reconciler)
+    made.use(clients=made.ca, jitter=lambda: 0.99)
     return made
 
 
@@ -277,9 +271,9 @@ class Heard:
 def test_why_there_is_no_account_is_an_event_of_the_issuer_too(redis, error, event):
     mill = troubled(redis, raising(error))
     heard = Heard()
-    mill.ports = replace(mill.ports, events=heard)
+    mill.use(events=heard)
 
-    IssuerReconciler(mill.ports, mill.reconciler).look("ClusterIssuer", "prod", owner="a")
+    mill.issuers.look("ClusterIssuer", "prod", owner="a")
 
     assert heard.of_issuers == [event]
 
@@ -323,7 +317,7 @@ def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_
     mill = Mill(redis, issuer=DNS01)
     if secret is not None:
         mill.ports.home.write_secret(secret)
-    issuers = IssuerReconciler(mill.ports, mill.reconciler)
+    issuers = mill.issuers
     mill.ports.issuer_records.note_failing(DNS01.ref, WEB.id, now=NOW)
     issuers.look("ClusterIssuer", "prod", owner="a")
     assert (ready_of(mill, DNS01).status, ready_of(mill, DNS01).reason) == (False, "InvalidSolver")
@@ -398,7 +392,7 @@ def test_a_4xx_on_register_is_not_asked_for_again_by_looks_at_an_issuer_that_is_
         namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"}
     )
     mill.ports.home.write_secret(eab)
-    issuers = IssuerReconciler(mill.ports, mill.reconciler)
+    issuers = mill.issuers
     for _ in range(5):
         issuers.look("ClusterIssuer", "prod", owner="a")
         mill.world.clock.advance(30)
@@ -414,7 +408,7 @@ def test_a_4xx_on_register_is_not_asked_for_again_by_looks_at_an_issuer_that_is_
 
 def test_a_refused_account_is_looked_at_again_after_an_hour(redis):
     mill = troubled(redis, raising(AccountRefused("agree to the new terms")))
-    issuers = IssuerReconciler(mill.ports, mill.reconciler)
+    issuers = mill.issuers
     issuers.look("ClusterIssuer", "prod", owner="a")
     mill.world.clock.advance(3601)
 
@@ -540,9 +534,9 @@ def test_a_reread_that_dies_before_it_begins_anew_what_failed_is_made_good_by_th
 
 def test_what_failed_waits_on_while_the_changed_issuers_ca_is_away(redis):
     mill = a_failed_mill(redis)
-    mill.ports = replace(mill.ports, clients=TroubledCA(mill, raising(CAUnavailable("503"))))
+    mill.use(clients=TroubledCA(mill, raising(CAUnavailable("503"))))
 
-    Ticks(mill.ports, mill.reconciler).reread("one")
+    mill.ticks.reread("one")
 
     assert failing(mill) == [WEB.id]
 
@@ -566,8 +560,7 @@ def test_a_sweep_comes_by_what_belongs_to_a_run_or_cannot_be_taken_down(redis):
         def provider(self, issuer, solver):
             raise ProviderUnavailable("the API is down")
 
-    mill.ports = replace(mill.ports, providers=Providers())
-    mill.ticks = Ticks(mill.ports, mill.reconciler)
+    mill.use(providers=Providers())
     mill.ports.journal.add([an_entry(number) for number in range(SWEEP_LIMIT)], now=NOW)
     mill.ports.journal.add([an_entry("", record_name="", zone="", value="token")], now=NOW + 1)
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 2)
@@ -594,8 +587,7 @@ def a_slow_mill(redis, *, seconds, entries, trouble=lambda _: None):
         def provider(self, issuer, solver):
             return Slow()
 
-    mill.ports = replace(mill.ports, providers=Providers())
-    mill.ticks = Ticks(mill.ports, mill.reconciler)
+    mill.use(providers=Providers())
     for number, entry in enumerate(entries):
         mill.ports.journal.add([entry], now=NOW + number / 1000)
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + len(entries))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -11,7 +9,6 @@ from structlog.testing import capture_logs
 from certmill.errors import CAUnavailable, NameRefused, StateUnavailable
 from certmill.observe import certificates as lines_of
 from certmill.observe.certificate_gauges import certificates_text
-from certmill.upkeep.ticks import Ticks
 from tests.pipeline.faulty_client import with_faults
 from tests.support.builders import DAY, NOW, a_certificate
 from tests.support.mill import Mill
@@ -196,6 +193,6 @@ def test_a_tick_that_fails_is_a_warning_and_is_not_noted_as_done(redis, lines):
     }
     assert mill.ports.fleet.sample(now=NOW).ticks == {}
 
-    with Ticks(replace(mill.ports), mill.reconciler).running("wake"):
+    with mill.ticks.running("wake"):
         pass
     assert set(mill.ports.fleet.sample(now=NOW).ticks) == {"wake"}

@@ -12,11 +12,9 @@ from certmill.contract import STEP_NAMES
 from certmill.dns01.providers.cloudflare import Cloudflare
 from certmill.http01.base import NoRoutes
 from certmill.model.issuer import Dns01Solver, SecretKeyRef, Solver
-from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Proceed, Wait
 from certmill.state import keys
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
-from certmill.upkeep.ticks import Ticks
 from tests.support.builders import a_certificate, an_issuer
 from tests.support.mill import Mill
 
@@ -35,8 +33,7 @@ class SlowMill(Mill):
         super().__init__(redis, certificate=MANY, issuer=DNS01)
         self.requests: list[str] = []
         self.on_request = lambda what: None
-        self.ports = replace(self.ports, providers=self, clients=self)
-        self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
+        self.use(providers=self, clients=self)
         assert self.reconciler.reconcile(MANY.id).publish_run
 
     def provider(self, issuer, solver):
@@ -134,7 +131,7 @@ class SlowRoutes(NoRoutes):
 def test_a_hundred_names_led_to_the_responder_one_by_one_keep_the_lease_too(redis, step):
     mill = Mill(redis, certificate=MANY)
     routes = SlowRoutes(mill)
-    mill.engine = Engine(replace(mill.ports, routes=routes), mill.reconciler)
+    mill.use(routes=routes)
     assert mill.reconciler.reconcile(MANY.id).publish_run
     for each in STEP_NAMES[: STEP_NAMES.index(step)]:
         assert isinstance(mill.step(each), Proceed)

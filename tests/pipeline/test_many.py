@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from certmill.certificates.reconcile import Reconciler
 from certmill.crypto import keys
 from certmill.home.directory.home import DirectoryHome
 from certmill.model.manifests.parse import certificate_document, dump_yaml
@@ -44,10 +41,10 @@ def test_adopting_pairs_without_annotations_costs_in_proportion_to_their_number(
             (by_hand / "tls.crt").write_bytes(chain)
             (by_hand / "tls.key").write_bytes(key_pem)
         mill = Mill(redis, issuer=an_issuer())
-        reconciler = Reconciler(replace(mill.ports, home=home))
+        mill.use(home=home)
         home.survey()
         with counting(monkeypatch) as counts:
-            found = [reconciler.reconcile(certificate.id) for certificate in certificates]
+            found = [mill.reconciler.reconcile(certificate.id) for certificate in certificates]
         assert all(each.right for each in found)
         assert home.secret("default", "site-3").annotations["cert-manager.io/certificate-name"] == "site-3"
         costs.append(counts)

@@ -4,13 +4,11 @@ be had costs nothing."""
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 
 import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable, OrderRefused
-from certmill.runs.engine import Engine
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Proceed, Wait
 from tests.support.builders import a_certificate, an_issuer
@@ -32,8 +30,7 @@ def a_mill(redis, *, preferred=PREFERRED):
     mill = Mill(redis, issuer=an_issuer(preferred_chain=preferred))
     mill.troubles = {}
     mill.on_download = lambda: None
-    mill.ports = replace(mill.ports, clients=Clients(mill))
-    mill.engine = Engine(mill.ports, mill.reconciler)
+    mill.use(clients=Clients(mill))
     assert mill.reconciler.reconcile(WEB.id).publish_run
     for step in STEP_NAMES[: STEP_NAMES.index("store_secret")]:
         assert isinstance(mill.engine.run(step, WEB.id, task_id="t", root_id="r"), Proceed)

@@ -29,7 +29,6 @@ from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition
 from certmill.model.trigger import Origin, ReconcileOptions
 from certmill.runs.context import Limits
-from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Wait
 from certmill.state import keys
 from certmill.state.journal import Presented
@@ -747,7 +746,7 @@ def test_a_csr_that_the_ca_refuses_is_not_sent_again(redis):
 def test_a_ca_that_forgets_every_order_gets_no_order_a_minute(redis):
     gone = [OrderGone("unknown order") for _ in range(50)]
     mill = with_faults(Mill(redis), authorization=gone)
-    mill.engine = Engine(replace(mill.ports, jitter=lambda: 0.5), mill.reconciler)
+    mill.use(jitter=lambda: 0.5)
     mill.reconciler.reconcile(WEB.id)
     for _ in range(60):
         mill.world.clock.advance(60)
@@ -863,8 +862,7 @@ def test_one_that_was_asked_for_and_fails_is_not_begun_again_at_once(redis):
 def test_a_home_that_refuses_for_good_fails_the_run_ever_less_often_and_costs_one_certificate(redis):
     """Its namespace is being deleted, or a role is missing."""
     mill = Mill(redis)
-    mill.ports = replace(mill.ports, jitter=lambda: 0.9)
-    mill.engine = Engine(mill.ports, mill.reconciler)
+    mill.use(jitter=lambda: 0.9)
     write, refuses = mill.ports.home.write_secret, [True] * 5
 
     def refusing(secret: Secret) -> None:

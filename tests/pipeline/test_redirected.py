@@ -138,7 +138,7 @@ class OfAVirtualServer(NoRoutes):
 def test_where_the_owner_redirects_the_temporary_pair_is_there_before_the_self_check(redis, redirects):
     """The solver may wait instead of a self check."""
     mill = Mill(redis)
-    mill.use_routes(OfAVirtualServer(redirects))
+    mill.use(routes=OfAVirtualServer(redirects))
 
     until_propagation(mill)
 

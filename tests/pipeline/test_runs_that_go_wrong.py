@@ -17,7 +17,6 @@ from certmill.model.certificate import PrivateKeySpec, RotationPolicy
 from certmill.model.issuer import Dns01Solver, Http01Solver, SecretKeyRef, Selector, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.trigger import ReconcileOptions
-from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Fail, Proceed, Wait
 from certmill.state import keys
 from tests.support.builders import DAY, ECDSA, a_certificate, a_pair, an_issuer
@@ -247,7 +246,7 @@ class Troubled(NoRoutes):
 )
 def test_only_one_and_the_same_trouble_of_the_home_is_tried_ever_later(redis, reasons):
     mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
-    mill.engine = Engine(replace(mill.ports, routes=Troubled(reasons), jitter=lambda: 1.0), mill.reconciler)
+    mill.use(routes=Troubled(reasons), jitter=lambda: 1.0)
     play_to(mill, "set_up_challenge")
     waited = []
     for _ in reasons:

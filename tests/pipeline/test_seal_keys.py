@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from certmill.certificates.reconcile import Reconciler
 from certmill.contract import STEP_NAMES
 from certmill.crypto.seal import Seal
-from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Fail, Proceed, Wait
 from tests.support.mill import Mill
 
@@ -23,8 +19,7 @@ def mill(redis):
 
 
 def as_worker_with(mill, *seal_keys):
-    mill.ports = replace(mill.ports, seal=Seal(list(seal_keys)))
-    mill.engine = Engine(mill.ports, Reconciler(mill.ports))
+    mill.use(seal=Seal(list(seal_keys)))
 
 
 def sealed_by_a_new_worker(mill):

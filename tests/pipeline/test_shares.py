@@ -4,12 +4,9 @@ all."""
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 
-from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.certificate import IssuerRef
 from certmill.runs.concurrency import NamespaceLimit
-from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Proceed, Wait
 from tests.support.builders import a_certificate, an_issuer
 from tests.support.mill import Mill
@@ -20,8 +17,7 @@ REASON = "waits for its turn: the CAs or name servers of the issuers in namespac
 
 
 def with_shares(mill):
-    mill.ports = replace(mill.ports, namespace_limit=NamespaceLimit(4))
-    mill.engine = Engine(mill.ports, mill.reconciler)
+    mill.use(namespace_limit=NamespaceLimit(4))
     return mill
 
 
@@ -51,7 +47,7 @@ def test_what_is_under_a_cluster_issuer_goes_on_meanwhile(redis):
 
 def test_an_issuer_is_registered_later(redis):
     mill = with_shares(Mill(redis, issuer=ISSUER, certificate=CERTIFICATE))
-    issuers = IssuerReconciler(mill.ports, mill.reconciler)
+    issuers = mill.issuers
     with ExitStack() as held:
         for _ in range(3):
             held.enter_context(mill.ports.namespace_limit.of("default"))

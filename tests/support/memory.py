@@ -3,31 +3,29 @@ engine alone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from certmill.acme import challenges
 from certmill.acme.jws import AccountKey
 from certmill.certificates.digest import digest
 from certmill.crypto import chain
 from certmill.crypto.seal import Seal
 from certmill.dns01.propagation import Visibility
-from certmill.home.base import NoEvents
 from certmill.http01.base import NoRoutes
 from certmill.http01.selfcheck import Probe
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import Secret
-from certmill.runs.context import Ports
-from certmill.state.due import DueTimes
-from certmill.state.issuer_records import IssuerRecords
-from certmill.state.journal import Journal
+from certmill.runtime import Runtime, default_ports
+from certmill.settings import Settings
 from certmill.state.key_authorizations import KeyAuthorizations
-from certmill.state.locks import Locks
-from certmill.state.metrics.fleet import Fleet
-from certmill.state.metrics.gauges import Gauges
-from certmill.state.requests import Requests
-from certmill.state.snapshots import Snapshots
 from certmill.testing.clock import FakeClock
 from certmill.testing.home import MemoryHome
 from certmill.testing.memory_ca import MemoryCA
 from certmill.testing.provider import MemoryProvider
+
+SETTINGS = Settings(home=Path("unused"))
+"""Settings of worlds in memory. Nothing is read from or written to this home."""
 
 
 class SkewedClock:
@@ -71,6 +69,7 @@ class MemoryWorld:
     """Everything that a run touches, and a look at it."""
 
     def __init__(self, redis, certificate, issuer, *, records, now) -> None:
+        self._redis = redis
         self.clock = FakeClock(now)
         self.home = MemoryHome(cluster_resource_namespace="cert-manager")
         self.home.apply(issuer, "kind: ClusterIssuer\n")
@@ -85,27 +84,22 @@ class MemoryWorld:
         self.ca_clock = SkewedClock(self.clock)
         self.ca = MemoryCA(clock=self.ca_clock, validates=lambda *challenge: self.validates(*challenge))  # noqa: PLW0108 - tests change it
         self.spec = digest(certificate, issuer)
-        self.ports = Ports(
+        self.ports = replace(
+            default_ports(SETTINGS, redis, self.clock),
             home=self.home,
-            events=NoEvents(),
             records=records,
-            due=DueTimes(redis),
-            fleet=Fleet(redis),
-            gauges=Gauges(redis),
-            locks=Locks(redis),
-            journal=Journal(redis),
-            requests=Requests(redis),
-            snapshots=Snapshots(redis),
-            issuer_records=IssuerRecords(redis),
-            key_authorizations=self.tokens,
             routes=MemoryRoutes(self),
             seal=Seal([b"k" * 32]),
             clients=self.ca,
             providers=OneProvider(self.provider),
             checks=self,
-            clock=self.clock,
             jitter=lambda: 0.0,
+            installation=None,
         )
+
+    def runtime(self, ports=None) -> Runtime:
+        """The parts of a process, which work with these ports; without any, with those of the world."""
+        return Runtime.build(SETTINGS, ports or self.ports, redis=self._redis)
 
     def leaf(self, certificate):
         """The stored leaf."""

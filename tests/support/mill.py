@@ -5,15 +5,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from certmill.certificates.reconcile import Reconciler
-from certmill.certificates.requests import RequestHandler
 from certmill.contract import STEP_NAMES
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.runs.context import Limits
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Fail, Proceed
 from certmill.state.records import Records
-from certmill.upkeep.ticks import Ticks
 from tests.support.builders import NOW, a_certificate, an_issuer
 from tests.support.memory import MemoryWorld
 
@@ -27,33 +24,31 @@ class _Wrapped:
 
 
 class Mill:
-    """A world with the engine's parts, and the chain played straight."""
+    """A world with the parts of a process, and the chain played straight."""
 
     def __init__(self, redis, *, certificate=None, issuer=None, limits=None, events=None) -> None:
         certificate = certificate or a_certificate()
         self.world = MemoryWorld(redis, certificate, issuer or an_issuer(), records=Records(redis), now=NOW)
-        self.ports = replace(
-            self.world.ports, limits=limits or Limits(), events=events or self.world.ports.events
-        )
-        self.reconciler = Reconciler(self.ports)
-        self.engine, self.ticks = Engine(self.ports, self.reconciler), Ticks(self.ports, self.reconciler)
-        self.handler = RequestHandler(self.ports, self.reconciler)
         self.certificate = certificate
+        self._build(self.world.ports)
+        self.use(limits=limits or Limits(), events=events or self.ports.events)
 
-    def use(self, ports):
-        """From now on steps have these ports."""
-        self.ports = ports
-        self.engine = Engine(self.ports, Reconciler(self.ports))
+    def use(self, **changes):
+        """Build the parts again with these ports in place of the ones that have their names."""
+        self._build(replace(self.ports, **changes))
+
+    def use_in_steps(self, **changes):
+        """The same for steps alone: ticks, requests and issuers keep the ports that they have."""
+        self.engine = Engine(replace(self.ports, **changes), self.reconciler)
 
     def wrap_clients(self, wrap):
         """From now on `wrap(client)` is asked in place of each of the CA's clients."""
-        self.use(replace(self.ports, clients=_Wrapped(self.world.ca, wrap)))
+        self.use(clients=_Wrapped(self.world.ca, wrap))
 
-    def use_routes(self, routes):
-        """From now on challenges are led to the responder by this."""
-        self.ports = replace(self.ports, routes=routes)
-        self.reconciler = Reconciler(self.ports)
-        self.engine = Engine(self.ports, self.reconciler)
+    def _build(self, ports):
+        built = self.world.runtime(ports)
+        self.ports, self.engine, self.reconciler = built.ports, built.engine, built.reconciler
+        self.ticks, self.handler, self.issuers = built.ticks, built.requests, built.issuers
 
     def step(self, name):
         """One step alone."""
