@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from certmill.certificates import conditions, statuses, temporary
 from certmill.errors import Conflict
 from certmill.model.certificate import Certificate
-from certmill.model.status import MANUALLY_TRIGGERED
+from certmill.model.reason import Reason
 from certmill.model.trigger import Origin, ReconcileOptions
 from certmill.observe import certificates
 from certmill.renewal.origin import origin_of
@@ -111,7 +111,7 @@ def _record_begun(
     the one that began the run (`ours`) knows its reason; the other writes nothing if the status already shows
     the run."""
     home, certificate, status = ports.home, seen.certificate, conditions.of_pair(seen)
-    ready = servable or violation.reason in ("Renewing", MANUALLY_TRIGGERED)
+    ready = servable or violation.reason in (Reason.RENEWING, Reason.MANUALLY_TRIGGERED)
     try:
         statuses.write(ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))
     except Conflict:
@@ -127,7 +127,7 @@ def _log_begun(certificate: Certificate, violation: Violation, *, run: int, orig
         certificate.id,
         run=run,
         trigger=origin.trigger.value,
-        reason=violation.reason,
+        reason=violation.reason.value,
         message=violation.message,
         issuer=certificate.issuer_ref.name,
     )

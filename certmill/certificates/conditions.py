@@ -9,9 +9,8 @@ from certmill.certificates.secret_contract import is_temporary
 from certmill.clock import instant
 from certmill.crypto.chain import Leaf
 from certmill.model.history import PastRun, with_run
+from certmill.model.reason import NO_PAIR, Reason
 from certmill.model.status import (
-    INCORRECT_CERTIFICATE,
-    MANUALLY_TRIGGERED,
     CertificateStatus,
     Condition,
     as_of,
@@ -24,8 +23,6 @@ from certmill.runs.facts import Failure
 
 READY = "Ready"
 ISSUING = "Issuing"
-FAILED = "Failed"
-_NO_CERTIFICATE = ("DoesNotExist", "MissingData", "InvalidCertificate")
 
 
 def is_triggered(status: CertificateStatus) -> bool:
@@ -34,7 +31,7 @@ def is_triggered(status: CertificateStatus) -> bool:
     `cmctl renew` sets Issuing=True; as in cert-manager, another program may set it for any reason. While a
     run is under way, certmill itself sets Issuing=True."""
     found = status.condition(ISSUING)
-    return found is not None and found.status and (status.asked or found.reason == MANUALLY_TRIGGERED)
+    return found is not None and found.status and (status.asked or found.reason == Reason.MANUALLY_TRIGGERED)
 
 
 def is_issuing(status: CertificateStatus) -> bool:
@@ -59,14 +56,16 @@ def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now
     there is no pair, the times are removed."""
     status = _with(status, _condition(status, ISSUING, True, violation.reason, violation.message, now))
     if ready:
-        return _with(_timed(status, violation), _condition(status, READY, True, "Ready", READY_MESSAGE, now))
+        return _with(
+            _timed(status, violation), _condition(status, READY, True, Reason.READY, READY_MESSAGE, now)
+        )
     return _not_ready(status, violation, now)
 
 
 def held(status: CertificateStatus, violation: Violation, *, servable: bool, now: float) -> CertificateStatus:
     """The status while a run must wait for its back-off. Ready does not change for a pair that only has to be
     renewed, or for a temporary pair (`servable`)."""
-    return status if servable or violation.reason == "Renewing" else _not_ready(status, violation, now)
+    return status if servable or violation.reason is Reason.RENEWING else _not_ready(status, violation, now)
 
 
 def while_issuing(seen: Seen, *, now: float) -> CertificateStatus:
@@ -84,7 +83,7 @@ def _not_ready(status: CertificateStatus, violation: Violation, now: float) -> C
 
 def _timed(status: CertificateStatus, violation: Violation) -> CertificateStatus:
     """The status without the validity and renewal times if there is no pair."""
-    absent = violation.reason in _NO_CERTIFICATE
+    absent = violation.reason in NO_PAIR
     return replace(status, not_before=None, not_after=None, renewal_time=None) if absent else status
 
 
@@ -106,7 +105,7 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
         and status.condition(ISSUING) is None
     )
     young = not_yet_valid(leaf, now)
-    reason, message = (young.reason, young.message) if young is not None else ("Ready", READY_MESSAGE)
+    reason, message = (young.reason, young.message) if young is not None else (Reason.READY, READY_MESSAGE)
     run = PastRun(
         at=now,
         issued=True,
@@ -127,7 +126,7 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
 
 def adopted(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
     """The status after the stored pair was found to be the desired one. The failure count is reset."""
-    ready = _condition(status, READY, True, "Ready", READY_MESSAGE, now)
+    ready = _condition(status, READY, True, Reason.READY, READY_MESSAGE, now)
     others = tuple(c for c in status.conditions if c.type not in (READY, ISSUING))
     return replace(
         status,
@@ -150,7 +149,9 @@ def not_owner(status: CertificateStatus, owner: str, *, issued: bool, now: float
     status = replace(status, conditions=tuple(c for c in status.conditions if c.type != ISSUING))
     return _with(
         status,
-        _condition(status, READY, False, INCORRECT_CERTIFICATE, owner_message(owner, issued=issued), now),
+        _condition(
+            status, READY, False, Reason.INCORRECT_CERTIFICATE, owner_message(owner, issued=issued), now
+        ),
     )
 
 
@@ -158,7 +159,7 @@ def refused(status: CertificateStatus, violation: Violation, why: str, *, now: f
     """The status when no run can begin until a person changes something. This does not count as a failure:
     nothing was tried."""
     status = _with(status, _condition(status, READY, False, violation.reason, violation.message, now))
-    return _with(status, _condition(status, ISSUING, False, FAILED, failed_message(why), now))
+    return _with(status, _condition(status, ISSUING, False, Reason.FAILED, failed_message(why), now))
 
 
 def failures_with(status: CertificateStatus, run: str) -> int:
@@ -172,7 +173,9 @@ def failed(
 ) -> CertificateStatus:
     """The status after a run failed: Issuing=False with the message. The number of failures and the time
     decide the back-off."""
-    status = _with(status, _condition(status, ISSUING, False, FAILED, failed_message(failure.message), now))
+    status = _with(
+        status, _condition(status, ISSUING, False, Reason.FAILED, failed_message(failure.message), now)
+    )
     known = status.failed_run == run
     return replace(
         status,
@@ -188,11 +191,11 @@ def failed(
 
 
 def _condition(
-    status: CertificateStatus, type_: str, value: bool, reason: str, message: str, now: float
+    status: CertificateStatus, type_: str, value: bool, reason: Reason, message: str, now: float
 ) -> Condition:
     old = status.condition(type_)
     since = old.last_transition if old is not None and old.status == value else now
-    return Condition(type=type_, status=value, reason=reason, message=message, last_transition=since)
+    return Condition(type=type_, status=value, reason=str(reason), message=message, last_transition=since)
 
 
 def _with(status: CertificateStatus, condition: Condition) -> CertificateStatus:

@@ -18,8 +18,9 @@ from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId, split_id
+from certmill.model.reason import Reason
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
-from certmill.model.status import INVALID_SPEC, MANUALLY_TRIGGERED, CertificateStatus
+from certmill.model.status import CertificateStatus
 from certmill.model.trigger import AS_STORED, ReconcileOptions
 from certmill.observe import certificates, recording
 from certmill.renewal.policy import BackingOff, Decision, Issue, Keep, Seen, Violation, decide, look, violated
@@ -64,7 +65,7 @@ class Reconciler:
         except InvalidManifest as error:
             ports.due.postpone([certificate_id], at=moment.now + LOOK_AGAIN_SECONDS)
             ports.home.refuse(
-                "Certificate", *split_id(certificate_id), reason=INVALID_SPEC, message=str(error)
+                "Certificate", *split_id(certificate_id), reason=Reason.INVALID_SPEC.value, message=str(error)
             )
             return Reconciled(reason=str(error))
         if observed is None or observed.certificate.deleting:
@@ -102,7 +103,7 @@ class Reconciler:
         certificate, before = observed.certificate, observed.status
         if taken := secret_contract.why_not_to_write(self._ports.home, certificate, issuer, secret):
             message = f"spec.secretName: {taken}"
-            violation = Violation(reason=INVALID_SPEC, message=message)
+            violation = Violation(reason=Reason.INVALID_SPEC, message=message)
             return self._look_later(
                 certificate,
                 before,
@@ -207,7 +208,7 @@ class Reconciler:
                 ports.home.write_certificate_status(certificate.id, status)
             statuses.note(ports, certificate, status)
         record = ports.records.read(certificate.id)
-        failed = record.done if record is not None and record.result != "issued" else 0
+        failed = record.done if record is not None and not record.was_issued else 0
         why = f"held until {instant(decision.until):%Y-%m-%d %H:%M} UTC, when {decision.reason}"
         return Reconciled(reason=f"{violation.message}; {why}", run=failed)
 
@@ -271,7 +272,7 @@ def _decided(seen: Seen, moment: Moment) -> Decision:
     if isinstance(decision, Keep) and asked:
         return Issue(
             violation=Violation(
-                reason=MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"
+                reason=Reason.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"
             )
         )
     return decision

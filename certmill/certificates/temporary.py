@@ -14,9 +14,10 @@ from certmill.errors import SecretUnusable
 from certmill.home.base import Events, Home
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import Certificate, RotationPolicy
+from certmill.model.reason import UNSERVABLE
 from certmill.model.secret import TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
-from certmill.renewal.policy import UNSERVABLE, Seen, look, violated
+from certmill.renewal.policy import Seen, look, violated
 
 MESSAGE = "Issued temporary certificate"
 

@@ -53,7 +53,7 @@ def _status(accepted: Acceptance, record: Record | None, now: float) -> Status:
     if record is None:
         return Status(phase="failed", reason="the Certificate was deleted")
     if record.done >= accepted.run:
-        if record.result == "issued":
+        if record.was_issued:
             return Status(phase="issued")
         return Status(phase="failed", reason=record.result, next_at=record.due or None)
     if record.reason:

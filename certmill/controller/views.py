@@ -30,8 +30,8 @@ from certmill.kube.objects import (
 )
 from certmill.kube.resources import INGRESSES, VIRTUAL_SERVERS
 from certmill.model.annotations import CERTIFICATE_NAME, ISSUER_GROUP, ISSUER_KIND, ISSUER_NAME, MANAGED_LABEL
+from certmill.model.reason import Reason
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY
-from certmill.model.status import MANUALLY_TRIGGERED
 
 MANAGED = f"{MANAGED_LABEL}=true"
 """Label selector of the Secrets that certmill watches."""
@@ -148,7 +148,7 @@ def certificate_view(body: Mapping[str, object]) -> CertificateView:
         ),
         ready=ready.get("status") == "True" and _is_of(ready, meta),
         issuing=issuing.get("status") == "True",
-        asked=(issuing.get("status") == "True" and issuing.get("reason") == MANUALLY_TRIGGERED)
+        asked=(issuing.get("status") == "True" and issuing.get("reason") == Reason.MANUALLY_TRIGGERED)
         or is_asked(body),
         failure=(text(status.get("lastFailureTime")), counted),
         failed=counted > 0 and _is_of(issuing, meta),

@@ -8,23 +8,10 @@ from datetime import UTC, datetime
 
 from certmill.model.history import PastRun
 from certmill.model.persisted import PERSISTED
-
-INVALID_SPEC = "InvalidSpec"
-"""The reason for a Certificate whose spec cannot be used. cert-manager has no policy for this: its webhook
-rejects such a Certificate."""
-
-
-MANUALLY_TRIGGERED = "ManuallyTriggered"
-"""The reason of Issuing if a person requested the run (`cmctl renew`)."""
+from certmill.model.reason import Reason
 
 NO_WORKER = "no worker has taken it up yet"
 """The message for a request, a run or a step that waits in a queue."""
-
-EXPIRED = "Expired"
-"""The reason of Ready after the pair has expired."""
-
-INCORRECT_CERTIFICATE = "IncorrectCertificate"
-"""The reason of Ready while another Certificate owns the Secret."""
 
 _CONFLICT = (
     "If this message is not transient, you might have two conflicting Certificates pointing to the same "
@@ -103,7 +90,11 @@ def as_of(status: CertificateStatus, now: float) -> CertificateStatus:
         return status
     message = expiry_message(status.not_after)
     over = Condition(
-        type=ready.type, status=False, reason=EXPIRED, message=message, last_transition=status.not_after
+        type=ready.type,
+        status=False,
+        reason=Reason.EXPIRED.value,
+        message=message,
+        last_transition=status.not_after,
     )
     return replace(status, conditions=tuple(over if c is ready else c for c in status.conditions))
 
@@ -132,7 +123,7 @@ def owner_of(status: CertificateStatus) -> str:
     if (
         found is None
         or found.status
-        or found.reason != INCORRECT_CERTIFICATE
+        or found.reason != Reason.INCORRECT_CERTIFICATE
         or status.condition("Issuing") is not None
     ):
         return ""

@@ -11,8 +11,9 @@ from certmill.clock import instant
 from certmill.crypto import chain, keys
 from certmill.errors import SecretUnusable
 from certmill.model.certificate import Certificate
+from certmill.model.reason import END_OF_LIFE, Reason
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
-from certmill.model.status import EXPIRED, CertificateStatus, expiry_message
+from certmill.model.status import CertificateStatus, expiry_message
 from certmill.renewal.plan import RenewalPlan, least_seconds_between, plan
 from certmill.runs.backoff import NextAttempt, Validity, next_attempt
 
@@ -20,22 +21,17 @@ CLOCK_TOLERANCE_SECONDS = 300.0
 """The clocks of two machines may differ by this many seconds: an instant that is less far in the future
 counts as now."""
 
-UNSERVABLE = ("DoesNotExist", "MissingData", "InvalidCertificate", "InvalidKeyPair")
-"""The reasons for which the Secret has no pair that a server could use."""
-
 LONGEST_HOLD = 48 * 3600.0
 """No back-off is longer (runs.backoff). A later end was written while a clock was wrong."""
-
-NOT_YET_VALID = "NotYetValid"
 
 READY_MESSAGE = "Certificate is up to date and has not expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """Why the stored pair is not the desired one: a stable reason and a message of one line."""
+    """Why the stored pair is not the desired one; the message has one line."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -126,10 +122,10 @@ def _not_before(seen: Seen, violation: Violation, now: float) -> BackingOff | No
     """Why the run must wait, and until when; None if it may begin now."""
     leaf, issued = seen.leaf, seen.status.last_issuance_time
     if (
-        violation.reason == NOT_YET_VALID and leaf is not None
+        violation.reason is Reason.NOT_YET_VALID and leaf is not None
     ):  # a new one would cost an order, and may not be valid yet either
         return BackingOff(violation=violation, until=leaf.not_before, reason="the certificate becomes valid")
-    if violation.reason in ("Renewing", "Expired") and leaf is not None and issued is not None:
+    if violation.reason in END_OF_LIFE and leaf is not None and issued is not None:
         until = issued + least_seconds_between(leaf)
         if issued <= now < until:
             return BackingOff(
@@ -168,11 +164,11 @@ def violated(seen: Seen, now: float) -> Violation | None:
 def _absent(seen: Seen, now: float) -> Violation | None:
     if seen.secret is None and seen.unusable:
         return Violation(
-            reason="InvalidCertificate",
+            reason=Reason.INVALID_CERTIFICATE,
             message=f"Issuing certificate as Secret cannot be read: {seen.unusable}",
         )
     if seen.secret is None:
-        return Violation(reason="DoesNotExist", message="Issuing certificate as Secret does not exist")
+        return Violation(reason=Reason.DOES_NOT_EXIST, message="Issuing certificate as Secret does not exist")
     return None
 
 
@@ -187,7 +183,7 @@ def _missing_data(seen: Seen, now: float) -> Violation | None:
     else:
         return None
     return Violation(
-        reason="MissingData", message=f"Issuing certificate as Secret does not contain {missing}"
+        reason=Reason.MISSING_DATA, message=f"Issuing certificate as Secret does not contain {missing}"
     )
 
 
@@ -197,15 +193,15 @@ def _pair_differs(seen: Seen, now: float) -> Violation | None:
         public = chain.key_of(seen.secret.data[TLS_PRIVATE_KEY])
     except SecretUnusable as error:
         return Violation(
-            reason="InvalidKeyPair",
+            reason=Reason.INVALID_KEY_PAIR,
             message=f"Issuing certificate as Secret contains invalid private key data: {error}",
         )
     if seen.leaf is None:
         message = f"Issuing certificate as Secret contains an invalid certificate: {seen.unusable}"
-        return Violation(reason="InvalidCertificate", message=message)
+        return Violation(reason=Reason.INVALID_CERTIFICATE, message=message)
     if public != seen.leaf.public_key:
         message = "Issuing certificate as Secret contains a private key that does not match the certificate"
-        return Violation(reason="InvalidKeyPair", message=message)
+        return Violation(reason=Reason.INVALID_KEY_PAIR, message=message)
     return None
 
 
@@ -213,12 +209,13 @@ def _issuer(seen: Seen, now: float) -> Violation | None:
     assert seen.secret is not None
     if secret_contract.is_temporary(seen.secret):
         return Violation(
-            reason="IncorrectIssuer", message="Issuing certificate as Secret holds a temporary certificate"
+            reason=Reason.INCORRECT_ISSUER,
+            message="Issuing certificate as Secret holds a temporary certificate",
         )
     if not secret_contract.issued_by(seen.secret, seen.certificate.issuer_ref):
         former = secret_contract.issuer_of(seen.secret)
         return Violation(
-            reason="IncorrectIssuer",
+            reason=Reason.INCORRECT_ISSUER,
             message=f'Issuing certificate as Secret was previously issued by "{former}"',
         )
     return None
@@ -229,7 +226,7 @@ def _key_spec(seen: Seen, now: float) -> Violation | None:
     fields = keys.differing(seen.secret.data[TLS_PRIVATE_KEY], seen.certificate.private_key)
     if fields:
         return Violation(
-            reason="SecretMismatch",
+            reason=Reason.SECRET_MISMATCH,
             message=f"Observed private key is not up to date for spec: {_listed(fields)}",
         )
     return None
@@ -249,7 +246,7 @@ def _names(seen: Seen, now: float) -> Violation | None:
         changed.append("spec.commonName")
     if changed:
         return Violation(
-            reason="RequestChanged",
+            reason=Reason.REQUEST_CHANGED,
             message=f"Fields on existing certificate not up to date: {_listed(changed)}",
         )
     return None
@@ -258,7 +255,7 @@ def _names(seen: Seen, now: float) -> Violation | None:
 def _expired(seen: Seen, now: float) -> Violation | None:
     assert seen.leaf is not None
     return (
-        Violation(reason=EXPIRED, message=expiry_message(seen.leaf.not_after))
+        Violation(reason=Reason.EXPIRED, message=expiry_message(seen.leaf.not_after))
         if seen.leaf.not_after <= now
         else None
     )
@@ -270,7 +267,7 @@ def not_yet_valid(leaf: chain.Leaf, now: float) -> Violation | None:
     if leaf.not_before <= now + CLOCK_TOLERANCE_SECONDS:
         return None
     return Violation(
-        reason=NOT_YET_VALID,
+        reason=Reason.NOT_YET_VALID,
         message=f"Certificate is not valid before {instant(leaf.not_before):%a, %d %b %Y %H:%M:%S} UTC",
     )
 
@@ -285,7 +282,7 @@ def _renewing(seen: Seen, now: float) -> Violation | None:
     if renew_at <= now:
         scheduled = f"{instant(renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
         return Violation(
-            reason="Renewing", message=f"Renewing certificate as renewal was scheduled at {scheduled}"
+            reason=Reason.RENEWING, message=f"Renewing certificate as renewal was scheduled at {scheduled}"
         )
     return None
 

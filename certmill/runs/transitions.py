@@ -25,13 +25,14 @@ from certmill.errors import (
     Temporary,
 )
 from certmill.issuers import failures as issuer_failures
+from certmill.model.reason import Reason
 from certmill.model.status import CertificateStatus, failed_message
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
 from certmill.runs import backoff, commits
 from certmill.runs.chain import CLEAN_UP, next_step
 from certmill.runs.context import Ports
-from certmill.runs.facts import Failure
+from certmill.runs.facts import Facts, Failure
 from certmill.runs.outcomes import (
     Advanced,
     Drop,
@@ -47,6 +48,7 @@ from certmill.runs.outcomes import (
     Waiting,
 )
 from certmill.runs.step_context import StepContext
+from certmill.state.record import RunResult
 from certmill.state.records import Due
 
 MAX_RESTARTS = 3
@@ -276,7 +278,7 @@ class Transitions:
             next_attempt=failure.next_attempt,
             seconds=context.run_seconds,
         )
-        _record_event(context, conditions.FAILED, failed_message(failure.message), warning=True)
+        _record_event(context, Reason.FAILED, failed_message(failure.message), warning=True)
         return Fail(message=str(error))
 
     def _written(self, context: StepContext, outcome: Failed, now: float) -> Failure:
@@ -313,7 +315,7 @@ class Transitions:
         failure = facts.failure
         fields = {
             "done": str(record.run),
-            "result": "issued" if facts.stored else (failure.message if failure else "ended"),
+            "result": _result(facts),
         }
         drop = [
             "task",
@@ -372,6 +374,12 @@ def _note_wait(context: StepContext, reason: str) -> None:
     with suppress(CertmillError):
         status = home.certificate_status(context.certificate_id)
         home.write_certificate_status(context.certificate_id, conditions.waiting(status, reason))
+
+
+def _result(facts: Facts) -> str:
+    if facts.stored is not None:
+        return RunResult.ISSUED.value
+    return facts.failure.message if facts.failure is not None else RunResult.ENDED.value
 
 
 def _validity(status: CertificateStatus) -> backoff.Validity | None:

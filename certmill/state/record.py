@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from certmill.model.trigger import Trigger
+
+
+class RunResult(StrEnum):
+    """How the last run ended. A run that failed has the failure's message in its record instead, and a newer
+    release may write other text."""
+
+    ISSUED = "issued"
+    """The pair was stored."""
+    ENDED = "ended"
+    """The run ended with neither a pair nor a failure: its Certificate was deleted or changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """The fields of a record. An empty `step` means idle. Instants are in seconds since the epoch. This
-    module does not interpret `facts` and `sealed_key`.
+    module does not interpret `facts` and `sealed_key`. `result` is a RunResult, or the message of a failure.
 
     About the current step: `attempts` counts the attempts that began and did not end; `tries` counts those
     that ended in a wait; `failures` counts the last of these that waited because of a failure. `wait_class`
@@ -42,6 +53,11 @@ class Record:
     unread_since: float = 0.0
     facts: str = field(default="", repr=False)
     sealed_key: str = field(default="", repr=False)
+
+    @property
+    def was_issued(self) -> bool:
+        """Whether the last run that ended has stored a pair."""
+        return self.result == RunResult.ISSUED
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> Record:

@@ -18,8 +18,8 @@ from enum import StrEnum
 from certmill.contract import STEP_NAMES
 from certmill.errors import DamagedValue, FailureClass, NewerRelease
 from certmill.model.certificate import Certificate
+from certmill.model.reason import Reason
 from certmill.model.status import (
-    INVALID_SPEC,
     NO_WORKER,
     CertificateStatus,
     Condition,
@@ -89,7 +89,7 @@ def _refused(seen: Observed) -> Blocked | None:
         text = f"Secret {secret} belongs to Certificate {seen.owner}: give one of them another secretName"
         return Blocked(cause=Cause.REFUSED, text=text)
     ready = seen.status.condition("Ready")
-    if ready is not None and not ready.status and ready.reason == INVALID_SPEC:
+    if ready is not None and not ready.status and ready.reason == Reason.INVALID_SPEC:
         return Blocked(cause=Cause.REFUSED, text=ready.message)
     return None
 

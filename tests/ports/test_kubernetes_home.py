@@ -22,7 +22,7 @@ from certmill.model.history import PastRun
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import TLS_TYPE, Secret
-from certmill.model.status import INVALID_SPEC, CertificateStatus, Condition, IssuerStatus
+from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from certmill.renewal import policy as decide
 from certmill.testing.clock import FakeClock
 from compose.servers.ports import free_port
@@ -390,7 +390,7 @@ class TestStatuses:
                     "Certificate",
                     "default",
                     "web",
-                    reason=INVALID_SPEC,
+                    reason="InvalidSpec",
                     message="spec.dnsNames[0]: is no name",
                 ),
                 home.refuse(
@@ -403,11 +403,11 @@ class TestStatuses:
             )
         assert said == [False, False]  # it was said before
         assert not home.refuse(
-            "Certificate", "default", "gone", reason=INVALID_SPEC, message="nobody is there"
+            "Certificate", "default", "gone", reason="InvalidSpec", message="nobody is there"
         )
 
         status = home.certificate_status(WEB.id)
-        assert (status.condition("Ready").reason, status.condition("Ready").status) == (INVALID_SPEC, False)
+        assert (status.condition("Ready").reason, status.condition("Ready").status) == ("InvalidSpec", False)
         assert (status.condition("Issuing").status, status.revision) == (True, 3)
         assert home.issuer_status(an_issuer()).condition("Ready").reason == "InvalidConfig"
         assert (
@@ -447,7 +447,7 @@ class TestWhatIsBeingDeleted:
         apply(home, WEB)
         ending(CERTIFICATES, "default", "web")
 
-        assert not home.refuse("Certificate", "default", "web", reason=INVALID_SPEC, message="is wrong")
+        assert not home.refuse("Certificate", "default", "web", reason="InvalidSpec", message="is wrong")
         assert "status" not in client.get(CERTIFICATES, "default", "web")
 
     @pytest.mark.parametrize("read_before", [True, False], ids=["read before", "read after"])

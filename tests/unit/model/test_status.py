@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from certmill.model.reason import Reason
 from certmill.model.status import (
-    INCORRECT_CERTIFICATE,
     CertificateStatus,
     Condition,
     as_of,
@@ -58,7 +58,7 @@ def test_what_was_not_ready_or_has_no_times_stays_as_it_was_written():
 @pytest.mark.parametrize("issued", [True, False])
 def test_the_owner_that_a_certificate_waits_for_is_read_back(issued):
     waits = replace(
-        READY, status=False, reason=INCORRECT_CERTIFICATE, message=owner_message("web", issued=issued)
+        READY, status=False, reason=Reason.INCORRECT_CERTIFICATE, message=owner_message("web", issued=issued)
     )
 
     assert owner_of(CertificateStatus(conditions=(waits,))) == "web"
