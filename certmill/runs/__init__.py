@@ -1,5 +1,5 @@
 """One run of a certificate: `engine` claims and executes a step; `transitions` commits the outcome and then
-records it in status, events and logs.
+shows it in status, events and logs.
 
 `step_context` is what a step has, `context` the ports in it, `facts` the data that a run has collected,
 `outcomes` the ways a step can end, `backoff` the time of the next try. Forbidden here: Celery, Redis itself

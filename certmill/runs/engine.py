@@ -29,7 +29,7 @@ from certmill.runs.context import Ports
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Drop, Failed, LeftToNewer, Outcome, Restart, StepResult, Wait
 from certmill.runs.step_context import LeaseLost, StepContext
-from certmill.runs.transitions import Transitions
+from certmill.runs.transitions.end import end
 from certmill.state.record import Record
 from certmill.state.records import Unclaimed
 from certmill.steps.table import STEPS, Step
@@ -47,7 +47,6 @@ class Engine:
         self._ports = ports
         self._uncached = replace(ports, home=reconciler.home)
         self._reconciler = reconciler
-        self._transitions = Transitions(ports, reconciler)
 
     def run(
         self,
@@ -87,7 +86,8 @@ class Engine:
                 return "duplicate", Drop()
             context = self._context(step, certificate, record)
             outcome = self._outcome(context)
-            return outcome.word, self._transitions.end(context, outcome, next_task)
+            result = end(context, outcome, reconciler=self._reconciler, next_task=next_task)
+            return outcome.word, result
         except LeaseLost:
             return "lease-lost", Drop()
         except StateUnavailable as error:

@@ -53,8 +53,12 @@ def small_house(root, tmp_path):
     providers.mkdir()
     for name in ("__init__", "cloudflare", "rfc2136"):
         (providers / f"{name}.py").write_text("")
-    for module in (root / "certmill" / "runs").glob("[!_]*.py"):
-        (tmp_path / "certmill" / "runs" / module.name).write_text("")
+    for path in (root / "certmill" / "runs").iterdir():
+        if path.suffix == ".py":
+            (tmp_path / "certmill" / "runs" / path.name).write_text("")
+        elif (path / "__init__.py").exists():
+            (tmp_path / "certmill" / "runs" / path.name).mkdir()
+            (tmp_path / "certmill" / "runs" / path.name / "__init__.py").write_text("")
     return tmp_path
 
 

@@ -8,6 +8,12 @@ from certmill.runs.step_context import LeaseLost, StepContext
 from certmill.state.record import Record
 from certmill.state.records import Due
 
+WAIT_FIELDS = ("reason", "due", "wait_class", "unread_since")
+"""The fields of a record that describe what a step waits for."""
+UNREAD_FIELDS = ("unread_since",)
+"""A worker that could read the facts deletes this field. A worker that cannot read them comes later, and
+waits for an hour from then."""
+
 
 def commit(
     context: StepContext,

@@ -1,0 +1,33 @@
+"""Shows in the home, after the commit, what has become of a step: events, and what the run waits for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from certmill.certificates import conditions
+from certmill.errors import CertmillError
+from certmill.observe import certificates
+from certmill.runs.step_context import StepContext
+
+LONG_WAIT_SECONDS = 60.0
+"""A wait that is not shorter is also shown in the status and in the log."""
+
+
+def record_event(context: StepContext, reason: str, message: str, *, warning: bool = False) -> None:
+    """Record an event for the Certificate, if its manifest was read."""
+    if context.found_certificate is not None:
+        context.ports.events.record_event(context.found_certificate, reason, message, warning=warning)
+
+
+def show_wait(context: StepContext, *, step: str, reason: str, until: float) -> None:
+    """Show in the log and in the Certificate's status what the run waits for. `until`: seconds since the
+    epoch. An error of the home is ignored, because the record has the reason too."""
+    certificates.waiting(
+        context.certificate_id, run=context.record.run, step=step, reason=reason, until=until
+    )
+    if context.found_certificate is None:
+        return
+    home = context.ports.home
+    with suppress(CertmillError):
+        status = home.certificate_status(context.certificate_id)
+        home.write_certificate_status(context.certificate_id, conditions.waiting(status, reason))
