@@ -60,10 +60,33 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
     The temporary pair is stored first: if the process dies after the run has begun, no other process stores
     it. If a run is under way but its status was not written (the home was not available), the status is
     written now."""
-    certificate, options, now, violation = seen.certificate, moment.options, moment.now, decision.violation
-    stored = temporary.is_asked_for(certificate) and temporary.store(ports.home, ports.events, seen, now=now)
-    publish_run = options.may_publish and ports.due.queue_length() < ports.limits.high_water
-    origin = origin_of(options.origin, violation, forced=moment.forced)
+    now, violation = moment.now, decision.violation
+    is_temporary_stored = temporary.is_asked_for(seen.certificate) and temporary.store(
+        ports.home, ports.events, seen, now=now
+    )
+    publish_run = moment.options.may_publish and ports.due.queue_length() < ports.limits.high_water
+    verdict, run = _begin(ports, violation, seen, moment, publish_run=publish_run)
+    # A run under way whose status is missing: the process that began it may have failed before it wrote the
+    # status and published the wake-up, so both are repeated.
+    status_missing = (
+        verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
+    )
+    if verdict is Verdict.BEGUN or status_missing:
+        servable = is_temporary_stored or temporary.is_ready(seen)
+        _record_begun(ports, seen, violation, servable=servable, ours=verdict is Verdict.BEGUN, now=now)
+    elif verdict is Verdict.JOINED:
+        _write_times(ports, seen, now)
+    publish_run = publish_run and (verdict is Verdict.BEGUN or status_missing)
+    return Reconciled(reason=violation.message, run=run, publish_run=publish_run)
+
+
+def _begin(
+    ports: Ports, violation: Violation, seen: Seen, moment: Moment, *, publish_run: bool
+) -> tuple[Verdict, int]:
+    """Create the run in its record, or join the run under way. Returns the verdict and the number of the run.
+    Raises ObservationOutdated."""
+    certificate, now = seen.certificate, moment.now
+    origin = origin_of(moment.options.origin, violation, forced=moment.forced)
     verdict, run = ports.records.begin(
         certificate.id,
         now=now,
@@ -72,32 +95,16 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
         origin=origin,
         in_flight_until=now + ports.limits.grace if publish_run else None,
         force=moment.forced,
-        expected=None if options.force else moment.state,
+        expected=None if moment.options.force else moment.state,
     )
     if verdict is Verdict.STALE:
         raise ObservationOutdated
     if verdict is Verdict.BEGUN:
         _log_begun(certificate, violation, run=run, origin=origin)
-    untold = verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
-    if verdict is Verdict.BEGUN or untold:
-        _record_begun(
-            ports,
-            seen,
-            violation,
-            servable=stored or temporary.is_ready(seen),
-            ours=verdict is Verdict.BEGUN,
-            now=now,
-        )
-    elif verdict is Verdict.JOINED:
-        _tell_times(ports, seen, now)
-    # The wake-up is published again together with a missing status: the process that began the run may have
-    # failed before it wrote the status and published the wake-up.
-    return Reconciled(
-        reason=violation.message, run=run, publish_run=publish_run and (verdict is Verdict.BEGUN or untold)
-    )
+    return verdict, run
 
 
-def _tell_times(ports: Ports, seen: Seen, now: float) -> None:
+def _write_times(ports: Ports, seen: Seen, now: float) -> None:
     """While a run is under way, write when the pair that it replaces expires, or that it has expired."""
     if (status := conditions.while_issuing(seen, now=now)) != seen.status:
         with suppress(Conflict):  # the run has just written a newer status
