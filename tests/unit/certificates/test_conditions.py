@@ -17,20 +17,22 @@ from tests.support.builders import DAY, NOW, a_certificate, a_pair
 
 WEB = a_certificate()
 SEEN = look(WEB, a_pair(WEB), CertificateStatus(), "spec")
+assert SEEN.leaf is not None
+LEAF = SEEN.leaf
 RENEWING = Violation(reason=Reason.RENEWING, message="m")
 ABSENT = Violation(reason=Reason.DOES_NOT_EXIST, message="m")
 FAILURE = Failure(failure_class=FailureClass.TRANSIENT, message="m", next_attempt=NOW)
 
 
 def adopted():
-    return conditions.adopted(SEEN.status, SEEN.leaf, renew_at=NOW, now=NOW)
+    return conditions.adopted(SEEN.status, LEAF, renew_at=NOW, now=NOW)
 
 
 WRITTEN = {
     "issuing": lambda: conditions.issuing(SEEN.status, ABSENT, ready=False, now=NOW),
     "renewing": lambda: conditions.issuing(SEEN.status, RENEWING, ready=True, now=NOW),
     "held": lambda: conditions.held(SEEN.status, ABSENT, servable=False, now=NOW),
-    "issued": lambda: conditions.issued(SEEN.status, SEEN.leaf, renew_at=NOW, now=NOW),
+    "issued": lambda: conditions.issued(SEEN.status, LEAF, renew_at=NOW, now=NOW),
     "adopted": adopted,
     "not the owner": lambda: conditions.not_owner(SEEN.status, "api", issued=True, now=NOW),
     "refused": lambda: conditions.refused(SEEN.status, ABSENT, "why", now=NOW),
