@@ -15,11 +15,11 @@ from kombu import Exchange, Queue
 
 from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE
 from certmill.settings import Settings
-from certmill.state.server.failover import FileCredentials
+from certmill.state.server.failover import FileCredentials, without_credentials
 from workers.admin.exporter import Exporter
 from workers.admin.liveness import Liveness
-from workers.broker import transport
 from workers.broker.guard import Rejected
+from workers.broker.transport import CREDENTIALS
 
 if TYPE_CHECKING:
     from certmill.runtime import Runtime
@@ -31,6 +31,7 @@ class App(Celery):
     """A Celery app with the callback that stores what the guard refuses, and with the liveness and the admin
     port of its process."""
 
+    amqp_cls = "workers.broker.transport:Amqp"
     control_cls = "workers.control:Control"
     events_cls = "workers.events:Events"
 
@@ -44,9 +45,7 @@ class App(Celery):
 
 
 def configured_app(settings: Settings, *, schedule: Schedule, on_rejected: Rejected) -> App:
-    """Return the app without its tasks. Patches kombu's Redis transport in this process."""
-    file, url = settings.redis_url_file, settings.redis_url.get_secret_value()
-    transport.install(FileCredentials(file, url) if file is not None else None)
+    """Return the app without its tasks."""
     app = App("certmill", set_as_current=False)  # a worker makes it the current app itself
     app.on_rejected = on_rejected
     app.liveness = Liveness()
@@ -75,7 +74,12 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
         "broker_connection_timeout": 5,
         # -- queues
         # ------------------------------------------------------------
-        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in TASKS_OF_QUEUE],
+        # A step's message can be lost, because the tick publishes it again (design §2). So Redis stores no
+        # copy of it while the step runs, which would cost two commands for each message.
+        "task_queues": [
+            Queue(name, Exchange(name), routing_key=name, no_ack=name == STEPS_QUEUE)
+            for name in TASKS_OF_QUEUE
+        ],
         "task_routes": {
             task: {"queue": name, "routing_key": name}
             for name, tasks in TASKS_OF_QUEUE.items()
@@ -106,6 +110,8 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
         "worker_concurrency": threads,
         # Prefetched messages are not reordered, and come back late when the worker dies.
         "worker_prefetch_multiplier": 1,
+        # The multiplier counts messages that are not acknowledged; this counts tasks, steps too.
+        "worker_disable_prefetch": True,
         "worker_consumer": "workers.broker.guard:SafeConsumer",
         # With remote control, Celery 5.7 exits on a broken connection, and a PUBLISH in Redis could control
         # workers.
@@ -134,7 +140,9 @@ def table(settings: Settings, schedule: Schedule) -> dict[str, Any]:
 
 
 def _transport_options(settings: Settings) -> dict[str, object]:
+    file, url = settings.redis_url_file, settings.redis_url.get_secret_value()
     return {
+        CREDENTIALS: FileCredentials(file, url) if file is not None else None,
         # Above the longest step. A message that comes back too early does no harm, because its step was
         # claimed or its request was handled. A request whose worker died waits for this long.
         "visibility_timeout": int(max(120, 2 * settings.step_lease_seconds)),
@@ -154,8 +162,10 @@ def _transport_options(settings: Settings) -> dict[str, object]:
 
 
 def _broker_url(settings: Settings) -> str:
-    """Return the URL without its query: `?ssl_cert_reqs=none` in the query would override broker_use_ssl."""
-    return urlunsplit(urlsplit(settings.redis_url.get_secret_value())._replace(query="", fragment=""))
+    """Return the URL without its query: `?ssl_cert_reqs=none` in the query would override broker_use_ssl. If
+    a file has the credentials, the URL has none."""
+    url = urlunsplit(urlsplit(settings.redis_url.get_secret_value())._replace(query="", fragment=""))
+    return without_credentials(url) if settings.redis_url_file is not None else url
 
 
 def _tls(settings: Settings) -> dict[str, object] | None:

@@ -3,7 +3,8 @@
 The commit has claimed the next step (advance.lua), so no other worker begins it, and nothing is published.
 For Celery and Flower the next step is an ordinary task. It has the id, root, parent and remaining chain that
 its message would have had. It goes through Celery's own strategy, with its own request, signals and events.
-Only the broker is left out.
+Only the broker is left out. The message of the first step is not acknowledged (`no_ack`): a message that is
+lost is published again by the tick, because the record is still due.
 
 After CONTINUE_SECONDS, or when the worker must stop, the chain publishes the next step instead. A step that
 waits is published when it is due, as always. This module has all uses of undocumented parts of Celery;
@@ -62,8 +63,6 @@ class Continuation:
         self._following: _Following | None = None
         self.claimed: Record | None = None
         """The record of the step that runs now, if the commit of the previous step claimed it."""
-        self.acknowledge: Callable[..., None] = _nothing
-        self.reject: Callable[..., None] = _nothing
 
     @property
     def is_due(self) -> bool:
@@ -108,7 +107,7 @@ class Continuation:
             delivery_info={"exchange": "", "routing_key": STEPS_QUEUE},
             body=following.body,
         )
-        consumer.strategies[following.headers["task"]](message, None, self.acknowledge, self.reject, ())
+        consumer.strategies[following.headers["task"]](message, None, _nothing, _nothing, ())
 
 
 class RunsAtWork:
@@ -122,6 +121,11 @@ class RunsAtWork:
         """Whether the worker must not take another message now. The main loop calls this."""
         since = self._monotonic() - AT_WORK_SECONDS
         return sum(began > since for began in tuple(self._task_began.values())) >= ENOUGH
+
+    def have_thread(self, threads: int, stuck_seconds: float) -> bool:
+        """Whether one of so many threads is free, or has begun its task within so many seconds."""
+        began = tuple(self._task_began.values())
+        return len(began) < threads or max(began) > self._monotonic() - stuck_seconds
 
     def begins_task(self, run: Continuation) -> None:
         """Record that a thread begins the next task of this run."""
@@ -180,15 +184,20 @@ class ThreadPool(_Pool):  # type: ignore[misc]
 
 
 class ContinuedRequest(events.Request):
-    """The request of a task. In a chain of steps with which a thread continues, the last step acknowledges
-    the message. A worker therefore takes no more messages than it has threads."""
+    """The request of a task, which is acknowledged only if its queue needs it."""
 
     def acknowledge(self) -> None:
-        continuation: Continuation | None = self.request_dict.get(_HEADER)
-        if continuation is not None and continuation.is_due:
-            continuation.acknowledge, continuation.reject = self.on_ack, self.on_reject
-        else:
+        """Acknowledge the message, if Redis stores a copy of it until then. Redis stores none of a step's
+        message (`no_ack` in workers.configuration)."""
+        if self.delivery_info["routing_key"] != STEPS_QUEUE:
             super().acknowledge()
+
+    def reject(self, requeue: bool = False) -> None:  # Celery's own signature
+        """Reject the message. If it returns to its queue, take nothing from there for a moment: the queue
+        delivers a returned message at once, so the worker would take it again without end."""
+        if requeue:
+            self.message.channel.pause(self.delivery_info["routing_key"])
+        super().reject(requeue)
 
 
 def _nothing(*_: object) -> None:

@@ -29,7 +29,8 @@ _Inspect: Any = celery.app.control.Inspect
 class Inspect(_Inspect):  # type: ignore[misc]
     """Answers a ping from the heartbeats that it receives, and sends no request."""
 
-    def _request(self, command: str, **_: Any) -> dict[str, dict[str, str]] | None:  # Celery's own hook
+    def _request(self, command: str, **_: Any) -> dict[str, dict[str, str]] | None:
+        # Private, because `celery inspect ping` and `celery status` both call it, and no public method.
         if command != "ping":
             raise click.ClickException(_OFF)
         online = {

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import celery.beat
 import redis
+from kombu.utils.objects import cached_property
 
 from certmill.contract import TICKS_QUEUE
 from certmill.observe import log
@@ -54,9 +55,12 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
         self.app.exporter.stop()
         super().close()
 
-    def _ensure_connected(self) -> Any:  # Celery's own method
+    @cached_property
+    def producer(self) -> Any:
+        """Celery's producer. Its first use connects, and counts as live meanwhile: Redis may not answer for
+        an hour."""
         with self.app.liveness.connecting():
-            return super()._ensure_connected()
+            return super().producer
 
     def apply_entry(
         self, entry: Any, producer: Any = None

@@ -15,7 +15,6 @@ from schedules import beat_schedule
 from tests.support.processes import Processes, Server, item, ran
 from tests.support.waiting import until
 from workers.admin.liveness import Liveness
-from workers.broker import transport
 from workers.configuration import App as RealApp
 from workers.configuration import table
 from workers.scheduler import Scheduler
@@ -112,7 +111,6 @@ class SkewedApp(RealApp):
 
 def beat_of(server: Server, home, skew: timedelta):
     """certmill's beat with its own table, on a machine whose clock is wrong by so much."""
-    transport.install()
     app = SkewedApp("certmill", set_as_current=False)
     app.liveness = Liveness()
     app.conf.update(table(load(home=home, redis_url=server.url), beat_schedule()))

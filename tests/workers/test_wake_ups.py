@@ -1,16 +1,12 @@
-"""A step's message is only a doorbell: no copy is kept of it while it is worked on. Of a look or a request
-the message is all there is."""
+"""A step's message is only a wake-up: Redis stores no copy of it while the step runs. The message of a
+reconcile request or of a request is the only copy."""
 
 from __future__ import annotations
 
-import json
 import threading
-
-import kombu
 
 from tests.support.processes import Processes, Server, item, ran
 from tests.support.waiting import until
-from workers.broker import transport
 
 
 def kept(server: Server) -> int:
@@ -57,23 +53,13 @@ def test_no_more_steps_are_taken_than_there_are_threads(processes: Processes, se
     assert waiting(server) == 3
 
 
-def test_what_was_taken_and_not_done_goes_back_when_the_channel_closes(server):
-    transport.install()
-    with server.client as client, kombu.Connection(server.url, connect_timeout=5) as connection:
-        client.lpush(
-            "certmill.steps",
-            *(item("certificate.validate", [f"default/{name}"]) for name in ("done", "refused", "taken")),
-        )
-        channel = connection.channel()
-        queue = kombu.Queue(
-            "certmill.steps", kombu.Exchange("certmill.steps"), routing_key="certmill.steps", channel=channel
-        )
-        done, refused, taken = (queue.get() for _ in range(3))
-        done.ack()
-        refused.reject(requeue=True)
-        assert waiting(server) == 1
+def test_a_worker_that_stops_loses_no_message_of_a_step(processes: Processes, server: Server) -> None:
+    worker = processes.worker()  # four threads
+    for _ in range(11):
+        processes.ring("default/slow")
+    until(lambda: waiting(server) <= 7, what=processes.log)
 
-        channel.close()
+    worker.terminate()
 
-        given_back = [json.loads(raw)["headers"]["id"] for raw in client.lrange("certmill.steps", 0, -1)]
-    assert sorted(given_back) == sorted([refused.headers["id"], taken.headers["id"]])
+    assert worker.wait(30) == 0
+    assert len(ran(server)) + waiting(server) == 11

@@ -14,7 +14,6 @@ from typing import Any
 from celery.exceptions import WorkerShutdown
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
-from celery.worker.state import active_requests
 
 from certmill.contract import REQUESTS_QUEUE
 from certmill.errors import OtherInstallation, Temporary
@@ -22,6 +21,7 @@ from certmill.observe import log
 from workers.admin.liveness import EVERY_SECONDS
 from workers.broker.headers import Refusal
 from workers.broker.messages import Message, certificate_of, clean, digest, id_of
+from workers.continuation import RUNS_AT_WORK
 
 _log = log.get_logger(__name__)
 _celery_log = get_logger(__name__)
@@ -105,8 +105,7 @@ class SafeConsumer(_Consumer):  # type: ignore[misc]
 
     def _has_thread(self) -> bool:
         """Whether a thread is free, or a thread has begun its task within the time that any step may take."""
-        begun = [request.time_start or time.time() for request in tuple(active_requests)]
-        return len(begun) < self.pool.num_processes or max(begun) > time.time() - STUCK_SECONDS
+        return RUNS_AT_WORK.have_thread(self.pool.num_processes, STUCK_SECONDS)
 
     def _refuse(self, message: Any, received: Message, reason: str) -> None:
         headers = received.headers if isinstance(received.headers, dict) else {}
