@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from celery import signals
 from celery.app import trace as celery_trace
@@ -43,48 +44,57 @@ def connect(
     home_answers: Callable[[], bool] = lambda: True,
 ) -> None:
     """Connect the handlers to Celery's signals. `close` is called when a worker has stopped."""
+    # Celery's lines about root; _warn_of_root logs a line of ours
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    handlers = _Handlers(settings=settings, exporter=exporter, close=close, home_answers=home_answers)
+    for signal_, name, handle in (
+        (signals.setup_logging, "log", handlers.set_logging_up),
+        (signals.worker_init, "arenas", _limit_arenas),  # before the threads of the pool start
+        (signals.worker_ready, "collector", _quieten),
+        (signals.celeryd_after_setup, "admin", handlers.start_worker),  # after logging is set up
+        (signals.beat_init, "admin", handlers.start_beat),
+        (signals.worker_ready, "ready", handlers.announce),
+        (signals.worker_ready, "warn", handlers.warn),
+        (signals.beat_init, "ready", handlers.announce),
+        (signals.worker_shutdown, "close", handlers.shut_down),
+    ):
+        signal_.connect(handle, weak=False, dispatch_uid=f"certmill.{name}")
 
-    def start_busy(**_: object) -> None:
-        exporter.liveness.need("the API server does not answer", home_answers)
-        exporter.start(is_busy=True)
 
-    def start(**_: object) -> None:
-        exporter.start()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Handlers:
+    """The handlers that need something of this process. Celery calls them with arguments by name."""
 
-    def announce(**_: object) -> None:
-        exporter.working.set()
+    settings: Settings
+    exporter: Exporter
+    close: Callable[[], None]
+    home_answers: Callable[[], bool]
+
+    def set_logging_up(self, loglevel: int, **_: object) -> None:
+        # `-l` can ask for more than the setting. Its default, WARNING, looks the same as a request for less.
+        level = min(loglevel, logging.getLevelNamesMapping()[self.settings.log_level])
+        process = process_name(celery_command(sys.argv))
+        configure_log(self.settings, process, level=logging.getLevelName(level))
+
+    def start_worker(self, **_: object) -> None:
+        self.exporter.liveness.need("the API server does not answer", self.home_answers)
+        self.exporter.start(is_busy=True)
+
+    def start_beat(self, **_: object) -> None:
+        self.exporter.start()
+
+    def announce(self, **_: object) -> None:
+        self.exporter.working.set()
         announce_ready()
 
-    def set_logging_up(loglevel: int, **_: object) -> None:
-        # `-l` can ask for more than the setting. Its default, WARNING, looks the same as a request for less.
-        level = min(loglevel, logging.getLevelNamesMapping()[settings.log_level])
-        configure_log(settings, process_name(celery_command(sys.argv)), level=logging.getLevelName(level))
-
-    def shut_down(**_: object) -> None:
-        close()
-        exporter.stop()
-
-    def warn(**_: object) -> None:
+    def warn(self, **_: object) -> None:
         _warn_of_root()
         _warn_of_variables()
-        _warn_of_eviction(settings)
+        _warn_of_eviction(self.settings)
 
-    warnings.filterwarnings(
-        "ignore", category=SecurityWarning
-    )  # Celery's lines about root; `warn` logs a line of ours
-    signals.setup_logging.connect(set_logging_up, weak=False, dispatch_uid="certmill.log")
-    signals.worker_init.connect(
-        _limit_arenas, weak=False, dispatch_uid="certmill.arenas"
-    )  # before the threads of the pool start
-    signals.worker_ready.connect(_quieten, weak=False, dispatch_uid="certmill.collector")
-    signals.celeryd_after_setup.connect(
-        start_busy, weak=False, dispatch_uid="certmill.admin"
-    )  # after logging is set up
-    signals.beat_init.connect(start, weak=False, dispatch_uid="certmill.admin")
-    signals.worker_ready.connect(announce, weak=False, dispatch_uid="certmill.ready")
-    signals.worker_ready.connect(warn, weak=False, dispatch_uid="certmill.warn")
-    signals.beat_init.connect(announce, weak=False, dispatch_uid="certmill.ready")
-    signals.worker_shutdown.connect(shut_down, weak=False, dispatch_uid="certmill.close")
+    def shut_down(self, **_: object) -> None:
+        self.close()
+        self.exporter.stop()
 
 
 def _limit_arenas(**_: object) -> None:

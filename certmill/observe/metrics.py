@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter as Tally
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -56,6 +57,58 @@ SYNC_CALLS: Final = "certmanager_controller_sync_call_count"
 SYNC_ERRORS: Final = "certmanager_controller_sync_error_count"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Families:
+    """The metrics that prometheus_client counts."""
+
+    step_seconds: Histogram
+    step_outcomes: Counter
+    runs: Counter
+    run_seconds: Histogram
+    redis_errors: Counter
+    acme_seconds: Summary
+
+    @classmethod
+    def registered(cls, registry: CollectorRegistry) -> _Families:
+        return cls(
+            step_seconds=Histogram(
+                "certmill_step_duration_seconds",
+                "How long one try of a step took.",
+                ["step"],
+                registry=registry,
+                buckets=_STEP_BUCKETS,
+            ),
+            step_outcomes=Counter(
+                "certmill_step_outcomes",
+                "Tries of steps by how they ended.",
+                ["step", "outcome"],
+                registry=registry,
+            ),
+            runs=Counter(
+                "certmill_runs",
+                "Runs that have ended, by outcome and class of the failure.",
+                ["outcome", "class"],
+                registry=registry,
+            ),
+            run_seconds=Histogram(
+                "certmill_run_duration_seconds",
+                "Seconds from the beginning of a run to its certificate, or its failure.",
+                ["outcome"],
+                registry=registry,
+                buckets=_RUN_BUCKETS,
+            ),
+            redis_errors=Counter(
+                "certmill_redis_errors", "Calls of Redis that failed in this process.", registry=registry
+            ),
+            acme_seconds=Summary(
+                "certmanager_http_acme_client_request_duration_seconds",
+                "Seconds of requests to CAs.",
+                _ACME_LABELS,
+                registry=registry,
+            ),
+        )
+
+
 class ProcessMetrics:
     """Implements recording.Sink. One per process. `text` returns the exposition."""
 
@@ -65,41 +118,7 @@ class ProcessMetrics:
         prometheus_client.ProcessCollector(registry=registry)
         prometheus_client.GCCollector(registry=registry)
         self._registry = registry
-        self._step_seconds = Histogram(
-            "certmill_step_duration_seconds",
-            "How long one try of a step took.",
-            ["step"],
-            registry=registry,
-            buckets=_STEP_BUCKETS,
-        )
-        self._step_outcomes = Counter(
-            "certmill_step_outcomes",
-            "Tries of steps by how they ended.",
-            ["step", "outcome"],
-            registry=registry,
-        )
-        self._runs = Counter(
-            "certmill_runs",
-            "Runs that have ended, by outcome and class of the failure.",
-            ["outcome", "class"],
-            registry=registry,
-        )
-        self._run_seconds = Histogram(
-            "certmill_run_duration_seconds",
-            "Seconds from the beginning of a run to its certificate, or its failure.",
-            ["outcome"],
-            registry=registry,
-            buckets=_RUN_BUCKETS,
-        )
-        self._redis_errors = Counter(
-            "certmill_redis_errors", "Calls of Redis that failed in this process.", registry=registry
-        )
-        self._acme_seconds = Summary(
-            "certmanager_http_acme_client_request_duration_seconds",
-            "Seconds of requests to CAs.",
-            _ACME_LABELS,
-            registry=registry,
-        )
+        self._families = _Families.registered(registry)
         self._guard = threading.Lock()
         self._acme_requests: Tally[tuple[str, ...]] = Tally()
         self._syncs: Tally[str] = Tally()
@@ -108,14 +127,14 @@ class ProcessMetrics:
         self._series_of_host: Tally[str] = Tally()
 
     def step(self, step: str, outcome: str, seconds: float) -> None:
-        self._step_outcomes.labels(step, outcome).inc()
+        self._families.step_outcomes.labels(step, outcome).inc()
         if outcome != DUPLICATE:
-            self._step_seconds.labels(step).observe(seconds)
+            self._families.step_seconds.labels(step).observe(seconds)
             self.sync(_CONTROLLERS.get(step, step), failed=outcome in _FAILED)
 
     def run(self, outcome: str, failure_class: str, seconds: float) -> None:
-        self._runs.labels(outcome, failure_class).inc()
-        self._run_seconds.labels(outcome).observe(seconds)
+        self._families.runs.labels(outcome, failure_class).inc()
+        self._families.run_seconds.labels(outcome).observe(seconds)
 
     def sync(self, controller: str, *, failed: bool) -> None:
         with self._guard:
@@ -131,10 +150,10 @@ class ProcessMetrics:
                 values = (*values[:-1], OTHER)
             self._series_of_host[host] += values not in self._acme_requests
             self._acme_requests[values] += 1
-        self._acme_seconds.labels(*values).observe(seconds)
+        self._families.acme_seconds.labels(*values).observe(seconds)
 
     def redis_error(self) -> None:
-        self._redis_errors.inc()
+        self._families.redis_errors.inc()
 
     def text(self) -> Iterator[str]:
         """Everything in Prometheus' text format, a metric at a time."""

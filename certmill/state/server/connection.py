@@ -45,23 +45,10 @@ def connect(
     URL says otherwise. `url_file`: a file from which each connection reads user and password.
 
     Raises InvalidManifest if `url` is not the URL of a Redis."""
-    options: dict[str, object] = {}
-    if url.startswith("rediss://"):
-        url = urlunsplit(
-            urlsplit(url)._replace(query="")
-        )  # `?ssl_cert_reqs=none` in the query would override the options below
-        options = {
-            "ssl_cert_reqs": ssl.CERT_REQUIRED,
-            "ssl_check_hostname": True,
-            "ssl_ca_certs": str(ca_file) if ca_file else None,
-        }
-    options["connection_class"] = CONNECTION_CLASSES.get(urlsplit(url).scheme, Connection)
-    if url_file is not None:
-        options["credential_provider"] = FileCredentials(url_file, url)
-        url = without_credentials(url)
+    address, options = _address(url, ca_file, url_file)
     try:
         client: redis.Redis = redis.Redis.from_url(
-            url,
+            address,
             decode_responses=True,
             encoding_errors=encoding_errors,
             socket_timeout=timeout_seconds,
@@ -77,6 +64,24 @@ def connect(
             "is not a redis://, rediss:// or unix:// URL", path="CERTMILL_REDIS_URL"
         ) from None
     return client
+
+
+def _address(url: str, ca_file: Path | None, url_file: Path | None) -> tuple[str, dict[str, object]]:
+    """Return the URL to connect to, and what redis-py must know besides: TLS, and where credentials are."""
+    options: dict[str, object] = {}
+    if url.startswith("rediss://"):
+        # `?ssl_cert_reqs=none` in the query would override the options below
+        url = urlunsplit(urlsplit(url)._replace(query=""))
+        options = {
+            "ssl_cert_reqs": ssl.CERT_REQUIRED,
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": str(ca_file) if ca_file else None,
+        }
+    options["connection_class"] = CONNECTION_CLASSES.get(urlsplit(url).scheme, Connection)
+    if url_file is not None:
+        options["credential_provider"] = FileCredentials(url_file, url)
+        url = without_credentials(url)
+    return url, options
 
 
 def answering(call: Callable[P, R]) -> Callable[P, R]:
