@@ -68,6 +68,7 @@ def _adopt(kube: KubeApiServer, lab: KubeLab, making: float) -> Result:
     written = writes(requests_of(kube) - before)
     if lab.orders() or written:
         raise RuntimeError(f"adoption made {lab.orders()} orders, and wrote {dict(written)}")
+    assert controller.pid is not None
     resident = resident_mb(controller.pid)
     note = (
         f"adoption: {COUNT} Certificates with their Secrets were made in {making:.0f} s; no order, no write "

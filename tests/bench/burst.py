@@ -68,7 +68,7 @@ def _issue(client: KubeClient, names: list[str]) -> tuple[float, dict[str, float
 def _processes(lab: KubeLab, kube: KubeApiServer) -> dict[str, list[int]]:
     """Who shares the machine during the run: name → pids."""
     own = {name: process.pid for name, process in lab.certmill.processes.items()}
-    named = {
+    named: dict[str, list[int | None]] = {
         "workers": [pid for name, pid in own.items() if name.startswith("worker")],
         "controller": [own["controller"]],
         "beat": [own["beat1"]],

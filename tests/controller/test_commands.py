@@ -12,7 +12,8 @@ from certmill.kube.resources import CERTIFICATES
 from compose.servers import ServerFailed
 from compose.servers.cluster.kubectl import cmctl, kubectl
 from tests.controller.cafe import HTTP01_ISSUER, INGRESS, VIRTUAL_SERVER, manifests
-from tests.support.kube_lab import KubeLab, serve_virtual_servers
+from tests.support.kube_lab import KubeLab
+from tests.support.virtual_servers import serve_virtual_servers
 
 AGE = r"\d+[smh]\w*"
 WAITS = "--timeout=110s"

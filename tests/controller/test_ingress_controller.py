@@ -21,8 +21,9 @@ from tests.controller.cafe import ask
 from tests.controller.nginx_ingress_lab import add_address, answering
 from tests.support.cluster import client_of
 from tests.support.ingress_controller import IngressController
-from tests.support.kube_lab import RESPONDER, serve_virtual_servers
+from tests.support.kube_lab import RESPONDER
 from tests.support.nginx_servers import Objects, servers
+from tests.support.virtual_servers import serve_virtual_servers
 from tests.support.waiting import until
 
 CHALLENGE = "/.well-known/acme-challenge/token"

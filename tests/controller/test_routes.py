@@ -13,7 +13,7 @@ from certmill.model.issuer import Http01Solver
 from certmill.model.manifests.parse import certificate_document, parse_certificate
 from tests.support.builders import a_certificate
 from tests.support.cluster import client_of
-from tests.support.kube_lab import serve_virtual_servers
+from tests.support.virtual_servers import serve_virtual_servers
 
 SOLVER = Http01Solver(ingress_class_name="nginx")
 

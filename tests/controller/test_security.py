@@ -37,8 +37,9 @@ from certmill.kube.resources import (
 from certmill.model.certificate import KeyAlgorithm, PrivateKeySpec
 from tests.support.builders import a_chain
 from tests.support.cluster import make_namespace
-from tests.support.kube_lab import TSIG_SECRET, KubeLab, serve_virtual_servers
+from tests.support.kube_lab import TSIG_SECRET, KubeLab
 from tests.support.overheard import Overheard, decoded, dump, forms, private_forms
+from tests.support.virtual_servers import serve_virtual_servers
 
 HTTP01 = {"http01": {"ingress": {"class": "nginx"}}}
 EAB_SECRET = base64.urlsafe_b64encode(b"an external account key of bytes").decode().rstrip("=")

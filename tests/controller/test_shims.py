@@ -14,7 +14,7 @@ from certmill.kube.objects import meta_of
 from certmill.kube.resources import CERTIFICATES, EVENTS, INGRESSES, VIRTUAL_SERVERS
 from certmill.testing.clock import FakeClock
 from tests.support.cluster import client_of
-from tests.support.kube_lab import serve_virtual_servers
+from tests.support.virtual_servers import serve_virtual_servers
 
 HOUR = 3600.0
 

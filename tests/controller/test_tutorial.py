@@ -26,7 +26,8 @@ from tests.controller.cafe import (
     manifests,
 )
 from tests.controller.nginx_ingress_lab import NginxIngressLab
-from tests.support.kube_lab import TSIG_SECRET, KubeLab, serve_virtual_servers
+from tests.support.kube_lab import TSIG_SECRET, KubeLab
+from tests.support.virtual_servers import serve_virtual_servers
 
 TOKEN = "right-token_0123456789012345678901234567"
 CLOUDFLARE_ZONE = "cloudflare.test"

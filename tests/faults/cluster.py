@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from certmill.kube.resources import CERTIFICATES, ISSUERS
 from certmill.model.names import CertificateId
@@ -151,7 +152,7 @@ class FaultyKubeLab(KubeLab):
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def apply_issuer_of(self, namespace: str, name: str, *solvers: object, account: str = "") -> None:
+    def apply_issuer_of(self, namespace: str, name: str, *solvers: dict[str, Any], account: str = "") -> None:
         """An Issuer, with an account of its own, whose key is in the Secret `account`."""
         spec = {"acme": self.acme(*solvers, privateKeySecretRef={"name": account or f"{name}-account"})}
         path = ISSUERS.path(namespace, name)

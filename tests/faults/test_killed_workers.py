@@ -83,7 +83,7 @@ def wait_until_issued(lab: Lab, names: list[str]) -> None:
         return {
             name: f"{record.step}: {record.reason}"
             for name, record in records.items()
-            if record.result != "issued"
+            if record is not None and record.result != "issued"
         }
 
     ends = time.monotonic() + 200

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+from cryptography.x509 import GeneralName, ObjectIdentifier
 
 from certmill.certificates.secret_contract import secret_of
 from certmill.crypto import keys
 from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm, PrivateKeySpec
 from certmill.model.issuer import Http01Solver, Issuer, SecretKeyRef, Solver
+from certmill.model.secret import Secret
 from tests.support.certificates import a_leaf, alternative_names, as_pem, private_key, x509_name
 
 NOW = 1_800_000_000.0
@@ -15,7 +20,7 @@ DAY = 86_400.0
 ECDSA = PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=256)
 
 
-def a_certificate(**fields):
+def a_certificate(**fields: Any) -> Certificate:
     """A Certificate default/web for web.example.test."""
     certificate = Certificate(
         namespace="default",
@@ -28,7 +33,7 @@ def a_certificate(**fields):
     return replace(certificate, **fields)
 
 
-def an_issuer(**fields):
+def an_issuer(**fields: Any) -> Issuer:
     """ClusterIssuer/prod with one HTTP-01 solver."""
     issuer = Issuer(
         kind="ClusterIssuer",
@@ -42,18 +47,18 @@ def an_issuer(**fields):
 
 
 def a_chain(
-    key_pem,
+    key_pem: bytes,
     *,
-    dns_names=("web.example.test",),
-    ip_addresses=(),
-    email_addresses=(),
-    common_name="",
-    not_before=NOW,
-    days=90.0,
-    issuer="Test Root",
-    attributes=(),
-    others=(),
-):
+    dns_names: Sequence[str] = ("web.example.test",),
+    ip_addresses: Sequence[str] = (),
+    email_addresses: Sequence[str] = (),
+    common_name: str = "",
+    not_before: float = NOW,
+    days: float = 90.0,
+    issuer: str = "Test Root",
+    attributes: Sequence[tuple[ObjectIdentifier, str]] = (),
+    others: Sequence[GeneralName] = (),
+) -> bytes:
     """A self-made leaf for a key, PEM. `attributes`: (identifier, value) of its subject besides; `others`:
     more names."""
     names = [*alternative_names(dns_names, ip_addresses, email_addresses), *others]
@@ -68,10 +73,10 @@ def a_chain(
     return as_pem(leaf)
 
 
-def a_pair(certificate, **leaf):
+def a_pair(certificate: Certificate, **leaf: Any) -> Secret:
     """The Secret of an issued pair for a Certificate."""
     key_pem = keys.generate(certificate.private_key)
-    names = {
+    names: dict[str, Any] = {
         "dns_names": certificate.dns_names,
         "ip_addresses": certificate.ip_addresses,
         "common_name": certificate.common_name,

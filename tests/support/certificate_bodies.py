@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from hypothesis import strategies as st
@@ -353,7 +354,7 @@ WRONG_SPECS = {
 }
 
 
-def suited(usages):
+def suited(usages: Sequence[str]) -> tuple[str, ...]:
     """Two of the usages need a third."""
     return (
         tuple(usages)
@@ -363,7 +364,7 @@ def suited(usages):
 
 
 @st.composite
-def certificates(draw):
+def certificates(draw: st.DrawFn) -> Certificate:
     dns_names = tuple(
         draw(
             st.lists(

@@ -3,7 +3,9 @@ other programs write them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
@@ -18,7 +20,7 @@ from certmill.kube.resources import (
     SECRETS,
     VIRTUAL_SERVERS,
 )
-from compose.servers.cluster.kubernetes import ADMIN
+from compose.servers.cluster.kubernetes import ADMIN, KubeApiServer
 from tests.support.waiting import until
 
 CRDS = sorted((Path(__file__).resolve().parents[2] / "compose" / "chart" / "crds").glob("*.yaml"))
@@ -26,19 +28,19 @@ OTHER = "kubectl-edit"
 """The field manager of somebody else."""
 
 
-def client_of(server, user=ADMIN, **options):
+def client_of(server: KubeApiServer, user: str = ADMIN, **options: int) -> KubeClient:
     """A KubeClient of a user."""
     return KubeClient(connect(kubeconfig=server.kubeconfig(user)), **options)
 
 
-def make_namespace(server, name):
+def make_namespace(server: KubeApiServer, name: str) -> str:
     """Make the namespace if it is not there, and return its name."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     server.api.apply(f"/api/v1/namespaces/{name}", body)
     return name
 
 
-def make_empty(client):
+def make_empty(client: KubeClient) -> None:
     """Remove everything that certmill reads or writes, in all namespaces."""
     shims = (INGRESSES, VIRTUAL_SERVERS) if client.serves(VIRTUAL_SERVERS) else (INGRESSES,)
     for resource in (*shims, CERTIFICATES, ISSUERS, CLUSTER_ISSUERS, SECRETS, EVENTS, LEASES):
@@ -48,7 +50,7 @@ def make_empty(client):
                 client.delete(resource, meta.namespace, meta.name)
 
 
-def grant(server, user, rules):
+def grant(server: KubeApiServer, user: str, rules: Sequence[dict[str, Any]]) -> None:
     """Bind these rules to a user, in the whole cluster; returns when they count, which is a moment later."""
     name, group = user.replace(":", "-"), "rbac.authorization.k8s.io"
     path, version = f"/apis/{group}/v1", f"{group}/v1"
@@ -72,9 +74,9 @@ def grant(server, user, rules):
     until(lambda: is_allowed(server, user, right), what=f"{user} was granted {right}")
 
 
-def is_allowed(server, user, right, groups=()):
+def is_allowed(server: KubeApiServer, user: str, right: dict[str, str], groups: Sequence[str] = ()) -> bool:
     """What RBAC says of a user (SubjectAccessReview)."""
     spec = {"user": user, "groups": list(groups), "resourceAttributes": right}
     answer = server.api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
     assert answer.is_ok, answer.message
-    return answer.body["status"]["allowed"]
+    return bool(answer.body["status"]["allowed"])

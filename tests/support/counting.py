@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
+import pytest
 import yaml
 
 COUNTED = ((os, "stat"), (os, "listdir"), (os, "open"), (os, "rename"), (os, "replace"), (yaml, "parse"))
 
 
 @contextmanager
-def counting(monkeypatch):
+def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
     """How often each of these was called."""
     counts = {f"{module.__name__}.{name}": 0 for module, name in COUNTED}
 
-    def counted(module, name):
-        real = getattr(module, name)
+    def counted(module: ModuleType, name: str) -> Callable[..., object]:
+        real: Callable[..., object] = getattr(module, name)
 
-        def call(*args, **options):
+        def call(*args: object, **options: object) -> object:
             counts[f"{module.__name__}.{name}"] += 1
             return real(*args, **options)
 
@@ -30,5 +33,5 @@ def counting(monkeypatch):
         yield counts
 
 
-def linear(one, two):
+def linear(one: dict[str, int], two: dict[str, int]) -> bool:
     return all(two[name] <= 2 * count + 10 for name, count in one.items())

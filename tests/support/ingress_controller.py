@@ -10,12 +10,16 @@ import base64
 import contextlib
 import hashlib
 import threading
+from collections.abc import Mapping
+from typing import Any, Self
 
 from certmill.errors import CertmillError, InvalidManifest
-from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS
-from tests.support.nginx_servers import Objects, secrets_named, servers
+from certmill.kube.client import KubeClient
+from certmill.kube.resources import ENDPOINT_SLICES, INGRESSES, SECRETS, SERVICES, VIRTUAL_SERVERS, Resource
+from compose.servers.nginx import Nginx
+from tests.support.nginx_servers import Key, Objects, secrets_named, servers
 
-_LOOK_SECONDS = 0.1
+_INTERVAL_SECONDS = 0.1
 
 
 class IngressController:
@@ -24,33 +28,35 @@ class IngressController:
     `cert_manager`: the flag -enable-cert-manager, but for the Certificates that it makes.
     """
 
-    def __init__(self, client, nginx, addresses, *, cert_manager=True):
+    def __init__(
+        self, client: KubeClient, nginx: Nginx, addresses: dict[str, str], *, cert_manager: bool = True
+    ) -> None:
         self.cert_manager = cert_manager
         self._client = client
         self._nginx = nginx
         self._addresses = addresses
-        self._slices = {}
+        self._slices: dict[Key, Any] = {}
         self._virtual_servers_are_served = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._stop.set()
         self._thread.join(60)
         assert not self._thread.is_alive()
 
-    def _run(self):
-        while not self._stop.wait(_LOOK_SECONDS):
+    def _run(self) -> None:
+        while not self._stop.wait(_INTERVAL_SECONDS):
             try:
-                self._nginx.configure(servers(self._look(), cert_manager=self.cert_manager))
+                self._nginx.configure(servers(self._objects(), cert_manager=self.cert_manager))
             except (CertmillError, OSError):  # OSError: a test of this process limits what it may write
                 continue
 
-    def _look(self):
+    def _objects(self) -> Objects:
         # A slice that is deleted goes unnoticed: nginx keeps what it was.
         self._slices |= self._all(ENDPOINT_SLICES)
         self._virtual_servers_are_served = self._virtual_servers_are_served or self._client.serves(
@@ -66,21 +72,21 @@ class IngressController:
         seen.pairs = {key: file for key in secrets_named(seen) if (file := self._file(self._secret(*key)))}
         return seen
 
-    def _secret(self, namespace, name):
+    def _secret(self, namespace: str, name: str) -> Mapping[str, Any]:
         """Only those that are named are read: a list of hundreds, ten times a second, would slow the tests
         down."""
         with contextlib.suppress(InvalidManifest):  # of a name that is none
             return self._client.get(SECRETS, namespace, name) or {}
         return {}
 
-    def _all(self, resource):
-        found = self._client.list(resource).items
+    def _all(self, resource: Resource) -> dict[Key, Any]:
+        found: list[Any] = list(self._client.list(resource).items)
         return {
             (one["metadata"]["namespace"], one["metadata"]["name"]): one | {"kind": resource.kind}
             for one in found
         }
 
-    def _file(self, secret):
+    def _file(self, secret: Mapping[str, Any]) -> str | None:
         """A file with a Secret's pair, another one when the pair is another; None without a pair."""
         data = secret.get("data", {})
         if secret.get("type") != "kubernetes.io/tls" or not (data.get("tls.crt") and data.get("tls.key")):
@@ -90,4 +96,4 @@ class IngressController:
         if not path.exists():
             path.touch(mode=0o600)
             path.write_bytes(pair)
-        return path
+        return str(path)

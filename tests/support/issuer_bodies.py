@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from tests.support.manifest_bodies import an_issuer_body
+from tests.support.manifest_bodies import Body, an_issuer_body
 
 TOKEN = {"name": "token", "key": "api-token"}
 
 
-def with_solver(**solver):
+def with_solver(**solver: object) -> Body:
     return an_issuer_body(solvers=[solver])
 
 
-def with_dns01(**dns01):
+def with_dns01(**dns01: object) -> Body:
     return with_solver(dns01=dns01)
 
 
-def with_rfc2136(**rfc2136):
+def with_rfc2136(**rfc2136: object) -> Body:
     return with_dns01(rfc2136={"nameserver": "192.0.2.53"} | rfc2136)
 
 

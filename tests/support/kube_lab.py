@@ -6,28 +6,30 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from certmill.crypto import chain
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
+from certmill.kube.objects import meta_of
 from certmill.kube.resources import (
     CERTIFICATES,
     CLUSTER_ISSUERS,
-    CUSTOM_RESOURCE_DEFINITIONS,
     ENDPOINT_SLICES,
     EVENTS,
     INGRESSES,
     SECRETS,
     SERVICES,
-    VIRTUAL_SERVERS,
+    Resource,
 )
 from certmill.runtime import Runtime
 from compose import render
 from compose.local import LocalCertmill
 from compose.servers.bind import Bind
-from compose.servers.cluster.kubernetes import SERVICE_ACCOUNT
+from compose.servers.cluster.kubernetes import SERVICE_ACCOUNT, KubeApiServer
 from compose.servers.nginx import Nginx
 from compose.servers.pebble import Pebble
 from compose.servers.process import Spawn
@@ -35,6 +37,7 @@ from compose.servers.redis import RedisServer
 from tests.support.chart import grant
 from tests.support.cluster import make_namespace
 from tests.support.ingress_controller import IngressController
+from tests.support.manifest_bodies import Body
 from tests.support.preloaded import spawn_preloaded
 from tests.support.waiting import until
 
@@ -43,58 +46,45 @@ RESPONDER = "192.0.2.80"
 """The responder's address in the cluster; EndpointSlices take no loopback address. The lab's nginx knows
 where it really is."""
 
-VIRTUAL_SERVER_CRD = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "virtualservers.k8s.nginx.org"},
-    "spec": {
-        "group": "k8s.nginx.org",
-        "names": {
-            "kind": "VirtualServer",
-            "plural": "virtualservers",
-            "singular": "virtualserver",
-            "shortNames": ["vs"],
-        },
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-                },
-            }
-        ],
-    },
-}
-
-
-def serve_virtual_servers(kube):
-    """Have the API server know them, and return when it does."""
-    kube.api.apply(
-        CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD
-    )
-    until(
-        lambda: kube.api.request("GET", f"{VIRTUAL_SERVERS.path('')}?limit=1").is_ok,
-        what="VirtualServers are served",
-    )
-
 
 @dataclass(kw_only=True)
 class KubeLab:
     """Everything of one installation, on an API server that is there."""
 
     directory: Path
-    kube: object
+    kube: KubeApiServer
     settings: dict[str, str] = field(default_factory=dict)
     workers: int = 1
     serves: bool = True
     """Whether nginx follows the Ingresses; what needs no HTTP-01 need not pay for it."""
     spawn: Spawn = spawn_preloaded
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._stack = contextlib.ExitStack()
+        enter = self._stack.enter_context
+        dns = self._start_servers()
+        self.client = KubeClient(connect(kubeconfig=self.kube.kubeconfig()))
+        self.certmill = enter(
+            LocalCertmill(
+                directory=self.directory,
+                redis_url=self.redis.url,
+                settings=self._settings(dns) | self.settings,
+                settings_of=self._accounts_of_the_chart(),
+                spawn=self.spawn,
+            )
+        )
+        self._expose_responder()
+        if self.serves:
+            self.start_ingress_controller()
+        self.certmill.start(workers=self.workers)
+        self.certmill.start_controller()
+        self.runtime: Runtime = self.certmill.open()
+        self._stack.callback(self.runtime.close)
+        self.apply_secret("cert-manager", "tsig", {"secret": TSIG_SECRET})
+        return self
+
+    def _start_servers(self) -> str:
+        """Redis, BIND, the front and Pebble; returns the resolver, host:port."""
         enter = self._stack.enter_context
         self.redis = enter(RedisServer(directory=self.directory / "redis"))
         self.bind = enter(
@@ -111,8 +101,10 @@ class KubeLab:
                 directory=self.directory / "pebble", dns=dns, http_port=self.http_port, tls_port=self.tls_port
             )
         )
-        self.client = KubeClient(connect(kubeconfig=self.kube.kubeconfig()))
-        own = {
+        return dns
+
+    def _settings(self, dns: str) -> dict[str, str]:
+        return {
             "home_kind": "kubernetes",
             "kubeconfig": str(self.kube.kubeconfig()),
             "recursive_nameservers": dns,
@@ -122,45 +114,27 @@ class KubeLab:
             "step_lease_seconds": "6",
             "step_grace_seconds": "2",
         }
-        self.certmill = enter(
-            LocalCertmill(
-                directory=self.directory,
-                redis_url=self.redis.url,
-                settings=own | self.settings,
-                settings_of=self._accounts_of_the_chart(),
-                spawn=self.spawn,
-            )
-        )
-        self._expose_responder()
-        if self.serves:
-            self.start_ingress_controller()
-        self.certmill.start(workers=self.workers)
-        self.certmill.start_controller()
-        self.runtime: Runtime = self.certmill.open()
-        self._stack.callback(self.runtime.close)
-        self.apply_secret("cert-manager", "tsig", {"secret": TSIG_SECRET})
-        return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def start_front(self):
+    def start_front(self) -> tuple[int, int]:
         """What the CA asks, by HTTP and by TLS: the ports."""
         self.nginx = self._stack.enter_context(Nginx(directory=self.directory / "nginx"))
         return self.nginx.port, self.nginx.tls_port
 
-    def start_dns(self):
+    def start_dns(self) -> str:
         """The resolver of all, host:port; it is authoritative for every name too."""
         return self.bind.address
 
-    def start_ingress_controller(self):
+    def start_ingress_controller(self) -> None:
         """What leads the front's requests on, as the API says."""
         addresses = {RESPONDER: f"127.0.0.1:{self.certmill.responder_port}"}
         self.ingress_controller = self._stack.enter_context(
             IngressController(self.client, self.nginx, addresses)
         )
 
-    def _accounts_of_the_chart(self):
+    def _accounts_of_the_chart(self) -> dict[str, dict[str, str]]:
         """Each process has the rights that the chart gives it, and no other; only the tests are admin."""
         make_namespace(self.kube, render.NAMESPACE)
         grant(self.kube, render.objects())
@@ -171,7 +145,7 @@ class KubeLab:
         }
         return tokens | {name: {"home_kind": "directory"} for name in ("beat", "responder", "flower")}
 
-    def _expose_responder(self):
+    def _expose_responder(self) -> None:
         """What the chart's Service and Kubernetes' own controller make of the responder's Pod."""
         self.client.apply(
             ENDPOINT_SLICES,
@@ -189,7 +163,7 @@ class KubeLab:
             },
         )
 
-    def acme(self, *solvers, **fields):
+    def acme(self, *solvers: Body, **fields: object) -> Body:
         """spec.acme with this lab's CA."""
         return {
             "email": "ops@example.test",
@@ -199,7 +173,7 @@ class KubeLab:
             "solvers": list(solvers),
         } | fields
 
-    def rfc2136(self):
+    def rfc2136(self) -> Body:
         """A DNS-01 solver by the lab's BIND."""
         tsig = {
             "tsigKeyName": "certmill",
@@ -208,7 +182,7 @@ class KubeLab:
         }
         return {"dns01": {"rfc2136": {"nameserver": self.bind.address, **tsig}}}
 
-    def apply(self, manifest, namespace=""):
+    def apply(self, manifest: Body, namespace: str = "") -> Body:
         """What `kubectl apply` does; the manifest's kind says where."""
         resource = {one.kind: one for one in (CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS)}.get(
             manifest["kind"]
@@ -222,7 +196,7 @@ class KubeLab:
         body = manifest | {"metadata": manifest["metadata"] | ({"namespace": namespace} if namespace else {})}
         return self.kube.api.apply(path, body)
 
-    def apply_issuer(self, *solvers, name="prod-issuer", **fields):
+    def apply_issuer(self, *solvers: Body, name: str = "prod-issuer", **fields: object) -> None:
         """The tutorial's ClusterIssuer, with these solvers, and wait until it is ready."""
         spec = {"acme": self.acme(*solvers, **fields)}
         self.apply(
@@ -234,19 +208,26 @@ class KubeLab:
             }
         )
 
-        def ready():
-            generation = self.client.get(CLUSTER_ISSUERS, "", name)["metadata"]["generation"]
+        def ready() -> bool:
+            generation = self._read(CLUSTER_ISSUERS, "", name)["metadata"]["generation"]
             found = self.conditions(CLUSTER_ISSUERS, "", name).get("Ready", {})
-            return found.get("status") == "True" and found.get("observedGeneration") == generation
+            return bool(found.get("status") == "True" and found.get("observedGeneration") == generation)
 
         self.until(ready, seconds=150, what=f"{name} ready")  # the first waits for all processes to start
 
-    def apply_secret(self, namespace, name, values):
+    def apply_secret(self, namespace: str, name: str, values: Mapping[str, str]) -> Body:
         """An Opaque Secret."""
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
         return self.apply(body, namespace)
 
-    def apply_certificate(self, namespace, name, *dns_names, annotations=None, **spec):
+    def apply_certificate(
+        self,
+        namespace: str,
+        name: str,
+        *dns_names: str,
+        annotations: Mapping[str, str] | None = None,
+        **spec: object,
+    ) -> Body:
         """A Certificate with an ECDSA key, by the tutorial's issuer."""
         own = {
             "secretName": f"{name}-tls",
@@ -263,58 +244,61 @@ class KubeLab:
         }
         return self.apply(body, namespace)
 
-    def condition(self, resource, namespace, name, type_):
+    def condition(self, resource: Resource, namespace: str, name: str, type_: str) -> str:
         """The status of a condition, or ""."""
-        return self.conditions(resource, namespace, name).get(type_, {}).get("status", "")
+        return str(self.conditions(resource, namespace, name).get(type_, {}).get("status", ""))
 
-    def conditions(self, resource, namespace, name):
+    def conditions(self, resource: Resource, namespace: str, name: str) -> dict[str, Body]:
         """The conditions of an object, by type."""
-        found = self.client.get(resource, namespace, name) or {}
+        found: Body = dict(self.client.get(resource, namespace, name) or {})
         return {one["type"]: one for one in found.get("status", {}).get("conditions", [])}
 
-    def wait_ready(self, namespace, name, *, seconds=60):
+    def wait_ready(self, namespace: str, name: str, *, seconds: float = 60) -> chain.Leaf:
         """Until a Certificate is Ready and nothing is being issued; the leaf that is stored then."""
 
-        def ready():
+        def ready() -> bool:
             found = self.conditions(CERTIFICATES, namespace, name)
             return found.get("Ready", {}).get("status") == "True" and "Issuing" not in found
 
         self.until(
             ready, seconds=seconds, what=lambda: json.dumps(self.conditions(CERTIFICATES, namespace, name))
         )
-        secret_name = self.client.get(CERTIFICATES, namespace, name)["spec"]["secretName"]
+        secret_name = self._read(CERTIFICATES, namespace, name)["spec"]["secretName"]
         return self.leaf(namespace, secret_name)
 
-    def leaf(self, namespace, secret_name):
+    def leaf(self, namespace: str, secret_name: str) -> chain.Leaf:
         """The leaf in a Secret."""
-        return chain.leaf(
-            base64.b64decode(self.client.get(SECRETS, namespace, secret_name)["data"]["tls.crt"])
-        )
+        return chain.leaf(base64.b64decode(self._read(SECRETS, namespace, secret_name)["data"]["tls.crt"]))
 
-    def events(self, namespace, name):
+    def _read(self, resource: Resource, namespace: str, name: str) -> Body:
+        found = self.client.get(resource, namespace, name)
+        assert found is not None, f"{resource.kind} {namespace}/{name} is not there"
+        return dict(found)
+
+    def events(self, namespace: str, name: str) -> list[tuple[str, str, str]]:
         """(type, reason, message) of the events about an object of this name."""
-        found = self.client.list(EVENTS, namespace).items
+        found: list[Any] = list(self.client.list(EVENTS, namespace).items)
         return [
             (one["type"], one["reason"], one["message"])
             for one in found
             if one["involvedObject"]["name"] == name
         ]
 
-    def orders(self):
+    def orders(self) -> int:
         """How many orders the CA has made."""
         return self.pebble.log.read_text().count("Added order")
 
-    def traces(self, namespace):
+    def traces(self, namespace: str) -> list[str]:
         """What is left of solvers in a namespace."""
         made = [
-            f"{resource.kind} {one['metadata']['name']}"
+            f"{resource.kind} {meta_of(one).name}"
             for resource in (SERVICES, ENDPOINT_SLICES)
             for one in self.client.list(resource, namespace).items
         ]
         solvers = [
-            f"Ingress {one['metadata']['name']}"
+            f"Ingress {meta_of(one).name}"
             for one in self.client.list(INGRESSES, namespace).items
-            if one["metadata"].get("labels", {}).get("acme.cert-manager.io/http01-solver")
+            if meta_of(one).labels.get("acme.cert-manager.io/http01-solver")
         ]
         return made + solvers
 

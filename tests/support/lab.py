@@ -16,7 +16,9 @@ from certmill.crypto import chain
 from certmill.model.manifests.parse import parse_documents
 from certmill.model.names import certificate_id
 from certmill.model.secret import Secret
+from certmill.model.status import CertificateStatus
 from certmill.runtime import Runtime
+from certmill.state.record import Record
 from compose.local import LocalCertmill
 from compose.servers.bind import Bind
 from compose.servers.pebble import Pebble, PebbleProfile
@@ -169,11 +171,11 @@ class Lab:
         assert secret is not None, f"Secret {name} is not stored"
         return secret
 
-    def record(self, name: str):
+    def record(self, name: str) -> Record | None:
         """The record in Redis."""
         return self.runtime.ports.records.read(certificate_id("default", name))
 
-    def status(self, name: str):
+    def status(self, name: str) -> CertificateStatus:
         """The status in the home."""
         return self.runtime.ports.home.certificate_status(certificate_id("default", name))
 

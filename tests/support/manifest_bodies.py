@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+Body = dict[str, Any]
+"""A manifest as YAML gives it."""
 
-def a_certificate_body(**spec):
+
+def a_certificate_body(**spec: object) -> Body:
     """A Certificate prod/web; fields of its spec replaced or added."""
     return {
         "apiVersion": "cert-manager.io/v1",
@@ -23,7 +27,7 @@ def a_certificate_body(**spec):
     }
 
 
-def an_issuer_body(*, kind="ClusterIssuer", **acme):
+def an_issuer_body(*, kind: str = "ClusterIssuer", **acme: object) -> Body:
     """A ClusterIssuer prod; fields of its spec.acme replaced or added."""
     return {
         "apiVersion": "cert-manager.io/v1",
@@ -40,22 +44,22 @@ def an_issuer_body(*, kind="ClusterIssuer", **acme):
     }
 
 
-def a_secret_body(**fields):
+def a_secret_body(**fields: object) -> Body:
     """A Secret prod/token; fields replaced or added."""
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token", "namespace": "prod"}} | fields
 
 
-def without(body, *path):
+def without(body: Body, *path: str | int) -> Body:
     """A copy of `body` without one field."""
     changed = copy.deepcopy(body)
-    inner = changed
+    inner: Any = changed
     for part in path[:-1]:
         inner = inner[part]
     del inner[path[-1]]
     return changed
 
 
-def documented():
+def documented() -> dict[str, tuple[Body, str]]:
     """(manifest, the field that certmill refuses, or "") of each example in cert-manager's manual, by its
     page and number."""
     examples = yaml.safe_load((Path(__file__).parent / "documented.yaml").read_text())

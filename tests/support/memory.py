@@ -3,22 +3,32 @@ engine alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from redis import Redis
 
 from certmill.acme import challenges
 from certmill.acme.jws import AccountKey
 from certmill.certificates.digest import digest
+from certmill.clock import Clock
 from certmill.crypto import chain
 from certmill.crypto.seal import Seal
+from certmill.dns01.base import Provider
 from certmill.dns01.propagation import Visibility
 from certmill.http01.base import NoRoutes
 from certmill.http01.selfcheck import Probe
+from certmill.model.certificate import Certificate
+from certmill.model.issuer import Dns01Solver, Http01Solver, Issuer
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import Secret
+from certmill.runs.context import Ports
 from certmill.runtime import Runtime, default_ports
 from certmill.settings import Settings
 from certmill.state.key_authorizations import KeyAuthorizations
+from certmill.state.records import Records
 from certmill.testing.clock import FakeClock
 from certmill.testing.home import MemoryHome
 from certmill.testing.memory_ca import MemoryCA
@@ -31,14 +41,14 @@ SETTINGS = Settings(home=Path("unused"))
 class SkewedClock:
     """Another machine's clock, so many seconds off ours."""
 
-    def __init__(self, clock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.skew = 0.0
 
-    def now(self):
+    def now(self) -> float:
         return self._clock.now() + self.skew
 
-    def monotonic(self):
+    def monotonic(self) -> float:
         return self._clock.monotonic()
 
     def pause(self, seconds: float) -> None:
@@ -48,27 +58,29 @@ class SkewedClock:
 class OneProvider:
     """Every solver has the same provider."""
 
-    def __init__(self, provider) -> None:
+    def __init__(self, provider: Provider) -> None:
         self._provider = provider
 
-    def provider(self, issuer, solver):
+    def provider(self, issuer: Issuer, solver: Dns01Solver) -> Provider:
         return self._provider
 
 
 class MemoryRoutes(NoRoutes):
     """The way is the world's."""
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: MemoryWorld) -> None:
         self._world = world
 
-    def route_name(self, certificate, solver):
+    def route_name(self, certificate: Certificate, solver: Http01Solver) -> str:
         return self._world.way
 
 
 class MemoryWorld:
     """Everything that a run touches, and a look at it."""
 
-    def __init__(self, redis, certificate, issuer, *, records, now) -> None:
+    def __init__(
+        self, redis: Redis, certificate: Certificate, issuer: Issuer, *, records: Records, now: float
+    ) -> None:
         self._redis = redis
         self.clock = FakeClock(now)
         self.home = MemoryHome(cluster_resource_namespace="cert-manager")
@@ -76,8 +88,8 @@ class MemoryWorld:
         self.home.apply(certificate, dump_yaml(certificate_document(certificate)))
         self.provider = MemoryProvider()
         self.tokens = KeyAuthorizations(redis)
-        self.validates = self._validates
-        self.seen = None  # what the HTTP-01 self check finds, if it is not to look
+        self.validates: Callable[[str, str, str], bool] = self._validates
+        self.seen: Callable[[], Probe] | None = None  # replaces the HTTP-01 self check
         self.way = ""  # how HTTP-01 is led to the responder, where somebody has to lead it
         self.looked: list[object] = []  # the names that self checks looked at, in order
         self.cnames: dict[str, str] = {}  # name → what it is a CNAME to
@@ -97,37 +109,39 @@ class MemoryWorld:
             installation=None,
         )
 
-    def runtime(self, ports=None) -> Runtime:
+    def runtime(self, ports: Ports | None = None) -> Runtime:
         """The parts of a process, which work with these ports; without any, with those of the world."""
         return Runtime.build(SETTINGS, ports or self.ports, redis=self._redis)
 
-    def leaf(self, certificate):
+    def leaf(self, certificate: Certificate) -> chain.Leaf:
         """The stored leaf."""
         return chain.leaf(self.secret(certificate.namespace, certificate.secret_name).data["tls.crt"])
 
-    def secret(self, namespace, name) -> Secret:
+    def secret(self, namespace: str, name: str) -> Secret:
         """The stored Secret."""
         secret = self.home.secret(namespace, name)
         assert secret is not None, f"Secret {namespace}/{name} is not stored"
         return secret
 
-    def zones(self, solver):
+    def zones(self, solver: Dns01Solver) -> Any:
         return self
 
-    def zone_of(self, name, *, within_seconds=None):
+    def zone_of(self, name: str, *, within_seconds: float | None = None) -> str:
         return ".".join(name.split(".")[-2:])
 
-    def follow_cnames(self, name, *, within_seconds=None):
+    def follow_cnames(self, name: str, *, within_seconds: float | None = None) -> str:
         while name in self.cnames:
             name = self.cnames[name]
         return name
 
-    def visible(self, record_name, value, zone, solver, *, timeout_seconds):
+    def visible(
+        self, record_name: str, value: str, zone: str, solver: Dns01Solver, *, timeout_seconds: float
+    ) -> Visibility:
         self.looked.append(record_name)
         seen = value in self.provider.values.get(record_name, ())
         return Visibility(visible=seen, reason="" if seen else f"ns1.{zone} does not have it yet")
 
-    def probe(self, host, token, key_authorization, *, timeout_seconds):
+    def probe(self, host: str, token: str, key_authorization: str, *, timeout_seconds: float) -> Probe:
         self.looked.append(host)
         if self.seen is not None:
             return self.seen()
@@ -135,7 +149,7 @@ class MemoryWorld:
         seen = served is not None and served.text == key_authorization and served.is_for(host)
         return Probe(ok=seen, reason="" if seen else f"{host} answered 404")
 
-    def _validates(self, type_, name, token):
+    def _validates(self, type_: str, name: str, token: str) -> bool:
         if type_ == "http-01":
             served = self.tokens.get(token)
             return served is not None and served.is_for(name)
@@ -143,5 +157,5 @@ class MemoryWorld:
         record_name = self.follow_cnames(challenges.dns01_record_name(name))
         return challenges.dns01_value(token, thumbprint) in self.provider.values.get(record_name, ())
 
-    def _thumbprint(self):
+    def _thumbprint(self) -> str:
         return AccountKey.from_pem(self.secret("cert-manager", "prod-account").data["tls.key"]).thumbprint

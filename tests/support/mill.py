@@ -3,60 +3,85 @@ without them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
+from redis import Redis
+
+from certmill.acme.client import AcmeClient
+from certmill.certificates.reconcile import Reconciler
 from certmill.contract import STEP_NAMES
+from certmill.crypto import chain
+from certmill.home.base import Events
+from certmill.model.certificate import Certificate
+from certmill.model.issuer import Issuer
 from certmill.model.manifests.parse import certificate_document, dump_yaml
-from certmill.runs.context import Limits
+from certmill.model.status import CertificateStatus
+from certmill.runs.context import Limits, Ports
 from certmill.runs.engine import Engine
-from certmill.runs.outcomes import Drop, Fail, Proceed
+from certmill.runs.outcomes import Drop, Fail, Proceed, StepResult
+from certmill.state.record import Record
 from certmill.state.records import Records
+from certmill.testing.memory_ca import MemoryCA
 from tests.support.builders import NOW, a_certificate, an_issuer
 from tests.support.memory import MemoryWorld
 
+Wrap = Callable[[Any], Any]
+"""From a client of the CA to what is asked in its place."""
+
 
 class _Wrapped:
-    def __init__(self, ca, wrap) -> None:
+    def __init__(self, ca: MemoryCA, wrap: Wrap) -> None:
         self._ca, self._wrap = ca, wrap
 
-    def client(self, issuer, key_pem, account):
-        return self._wrap(self._ca.client(issuer, key_pem, account))
+    def client(self, issuer: Issuer, key_pem: bytes, account: str | None) -> AcmeClient:
+        return cast("AcmeClient", self._wrap(self._ca.client(issuer, key_pem, account)))
 
 
 class Mill:
     """A world with the parts of a process, and the chain played straight."""
 
-    def __init__(self, redis, *, certificate=None, issuer=None, limits=None, events=None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        certificate: Certificate | None = None,
+        issuer: Issuer | None = None,
+        limits: Limits | None = None,
+        events: Events | None = None,
+    ) -> None:
         certificate = certificate or a_certificate()
         self.world = MemoryWorld(redis, certificate, issuer or an_issuer(), records=Records(redis), now=NOW)
         self.certificate = certificate
         self._build(self.world.ports)
         self.use(limits=limits or Limits(), events=events or self.ports.events)
 
-    def use(self, **changes):
+    def use(self, **changes: Any) -> None:
         """Build the parts again with these ports in place of the ones that have their names."""
         self._build(replace(self.ports, **changes))
 
-    def use_in_steps(self, **changes):
+    def use_in_steps(self, **changes: Any) -> None:
         """The same for steps alone: ticks, requests and issuers keep the ports that they have."""
         self.engine = Engine(replace(self.ports, **changes), self.reconciler)
 
-    def wrap_clients(self, wrap):
+    def wrap_clients(self, wrap: Wrap) -> None:
         """From now on `wrap(client)` is asked in place of each of the CA's clients."""
         self.use(clients=_Wrapped(self.world.ca, wrap))
 
-    def _build(self, ports):
+    def _build(self, ports: Ports) -> None:
         built = self.world.runtime(ports)
-        self.ports, self.engine, self.reconciler = built.ports, built.engine, built.reconciler
-        self.ticks, self.handler, self.issuers = built.ticks, built.requests, built.issuers
+        self.ports, self.engine, self.ticks = built.ports, built.engine, built.ticks
+        self.handler, self.issuers = built.requests, built.issuers
+        self.reconciler: Reconciler = built.reconciler
 
-    def step(self, name):
+    def step(self, name: str) -> StepResult:
         """One step alone."""
         return self.engine.run(name, self.certificate.id, task_id="t", root_id="r")
 
-    def run(self, step=STEP_NAMES[0]):
+    def run(self, step: str = STEP_NAMES[0]) -> StepResult | None:
         """Play the chain from a step; the last result, and the step it came from."""
-        result = None
+        result: StepResult | None = None
         while step:
             result, ran = self.step(step), step
             step = ""
@@ -68,23 +93,25 @@ class Mill:
                     self.failed = result.message
         return result
 
-    def wake(self, seconds=600):
-        """Let time pass, and play what the tick rings."""
+    def wake(self, seconds: float = 600) -> StepResult | None:
+        """Let time pass, and run what the tick publishes."""
         self.world.clock.advance(seconds)
         (wake_up,) = self.ticks.wake().wake_ups
         return self.run(wake_up.step)
 
-    def issue(self):
+    def issue(self) -> chain.Leaf:
         assert self.reconciler.reconcile(self.certificate.id).publish_run
         self.run()
         return self.world.leaf(self.certificate)
 
-    def record(self):
-        return self.ports.records.read(self.certificate.id)
+    def record(self) -> Record:
+        record = self.ports.records.read(self.certificate.id)
+        assert record is not None, f"{self.certificate.id} has no record"
+        return record
 
-    def status(self):
+    def status(self) -> CertificateStatus:
         return self.ports.home.certificate_status(self.certificate.id)
 
-    def apply(self, certificate):
+    def apply(self, certificate: Certificate) -> None:
         self.certificate = certificate
         self.ports.home.apply(certificate, dump_yaml(certificate_document(certificate)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def make_socket(path: Path) -> None:
 
 
 @contextmanager
-def forbidden(path: Path):
+def forbidden(path: Path) -> Iterator[None]:
     """Nobody may read this file, not even root, who gives up the right to for as long."""
     path.chmod(0)
     user = os.geteuid()
@@ -64,7 +65,7 @@ def open_to_all(path: Path) -> None:
 
 
 @contextmanager
-def no_file_descriptors():
+def no_file_descriptors() -> Iterator[None]:
     """The process may open nothing more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.open(os.devnull, os.O_RDONLY)

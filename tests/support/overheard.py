@@ -6,7 +6,8 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from typing import cast
+from collections.abc import Callable, Iterator
+from typing import Any, Self, cast
 
 import redis as redis_client
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -30,18 +31,18 @@ class Overheard:
         self.commands: list[str] = []
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._stop.set()
         self._redis.ping()
         self._thread.join(5)
         self._redis.close()
 
-    def _listen(self):
-        with self._redis.monitor() as monitor:
+    def _listen(self) -> None:
+        with self._redis.monitor() as monitor:  # type: ignore[no-untyped-call]
             while not self._stop.is_set():
                 self.commands.append(repr(monitor.next_command()))
 
@@ -74,18 +75,18 @@ def private_forms(pem: bytes) -> list[str]:
     return [*lines, raw.hex(), *forms(raw)[1:], der.hex()]
 
 
-def dump(url):
+def dump(url: str) -> Iterator[str]:
     """Every key of Redis with its value, a line each."""
     client = redis_client.Redis.from_url(url)
     for key in client.scan_iter("*"):
         kind = cast("bytes", client.type(key)).decode()
-        read = {
+        readers: dict[str, Callable[[Any], object]] = {
             "string": client.get,
             "hash": client.hgetall,
             "list": lambda k: client.lrange(k, 0, -1),
             "set": client.smembers,
             "zset": lambda k: client.zrange(k, 0, -1, withscores=True),
             "none": lambda k: None,  # a lock that ended meanwhile
-        }[kind]
-        yield f"{key!r} {read(key)!r}"
+        }
+        yield f"{key!r} {readers[kind](key)!r}"
     client.close()
