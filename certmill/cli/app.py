@@ -23,8 +23,8 @@ _EXITS = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning 
 app = typer.Typer(
     name="certmill",
     help=(
-        "Certificates from any ACME CA. Works on the home and on Redis; the processes are `python -m "
-        "workers up`."
+        "Issue and renew certificates from any ACME CA. This command reads and writes the home and Redis; "
+        "`python -m workers up` starts the processes that do the work."
     ),
     epilog=_EXITS,
     no_args_is_help=True,
@@ -65,8 +65,14 @@ def _version(wanted: bool) -> None:
 
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the objects.")]
-Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end, and show the steps as they go.")]
-Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait at most, with --wait.")]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until the run has ended, and show each step.")]
+Timeout = Annotated[float, typer.Option(min=0.0, help="With --wait: wait at most this many seconds.")]
+Key = Annotated[
+    str,
+    typer.Option(
+        help="rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521, ed25519.", show_default="rsa-2048"
+    ),
+]
 AnyKind = Annotated[
     str, typer.Argument(metavar="KIND", help=" | ".join(words()), autocompletion=_words, show_default=False)
 ]
@@ -114,8 +120,8 @@ def apply_command(
     ],
     namespace: Namespace = "default",
 ) -> None:
-    """Keep manifests in the home: Certificates, Issuers, ClusterIssuers, Secrets; several documents a
-    file."""
+    """Store manifests in the home: Certificates, Issuers, ClusterIssuers, Secrets. A file may have several
+    documents."""
     from certmill.cli.commands import apply
 
     raise typer.Exit(apply.apply(_session(context), file, namespace=namespace))
@@ -133,7 +139,7 @@ def get_command(
     ] = None,
     namespace: Namespace = "default",
     all_namespaces: Annotated[
-        bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")
+        bool, typer.Option("--all-namespaces", "-A", help="Show the objects of all namespaces.")
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Exit code 4 if a certificate or an issuer is not ready.")
@@ -214,12 +220,7 @@ def request_command(
     secret_name: Annotated[
         str, typer.Option(help="Name of the Secret.", show_default="the Certificate's name")
     ] = "",
-    key: Annotated[
-        str,
-        typer.Option(
-            help="rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521, ed25519.", show_default="rsa-2048"
-        ),
-    ] = "",
+    key: Key = "",
     duration: Annotated[
         str, typer.Option(help="Lifetime to ask for, as in 2160h.", show_default="the CA's")
     ] = "",

@@ -31,11 +31,11 @@ class ExitCode(IntEnum):
 
 
 MEANINGS = {
-    ExitCode.OK: "it is done",
-    ExitCode.FAILED: "something failed: an issuance, or a document or a request was refused",
+    ExitCode.OK: "success",
+    ExitCode.FAILED: "an issuance failed, or a document or a request was refused",
     ExitCode.USAGE: "the command line or a setting is wrong",
-    ExitCode.NOT_FOUND: "there is no such object",
-    ExitCode.NOT_READY: "not ready: --timeout passed first, or --check found it so",
+    ExitCode.NOT_FOUND: "the object does not exist",
+    ExitCode.NOT_READY: "not ready when --timeout ended, or at --check",
     ExitCode.UNREACHABLE: "Redis or the home cannot be reached",
     ExitCode.READER_GONE: "the program that reads the output has ended (| head)",
 }

@@ -109,7 +109,7 @@ class Session:
             self.state.snapshots.request_reread()
         except StateUnavailable as error:
             complain(
-                f"{error}; the next re-read of the home acts on this (within 30 s of Redis being back)",
+                f"{error}; the next re-read of the home acts on this (30 s after Redis answers, at most)",
                 prefix="warning",
             )
 

@@ -99,7 +99,7 @@ def load(pem: bytes) -> PrivateKey:
     if not isinstance(key, PrivateKey):
         raise SecretUnusable("the private key is neither RSA, ECDSA nor Ed25519")
     if not fits:
-        raise SecretUnusable("the parts of the RSA private key do not fit each other")
+        raise SecretUnusable("the parts of the RSA private key do not match")
     return key
 
 

@@ -52,7 +52,7 @@ class Seal:
             except InvalidTag:
                 continue
         raise SealKeyMissing(
-            f"what is sealed for {context} cannot be opened: was its key taken out of CERTMILL_SEAL_KEYS?"
+            f"the sealed value of {context} cannot be decrypted; put its key back into CERTMILL_SEAL_KEYS"
         )
 
 
@@ -64,15 +64,15 @@ def new_key() -> str:
 def _raw(sealed: str) -> bytes:
     version, _, text = sealed.partition(".")
     if version != _VERSION or len(text) > _MAX_SEALED_CHARACTERS:
-        raise SecretUnusable("what is sealed has a form that this version does not know")
+        raise SecretUnusable("the sealed value has a format that this version does not know")
     try:
         raw = base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise SecretUnusable("what is sealed is damaged") from None
+        raise SecretUnusable("the sealed value is damaged") from None
     if (
         len(raw) < _NONCE_BYTES + _TAG_BYTES or base64.urlsafe_b64encode(raw).decode() != text
     ):  # bits that mean nothing may be changed too
-        raise SecretUnusable("what is sealed is damaged")
+        raise SecretUnusable("the sealed value is damaged")
     return raw
 
 

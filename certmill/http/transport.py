@@ -288,6 +288,6 @@ def _no_answer(url: str, error: HTTPError | OSError, timeout_seconds: float) -> 
 def _no_tls(host: str, error: urllib3.exceptions.SSLError) -> NoAnswer:
     cause = error.args[0] if error.args else None
     if isinstance(cause, ssl.SSLCertVerificationError):
-        why = f"shows a TLS certificate that cannot be verified ({cause.verify_message.rstrip('.')})"
+        why = f"has a TLS certificate that cannot be verified ({cause.verify_message.rstrip('.')})"
         return NoAnswer(host, why, advice="if it is a private CA, put its root into spec.acme.caBundle")
     return NoAnswer(host, "failed the TLS handshake", advice="check that spec.acme.server is right")

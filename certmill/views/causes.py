@@ -32,7 +32,7 @@ from certmill.state.record import Record
 from certmill.views.times import away, duration, moment
 
 _QUIET_SECONDS = 60.0
-_CHECK_PROCESSES = "see that workers and beat are running"
+_CHECK_PROCESSES = "check that workers and beat are running"
 
 
 class Cause(StrEnum):

@@ -21,11 +21,11 @@ _DOES = {
     "register_account": "registers the account at the CA",
     "create_order": "asks the CA for an order",
     "set_up_challenge": "sets up the challenges",
-    "wait_for_propagation": "looks whether the challenges can be seen",
-    "validate": "has the CA look at the challenges",
-    "finalize": "has the CA issue the certificate",
+    "wait_for_propagation": "checks whether the challenges can be seen",
+    "validate": "asks the CA to validate the challenges",
+    "finalize": "asks the CA to issue the certificate",
     "store_secret": "stores the pair",
-    "clean_up": "takes down what was set up for the challenges",
+    "clean_up": "removes what was set up for the challenges",
 }
 
 
@@ -80,7 +80,7 @@ def idle(known: Known, now: float) -> str:
             when = (
                 f"renews at {moment(at)} ({away(at, now)})"
                 if at > now
-                else "renews as soon as a worker looks"
+                else "renews as soon as a worker reconciles it"
             )
             return f"{when}, {_rule(certificate, decision.renewal.reason)}"
         case BackingOff():
@@ -95,7 +95,8 @@ def idle(known: Known, now: float) -> str:
             soon = (
                 "a minute" if status.failed_issuance_attempts else "30 s"
             )  # the renewals tick of beat, or beat's re-read of the home
-            return f"is issued when a worker looks (within {soon}): {decision.violation.message}{missing}"
+            why = decision.violation.message
+            return f"is issued when a worker reconciles it (within {soon}): {why}{missing}"
 
 
 def _rule(certificate: Certificate, rule: RenewalRule) -> str:

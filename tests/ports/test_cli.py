@@ -224,7 +224,7 @@ class TestApply:
         [
             (b"\xff\xfe\x00", "is not UTF-8 text"),
             (b"# " + b"x" * 2_000_000, "is larger than 1048576 bytes; split it"),
-            (b"", "there is no document in what was given"),
+            (b"", "the input has no document"),
         ],
     )
     def test_a_file_that_is_no_manifest_is_refused_with_its_name(self, certmill, tmp_path, content, said):
@@ -256,7 +256,7 @@ class TestApply:
 
         assert (code, len(out)) == (0, 3)
         assert err.startswith("warning: Redis does not answer")
-        assert "within 30 s" in err
+        assert "(30 s after Redis answers, at most)" in err
 
 
 class TestGet:
@@ -341,7 +341,7 @@ class TestGet:
 
         assert columns(applied("get", "certs")[1][0]) == ["NAME", "READY", "SECRET", "AGE", "CAUSE"]
         assert applied("get", "certs")[1][1].endswith(
-            "no-worker: no worker has taken it up yet: see that workers and beat are running"
+            "no-worker: no worker has taken it up yet: check that workers and beat are running"
         )
         records.begin(
             WEB,
@@ -547,7 +547,7 @@ class TestDescribe:
 
         assert (code, err) == (0, "")
         assert "finalize (step 6 of 8)" in "\n".join(out)
-        assert out[-1] == "Next: a worker has the CA issue the certificate now"
+        assert out[-1] == "Next: a worker asks the CA to issue the certificate now"
 
     def test_a_new_certificate_says_what_happens_next(self, applied):
         out = applied("describe", "cert", "web")[1]
@@ -556,7 +556,7 @@ class TestDescribe:
         assert "Secret:     web-tls (not there yet)" in out
         assert "Key:        ECDSA 256, PKCS1, rotationPolicy Always" in out
         assert (
-            out[-1] == "Next: is issued when a worker looks (within 30 s): "
+            out[-1] == "Next: is issued when a worker reconciles it (within 30 s): "
             "Issuing certificate as Secret does not exist"
         )
 
@@ -584,7 +584,9 @@ class TestDescribe:
         )
 
         applied("delete", "certificate", "web")
-        assert applied("describe", "cert", "rival")[1][-1].startswith("Next: is issued when a worker looks")
+        assert applied("describe", "cert", "rival")[1][-1].startswith(
+            "Next: is issued when a worker reconciles it"
+        )
 
     def test_past_runs_are_told_with_how_they_ended_the_newest_first(self, applied, runtime):
         now = runtime.ports.clock.now()
@@ -812,7 +814,7 @@ class TestAsking:
         code, _, err = applied("request", "web.example.com", "--issuer", "prod", "--wait", "--timeout", "0.2")
 
         assert code == 4
-        assert err == "error: default/web.example.com is not issued after 0.2 s, and goes on: queued\n"
+        assert err == "error: default/web.example.com is not issued after 0.2 s; the run continues: queued\n"
 
     def test_a_name_that_is_none_is_refused_before_anything_is_sent(self, applied, runtime):
         code, _, err = applied("request", "no name", "--issuer", "prod")
@@ -923,8 +925,8 @@ class TestCommand:
         for arguments in (("--help",), ("get", "--help")):
             text = " ".join(" ".join(certmill(*arguments)[1]).split())
             assert (
-                "3 there is no such object; 4 not ready: --timeout passed first, or --check found it so; 5 "
-                "Redis or the home" in text
+                "3 the object does not exist; 4 not ready when --timeout ended, or at --check; 5 Redis or "
+                "the home" in text
             )
 
     def test_help_and_version_import_nothing_heavy(self):

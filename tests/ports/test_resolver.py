@@ -270,7 +270,7 @@ def test_an_https_server_whose_head_trickles_is_left_after_the_time_out(doh):
 
 
 def test_an_https_server_that_nobody_vouches_for_is_not_believed(doh):
-    assert unanswered(Resolver([doh.url])).startswith("shows a TLS certificate that cannot be verified")
+    assert unanswered(Resolver([doh.url])).startswith("has a TLS certificate that cannot be verified")
 
 
 def test_a_value_is_looked_for_by_https_when_the_solver_says_so(doh):
@@ -279,5 +279,5 @@ def test_a_value_is_looked_for_by_https_when_the_solver_says_so(doh):
     )
 
     assert not seen.visible
-    assert "shows a TLS certificate that cannot be verified" in seen.reason
+    assert "has a TLS certificate that cannot be verified" in seen.reason
     assert str(doh.url.rpartition(":")[2]) not in seen.reason.replace(doh.url, "")

@@ -60,7 +60,7 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
             session.request_reread()
     _warn_of_problems(session)
     if not applied and not errors:
-        complain("there is no document in what was given")
+        complain("the input has no document")
     return ExitCode.OK if applied and not errors else ExitCode.FAILED
 
 

@@ -181,7 +181,7 @@ def _run(record: Record, now: float) -> list[str]:
         ("Begun", f"{moment(record.begun)} ({away(record.begun, now)})"),
         ("Waits", f"{record.reason}{_tried(record.tries)}" if record.reason else ""),
         ("Again", _both(record.due, now) if waiting else ""),
-        ("Follows", "another run, asked for meanwhile" if record.again else ""),
+        ("Follows", "another run, requested during this one" if record.again else ""),
     ]
     facts = known_facts(record)
     return ["In flight:", *fields(rows, indent="  "), *_challenges(facts.challenges)]
@@ -245,7 +245,7 @@ def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str
 
 def _solvers(issuer: Issuer) -> list[str]:
     if not issuer.solvers:
-        return ["Solvers:  none: nothing but already valid names can be issued"]
+        return ["Solvers:  none: only names that the CA has already validated can be issued"]
     return [
         "Solvers:",
         *(

@@ -109,9 +109,8 @@ def _verdict(following: Following, timeout: float) -> ExitCode:
     for handle in following.handles:
         progress = following.progress[handle.id]
         if not progress.status.ended:
-            complain(
-                f"{handle.certificate} is not issued after {timeout:g} s, and goes on: {progress.headline()}"
-            )
+            state = f"not issued after {timeout:g} s; the run continues: {progress.headline()}"
+            complain(f"{handle.certificate} is {state}")
             codes.add(ExitCode.NOT_READY)
         elif progress.status.phase != "issued":
             complain(f"{handle.certificate}: {progress.headline()}")

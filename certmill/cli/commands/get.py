@@ -108,11 +108,10 @@ def _doubt_the_home(session: Session) -> None:
     if session.home.survey().snapshots:
         return
     if session.is_in_cluster:
-        complain("there is no manifest in the cluster; see that CERTMILL_KUBECONFIG is right", prefix="note")
+        complain("the cluster has no manifest; check CERTMILL_KUBECONFIG", prefix="note")
     else:
         complain(
-            f"there is no manifest in the home {session.settings.home.absolute()}; see that CERTMILL_HOME "
-            "is right",
+            f"the home {session.settings.home.absolute()} has no manifest; check CERTMILL_HOME",
             prefix="note",
         )
 

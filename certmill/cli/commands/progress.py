@@ -72,7 +72,7 @@ class Progress:
         status = self.status
         if status.phase == "queued":
             waited = self.now - self._started >= QUEUED_HINT_SECONDS
-            return "queued" + (f": {NO_WORKER}; see that one is running" if waited else "")
+            return "queued" + (f": {NO_WORKER}; check that one is running" if waited else "")
         if status.phase == "unknown":
             return f"unknown: {status.reason}"
         if status.ended:

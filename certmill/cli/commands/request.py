@@ -137,41 +137,24 @@ def issued(session: Session, handle: Handle) -> list[str]:
     secret = session.home.secret(namespace, certificate.secret_name) if certificate else None
     if certificate is None or secret is None:
         home = "cluster" if session.is_in_cluster else f"home {session.settings.home}"
-        return [f"{handle.certificate} is issued; it is not in the {home}: is that the workers' home?"]
+        return [f"{handle.certificate} is issued, but not in the {home}; check that workers use the same one"]
     from certmill.crypto import chain
 
     try:
         leaf = chain.leaf(secret.data.get(TLS_CERTIFICATE, b""))
     except SecretUnusable as error:
         return [f"{handle.certificate} is issued, but its Secret cannot be read now: {error}"]
-    ref = certificate.issuer_ref
-    valid = (
-        f"{moment(leaf.not_before)} to {moment(leaf.not_after)} (ends {away(leaf.not_after, session.now())})"
-    )
-    return [
-        "",
-        *fields(
-            [
-                ("Certificate", f"{namespace}/{name}"),
-                ("Names", ", ".join((*leaf.dns_names, *leaf.ip_addresses))),
-                (
-                    "Issuer",
-                    (
-                        f"{ref.kind or 'Issuer'} {ref.name}, signed by "
-                        f"{leaf.issuer_common_name or 'an unnamed CA'}"
-                    ),
-                ),
-                ("Valid", valid),
-                (
-                    "Stored in",
-                    str(
-                        session.secret_directory(namespace, certificate.secret_name)
-                        or f"Secret {secret.namespace}/{secret.name}"
-                    ),
-                ),
-            ]
-        ),
+    ref, begins, ends = certificate.issuer_ref, moment(leaf.not_before), moment(leaf.not_after)
+    directory = session.secret_directory(namespace, certificate.secret_name)
+    signer = leaf.issuer_common_name or "an unnamed CA"
+    rows = [
+        ("Certificate", f"{namespace}/{name}"),
+        ("Names", ", ".join((*leaf.dns_names, *leaf.ip_addresses))),
+        ("Issuer", f"{ref.kind or 'Issuer'} {ref.name}, signed by {signer}"),
+        ("Valid", f"{begins} to {ends} (ends {away(leaf.not_after, session.now())})"),
+        ("Stored in", str(directory or f"Secret {secret.namespace}/{secret.name}")),
     ]
+    return ["", *fields(rows)]
 
 
 def object_name(first: str) -> str:

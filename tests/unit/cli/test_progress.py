@@ -33,7 +33,7 @@ def test_a_request_that_nobody_takes_up_says_what_to_look_at():
 
     progress.observe(Status(phase="queued"), 6.0)
 
-    assert progress.headline() == "queued: no worker has taken it up yet; see that one is running"
+    assert progress.headline() == "queued: no worker has taken it up yet; check that one is running"
 
 
 def test_steps_that_were_over_before_anybody_looked_are_done_without_a_time():

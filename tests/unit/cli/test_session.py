@@ -63,15 +63,12 @@ def test_nobody_is_asked_to_re_read_a_home_that_a_controller_watches(in_cluster,
 def test_an_empty_directory_is_doubted_by_its_path(session, capsys, tmp_path):
     get(session, Kind.CERTIFICATE, (), namespace="default", output="")
 
-    assert (
-        f"there is no manifest in the home {tmp_path}/home; see that CERTMILL_HOME is right"
-        in capsys.readouterr().err
-    )
+    assert f"the home {tmp_path}/home has no manifest; check CERTMILL_HOME" in capsys.readouterr().err
 
 
 def test_an_empty_cluster_is_doubted_by_its_kubeconfig(in_cluster, capsys, tmp_path):
     get(in_cluster, Kind.CERTIFICATE, (), namespace="default", output="")
 
     told = capsys.readouterr().err
-    assert "there is no manifest in the cluster; see that CERTMILL_KUBECONFIG is right" in told
+    assert "the cluster has no manifest; check CERTMILL_KUBECONFIG" in told
     assert str(tmp_path) not in told

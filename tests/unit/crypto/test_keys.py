@@ -149,7 +149,7 @@ def test_an_rsa_key_whose_parts_do_not_fit_is_refused(rsa_pem):
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
 
-    with pytest.raises(SecretUnusable, match="do not fit"):
+    with pytest.raises(SecretUnusable, match="do not match"):
         keys.load(pem)
 
 

@@ -65,7 +65,7 @@ def waits(step, **changes):
             Cause.ISSUER,
             "Issuer prod is not ready: the CA needs an external account binding",
         ),
-        ({}, Cause.NO_WORKER, "no worker has taken it up yet: see that workers and beat are running"),
+        ({}, Cause.NO_WORKER, "no worker has taken it up yet: check that workers and beat are running"),
         (
             {"record": Record(step="register_account", since=NOW - 3)},
             Cause.NO_WORKER,
@@ -74,7 +74,7 @@ def waits(step, **changes):
         (
             {"record": Record(step="finalize", since=NOW - 900, lease=NOW - 600)},
             Cause.NO_WORKER,
-            "no worker has taken it up yet, for 10m: see that workers and beat are running",
+            "no worker has taken it up yet, for 10m: check that workers and beat are running",
         ),
         ({"record": waits("wait_for_propagation")}, Cause.WAITING, f"{PROPAGATION} (again in 30s)"),
         (
@@ -158,5 +158,5 @@ def test_nothing_holds_up_what_is_ready():
 def test_a_pair_that_expired_while_everything_was_stopped_waits_for_a_worker():
     assert judged(READY, status={"not_after": NOW - 1}) == (
         Cause.NO_WORKER,
-        "no worker has taken it up yet: see that workers and beat are running",
+        "no worker has taken it up yet: check that workers and beat are running",
     )

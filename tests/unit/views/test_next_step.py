@@ -80,7 +80,10 @@ def test_a_renew_before_that_is_longer_than_the_lifetime_is_not_shown_as_the_rul
 def test_nothing_stored_is_issued_at_the_next_look():
     line = next_line(known(), NOW)
 
-    assert line == "is issued when a worker looks (within 30 s): Issuing certificate as Secret does not exist"
+    assert (
+        line
+        == "is issued when a worker reconciles it (within 30 s): Issuing certificate as Secret does not exist"
+    )
 
 
 def test_a_missing_issuer_is_said():
@@ -123,7 +126,7 @@ def test_a_waiting_step_says_when_and_why():
 def test_a_leased_step_is_run_by_a_worker_now():
     record = Record(step="finalize", lease=NOW + 50, since=NOW - 1, reason="the CA is issuing", due=NOW - 1)
 
-    assert next_line(known(record=record), NOW) == "a worker has the CA issue the certificate now"
+    assert next_line(known(record=record), NOW) == "a worker asks the CA to issue the certificate now"
 
 
 def test_a_run_that_failed_says_when_it_is_tried_again_after_its_clean_up():
@@ -146,7 +149,7 @@ def test_a_run_that_failed_says_when_it_is_tried_again_after_its_clean_up():
 def test_a_run_of_another_release_whose_facts_cannot_be_read_is_told_by_its_step():
     record = Record(step="finalize", lease=NOW + 50, since=NOW - 1, facts='{"of": "another release"}')
 
-    assert next_line(known(record=record), NOW) == "a worker has the CA issue the certificate now"
+    assert next_line(known(record=record), NOW) == "a worker asks the CA to issue the certificate now"
 
 
 def test_a_step_that_nobody_takes_up_hints_at_the_workers():
@@ -156,7 +159,7 @@ def test_a_step_that_nobody_takes_up_hints_at_the_workers():
 
     assert line.startswith(
         "a worker asks the CA for an order as soon as one is free; no worker has taken it up yet, for 10m: "
-        "see that"
+        "check that"
     )
     line = next_line(known(record=Record(step="create_order", since=NOW - 5)), NOW)
     assert line == "a worker asks the CA for an order as soon as one is free; no worker has taken it up yet"
