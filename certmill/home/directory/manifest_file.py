@@ -65,6 +65,8 @@ class ManifestFile:
 def source_of(name: str) -> str:
     """Return the name of the file for messages: bytes that are not UTF-8 and control characters are written
     as escapes."""
+    if name.isprintable():
+        return f"manifests/{name}"
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "manifests/" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -88,7 +90,7 @@ def read_file(directory: str, name: str, known: ManifestFile | None) -> Manifest
     with reaching("read", source):
         try:
             status = os.stat(path)  # noqa: PTH116 - a survey does this for every file, and a look-up for its own
-            signature = hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
+            signature = _signature(status)
             if known is not None and known.signature == signature:
                 return known
             return _parsed(path, source, signature, status.st_mtime_ns, known)
@@ -100,6 +102,23 @@ def read_file(directory: str, name: str, known: ManifestFile | None) -> Manifest
             if not reason:
                 raise
             return _unusable(NOT_READ, known, source, reason)
+
+
+def written_file(directory: str, name: str, key: Key, value: Manifest, document: str) -> ManifestFile:
+    """Return the file that this process has just written, with this document only. It is not parsed. Raises
+    OSError."""
+    status = os.stat(f"{directory}/{name}")  # noqa: PTH116 - as in read_file
+    return ManifestFile(
+        signature=_signature(status),
+        written_ns=status.st_mtime_ns,
+        objects={key: Kept(value=value, digest=layout.digest(document))},
+        broken=_NONE_BROKEN,
+        problems=(),
+    )
+
+
+def _signature(status: os.stat_result) -> int:
+    return hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
 
 
 def _parsed(

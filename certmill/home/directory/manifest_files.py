@@ -27,7 +27,7 @@ from certmill.home.directory.files import (
     replace_file,
     sync_directory,
 )
-from certmill.home.directory.manifest_file import reason_of, source_of
+from certmill.home.directory.manifest_file import reason_of, source_of, written_file
 from certmill.home.directory.manifest_index import ManifestIndex
 from certmill.model.certificate import Certificate
 from certmill.model.manifests.parse import certificate_document, dump_yaml
@@ -70,7 +70,7 @@ class ManifestFiles:
                 kept = None
             if kept is not None and kept.value == manifest:
                 return Change.UNCHANGED
-            return self._keep(key, document)
+            return self._keep(key, manifest, document)
 
     def apply_all(self, wanted: Sequence[Wanted]) -> Iterator[Change | InvalidManifest]:
         """As `apply` for each object in order; an error is yielded in place of the Change. Each file is read,
@@ -99,12 +99,13 @@ class ManifestFiles:
             existing = kept.value if kept is not None and isinstance(kept.value, Certificate) else None
             if requested.outcome_of(existing, certificate) is Change.UNCHANGED:
                 return Change.UNCHANGED
-            return self._keep(key, dump_yaml(certificate_document(requested.marked(certificate))))
+            stored = requested.marked(certificate)
+            return self._keep(key, stored, dump_yaml(certificate_document(stored)))
 
-    def _keep(self, key: Key, document: str) -> Change:
+    def _keep(self, key: Key, manifest: Manifest, document: str) -> Change:
         holders = self._index.holders(key)
         name = holders[0] if holders else layout.file_name(*key, ".yaml")
-        self._put(name, key, document)
+        self._put(name, key, manifest, document)
         return Change.CONFIGURED if holders else Change.CREATED
 
     def _file_of(self, key: Key) -> str:
@@ -135,7 +136,7 @@ class ManifestFiles:
             return Change.UNCHANGED
         name = batch.path.name
         if name == layout.file_name(*key, ".yaml") or batch.path.suffix == ".json":
-            self._put(name, key, document)
+            self._put(name, key, manifest, document)
         else:
             if batch.edited is None:
                 batch.edited = documents.Edited(
@@ -162,7 +163,7 @@ class ManifestFiles:
         with reaching("write", f"manifests/{layout.file_name(*key, '.yaml')}"), self._locks.hold(_LOCK):
             yield
 
-    def _put(self, name: str, key: Key, document: str) -> None:
+    def _put(self, name: str, key: Key, manifest: Manifest, document: str) -> None:
         path, source = self._directory / name, source_of(name)
         make_directory(self._directory)
         text = self._text(path, source)
@@ -176,7 +177,10 @@ class ManifestFiles:
         if path.suffix == ".json":
             text = json.dumps(yaml.safe_load(document), indent=2, default=str) + "\n"
         replace_file(path, text.encode(), durable=True)
-        self._index.load(name)
+        if text == document and isinstance(manifest, Certificate):  # no need to parse it again
+            self._index.store(name, written_file(str(self._directory), name, key, manifest, document))
+        else:
+            self._index.load(name)
 
     def _take_out(self, name: str, key: Key) -> None:
         path, source = self._directory / name, source_of(name)

@@ -161,8 +161,10 @@ class ManifestIndex:
         """Return the file as it is now, parsed only if it has changed; None if it is gone."""
         known = self._files.get(name)
         file = read_file(str(self._directory), name, known)
-        if file is not None and file is known:
-            return file
+        return file if file is not None and file is known else self.store(name, file)
+
+    def store(self, name: str, file: ManifestFile | None) -> ManifestFile | None:
+        """Store a file's new content; None if it is gone. Returns it as it is stored."""
         if file is not None:
             file = replace(
                 file,

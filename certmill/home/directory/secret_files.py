@@ -38,6 +38,7 @@ from certmill.home.directory.files import (
     sync_directory,
     write_new,
 )
+from certmill.home.directory.secret_cache import SecretCache
 from certmill.home.directory.secret_entries import DATA, ODD, contents_of, is_our_link, keys_of, target_of
 from certmill.home.ownership import Held
 from certmill.model.identifiers import is_secret_key
@@ -66,12 +67,17 @@ class SecretFiles:
     def __init__(self, root: Path, locks: Locks) -> None:
         self._root = root
         self._locks = locks
+        self._cache = SecretCache()
 
     def read(self, namespace: str, name: str) -> Held | None:
         """Return the Secret; None if there is none. Raises SecretUnusable if a key is larger than 1 MiB or
         cannot be read, or the metadata is damaged."""
         if not namespace or not layout.is_name(namespace, name):
             return None
+        directory = str(self._directory(namespace, name))
+        if (cached := self._cache.get(directory)) is not None:
+            return cached
+        began = self._cache.now()
         with reaching("read", _named(namespace, name)):
             try:
                 found = self._read(self._directory(namespace, name), namespace, name)
@@ -83,7 +89,10 @@ class SecretFiles:
                         f"Secret {namespace}/{name} cannot be read: {advice(error)}"
                     ) from error
                 raise
-        return found.held if found else None
+        if found is None:
+            return None
+        self._cache.put(directory, found.held, began=began)
+        return found.held
 
     def write(self, secret: Secret, writer: str, *, applied: str = "") -> Change:
         """Make the writer's keys, labels and annotations equal to these, in one atomic write. Raises

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,9 @@ from certmill.model.status import CertificateStatus, IssuerStatus
 
 _CERTIFICATE: Final = Codec(CertificateStatus, lenient=True)
 _ISSUER: Final = Codec(IssuerStatus, lenient=True)
+# Each step of a run reads both statuses, and they seldom change meanwhile.
+_certificate_status = lru_cache(maxsize=256)(_CERTIFICATE.load)
+_issuer_status = lru_cache(maxsize=64)(_ISSUER.load)
 
 
 class StatusFiles:
@@ -29,11 +33,11 @@ class StatusFiles:
     def certificate(self, namespace: str, name: str) -> CertificateStatus:
         """Return the stored status; an empty one if there is none. Its version is the content of the file."""
         content = self._content_of("Certificate", namespace, name)
-        return replace(_CERTIFICATE.load(content), version=content)
+        return replace(_certificate_status(content), version=content)
 
     def issuer(self, kind: str, namespace: str, name: str) -> IssuerStatus:
         """Return the stored status; an empty one if there is none."""
-        return _ISSUER.load(self._content_of(kind, namespace, name))
+        return _issuer_status(self._content_of(kind, namespace, name))
 
     def write(self, kind: str, namespace: str, name: str, status: CertificateStatus | IssuerStatus) -> None:
         """Store a status. Nothing is written if the file has it already. Fields that a newer release has

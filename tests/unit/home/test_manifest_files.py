@@ -500,3 +500,23 @@ class TestSecretDocuments:
 
         assert [s.ref.name for s in survey.snapshots] == ["web"]
         assert survey.problems[0].source == "secrets/default/token"
+
+
+def test_a_certificate_that_was_just_written_is_not_parsed_again(home, other):
+    wanted = parsed(certificate_text())
+
+    home.request(wanted)
+
+    found = home.certificate(wanted.id)
+    assert found.dns_names is wanted.dns_names
+    assert other.certificate(wanted.id) == found
+
+
+def test_a_change_after_our_own_write_is_read(home, other, root):
+    home.request(parsed(certificate_text()))
+
+    other.apply(
+        parsed(certificate_text(dns_name="other.example.com")), certificate_text(dns_name="other.example.com")
+    )
+
+    assert home.certificate("default/web").dns_names == ("other.example.com",)
