@@ -8,10 +8,10 @@ Reasons are stable text, because they are compared.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from enum import Enum, auto
 
 import dns.flags
 import dns.message
@@ -21,15 +21,14 @@ from dns.rdtypes.ANY.TXT import TXT
 
 from certmill.dns01.exchange import Unanswered, exchange, question
 from certmill.dns01.resolver import ANSWERED, Resolver, records, split_server
+from certmill.dns01.zone_servers import ZoneServers
 from certmill.errors import DnsUnavailable
-
-_Answer = TypeVar("_Answer")
 
 _MAX_SERVERS = 16
 _MAX_ADDRESSES = 4
 # In seconds. Once one address of a server has shown the value, the query to another address that may be
 # unreachable for us (IPv6) gets at most this time.
-_SECOND_LOOK_SECONDS = 1.0
+_NEXT_ADDRESS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +40,33 @@ class Visibility:
     reason: str = ""
 
 
+class _State(Enum):
+    """What one server has."""
+
+    VISIBLE = auto()
+    LACKS_IT = auto()
+    TROUBLED = auto()
+    """It gave no usable answer: it may have been replaced."""
+    NO_ADDRESS = auto()
+    """The CA does not ask it either."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
+class _Finding:
+    """What one server has, and the reason unless the value is visible there."""
+
+    state: _State
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
     """The value to check for, and the end of the check (on the monotonic clock)."""
 
     name: str
     value: str
     zone: str
-    resolver: Resolver
+    servers: ZoneServers
     port: int
     timeout_seconds: float
     deadline: float
@@ -63,7 +81,7 @@ def is_visible(
     value: str,
     zone: str,
     *,
-    resolver: Resolver,
+    servers: ZoneServers,
     authoritative_port: int = 53,
     nameservers: Sequence[str] = (),
     timeout_seconds: float = 3.0,
@@ -74,103 +92,117 @@ def is_visible(
     `timeout_seconds` is for each server; the whole check takes at most twice as long. Raises DnsUnavailable
     when the zone's servers cannot be found, and NameRefused for a text that cannot be a name.
     """
-    look = _Look(
+    check = _Check(
         name=record_name,
         value=value,
         zone=zone,
-        resolver=resolver,
+        servers=servers,
         port=authoritative_port,
         timeout_seconds=timeout_seconds,
         deadline=time.monotonic() + 2 * timeout_seconds,
     )
     if nameservers:
         return _judged(
-            _side_by_side(lambda nameserver: _through(look, nameserver), nameservers[:_MAX_SERVERS])
+            _in_parallel(lambda nameserver: _through(check, nameserver), nameservers[:_MAX_SERVERS])
         )
-    answers = _side_by_side(lambda server: _at(look, server), _servers(look))
-    if all(answer is None for answer in answers):
+    findings = _in_parallel(lambda server: _at(check, server), _authoritative(check))
+    if any(finding.state in (_State.TROUBLED, _State.NO_ADDRESS) for finding in findings):
+        servers.forget(zone)
+    if all(finding.state is _State.NO_ADDRESS for finding in findings):
         raise DnsUnavailable(f"no name server of the zone {zone} has an address: see its NS records")
-    return _judged(answer for answer in answers if answer is not None)
+    return _judged([finding for finding in findings if finding.state is not _State.NO_ADDRESS])
 
 
-def _judged(reasons: Iterable[str]) -> Visibility:
-    reason = next((reason for reason in reasons if reason), "")
-    return Visibility(visible=not reason, reason=reason)
+def _judged(findings: Sequence[_Finding]) -> Visibility:
+    for finding in findings:
+        if finding.state is not _State.VISIBLE:
+            return Visibility(visible=False, reason=finding.reason)
+    return Visibility(visible=True)
 
 
-def _side_by_side(ask: Callable[[str], _Answer], servers: Sequence[str]) -> list[_Answer]:
+def _in_parallel(ask: Callable[[str], _Finding], servers: Sequence[str]) -> list[_Finding]:
     if len(servers) == 1:
         return [ask(servers[0])]
     with ThreadPoolExecutor(max_workers=len(servers), thread_name_prefix="propagation") as pool:
         return list(pool.map(ask, servers))
 
 
-def _servers(look: _Look) -> list[str]:
-    answer = look.resolver.ask(look.zone, "NS", within_seconds=look.seconds())
-    names = sorted({record.to_text().rstrip(".").lower() for record in records(answer, "NS", at=look.zone)})
+def _authoritative(check: _Check) -> Sequence[str]:
+    names = check.servers.names(check.zone, within_seconds=check.seconds())
     if not names:
         raise DnsUnavailable(
-            f"the zone {look.zone} has no name servers: see that it is delegated, and that our resolvers "
+            f"the zone {check.zone} has no name servers: see that it is delegated, and that our resolvers "
             "know it"
         )
     return names[:_MAX_SERVERS]
 
 
-def _at(look: _Look, server: str) -> str | None:
-    """Return why an authoritative server lacks the value; "" if it has it; None if the server has no address,
-    so that the CA will not ask it either.
+def _at(check: _Check, server: str) -> _Finding:
+    """Ask an authoritative server at its addresses.
 
     An address that cannot be reached is ignored if another address of the same server has the value.
     """
     try:
-        addresses = look.resolver.find_addresses(server, within_seconds=look.seconds())
+        addresses = check.servers.addresses(server, within_seconds=check.seconds())
     except DnsUnavailable as error:
-        return str(error)
+        return _Finding(state=_State.TROUBLED, reason=str(error))
     if not addresses:
-        return None
-    seen, unreached = False, ""
+        return _Finding(state=_State.NO_ADDRESS)
+    found, unreached = False, ""
     # IPv4 first, then sorted: servers shuffle their answers, and a fixed order makes the reason stable.
     for address in sorted(addresses, key=lambda address: (":" in address, address))[:_MAX_ADDRESSES]:
         shown = f"{server} ({address})" if server != address else server
-        query = question(look.name, "TXT")
+        query = question(check.name, "TXT")
         query.flags &= ~dns.flags.RD
+        seconds = check.seconds(_NEXT_ADDRESS_SECONDS if found else None)
         try:
-            answer = exchange(
-                query,
-                address,
-                look.port,
-                timeout_seconds=look.seconds(_SECOND_LOOK_SECONDS if seen else None),
-            )
+            answer = exchange(query, address, check.port, timeout_seconds=seconds)
         except Unanswered as error:
             unreached = unreached or f"{shown} {error}"
             continue
-        if not answer.answer and not answer.flags & dns.flags.AA and answer.rcode() == dns.rcode.NOERROR:
-            return f"{shown} does not serve the zone {look.zone}, although it is one of its name servers"
-        if lack := _lack(answer, look):
-            return f"{shown} {lack}"
-        seen = True
-    return "" if seen else unreached
+        finding = _in_answer(answer, check, shown)
+        if finding.state is not _State.VISIBLE:
+            return finding
+        found = True
+    return _Finding(state=_State.VISIBLE) if found else _Finding(state=_State.TROUBLED, reason=unreached)
 
 
-def _through(look: _Look, nameserver: str) -> str:
-    """Return why a recursive server does not see the value; "" if it does."""
+def _through(check: _Check, nameserver: str) -> _Finding:
+    """Ask a recursive server."""
     shown = nameserver if nameserver.startswith("https://") else split_server(nameserver)[0]
     try:
-        answer = Resolver((nameserver,)).ask(look.name, "TXT", within_seconds=look.timeout_seconds)
+        answer = Resolver((nameserver,)).ask(check.name, "TXT", within_seconds=check.timeout_seconds)
     except DnsUnavailable as error:
-        return str(error)
-    lack = _lack(answer, look)
-    return f"{shown} {lack}" if lack else ""
+        return _Finding(state=_State.TROUBLED, reason=str(error))
+    lack = _lack(answer, check)
+    return (
+        _Finding(state=_State.LACKS_IT, reason=f"{shown} {lack}")
+        if lack is not None
+        else _Finding(state=_State.VISIBLE)
+    )
 
 
-def _lack(answer: dns.message.Message, look: _Look) -> str:
+def _in_answer(answer: dns.message.Message, check: _Check, shown: str) -> _Finding:
+    """What the answer of an authoritative server means; `shown` is its name for messages."""
+    if not answer.answer and not answer.flags & dns.flags.AA and answer.rcode() == dns.rcode.NOERROR:
+        reason = f"{shown} does not serve the zone {check.zone}, although it is one of its name servers"
+        return _Finding(state=_State.TROUBLED, reason=reason)
+    lack = _lack(answer, check)
+    if lack is None:
+        return _Finding(state=_State.VISIBLE)
+    state = _State.LACKS_IT if answer.rcode() in ANSWERED else _State.TROUBLED
+    return _Finding(state=state, reason=f"{shown} {lack}")
+
+
+def _lack(answer: dns.message.Message, check: _Check) -> str | None:
+    """Why the value is not in the answer, as the end of a sentence after the server's name; None if it is."""
     if answer.rcode() not in ANSWERED:
         return f"answered {dns.rcode.to_text(answer.rcode())}"
     values = {b"".join(record.strings) for record in records(answer, "TXT") if isinstance(record, TXT)}
-    if look.value.encode() in values:
-        return ""
+    if check.value.encode() in values:
+        return None
     aliases = [
-        record.target for record in records(answer, "CNAME", at=look.name) if isinstance(record, CNAME)
+        record.target for record in records(answer, "CNAME", at=check.name) if isinstance(record, CNAME)
     ]
     if aliases:
         return (

@@ -8,15 +8,15 @@ import threading
 import dns.message
 import dns.name
 import dns.rdatatype
-from cachetools import LRUCache
+from cachetools import TTLCache
 from dns.rdtypes.ANY.CNAME import CNAME
 
 from certmill.clock import Clock
 from certmill.dns01.resolver import Resolver, records
 from certmill.errors import NameRefused, SolverMisconfigured
 
-_KEPT_SECONDS = 60.0
-_MAX_KEPT = 10_000
+_CACHED_SECONDS = 60.0
+_MAX_CACHED = 10_000
 _MAX_CNAMES = 8
 
 
@@ -25,8 +25,7 @@ class Zones:
 
     def __init__(self, resolver: Resolver, clock: Clock) -> None:
         self._resolver = resolver
-        self._clock = clock
-        self._known: LRUCache[str, tuple[float, bool]] = LRUCache(_MAX_KEPT)
+        self._known: TTLCache[str, bool] = TTLCache(_MAX_CACHED, _CACHED_SECONDS, clock.monotonic)
         self._guard = threading.Lock()
 
     def zone_of(self, name: str, *, within_seconds: float | None = None) -> str:
@@ -52,7 +51,7 @@ class Zones:
         seen = [_canonical(name)]
         while len(seen) <= _MAX_CNAMES:
             target = self._cname(seen[-1], within_seconds)
-            if not target:
+            if target is None:
                 return seen[-1]
             if target in seen:
                 raise NameRefused(f"the CNAMEs of {name} lead back to {target}; break the loop")
@@ -61,22 +60,21 @@ class Zones:
 
     def _is_zone(self, name: str, within_seconds: float | None) -> bool:
         """Whether there is an SOA record at exactly this name."""
-        now = self._clock.now()
         with self._guard:
             known = self._known.get(name)
-        if known is not None and known[0] > now:
-            return known[1]
+        if known is not None:
+            return known
         answer = self._resolver.ask(name, "SOA", within_seconds=within_seconds)
         found = bool(records(answer, "SOA", at=name))
         learned = {name: found} | dict.fromkeys(_not_zones(answer, name), False)
         with self._guard:
-            self._known.update({each: (now + _KEPT_SECONDS, is_zone) for each, is_zone in learned.items()})
+            self._known.update(learned)
         return found
 
-    def _cname(self, name: str, within_seconds: float | None) -> str:
+    def _cname(self, name: str, within_seconds: float | None) -> str | None:
         answer = self._resolver.ask(name, "CNAME", within_seconds=within_seconds)
         targets = [record.target for record in records(answer, "CNAME", at=name) if isinstance(record, CNAME)]
-        return _text(targets[0]) if targets else ""
+        return _text(targets[0]) if targets else None
 
 
 def _not_zones(answer: dns.message.Message, name: str) -> list[str]:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from certmill.clock import Clock
 from certmill.dns01.propagation import Visibility, is_visible
 from certmill.dns01.resolver import Resolver
+from certmill.dns01.zone_servers import ZoneServers
 from certmill.dns01.zones import Zones
 from certmill.http01.selfcheck import Probe, probe
 from certmill.model.issuer import Dns01Solver
 from certmill.runtime.kept import Kept
 from certmill.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lookups:
+    """A resolver, with the caches of what it found."""
+
+    resolver: Resolver
+    zones: Zones
+    servers: ZoneServers
 
 
 class SelfChecks:
@@ -18,12 +30,12 @@ class SelfChecks:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._resolvers: Kept[tuple[Resolver, Zones]] = Kept()
+        self._lookups: Kept[_Lookups] = Kept()
 
     def zones(self, solver: Dns01Solver) -> Zones:
         """Return zone look-ups through the solver's name servers; through those of the settings if it has
         none."""
-        return self._of(solver.nameservers)[1]
+        return self._of(solver.nameservers).zones
 
     def visible(
         self, record_name: str, value: str, zone: str, solver: Dns01Solver, *, timeout_seconds: float
@@ -33,7 +45,7 @@ class SelfChecks:
             record_name,
             value,
             zone,
-            resolver=self._of(solver.nameservers)[0],
+            servers=self._of(solver.nameservers).servers,
             authoritative_port=self._settings.authoritative_port,
             nameservers=solver.nameservers,
             timeout_seconds=timeout_seconds,
@@ -41,7 +53,7 @@ class SelfChecks:
 
     def probe(self, host: str, token: str, key_authorization: str, *, timeout_seconds: float) -> Probe:
         """Send one HTTP-01 request, as the CA would."""
-        resolver = self._of(())[0]
+        resolver = self._of(()).resolver
         return probe(
             host,
             token,
@@ -52,10 +64,14 @@ class SelfChecks:
             timeout_seconds=timeout_seconds,
         )
 
-    def _of(self, nameservers: tuple[str, ...]) -> tuple[Resolver, Zones]:
+    def _of(self, nameservers: tuple[str, ...]) -> _Lookups:
         servers = nameservers or self._settings.recursive_nameservers
-        return self._resolvers.get(servers, lambda: self._made(servers))
+        return self._lookups.get(servers, lambda: self._made(servers))
 
-    def _made(self, servers: tuple[str, ...]) -> tuple[Resolver, Zones]:
+    def _made(self, servers: tuple[str, ...]) -> _Lookups:
         resolver = Resolver(servers)
-        return resolver, Zones(resolver, self._clock)
+        return _Lookups(
+            resolver=resolver,
+            zones=Zones(resolver, self._clock),
+            servers=ZoneServers(resolver, self._clock),
+        )

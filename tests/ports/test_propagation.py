@@ -11,12 +11,15 @@ import dns.flags
 import dns.message
 import pytest
 
+from certmill.clock import SystemClock
 from certmill.dns01.base import TxtRecord
 from certmill.dns01.propagation import Visibility, is_visible
 from certmill.dns01.providers.rfc2136 import Rfc2136, TsigAlgorithm
 from certmill.dns01.providers.rfc2136.update import Rfc2136Provider
 from certmill.dns01.resolver import Resolver
+from certmill.dns01.zone_servers import ZoneServers
 from certmill.errors import DnsUnavailable, NameRefused
+from certmill.testing.clock import FakeClock
 from certmill.testing.nameserver import Behaviour, FakeNameserver
 from compose.servers.bind import Bind
 
@@ -40,6 +43,8 @@ class Net:
             "ns2.example.test": {"A": [TWO]},
         }
         self.recursive = self._stack.enter_context(FakeNameserver(records=lambda: self.delegation))
+        self.clock = FakeClock()
+        self.servers = ZoneServers(Resolver([self.recursive.address], timeout_seconds=2), self.clock)
 
     def close(self) -> None:
         self._stack.close()
@@ -59,7 +64,7 @@ class Net:
             NAME,
             VALUE,
             "example.test",
-            resolver=Resolver([self.recursive.address], timeout_seconds=2),
+            servers=self.servers,
             authoritative_port=self.port,
             nameservers=nameservers,
             timeout_seconds=timeout_seconds,
@@ -98,6 +103,69 @@ def test_a_name_that_is_not_there_yet_is_looked_for_anew_each_time(net):
 
     assert before.reason == "ns1.example.test (127.0.0.2) does not have it yet"
     assert net.look().visible
+
+
+LOOKED_UP = [("example.test", "NS"), ("ns1.example.test", "A"), ("ns1.example.test", "AAAA")]
+
+
+def test_the_servers_of_a_zone_are_looked_up_once_a_minute(net):
+    server = FakeNameserver(records=HAS_IT)
+    net.serve(server)
+
+    for _ in range(3):
+        assert net.look().visible
+    in_a_minute = list(net.recursive.asked)
+    net.clock.advance(61)
+
+    assert net.look().visible
+    assert in_a_minute == LOOKED_UP
+    assert net.recursive.asked == LOOKED_UP * 2
+    assert server.asked == [(NAME, "TXT")] * 4
+
+
+def test_a_server_without_the_value_yet_is_asked_again_without_a_look_up(net):
+    net.serve(FakeNameserver(records=LACKS_IT))
+
+    for _ in range(3):
+        assert not net.look().visible
+
+    assert net.recursive.asked == LOOKED_UP
+
+
+@pytest.mark.parametrize(
+    "trouble", [Behaviour.SERVFAIL, Behaviour.LAME, Behaviour.SILENT, Behaviour.WRONG_ID]
+)
+def test_after_trouble_with_a_server_the_zones_servers_are_looked_up_again(net, trouble):
+    net.serve(FakeNameserver(behaviour=trouble), FakeNameserver(records=HAS_IT))
+    net.delegation["example.test"]["NS"] = ["ns1.example.test."]
+
+    seen = [net.look(timeout_seconds=0.5).visible]
+    net.delegation["ns1.example.test"]["A"] = [TWO]
+    seen.append(net.look().visible)
+
+    assert seen == [False, True]
+
+
+def test_after_a_server_that_does_not_serve_the_zone_its_servers_are_looked_up_again(net):
+    net.serve(Unaware(), FakeNameserver(records=HAS_IT))
+    net.delegation["example.test"]["NS"] = ["ns1.example.test."]
+
+    seen = [net.look().visible]
+    net.delegation["example.test"]["NS"] = ["ns2.example.test."]
+    seen.append(net.look().visible)
+
+    assert seen == [False, True]
+
+
+def test_a_name_server_without_an_address_is_not_remembered_as_such(net):
+    net.serve(FakeNameserver(records=HAS_IT), FakeNameserver(records=LACKS_IT))
+    here = net.delegation.pop("ns2.example.test")
+
+    seen = [net.look().visible]
+    net.delegation["ns2.example.test"] = here
+    seen.append(net.look().visible)
+
+    assert seen == [True, False]
 
 
 def test_one_value_among_many_is_found_although_the_answer_is_too_large_for_udp(net):
@@ -259,7 +327,7 @@ def test_what_cannot_be_a_name_is_refused(net):
             f"_acme-challenge.{'a' * 64}.test",
             VALUE,
             "example.test",
-            resolver=Resolver([net.recursive.address]),
+            servers=net.servers,
             authoritative_port=net.port,
         )
 
@@ -288,10 +356,10 @@ def test_a_secondary_of_bind_lags_until_it_catches_up(tmp_path):
         )
         Rfc2136Provider(config, tsig_secret=secret).present(TxtRecord(name=NAME, value=VALUE, zone=zone))
         with FakeNameserver(ONE, bind.port, forward_to=bind.address, hide_txt=True) as secondary:
-            resolver = Resolver([bind.address])
-            before = is_visible(NAME, VALUE, zone, resolver=resolver, authoritative_port=bind.port)
+            servers = ZoneServers(Resolver([bind.address]), SystemClock())
+            before = is_visible(NAME, VALUE, zone, servers=servers, authoritative_port=bind.port)
             secondary.reveal()
-            after = is_visible(NAME, VALUE, zone, resolver=resolver, authoritative_port=bind.port)
+            after = is_visible(NAME, VALUE, zone, servers=servers, authoritative_port=bind.port)
 
     assert before.reason == "ns2.example.test (127.0.0.2) does not have it yet"
     assert after.visible

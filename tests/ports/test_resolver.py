@@ -15,6 +15,7 @@ import pytest
 from certmill.clock import SystemClock
 from certmill.dns01.propagation import is_visible
 from certmill.dns01.resolver import Resolver
+from certmill.dns01.zone_servers import ZoneServers
 from certmill.dns01.zones import Zones
 from certmill.errors import DnsUnavailable, NameRefused
 from certmill.http.transport import TlsTrust
@@ -275,7 +276,11 @@ def test_an_https_server_that_nobody_vouches_for_is_not_believed(doh):
 
 def test_a_value_is_looked_for_by_https_when_the_solver_says_so(doh):
     seen = is_visible(
-        "_acme-challenge.example.test", "v", "example.test", resolver=doh.resolver(), nameservers=(doh.url,)
+        "_acme-challenge.example.test",
+        "v",
+        "example.test",
+        servers=ZoneServers(doh.resolver(), SystemClock()),
+        nameservers=(doh.url,),
     )
 
     assert not seen.visible

@@ -110,14 +110,11 @@ class Rfc2136Provider:
         """Send one update. It goes by TCP if it is too large for UDP (RFC 2136 §6.2), or if the answer was.
         Sending it a second time changes nothing."""
         host, port, timeout = self._address(), self._config.port, self._timeout
-        if not tcp:
-            try:
-                return dns.query.udp(
-                    update, host, port=port, timeout=timeout, ignore_unexpected=True, raise_on_truncation=True
-                )
-            except dns.message.Truncated:
-                pass
-        return dns.query.tcp(update, host, port=port, timeout=timeout)
+        if tcp:
+            return dns.query.tcp(update, host, port=port, timeout=timeout)
+        return dns.query.udp_with_fallback(update, host, port=port, timeout=timeout, ignore_unexpected=True)[
+            0
+        ]
 
     def _address(self) -> str:
         try:
