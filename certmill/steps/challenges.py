@@ -20,7 +20,8 @@ from certmill.runs.facts import ChallengeFacts
 from certmill.runs.step_context import StepContext
 from certmill.runs.zone_locks import RenewLease, ZonePlace
 from certmill.state.journal import Presented
-from certmill.steps import order_notes, solvers
+from certmill.steps import solvers
+from certmill.steps.orders import notes
 
 _Write = tuple[Dns01Solver, ChallengeFacts]
 _HOST = "http01"
@@ -37,9 +38,7 @@ def present(context: StepContext, challenges: Sequence[ChallengeFacts], thumbpri
         now=ports.clock.now(),
     )
     if any(challenge.type == DNS01 for challenge in challenges):
-        order_notes.note(
-            ports.home, context.certificate_id, order=context.facts.order, spec=context.record.spec
-        )
+        notes.note(ports.home, context.certificate_id, order=context.facts.order, spec=context.record.spec)
     for challenge in sorted(challenges, key=lambda each: each.identifier):
         if challenge.way:
             _claim_host(context, challenge)

@@ -12,7 +12,8 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.runs.outcomes import Finished, Outcome
 from certmill.runs.step_context import LeaseLost, StepContext
-from certmill.steps import challenges, manifests, order_notes
+from certmill.steps import challenges, manifests
+from certmill.steps.orders import notes
 
 MAX_TRIES = 5
 """After this number of tries the rest stays in the journal, and the hourly sweep cleans it up."""
@@ -83,7 +84,7 @@ def _take_down(context: StepContext, issuer: Issuer | None) -> None:
         [challenges.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges]
     )
     if any(challenge.type == DNS01 for challenge in facts.challenges):
-        order_notes.clear(ports.home, certificate_id)
+        notes.clear(ports.home, certificate_id)
 
 
 def _next_check(context: StepContext, certificate: Certificate | None) -> float:

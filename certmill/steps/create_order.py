@@ -21,7 +21,7 @@ from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Advanced, Outcome, Waiting
 from certmill.runs.step_context import LeaseLost, StepContext
 from certmill.state.locks import FenceOutdated, OwnedBy
-from certmill.steps import lost_orders, order_use
+from certmill.steps.orders import lost, reuse
 
 LOCK = "order"
 LOCK_SECONDS = 7 * 24 * 3600.0
@@ -48,7 +48,7 @@ def create_order(context: StepContext) -> Outcome:
     order = _order_under_way(acme, facts, context.ports.clock.now())
     if order is None:
         facts = _with_key_and_csr(context, facts)
-        order = lost_orders.usable(context, acme) or _new_order(context, acme)
+        order = lost.continuable(context, acme) or _new_order(context, acme)
     return Advanced(
         facts=replace(
             facts,
@@ -108,9 +108,9 @@ def _require_a_place(context: StepContext) -> None:
 
 def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None:
     """The order of an earlier attempt, if it can still give a certificate for the stored key."""
-    if not facts.order or not facts.csr or order_use.is_stale(facts.order_expires, now=now):
+    if not facts.order or not facts.csr or reuse.is_expiring(facts.order_expires, now=now):
         return None
-    return order_use.usable(acme, facts.order, statuses=order_use.GOING_ON, now=now)
+    return reuse.continuable(acme, facts.order, statuses=reuse.WITH_THE_SAME_KEY, now=now)
 
 
 def _with_key_and_csr(context: StepContext, facts: Facts) -> Facts:

@@ -17,7 +17,8 @@ from certmill.runs.context import Ports
 from certmill.runs.facts import ChallengeFacts, Facts
 from certmill.state.journal import Noted, Presented
 from certmill.state.record import Record
-from certmill.steps import challenges, lost_orders
+from certmill.steps import challenges
+from certmill.steps.orders import lost
 
 SWEEP_AFTER_SECONDS = 600.0
 SWEEP_LIMIT = 500
@@ -98,7 +99,7 @@ def sweep(ports: Ports, owner: str) -> int:
         return 0
     swept = 0
     try:
-        lost_orders.to_journal(ports, pass_.has_time_for_orders, pass_.hold, at=now - SWEEP_AFTER_SECONDS)
+        lost.to_journal(ports, pass_.has_time_for_orders, pass_.hold, at=now - SWEEP_AFTER_SECONDS)
         old = ports.journal.older_than(now - SWEEP_AFTER_SECONDS, SWEEP_LIMIT)
         _set_aside(ports, old)
         for entry in old.entries:

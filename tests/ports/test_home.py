@@ -25,7 +25,7 @@ from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from certmill.renewal.policy import Keep, decide, look
-from certmill.steps import order_notes
+from certmill.steps.orders import notes
 from certmill.testing.home import MemoryHome
 from compose.servers.ports import free_port
 from tests.support.builders import DAY, NOW, a_certificate, a_chain
@@ -550,11 +550,11 @@ class TestStatus:
         apply(home, certificate_text())
         home.write_certificate_status(WEB, STATUS)
 
-        order_notes.note(home, WEB, order="https://ca.test/order/1", spec="abc")
+        notes.note(home, WEB, order="https://ca.test/order/1", spec="abc")
         noted = home.certificate_status(WEB)
-        order_notes.clear(home, WEB, only="https://ca.test/order/2")
+        notes.clear(home, WEB, only="https://ca.test/order/2")
         still_noted = home.certificate_status(WEB)
-        order_notes.clear(home, WEB)
+        notes.clear(home, WEB)
 
         assert noted == still_noted == replace(STATUS, order="https://ca.test/order/1", order_spec="abc")
         assert home.certificate_status(WEB) == STATUS

@@ -1,9 +1,8 @@
-"""The order whose DNS-01 values may be up, noted in the Certificate's status: all that is left of a run when
-Redis has lost its memory.
+"""The note of an order in the Certificate's status: the URL of the order whose DNS-01 values may be in DNS.
 
-An order names its authorizations, and these their tokens, from which each value is made (RFC 8555 §8.4). So
-the URL is enough to go on with the order, and to find each value of ours at any provider; values of others
-are never touched (steps.lost_orders)."""
+If Redis loses its data, this note is all that is left of a run. The order names its authorizations, and these
+name the tokens from which each value is computed (RFC 8555 §8.4). So the URL is enough to continue the order,
+and to find each of our values at any provider. Values of other programs are never changed (`lost`)."""
 
 from __future__ import annotations
 
@@ -19,13 +18,15 @@ _TRIES: Final = 2
 
 
 def note(home: Home, certificate: CertificateId, *, order: str, spec: str) -> None:
-    """Before the values go up. A home that does not take it holds up no challenge: it is missed only if Redis
-    is lost as well."""
+    """Write the note, before the values are presented. `spec`: the digest of the Certificate's spec.
+
+    Errors of the home are ignored: the note is needed only if Redis also loses its data."""
     _write(home, certificate, order=order, spec=spec)
 
 
 def clear(home: Home, certificate: CertificateId, *, only: str | None = None) -> None:
-    """The values are gone: those of the order `only`, or all."""
+    """Remove the note, because the values have been cleaned up. `only`: remove it only if it has this
+    order. Errors of the home are ignored."""
     _write(home, certificate, order="", spec="", only=only)
 
 
