@@ -58,36 +58,36 @@ LONGEST_RETRY_AFTER: dict[FailureClass, float] = {FailureClass.RATE_LIMITED: WEE
 a week. A server that answers 5xx does not know how long the failure lasts."""
 
 RATE_LIMITED_WITHOUT_A_TIME = HOUR
-"""A paused identifier answers 429 with no Retry-After (Boulder); an operator has to act, and the
-step is tried again hourly."""
+"""Boulder answers 429 without Retry-After for a paused identifier. An operator must act, and the step is
+tried again each hour."""
 
 SHARE_OF_REMAINING_LIFE = 1 / 8
 
-LEAST_HOLD_SECONDS = 12 * MINUTE
-LEAST_HOLD_SHARE = 1 / 100
-"""Near expiry an eighth of what is left is nothing: no hold is cut below 12 minutes, or a hundredth of the
-lifetime if that is shorter."""
+LEAST_DELAY_SECONDS = 12 * MINUTE
+LEAST_DELAY_SHARE = 1 / 100
+"""Near the expiry, an eighth of the remaining life is almost nothing. So a delay is not shortened below 12
+minutes, or below a hundredth of the lifetime if that is shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validity:
-    """From when until when the stored certificate is valid; seconds since the epoch. `not_before` None: not
-    known."""
+    """When the stored certificate is valid; seconds since the epoch. `not_before` is None if unknown."""
 
     not_before: float | None
     not_after: float
 
     @property
-    def least_hold(self) -> float:
-        """No hold is cut below this, or a failure would be repeated without end just before the expiry."""
+    def least_delay(self) -> float:
+        """The shortest delay (seconds) that `next_attempt` gives. Without it, a failing run would be repeated
+        at once again and again just before the expiry."""
         if self.not_before is None:
-            return LEAST_HOLD_SECONDS
-        return min(LEAST_HOLD_SECONDS, max(1.0, (self.not_after - self.not_before) * LEAST_HOLD_SHARE))
+            return LEAST_DELAY_SECONDS
+        return min(LEAST_DELAY_SECONDS, max(1.0, (self.not_after - self.not_before) * LEAST_DELAY_SHARE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextAttempt:
-    """When to try again, and what decided it."""
+    """When to try again (seconds since the epoch), and which rule decided it."""
 
     at: float
     reason: str
@@ -97,12 +97,12 @@ def next_attempt(delay: float, *, failed_at: float, validity: Validity | None) -
     """`delay` seconds after the failure, but after at most an eighth of the remaining life, and at the expiry
     if that comes first.
 
-    With no certificate that is valid at `failed_at`, the back-off alone decides. Applied to its own answer it
-    gives the same one."""
+    If no certificate is valid at `failed_at`, only the back-off decides. If `delay` is the result of an
+    earlier call with the same arguments, the result is the same."""
     if validity is None or validity.not_after <= failed_at:
         return NextAttempt(at=failed_at + delay, reason="the back-off ends")
     remaining = validity.not_after - failed_at
-    longest = max(remaining * SHARE_OF_REMAINING_LIFE, validity.least_hold)
+    longest = max(remaining * SHARE_OF_REMAINING_LIFE, validity.least_delay)
     if min(delay, longest) >= remaining:
         return NextAttempt(at=validity.not_after, reason="the certificate expires")
     if delay <= longest:

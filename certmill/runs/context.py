@@ -46,7 +46,7 @@ class Providers(Protocol):
 
 
 class Checks(Protocol):
-    """The self checks, each one look, bounded in time."""
+    """The self checks. Each call makes one check within its time-out (seconds)."""
 
     def zones(self, solver: Dns01Solver) -> Zones: ...
 
@@ -59,7 +59,7 @@ class Checks(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The settings that steps and ticks go by; seconds."""
+    """The settings of steps and ticks. Times are in seconds."""
 
     lease: float = 60.0
     grace: float = 10.0
@@ -73,7 +73,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Everything outside that the pipeline touches."""
+    """Everything outside the process that steps, ticks and reconcilers use."""
 
     home: Home
     events: Events
@@ -98,5 +98,5 @@ class Ports:
     slow_lookups: SlowLookups = field(default_factory=lambda: SlowLookups(16))
     namespace_limit: NamespaceLimit = field(default_factory=lambda: NamespaceLimit(32))
     installation: Installation | None = None
-    """None: it is not checked whose Redis this is."""
+    """None: it is not checked whether another installation uses this Redis."""
     zone_locks: ZoneLocks = field(default_factory=ZoneLocks)

@@ -1,8 +1,8 @@
-"""What a run has found out so far: kept in the record between steps, as JSON. The private key is not in here;
-it is kept beside it, sealed.
+"""The data that a run has collected, stored in its record between steps as JSON. The private key is not in
+it; the record has the key in another field, sealed.
 
-During a rolling upgrade older and newer releases take turns at a run: each `unknown` keeps what a newer one
-wrote (model.persisted)."""
+During a rolling upgrade, older and newer releases execute steps of the same run. `unknown` keeps the fields
+that a newer release wrote (model.persisted)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from certmill.model.persisted import Codec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeFacts:
-    """A challenge that we set up. `record_name`, `zone` and `value` are for dns-01; times in seconds since
-    the epoch."""
+    """A challenge that the run presents. `record_name`, `zone` and `value` are for dns-01."""
 
     authorization: str
     url: str
@@ -30,44 +29,46 @@ class ChallengeFacts:
     zone: str = ""
     value: str = ""
     way: str = ""
-    """For http-01: how the CA's request comes to the responder (http01.kubernetes_routes)."""
+    """For http-01: the name of the route from the CA to the responder (http01.kubernetes_routes). "" if no
+    route is needed."""
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
-        """The name as it was asked for."""
+        """The name as in the order, with `*.` for a wildcard."""
         return f"*.{self.identifier}" if self.wildcard else self.identifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a run ends without a certificate, and when the next one may begin."""
+    """Why a run ends without a certificate, and when the next run may begin (seconds since the epoch)."""
 
     failure_class: FailureClass
     message: str
     next_attempt: float
     by_issuer: bool = False
-    """Whether the issuer itself failed, or is not there: then the next run begins as soon as the issuer is
-    ready."""
+    """Whether the issuer failed or does not exist. The next run then begins as soon as the issuer is
+    Ready."""
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """The pair that this run put into the Secret."""
+    """The pair that this run stored in the Secret. Times are in seconds since the epoch."""
 
     serial: str
     not_before: float
     not_after: float
     renew_at: float = 0.0
     recovered: bool = False
-    """Whether runs before this one had failed."""
+    """Whether the run before this one failed."""
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All of it. "" and () are "not yet"."""
+    """All data of a run. "", () and None mean that the run does not have the value yet. Times are in seconds
+    since the epoch."""
 
     issuer_kind: str = ""
     issuer_namespace: str = ""
@@ -79,21 +80,21 @@ class Facts:
     authorizations: tuple[str, ...] = ()
     order_expires: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    """The certificate's labels with which the solvers were chosen: the same are asked when the challenges are
-    taken down."""
+    """The Certificate's labels with which the solvers were chosen. The clean-up chooses with the same labels,
+    so that it finds the same solvers."""
     challenges: tuple[ChallengeFacts, ...] = field(default=())
     presented_at: float | None = None
     answered_at: float | None = None
-    """When all challenges had been answered: from then on the CA has its time to validate."""
+    """When the last challenge was answered. The validation timeout begins here."""
     finalized_at: float | None = None
-    """When the CSR was sent: from then on the CA has its time to issue."""
+    """When the CSR was sent. The time-out for the certificate begins here."""
     certificate: str = ""
     stored: Stored | None = None
     failure: Failure | None = None
     restarts: int = 0
     """How often this run went back to an earlier step."""
     told: tuple[str, ...] = ()
-    """Digests of what this run waited for and has told in an event; `noted`: in the status."""
+    """Digests of the wait reasons that are recorded as events; `noted`: those that are in the status."""
     noted: tuple[str, ...] = ()
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
 
@@ -103,18 +104,17 @@ class Facts:
         return ObjectRef.of(self.issuer_kind or ISSUER, self.issuer_namespace, self.issuer_name)
 
     def to_json(self) -> str:
-        """Compact JSON of what is set."""
+        """Compact JSON of the fields that have a value."""
         return _CODEC.dump(self)
 
     @classmethod
     def from_json(cls, text: str) -> Facts:
-        """The facts of a record; "" is a run that has found out nothing yet. Raises NewerRelease,
-        DamagedValue."""
+        """The facts of a record. "" is a run that has just begun. Raises NewerRelease, DamagedValue."""
         return _CODEC.load(text) if text else cls()
 
     def without_order(self) -> Facts:
-        """The order cannot be used any more. Key and CSR stay, and so do the challenges: they still have to
-        be taken down."""
+        """The facts without the order, which cannot be used any more. The key, the CSR and the challenges
+        stay: the challenges must still be cleaned up."""
         return replace(
             self,
             order="",
@@ -128,8 +128,8 @@ class Facts:
         )
 
     def as_of(self, now: float) -> Facts:
-        """Without instants ahead of now, noted under a clock that was ahead: time-outs that begin with them
-        would never end."""
+        """The facts without times in the future, which were written while a clock was wrong. A time-out that
+        begins in the future would be too long."""
 
         def past(instant: float | None) -> float | None:
             return now if instant is not None and instant > now else instant
@@ -142,7 +142,7 @@ class Facts:
         )
 
     def reusable(self) -> Facts:
-        """What the next run may go on with after this one failed: the order and its CSR, nothing else."""
+        """The facts that the next run may continue with after this run failed: only the order and its CSR."""
         return Facts(
             csr=self.csr,
             order=self.order,

@@ -1,5 +1,5 @@
-"""One Redis, one installation: two of them would take each other's messages, and delete each other's runs as
-those of no manifest."""
+"""Checks that only one installation uses a Redis. Two installations would consume each other's messages, and
+would delete each other's runs because they have no manifests for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ log = get_logger(__name__)
 
 
 class Installation:
-    """The id of this installation, and the check that Redis is its own. Safe from many threads."""
+    """The id of this installation, and the check that no other installation uses its Redis. Can be used by
+    many threads."""
 
     def __init__(self, identity: Callable[[], str], record: InstallationRecord, clock: Clock) -> None:
         self._identity = identity
@@ -28,17 +29,17 @@ class Installation:
         self._asked_at: float | None = None
 
     def require(self) -> None:
-        """Note that this installation uses Redis, if nobody does yet. Raises OtherInstallation,
-        StateUnavailable.
+        """Write this installation's id to Redis if there is none, otherwise compare it. Raises
+        OtherInstallation, StateUnavailable.
 
-        While the home does not tell the id (it is away, or a role lacks the right), nothing is checked, and a
-        warning says so."""
+        If the home does not give the id (it is not available, or a role has no permission), nothing is
+        checked and a warning is logged."""
         own = self.own()
         if own:
             require_same(own, self._record.claim(own))
 
     def own(self) -> str:
-        """The id, or "" while the home does not tell it; a home that is away is asked once a minute."""
+        """The id, or "" if the home does not give it. The home is then asked once a minute."""
         with self._guard:
             now = self._clock.now()
             if not self._own and (self._asked_at is None or abs(now - self._asked_at) >= _ASK_AGAIN_SECONDS):
@@ -49,6 +50,6 @@ class Installation:
                     log.warning(
                         "installation.unknown",
                         reason=str(error),
-                        effect="it is not checked that this Redis is ours alone",
+                        effect="it is not checked whether another installation uses this Redis",
                     )
             return self._own

@@ -1,4 +1,4 @@
-"""How a step ends (what a step returns), and what the caller of a step is to do (what the engine returns)."""
+"""The outcomes that a step returns to the engine, and the results that the engine returns to the task."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from certmill.state.record import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """The next step may run. `renews`: what it stored took the place of an earlier certificate."""
+    """The next step may run. `renews`: the stored certificate replaces an earlier one."""
 
     facts: Facts
     renews: bool = False
 
     @property
     def word(self) -> str:
-        """For the metrics, as of every outcome."""
+        """The name of the outcome in metrics. Each outcome has one."""
         return "advanced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Not yet: the same step again in `seconds`. Nothing is wrong, unless `failed`: then more failures in a
-    row wait longer. Without `counted` it is no try: the step waited for its turn, and has done nothing
-    yet."""
+    """The same step runs again in `seconds`. `failed`: because of an error; the delay grows with each failure
+    in a row. `counted`: False if the step could not begin, because a concurrency limit or a lock was not
+    free. `facts`: None if they have not changed since the last checkpoint."""
 
     reason: str
     seconds: float
     failed: bool = False
     failure_class: FailureClass | None = None
-    """Of what failed, if it was an error."""
+    """The class of the error, if there was one."""
     counted: bool = True
     facts: Facts | None = None
 
@@ -43,8 +43,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftToNewer:
-    """A newer release wrote the facts, and this one cannot read them: they stay as they are, for a newer
-    worker. Looked at again in `seconds`."""
+    """A newer release wrote the facts, and this release cannot read them. They stay unchanged for a worker of
+    the newer release. The step runs again in `seconds`."""
 
     reason: str
     seconds: float
@@ -56,8 +56,8 @@ class LeftToNewer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """An earlier step has to run again (an order is gone). `after`: what it has to wait for first; then it is
-    no restart that counts."""
+    """An earlier step must run again, for example because the order is gone. `after`: the error after whose
+    Retry-After the step runs; such a restart does not count towards the limit."""
 
     step: str
     reason: str
@@ -71,8 +71,8 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """This run ends without a certificate, after its clean-up. `costly`: it used up orders or certificates,
-    and the next one would too."""
+    """The run ends without a certificate, after its clean-up. `costly`: each try uses up orders or
+    certificates, so the next run comes later."""
 
     error: CertmillError
     facts: Facts
@@ -85,7 +85,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The run is over; look at the certificate again at `next_check`."""
+    """The run is over. The Certificate is checked again at `next_check` (seconds since the epoch)."""
 
     next_check: float
 
@@ -124,8 +124,8 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail:
-    """To the task: show FAILURE with this one line; a chain from the record's step (the clean-up) is to be
-    published."""
+    """To the task: show FAILURE with this message of one line, and publish a chain from the record's step,
+    which is the clean-up."""
 
     message: str
 

@@ -80,7 +80,7 @@ class ZoneLocks:
 
     @contextmanager
     def turn(
-        self, place: ZonePlace, locks: Locks, clock: Clock, *, lease_seconds: float, hold: RenewLease
+        self, place: ZonePlace, locks: Locks, clock: Clock, *, lease_seconds: float, renew_lease: RenewLease
     ) -> Iterator[RenewLease]:
         """Allow one write at a time to a place. Raises Busy if the wait exceeds 0.8 s.
 
@@ -89,7 +89,9 @@ class ZoneLocks:
         worker does not outlive its step."""
         with (
             self._in_line(place, clock) as line,
-            self._turn(line, place, locks, clock, lease_seconds=lease_seconds, hold=hold) as renew_both,
+            self._turn(
+                line, place, locks, clock, lease_seconds=lease_seconds, renew_lease=renew_lease
+            ) as renew_both,
         ):
             yield renew_both
 
@@ -102,7 +104,7 @@ class ZoneLocks:
         clock: Clock,
         *,
         lease_seconds: float,
-        hold: RenewLease,
+        renew_lease: RenewLease,
     ) -> Iterator[RenewLease]:
         slow, seconds = line.is_slow(clock), min(_LOCK_SECONDS, lease_seconds)
         linger = 0.0 if slow else LINGER_SECONDS
@@ -118,7 +120,7 @@ class ZoneLocks:
             began = clock.monotonic()
 
             def renew_both() -> None:
-                hold()
+                renew_lease()
                 if clock.monotonic() - line.held_at > seconds / 3:
                     self._take(line, place, locks, clock, seconds=seconds, ends=None)
 

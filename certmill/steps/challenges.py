@@ -47,13 +47,13 @@ def present(context: StepContext, challenges: Sequence[ChallengeFacts], thumbpri
             context.renew_lease()
             answer = key_authorization(challenge.token, thumbprint)
             ports.key_authorizations.put(challenge.token, answer, host=challenge.identifier)
-            expose(context, challenge, labels)
+            present_route(context, challenge, labels)
     for place, writes in _by_place(context.issuer, labels, [c for c in challenges if c.type == DNS01]):
         with _turn(ports, place, context.renew_lease) as renew_lease:
             _write(ports, context.issuer, writes, renew_lease, adding=True)
 
 
-def expose(context: StepContext, challenge: ChallengeFacts, labels: Mapping[str, str]) -> None:
+def present_route(context: StepContext, challenge: ChallengeFacts, labels: Mapping[str, str]) -> None:
     """Route the CA's HTTP-01 request to the responder. A repeated call repairs a route that was changed.
 
     `labels`: the labels with which the solver was chosen."""
@@ -82,7 +82,7 @@ def _claim_host(context: StepContext, challenge: ChallengeFacts) -> None:
         )
 
 
-def take_down(
+def clean_up(
     ports: Ports,
     certificate: CertificateId,
     issuer: Issuer,
@@ -95,7 +95,7 @@ def take_down(
     An error of HTTP-01 is raised at the end, after DNS-01 was cleaned up. Raises CertmillError."""
     refused = None
     try:
-        take_down_http01(ports, certificate, challenges, renew_lease)
+        clean_up_http01(ports, certificate, challenges, renew_lease)
     except CertmillError as error:
         refused = error
     for place, writes in _by_place(
@@ -107,7 +107,7 @@ def take_down(
         raise refused
 
 
-def take_down_http01(
+def clean_up_http01(
     ports: Ports, certificate: CertificateId, challenges: Sequence[ChallengeFacts], renew_lease: RenewLease
 ) -> None:
     """Clean up the HTTP-01 challenges. No issuer is needed.
@@ -143,7 +143,7 @@ def entry(
 
 def _turn(ports: Ports, place: ZonePlace, renew_lease: RenewLease) -> AbstractContextManager[RenewLease]:
     return ports.zone_locks.turn(
-        place, ports.locks, ports.clock, lease_seconds=ports.limits.lease, hold=renew_lease
+        place, ports.locks, ports.clock, lease_seconds=ports.limits.lease, renew_lease=renew_lease
     )
 
 

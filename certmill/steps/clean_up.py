@@ -52,7 +52,7 @@ def _clean_up_and_release(context: StepContext, issuer: Issuer | None) -> None:
     lost = False
     try:
         if context.facts.challenges:
-            _take_down(context, issuer)
+            _clean_up_challenges(context, issuer)
     except LeaseLost:
         lost = True
         raise
@@ -65,15 +65,15 @@ def _release_order_lock(context: StepContext) -> None:
     context.ports.locks.release_of(context.record, context.certificate_id)
 
 
-def _take_down(context: StepContext, issuer: Issuer | None) -> None:
+def _clean_up_challenges(context: StepContext, issuer: Issuer | None) -> None:
     ports, certificate_id, facts = context.ports, context.certificate_id, context.facts
     try:
         # The issuer and its credentials are gone; the sweep handles entries that need no credentials.
         if issuer is None:
-            challenges.take_down_http01(ports, certificate_id, facts.challenges, context.renew_lease)
+            challenges.clean_up_http01(ports, certificate_id, facts.challenges, context.renew_lease)
             return
         with ports.namespace_limit.of(issuer.namespace):
-            challenges.take_down(
+            challenges.clean_up(
                 ports, certificate_id, issuer, facts.labels, facts.challenges, context.renew_lease
             )
     except Permanent:

@@ -20,7 +20,7 @@ from certmill.runs.backoff import poll_delay
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Advanced, Outcome, Waiting
 from certmill.runs.step_context import LeaseLost, StepContext
-from certmill.state.locks import FenceOutdated, OwnedBy
+from certmill.state.locks import FenceOutdated
 from certmill.steps.orders import lost, reuse
 
 LOCK = "order"
@@ -29,23 +29,16 @@ LOCK_SECONDS = 7 * 24 * 3600.0
 
 
 def create_order(context: StepContext) -> Outcome:
-    """Go on with the order we have, or create one (RFC 8555 §7.4), under the lock of its identifier set: a CA
-    hands out one order twice."""
-    facts = context.facts
-    _require_a_place(context)
-    subject = (
-        facts.account,
-        ",".join(str(identifier) for identifier in context.certificate.identifiers),
-        context.issuer.profile,
-    )
-    other = _acquire_lock(context, subject)
-    if other is not None:
-        return Waiting(
-            reason=f"{other.owner} has an order for the same names under way",
-            seconds=poll_delay(context.elapsed()),
-        )
+    """Continue the order that exists, or create one (RFC 8555 §7.4).
+
+    The lock of the identifiers lets one Certificate at a time have an order for them: a CA may return the
+    same order for two requests with the same identifiers."""
+    _require_writable_secret(context)
+    if (waiting := _lock_identifiers(context)) is not None:
+        return waiting
     acme = account.client(context.ports, context.issuer)
-    order = _order_under_way(acme, facts, context.ports.clock.now())
+    facts = context.facts
+    order = _own_order(acme, facts, context.ports.clock.now())
     if order is None:
         facts = _with_key_and_csr(context, facts)
         order = lost.continuable(context, acme) or _new_order(context, acme)
@@ -62,12 +55,16 @@ def create_order(context: StepContext) -> Outcome:
     )
 
 
-def _acquire_lock(context: StepContext, subject: tuple[str, ...]) -> OwnedBy | None:
-    """Acquire the lock of the names, or return its owner. Raises LeaseLost."""
+def _lock_identifiers(context: StepContext) -> Waiting | None:
+    """Lock the identifiers of the order for this Certificate. Returns a wait if another one owns the lock.
+    Raises LeaseLost."""
+    identifiers = ",".join(str(identifier) for identifier in context.certificate.identifiers)
     try:
-        return context.ports.locks.acquire_for_step(
+        other = context.ports.locks.acquire_for_step(
             LOCK,
-            *subject,
+            context.facts.account,
+            identifiers,
+            context.issuer.profile,
             certificate=context.certificate_id,
             fence=context.record.fence,
             before=context.record.lock,
@@ -75,6 +72,10 @@ def _acquire_lock(context: StepContext, subject: tuple[str, ...]) -> OwnedBy | N
         )
     except FenceOutdated:
         raise LeaseLost from None
+    if other is None:
+        return None
+    reason = f"{other.owner} has an order for the same names under way"
+    return Waiting(reason=reason, seconds=poll_delay(context.elapsed()))
 
 
 def _new_order(context: StepContext, acme: AcmeClient) -> Order:
@@ -90,7 +91,7 @@ def _new_order(context: StepContext, acme: AcmeClient) -> Order:
     return order
 
 
-def _require_a_place(context: StepContext) -> None:
+def _require_writable_secret(context: StepContext) -> None:
     """Check, before the request to the CA, that the pair can be stored. A failure after issuance would waste
     a certificate each time. Raises SecretUnusable, InvalidManifest."""
     certificate, home = context.certificate, context.ports.home
@@ -106,7 +107,7 @@ def _require_a_place(context: StepContext) -> None:
         raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
 
 
-def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None:
+def _own_order(acme: AcmeClient, facts: Facts, now: float) -> Order | None:
     """The order of an earlier attempt, if it can still give a certificate for the stored key."""
     if not facts.order or not facts.csr or reuse.is_expiring(facts.order_expires, now=now):
         return None
@@ -114,8 +115,8 @@ def _order_under_way(acme: AcmeClient, facts: Facts, now: float) -> Order | None
 
 
 def _with_key_and_csr(context: StepContext, facts: Facts) -> Facts:
-    """Make the key and the CSR and keep both; or those of an attempt that was cut off before it had an
-    order."""
+    """Store a new key and its CSR in the record. If an earlier try of the step has stored them, they are used
+    again. Raises LeaseLost, SecretUnusable."""
     if facts.csr and context.record.sealed_key:
         return facts
     key_pem = _private_key(context)
@@ -126,8 +127,9 @@ def _with_key_and_csr(context: StepContext, facts: Facts) -> Facts:
 
 
 def _private_key(context: StepContext) -> bytes:
-    """A new key; with rotationPolicy Never the Secret's, while it is of the wanted kind. One that cannot be
-    read is no key."""
+    """A new key. With rotationPolicy Never, the key in the Secret if there is one. A stored key that cannot
+    be read is replaced, as in cert-manager. Raises SecretUnusable if it is not of the kind that the spec
+    wants."""
     certificate, spec = context.certificate, context.certificate.private_key
     if spec.rotation_policy is not RotationPolicy.NEVER:
         return keys.generate(spec)
@@ -145,8 +147,8 @@ def _private_key(context: StepContext) -> bytes:
     if mismatch:
         message = (
             f"the key in Secret {certificate.namespace}/{certificate.secret_name} is not what is asked for "
-            f"({mismatch}), "
-            "and rotationPolicy Never keeps it: delete the Secret, or set rotationPolicy Always"
+            f"({mismatch}), and rotationPolicy Never keeps it: "
+            "delete the Secret, or set rotationPolicy Always"
         )
         context.ports.events.record_event(
             certificate, "CannotRegenerateKey", f"User intervention required: {message}", warning=True
@@ -159,8 +161,8 @@ def _private_key(context: StepContext) -> bytes:
 
 
 def _not_after(context: StepContext) -> datetime | None:
-    """spec.duration as notAfter, only where the issuer says enableDurationFeature: Let's Encrypt refuses
-    it."""
+    """spec.duration as notAfter (RFC 8555 §7.4), only if the issuer has enableDurationFeature: Let's Encrypt
+    rejects orders with notAfter."""
     if not context.issuer.enable_duration:
         return None
     duration = context.certificate.duration or timedelta(days=90)

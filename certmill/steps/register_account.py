@@ -1,4 +1,4 @@
-"""Step 1: the issuer has an account at its CA."""
+"""Step 1: make sure that the issuer has an account at its CA."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from certmill.issuers import wait as issuer_wait
 from certmill.runs.outcomes import Advanced, Outcome
 from certmill.runs.step_context import StepContext
 
-_OF_THE_ISSUER = (AccountRefused, InvalidManifest, NotFound, SecretUnusable)
+_ERRORS_OF_THE_ISSUER = (AccountRefused, InvalidManifest, NotFound, SecretUnusable)
 
 
 def register_account(context: StepContext) -> Outcome:
-    """Register the issuer's account (RFC 8555 §7.3), or find it registered; else wait until the issuer is
-    ready."""
+    """Use the issuer's registered account, or register it (RFC 8555 §7.3). If the issuer is not Ready, the
+    run waits for it."""
     ports, issuer = context.ports, context.issuer
     try:
         found = account.ready(ports, issuer)
@@ -34,7 +34,7 @@ def register_account(context: StepContext) -> Outcome:
             ):
                 return issuer_wait.for_refused(context, refusal.reason)
             found = account.register(ports, issuer, owner=context.certificate_id)
-    except _OF_THE_ISSUER as error:
+    except _ERRORS_OF_THE_ISSUER as error:
         return issuer_wait.for_refused(context, str(error))
     except StateUnavailable:
         raise

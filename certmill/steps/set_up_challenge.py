@@ -1,5 +1,5 @@
-"""Step 3: for each authorization that is not valid yet, choose a solver and present its challenge. Everything
-is noted before it is presented."""
+"""Step 3: choose a solver for each authorization that is not valid yet, and present its challenge. Each
+challenge is stored in the record and the journal before it is presented."""
 
 from __future__ import annotations
 
@@ -21,34 +21,35 @@ _OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
 
 
 def set_up_challenge(context: StepContext) -> Outcome:
-    """Present what the CA will look for (RFC 8555 §8.3, §8.4). Authorizations that are valid already are
-    skipped."""
+    """Present the challenges (RFC 8555 §8.3, §8.4). Authorizations that are valid already are skipped."""
     acme = account.client(context.ports, context.issuer)
     authorizations = _fetch(context, acme)
     outside = [a for a in authorizations if ordered_identifier(a, context.certificate.identifiers) is None]
     if outside:
-        return _refuse_foreign(context, outside[0])
+        return _refuse_other_name(context, outside[0])
     ended = [a for a in authorizations if a.status not in (*_OPEN, AuthorizationStatus.VALID)]
     if ended:
-        return _start_over(context, f"the authorization for {ended[0].identifier.value} is {ended[0].status}")
+        return _order_again(
+            context, f"the authorization for {ended[0].identifier.value} is {ended[0].status}"
+        )
     key = AccountKey.from_pem(account.require_registered(context.ports, context.issuer).key_pem)
-    setting_up = tuple(_challenge(context, a, key) for a in authorizations if a.status in _OPEN)
-    _take_down_stale(context, setting_up)
-    facts = replace(context.facts, challenges=setting_up, labels=dict(context.certificate.labels))
+    presented = tuple(_challenge(context, a, key) for a in authorizations if a.status in _OPEN)
+    _clean_up_stale(context, presented)
+    facts = replace(context.facts, challenges=presented, labels=dict(context.certificate.labels))
     context.checkpoint(facts)
-    challenges.present(context, setting_up, key.thumbprint)
-    if any(challenge.way for challenge in setting_up) and context.ports.routes.redirects(context.certificate):
+    challenges.present(context, presented, key.thumbprint)
+    if any(challenge.way for challenge in presented) and context.ports.routes.redirects(context.certificate):
         context.store_temporary_pair(context.certificate)
     return Advanced(facts=replace(facts, presented_at=context.ports.clock.now()))
 
 
-def _take_down_stale(context: StepContext, setting_up: Sequence[ChallengeFacts]) -> None:
-    """What an order that is gone had put up is not needed any more, nor what other labels had put
-    elsewhere."""
+def _clean_up_stale(context: StepContext, presented: Sequence[ChallengeFacts]) -> None:
+    """Clean up the challenges of an earlier order, and all earlier challenges if the labels have changed,
+    because other labels may choose other solvers."""
     relabelled = dict(context.facts.labels) != dict(context.certificate.labels)
-    stale = [challenge for challenge in context.facts.challenges if relabelled or challenge not in setting_up]
+    stale = [challenge for challenge in context.facts.challenges if relabelled or challenge not in presented]
     if stale:
-        challenges.take_down(
+        challenges.clean_up(
             context.ports,
             context.certificate_id,
             context.issuer,
@@ -72,16 +73,16 @@ def _fetch(context: StepContext, acme: AcmeClient) -> Sequence[Authorization]:
     return found
 
 
-def _start_over(context: StepContext, reason: str) -> Restart:
-    """The order cannot be used any more: forget it and create another with the same key."""
+def _order_again(context: StepContext, reason: str) -> Restart:
+    """The order cannot be used any more. A new order is created with the same key."""
     return Restart(
         step="create_order", reason=f"{reason}; a new order is created", facts=context.facts.without_order()
     )
 
 
-def _refuse_foreign(context: StepContext, authorization: Authorization) -> Failed:
-    """Nothing is presented for a name that was not asked for: whoever runs the CA would choose where we
-    write. The order is given up."""
+def _refuse_other_name(context: StepContext, authorization: Authorization) -> Failed:
+    """Fail the run if the order has an authorization for another name. If certmill presented a challenge for
+    it, the CA could choose where certmill writes."""
     found = authorization.identifier.value
     name = f"*.{found}" if authorization.wildcard else found
     error = OrderRefused(

@@ -1,4 +1,4 @@
-"""Which solver answers for a name: cert-manager's ranking (pkg/util/solverpicker). Pure."""
+"""Chooses the solver for a name, as cert-manager does (pkg/util/solverpicker). Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from certmill.model.issuer import Issuer, Selector, Solver
 
 
 def challenge_type(solver: Solver) -> str:
-    """The ACME challenge type a solver answers."""
+    """The type of the challenges that a solver can present."""
     return DNS01 if solver.dns01 is not None else HTTP01
 
 
 def pick(issuer: Issuer, name: str, *, labels: Mapping[str, str], offered: Collection[str]) -> Solver:
-    """The issuer's solver for `name` (a wildcard under its `*.` spelling), of a type the CA offers.
+    """The issuer's solver for `name` (with `*.` for a wildcard), of a type that the CA offers.
 
-    An exact dnsNames hit wins, then the longest dnsZones hit, then the most matchLabels, then the first in
-    the list. Raises SolverMisconfigured."""
+    An exact match in dnsNames comes first, then the longest match in dnsZones, then the most matchLabels,
+    then the first in the list. Raises SolverMisconfigured."""
     ranked = [
         (rank, -index, solver)
         for index, solver in enumerate(issuer.solvers)
@@ -29,7 +29,7 @@ def pick(issuer: Issuer, name: str, *, labels: Mapping[str, str], offered: Colle
     wanted = (
         "dns-01 (a wildcard needs it)"
         if name.startswith("*.")
-        else " or ".join(sorted(offered)) or "nothing we know"
+        else " or ".join(sorted(offered)) or "no type that certmill has"
     )
     raise SolverMisconfigured(
         f"no solver of {issuer.reference} is for {name}: the CA offers {wanted}; "

@@ -1,5 +1,5 @@
-"""Step 7: download the chain (RFC 8555 §7.4.2), see that it is what we asked for, and store the pair in the
-home. Nothing is stored that is not ours."""
+"""Step 7: download the chain (RFC 8555 §7.4.2), check that it is for our key and names, and store the pair in
+the home. A chain that fails the check is not stored."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from certmill.runs.outcomes import Advanced, Outcome, Waiting
 from certmill.runs.step_context import StepContext
 
 _ALTERNATE_TRIES = 3
-"""How often a chain that the CA cannot hand out now is asked for, before the certificate is stored without
-it."""
+"""The number of tries to download an alternate chain. After that the certificate is stored without it."""
 
 _OTHER_WORKER_SECONDS = 900.0
-"""While CERTMILL_SEAL_KEYS is rotated, some workers have a key that others have not; a rollout takes no
-longer."""
+"""While CERTMILL_SEAL_KEYS is rotated, some workers do not have the newest key. A rollout does not take
+longer than this."""
 
 _POLL_SECONDS = 5.0
 
@@ -35,9 +34,8 @@ def store_secret(context: StepContext) -> Outcome:
     """Write the Secret and the status. A repeated call writes the same values."""
     acme = account.client(context.ports, context.issuer)
     issued = acme.certificate(context.facts.certificate)
-    pem = chain.choose(
-        issued.pem, _downloaded(context, acme, issued.alternates), context.issuer.preferred_chain
-    ).encode()
+    alternates = _downloaded(context, acme, issued.alternates)
+    pem = chain.choose(issued.pem, alternates, context.issuer.preferred_chain).encode()
     try:
         key_pem = context.ports.seal.open(context.record.sealed_key, context=context.certificate_id)
     except SealKeyMissing as error:
@@ -52,6 +50,11 @@ def store_secret(context: StepContext) -> Outcome:
     certificates.delivered(
         context.certificate_id, secret_name=context.certificate.secret_name, serial=leaf.serial
     )
+    return _show_issued(context, leaf, now)
+
+
+def _show_issued(context: StepContext, leaf: chain.Leaf, now: float) -> Advanced:
+    """Write the status and the event of the stored pair, and plan its renewal."""
     renew_at = plan(context.certificate, leaf, jitter_seconds=context.ports.limits.renewal_jitter).instant
     before = context.ports.home.certificate_status(context.certificate_id)
     statuses.write(
@@ -71,8 +74,8 @@ def store_secret(context: StepContext) -> Outcome:
 
 
 def _downloaded(context: StepContext, acme: AcmeClient, alternates: Sequence[str]) -> Iterator[str]:
-    """The CA's other chains, each asked for when it is wanted. One that cannot be had is left out: the
-    certificate is there without it."""
+    """The CA's alternate chains (PEM), each downloaded when the caller needs it. A chain that cannot be
+    downloaded is left out. Raises CAUnavailable in the first tries."""
     for url in alternates:
         context.renew_lease()
         try:

@@ -1,4 +1,4 @@
-"""Step 4: check, as the CA will, whether every challenge is visible. A wait is returned as an outcome."""
+"""Step 4: check that every challenge is visible, in the same way as the CA will. A wait is an outcome."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from certmill.steps import challenges, polling, solvers
 
 _PAUSES = (0.05, 0.15, 0.3)
 _POLLS_AT_MOST_SECONDS = 0.5
-_GOOD_ANSWERS = 5
+_STABLE_CHECKS = 5
 _APART_SECONDS = 0.1
-"""In a cluster: while an ingress controller takes an Ingress in, one of its servers, or of their workers,
-answers as before and another already as it should; the CA, whose no is final, may meet either."""
+"""While an ingress controller loads a changed Ingress, some of its servers still answer with the old
+configuration. The CA may reach any of them, and a failed validation is final (RFC 8555 §7.1.6: "invalid"). So
+the self check must succeed several times, with this pause between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NotYet:
-    """Why a challenge cannot be seen. `may_linger`: a moment may help. `looked`: somebody was asked, so the
-    deadline counts."""
+    """Why a challenge is not visible. `may_be_soon`: it may become visible within a second. `was_checked`: a
+    server was asked, so the deadline applies."""
 
     reason: str
-    may_linger: bool = False
-    looked: bool = True
+    may_be_soon: bool = False
+    was_checked: bool = True
 
 
 def wait_for_propagation(context: StepContext) -> Outcome:
@@ -40,17 +41,17 @@ def wait_for_propagation(context: StepContext) -> Outcome:
     began = context.ports.clock.now()
 
     def look() -> _NotYet | None:
-        return _not_yet(context, context.facts.challenges) or _wavering(context)
+        return _not_yet(context, context.facts.challenges) or _unstable(context)
 
     def may_look_again(found: _NotYet | None) -> bool:
         is_early = context.ports.clock.now() - began < _POLLS_AT_MOST_SECONDS
-        return found is not None and found.may_linger and context.is_first_try and is_early
+        return found is not None and found.may_be_soon and context.is_first_try and is_early
 
     found = polling.poll(context, look(), ask_again=lambda _: look(), is_open=may_look_again, pauses=_PAUSES)
     if found is None:
         return Advanced(facts=context.facts)
     elapsed = context.elapsed()
-    if found.looked and elapsed >= context.ports.limits.propagation_timeout:
+    if found.was_checked and elapsed >= context.ports.limits.propagation_timeout:
         return Failed(
             error=NameRefused(
                 f"{found.reason}; given up after {elapsed / 60:.0f} min: see that this is public, then renew"
@@ -60,10 +61,10 @@ def wait_for_propagation(context: StepContext) -> Outcome:
     return Waiting(reason=found.reason, seconds=poll_delay(elapsed))
 
 
-def _wavering(context: StepContext) -> _NotYet | None:
+def _unstable(context: StepContext) -> _NotYet | None:
     """None if every challenge with an Ingress route stays visible in repeated checks."""
     led = [challenge for challenge in context.facts.challenges if challenge.way]
-    for _ in range(_GOOD_ANSWERS - 1 if led else 0):
+    for _ in range(_STABLE_CHECKS - 1 if led else 0):
         context.ports.clock.pause(_APART_SECONDS)
         found = _not_yet(context, led)
         if found is not None:
@@ -94,7 +95,9 @@ def _not_yet(context: StepContext, challenges: Sequence[ChallengeFacts]) -> _Not
 def _solver_waits(context: StepContext, challenge: ChallengeFacts, wait: timedelta) -> _NotYet | None:
     left = (context.facts.presented_at or 0.0) + wait.total_seconds() - context.ports.clock.now()
     return (
-        _NotYet(reason=f"{challenge.name}: the solver waits {wait} instead of a self check", looked=False)
+        _NotYet(
+            reason=f"{challenge.name}: the solver waits {wait} instead of a self check", was_checked=False
+        )
         if left > 0
         else None
     )
@@ -107,10 +110,10 @@ def _dns01(context: StepContext, challenge: ChallengeFacts, solver: Dns01Solver)
                 challenge.record_name, challenge.value, challenge.zone, solver, timeout_seconds=seconds
             )
     except Busy as error:
-        return _NotYet(reason=str(error), looked=False)
+        return _NotYet(reason=str(error), was_checked=False)
     except DnsUnavailable as error:
         return _NotYet(reason=str(error))
-    return None if seen.visible else _NotYet(reason=f"{challenge.name}: {seen.reason}", may_linger=True)
+    return None if seen.visible else _NotYet(reason=f"{challenge.name}: {seen.reason}", may_be_soon=True)
 
 
 def _http01(context: StepContext, challenge: ChallengeFacts) -> _NotYet | None:
@@ -124,14 +127,13 @@ def _http01(context: StepContext, challenge: ChallengeFacts) -> _NotYet | None:
                 challenge.identifier, challenge.token, expected, timeout_seconds=seconds
             )
     except Busy as error:
-        return _NotYet(reason=str(error), looked=False)
+        return _NotYet(reason=str(error), was_checked=False)
     if probe.ok:
         return None
     if probe.handshake_failed:
         context.confirm_lease()  # without the lease, nothing must be written
         context.store_temporary_pair(context.certificate)
     if not context.is_first_try:
-        challenges.expose(
-            context, challenge, context.facts.labels
-        )  # somebody may have changed the Ingress meanwhile
-    return _NotYet(reason=probe.reason, may_linger=bool(challenge.way) or probe.handshake_failed)
+        # Another program may have changed the Ingress since.
+        challenges.present_route(context, challenge, context.facts.labels)
+    return _NotYet(reason=probe.reason, may_be_soon=bool(challenge.way) or probe.handshake_failed)

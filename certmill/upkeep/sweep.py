@@ -75,7 +75,7 @@ class _Sweep:
             if issuer is None:
                 return _given_up(ports, entry)
             ports.issuer_records.found(entry.issuer)
-            challenges.take_down(
+            challenges.clean_up(
                 ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold
             )
         except CertmillError as error:
@@ -170,7 +170,7 @@ def _given_up(ports: Ports, entry: Presented) -> bool:
 
 
 def _as_challenge(entry: Presented) -> ChallengeFacts:
-    """The fields of a challenge that `take_down` needs."""
+    """The fields of a challenge that `challenges.clean_up` needs."""
     dns = bool(entry.record_name)
     return ChallengeFacts(
         authorization="",

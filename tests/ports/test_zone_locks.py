@@ -48,7 +48,7 @@ class Process:
         self.locks, self.clock, self.lines = locks, clock or SystemClock(), ZoneLocks()
 
     def turn(self, place=PLACE, *, lease=60.0, hold=lambda: None):
-        return self.lines.turn(place, self.locks, self.clock, lease_seconds=lease, hold=hold)
+        return self.lines.turn(place, self.locks, self.clock, lease_seconds=lease, renew_lease=hold)
 
 
 class Ground:

@@ -96,7 +96,7 @@ def test_a_hold_is_at_most_an_eighth_of_the_remaining_life_and_ends_at_expiry(de
         assert at == failed_at + delay
     else:
         assert failed_at <= at <= min(failed_at + delay + 0.001, validity.not_after)
-        assert at - failed_at <= max(remaining / 8, validity.least_hold) + 0.001
+        assert at - failed_at <= max(remaining / 8, validity.least_delay) + 0.001
     assert next_attempt(at - failed_at, failed_at=failed_at, validity=validity).at == pytest.approx(at)
 
 
