@@ -59,7 +59,7 @@ class NamespaceLimit:
         """Use one thread of the namespace ("" for a ClusterIssuer). Raises Busy at once if none is free."""
         now = self._monotonic()
         with self._guard:
-            if namespace and self._has_its_share(namespace, now):
+            if namespace and self._is_at_limit(namespace, now):
                 raise Busy(
                     f"waits for its turn: the CAs or name servers of the issuers in namespace {namespace} "
                     "are slow"
@@ -74,7 +74,7 @@ class NamespaceLimit:
                 if not began:
                     del self._began[namespace]
 
-    def _has_its_share(self, namespace: str, now: float) -> bool:
+    def _is_at_limit(self, namespace: str, now: float) -> bool:
         began = self._began.get(namespace, [])
         slow = sum(now - instant >= SLOW_SECONDS for instant in began)
         in_use = sum(len(instants) for instants in self._began.values())

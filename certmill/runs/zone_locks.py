@@ -24,11 +24,12 @@ from certmill.state.locks import Locks
 LOCK = "zone"
 SLOW_WRITE_SECONDS = 2.0
 SLOW_ZONE_SECONDS = 60.0
-LINGER_SECONDS = 0.8
+LONGEST_WAIT_SECONDS = 0.8
 """The longest time that a thread waits in the queue, for both locks together."""
 _LOCK_SECONDS = 30.0
-_HANDED_ON_SECONDS = 0.15
-"""Shorter than LINGER_SECONDS. Otherwise another process would never find the lock free."""
+_LONGEST_OWNED_SECONDS = 0.15
+"""The longest time that the threads of a process pass the fleet's lock on. It is shorter than
+LONGEST_WAIT_SECONDS, otherwise another process would never find the lock free."""
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.003, 0.02
 
 RenewLease = Callable[[], object]
@@ -44,7 +45,7 @@ class ZonePlace:
     zone: str
 
 
-class _Line:
+class _Queue:
     """The queue of threads of this process that want to write to one place.
 
     `ZoneLocks._guard` protects `users`; `changed` protects all other fields. Times are monotonic seconds."""
@@ -52,13 +53,13 @@ class _Line:
     def __init__(self) -> None:
         self.users = 0
         self.changed = threading.Condition()
-        self.taken = False
+        self.is_in_use = False
         self.waiting = 0
-        self.fleet_since: float | None = (
-            None  # since when this process owns the fleet's lock; threads pass it on
-        )
-        self.held_at = 0.0
-        self.gave_way = True
+        self.owned_since: float | None = None
+        """Since when this process owns the fleet's lock. Its threads pass the lock on to each other."""
+        self.renewed_at = 0.0
+        self.others_had_a_chance = True
+        """Whether another process could take the fleet's lock since this one released it."""
         self.slow_until: float | None = None
 
     def is_slow(self, clock: Clock) -> bool:
@@ -71,12 +72,12 @@ class ZoneLocks:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._lines: dict[ZonePlace, _Line] = {}
+        self._queues: dict[ZonePlace, _Queue] = {}
         self._owner = uuid.uuid4().hex
 
     def __len__(self) -> int:
         """The number of queues."""
-        return len(self._lines)
+        return len(self._queues)
 
     @contextmanager
     def turn(
@@ -88,9 +89,9 @@ class ZoneLocks:
         another process owns the lock now. The lock lasts at most `lease_seconds`, so the lock of a killed
         worker does not outlive its step."""
         with (
-            self._in_line(place, clock) as line,
+            self._queue_of(place, clock) as queue,
             self._turn(
-                line, place, locks, clock, lease_seconds=lease_seconds, renew_lease=renew_lease
+                queue, place, locks, clock, lease_seconds=lease_seconds, renew_lease=renew_lease
             ) as renew_both,
         ):
             yield renew_both
@@ -98,7 +99,7 @@ class ZoneLocks:
     @contextmanager
     def _turn(
         self,
-        line: _Line,
+        queue: _Queue,
         place: ZonePlace,
         locks: Locks,
         clock: Clock,
@@ -106,104 +107,111 @@ class ZoneLocks:
         lease_seconds: float,
         renew_lease: RenewLease,
     ) -> Iterator[RenewLease]:
-        slow, seconds = line.is_slow(clock), min(_LOCK_SECONDS, lease_seconds)
-        linger = 0.0 if slow else LINGER_SECONDS
-        ends = clock.monotonic() + linger
-        if not _step_up(line, patience=linger):
+        slow, seconds = queue.is_slow(clock), min(_LOCK_SECONDS, lease_seconds)
+        seconds_to_wait = 0.0 if slow else LONGEST_WAIT_SECONDS
+        ends = clock.monotonic() + seconds_to_wait
+        if not _enter(queue, seconds=seconds_to_wait):
             # Writers of a slow zone retry after growing delays; other writers retry soon.
             raise Busy(
                 f"many challenges are being written to the zone {place.zone}",
                 retry_after=None if slow else 1.0,
             )
         try:
-            self._take(line, place, locks, clock, seconds=seconds, ends=ends)
+            self._take(queue, place, locks, clock, seconds=seconds, ends=ends)
             began = clock.monotonic()
 
             def renew_both() -> None:
                 renew_lease()
-                if clock.monotonic() - line.held_at > seconds / 3:
-                    self._take(line, place, locks, clock, seconds=seconds, ends=None)
+                if clock.monotonic() - queue.renewed_at > seconds / 3:
+                    self._take(queue, place, locks, clock, seconds=seconds, ends=None)
 
             try:
                 yield renew_both
             finally:
                 if clock.monotonic() - began > SLOW_WRITE_SECONDS:
-                    line.slow_until = clock.monotonic() + SLOW_ZONE_SECONDS
+                    queue.slow_until = clock.monotonic() + SLOW_ZONE_SECONDS
         finally:
-            self._step_down(line, place, locks, clock)
+            self._leave(queue, place, locks, clock)
 
     @contextmanager
-    def _in_line(self, place: ZonePlace, clock: Clock) -> Iterator[_Line]:
+    def _queue_of(self, place: ZonePlace, clock: Clock) -> Iterator[_Queue]:
         """The queue of a place. It exists while a thread uses it or while the place is marked as slow.
 
         Places come from names in users' Certificates, so unused queues are deleted to bound memory."""
         with self._guard:
-            line = self._lines.setdefault(place, _Line())
-            line.users += 1
+            queue = self._queues.setdefault(place, _Queue())
+            queue.users += 1
         try:
-            yield line
+            yield queue
         finally:
             with self._guard:
-                line.users -= 1
+                queue.users -= 1
                 for idle in [
-                    at for at, other in self._lines.items() if not other.users and not other.is_slow(clock)
+                    at for at, other in self._queues.items() if not other.users and not other.is_slow(clock)
                 ]:
-                    del self._lines[idle]
+                    del self._queues[idle]
 
     def _take(
-        self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock, *, seconds: float, ends: float | None
+        self,
+        queue: _Queue,
+        place: ZonePlace,
+        locks: Locks,
+        clock: Clock,
+        *,
+        seconds: float,
+        ends: float | None,
     ) -> None:
         """Own the fleet's lock: use the lock that was passed on, or acquire or renew it now.
 
         Tries until `ends` (monotonic seconds); tries once if `ends` is None. Raises Busy."""
         now = clock.monotonic()
-        if line.fleet_since is not None and now - line.held_at <= seconds / 3:
+        if queue.owned_since is not None and now - queue.renewed_at <= seconds / 3:
             return
-        if line.fleet_since is None and not line.gave_way:
-            line.gave_way = True
-            clock.pause(1.5 * _LONGEST_POLL_SECONDS)  # give a waiting process a chance
+        if queue.owned_since is None and not queue.others_had_a_chance:
+            queue.others_had_a_chance = True
+            clock.pause(1.5 * _LONGEST_POLL_SECONDS)  # a process that polls for the lock gets it now
         pause = _FIRST_POLL_SECONDS
         while not locks.acquire(LOCK, place.account, place.zone, owner=self._owner, seconds=seconds):
             if ends is None or clock.monotonic() + pause >= ends:
-                line.fleet_since = None
-                soon = ends is not None and not line.is_slow(clock)
+                queue.owned_since = None
+                soon = ends is not None and not queue.is_slow(clock)
                 raise Busy(
                     f"another worker is writing to the zone {place.zone}", retry_after=1.0 if soon else None
                 )
             clock.pause(pause)
             pause = min(1.5 * pause, _LONGEST_POLL_SECONDS)
-        line.held_at = clock.monotonic()
-        line.fleet_since = line.held_at if line.fleet_since is None else line.fleet_since
+        queue.renewed_at = clock.monotonic()
+        queue.owned_since = queue.renewed_at if queue.owned_since is None else queue.owned_since
 
-    def _step_down(self, line: _Line, place: ZonePlace, locks: Locks, clock: Clock) -> None:
+    def _leave(self, queue: _Queue, place: ZonePlace, locks: Locks, clock: Clock) -> None:
         """Pass the fleet's lock on if another thread of this process waits for it, otherwise release it. Then
         wake the next thread."""
-        with line.changed:
-            since = line.fleet_since
-            if line.waiting > 0 and since is not None and clock.monotonic() - since < _HANDED_ON_SECONDS:
-                line.taken = False  # under the same guard, so a waiting thread cannot time out first
-                line.changed.notify()
+        with queue.changed:
+            since = queue.owned_since
+            if queue.waiting > 0 and since is not None and clock.monotonic() - since < _LONGEST_OWNED_SECONDS:
+                queue.is_in_use = False  # under the same guard, so a waiting thread cannot time out first
+                queue.changed.notify()
                 return
-            line.fleet_since, line.gave_way = None, line.waiting == 0
+            queue.owned_since, queue.others_had_a_chance = None, queue.waiting == 0
         try:
             if since is not None:
                 locks.release(LOCK, place.account, place.zone, owner=self._owner)
         finally:
-            with line.changed:
-                line.taken = False
-                line.changed.notify()
+            with queue.changed:
+                queue.is_in_use = False
+                queue.changed.notify()
 
 
-def _step_up(line: _Line, *, patience: float) -> bool:
-    """Wait in the queue until this thread may write. Returns False after `patience` seconds.
+def _enter(queue: _Queue, *, seconds: float) -> bool:
+    """Wait in the queue until this thread may write. Returns False after `seconds` seconds.
 
     A thread that waits when the lock is passed on gets it."""
-    with line.changed:
-        line.waiting += 1
+    with queue.changed:
+        queue.waiting += 1
         try:
-            if not line.changed.wait_for(lambda: not line.taken, timeout=patience):
+            if not queue.changed.wait_for(lambda: not queue.is_in_use, timeout=seconds):
                 return False
-            line.taken = True
+            queue.is_in_use = True
             return True
         finally:
-            line.waiting -= 1
+            queue.waiting -= 1

@@ -45,10 +45,10 @@ class Process:
     """A process with its own lines."""
 
     def __init__(self, locks, clock=None):
-        self.locks, self.clock, self.lines = locks, clock or SystemClock(), ZoneLocks()
+        self.locks, self.clock, self.zone_locks = locks, clock or SystemClock(), ZoneLocks()
 
     def turn(self, place=PLACE, *, lease=60.0, hold=lambda: None):
-        return self.lines.turn(place, self.locks, self.clock, lease_seconds=lease, renew_lease=hold)
+        return self.zone_locks.turn(place, self.locks, self.clock, lease_seconds=lease, renew_lease=hold)
 
 
 class Ground:
@@ -91,7 +91,7 @@ def test_one_after_the_other_in_every_process_and_all_get_their_turn(locks):
     assert (ground.turns, ground.together) == (120, 0)
 
 
-def test_who_stands_in_line_is_handed_the_fleets_lock(redis, locks):
+def test_a_thread_that_waits_in_the_queue_gets_the_lock_of_all_workers(redis, locks):
     ground, process = Ground(), Process(locks)
 
     def write(_):
@@ -142,7 +142,7 @@ def test_a_lock_that_is_somebody_elses_is_waited_for_only_so_long_and_is_left_to
     assert redis.get(NAME) == "another"
 
 
-def test_no_thread_stands_in_line_for_longer_than_a_second(locks):
+def test_no_thread_waits_in_the_queue_for_longer_than_a_second(locks):
     process, waited = Process(locks), []
 
     def write():
@@ -205,7 +205,7 @@ def test_a_wall_clock_that_is_set_back_does_not_keep_a_lock_from_being_renewed(r
         assert redis.pttl(NAME) > 1_000
 
 
-def test_after_a_slow_write_others_come_back_without_standing_in_line(locks):
+def test_after_a_slow_write_other_threads_do_not_wait_in_the_queue(locks):
     clock = FakeClock(1_000.0)
     process = Process(locks, clock)
     with process.turn():
@@ -219,7 +219,7 @@ def test_after_a_slow_write_others_come_back_without_standing_in_line(locks):
     assert clock.now() - began < 0.1
 
 
-def test_the_next_in_line_takes_a_lock_that_was_lost_anew(redis, locks):
+def test_the_next_thread_takes_a_lock_that_was_lost_again(redis, locks):
     clock = FakeClock(1_000.0)
     process = Process(locks, clock)
     turn = process.turn(lease=6.0)
@@ -242,13 +242,13 @@ def test_no_line_is_left_of_a_place_where_nobody_waits_and_a_slow_one_is_left_fo
     process = Process(locks, clock)
     for number in range(50):
         with process.turn(ZonePlace(account="one", zone=f"z{number}.test")), process.turn(PLACE):
-            assert len(process.lines) == 2
-    assert len(process.lines) == 0
+            assert len(process.zone_locks) == 2
+    assert len(process.zone_locks) == 0
 
     with process.turn():
         clock.advance(SLOW_WRITE_SECONDS + 1)
-    assert len(process.lines) == 1
+    assert len(process.zone_locks) == 1
     clock.advance(SLOW_ZONE_SECONDS + 1)
     with process.turn(ZonePlace(account="one", zone="another.test")):
         pass
-    assert len(process.lines) == 0
+    assert len(process.zone_locks) == 0
