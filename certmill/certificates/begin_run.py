@@ -14,7 +14,7 @@ from certmill.observe import certificates
 from certmill.renewal.origin import origin_of
 from certmill.renewal.policy import Issue, Seen, Violation
 from certmill.runs import chain
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 from certmill.state.run_state import RunState, Verdict
 
 

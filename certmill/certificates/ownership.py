@@ -24,7 +24,7 @@ from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, owner_of
 
 if TYPE_CHECKING:  # the command imports `recorded_owner`; it does not need the imports of the steps
-    from certmill.runs.context import Ports
+    from certmill.runs.ports import Ports
 
 _AT_ONCE: Final = 10
 _REQUESTED_FROM: Final = 1e12

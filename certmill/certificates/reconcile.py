@@ -24,7 +24,7 @@ from certmill.model.status import CertificateStatus
 from certmill.model.trigger import AS_STORED, ReconcileOptions
 from certmill.observe import certificates, recording
 from certmill.renewal.policy import BackingOff, Decision, Issue, Keep, Seen, Violation, decide, look, violated
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 from certmill.state.run_state import Adoption
 
 LOOK_AGAIN_SECONDS = 600.0

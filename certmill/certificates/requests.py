@@ -16,7 +16,7 @@ from certmill.model.names import CertificateId
 from certmill.model.object_ref import ISSUER_KINDS
 from certmill.model.trigger import Origin, ReconcileOptions, Trigger
 from certmill.observe import certificates
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 from certmill.state.requests import Acceptance, Rejection
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from certmill.model.certificate import Certificate
 from certmill.model.status import CertificateStatus
 from certmill.observe.certificate_gauges import DEFAULT_GROUP, CertificateGauge
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 
 
 def write(ports: Ports, certificate: Certificate, status: CertificateStatus) -> None:

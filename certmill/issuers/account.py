@@ -27,7 +27,7 @@ from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.issuer import Issuer
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.status import Condition, IssuerStatus
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 
 REGISTERED = "ACMEAccountRegistered"
 REGISTERED_MESSAGE = "The ACME account was registered with the ACME server"

@@ -8,7 +8,7 @@ from typing import Final
 from certmill.errors import NotFound, SecretUnusable
 from certmill.model.issuer import Issuer, SecretKeyRef
 from certmill.model.secret import Secret
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 
 MAX_CREDENTIAL_BYTES = 65_536
 """Size limit for a credential. The largest that a provider issues, a key file in JSON, has 3 kB."""

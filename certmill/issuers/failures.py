@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from certmill.errors import AccountRefused, CertmillError, NotFound, SecretUnusable, SolverMisconfigured
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
-from certmill.runs.context import Ports
 from certmill.runs.facts import Failure
+from certmill.runs.ports import Ports
 
 _BY_ISSUER = (AccountRefused, NotFound, SecretUnusable, SolverMisconfigured)
 

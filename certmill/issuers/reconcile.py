@@ -15,7 +15,7 @@ from certmill.model.issuer import Issuer
 from certmill.model.object_ref import ObjectRef
 from certmill.observe import recording
 from certmill.runs import chain
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 
 _BATCH = 100
 

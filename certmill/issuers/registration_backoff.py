@@ -8,7 +8,7 @@ import hashlib
 from certmill.errors import Busy, CertmillError, SecretUnusable, Temporary
 from certmill.model.issuer import Issuer
 from certmill.runs import backoff
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 from certmill.state.issuer_records import Postponement
 
 

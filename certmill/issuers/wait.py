@@ -16,8 +16,8 @@ from certmill.errors import Permanent
 from certmill.issuers import account, registration_backoff
 from certmill.model.certificate import Certificate
 from certmill.model.object_ref import ObjectRef
-from certmill.runs.context import Ports
 from certmill.runs.outcomes import Waiting
+from certmill.runs.ports import Ports
 from certmill.runs.step_context import StepContext
 
 LOOK_SECONDS: Final = 600.0

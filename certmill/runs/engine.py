@@ -25,9 +25,9 @@ from certmill.model.names import CertificateId
 from certmill.observe import recording
 from certmill.runs import error_outcomes, preconditions
 from certmill.runs.chain import FIRST
-from certmill.runs.context import Ports
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Drop, Failed, LeftToNewer, Outcome, Restart, StepResult, Wait
+from certmill.runs.ports import Ports
 from certmill.runs.step_context import LeaseLost, StepContext
 from certmill.runs.transitions.end import end
 from certmill.state.record import Record

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
-from certmill.runs.context import Ports
 from certmill.runs.facts import Facts
+from certmill.runs.ports import Ports
 from certmill.state.record import Record
 
 FIRST_LOOKUP_SECONDS = 1.0

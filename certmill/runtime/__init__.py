@@ -28,9 +28,9 @@ from certmill.home.seal_keys import LazySeal, seal_keys
 from certmill.http01.base import NoRoutes, Routes
 from certmill.issuers.reconcile import IssuerReconciler
 from certmill.runs.concurrency import NamespaceLimit, SlowLookups
-from certmill.runs.context import Limits, Ports
 from certmill.runs.engine import Engine
 from certmill.runs.installation import Installation
+from certmill.runs.ports import Limits, Ports
 from certmill.runtime.acme_clients import AcmeClients
 from certmill.runtime.self_checks import SelfChecks
 from certmill.runtime.solver_providers import SolverProviders

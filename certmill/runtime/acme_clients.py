@@ -1,4 +1,4 @@
-"""The ACME clients of a process (runs.context.Clients)."""
+"""The ACME clients of a process (runs.ports.Clients)."""
 
 from __future__ import annotations
 

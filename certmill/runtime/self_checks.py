@@ -1,4 +1,4 @@
-"""The self checks of a process (runs.context.Checks): is a DNS-01 value or an HTTP-01 response visible?"""
+"""The self checks of a process (runs.ports.Checks): is a DNS-01 value or an HTTP-01 response visible?"""
 
 from __future__ import annotations
 

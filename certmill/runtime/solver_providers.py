@@ -1,4 +1,4 @@
-"""The DNS-01 providers of a process (runs.context.Providers), with the credentials from the issuers'
+"""The DNS-01 providers of a process (runs.ports.Providers), with the credentials from the issuers'
 Secrets."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from certmill.dns01.base import Provider, ProviderConfig
 from certmill.issuers.credentials import secret_value
 from certmill.model.issuer import Dns01Solver, Issuer, NeededSecret
 from certmill.model.manifests.dns01 import providers
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 from certmill.runtime.kept import Kept
 from certmill.settings import Settings
 

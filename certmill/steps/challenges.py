@@ -15,8 +15,8 @@ from certmill.dns01.base import BatchProvider, Provider, TxtRecord
 from certmill.errors import Busy, CertmillError
 from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.model.names import CertificateId, split_id
-from certmill.runs.context import Ports
 from certmill.runs.facts import ChallengeFacts
+from certmill.runs.ports import Ports
 from certmill.runs.step_context import StepContext
 from certmill.runs.zone_locks import RenewLease, ZonePlace
 from certmill.state.journal import Presented

@@ -102,7 +102,7 @@ class MemoryCA:
     _key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def client(self, issuer: Issuer, key_pem: bytes, account: str | None) -> AcmeClient:
-        """Return a client for an account key (runs.context.Clients)."""
+        """Return a client for an account key (runs.ports.Clients)."""
         return cast("AcmeClient", MemoryAcmeClient(self, AccountKey.from_pem(key_pem)))
 
     def url(self, kind: str) -> str:

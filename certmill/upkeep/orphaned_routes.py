@@ -4,7 +4,7 @@ Ingress per call."""
 from __future__ import annotations
 
 from certmill.model.names import CertificateId
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 
 
 class OrphanedRoutes:

@@ -13,8 +13,8 @@ from certmill.acme.challenges import DNS01, HTTP01
 from certmill.errors import CertmillError, DamagedValue, NewerRelease, Temporary
 from certmill.model.object_ref import ObjectRef
 from certmill.observe.log import get_logger
-from certmill.runs.context import Ports
 from certmill.runs.facts import ChallengeFacts, Facts
+from certmill.runs.ports import Ports
 from certmill.state.journal import Noted, Presented
 from certmill.state.record import Record
 from certmill.steps import challenges

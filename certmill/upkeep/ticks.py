@@ -17,7 +17,7 @@ from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.model.object_ref import CERTIFICATE, ISSUER_KINDS, ObjectRef
 from certmill.observe import certificates
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 from certmill.state.due import LONGEST_WAIT_SECONDS
 from certmill.state.records import Due
 from certmill.state.run_state import WakeUp

@@ -52,7 +52,7 @@ class ForgetfulClient:
 
 
 class SoakCA:
-    """Validates whatever it is asked to (runs.context.Clients)."""
+    """Validates whatever it is asked to (runs.ports.Clients)."""
 
     def __init__(self) -> None:
         self._ca = MemoryCA(clock=SystemClock(), validates=lambda *_: True)
@@ -65,7 +65,7 @@ class SoakCA:
 
 
 class SeenAtOnce:
-    """The self check of HTTP-01, which finds every token; nothing else is asked (runs.context.Checks)."""
+    """The self check of HTTP-01, which finds every token; nothing else is asked (runs.ports.Checks)."""
 
     def probe(self, *_: object, **__: object) -> Probe:
         return Probe(ok=True, reason="")

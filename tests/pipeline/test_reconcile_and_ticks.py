@@ -28,8 +28,8 @@ from certmill.model.names import CertificateId
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition
 from certmill.model.trigger import Origin, ReconcileOptions
-from certmill.runs.context import Limits
 from certmill.runs.outcomes import Drop, Wait
+from certmill.runs.ports import Limits
 from certmill.state import keys
 from certmill.state.journal import Presented
 from certmill.state.metrics.gauges import Gauges

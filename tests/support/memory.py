@@ -24,7 +24,7 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Dns01Solver, Http01Solver, Issuer
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import Secret
-from certmill.runs.context import Ports
+from certmill.runs.ports import Ports
 from certmill.runtime import Runtime, default_ports
 from certmill.settings import Settings
 from certmill.state.key_authorizations import KeyAuthorizations

@@ -18,9 +18,9 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.status import CertificateStatus
-from certmill.runs.context import Limits, Ports
 from certmill.runs.engine import Engine
 from certmill.runs.outcomes import Drop, Fail, Proceed, StepResult
+from certmill.runs.ports import Limits, Ports
 from certmill.state.record import Record
 from certmill.state.records import Records
 from certmill.testing.memory_ca import MemoryCA

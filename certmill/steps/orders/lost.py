@@ -17,8 +17,8 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
 from certmill.observe.log import get_logger
-from certmill.runs.context import Ports
 from certmill.runs.facts import ChallengeFacts
+from certmill.runs.ports import Ports
 from certmill.runs.step_context import FIRST_LOOKUP_SECONDS, StepContext
 from certmill.runs.zone_locks import RenewLease
 from certmill.state.journal import Presented

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from certmill.errors import NameRefused, RateLimited
-from certmill.runs.context import Limits
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Failed, Restart
+from certmill.runs.ports import Limits
 from certmill.runs.step_context import StepContext
 from certmill.state.record import Record
 from certmill.steps import polling
