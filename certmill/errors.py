@@ -167,7 +167,8 @@ class NameRefused(Permanent):
 
 
 class OrderGone(Permanent):
-    """The CA does not know the order or authorization any more, or it has expired."""
+    """The CA does not know the order or authorization any more, or it has expired or is not valid. The run
+    creates a new order with the same key."""
 
     failure_class = FailureClass.TRANSIENT
 

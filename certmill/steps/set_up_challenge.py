@@ -10,10 +10,10 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.identifiers import ordered_identifier
 from certmill.acme.jws import AccountKey
 from certmill.acme.resources import Authorization, AuthorizationStatus
-from certmill.errors import OrderRefused
+from certmill.errors import OrderGone, OrderRefused
 from certmill.issuers import account
 from certmill.runs.facts import ChallengeFacts
-from certmill.runs.outcomes import Advanced, Failed, Outcome, Restart
+from certmill.runs.outcomes import Advanced, Failed, Outcome
 from certmill.runs.step_context import StepContext
 from certmill.steps import challenge_choice, challenges
 
@@ -21,7 +21,9 @@ _OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
 
 
 def set_up_challenge(context: StepContext) -> Outcome:
-    """Present the challenges (RFC 8555 §8.3, §8.4). Authorizations that are valid already are skipped."""
+    """Present the challenges (RFC 8555 §8.3, §8.4). Authorizations that are valid already are skipped.
+
+    Raises OrderGone if an authorization has ended, SolverMisconfigured, DnsUnavailable, Busy, LeaseLost."""
     acme = account.client(context.ports, context.issuer)
     authorizations = _fetch(context, acme)
     outside = [a for a in authorizations if ordered_identifier(a, context.certificate.identifiers) is None]
@@ -29,9 +31,7 @@ def set_up_challenge(context: StepContext) -> Outcome:
         return _refuse_other_name(context, outside[0])
     ended = [a for a in authorizations if a.status not in (*_OPEN, AuthorizationStatus.VALID)]
     if ended:
-        return _order_again(
-            context, f"the authorization for {ended[0].identifier.value} is {ended[0].status}"
-        )
+        raise OrderGone(f"the authorization for {ended[0].identifier.value} is {ended[0].status}")
     key = AccountKey.from_pem(account.require_registered(context.ports, context.issuer).key_pem)
     presented = tuple(_challenge(context, a, key) for a in authorizations if a.status in _OPEN)
     _clean_up_stale(context, presented)
@@ -71,13 +71,6 @@ def _fetch(context: StepContext, acme: AcmeClient) -> Sequence[Authorization]:
         found.append(acme.authorization(url))
         context.renew_lease()
     return found
-
-
-def _order_again(context: StepContext, reason: str) -> Restart:
-    """The order cannot be used any more. A new order is created with the same key."""
-    return Restart(
-        step="create_order", reason=f"{reason}; a new order is created", facts=context.facts.without_order()
-    )
 
 
 def _refuse_other_name(context: StepContext, authorization: Authorization) -> Failed:
