@@ -212,7 +212,7 @@ def test_a_failure_is_kept_whole_in_status_and_annotation(lab):
     assert (status["failedIssuanceAttempts"], bool(status["lastFailureTime"])) == (1, True)
 
 
-def test_what_only_the_webhook_refuses_is_told_on_the_object(lab):
+def test_what_only_the_webhook_refuses_is_reported_on_the_object(lab):
     """Their schema alone takes it: without their webhook it is for certmill to say so."""
     lab.apply_certificate("shop", "short", "short.example.test", duration="5m")
 

@@ -221,7 +221,7 @@ def test_the_controller_watches_the_namespaces_of_the_list(tmp_path, default):
     assert "CERTMILL_WATCHED_NAMESPACES" not in environment(containers(default)["controller"])
 
 
-def test_the_worker_looks_for_the_responder_by_the_name_and_port_of_its_service(chart):
+def test_the_worker_finds_the_responder_by_the_name_and_port_of_its_service(chart):
     worker = environment(containers(chart)["worker"])
     service = named(chart, "Service", worker["CERTMILL_RESPONDER_SERVICE"])
     responder = containers(chart)["responder"]

@@ -298,7 +298,7 @@ def test_the_cluster_resource_namespace_gives_the_worker_its_secrets_and_no_more
     }
 
 
-def test_users_who_may_edit_a_namespace_may_edit_its_certificates_and_no_secrets_through_us(everywhere):
+def test_namespace_editors_may_edit_its_certificates_and_no_secrets_through_us(everywhere):
     found = {one["metadata"]["name"]: one for one in everywhere.objects if one["kind"] == "ClusterRole"}
     edit, view = (found[f"{everywhere.release}-{name}"] for name in ("edit", "view"))
 
@@ -376,7 +376,7 @@ def test_the_worker_keeps_secrets_statuses_and_events_with_its_own_rights(instal
     assert home.certificate_status(certificate_id(namespace, "kept")).conditions
 
 
-def test_the_worker_tells_of_a_cluster_issuer_where_events_of_what_has_no_namespace_are(installed):
+def test_the_worker_writes_events_of_cluster_issuers_in_the_default_namespace(installed):
     client = installed.client("worker")
     name = f"ca-{secrets.token_hex(3)}"
     assert installed.kube.api.request(

@@ -125,7 +125,7 @@ def test_the_upgrade_in_the_docs_leads_from_the_previous_chart_and_keeps_values(
     assert release.secret()["flower-password"] == "mine"
 
 
-def test_a_secret_that_others_made_is_looked_up_at_each_upgrade(release):
+def test_a_secret_that_others_made_is_read_at_each_upgrade(release):
     url, acl = "redis://certmill:one@elsewhere:6379/0", "user default off"
     release.put("secrets", "mine", **{"seal-keys": OTHER_KEY, "flower-password": "one", "users.acl": acl})
     release.put("secrets", "redis", url=url)
@@ -255,7 +255,7 @@ def test_a_network_policy_that_names_who_may_come_lets_helm_test_in(tmp_path):
     assert named(closed, "NetworkPolicy", "certmill-flower")["spec"]["ingress"][0]["from"] == [ingress]
 
 
-def test_the_notes_say_where_to_look_and_what_is_for_trying_out(kube, namespace):
+def test_the_notes_say_what_to_read_and_what_is_for_trying_out(kube, namespace):
     options, name = ("--namespace", namespace, "--dry-run=server", "--set"), a_name()
     plain = helm(
         "install", name, render.CHART, *options, "networkPolicy.enabled=true", kubeconfig=kube.kubeconfig()
@@ -272,7 +272,7 @@ def test_the_notes_say_where_to_look_and_what_is_for_trying_out(kube, namespace)
     assert "may read /metrics on port 9402" in other
 
 
-def test_artifact_hub_is_told_the_crds_and_examples_that_the_api_takes():
+def test_artifact_hub_lists_the_crds_and_examples_that_the_api_takes():
     annotations = yaml.safe_load((render.CHART / "Chart.yaml").read_text())["annotations"]
     crds = {
         yaml.safe_load(file.read_text())["metadata"]["name"]

@@ -155,7 +155,7 @@ def test_cmctl_renews_by_name_by_label_and_all_and_each_is_one_run(lab, namespac
     assert revision(lab, namespace, "web") == 2
 
 
-def test_cmctl_tells_the_status_of_a_certificate_with_its_issuer_secret_and_events(
+def test_cmctl_reports_the_status_of_a_certificate_with_its_issuer_secret_and_events(
     lab, namespace, typed, typed_cmctl
 ):
     issued(lab, namespace, typed, "web")
@@ -214,9 +214,7 @@ def test_a_bad_manifest_is_refused_by_kubectl_and_names_the_field(lab, namespace
         typed("apply", "-f", "-", stdin=yaml.safe_dump(manifest))
 
 
-def test_an_ingress_certificate_that_is_deleted_comes_back_with_the_same_pair_and_what_others_noted(
-    lab, namespace, typed
-):
+def test_a_deleted_ingress_certificate_returns_with_its_pair_and_others_annotations(lab, namespace, typed):
     apply_cafe(lab, typed, INGRESS, f"{namespace}.example.test")
     wait_for_cafe(typed)
     serial = lab.leaf(namespace, "cafe-secret").serial
@@ -232,9 +230,7 @@ def test_an_ingress_certificate_that_is_deleted_comes_back_with_the_same_pair_an
     )
 
 
-def test_an_ingress_that_wants_no_tls_any_more_takes_its_certificate_with_it_and_leaves_the_secret(
-    lab, namespace, typed
-):
+def test_an_ingress_without_tls_loses_its_certificate_and_keeps_the_secret(lab, namespace, typed):
     apply_cafe(lab, typed, INGRESS, f"{namespace}.example.test")
     wait_for_cafe(typed)
 

@@ -89,7 +89,7 @@ def test_a_403_for_one_name_stops_no_tenant_of_a_shared_issuer_and_no_back_off(l
         assert lab.conditions(CLUSTER_ISSUERS, "", shared)["Ready"] == before
 
 
-def test_a_certificate_before_its_issuer_waits_uncounted_and_is_issued_when_that_comes(lab, namespace):
+def test_a_certificate_before_its_issuer_waits_uncounted_and_is_then_issued(lab, namespace):
     late = f"{namespace}-late"
     lab.apply_certificate(
         namespace, "web", f"{namespace}.example.test", issuerRef={"name": late, "kind": "ClusterIssuer"}

@@ -247,7 +247,7 @@ def test_a_mistyped_field_is_named(ask):
     assert 'unknown field "spec.dnsName"' in ask(a_certificate_body(dnsName=["a.example"])).message
 
 
-def test_several_mistakes_are_told_at_once(ask):
+def test_several_mistakes_are_reported_at_once(ask):
     message = ask(a_certificate_body(duration="1m", renewBeforePercentage=0, ipAddresses=["x"])).message
 
     assert all(
@@ -285,7 +285,7 @@ def older(kube_programs, tmp_path):
         yield server
 
 
-def test_an_object_from_before_the_rules_can_still_be_told_in_its_status_what_is_wrong(older):
+def test_the_status_of_an_object_older_than_the_rules_can_still_say_what_is_wrong(older):
     """Else the controller of somebody who moves over could not even say why."""
     certificates = f"{API}/namespaces/default/certificates"
     body = a_certificate_body(duration="5m", privateKey={"size": 1024}) | {"metadata": {"name": "old"}}

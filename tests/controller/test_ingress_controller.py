@@ -183,7 +183,7 @@ def test_a_virtual_server_with_cert_manager_is_not_served_unless_the_flag_is_on(
     front.until(host, "/tea", 200)
 
 
-def test_a_slice_must_have_the_services_target_port_and_say_that_its_endpoint_is_ready(front, namespace):
+def test_a_slice_needs_the_services_target_port_and_a_ready_endpoint(front, namespace):
     host = f"{namespace}.test"
     front.lead(namespace, conditions={})
     front.apply(INGRESSES, namespace, ingress(host))
@@ -220,9 +220,7 @@ def test_the_path_of_one_token_leads_no_other(front, namespace, wildcard):
         assert ask(front, host, "/.well-known/acme-challenge/another").status == 404
 
 
-def test_a_solver_ingress_becomes_a_route_of_the_virtual_server_of_its_host_with_its_label_only(
-    front, namespace
-):
+def test_a_solver_ingress_becomes_a_route_of_its_virtual_server_only_with_its_label(front, namespace):
     host = f"{namespace}.test"
     front.lead(namespace)
     front.apply(VIRTUAL_SERVERS, namespace, virtual_server(host))
@@ -238,9 +236,7 @@ def test_a_solver_ingress_becomes_a_route_of_the_virtual_server_of_its_host_with
     assert ask(front, host, "/tea").body == "tea"
 
 
-def test_a_solver_ingress_gets_nothing_with_a_named_port_without_its_class_or_where_an_ingress_has_the_host(
-    front, namespace
-):
+def test_a_solver_ingress_is_ignored_with_a_named_port_no_class_or_a_host_in_use(front, namespace):
     named, classless, taken = (f"{name}.{namespace}.test" for name in ("named", "classless", "taken"))
     front.lead(namespace)
     front.apply(INGRESSES, namespace, ingress(named, name="named", labels=SOLVER, port={"name": "http"}))

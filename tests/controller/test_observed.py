@@ -31,9 +31,7 @@ def events(lab, process, certificate):
     return [line["event"] for line in lines if line.get("certificate") == certificate]
 
 
-def test_a_run_in_a_cluster_is_logged_and_measured_and_survives_a_lost_redis_and_api_server(
-    empty_kube, tmp_path
-):
+def test_a_run_in_a_cluster_is_logged_and_measured_and_survives_lost_servers(empty_kube, tmp_path):
     make_namespace(empty_kube, "shop")
     with KubeLab(directory=tmp_path, kube=empty_kube, serves=False) as lab:
         lab.apply_issuer(lab.rfc2136())

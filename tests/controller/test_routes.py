@@ -129,9 +129,7 @@ def applied(kube, manifest):
     )
 
 
-def test_a_server_side_apply_of_the_ingress_meets_no_conflict_with_us_in_mid_challenge_or_afterwards(
-    kube, client, namespace
-):
+def test_a_server_side_apply_of_the_ingress_never_conflicts_with_us(kube, client, namespace):
     one, routes, in_place = (
         stored(client, namespace, "one"),
         routes_of(client),
@@ -176,9 +174,7 @@ def test_what_others_write_in_the_moment_of_an_edit_stays_theirs(kube, client, n
     assert owners["helm"] == {"f:spec": {"f:rules": {}}}
 
 
-def test_a_master_of_mergeable_ingresses_is_not_edited_as_nginx_would_refuse_it_and_all_its_minions(
-    client, namespace
-):
+def test_a_master_of_mergeable_ingresses_is_not_edited_as_nginx_would_refuse_it(client, namespace):
     """NGINX takes a master with no path only."""
     master = an_ingress(namespace) | {"spec": {"rules": [{"host": "one.example.test"}]}}
     master["metadata"]["annotations"] = {"nginx.org/mergeable-ingress-type": "master"}

@@ -59,9 +59,7 @@ def apply_as_cert_manager(lab, namespace, name, host):
     return lab.leaf(namespace, f"{name}-tls").serial
 
 
-def test_of_two_certificates_with_one_secret_the_oldest_is_issued_the_other_waits_and_says_so_and_takes_over(
-    lab, namespace
-):
+def test_of_two_certificates_with_one_secret_the_older_is_issued_and_the_other_waits(lab, namespace):
     hosts = {name: f"{name}.{namespace}.example.test" for name in ("older", "younger")}
     before = lab.orders()
     for name, host in hosts.items():
@@ -90,7 +88,7 @@ def test_of_two_certificates_with_one_secret_the_oldest_is_issued_the_other_wait
     assert lab.orders() == before + 2
 
 
-def test_the_back_off_follows_the_status_whoever_writes_it(lab, namespace):
+def test_the_back_off_follows_the_status_no_matter_who_writes_it(lab, namespace):
     elsewhere = f"{namespace}-elsewhere"
     lab.apply_issuer({**lab.rfc2136(), "selector": {"dnsZones": ["elsewhere.test"]}}, name=elsewhere)
     lab.apply_certificate(
@@ -184,9 +182,7 @@ def test_a_secret_of_cert_manager_is_adopted_without_an_order_and_renewed_in_pla
     )
 
 
-def test_what_leaves_the_template_leaves_the_secret_which_outlives_its_certificate_with_what_others_put_there(
-    lab, namespace
-):
+def test_what_leaves_the_template_leaves_the_secret_and_others_labels_stay(lab, namespace):
     lab.apply_certificate(
         namespace,
         "web",
@@ -240,9 +236,7 @@ def test_a_secret_that_was_there_keeps_its_type(lab, namespace):
     assert set(secret["data"]) == {"tls.crt", "tls.key", "mine"}
 
 
-def test_an_ingresss_certificate_that_was_deleted_by_hand_comes_back_and_its_secret_is_adopted(
-    lab, namespace
-):
+def test_an_ingress_certificate_deleted_by_hand_returns_and_adopts_its_secret(lab, namespace):
     host = f"{namespace}.example.test"
     metadata = {"name": "cafe", "annotations": {"cert-manager.io/cluster-issuer": "prod-issuer"}}
     spec = {"tls": [{"hosts": [host], "secretName": "cafe-tls"}], "rules": [{"host": host}]}

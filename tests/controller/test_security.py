@@ -268,7 +268,7 @@ class TestObjectsMadeByHand:
         assert lab.client.get(SECRETS, victim, "honest-tls") == before
 
     def test_a_message_by_hand_does_not_make_a_worker_do_what_is_not_due(self, lab, namespace, victim):
-        """Who can write to these queues has Redis; even then a message is a doorbell, and says nothing of its
+        """Who can write to these queues has Redis; even then a message is a wake-up, and says nothing of its
         own."""
         issue_honestly(lab, victim)
         before, orders = lab.client.get(SECRETS, victim, "honest-tls"), lab.orders()
@@ -457,9 +457,7 @@ class TestAnnotations:
             assert refusal(lab, namespace, f"shop-{number}-tls", "spec.issuerRef.name")["status"] == "False"
         assert [lab.client.get(SECRETS, namespace, f"shop-{number}-tls") for number in range(3)] == [None] * 3
 
-    def test_those_of_ours_by_hand_change_nothing_but_when_their_own_certificate_is_tried(
-        self, lab, namespace
-    ):
+    def test_our_annotations_set_by_hand_only_change_when_that_certificate_is_tried(self, lab, namespace):
         attempt = {
             "next": "2999-01-01T00:00:00Z",
             "after": "2026-01-01T00:00:00Z",

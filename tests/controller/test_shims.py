@@ -157,7 +157,7 @@ class TestIngress:
 
         assert (shop.version(), shop.told()) == before == (shop.version(), [normal("Create")])
 
-    def test_a_change_of_the_ingress_updates_the_certificate_and_keeps_what_others_put_on_it(self, shop):
+    def test_a_changed_ingress_updates_the_certificate_and_keeps_what_others_set(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"), labels={"team": "tea"})
         shop.client.merge(
             CERTIFICATES, shop.namespace, "cafe-tls", {"metadata": {"annotations": {"note": "mine"}}}
@@ -176,7 +176,7 @@ class TestIngress:
         assert made["metadata"]["annotations"] == {"note": "mine"}
         assert shop.told() == [normal("Create"), normal("Update")]
 
-    def test_a_certificate_whose_secret_leaves_the_ingress_is_deleted_and_the_others_stay(self, shop):
+    def test_a_certificate_whose_secret_leaves_the_ingress_is_deleted_the_others_stay(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"), ("tea-tls", "b.example.test"))
         before = shop.version("tea-tls")
 
@@ -186,7 +186,7 @@ class TestIngress:
         assert shop.version("tea-tls") == before
         assert normal("Delete") in shop.told()
 
-    def test_whatever_it_is_said_to_have_left_stays_if_it_wants_it_or_it_was_never_its_own(self, shop):
+    def test_a_certificate_named_as_left_stays_if_it_is_wanted_or_not_ours(self, shop):
         spec = {
             "secretName": "theirs-tls",
             "dnsNames": ["theirs.example.test"],
@@ -203,7 +203,7 @@ class TestIngress:
 
         assert shop.names() == ["cafe-tls", "theirs"]
 
-    def test_a_look_costs_no_list_of_the_namespace(self, shop):
+    def test_a_reconciliation_costs_no_list_of_the_namespace(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"), ("tea-tls", "b.example.test"))
         asked = []
         watched = AsksOnly(shop.client, asked)
@@ -214,7 +214,7 @@ class TestIngress:
 
         assert asked == [("get", "cafe"), ("get", "cafe-tls"), ("get", "tea-tls")]
 
-    def test_a_certificate_that_is_deleted_in_mid_look_is_not_told_to_be_updated(self, shop):
+    def test_a_certificate_deleted_in_mid_reconciliation_is_not_reported_as_updated(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"))
         shop.client.merge(
             CERTIFICATES, shop.namespace, "cafe-tls", {"spec": {"dnsNames": ["wrong.example.test"]}}
@@ -236,7 +236,7 @@ class TestIngress:
 
         assert shop.names() == ["cafe-tls"]
 
-    def test_a_certificate_of_another_is_never_touched_and_that_is_told_once_an_hour(self, shop):
+    def test_a_certificate_of_another_is_never_touched_and_that_is_reported_once_an_hour(self, shop):
         spec = {
             "secretName": "cafe-tls",
             "dnsNames": ["theirs.example.test"],
@@ -261,7 +261,7 @@ class TestIngress:
             'Certificate "cafe-tls" is there already and does not belong to this Ingress'
         )
 
-    def test_a_mistake_is_told_once_and_again_after_an_hour_however_often_it_is_looked_at(self, shop):
+    def test_a_mistake_is_reported_once_an_hour_however_often_it_is_reconciled(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"), issuer="also")
         for _ in range(3):
             shop.look(INGRESSES)
@@ -326,7 +326,7 @@ class TestVirtualServer:
         shop.client.create(VIRTUAL_SERVERS, body)
 
     @pytest.mark.parametrize("labels", [None, {"team": "tea"}])
-    def test_where_nginx_has_made_the_certificate_nothing_is_written_or_told(self, shop, labels):
+    def test_where_nginx_has_made_the_certificate_nothing_is_written_or_reported(self, shop, labels):
         self.applied(shop, labels)
         shop.client.create(CERTIFICATES, self.nginx_makes(shop, **({"labels": labels} if labels else {})))
         before = shop.version()
@@ -365,7 +365,7 @@ class TestVirtualServer:
             normal("Update"),
         ]
 
-    def test_a_conflict_is_told_and_nothing_is_made(self, shop):
+    def test_a_conflict_is_reported_and_nothing_is_made(self, shop):
         shop.virtual_server(issuer="a", cluster_issuer="b")
         shop.look(VIRTUAL_SERVERS)
 
@@ -385,7 +385,7 @@ class TestVirtualServer:
         assert shop.version() == before
 
     @pytest.mark.parametrize("secret", ["cafe/tls", "Cafe_TLS"])
-    def test_a_secret_by_whose_name_no_certificate_can_be_called_is_told(self, shop, secret):
+    def test_a_secret_by_whose_name_no_certificate_can_be_called_is_reported(self, shop, secret):
         shop.virtual_server(secret=secret)
 
         ((kind, reason, message, _),) = shop.told()

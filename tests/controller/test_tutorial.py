@@ -206,7 +206,7 @@ def test_the_virtual_server_gets_its_certificate_by_a_solver_ingress_while_it_se
     assert lab.client.get(VIRTUAL_SERVERS, namespace, "cafe")["spec"] == manifest["spec"]
 
 
-def test_a_virtual_server_that_redirects_to_https_is_led_by_its_temporary_certificate(lab, namespace):
+def test_a_virtual_server_that_redirects_to_https_uses_a_temporary_certificate(lab, namespace):
     host = f"{namespace}.example.test"
     apply_issuer(lab, HTTP01_ISSUER)
     (manifest,) = manifests(VIRTUAL_SERVER, lab, host=host)
@@ -221,7 +221,7 @@ def test_a_virtual_server_that_redirects_to_https_is_led_by_its_temporary_certif
 
 
 @pytest.mark.parametrize("maker", ["certmill", "nginx", "the user"])
-def test_a_virtual_server_that_redirects_is_issued_whoever_made_its_certificate(lab, namespace, maker):
+def test_a_virtual_server_that_redirects_is_issued_whatever_made_its_certificate(lab, namespace, maker):
     """kubernetes-ingress #8469: while the Secret is missing, NGINX refuses the handshake to which it
     redirects the challenge."""
     host = f"{namespace}.example.test"
@@ -263,7 +263,7 @@ def moment(lab, namespace, of):
     )
 
 
-def test_where_nginx_does_not_serve_the_virtual_server_its_certificate_comes_all_the_same(lab, namespace):
+def test_a_virtual_server_that_nginx_does_not_serve_gets_its_certificate(lab, namespace):
     host = f"{namespace}.example.test"
     apply_issuer(lab, HTTP01_ISSUER)
     lab.ingress_controller.cert_manager = False
@@ -392,9 +392,7 @@ def edit_by_hand(lab, resource, namespace, name, patch):
     )
 
 
-def test_a_secret_that_was_deleted_comes_back_and_one_that_was_edited_is_mended_without_an_order(
-    lab, namespace
-):
+def test_a_deleted_secret_returns_and_an_edited_one_is_repaired_without_an_order(lab, namespace):
     lab.apply_issuer(lab.rfc2136())
     lab.apply_certificate(namespace, "web", f"{namespace}.example.test")
     lab.wait_ready(namespace, "web")

@@ -39,7 +39,7 @@ def looks(controller, namespace, *, expected):
     return told
 
 
-def test_a_certificates_life_is_told_and_our_own_writes_are_not(controller, kube, namespace):
+def test_a_certificates_life_is_reported_and_our_own_writes_are_not(controller, kube, namespace):
     home = KubernetesHome(client_of(kube), cluster_resource_namespace="cert-manager", clock=SystemClock())
     web, later = (
         a_certificate(namespace=namespace),
@@ -72,7 +72,7 @@ def test_a_certificates_life_is_told_and_our_own_writes_are_not(controller, kube
     assert look_at in looks(controller, namespace, expected=look_at)
 
 
-def test_what_was_issued_is_adopted_at_first_sight_without_a_request(controller, kube, namespace):
+def test_what_was_issued_is_adopted_at_the_first_list_without_a_request(controller, kube, namespace):
     home = KubernetesHome(client_of(kube), cluster_resource_namespace="cert-manager", clock=SystemClock())
     web = a_certificate(namespace=namespace)
     home.apply(web, dump_yaml(certificate_document(web)))

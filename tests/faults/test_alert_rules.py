@@ -150,7 +150,7 @@ def test_an_alert_fires_for_its_fault_and_for_no_other(tmp_path, scene):
     assert "SUCCESS" in promtool("test", "rules", file)
 
 
-def test_an_alert_outlasts_a_change_of_the_process_that_tells_of_certificates(tmp_path):
+def test_an_alert_outlasts_a_change_of_the_process_that_reports_certificates(tmp_path):
     """One process tells of certificates at a time; the next one begins within three minutes."""
     change = {"one": "1x60 stale", "other": "_x63 1x40"}
     name = "certmanager_certificate_ready_status"

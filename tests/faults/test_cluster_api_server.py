@@ -205,7 +205,7 @@ def test_an_api_server_that_says_when_to_come_back_is_not_asked_in_a_storm(clust
     assert 0 < sum(asked.values()) < 80, asked
 
 
-def test_a_status_that_somebody_else_writes_at_the_same_time_is_a_conflict_and_no_loss(cluster, namespace):
+def test_a_status_that_another_program_writes_meanwhile_is_a_conflict_and_no_loss(cluster, namespace):
     theirs = []
 
     def write_first(request):

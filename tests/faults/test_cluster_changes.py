@@ -42,9 +42,7 @@ def asked_about(cluster, namespace):
     return [request for request, _ in cluster.proxy.asked[since:] if request.namespace == namespace]
 
 
-def test_a_namespace_that_is_deleted_in_mid_issuance_ends_its_runs_and_works_again_under_its_name(
-    cluster, namespace
-):
+def test_a_namespace_deleted_in_mid_issuance_ends_its_runs_and_can_be_used_again(cluster, namespace):
     with (
         cluster.hold(namespace, "early", "set_up_challenge") as early,
         cluster.hold(namespace, "web", "validate") as late,
@@ -149,9 +147,7 @@ def with_other_rules(ingress, manifest):
 
 
 @pytest.mark.parametrize("change", [replaced, with_another_path, with_other_rules])
-def test_an_ingress_edited_in_mid_challenge_is_led_again_and_the_users_paths_are_theirs(
-    cluster, namespace, change
-):
+def test_an_ingress_edited_in_mid_challenge_gets_the_path_again_and_keeps_its_own(cluster, namespace, change):
     manifest = an_ingress(namespace)
     manifest["metadata"]["namespace"] = namespace
     with cluster.hold(namespace, "shop-tls", "wait_for_propagation") as held:
@@ -213,7 +209,7 @@ def apply_bait(cluster, namespace, name, key, bait, type_="Opaque"):
     cluster.apply(body, namespace)
 
 
-def test_a_megabyte_of_crafted_pem_is_told_and_costs_nobody_anything(cluster, namespace):
+def test_a_megabyte_of_crafted_pem_is_reported_and_costs_nobody_anything(cluster, namespace):
     """What GHSA-r4pg-vg54-wxx4 is about, in every place where certmill reads what a user has put there."""
     before = cluster.cpu_seconds()
     apply_bait(cluster, namespace, "web-tls", "tls.crt", BAIT["certificates"], "kubernetes.io/tls")

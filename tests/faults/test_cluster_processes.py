@@ -71,7 +71,7 @@ def test_a_redis_that_was_flushed_costs_no_pair_that_was_stored(cluster, namespa
     assert set(cluster.running().values()) == set(cluster.pids.values())
 
 
-def test_the_way_of_a_challenge_that_redis_has_forgotten_is_closed(cluster, namespace):
+def test_the_route_of_a_challenge_that_redis_has_forgotten_is_closed(cluster, namespace):
     """As when it is flushed between the Secret and the clean-up: no run goes on."""
     manifest = an_ingress(namespace)
     manifest["metadata"]["namespace"] = namespace

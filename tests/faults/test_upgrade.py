@@ -143,7 +143,7 @@ def test_runs_of_the_previous_release_go_on_under_both_and_then_under_this_one(l
     assert None not in lab.pids().values()
 
 
-def test_runs_of_this_release_go_on_under_the_previous_one_after_a_way_back(lab, previous):
+def test_runs_of_this_release_continue_under_the_previous_one_after_a_downgrade(lab, previous):
     lab.certmill.start(workers=1, beats=1)
     wanted, handles = begin(lab, "back")
 

@@ -44,6 +44,17 @@ def test_directories_of_tests_share_code_through_support_only(imports):
     assert [f"{file}: {name}" for file, name in imports if not is_shared(file, name.partition(".")[0])] == []
 
 
+def test_names_of_tests_are_at_most_80_characters_long(root):
+    long = [
+        f"{file.relative_to(root)}: {node.name}"
+        for file in (root / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and len(node.name) > 80
+    ]
+
+    assert long == []
+
+
 def test_there_is_one_helper_that_waits(root):
     """A loop with a deadline of its own says nothing when it ends; `until` says for what it waited."""
     named = {"until", "eventually", "wait_until", "wait_for"}

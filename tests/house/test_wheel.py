@@ -35,7 +35,7 @@ def alone(uv, wheel, tmp_path_factory):
     return place / "bin"
 
 
-def test_alone_it_has_the_client_which_loads_neither_celery_nor_anything_else_that_is_slow(alone):
+def test_the_wheel_alone_has_the_client_which_loads_no_celery_and_nothing_slow(alone):
     slow = "{'celery', 'kombu', 'redis', 'acme', 'pydantic'}"
     program = f"import sys; from certmill import Client; print(Client.__name__, {slow} & set(sys.modules))"
 

@@ -74,7 +74,7 @@ class TestARateLimitOnAnAuthorization:
         assert "too many validations" in mill.record().reason
         assert mill.status().failed_issuance_attempts == 0
 
-    def test_it_is_told_as_a_rate_limit_by_get_and_by_the_log(self, redis):
+    def test_it_is_reported_as_a_rate_limit_by_get_and_by_the_log(self, redis):
         with capture_logs() as lines:
             mill = self.limited(redis)
         told = [line for line in lines if line["event"] == "certificate.waiting"]
@@ -205,7 +205,7 @@ class TestALabelThatChangesInMidRun:
 
         assert mill.record().result == "issued"
 
-    def test_a_way_to_the_responder_is_put_right_by_the_solver_that_the_run_chose(self, redis):
+    def test_a_route_is_repaired_by_the_solver_that_the_run_chose(self, redis):
         solvers = (Solver(http01=Http01Solver(), selector=Selector(match_labels={"team": "web"})),)
         mill = at_step(
             Mill(redis, certificate=LABELLED, issuer=an_issuer(solvers=solvers)), "wait_for_propagation"

@@ -139,7 +139,7 @@ def test_a_wrong_tsig_secret_names_the_server_and_what_to_do(lab):
     assert lab.status("wrongtsig").next_attempt > lab.status("wrongtsig").last_failure_time
 
 
-def test_a_missing_solver_secret_is_named_and_the_certificate_follows_when_it_is_there(lab):
+def test_a_missing_solver_secret_is_named_and_the_certificate_follows_it(lab):
     lab.apply_issuer("nosecret")
     lab.runtime.ports.home.delete_secret("cert-manager", "nosecret-tsig")
 

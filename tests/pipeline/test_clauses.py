@@ -63,9 +63,7 @@ def run_until(mill, last):
         ),
     ],
 )
-def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored_and_the_next_run_makes_a_new_key(
-    redis, trouble, reason
-):
+def test_a_wrong_certificate_is_not_stored_and_the_next_run_makes_a_new_key(redis, trouble, reason):
     mill = Mill(redis)
     for name, value in trouble.items():
         setattr(mill.world.ca.trouble, name, value)
@@ -87,7 +85,7 @@ def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored_and_the_next
     assert len(mill.world.ca.ordered) == 2
 
 
-def test_two_certificates_that_want_the_same_names_at_once_issue_one_after_the_other_by_an_order_each(redis):
+def test_two_certificates_with_the_same_names_are_issued_one_after_the_other(redis):
     mill = Mill(redis)
     other = a_certificate(name="twin", secret_name="twin-tls")
     mill.reconciler.reconcile(WEB.id)
@@ -114,7 +112,7 @@ def test_two_certificates_that_want_the_same_names_at_once_issue_one_after_the_o
 @pytest.mark.parametrize(
     "solver", [Solver(http01=Http01Solver()), dns01().solvers[0]], ids=["http-01", "dns-01"]
 )
-def test_a_solver_that_waits_instead_of_a_self_check_waits_its_time_and_looks_at_nothing(redis, solver):
+def test_a_solver_that_waits_instead_of_a_self_check_waits_and_checks_nothing(redis, solver):
     wait = timedelta(hours=1)
     mill = Mill(
         redis,
@@ -145,14 +143,14 @@ def test_a_solver_that_waits_no_time_goes_on_at_once_and_looks_at_nothing(redis,
     assert mill.world.looked == []
 
 
-def test_a_solver_that_does_not_wait_looks(redis):
+def test_a_solver_that_does_not_wait_checks(redis):
     mill = Mill(redis)
     mill.issue()
 
     assert mill.world.looked == ["web.example.test"]
 
 
-def test_a_solver_that_follows_cnames_presents_the_value_at_their_end_and_takes_it_down_there(redis):
+def test_a_solver_that_follows_cnames_presents_and_removes_the_value_at_their_end(redis):
     mill = Mill(redis, issuer=dns01(follow_cname=True))
     mill.world.cnames = {CHALLENGE: "web.alias.test", "web.alias.test": "web.acme.other.test"}
     mill.reconciler.reconcile(WEB.id)
@@ -196,7 +194,7 @@ def test_the_duration_is_asked_for_only_where_the_issuer_enables_it(redis, enabl
     assert asked.not_after == wanted
 
 
-def test_an_account_key_that_is_not_there_is_made_rsa_2048_under_the_key_that_the_issuer_names(redis):
+def test_a_missing_account_key_is_made_as_rsa_2048_under_the_key_the_issuer_names(redis):
     issuer = an_issuer(private_key=SecretKeyRef(name="own-account", key="account.pem"))
     mill = Mill(redis, issuer=issuer)
     mill.issue()
@@ -211,9 +209,7 @@ def test_an_account_key_that_is_not_there_is_made_rsa_2048_under_the_key_that_th
 @pytest.mark.parametrize(
     ("kind", "namespace", "where"), [("ClusterIssuer", "", "cert-manager"), ("Issuer", "default", "default")]
 )
-def test_a_cluster_issuers_secrets_are_in_the_cluster_resource_namespace_and_an_issuers_in_its_own(
-    redis, kind, namespace, where
-):
+def test_secrets_of_a_cluster_issuer_are_in_the_cluster_resource_namespace(redis, kind, namespace, where):
     elsewhere = {"cert-manager", "default"} - {where}
     issuer = replace(dns01(), kind=kind, namespace=namespace)
     certificate = a_certificate(issuer_ref=IssuerRef(name="prod", kind=kind))

@@ -87,7 +87,7 @@ def test_an_attempt_that_was_put_off_under_it_begins_soon(redis):
     assert mill.record().result == "issued"
 
 
-def test_what_is_rightly_due_in_years_is_not_looked_at(redis):
+def test_what_is_rightly_due_in_years_is_not_reconciled(redis):
     mill = Mill(redis)
     mill.world.ca.trouble.lifetime_seconds = 10 * YEAR
     mill.issue()

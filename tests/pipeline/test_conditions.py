@@ -127,7 +127,7 @@ class TestWhileItIsIssued:
             (replace(WEB, dns_names=("new.example.test",)), "RequestChanged"),
         ],
     )
-    def test_a_pair_that_is_not_what_is_wanted_any_more_is_issuing_and_not_ready_for_the_same_reason(
+    def test_a_pair_that_is_no_longer_wanted_is_issuing_and_not_ready_for_one_reason(
         self, redis, changed, reason
     ):
         mill = Mill(redis)
@@ -212,9 +212,7 @@ class TestWhileItIsIssued:
         assert said(mill, "Issuing")[1] == said(mill, "Ready")[1] == "Expired"
         assert said(mill, "Ready")[0] is False
 
-    def test_a_failure_is_issuing_false_as_failed_with_its_message_and_the_reason_for_not_ready_stays(
-        self, redis, told
-    ):
+    def test_a_failure_sets_issuing_false_with_its_message_and_leaves_ready_as_it_is(self, redis, told):
         mill = Mill(redis, events=told)
         mill.world.validates = lambda *_: False
         mill.reconciler.reconcile(WEB.id)
@@ -246,7 +244,7 @@ class TestWhileItIsIssued:
             1,
         )
 
-    def test_a_changed_spec_does_not_wait_but_only_success_takes_the_count_of_failures_back(self, redis):
+    def test_a_changed_spec_does_not_wait_but_only_success_resets_the_failure_count(self, redis):
         mill = Mill(redis)
         mill.world.validates = lambda *_: False
         mill.reconciler.reconcile(WEB.id)
@@ -303,7 +301,7 @@ class TestWhileItIsIssued:
         assert (mill.status().not_after, mill.status().renewal_time) == (None, None)
         assert len(written) == 1
 
-    def test_an_issuer_that_is_wrong_is_told_on_the_certificate_and_counts_no_failure(self, redis):
+    def test_a_wrong_issuer_is_reported_on_the_certificate_and_counts_no_failure(self, redis):
         mill = Mill(redis)
         mill.ports.home.break_manifest("ClusterIssuer", "", "prod", "spec.acme.server: is no URL")
         written = counted(mill)
@@ -325,7 +323,7 @@ class TestWhileItIsIssued:
 
         assert mill.status() == before
 
-    def test_a_secret_that_an_issuer_needs_is_told_as_an_invalid_spec(self, redis):
+    def test_a_secret_that_an_issuer_needs_is_reported_as_an_invalid_spec(self, redis):
         taken = replace(WEB, namespace="cert-manager", secret_name="prod-account")
         mill = Mill(redis, certificate=taken)
 
@@ -347,7 +345,7 @@ class TestWhileItWaits:
 
     REASON = "web.example.test: ns1.example.test does not have it yet"
 
-    def test_a_short_wait_is_told_in_an_event_and_costs_no_status(self, redis, told):
+    def test_a_short_wait_is_reported_in_an_event_and_costs_no_status(self, redis, told):
         mill = self.waiting(redis, told)
 
         assert told.of("Waiting") == [self.REASON]
@@ -421,9 +419,7 @@ class TestWhileItWaits:
 
         assert said(mill, "Issuing") == (True, "DoesNotExist", f"{ABSENT}; waiting: the CA is away")
 
-    def test_a_pair_that_expires_while_its_renewal_waits_is_not_ready_from_the_next_look_on(
-        self, redis, told
-    ):
+    def test_a_pair_that_expires_while_its_renewal_waits_is_then_not_ready(self, redis, told):
         mill = Mill(redis, events=told)
         mill.issue()
         mill.world.clock.advance(90 * DAY - 300)
@@ -514,7 +510,7 @@ class TestTwoOfOneSecret:
         message = f'Secret is to be issued for "web", which is older. {CONFLICT}'
         assert said(mill, "Ready", self.RIVAL) == (False, "IncorrectCertificate", message)
 
-    def test_of_hundreds_each_look_asks_the_home_about_a_few_only(self, mill):
+    def test_of_hundreds_each_reconciliation_asks_the_home_about_a_few_only(self, mill):
         rivals = [
             a_certificate(name=f"rival-{number:03}", dns_names=("rival.example.test",))
             for number in range(200)
@@ -551,7 +547,7 @@ class TestTwoOfOneSecret:
 
         assert mill.reconciler.reconcile(self.RIVAL.id).publish_run
 
-    def test_a_younger_one_that_was_looked_at_first_gives_way_before_it_has_an_order(self, mill):
+    def test_a_younger_one_that_was_reconciled_first_gives_way_before_it_has_an_order(self, mill):
         self.ages["rival"] = 0.5
         mill.reconciler.reconcile(WEB.id)
         mill.reconciler.reconcile(self.RIVAL.id)
@@ -563,7 +559,7 @@ class TestTwoOfOneSecret:
         assert said(mill, "Ready")[1] == "IncorrectCertificate"
         assert said(mill, "Issuing") is None
 
-    def test_a_younger_one_that_was_seen_only_when_it_had_its_certificate_does_not_store_it(self, mill):
+    def test_a_younger_one_that_sees_the_older_after_its_issuance_does_not_store_it(self, mill):
         self.ages["rival"] = 0.5
         mill.reconciler.reconcile(WEB.id)
         for step in STEP_NAMES[:6]:
@@ -602,7 +598,7 @@ class TestTwoOfOneSecret:
 
         assert mill.reconciler.reconcile(self.RIVAL.id).publish_run
 
-    def test_who_takes_over_a_pair_that_is_right_for_it_needs_no_order_and_puts_its_name_on_it(self, mill):
+    def test_taking_over_a_pair_that_fits_needs_no_order_and_changes_the_annotation(self, mill):
         mill.issue()
         heir = replace(WEB, name="heir")
         mill.ports.home.apply(heir, dump_yaml(certificate_document(heir)))
@@ -615,7 +611,7 @@ class TestTwoOfOneSecret:
         )
         assert len(mill.world.ca.orders) == 1
 
-    def test_after_redis_was_lost_the_annotation_still_tells(self, mill, redis):
+    def test_after_redis_was_lost_the_annotation_still_reports_it(self, mill, redis):
         mill.issue()
         redis.flushdb()
 
@@ -638,7 +634,7 @@ class TestTwoOfOneSecret:
 
 
 class TestWhileItCleansUp:
-    """The run is over and its status is written; it has only to take down what it put up."""
+    """The run is over and its status is written; it only has to remove what it presented."""
 
     ASKED = Condition(
         type="Issuing", status=True, reason="ManuallyTriggered", message="", last_transition=NOW
@@ -662,7 +658,7 @@ class TestWhileItCleansUp:
         assert result.publish_run
         assert mill.record().step == "register_account"
 
-    def test_a_failure_that_somebody_clears_in_that_very_moment_is_looked_at_by_the_next_tick(self, redis):
+    def test_a_failure_that_is_cleared_at_that_moment_is_reconciled_by_the_next_tick(self, redis):
         mill = self.cleaning_up(redis, new_order=[OrderRefused("no")])
         mill.ports.home.write_certificate_status(WEB.id, CertificateStatus())
 
@@ -693,13 +689,13 @@ class TestWhileItCleansUp:
         assert mill.world.secret("default", "web-tls").labels["team"] == "tea"
         assert (len(mill.world.ca.orders), mill.record().step) == (1, "")
 
-    def test_a_look_that_finds_nothing_to_issue_begins_nothing(self, redis):
+    def test_a_reconciliation_that_finds_nothing_to_issue_begins_nothing(self, redis):
         for faults in ({}, {"new_order": [OrderRefused("no")]}):
             mill = self.cleaning_up(redis, **faults)
 
             mill.reconciler.reconcile(WEB.id)
 
-            assert not getattr(mill.step("clean_up"), "ring", False)
+            assert not getattr(mill.step("clean_up"), "publish_run", False)
             assert mill.record().step == ""
             redis.flushdb()
 
@@ -777,7 +773,7 @@ class TestTemporaryCertificate:
 
 
 class TestEvents:
-    def test_a_run_tells_that_it_began_what_it_asked_for_and_that_it_is_done(self, redis, told):
+    def test_a_run_reports_that_it_began_what_it_asked_for_and_that_it_is_done(self, redis, told):
         mill = Mill(redis, events=told)
 
         mill.issue()
@@ -799,7 +795,7 @@ class TestEvents:
         mill.run()
         return mill
 
-    def test_a_key_that_is_kept_is_told_as_reused(self, redis, told):
+    def test_a_key_that_is_kept_is_reported_as_reused(self, redis, told):
         key = keys.generate(ECDSA)
 
         mill = self.again(redis, told, key)
@@ -807,7 +803,7 @@ class TestEvents:
         assert told.of("Reused") == ['Reusing private key stored in existing Secret resource "web-tls"']
         assert mill.world.secret("default", "web-tls").data["tls.key"] == key
 
-    def test_a_key_that_cannot_be_read_is_told_and_another_is_made(self, redis, told):
+    def test_a_key_that_cannot_be_read_is_reported_and_another_is_made(self, redis, told):
         mill = self.again(redis, told, b"junk")
 
         assert told.of("DecodeFailed") == [
@@ -815,7 +811,7 @@ class TestEvents:
         ]
         assert mill.record().result == "issued"
 
-    def test_a_key_that_may_not_be_replaced_is_told(self, redis, told):
+    def test_a_key_that_may_not_be_replaced_is_reported(self, redis, told):
         mill = self.again(redis, told, keys.generate(PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384)))
 
         (message,) = told.of("CannotRegenerateKey")
@@ -826,7 +822,7 @@ class TestEvents:
         assert mill.world.ca.orders == {}
 
 
-def test_a_run_of_a_manifest_that_has_just_changed_does_not_fail_for_what_it_was_before(redis):
+def test_a_run_of_a_changed_manifest_does_not_fail_for_what_it_was_before(redis):
     mill = Mill(redis, certificate=replace(WEB, issuer_ref=IssuerRef(name="nobody", kind="ClusterIssuer")))
     mill.use_in_steps(home=RecentHome(mill.ports.home, mill.world.clock))
     mill.reconciler.reconcile(WEB.id)

@@ -68,7 +68,7 @@ def test_the_claimed_step_is_leased_for_the_task_that_continues(redis):
     assert mill.step(STEP_NAMES[1]) == Drop()
 
 
-def test_a_claimed_step_whose_lease_has_ended_is_done_by_whoever_claims_it_next(redis):
+def test_a_claimed_step_whose_lease_has_ended_is_done_by_the_next_claim(redis):
     mill = begun(redis)
     slow = continued(mill, STEP_NAMES[0]).claimed
 

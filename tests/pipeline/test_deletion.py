@@ -66,7 +66,7 @@ def test_a_run_under_way_stops_and_cleans_up(redis, step):
     assert list(redis.scan_iter("certmill:lock:*")) == []
 
 
-def test_a_pair_is_not_stored_though_nobody_has_told_of_the_deletion_yet(redis):
+def test_a_pair_is_not_stored_though_the_deletion_was_not_observed_yet(redis):
     """The steps' reads may be half a minute old; the one that stores reads anew."""
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)

@@ -26,7 +26,7 @@ def lab(tmp_path_factory):
     patient = {
         "step_lease_seconds": "60",
         "step_grace_seconds": "60",
-    }  # or a busy machine has steps rung twice, which are tasks of their own
+    }  # or a busy machine has steps published twice, which are tasks of their own
     with (
         redis,
         Lab(

@@ -28,7 +28,7 @@ def test_renewals_and_failures_are_kept_in_the_status_and_survive_each_other(red
     assert (three.issued, mill.status().failed_issuance_attempts) == (True, 0)
 
 
-def test_a_status_that_is_written_twice_tells_of_one_run(redis):
+def test_a_status_that_is_written_twice_reports_one_run(redis):
     mill = Mill(redis)
     mill.issue()
     for _ in range(3):

@@ -59,7 +59,7 @@ class Tenant(Mill):
         return self.step(step)
 
 
-def test_while_one_is_validated_no_other_of_its_namespace_has_a_way_for_its_host(redis):
+def test_while_one_is_validated_no_other_of_its_namespace_has_a_route_for_its_host(redis):
     """An ingress controller would take one of the two Ingresses only."""
     ingresses = Ingresses()
     victim, twin = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, TWIN))
@@ -106,7 +106,7 @@ def test_one_that_is_given_up_leaves_the_host_to_others(redis):
     assert isinstance(victim.again("set_up_challenge"), Proceed)
 
 
-def test_the_sweep_of_what_a_former_run_left_does_not_close_the_way_of_the_one_that_goes_on(redis):
+def test_the_sweep_of_a_former_run_does_not_remove_the_route_of_the_current_run(redis):
     ingresses = Ingresses()
     victim = Tenant(redis, VICTIM, ingresses)
     left = Presented(
@@ -127,7 +127,7 @@ def test_the_sweep_of_what_a_former_run_left_does_not_close_the_way_of_the_one_t
     assert ingresses.open_for == set()
 
 
-def test_a_way_is_closed_that_no_run_will_close(redis):
+def test_a_route_is_removed_that_no_run_will_close(redis):
     ingresses = Ingresses()
     victim = Tenant(redis, VICTIM, ingresses)
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
@@ -140,7 +140,7 @@ def test_a_way_is_closed_that_no_run_will_close(redis):
     assert ingresses.open_for == set()
 
 
-def test_a_way_is_closed_that_a_run_has_left(redis):
+def test_a_route_is_removed_that_a_run_has_left(redis):
     ingresses = Ingresses()
     victim = Tenant(redis, VICTIM, ingresses)
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))

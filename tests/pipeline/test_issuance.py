@@ -169,7 +169,7 @@ def test_an_unchanged_manifest_is_never_issued_again_and_a_changed_one_is(lab):
     }
 
 
-def test_the_account_is_found_again_after_redis_was_flushed_and_nothing_is_issued_again(lab):
+def test_the_account_is_found_after_redis_was_flushed_and_nothing_is_issued_again(lab):
     before = lab.issue("kept-account", "kept-account.other.test")
     issuer = next(issuer for issuer in lab.runtime.ports.home.issuers() if issuer.name == "prod")
     uri = lab.runtime.ports.home.issuer_status(issuer).uri

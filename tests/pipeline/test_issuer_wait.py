@@ -71,7 +71,7 @@ def without_issuer(redis):
     return mill
 
 
-def rung(mill):
+def published(mill):
     """The certificates that a tick publishes now."""
     return sorted(wake_up.certificate for wake_up in mill.ticks.wake().wake_ups)
 
@@ -90,7 +90,7 @@ def test_a_certificate_before_its_issuer_waits_and_no_failure_is_counted(redis):
     assert "ClusterIssuer/prod is not there; apply it" in issuing.message
 
 
-def test_a_wait_for_an_issuer_is_told_once_and_is_no_warning(redis):
+def test_a_wait_for_an_issuer_is_one_event_and_no_warning(redis):
     mill = without_issuer(redis)
     for _ in range(6):
         mill.wake(601)
@@ -145,11 +145,11 @@ def test_of_many_runs_of_a_refused_issuer_one_asks_the_ca_within_the_hour(redis)
     for _ in range(5):
         mill.world.clock.advance(600)
         mill.issuers.look("ClusterIssuer", "prod", owner="controller")
-        assert rung(mill) == []
+        assert published(mill) == []
 
     assert mill.ca.registrations == 1
     mill.world.clock.advance(601)
-    assert rung(mill) == [OTHER.id, WEB.id]
+    assert published(mill) == [OTHER.id, WEB.id]
 
 
 def test_a_new_certificate_asks_again_as_the_ca_may_have_been_mended(redis):
@@ -174,7 +174,7 @@ def test_all_runs_go_on_at_once_when_their_issuer_is_ready(redis):
     mill.ports.home.write_secret(eab)
     mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 
-    assert rung(mill) == [OTHER.id, WEB.id]
+    assert published(mill) == [OTHER.id, WEB.id]
     assert mill.ports.issuer_records.failing(WEB.issuer) == []
     mill.run("register_account")
     assert mill.world.leaf(OTHER).dns_names == OTHER.dns_names
@@ -187,7 +187,7 @@ def test_runs_that_wait_for_a_ca_that_is_away_go_on_when_it_is_back(redis):
     redis.zadd(keys.WAITING, {WEB.id: NOW + 9000, OTHER.id: NOW + 9000})
     mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 
-    assert rung(mill) == [OTHER.id, WEB.id]
+    assert published(mill) == [OTHER.id, WEB.id]
 
 
 def test_an_issuer_that_becomes_ready_ends_no_other_wait(redis):
@@ -201,7 +201,7 @@ def test_an_issuer_that_becomes_ready_ends_no_other_wait(redis):
     mill.ports.home.apply(replace(an_issuer(), email="new@example.test"), "changed: true\n")
     mill.issuers.look("ClusterIssuer", "prod", owner="controller")
 
-    assert rung(mill) == []
+    assert published(mill) == []
 
 
 class Moment:

@@ -1,5 +1,5 @@
 """Issuers whose CA or Secrets are in trouble, re-reads that are cut short, and a sweep that comes by what it
-cannot take down."""
+cannot remove."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def troubled(redis, trouble, **mill):
     return made
 
 
-def test_an_issuer_that_names_hundreds_of_secrets_costs_a_few_reads_and_tells_of_a_few(redis):
+def test_an_issuer_with_hundreds_of_secrets_costs_few_reads_and_reports_a_few(redis):
     refs = [SecretKeyRef(name=f"cf-{number}", key="token") for number in range(300)]
     issuer = an_issuer(
         solvers=tuple(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=ref))) for ref in refs)
@@ -145,7 +145,7 @@ def test_a_new_certificate_does_not_wait_for_hanging_cas(redis):
     assert begun == [True]
 
 
-def test_a_reread_with_many_hanging_cas_ends_and_the_next_goes_on_with_those_not_tried(redis):
+def test_a_reread_with_many_hanging_cas_ends_and_the_next_tries_the_others(redis):
     mill = troubled(redis, lambda _: None)
 
     def hang(_):
@@ -311,9 +311,7 @@ def a_token(**data):
 @pytest.mark.parametrize(
     ("secret", "says"), [(None, "cert-manager/cf with the"), (a_token(other=b"x"), "has no key 'token'")]
 )
-def test_a_dns_solvers_missing_secret_is_invalid_solver_and_the_issuer_recovers_when_it_appears(
-    redis, secret, says
-):
+def test_a_missing_secret_of_a_dns_solver_is_invalid_solver_until_it_appears(redis, secret, says):
     mill = Mill(redis, issuer=DNS01)
     if secret is not None:
         mill.ports.home.write_secret(secret)
@@ -383,7 +381,7 @@ def test_a_4xx_on_register_is_asked_no_more_until_the_issuer_is_edited(redis):
     assert ready_of(mill).status
 
 
-def test_a_4xx_on_register_is_not_asked_for_again_by_looks_at_an_issuer_that_is_not_ready(redis):
+def test_a_4xx_on_register_is_not_repeated_by_reconciliations_of_the_issuer(redis):
     """The controller has each of them looked at every half minute, as a Secret may be there now."""
     binding = ExternalAccountBinding(key_id="kid", key_secret_ref=SecretKeyRef(name="eab", key="hmac"))
     issuer = an_issuer(external_account_binding=binding)
@@ -406,7 +404,7 @@ def test_a_4xx_on_register_is_not_asked_for_again_by_looks_at_an_issuer_that_is_
     assert ready_of(mill, issuer).status
 
 
-def test_a_refused_account_is_looked_at_again_after_an_hour(redis):
+def test_a_refused_account_is_reconciled_again_after_an_hour(redis):
     mill = troubled(redis, raising(AccountRefused("agree to the new terms")))
     issuers = mill.issuers
     issuers.look("ClusterIssuer", "prod", owner="a")
@@ -470,7 +468,7 @@ def test_a_ca_that_is_away_does_not_make_a_registered_account_unready(redis):
     assert mill.ca.asked == ["prod", "prod"]
 
 
-def test_an_account_that_a_later_request_shows_refused_stays_the_account_and_is_asked_for_again(redis):
+def test_an_account_that_is_refused_later_stays_the_account_and_is_asked_for_again(redis):
     mill = troubled(redis, lambda _: None)
     first = account.register(mill.ports, an_issuer(), owner="a")
 
@@ -512,7 +510,7 @@ def failing(mill):
     return issuer_failures.to_begin(mill.ports, mill.ports.home.issuer(WEB.issuer))
 
 
-def test_a_reread_that_dies_before_it_begins_anew_what_failed_is_made_good_by_the_next(redis):
+def test_a_reread_that_dies_before_it_restarts_what_failed_is_repeated_by_the_next(redis):
     mill = a_failed_mill(redis)
     reconcile, died = mill.reconciler.reconcile, [KeyboardInterrupt()]
 
@@ -594,7 +592,7 @@ def a_slow_mill(redis, *, seconds, entries, trouble=lambda _: None):
     return mill
 
 
-def test_a_sweep_tries_an_issuers_zone_that_times_out_once_and_goes_on_with_the_others(redis):
+def test_a_sweep_tries_an_issuers_zone_that_times_out_once_and_the_others_all(redis):
     def trouble(record):
         if record.zone == "dead.test":
             raise ProviderUnavailable("the API did not answer in time")

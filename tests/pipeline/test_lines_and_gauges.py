@@ -42,7 +42,7 @@ def known(mill):
     return mill.ports.gauges.read()[0]
 
 
-def test_a_first_issuance_is_told_from_its_request_to_its_delivery(redis, lines):
+def test_a_first_issuance_is_distinguished_from_its_request_to_its_delivery(redis, lines):
     mill = Mill(redis)
     mill.ports.home.delete("Certificate", WEB.namespace, WEB.name)  # what a manifest made, no request changes
     body = {
@@ -85,7 +85,7 @@ def test_a_renewal_says_that_it_is_one(redis, lines):
     assert line(lines, "certificate.run_begun")["trigger"] == "renewal"
 
 
-def test_a_request_that_is_refused_is_told_with_the_reason(redis, lines):
+def test_a_request_that_is_refused_is_reported_with_the_reason(redis, lines):
     Mill(redis).handler.request({"name": "web", "spec": {"dnsNames": []}}, request_id="r-2")
 
     assert events(lines) == ["request.refused"]
@@ -109,7 +109,7 @@ def test_a_failure_is_a_warning_with_its_class_and_the_next_attempt(redis, lines
     assert "certificate.issued" not in events(lines)
 
 
-def test_a_wait_of_more_than_a_minute_is_told_once_for_each_reason(redis, lines):
+def test_a_wait_of_more_than_a_minute_is_reported_once_for_each_reason(redis, lines):
     mill = Mill(redis)
     with_faults(mill, new_order=[CAUnavailable("the CA asks for time", retry_after=300.0)] * 3)
     mill.reconciler.reconcile(WEB.id)

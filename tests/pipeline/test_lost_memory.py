@@ -1,5 +1,5 @@
 """Redis loses its memory (FLUSHALL) in the middle of a run: at most one order more, and every TXT value is
-taken down."""
+removed."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def values(mill):
 
 
 def swept(mill):
-    """What the hourly sweep takes down."""
+    """What the hourly sweep removes."""
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
     return mill.ticks.sweep("sweep")
 
 
 @pytest.mark.parametrize("step", STEP_NAMES)
-def test_a_lost_run_costs_an_order_only_where_its_key_was_certified_and_leaves_no_value(redis, step):
+def test_a_lost_run_costs_an_order_only_if_its_key_was_certified_and_leaves_no_value(redis, step):
     mill = a_mill(redis)
     played_to(mill, step)
     redis.flushdb()
@@ -66,7 +66,7 @@ def test_a_lost_run_costs_an_order_only_where_its_key_was_certified_and_leaves_n
     assert redis.hlen(keys.JOURNAL) == redis.hlen(keys.LOST_ORDERS) == 0
 
 
-def test_a_pair_that_was_stored_before_redis_was_lost_is_adopted_and_its_values_are_swept(redis):
+def test_a_pair_stored_before_redis_was_lost_is_adopted_and_its_values_are_swept(redis):
     mill = a_mill(redis)
     played_to(mill, "clean_up")
     assert len(values(mill)) == 2
@@ -91,7 +91,7 @@ def test_of_the_values_at_a_name_only_those_of_the_lost_order_are_taken_down(red
     assert values(mill) == {"of another client"}
 
 
-def test_a_value_whose_authorization_is_valid_already_is_swept_after_the_run_that_goes_on(redis):
+def test_a_value_whose_authorization_is_valid_is_swept_after_the_run_that_continues(redis):
     mill = a_mill(redis)
     played_to(mill, "finalize")  # both are valid: the run that goes on presents nothing
     redis.flushdb()
@@ -118,7 +118,7 @@ def test_an_order_for_another_spec_is_not_gone_on_with_and_its_values_are_swept(
     assert OURS not in {name for name, at in mill.world.provider.values.items() if at}
 
 
-def test_a_lost_order_whose_authorization_has_ended_is_tried_once_and_then_another_is_created(redis):
+def test_a_lost_order_whose_authorization_has_ended_is_tried_once_and_then_replaced(redis):
     mill = a_mill(redis)
     played_to(mill, "validate")
     redis.flushdb()

@@ -55,7 +55,7 @@ def test_an_issuance_and_a_renewal_are_one_line_for_each_thing(seen):
     )
 
 
-def test_a_failure_and_a_refusal_are_told(seen):
+def test_a_failure_and_a_refusal_are_reported(seen):
     _, lines = seen
 
     assert of(lines, "default/wrong") == [
@@ -91,7 +91,7 @@ def test_every_line_has_its_fields_and_nothing_secret(seen):
     assert lab.secret("web").data["tls.key"].decode().splitlines()[1] not in text
 
 
-def test_a_worker_tells_its_steps_runs_and_requests_to_the_ca(seen):
+def test_a_worker_reports_its_steps_runs_and_requests_to_the_ca(seen):
     lab, _ = seen
     found = scraped(lab, "worker1")
 
@@ -116,7 +116,7 @@ def test_a_worker_tells_its_steps_runs_and_requests_to_the_ca(seen):
 
 
 @pytest.mark.parametrize("process", ["worker1", "beat1", "responder"])
-def test_each_process_tells_how_the_fleet_stands(seen, process):
+def test_each_process_reports_how_the_fleet_stands(seen, process):
     lab, _ = seen
     found = scraped(lab, process)
 
@@ -130,7 +130,7 @@ def test_each_process_tells_how_the_fleet_stands(seen, process):
     lab.until(lambda: lab.certmill.admin(process, "/readyz") == "ok\n", what=f"{process} is ready")
 
 
-def test_beat_tells_when_each_certificate_expires_and_the_worker_leaves_it_to_beat(seen):
+def test_beat_reports_when_each_certificate_expires_and_the_worker_leaves_it_to_beat(seen):
     lab, _ = seen
     found = scraped(lab, "beat1")
 

@@ -77,7 +77,7 @@ def test_after_a_change_of_the_e_mail_the_accounts_uri_is_there_all_the_time(red
     assert all(status.uri for status in written)
 
 
-def test_a_leaf_for_another_key_is_a_failure_with_back_off_and_no_order_after_another(redis):
+def test_a_leaf_for_another_key_fails_with_back_off_and_orders_nothing_more(redis):
     mill = Mill(redis)
     asked = counting(mill)
     mill.world.ca.trouble.other_key = True

@@ -237,7 +237,7 @@ def test_two_certificates_with_one_secret_do_not_fight(redis):
     assert len(mill.world.ca.orders) == 1
 
 
-def test_above_high_water_a_run_is_begun_but_not_rung_and_let_in_later(redis):
+def test_above_high_water_a_run_is_begun_but_not_published_and_let_in_later(redis):
     mill = Mill(redis, limits=Limits(high_water=10, short_queue=5))
     redis.lpush(STEPS_QUEUE, *["x"] * 10)
 
@@ -249,7 +249,7 @@ def test_above_high_water_a_run_is_begun_but_not_rung_and_let_in_later(redis):
     assert (wake_up.certificate, wake_up.step) == (WEB.id, "register_account")
 
 
-def test_in_a_backlog_a_wake_up_is_rung_and_a_suspect_is_not(redis):
+def test_in_a_backlog_a_wake_up_is_published_and_a_suspect_is_not(redis):
     mill = Mill(redis, limits=Limits(short_queue=5))
     redis.zadd(keys.IN_FLIGHT, {WEB.id: NOW - 1})
     redis.hset(keys.record(WEB.id), mapping={"step": "validate"})
@@ -260,7 +260,7 @@ def test_in_a_backlog_a_wake_up_is_rung_and_a_suspect_is_not(redis):
     assert [wake_up.step for wake_up in mill.ticks.wake().wake_ups] == ["validate"]
 
 
-def test_in_a_backlog_one_of_which_nothing_was_heard_for_very_long_is_rung_all_the_same(redis):
+def test_in_a_backlog_a_step_not_heard_of_for_very_long_is_published_all_the_same(redis):
     mill = Mill(redis, limits=Limits(short_queue=5))
     redis.zadd(keys.IN_FLIGHT, {WEB.id: NOW})
     redis.hset(keys.record(WEB.id), mapping={"step": "validate"})
@@ -588,7 +588,7 @@ def test_a_request_may_change_what_it_made_and_its_secret_goes_with_it(redis):
     assert mill.world.leaf(mill.certificate).dns_names == ("two.example.test",)
 
 
-def test_a_certificate_of_a_manifest_comes_before_one_that_a_request_made_for_its_secret(redis):
+def test_a_certificate_of_a_manifest_comes_before_one_of_a_request_for_its_secret(redis):
     """Also if the request was first, and the pair in the Secret is its own."""
     mill, squatter = Mill(redis), a_certificate(name="squatter", dns_names=("other.example.test",))
     mill.ports.home.delete("Certificate", "default", "web")
@@ -859,7 +859,7 @@ def test_one_that_was_asked_for_and_fails_is_not_begun_again_at_once(redis):
     assert mill.reconciler.reconcile(WEB.id).right
 
 
-def test_a_home_that_refuses_for_good_fails_the_run_ever_less_often_and_costs_one_certificate(redis):
+def test_a_home_that_refuses_for_good_fails_less_and_less_often_for_one_certificate(redis):
     """Its namespace is being deleted, or a role is missing."""
     mill = Mill(redis)
     mill.use(jitter=lambda: 0.9)
@@ -896,7 +896,7 @@ class TestATemporaryPair:
 
     ASKING = a_certificate(annotations={"cert-manager.io/issue-temporary-certificate": "true"})
 
-    def test_it_comes_though_whoever_began_the_run_died_right_after(self, redis):
+    def test_it_comes_though_the_worker_that_began_the_run_died(self, redis):
         mill = Mill(redis, certificate=self.ASKING)
         mill.ports.records.begin(
             WEB.id,
@@ -917,7 +917,7 @@ class TestATemporaryPair:
     @pytest.mark.parametrize(
         "quicker", [True, False], ids=["the look at the new Secret", "the look that made it"]
     )
-    def test_the_certificate_is_ready_with_it_whichever_of_two_looks_tells_first(self, redis, quicker):
+    def test_the_certificate_is_ready_with_it_whichever_reconciliation_writes_first(self, redis, quicker):
         mill = Mill(redis, certificate=self.ASKING)
         mill.ports.home.watched = True
         if quicker:
@@ -929,7 +929,7 @@ class TestATemporaryPair:
         issuing, ready = mill.status().condition("Issuing"), mill.status().condition("Ready")
         assert (issuing.status, issuing.reason, ready.status) == (True, "DoesNotExist", True)
 
-    def test_it_is_not_written_over_the_pair_of_a_run_that_ended_while_one_looked(self, redis):
+    def test_it_does_not_overwrite_the_pair_of_a_run_that_ended_meanwhile(self, redis):
         mill = Mill(redis, certificate=self.ASKING)
         issued = a_pair(WEB)
         mill.ports.home.after_next_read_of("default", "web-tls", lambda: mill.ports.home.write_secret(issued))
@@ -939,7 +939,7 @@ class TestATemporaryPair:
         assert mill.ports.home.secret("default", "web-tls").data == issued.data
 
 
-def test_a_run_whose_beginning_could_not_be_told_is_told_by_the_next_look(redis):
+def test_a_run_whose_begin_was_not_reported_is_reported_by_the_next_reconciliation(redis):
     mill = Mill(redis)
     mill.ports.home.watched = True
     mill.ports.records.begin(
@@ -956,8 +956,8 @@ def test_a_run_whose_beginning_could_not_be_told_is_told_by_the_next_look(redis)
     assert mill.status().condition("Issuing").status is True
 
 
-def test_a_run_whose_beginning_could_not_be_told_is_rung_by_the_next_look(redis):
-    """Whoever began it has failed at telling, and has rung nobody."""
+def test_a_run_whose_begin_was_not_reported_is_published_by_the_next_reconciliation(redis):
+    """The worker that began the run could not write its status, and published no wake-up."""
     mill = Mill(redis)
     mill.ports.home.watched = True
     mill.ports.records.begin(
@@ -974,7 +974,7 @@ def test_a_run_whose_beginning_could_not_be_told_is_rung_by_the_next_look(redis)
 
 
 @pytest.mark.parametrize("quicker", [True, False], ids=["another look", "somebody else"])
-def test_a_status_that_changes_while_a_run_begins_does_not_keep_it_from_being_rung(redis, quicker):
+def test_a_status_that_changes_while_a_run_begins_does_not_prevent_its_wake_up(redis, quicker):
     mill = Mill(redis)
     mill.ports.home.watched = True
     other = CertificateStatus(
@@ -992,7 +992,7 @@ def test_a_status_that_changes_while_a_run_begins_does_not_keep_it_from_being_ru
 
 
 @pytest.mark.parametrize("flushed", [False, True])
-def test_a_look_that_takes_longer_than_a_run_does_not_begin_another(redis, flushed):
+def test_a_reconciliation_that_takes_longer_than_a_run_does_not_begin_another(redis, flushed):
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
 
@@ -1009,7 +1009,7 @@ def test_a_look_that_takes_longer_than_a_run_does_not_begin_another(redis, flush
     assert (mill.record().step, len(mill.world.ca.orders)) == ("", 1)
 
 
-def test_a_look_that_waits_for_no_back_off_waits_for_none_of_a_run_that_failed_meanwhile_either(redis):
+def test_a_reconciliation_without_back_off_ignores_that_of_a_run_that_just_failed(redis):
     mill = Mill(redis)
     mill.world.validates = lambda *_: False
     mill.reconciler.reconcile(WEB.id)

@@ -122,7 +122,7 @@ def test_a_key_that_rotation_policy_never_keeps_is_not_replaced(redis):
 
 
 class OfAVirtualServer(NoRoutes):
-    """A way to the responder for a Certificate whose owner redirects, or does not."""
+    """A route to the responder for a Certificate whose owner redirects, or does not."""
 
     def __init__(self, redirects):
         self._redirects = redirects

@@ -33,7 +33,7 @@ def play_to(mill, step):
 
 
 def play(mill, *, seconds, every):
-    """Let time pass, and play what is rung."""
+    """Let time pass, and run what the tick publishes."""
     last = None
     for _ in range(int(seconds / every)):
         mill.world.clock.advance(every)
@@ -111,7 +111,7 @@ def test_an_order_of_another_spec_is_not_gone_on_with(redis):
     assert [len(order.identifiers) for order in mill.world.ca.orders.values()] == [1, 2, 1]
 
 
-def test_an_order_that_goes_after_its_challenges_were_put_up_leaves_no_value_of_theirs(redis):
+def test_an_order_lost_after_its_challenges_were_presented_leaves_no_value(redis):
     solver = Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.1")))
     mill = Mill(redis, issuer=an_issuer(solvers=(solver,)))
     play_to(mill, "set_up_challenge")
@@ -201,7 +201,7 @@ class TestSelfChecks:
 
         assert (len(mill.world.looked), mill.record().result) == (10, "issued")
 
-    def test_a_first_look_through_an_ingress_lingers_for_half_a_second_and_later_ones_do_not(self, redis):
+    def test_only_the_first_check_through_an_ingress_polls_for_half_a_second(self, redis):
         mill = self.through_an_ingress(redis, [False] * 5 + [True] * 5)
         assert (len(mill.world.looked), mill.record().step) == (4, "wait_for_propagation")
 
@@ -211,7 +211,7 @@ class TestSelfChecks:
         mill.wake(seconds=10)
         assert (len(mill.world.looked), mill.record().result) == (10, "issued")
 
-    def test_where_nothing_leads_to_the_responder_but_the_operator_one_good_answer_will_do(self, redis):
+    def test_one_good_answer_is_enough_where_only_the_operator_leads_to_the_responder(self, redis):
         mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
 
         mill.issue()
@@ -231,7 +231,7 @@ class TestSelfChecks:
 
 
 class Troubled(NoRoutes):
-    """The way to the responder cannot be opened, each time for the next of these reasons."""
+    """The route to the responder cannot be presented, each time for the next of these reasons."""
 
     def __init__(self, reasons):
         self._reasons = list(reasons)
@@ -287,7 +287,7 @@ class TestTheSecret:
         assert mill.world.secret("cert-manager", name) == before
 
     @pytest.mark.parametrize("name", ["stage-account", "stage-tsig"])
-    def test_what_another_issuer_needs_is_never_written_over_whoever_made_it(self, redis, name):
+    def test_what_another_issuer_needs_is_never_written_over_no_matter_who_made_it(self, redis, name):
         tsig = Rfc2136(nameserver="192.0.2.53:53", tsig_secret=SecretKeyRef(name="stage-tsig", key="secret"))
         solvers = (Solver(dns01=Dns01Solver(provider=tsig)),)
         stage = an_issuer(
@@ -315,7 +315,7 @@ class TestTheSecret:
 
         assert mill.issue().dns_names == WEB.dns_names
 
-    def test_a_pair_that_was_stored_meanwhile_is_not_written_over_by_an_older_look(self, redis):
+    def test_an_older_reconciliation_does_not_overwrite_a_pair_stored_meanwhile(self, redis):
         mill = Mill(redis)
         mill.issue()
         mill.reconciler.reconcile(WEB.id, ReconcileOptions(force=True))

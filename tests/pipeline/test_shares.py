@@ -21,7 +21,7 @@ def with_shares(mill):
     return mill
 
 
-def test_a_step_waits_while_others_of_its_namespace_hold_their_share_and_goes_on_afterwards(redis):
+def test_a_step_waits_while_its_namespace_is_at_its_limit_and_then_continues(redis):
     mill = with_shares(Mill(redis, issuer=ISSUER, certificate=CERTIFICATE))
     mill.reconciler.reconcile(CERTIFICATE.id)
     with ExitStack() as held:

@@ -44,7 +44,7 @@ def test_a_certificate_with_a_short_life_is_renewed_before_it_expires(redis, lif
 
 
 @pytest.mark.parametrize("lifetime", [10 * 60.0, 90 * DAY])
-def test_a_clock_that_is_ahead_does_not_make_each_look_an_order(redis, lifetime):
+def test_a_clock_that_is_ahead_does_not_make_each_reconciliation_an_order(redis, lifetime):
     mill = Mill(redis)
     mill.world.ca.trouble.lifetime_seconds = lifetime
     mill.world.ca.trouble.valid_in_seconds = -0.9 * lifetime  # our clock is far ahead of the CA's
@@ -83,7 +83,7 @@ class TestWaitsThatServersAskFor:
         assert self.asked_to_wait(redis, RateLimited("429", retry_after=7200), remaining=20 * DAY) == 7200
 
     @pytest.mark.parametrize("error", [RateLimited("429", retry_after=7200), CAUnavailable("503")])
-    def test_what_is_waited_for_is_kept_by_its_class_as_get_tells_a_rate_limit_apart(self, redis, error):
+    def test_what_is_waited_for_is_kept_by_its_class_as_get_shows_rate_limits(self, redis, error):
         self.asked_to_wait(redis, error, remaining=20 * DAY)
 
         assert redis.hget(keys.record(WEB.id), "wait_class") == error.failure_class

@@ -102,7 +102,7 @@ def test_a_changed_manifest_after_a_failure_is_what_begins_the_next_run(redis):
     assert begun(mill)[1] is Trigger.MANIFEST
 
 
-def test_a_run_asked_for_while_we_looked_at_the_one_before_is_not_forgotten(redis):
+def test_a_run_requested_while_the_one_before_was_read_is_not_lost(redis):
     """Two workers reconcile at once: the run of the one ends, with word that another is to follow, before the
     other keeps what it saw."""
     mill = Mill(redis)

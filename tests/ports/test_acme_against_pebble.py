@@ -355,7 +355,7 @@ def test_an_authorization_can_be_given_up(issuing):
     assert given_up.status is AuthorizationStatus.DEACTIVATED
 
 
-def test_finalizing_too_early_and_twice_is_told_apart(issuing):
+def test_finalizing_too_early_and_twice_is_distinguished(issuing):
     identifiers = dns("early.example")
     order = issuing.acme.new_order(identifiers)
     with pytest.raises(OrderNotReady):

@@ -459,7 +459,7 @@ def test_a_challenge_needs_no_up_link(scripted, acme):
     assert acme.answer(f"{scripted.url}/chall/1").status == "processing"
 
 
-def test_a_challenge_that_somebody_else_answers_is_told_apart(scripted, acme):
+def test_a_challenge_that_somebody_else_answers_is_distinguished(scripted, acme):
     scripted.refuse("/chall/1", "conflict", 409)
 
     error = failure(lambda: acme.answer(f"{scripted.url}/chall/1"))
@@ -547,7 +547,7 @@ def test_alternates_elsewhere_are_not_asked_and_do_not_spoil_the_chain(scripted,
     )
 
 
-def test_no_renewal_information_is_told_apart_from_no_ca(scripted, acme):
+def test_no_renewal_information_is_distinguished_from_no_ca(scripted, acme):
     scripted.refuse("/renewalInfo", "malformed", 404)
 
     assert isinstance(failure(lambda: acme.renewal_info("AAAA.BBBB")), OrderRefused)
@@ -562,7 +562,7 @@ def test_a_ca_without_renewal_information_is_not_asked(scripted, connect):
     )
 
 
-def test_replaces_is_sent_and_its_refusals_are_told_apart(scripted, acme):
+def test_replaces_is_sent_and_its_refusals_are_distinguished(scripted, acme):
     for kind, status in (("alreadyReplaced", 409), ("malformed", 404), ("unauthorized", 403)):
         scripted.refuse("/newOrder", kind, status, times=1)
 

@@ -526,9 +526,7 @@ class TestDescribe:
 
         assert line.endswith(f"another worker is writing to the zone{said}")
 
-    def test_a_run_of_another_release_whose_facts_cannot_be_read_is_described_without_them(
-        self, applied, runtime
-    ):
+    def test_a_run_of_another_release_with_unreadable_facts_is_described_without_them(self, applied, runtime):
         records, now = runtime.ports.records, runtime.ports.clock.now()
         records.begin(
             WEB,
@@ -588,7 +586,7 @@ class TestDescribe:
             "Next: is issued when a worker reconciles it"
         )
 
-    def test_past_runs_are_told_with_how_they_ended_the_newest_first(self, applied, runtime):
+    def test_past_runs_are_reported_with_how_they_ended_the_newest_first(self, applied, runtime):
         now = runtime.ports.clock.now()
         failed = PastRun(at=now - 7200, message="the CA refuses \x1bweb.example.com", times=3)
         history = (failed, PastRun(at=now - 60, issued=True, message="serial 07, valid until 2030-01-01"))
@@ -746,7 +744,7 @@ class TestAsking:
             },
         }
 
-    def test_a_lifetime_that_the_issuer_will_not_ask_for_is_told(self, applied, runtime, tmp_path):
+    def test_a_lifetime_that_the_issuer_will_not_ask_for_is_reported(self, applied, runtime, tmp_path):
         ask = ("request", "web.example.com", "--issuer", "prod", "--duration", "48h")
 
         code, _, err = applied(*ask)

@@ -46,7 +46,7 @@ def test_a_request_is_queued_as_long_as_it_waits_in_the_queue(client, clock):
     assert handle.status().phase == "queued"
 
 
-def test_a_request_that_a_worker_has_in_hand_is_queued_and_one_that_is_lost_is_unknown(client, clock, state):
+def test_a_request_that_a_worker_works_on_is_queued_and_a_lost_one_is_unknown(client, clock, state):
     handle = client.renew("web")
     state.client.delete(contract.REQUESTS_QUEUE)
 
@@ -81,7 +81,7 @@ def test_an_accepted_request_says_that_no_worker_has_taken_its_step_up(client, c
     assert handle.status().line == "register_account"
 
 
-def test_a_user_that_may_not_look_into_the_queue_is_told_what_is_known(redis_server, state, clock):
+def test_a_user_that_may_not_read_the_queue_gets_what_is_known(redis_server, state, clock):
     url = redis_server.url.replace("/0", "/9")
     rights = (
         "resetchannels ~certmill.requests* %R~certmill:certificate:* %R~certmill:request:* -@all +llen +get "

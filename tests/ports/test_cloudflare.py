@@ -48,7 +48,7 @@ def envelope(*codes, success=False, result=None):
     return json.dumps({"success": success, "errors": errors, "messages": [], "result": result}).encode()
 
 
-def test_the_zone_is_looked_up_once(fake):
+def test_the_zone_is_resolved_once(fake):
     cloudflare = provider(fake)
 
     for number in range(3):
@@ -59,7 +59,7 @@ def test_the_zone_is_looked_up_once(fake):
     ]
 
 
-def test_a_zone_with_a_new_id_is_looked_up_again(fake):
+def test_a_zone_with_a_new_id_is_resolved_again(fake):
     cloudflare = provider(fake)
     cloudflare.present(RECORD)
     fake.move_zone("example.test")
@@ -85,7 +85,7 @@ def test_a_zone_that_the_account_has_not_is_a_configuration_error_that_names_it(
 
 
 @pytest.mark.parametrize("token", ["cannot-edit", "cannot-read", "other-zone", "unknown-token"])
-def test_a_token_without_a_permission_is_told_which_it_needs(fake, token):
+def test_a_token_without_a_permission_is_refused_with_what_it_needs(fake, token):
     with pytest.raises(SolverMisconfigured, match=r"Zone:Read and DNS:Edit") as caught:
         provider(fake, token).present(RECORD)
 

@@ -161,7 +161,7 @@ def test_a_tick_is_noted(redis):
     assert fleet.sample(now=NOW).ticks == {"wake": NOW}
 
 
-def test_a_redis_that_does_not_answer_is_asked_once_and_told_after_the_time_out():
+def test_a_redis_that_does_not_answer_is_asked_once_and_reported_after_the_time_out():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with pytest.raises(StateUnavailable):

@@ -231,9 +231,7 @@ class TestReading:
         assert [issuer.reference for issuer in home.issuers("a")] == ["Issuer/a/prod"]
         assert [issuer.reference for issuer in home.issuers("")] == ["ClusterIssuer/prod"]
 
-    def test_an_issuers_secrets_are_in_its_namespace_and_a_cluster_issuers_in_the_cluster_resource_namespace(
-        self, home
-    ):
+    def test_secrets_of_an_issuer_are_in_its_namespace_or_the_cluster_resource_namespace(self, home):
         assert home.secrets_namespace(parsed(issuer_text("prod", "Issuer", "a"))) == "a"
         assert home.secrets_namespace(parsed(issuer_text("prod", "ClusterIssuer"))) == "cluster-secrets"
 
@@ -615,7 +613,7 @@ class TestStatus:
         assert home.issuer_status(parsed(one)) == ISSUER_STATUS
         assert home.issuer_status(parsed(other)) == IssuerStatus()
 
-    def test_the_account_of_another_server_is_none_of_the_servers_that_an_issuer_names_now(self, home):
+    def test_an_account_of_another_server_is_not_that_of_the_server_the_issuer_names(self, home):
         apply(home, issuer_text())
         home.write_issuer_status(parsed(issuer_text()), ISSUER_STATUS)
         moved = issuer_text(server="https://other.example/dir")

@@ -34,7 +34,7 @@ def test_the_first_installation_is_noted_and_its_other_processes_pass(redis):
     assert redis.get(keys.INSTALLATION) == "one"
 
 
-def test_another_installation_is_refused_and_told_what_to_do(redis):
+def test_another_installation_is_refused_with_what_to_do(redis):
     an_installation(redis, "one").require()
 
     with pytest.raises(
@@ -44,7 +44,7 @@ def test_another_installation_is_refused_and_told_what_to_do(redis):
     assert redis.get(keys.INSTALLATION) == "one"
 
 
-def test_two_releases_in_one_namespace_are_told_apart(redis):
+def test_two_releases_in_one_namespace_are_distinguished(redis):
     an_installation(redis, "uid/blue-controller").require()
     an_installation(redis, "uid/blue-controller").require()
 
@@ -135,7 +135,7 @@ def test_a_home_that_cannot_be_written_to_has_no_id(tmp_path):
         ids.of_directory(tmp_path / "file" / "home")
 
 
-def test_the_command_asks_nothing_of_another_installation_and_a_machine_without_a_home_may(
+def test_the_command_refuses_another_installation_and_allows_a_machine_without_home(
     redis, redis_server, tmp_path
 ):
     redis.set(keys.INSTALLATION, "one")

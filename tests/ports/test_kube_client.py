@@ -249,7 +249,7 @@ class TestWriting:
         with pytest.raises(InvalidManifest, match="colour"):
             client.apply(CERTIFICATES, certificate(space, {"colour": "red"}))
 
-    def test_a_deletion_is_told_once_and_with_a_uid_only_of_that_very_object(self, client, space):
+    def test_a_deletion_is_reported_once_and_with_a_uid_only_of_that_very_object(self, client, space):
         first = meta_of(client.create(CONFIG_MAPS, config_map(space)))
         assert client.delete(CONFIG_MAPS, space, "web") is True
         assert client.delete(CONFIG_MAPS, space, "web") is False
@@ -259,9 +259,7 @@ class TestWriting:
             client.delete(CONFIG_MAPS, space, "web", uid=first.uid)
         assert client.delete(CONFIG_MAPS, space, "web", uid=second.uid) is True
 
-    def test_in_a_namespace_that_is_being_deleted_nothing_can_be_made_and_that_is_no_matter_of_roles(
-        self, client, space
-    ):
+    def test_in_a_namespace_that_is_being_deleted_nothing_can_be_made_whatever_the_roles(self, client, space):
         client.delete(NAMESPACES, "", space)
 
         for write in (client.create, client.apply):
@@ -271,7 +269,7 @@ class TestWriting:
 
 
 class TestWatching:
-    def test_what_happened_since_a_version_is_told_in_order_and_the_end_is_quiet(self, client, space):
+    def test_what_happened_since_a_version_is_reported_in_order_and_the_end_is_quiet(self, client, space):
         version = client.list(CONFIG_MAPS, space).resource_version
         client.create(CONFIG_MAPS, config_map(space))
         client.merge(CONFIG_MAPS, space, "web", {"data": {"a": "1"}})
@@ -555,7 +553,7 @@ def told(error):
     return "".join(traceback.format_exception(error)) + repr(error)
 
 
-def test_no_way_to_a_server_says_what_to_set(tmp_path, monkeypatch):
+def test_no_address_of_a_server_says_what_to_set(tmp_path, monkeypatch):
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
     with pytest.raises(HomeUnavailable, match="CERTMILL_KUBECONFIG"):
@@ -583,7 +581,7 @@ def test_the_token_of_a_service_account_is_read_anew_whatever_the_clock_says(tmp
         KubeClient(api).get(CONFIG_MAPS, "default", "web")
 
 
-def test_a_server_that_is_not_verified_is_told_once_a_process(kube, tmp_path):
+def test_a_server_that_is_not_verified_is_reported_once_a_process(kube, tmp_path):
     """urllib3 warns at each request: a worker's log had six thousand such lines."""
     config = yaml.safe_load(kube.kubeconfig().read_text())
     config["clusters"][0]["cluster"] = {"server": kube.url, "insecure-skip-tls-verify": True}
@@ -623,7 +621,7 @@ def test_objects_that_are_too_large_for_a_page_are_listed_in_smaller_ones(server
         client_of(server, max_answer_bytes=2000).list(CONFIG_MAPS, space)
 
 
-def test_what_is_in_the_way_of_a_write_is_named(server, client, space):
+def test_what_prevents_a_write_is_named(server, client, space):
     """As cert-manager's webhook without its Pod: every write fails, and an operator has to know why."""
     hook = {
         "name": "webhook.cert-manager.io",

@@ -185,9 +185,7 @@ class TestSecrets:
         } | metadata
         client.apply(SECRETS, body, manager=CERT_MANAGER)
 
-    def test_what_cert_manager_put_there_is_taken_over_so_that_what_leaves_the_template_leaves_the_secret(
-        self, home, client
-    ):
+    def test_fields_of_cert_manager_are_taken_over_and_leave_with_the_template(self, home, client):
         self.of_cert_manager(client)
         theirs = {"name": "web-tls", "namespace": "default", "labels": {"theirs": "x"}}
         client.apply(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": theirs}, manager=OTHER)
@@ -205,7 +203,7 @@ class TestSecrets:
         }
         assert CERT_MANAGER not in managers
 
-    def test_after_a_way_back_to_cert_manager_and_here_again_it_is_taken_over_again(self, home, client):
+    def test_after_a_return_to_cert_manager_and_back_it_is_taken_over_again(self, home, client):
         home.write_secret(replace(PAIR, labels={"ours": "x"}))
         self.of_cert_manager(client)
 
@@ -379,7 +377,7 @@ class TestStatuses:
 
         assert home.certificate(WEB.id) is None
 
-    def test_what_cannot_be_used_is_told_so_once_and_keeps_the_rest(self, home, client):
+    def test_what_cannot_be_used_is_reported_so_once_and_keeps_the_rest(self, home, client):
         apply(home, WEB)
         home.apply(an_issuer(), ISSUER_TEXT)
         home.write_certificate_status(WEB.id, replace(STATUS, revision=3))
@@ -696,7 +694,7 @@ class TestEvents:
             ("two", 1),
         ]
 
-    def test_what_was_told_lately_is_not_told_again_until_its_time(self, client):
+    def test_what_was_reported_lately_is_not_reported_again_until_its_time(self, client):
         clock = FakeClock(NOW)
         events = KubernetesEvents(client, clock)
         involved = Involved(api_version="v1", kind="ConfigMap", namespace="default", name="shop", uid="u")
@@ -712,13 +710,13 @@ class TestEvents:
         assert [body["count"] for body in self.listed(client, name="shop")] == [2]
 
     @pytest.mark.parametrize("name", ["n" * 253, f"{'n' * 229}.{'m' * 23}", f"{'n' * 229}-{'m' * 23}"])
-    def test_a_long_name_and_a_long_message_are_told_too(self, client, events, name):
+    def test_a_long_name_and_a_long_message_are_reported_too(self, client, events, name):
         events.record_event(a_certificate(name=name), "Issuing", "x" * 5_000)
 
         (body,) = self.listed(client, name=name)
         assert len(body["message"]) == 1024
 
-    def test_one_that_cannot_be_told_raises_nothing(self, kube, client, events):
+    def test_one_that_cannot_be_reported_raises_nothing(self, kube, client, events):
         events.record_event(a_certificate(namespace="nowhere"), "Issuing", "message")
         events.record_event(a_certificate(namespace="../x"), "Issuing", "message")
         nobody = connect(kubeconfig=kube.kubeconfig())

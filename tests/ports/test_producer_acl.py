@@ -89,7 +89,7 @@ def test_a_producer_can_do_nothing_else(server, command):
         producer.execute_command(*command)
 
 
-def test_a_producer_that_asks_for_status_is_told_that_it_may_not(server):
+def test_a_producer_that_asks_for_status_is_refused(server):
     with pytest.raises(StateUnavailable, match="ACL"):
         ask(server, "producer").status()
 

@@ -94,7 +94,7 @@ def test_the_server_that_lacks_it_is_named_in_the_same_words_each_time(net):
     assert seen == [Visibility(visible=False, reason="ns2.example.test (127.0.0.3) does not have it yet")] * 3
 
 
-def test_a_name_that_is_not_there_yet_is_looked_for_anew_each_time(net):
+def test_a_name_that_is_not_there_yet_is_queried_each_time(net):
     records: dict[str, dict[str, list[str]]] = {}
     net.serve(FakeNameserver(records=lambda: records))
 
@@ -108,7 +108,7 @@ def test_a_name_that_is_not_there_yet_is_looked_for_anew_each_time(net):
 LOOKED_UP = [("example.test", "NS"), ("ns1.example.test", "A"), ("ns1.example.test", "AAAA")]
 
 
-def test_the_servers_of_a_zone_are_looked_up_once_a_minute(net):
+def test_the_servers_of_a_zone_are_resolved_once_a_minute(net):
     server = FakeNameserver(records=HAS_IT)
     net.serve(server)
 
@@ -123,7 +123,7 @@ def test_the_servers_of_a_zone_are_looked_up_once_a_minute(net):
     assert server.asked == [(NAME, "TXT")] * 4
 
 
-def test_a_server_without_the_value_yet_is_asked_again_without_a_look_up(net):
+def test_a_server_without_the_value_yet_is_asked_again_without_a_lookup(net):
     net.serve(FakeNameserver(records=LACKS_IT))
 
     for _ in range(3):
@@ -135,7 +135,7 @@ def test_a_server_without_the_value_yet_is_asked_again_without_a_look_up(net):
 @pytest.mark.parametrize(
     "trouble", [Behaviour.SERVFAIL, Behaviour.LAME, Behaviour.SILENT, Behaviour.WRONG_ID]
 )
-def test_after_trouble_with_a_server_the_zones_servers_are_looked_up_again(net, trouble):
+def test_after_trouble_with_a_server_the_zones_servers_are_resolved_again(net, trouble):
     net.serve(FakeNameserver(behaviour=trouble), FakeNameserver(records=HAS_IT))
     net.delegation["example.test"]["NS"] = ["ns1.example.test."]
 
@@ -146,7 +146,7 @@ def test_after_trouble_with_a_server_the_zones_servers_are_looked_up_again(net, 
     assert seen == [False, True]
 
 
-def test_after_a_server_that_does_not_serve_the_zone_its_servers_are_looked_up_again(net):
+def test_after_a_server_that_does_not_serve_the_zone_its_servers_are_resolved_again(net):
     net.serve(Unaware(), FakeNameserver(records=HAS_IT))
     net.delegation["example.test"]["NS"] = ["ns1.example.test."]
 
@@ -212,7 +212,7 @@ class Unaware(FakeNameserver):
         return response.to_wire()
 
 
-def test_a_server_that_does_not_serve_the_zone_is_told_apart_from_one_that_is_late(net):
+def test_a_server_that_does_not_serve_the_zone_is_distinguished_from_a_late_one(net):
     net.serve(Unaware())
 
     assert (
@@ -221,7 +221,7 @@ def test_a_server_that_does_not_serve_the_zone_is_told_apart_from_one_that_is_la
     )
 
 
-def test_a_cname_in_the_way_is_told_with_what_to_do(net):
+def test_a_cname_at_the_name_is_reported_with_what_to_do(net):
     net.serve(FakeNameserver(records={NAME: {"CNAME": ["elsewhere.test."]}}))
 
     assert net.look().reason == (
@@ -230,7 +230,7 @@ def test_a_cname_in_the_way_is_told_with_what_to_do(net):
     )
 
 
-def test_an_address_out_of_reach_counts_for_nothing_where_the_server_answers_at_another(net):
+def test_an_unreachable_address_does_not_count_if_the_server_answers_at_another(net):
     net.delegation["ns1.example.test"]["AAAA"] = ["2001:db8::53"]
     net.serve(FakeNameserver(records=HAS_IT))
 

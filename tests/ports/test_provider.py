@@ -230,9 +230,7 @@ def refusal(call):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("protocol", ["UDP", "TCP"])
-def test_a_wrong_tsig_secret_is_a_configuration_error_that_names_the_key_and_not_the_secret(
-    bind, algorithm, protocol
-):
+def test_a_wrong_tsig_secret_is_an_error_that_names_the_key_and_not_the_secret(bind, algorithm, protocol):
     message = refusal(
         lambda: rfc2136(bind.port, algorithm, protocol, secret=WRONG).present(txt(f"_acme-challenge.{ZONE}"))
     )
@@ -276,7 +274,7 @@ def test_a_tsig_secret_that_is_not_base64_is_refused_without_showing_it(secret):
     assert secret not in str(caught.value)
 
 
-def test_a_wrong_token_is_a_configuration_error_that_names_the_permissions_and_not_the_token(fake_cloudflare):
+def test_a_wrong_token_is_an_error_that_names_the_permissions_and_not_the_token(fake_cloudflare):
     token = "wrong-token_0123456789012345678901234567"
 
     message = refusal(
@@ -347,7 +345,7 @@ def test_an_api_that_is_away_is_temporary():
     assert TOKEN not in str(caught.value)
 
 
-def test_memory_fails_as_told():
+def test_memory_fails_as_requested():
     provider = MemoryProvider()
     provider.failure = ProviderUnavailable("away")
 

@@ -36,7 +36,7 @@ def look(nginx):
     return probe(HOST, TOKEN, KEY_AUTHORIZATION, addresses=lambda host, **_: ("127.0.0.1",), **ports)
 
 
-def test_a_redirect_to_https_of_the_host_that_refuses_the_handshake_is_told_apart(nginx):
+def test_a_redirect_to_https_of_the_host_that_refuses_the_handshake_is_distinguished(nginx):
     assert found(nginx, to="$host") == Probe(ok=False, reason=REDIRECTED, handshake_failed=True)
 
 

@@ -79,7 +79,7 @@ def test_an_odd_answer_is_an_answer(server, behaviour):
         (Behaviour.WRONG_ID, "did not answer"),
     ],
 )
-def test_a_resolver_in_trouble_is_temporary_and_told_in_stable_words(server, behaviour, reason):
+def test_a_resolver_in_trouble_is_temporary_and_reported_in_stable_words(server, behaviour, reason):
     server.behaviour = behaviour
     told = rf"the resolver 127\.0\.0\.1 {reason}; see that .* CERTMILL_RECURSIVE_NAMESERVERS"
 
@@ -274,7 +274,7 @@ def test_an_https_server_that_nobody_vouches_for_is_not_believed(doh):
     assert unanswered(Resolver([doh.url])).startswith("has a TLS certificate that cannot be verified")
 
 
-def test_a_value_is_looked_for_by_https_when_the_solver_says_so(doh):
+def test_a_value_is_queried_by_https_when_the_solver_says_so(doh):
     seen = is_visible(
         "_acme-challenge.example.test",
         "v",

@@ -127,7 +127,7 @@ def test_under_a_shared_host_every_token_is_answered(store):
     assert found == [200, 200, 421]
 
 
-def test_the_answer_tells_nothing_about_the_software(responder):
+def test_the_answer_reports_nothing_about_the_software(responder):
     _, _, headers = ask(responder, PATH)
 
     assert "Server" not in headers
@@ -302,7 +302,7 @@ def test_silent_connections_keep_nobody_out(patient, source):
         assert held[-1] not in cut(held)
 
 
-def test_silent_connections_of_one_address_are_not_in_the_way_of_another(patient):
+def test_silent_connections_of_one_address_do_not_block_another(patient):
     with (
         silent_connections(patient, 5, source="127.0.0.2") as slow,
         silent_connections(patient, MAX_CONNECTIONS + 50),
@@ -389,7 +389,7 @@ def test_an_address_that_is_none_is_one_clear_line(host, port):
         Responder(MemoryKeyAuthorizations(), host, port).start()
 
 
-def test_serve_returns_when_told_to_stop(store):
+def test_serve_returns_when_it_is_stopped(store):
     responder = Responder(store, "127.0.0.1", 0)
     stop = threading.Event()
     serving = threading.Thread(target=responder.serve, args=(stop,))

@@ -121,7 +121,7 @@ def test_our_own_responder_passes():
     assert found == Probe(ok=True, reason="example.com answered with the key authorization")
 
 
-def test_a_proxy_that_sends_another_host_is_told_with_what_to_do():
+def test_a_proxy_that_sends_another_host_is_reported_with_what_to_do():
     store = MemoryKeyAuthorizations()
     store.put(TOKEN, KEY_AUTHORIZATION, host="other.example")
     responder = Responder(store, "127.0.0.1", 0)
@@ -141,7 +141,7 @@ def test_it_asks_as_a_ca_asks(origin):
     assert origin.heads[0].startswith(f"GET {PATH} HTTP/1.1\r\nHost: example.com:{origin.port}\r\n")
 
 
-def test_an_address_is_asked_without_a_look_up(origin):
+def test_an_address_is_asked_without_a_lookup(origin):
     origin.answers[PATH] = GOOD
 
     found = probe(
@@ -168,7 +168,7 @@ def test_a_chunked_body_is_understood(origin):
 
 
 @pytest.mark.parametrize("status", [200, 403, 404, 500, 503])
-def test_another_answer_is_told_by_its_status_alone(origin, status):
+def test_another_answer_is_reported_by_its_status_alone(origin, status):
     found = check(
         origin,
         f"HTTP/1.1 {status} internal-detail\r\nX-Secret: internal-detail\r\n\r\ninternal-detail".encode(),
@@ -324,7 +324,7 @@ def test_an_eleventh_redirect_is_not(origin):
         "/hang",
     ],
 )
-def test_a_redirect_that_fails_tells_nothing_of_where_it_led(origin, location):
+def test_a_redirect_that_fails_reports_nothing_of_where_it_led(origin, location):
     origin.answers["/hang"] = b"hang"
 
     found = check(

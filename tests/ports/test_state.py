@@ -93,7 +93,7 @@ def test_a_new_certificate_that_is_asked_for_outlives_a_change_of_the_manifest(r
     ("step", "verdict"),
     [("validate", (Verdict.JOINED, 1)), ("sent", (Verdict.AGAIN, 2)), ("last", (Verdict.AGAIN, 2))],
 )
-def test_a_new_certificate_asked_for_wakes_a_run_and_is_its_own_before_the_csr_is_sent(
+def test_a_new_certificate_that_is_requested_wakes_a_run_and_owns_it_before_the_csr(
     redis, records, step, verdict
 ):
     steps, another = ("one", "sent", "last"), Origin(root_id="another")
@@ -105,7 +105,7 @@ def test_a_new_certificate_asked_for_wakes_a_run_and_is_its_own_before_the_csr_i
     assert redis.zscore(keys.WAITING, WEB) == NOW + 1
 
 
-def test_a_run_whose_manifest_is_gone_waits_no_longer_and_another_look_follows_it(redis, records):
+def test_a_run_whose_manifest_is_gone_stops_waiting_and_is_reconciled_again(redis, records):
     begin(records)
     fence = claim(records).fence
     records.commit(WEB, fence=fence, step="validate", due=Due.WAITING, at=NOW + 600, fields={})
@@ -376,7 +376,7 @@ def test_a_decision_from_before_a_deletion_stores_nothing(records, redis, known)
     assert begin(records, expected=now) == (Verdict.BEGUN, 1)
 
 
-def test_what_was_asked_for_in_a_run_that_ended_since_we_looked_is_not_forgotten(redis, records):
+def test_what_was_requested_in_a_run_that_has_ended_meanwhile_is_not_lost(redis, records):
     begin(records)
     seen = records.run_state(WEB)
     fence = claim(records).fence
@@ -444,7 +444,7 @@ def test_the_queue_is_as_long_as_celerys_list(redis):
     assert DueTimes(redis).queue_length() == 2
 
 
-def test_the_looks_that_wait_are_counted_by_themselves(redis):
+def test_the_reconcile_requests_that_wait_are_counted_by_themselves(redis):
     redis.rpush(STEPS_QUEUE, "one")
     redis.rpush(CHANGES_QUEUE, "one", "two", "three")
 
@@ -677,7 +677,7 @@ def test_an_absent_redis_is_one_error_without_its_url():
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_refused_login_is_told_as_one_without_its_password(redis_server):
+def test_a_refused_login_is_reported_as_one_without_its_password(redis_server):
     client = connect(redis_server.url.replace("redis://", "redis://nobody:hunter2@"))
 
     with (
@@ -690,7 +690,7 @@ def test_a_refused_login_is_told_as_one_without_its_password(redis_server):
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_eviction_policy_is_none_where_nobody_tells(redis):
+def test_the_eviction_policy_is_none_where_it_is_not_reported(redis):
     assert eviction_policy(redis) == "noeviction"
     with connect("redis://127.0.0.1:1/0", timeout_seconds=0.2) as absent:
         assert eviction_policy(absent) is None

@@ -146,7 +146,7 @@ def test_the_next_address_of_a_name_is_tried_when_one_refuses(monkeypatch):
         assert transport(2.0).request("GET", server.url.replace("127.0.0.1", "many.example")).status == 200
 
 
-def test_a_name_that_refuses_everywhere_is_told_so(monkeypatch):
+def test_a_name_that_refuses_everywhere_is_reported_so(monkeypatch):
     named(monkeypatch, "127.0.0.2", "127.0.0.3")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -157,9 +157,7 @@ def test_a_name_that_refuses_everywhere_is_told_so(monkeypatch):
         transport(2.0).request("GET", f"http://many.example:{port}/")
 
 
-def test_nothing_of_the_workers_own_surroundings_is_sent_to_a_server_that_a_tenant_chose(
-    tmp_path, monkeypatch
-):
+def test_nothing_of_the_workers_environment_is_sent_to_a_server_a_tenant_chose(tmp_path, monkeypatch):
     """Neither logins of a netrc, which `requests` would send, nor what cloud libraries take from the
     environment."""
     (tmp_path / ".netrc").write_text(

@@ -106,7 +106,7 @@ def test_a_thread_that_waits_in_the_queue_gets_the_lock_of_all_workers(redis, lo
     assert not redis.exists(NAME)
 
 
-def test_a_process_with_a_long_line_gives_way_to_another(locks):
+def test_a_process_with_a_long_queue_lets_another_go_first(locks):
     busy, other, stop, waited = Process(locks), Process(locks), threading.Event(), []
 
     def write_on():
@@ -237,7 +237,7 @@ def test_the_next_thread_takes_a_lock_that_was_lost_again(redis, locks):
     assert not redis.exists(NAME)
 
 
-def test_no_line_is_left_of_a_place_where_nobody_waits_and_a_slow_one_is_left_for_a_minute(locks):
+def test_no_queue_is_left_of_a_zone_without_waiters_and_a_slow_zone_is_left_alone(locks):
     clock = FakeClock(0.0)
     process = Process(locks, clock)
     for number in range(50):

@@ -66,7 +66,7 @@ class OneProvider:
 
 
 class MemoryRoutes(NoRoutes):
-    """The way is the world's."""
+    """Routes whose name is the world's."""
 
     def __init__(self, world: MemoryWorld) -> None:
         self._world = world
@@ -90,7 +90,7 @@ class MemoryWorld:
         self.tokens = KeyAuthorizations(redis)
         self.validates: Callable[[str, str, str], bool] = self._validates
         self.seen: Callable[[], Probe] | None = None  # replaces the HTTP-01 self check
-        self.way = ""  # how HTTP-01 is led to the responder, where somebody has to lead it
+        self.way = ""  # the name of the HTTP-01 route; "" if the operator leads requests to the responder
         self.looked: list[object] = []  # the names that self checks looked at, in order
         self.cnames: dict[str, str] = {}  # name → what it is a CNAME to
         self.ca_clock = SkewedClock(self.clock)

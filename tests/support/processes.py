@@ -72,7 +72,7 @@ class Processes:
         until(lambda: "ready." in self.log(log), what=lambda: f"the worker did not start: {self.log(log)}")
         return process
 
-    def ring(self, certificate: str) -> None:
+    def publish(self, certificate: str) -> None:
         """One step of a certificate is to be done."""
         with self.server.client as client:
             client.lpush("certmill.steps", item("certificate.validate", [certificate]))

@@ -157,7 +157,7 @@ def test_a_request_that_nothing_knows_of_ends_the_wait_and_ones_own_is_sent_agai
     assert len(again) == 2
 
 
-def test_an_id_of_a_request_tells_when_it_was_sent_and_another_does_not():
+def test_an_id_of_a_request_reports_when_it_was_sent_and_another_does_not():
     first, second = new_request_id(1_800_000_000.25), new_request_id(1_800_000_000.25)
 
     assert first != second

@@ -39,7 +39,7 @@ def test_opening_makes_nothing_and_sealing_makes_the_key(tmp_path):
     assert opened(tmp_path / "home").ports.seal.open(sealed, context="default/web") == b"key"
 
 
-def test_a_configured_key_that_is_wrong_is_told_at_once(tmp_path):
+def test_a_configured_key_that_is_wrong_is_refused_at_once(tmp_path):
     with pytest.raises(InvalidManifest, match="CERTMILL_SEAL_KEYS"):
         opened(tmp_path, seal_keys="c2hvcnQ=")
 

@@ -73,7 +73,7 @@ def start(processes: Processes, process: str, admin: Admin, **environment: str):
 
 
 @pytest.mark.parametrize("process", sorted(PROCESSES))
-def test_a_process_tells_its_metrics_and_that_it_is_ready(
+def test_a_process_reports_its_metrics_and_that_it_is_ready(
     processes: Processes, admin: Admin, process: str
 ) -> None:
     start(processes, process, admin)
@@ -135,10 +135,10 @@ def test_a_worker_whose_threads_are_all_stuck_fails_livez(processes: Processes, 
     processes.worker(**admin.environment, PROBE_STUCK_AFTER="2", CERTMILL_WORKER_CONCURRENCY="2")
     until(admin.is_alive)
 
-    processes.ring("default/stuck")
+    processes.publish("default/stuck")
     time.sleep(5)
     assert admin.is_alive(), "one of two threads still works"
-    processes.ring("default/stuck")
+    processes.publish("default/stuck")
 
     until(lambda: admin.get("/livez") == (503, "all threads are stuck in their tasks\n"))
 

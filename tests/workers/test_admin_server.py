@@ -150,5 +150,5 @@ def test_a_port_that_is_taken_is_passed_over(server):
         second.stop()
 
 
-def test_an_address_that_is_not_ours_is_told_and_ends_nothing():
+def test_an_address_that_is_not_ours_is_reported_and_ends_nothing():
     assert not AdminServer("192.0.2.1", 9402, {}).start()

@@ -63,7 +63,7 @@ def test_a_body_without_a_content_type_is_not_decoded():
     assert "args, kwargs, embed = body" in source
 
 
-def test_a_strategy_takes_a_message_and_how_it_is_acknowledged_and_hands_it_to_the_pool():
+def test_a_strategy_gives_a_message_and_its_acknowledgement_to_the_pool():
     source = inspect.getsource(default)
 
     assert "def task_message_handler(message, body, ack, reject, callbacks," in source
@@ -77,7 +77,7 @@ def test_the_consumer_keeps_its_strategies_by_the_name_of_the_task():
     )
 
 
-def test_a_request_keeps_its_headers_for_the_task_and_is_acknowledged_after_its_success():
+def test_a_request_keeps_its_headers_and_is_acknowledged_after_its_success():
     assert isinstance(Request.request_dict, property)
     assert isinstance(Request.on_ack, property)
     assert isinstance(Request.on_reject, property)

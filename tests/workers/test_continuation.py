@@ -72,7 +72,7 @@ def test_threads_that_continue_take_no_message_that_others_could_take(
         publish_chain(server, "default/continues-held")
     until(lambda: len(ran(server)) == 12, what=processes.log)
 
-    processes.ring("default/last")
+    processes.publish("default/last")
     processes.worker(log="other.log")
 
     until(lambda: len(ran(server)) == 13, what=processes.log)

@@ -75,7 +75,7 @@ class Controller:
 @pytest.mark.parametrize(
     ("waiting", "told"), [(0, 9), (998, 3), (1000, 0)], ids=["empty", "nearly full", "full"]
 )
-def test_while_the_queue_is_full_looks_stay_with_the_controller(waiting, told):
+def test_while_the_queue_is_full_reconcile_requests_stay_with_the_controller(waiting, told):
     stop = threading.Event()
     queue = Queue(stop)
     queue.waiting = waiting
@@ -86,7 +86,7 @@ def test_while_the_queue_is_full_looks_stay_with_the_controller(waiting, told):
     assert queue.waiting == waiting + told
 
 
-def test_a_controller_of_another_installation_tells_nobody_anything_and_ends():
+def test_a_controller_of_another_installation_sends_nothing_and_ends():
     stop = threading.Event()
     queue = Queue(stop)
     leadership = SimpleNamespace(leads=True, answers=True, contend=lambda: True, give_up=lambda: None)

@@ -10,7 +10,7 @@ from tests.support.waiting import until
 
 def works(processes: Processes, server: Server, certificate: str) -> None:
     """A step that is published now is done."""
-    processes.ring(certificate)
+    processes.publish(certificate)
     until(lambda: [line for line in ran(server) if line["args"] == [certificate]], what=processes.log)
 
 

@@ -209,7 +209,7 @@ def test_waits_count_and_failures_are_one_line(processes: Processes, server: Ser
     )
 
 
-def test_a_worker_that_is_stopped_tells_of_its_last_task(processes: Processes, server: Server) -> None:
+def test_a_worker_that_is_stopped_reports_its_last_task(processes: Processes, server: Server) -> None:
     url = _flower(processes, CERTMILL_FLOWER_PASSWORD="pass")
     worker = processes.worker()
     until(lambda: b"celery@" in _page(f"{url}/workers"))

@@ -36,7 +36,7 @@ def test_trying_to_reach_redis_for_an_hour_is_no_standing_still():
     assert len(life.troubles()) == 1
 
 
-def test_what_must_hold_is_told_apart_from_what_is_needed():
+def test_what_must_hold_is_distinguished_from_what_is_needed():
     life, _ = liveness()
     life.require("a thread has ended", lambda: False)
     life.need("the API server does not answer", lambda: False)

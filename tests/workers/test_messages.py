@@ -155,7 +155,7 @@ def test_of_a_request_only_its_task_its_id_and_its_object_are_left() -> None:
 
 
 @pytest.mark.parametrize("kind", RECONCILE_TASKS)
-def test_a_look_at_an_object_is_accepted_with_its_name_and_nothing_else(kind: str) -> None:
+def test_a_reconcile_request_is_accepted_with_its_name_and_nothing_else(kind: str) -> None:
     name = "prod.eu" if kind == "ClusterIssuer" else "default/web"
 
     accepted = _accepted(item(RECONCILE_TASKS[kind], [name], headers={"root_id": "r"}), CHANGES_QUEUE)
@@ -164,7 +164,7 @@ def test_a_look_at_an_object_is_accepted_with_its_name_and_nothing_else(kind: st
     assert (accepted.headers["argsrepr"], accepted.headers["root_id"]) == (f"('{name}',)", "r")
 
 
-def test_a_look_may_name_the_certificates_that_an_object_has_left() -> None:
+def test_a_reconcile_request_may_name_the_certificates_that_an_object_has_left() -> None:
     accepted = _accepted(item(RECONCILE_TASKS["Ingress"], ["default/shop", ["a", "b.eu"]]), CHANGES_QUEUE)
 
     assert json.loads(accepted.body)[0] == ["default/shop", ["a", "b.eu"]]

@@ -58,7 +58,7 @@ def conflict() -> Conflict:
     return Conflict("cannot write Issuer default/prod: it changed meanwhile")
 
 
-def test_a_conflict_is_looked_at_again_at_once_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_conflict_is_reconciled_again_at_once_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     signals.configure_log(load(log_format="json"), "worker")
     issuers = Issuers(conflict(), conflict())
 

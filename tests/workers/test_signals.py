@@ -22,7 +22,7 @@ def _named(processes: Processes, event: str) -> list[dict[str, object]]:
     return [line for line in _events(processes) if line["event"] == event]
 
 
-def test_a_redis_that_may_evict_is_told_once(processes: Processes, server: Server) -> None:
+def test_a_redis_that_may_evict_is_reported_once(processes: Processes, server: Server) -> None:
     with server.client as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
 
@@ -34,7 +34,7 @@ def test_a_redis_that_may_evict_is_told_once(processes: Processes, server: Serve
 
 
 @pytest.mark.parametrize("denied", [False, True], ids=["noeviction", "a user who may not ask"])
-def test_nothing_is_told_of_a_redis_that_keeps_all_or_does_not_tell(
+def test_nothing_is_reported_of_a_redis_that_keeps_all_or_does_not_tell(
     processes: Processes, server: Server, denied: bool
 ) -> None:
     with server.client as client:
@@ -48,7 +48,7 @@ def test_nothing_is_told_of_a_redis_that_keeps_all_or_does_not_tell(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is warned")
-def test_root_is_told_in_one_line(processes: Processes) -> None:
+def test_root_is_warned_in_one_line(processes: Processes) -> None:
     processes.worker()
 
     until(lambda: _named(processes, "worker.runs_as_root"), what=processes.log)

@@ -81,7 +81,7 @@ def test_a_queue_that_is_paused_is_asked_for_nothing_until_its_time():
     assert sorted(turns.consume(9)) == sorted({STEPS_QUEUE, REQUESTS_QUEUE, TICKS_QUEUE})
 
 
-def test_a_look_that_goes_back_does_not_go_round_and_round_and_holds_no_thread(
+def test_a_returned_reconcile_request_does_not_circle_and_holds_no_thread(
     processes: Processes, server: Server
 ):
     processes.worker()
@@ -94,7 +94,7 @@ def test_a_look_that_goes_back_does_not_go_round_and_round_and_holds_no_thread(
         taken_at[-1] - taken_at[0] >= 2.5
     )  # at most twice a second: one BRPOP is under way when the queue is paused
     for number in range(4):  # all the threads there are
-        processes.ring(f"default/{number}")
+        processes.publish(f"default/{number}")
     until(
         lambda: sum(line["task"] == "certificate.validate" for line in ran(server)) == 4, what=processes.log
     )

@@ -20,11 +20,11 @@ def waiting(server: Server, queue: str = "certmill.steps") -> int:
         return int(client.llen(queue))
 
 
-def test_of_a_step_that_is_worked_on_redis_keeps_nothing_and_of_a_look_everything(
+def test_of_a_step_in_work_redis_keeps_nothing_and_of_a_reconcile_request_everything(
     processes: Processes, server: Server
 ) -> None:
     processes.worker()
-    processes.ring("default/held")
+    processes.publish("default/held")
     until(lambda: waiting(server) == 0, what=processes.log)
     assert kept(server) == 0
     assert ran(server) == []  # it is still worked on
@@ -44,8 +44,8 @@ def test_of_a_step_that_is_worked_on_redis_keeps_nothing_and_of_a_look_everythin
 def test_no_more_steps_are_taken_than_there_are_threads(processes: Processes, server: Server) -> None:
     processes.worker()  # four threads
     for _ in range(6):
-        processes.ring("default/stuck")
-    processes.ring("default/last")
+        processes.publish("default/stuck")
+    processes.publish("default/last")
 
     until(lambda: waiting(server) == 3, what=processes.log)
     threading.Event().wait(0.5)
@@ -56,7 +56,7 @@ def test_no_more_steps_are_taken_than_there_are_threads(processes: Processes, se
 def test_a_worker_that_stops_loses_no_message_of_a_step(processes: Processes, server: Server) -> None:
     worker = processes.worker()  # four threads
     for _ in range(11):
-        processes.ring("default/slow")
+        processes.publish("default/slow")
     until(lambda: waiting(server) <= 7, what=processes.log)
 
     worker.terminate()

@@ -54,7 +54,7 @@ def test_the_window_is_read():
 @pytest.mark.parametrize(
     ("header", "seconds"), [(None, 21600.0), (0.0, 60.0), (59.0, 60.0), (3600.0, 3600.0), (604800.0, 86400.0)]
 )
-def test_the_next_look_is_between_a_minute_and_a_day_away(header, seconds):
+def test_the_next_reconciliation_is_between_a_minute_and_a_day_away(header, seconds):
     assert RenewalInfo.from_json({"suggestedWindow": WINDOW}, retry_after=header).retry_after == seconds
 
 

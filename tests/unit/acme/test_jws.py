@@ -110,7 +110,7 @@ def test_the_thumbprint_is_that_of_rfc_7638(key):
     assert decoded(AccountKey(key).thumbprint) == expected
 
 
-def test_the_hash_of_an_rsa_key_is_the_one_that_cert_manager_has_in_an_issuers_status(key):
+def test_the_hash_of_an_rsa_key_is_the_one_in_the_status_that_cert_manager_writes(key):
     """pkg/acme/accounts/registry.go, IsKeyCheckSumCached; it knows RSA keys only."""
     if isinstance(key, rsa.RSAPrivateKey):
         form = serialization.PrivateFormat.TraditionalOpenSSL

@@ -48,7 +48,7 @@ def test_the_issuers_kind_falls_back_to_issuer_and_its_group_is_verbatim():
     assert (found["issuer-kind"], found["issuer-group"]) == ("Issuer", "cert-manager.io")
 
 
-def test_what_the_leafs_subject_and_e_mail_addresses_say_is_annotated_only_if_they_say_it():
+def test_the_leafs_subject_and_e_mail_addresses_are_annotated_only_if_they_exist():
     found = annotated(
         secret(
             attributes=[

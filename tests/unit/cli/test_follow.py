@@ -35,7 +35,7 @@ def lines_of(*statuses):
     return lines
 
 
-def test_the_reason_of_a_failure_is_told_once():
+def test_the_reason_of_a_failure_is_reported_once():
     failing = Status(phase="waiting", step="clean_up", reason=REASON, next_at=900.0)
 
     lines = lines_of(

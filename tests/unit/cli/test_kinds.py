@@ -27,7 +27,7 @@ def test_a_kind_goes_by_all_its_names(word, kind):
     assert kind_of(word) is kind
 
 
-def test_an_unknown_kind_is_told_which_there_are():
+def test_an_unknown_kind_is_refused_with_the_known_ones():
     with pytest.raises(
         ValueError, match="'pod' is not one of certificates, issuers, clusterissuers, secrets"
     ):

@@ -28,7 +28,7 @@ def test_a_queued_request_has_no_step_yet():
     assert progress.headline() == "queued"
 
 
-def test_a_request_that_nobody_takes_up_says_what_to_look_at():
+def test_a_request_that_no_worker_takes_says_what_to_check():
     progress = Progress(0.0)
 
     progress.observe(Status(phase="queued"), 6.0)
@@ -36,7 +36,7 @@ def test_a_request_that_nobody_takes_up_says_what_to_look_at():
     assert progress.headline() == "queued: no worker has taken it up yet; check that one is running"
 
 
-def test_steps_that_were_over_before_anybody_looked_are_done_without_a_time():
+def test_steps_that_ended_before_the_first_poll_are_done_without_a_time():
     progress = Progress(0.0)
 
     progress.observe(issuing("set_up_challenge"), 1.0)

@@ -31,7 +31,7 @@ def in_cluster(session, monkeypatch):
     return session
 
 
-def test_a_secret_of_a_directory_is_told_with_its_place(session, capsys, tmp_path):
+def test_a_secret_of_a_directory_is_reported_with_its_place(session, capsys, tmp_path):
     session.home.write_secret(Secret(namespace="default", name="tsig", data={"secret": b"x"}))
 
     describe(session, Kind.SECRET, "tsig", namespace="default")
@@ -42,7 +42,7 @@ def test_a_secret_of_a_directory_is_told_with_its_place(session, capsys, tmp_pat
     )
 
 
-def test_a_secret_of_a_cluster_is_told_without_a_place_on_this_machine(in_cluster, capsys, tmp_path):
+def test_a_secret_of_a_cluster_is_reported_without_a_place_on_this_machine(in_cluster, capsys, tmp_path):
     in_cluster.home.write_secret(Secret(namespace="default", name="tsig", data={"secret": b"x"}))
 
     describe(in_cluster, Kind.SECRET, "tsig", namespace="default")

@@ -39,7 +39,7 @@ def of_certificate(before, after):
 
 
 class TestOfACertificate:
-    def test_one_that_came_is_looked_at_and_one_that_went_too(self):
+    def test_one_that_came_is_reconciled_and_one_that_went_too(self):
         assert of_certificate(None, certificate()) == of_certificate(certificate(), None) == [WEB]
 
     @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ class TestOfACertificate:
             {"annotations": {"cert-manager.io/x": "y"}},
         ],
     )
-    def test_another_spec_label_or_annotation_is_looked_at(self, change):
+    def test_another_spec_label_or_annotation_is_reconciled(self, change):
         assert of_certificate(certificate(), certificate(**change)) == [WEB]
 
-    def test_a_run_asked_for_through_the_status_is_looked_at_once(self):
+    def test_a_run_asked_for_through_the_status_is_reconciled_once(self):
         asked = certificate(
             {**ISSUED, "conditions": [READY, condition("Issuing", "True", "ManuallyTriggered")]}
         )
@@ -103,7 +103,7 @@ class TestOfACertificate:
         ids=str,
     )
     @pytest.mark.parametrize("ready", [False, True])
-    def test_a_failure_that_somebody_aged_or_cleared_is_looked_at(self, change, ready):
+    def test_a_failure_that_somebody_aged_or_cleared_is_reconciled(self, change, ready):
         before = {**ISSUED, **FAILED, "conditions": [READY]} if ready else FAILED
 
         assert of_certificate(certificate(before), certificate({**before, **change})) == [WEB]
@@ -126,14 +126,14 @@ class TestOfASecret:
     def test_one_that_did_not_change_is_nothing(self):
         assert self.of(secret_view(a_secret()), secret_view(a_secret())) == []
 
-    def test_while_its_certificate_is_issued_it_is_us_who_write_it_and_a_deletion_is_not_us(self):
+    def test_while_its_certificate_is_issued_writes_are_ours_and_a_deletion_is_not(self):
         issuing = certificate({"conditions": [condition("Issuing", "True")]})
         before, after = secret_view(a_secret()), secret_view(a_secret(resourceVersion="2"))
 
         assert self.of(before, after, issuing) == []
         assert self.of(before, None, issuing) == [WEB]
 
-    def test_what_somebody_else_wrote_is_looked_at_even_if_the_issuing_still_seems_to_go_on(self):
+    def test_a_write_of_another_program_is_reconciled_even_if_issuing_seems_to_go_on(self):
         issuing = certificate({"conditions": [condition("Issuing", "True")]})
         ours = {"manager": "certmill", "operation": "Apply"}
         theirs = {"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-01T00:00:00Z"}
@@ -169,7 +169,7 @@ class TestOfAnIssuer:
     def of(self, before, after):
         return list(changes.of_issuer("ClusterIssuer", before, after))
 
-    def test_one_that_came_or_changed_is_looked_at(self):
+    def test_one_that_came_or_changed_is_reconciled(self):
         request = ReconcileRequest(kind="ClusterIssuer", namespace="", name="prod")
         before = issuer_view(an_issuer())
 
@@ -183,7 +183,7 @@ class TestOfAnIssuer:
 
 
 class TestOfAShim:
-    def test_whatever_its_certificates_are_made_of_is_looked_at(self):
+    def test_whatever_its_certificates_are_made_of_is_reconciled(self):
         before, after = (
             a_shim(an_ingress("x", "one") | {"spec": {"tls": [{"hosts": [host], "secretName": "one"}]}})
             for host in "ab"
@@ -240,9 +240,7 @@ class TestWhatIsRightAtFirstSight:
         ],
         ids=["after us", "no pair", "before us", "cert-manager"],
     )
-    def test_a_pair_that_somebody_has_written_after_us_while_nobody_looked_is_not(
-        self, writer, field, at, is_right
-    ):
+    def test_a_pair_that_was_written_after_us_unobserved_is_not(self, writer, field, at, is_right):
         fields = {"f:tls.crt": {}, "f:tls.key": {}}
         entries = [
             {
@@ -286,7 +284,7 @@ class TestWhatIsRightAtFirstSight:
         assert not self.is_right(**change)
 
 
-def test_a_certificate_that_is_being_deleted_is_looked_at_once_and_never_adopted():
+def test_a_certificate_that_is_being_deleted_is_reconciled_once_and_never_adopted():
     going = {"deletionTimestamp": "2027-01-01T00:00:00Z", "generation": 2}
     ending = certificate(ISSUED, **going)
     secret = secret_view(a_secret())

@@ -118,7 +118,7 @@ def test_nothing_is_begun_before_everything_was_listed_once(process):
     assert process.controller.synced is True
 
 
-def test_at_first_sight_what_is_right_is_adopted_and_the_rest_is_looked_at(process):
+def test_at_the_first_list_what_is_right_is_adopted_and_the_rest_is_reconciled(process):
     right, new = a_certificate("web", status=ISSUED), a_certificate("new")
     process.has(CERTIFICATES, right, new, a_certificate("lost", status=ISSUED)).has(
         SECRETS, a_secret("web-tls")
@@ -130,7 +130,7 @@ def test_at_first_sight_what_is_right_is_adopted_and_the_rest_is_looked_at(proce
     assert process.take() == ["Certificate default/new", "Certificate default/lost"]
 
 
-def test_what_names_an_order_whose_values_may_be_up_is_looked_at_and_the_note_alone_is_no_change(process):
+def test_a_note_of_an_order_with_values_is_reconciled_and_alone_is_no_change(process):
     left = a_certificate("web", status=ISSUED)
     left["metadata"]["annotations"] = {ATTEMPT_ANNOTATION: '{"order":"https://ca.test/order/1"}'}
     process.has(CERTIFICATES, left).has(SECRETS, a_secret("web-tls")).watch()
@@ -144,7 +144,7 @@ def test_what_names_an_order_whose_values_may_be_up_is_looked_at_and_the_note_al
     assert process.take() == []
 
 
-def test_certificates_of_another_groups_issuers_are_neither_adopted_nor_looked_at(process):
+def test_certificates_of_another_groups_issuers_are_neither_adopted_nor_reconciled(process):
     foreign = {
         "issuerRef": {"name": "prod", "kind": "AWSPCAClusterIssuer", "group": "awspca.cert-manager.io"}
     }
@@ -176,14 +176,14 @@ def test_issuers_and_shims_come_first(process):
     ]
 
 
-def test_before_it_leads_nothing_is_told(process):
+def test_before_it_leads_nothing_is_reported(process):
     process.watch()
     process.sees(CERTIFICATES, "ADDED", a_certificate())
 
     assert process.take() == []
 
 
-def test_then_every_change_is_told_once_and_in_order(process):
+def test_then_every_change_is_reported_once_and_in_order(process):
     process.watch().first_sight()
     process.sees(CERTIFICATES, "ADDED", a_certificate("b"))
     process.sees(CERTIFICATES, "ADDED", a_certificate("a"))
@@ -223,7 +223,7 @@ def test_a_resource_that_appears_later_is_seen_then(process):
     assert process.take() == ["VirtualServer default/cafe"]
 
 
-def test_looks_that_could_not_be_told_come_first_again_and_each_once(process):
+def test_reconcile_requests_that_could_not_be_sent_come_first_again_and_each_once(process):
     process.watch().first_sight()
     for name in ("a", "b", "c"):
         process.sees(CERTIFICATES, "ADDED", a_certificate(name))
@@ -235,7 +235,7 @@ def test_looks_that_could_not_be_told_come_first_again_and_each_once(process):
     assert process.take() == ["Certificate default/a", "Certificate default/b", "Certificate default/c"]
 
 
-def test_a_new_first_sight_forgets_what_was_to_be_told_and_goes_through_everything(process):
+def test_a_new_first_list_drops_what_was_to_be_reported_and_reads_everything(process):
     process.has(CERTIFICATES, a_certificate(status=ISSUED), a_certificate("new")).has(
         SECRETS, a_secret()
     ).watch().first_sight()
@@ -245,7 +245,7 @@ def test_a_new_first_sight_forgets_what_was_to_be_told_and_goes_through_everythi
     assert process.take() == ["Certificate default/new"]
 
 
-def test_now_and_then_what_is_not_ready_and_did_not_fail_is_looked_at_again(process):
+def test_now_and_then_what_is_not_ready_and_did_not_fail_is_reconciled_again(process):
     process.has(
         CERTIFICATES,
         a_certificate("new"),
@@ -278,7 +278,7 @@ def test_namespaces_take_turns_so_that_one_that_is_full_holds_up_no_other(proces
     assert process.take(2) == ["Certificate full/web-3", "Certificate full/web-4"]
 
 
-def test_a_clock_that_is_set_back_for_hours_does_not_put_off_what_is_looked_at_again(process):
+def test_a_clock_set_back_for_hours_does_not_delay_what_is_reconciled_again(process):
     process.has(CERTIFICATES, a_certificate("new")).watch().first_sight()
     process.take()
 
@@ -288,7 +288,7 @@ def test_a_clock_that_is_set_back_for_hours_does_not_put_off_what_is_looked_at_a
     assert process.take() == ["Certificate default/new"]
 
 
-def test_one_that_expires_while_its_renewal_goes_on_is_looked_at_until_it_is_told(process):
+def test_one_that_expires_during_its_renewal_is_reconciled_until_it_is_reported(process):
     renewing = {**ISSUED, "conditions": [*ISSUED["conditions"], condition("Issuing", "True", "Renewing")]}
     process.has(CERTIFICATES, a_certificate(status=renewing)).has(SECRETS, a_secret()).watch().first_sight()
     process.take()
@@ -332,7 +332,7 @@ def shop_is_settled(process):
     return process
 
 
-def test_at_first_sight_an_ingress_whose_certificates_are_what_it_asks_for_is_left_alone(process):
+def test_at_the_first_list_an_ingress_that_has_its_certificates_is_left_alone(process):
     process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).has(
         SECRETS, a_secret("shop-tls", certificate="shop-tls")
     ).watch()
@@ -352,13 +352,13 @@ def test_at_first_sight_an_ingress_whose_certificates_are_what_it_asks_for_is_le
     ],
     ids=["another host", "another Secret", "made again", "a mistake in it"],
 )
-def test_at_first_sight_an_ingress_that_changed_unseen_is_looked_at(process, change):
+def test_at_the_first_list_an_ingress_that_changed_unseen_is_reconciled(process, change):
     process.has(INGRESSES, SHOP | change).has(CERTIFICATES, of_the_shop()).watch().first_sight()
 
     assert "Ingress default/shop" in process.take()
 
 
-def test_at_first_sight_certificates_that_their_ingress_has_left_unseen_are_named(process):
+def test_at_the_first_list_certificates_that_their_ingress_has_left_unseen_are_named(process):
     process.has(INGRESSES, SHOP | {"spec": {"tls": [{"hosts": ["a.example"], "secretName": "other-tls"}]}})
     process.has(CERTIFICATES, of_the_shop()).watch().first_sight()
 
@@ -367,7 +367,7 @@ def test_at_first_sight_certificates_that_their_ingress_has_left_unseen_are_name
     assert ReconcileRequest(kind="Ingress", namespace="default", name="shop", left=("shop-tls",)) in requests
 
 
-def test_an_ingress_whose_certificate_is_not_there_is_looked_at_until_it_is(process):
+def test_an_ingress_whose_certificate_is_not_there_is_reconciled_until_it_is(process):
     process.has(INGRESSES, SHOP).has(
         SECRETS, a_secret("shop-tls", certificate="shop-tls")
     ).watch().first_sight()
@@ -383,7 +383,7 @@ def test_an_ingress_whose_certificate_is_not_there_is_looked_at_until_it_is(proc
     assert process.take() == []
 
 
-def test_an_ingress_whose_change_did_not_reach_its_certificate_is_looked_at_again(process):
+def test_an_ingress_whose_change_did_not_reach_its_certificate_is_reconciled_again(process):
     shop_is_settled(process)
     changed = copy.deepcopy(SHOP)
     changed["spec"]["tls"][0]["hosts"] = ["b.example"]
@@ -399,7 +399,7 @@ def test_an_ingress_whose_change_did_not_reach_its_certificate_is_looked_at_agai
     assert process.take() == []
 
 
-def test_an_ingress_whose_certificate_is_to_be_deleted_and_is_not_is_looked_at_again(process):
+def test_an_ingress_whose_certificate_should_be_gone_and_is_not_is_reconciled_again(process):
     shop_is_settled(process)
     other = copy.deepcopy(SHOP)
     other["spec"]["tls"][0]["secretName"] = "other-tls"
@@ -416,7 +416,7 @@ def test_an_ingress_whose_certificate_is_to_be_deleted_and_is_not_is_looked_at_a
     assert process.take() == []
 
 
-def test_a_certificate_of_an_ingress_that_somebody_edits_or_deletes_is_the_ingresss_matter_at_once(process):
+def test_an_ingress_certificate_that_is_edited_or_deleted_reconciles_the_ingress(process):
     shop_is_settled(process)
 
     process.sees(CERTIFICATES, "MODIFIED", of_the_shop(dnsNames=["wrong.example"]))
@@ -425,7 +425,7 @@ def test_a_certificate_of_an_ingress_that_somebody_edits_or_deletes_is_the_ingre
     assert process.take() == ["Certificate default/shop-tls", "Ingress default/shop"]
 
 
-def test_a_certificate_that_is_collected_after_its_ingress_was_made_again_is_made_again_at_once(process):
+def test_a_certificate_collected_after_its_ingress_was_made_again_is_made_again(process):
     process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).watch().first_sight()
     process.sees(INGRESSES, "DELETED", SHOP)
     process.sees(INGRESSES, "ADDED", SHOP | {"metadata": {**SHOP["metadata"], "uid": "uid-of-another"}})
@@ -459,7 +459,7 @@ def test_a_certificate_of_another_settles_what_an_ingress_asks_for(process):
     assert process.take() == []
 
 
-def test_a_virtual_server_is_looked_at_again_likewise(process):
+def test_a_virtual_server_is_reconciled_again_likewise(process):
     process.has(VIRTUAL_SERVERS, CAFE).watch().first_sight()
     process.take()
 
@@ -467,7 +467,7 @@ def test_a_virtual_server_is_looked_at_again_likewise(process):
     assert process.take() == ["VirtualServer default/cafe"]
 
 
-def test_when_the_owner_of_a_secret_goes_the_others_that_name_it_are_looked_at(process):
+def test_when_the_owner_of_a_secret_goes_the_others_that_name_it_are_reconciled(process):
     rivals = [a_certificate(name, status=ISSUED, spec={"secretName": "one-tls"}) for name in ("a", "b", "c")]
     process.has(CERTIFICATES, *rivals, a_certificate("alone", status=ISSUED)).watch().first_sight()
     process.take()
@@ -480,7 +480,7 @@ def test_when_the_owner_of_a_secret_goes_the_others_that_name_it_are_looked_at(p
     assert process.take() == ["Certificate default/alone"]
 
 
-def test_what_is_being_issued_is_looked_at_again_less_often(process):
+def test_what_is_being_issued_is_reconciled_again_less_often(process):
     under_way = {"conditions": [condition("Issuing", "True", "DoesNotExist")]}
     process.has(CERTIFICATES, a_certificate(status=under_way)).watch().first_sight()
     process.take()
@@ -503,7 +503,7 @@ def resyncs(process, times=1):
     return told
 
 
-def test_a_run_that_was_asked_for_is_looked_at_again_if_the_look_was_lost(process):
+def test_a_run_that_was_asked_for_is_reconciled_again_if_the_request_was_lost(process):
     asked = {
         **ISSUED,
         "conditions": [*ISSUED["conditions"], condition("Issuing", "True", "ManuallyTriggered")],
@@ -514,14 +514,14 @@ def test_a_run_that_was_asked_for_is_looked_at_again_if_the_look_was_lost(proces
     assert resyncs(process, 10) == ["Certificate default/web"]
 
 
-def test_a_secret_that_is_gone_is_looked_at_again_if_the_look_was_lost(process):
+def test_a_secret_that_is_gone_is_reconciled_again_if_the_request_was_lost(process):
     process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().first_sight()
     process.sees(SECRETS, "DELETED", a_secret())
 
     assert resyncs(process) == ["Certificate default/web"]
 
 
-def test_another_spec_of_what_had_failed_is_looked_at_again_if_the_look_was_lost(process):
+def test_another_spec_of_what_had_failed_is_reconciled_again_if_the_request_was_lost(process):
     process.has(CERTIFICATES, a_certificate(status=FAILED)).watch().first_sight()
     assert resyncs(process) == []
 
@@ -530,14 +530,14 @@ def test_another_spec_of_what_had_failed_is_looked_at_again_if_the_look_was_lost
     assert resyncs(process) == ["Certificate default/web"]
 
 
-def test_another_spec_of_an_issuer_that_is_ready_is_looked_at_again_if_the_look_was_lost(process):
+def test_a_changed_ready_issuer_is_reconciled_again_if_the_request_was_lost(process):
     process.has(CLUSTER_ISSUERS, an_issuer()).watch().first_sight()
     process.sees(CLUSTER_ISSUERS, "MODIFIED", an_issuer(generation=2))
 
     assert resyncs(process) == ["ClusterIssuer /prod"]
 
 
-def test_an_ingress_that_leads_the_challenge_of_a_certificate_which_is_not_issued_is_looked_at(process):
+def test_an_ingress_with_the_challenge_of_an_unissued_certificate_is_reconciled(process):
     led = with_challenge_path(an_ingress("plain") | {"spec": {}}, "a.example", "web", "token")
     solver = solver_ingress(
         replace(build_certificate(), namespace="default", name="web"), "b.example", OwnIngress(), "token"
@@ -558,7 +558,7 @@ def test_an_ingress_that_leads_the_challenge_of_a_certificate_which_is_not_issue
     assert resyncs(process) == []
 
 
-def test_while_the_workers_do_not_keep_up_with_looks_none_is_taken_again(process):
+def test_while_workers_do_not_keep_up_with_reconcile_requests_none_is_repeated(process):
     process.has(CERTIFICATES, a_certificate("new")).watch().first_sight()
     process.take()
 

@@ -78,7 +78,7 @@ def test_each_tls_entry_is_a_certificate_of_its_own():
     assert found == {"one": ["a.example.com", "b.example.com"], "two": ["*.c.example.com"]}
 
 
-def test_ip_addresses_among_the_hosts_go_to_ip_addresses_and_a_repeated_host_counts_once():
+def test_ip_addresses_among_hosts_go_to_ip_addresses_and_a_repeated_host_counts_once():
     found = certificate(
         tls=[{"hosts": ["192.0.2.1", "a.test", "2001:db8::1", "a.test"], "secretName": "one"}]
     )["spec"]
@@ -192,7 +192,7 @@ def test_an_issuer_that_is_named_goes_over_the_default_one():
         ({}, "[spec.tls[0].hosts: Required value, spec.tls[0].secretName: Required value]"),
     ],
 )
-def test_an_entry_without_hosts_or_secret_is_skipped_with_an_event_and_the_rest_proceed(entry, message):
+def test_an_entry_without_hosts_or_secret_is_skipped_with_an_event(entry, message):
     desired = desired_by(an_ingress(tls=[entry, {"hosts": ["b.test"], "secretName": "good"}]))
 
     assert [one.name for one in desired.desired] == ["good"]
@@ -362,7 +362,7 @@ def test_the_size_of_an_ed25519_key_is_nobodys_business():
     }
 
 
-def test_every_bad_annotation_is_told_at_once():
+def test_every_bad_annotation_is_reported_at_once():
     desired = desired_by(an_ingress(annotations={f"{PREFIX}duration": "x", f"{PREFIX}usages": "y"}))
 
     assert [event.message.split('"')[1] for event in desired.events] == [
@@ -387,7 +387,7 @@ def test_more_entries_than_anybody_has_are_bad_config_and_none_of_them_is_made()
     )
 
 
-def test_labels_and_annotations_that_would_be_copied_into_gigabytes_of_certificates_are_bad_config():
+def test_labels_and_annotations_whose_copies_would_take_gigabytes_are_bad_config():
     tls = [{"hosts": ["a.example.com"], "secretName": f"s{number}"} for number in range(100)]
     large = {f"{PREFIX}secret-template": json.dumps({"annotations": {"note": "x" * 100_000}})}
 

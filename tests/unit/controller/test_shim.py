@@ -14,7 +14,7 @@ from tests.unit.controller.objects import Api, a_virtual_server, an_ingress, is_
 INGRESS = ingress.desired_by(an_ingress())
 
 
-def test_a_certificate_that_is_not_there_is_created_and_told():
+def test_a_certificate_that_is_not_there_is_created_and_reported():
     todo = Api().plan(INGRESS)
 
     assert [write.name for write in todo.create] == ["cafe-secret"]
@@ -79,7 +79,7 @@ def test_labels_that_are_not_the_owners_are_taken_away_again():
 @pytest.mark.parametrize(
     "owners", [[], [{"kind": "Ingress", "name": "other", "uid": "x", "controller": True}]]
 )
-def test_a_certificate_of_another_is_never_touched_and_that_is_told(owners):
+def test_a_certificate_of_another_is_never_touched_and_that_is_reported(owners):
     api = Api(
         {
             "metadata": {"name": "cafe-secret", "namespace": "shop", "ownerReferences": owners},
@@ -117,7 +117,7 @@ def test_an_owner_that_is_not_the_controller_owns_nothing():
     assert api.plan(INGRESS).delete == ()
 
 
-def test_what_a_former_owner_of_the_same_name_left_is_not_touched_and_not_told():
+def test_what_a_former_owner_of_the_same_name_left_is_not_touched_and_not_reported():
     api = Api()
     api.apply(ingress.desired_by(an_ingress(uid="former-uid")))
 
@@ -155,7 +155,7 @@ def test_an_own_certificate_is_deleted_when_its_secret_is_not_named_any_more():
     ]
 
 
-def test_an_own_certificate_whose_secret_was_changed_by_hand_is_put_right_and_not_deleted():
+def test_an_own_certificate_whose_secret_was_edited_is_repaired_and_not_deleted():
     api = Api()
     api.apply(INGRESS)
     api.edit("cafe-secret", lambda document: document["spec"].update(secretName="elsewhere"))
@@ -172,7 +172,7 @@ def test_a_certificate_in_another_namespace_does_not_count():
     assert [write.name for write in Api(elsewhere).plan(INGRESS).create] == ["cafe-secret"]
 
 
-def test_a_write_that_the_api_refuses_is_told_as_bad_config():
+def test_a_write_that_the_api_refuses_is_reported_as_bad_config():
     (created,) = Api().plan(INGRESS).create
     event = created.refused(INGRESS.owner, "spec.duration: must be at least 1h")
 

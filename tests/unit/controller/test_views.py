@@ -52,7 +52,7 @@ def test_ready_without_a_generation_counts():
     assert certificate_view(a_certificate(status=status, generation=2)).ready
 
 
-def test_a_run_that_was_asked_for_by_hand_is_told_from_one_that_began_by_itself():
+def test_a_run_that_was_requested_by_hand_is_distinguished_from_an_automatic_one():
     asked, begun, over = (
         certificate_view(a_certificate(status={"conditions": [condition("Issuing", status, reason)]}))
         for status, reason in (
@@ -91,7 +91,7 @@ def written_by(manager, *fields):
         ),
     ],
 )
-def test_whoever_else_set_issuing_has_asked_for_a_run_whatever_the_reason(entries, asked):
+def test_no_matter_who_else_set_issuing_has_asked_for_a_run_whatever_the_reason(entries, asked):
     status = {"conditions": [condition("Issuing", "True", "Rotation")]}
 
     assert certificate_view(a_certificate(status=status, managedFields=entries)).asked == asked

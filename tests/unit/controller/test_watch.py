@@ -55,7 +55,7 @@ class Watching:
         return {name for _, name in self.watch.views}
 
 
-def test_what_is_listed_is_told_and_kept():
+def test_what_is_listed_is_reported_and_kept():
     seen = Watching(lists=[[obj("a"), obj("b", "2")]])
 
     assert seen.watch.views == {("default", "a"): "1", ("default", "b"): "2"}
@@ -65,7 +65,7 @@ def test_what_is_listed_is_told_and_kept():
     assert seen.script.options == [{"namespace": "default", "labels": "a=b", "metadata_only": True}]
 
 
-def test_what_happens_then_is_told_in_order():
+def test_what_happens_then_is_reported_in_order():
     events = [("ADDED", obj("b", "5")), ("MODIFIED", obj("a", "6")), ("DELETED", obj("b", "7"))]
 
     seen = Watching(lists=[[obj("a")]], watches=[events])
@@ -74,7 +74,7 @@ def test_what_happens_then_is_told_in_order():
     assert seen.watch.views == {("default", "a"): "6"}
 
 
-def test_a_change_that_is_none_is_not_told():
+def test_a_change_that_is_none_is_not_reported():
     seen = Watching(
         lists=[[obj("a")]],
         watches=[[("MODIFIED", obj("a")), ("BOOKMARK", obj("", "9")), ("DELETED", obj("nobody"))]],
@@ -101,7 +101,7 @@ def test_a_watch_that_is_cut_goes_on_without_a_new_list():
     assert seen.stop.pauses[:2] == [1.0, 2.0]
 
 
-def test_a_version_that_is_forgotten_is_listed_anew_at_once_and_what_is_gone_is_told():
+def test_a_forgotten_version_is_listed_anew_at_once_and_deletions_are_reported():
     seen = Watching(lists=[[obj("a"), obj("b")], [obj("b", "2"), obj("c")]], watches=[[WatchExpired("410")]])
 
     assert seen.script.asked[:3] == ["list", "watch from list 1", "list"]
@@ -126,7 +126,7 @@ def test_errors_are_waited_for_ever_longer_and_an_event_ends_that():
     assert seen.names == {"a"}
 
 
-def test_a_watch_that_went_on_for_a_while_has_nothing_to_do_with_the_failures_before_it():
+def test_a_watch_that_went_on_for_a_while_resets_the_failures_before_it():
     seen = Watching(lasts=60.0, lists=[[obj("a")]], watches=[[HomeUnavailable("cut")]] * 4)
 
     assert seen.stop.pauses[:4] == [1.0, 1.0, 1.0, 1.0]
@@ -172,7 +172,7 @@ BOOKMARK = ("BOOKMARK", {"metadata": {"resourceVersion": "8"}})
 
 
 @pytest.mark.parametrize("heard", [[], [BOOKMARK]], ids=["nothing", "a bookmark"])
-def test_a_watch_after_a_refused_one_that_tells_of_no_object_is_short_and_a_list_follows(heard):
+def test_a_watch_without_objects_after_a_refused_one_is_short_and_a_list_follows(heard):
     """An API server that begins a resource's storage anew (429) may take a watch on what nobody writes to any
     more."""
     seen = Watching(lists=[[], [obj("new")]], watches=[[REFUSED], heard])
@@ -182,7 +182,7 @@ def test_a_watch_after_a_refused_one_that_tells_of_no_object_is_short_and_a_list
     assert seen.names == {"new"}
 
 
-def test_a_watch_after_a_refused_one_that_tells_of_an_object_is_believed():
+def test_a_watch_after_a_refused_one_that_reports_an_object_is_believed():
     seen = Watching(lists=[[]], watches=[[REFUSED], [("ADDED", obj("a", "5"))]])
 
     assert seen.script.asked == ["list", "watch from list 1", "watch from list 1", "watch from 5"]
@@ -209,7 +209,7 @@ def test_a_watch_that_had_a_bookmark_is_not_silent():
     assert seen.script.asked == ["list", "watch from list 1", "watch from 8"]
 
 
-def test_a_resource_that_is_not_there_yet_is_nothing_and_is_looked_for():
+def test_a_resource_that_is_not_there_yet_is_nothing_and_is_listed_again():
     seen = Watching(optional=True, served=["no", "no", "yes"], lists=[[obj("a")]])
 
     assert seen.script.asked[:4] == ["serves", "serves", "serves", "list"]

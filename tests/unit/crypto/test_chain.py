@@ -27,7 +27,7 @@ WEB = Certificate(
 NAMES = {"dns_names": WEB.dns_names, "ip_addresses": WEB.ip_addresses}
 
 
-def test_a_leaf_tells_what_the_secret_contract_needs(ca):
+def test_a_leaf_reports_what_the_secret_contract_needs(ca):
     pem = ca.chain(
         KEY,
         dns_names=("Example.com", "*.example.com"),

@@ -119,7 +119,7 @@ def test_default_usages_are_digital_signature_and_key_encipherment():
         extension(request, x509.ExtendedKeyUsage)
 
 
-def test_extended_usages_are_told_from_key_usages():
+def test_extended_usages_are_distinguished_from_key_usages():
     request = built(
         replace(WEB, usages=("signing", "server auth", "client auth", "s/mime", "email protection"))
     )

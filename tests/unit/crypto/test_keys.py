@@ -76,7 +76,7 @@ def test_an_account_key_of_another_algorithm_is_refused(algorithm):
         keys.generate_account_key(algorithm)
 
 
-def test_a_key_of_another_size_or_algorithm_is_told_from_the_wanted_one(rsa_pem):
+def test_a_key_of_another_size_or_algorithm_is_distinguished_from_the_wanted_one(rsa_pem):
     ecdsa_pem = keys.generate(ECDSA_256)
 
     assert keys.matches_spec(rsa_pem, PrivateKeySpec(size=4096)) == "it is RSA 2048, not RSA 4096"

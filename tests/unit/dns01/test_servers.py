@@ -13,7 +13,7 @@ def test_an_address_is_its_own(address):
     assert address_of(address) == address
 
 
-def test_a_name_is_looked_up_and_ipv4_comes_first():
+def test_a_name_is_resolved_and_ipv4_comes_first():
     assert address_of("localhost") == "127.0.0.1"
 
 

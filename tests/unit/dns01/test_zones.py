@@ -61,7 +61,7 @@ def test_the_nearest_zone_above_a_name_is_its_zone():
     assert zones.zone_of("_ACME-challenge.Example.COM") == "example.com"
 
 
-def test_an_ns_record_before_the_soa_changes_nothing_neither_at_first_nor_from_memory():
+def test_an_ns_record_before_the_soa_changes_nothing_neither_at_first_nor_cached():
     answer = [("example.com", "NS", "ns1.example.com."), ("example.com", "SOA", SOA)]
     zones = Zones(MadeUp({("example.com", "SOA"): answer}), FakeClock())
 
@@ -135,7 +135,7 @@ def test_trouble_is_not_remembered():
     assert zones.zone_of("example.com") == "example.com"
 
 
-def test_a_name_in_no_zone_is_told_with_what_to_do():
+def test_a_name_in_no_zone_is_reported_with_what_to_do():
     with pytest.raises(
         SolverMisconfigured,
         match=r"^no zone was found for www\.nowhere\.test: see that its domain is delegated",

@@ -47,7 +47,7 @@ def test_issuers_are_read_a_page_at_a_time():
     assert client.asked == 1
 
 
-def test_whether_a_way_is_needed_is_known_from_the_first_ingress_that_needs_it():
+def test_whether_a_route_is_needed_is_known_from_the_first_ingress_that_needs_it():
     client = Pages(**LED)
 
     KubernetesRoutes(client, lambda: ("192.0.2.1",), 8089).cleanup("default/web", "a.example", "own")

@@ -218,7 +218,7 @@ def test_conditions_of_others_stay_as_they_are(with_status):
     assert with_refusal(body, "InvalidConfig", "no", now=FAILED)["status"]["conditions"][1] == theirs
 
 
-def test_a_condition_that_says_what_it_said_keeps_its_time_and_one_that_turns_gets_its_own():
+def test_a_condition_that_stays_keeps_its_time_and_one_that_changes_gets_a_new_one():
     body = written(a_body(), FAILURE)
     (condition,) = FAILURE.conditions
 
@@ -272,7 +272,7 @@ class TestTheNextAttempt:
         assert ATTEMPT_ANNOTATION in body["metadata"]["annotations"]
         assert certificate_status_of(body) == CertificateStatus(revision=1)
 
-    def test_cert_managers_own_failure_holds_for_whatever_is_wanted_until_the_spec_changes(self):
+    def test_the_failure_of_cert_manager_holds_until_the_spec_changes(self):
         condition = {"type": "Issuing", "status": "False", "reason": "Failed", "observedGeneration": 4}
         status = {
             "lastFailureTime": "2027-01-15T08:00:00Z",

@@ -187,7 +187,7 @@ def test_a_link_is_read_and_not_written_through(home, root, drop, tmp_path):
     assert (tmp_path / "outside.yaml").read_text() == certificate_text()
 
 
-def test_of_two_files_with_one_object_the_first_by_name_counts_and_the_other_is_a_problem(home, root, drop):
+def test_of_two_files_with_one_object_the_first_by_name_counts(home, root, drop):
     drop("b.yaml", certificate_text(dns_name="b.example"))
     drop("a.yaml", certificate_text(dns_name="a.example"))
 
@@ -268,7 +268,7 @@ def test_a_file_with_another_objects_name_counts_last_in_every_process(home, oth
     assert home.certificate(WEB).dns_names == other.certificate(WEB).dns_names == ("people.example",)
 
 
-def test_the_files_of_people_are_not_all_looked_at_for_each_object(home, clock, drop, monkeypatch):
+def test_the_files_of_people_are_not_all_reconciled_for_each_object(home, clock, drop, monkeypatch):
     for name in ("a", "b", "c", "d"):
         drop(f"{name}.yaml", certificate_text(name))
     home.certificate(CertificateId("default/d"))
@@ -285,7 +285,7 @@ def test_the_files_of_people_are_not_all_looked_at_for_each_object(home, clock, 
     assert not {"a.yaml", "b.yaml", "c.yaml"} & set(looks)
 
 
-def test_an_object_in_a_file_with_anothers_name_is_found_after_one_in_a_file_of_people(home, drop):
+def test_an_object_in_a_file_named_after_another_is_found_after_that_of_a_user(home, drop):
     drop("people.yaml", certificate_text("mail"))
     drop("certificate.default.another.yaml", certificate_text())
 
@@ -409,7 +409,7 @@ def test_an_object_whose_file_becomes_unusable_is_wrong_not_gone(home, root, dro
 
 
 @pytest.mark.parametrize("spoilt", ["  dnsNames: 7\n", "  dnsNames: [\n", "\tx\n"])
-def test_a_wrong_document_is_told_by_its_name_in_a_process_that_never_saw_it_right(home, drop, spoilt):
+def test_a_wrong_document_is_reported_by_name_by_a_process_that_never_read_it(home, drop, spoilt):
     head, _, _ = certificate_text().partition("  dnsNames")
     drop("sites.yaml", certificate_text("mail") + "---\n" + head + spoilt)
 
@@ -417,7 +417,7 @@ def test_a_wrong_document_is_told_by_its_name_in_a_process_that_never_saw_it_rig
         home.certificate(WEB)
 
 
-def test_a_file_named_after_an_object_that_tells_nothing_is_wrong_not_gone(home, drop):
+def test_a_file_named_after_an_object_that_reports_nothing_is_wrong_not_gone(home, drop):
     drop("certificate.default.web.yaml", "{")
 
     with pytest.raises(InvalidManifest, match=r"manifests/certificate.default.web.yaml"):

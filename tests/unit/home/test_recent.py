@@ -105,7 +105,7 @@ def test_what_is_not_there_may_come_the_next_moment(home, below):
     assert home.secret("default", "other").data == {"a": b"b"}
 
 
-def test_what_is_wrong_is_told_each_time(home, below):
+def test_what_is_wrong_is_reported_each_time(home, below):
     below.break_manifest("Certificate", "default", "web", "is wrong")
 
     for _ in range(2):
@@ -145,7 +145,7 @@ def test_what_is_deleted_is_gone_at_once(home):
     assert home.certificate(WEB.id) is None
 
 
-def test_a_secret_that_another_thread_writes_while_it_is_read_is_not_remembered_as_it_was(home, below):
+def test_a_secret_that_is_written_while_it_is_read_is_not_cached_as_it_was(home, below):
     def meanwhile():
         below.during = lambda: None
         home.write_secret(Secret(namespace="default", name="web-tls", data={"tls.key": b"2"}))

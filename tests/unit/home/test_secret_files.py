@@ -308,7 +308,7 @@ def test_a_link_to_itself_in_the_place_of_a_secret_is_no_other_ones_problem(home
     assert [secret.name for secret in home.secrets()] == ["other"]
 
 
-def test_before_a_pair_is_issued_it_is_told_that_a_directory_is_in_its_place(home, root):
+def test_before_a_pair_is_issued_it_is_reported_that_a_directory_is_in_its_place(home, root):
     assert home.unwritable_secret("default", "web") == ""
     (directory(root) / "tls.key").mkdir(parents=True)
 

@@ -137,7 +137,7 @@ def test_an_ingress_without_rules_or_annotations_is_without_them_again():
 
 
 @pytest.mark.parametrize("covering", [{"host": "*.example.com"}, {}])
-def test_a_host_that_another_rule_answers_for_gets_no_rule_that_would_take_its_paths_away(covering):
+def test_a_host_that_another_rule_serves_gets_no_rule_that_would_hide_its_paths(covering):
     before = an_ingress({**covering, "http": {"paths": [TEA]}})
     found = led(before, HOST, "a")
 
@@ -201,7 +201,7 @@ def test_two_certificates_of_one_order_share_its_path():
 
 
 @pytest.mark.parametrize("covering", [{"host": "*.example.com"}, {}])
-def test_a_rule_that_answers_for_other_hosts_too_leads_the_tokens_of_its_own_challenges_and_no_other(
+def test_a_rule_of_several_hosts_serves_the_tokens_of_its_own_challenges_only(
     covering,
 ):
     before = an_ingress({**covering, "http": {"paths": [TEA]}})
@@ -237,7 +237,7 @@ def test_two_ip_addresses_share_a_rule_with_the_token_of_each():
 @pytest.mark.parametrize(
     "before", [{"host": HOST}, {"host": HOST, "http": {"paths": [TEA]}}], ids=["no paths", "paths"]
 )
-def test_a_rule_whose_host_the_user_changes_in_mid_challenge_stays_with_all_that_is_theirs(before):
+def test_a_rule_whose_host_changes_in_mid_challenge_stays_with_all_the_users_paths(before):
     found = led(an_ingress(before), HOST, "a")
     found["spec"]["rules"][0]["host"] = "new.example.com"
     again = led(found, HOST, "a")
@@ -327,7 +327,7 @@ def test_a_path_that_leads_to_another_port_of_ours_is_put_right():
 
 @pytest.mark.parametrize("path_type", ["Exact", "Prefix", "ImplementationSpecific"])
 @pytest.mark.parametrize("service", ["cm-acme-http-solver-x7k2p", "tea-svc"])
-def test_a_path_of_the_same_token_is_replaced_and_gone_afterwards_whatever_its_backend(service, path_type):
+def test_a_path_of_the_same_token_is_replaced_and_then_removed_whatever_its_backend(service, path_type):
     """cert-manager's, of the same order, or ours with another backend: nginx refuses two that are the
     same."""
     theirs = a_path(OURS["path"], path_type, service)

@@ -67,7 +67,7 @@ def test_a_whitelist_of_the_template_takes_the_place_of_ours(annotation):
     }
 
 
-def test_the_template_adds_labels_and_annotations_but_cannot_take_away_what_nginx_goes_by():
+def test_the_template_adds_labels_but_cannot_remove_what_nginx_needs():
     template = IngressTemplate(
         labels={"team": "shop", LABEL: "false"},
         annotations={"a/b": "c", "certmill.io/certificate-name": "other"},

@@ -99,7 +99,7 @@ def test_a_request_without_a_host_is_for_none():
     assert parse(head(PATH, version="HTTP/1.0")).host == ""
 
 
-def test_shared_hosts_are_canonical_and_a_wrong_one_is_told():
+def test_shared_hosts_are_canonical_and_a_wrong_one_is_reported():
     assert shared_hosts(["ACME.example.", "127.0.0.1"]) == {"acme.example", "127.0.0.1"}
     with pytest.raises(InvalidManifest, match="CERTMILL_RESPONDER_SHARED_HOSTS: 'a b' is not a valid host"):
         shared_hosts(["a b"])

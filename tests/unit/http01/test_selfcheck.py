@@ -23,7 +23,7 @@ def test_a_name_without_an_address_is_said_to_have_none():
     )
 
 
-def test_a_look_up_that_fails_is_a_reason_and_no_exception():
+def test_a_lookup_that_fails_is_a_reason_and_no_exception():
     def broken(host, *, within_seconds):
         raise DnsUnavailable(f"{host}: every name server answered SERVFAIL")
 
@@ -37,7 +37,7 @@ def test_a_look_up_that_fails_is_a_reason_and_no_exception():
     )
 
 
-def test_a_look_up_gets_the_time_that_is_left_and_no_more():
+def test_a_lookup_gets_the_time_that_is_left_and_no_more():
     given = []
 
     def addresses(host, *, within_seconds):
@@ -50,7 +50,7 @@ def test_a_look_up_gets_the_time_that_is_left_and_no_more():
     assert given[0] < 1
 
 
-def test_a_look_up_is_not_begun_when_the_time_is_over():
+def test_a_lookup_is_not_begun_when_the_time_is_over():
     def addresses(host, *, within_seconds):
         pytest.fail("the name was looked up")
 

@@ -22,7 +22,7 @@ def nested(opening, closing, content=b"1", depth=DEEP):
     "deep",
     [nested(b'{"a":', b"}"), nested(b"[", b"]"), nested(b'[{"a":', b"}]"), nested(b"[", b"]", rb'"\"]}{["')],
 )
-def test_one_object_that_is_nested_too_deeply_does_not_keep_the_others_from_being_read(deep):
+def test_one_object_that_is_nested_too_deeply_does_not_hide_the_others(deep):
     """A webhook's config in an Issuer may hold anything, and the API server takes ten thousand levels."""
     text = b'{"items": [{"spec": %s, "name": "]}\\"\\\\"}, {"name": "{[\\\\\\""}]}' % deep
 

@@ -230,7 +230,7 @@ def test_an_empty_reference_hides_no_mistyped_field():
 
 
 @pytest.mark.parametrize(("body", "refused"), DOCUMENTED.values(), ids=DOCUMENTED.keys())
-def test_every_example_of_cert_managers_manual_is_read_unless_certmill_does_not_act_on_it(body, refused):
+def test_every_example_of_cert_managers_manual_is_read_unless_it_is_not_supported(body, refused):
     assert (refusal(body).path if refused else read(body).name) == (refused or "example")
 
 

@@ -120,7 +120,7 @@ def test_what_reconciles_is_counted_and_so_is_its_error(metrics):
     assert found["certmanager_controller_sync_error_count", "issuers"] == 1
 
 
-def test_the_fleet_is_told_as_redis_has_it():
+def test_the_fleet_is_reported_as_redis_has_it():
     found = read(fleet_text(SAMPLE, now=1000.0, started=400.0, oldest_request_age=12.0, ticks=TICKS))
 
     assert found == {
@@ -137,7 +137,7 @@ def test_the_fleet_is_told_as_redis_has_it():
     }
 
 
-def test_of_a_redis_that_is_away_only_that_is_told():
+def test_of_a_redis_that_is_away_only_that_is_reported():
     assert read(no_fleet_text()) == {("certmill_redis_up",): 0}
 
 

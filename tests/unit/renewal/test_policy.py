@@ -66,7 +66,7 @@ def test_a_secret_without_key_or_certificate_is_issued_as_missing_data(data, mis
     assert told(secret=secret) == ("MissingData", f"Issuing certificate as Secret does not contain {missing}")
 
 
-def test_an_unreadable_key_is_issued_as_an_invalid_key_pair_and_is_looked_at_first():
+def test_an_unreadable_key_is_issued_as_an_invalid_key_pair_and_is_reconciled_first():
     message = (
         "Issuing certificate as Secret contains invalid private key data: the private key is not readable PEM"
     )
@@ -140,7 +140,7 @@ def test_an_issuer_group_that_is_written_out_is_the_same_issuer():
     assert isinstance(decided(certificate=written_out), Keep)
 
 
-def test_changed_names_are_issued_as_a_changed_request_and_another_order_of_them_is_not():
+def test_changed_names_are_a_changed_request_and_another_order_of_them_is_not():
     two = a_certificate(dns_names=("a.example.test", "b.example.test"))
     pair = a_pair(two)
 

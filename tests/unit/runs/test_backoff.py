@@ -36,7 +36,7 @@ def test_a_rate_limit_is_tried_again_at_retry_after_and_not_before():
     assert 120 <= backoff.step_delay(RateLimited("slow", retry_after=120), 9, 0.999) <= 132
 
 
-def test_a_rate_limit_without_a_time_is_looked_at_hourly():
+def test_a_rate_limit_without_a_time_is_reconciled_hourly():
     assert backoff.step_delay(RateLimited("paused"), 1, 0.0) == 3600
 
 

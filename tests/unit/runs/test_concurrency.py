@@ -16,7 +16,7 @@ def held():
         yield held
 
 
-def test_the_dead_names_of_one_namespace_have_half_of_the_lanes_and_another_has_the_others(held):
+def test_slow_names_of_one_namespace_take_half_of_the_threads_and_leave_the_others(held):
     slow_lookups = SlowLookups(4)
     for _ in range(2):
         held.enter_context(slow_lookups.slow("one"))
@@ -29,7 +29,7 @@ def test_the_dead_names_of_one_namespace_have_half_of_the_lanes_and_another_has_
         pass
 
 
-def test_a_lane_that_is_left_is_free_again():
+def test_a_thread_that_is_released_is_free_again():
     slow_lookups = SlowLookups(2)
 
     for _ in range(3):

@@ -6,7 +6,7 @@ from certmill.contract import TICK_TASKS
 from schedules import beat_schedule
 
 
-def test_beat_rings_the_four_ticks_at_their_times_and_nothing_else() -> None:
+def test_beat_publishes_the_four_ticks_at_their_times_and_nothing_else() -> None:
     found = {name: (entry["task"], entry["schedule"]) for name, entry in beat_schedule().items()}
 
     assert found == {

@@ -92,7 +92,7 @@ def test_a_type_that_the_ca_does_not_offer_is_not_chosen():
     ],
     ids=["as it is", "behind a CNAME"],
 )
-def test_the_txt_record_is_where_the_solver_looks_for_it(solver, name, zone, lookups):
+def test_the_txt_record_is_where_the_solver_searches_it(solver, name, zone, lookups):
     zones = ZonesWithOneAlias()
     chosen, _ = challenge_choice.choose(a_certificate(), an_issuer(solvers=(DNS,)), authorization())
 

@@ -89,7 +89,7 @@ def test_the_first_in_the_list_wins_a_tie():
     assert picked("x.test", dns01("192.0.2.1"), dns01("192.0.2.2")) == 0
 
 
-def test_a_wildcard_is_matched_under_its_own_spelling_for_names_and_without_it_for_zones():
+def test_a_wildcard_matches_as_written_for_names_and_without_the_star_for_zones():
     assert (
         picked(
             "*.example.com",

@@ -131,7 +131,7 @@ def test_a_manifest_that_cannot_be_used_is_refused_with_its_reason():
     assert judged(refused) == (Cause.REFUSED, "spec.secretName: is the account key of Issuer prod")
 
 
-def test_without_redis_the_status_tells_what_the_run_waits_for():
+def test_without_redis_the_status_reports_what_the_run_waits_for():
     issuing = condition(
         "Issuing",
         True,

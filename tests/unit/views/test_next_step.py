@@ -77,7 +77,7 @@ def test_a_renew_before_that_is_longer_than_the_lifetime_is_not_shown_as_the_rul
     assert line == "renews at 2027-03-16 08:00:00 UTC (in 60d), 2/3 of its lifetime"
 
 
-def test_nothing_stored_is_issued_at_the_next_look():
+def test_nothing_stored_is_issued_at_the_next_reconciliation():
     line = next_line(known(), NOW)
 
     assert (
@@ -146,7 +146,7 @@ def test_a_run_that_failed_says_when_it_is_tried_again_after_its_clean_up():
     assert line.endswith("then tries again at 2027-01-15 08:12:00 UTC (in 12m), because no such name")
 
 
-def test_a_run_of_another_release_whose_facts_cannot_be_read_is_told_by_its_step():
+def test_a_run_of_another_release_whose_facts_cannot_be_read_is_reported_by_its_step():
     record = Record(step="finalize", lease=NOW + 50, since=NOW - 1, facts='{"of": "another release"}')
 
     assert next_line(known(record=record), NOW) == "a worker asks the CA to issue the certificate now"
