@@ -5,12 +5,13 @@ A reconciliation can be repeated at any time; it is idempotent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from certmill.certificates import conditions, ownership, secret_contract, statuses, temporary
 from certmill.certificates.begin_run import Moment, ObservationOutdated, Reconciled, begin_run
-from certmill.certificates.digest import digest
+from certmill.certificates.candidates import issuers_for
+from certmill.certificates.digest import digest, digests
 from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.home.base import Home, ObservedCertificate
@@ -72,12 +73,12 @@ class Reconciler:
             return self._forget(certificate_id)
         certificate, status = observed.certificate, observed.status
         try:
-            issuer = ports.home.issuer(certificate.issuer)
+            issuers = issuers_for(ports.home, certificate)
         except InvalidManifest as error:
             return self._without_issuer(observed, str(error), moment)
         secret, unusable = self._secret(certificate)
-        spec = digest(certificate, issuer)
-        if (barred := self._barred(observed, issuer, secret, spec=spec, moment=moment)) is not None:
+        specs = digests(certificate, issuers)
+        if (barred := self._barred(observed, issuers, secret, spec=specs[0], moment=moment)) is not None:
             return barred
 
         if (
@@ -85,14 +86,14 @@ class Reconciler:
         ):  # Redis has no run: its data was lost with a run, and DNS-01 values may still be present
             ports.journal.note_lost_order(certificate_id, status.order)
         seen = look(
-            certificate, secret, status, spec, unusable=unusable, jitter_seconds=ports.limits.renewal_jitter
+            certificate, secret, status, specs, unusable=unusable, jitter_seconds=ports.limits.renewal_jitter
         )
         return self._apply(_decided(seen, moment), seen, moment)
 
     def _barred(
         self,
         observed: ObservedCertificate,
-        issuer: Issuer | None,
+        issuers: Sequence[Issuer],
         secret: Secret | None,
         *,
         spec: str,
@@ -101,7 +102,7 @@ class Reconciler:
         """Returns None if the Certificate's Secret may be written. Otherwise the status gives the reason, and
         the Certificate is checked again later."""
         certificate, before = observed.certificate, observed.status
-        if taken := secret_contract.why_not_to_write(self._ports.home, certificate, issuer, secret):
+        if taken := secret_contract.why_not_to_write(self._ports.home, certificate, issuers, secret):
             message = f"spec.secretName: {taken}"
             violation = Violation(reason=Reason.INVALID_SPEC, message=message)
             return self._look_later(
@@ -145,7 +146,7 @@ class Reconciler:
             certificate,
             secret,
             observed.status,
-            "",
+            ("",),
             unusable=unusable,
             jitter_seconds=ports.limits.renewal_jitter,
         )

@@ -83,7 +83,7 @@ def _taken_by_issuer(
 
 
 def why_not_to_write(
-    home: Home, certificate: Certificate, issuer: Issuer | None, secret: Secret | None
+    home: Home, certificate: Certificate, issuers: Sequence[Issuer], secret: Secret | None
 ) -> str:
     """Why the Certificate's Secret must not be written: an issuer uses it, or a symbolic link is in its
     place. "" if it may be written.
@@ -92,10 +92,10 @@ def why_not_to_write(
     other issuers are read only for the remaining cases, not at each reconciliation."""
     if reason := home.unwritable_secret(certificate.namespace, certificate.secret_name):
         return reason
-    issuers = [issuer] if issuer is not None else []
+    users = [*issuers]
     if secret is not None and CERTIFICATE_NAME not in secret.annotations:
-        issuers += [*home.issuers(certificate.namespace), *home.issuers("")]
-    reasons = (_taken_by_issuer(certificate, one, home.secrets_namespace(one), secret) for one in issuers)
+        users += [*home.issuers(certificate.namespace), *home.issuers("")]
+    reasons = (_taken_by_issuer(certificate, one, home.secrets_namespace(one), secret) for one in users)
     return next((reason for reason in reasons if reason), "") or _taken_by_issuer(
         certificate, None, "", secret
     )

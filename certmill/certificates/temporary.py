@@ -49,7 +49,9 @@ def store_if_unservable(home: Home, events: Events, certificate: Certificate, *,
     """Store a temporary pair if the Secret has no pair that a server could use. Returns whether it was
     stored."""
     secret, unusable = read(home, certificate)
-    return store(home, events, look(certificate, secret, CertificateStatus(), "", unusable=unusable), now=now)
+    return store(
+        home, events, look(certificate, secret, CertificateStatus(), ("",), unusable=unusable), now=now
+    )
 
 
 def store(home: Home, events: Events, seen: Seen, *, now: float) -> bool:

@@ -60,6 +60,10 @@ class IssuerRef:
     kind: str = "Issuer"
     group: str = ""
 
+    def within(self, namespace: str) -> ObjectRef:
+        """The identity of this issuer for a Certificate in this namespace. Without a kind it is an Issuer."""
+        return ObjectRef.of(self.kind or ISSUER, namespace, self.name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -133,8 +137,8 @@ class Certificate:
 
     @property
     def issuer(self) -> ObjectRef:
-        """The identity of the issuer that spec.issuerRef names. Without a kind it is an Issuer."""
-        return ObjectRef.of(self.issuer_ref.kind or ISSUER, self.namespace, self.issuer_ref.name)
+        """The identity of the issuer that spec.issuerRef names."""
+        return self.issuer_ref.within(self.namespace)
 
     @property
     def identifiers(self) -> tuple[Identifier, ...]:

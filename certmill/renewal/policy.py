@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from certmill.certificates import secret_contract
+from certmill.certificates.candidates import candidate_refs
 from certmill.clock import instant
 from certmill.crypto import chain, keys
 from certmill.errors import SecretUnusable
@@ -38,15 +39,20 @@ class Violation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """The observed facts on which the decision depends. `unusable`: why the Secret or its certificate could
-    not be read, or "". `spec`: the digest of the desired state."""
+    not be read, or "". `specs`: the digest of the desired state with each candidate issuer."""
 
     certificate: Certificate
     secret: Secret | None
     leaf: chain.Leaf | None
     unusable: str
     status: CertificateStatus
-    spec: str
+    specs: tuple[str, ...]
     jitter_seconds: float = 0.0
+
+    @property
+    def spec(self) -> str:
+        """The digest with the preferred issuer: a run begins with it."""
+        return self.specs[0]
 
     @property
     def renewal(self) -> RenewalPlan:
@@ -86,7 +92,7 @@ def look(
     certificate: Certificate,
     secret: Secret | None,
     status: CertificateStatus,
-    spec: str,
+    specs: tuple[str, ...],
     *,
     unusable: str = "",
     jitter_seconds: float = 0.0,
@@ -105,7 +111,7 @@ def look(
         leaf=leaf,
         unusable=unusable,
         status=status,
-        spec=spec,
+        specs=specs,
         jitter_seconds=jitter_seconds,
     )
 
@@ -145,7 +151,7 @@ def _back_off(seen: Seen, now: float) -> NextAttempt | None:
     # off applies to the current spec.
     if (
         status.next_attempt is None
-        or status.failed_spec not in ("", seen.spec)
+        or status.failed_spec not in ("", *seen.specs)
         or status.next_attempt > now + LONGEST_HOLD
     ):
         return None
@@ -212,7 +218,7 @@ def _issuer(seen: Seen, now: float) -> Violation | None:
             reason=Reason.INCORRECT_ISSUER,
             message="Issuing certificate as Secret holds a temporary certificate",
         )
-    if not secret_contract.issued_by(seen.secret, seen.certificate.issuer_ref):
+    if not any(secret_contract.issued_by(seen.secret, ref) for ref in candidate_refs(seen.certificate)):
         former = secret_contract.issuer_of(seen.secret)
         return Violation(
             reason=Reason.INCORRECT_ISSUER,

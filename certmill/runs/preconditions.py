@@ -21,7 +21,7 @@ def unmet(context: StepContext, step: Step, reconciler: Reconciler) -> Outcome |
     if certificate is None or certificate.deleting:
         return _end(context, "the Certificate was deleted")
     context.found_certificate, context.found_issuer = certificate, found.issuer
-    if found.spec != context.record.spec:
+    if context.record.spec not in found.specs:
         return _end(context, "the manifest changed; beginning again")
     if found.issuer is None:
         return issuer_wait.for_missing(context.uncached, certificate)

@@ -5,22 +5,23 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from certmill.certificates.digest import digest
+from certmill.certificates.candidates import issuer_of_run, issuers_for
+from certmill.certificates.digest import digests
 from certmill.errors import Permanent
 from certmill.home.base import Home
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
-from certmill.model.names import CertificateId
 from certmill.runs.step_context import StepContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunManifests:
-    """What was read. None: it does not exist. `spec` is the digest of both; "" without a Certificate."""
+    """What was read. None: it does not exist. `issuer` is the candidate with which the run goes on. `specs`:
+    the digest with each candidate; none without a Certificate."""
 
     certificate: Certificate | None = None
     issuer: Issuer | None = None
-    spec: str = ""
+    specs: tuple[str, ...] = ()
 
 
 def read(context: StepContext, *, before_store: bool = False) -> RunManifests:
@@ -30,10 +31,10 @@ def read(context: StepContext, *, before_store: bool = False) -> RunManifests:
     `before_store`: also read from the home itself whether the Certificate is being deleted, because a deleted
     Certificate must not get its Secret back. Raises InvalidManifest, HomeUnavailable."""
     if not context.record.again:
-        found = _read(context.ports.home, context.certificate_id)
-        if found.spec == context.record.spec and not (before_store and _is_deleted(context)):
+        found = _read(context.ports.home, context)
+        if context.record.spec in found.specs and not (before_store and _is_deleted(context)):
             return found
-    return _read(context.uncached.home, context.certificate_id)
+    return _read(context.uncached.home, context)
 
 
 def read_for_clean_up(context: StepContext) -> RunManifests:
@@ -44,20 +45,24 @@ def read_for_clean_up(context: StepContext) -> RunManifests:
     found, facts = RunManifests(), context.facts
     with suppress(Permanent):
         found = read(context)
-    if found.certificate is not None and found.spec == context.record.spec:
+    if context.record.spec in found.specs:
         return found
     issuer = found.issuer
     with suppress(Permanent):
         issuer = context.uncached.home.issuer(facts.issuer) if facts.issuer_name else None
-    return RunManifests(certificate=found.certificate, issuer=issuer, spec=found.spec)
+    return RunManifests(certificate=found.certificate, issuer=issuer, specs=found.specs)
 
 
-def _read(home: Home, certificate_id: CertificateId) -> RunManifests:
-    certificate = home.certificate(certificate_id)
+def _read(home: Home, context: StepContext) -> RunManifests:
+    certificate = home.certificate(context.certificate_id)
     if certificate is None:
         return RunManifests()
-    issuer = home.issuer(certificate.issuer)
-    return RunManifests(certificate=certificate, issuer=issuer, spec=digest(certificate, issuer))
+    issuers = issuers_for(home, certificate)
+    return RunManifests(
+        certificate=certificate,
+        issuer=issuer_of_run(issuers, context.facts.issuer),
+        specs=digests(certificate, issuers),
+    )
 
 
 def _is_deleted(context: StepContext) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from certmill.certificates.digest import digest
+from certmill.certificates.digest import digests
 from certmill.contract import STEP_NAMES
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
@@ -31,11 +31,11 @@ _DOES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """The observed data of a certificate, its issuer and its Secret. `issuer` is None if no issuer can be
-    used; `secret` is None if there is none."""
+    """The observed data of a certificate, its candidate issuers and its Secret. `issuers` is empty if none
+    can be used; `secret` is None if there is none."""
 
     observed: Observed
-    issuer: Issuer | None
+    issuers: tuple[Issuer, ...]
     secret: Secret | None
 
 
@@ -73,7 +73,7 @@ def idle(known: Known, now: float) -> str:
     """What the next check of a certificate without a run will decide. The certificate waits for its renewal
     time, waits until a back-off ends, or is issued."""
     certificate, status = known.observed.certificate, known.observed.status
-    decision = decide(look(certificate, known.secret, status, digest(certificate, known.issuer)), now)
+    decision = decide(look(certificate, known.secret, status, digests(certificate, known.issuers)), now)
     match decision:
         case Keep():
             at = status.renewal_time if status.renewal_time is not None else decision.renewal.instant
@@ -89,7 +89,7 @@ def idle(known: Known, now: float) -> str:
         case Issue():
             missing = (
                 ""
-                if known.issuer
+                if known.issuers
                 else f"; first apply {certificate.issuer_ref.kind or 'Issuer'} {certificate.issuer_ref.name}"
             )
             soon = (

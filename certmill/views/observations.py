@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from certmill.certificates.candidates import issuers_for
 from certmill.clock import Clock
 from certmill.errors import InvalidManifest, SecretUnusable
 from certmill.home.base import Home
@@ -33,7 +34,7 @@ class Observations:
         self._home = home
         self._record = record
         self._clock = clock
-        self._issuers: dict[ObjectRef, tuple[Issuer | None, str, Condition | None]] = {}
+        self._issuers: dict[ObjectRef, tuple[tuple[Issuer, ...], str, Condition | None]] = {}
 
     def blocked(self, certificate: Certificate, status: CertificateStatus) -> Blocked | None:
         """What blocks the certificate; None if nothing does. Redis is not read if the status says that the
@@ -72,7 +73,7 @@ class Observations:
         from certmill.views.next_step import Known
 
         observed = self.observed(certificate, self._home.certificate_status(certificate.id), secret)
-        return Known(observed=observed, issuer=self._issuer(certificate)[0], secret=secret)
+        return Known(observed=observed, issuers=self._issuer(certificate)[0], secret=secret)
 
     def secret(self, certificate: Certificate) -> Secret | None:
         """The Secret of the certificate. None if there is none, or if it cannot be read."""
@@ -81,18 +82,19 @@ class Observations:
         except SecretUnusable:
             return None
 
-    def _issuer(self, certificate: Certificate) -> tuple[Issuer | None, str, Condition | None]:
-        """The issuer, the reason why no issuer can be used (else ""), and its Ready condition."""
+    def _issuer(self, certificate: Certificate) -> tuple[tuple[Issuer, ...], str, Condition | None]:
+        """The candidate issuers, the reason why none can be used (else ""), and the Ready condition of the
+        first."""
         key = certificate.issuer
         if key not in self._issuers:
             self._issuers[key] = self._found(certificate)
         return self._issuers[key]
 
-    def _found(self, certificate: Certificate) -> tuple[Issuer | None, str, Condition | None]:
+    def _found(self, certificate: Certificate) -> tuple[tuple[Issuer, ...], str, Condition | None]:
         try:
-            issuer = self._home.issuer(certificate.issuer)
+            issuers = issuers_for(self._home, certificate)
         except InvalidManifest as error:
-            return None, f"cannot be used: {error}", None
-        if issuer is None:
-            return None, "is not there: apply it", None
-        return issuer, "", self._home.issuer_status(issuer).condition("Ready")
+            return (), f"cannot be used: {error}", None
+        if not issuers:
+            return (), "is not there: apply it", None
+        return issuers, "", self._home.issuer_status(issuers[0]).condition("Ready")

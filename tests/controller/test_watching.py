@@ -57,7 +57,7 @@ def test_a_certificates_life_is_reported_and_our_own_writes_are_not(controller, 
     status = conditions.issuing(CertificateStatus(), violation, ready=False, now=now)
     home.write_certificate_status(web.id, status)
     home.write_secret(pair)
-    leaf = look(web, pair, status, "").leaf
+    leaf = look(web, pair, status, ("",)).leaf
     home.write_certificate_status(
         web.id, conditions.issued(status, leaf, renew_at=leaf.not_after - 86_400, now=now)
     )
@@ -78,7 +78,7 @@ def test_what_was_issued_is_adopted_at_the_first_list_without_a_request(controll
     home.apply(web, dump_yaml(certificate_document(web)))
     pair = a_pair(web, not_before=SystemClock().now() - 60)
     home.write_secret(pair)
-    leaf = look(web, pair, CertificateStatus(), "").leaf
+    leaf = look(web, pair, CertificateStatus(), ("",)).leaf
     renew_at = float(int(leaf.not_after - 86_400))
     home.write_certificate_status(
         web.id, conditions.issued(CertificateStatus(), leaf, renew_at=renew_at, now=SystemClock().now())

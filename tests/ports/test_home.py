@@ -358,7 +358,7 @@ class TestWhatACaMaySend:
         found = home.secret("default", "web-tls")
         assert found.data == secret.data
         assert chain.MAX_CHAIN_BYTES - 3000 < len(longest) <= chain.MAX_CHAIN_BYTES
-        decision = decide(look(certificate, found, CertificateStatus(), ""), NOW)
+        decision = decide(look(certificate, found, CertificateStatus(), ("",)), NOW)
         assert isinstance(decision, Keep)
         assert decision.renewal.instant == NOW + 60 * DAY
 

@@ -274,7 +274,7 @@ class TestSecrets:
         )
 
         began = time.monotonic()
-        seen = decide.look(certificate, home.secret("default", "web-tls"), CertificateStatus(), "spec")
+        seen = decide.look(certificate, home.secret("default", "web-tls"), CertificateStatus(), ("spec",))
         decision = decide.decide(seen, NOW)
 
         assert decision.violation.reason == "InvalidKeyPair"

@@ -72,7 +72,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             (
                 "Issuer",
                 issuer
-                if found.issuer
+                if found.issuers
                 else f"{issuer} (not there, or wrong: see certmill get {plural(ref.kind or Kind.ISSUER)})",
             ),
             (
@@ -83,7 +83,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             ),
             ("Key", _key(certificate)),
             ("Issued by", _issued_by(found.secret)),
-            ("Warning", ignored_duration(certificate, found.issuer)),
+            ("Warning", ignored_duration(certificate, next(iter(found.issuers), None))),
             ("Ready", _ready(status, now)),
             ("Cause", str(cause or "")),
             *_validity(status, now),

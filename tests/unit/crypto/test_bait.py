@@ -57,7 +57,7 @@ def test_a_secret_of_it_is_decided_in_no_time(bait):
     )
     began = time.thread_time()
 
-    decision = decide(look(a_certificate(), secret, CertificateStatus(), ""), NOW)
+    decision = decide(look(a_certificate(), secret, CertificateStatus(), ("",)), NOW)
 
     assert time.thread_time() - began < 0.5
     assert decision.violation.reason == "InvalidKeyPair"

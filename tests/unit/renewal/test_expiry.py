@@ -37,7 +37,7 @@ def issued_at(pair, seed, *, repaired_before_expiry, error=REFUSED):
     jitter, leaf = random.Random(seed), chain.leaf(pair.data["tls.crt"])
     status, spec = CertificateStatus(not_before=leaf.not_before, not_after=leaf.not_after), "abc"
     repaired = leaf.not_after - repaired_before_expiry
-    seen = look(WEB, pair, status, spec)
+    seen = look(WEB, pair, status, (spec,))
     now = seen.renewal.instant
     validity = Validity(not_before=leaf.not_before, not_after=leaf.not_after)
     while True:
@@ -121,4 +121,4 @@ def test_a_failure_noted_under_a_clock_that_was_ahead_holds_nothing_up():
         last_failure_time=NOW + 61 * DAY, next_attempt=NOW + 62 * DAY, failed_issuance_attempts=9
     )
 
-    assert isinstance(decide(look(WEB, pair, status, "abc"), NOW + 60.5 * DAY), Issue)
+    assert isinstance(decide(look(WEB, pair, status, ("abc",)), NOW + 60.5 * DAY), Issue)

@@ -19,10 +19,11 @@ from tests.support.builders import DAY, NOW, a_certificate, a_pair
 
 WEB = a_certificate()
 PAIR = a_pair(WEB)
+HEALTHY = CertificateStatus()
 
 
-def decided(certificate=WEB, secret=PAIR, status=CertificateStatus(), *, now=NOW + DAY, spec="abc"):  # noqa: B008 - frozen
-    return decide(look(certificate, secret, status, spec), now)
+def decided(certificate=WEB, secret=PAIR, status=HEALTHY, *, now=NOW + DAY, specs=("abc",)):
+    return decide(look(certificate, secret, status, specs), now)
 
 
 def reason(**kwargs):
@@ -184,6 +185,13 @@ def test_a_changed_spec_does_not_wait_for_the_back_off_of_the_old_one():
     assert isinstance(decided(secret=None, status=failing), Issue)
 
 
+def test_a_failure_with_another_candidate_issuer_keeps_its_back_off():
+    failing = CertificateStatus(next_attempt=NOW + 2 * DAY, failed_spec="second", failed_issuance_attempts=1)
+
+    assert isinstance(decided(secret=None, status=failing, specs=("first", "second")), BackingOff)
+    assert isinstance(decided(secret=None, status=failing, specs=("first", "third")), Issue)
+
+
 def test_a_failure_that_another_program_noted_holds_for_whatever_is_wanted():
     failing = CertificateStatus(next_attempt=NOW + 2 * DAY, failed_issuance_attempts=1)
 
@@ -235,7 +243,7 @@ def test_a_renewal_plan_names_the_rule_that_decided(spec, reason, days):
 
 
 def test_the_decision_and_the_due_time_have_the_same_jitter():
-    seen = look(WEB, PAIR, CertificateStatus(), "abc", jitter_seconds=3600)
+    seen = look(WEB, PAIR, CertificateStatus(), ("abc",), jitter_seconds=3600)
 
     assert isinstance(decide(seen, seen.renewal.instant - 1), Keep)
     assert isinstance(decide(seen, seen.renewal.instant), Issue)
@@ -244,7 +252,7 @@ def test_the_decision_and_the_due_time_have_the_same_jitter():
 
 def test_a_secret_that_cannot_be_read_is_issued():
     assert (
-        decide(look(WEB, None, CertificateStatus(), "abc", unusable="too large"), NOW).violation.reason
+        decide(look(WEB, None, CertificateStatus(), ("abc",), unusable="too large"), NOW).violation.reason
         == "InvalidCertificate"
     )
 

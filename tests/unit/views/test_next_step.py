@@ -51,9 +51,9 @@ def pair():
 
 
 def known(**changes):
-    kept = {name: changes.pop(name) for name in ("issuer", "secret") if name in changes}
+    kept = {name: changes.pop(name) for name in ("issuers", "secret") if name in changes}
     observed = Observed(certificate=CERTIFICATE, **({"status": CertificateStatus()} | changes))
-    return Known(observed=observed, **({"issuer": ISSUER, "secret": None} | kept))
+    return Known(observed=observed, **({"issuers": (ISSUER,), "secret": None} | kept))
 
 
 def test_a_stored_pair_is_renewed_at_two_thirds_of_its_lifetime(pair):
@@ -72,7 +72,7 @@ def test_a_renew_before_that_is_longer_than_the_lifetime_is_not_shown_as_the_rul
     wanted = replace(CERTIFICATE, renew_before=datetime.timedelta(days=100))
     observed = Observed(certificate=wanted, status=CertificateStatus())
 
-    line = next_line(Known(observed=observed, issuer=ISSUER, secret=pair), NOW)
+    line = next_line(Known(observed=observed, issuers=(ISSUER,), secret=pair), NOW)
 
     assert line == "renews at 2027-03-16 08:00:00 UTC (in 60d), 2/3 of its lifetime"
 
@@ -87,7 +87,7 @@ def test_nothing_stored_is_issued_at_the_next_reconciliation():
 
 
 def test_a_missing_issuer_is_said():
-    assert next_line(known(issuer=None), NOW).endswith("; first apply Issuer prod")
+    assert next_line(known(issuers=()), NOW).endswith("; first apply Issuer prod")
 
 
 def test_a_failed_certificate_is_tried_again_because_of_what_failed():
