@@ -16,7 +16,7 @@ from certmill.runs.facts import Failure
 from tests.support.builders import DAY, NOW, a_certificate, a_pair
 
 WEB = a_certificate()
-SEEN = look(WEB, a_pair(WEB), CertificateStatus(), "spec")
+SEEN = look(WEB, a_pair(WEB), CertificateStatus(), ("spec",))
 assert SEEN.leaf is not None
 LEAF = SEEN.leaf
 RENEWING = Violation(reason=Reason.RENEWING, message="m")
