@@ -42,7 +42,7 @@ def _parsed(query: dns.message.Message, wire: bytes) -> dns.message.Message:
     try:
         answer = dns.message.from_wire(wire)
     except (dns.exception.DNSException, ValueError):
-        raise Unanswered("answered with what is no DNS message") from None
+        raise Unanswered("answered with something that is not a DNS message") from None
     if not query.is_response(answer):
         raise Unanswered("answered another question")
     return answer

@@ -67,4 +67,4 @@ def exchange(
     except (OSError, EOFError):
         raise Unanswered("cannot be reached by TCP, and its answer is too large for UDP") from None
     except dns.exception.DNSException:
-        raise Unanswered("answered with what is no DNS message") from None
+        raise Unanswered("answered with something that is not a DNS message") from None

@@ -11,11 +11,11 @@ import json
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 from certmill.clock import Clock, SystemClock
+from certmill.testing.cloudflare_access import Access, Permissions, RateLimit, Refused, envelope
 from certmill.testing.cloudflare_server import Reply, Server
 from certmill.testing.cloudflare_zones import Record, Zones
 from certmill.testing.nameserver import FakeNameserver
@@ -24,36 +24,7 @@ _PREFIX: Final = "/client/v4"
 _POLL_SECONDS: Final = 0.05
 _TTL_SECONDS: Final = range(60, 86_401)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permissions:
-    """What a token may do. `zones`: the zone names that it may edit; None: all."""
-
-    read_zones: bool = True
-    edit_dns: bool = True
-    zones: frozenset[str] | None = None
-
-    def includes(self, zone: str) -> bool:
-        return self.zones is None or zone in self.zones
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimit:
-    """The number of requests in a window; further requests get 429."""
-
-    requests: int
-    window_seconds: float = 300.0
-
-
-class _Refused(Exception):
-    """An error in Cloudflare's form."""
-
-    def __init__(
-        self, status: int, code: int, message: str, *, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        error = {"code": code, "message": message}
-        self.reply = _envelope(None, status=status, errors=[error], headers=headers)
+__all__ = ["FakeCloudflare", "Permissions", "RateLimit"]
 
 
 class FakeCloudflare:
@@ -73,15 +44,12 @@ class FakeCloudflare:
         clock: Clock | None = None,
     ) -> None:
         """`tokens`: maps a secret to permissions. `keys`: maps an e-mail address to its Global API Key."""
-        self.tokens = dict(tokens or {})
-        self.keys = dict(keys or {})
-        self.rate_limit = rate_limit
         self.max_per_page = max_per_page
         self.visible_after_seconds = visible_after_seconds
         self.requests: list[tuple[str, str]] = []
         self._clock = clock or SystemClock()
+        self.access = Access(tokens=tokens or {}, keys=keys or {}, rate_limit=rate_limit, clock=self._clock)
         self._zones = Zones(zones)
-        self._recent: deque[float] = deque()
         self._prepared: deque[Reply] = deque()
         self._guard = threading.RLock()
         self._nameserver = FakeNameserver(port=dns_port, records=self._served)
@@ -157,48 +125,9 @@ class FakeCloudflare:
             if self._prepared:
                 return self._prepared.popleft()
             try:
-                self._count()
-                permissions = self._authenticate(headers)
-                return self._route(method, target, permissions, body)
-            except _Refused as refused:
+                return self._route(method, target, self.access.check(headers), body)
+            except Refused as refused:
                 return refused.reply
-
-    def _count(self) -> None:
-        if self.rate_limit is None:
-            return
-        now = self._clock.now()
-        while self._recent and self._recent[0] <= now - self.rate_limit.window_seconds:
-            self._recent.popleft()
-        if len(self._recent) >= self.rate_limit.requests:
-            wait = max(1, round(self._recent[0] + self.rate_limit.window_seconds - now))
-            raise _Refused(
-                429,
-                971,
-                "Please wait and consider throttling your request speed",
-                headers={"Retry-After": str(wait)},
-            )
-        self._recent.append(now)
-
-    def _authenticate(self, headers: Mapping[str, str]) -> Permissions:
-        authorization, email, key = (
-            headers.get(name) for name in ("Authorization", "X-Auth-Email", "X-Auth-Key")
-        )
-        if authorization is not None:
-            scheme, _, token = authorization.partition(" ")
-            if (
-                scheme != "Bearer"
-                or not token
-                or not all(character.isalnum() or character in "_-" for character in token)
-            ):
-                raise _Refused(400, 6003, "Invalid request headers")
-            if token not in self.tokens:
-                raise _Refused(403, 9109, "Invalid access token")
-            return self.tokens[token]
-        if email is None or key is None:
-            raise _Refused(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
-        if self.keys.get(email) != key:
-            raise _Refused(403, 9103, "Unknown X-Auth-Key or X-Auth-Email")
-        return Permissions()
 
     def _route(self, method: str, target: str, permissions: Permissions, body: bytes) -> Reply:
         url = urlsplit(target)
@@ -213,23 +142,21 @@ class FakeCloudflare:
             case "DELETE", ["zones", zone_id, "dns_records", record_id]:
                 return self._delete(self._zone(zone_id, permissions), record_id)
             case _, ["zones", *_]:
-                raise _Refused(405, 10405, "Method not allowed for this authentication scheme")
-        raise _Refused(400, 7000, "No route for that URI")
+                raise Refused(405, 10405, "Method not allowed for this authentication scheme")
+        raise Refused(400, 7000, "No route for that URI")
 
     def _zone(self, zone_id: str, permissions: Permissions) -> str:
         """Return the id if it is a zone where the token may edit records."""
         if zone_id not in self._zones.names:
             path = f"/zones/{zone_id}/dns_records"
-            raise _Refused(
-                404, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?"
-            )
+            raise Refused(404, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
         if not permissions.edit_dns or not permissions.includes(self._zones.names[zone_id]):
-            raise _Refused(403, 10000, "Authentication error")
+            raise Refused(403, 10000, "Authentication error")
         return zone_id
 
     def _list_zones(self, query: Mapping[str, str], permissions: Permissions) -> Reply:
         if not permissions.read_zones:
-            raise _Refused(403, 9109, "Unauthorized to access requested resource")
+            raise Refused(403, 9109, "Unauthorized to access requested resource")
         seen = [(zone_id, zone) for zone_id, zone in self._zones.names.items() if permissions.includes(zone)]
         wanted = query.get("name")
         found = [
@@ -258,35 +185,33 @@ class FakeCloudflare:
             "total_count": total,
             "total_pages": -(-total // per_page),
         }
-        return _envelope(shown, info=info)
+        return envelope(shown, info=info)
 
     def _create(self, zone_id: str, body: bytes) -> Reply:
         try:
             wanted = cast("object", json.loads(body))
         except ValueError:
-            raise _Refused(400, 9207, "Request body is invalid.") from None
+            raise Refused(400, 9207, "Request body is invalid.") from None
         if (
             not isinstance(wanted, dict)
             or wanted.get("type") != "TXT"
             or not all(wanted.get(name) for name in ("name", "content"))
         ):
-            raise _Refused(400, 1004, "DNS Validation Error")
+            raise Refused(400, 1004, "DNS Validation Error")
         ttl = wanted.get("ttl", 1)
         if ttl != 1 and ttl not in _TTL_SECONDS:
-            raise _Refused(
-                400, 9021, "Invalid TTL. Must be between 60 and 86400 seconds, or 1 for Automatic."
-            )
+            raise Refused(400, 9021, "Invalid TTL. Must be between 60 and 86400 seconds, or 1 for Automatic.")
         record = self._zones.add(
             zone_id, str(wanted["name"]), str(wanted["content"]), ttl=int(ttl), now=self._clock.now()
         )
         if record is None:
-            raise _Refused(400, 81058, "An identical record already exists.")
-        return _envelope(_shown(record))
+            raise Refused(400, 81058, "An identical record already exists.")
+        return envelope(_shown(record))
 
     def _delete(self, zone_id: str, record_id: str) -> Reply:
         if not self._zones.remove(zone_id, record_id):
-            raise _Refused(404, 81044, "Record does not exist.")
-        return _envelope({"id": record_id})
+            raise Refused(404, 81044, "Record does not exist.")
+        return envelope({"id": record_id})
 
     def _served(self) -> dict[str, dict[str, list[str]]]:
         """Return what the name server serves."""
@@ -303,21 +228,3 @@ def _shown(record: Record) -> dict[str, object]:
         "ttl": record.ttl,
         "proxied": False,
     }
-
-
-def _envelope(
-    result: object,
-    *,
-    status: int = 200,
-    errors: Sequence[object] = (),
-    info: Mapping[str, int] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Reply:
-    body = {"success": not errors, "errors": errors, "messages": [], "result": result} | (
-        {"result_info": info} if info else {}
-    )
-    return Reply(
-        status=status,
-        body=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", **(headers or {})},
-    )

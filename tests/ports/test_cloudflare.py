@@ -158,7 +158,7 @@ def test_records_that_the_filter_should_not_have_let_through_are_left_alone(fake
 
 
 def test_the_rate_limit_is_temporary_with_the_servers_own_wait(fake):
-    fake.rate_limit = RateLimit(requests=1, window_seconds=300)
+    fake.access.rate_limit = RateLimit(requests=1, window_seconds=300)
 
     with pytest.raises(ProviderUnavailable, match="slow down") as caught:
         provider(fake).present(RECORD)

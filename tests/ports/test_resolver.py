@@ -243,8 +243,8 @@ def unanswered(resolver):
     [
         (503, b"", "answered HTTP 503"),
         (302, b"", "answered HTTP 302"),
-        (200, b"<html>a captive portal</html>", "answered with what is no DNS message"),
-        (200, b"", "answered with what is no DNS message"),
+        (200, b"<html>a captive portal</html>", "answered with something that is not a DNS message"),
+        (200, b"", "answered with something that is not a DNS message"),
         (200, b"x" * (128 * 1024 + 1), "answered more than 131072 bytes"),
         (200, b"\x00\x01\x81\x80" + bytes(8), "answered another question"),
     ],

@@ -15,8 +15,9 @@ import trustme
 
 from certmill.clock import SystemClock
 from certmill.dns01.resolver import Resolver
+from certmill.http01.fetch import MAX_BODY_BYTES
 from certmill.http01.responder import Responder
-from certmill.http01.selfcheck import MAX_BODY_BYTES, Probe, probe
+from certmill.http01.selfcheck import Probe, probe
 from certmill.runtime.self_checks import SelfChecks
 from certmill.settings import Settings
 from certmill.testing.key_authorizations import MemoryKeyAuthorizations

@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certmill.errors import DnsUnavailable
-from certmill.http01.selfcheck import Probe, _redirect_target, _Target, probe
+from certmill.http01.fetch import Target
+from certmill.http01.selfcheck import Probe, _redirect_target, probe
 
 PORTS = frozenset({80, 443})
-HERE = _Target(scheme="http", host="example.com", port=80, path="/.well-known/acme-challenge/token")
+HERE = Target(scheme="http", host="example.com", port=80, path="/.well-known/acme-challenge/token")
 
 
 def nowhere(host, *, within_seconds):

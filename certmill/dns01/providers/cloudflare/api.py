@@ -214,14 +214,14 @@ def _authorization(token: str | None, email: str, key: str | None) -> dict[str, 
         or any(character <= " " or character == "\x7f" for character in secret)
     ):
         raise SecretUnusable(
-            f"the Cloudflare {name} is empty, or holds spaces or characters that none has; see the Secret's "
-            "value"
+            f"the Cloudflare {name} is empty, or has spaces or other characters that are not valid in it; "
+            "see the Secret's value"
         )
     if token is not None:
         return {"Authorization": f"Bearer {token}"}
     if not email.isascii() or not email.isprintable():
         raise SolverMisconfigured(
-            "the e-mail address of the Cloudflare solver holds characters that a header cannot have"
+            "the e-mail address of the Cloudflare solver has characters that are not valid in a header"
         )
     return {"X-Auth-Email": email, "X-Auth-Key": secret}
 

@@ -97,7 +97,7 @@ class Rfc2136Provider:
             lack = (
                 f"without the signature of the TSIG key {key}: see that it has this key"
                 if self._keyring
-                else "with no DNS message"
+                else "with something that is not a DNS message"
             )
             raise ProviderUnavailable(f"{server} answers an update of {zone} {lack}") from error
         except dns.exception.Timeout as error:
