@@ -13,7 +13,12 @@ from certmill.errors import InvalidManifest
 from certmill.model.identifiers import field_path, shown
 from certmill.model.issuer import ExternalAccountBinding, Issuer, SecretKeyRef
 from certmill.model.manifests.schema import Metadata, not_acted_on, refuse_if, secret_key_ref
-from certmill.model.manifests.schema_issuer import AcmeSchema, ExternalAccountBindingSchema, IssuerManifest
+from certmill.model.manifests.schema_issuer import (
+    AcmeSchema,
+    ExternalAccountBindingSchema,
+    IssuerManifest,
+    IssuerSpec,
+)
 from certmill.model.manifests.schema_secret import decode_base64
 from certmill.model.manifests.solver_rules import solver_of
 
@@ -30,20 +35,7 @@ _EMAIL = re.compile(r"[^\s@,?]{1,64}@[^\s@,?]{1,255}")
 
 def issuer_of(manifest: IssuerManifest, namespace: str) -> Issuer:
     """The Issuer. Raises InvalidManifest."""
-    spec, metadata = manifest.spec, manifest.metadata
-    for name, value in {
-        "ca": spec.ca,
-        "vault": spec.vault,
-        "selfSigned": spec.self_signed,
-        "venafi": spec.venafi,
-    }.items():
-        if value is not None:
-            raise not_acted_on(
-                f"spec.{name}", instead="certmill knows ACME issuers only: keep cert-manager for this issuer"
-            )
-    if spec.acme is None:
-        raise InvalidManifest("is required: certmill knows ACME issuers only", path="spec.acme")
-    acme = spec.acme
+    acme, metadata = _acme(manifest.spec), manifest.metadata
     _check(acme)
     return Issuer(
         kind=manifest.kind,
@@ -70,6 +62,23 @@ def issuer_of(manifest: IssuerManifest, namespace: str) -> Issuer:
         annotations=metadata.annotations or {},
         uid=metadata.uid or "",
     )
+
+
+def _acme(spec: IssuerSpec) -> AcmeSchema:
+    """spec.acme; other types of issuers are refused."""
+    for name, value in {
+        "ca": spec.ca,
+        "vault": spec.vault,
+        "selfSigned": spec.self_signed,
+        "venafi": spec.venafi,
+    }.items():
+        if value is not None:
+            raise not_acted_on(
+                f"spec.{name}", instead="certmill knows ACME issuers only: keep cert-manager for this issuer"
+            )
+    if spec.acme is None:
+        raise InvalidManifest("is required: certmill knows ACME issuers only", path="spec.acme")
+    return spec.acme
 
 
 def _check(acme: AcmeSchema) -> None:
