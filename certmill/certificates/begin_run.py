@@ -11,8 +11,9 @@ from certmill.model.certificate import Certificate
 from certmill.model.reason import Reason
 from certmill.model.trigger import Origin, ReconcileOptions
 from certmill.observe import certificates
+from certmill.renewal.decision import Issue
+from certmill.renewal.observation import Seen, Violation
 from certmill.renewal.origin import origin_of
-from certmill.renewal.policy import Issue, Seen, Violation
 from certmill.runs import chain
 from certmill.runs.ports import Ports
 from certmill.state.run_state import RunState, Verdict

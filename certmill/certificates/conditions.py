@@ -18,7 +18,8 @@ from certmill.model.status import (
     owner_message,
     waiting_message,
 )
-from certmill.renewal.policy import READY_MESSAGE, Seen, Violation, not_yet_valid
+from certmill.renewal.observation import Seen, Violation
+from certmill.renewal.policy import READY_MESSAGE, not_yet_valid
 from certmill.runs.facts import Failure
 
 READY = "Ready"

@@ -24,7 +24,9 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
 from certmill.model.trigger import AS_STORED, ReconcileOptions
 from certmill.observe import certificates, recording
-from certmill.renewal.policy import BackingOff, Decision, Issue, Keep, Seen, Violation, decide, look, violated
+from certmill.renewal.decision import BackingOff, Decision, Issue, Keep, decide
+from certmill.renewal.observation import Seen, Violation, look
+from certmill.renewal.policy import violated
 from certmill.runs.ports import Ports
 from certmill.state.run_state import Adoption
 

@@ -17,7 +17,8 @@ from certmill.model.certificate import Certificate, RotationPolicy
 from certmill.model.reason import UNSERVABLE
 from certmill.model.secret import TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
-from certmill.renewal.policy import Seen, look, violated
+from certmill.renewal.observation import Seen, look
+from certmill.renewal.policy import violated
 
 MESSAGE = "Issued temporary certificate"
 

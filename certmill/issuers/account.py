@@ -7,25 +7,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from certmill.acme.client import AcmeClient
-from certmill.acme.jws import AccountKey
-from certmill.acme.resources import ExternalAccount
-from certmill.certificates.secret_contract import ACCOUNT_LABEL
-from certmill.crypto import keys
 from certmill.errors import (
     AccountRefused,
     Busy,
     CertmillError,
     HomeUnavailable,
     NotFound,
-    SecretUnusable,
     StateUnavailable,
     Temporary,
 )
-from certmill.issuers import registration_backoff
-from certmill.issuers.credentials import missing_solver_secrets, secret_value
-from certmill.model.annotations import CERTIFICATE_NAME
+from certmill.issuers import account_key, registration_backoff
+from certmill.issuers.credentials import missing_solver_secrets
 from certmill.model.issuer import Issuer
-from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.model.status import Condition, IssuerStatus
 from certmill.runs.ports import Ports
 
@@ -56,7 +49,7 @@ def registered(ports: Ports, issuer: Issuer) -> Account | None:
 
     This includes an account that the CA refuses now: it stays the issuer's account until the CA no longer
     knows it. Raises SecretUnusable."""
-    key_pem = _stored_key(ports, issuer)
+    key_pem = account_key.stored_key(ports, issuer)
     status = ports.home.issuer_status(issuer)
     if (
         not key_pem
@@ -173,8 +166,8 @@ def _tell(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
     a confirmed account not Ready."""
     status = ports.home.issuer_status(issuer)
     reason = UNVERIFIED
-    if not isinstance(error, _KeyUnusable):
-        ready, key_pem = status.condition("Ready"), _stored_key(ports, issuer)
+    if not isinstance(error, account_key.KeyUnusable):
+        ready, key_pem = status.condition("Ready"), account_key.stored_key(ports, issuer)
         known = bool(key_pem) and _is_account(status, issuer, key_pem)
         if known and isinstance(error, Temporary) and ready is not None and ready.status:
             return
@@ -187,10 +180,12 @@ def _tell(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
 
 
 def _register(ports: Ports, issuer: Issuer) -> Account:
-    key_pem = _account_key(ports, issuer)
-    key_hash = _key(key_pem, issuer).hash
+    key_pem = account_key.stored_or_new_key(ports, issuer)
+    key_hash = account_key.key_hash(key_pem, issuer)
     acme = ports.clients.client(issuer, key_pem, None)
-    account = acme.new_account(email=issuer.email, external_account=_external_account(ports, issuer))
+    account = acme.new_account(
+        email=issuer.email, external_account=account_key.external_account(ports, issuer)
+    )
     if account.status != "valid":
         raise AccountRefused(
             f"the CA says that the account of {issuer.reference} is {account.status}; delete its key Secret "
@@ -210,88 +205,12 @@ def _register(ports: Ports, issuer: Issuer) -> Account:
     return Account(uri=account.url, key_pem=key_pem)
 
 
-def _account_key(ports: Ports, issuer: Issuer) -> bytes:
-    """The account key from its Secret. If there is none, a key is generated and stored before it is sent to
-    the CA."""
-    namespace, ref = ports.home.secrets_namespace(issuer), issuer.private_key
-    if stored := _stored_key(ports, issuer):
-        return stored
-    if issuer.disable_account_key_generation:
-        raise _KeyUnusable(
-            f"the account key Secret {namespace}/{ref.name} of {issuer.reference} is not there, and "
-            "disableAccountKeyGeneration is set"
-        )
-    made = Secret(
-        namespace=namespace,
-        name=ref.name,
-        type=OPAQUE_TYPE,
-        data={ref.key: keys.generate_account_key(issuer.account_key_algorithm)},
-        labels=ACCOUNT_LABEL,
-    )
-    if ports.home.secret(namespace, ref.name) is not None:
-        ports.home.write_secret(made)
-    elif not ports.home.create_secret(made):
-        raise Busy(f"the account key of {issuer.reference} is being made")
-    return made.data[ref.key]
-
-
-def _external_account(ports: Ports, issuer: Issuer) -> ExternalAccount | None:
-    binding = issuer.external_account_binding
-    if binding is None:
-        return None
-    text = (
-        secret_value(ports, issuer, binding.key_secret_ref, "external account key")
-        .decode("ascii", "replace")
-        .strip()
-    )
-    try:
-        return ExternalAccount.from_base64url(binding.key_id, text)
-    except CertmillError as error:
-        raise SecretUnusable(
-            f"the external account key of {issuer.reference} cannot be used: {error}"
-        ) from None
-
-
-def _stored_key(ports: Ports, issuer: Issuer) -> bytes:
-    """The account key from its Secret; empty if there is none. Raises SecretUnusable."""
-    try:
-        secret = ports.home.secret(ports.home.secrets_namespace(issuer), issuer.private_key.name)
-    except SecretUnusable as error:
-        raise _unusable(issuer, error) from error
-    owner = secret.annotations.get(CERTIFICATE_NAME, "") if secret else ""
-    if owner:  # its server would have the account key, and a renewal would overwrite it
-        raise _unusable(
-            issuer,
-            SecretUnusable(
-                f"it is the Secret of Certificate {owner}; choose another spec.acme.privateKeySecretRef"
-            ),
-        )
-    return secret.data.get(issuer.private_key.key, b"") if secret else b""
-
-
 def _is_account(status: IssuerStatus, issuer: Issuer, key_pem: bytes) -> bool:
     """Whether the status describes an account with this key at this server."""
     return (
         bool(status.uri)
         and status.server == issuer.server
-        and status.last_private_key_hash == _key(key_pem, issuer).hash
-    )
-
-
-def _key(key_pem: bytes, issuer: Issuer) -> AccountKey:
-    try:
-        return AccountKey.from_pem(key_pem)
-    except SecretUnusable as error:
-        raise _unusable(issuer, error) from error
-
-
-class _KeyUnusable(SecretUnusable):
-    """The account key's Secret has no usable key, or it does not exist and must not be created."""
-
-
-def _unusable(issuer: Issuer, error: SecretUnusable) -> _KeyUnusable:
-    return _KeyUnusable(
-        f"the account key Secret {issuer.private_key.name} of {issuer.reference} cannot be used: {error}"
+        and status.last_private_key_hash == account_key.key_hash(key_pem, issuer)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from certmill.model.reason import END_OF_LIFE, Reason
 from certmill.model.trigger import Origin, Trigger
-from certmill.renewal.policy import Violation
+from certmill.renewal.observation import Violation
 
 
 def origin_of(asked: Origin, violation: Violation, *, forced: bool) -> Origin:

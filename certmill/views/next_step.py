@@ -11,8 +11,9 @@ from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.secret import Secret
 from certmill.model.status import failure_of
+from certmill.renewal.decision import BackingOff, Issue, Keep, decide
+from certmill.renewal.observation import look
 from certmill.renewal.plan import RenewalRule
-from certmill.renewal.policy import BackingOff, Issue, Keep, decide, look
 from certmill.state.record import Record
 from certmill.views.causes import Observed, known_facts, no_worker_line
 from certmill.views.times import away, duration, moment

@@ -13,7 +13,7 @@ from certmill.kube.objects import mapping
 from certmill.kube.resources import CERTIFICATES, LEASES
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.status import CertificateStatus
-from certmill.renewal.policy import Violation, look
+from certmill.renewal.observation import Violation, look
 from certmill.testing.clock import FakeClock
 from tests.controller.watching import watching
 from tests.support.builders import a_certificate, a_pair

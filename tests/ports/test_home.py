@@ -24,7 +24,8 @@ from certmill.model.names import CertificateId
 from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
-from certmill.renewal.policy import Keep, decide, look
+from certmill.renewal.decision import Keep, decide
+from certmill.renewal.observation import look
 from certmill.steps.orders import notes
 from certmill.testing.home import MemoryHome
 from compose.servers.ports import free_port

@@ -23,7 +23,8 @@ from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
-from certmill.renewal import policy as decide
+from certmill.renewal.decision import decide
+from certmill.renewal.observation import look
 from certmill.testing.clock import FakeClock
 from compose.servers.ports import free_port
 from tests.support.builders import NOW, a_certificate, a_pair, an_issuer
@@ -274,8 +275,8 @@ class TestSecrets:
         )
 
         began = time.monotonic()
-        seen = decide.look(certificate, home.secret("default", "web-tls"), CertificateStatus(), ("spec",))
-        decision = decide.decide(seen, NOW)
+        seen = look(certificate, home.secret("default", "web-tls"), CertificateStatus(), ("spec",))
+        decision = decide(seen, NOW)
 
         assert decision.violation.reason == "InvalidKeyPair"
         assert time.monotonic() - began < 10, "what is quadratic in it takes minutes"

@@ -11,7 +11,7 @@ from certmill.certificates import conditions
 from certmill.errors import FailureClass
 from certmill.model.reason import NO_PAIR, UNSERVABLE, Reason
 from certmill.model.status import CertificateStatus, Condition, as_of
-from certmill.renewal.policy import Violation, look
+from certmill.renewal.observation import Violation, look
 from certmill.runs.facts import Failure
 from tests.support.builders import DAY, NOW, a_certificate, a_pair
 

@@ -14,7 +14,8 @@ from certmill.dns01.providers.rfc2136.update import Rfc2136Provider
 from certmill.errors import CertmillError
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
-from certmill.renewal.policy import decide, look
+from certmill.renewal.decision import decide
+from certmill.renewal.observation import look
 from tests.support.bait import BAIT
 from tests.support.builders import NOW, a_certificate
 

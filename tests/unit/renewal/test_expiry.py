@@ -13,7 +13,8 @@ from certmill.certificates import conditions
 from certmill.crypto import chain
 from certmill.errors import CAUnavailable, NameRefused
 from certmill.model.status import CertificateStatus
-from certmill.renewal.policy import BackingOff, Issue, decide, look
+from certmill.renewal.decision import BackingOff, Issue, decide
+from certmill.renewal.observation import look
 from certmill.runs import backoff
 from certmill.runs.backoff import Validity, next_attempt
 from certmill.runs.facts import Failure

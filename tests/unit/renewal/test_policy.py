@@ -13,8 +13,9 @@ from certmill.crypto import chain, keys
 from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
+from certmill.renewal.decision import BackingOff, Issue, Keep, decide
+from certmill.renewal.observation import look
 from certmill.renewal.plan import RenewalRule, plan
-from certmill.renewal.policy import BackingOff, Issue, Keep, decide, look
 from tests.support.builders import DAY, NOW, a_certificate, a_pair
 
 WEB = a_certificate()

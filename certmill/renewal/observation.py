@@ -1,0 +1,74 @@
+"""What was observed of a Certificate and its stored pair, and what is wrong with the pair. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from certmill.crypto import chain
+from certmill.errors import SecretUnusable
+from certmill.model.certificate import Certificate
+from certmill.model.reason import Reason
+from certmill.model.secret import TLS_CERTIFICATE, Secret
+from certmill.model.status import CertificateStatus
+from certmill.renewal.plan import RenewalPlan, plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """Why the stored pair is not the desired one; the message has one line."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The observed facts on which the decision depends. `unusable`: why the Secret or its certificate could
+    not be read, or "". `specs`: the digest of the desired state with each candidate issuer."""
+
+    certificate: Certificate
+    secret: Secret | None
+    leaf: chain.Leaf | None
+    unusable: str
+    status: CertificateStatus
+    specs: tuple[str, ...]
+    jitter_seconds: float = 0.0
+
+    @property
+    def spec(self) -> str:
+        """The digest with the preferred issuer: a run begins with it."""
+        return self.specs[0]
+
+    @property
+    def renewal(self) -> RenewalPlan:
+        """When the stored pair must be renewed, and by which rule. The pair's leaf must be known."""
+        assert self.leaf is not None
+        return plan(self.certificate, self.leaf, jitter_seconds=self.jitter_seconds)
+
+
+def look(
+    certificate: Certificate,
+    secret: Secret | None,
+    status: CertificateStatus,
+    specs: tuple[str, ...],
+    *,
+    unusable: str = "",
+    jitter_seconds: float = 0.0,
+) -> Seen:
+    """Parse the stored pair, with size limits, so that the checks only compare facts. `unusable`: why the
+    Secret exists but could not be read."""
+    leaf = None
+    if secret is not None and secret.data.get(TLS_CERTIFICATE):
+        try:
+            leaf = chain.leaf(secret.data[TLS_CERTIFICATE])
+        except SecretUnusable as error:
+            unusable = str(error)
+    return Seen(
+        certificate=certificate,
+        secret=secret,
+        leaf=leaf,
+        unusable=unusable,
+        status=status,
+        specs=specs,
+        jitter_seconds=jitter_seconds,
+    )
