@@ -71,9 +71,9 @@ class Task(_Task):  # type: ignore[misc]
         self.request.chain = None
 
     def publish_begun(self, certificate: CertificateId, reconciled: Reconciled) -> None:
-        """Publish the run that a reconcile has begun, if it has begun one."""
+        """Continue with the run that a reconcile has begun, if it has begun one, or publish it."""
         if reconciled.publish_run:
-            publish_run(self.app, self.runtime, certificate)
+            publish_run(self.app, self.runtime, certificate, self.request.get("continuation"))
 
 
 class Step(Task):

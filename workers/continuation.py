@@ -1,6 +1,7 @@
-"""Lets a worker that commits a step continue with the next step of its chain at once, in the same thread.
+"""Lets a worker that begins a run, or commits a step, continue with the next step in the same thread.
 
 The commit has claimed the next step (advance.lua), so no other worker begins it, and nothing is published.
+A task that has begun a run continues with its first step, which is claimed as if its message had arrived.
 For Celery and Flower the next step is an ordinary task. It has the id, root, parent and remaining chain that
 its message would have had. It goes through Celery's own strategy, with its own request, signals and events.
 Only the broker is left out. The message of the first step is not acknowledged (`no_ack`): a message that is
@@ -46,12 +47,12 @@ _Message: Any = Message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Following:
-    """The next task, with the headers and body that its message would have had, and the record of its
-    step."""
+    """The next task, with the headers and body that its message would have had, and the record of its step
+    if the step is claimed."""
 
     headers: Mapping[str, object]
     body: tuple[object, ...]
-    claimed: Record
+    claimed: Record | None
 
 
 class Continuation:
@@ -66,13 +67,13 @@ class Continuation:
 
     @property
     def is_due(self) -> bool:
-        """Whether the next step is claimed, and has not begun."""
+        """Whether there is a next task that has not begun."""
         return self._following is not None
 
     def next_task(self, request: Any, task: str) -> str:
         """Return the id of the next task in the chain of `request` (Celery's) if it has this name and this
         thread may continue with it; else an empty string."""
-        if not request.chain or self._monotonic() > self._until or _is_stopping():
+        if not request.chain or not self._may_continue():
             return ""
         signature: Mapping[str, Any] = request.chain[-1]
         task_id = signature["options"].get("task_id")
@@ -84,17 +85,42 @@ class Continuation:
         not publish it."""
         *rest, signature = request.chain
         request.chain = None
+        root_id = request.root_id or request.id
+        self._follow(signature, rest, root_id=root_id, parent_id=request.id, claimed=claimed)
+
+    def begin(self, steps: Sequence[Mapping[str, Any]]) -> bool:
+        """Run the first of these tasks in this thread, with the others as its chain. Its step is not claimed
+        yet. Returns False if this thread may not continue."""
+        if not self._may_continue():
+            return False
+        first, *others = steps
+        options = first["options"]
+        root_id, parent_id = options["root_id"], options["parent_id"]
+        self._follow(first, others[::-1], root_id=root_id, parent_id=parent_id, claimed=None)
+        return True
+
+    def _may_continue(self) -> bool:
+        return self._monotonic() <= self._until and not _is_stopping()
+
+    def _follow(
+        self,
+        signature: Mapping[str, Any],
+        rest: Sequence[Mapping[str, Any]],
+        *,
+        root_id: str,
+        parent_id: str,
+        claimed: Record | None,
+    ) -> None:
         headers = {
             **signature["options"],
             "task": signature["task"],
             "id": signature["options"]["task_id"],
-            "root_id": request.root_id or request.id,
-            "parent_id": request.id,
+            "root_id": root_id,
+            "parent_id": parent_id,
         }
         clean = headers_of(headers, signature["args"], STEPS_QUEUE) | {_HEADER: self}
-        self._following = _Following(
-            headers=clean, body=(signature["args"], {}, {"chain": rest}), claimed=claimed
-        )
+        embedded = {"chain": list(rest)}
+        self._following = _Following(headers=clean, body=(signature["args"], {}, embedded), claimed=claimed)
 
     def run_next(self, consumer: Any) -> None:
         """Pass the next task to Celery's strategy, as if its message had arrived."""

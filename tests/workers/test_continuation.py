@@ -111,6 +111,39 @@ def test_after_some_seconds_the_rest_of_a_run_is_published_behind_what_waits() -
     assert continuation.next_task(mine, STEPS[1]) == ""
 
 
+def begun(continuation: Continuation) -> tuple[bool, list[Any]]:
+    """Whether the thread continues with a run of STEPS, and the messages that Celery's strategy gets."""
+    messages: list[Any] = []
+    ids = {"root_id": "root", "parent_id": "the-request"}
+    steps = [signature(step, "default/web", **ids) for step in STEPS]
+    began = continuation.begin(steps)
+    if continuation.is_due:
+        take = lambda message, *_: messages.append(message)  # noqa: E731
+        continuation.run_next(SimpleNamespace(strategies=dict.fromkeys(STEPS, take)))
+    return began, messages
+
+
+def test_a_run_that_a_task_has_begun_continues_in_its_thread() -> None:
+    continuation = Continuation()
+
+    began, (message,) = begun(continuation)
+
+    shown = [message.headers[name] for name in ("task", "id", "root_id", "parent_id")]
+    args, _, embed = message.payload
+    assert (began, continuation.claimed) == (True, None)
+    assert shown == [STEPS[0], f"id-of-{STEPS[0]}", "root", "the-request"]
+    assert (args, [one["task"] for one in embed["chain"]]) == (["default/web"], STEPS[:0:-1])
+
+
+def test_after_some_seconds_a_run_that_was_begun_is_published() -> None:
+    clock = Clock()
+    continuation = Continuation(monotonic=clock)
+
+    clock.now = CONTINUE_SECONDS + 0.1
+
+    assert begun(continuation) == (False, [])
+
+
 @pytest.mark.parametrize(
     "following",
     [

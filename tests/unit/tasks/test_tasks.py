@@ -6,6 +6,7 @@ import ast
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -13,7 +14,10 @@ from celery import Celery
 from certmill.certificates.begin_run import Reconciled
 from certmill.contract import RENEWALS_TASK, REQUEST_TASK, STEP_NAMES, TASKS_OF_QUEUE
 from certmill.errors import CertmillError, HomeUnavailable, Permanent
+from certmill.model.names import CertificateId
+from certmill.model.trigger import Trigger
 from certmill.runs.outcomes import Drop, Fail, Proceed, Wait
+from certmill.state.run_state import WakeUp
 from certmill.testing.clock import FakeClock
 from tasks import changes, requests, steps, ticks
 from tasks.errors import NotYet
@@ -152,6 +156,34 @@ def test_a_request_is_kept_while_the_home_does_not_answer(answer: object, state:
     app = app_with(SimpleNamespace(requests=SimpleNamespace(request=request)))
 
     assert app.tasks[REQUEST_TASK].apply(args=({"name": "web"},)).state == state
+
+
+def test_a_request_continues_with_its_run_in_the_same_thread() -> None:
+    wake_up = WakeUp(
+        certificate=CertificateId("default/web"),
+        step="validate",
+        root_id="root",
+        trigger=Trigger.REQUEST,
+        run=7,
+    )
+    requests = SimpleNamespace(
+        request=lambda *_, **__: ("default/web", Reconciled(reason="", publish_run=True))
+    )
+    ports = SimpleNamespace(records=SimpleNamespace(wake_ups=lambda _: [wake_up]))
+    task = app_with(SimpleNamespace(requests=requests, ports=ports)).tasks[REQUEST_TASK]
+    begun: list[Any] = []
+
+    def begin(steps: list[Any]) -> bool:
+        begun.extend(steps)
+        return True
+
+    task.push_request(id="the-request", continuation=SimpleNamespace(begin=begin))
+    task({"name": "web"})
+
+    assert [step["task"].removeprefix("certificate.") for step in begun] == list(STEP_NAMES[4:])
+    assert [begun[0]["options"][name] for name in ("root_id", "parent_id", "retries")] == ["root", "root", 0]
+    assert len({step["options"]["task_id"] for step in begun}) == len(begun)
+    assert {step["options"]["kwargsrepr"] for step in begun} == {"{'trigger': 'request', 'run': 7}"}
 
 
 def test_a_tick_is_noted_with_its_name_and_not_shown_by_flower() -> None:
