@@ -1,9 +1,9 @@
 """The composition root: from Settings to everything a process needs. Built once per process, passed in,
 closed at its end.
 
-The other modules build objects from issuers and cache them (`kept`): `acme_clients`, `solver_providers`,
-`self_checks`. Forbidden here: decisions, Celery, and code that could be in one of the parts that this package
-connects.
+The other modules build objects from issuers and cache them (`object_cache`): `acme_clients`,
+`solver_providers`, `self_checks`. Forbidden here: decisions, Celery, and code that could be in one of the
+parts that this package connects.
 """
 
 from __future__ import annotations

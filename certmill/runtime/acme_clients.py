@@ -11,7 +11,7 @@ from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePools
 from certmill.http.transport import Connections, TlsTrust
 from certmill.model.issuer import Issuer
-from certmill.runtime.kept import Kept
+from certmill.runtime.object_cache import ObjectCache
 from certmill.settings import Settings
 
 
@@ -19,7 +19,7 @@ class _OfThread(threading.local):
     """The clients of one thread."""
 
     def __init__(self) -> None:
-        self.clients: Kept[AcmeClient] = Kept()
+        self.clients: ObjectCache[AcmeClient] = ObjectCache()
 
 
 class AcmeClients:

@@ -11,7 +11,7 @@ from certmill.dns01.zone_servers import ZoneServers
 from certmill.dns01.zones import Zones
 from certmill.http01.selfcheck import Probe, probe
 from certmill.model.issuer import Dns01Solver
-from certmill.runtime.kept import Kept
+from certmill.runtime.object_cache import ObjectCache
 from certmill.settings import Settings
 
 
@@ -30,7 +30,7 @@ class SelfChecks:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._lookups: Kept[_Lookups] = Kept()
+        self._lookups: ObjectCache[_Lookups] = ObjectCache()
 
     def zones(self, solver: Dns01Solver) -> Zones:
         """Return zone look-ups through the solver's name servers; through those of the settings if it has

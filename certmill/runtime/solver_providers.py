@@ -11,7 +11,7 @@ from certmill.issuers.credentials import secret_value
 from certmill.model.issuer import Dns01Solver, Issuer, NeededSecret
 from certmill.model.manifests.dns01 import providers
 from certmill.runs.ports import Ports
-from certmill.runtime.kept import Kept
+from certmill.runtime.object_cache import ObjectCache
 from certmill.settings import Settings
 
 
@@ -22,7 +22,7 @@ class SolverProviders:
         providers()  # one that cannot be loaded ends the process at its start
         self._settings = settings
         self._clock = clock
-        self._providers: Kept[Provider] = Kept()
+        self._providers: ObjectCache[Provider] = ObjectCache()
         self.ports: Ports | None = None
 
     def provider(self, issuer: Issuer, solver: Dns01Solver) -> Provider:

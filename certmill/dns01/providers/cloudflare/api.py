@@ -151,7 +151,7 @@ class CloudflareProvider:
         labels = zone.split(".")
         for start in range(max(1, len(labels) - 1)):
             found = self._look_up(".".join(labels[start:]))
-            if found:
+            if found is not None:
                 with self._guard:
                     self._zone_ids[zone] = found
                 return found
@@ -161,13 +161,14 @@ class CloudflareProvider:
             f"{self._credential} may read it ({_NEEDED})"
         )
 
-    def _look_up(self, name: str) -> str:
+    def _look_up(self, name: str) -> str | None:
+        """Return the id of the zone with this name; None if the credentials see none."""
         reply = self._call("GET", f"/zones?{urlencode({'name': name, 'per_page': 50})}", name)
         self._judge(reply, name, f"looking for the zone {name}")
         found = [entry for entry in _entries(reply) if _text(entry, "name").lower() == name and _id(entry)]
         # The same name may be pending in one account and active in another.
         found.sort(key=lambda entry: _text(entry, "status") != "active")
-        return _id(found[0]) if found else ""
+        return _id(found[0]) if found else None
 
     def _forget(self, zone: str) -> None:
         with self._guard:

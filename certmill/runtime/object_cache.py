@@ -10,17 +10,17 @@ from cachetools import LRUCache
 
 _Made = TypeVar("_Made")
 
-_MOST = 256
+_MAX_OBJECTS = 256
 """Issuers can change without limit, so the cache is bounded."""
 
 
-class Kept(Generic[_Made]):
-    """Objects, cached by the values they were built from. The least recently used one is dropped when the
-    cache is full. Thread-safe."""
+class ObjectCache(Generic[_Made]):
+    """Caches objects by the values from which they were built. When it is full, the least recently used one
+    is removed. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._made: LRUCache[Hashable, _Made] = LRUCache(_MOST)
+        self._made: LRUCache[Hashable, _Made] = LRUCache(_MAX_OBJECTS)
 
     def get(self, which: Hashable, make: Callable[[], _Made]) -> _Made:
         """The object for `which`; `make` builds it if it is not in the cache."""
