@@ -62,6 +62,10 @@ TASKS_OF_QUEUE: dict[str, frozenset[str]] = {
 }
 """The task names that each queue may have; the guard (workers.broker.guard) rejects all others."""
 
+WAKE_UP_QUEUES = frozenset({STEPS_QUEUE, TICKS_QUEUE})
+"""The queues whose messages may be lost, because they are published again. In the other queues, a message is
+the only copy of a request."""
+
 MAX_MESSAGE_BYTES = 65_536
 """The size limit of a whole message, in bytes, which the guard enforces. A body may have half of it (the
 client rejects larger ones), because base64 and headers add to its size."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from celery import Celery
 from kombu import Exchange, Queue
 
-from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE
+from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE, WAKE_UP_QUEUES
 from certmill.settings import Settings
 from certmill.state.server.failover import FileCredentials, without_credentials
 from workers.admin.exporter import Exporter
@@ -88,10 +88,10 @@ def _broker(settings: Settings) -> dict[str, Any]:
 
 def _queues() -> dict[str, Any]:
     return {
-        # A step's message can be lost, because the tick publishes it again (design §2). So Redis stores no
-        # copy of it while the step runs, which would cost two commands for each message.
+        # A wake-up can be lost: the tick publishes a step again (design §2), and beat the tick. So Redis
+        # stores no copy of it while its task runs, which would cost two transactions for each message.
         "task_queues": [
-            Queue(name, Exchange(name), routing_key=name, no_ack=name == STEPS_QUEUE)
+            Queue(name, Exchange(name), routing_key=name, no_ack=name in WAKE_UP_QUEUES)
             for name in TASKS_OF_QUEUE
         ],
         "task_routes": {
@@ -174,6 +174,7 @@ def _transport_options(settings: Settings) -> dict[str, object]:
         "unacked_restore_throttle": 1,
         # Steps first, but every ninth turn belongs to the other queues.
         "queue_order_strategy": "workers.broker.steps_first_cycle:StepsFirstCycle",
+        "priority_steps": [0],  # kombu has four lists for each queue; no message here has a priority
         "socket_timeout": 10,  # kombu's default waits for ever when Redis hangs
         "socket_connect_timeout": 5,
         "socket_keepalive": True,

@@ -23,7 +23,7 @@ from celery.concurrency.thread import TaskPool
 from celery.worker import state
 from kombu.message import Message
 
-from certmill.contract import STEPS_QUEUE
+from certmill.contract import STEPS_QUEUE, WAKE_UP_QUEUES
 from certmill.state.record import Record
 from workers import events
 from workers.broker.headers import headers_of, is_task_id
@@ -213,9 +213,9 @@ class ContinuedRequest(events.Request):
     """The request of a task, which is acknowledged only if its queue needs it."""
 
     def acknowledge(self) -> None:
-        """Acknowledge the message, if Redis stores a copy of it until then. Redis stores none of a step's
-        message (`no_ack` in workers.configuration)."""
-        if self.delivery_info["routing_key"] != STEPS_QUEUE:
+        """Acknowledge the message, if Redis stores a copy of it until then. Redis stores none of a wake-up
+        (`no_ack` in workers.configuration)."""
+        if self.delivery_info["routing_key"] not in WAKE_UP_QUEUES:
             super().acknowledge()
 
     def reject(self, requeue: bool = False) -> None:  # Celery's own signature

@@ -3,7 +3,7 @@ on what exists."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import redis
@@ -46,14 +46,16 @@ class DueTimes:
         return [CertificateId(id_) for id_ in ids]
 
     @answering
-    def set_back(self, due: Due, *, now: float, latest: float, limit: int) -> None:
-        """Make entries of this set due now if their score is later than `latest`: they were stored while the
-        clock was wrong. At most `limit` in one call."""
-        ids = cast(
-            "list[str]", self._redis.zrangebyscore(due.value, f"({latest:.3f}", "+inf", start=0, num=limit)
-        )
-        if ids:
-            self._redis.zadd(due.value, dict.fromkeys(ids, now), xx=True)
+    def set_back(self, latest: Mapping[Due, tuple[float, float]], *, limit: int) -> None:
+        """Move entries that were stored while the clock was wrong. `latest`: for each set, the latest score
+        that is possible, and the score that a later entry gets. At most `limit` of each set in one call."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for due, (score, _) in latest.items():
+                pipe.zrangebyscore(due.value, f"({score:.3f}", "+inf", start=0, num=limit)
+            found = cast("list[list[str]]", pipe.execute())
+        for (due, (_, new)), ids in zip(latest.items(), found, strict=True):
+            if ids:
+                self._redis.zadd(due.value, dict.fromkeys(ids, new), xx=True)
 
     @answering
     def observe_clock(self, *, now: float, limit: int) -> None:

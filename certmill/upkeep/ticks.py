@@ -114,14 +114,13 @@ class Ticks:
         """Correct times that were written while a clock was ahead: those entries are due now."""
         due, limits = self._ports.due, self._ports.limits
         due.observe_clock(now=now, limit=WAKE_LIMIT)
-        due.set_back(Due.WAITING, now=now, latest=now + LONGEST_WAIT_SECONDS, limit=WAKE_LIMIT)
-        for each in (Due.IN_FLIGHT, Due.ARRIVALS):  # neither is ever scheduled further ahead than a lease
-            due.set_back(
-                each,
-                now=now - LOST_SECONDS,
-                latest=now + 2 * max(limits.lease, limits.grace),
-                limit=WAKE_LIMIT,
-            )
+        soon = now + 2 * max(limits.lease, limits.grace)  # nothing in flight is scheduled further ahead
+        latest = {
+            Due.WAITING: (now + LONGEST_WAIT_SECONDS, now),
+            Due.IN_FLIGHT: (soon, now - LOST_SECONDS),
+            Due.ARRIVALS: (soon, now - LOST_SECONDS),
+        }
+        due.set_back(latest, limit=WAKE_LIMIT)
 
     def renew(self) -> int:
         """Reconcile the Certificates that are due (for renewal, or for the next attempt). Returns their
