@@ -4,6 +4,7 @@ on what exists."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import redis
@@ -22,6 +23,14 @@ LONGEST_WAIT_SECONDS = 8 * 86_400.0
 
 _NOTED_AHEAD = (keys.WAITING, keys.RENEWALS, keys.JOURNAL_TIMES)
 """Sets whose scores may be far in the future. Each tick corrects the scores of the other sets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """The number of messages in the queue of steps, and the number of entries that are due in each set."""
+
+    queue: int
+    due: Mapping[Due, int]
 
 
 class DueTimes:
@@ -44,6 +53,16 @@ class DueTimes:
             self._wake(keys=[due.value, keys.IN_FLIGHT], args=[f"{now:.3f}", f"{suspect_after:.3f}", limit]),
         )
         return [CertificateId(id_) for id_ in ids]
+
+    @answering
+    def backlog(self, *, now: float) -> Backlog:
+        """Count, in one round trip, the messages in the queue of steps and what is due in each set."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.llen(contract.STEPS_QUEUE)
+            for due in Due:
+                pipe.zcount(due.value, "-inf", f"{now:.3f}")
+            queue, *counts = cast("list[int]", pipe.execute())
+        return Backlog(queue=queue, due=dict(zip(Due, counts, strict=True)))
 
     @answering
     def set_back(self, latest: Mapping[Due, tuple[float, float]], *, limit: int) -> None:

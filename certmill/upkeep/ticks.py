@@ -101,13 +101,18 @@ class Ticks:
         now = ports.clock.now()
         suspect = now + limits.grace
         self._put_right(now)
-        ids = ports.due.take(Due.WAITING, now=now, suspect_after=suspect, limit=WAKE_LIMIT)
-        queue = ports.due.queue_length() + len(ids)
+        backlog = ports.due.backlog(now=now)
+
+        def take(due: Due, before: float, limit: int) -> list[CertificateId]:
+            if not backlog.due[due] or limit <= 0:  # an idle installation makes no more requests
+                return []
+            return ports.due.take(due, now=before, suspect_after=suspect, limit=limit)
+
+        ids = take(Due.WAITING, now, WAKE_LIMIT)
+        queue = backlog.queue + len(ids)
         silent = 0.0 if queue < limits.short_queue else LOST_SECONDS
-        ids += ports.due.take(Due.IN_FLIGHT, now=now - silent, suspect_after=suspect, limit=WAKE_LIMIT)
-        room = min(WAKE_LIMIT, limits.high_water - queue)
-        if room > 0:
-            ids += ports.due.take(Due.ARRIVALS, now=now, suspect_after=suspect, limit=room)
+        ids += take(Due.IN_FLIGHT, now - silent, WAKE_LIMIT)
+        ids += take(Due.ARRIVALS, now, min(WAKE_LIMIT, limits.high_water - queue))
         return Woken(wake_ups=ports.records.wake_ups(ids), reread=ports.snapshots.take_reread_request())
 
     def _put_right(self, now: float) -> None:

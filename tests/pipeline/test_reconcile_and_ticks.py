@@ -249,6 +249,16 @@ def test_above_high_water_a_run_is_begun_but_not_published_and_let_in_later(redi
     assert (wake_up.certificate, wake_up.step) == (WEB.id, "register_account")
 
 
+def test_a_wake_tick_with_nothing_due_makes_few_round_trips(redis):
+    mill = Mill(redis)
+    mill.ticks.wake()  # loads the scripts
+    before = redis.info("stats")["total_reads_processed"]
+
+    assert mill.ticks.wake().wake_ups == []
+
+    assert redis.info("stats")["total_reads_processed"] - before - 1 <= 4  # one is of INFO itself
+
+
 def test_in_a_backlog_a_wake_up_is_published_and_a_suspect_is_not(redis):
     mill = Mill(redis, limits=Limits(short_queue=5))
     redis.zadd(keys.IN_FLIGHT, {WEB.id: NOW - 1})

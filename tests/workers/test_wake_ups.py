@@ -63,3 +63,14 @@ def test_a_worker_that_stops_loses_no_message_of_a_step(processes: Processes, se
 
     assert worker.wait(30) == 0
     assert len(ran(server)) + waiting(server) == 11
+
+
+def test_a_tick_costs_one_message_and_no_transaction(processes: Processes, server: Server) -> None:
+    processes.worker()
+    with server.client as client:
+        client.config_resetstat()
+        client.lpush("certmill.ticks", item("tick.wake", [], queue="certmill.ticks"))
+        until(lambda: ran(server) != [], what=processes.log)
+        until(lambda: client.info("commandstats")["cmdstat_brpop"]["calls"] > 0, what=processes.log)
+
+        assert {"cmdstat_multi", "cmdstat_zadd", "cmdstat_zrem"}.isdisjoint(client.info("commandstats"))
