@@ -169,8 +169,8 @@ def _transport_options(settings: Settings) -> dict[str, object]:
         # Above the longest step. A message that comes back too early does no harm, because its step was
         # claimed or its request was handled. A request whose worker died waits for this long.
         "visibility_timeout": int(max(120, 2 * settings.step_lease_seconds)),
-        # With throttle 1, kombu checks every 5 s. With Celery's defaults it checks every 100 s.
-        "unacked_restore_interval": 5,
+        # With throttle 1, kombu checks every 20 s. With Celery's defaults it checks every 100 s.
+        "unacked_restore_interval": 20,
         "unacked_restore_throttle": 1,
         # Steps first, but every ninth turn belongs to the other queues.
         "queue_order_strategy": "workers.broker.steps_first_cycle:StepsFirstCycle",

@@ -6,6 +6,7 @@ Flower shows."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Final
 
 import celery.app.events
@@ -31,13 +32,17 @@ class Dispatcher(_Dispatcher):  # type: ignore[misc]
 
     def send(self, type: str, **fields: Any) -> Any:  # noqa: A002 - Celery's own signature
         if type.startswith("worker-"):
-            conf = self.app.conf
-            fields |= {
-                "certmill": __version__,
-                "threads": conf.worker_concurrency,
-                "queues": sorted(self.app.amqp.queues.consume_from),
-            }
+            fields |= self._of_this_worker
         return super().send(type, **fields)
+
+    @cached_property
+    def _of_this_worker(self) -> dict[str, object]:
+        """The fields do not change, because remote control is off."""
+        return {
+            "certmill": __version__,
+            "threads": self.app.conf.worker_concurrency,
+            "queues": sorted(self.app.amqp.queues.consume_from),
+        }
 
 
 class Events(_Events):  # type: ignore[misc]
