@@ -44,7 +44,7 @@ def parse_name(text: str) -> tuple[RelativeName, ...]:
     while end:
         part = _ATTRIBUTE.match(text, at)
         if part is None or (not part["end"] and part.end() < len(text)):
-            raise ValueError(f"{shown(text[at:])} is no attribute of a name such as O=Example")
+            raise ValueError(f"{shown(text[at:])} is not an attribute of a name, such as O=Example")
         attribute = (_identifier(part["type"]), _value(part["value"]))
         found = [(*found[0], attribute), *found[1:]] if end == "+" else [(attribute,), *found]
         at, end = part.end(), part["end"]
@@ -63,8 +63,8 @@ def _identifier(type_: str) -> str:
         return type_
     if type_.upper() not in _ATTRIBUTES:
         raise ValueError(
-            f"{shown(type_)} is no attribute; known are {', '.join(_ATTRIBUTES)}, and object identifiers "
-            "such as 2.5.4.42"
+            f"{shown(type_)} is not a known attribute; known are {', '.join(_ATTRIBUTES)}, and object "
+            "identifiers such as 2.5.4.42"
         )
     return _ATTRIBUTES[type_.upper()]
 
@@ -89,11 +89,11 @@ def _unescaped(match: re.Match[str]) -> str:
     if len(escape) == 2:
         if escape[1] not in _SPECIAL:
             raise ValueError(
-                f"{shown(escape)} is no escape: a backslash stands before a special character or two "
-                "hexadecimal digits"
+                f"{shown(escape)} is not a valid escape: a backslash stands before a special character or "
+                "two hexadecimal digits"
             )
         return escape[1]
     try:
         return bytes.fromhex(escape.replace("\\", "")).decode()
     except UnicodeDecodeError:
-        raise ValueError(f"{shown(escape)} is no UTF-8") from None
+        raise ValueError(f"{shown(escape)} is not valid UTF-8") from None

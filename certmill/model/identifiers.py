@@ -52,7 +52,7 @@ def object_name(name: str) -> str:
         raise ValueError("is required")
     if not is_object_name(name):
         raise ValueError(
-            f"{shown(name)} is no name for an object: lower-case letters, digits, '-' and '.', {MAX_NAME} "
+            f"{shown(name)} is not a valid object name: lower-case letters, digits, '-' and '.', {MAX_NAME} "
             "characters at most"
         )
     return name
@@ -62,8 +62,8 @@ def namespace_name(name: str) -> str:
     """Check the name of a namespace. Raises ValueError."""
     if not is_namespace_name(name):
         raise ValueError(
-            f"{shown(name)} is no namespace: lower-case letters, digits and '-', {_MAX_LABEL} characters at "
-            "most"
+            f"{shown(name)} is not a valid namespace: lower-case letters, digits and '-', {_MAX_LABEL} "
+            "characters at most"
         )
     return name
 
@@ -72,8 +72,8 @@ def secret_key(key: str) -> str:
     """Check a key of a Secret. Raises ValueError."""
     if not is_secret_key(key):
         raise ValueError(
-            f"is no key of a Secret: letters, digits, '-', '_' and '.' ({MAX_NAME} at most), not beginning "
-            "with '..'"
+            f"is not a valid key of a Secret: letters, digits, '-', '_' and '.' ({MAX_NAME} at most), not "
+            "beginning with '..'"
         )
     return key
 
@@ -91,8 +91,8 @@ def label_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
         _check_key(key)
         if value and not _QUALIFIED.fullmatch(value):
             raise ValueError(
-                f"{shown(key)} has no label's value: letters, digits, '-', '_' and '.', {_MAX_LABEL} "
-                "characters at most"
+                f"{shown(key)} has a value that is not valid for a label: letters, digits, '-', '_' and '.', "
+                f"{_MAX_LABEL} characters at most"
             )
     return dict(pairs)
 
@@ -117,7 +117,8 @@ def _check_key(key: str, as_written: str = "") -> None:
         name
     ):
         raise ValueError(
-            f"{shown(as_written or key)} is no key: [prefix/]name of letters, digits, '-', '_' and '.'"
+            f"{shown(as_written or key)} is not a valid key: [prefix/]name of letters, digits, '-', '_' and "
+            "'.'"
         )
 
 
@@ -144,8 +145,8 @@ def dns_name(name: str) -> str:
         or ascii_name.rpartition(".")[2].isdigit()
     ):
         raise ValueError(
-            f"{shown(name)} is no DNS name: labels of letters, digits and '-', {_MAX_LABEL} characters at "
-            "most, joined by '.'"
+            f"{shown(name)} is not a valid DNS name: labels of letters, digits and '-', {_MAX_LABEL} "
+            "characters at most, joined by '.'"
         )
     return canonical
 
@@ -156,7 +157,7 @@ def _to_a_labels(name: str) -> str:
     try:
         return idna.encode(name, uts46=True, std3_rules=True).decode("ascii")
     except UnicodeError:
-        raise ValueError(f"{shown(name)} is no international DNS name (IDNA 2008, UTS 46)") from None
+        raise ValueError(f"{shown(name)} is not a valid international DNS name (IDNA 2008, UTS 46)") from None
 
 
 def _is_dns_label(label: str) -> bool:
@@ -185,7 +186,7 @@ def ip_address(text: str) -> str:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        raise ValueError(f"{shown(text)} is no IP address") from None
+        raise ValueError(f"{shown(text)} is not a valid IP address") from None
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
             raise ValueError(f"{shown(text)} has a zone; leave '%…' away")
@@ -200,7 +201,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
         return ip_address(text), None
     parts = _HOST_AND_PORT.fullmatch(text)
     if parts is None:
-        raise ValueError(f"{shown(text)} is no address: write 192.0.2.1:53 or [2001:db8::1]:53")
+        raise ValueError(f"{shown(text)} is not a valid address: write 192.0.2.1:53 or [2001:db8::1]:53")
     port = int(parts["port"]) if parts["port"] else None
     if port is not None and not 0 < port < 2**16:
         raise ValueError(f"{shown(text)} has no port from 1 to 65535 after its ':'")

@@ -104,7 +104,7 @@ class Codec(Generic[_Value]):
             return content
         if self._lenient:
             return {}
-        raise DamagedValue(f"{self._kind.__name__} is damaged: it is no JSON object")
+        raise DamagedValue(f"{self._kind.__name__} is damaged: it is not a JSON object")
 
     def _require_version(self, version: object) -> None:
         if isinstance(version, int) and version > self._version:
@@ -217,7 +217,7 @@ def _reader(hint: object) -> _Reader:
 def _tuple_reader(inner: _Reader) -> _Reader:
     def read(value: object) -> tuple[object, ...]:
         if not isinstance(value, list):
-            raise _Wrong("is no list")
+            raise _Wrong("is not a list")
         return tuple(inner(item) for item in value)
 
     return read
@@ -225,7 +225,7 @@ def _tuple_reader(inner: _Reader) -> _Reader:
 
 def _mapping(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise _Wrong("is no object")
+        raise _Wrong("is not an object")
     return value
 
 
@@ -237,5 +237,5 @@ def _scalar(kind: type, value: object) -> object:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise _Wrong(f"is no {kind.__name__}")
+        raise _Wrong(f"is not of the type {kind.__name__}")
     return value

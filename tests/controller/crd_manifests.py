@@ -220,12 +220,12 @@ WRONG = {
     "an RFC 2136 server is an address": (
         with_rfc2136(nameserver=":53"),
         f"{SOLVER}.dns01.rfc2136.nameserver",
-        "no address",
+        "not a valid address",
     ),
     "an RFC 2136 server has a number for a port": (
         with_rfc2136(nameserver="192.0.2.1:dns"),
         f"{SOLVER}.dns01.rfc2136.nameserver",
-        "no address",
+        "not a valid address",
     ),
     "an RFC 2136 protocol is known": (
         with_rfc2136(protocol="udp"),
@@ -418,7 +418,7 @@ WRONG = {
     "an address is one": (
         a_certificate_body(ipAddresses=["192.0.2.1", "192.0.2.300"]),
         "spec.ipAddresses[1]",
-        "no IP address",
+        "not a valid IP address",
     ),
     "an e-mail address is alone": (
         a_certificate_body(emailAddresses=["Ops <ops@example.com>"]),

@@ -62,11 +62,15 @@ several_words = st.lists(words, max_size=2).map(tuple)
 # and those that only ACME does.
 WRONG_SPECS = {
     "no secret name": ({"secretName": ""}, "spec.secretName", "required"),
-    "a secret name that is no name": ({"secretName": "Web_TLS"}, "spec.secretName", "no name for an object"),
+    "a secret name that is no name": (
+        {"secretName": "Web_TLS"},
+        "spec.secretName",
+        "not a valid object name",
+    ),
     "a secret name that is a path": (
         {"secretName": "../../etc/passwd"},
         "spec.secretName",
-        "no name for an object",
+        "not a valid object name",
     ),
     "no issuer": ({"issuerRef": {}}, "spec.issuerRef.name", "required"),
     "an empty issuer": ({"issuerRef": {"name": ""}}, "spec.issuerRef.name", "required"),
@@ -96,14 +100,14 @@ WRONG_SPECS = {
     "a bad name": (
         {"dnsNames": ["a.example", "b_c.example"]},
         "spec.dnsNames[1]",
-        "'b_c.example' is no DNS name",
+        "'b_c.example' is not a valid DNS name",
     ),
     "an address among the names": (
         {"dnsNames": ["192.0.2.1"]},
         "spec.dnsNames[0]",
         "put it into ipAddresses",
     ),
-    "a bad address": ({"ipAddresses": ["192.0.2.300"]}, "spec.ipAddresses[0]", "no IP address"),
+    "a bad address": ({"ipAddresses": ["192.0.2.300"]}, "spec.ipAddresses[0]", "not a valid IP address"),
     "101 names": ({"dnsNames": [f"n{n}.example" for n in range(101)]}, "spec.dnsNames", "has 101 names"),
     "100 names and an address": (
         {"dnsNames": [f"n{n}.example" for n in range(100)], "ipAddresses": ["192.0.2.1"]},
@@ -200,7 +204,7 @@ WRONG_SPECS = {
     "a bad annotation": (
         {"secretTemplate": {"annotations": {"a b": "x"}}},
         "spec.secretTemplate.annotations",
-        "no key",
+        "not a valid key",
     ),
     "a bad label": ({"secretTemplate": {"labels": {"a": "x y"}}}, "spec.secretTemplate.labels", "label"),
     "a label as a number": (
@@ -254,12 +258,12 @@ WRONG_SPECS = {
     "a literal subject that is none": (
         {"literalSubject": "web.example.com"},
         "spec.literalSubject",
-        "no attribute of a name",
+        "not an attribute of a name",
     ),
     "a literal subject of an unknown attribute": (
         {"literalSubject": "Foo=a,CN=web.example.com"},
         "spec.literalSubject",
-        "no attribute",
+        "not a known attribute",
     ),
     "a literal subject's common name that is no other name": (
         {"literalSubject": "CN=other.example.com"},

@@ -82,7 +82,7 @@ WRONG_ACME = {
     "an account key that is a path": (
         {"privateKeySecretRef": {"name": "a", "key": "../b"}},
         "spec.acme.privateKeySecretRef.key",
-        "no key",
+        "not a valid key",
     ),
     "a bad e-mail address": ({"email": "ops at example.com"}, "spec.acme.email", "not an e-mail address"),
     "two e-mail addresses": (
@@ -158,7 +158,7 @@ WRONG_ACME = {
     "a bad selector": (
         {"solvers": [{"http01": {"ingress": {}}, "selector": {"dnsNames": ["a_b"]}}]},
         f"{PATH}.selector.dnsNames[0]",
-        "no DNS name",
+        "not a valid DNS name",
     ),
     "a wildcard zone": (
         {"solvers": [{"http01": {"ingress": {}}, "selector": {"dnsZones": ["*.a.b"]}}]},
@@ -210,19 +210,19 @@ WRONG_DNS01 = {
     "a name server over http": (
         {"nameservers": ["http://a/"], "rfc2136": {"nameserver": "192.0.2.1"}},
         ".nameservers[0]",
-        "no address",
+        "not a valid address",
     ),
     "no name server": ({"rfc2136": {}}, ".rfc2136.nameserver", "required"),
-    "an empty name server": ({"rfc2136": {"nameserver": ""}}, ".rfc2136.nameserver", "no address"),
+    "an empty name server": ({"rfc2136": {"nameserver": ""}}, ".rfc2136.nameserver", "not a valid address"),
     "a name server by no name": (
         {"rfc2136": {"nameserver": "ns_1.example.com:53"}},
         ".rfc2136.nameserver",
-        "no DNS name",
+        "not a valid DNS name",
     ),
     "a name server with a bad port": (
         {"rfc2136": {"nameserver": "192.0.2.1:dns"}},
         ".rfc2136.nameserver",
-        "no address",
+        "not a valid address",
     ),
     "a TSIG name without a secret": (
         {"rfc2136": {"nameserver": "192.0.2.1", "tsigKeyName": "k"}},

@@ -59,7 +59,7 @@ def test_an_empty_annotation_is_none():
 
 @pytest.mark.parametrize("annotation", [NAME, CLASS_NAME])
 def test_a_name_that_no_object_can_have_is_a_misconfiguration(annotation):
-    with pytest.raises(SolverMisconfigured, match="no name for an object"):
+    with pytest.raises(SolverMisconfigured, match="not a valid object name"):
         choose_route(Http01Solver(), {annotation: "../../secrets"})
 
 

@@ -306,8 +306,8 @@ def test_what_is_required_is_named(field):
     [
         ({"class": "a", "name": "b"}, "", "only one of ingressClassName, class and name"),
         ({"class": "a", "ingressClassName": "b"}, "", "only one of"),
-        ({"ingressClassName": "azure/gateway"}, ".ingressClassName", "no name for an object"),
-        ({"name": "Web_1"}, ".name", "no name for an object"),
+        ({"ingressClassName": "azure/gateway"}, ".ingressClassName", "not a valid object name"),
+        ({"name": "Web_1"}, ".name", "not a valid object name"),
         ({"serviceType": "LoadBalancer"}, ".serviceType", "'ClusterIP' or 'NodePort'"),
     ],
 )
