@@ -109,6 +109,9 @@ class Mill:
         assert record is not None, f"{self.certificate.id} has no record"
         return record
 
+    def has_record(self) -> bool:
+        return self.ports.records.read(self.certificate.id) is not None
+
     def status(self) -> CertificateStatus:
         return self.ports.home.certificate_status(self.certificate.id)
 
