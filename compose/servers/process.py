@@ -43,14 +43,23 @@ class Spawn(Protocol):
     """Starts a process in a session of its own."""
 
     def __call__(
-        self, command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        *,
+        log: IO[bytes],
+        environment: Mapping[str, str],
+        directory: Path | None = None,
     ) -> Child: ...
 
 
-def spawn(command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str]) -> Child:
-    """Start a program with its output in `log` and exactly these environment variables."""
+def spawn(
+    command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str], directory: Path | None = None
+) -> Child:
+    """Start a program in `directory` (None: the current one) with its output in `log` and exactly these
+    environment variables."""
     return subprocess.Popen(
         list(command),
+        cwd=directory,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,

@@ -24,6 +24,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from compose.servers.process import Child, spawn
@@ -49,11 +50,13 @@ MODULES = (
 _REQUEST_BYTES = 1 << 16
 
 
-def spawn_preloaded(command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str]) -> Child:
+def spawn_preloaded(
+    command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str], directory: Path | None = None
+) -> Child:
     """What compose.servers.process.spawn does. `python -m MODULE …` is a fork, any other command is not."""
     if list(command[:2]) != [sys.executable, "-m"]:
-        return spawn(command, log=log, environment=environment)
-    return _parent().fork(command[2:], log=log, environment=environment)
+        return spawn(command, log=log, environment=environment, directory=directory)
+    return _parent().fork(command[2:], log=log, environment=environment, directory=directory or Path.cwd())
 
 
 class Fork:
@@ -110,9 +113,15 @@ class Parent:
         self._requests.close()
         self._process.wait()
 
-    def fork(self, arguments: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str]) -> Fork:
+    def fork(
+        self, arguments: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str], directory: Path
+    ) -> Fork:
         """Run the module `arguments[0]` in a new process."""
-        request = {"arguments": list(arguments), "environment": dict(environment), "directory": os.getcwd()}  # noqa: PTH109
+        request = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "directory": str(directory),
+        }
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             descriptors = [log.fileno(), theirs.fileno()]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
+import signal
 import sys
 import uuid
 from dataclasses import dataclass, field
@@ -14,7 +14,9 @@ from pathlib import Path
 
 import redis
 
+from compose.servers.process import Child
 from compose.servers.redis import RedisServer
+from tests.support.preloaded import spawn_preloaded
 from tests.support.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -37,7 +39,7 @@ class Processes:
 
     server: Server
     directory: Path
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[Child] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -53,20 +55,18 @@ class Processes:
             "PROBE_URL": self.server.url,
         }
 
-    def start(self, *command: str, log: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, log: str, **environment: str) -> Child:
         with (self.directory / log).open("ab") as stream:
-            process = subprocess.Popen(
+            process = spawn_preloaded(
                 [sys.executable, "-m", *command],
-                cwd=self.directory,
-                env={**self.environment(), **environment},
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                log=stream,
+                environment={**self.environment(), **environment},
+                directory=self.directory,
             )
         self.running.append(process)
         return process
 
-    def worker(self, *flags: str, log: str = "worker.log", **environment: str) -> subprocess.Popen[bytes]:
+    def worker(self, *flags: str, log: str = "worker.log", **environment: str) -> Child:
         """`celery -A probe_app worker`, ready."""
         process = self.start("celery", "-A", "probe_app", "worker", *flags, log=log, **environment)
         until(lambda: "ready." in self.log(log), what=lambda: f"the worker did not start: {self.log(log)}")
@@ -84,7 +84,7 @@ class Processes:
     def stop(self) -> None:
         for process in self.running:
             if process.poll() is None:
-                process.kill()
+                process.send_signal(signal.SIGKILL)
             process.wait()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -130,7 +131,7 @@ def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processe
     until(lambda: b"RETRY" in _page(f"{url}/api/tasks"), what=lambda: processes.log("flower.log"))
 
     assert b"default/waits" in _page(f"{url}/api/task/info/the-task")
-    processes.running[0].terminate()
+    processes.running[0].send_signal(signal.SIGTERM)
     assert processes.running[0].wait(60) == 0
 
     assert b"RETRY" in _page(f"{_flower(processes, CERTMILL_FLOWER_PASSWORD='pass')}/api/tasks")
@@ -216,7 +217,7 @@ def test_a_worker_that_is_stopped_reports_its_last_task(processes: Processes, se
     with server.client as client:
         client.lpush("certmill.steps", item("certificate.validate", ["default/held"], headers={"id": "last"}))
         until(lambda: b"STARTED" in _page(f"{url}/api/tasks"), what=processes.log)
-        worker.terminate()
+        worker.send_signal(signal.SIGTERM)
         client.lpush("let go", "now")
         assert worker.wait(60) == 0
 

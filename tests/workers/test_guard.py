@@ -14,7 +14,7 @@ from tests.support.processes import Processes, Server, item, ran, rejected
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    import subprocess
+    from compose.servers.process import Child
 
 
 def _push(server: Server, queue: str, *items: bytes) -> None:
@@ -33,7 +33,7 @@ def _is_empty(server: Server) -> bool:
         return not any(client.exists(key) for key in (*TASKS_OF_QUEUE, "unacked", "unacked_index"))
 
 
-def _stop(worker: subprocess.Popen[bytes]) -> int:
+def _stop(worker: Child) -> int:
     worker.send_signal(signal.SIGTERM)
     return worker.wait(timeout=60)
 
