@@ -57,7 +57,7 @@ SLOWEST_FIRST = ("faults", "controller", "pipeline", "demo", "workers", "ports")
 
 
 def pytest_collection_modifyitems(items):
-    """The directories whose files take minutes come first, so that no processor waits for the last of them."""
+    """The directories whose files take minutes come first, so that no processor waits for the last."""
     order = {name: place for place, name in enumerate(SLOWEST_FIRST)}
     tests = Path(__file__).parent
     items.sort(key=lambda item: order.get(item.path.relative_to(tests).parts[0], len(order)))

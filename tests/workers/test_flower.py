@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -104,20 +102,12 @@ def test_the_login_cannot_be_switched_off(
 
 @pytest.mark.parametrize("flag", ["--debug", "--read_only=false", "--basic_auth=user:"])
 def test_an_unsafe_flag_is_refused_with_a_reason(processes: Processes, flag: str) -> None:
-    command = [sys.executable, "-m", "celery", "-A", "workers", "flower", f"--port={free_port()}", flag]
-
-    ended = subprocess.run(
-        command,
-        env=processes.environment(),
-        cwd=processes.directory,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    ended = processes.start(
+        "celery", "-A", "workers", "flower", f"--port={free_port()}", flag, log="flower.log"
     )
 
-    assert ended.returncode == 1
-    assert ended.stderr.strip().splitlines()[-1].startswith("certmill: ")
+    assert ended.wait(60) == 1
+    assert processes.log("flower.log").strip().splitlines()[-1].startswith("certmill: ")
 
 
 def test_flower_shows_the_chain_and_knows_it_after_a_restart(processes: Processes) -> None:
@@ -153,36 +143,18 @@ def test_a_worker_has_a_page_and_status_names_it(processes: Processes) -> None:
     assert [(one["hostname"], one["status"]) for one in told] == [("one@here", True)]
     assert json.loads(_page(f"{url}/api/workers")) == {}  # as docs/flower.md says
 
-    command = [sys.executable, "-m", "celery", "-A", "workers", "status"]
-    status = subprocess.run(
-        command,
-        env=processes.environment(),
-        cwd=processes.directory,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert status.returncode == 0
-    assert "one@here: OK" in " ".join(status.stdout.replace("->", "").split())
-    assert "1 node online" in status.stdout
+    status = processes.start("celery", "-A", "workers", "status", log="status.log")
+    assert status.wait(60) == 0
+    assert "one@here: OK" in " ".join(processes.log("status.log").replace("->", "").split())
+    assert "1 node online" in processes.log("status.log")
 
 
 def test_a_command_that_needs_remote_control_says_that_it_is_off(processes: Processes) -> None:
-    for arguments in (["inspect", "stats"], ["control", "shutdown"]):
-        command = [sys.executable, "-m", "celery", "-A", "workers", *arguments]
-        ended = subprocess.run(
-            command,
-            env=processes.environment(),
-            cwd=processes.directory,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    for command, argument in (("inspect", "stats"), ("control", "shutdown")):
+        ended = processes.start("celery", "-A", "workers", command, argument, log=f"{command}.log")
 
-        assert ended.returncode == 1
-        assert "remote control is off" in ended.stderr
+        assert ended.wait(60) == 1
+        assert "remote control is off" in processes.log(f"{command}.log")
 
 
 def test_waits_count_and_failures_are_one_line(processes: Processes, server: Server) -> None:

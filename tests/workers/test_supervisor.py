@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,12 +90,12 @@ def _start(directory: Path, *flags: str, **environment: str) -> Machine:
     return Machine(process, directory, flower_port, responder_port)
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    running = _start(tmp_path)
+@contextmanager
+def _running(directory: Path) -> Iterator[Machine]:
+    running = _start(directory)
     try:
         until(
-            lambda: (tmp_path / "ready").exists() or running.process.poll() is not None,
+            lambda: (directory / "ready").exists() or running.process.poll() is not None,
             what=lambda: running.output,
         )
         assert running.process.poll() is None, running.output
@@ -104,6 +104,20 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         if running.process.poll() is None:
             running.process.kill()
         running.process.wait()
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Shared: do not stop it."""
+    with _running(tmp_path_factory.mktemp("up")) as machine:
+        yield machine
+
+
+@pytest.fixture
+def own_machine(tmp_path: Path) -> Iterator[Machine]:
+    """One for this test alone."""
+    with _running(tmp_path) as machine:
+        yield machine
 
 
 def test_everything_comes_up_and_says_where(machine: Machine) -> None:
@@ -168,21 +182,21 @@ def test_valkey_wants_its_password(machine: Machine) -> None:
         stranger.ping()
 
 
-def test_sigterm_leaves_no_process_and_none_has_to_be_killed(machine: Machine) -> None:
-    assert len(machine.children()) >= 5
+def test_sigterm_leaves_no_process_and_none_has_to_be_killed(own_machine: Machine) -> None:
+    assert len(own_machine.children()) >= 5
 
-    machine.process.send_signal(signal.SIGTERM)
+    own_machine.process.send_signal(signal.SIGTERM)
 
-    assert machine.process.wait(30) == 0
-    assert machine.children() == set()
-    assert "does not stop" not in machine.output
+    assert own_machine.process.wait(30) == 0
+    assert own_machine.children() == set()
+    assert "does not stop" not in own_machine.output
 
 
-def test_sigkill_takes_the_children_along(machine: Machine) -> None:
-    machine.process.kill()
-    machine.process.wait()
+def test_sigkill_takes_the_children_along(own_machine: Machine) -> None:
+    own_machine.process.kill()
+    own_machine.process.wait()
 
-    until(lambda: machine.children() == set(), what="a child outlives its supervisor")
+    until(lambda: own_machine.children() == set(), what="a child outlives its supervisor")
 
 
 @pytest.mark.parametrize("name", ["worker1", "beat", "responder", "flower", "valkey"])
