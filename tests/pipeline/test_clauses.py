@@ -4,7 +4,7 @@ and where a value goes."""
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from certmill.crypto import chain, keys
 from certmill.dns01.providers.cloudflare import Cloudflare
 from certmill.model.certificate import IssuerRef
-from certmill.model.issuer import Dns01Solver, Http01Solver, SecretKeyRef, Solver
+from certmill.model.issuer import Dns01Solver, Http01Solver, Issuer, SecretKeyRef, Solver
 from certmill.model.secret import OPAQUE_TYPE, Secret
 from certmill.runs.outcomes import Wait
 from tests.support.builders import NOW, a_certificate, an_issuer
@@ -195,8 +195,9 @@ def test_the_duration_is_asked_for_only_where_the_issuer_enables_it(redis, enabl
 
 
 def test_a_missing_account_key_is_made_as_rsa_2048_under_the_key_the_issuer_names(redis):
-    issuer = an_issuer(private_key=SecretKeyRef(name="own-account", key="account.pem"))
-    mill = Mill(redis, issuer=issuer)
+    algorithm = next(one.default for one in fields(Issuer) if one.name == "account_key_algorithm")
+    own = SecretKeyRef(name="own-account", key="account.pem")
+    mill = Mill(redis, issuer=an_issuer(private_key=own, account_key_algorithm=algorithm))
     mill.issue()
 
     made = mill.world.secret("cert-manager", "own-account")
