@@ -197,7 +197,8 @@ def test_the_duration_is_asked_for_only_where_the_issuer_enables_it(redis, enabl
 def test_a_missing_account_key_is_made_as_rsa_2048_under_the_key_the_issuer_names(redis):
     algorithm = next(one.default for one in fields(Issuer) if one.name == "account_key_algorithm")
     own = SecretKeyRef(name="own-account", key="account.pem")
-    mill = Mill(redis, issuer=an_issuer(private_key=own, account_key_algorithm=algorithm))
+    issuer = an_issuer(private_key=own, account_key_algorithm=algorithm)
+    mill = Mill(redis, issuer=issuer)
     mill.issue()
 
     made = mill.world.secret("cert-manager", "own-account")

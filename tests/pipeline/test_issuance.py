@@ -107,18 +107,18 @@ def test_a_profile(lab):
     assert leaf.not_after - leaf.not_before < 7 * 86_400
 
 
-def test_a_certificate_of_ten_minutes_is_renewed_long_before_it_expires(lab):
-    lab.apply_issuer("minutes", profile="tenminutes")
-    first = lab.issue("minutes", "minutes.other.test", issuer="minutes", renewBefore="9m")
+def test_a_certificate_of_three_minutes_is_renewed_long_before_it_expires(lab):
+    lab.apply_issuer("minutes", profile="threeminutes")
+    first = lab.issue("minutes", "minutes.other.test", issuer="minutes", renewBeforePercentage=90)
 
     def is_renewed():
         lab.runtime.ticks.renew()  # beat does so once a minute
         return lab.leaf("minutes").serial != first.serial
 
-    lab.until(is_renewed, seconds=120, what="the renewal a minute after the issue")
+    lab.until(is_renewed, seconds=120, what="the renewal after a tenth of the lifetime")
 
-    assert first.not_after - first.not_before <= 601
-    assert time.time() < first.not_after - 300
+    assert first.not_after - first.not_before <= 181
+    assert time.time() < first.not_after - 90
 
 
 def test_a_profile_that_the_ca_does_not_have_fails_with_its_reason(lab):

@@ -59,7 +59,7 @@ class Lab:
         profiles = {
             "default": PebbleProfile(description="90 days"),
             "shortlived": PebbleProfile(description="six days", validity_seconds=6 * 86_400),
-            "tenminutes": PebbleProfile(description="ten minutes", validity_seconds=600),
+            "threeminutes": PebbleProfile(description="three minutes", validity_seconds=180),
         }
         options: dict[str, Any] = {
             "profiles": profiles,
