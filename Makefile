@@ -1,7 +1,7 @@
 # Python 3.11 or newer and make are all that a fresh machine needs: uv is taken from PATH, or put into .tools/ (ignored by git).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs bench chart reference environment python
+.PHONY: help demo test check coverage lint docs bench chart reference environment python
 
 # The environment's own Python first, so that an existing .venv is kept; then the newest that works.
 PYTHON ?= $(shell for python in .venv/bin/python python3.14 python3.13 python3.12 python3.11 python3; do \
@@ -32,6 +32,9 @@ test: lint ## Lint, types and floors, then every test
 
 check: lint ## What needs no server: lint, types, floors, unit and house tests
 	$(RUN) pytest -n 2 --dist worksteal tests/unit tests/house
+
+coverage: environment ## Print which lines and branches of certmill/ the tests run (not the processes that they start)
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered tests/unit tests/ports tests/pipeline
 
 # Side by side: mypy takes longer than the others together.
 lint: environment ## ruff, mypy --strict and import-linter
