@@ -53,8 +53,9 @@ _REQUEST_BYTES = 1 << 16
 def spawn_preloaded(
     command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str], directory: Path | None = None
 ) -> Child:
-    """What compose.servers.process.spawn does. `python -m MODULE …` is a fork, any other command is not."""
-    if list(command[:2]) != [sys.executable, "-m"]:
+    """What compose.servers.process.spawn does. `python -m MODULE …` is a fork, any other command is not; and
+    nothing is on other systems than Linux, where a fork of a process with loaded frameworks is not safe."""
+    if list(command[:2]) != [sys.executable, "-m"] or not sys.platform.startswith("linux"):
         return spawn(command, log=log, environment=environment, directory=directory)
     return _parent().fork(command[2:], log=log, environment=environment, directory=directory or Path.cwd())
 

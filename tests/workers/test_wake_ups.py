@@ -3,6 +3,7 @@ reconcile request or of a request is the only copy."""
 
 from __future__ import annotations
 
+import signal
 import threading
 
 from tests.support.processes import Processes, Server, item, ran
@@ -59,7 +60,7 @@ def test_a_worker_that_stops_loses_no_message_of_a_step(processes: Processes, se
         processes.publish("default/slow")
     until(lambda: waiting(server) <= 7, what=processes.log)
 
-    worker.terminate()
+    worker.send_signal(signal.SIGTERM)
 
     assert worker.wait(30) == 0
     assert len(ran(server)) + waiting(server) == 11
