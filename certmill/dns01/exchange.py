@@ -55,13 +55,18 @@ def exchange(
             raise_on_truncation=True,
         )
     except dns.message.Truncated:
-        pass
+        return _by_tcp(query, address, port, max(0.1, deadline - time.monotonic()))
     except dns.exception.Timeout:
         raise Unanswered("did not answer") from None
     except (dns.exception.DNSException, OSError, ValueError):
         raise Unanswered("cannot be reached") from None
+
+
+def _by_tcp(
+    query: dns.message.Message, address: str, port: int, timeout_seconds: float
+) -> dns.message.Message:
     try:
-        return dns.query.tcp(query, address, max(0.1, deadline - time.monotonic()), port)
+        return dns.query.tcp(query, address, timeout_seconds, port)
     except dns.exception.Timeout:
         raise Unanswered("did not answer by TCP, and its answer is too large for UDP") from None
     except (OSError, EOFError):
