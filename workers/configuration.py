@@ -174,7 +174,6 @@ def _transport_options(settings: Settings) -> dict[str, object]:
         "unacked_restore_throttle": 1,
         # Steps first, but every ninth turn belongs to the other queues.
         "queue_order_strategy": "workers.broker.steps_first_cycle:StepsFirstCycle",
-        "priority_steps": [0],  # kombu has four lists for each queue; no message here has a priority
         "socket_timeout": 10,  # kombu's default waits for ever when Redis hangs
         "socket_connect_timeout": 5,
         "socket_keepalive": True,

@@ -75,3 +75,16 @@ def test_a_tick_costs_one_message_and_no_transaction(processes: Processes, serve
         until(lambda: client.info("commandstats")["cmdstat_brpop"]["calls"] > 0, what=processes.log)
 
         assert {"cmdstat_multi", "cmdstat_zadd", "cmdstat_zrem"}.isdisjoint(client.info("commandstats"))
+
+
+def test_a_request_that_another_app_sent_with_a_priority_is_taken(
+    processes: Processes, server: Server
+) -> None:
+    processes.worker()
+    with server.client as client:  # kombu's name of the list for the priorities 3 to 5
+        client.lpush(
+            "certmill.requests\x06\x163",
+            item("certificate.request", [{"name": "web"}], queue="certmill.requests"),
+        )
+
+    until(lambda: len(ran(server)) == 1, what=processes.log)
