@@ -30,6 +30,10 @@ PERSISTED: Final = "persisted"
 """A key of a dataclass field's metadata. A field that has it with the value False is neither written nor
 read."""
 
+JSON_NAME: Final = "json_name"
+"""A key of a dataclass field's metadata: the name that the field has in JSON. A field that gets a better name
+keeps its former one in JSON, because other releases read and write that."""
+
 _Value = TypeVar("_Value")
 _Reader = Callable[[object], Any]
 
@@ -43,20 +47,11 @@ class _Wrong(ValueError):
 class Codec(Generic[_Value]):
     """Writes and reads the values of one frozen dataclass.
 
-    `names`: the JSON names of fields that have a different name in JSON. `lenient` (for files that people may
-    edit): a field of the wrong type is read as missing, and a text that is not a JSON object is read as an
-    empty one."""
+    `lenient` (for files that people may edit): a field of the wrong type is read as missing, and a text that
+    is not a JSON object is read as an empty one."""
 
-    def __init__(
-        self,
-        kind: type[_Value],
-        *,
-        names: Mapping[str, str] | None = None,
-        version: int = 1,
-        lenient: bool = False,
-    ) -> None:
+    def __init__(self, kind: type[_Value], *, version: int = 1, lenient: bool = False) -> None:
         self._kind = kind
-        self._names = dict(names or {})
         self._version = version
         self._lenient = lenient
 
@@ -64,9 +59,6 @@ class Codec(Generic[_Value]):
         """Compact JSON of the fields that differ from their defaults, and of the fields of a newer release
         (`unknown`: see the method `unknown`)."""
         content = {**(unknown or {}), **_written(value)}
-        for name, other in self._names.items():
-            if name in content:
-                content[other] = content.pop(name)
         if self._version > 1:
             content = {VERSION: self._version, **content}
         return json.dumps(content, separators=(",", ":"))
@@ -75,9 +67,6 @@ class Codec(Generic[_Value]):
         """Parse a value. Raises NewerRelease for a later version, DamagedValue for a text that no release
         writes."""
         content = self._object(text)
-        for name, other in self._names.items():
-            if other in content:
-                content[name] = content.pop(other)
         try:
             found: _Value = _read(self._kind, content, self._lenient)
         except _Wrong as error:
@@ -91,8 +80,7 @@ class Codec(Generic[_Value]):
             content = self._object(text)
         except DamagedValue:
             return {}
-        known = {self._names.get(name, name) for name in _shape(self._kind)}
-        return {name: value for name, value in content.items() if name not in known}
+        return {name: value for name, value in content.items() if name not in _shape(self._kind)}
 
     def _object(self, text: str | bytes) -> dict[str, object]:
         try:
@@ -117,8 +105,9 @@ class Codec(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
-    """How a field is read, and its value if it is missing."""
+    """How a field is read, its value if it is missing, and its name in the dataclass."""
 
+    attribute: str
     read: _Reader
     default: Callable[[], object] | None
     zero: object
@@ -136,7 +125,7 @@ def _written(value: object) -> dict[str, object]:
     makes deep copies and took 3 ms for each Certificate."""
     content: dict[str, object] = dict(getattr(value, UNKNOWN, None) or {})
     for name, field in _shape(type(value)).items():
-        part = getattr(value, name)
+        part = getattr(value, field.attribute)
         if field.default is None or part != field.default():
             content[name] = _plain(part)
     return content
@@ -154,20 +143,20 @@ def _read(kind: type[_Value], content: Mapping[str, object], lenient: bool) -> _
     shape, values = _shape(kind), dict[str, object]()
     for name, field in shape.items():
         try:
-            values[name] = (
+            values[field.attribute] = (
                 field.read(content[name]) if name in content else field.missing(name, lenient=lenient)
             )
         except _Wrong as error:
             if not lenient:
                 raise _Wrong(f"{name}: {error}" if name in content else str(error)) from None
-            values[name] = field.missing(name, lenient=True)
+            values[field.attribute] = field.missing(name, lenient=True)
     if UNKNOWN in kind.__dataclass_fields__:  # type: ignore[attr-defined]
         values[UNKNOWN] = {name: value for name, value in content.items() if name not in shape}
     return kind(**values)
 
 
 def _shape(kind: object) -> Mapping[str, _Field]:
-    """The persisted fields of a dataclass, by name, without `unknown`."""
+    """The persisted fields of a dataclass, by their names in JSON, without `unknown`."""
     assert isinstance(kind, type)
     return _shape_of(kind)
 
@@ -184,8 +173,11 @@ def _shape_of(kind: Any) -> Mapping[str, _Field]:  # noqa: ANN401 - fields() and
             default = partial(_same, field.default)
         elif field.default_factory is not MISSING:
             default = field.default_factory
-        found[field.name] = _Field(
-            read=_reader(hints[field.name]), default=default, zero=_ZERO.get(hints[field.name], "")
+        found[field.metadata.get(JSON_NAME, field.name)] = _Field(
+            attribute=field.name,
+            read=_reader(hints[field.name]),
+            default=default,
+            zero=_ZERO.get(hints[field.name], ""),
         )
     return found
 

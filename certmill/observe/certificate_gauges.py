@@ -7,11 +7,11 @@ is skipped."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from certmill.errors import DamagedValue, NewerRelease
-from certmill.model.persisted import Codec
+from certmill.model.persisted import JSON_NAME, Codec
 from certmill.observe.exposition import family, head, labels
 
 CONDITIONS: Final = ("True", "False", "Unknown")
@@ -30,12 +30,12 @@ _INSTANTS: Final = (
 class CertificateGauge:
     """A Certificate; instants in seconds since the epoch. `ready`: its condition, None if it has none."""
 
-    issuer_name: str = ""
-    issuer_kind: str = "Issuer"
-    issuer_group: str = DEFAULT_GROUP
-    not_before: float | None = None
-    not_after: float | None = None
-    renewal_time: float | None = None
+    issuer_name: str = field(default="", metadata={JSON_NAME: "issuer"})
+    issuer_kind: str = field(default="Issuer", metadata={JSON_NAME: "kind"})
+    issuer_group: str = field(default=DEFAULT_GROUP, metadata={JSON_NAME: "group"})
+    not_before: float | None = field(default=None, metadata={JSON_NAME: "from"})
+    not_after: float | None = field(default=None, metadata={JSON_NAME: "to"})
+    renewal_time: float | None = field(default=None, metadata={JSON_NAME: "renewal"})
     ready: bool | None = None
 
     def to_json(self) -> str:
@@ -43,14 +43,7 @@ class CertificateGauge:
         return _CODEC.dump(self)
 
 
-_NAMES: Final = {
-    "issuer_name": "issuer",
-    "issuer_kind": "kind",
-    "issuer_group": "group",
-    "not_before": "from",
-    "not_after": "to",
-}
-_CODEC: Final = Codec(CertificateGauge, names={**_NAMES, "renewal_time": "renewal"})
+_CODEC: Final = Codec(CertificateGauge)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

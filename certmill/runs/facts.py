@@ -12,7 +12,7 @@ from typing import Final
 
 from certmill.errors import FailureClass
 from certmill.model.object_ref import ISSUER, ObjectRef
-from certmill.model.persisted import Codec
+from certmill.model.persisted import JSON_NAME, Codec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class ChallengeFacts:
     record_name: str = ""
     zone: str = ""
     value: str = ""
-    way: str = ""
+    route: str = field(default="", metadata={JSON_NAME: "way"})
     """For http-01: the name of the route from the CA to the responder (http01.kubernetes_routes). "" if no
     route is needed."""
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)

@@ -13,7 +13,7 @@ import redis
 from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
 from certmill.model.object_ref import ObjectRef
-from certmill.model.persisted import Codec
+from certmill.model.persisted import JSON_NAME, Codec
 from certmill.state import keys
 from certmill.state.server.connection import answering
 
@@ -32,7 +32,7 @@ class Presented:
     zone: str
     value: str
     """The TXT value, or the token."""
-    way: str = ""
+    route: str = dataclass_field(default="", metadata={JSON_NAME: "way"})
     """For a token: the HTTP-01 route by which the CA's request reaches the responder."""
     labels: Mapping[str, str] = dataclass_field(default_factory=dict)
     """The labels of the certificate with which the solver was chosen."""

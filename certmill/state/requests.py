@@ -4,7 +4,7 @@ bounded list contains the refused requests."""
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 import redis
@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError
 from certmill import contract
 from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
-from certmill.model.persisted import Codec
+from certmill.model.persisted import JSON_NAME, Codec
 from certmill.state import keys
 from certmill.state.server.connection import answering
 
@@ -30,7 +30,7 @@ class Rejection:
     read), and the reason."""
 
     at: float
-    request_id: str
+    request_id: str = field(metadata={JSON_NAME: "id"})
     certificate: str
     reason: str
 
@@ -45,7 +45,7 @@ class Acceptance:
 
 
 _ACCEPTANCE: Final = Codec(Acceptance)
-_REJECTION: Final = Codec(Rejection, names={"request_id": "id"})
+_REJECTION: Final = Codec(Rejection)
 
 
 class Requests:

@@ -40,7 +40,7 @@ def present(context: StepContext, challenges: Sequence[ChallengeFacts], thumbpri
     if any(challenge.type == DNS01 for challenge in challenges):
         notes.note(ports.home, context.certificate_id, order=context.facts.order, spec=context.record.spec)
     for challenge in sorted(challenges, key=lambda each: each.identifier):
-        if challenge.way:
+        if challenge.route:
             _claim_host(context, challenge)
     for challenge in challenges:
         if challenge.type == HTTP01:
@@ -59,7 +59,7 @@ def present_route(context: StepContext, challenge: ChallengeFacts, labels: Mappi
     `labels`: the labels with which the solver was chosen."""
     solver = solvers.pick(context.issuer, challenge.name, labels=labels, offered=(HTTP01,))
     assert solver.http01 is not None
-    if challenge.way:
+    if challenge.route:
         _claim_host(context, challenge)
     context.ports.routes.present(context.certificate, challenge.identifier, challenge.token, solver.http01)
 
@@ -119,7 +119,7 @@ def clean_up_http01(
         ports.key_authorizations.remove(challenge.token)
     for challenge in found:
         renew_lease()
-        ports.routes.cleanup(certificate, challenge.identifier, challenge.way)
+        ports.routes.cleanup(certificate, challenge.identifier, challenge.route)
         ports.locks.release(_HOST, split_id(certificate)[0], challenge.identifier, owner=certificate)
 
 
@@ -136,7 +136,7 @@ def entry(
         record_name=challenge.record_name,
         zone=challenge.zone,
         value=challenge.value or challenge.token,
-        way=challenge.way,
+        route=challenge.route,
         labels=labels,
     )
 

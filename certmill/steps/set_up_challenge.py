@@ -38,7 +38,9 @@ def set_up_challenge(context: StepContext) -> Outcome:
     facts = replace(context.facts, challenges=presented, labels=dict(context.certificate.labels))
     context.checkpoint(facts)
     challenges.present(context, presented, key.thumbprint)
-    if any(challenge.way for challenge in presented) and context.ports.routes.redirects(context.certificate):
+    if any(challenge.route for challenge in presented) and context.ports.routes.redirects(
+        context.certificate
+    ):
         context.store_temporary_pair(context.certificate)
     return Advanced(facts=replace(facts, presented_at=context.ports.clock.now()))
 
@@ -90,7 +92,7 @@ def _challenge(context: StepContext, authorization: Authorization, key: AccountK
     """The challenge to present for an authorization. Raises SolverMisconfigured, DnsUnavailable, Busy."""
     challenge, solver = challenge_choice.choose(context.certificate, context.issuer, authorization)
     if solver.http01 is not None:
-        return replace(challenge, way=context.ports.routes.route_name(context.certificate, solver.http01))
+        return replace(challenge, route=context.ports.routes.route_name(context.certificate, solver.http01))
     assert solver.dns01 is not None
     context.renew_lease()
     zones = context.ports.checks.zones(solver.dns01)

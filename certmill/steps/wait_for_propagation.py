@@ -63,7 +63,7 @@ def wait_for_propagation(context: StepContext) -> Outcome:
 
 def _unstable(context: StepContext) -> _NotYet | None:
     """None if every challenge with an Ingress route stays visible in repeated checks."""
-    led = [challenge for challenge in context.facts.challenges if challenge.way]
+    led = [challenge for challenge in context.facts.challenges if challenge.route]
     for _ in range(_STABLE_CHECKS - 1 if led else 0):
         context.ports.clock.pause(_APART_SECONDS)
         found = _not_yet(context, led)
@@ -136,4 +136,4 @@ def _http01(context: StepContext, challenge: ChallengeFacts) -> _NotYet | None:
     if not context.is_first_try:
         # Another program may have changed the Ingress since.
         challenges.present_route(context, challenge, context.facts.labels)
-    return _NotYet(reason=probe.reason, may_be_soon=bool(challenge.way) or probe.handshake_failed)
+    return _NotYet(reason=probe.reason, may_be_soon=bool(challenge.route) or probe.handshake_failed)

@@ -145,8 +145,8 @@ def _place(entry: Presented) -> _Place:
 def _take_down_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
     ports.key_authorizations.remove(entry.value)
     # The current run may use the same route for the token of another order.
-    if all((c.identifier, c.way) != (entry.identifier, entry.way) for c in facts.challenges):
-        ports.routes.cleanup(entry.certificate, entry.identifier, entry.way)
+    if all((c.identifier, c.route) != (entry.identifier, entry.route) for c in facts.challenges):
+        ports.routes.cleanup(entry.certificate, entry.identifier, entry.route)
 
 
 def _given_up(ports: Ports, entry: Presented) -> bool:

@@ -111,7 +111,7 @@ def test_the_sweep_of_a_former_run_does_not_remove_the_route_of_the_current_run(
     victim = Tenant(redis, VICTIM, ingresses)
     left = Presented(
         certificate=VICTIM.id, issuer_kind="ClusterIssuer", issuer_namespace="", issuer_name="prod",
-        identifier=HOST, record_name="", zone="", value="a-former-token", way="own",
+        identifier=HOST, record_name="", zone="", value="a-former-token", route="own",
     )  # fmt: skip
     victim.ports.journal.add([left], now=victim.world.clock.now() - 2 * SWEEP_AFTER_SECONDS)
     victim.ports.key_authorizations.put(

@@ -10,7 +10,7 @@ from enum import StrEnum
 import pytest
 
 from certmill.errors import DamagedValue, NewerRelease
-from certmill.model.persisted import Codec
+from certmill.model.persisted import JSON_NAME, Codec
 
 
 class Colour(StrEnum):
@@ -107,9 +107,20 @@ def test_what_no_release_writes_is_damaged_and_for_a_lenient_codec_missing(text)
     assert LENIENT.load(text) == Whole(name="n" if '"n"' in text else "")
 
 
-def test_fields_may_have_other_names_in_json():
-    codec = Codec(Part, names={"size": "n"})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renamed:
+    size: int = field(metadata={JSON_NAME: "n"})
+    inner: Renamed | None = None
+    unknown: Mapping[str, object] = field(default_factory=dict)
 
-    assert codec.dump(Part(size=1)) == '{"n":1}'
-    assert codec.load('{"n":1,"x":2}') == Part(size=1, unknown={"x": 2})
-    assert codec.unknown('{"n":1,"x":2}') == {"x": 2}
+
+def test_a_field_may_have_another_name_in_json_at_every_depth():
+    codec, text = Codec(Renamed), '{"inner":{"n":2,"size":3},"n":1,"x":2}'
+    value = Renamed(size=1, inner=Renamed(size=2, unknown={"size": 3}), unknown={"x": 2})
+
+    assert codec.load(text) == value
+    assert codec.load(codec.dump(value)) == value
+    assert codec.dump(Renamed(size=1)) == '{"n":1}'
+    assert codec.unknown(text) == {"x": 2}
+    with pytest.raises(DamagedValue, match="n: is not of the type int"):
+        codec.load('{"n":"1"}')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,3 +56,13 @@ def test_what_a_next_run_may_go_on_with_is_the_order_and_its_csr_only():
     )
 
     assert failed.reusable() == Facts(order="o", csr="c", finalize="f", authorizations=("a",))
+
+
+def test_the_route_of_a_challenge_has_in_json_the_name_that_older_releases_read():
+    challenge = ChallengeFacts(
+        authorization="a", url="u", type="http-01", token="t", identifier="i", route="own"
+    )
+    facts = Facts(challenges=(challenge,))
+
+    assert json.loads(facts.to_json())["challenges"][0]["way"] == "own"
+    assert Facts.from_json(facts.to_json()) == facts

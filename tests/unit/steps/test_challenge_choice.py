@@ -59,7 +59,7 @@ def test_the_solver_of_the_issuer_decides_the_type_of_the_challenge():
         "token-dns-01",
         "https://ca.test/challenge/dns-01",
     )
-    assert (chosen.identifier, chosen.record_name, chosen.way) == ("web.example.test", "", "")
+    assert (chosen.identifier, chosen.record_name, chosen.route) == ("web.example.test", "", "")
 
 
 def test_a_wildcard_gets_its_challenge_at_the_base_name():
