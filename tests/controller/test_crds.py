@@ -32,9 +32,11 @@ from tests.controller.crd_manifests import (
     with_ingress,
     with_spec,
 )
-from tests.support.certificate_bodies import WRONG_SPECS, certificates
+from tests.support.certificate_bodies import WRONG_SPECS
+from tests.support.certificate_strategies import certificates
 from tests.support.cluster import CRDS
-from tests.support.issuer_bodies import GO_WRITES, WRONG_ACME, WRONG_DNS01
+from tests.support.go_issuer_bodies import GO_WRITES
+from tests.support.issuer_bodies import WRONG_ACME, WRONG_DNS01
 from tests.support.manifest_bodies import DOCUMENTED, a_certificate_body, an_issuer_body
 from tests.support.tutorial_manifests import DNS01, HTTP01
 from tests.support.waiting import until

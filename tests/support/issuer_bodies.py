@@ -1,4 +1,4 @@
-"""Issuers for the parser and for the rules of the CRD: wrong ones with their messages, and odd right ones."""
+"""Wrong Issuers for the parser and for the rules of the CRD, with their messages."""
 
 from __future__ import annotations
 
@@ -17,30 +17,6 @@ def with_dns01(**dns01: object) -> Body:
 
 def with_rfc2136(**rfc2136: object) -> Body:
     return with_dns01(rfc2136={"nameserver": "192.0.2.53"} | rfc2136)
-
-
-GO_WRITES = {
-    # A field that is no pointer is written though it is empty (pkg/apis/acme/v1/types_issuer.go), and a
-    # status though there is none.
-    "a TSIG secret without a name": with_rfc2136(tsigSecretSecretRef={"name": ""}),
-    "a TSIG secret without name and key": with_rfc2136(
-        tsigSecretSecretRef={"name": "", "key": ""}, tsigKeyName="", tsigAlgorithm=""
-    ),
-    "empty texts": an_issuer_body(email="", preferredChain="", profile="", caBundle="", skipTLSVerify=False),
-    "nulls": an_issuer_body(email=None, caBundle=None, externalAccountBinding=None, preferredChain=None),
-    "an empty Pod": with_solver(
-        http01={"ingress": {"podTemplate": {"metadata": {}, "spec": {}}, "ingressTemplate": {"metadata": {}}}}
-    ),
-    "an Ingress without a name": with_solver(http01={"ingress": {"name": "", "serviceType": ""}}),
-    "a registry's Secret without a name": with_solver(
-        http01={"ingress": {"podTemplate": {"spec": {"imagePullSecrets": [{"name": ""}]}}}}
-    ),
-    "no time of creation": an_issuer_body()
-    | {"metadata": {"name": "prod", "creationTimestamp": None}, "status": {}},
-    "a name that the API server made up": an_issuer_body()
-    | {"metadata": {"name": "prod", "generateName": "prod-"}},
-    "cert-manager's default": an_issuer_body(renewalInformationSource="ARI"),
-}
 
 
 PATH = "spec.acme.solvers[0]"

@@ -199,14 +199,8 @@ class KubeLab:
     def apply_issuer(self, *solvers: Body, name: str = "prod-issuer", **fields: object) -> None:
         """The tutorial's ClusterIssuer, with these solvers, and wait until it is ready."""
         spec = {"acme": self.acme(*solvers, **fields)}
-        self.apply(
-            {
-                "apiVersion": "cert-manager.io/v1",
-                "kind": "ClusterIssuer",
-                "metadata": {"name": name},
-                "spec": spec,
-            }
-        )
+        kind = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer"}
+        self.apply(kind | {"metadata": {"name": name}, "spec": spec})
 
         def ready() -> bool:
             generation = self._read(CLUSTER_ISSUERS, "", name)["metadata"]["generation"]

@@ -23,9 +23,9 @@ from certmill.model.issuer import (
 )
 from certmill.model.manifests.parse import dump_yaml, parse_documents
 from tests.support.certificates import a_leaf, as_pem, x509_name
+from tests.support.go_issuer_bodies import GO_WRITES
 from tests.support.issuer_bodies import (
     DNS01,
-    GO_WRITES,
     PATH,
     TOKEN,
     WRONG_ACME,
