@@ -6,11 +6,7 @@ from __future__ import annotations
 # and those that only ACME does.
 WRONG_SPECS = {
     "no secret name": ({"secretName": ""}, "spec.secretName", "required"),
-    "a secret name that is no name": (
-        {"secretName": "Web_TLS"},
-        "spec.secretName",
-        "not a valid object name",
-    ),
+    "a wrong secret name": ({"secretName": "Web_TLS"}, "spec.secretName", "not a valid object name"),
     "a secret name that is a path": (
         {"secretName": "../../etc/passwd"},
         "spec.secretName",
