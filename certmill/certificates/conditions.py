@@ -122,6 +122,7 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
         order=status.order,
         order_spec=status.order_spec,
         history=status.history if again else with_run(status.history, run),
+        version=status.version,
     )
 
 

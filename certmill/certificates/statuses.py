@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from certmill.errors import Conflict
+from certmill.home.base import Home
 from certmill.model.certificate import Certificate
+from certmill.model.names import CertificateId
 from certmill.model.status import CertificateStatus
 from certmill.observe.certificate_gauges import DEFAULT_GROUP, CertificateGauge
 from certmill.runs.ports import Ports
@@ -13,6 +18,22 @@ def write(ports: Ports, certificate: Certificate, status: CertificateStatus) -> 
     Home.write_certificate_status."""
     ports.home.write_certificate_status(certificate.id, status)
     note(ports, certificate, status)
+
+
+def update(
+    home: Home, certificate: CertificateId, change: Callable[[CertificateStatus], CertificateStatus]
+) -> CertificateStatus:
+    """Change the stored status. Returns the status before the change.
+
+    The status may come from a cache. If another process has written since, the change is made again, once,
+    from the current status. Raises Conflict after that, and the errors of Home.write_certificate_status."""
+    before = home.certificate_status(certificate)
+    try:
+        home.write_certificate_status(certificate, change(before))
+    except Conflict:
+        before = home.certificate_status(certificate)
+        home.write_certificate_status(certificate, change(before))
+    return before
 
 
 def note(ports: Ports, certificate: Certificate, status: CertificateStatus) -> bool:

@@ -186,10 +186,14 @@ class Statuses(Protocol):
         is due for renewal within an hour of that time."""
         ...
 
-    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+    def write_certificate_status(
+        self, certificate: CertificateId, status: CertificateStatus
+    ) -> CertificateStatus | None:
         """Write the status over the version that it was read from. Raises Conflict if another process has
         changed the status since. A status without a version replaces any stored status. Writes nothing if the
-        home has the same status already, or has no Certificate of this id."""
+        home has the same status already, or has no Certificate of this id.
+
+        Returns the status with its new version if the home knows it without another read, else None."""
         ...
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:

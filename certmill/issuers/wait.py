@@ -22,7 +22,7 @@ from certmill.runs.step_context import StepContext
 
 LOOK_SECONDS: Final = 600.0
 _SOON_SECONDS: Final = 2.0
-"""The maximum age of what a step reads (home.recent)."""
+"""The maximum age of what a step reads (home.cached)."""
 
 
 def for_missing(ports: Ports, certificate: Certificate) -> Waiting:

@@ -22,8 +22,8 @@ from certmill.clock import Clock
 from certmill.crypto.seal import Seal
 from certmill.home import installation
 from certmill.home.base import Events, Home, NoEvents
+from certmill.home.cached import CachedHome
 from certmill.home.opened import kube_client, kubernetes_home, open_home
-from certmill.home.recent import RecentHome
 from certmill.home.seal_keys import LazySeal, seal_keys
 from certmill.http01.base import NoRoutes, Routes
 from certmill.issuers.reconcile import IssuerReconciler
@@ -94,7 +94,7 @@ class Runtime:
         home_answers: Callable[[], bool] = lambda: True,
     ) -> Runtime:
         """Build all parts, which then work with `ports` (from `default_ports`, or of a test)."""
-        steps = _for_steps(ports)
+        steps, ports = _with_cache(ports)
         if isinstance(ports.providers, SolverProviders):
             ports.providers.ports = steps
         reconciler = Reconciler(ports)
@@ -196,9 +196,13 @@ def _place(settings: Settings, clock: Clock) -> _Place:
     )
 
 
-def _for_steps(ports: Ports) -> Ports:
-    """Return the ports for the steps: reads of an API server may be a few seconds old."""
-    return replace(ports, home=RecentHome(ports.home, ports.clock)) if ports.home.watched else ports
+def _with_cache(ports: Ports) -> tuple[Ports, Ports]:
+    """Return (the ports of the steps, the ports of all other parts). In a cluster, the home of the steps
+    caches what both read and write."""
+    if not ports.home.watched:
+        return ports, ports
+    home = ports.home if isinstance(ports.home, CachedHome) else CachedHome(ports.home, ports.clock)
+    return replace(ports, home=home.cached()), replace(ports, home=home.uncached())
 
 
 def _ports(settings: Settings, client: Redis, place: _Place, clock: Clock) -> Ports:

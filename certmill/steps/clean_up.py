@@ -101,8 +101,9 @@ def _next_check(context: StepContext, certificate: Certificate | None) -> float:
 def _next_attempt_in_status(context: StepContext, certificate: Certificate | None, now: float) -> float:
     """The time of the next run in the status, which may have changed since the run failed. Infinity if the
     status cannot be read."""
+    home = context.uncached.home
     with suppress(Permanent):
-        status = context.ports.home.certificate_status(certificate.id) if certificate is not None else None
+        status = home.certificate_status(certificate.id) if certificate is not None else None
         if status is not None:
             return status.next_attempt if status.next_attempt is not None else now
     return math.inf

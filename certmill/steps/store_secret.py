@@ -11,6 +11,7 @@ from certmill.certificates import conditions, secret_contract, statuses
 from certmill.crypto import chain
 from certmill.errors import CAUnavailable, CertmillError, SealKeyMissing
 from certmill.issuers import account
+from certmill.model.status import CertificateStatus
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
 from certmill.renewal.plan import plan
@@ -56,10 +57,12 @@ def store_secret(context: StepContext) -> Outcome:
 def _show_issued(context: StepContext, leaf: chain.Leaf, now: float) -> Advanced:
     """Write the status and the event of the stored pair, and plan its renewal."""
     renew_at = plan(context.certificate, leaf, jitter_seconds=context.ports.limits.renewal_jitter).instant
-    before = context.ports.home.certificate_status(context.certificate_id)
-    statuses.write(
-        context.ports, context.certificate, conditions.issued(before, leaf, renew_at=renew_at, now=now)
-    )
+
+    def with_pair(status: CertificateStatus) -> CertificateStatus:
+        return conditions.issued(status, leaf, renew_at=renew_at, now=now)
+
+    before = statuses.update(context.ports.home, context.certificate_id, with_pair)
+    statuses.note(context.ports, context.certificate, with_pair(before))
     context.ports.events.record_event(
         context.certificate, "Issuing", "The certificate has been successfully issued"
     )

@@ -193,7 +193,9 @@ class MemoryHome:
         status = found if isinstance(found, CertificateStatus) else CertificateStatus()
         return replace(status, version=status)
 
-    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+    def write_certificate_status(
+        self, certificate: CertificateId, status: CertificateStatus
+    ) -> CertificateStatus | None:
         meanwhile = self._meanwhile.pop(certificate, None)
         if meanwhile is not None:
             meanwhile()
@@ -209,6 +211,7 @@ class MemoryHome:
                     "again"
                 )
             self._write_status(key, replace(status, version=None))
+        return self.certificate_status(certificate)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
         with self._reached():

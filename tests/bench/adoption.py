@@ -25,10 +25,11 @@ from certmill.model.manifests.parse import parse_certificate
 from certmill.model.status import CertificateStatus
 from certmill.state import keys
 from compose.servers.cluster.kubernetes import KubeApiServer
-from tests.bench.cluster import api_server, certificate, installed, requests_of, writes
+from tests.bench.cluster import api_server, certificate, installed, writes
 from tests.bench.figures import Result
 from tests.bench.ground import Ground
 from tests.bench.processes import resident_mb
+from tests.support.api_requests import requests_of
 from tests.support.certificates import a_leaf, alternative_names, as_pem
 from tests.support.kube_lab import KubeLab
 from tests.support.waiting import until

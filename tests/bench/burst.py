@@ -14,10 +14,11 @@ import time
 from certmill.kube.client import KubeClient
 from certmill.kube.resources import CERTIFICATES
 from compose.servers.cluster.kubernetes import KubeApiServer
-from tests.bench.cluster import NAMESPACE, api_server, certificate, create, installed, ready_at, requests_of
+from tests.bench.cluster import NAMESPACE, api_server, certificate, create, installed, ready_at
 from tests.bench.figures import Result
 from tests.bench.ground import CORES, Ground
 from tests.bench.processes import cpu_seconds, idle_seconds
+from tests.support.api_requests import requests_of
 from tests.support.kube_lab import KubeLab
 
 COUNT = 200

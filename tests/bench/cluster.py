@@ -3,7 +3,6 @@ chart's accounts and rights."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +22,6 @@ from tests.support.kube_lab import KubeLab
 
 NAMESPACE = "bench"
 _WRITERS = 4
-_COUNTED = re.compile(r"^apiserver_request_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
 _WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE")
 _DEFAULTS = {"step_lease_seconds": "60", "step_grace_seconds": "10"}
 
@@ -102,16 +99,6 @@ def _is_ready(body: Mapping[str, object]) -> bool:
     status = certificate_status_of(body)
     ready = status.condition("Ready")
     return ready is not None and ready.status and status.condition("Issuing") is None
-
-
-def requests_of(kube: KubeApiServer) -> Counter[str]:
-    """How often the API server was asked so far, by verb and resource."""
-    counted: Counter[str] = Counter()
-    for match in _COUNTED.finditer(kube.api.request("GET", "/metrics", accept="text/plain").message):
-        labels = dict(_LABEL.findall(match["labels"]))
-        what = "/".join(name for name in (labels["resource"], labels["subresource"]) if name)
-        counted[f"{labels['verb']} {what}"] += int(float(match["count"]))
-    return counted
 
 
 def writes(counted: Counter[str]) -> Counter[str]:

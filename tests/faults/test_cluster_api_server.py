@@ -10,7 +10,7 @@ import time
 import pytest
 
 from certmill.contract import STEP_NAMES
-from certmill.home.recent import RECENT_SECONDS
+from certmill.home.cached import RECENT_SECONDS
 from certmill.kube.resources import CERTIFICATES
 from tests.faults.api_proxy import Reply
 from tests.faults.cluster import an_ingress

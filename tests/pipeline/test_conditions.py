@@ -12,7 +12,7 @@ from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
 from certmill.dns01.providers.rfc2136 import Rfc2136
 from certmill.errors import CAUnavailable, InvalidManifest, OrderRefused, RateLimited
-from certmill.home.recent import RecentHome
+from certmill.home.cached import CachedHome
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec, RotationPolicy, SecretTemplate
 from certmill.model.issuer import Dns01Solver, Solver
@@ -580,7 +580,7 @@ class TestTwoOfOneSecret:
         assert said(mill, "Issuing", self.RIVAL)[:2] == (True, "RequestChanged")
 
     def test_it_takes_over_though_steps_remember_the_owner_for_a_while(self, mill):
-        mill.use_in_steps(home=RecentHome(mill.ports.home, mill.world.clock))
+        mill.use_in_steps(home=CachedHome(mill.ports.home, mill.world.clock))
         mill.issue()
         mill.apply(self.RIVAL)
         mill.reconciler.reconcile(self.RIVAL.id)
@@ -824,7 +824,7 @@ class TestEvents:
 
 def test_a_run_of_a_changed_manifest_does_not_fail_for_what_it_was_before(redis):
     mill = Mill(redis, certificate=replace(WEB, issuer_ref=IssuerRef(name="nobody", kind="ClusterIssuer")))
-    mill.use_in_steps(home=RecentHome(mill.ports.home, mill.world.clock))
+    mill.use_in_steps(home=CachedHome(mill.ports.home, mill.world.clock))
     mill.reconciler.reconcile(WEB.id)
     mill.run()
     assert "ClusterIssuer/nobody is not there" in mill.record().reason

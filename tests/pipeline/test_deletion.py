@@ -7,7 +7,7 @@ import pytest
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import CAUnavailable
-from certmill.home.recent import RecentHome
+from certmill.home.cached import CachedHome
 from tests.support.builders import a_certificate, an_issuer
 from tests.support.mill import Mill
 
@@ -71,7 +71,7 @@ def test_a_pair_is_not_stored_though_the_deletion_was_not_observed_yet(redis):
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
     play_to(mill, "store_secret")
-    recent = RecentHome(mill.ports.home, mill.world.clock)
+    recent = CachedHome(mill.ports.home, mill.world.clock)
     recent.certificate(WEB.id)
     end(mill)
     mill.use_in_steps(home=recent)

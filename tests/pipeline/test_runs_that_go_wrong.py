@@ -332,6 +332,16 @@ class TestTheSecret:
         assert mill.status().revision == 2
 
 
+def test_a_status_that_was_written_meanwhile_does_not_repeat_the_last_step(redis):
+    mill = Mill(redis)
+    play_to(mill, "store_secret")
+    mill.ports.home.before_next_status_of(WEB.id, lambda: None)
+
+    assert isinstance(mill.step("store_secret"), Proceed)
+
+    assert mill.status().condition("Ready").status
+
+
 def test_a_worker_that_lost_its_step_does_not_say_that_the_run_failed(redis):
     mill = Mill(redis)
     play_to(mill, "validate")

@@ -149,8 +149,11 @@ class DirectoryHome:
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
         return self._status.certificate(*split_id(certificate))
 
-    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+    def write_certificate_status(
+        self, certificate: CertificateId, status: CertificateStatus
+    ) -> CertificateStatus | None:
         self._write_status(("Certificate", *split_id(certificate)), status)
+        return None
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
         return self._status.issuer(issuer.kind, issuer.namespace, issuer.name)

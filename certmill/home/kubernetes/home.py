@@ -196,12 +196,14 @@ class KubernetesHome:
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
         return certificate_status_of(self._get("Certificate", *split_id(certificate)) or {})
 
-    def write_certificate_status(self, certificate: CertificateId, status: CertificateStatus) -> None:
+    def write_certificate_status(
+        self, certificate: CertificateId, status: CertificateStatus
+    ) -> CertificateStatus | None:
         """Write the status over the object that it was read from. If another program (cmctl) has written
         since, this raises Conflict, so that its change is not lost."""
         body = read_from(status) or self._get("Certificate", *split_id(certificate))
         if body is None or meta_of(body).deleting:
-            return  # a Certificate that is gone or is being deleted needs no status
+            return None  # a Certificate that is gone or is being deleted needs no status
         kept = {
             ATTEMPT_ANNOTATION: attempt_of(status, body),
             HISTORY_ANNOTATION: history_annotation(status.history, body),
@@ -209,9 +211,12 @@ class KubernetesHome:
         there = meta_of(body).annotations
         changed = {name: text for name, text in kept.items() if text is not None and there.get(name) != text}
         annotated = annotate(self._client, certificate, body, changed) if changed else body
-        if annotated is not None:  # the status states its generation: that of the object which was read
-            wanted = {**annotated, "status": with_certificate_status(body, status)["status"]}
-            write_status(self._client, CERTIFICATES, annotated, wanted)
+        if annotated is None:
+            return None
+        # The status states its generation: that of the object which was read.
+        wanted = {**annotated, "status": with_certificate_status(body, status)["status"]}
+        written = write_status(self._client, CERTIFICATES, annotated, wanted)
+        return certificate_status_of(written or annotated)
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
         """Return the status of the object with this uid. An issuer that was deleted and created again under
@@ -235,9 +240,8 @@ class KubernetesHome:
         body = self._get(kind, namespace, name)
         if body is None:
             return False
-        return write_status(
-            self._client, _RESOURCES[kind], body, with_refusal(body, reason, message, now=self._clock.now())
-        )
+        refused = with_refusal(body, reason, message, now=self._clock.now())
+        return write_status(self._client, _RESOURCES[kind], body, refused) is not None
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace

@@ -40,25 +40,27 @@ def annotate(
     raise Conflict(f"Certificate {certificate} is being changed again and again; its status is written later")
 
 
-def write_status(client: KubeClient, resource: Resource, before: JsonObject, wanted: JsonObject) -> bool:
+def write_status(
+    client: KubeClient, resource: Resource, before: JsonObject, wanted: JsonObject
+) -> JsonObject | None:
     """Write the status over the object that it was made from. A change of metadata or spec in the meantime
     does not matter; a change of the status does.
 
-    Returns False if the object has this status already, if it is gone or being deleted, or if another object
-    has its name.
+    Returns the object as it was written. None: the object has this status already, it is gone or being
+    deleted, or another object has its name.
     """
     for _ in range(_TRIES):
         if before.get("status") == wanted["status"] or meta_of(before).deleting:
-            return False
+            return None
         try:
-            return client.update(resource, wanted, subresource="status") is not None
+            return client.update(resource, wanted, subresource="status")
         except Conflict:
             meta = meta_of(before)
             now = client.get(resource, meta.namespace, meta.name)
             if now is None or _is_another(now, before):
-                return False
+                return None
             if now.get("status") == wanted["status"]:
-                return False
+                return None
             if now.get("status") != before.get("status"):
                 raise
             before, wanted = now, {**now, "status": wanted["status"]}

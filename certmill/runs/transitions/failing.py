@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from certmill.certificates import conditions
+from certmill.certificates import conditions, statuses
 from certmill.errors import (
     CertificateWrong,
     CertmillError,
@@ -17,7 +17,7 @@ from certmill.errors import (
 )
 from certmill.issuers import failures as issuer_failures
 from certmill.model.reason import Reason
-from certmill.model.status import failed_message
+from certmill.model.status import CertificateStatus, failed_message
 from certmill.observe import certificates
 from certmill.observe.log import get_logger
 from certmill.runs import backoff
@@ -83,23 +83,24 @@ def _for_next_run(context: StepContext, outcome: Failed) -> Facts:
 def _write_status(context: StepContext, outcome: Failed, now: float) -> Failure:
     """The failure, also written to the status. If the home refuses the write, because the role or the
     namespace is gone, the run ends without it. Raises Temporary."""
-    home = context.ports.home
-    costly = outcome.costly or context.step == _STORE
-    try:
-        status = home.certificate_status(context.certificate_id)
+    error, costly = outcome.error, outcome.costly or context.step == _STORE
+    jitter = context.ports.jitter()
+
+    def failure_after(status: CertificateStatus) -> Failure:
         attempts = conditions.failures_with(status, context.run_id)
-        delay = backoff.run_delay(outcome.error, attempts, context.ports.jitter(), costly=costly)
+        delay = backoff.run_delay(error, attempts, jitter, costly=costly)
         at = backoff.next_attempt(delay, failed_at=now, validity=validity_of(status)).at
-        failure = _failure(outcome.error, at)
-        status = conditions.failed(status, failure, spec=context.record.spec, run=context.run_id, now=now)
-        home.write_certificate_status(context.certificate_id, status)
+        return _failure(error, at)
+
+    def with_failure(status: CertificateStatus) -> CertificateStatus:
+        failure, run = failure_after(status), context.run_id
+        return conditions.failed(status, failure, spec=context.record.spec, run=run, now=now)
+
+    try:
+        return failure_after(statuses.update(context.ports.home, context.certificate_id, with_failure))
     except Permanent as refused:
         log.warning("status.refused", certificate=context.certificate_id, reason=str(refused))
-        return _failure(
-            outcome.error,
-            now + backoff.run_delay(outcome.error, 1, context.ports.jitter(), costly=costly),
-        )
-    return failure
+        return _failure(error, now + backoff.run_delay(error, 1, jitter, costly=costly))
 
 
 def _failure(error: CertmillError, next_attempt: float) -> Failure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from certmill.certificates import conditions
+from certmill.certificates import conditions, statuses
 from certmill.errors import CertmillError
 from certmill.observe import certificates
 from certmill.runs.step_context import StepContext
@@ -27,7 +27,7 @@ def show_wait(context: StepContext, *, step: str, reason: str, until: float) -> 
     )
     if context.found_certificate is None:
         return
-    home = context.ports.home
     with suppress(CertmillError):
-        status = home.certificate_status(context.certificate_id)
-        home.write_certificate_status(context.certificate_id, conditions.waiting(status, reason))
+        statuses.update(
+            context.ports.home, context.certificate_id, lambda status: conditions.waiting(status, reason)
+        )

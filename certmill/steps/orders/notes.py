@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
 
-from certmill.errors import CertmillError, Conflict
+from certmill.certificates import statuses
+from certmill.errors import CertmillError
 from certmill.home.base import Home
 from certmill.model.names import CertificateId
-
-_TRIES: Final = 2
+from certmill.model.status import CertificateStatus
 
 
 def note(home: Home, certificate: CertificateId, *, order: str, spec: str) -> None:
@@ -31,11 +30,9 @@ def clear(home: Home, certificate: CertificateId, *, only: str | None = None) ->
 
 
 def _write(home: Home, certificate: CertificateId, *, order: str, spec: str, only: str | None = None) -> None:
+    def changed(status: CertificateStatus) -> CertificateStatus:
+        is_meant = only in (None, status.order)
+        return replace(status, order=order, order_spec=spec) if is_meant else status
+
     with suppress(CertmillError):
-        for _ in range(_TRIES):
-            status = home.certificate_status(certificate)
-            if only not in (None, status.order):
-                return
-            with suppress(Conflict):
-                home.write_certificate_status(certificate, replace(status, order=order, order_spec=spec))
-                return
+        statuses.update(home, certificate, changed)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from certmill.errors import InvalidManifest
-from certmill.home.recent import CERTIFICATE_SECONDS, RECENT_SECONDS, RecentHome
+from certmill.errors import Conflict, InvalidManifest
+from certmill.home.base import ObservedCertificate
+from certmill.home.cached import CERTIFICATE_SECONDS, RECENT_SECONDS, CachedHome
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import Secret
@@ -35,6 +38,13 @@ class Counting(MemoryHome):
     def certificate(self, certificate):
         return self._read("certificate", super().certificate(certificate))
 
+    def observe(self, certificate):
+        found = MemoryHome.certificate(self, certificate)
+        status = MemoryHome.certificate_status(self, certificate)
+        return self._read(
+            "certificate", ObservedCertificate(certificate=found, status=status) if found else None
+        )
+
     def issuer(self, ref):
         return self._read("issuer", super().issuer(ref))
 
@@ -42,7 +52,7 @@ class Counting(MemoryHome):
         return self._read("secret", super().secret(namespace, name))
 
     def certificate_status(self, certificate):
-        return self._read("certificate status", super().certificate_status(certificate))
+        return self._read("certificate status", MemoryHome.certificate_status(self, certificate))
 
     def issuer_status(self, issuer):
         return self._read("issuer status", super().issuer_status(issuer))
@@ -64,7 +74,7 @@ def below():
 
 @pytest.fixture
 def home(below, clock):
-    return RecentHome(below, clock)
+    return CachedHome(below, clock)
 
 
 READS = {
@@ -113,11 +123,41 @@ def test_what_is_wrong_is_reported_each_time(home, below):
             home.certificate(WEB.id)
 
 
-def test_a_certificates_status_is_never_remembered(home, below):
-    home.certificate_status(WEB.id)
+def test_a_status_is_cached_as_it_was_read_or_written(home, below):
+    home.certificate(WEB.id)
+
+    home.write_certificate_status(WEB.id, replace(home.certificate_status(WEB.id), revision=7))
+    home.write_certificate_status(WEB.id, replace(home.certificate_status(WEB.id), revision=8))
+
+    assert home.certificate_status(WEB.id).revision == 8
+    assert below.reads.count("certificate") == 1
+    assert below.certificate_status(WEB.id).revision == 8
+
+
+def test_a_status_that_another_process_wrote_meanwhile_is_a_conflict_and_then_read(home, below):
+    outdated = home.certificate_status(WEB.id)
     below.write_certificate_status(WEB.id, CertificateStatus(revision=7))
 
+    with pytest.raises(Conflict):
+        home.write_certificate_status(WEB.id, replace(outdated, revision=1))
+
     assert home.certificate_status(WEB.id).revision == 7
+
+
+def test_a_read_without_the_cache_reads_again_and_the_cache_has_what_it_found(home, below, clock):
+    home.certificate(WEB.id)
+    home.secret("default", "web-tls")
+    changed = a_certificate(dns_names=("new.example.test",))
+    below.apply(changed, dump_yaml(certificate_document(changed)))
+    below.write_secret(Secret(namespace="default", name="web-tls", data={"tls.key": b"2"}))
+
+    assert home.uncached().certificate(WEB.id).dns_names == ("new.example.test",)
+    assert home.uncached().secret("default", "web-tls").data == {"tls.key": b"2"}
+
+    below.reads.clear()
+    assert home.certificate(WEB.id).dns_names == ("new.example.test",)
+    assert home.secret("default", "web-tls").data == {"tls.key": b"2"}
+    assert below.reads == []
 
 
 def test_what_is_written_is_read_back_at_once(home):
