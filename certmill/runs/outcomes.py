@@ -57,7 +57,7 @@ class LeftToNewer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
     """An earlier step must run again, for example because the order is gone. `after`: the error after whose
-    Retry-After the step runs; such a restart does not count towards the limit."""
+    Retry-After the step runs; this restart does not count towards the limit."""
 
     step: str
     reason: str

@@ -16,8 +16,8 @@ from certmill.runs.step_context import StepContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunManifests:
-    """What was read. None: it does not exist. `issuer` is the candidate with which the run goes on. `specs`:
-    the digest with each candidate; none without a Certificate."""
+    """What was read. None: it does not exist. `issuer` is the candidate with which the run continues.
+    `specs`: the digest with each candidate; empty without a Certificate."""
 
     certificate: Certificate | None = None
     issuer: Issuer | None = None

@@ -15,7 +15,7 @@ from certmill.errors import (
 )
 from certmill.issuers import account, registration_backoff
 from certmill.issuers import wait as issuer_wait
-from certmill.runs.outcomes import Advanced, Outcome
+from certmill.runs.outcomes import Advanced, Outcome, Waiting
 from certmill.runs.step_context import StepContext
 
 _ERRORS_OF_THE_ISSUER = (AccountRefused, InvalidManifest, NotFound, SecretUnusable)
@@ -24,16 +24,9 @@ _ERRORS_OF_THE_ISSUER = (AccountRefused, InvalidManifest, NotFound, SecretUnusab
 def register_account(context: StepContext) -> Outcome:
     """Use the issuer's registered account, or register it (RFC 8555 §7.3). If the issuer is not Ready, the
     run waits for it."""
-    ports, issuer = context.ports, context.issuer
+    issuer = context.issuer
     try:
-        found = account.ready(ports, issuer)
-        if found is None:
-            refusal = registration_backoff.refusal(ports, issuer)
-            if refusal is not None and not registration_backoff.may_ask_again(
-                ports, refusal, is_first_try=context.is_first_try
-            ):
-                return issuer_wait.for_refused(context, refusal.reason)
-            found = account.register(ports, issuer, owner=context.certificate_id)
+        found = account.ready(context.ports, issuer) or _register(context)
     except _ERRORS_OF_THE_ISSUER as error:
         return issuer_wait.for_refused(context, str(error))
     except StateUnavailable:
@@ -43,6 +36,8 @@ def register_account(context: StepContext) -> Outcome:
         if not is_being_registered and (ready := issuer_wait.note(context)) is not None:
             return ready
         raise
+    if isinstance(found, Waiting):
+        return found
     facts = replace(
         context.facts,
         account=found.uri,
@@ -51,3 +46,15 @@ def register_account(context: StepContext) -> Outcome:
         issuer_name=issuer.name,
     )
     return Advanced(facts=facts)
+
+
+def _register(context: StepContext) -> account.Account | Waiting:
+    """Register the account, or wait if the CA has refused it and must not be asked again yet. Raises the
+    errors of `account.register`."""
+    ports, issuer = context.ports, context.issuer
+    refusal = registration_backoff.refusal(ports, issuer)
+    if refusal is not None and not registration_backoff.may_ask_again(
+        ports, refusal, is_first_try=context.is_first_try
+    ):
+        return issuer_wait.for_refused(context, refusal.reason)
+    return account.register(ports, issuer, owner=context.certificate_id)

@@ -40,14 +40,16 @@ def wait_for_propagation(context: StepContext) -> Outcome:
     """Advance when all challenges are visible. Otherwise wait with the reason, until the deadline."""
     began = context.ports.clock.now()
 
-    def look() -> _NotYet | None:
+    def check() -> _NotYet | None:
         return _not_yet(context, context.facts.challenges) or _unstable(context)
 
-    def may_look_again(found: _NotYet | None) -> bool:
+    def may_check_again(found: _NotYet | None) -> bool:
         is_early = context.ports.clock.now() - began < _POLLS_AT_MOST_SECONDS
         return found is not None and found.may_be_soon and context.is_first_try and is_early
 
-    found = polling.poll(context, look(), ask_again=lambda _: look(), is_open=may_look_again, pauses=_PAUSES)
+    found = polling.poll(
+        context, check(), ask_again=lambda _: check(), is_open=may_check_again, pauses=_PAUSES
+    )
     if found is None:
         return Advanced(facts=context.facts)
     elapsed = context.elapsed()

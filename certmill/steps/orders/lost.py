@@ -1,4 +1,4 @@
-"""Orders of runs that Redis has lost. The next run continues such an order if it can, and the sweep cleans up
+"""Orders of runs that Redis has lost. The next run continues the order if it can, and the sweep cleans up
 its DNS-01 values.
 
 The order's URL is in the Certificate's status (`notes`). A reconciliation that finds no run in Redis copies
