@@ -35,7 +35,7 @@ from certmill.model.annotations import (
     OVERRIDES,
 )
 from certmill.model.identifiers import is_ip_address
-from certmill.model.manifests.certificate_rules import DEFAULT_USAGES
+from certmill.model.manifests.certificate.rules import DEFAULT_USAGES
 
 RULES: Final = Rules(
     triggers=(

@@ -18,10 +18,10 @@ from certmill.errors import InvalidManifest
 from certmill.kube.objects import JsonObject, mapping, sequence, text
 from certmill.model.durations import go_duration, parse_duration
 from certmill.model.identifiers import annotation_pairs, dns_name, ip_address, label_pairs, line, shown
-from certmill.model.manifests.certificate_names import MAX_COMMON_NAME, MAX_NAMES
-from certmill.model.manifests.certificate_refusals import DEFAULT_DURATION, MIN_DURATION, MIN_RENEW_BEFORE
-from certmill.model.manifests.certificate_rules import CURVES, RSA_SIZES
-from certmill.model.manifests.schema_certificate import email_address, usage
+from certmill.model.manifests.certificate.names import MAX_COMMON_NAME, MAX_NAMES
+from certmill.model.manifests.certificate.refusals import DEFAULT_DURATION, MIN_DURATION, MIN_RENEW_BEFORE
+from certmill.model.manifests.certificate.rules import CURVES, RSA_SIZES
+from certmill.model.manifests.certificate.schema import email_address, usage
 
 PREFIX: Final = "cert-manager.io/"
 

@@ -15,8 +15,8 @@ from certmill.kube.resources import VIRTUAL_SERVERS
 from certmill.model.annotations import ISSUE_TEMPORARY_CERTIFICATE
 from certmill.model.durations import go_duration, parse_duration
 from certmill.model.identifiers import shown
-from certmill.model.manifests.certificate_rules import DEFAULT_USAGES
-from certmill.model.manifests.schema_certificate import usage
+from certmill.model.manifests.certificate.rules import DEFAULT_USAGES
+from certmill.model.manifests.certificate.schema import usage
 
 RULES: Final = Rules(
     triggers=("labels", "common_name", "dns_names", "secret_name", "issuer_name", "issuer_kind")

@@ -9,7 +9,7 @@ from certmill.clock import Clock
 from certmill.dns01.base import Provider, ProviderConfig
 from certmill.issuers.credentials import secret_value
 from certmill.model.issuer import Dns01Solver, Issuer, NeededSecret
-from certmill.model.manifests.dns01 import providers
+from certmill.model.manifests.issuer.dns01 import providers
 from certmill.runs.ports import Ports
 from certmill.runtime.object_cache import ObjectCache
 from certmill.settings import Settings

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
+from certmill.model.manifests.certificate.schema import CertificateSpec
+from certmill.model.manifests.issuer.schema import IssuerSpec
 from certmill.model.manifests.parse import certificate_document, dump_yaml, parse_documents
-from certmill.model.manifests.schema_certificate import CertificateSpec
-from certmill.model.manifests.schema_issuer import IssuerSpec
 from compose.servers.cluster.kubernetes import KubeApiServer
 from tests.controller.any_manifests import FIELD, ONLY_IN_CERTMILL, any_certificates, any_issuers
 from tests.controller.crd_manifests import (

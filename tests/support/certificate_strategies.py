@@ -18,8 +18,8 @@ from certmill.model.certificate import (
     SecretTemplate,
     Subject,
 )
-from certmill.model.manifests.certificate_rules import DEFAULT_USAGES
-from certmill.model.manifests.schema_certificate import USAGES
+from certmill.model.manifests.certificate.rules import DEFAULT_USAGES
+from certmill.model.manifests.certificate.schema import USAGES
 
 labels = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 

@@ -14,7 +14,7 @@ from certmill.dns01.providers.rfc2136 import Rfc2136, TsigAlgorithm
 from certmill.dns01.providers.rfc2136.update import Rfc2136Provider
 from certmill.model.identifiers import host_and_port
 from certmill.model.issuer import NeededSecret, SecretKeyRef
-from certmill.model.manifests.dns01 import ENTRY_POINTS, ProviderSchema
+from certmill.model.manifests.issuer.dns01 import ENTRY_POINTS, ProviderSchema
 from certmill.model.manifests.schema import Line, SecretKeySelector, refuse_if, secret_key_ref
 from certmill.settings import Settings
 

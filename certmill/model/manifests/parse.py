@@ -14,10 +14,10 @@ from certmill.errors import InvalidManifest
 from certmill.model.certificate import Certificate
 from certmill.model.identifiers import namespace_name, shown
 from certmill.model.issuer import Issuer
-from certmill.model.manifests.certificate_document import certificate_document
-from certmill.model.manifests.certificate_rules import certificate_of
+from certmill.model.manifests.certificate.document import certificate_document
+from certmill.model.manifests.certificate.rules import certificate_of
+from certmill.model.manifests.certificate.schema import CertificateManifest, Renew, Request
 from certmill.model.manifests.schema import Metadata, validated
-from certmill.model.manifests.schema_certificate import CertificateManifest, Renew, Request
 from certmill.model.manifests.yaml_documents import MAX_MANIFEST_BYTES, dump_yaml, read_documents
 from certmill.model.names import CertificateId, certificate_id
 from certmill.model.secret import Secret
@@ -211,8 +211,8 @@ def _certificate(body: dict[str, object], default_namespace: str) -> Certificate
 
 def _issuer(body: dict[str, object], default_namespace: str) -> Issuer:
     """Remove the namespace of a ClusterIssuer, as kubectl does, because the kind has none."""
-    from certmill.model.manifests.issuer_rules import issuer_of
-    from certmill.model.manifests.schema_issuer import IssuerManifest
+    from certmill.model.manifests.issuer.rules import issuer_of
+    from certmill.model.manifests.issuer.schema import IssuerManifest
 
     manifest = validated(IssuerManifest, body)
     return issuer_of(

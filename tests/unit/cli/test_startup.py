@@ -80,7 +80,7 @@ UNNEEDED = {"ssl", "idna", "certmill.runs.facts", "certmill.views.causes"}
 def test_get_of_what_is_ready_imports_no_schema_of_a_kind_that_is_not_there(home):
     of_issuers = {
         f"certmill.model.manifests.{name}"
-        for name in ("schema_issuer", "schema_solver", "issuer_rules", "schema_secret")
+        for name in ("issuer.schema", "issuer.solver_schema", "issuer.rules", "schema_secret")
     }
 
     assert imported(home, "get", "certificates", among={*UNNEEDED, *of_issuers}) == (0, set())
@@ -93,8 +93,8 @@ def test_a_schema_is_built_when_its_first_manifest_is_read(home):
     program = """
 import sys
 from certmill.cli import main
-from certmill.model.manifests.schema_certificate import CertificateManifest, IssuerRefSchema
-from certmill.model.manifests.schema_issuer import IssuerManifest
+from certmill.model.manifests.certificate.schema import CertificateManifest, IssuerRefSchema
+from certmill.model.manifests.issuer.schema import IssuerManifest
 schemas = (CertificateManifest, IssuerRefSchema, IssuerManifest)
 print(*(schema.__pydantic_complete__ for schema in schemas), file=sys.stderr)
 main(["--home", sys.argv[1], "get", "certificates"])

@@ -19,8 +19,8 @@ from certmill.model.certificate import (
     SecretTemplate,
     Subject,
 )
+from certmill.model.manifests.certificate.schema import USAGES
 from certmill.model.manifests.parse import certificate_document, dump_yaml, parse_certificate, parse_documents
-from certmill.model.manifests.schema_certificate import USAGES
 from tests.support.certificate_bodies import WRONG_SPECS
 from tests.support.certificate_strategies import certificates
 from tests.support.manifest_bodies import a_certificate_body, without

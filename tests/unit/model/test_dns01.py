@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from certmill.model.manifests.dns01 import providers
+from certmill.model.manifests.issuer.dns01 import providers
 from tests.support import keyed_update
 
 READ = """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from certmill.clock import Clock
 from certmill.dns01.base import Provider, ProviderConfig
 from certmill.model.issuer import NeededSecret, SecretKeyRef
-from certmill.model.manifests.dns01 import ProviderSchema
+from certmill.model.manifests.issuer.dns01 import ProviderSchema
 from certmill.model.manifests.schema import Line, SecretKeySelector, refuse_if, secret_key_ref
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from certmill.dns01.base import Provider, ProviderConfig
 from certmill.errors import InvalidManifest
 from certmill.model.identifiers import host_and_port, shown
 from certmill.model.issuer import NeededSecret, SecretKeyRef
-from certmill.model.manifests.dns01 import ProviderSchema
+from certmill.model.manifests.issuer.dns01 import ProviderSchema
 from certmill.model.manifests.schema import Line, OptionalSecretKeySelector, refuse_if, secret_key_ref
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_snake
 from pydantic_core import CoreSchema
 
 from certmill.model.issuer import Dns01Config
-from certmill.model.manifests import schema_dns01
+from certmill.model.manifests.issuer import dns01_schema
 from certmill.model.manifests.schema import Line, Schema
 
 BUILT_IN: Final = "certmill.dns01.providers"
@@ -29,15 +29,15 @@ ENTRY_POINTS: Final = "certmill.dns01"
 
 # In the order of cert-manager's type. None: a provider of certmill.
 _CERT_MANAGER: Final[Mapping[str, type[Schema] | None]] = {
-    "akamai": schema_dns01.Akamai,
-    "cloudDNS": schema_dns01.CloudDns,
+    "akamai": dns01_schema.Akamai,
+    "cloudDNS": dns01_schema.CloudDns,
     "cloudflare": None,
-    "route53": schema_dns01.Route53,
-    "azureDNS": schema_dns01.AzureDns,
-    "digitalocean": schema_dns01.DigitalOcean,
-    "acmeDNS": schema_dns01.AcmeDns,
+    "route53": dns01_schema.Route53,
+    "azureDNS": dns01_schema.AzureDns,
+    "digitalocean": dns01_schema.DigitalOcean,
+    "acmeDNS": dns01_schema.AcmeDns,
     "rfc2136": None,
-    "webhook": schema_dns01.Webhook,
+    "webhook": dns01_schema.Webhook,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from certmill.model.identifiers import dns_name, shown
-from certmill.model.manifests.dns01 import Dns01
+from certmill.model.manifests.issuer.dns01 import Dns01
 from certmill.model.manifests.schema import (
     Annotations,
     Duration,

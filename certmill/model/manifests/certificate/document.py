@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from certmill.model.certificate import Certificate, IssuerRef, PrivateKeySpec, RotationPolicy, Subject
 from certmill.model.durations import format_duration
-from certmill.model.manifests.certificate_rules import DEFAULT_SIZES, DEFAULT_USAGES
+from certmill.model.manifests.certificate.rules import DEFAULT_SIZES, DEFAULT_USAGES
 
 _PLAIN = PrivateKeySpec()
 

@@ -1,4 +1,4 @@
-"""Schema of a cert-manager.io/v1 Issuer or ClusterIssuer. `schema_solver` has its solvers."""
+"""Schema of a cert-manager.io/v1 Issuer or ClusterIssuer. `solver_schema` has its solvers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from certmill.model.manifests.issuer.solver_schema import SolverSchema
 from certmill.model.manifests.schema import (
     Line,
     Metadata,
@@ -15,7 +16,6 @@ from certmill.model.manifests.schema import (
     SecretKeySelector,
     none_if_empty,
 )
-from certmill.model.manifests.schema_solver import SolverSchema
 
 
 class PrivateKeySecretRef(Schema):

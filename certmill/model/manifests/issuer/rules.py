@@ -12,15 +12,15 @@ from urllib.parse import SplitResult, urlsplit
 from certmill.errors import InvalidManifest
 from certmill.model.identifiers import field_path, shown
 from certmill.model.issuer import ExternalAccountBinding, Issuer, SecretKeyRef
-from certmill.model.manifests.schema import Metadata, not_acted_on, refuse_if, secret_key_ref
-from certmill.model.manifests.schema_issuer import (
+from certmill.model.manifests.issuer.schema import (
     AcmeSchema,
     ExternalAccountBindingSchema,
     IssuerManifest,
     IssuerSpec,
 )
+from certmill.model.manifests.issuer.solver_rules import solver_of
+from certmill.model.manifests.schema import Metadata, not_acted_on, refuse_if, secret_key_ref
 from certmill.model.manifests.schema_secret import decode_base64
-from certmill.model.manifests.solver_rules import solver_of
 
 KEY_ALGORITHM_ANNOTATION = "certmill.io/account-key-algorithm"
 """The annotation for the algorithm of the account key; cert-manager has no field for it."""

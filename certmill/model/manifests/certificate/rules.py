@@ -20,22 +20,22 @@ from certmill.model.certificate import (
     Subject,
 )
 from certmill.model.identifiers import shown
-from certmill.model.manifests.certificate_names import check_names, common_name_of
-from certmill.model.manifests.certificate_refusals import (
+from certmill.model.manifests.certificate.names import check_names, common_name_of
+from certmill.model.manifests.certificate.refusals import (
     INSTEAD,
     check_lifetime,
     check_what_is_not_acted_on,
     refuse_what_acme_cannot_issue,
     refuse_what_is_not_acted_on,
 )
-from certmill.model.manifests.schema import Metadata, not_acted_on, refuse_if
-from certmill.model.manifests.schema_certificate import (
+from certmill.model.manifests.certificate.schema import (
     IssuerRefSchema,
     PrivateKeySchema,
     RequestSpec,
     SecretTemplateSchema,
     SubjectSchema,
 )
+from certmill.model.manifests.schema import Metadata, not_acted_on, refuse_if
 from certmill.model.object_ref import ISSUER_KINDS
 
 DEFAULT_USAGES = ("digital signature", "key encipherment")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from certmill.model.certificate import Subject
-from certmill.model.manifests.schema import not_acted_on, refuse_if
-from certmill.model.manifests.schema_certificate import (
+from certmill.model.manifests.certificate.schema import (
     JksKeystore,
     NameConstraints,
     Pkcs12Keystore,
     Renewal,
     RequestSpec,
 )
+from certmill.model.manifests.schema import not_acted_on, refuse_if
 
 DEFAULT_DURATION = timedelta(days=90)
 MIN_DURATION = timedelta(hours=1)

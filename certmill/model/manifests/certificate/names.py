@@ -9,8 +9,8 @@ from certmill.errors import InvalidManifest
 from certmill.model.distinguished_names import COUNTRY, parse_name
 from certmill.model.distinguished_names import common_name as common_name_in
 from certmill.model.identifiers import dns_name, ip_address, is_ip_address, shown
+from certmill.model.manifests.certificate.schema import RequestSpec
 from certmill.model.manifests.schema import refuse_if
-from certmill.model.manifests.schema_certificate import RequestSpec
 
 MAX_NAMES = 100
 """Let's Encrypt's limit for the names of one certificate."""

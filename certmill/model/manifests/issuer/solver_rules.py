@@ -9,15 +9,15 @@ from datetime import timedelta
 
 from certmill.errors import InvalidManifest
 from certmill.model.issuer import Http01Solver, IngressTemplate, Selector, Solver
-from certmill.model.manifests.dns01_rules import INSTEAD, dns01_of
-from certmill.model.manifests.schema import not_acted_on, refuse_if
-from certmill.model.manifests.schema_solver import (
+from certmill.model.manifests.issuer.dns01_rules import INSTEAD, dns01_of
+from certmill.model.manifests.issuer.solver_schema import (
     Http01Schema,
     IngressSolver,
     IngressTemplateSchema,
     SelectorSchema,
     SolverSchema,
 )
+from certmill.model.manifests.schema import not_acted_on, refuse_if
 
 
 def solver_of(solver: SolverSchema, path: str) -> Solver:

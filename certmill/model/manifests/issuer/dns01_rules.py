@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from certmill.errors import InvalidManifest
 from certmill.model.identifiers import host_and_port, shown
 from certmill.model.issuer import Dns01Config, Dns01Solver
-from certmill.model.manifests.dns01 import Dns01Schema, ProviderSchema, providers
+from certmill.model.manifests.issuer.dns01 import Dns01Schema, ProviderSchema, providers
+from certmill.model.manifests.issuer.dns01_schema import AzureDns, Route53
 from certmill.model.manifests.schema import Schema, not_acted_on, refuse_if
-from certmill.model.manifests.schema_dns01 import AzureDns, Route53
 
 INSTEAD = "remove it, or keep cert-manager for this issuer"
 
