@@ -15,7 +15,7 @@ from kombu import Exchange, Queue
 
 from certmill.contract import STEPS_QUEUE, TASKS_OF_QUEUE, WAKE_UP_QUEUES
 from certmill.settings import Settings
-from certmill.state.server.failover import FileCredentials, without_credentials
+from certmill.state.server.failover import FileCredentials
 from workers.admin.exporter import Exporter
 from workers.admin.liveness import Liveness
 from workers.broker.guard import Rejected
@@ -185,10 +185,11 @@ def _transport_options(settings: Settings) -> dict[str, object]:
 
 
 def _broker_url(settings: Settings) -> str:
-    """Return the URL without its query: `?ssl_cert_reqs=none` in the query would override broker_use_ssl. If
-    a file has the credentials, the URL has none."""
-    url = urlunsplit(urlsplit(settings.redis_url.get_secret_value())._replace(query="", fragment=""))
-    return without_credentials(url) if settings.redis_url_file is not None else url
+    """Return the URL without its query: `?ssl_cert_reqs=none` in the query would override broker_use_ssl.
+
+    It has user and password also if a file has them: Flower's own client knows only the URL. Our connections
+    use the CREDENTIALS of _transport_options instead (kombu then ignores those of the URL)."""
+    return urlunsplit(urlsplit(settings.redis_url.get_secret_value())._replace(query="", fragment=""))
 
 
 def _tls(settings: Settings) -> dict[str, object] | None:

@@ -7,12 +7,15 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flower.utils.broker import Broker
 
 import workers
 from certmill.settings import Settings
 from certmill.settings import load as load_settings
+from tests.support.processes import Server
 from workers.configuration import App, configured_app, table
 
 
@@ -57,6 +60,28 @@ def test_somebody_elses_broker_in_the_environment_does_not_part_us_from_our_reco
     assert (
         app.connection_for_read().as_uri() == app.connection_for_write().as_uri() == "redis://:**@here:6379/0"
     )
+
+
+def test_flower_gets_the_password_of_the_url_file_and_connections_read_it_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "url"
+    file.write_text(server.url.replace("redis://", "redis://worker:first@"))
+    monkeypatch.delenv("CERTMILL_REDIS_URL", raising=False)
+    monkeypatch.setenv("CERTMILL_REDIS_URL_FILE", str(file))
+    app = _app()
+    file.write_text(server.url.replace("redis://", "redis://worker:second@"))
+    with server.client as client:
+        client.execute_command("ACL", "SETUSER", "worker", "on", ">second", "~*", "&*", "+@all")
+
+    with app.connection_for_read() as connection:
+        flower = Broker(connection.as_uri(include_password=True))
+        channel: Any = connection.default_channel
+        user = channel.client.execute_command("ACL", "WHOAMI")
+
+    assert (flower.username, flower.password) == ("worker", "first")
+    assert "first" not in connection.as_uri()
+    assert user == b"worker"
 
 
 def test_messages_are_json_and_nothing_else() -> None:
