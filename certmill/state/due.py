@@ -11,7 +11,7 @@ import redis
 
 from certmill import contract
 from certmill.model.names import CertificateId
-from certmill.state import keys
+from certmill.state import keys, queues
 from certmill.state.records import Due
 from certmill.state.server.connection import answering, script
 
@@ -58,11 +58,13 @@ class DueTimes:
     def backlog(self, *, now: float) -> Backlog:
         """Count, in one round trip, the messages in the queue of steps and what is due in each set."""
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.llen(contract.STEPS_QUEUE)
+            queues.add_lengths(pipe, contract.STEPS_QUEUE)
             for due in Due:
                 pipe.zcount(due.value, "-inf", f"{now:.3f}")
-            queue, *counts = cast("list[int]", pipe.execute())
-        return Backlog(queue=queue, due=dict(zip(Due, counts, strict=True)))
+            counts = cast("list[int]", pipe.execute())
+        return Backlog(
+            queue=sum(counts[: queues.LISTS]), due=dict(zip(Due, counts[queues.LISTS :], strict=True))
+        )
 
     @answering
     def set_back(self, latest: Mapping[Due, tuple[float, float]], *, limit: int) -> None:
@@ -124,9 +126,9 @@ class DueTimes:
     @answering
     def queue_length(self) -> int:
         """Return the number of messages in the queue of steps."""
-        return self._redis.llen(contract.STEPS_QUEUE)
+        return queues.length_of(self._redis, contract.STEPS_QUEUE)
 
     @answering
     def requests_waiting(self) -> int:
         """Return the number of messages in the queue of reconcile requests for objects of the cluster."""
-        return self._redis.llen(contract.CHANGES_QUEUE)
+        return queues.length_of(self._redis, contract.CHANGES_QUEUE)

@@ -14,7 +14,7 @@ from certmill import contract
 from certmill.errors import DamagedValue, NewerRelease
 from certmill.model.names import CertificateId
 from certmill.model.persisted import JSON_NAME, Codec
-from certmill.state import keys
+from certmill.state import keys, queues
 from certmill.state.server.connection import answering
 
 KEPT_SECONDS = 3 * 24 * 3600
@@ -93,13 +93,16 @@ class Requests:
         """Whether the message of the request waits in the queue. None if this cannot be determined: the queue
         is long, or this user may not read it."""
         try:
-            length = self._redis.llen(contract.REQUESTS_QUEUE)
+            length = queues.length_of(self._redis, contract.REQUESTS_QUEUE)
             if not 0 < length <= _MOST_LOOKED_THROUGH:
                 return None if length else False
-            messages = cast("list[str]", self._redis.lrange(contract.REQUESTS_QUEUE, 0, _MOST_LOOKED_THROUGH))
+            with self._redis.pipeline(transaction=False) as pipe:
+                for name in queues.lists_of(contract.REQUESTS_QUEUE):
+                    pipe.lrange(name, 0, _MOST_LOOKED_THROUGH)
+                lists = cast("list[list[str]]", pipe.execute())
         except NoPermissionError:
             return None
-        return any(request_id in message for message in messages)
+        return any(request_id in message for messages in lists for message in messages)
 
     @answering
     def rejections(self, limit: int = KEPT_REJECTIONS) -> list[Rejection]:

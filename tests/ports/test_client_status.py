@@ -12,6 +12,7 @@ from certmill.model.names import CertificateId
 from certmill.model.status import NO_WORKER
 from certmill.model.trigger import Origin
 from certmill.state.opened import open_state
+from certmill.state.queues import lists_of
 from certmill.state.requests import Acceptance
 from certmill.state.server.connection import connect
 from certmill.testing.clock import FakeClock
@@ -44,6 +45,15 @@ def test_a_request_is_queued_as_long_as_it_waits_in_the_queue(client, clock):
     clock.advance(86_400)
 
     assert handle.status().phase == "queued"
+
+
+def test_a_request_that_waits_with_a_priority_is_queued_and_not_unknown(client, clock, state):
+    handle = client.renew("web")
+    state.client.rename(contract.REQUESTS_QUEUE, lists_of(contract.REQUESTS_QUEUE)[2])
+    clock.advance(UNKNOWN_SECONDS + 1)
+
+    assert handle.status().phase == "queued"
+    assert client.handle(contract.new_request_id(NOW), WEB).status().phase == "unknown"
 
 
 def test_a_request_that_a_worker_works_on_is_queued_and_a_lost_one_is_unknown(client, clock, state):

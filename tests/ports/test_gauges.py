@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from certmill.contract import REQUESTS_QUEUE
+from certmill.contract import CHANGES_QUEUE, REQUESTS_QUEUE, STEPS_QUEUE, TICKS_QUEUE
 from certmill.errors import StateUnavailable
 from certmill.model.names import CertificateId
 from certmill.model.object_ref import ObjectRef
@@ -18,6 +18,7 @@ from certmill.observe.certificate_gauges import CertificateGauge
 from certmill.state import keys
 from certmill.state.metrics.fleet import OVERDUE_SECONDS, Fleet
 from certmill.state.metrics.gauges import Gauges
+from certmill.state.queues import lists_of
 from certmill.state.records import Due, Records
 from certmill.state.server.connection import connect
 
@@ -152,6 +153,19 @@ def test_the_next_request_is_known_by_its_id_or_a_digest(redis, item, known_by):
 
     assert sample.queues[REQUESTS_QUEUE] == 2
     assert sample.oldest_request == known_by or (known_by is None and len(sample.oldest_request) == 32)
+
+
+def test_messages_with_a_priority_are_counted_and_the_next_request_is_one_of_them(redis):
+    lowest, *_, highest = lists_of(REQUESTS_QUEUE)
+    redis.lpush(highest, json.dumps({"headers": {"id": "last"}}))
+    assert Fleet(redis).sample(now=NOW).oldest_request == "last"
+
+    redis.lpush(lowest, json.dumps({"headers": {"id": "next"}}))
+    redis.lpush(lists_of(STEPS_QUEUE)[1], "a", "b")
+
+    sample = Fleet(redis).sample(now=NOW)
+    assert sample.queues == {REQUESTS_QUEUE: 2, STEPS_QUEUE: 2, CHANGES_QUEUE: 0, TICKS_QUEUE: 0}
+    assert sample.oldest_request == "next"
 
 
 def test_a_tick_is_noted(redis):

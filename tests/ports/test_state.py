@@ -18,6 +18,7 @@ from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal, Presented
 from certmill.state.key_authorizations import KeyAuthorizations
 from certmill.state.locks import FenceOutdated, Locks, OwnedBy
+from certmill.state.queues import lists_of
 from certmill.state.records import Due, Records, Unclaimed
 from certmill.state.requests import KEPT_REJECTIONS, KEPT_SECONDS, Acceptance, Rejection, Requests
 from certmill.state.run_state import Adoption, RunState, Verdict
@@ -442,6 +443,16 @@ def test_the_queue_is_as_long_as_celerys_list(redis):
     redis.lpush(STEPS_QUEUE, "a", "b")
 
     assert DueTimes(redis).queue_length() == 2
+
+
+def test_the_messages_of_every_priority_are_counted(redis):
+    for queue in (STEPS_QUEUE, CHANGES_QUEUE):
+        for name in lists_of(queue):
+            redis.lpush(name, "a message")
+
+    due = DueTimes(redis)
+
+    assert (due.queue_length(), due.requests_waiting(), due.backlog(now=NOW).queue) == (4, 4, 4)
 
 
 def test_the_reconcile_requests_that_wait_are_counted_by_themselves(redis):

@@ -23,8 +23,11 @@ from celery.worker.consumer import Consumer
 from celery.worker.consumer.tasks import Tasks
 from kombu.transport import redis as kombu_redis
 
+from certmill.settings import load
+from certmill.state.queues import lists_of
 from workers import continuation, control, events, scheduler
 from workers.broker import guard, transport
+from workers.configuration import table
 from workers.flower import pages
 from workers.flower import state as flower_state
 
@@ -108,6 +111,14 @@ def test_each_member_of_a_channel_that_is_used_exists(name):
     source = inspect.getsource(kombu_redis.Channel) + inspect.getsource(kombu_redis.virtual.Channel)
 
     assert hasattr(kombu_redis.Channel, name) or f"self.{name} = " in source
+
+
+def test_a_queue_has_the_lists_that_kombu_reads_in_the_same_order():
+    channel = transport.GuardedChannel.__new__(transport.GuardedChannel)  # without a connection
+    options = table(load(), {})["broker_transport_options"]
+
+    assert lists_of("q") == tuple(channel._q_for_pri("q", step) for step in channel.priority_steps)
+    assert options.keys().isdisjoint({"priority_steps", "sep"})
 
 
 def test_a_queue_without_acknowledgement_keeps_no_copy_and_tasks_limit_what_is_taken():

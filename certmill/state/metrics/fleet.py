@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import islice
 from typing import Final, cast
 
 import redis
@@ -12,7 +13,7 @@ import redis
 from certmill.contract import REQUESTS_QUEUE, TASKS_OF_QUEUE
 from certmill.model.names import CertificateId
 from certmill.observe.fleet_metrics import FleetSample
-from certmill.state import keys
+from certmill.state import keys, queues
 from certmill.state.server.connection import answering, script
 
 OVERDUE_SECONDS: Final = 120.0
@@ -64,18 +65,22 @@ class Fleet:
             for name in _SETS.values():
                 pipe.zcount(name, "-inf", now - OVERDUE_SECONDS)
             for queue in TASKS_OF_QUEUE:
-                pipe.llen(queue)
-            pipe.lindex(REQUESTS_QUEUE, -1)
+                queues.add_lengths(pipe, queue)
+            for name in queues.lists_of(REQUESTS_QUEUE):
+                pipe.lindex(name, -1)
             pipe.hgetall(keys.TICKS)
             pipe.zrange(keys.RUNS, 0, _MOST_STALE - 1, withscores=True)
-            answers = pipe.execute()
-        sets, queues = len(_SETS), len(TASKS_OF_QUEUE)
-        message, ticks, runs = answers[2 * sets + queues :]
+            answers = iter(pipe.execute())
+        sets, lists = len(_SETS), queues.LISTS
+        due, overdue = list(islice(answers, sets)), list(islice(answers, sets))
+        lengths = [sum(islice(answers, lists)) for _ in TASKS_OF_QUEUE]
+        messages = cast("list[str | None]", list(islice(answers, lists)))
+        ticks, runs = answers
         return FleetSample(
-            due=dict(zip(_SETS, answers[:sets], strict=True)),
-            overdue=dict(zip(_SETS, answers[sets : 2 * sets], strict=True)),
-            queues=dict(zip(TASKS_OF_QUEUE, answers[2 * sets : 2 * sets + queues], strict=True)),
-            oldest_request=_id_of(cast("str | None", message)),
+            due=dict(zip(_SETS, due, strict=True)),
+            overdue=dict(zip(_SETS, overdue, strict=True)),
+            queues=dict(zip(TASKS_OF_QUEUE, lengths, strict=True)),
+            oldest_request=_id_of(next((message for message in messages if message is not None), None)),
             oldest_run_begun=self._oldest(runs),
             ticks={tick: float(at) for tick, at in ticks.items()},
         )
