@@ -3,8 +3,9 @@ costs time; a missing one is a defect."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from certmill.controller.views import CertificateView, IssuerView, SecretView, ShimView
 from certmill.home import layout
@@ -166,3 +167,13 @@ def is_over(certificate: CertificateView, *, now: float) -> bool:
 
 def _belongs(certificate: CertificateView, secret: SecretView) -> bool:
     return secret.certificate == certificate.name and secret.issuer == certificate.issuer
+
+
+def by_turns(requests: Iterable[ReconcileRequest]) -> Iterator[ReconcileRequest]:
+    """Round-robin over namespaces, so that ten thousand requests of one namespace do not delay another
+    one."""
+    by_namespace: dict[str, list[ReconcileRequest]] = {}
+    for request in requests:
+        by_namespace.setdefault(request.namespace, []).append(request)
+    turns = zip_longest(*by_namespace.values())
+    return (request for turn in turns for request in turn if request is not None)

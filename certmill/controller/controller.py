@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import Final
 
 from certmill.clock import Clock
 from certmill.controller import changes
-from certmill.controller.changes import ReconcileRequest
+from certmill.controller.changes import ReconcileRequest, by_turns
 from certmill.controller.ingress import NO_DEFAULT, DefaultIssuer
 from certmill.controller.shims import readers
 from certmill.controller.views import (
@@ -152,7 +152,7 @@ class Controller:
         self._there_is_one.wait(seconds)
         self._resync(keeps_up)
         with self._guard:
-            taken = list(islice(_in_turns(self._requests), limit))
+            taken = list(islice(by_turns(self._requests), limit))
             for request in taken:
                 del self._requests[request]
             if not self._requests:
@@ -283,16 +283,6 @@ def _gauge(view: CertificateView) -> CertificateGauge:
         renewal_time=view.renewal_time,
         ready=view.ready,
     )
-
-
-def _in_turns(requests: Iterable[ReconcileRequest]) -> Iterator[ReconcileRequest]:
-    """Round-robin over namespaces, so that ten thousand requests of one namespace do not delay another
-    one."""
-    by_namespace: dict[str, list[ReconcileRequest]] = {}
-    for request in requests:
-        by_namespace.setdefault(request.namespace, []).append(request)
-    turns = zip_longest(*by_namespace.values())
-    return (request for turn in turns for request in turn if request is not None)
 
 
 def _all(watches: Watches[IssuerView]) -> Iterator[ReconcileRequest]:

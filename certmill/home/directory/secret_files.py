@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,16 +35,14 @@ from certmill.home.directory.files import (
     opened_directory,
     reaching,
     sync_directory,
-    write_new,
 )
 from certmill.home.directory.secret_cache import SecretCache
-from certmill.home.directory.secret_entries import DATA, ODD, contents_of, is_our_link, keys_of, target_of
+from certmill.home.directory.secret_entries import DATA, ODD, contents_of, keys_of, target_of
+from certmill.home.directory.secret_versions import remove, remove_stale, switch_version
 from certmill.home.ownership import Held
 from certmill.model.identifiers import is_secret_key
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 
-_TURNING = "..data_tmp"
-_LINKING = "..link_tmp"
 _TRASH = ".trash"
 _READS = 50
 
@@ -105,7 +102,7 @@ class SecretFiles:
             found = self._read(directory, secret.namespace, secret.name)
             wanted = ownership.merged(found.held if found else None, secret, writer, applied=applied)
             if found and wanted == found.held:
-                self._tidy(directory)
+                remove_stale(directory)
                 return Change.UNCHANGED
             self._write(directory, found, wanted, secret)
             return Change.CONFIGURED if found else Change.CREATED
@@ -137,7 +134,7 @@ class SecretFiles:
                 return False
             sync_directory(parent)
             for left in trash.iterdir():
-                _remove(left)
+                remove(left)
         return True
 
     def names(self, namespace: str | None = None) -> Iterator[tuple[str, str]]:
@@ -251,70 +248,18 @@ class SecretFiles:
         if found and replaced:
             # First write the same contents behind links, then switch once to the new ones: the pair is never
             # half new.
-            self._turn(directory, {**found.version, **replaced}, found.held)
+            switch_version(directory, {**found.version, **replaced}, found.held)
         kept_plain = by_hand.keys() - replaced.keys()
-        self._turn(
+        switch_version(
             directory,
             {key: value for key, value in wanted.secret.data.items() if key not in kept_plain},
             wanted,
         )
-        self._tidy(directory)
-
-    def _turn(self, directory: Path, data: Mapping[str, bytes], held: Held) -> None:
-        """Write a new version, link its keys, and switch `..data` to it."""
-        version = directory / f"..{secrets.token_hex(8)}"
-        try:
-            version.mkdir(mode=0o700)
-            for key, value in data.items():
-                write_new(version / key, value, durable=True)
-            write_new(version / secret_metadata.FILE, secret_metadata.encode(held), durable=True)
-            sync_directory(version)
-            _link(directory, [key for key in data if not os.path.lexists(directory / key)])
-            sync_directory(directory)
-            _replace_link(directory / DATA, directory / _TURNING, version.name)
-        except OSError:
-            shutil.rmtree(version, ignore_errors=True)
-            raise
-        _link(directory, [key for key in data if not is_our_link(directory / key)])
-        sync_directory(directory)
-
-    def _tidy(self, directory: Path) -> None:
-        """Remove old versions, files that a crash left, and the links of removed keys."""
-        target = target_of(directory)
-        for entry in list(os.scandir(directory)):
-            if entry.name in (DATA, target):
-                continue
-            stale = (
-                entry.is_symlink()
-                and is_our_link(Path(entry.path))
-                and not os.path.lexists(directory / target / entry.name)
-            )
-            if stale or entry.name.startswith(".."):
-                _remove(Path(entry.path))
+        remove_stale(directory)
 
 
 def _named(namespace: str, name: str) -> str:
     return f"secrets/{namespace}/{name}"
-
-
-def _link(directory: Path, keys: list[str]) -> None:
-    for key in keys:
-        _replace_link(directory / key, directory / _LINKING, f"{DATA}/{key}")
-
-
-def _replace_link(link: Path, temporary: Path, target: str) -> None:
-    with suppress(FileNotFoundError):
-        temporary.unlink()
-    temporary.symlink_to(target)
-    temporary.replace(link)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
 
 
 def _subdirectories(directory: Path) -> list[str]:

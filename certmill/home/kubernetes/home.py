@@ -24,6 +24,7 @@ from certmill.home.base import (
     Survey,
     one_by_one,
 )
+from certmill.home.kubernetes.documents import certificate_of, is_as_read, is_ours, named, parsed_certificate
 from certmill.home.kubernetes.history import HISTORY_ANNOTATION, history_annotation
 from certmill.home.kubernetes.secrets import APPLY_MANAGER, KubernetesSecrets
 from certmill.home.kubernetes.status import (
@@ -38,7 +39,7 @@ from certmill.home.kubernetes.status import (
 )
 from certmill.home.kubernetes.writes import annotate, write_status
 from certmill.kube.client import FIELD_MANAGER, KubeClient
-from certmill.kube.objects import JsonObject, managed_fields, mapping, meta_of, text
+from certmill.kube.objects import JsonObject, meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
@@ -61,10 +62,6 @@ _RESOURCES: Final[Mapping[str, Resource]] = {
 }
 
 
-_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-"""The annotation that kubectl writes on apply, except with server-side apply."""
-
-
 class KubernetesHome:
     """A Home (home.base.Home) on one API server."""
 
@@ -85,13 +82,13 @@ class KubernetesHome:
         self._cluster_resource_namespace = cluster_resource_namespace
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
-        return _certificate_of(self._get("Certificate", *split_id(certificate)), certificate)
+        return certificate_of(self._get("Certificate", *split_id(certificate)), certificate)
 
     def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
         """Return the Certificate with its status. The status of a Certificate that is being deleted is not
         read: it is empty."""
         body = self._get("Certificate", *split_id(certificate))
-        if (found := _certificate_of(body, certificate)) is None:
+        if (found := certificate_of(body, certificate)) is None:
             return None
         return ObservedCertificate(
             certificate=found,
@@ -101,7 +98,7 @@ class KubernetesHome:
     def certificates(self, namespace: str | None = None) -> Iterator[Certificate]:
         for body in self._all(CERTIFICATES, namespace):
             try:
-                yield _parsed(body, source="")
+                yield parsed_certificate(body, source="")
             except InvalidManifest:
                 continue
 
@@ -152,7 +149,7 @@ class KubernetesHome:
         layout.require_names(kind, manifest.namespace, manifest.name)
         before = self._get(kind, manifest.namespace, manifest.name)
         after = self._client.apply(
-            _RESOURCES[kind], _named(parse_document(document), manifest), manager=APPLY_MANAGER
+            _RESOURCES[kind], named(parse_document(document), manifest), manager=APPLY_MANAGER
         )
         if before is None:
             return Change.CREATED
@@ -171,16 +168,16 @@ class KubernetesHome:
         layout.require_names("Certificate", certificate.namespace, certificate.name)
         before = self._get("Certificate", certificate.namespace, certificate.name)
         try:
-            if before is not None and not _is_ours(before):
+            if before is not None and not is_ours(before):
                 raise InvalidManifest("its issuer is of another API group", path="spec.issuerRef.group")
-            existing = _parsed(before, source="") if before is not None else None
+            existing = parsed_certificate(before, source="") if before is not None else None
         except InvalidManifest as error:
             raise requested.wrong(certificate, error) from None
         change = requested.outcome_of(existing, certificate)
         if change is not Change.UNCHANGED:
             kept = requested.marked(certificate)
             version = {"resourceVersion": meta_of(before).resource_version} if before is not None else {}
-            body = _named(certificate_document(kept), kept, **version)
+            body = named(certificate_document(kept), kept, **version)
             self._client.apply(CERTIFICATES, body, manager=APPLY_MANAGER, force=False)
         return change
 
@@ -229,7 +226,7 @@ class KubernetesHome:
         body = self._body_of(issuer)
         if body is None:
             return
-        if not _is_as_read(body, issuer):
+        if not is_as_read(body, issuer):
             raise Conflict(
                 f"{issuer.reference} has changed meanwhile; its status is written when it is looked at again"
             )
@@ -257,7 +254,7 @@ class KubernetesHome:
             (CLUSTER_ISSUERS, parse_issuer),
         ):
             for body in self._all(resource, None):
-                if resource is CERTIFICATES and not _is_ours(body):
+                if resource is CERTIFICATES and not is_ours(body):
                     continue
                 meta = meta_of(body)
                 ref = ObjectRef(kind=resource.kind, namespace=meta.namespace, name=meta.name)
@@ -292,58 +289,3 @@ class KubernetesHome:
             yield from (
                 {"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page.items
             )
-
-
-def _named(body: JsonObject, manifest: Certificate | Issuer, **more: str) -> JsonObject:
-    """Return the object with the manifest's name and namespace, and `more` in its metadata."""
-    metadata = {
-        **mapping(body.get("metadata")),
-        "name": manifest.name,
-        "namespace": manifest.namespace or None,
-        **more,
-    }
-    return {**body, "metadata": {name: value for name, value in metadata.items() if value is not None}}
-
-
-def _certificate_of(body: JsonObject | None, certificate: CertificateId) -> Certificate | None:
-    """Return the Certificate of an object; None if there is no object, or if its issuer is not ours. Raises
-    InvalidManifest."""
-    if body is None or not _is_ours(body):
-        return None
-    meta = meta_of(body)
-    return replace(
-        _parsed(body, source=f"Certificate {certificate}"), deleting=meta.deleting, created=meta.created
-    )
-
-
-def _parsed(body: JsonObject, *, source: str) -> Certificate:
-    """Return the Certificate. The mark of a request is valid until another program (kubectl, Helm) has
-    written the spec. Raises InvalidManifest."""
-    certificate = parse_certificate(body, source=source)
-    if not requested.is_requested(certificate):
-        return certificate
-    others = (
-        entry
-        for entry in managed_fields(body)
-        if entry.get("manager") != APPLY_MANAGER and not entry.get("subresource")
-    )
-    applied_over = _LAST_APPLIED in certificate.annotations or any(
-        "f:spec" in mapping(entry.get("fieldsV1")) for entry in others
-    )
-    return requested.without_mark(certificate) if applied_over else certificate
-
-
-def _is_as_read(body: JsonObject, issuer: Issuer) -> bool:
-    """Whether the object's spec is still that of `issuer`."""
-    try:
-        now = parse_issuer(body, source="")
-    except InvalidManifest:
-        return False
-    return replace(now, labels=issuer.labels, annotations=issuer.annotations) == issuer
-
-
-def _is_ours(certificate: JsonObject) -> bool:
-    """Whether its issuer is in cert-manager's own API group. Issuers of another group belong to another
-    controller, and so do their Certificates: certmill ignores them."""
-    ref = mapping(mapping(certificate.get("spec")).get("issuerRef"))
-    return text(ref.get("group")) in ("", CERTIFICATES.group)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from certmill.errors import NewerRelease
+from certmill.home.kubernetes.conditions import conditions_of, generation_of, merged_conditions, raw_condition
 from certmill.home.kubernetes.history import history_of
 from certmill.kube.client import FIELD_MANAGER
 from certmill.kube.objects import (
@@ -22,7 +23,6 @@ from certmill.kube.objects import (
     mapping,
     meta_of,
     rfc3339,
-    sequence,
     text,
 )
 from certmill.model.persisted import Codec
@@ -50,9 +50,6 @@ class _Kept:
 
 _CODEC: Final = Codec(_Kept, lenient=True)
 
-_OURS = ("Ready", "Issuing")
-"""The conditions that certmill writes; those of other writers stay as they are."""
-
 _HOUR = 3600.0
 _CEILING_HOURS = 32
 _SOON = 3600.0
@@ -76,7 +73,7 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
     issued, renewal = instant_of(kept.issued), instant_of(status.get("renewalTime"))
     next_attempt, failed_spec = _attempt(body, kept, failed_at, attempts)
     return CertificateStatus(
-        conditions=_conditions(status),
+        conditions=conditions_of(status),
         not_before=instant_of(status.get("notBefore")),
         not_after=instant_of(status.get("notAfter")),
         renewal_time=renewal,
@@ -102,7 +99,7 @@ def read_from(status: CertificateStatus) -> JsonObject | None:
 
 def is_asked(body: Mapping[str, object]) -> bool:
     """Whether Issuing is True, and another program than certmill set it (metadata.managedFields)."""
-    return _raw_condition(body, "Issuing").get("status") == "True" and any(
+    return raw_condition(body, "Issuing").get("status") == "True" and any(
         "f:status" in _of_issuing(entry)
         for entry in managed_fields(body)
         if entry.get("manager") != FIELD_MANAGER
@@ -173,7 +170,7 @@ def issuer_status_of(body: Mapping[str, object]) -> IssuerStatus:
     acme = mapping(status.get("acme"))
     server, uri = text(mapping(mapping(body.get("spec")).get("acme")).get("server")), text(acme.get("uri"))
     return IssuerStatus(
-        conditions=_conditions(status),
+        conditions=conditions_of(status),
         uri=uri,
         last_registered_email=text(acme.get("lastRegisteredEmail")),
         last_private_key_hash=text(acme.get("lastPrivateKeyHash")),
@@ -197,7 +194,7 @@ def with_refusal(body: Mapping[str, object], reason: str, message: str, *, now: 
     """Return the object with Ready=False, because its spec cannot be used. All other parts of its status
     stay."""
     status = mapping(body.get("status"))
-    others = tuple(one for one in _conditions(status) if one.type != "Ready")
+    others = tuple(one for one in conditions_of(status) if one.type != "Ready")
     ready = Condition(type="Ready", status=False, reason=reason, message=message, last_transition=now)
     return _with(body, {}, (ready, *others))
 
@@ -205,45 +202,8 @@ def with_refusal(body: Mapping[str, object], reason: str, message: str, *, now: 
 def _with(body: Mapping[str, object], fields: JsonObject, conditions: tuple[Condition, ...]) -> JsonObject:
     before = mapping(body.get("status"))
     merged = {name: value for name, value in {**before, **fields}.items() if value is not None}
-    generation = meta_of(body).generation
-    there = [mapping(one) for one in sequence(before.get("conditions"))]
-    known = {text(one.get("type")): one for one in there}
-    ours = [_condition_json(one, known.get(one.type, {}), generation) for one in conditions]
-    merged["conditions"] = [*ours, *(one for one in there if one.get("type") not in _OURS)]
+    merged["conditions"] = merged_conditions(before, conditions, meta_of(body).generation)
     return {**body, "status": merged}
-
-
-def _condition_json(condition: Condition, before: Mapping[str, object], generation: int) -> JsonObject:
-    """Return the condition as JSON. A condition that does not change retains its time, to the second, because
-    the API stores seconds."""
-    status = "True" if condition.status else "False"
-    since = text(before.get("lastTransitionTime")) if before.get("status") == status else ""
-    return {
-        "type": condition.type,
-        "status": status,
-        "reason": condition.reason,
-        "message": condition.message,
-        "lastTransitionTime": since or rfc3339(condition.last_transition),
-        "observedGeneration": generation,
-    }
-
-
-def _conditions(status: Mapping[str, object]) -> tuple[Condition, ...]:
-    return tuple(
-        _condition(mapping(one))
-        for one in sequence(status.get("conditions"))
-        if mapping(one).get("type") in _OURS
-    )
-
-
-def _condition(body: Mapping[str, object]) -> Condition:
-    return Condition(
-        type=text(body.get("type")),
-        status=body.get("status") == "True",
-        reason=text(body.get("reason")),
-        message=text(body.get("message")),
-        last_transition=instant_of(body.get("lastTransitionTime")) or 0.0,
-    )
 
 
 def _kept(body: Mapping[str, object]) -> _Kept:
@@ -264,7 +224,7 @@ def _attempt(
     following, spec = instant_of(kept.next), kept.spec
     if following is not None and _is_of(kept, failed_at, attempts):
         return following, spec
-    if not spec and _generation_of(body, "Issuing") not in (None, meta_of(body).generation):
+    if not spec and generation_of(body, "Issuing") not in (None, meta_of(body).generation):
         # cert-manager recorded this failure for an earlier spec: a changed spec does not wait
         return None, ""
     return failed_at + _HOUR * min(2 ** min(max(attempts, 1) - 1, 6), _CEILING_HOURS), spec
@@ -280,17 +240,8 @@ def _is_soon(issued: float | None, renewal: float | None) -> bool:
 
 
 def _is_ready(body: Mapping[str, object]) -> bool:
-    ready = _raw_condition(body, "Ready")
+    ready = raw_condition(body, "Ready")
     return ready.get("status") == "True" and ready.get("observedGeneration") == meta_of(body).generation
-
-
-def _generation_of(body: Mapping[str, object], type_: str) -> object:
-    return _raw_condition(body, type_).get("observedGeneration")
-
-
-def _raw_condition(body: Mapping[str, object], type_: str) -> Mapping[str, object]:
-    conditions = (mapping(one) for one in sequence(mapping(body.get("status")).get("conditions")))
-    return next((one for one in conditions if one.get("type") == type_), {})
 
 
 def _same_host(server: str, uri: str) -> bool:
