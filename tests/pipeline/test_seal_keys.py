@@ -53,4 +53,4 @@ def test_a_key_that_no_worker_has_fails_the_run_after_a_quarter_of_an_hour(mill)
     failed = mill.step(wake_up.step)
 
     assert isinstance(failed, Fail)
-    assert "was its key taken out of CERTMILL_SEAL_KEYS?" in failed.message
+    assert "put its key back into CERTMILL_SEAL_KEYS" in failed.message

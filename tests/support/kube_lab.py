@@ -275,7 +275,7 @@ class KubeLab:
         return [
             (one["type"], one["reason"], one["message"])
             for one in found
-            if one["involvedObject"]["name"] == name
+            if one["involvedObject"].get("name") == name  # the API server's own events may have none
         ]
 
     def orders(self) -> int:
