@@ -87,9 +87,9 @@ def read_capped(path: Path | str) -> bytes | None:
         os.close(descriptor)
 
 
-def write_new(path: Path, content: bytes, *, durable: bool) -> None:
-    """Write a new file with mode 0600. If `durable`, it is on the disk when this returns. Raises OSError,
-    also if the file exists."""
+def write_new(path: Path, content: bytes, *, durable: bool) -> os.stat_result:
+    """Write a new file with mode 0600, and return its status. If `durable`, it is on the disk when this
+    returns. Raises OSError, also if the file exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         view = memoryview(content)
@@ -97,18 +97,20 @@ def write_new(path: Path, content: bytes, *, durable: bool) -> None:
             view = view[os.write(descriptor, view) :]
         if durable:
             os.fsync(descriptor)
+        return os.fstat(descriptor)
     finally:
         os.close(descriptor)
 
 
-def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
+def replace_file(path: Path, content: bytes, *, durable: bool) -> os.stat_result:
     """Replace the content of the file atomically. The caller has the lock, so a temporary file that a crash
-    left is overwritten. Raises OSError."""
+    left is overwritten. Returns the status of the new file before the rename, which changes only its ctime.
+    Raises OSError."""
     temporary = path.with_name(f".{path.name}.tmp")
     with suppress(FileNotFoundError):
         temporary.unlink()
     try:
-        write_new(temporary, content, durable=durable)
+        written = write_new(temporary, content, durable=durable)
         temporary.replace(path)
     except OSError:
         with suppress(OSError):
@@ -116,6 +118,7 @@ def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
         raise
     if durable:
         sync_directory(path.parent)
+    return written
 
 
 def sync_directory(path: Path) -> None:

@@ -104,10 +104,20 @@ def read_file(directory: str, name: str, known: ManifestFile | None) -> Manifest
             return _unusable(NOT_READ, known, source, reason)
 
 
-def written_file(directory: str, name: str, key: Key, value: Manifest, document: str) -> ManifestFile:
-    """Return the file that this process has just written, with this document only. It is not parsed. Raises
-    OSError."""
-    status = os.stat(f"{directory}/{name}")  # noqa: PTH116 - as in read_file
+def written_file(
+    directory: str, name: str, key: Key, value: Manifest, document: str, *, written: os.stat_result
+) -> ManifestFile | None:
+    """Return the file that this process has just written, with this document only. It is not parsed.
+
+    `written` is the status that `replace_file` returned. None if a user has replaced, edited or removed the
+    file since: the caller must read it. Raises OSError.
+    """
+    try:
+        status = os.stat(f"{directory}/{name}")  # noqa: PTH116 - as in read_file
+    except FileNotFoundError:
+        return None
+    if _content_of(status) != _content_of(written):
+        return None
     return ManifestFile(
         signature=_signature(status),
         written_ns=status.st_mtime_ns,
@@ -118,7 +128,12 @@ def written_file(directory: str, name: str, key: Key, value: Manifest, document:
 
 
 def _signature(status: os.stat_result) -> int:
-    return hash((status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
+    return hash((status.st_ctime_ns, *_content_of(status)))
+
+
+def _content_of(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what a rename does not change: it changes the ctime."""
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _parsed(

@@ -176,9 +176,12 @@ class ManifestFiles:
         text = documents.with_document(text, key, document, source=source)
         if path.suffix == ".json":
             text = json.dumps(yaml.safe_load(document), indent=2, default=str) + "\n"
-        replace_file(path, text.encode(), durable=True)
+        written = replace_file(path, text.encode(), durable=True)
+        file = None
         if text == document and isinstance(manifest, Certificate):  # no need to parse it again
-            self._index.store(name, written_file(str(self._directory), name, key, manifest, document))
+            file = written_file(str(self._directory), name, key, manifest, document, written=written)
+        if file is not None:
+            self._index.store(name, file)
         else:
             self._index.load(name)
 

@@ -74,7 +74,7 @@ class SecretFiles:
         directory = str(self._directory(namespace, name))
         if (cached := self._cache.get(directory)) is not None:
             return cached
-        began = self._cache.now()
+        before = self._cache.state_of(directory)
         with reaching("read", _named(namespace, name)):
             try:
                 found = self._read(self._directory(namespace, name), namespace, name)
@@ -88,7 +88,7 @@ class SecretFiles:
                 raise
         if found is None:
             return None
-        self._cache.put(directory, found.held, began=began)
+        self._cache.put(directory, found.held, before=before)
         return found.held
 
     def write(self, secret: Secret, writer: str, *, applied: str = "") -> Change:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 
 import pytest
 from hypothesis import given
@@ -520,3 +521,45 @@ def test_a_change_after_our_own_write_is_read(home, other, root):
     )
 
     assert home.certificate("default/web").dns_names == ("other.example.com",)
+
+
+def replace_as_an_editor(file, text):
+    file.with_suffix(".swp").write_text(text)
+    file.with_suffix(".swp").rename(file)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [replace_as_an_editor, lambda file, text: file.write_text(text)],
+    ids=["replaced", "edited in place"],
+)
+def test_an_edit_while_our_write_is_flushed_is_read(home, root, monkeypatch, save):
+    own = root / "manifests" / "certificate.default.web.yaml"
+    fsync = os.fsync
+
+    def fsync_during_an_edit(descriptor):
+        fsync(descriptor)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) and own.exists():
+            save(own, certificate_text(dns_name="edited.example.com"))
+
+    monkeypatch.setattr(os, "fsync", fsync_during_an_edit)
+
+    home.request(parsed(certificate_text()))
+
+    assert home.certificate("default/web").dns_names == ("edited.example.com",)
+
+
+def test_a_file_that_is_removed_while_our_write_is_flushed_is_gone(home, root, monkeypatch):
+    own = root / "manifests" / "certificate.default.web.yaml"
+    fsync = os.fsync
+
+    def fsync_during_a_removal(descriptor):
+        fsync(descriptor)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            own.unlink(missing_ok=True)
+
+    monkeypatch.setattr(os, "fsync", fsync_during_a_removal)
+
+    home.request(parsed(certificate_text()))
+
+    assert home.certificate("default/web") is None

@@ -24,9 +24,10 @@ def directory(home: DirectoryHome, root: Path) -> Path:
 def cache_with(directory: Path, home: DirectoryHome, *, later_seconds: float = 10.0) -> SecretCache:
     """A cache that reads this Secret so long after it was written."""
     cache = SecretCache(now=lambda: time.time() + later_seconds)
+    before = cache.state_of(str(directory))
     held = home._secrets.read("default", "web")
     assert held is not None
-    cache.put(str(directory), held, began=cache.now())
+    cache.put(str(directory), held, before=before)
     return cache
 
 
@@ -74,6 +75,30 @@ def test_a_secret_that_a_person_changes_is_read_again(
     cache = cache_with(directory, home)
 
     change(directory)
+
+    assert cache.get(str(directory)) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda directory: (directory / "tls.crt").write_bytes(b"another chain"),
+        damage_metadata,
+        lambda directory: (directory / "ca.crt").write_bytes(b"another key"),
+    ],
+    ids=["edited in place", "metadata", "a key added"],
+)
+def test_a_secret_that_changes_after_its_read_is_not_stored(
+    home: DirectoryHome, directory: Path, change: Callable[[Path], object]
+) -> None:
+    """The file server's clock is 10 s behind: by its times the change is not recent."""
+    cache = SecretCache(now=lambda: time.time() + 10.0)
+    before = cache.state_of(str(directory))
+    held = home._secrets.read("default", "web")
+    assert held is not None
+
+    change(directory)
+    cache.put(str(directory), held, before=before)
 
     assert cache.get(str(directory)) is None
 
