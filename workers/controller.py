@@ -149,10 +149,15 @@ class Process:
     def _note_gauges(self) -> None:
         """Store the gauges of all Certificates as the cluster has them, and record an adoption for the ready
         ones that Redis did not know. A Certificate that Redis knows and that is not in the cluster was
-        deleted while no controller led: it is reconciled, so that its record is forgotten."""
+        deleted while no controller led: it is reconciled, so that its record is forgotten. In a namespace
+        that is not watched nobody can know this, and certmill may have no rights: only its gauge is
+        removed."""
         found, issuers = self._controller.gauges()
         gauges = self._runtime.ports.gauges
-        self._controller.put_back([_of_certificate(gone) for gone in gauges.others(found)])
+        others = gauges.others(found)
+        gone = [one for one in others if self._controller.covers(one)]
+        gauges.drop([one for one in others if not self._controller.covers(one)])
+        self._controller.put_back([_of_certificate(one) for one in gone])
         for new in gauges.store_all(found, issuers):
             if found[new].ready:
                 certificates.adopted(new, not_after=found[new].not_after, renew_at=found[new].renewal_time)

@@ -41,7 +41,7 @@ from certmill.kube.resources import (
     VIRTUAL_SERVERS,
     Resource,
 )
-from certmill.model.names import CertificateId, certificate_id
+from certmill.model.names import CertificateId, certificate_id, split_id
 from certmill.model.object_ref import ObjectRef
 from certmill.observe.certificate_gauges import CertificateGauge
 
@@ -130,6 +130,10 @@ class Controller:
         adopt(right)
         self._resync_at = now + RESYNC_SECONDS
         return len(right)
+
+    def covers(self, certificate: CertificateId) -> bool:
+        """Whether Certificates of its namespace are watched."""
+        return self._certificates.covers(split_id(certificate)[0])
 
     def gauges(self) -> tuple[dict[CertificateId, CertificateGauge], dict[ObjectRef, bool]]:
         """All Certificates and issuers that certmill manages, for the metrics."""

@@ -34,6 +34,10 @@ class Watches(Generic[ViewT]):
         """Whether everything has been listed once."""
         return all(watch.synced.is_set() for watch in self._watches.values())
 
+    def covers(self, namespace: str) -> bool:
+        """Whether objects of this namespace are watched."""
+        return namespace in self._watches or "" in self._watches
+
     def view(self, namespace: str, name: str) -> ViewT | None:
         """The view of one object; None if it does not exist."""
         watch = self._watches.get(namespace) or self._watches.get("")

@@ -79,6 +79,19 @@ def test_after_everything_was_listed_what_is_not_there_is_gone(redis):
     assert issuers == {"ClusterIssuer/prod": "False"}
 
 
+def test_a_gauge_that_is_dropped_leaves_the_record_and_the_others(redis):
+    gauges, records = Gauges(redis), Records(redis)
+    for certificate in (WEB, API):
+        records.adopt(certificate, now=NOW, at=NOW, spec="")
+        gauges.note(certificate, CertificateGauge())
+
+    gauges.drop([])
+    gauges.drop([WEB])
+
+    assert list(gauges.read()[0]) == [API]
+    assert records.read(WEB) is not None
+
+
 def test_one_process_exposes_the_gauges_and_an_idle_one_takes_over_from_a_busy_one(redis):
     gauges = Gauges(redis)
 

@@ -23,12 +23,15 @@ class Queue:
 
     def __init__(self, stop):
         self.waiting, self.asked = 0, 0
+        self.others, self.dropped = [], []  # certificates with a gauge that the cluster does not have
         self.liveness = Liveness()
         self.exporter = SimpleNamespace(start=lambda: None, working=threading.Event())
         self.ports = SimpleNamespace(
             due=self,
             records=self,
-            gauges=SimpleNamespace(others=lambda _: [], store_all=lambda *_: []),
+            gauges=SimpleNamespace(
+                others=lambda _: self.others, drop=self.dropped.extend, store_all=lambda *_: []
+            ),
         )
         self._stop = stop
 
@@ -56,6 +59,9 @@ class Controller:
 
     synced = True
 
+    def __init__(self):
+        self.requested = []
+
     def watches(self):
         return ()
 
@@ -65,8 +71,11 @@ class Controller:
     def gauges(self):
         return {}, {}
 
+    def covers(self, certificate):
+        return certificate.startswith("default/")
+
     def put_back(self, requests):
-        assert not requests
+        self.requested += requests
 
     def take(self, limit, *, seconds, keeps_up):
         return LOOKS
@@ -98,3 +107,15 @@ def test_a_controller_of_another_installation_sends_nothing_and_ends():
     with pytest.raises(OtherInstallation):
         Process(queue, queue, Controller(), leadership, stop).run()
     assert queue.waiting == 0
+
+
+def test_of_gauges_without_a_certificate_only_those_that_are_watched_are_reconciled():
+    stop = threading.Event()
+    queue, controller = Queue(stop), Controller()
+    queue.others = ["default/deleted", "narrowed-away/web"]
+    leadership = SimpleNamespace(leads=True, answers=True, contend=lambda: True, give_up=lambda: None)
+
+    Process(queue, queue, controller, leadership, stop).run()
+
+    assert [(one.namespace, one.name) for one in controller.requested] == [("default", "deleted")]
+    assert queue.dropped == ["narrowed-away/web"]

@@ -45,6 +45,12 @@ class Gauges:
         return [one for one in known if one not in certificates]
 
     @answering
+    def drop(self, certificates: Sequence[CertificateId]) -> None:
+        """Remove the gauges of these certificates. Their records stay."""
+        for batch in _batches(certificates):
+            self._redis.hdel(keys.CERTIFICATE_GAUGES, *batch)
+
+    @answering
     def store_all(
         self, certificates: Mapping[CertificateId, CertificateGauge], issuers: Mapping[ObjectRef, bool]
     ) -> list[CertificateId]:

@@ -580,3 +580,13 @@ def test_an_idle_one_has_nothing_to_tell(process):
     for _ in range(3):
         process.clock.advance(RESYNC_SECONDS)
         assert process.take() == []
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "covers"), [((), True), (("default", "a"), True), (("a",), False)], ids=str
+)
+def test_a_certificate_is_covered_if_its_namespace_is_watched(namespaces, covers):
+    stop = threading.Event()
+    controller = Controller(Cluster(stop), FakeClock(NOW), stop, namespaces)
+
+    assert controller.covers("default/web") is covers
