@@ -16,10 +16,16 @@ from certmill.settings import Settings
 
 
 class SolverProviders:
-    """DNS-01 providers, cached by solver and credentials. A changed Secret gives a new provider."""
+    """DNS-01 providers, cached by solver and credentials. A changed Secret gives a new provider. Raises
+    ImportError, which names the provider, if an installed one cannot be loaded or built."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        providers()  # one that cannot be loaded ends the process at its start
+        for field, schema in providers().items():  # one that cannot be used ends the process at its start
+            if not issubclass(schema.config_type, ProviderConfig):
+                raise ImportError(
+                    f"the DNS-01 provider {field} ({schema.__module__}:{schema.__qualname__}) cannot be "
+                    f"used: its config_type must be a subclass of {ProviderConfig.__module__}.ProviderConfig"
+                )
         self._settings = settings
         self._clock = clock
         self._providers: ObjectCache[Provider] = ObjectCache()
@@ -28,10 +34,7 @@ class SolverProviders:
     def provider(self, issuer: Issuer, solver: Dns01Solver) -> Provider:
         """Return the provider of a solver. Raises NotFound or SecretUnusable, which name the Secret."""
         config = solver.provider
-        if not isinstance(config, ProviderConfig):
-            raise TypeError(
-                f"the configuration of the DNS-01 provider {config.field} must be a ProviderConfig"
-            )
+        assert isinstance(config, ProviderConfig)  # checked when the providers are loaded
         credentials = {secret.ref: self._credential(issuer, secret) for secret in config.secrets}
         digests = tuple(hashlib.sha256(value.encode()).digest() for value in credentials.values())
         return self._providers.get(

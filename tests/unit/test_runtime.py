@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +22,7 @@ from certmill.model.secret import Secret
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from certmill.views.objects import secret_object
+from tests.support import keyed_update
 from tests.support.builders import an_issuer
 
 
@@ -80,6 +83,31 @@ def test_a_tsig_secret_of_white_space_is_an_error_and_sends_no_unsigned_update(t
     with pytest.raises(SecretUnusable, match="the TSIG secret of key k is empty"):
         runtime.ports.providers.provider(an_issuer(), Dns01Solver(provider=config))
     runtime.close()
+
+
+def test_a_provider_that_cannot_be_built_ends_the_process_at_its_start(tmp_path):
+    module = keyed_update.install(tmp_path) / "certmill_keyed_update.py"
+    source = module.read_text()
+    module.write_text(
+        source.replace("import NeededSecret", "import Dns01Config, NeededSecret")
+        .replace("import Provider, ProviderConfig", "import Provider")
+        .replace("KeyedUpdate(ProviderConfig)", "KeyedUpdate(Dns01Config)")
+    )
+    program = "import certmill.runtime, certmill.settings as s; certmill.runtime.Runtime.open(s.load())"
+    failed = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": f"{Path(__file__).parents[2]}:{tmp_path}", "CERTMILL_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1] == (
+        "ImportError: the DNS-01 provider keyedUpdate (certmill_keyed_update:KeyedUpdateSchema) cannot be "
+        "used: its config_type must be a subclass of certmill.dns01.base.ProviderConfig"
+    )
 
 
 def test_many_threads_ask_for_the_keys_once():
