@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from celery.concurrency.base import apply_target
@@ -40,6 +42,9 @@ count."""
 
 _HEADER: Final = "continuation"
 """The key in the task's request. No message can contain it, because the guard writes all headers anew."""
+
+_HEADERS: Final = ("lang", "task", "id", "root_id", "parent_id", "expires", "retries", "kwargsrepr")
+"""What `headers_of` reads of a message."""
 
 _Pool: Any = TaskPool  # the stubs are incomplete
 _Message: Any = Message
@@ -193,9 +198,29 @@ class ThreadPool(_Pool):  # type: ignore[misc]
         if _HEADER in request:
             apply_target(target, args, kwargs, callback, accept_callback)
             return None
-        return super().on_apply(
+        applied = super().on_apply(
             self._run, (request, target, args, kwargs, callback, accept_callback), callback=_nothing
         )
+        if request["delivery_info"]["routing_key"] in WAKE_UP_QUEUES:
+            applied.f.add_done_callback(partial(self._give_back, request, args[3:6]))
+        return applied
+
+    def _give_back(self, request: dict[str, Any], content: Sequence[Any], future: Future[Any]) -> None:
+        """Publish a wake-up again if it still waited for a thread when the pool stopped: Redis stores no copy
+        of it, so it would be lost until a tick. Without Redis it is lost; `future` logs the error."""
+        if not future.cancelled():
+            return
+        body, content_type, encoding = content
+        queue, headers = request["delivery_info"]["routing_key"], {name: request[name] for name in _HEADERS}
+        with self.app.producer_or_acquire() as producer:
+            producer.publish(
+                body,
+                routing_key=queue,
+                headers=headers,
+                content_type=content_type,
+                content_encoding=encoding,
+                correlation_id=request["id"],
+            )
 
     def _run(self, request: dict[str, Any], *call: Any) -> None:
         request[_HEADER] = continuation = Continuation()

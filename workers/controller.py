@@ -150,7 +150,7 @@ class Process:
         """Store the gauges of all Certificates as the cluster has them, and record an adoption for the ready
         ones that Redis did not know. A Certificate that Redis knows and that is not in the cluster was
         deleted while no controller led: it is reconciled, so that its record is forgotten. In a namespace
-        that is not watched nobody can know this, and certmill may have no rights: only its gauge is
+        that is not watched, a deletion is not observed, and certmill may have no rights: only the gauge is
         removed."""
         found, issuers = self._controller.gauges()
         gauges = self._runtime.ports.gauges

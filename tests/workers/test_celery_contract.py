@@ -44,6 +44,11 @@ def test_the_pool_of_threads_is_given_it_by_on_apply_and_submits_it():
     assert "self.executor.submit(apply_target, target, args, kwargs" in inspect.getsource(TaskPool.on_apply)
 
 
+def test_a_pool_that_stops_cancels_what_waits_and_every_task_has_a_future():
+    assert "self.executor.shutdown(cancel_futures=True)" in inspect.getsource(TaskPool.on_stop)
+    assert "return ApplyResult(f)" in inspect.getsource(TaskPool.on_apply)
+
+
 def test_the_third_argument_of_a_traced_task_is_its_request():
     assert parameters(fast_trace_task)[:6] == [
         "task",

@@ -3,14 +3,26 @@ message."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from certmill import settings as certmill_settings
+from certmill.contract import CHANGES_QUEUE, STEPS_QUEUE
 from tests.support.processes import Processes, Server, item, ran
 from tests.support.waiting import until
-from workers.continuation import AT_WORK_SECONDS, CONTINUE_SECONDS, ENOUGH, Continuation, RunsAtWork
+from workers.celery_app import make_app
+from workers.continuation import (
+    AT_WORK_SECONDS,
+    CONTINUE_SECONDS,
+    ENOUGH,
+    Continuation,
+    RunsAtWork,
+    ThreadPool,
+)
 
 STEPS = [
     "certificate.create_order",
@@ -87,6 +99,37 @@ def test_a_worker_that_is_to_stop_publishes_the_next_step(processes: Processes, 
     assert worker.wait(30) == 0
     assert {task["claimed"] for task in ran(server)} == {""}  # it may take one more before it stops
     assert waiting(server) == 1
+
+
+def test_a_wake_up_that_waits_for_a_thread_is_published_again_at_the_stop(
+    processes: Processes, server: Server
+) -> None:
+    settings = certmill_settings.load(home=processes.directory / "home", redis_url=server.url)
+    pool = ThreadPool(limit=1, app=make_app(settings))
+    body = json.dumps([["default/web"], {}, {"chain": [signature(STEPS[1], "default/web")]}]).encode()
+    ended: list[object] = []
+
+    def apply(task_id: str, queue: str, run: Callable[[], object] = lambda: None) -> None:
+        ids = {"id": task_id, "root_id": "root", "parent_id": "request"}
+        others = {"lang": "py", "task": STEPS[0], "expires": None, "retries": 0, "kwargsrepr": "{}"}
+        request = {**ids, **others, "delivery_info": {"routing_key": queue}}
+        pool.on_apply(
+            lambda *_: run(),
+            (STEPS[0], task_id, request, body, "application/json", "utf-8"),
+            callback=ended.append,
+        )
+
+    apply("begun", STEPS_QUEUE, lambda: until(lambda: waiting(server) == 1, what="it is published"))
+    apply("stored-in-redis", CHANGES_QUEUE)
+    apply("waits", STEPS_QUEUE)
+    pool.stop()
+    assert len(ended) == 1
+
+    processes.worker()
+    until(lambda: len(ran(server)) == 2, what=processes.log)
+    first, second = ran(server)
+    assert [first[key] for key in ("id", "root_id", "parent_id", "chain")] == ["waits", "root", "request", 1]
+    assert second["id"] == f"id-of-{STEPS[1]}"
 
 
 class Clock:
