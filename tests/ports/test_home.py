@@ -587,6 +587,14 @@ class TestStatus:
             home.write_certificate_status(WEB, replace(read, revision=8))
         assert home.certificate_status(WEB).revision == 7
 
+    def test_a_write_that_changes_nothing_in_an_old_status_is_a_conflict_too(self, home):
+        apply(home, certificate_text())
+        read = home.certificate_status(WEB)
+        home.write_certificate_status(WEB, replace(read, order="https://ca.test/order/1", order_spec="abc"))
+
+        with pytest.raises(Conflict):
+            home.write_certificate_status(WEB, read)
+
     def test_a_status_can_be_written_again_from_what_was_read_before(self, home):
         apply(home, certificate_text())
         read = home.certificate_status(WEB)

@@ -8,8 +8,10 @@ from datetime import timedelta
 
 import pytest
 
+from certmill.certificates import statuses
 from certmill.clock import SystemClock
 from certmill.errors import Conflict, Forbidden, InvalidManifest, NotFound, Permanent
+from certmill.home.cached import CachedHome
 from certmill.home.kubernetes.events import Involved, KubernetesEvents
 from certmill.home.kubernetes.home import KubernetesHome
 from certmill.home.kubernetes.secrets import CERT_MANAGER
@@ -25,6 +27,7 @@ from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from certmill.renewal.decision import decide
 from certmill.renewal.observation import look
+from certmill.steps.orders import notes
 from certmill.testing.clock import FakeClock
 from compose.servers.ports import free_port
 from tests.support.builders import NOW, a_certificate, a_pair, an_issuer
@@ -489,9 +492,77 @@ class TestAnIssuerMadeAgainUnderItsName:
             self.made(home)
 
         home._client = Interfering(client, make_again)
-        home.write_issuer_status(former, REGISTERED)
+        with pytest.raises(Conflict):
+            home.write_issuer_status(former, REGISTERED)
 
         assert "status" not in client.get(CLUSTER_ISSUERS, "", "prod")
+
+
+class TestACertificateMadeAgainUnderItsName:
+    """A worker has the status of the former Certificate in its cache."""
+
+    @pytest.fixture
+    def cached(self, home, client):
+        apply(home, WEB)
+        cached = CachedHome(home, FakeClock(NOW))
+        cached.certificate_status(WEB.id)
+        client.delete(CERTIFICATES, "default", "web")
+        apply(home, WEB)
+        return cached
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"conditions": (ISSUING,)},
+            {"order": "https://ca.test/order/1", "order_spec": "x"},
+            {"last_failure_time": NOW, "failed_issuance_attempts": 1, "next_attempt": NOW + 60},
+        ],
+    )
+    def test_the_change_of_its_status_is_made_from_the_new_one(self, home, cached, change):
+        statuses.update(cached, WEB.id, lambda status: replace(status, **change))
+
+        stored = home.certificate_status(WEB.id)
+        assert {name: getattr(stored, name) for name in change} == change
+        assert cached.certificate_status(WEB.id) == stored
+
+    def test_a_write_that_changes_nothing_gets_the_new_one_into_the_cache(self, home, client, cached):
+        statuses.update(cached, WEB.id, lambda status: status)
+
+        uid = meta_of(client.get(CERTIFICATES, "default", "web")).uid
+        assert meta_of(cached.certificate_status(WEB.id).version).uid == uid
+
+
+class TestAStatusInTheCacheOfAnotherWorker:
+    @pytest.fixture
+    def cached(self, home):
+        apply(home, WEB)
+        cached = CachedHome(home, FakeClock(NOW))
+        cached.certificate_status(WEB.id)
+        return cached
+
+    def test_the_note_of_an_order_that_came_later_is_removed(self, home, cached):
+        notes.note(home, WEB.id, order="https://ca.test/order/1", spec="x")
+
+        notes.clear(cached, WEB.id)
+
+        assert home.certificate_status(WEB.id).order == ""
+
+    def test_a_write_that_changes_nothing_does_not_make_it_last_longer(self, home, cached):
+        home.write_certificate_status(WEB.id, STATUS)
+
+        with pytest.raises(Conflict):
+            cached.write_certificate_status(WEB.id, cached.certificate_status(WEB.id))
+
+        assert cached.certificate_status(WEB.id) == STATUS
+
+    def test_of_a_certificate_that_is_deleted_it_is_forgotten(self, home, client, cached):
+        client.delete(CERTIFICATES, "default", "web")
+
+        for change in ({}, {"conditions": (ISSUING,)}):
+            former = replace(cached.certificate_status(WEB.id), **change)
+            assert cached.write_certificate_status(WEB.id, former) is None
+
+        assert cached.certificate_status(WEB.id).version is None
 
 
 class TestAnIssuerWhoseSpecChanges:

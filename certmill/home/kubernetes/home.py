@@ -37,7 +37,7 @@ from certmill.home.kubernetes.status import (
     with_issuer_status,
     with_refusal,
 )
-from certmill.home.kubernetes.writes import annotate, write_status
+from certmill.home.kubernetes.writes import annotate, confirm, write_status
 from certmill.kube.client import FIELD_MANAGER, KubeClient
 from certmill.kube.objects import JsonObject, meta_of
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, ISSUERS, SECRETS, Resource
@@ -197,7 +197,8 @@ class KubernetesHome:
         self, certificate: CertificateId, status: CertificateStatus
     ) -> CertificateStatus | None:
         """Write the status over the object that it was read from. If another program (cmctl) has written
-        since, this raises Conflict, so that its change is not lost."""
+        since, or if the Certificate was deleted and created again, this raises Conflict, so that no change
+        is lost. The status that is returned is one that the API server has answered."""
         body = read_from(status) or self._get("Certificate", *split_id(certificate))
         if body is None or meta_of(body).deleting:
             return None  # a Certificate that is gone or is being deleted needs no status
@@ -213,7 +214,10 @@ class KubernetesHome:
         # The status states its generation: that of the object which was read.
         wanted = {**annotated, "status": with_certificate_status(body, status)["status"]}
         written = write_status(self._client, CERTIFICATES, annotated, wanted)
-        return certificate_status_of(written or annotated)
+        if written is None:
+            answered = changed and annotated.get("status") == wanted["status"]
+            written = annotated if answered else confirm(self._client, certificate, wanted)
+        return certificate_status_of(written) if written is not None else None
 
     def issuer_status(self, issuer: Issuer) -> IssuerStatus:
         """Return the status of the object with this uid. An issuer that was deleted and created again under

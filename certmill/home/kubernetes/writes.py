@@ -19,10 +19,10 @@ _TRIES: Final = 3
 def annotate(
     client: KubeClient, certificate: CertificateId, before: JsonObject, changed: Mapping[str, str]
 ) -> JsonObject | None:
-    """Return the object with our annotations; None if it is gone, or if another object has its name.
+    """Return the object with our annotations; None if it is gone or being deleted.
 
-    Raises Conflict if another process has changed these annotations or the status since `before` was read. So
-    the note of an order that a run has removed is not written again.
+    Raises Conflict if another process has changed these annotations or the status since `before` was read, or
+    if another object has its name now. So the note of an order that a run has removed is not written again.
     """
     for _ in range(_TRIES):
         patch = {"metadata": {"resourceVersion": meta_of(before).resource_version, "annotations": changed}}
@@ -30,14 +30,28 @@ def annotate(
             return client.merge(CERTIFICATES, *split_id(certificate), patch)
         except Conflict:
             now = client.get(CERTIFICATES, *split_id(certificate))
-            if now is None or _is_another(now, before):
+            if now is None or meta_of(now).deleting:
                 return None
-            if meta_of(now).deleting:
-                return now
-            if _written_by_us(now) != _written_by_us(before):
+            if _is_another(now, before) or _written_by_us(now) != _written_by_us(before):
                 raise
             before = now
     raise Conflict(f"Certificate {certificate} is being changed again and again; its status is written later")
+
+
+def confirm(client: KubeClient, certificate: CertificateId, wanted: JsonObject) -> JsonObject | None:
+    """Return the current object, which has the wanted status and annotations; None if it is gone or being
+    deleted. Nothing was written, so only this read shows whether `wanted` was made from an old object.
+
+    Raises Conflict if it was: another process has written since, or another object has its name now.
+    """
+    now = client.get(CERTIFICATES, *split_id(certificate))
+    if now is None or meta_of(now).deleting:
+        return None
+    if _is_another(now, wanted) or _written_by_us(now) != _written_by_us(wanted):
+        raise Conflict(
+            f"Certificate {certificate} has a newer status than the one that was read; it is read again"
+        )
+    return now
 
 
 def write_status(
@@ -46,8 +60,8 @@ def write_status(
     """Write the status over the object that it was made from. A change of metadata or spec in the meantime
     does not matter; a change of the status does.
 
-    Returns the object as it was written. None: the object has this status already, it is gone or being
-    deleted, or another object has its name.
+    Returns the object as it was written. None: the object has this status already, or it is gone or being
+    deleted. Raises Conflict if another process has changed the status, or if another object has its name now.
     """
     for _ in range(_TRIES):
         if before.get("status") == wanted["status"] or meta_of(before).deleting:
@@ -57,8 +71,10 @@ def write_status(
         except Conflict:
             meta = meta_of(before)
             now = client.get(resource, meta.namespace, meta.name)
-            if now is None or _is_another(now, before):
+            if now is None:
                 return None
+            if _is_another(now, before):
+                raise
             if now.get("status") == wanted["status"]:
                 return None
             if now.get("status") != before.get("status"):
