@@ -41,7 +41,7 @@ def test_a_figure_is_shown_beside_its_target_and_whether_it_is_reached():
     )
 
     lines = {line.split()[0]: line for line in said.splitlines() if line}
-    assert "≥ 0.5" in lines["pipeline_vs_raw"]
+    assert "≥ 0.9" in lines["pipeline_vs_raw"]
     assert "NOT reached" in lines["pipeline_vs_raw"]
     assert "reached" in lines["single_p50_s"]
     assert "NOT" not in lines["single_p50_s"]
