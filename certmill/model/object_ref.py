@@ -1,4 +1,4 @@
-"""Defines ObjectRef, the identity of an object in a home or a cluster, and the kinds that a home stores."""
+"""Defines ObjectRef, the identity of an object in a home or a cluster, and the kinds that it may have."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import Final
 CERTIFICATE: Final = "Certificate"
 ISSUER: Final = "Issuer"
 CLUSTER_ISSUER: Final = "ClusterIssuer"
-SECRET: Final = "Secret"  # noqa: S105 - a kind, no secret
 
 ISSUER_KINDS: Final = (ISSUER, CLUSTER_ISSUER)
-HOME_KINDS: Final = (CERTIFICATE, *ISSUER_KINDS, SECRET)
-"""The kinds that a home stores. Another release may store more: an unknown kind is neither a Certificate nor
-an issuer."""
+"""Another release may store further kinds: an unknown kind is neither a Certificate nor an issuer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
