@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urljoin
 
 from certmill.acme import jws
 from certmill.acme.actions import Action
@@ -274,7 +273,7 @@ class AcmeClient:
         cause = error.__cause__
         if not isinstance(cause, AcmeProblem) or cause.status != 409 or not cause.location:
             raise error
-        self._session.account_uri = self._session.checked(urljoin(self._session.server, cause.location))
+        self._session.account_uri = self._session.joined(self._session.server, cause.location)
         return self.account()
 
 

@@ -62,7 +62,7 @@ class AccountSession:
         )
         directory = Directory.from_json(json_of(answer))
         for url in directory.urls:
-            self._judge(url, frozenset({host_of(url)}))
+            self._judge(url)
         return self._directories.put(self.server, self._trust, directory, now=now)
 
     def post(
@@ -100,16 +100,25 @@ class AccountSession:
         """The URL of the created resource, from the header Location."""
         if not answer.location:
             raise CAUnavailable(f"{host_of(answer.url)} created {what} but sent no Location header")
-        return self.checked(urljoin(answer.url, answer.location))
+        return self.joined(answer.url, answer.location)
+
+    def joined(self, base: str, location: str) -> str:
+        """The URL of a header Location, if requests may go there. Raises CAUnavailable if not."""
+        try:
+            url = urljoin(base, location)
+        except ValueError:  # it is not a URL, as `checked` says
+            url = location
+        return self.checked(url)
 
     def checked(self, url: str) -> str:
         """`url`, if requests may go there. Raises CAUnavailable if not."""
         self._judge(url, self._known().hosts)
         return url
 
-    def _judge(self, url: str, hosts: frozenset[str]) -> None:
+    def _judge(self, url: str, hosts: frozenset[str] | None = None) -> None:
+        """`hosts`: those that requests may go to; None: any. Raises CAUnavailable."""
         mistake = url_mistake(url)
-        if not mistake and host_of(url) not in hosts:
+        if not mistake and hosts is not None and host_of(url) not in hosts:
             mistake = f"its host {host_of(url)} is not in the directory"
         if not mistake and self.server.startswith("https:") and not url.startswith("https:"):
             mistake = "it is http:, and the directory is https:"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -45,7 +46,8 @@ def retry_after_in_text(text: str, *, now: float) -> float | None:
 
 
 def links(headers: Mapping[str, str], relation: str, *, base: str) -> tuple[str, ...]:
-    """The targets of a link relation: absolute URLs, in order, without duplicates."""
+    """The targets of a link relation: absolute URLs, in order, without duplicates. A target that is not a URL
+    is left out."""
     found: dict[str, None] = {}
     for link in _LINK.finditer(headers.get("Link", "")):
         relations = _RELATION.search(link.group(2))
@@ -53,7 +55,8 @@ def links(headers: Mapping[str, str], relation: str, *, base: str) -> tuple[str,
             relations is not None
             and relation in (relations.group(1) or relations.group(2) or "").lower().split()
         ):
-            found[urljoin(base, link.group(1))] = None
+            with suppress(ValueError):  # such as "https://["
+                found[urljoin(base, link.group(1))] = None
     return tuple(found)[:_MAX_LINKS]
 
 

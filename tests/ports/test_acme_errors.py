@@ -379,6 +379,36 @@ def test_a_location_elsewhere_is_not_kept(scripted, acme):
     assert "evil.example is not in the directory" in str(failure(lambda: acme.new_order(NAMES)))
 
 
+NO_URLS = ("https://[", "https://[::1/order/1")
+"""urllib raises a ValueError for these."""
+
+
+@pytest.mark.parametrize("no_url", NO_URLS)
+def test_a_location_that_is_no_url_is_an_error_of_the_ca(scripted, acme, no_url):
+    scripted.answer("/newOrder", scripted.order(), Location=no_url)
+
+    error = failure(lambda: acme.new_order(NAMES))
+
+    assert (type(error), "it is not a URL" in str(error)) == (CAUnavailable, True)
+
+
+@pytest.mark.parametrize("no_url", NO_URLS)
+def test_a_directory_with_an_entry_that_is_no_url_is_an_error_of_the_ca(scripted, connect, no_url):
+    scripted.serve_directory(revokeCert=no_url)
+
+    error = failure(connect(scripted.ca).directory)
+
+    assert (type(error), "it is not a URL" in str(error)) == (CAUnavailable, True)
+
+
+def test_a_conflict_at_what_is_no_url_is_an_error_of_the_ca(scripted, connect):
+    scripted.refuse("/newAccount", "conflict", 409, headers={"Location": "https://["})
+
+    error = failure(connect(scripted.ca, account_uri=None).new_account)
+
+    assert (type(error), "it is not a URL" in str(error)) == (CAUnavailable, True)
+
+
 def test_a_request_never_falls_back_to_http(scripted, acme):
     error = failure(lambda: acme.order(f"{scripted.url}/order/1".replace("https", "http")))
 

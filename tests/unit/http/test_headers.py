@@ -92,6 +92,7 @@ def test_boulders_text_says_it_too():
         ),
         ('<a>;rel="alternate", <a>;rel="alternate"', ("https://ca.example/cert/a",)),
         ('<https://ca.example/dir>;rel="index"', ()),
+        ('<https://[>;rel="alternate", <a>;rel="alternate"', ("https://ca.example/cert/a",)),
         ("nonsense", ()),
         ("", ()),
     ],
