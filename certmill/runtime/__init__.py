@@ -68,6 +68,8 @@ class Runtime:
     redis: Redis
     home_answers: Callable[[], bool]
     """Whether the API server answers, for a probe; always True for a directory."""
+    close_home: Callable[[], None]
+    """Writes what the home has not written yet."""
 
     @classmethod
     def open(cls, settings: Settings) -> Runtime:
@@ -81,7 +83,14 @@ class Runtime:
         clock = FleetClock(client)
         place = _place(settings, clock)
         ports = _ports(settings, client, place, clock)
-        return cls.build(settings, ports, redis=client, shims=place.shims, home_answers=place.answers)
+        return cls.build(
+            settings,
+            ports,
+            redis=client,
+            shims=place.shims,
+            home_answers=place.answers,
+            close_home=place.close,
+        )
 
     @classmethod
     def build(
@@ -92,6 +101,7 @@ class Runtime:
         redis: Redis,
         shims: Shims | None = None,
         home_answers: Callable[[], bool] = lambda: True,
+        close_home: Callable[[], None] = lambda: None,
     ) -> Runtime:
         """Build all parts, which then work with `ports` (from `default_ports`, or of a test)."""
         steps, ports = _with_cache(ports)
@@ -110,12 +120,18 @@ class Runtime:
             ticks=Ticks(ports, reconciler),
             redis=redis,
             home_answers=home_answers,
+            close_home=close_home,
         )
 
     def with_ports(self, ports: Ports) -> Runtime:
         """Return a runtime whose parts work with `ports`. It shares the connections of this one."""
         return self.build(
-            self.settings, ports, redis=self.redis, shims=self.shims, home_answers=self.home_answers
+            self.settings,
+            ports,
+            redis=self.redis,
+            shims=self.shims,
+            home_answers=self.home_answers,
+            close_home=self.close_home,
         )
 
     @property
@@ -137,7 +153,8 @@ class Runtime:
         return InstallationRecord(self.redis).read()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Write the events that wait in this process, and close the connections."""
+        self.close_home()
         self.redis.close()
 
 
@@ -170,6 +187,7 @@ class _Place:
     routes: Routes = field(default_factory=NoRoutes)
     shims: Shims = field(default_factory=_NoShims)
     answers: Callable[[], bool] = lambda: True
+    close: Callable[[], None] = lambda: None
 
 
 def _place(settings: Settings, clock: Clock) -> _Place:
@@ -179,11 +197,13 @@ def _place(settings: Settings, clock: Clock) -> _Place:
         )
     from certmill.controller.ingress import DefaultIssuer
     from certmill.controller.shims import ShimReconciler
+    from certmill.home.kubernetes.event_queue import EventQueue
     from certmill.home.kubernetes.events import KubernetesEvents
     from certmill.http01.kubernetes_routes import KubernetesRoutes, ResponderAddresses
 
     kube = kube_client(settings)
-    events = KubernetesEvents(kube, clock)
+    queue = EventQueue()
+    events = KubernetesEvents(kube, clock, queue.put)
     addresses = ResponderAddresses(kube, settings.namespace, settings.responder_service)
     default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
     return _Place(
@@ -193,6 +213,7 @@ def _place(settings: Settings, clock: Clock) -> _Place:
         routes=KubernetesRoutes(kube, addresses, settings.responder_port),
         shims=ShimReconciler(kube, events, default),
         answers=kube.answers,
+        close=queue.close,
     )
 
 

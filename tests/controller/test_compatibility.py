@@ -101,6 +101,9 @@ def test_a_certificate_before_its_issuer_waits_uncounted_and_is_then_issued(lab,
 
     lab.until(waits, what=lambda: str(lab.conditions(CERTIFICATES, namespace, "web")))
     assert "failedIssuanceAttempts" not in status_of(lab, namespace, "web")
+    lab.until(
+        lambda: any(reason == "Waiting" for _, reason, _ in lab.events(namespace, "web")), what="the event"
+    )
     assert {type_ for type_, _, _ in lab.events(namespace, "web")} == {"Normal"}
 
     lab.apply_issuer(lab.rfc2136(), name=late, privateKeySecretRef={"name": f"{late}-key"})

@@ -17,7 +17,7 @@ from certmill.home.kubernetes.home import KubernetesHome
 from certmill.home.kubernetes.secrets import CERT_MANAGER
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
-from certmill.kube.objects import managed_fields, meta_of
+from certmill.kube.objects import managed_fields, meta_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS, NAMESPACES, SECRETS
 from certmill.model.annotations import CREATED_BY
 from certmill.model.history import PastRun
@@ -27,6 +27,8 @@ from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from certmill.renewal.decision import decide
 from certmill.renewal.observation import look
+from certmill.runtime import Runtime
+from certmill.settings import Settings
 from certmill.steps.orders import notes
 from certmill.testing.clock import FakeClock
 from compose.servers.ports import free_port
@@ -766,6 +768,34 @@ class TestEvents:
             ("one", 3),
             ("two", 1),
         ]
+
+    def test_an_event_that_is_written_behind_has_the_time_at_which_it_was_recorded(self, client):
+        clock, writes = FakeClock(NOW), []
+        events = KubernetesEvents(client, clock, writes.append)
+        for message in ("one", "two"):
+            events.record_event(WEB, "Issuing", message)
+            clock.advance(60)
+        assert self.listed(client, name="web") == []
+
+        for write in writes:
+            write()
+
+        times = {body["message"]: body["firstTimestamp"] for body in self.listed(client, name="web")}
+        assert times == {"one": rfc3339(NOW), "two": rfc3339(NOW + 60)}
+
+    def test_a_process_that_stops_writes_its_events_first(self, client, kube, redis_server):
+        settings = {
+            "home_kind": "kubernetes",
+            "kubeconfig": kube.kubeconfig(),
+            "redis_url": redis_server.url,
+        }
+        runtime = Runtime.open(Settings.model_validate(settings))
+        for number in range(50):
+            runtime.ports.events.record_event(WEB, "Issuing", f"message {number}")
+
+        runtime.close()
+
+        assert len(self.listed(client, name="web")) == 50
 
     def test_what_was_reported_lately_is_not_reported_again_until_its_time(self, client):
         clock = FakeClock(NOW)

@@ -1,11 +1,13 @@
 """Events of Certificates and issuers in the Kubernetes API, as `kubectl describe` shows them. Best effort: an
-event that cannot be written is logged."""
+event that cannot be written is logged. In a process they are written behind (`event_queue`)."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from certmill.clock import Clock
@@ -36,12 +38,20 @@ class Involved:
     uid: str
 
 
-class KubernetesEvents:
-    """Writes events. Events with the same object, reason and message are one Event, whose count increases."""
+def _at_once(write: Callable[[], None]) -> None:
+    write()
 
-    def __init__(self, client: KubeClient, clock: Clock) -> None:
+
+class KubernetesEvents:
+    """Records events. Events with the same object, reason and message are one Event, whose count increases.
+    `put` gets the calls that write them, in order; by default each is called at once."""
+
+    def __init__(
+        self, client: KubeClient, clock: Clock, put: Callable[[Callable[[], None]], None] = _at_once
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._put = put
 
     def record_event(
         self, certificate: Certificate, reason: str, message: str, *, warning: bool = False
@@ -77,9 +87,7 @@ class KubernetesEvents:
         try:
             body = self._client.get(resource, namespace, name)
         except CertmillError as error:
-            log.warning(
-                "event.lost", object=f"{kind} {namespace}/{name}", event_reason=reason, error=str(error)
-            )
+            _log_lost(f"{kind} {namespace}/{name}", reason, error)
             return
         if body is not None:
             uid = meta_of(body).uid
@@ -97,21 +105,19 @@ class KubernetesEvents:
         warning: bool = False,
         again_after: timedelta = timedelta(0),
     ) -> None:
-        """Record an event of this object. An event that was recorded less than `again_after` ago is neither
-        written again nor counted."""
+        """Record an event of this object, with the present time. An event that was recorded less than
+        `again_after` ago is neither written again nor counted."""
         body = _event(involved, reason, message, warning=warning, now=self._clock.now())
+        self._put(partial(self._write, involved, body, again_after))
+
+    def _write(self, involved: Involved, body: JsonObject, again_after: timedelta) -> None:
         try:
             try:
                 self._client.create(EVENTS, body)
             except Conflict:
                 self._count(body, again_after)
         except CertmillError as error:
-            log.warning(
-                "event.lost",
-                object=f"{involved.kind} {involved.namespace}/{involved.name}",
-                event_reason=reason,
-                error=str(error),
-            )
+            _log_lost(f"{involved.kind} {involved.namespace}/{involved.name}", body["reason"], error)
 
     def _count(self, body: JsonObject, again_after: timedelta) -> None:
         metadata = body["metadata"]
@@ -126,6 +132,11 @@ class KubernetesEvents:
             "lastTimestamp": body["lastTimestamp"],
         }
         self._client.merge(EVENTS, metadata["namespace"], metadata["name"], patch)
+
+
+def _log_lost(about: str, reason: object, error: CertmillError) -> None:
+    """Log an event that is not written. The error says what to do."""
+    log.warning("event.lost", object=about, event_reason=reason, error=str(error))
 
 
 def _event(involved: Involved, reason: str, message: str, *, warning: bool, now: float) -> JsonObject:
