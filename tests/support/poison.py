@@ -12,6 +12,7 @@ from tests.support.processes import item
 STEPS, REQUESTS, CHANGES = "certmill.steps", "certmill.requests", "certmill.changes"
 LOOK = "reconcile.certificate"
 STEP, ID = "certificate.validate", ["default/web"]
+_UNKNOWN_TYPE = b'{"__type__": "SECRET", "__value__": 1}'
 
 
 def _without(header: str) -> bytes:
@@ -106,6 +107,8 @@ MORE = {
         item(STEP, ID, embed={"chain": [_signature(options={"queue": "elsewhere"})]}),
     ),
     "a chain with keyword arguments": (STEPS, item(STEP, ID, embed={"chain": [_signature(kwargs={"x": 1})]})),
+    "a chain with a chord": (STEPS, item(STEP, ID, embed={"chain": [_signature(subtask_type="chord")]})),
+    "a chain of an unknown type": (STEPS, item(STEP, ID, embed={"chain": [_signature(subtask_type=["x"])]})),
     "a chain that is no list": (STEPS, item(STEP, ID, embed={"chain": {"task": STEP}})),
     "a chain of hundreds": (STEPS, item(STEP, ID, embed={"chain": [_signature()] * 300})),
     "an id that is a list": (STEPS, item(STEP, ID, headers={"id": ["x"]})),
@@ -115,6 +118,19 @@ MORE = {
     "a typed value": (
         REQUESTS,
         item("certificate.request", [{"name": "web", "spec": {"__type__": "decimal", "__value__": "1"}}]),
+    ),
+    "a typed header": (STEPS, item(STEP, ID, headers={"x": {"__type__": "uuid", "__value__": ["SECRET"]}})),
+    "a typed header in escapes": (
+        STEPS,
+        item(STEP, ID, headers={"x": {"__type__": "datetime", "__value__": "SECRET"}}).replace(
+            b"__type__", b"\\u005f_type__"
+        ),
+    ),
+    "a typed content type": (
+        REQUESTS,
+        item("certificate.request", [{"name": "web", "spec": {}}]).replace(
+            b'"application/json"', _UNKNOWN_TYPE
+        ),
     ),
     "a step as a request": (REQUESTS, item(STEP, ID, queue=REQUESTS)),
     "a request that says it is a step": (REQUESTS, item(STEP, ID, queue=STEPS)),

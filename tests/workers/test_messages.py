@@ -8,6 +8,7 @@ from base64 import b64decode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kombu.utils.json import loads
 
 from certmill.contract import CHANGES_QUEUE, MAX_LEFT, RECONCILE_TASKS, TASKS_OF_QUEUE
 from tests.support.poison import MORE, TWELVE
@@ -23,7 +24,7 @@ JSON = st.recursive(
 
 
 def _received(raw: bytes, queue: str) -> Message:
-    envelope = json.loads(readable(raw, queue))
+    envelope = loads(readable(raw, queue).decode())  # as kombu parses it
     properties = envelope["properties"]
     body = envelope["body"]
     return Message(

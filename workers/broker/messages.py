@@ -99,6 +99,8 @@ def _envelope(item: bytes) -> dict[str, object]:
         raise Refusal("the body is not a string")
     encoding = properties.get("body_encoding")
     _check_body_encoding(body, encoding)
+    if _has_typed_values(item, {**envelope, "body": ""}):
+        raise Refusal("typed values are not accepted")
     priority = properties.get("priority")
     kept = {
         "body_encoding": encoding,
@@ -196,10 +198,15 @@ def _parts(body: bytes) -> tuple[list[object], dict[str, object], dict[str, obje
     args, kwargs, embed = parts
     if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict | None):
         raise Refusal("the body is not [args, kwargs, embed]")
-    # kombu turns {"__type__": …, "__value__": …} into objects. Plain JSON does not need them.
-    if b'"__type__"' in body or (b"\\u" in body and "__type__" in json.dumps(parts)):
+    if _has_typed_values(body, parts):
         raise Refusal("typed values are not accepted")
     return args, kwargs, embed or {}
+
+
+def _has_typed_values(content: bytes, parsed: object) -> bool:
+    """Whether kombu would turn a {"__type__": …, "__value__": …} of this JSON into an object. This can fail,
+    which ends the worker if it is in the envelope. Plain JSON does not need them."""
+    return b'"__type__"' in content or (b"\\u" in content and "__type__" in json.dumps(parsed))
 
 
 def _check_canvas(headers: dict[str, object], embed: dict[str, object], *, chains: bool) -> None:
@@ -225,8 +232,7 @@ def _is_step(signature: object) -> bool:
     if (
         not isinstance(signature, dict)
         or signature.get("task") not in STEP_TASKS
-        or signature.get("kwargs")
-        or signature.get("chord_size")
+        or any(signature.get(key) for key in ("kwargs", "chord_size", "subtask_type"))
     ):
         return False
     args, options = signature.get("args"), signature.get("options")
