@@ -6,10 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from certmill.certificates import conditions, statuses, temporary
+from certmill.certificates.candidates import Candidate
 from certmill.errors import Conflict
 from certmill.model.certificate import Certificate
 from certmill.model.reason import Reason
-from certmill.model.trigger import Origin, ReconcileOptions
+from certmill.model.trigger import ReconcileOptions
 from certmill.observe import certificates
 from certmill.renewal.decision import Issue
 from certmill.renewal.observation import Seen, Violation
@@ -54,9 +55,9 @@ class ObservationOutdated(Exception):
     """The run state has changed since the observation. The observation is made again."""
 
 
-def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reconciled:
-    """Begin a run. Its wake-up is published at once if the queue is short; otherwise the run waits among the
-    arrivals. Raises ObservationOutdated.
+def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment, candidate: Candidate) -> Reconciled:
+    """Begin a run that uses the candidate issuer. Its wake-up is published at once if the queue is short;
+    otherwise the run waits among the arrivals. Raises ObservationOutdated.
 
     The temporary pair is stored first: if the process dies after the run has begun, no other process stores
     it. If a run is under way but its status was not written (the home was not available), the status is
@@ -66,7 +67,9 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
         ports.home, ports.events, seen, now=now
     )
     publish_run = moment.options.may_publish and ports.due.queue_length() < ports.limits.high_water
-    verdict, run = _begin(ports, violation, seen, moment, publish_run=publish_run)
+    verdict, run = _begin(
+        ports, violation, moment, candidate, certificate=seen.certificate, publish_run=publish_run
+    )
     # A run under way whose status is missing: the process that began it may have failed before it wrote the
     # status and published the wake-up, so both are repeated.
     status_missing = (
@@ -82,17 +85,23 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment) -> Reco
 
 
 def _begin(
-    ports: Ports, violation: Violation, seen: Seen, moment: Moment, *, publish_run: bool
+    ports: Ports,
+    violation: Violation,
+    moment: Moment,
+    candidate: Candidate,
+    *,
+    certificate: Certificate,
+    publish_run: bool,
 ) -> tuple[Verdict, int]:
     """Create the run in its record, or join the run under way. Returns the verdict and the number of the run.
     Raises ObservationOutdated."""
-    certificate, now = seen.certificate, moment.now
+    now = moment.now
     origin = origin_of(moment.options.origin, violation, forced=moment.forced)
     verdict, run = ports.records.begin(
         certificate.id,
         now=now,
         steps=(chain.FIRST, *chain.SENT),
-        spec=seen.spec,
+        spec=candidate.spec,
         origin=origin,
         in_flight_until=now + ports.limits.grace if publish_run else None,
         force=moment.forced,
@@ -101,7 +110,14 @@ def _begin(
     if verdict is Verdict.STALE:
         raise ObservationOutdated
     if verdict is Verdict.BEGUN:
-        _log_begun(certificate, violation, run=run, origin=origin)
+        certificates.run_begun(
+            certificate.id,
+            run=run,
+            trigger=origin.trigger.value,
+            reason=violation.reason.value,
+            message=violation.message,
+            issuer=candidate.ref.name,
+        )
     return verdict, run
 
 
@@ -128,14 +144,3 @@ def _record_begun(
             return
         statuses.write(ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))
     ports.events.record_event(certificate, "Issuing", violation.message)
-
-
-def _log_begun(certificate: Certificate, violation: Violation, *, run: int, origin: Origin) -> None:
-    certificates.run_begun(
-        certificate.id,
-        run=run,
-        trigger=origin.trigger.value,
-        reason=violation.reason.value,
-        message=violation.message,
-        issuer=certificate.issuer_ref.name,
-    )

@@ -1,31 +1,77 @@
-"""The candidate issuers of a Certificate, in order of preference: today one, the issuer in spec.issuerRef.
+"""The candidate issuers of a Certificate, in order of preference: the issuer in spec.issuerRef, then those
+that may take its place.
 
-A run uses one candidate and records which one. A stored pair is right if any candidate issued it, and a
-manifest is unchanged if its digest with any candidate is the recorded one. So a further candidate is added
-here, and nowhere else."""
+A run uses one candidate, and its record tells which one: `spec` is the digest of the Certificate with that
+candidate. A manifest is unchanged if its digest with any candidate is the recorded one, and a stored pair is
+right if any candidate issued it. So a further candidate is added here, and nowhere else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
 
-from certmill.home.base import Manifests
+from certmill.certificates.digest import digest
+from certmill.errors import InvalidManifest
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
 from certmill.model.object_ref import ObjectRef
 
 
+class Issuers(Protocol):
+    """Where the issuers are read: the part of a home that this module needs."""
+
+    def issuer(self, ref: ObjectRef) -> Issuer | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An issuer that may issue a Certificate. `ref`: as the manifest names it. `spec`: the digest of the
+    Certificate with this issuer. `issuer` is None if it does not exist; only the first candidate may be
+    missing."""
+
+    ref: IssuerRef
+    spec: str
+    issuer: Issuer | None = None
+
+
 def candidate_refs(certificate: Certificate) -> tuple[IssuerRef, ...]:
     """The candidates as the manifest names them; some may not exist. Pure."""
-    return (certificate.issuer_ref,)
+    return (certificate.issuer_ref, *certificate.fallback_issuers)
 
 
-def issuers_for(home: Manifests, certificate: Certificate) -> tuple[Issuer, ...]:
-    """The candidates that exist. Raises InvalidManifest if one is not valid, and HomeUnavailable."""
-    found = (home.issuer(ref.within(certificate.namespace)) for ref in candidate_refs(certificate))
-    return tuple(issuer for issuer in found if issuer is not None)
+def candidates_for(home: Issuers, certificate: Certificate) -> tuple[Candidate, ...]:
+    """The candidates, at least one. The first is that of spec.issuerRef: if it does not exist, the run waits
+    for it. Another one that does not exist, or is not valid, is left out.
+
+    Raises InvalidManifest if the first is not valid, and HomeUnavailable."""
+    first, *others = candidate_refs(certificate)
+    found = [_candidate(certificate, first, home.issuer(first.within(certificate.namespace)))]
+    for ref in others:
+        with suppress(InvalidManifest):
+            if (issuer := home.issuer(ref.within(certificate.namespace))) is not None:
+                found.append(_candidate(certificate, ref, issuer))
+    return tuple(found)
 
 
-def issuer_of_run(issuers: Sequence[Issuer], begun_with: ObjectRef) -> Issuer | None:
-    """The candidate with which a run goes on: the one that it began with, else the first. None if there is no
-    candidate. Pure."""
-    return next((issuer for issuer in issuers if issuer.ref == begun_with), next(iter(issuers), None))
+def _candidate(certificate: Certificate, ref: IssuerRef, issuer: Issuer | None) -> Candidate:
+    return Candidate(ref=ref, spec=digest(certificate, issuer), issuer=issuer)
+
+
+def candidate_of(candidates: Sequence[Candidate], spec: str) -> Candidate | None:
+    """The candidate of a run whose record has this digest; None if the manifest has changed since the run
+    began. Pure."""
+    return next((candidate for candidate in candidates if candidate.spec == spec), None)
+
+
+def run_first(candidates: Sequence[Candidate], spec: str) -> tuple[Candidate, ...]:
+    """The candidates in their order, but first the one of the run under way, whose record has this digest.
+    With "" there is no run. Pure."""
+    return tuple(sorted(candidates, key=lambda candidate: candidate.spec != spec))
+
+
+def ref_of(certificate: Certificate, issuer: ObjectRef) -> IssuerRef:
+    """The candidate as the manifest names it: the Secret's annotations repeat its spelling. Pure."""
+    refs = candidate_refs(certificate)
+    return next((ref for ref in refs if ref.within(certificate.namespace) == issuer), refs[0])

@@ -1,28 +1,25 @@
 """Computes the digest of the fields that a run depends on. Pure.
 
 A run whose digest differs from the manifest's begins again. Checkpointed facts are valid only for the same
-digest."""
+digest.
+
+The issuer is one of these fields: an order cannot be continued with another account or at another server. The
+digest of a run therefore also tells which candidate issuer it uses (candidates)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 
 
-def digests(certificate: Certificate, issuers: Sequence[Issuer]) -> tuple[str, ...]:
-    """The digest with each of these issuers, in their order; the digest without an issuer if there is none.
-    A recorded digest that is one of these is that of an unchanged manifest."""
-    return tuple(digest(certificate, issuer) for issuer in issuers) or (digest(certificate, None),)
-
-
 def digest(certificate: Certificate, issuer: Issuer | None) -> str:
-    """16 hex digits over everything that the order and its CSR depend on. Records and statuses store it, and
-    other releases compare it: its text does not change."""
+    """16 hex digits over everything that the order and its CSR depend on. `issuer` is None if the one in
+    spec.issuerRef does not exist. Records and statuses store the digest, and other releases compare it: its
+    text does not change."""
     ref = issuer.ref if issuer else certificate.issuer
     wanted = {
         "names": [str(identifier) for identifier in certificate.identifiers],

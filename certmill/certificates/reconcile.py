@@ -10,14 +10,13 @@ from contextlib import suppress
 
 from certmill.certificates import conditions, ownership, secret_contract, statuses, temporary
 from certmill.certificates.begin_run import Moment, ObservationOutdated, Reconciled, begin_run
-from certmill.certificates.candidates import issuers_for
-from certmill.certificates.digest import digest, digests
+from certmill.certificates.candidates import Candidate, candidates_for, run_first
+from certmill.certificates.digest import digest
 from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.home.base import Home, ObservedCertificate
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
-from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId, split_id
 from certmill.model.reason import Reason
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
@@ -75,12 +74,11 @@ class Reconciler:
             return self._forget(certificate_id)
         certificate, status = observed.certificate, observed.status
         try:
-            issuers = issuers_for(ports.home, certificate)
+            candidates = run_first(candidates_for(ports.home, certificate), moment.state.spec)
         except InvalidManifest as error:
             return self._without_issuer(observed, str(error), moment)
         secret, unusable = self._secret(certificate)
-        specs = digests(certificate, issuers)
-        if (barred := self._barred(observed, issuers, secret, spec=specs[0], moment=moment)) is not None:
+        if (barred := self._barred(observed, candidates, secret, moment=moment)) is not None:
             return barred
 
         if (
@@ -88,22 +86,27 @@ class Reconciler:
         ):  # Redis has no run: its data was lost with a run, and DNS-01 values may still be present
             ports.journal.note_lost_order(certificate_id, status.order)
         seen = look(
-            certificate, secret, status, specs, unusable=unusable, jitter_seconds=ports.limits.renewal_jitter
+            certificate,
+            secret,
+            status,
+            tuple(candidate.spec for candidate in candidates),
+            unusable=unusable,
+            jitter_seconds=ports.limits.renewal_jitter,
         )
-        return self._apply(_decided(seen, moment), seen, moment)
+        return self._apply(_decided(seen, moment), seen, moment, candidates[0])
 
     def _barred(
         self,
         observed: ObservedCertificate,
-        issuers: Sequence[Issuer],
+        candidates: Sequence[Candidate],
         secret: Secret | None,
         *,
-        spec: str,
         moment: Moment,
     ) -> Reconciled | None:
         """Returns None if the Certificate's Secret may be written. Otherwise the status gives the reason, and
         the Certificate is checked again later."""
         certificate, before = observed.certificate, observed.status
+        issuers = [candidate.issuer for candidate in candidates if candidate.issuer is not None]
         if taken := secret_contract.why_not_to_write(self._ports.home, certificate, issuers, secret):
             message = f"spec.secretName: {taken}"
             violation = Violation(reason=Reason.INVALID_SPEC, message=message)
@@ -115,7 +118,7 @@ class Reconciler:
                 moment,
             )
         if other := ownership.other_owner(self._ports, certificate, secret):
-            return self._wait_for(other, observed, secret, spec=spec, moment=moment)
+            return self._wait_for(other, observed, secret, spec=candidates[0].spec, moment=moment)
         return None
 
     def other_owner(self, certificate: Certificate) -> str:
@@ -187,10 +190,10 @@ class Reconciler:
             raise ObservationOutdated
         return adoption is Adoption.ADOPTED
 
-    def _apply(self, decision: Decision, seen: Seen, moment: Moment) -> Reconciled:
+    def _apply(self, decision: Decision, seen: Seen, moment: Moment, candidate: Candidate) -> Reconciled:
         match decision:
             case Issue():
-                return begin_run(self._ports, decision, seen, moment)
+                return begin_run(self._ports, decision, seen, moment, candidate)
             case BackingOff():
                 return self._hold(decision, seen, moment)
             case Keep():
@@ -250,7 +253,10 @@ class Reconciler:
         reads the owner's name from their annotation."""
         try:
             wanted = secret_contract.secret_of(
-                certificate, secret.data[TLS_CERTIFICATE], secret.data[TLS_PRIVATE_KEY]
+                certificate,
+                secret.data[TLS_CERTIFICATE],
+                secret.data[TLS_PRIVATE_KEY],
+                issuer=secret_contract.candidate_in(secret, certificate) or certificate.issuer_ref,
             )
         except SecretUnusable:
             return

@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from certmill.certificates.candidates import candidate_refs
 from certmill.crypto import chain, keys
 from certmill.home.base import Home
 from certmill.model.annotations import CERTIFICATE_NAME, ISSUER_GROUP, ISSUER_KIND, ISSUER_NAME, MANAGED_LABEL
@@ -22,13 +23,17 @@ ACCOUNT_LABEL = {"certmill.io/acme-account": "true"}
 has it."""
 
 
-def annotations_of(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
-    """The eight annotations: the names come from the issued leaf, the issuer from the Certificate's
-    issuerRef. Empty strings are written too. If the leaf has e-mail addresses, or subject fields other than
-    the common name, their annotations are added."""
-    ref = certificate.issuer_ref
-    issuer = {ISSUER_GROUP: ref.group, ISSUER_KIND: ref.kind or "Issuer", ISSUER_NAME: ref.name}
-    return _of_leaf(certificate, leaf) | issuer
+def annotations_of(certificate: Certificate, leaf: chain.Leaf, issuer: IssuerRef | None) -> dict[str, str]:
+    """The eight annotations: the names come from the issued leaf, the issuer is the one that has issued it,
+    as the manifest names it. Empty strings are written too. If the leaf has e-mail addresses, or subject
+    fields other than the common name, their annotations are added. Without an issuer (a temporary pair) the
+    three annotations of the issuer are left out."""
+    of_issuer = (
+        {ISSUER_GROUP: issuer.group, ISSUER_KIND: issuer.kind or "Issuer", ISSUER_NAME: issuer.name}
+        if issuer is not None
+        else {}
+    )
+    return _of_leaf(certificate, leaf) | of_issuer
 
 
 def _of_leaf(certificate: Certificate, leaf: chain.Leaf) -> dict[str, str]:
@@ -101,9 +106,13 @@ def why_not_to_write(
     )
 
 
-def issued_by(secret: Secret, ref: IssuerRef) -> bool:
-    """Whether the Secret's annotations name this issuer. True for a Secret without these annotations: the
-    other checks decide then."""
+def candidate_in(secret: Secret, certificate: Certificate) -> IssuerRef | None:
+    """The candidate issuer that the Secret's annotations name; None if they name another issuer. The first
+    candidate for a Secret without these annotations: the other checks decide then."""
+    return next((ref for ref in candidate_refs(certificate) if _names(secret, ref)), None)
+
+
+def _names(secret: Secret, ref: IssuerRef) -> bool:
     found = secret.annotations
     name = found.get(ISSUER_NAME)
     if name is None:
@@ -120,10 +129,11 @@ def issuer_of(secret: Secret) -> str:
 
 
 def secret_of(
-    certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, temporary: bool = False
+    certificate: Certificate, chain_pem: bytes, key_pem: bytes, *, issuer: IssuerRef | None
 ) -> Secret:
-    """The Secret for an issued pair, in cert-manager's form. The Secret for a temporary pair has five
-    annotations and none of an issuer. Raises SecretUnusable if the chain or the key cannot be read."""
+    """The Secret for a pair that this issuer has issued, in cert-manager's form. `issuer` is None for a
+    temporary pair: its Secret has five annotations and none of an issuer. Raises SecretUnusable if the chain
+    or the key cannot be read."""
     leaf = chain.leaf(chain_pem)
     key_pem = keys.reencode(key_pem, certificate.private_key.encoding)
     data = {TLS_CERTIFICATE: chain_pem, TLS_PRIVATE_KEY: key_pem}
@@ -138,8 +148,5 @@ def secret_of(
         type=TLS_TYPE,
         data=data,
         labels={**template.labels, MANAGED_LABEL: "true"},
-        annotations={
-            **template.annotations,
-            **(_of_leaf if temporary else annotations_of)(certificate, leaf),
-        },
+        annotations={**template.annotations, **annotations_of(certificate, leaf, issuer)},
     )

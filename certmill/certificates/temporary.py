@@ -62,7 +62,7 @@ def store(home: Home, events: Events, seen: Seen, *, now: float) -> bool:
     if violation is None or violation.reason not in UNSERVABLE or _has_a_key_to_keep(seen):
         return False
     pem, key_pem = temporary_pair(certificate, now=now)
-    secret, made = secret_contract.secret_of(certificate, pem, key_pem, temporary=True), True
+    secret, made = secret_contract.secret_of(certificate, pem, key_pem, issuer=None), True
     if seen.secret is None and not seen.unusable:
         made = home.create_secret(secret)
     elif read(home, certificate)[0] == seen.secret:

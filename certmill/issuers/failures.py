@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from certmill.errors import AccountRefused, CertmillError, NotFound, SecretUnusable, SolverMisconfigured
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from certmill.runs.facts import Failure
 from certmill.runs.ports import Ports
 
@@ -25,18 +26,20 @@ def is_by_issuer(error: CertmillError) -> bool:
     return isinstance(error, _BY_ISSUER)
 
 
-def note(ports: Ports, certificate_id: CertificateId, failure: Failure) -> None:
-    """Record a failed run under its issuer; nothing is recorded if the home cannot find the Certificate.
-    Raises StateUnavailable."""
+def note(ports: Ports, certificate_id: CertificateId, failure: Failure, *, issuer: ObjectRef | None) -> None:
+    """Record a failed run under its issuer. `issuer` is None if the run failed before it read the issuer:
+    then it is the one in spec.issuerRef. Nothing is recorded if the home cannot find the Certificate. Raises
+    StateUnavailable."""
     try:
         certificate = ports.home.certificate(certificate_id)
-        issuer = ports.home.issuer(certificate.issuer) if certificate is not None else None
+        if certificate is None:
+            return
+        ref = issuer or certificate.issuer
+        found = ports.home.issuer(ref)
     except CertmillError:
         return
-    if certificate is None:
-        return
-    spec = spec_digest(issuer) if issuer is not None and not failure.by_issuer else ""
-    ports.issuer_records.note_failing(certificate.issuer, certificate_id, now=ports.clock.now(), spec=spec)
+    spec = spec_digest(found) if found is not None and not failure.by_issuer else ""
+    ports.issuer_records.note_failing(ref, certificate_id, now=ports.clock.now(), spec=spec)
 
 
 def to_begin(ports: Ports, issuer: Issuer) -> Sequence[CertificateId]:

@@ -25,9 +25,8 @@ _SOON_SECONDS: Final = 2.0
 """The maximum age of what a step reads (home.cached)."""
 
 
-def for_missing(ports: Ports, certificate: Certificate) -> Waiting:
+def for_missing(ports: Ports, certificate: Certificate, issuer: ObjectRef) -> Waiting:
     """Wait for an issuer that does not exist. `ports` has the home without the cache."""
-    issuer = certificate.issuer
     ports.issuer_records.note_failing(issuer, certificate.id, now=ports.clock.now())
     if ports.home.issuer(issuer) is not None:
         return _soon(issuer)
@@ -50,13 +49,13 @@ def note(context: StepContext) -> Waiting | None:
     just become Ready."""
     ports, issuer = context.ports, context.issuer
     ports.issuer_records.note_failing(issuer.ref, context.certificate_id, now=ports.clock.now())
-    return _soon(issuer.ref) if is_ready(context.uncached, context.certificate) else None
+    return _soon(issuer.ref) if _is_ready(context.uncached, issuer.ref) else None
 
 
-def is_ready(ports: Ports, certificate: Certificate) -> bool:
-    """Whether the Certificate's issuer exists and is Ready. `ports` has the home without the cache."""
+def _is_ready(ports: Ports, ref: ObjectRef) -> bool:
+    """Whether the issuer exists and is Ready. `ports` has the home without the cache."""
     with suppress(Permanent):
-        issuer = ports.home.issuer(certificate.issuer)
+        issuer = ports.home.issuer(ref)
         return issuer is not None and account.ready(ports, issuer) is not None
     return False
 

@@ -96,6 +96,9 @@ class Certificate:
     name: str
     secret_name: str
     issuer_ref: IssuerRef
+    fallback_issuers: tuple[IssuerRef, ...] = ()
+    """The issuers that may issue in place of the first one, in order of preference. No manifest sets them
+    yet."""
     common_name: str = ""
     dns_names: tuple[str, ...] = ()
     ip_addresses: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ class Seen:
 
     @property
     def spec(self) -> str:
-        """The digest with the preferred issuer: a run begins with it."""
+        """The digest with the first of the candidates, which the run under way, or the next one, uses."""
         return self.specs[0]
 
     @property

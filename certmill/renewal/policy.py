@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from certmill.certificates import secret_contract
-from certmill.certificates.candidates import candidate_refs
 from certmill.clock import instant
 from certmill.crypto import chain, keys
 from certmill.errors import SecretUnusable
@@ -78,7 +77,7 @@ def _issuer(seen: Seen, now: float) -> Violation | None:
             reason=Reason.INCORRECT_ISSUER,
             message="Issuing certificate as Secret holds a temporary certificate",
         )
-    if not any(secret_contract.issued_by(seen.secret, ref) for ref in candidate_refs(seen.certificate)):
+    if secret_contract.candidate_in(seen.secret, seen.certificate) is None:
         former = secret_contract.issuer_of(seen.secret)
         return Violation(
             reason=Reason.INCORRECT_ISSUER,

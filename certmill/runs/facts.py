@@ -99,9 +99,17 @@ class Facts:
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     @property
-    def issuer(self) -> ObjectRef:
-        """The issuer with which the run began."""
+    def issuer(self) -> ObjectRef | None:
+        """The issuer that the run uses. None until its first step has read it."""
+        if not self.issuer_name:
+            return None
         return ObjectRef.of(self.issuer_kind or ISSUER, self.issuer_namespace, self.issuer_name)
+
+    def with_issuer(self, issuer: ObjectRef) -> Facts:
+        """The facts of a run that uses this issuer."""
+        return replace(
+            self, issuer_kind=issuer.kind, issuer_namespace=issuer.namespace, issuer_name=issuer.name
+        )
 
     def to_json(self) -> str:
         """Compact JSON of the fields that have a value."""

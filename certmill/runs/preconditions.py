@@ -20,11 +20,13 @@ def unmet(context: StepContext, step: Step, reconciler: Reconciler) -> Outcome |
     certificate = found.certificate
     if certificate is None or certificate.deleting:
         return _end(context, "the Certificate was deleted")
-    context.found_certificate, context.found_issuer = certificate, found.issuer
-    if context.record.spec not in found.specs:
+    context.found_certificate = certificate
+    if found.candidate is None:
         return _end(context, "the manifest changed; beginning again")
-    if found.issuer is None:
-        return issuer_wait.for_missing(context.uncached, certificate)
+    issuer = found.candidate.ref.within(certificate.namespace)
+    context.facts, context.found_issuer = context.facts.with_issuer(issuer), found.candidate.issuer
+    if context.found_issuer is None:
+        return issuer_wait.for_missing(context.uncached, certificate, issuer)
     if step.needs_ownership and (other := reconciler.other_owner(certificate)):
         return _end(context, f"Secret {certificate.secret_name} belongs to Certificate {other}")
     return None

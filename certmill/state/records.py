@@ -221,11 +221,14 @@ class Records:
         """Return the run state. Read it before a decision, and pass it to `begin` or `adopt`. It also changes
         when Redis loses its memory."""
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(keys.record(certificate), "again", "run", "step")
+            pipe.hmget(keys.record(certificate), "again", "run", "step", "spec")
             pipe.get(keys.deletions(certificate))
-            (again, run, step), deletions = cast("tuple[list[str | None], str | None]", pipe.execute())
+            (again, run, step, spec), deletions = cast("tuple[list[str | None], str | None]", pipe.execute())
         return RunState(
-            rerun_reason=again or "", run="under way" if step else run or "0", deletions=deletions or "0"
+            rerun_reason=again or "",
+            run="under way" if step else run or "0",
+            deletions=deletions or "0",
+            spec=spec or "" if step else "",
         )
 
     @answering

@@ -34,11 +34,12 @@ class RunState:
 
     `rerun_reason`: why another run must follow ("force", the digest of a changed manifest, or ""). `run`: the
     number of the last run, "under way", or "0" if Redis knows none. `deletions`: how often a Certificate of
-    this id was deleted lately."""
+    this id was deleted lately. `spec`: the digest of the run under way, else ""."""
 
     rerun_reason: str
     run: str
     deletions: str
+    spec: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,12 +27,12 @@ def clean_up(context: StepContext) -> Outcome:
 
     Runs without a Certificate, without an issuer, and with facts that cannot be read: then the journal knows
     what was presented. Raises Temporary (the step is tried again) and LeaseLost."""
-    found = manifests.read_for_clean_up(context)
+    certificate, issuer = manifests.read_for_clean_up(context)
     if context.record.attempts > context.ports.limits.max_attempts:
         _release_order_lock(context)
     else:
-        _try_to_clean_up(context, found.issuer)
-    return Finished(next_check=_next_check(context, found.certificate))
+        _try_to_clean_up(context, issuer)
+    return Finished(next_check=_next_check(context, certificate))
 
 
 def _try_to_clean_up(context: StepContext, issuer: Issuer | None) -> None:

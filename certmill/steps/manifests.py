@@ -1,12 +1,11 @@
-"""The manifests of a run: the Certificate, its issuer, and the digest that shows whether they changed."""
+"""The manifests of a run: the Certificate, and the candidate issuer that the run uses."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
 
-from certmill.certificates.candidates import issuer_of_run, issuers_for
-from certmill.certificates.digest import digests
+from certmill.certificates.candidates import Candidate, candidate_of, candidates_for
 from certmill.errors import Permanent
 from certmill.home.base import Home
 from certmill.model.certificate import Certificate
@@ -16,12 +15,11 @@ from certmill.runs.step_context import StepContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunManifests:
-    """What was read. None: it does not exist. `issuer` is the candidate with which the run continues.
-    `specs`: the digest with each candidate; empty without a Certificate."""
+    """What was read. `certificate` is None if it does not exist. `candidate` is None if the manifests have
+    changed since the run began, so that it cannot go on."""
 
     certificate: Certificate | None = None
-    issuer: Issuer | None = None
-    specs: tuple[str, ...] = ()
+    candidate: Candidate | None = None
 
 
 def read(context: StepContext, *, before_store: bool = False) -> RunManifests:
@@ -32,37 +30,33 @@ def read(context: StepContext, *, before_store: bool = False) -> RunManifests:
     Certificate must not get its Secret back. Raises InvalidManifest, HomeUnavailable."""
     if not context.record.again:
         found = _read(context.ports.home, context)
-        if context.record.spec in found.specs and not (before_store and _is_deleted(context)):
+        if found.candidate is not None and not (before_store and _is_deleted(context)):
             return found
     return _read(context.uncached.home, context)
 
 
-def read_for_clean_up(context: StepContext) -> RunManifests:
-    """The Certificate, if it still exists, and the issuer with which the run began.
+def read_for_clean_up(context: StepContext) -> tuple[Certificate | None, Issuer | None]:
+    """The Certificate and the issuer with which the run began, each if it still exists.
 
     A solver from after a change would not clean up what the solver from before it has presented. Raises
     HomeUnavailable."""
-    found, facts = RunManifests(), context.facts
+    found, began_with = RunManifests(), context.facts.issuer
     with suppress(Permanent):
         found = read(context)
-    if context.record.spec in found.specs:
-        return found
-    issuer = found.issuer
+    if found.candidate is not None:
+        return found.certificate, found.candidate.issuer
     with suppress(Permanent):
-        issuer = context.uncached.home.issuer(facts.issuer) if facts.issuer_name else None
-    return RunManifests(certificate=found.certificate, issuer=issuer, specs=found.specs)
+        if began_with is not None:
+            return found.certificate, context.uncached.home.issuer(began_with)
+    return found.certificate, None
 
 
 def _read(home: Home, context: StepContext) -> RunManifests:
     certificate = home.certificate(context.certificate_id)
     if certificate is None:
         return RunManifests()
-    issuers = issuers_for(home, certificate)
-    return RunManifests(
-        certificate=certificate,
-        issuer=issuer_of_run(issuers, context.facts.issuer),
-        specs=digests(certificate, issuers),
-    )
+    candidate = candidate_of(candidates_for(home, certificate), context.record.spec)
+    return RunManifests(certificate=certificate, candidate=candidate)
 
 
 def _is_deleted(context: StepContext) -> bool:

@@ -38,14 +38,7 @@ def register_account(context: StepContext) -> Outcome:
         raise
     if isinstance(found, Waiting):
         return found
-    facts = replace(
-        context.facts,
-        account=found.uri,
-        issuer_kind=issuer.kind,
-        issuer_namespace=issuer.namespace,
-        issuer_name=issuer.name,
-    )
-    return Advanced(facts=facts)
+    return Advanced(facts=replace(context.facts, account=found.uri))
 
 
 def _register(context: StepContext) -> account.Account | Waiting:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from certmill.acme.client import AcmeClient
-from certmill.certificates import conditions, secret_contract, statuses
+from certmill.certificates import candidates, conditions, secret_contract, statuses
 from certmill.crypto import chain
 from certmill.errors import CAUnavailable, CertmillError, SealKeyMissing
 from certmill.issuers import account
@@ -46,7 +46,9 @@ def store_secret(context: StepContext) -> Outcome:
     now = context.ports.clock.now()
     chain.check(pem, key_pem, context.certificate, now=now)
     context.confirm_lease()  # without the lease, this would write an older pair over a newer one
-    context.ports.home.write_secret(secret_contract.secret_of(context.certificate, pem, key_pem))
+    issuer = candidates.ref_of(context.certificate, context.issuer.ref)
+    secret = secret_contract.secret_of(context.certificate, pem, key_pem, issuer=issuer)
+    context.ports.home.write_secret(secret)
     leaf = chain.leaf(pem)
     certificates.delivered(
         context.certificate_id, secret_name=context.certificate.secret_name, serial=leaf.serial

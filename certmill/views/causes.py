@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from certmill.contract import STEP_NAMES
 from certmill.errors import DamagedValue, FailureClass, NewerRelease
-from certmill.model.certificate import Certificate
+from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.reason import Reason
 from certmill.model.status import (
     NO_WORKER,
@@ -61,13 +61,15 @@ class Blocked:
 class Observed:
     """What the home and Redis contain about one certificate.
 
-    `issuer_ready`: the Ready condition of its issuer, None if the issuer has none. `issuer_problem`: why no
-    issuer can be used, else "". `owner`: the other Certificate that owns the Secret, else "". `record`: None
-    if Redis has no record of it, or cannot be reached.
+    `issuer_ref`: the issuer that its run uses, or that the next run will use. `issuer_ready`: the Ready
+    condition of this issuer, None if it has none. `issuer_problem`: why it cannot be used, else "". `owner`:
+    the other Certificate that owns the Secret, else "". `record`: None if Redis has no record of it, or
+    cannot be reached.
     """
 
     certificate: Certificate
     status: CertificateStatus
+    issuer_ref: IssuerRef
     issuer_ready: Condition | None = None
     issuer_problem: str = ""
     owner: str = ""
@@ -154,7 +156,7 @@ def _backing_off(why: str, until: float, now: float) -> Blocked:
 def _issuer(seen: Observed) -> Blocked | None:
     """Why the issuer cannot issue; None if no reason is known. An issuer without a Ready condition is new: a
     worker has yet to register it, so the issuer is not the cause."""
-    ref = seen.certificate.issuer_ref
+    ref = seen.issuer_ref
     name = f"{ref.kind or 'Issuer'} {ref.name}"
     if seen.issuer_problem:
         return Blocked(cause=Cause.ISSUER, text=f"{name} {seen.issuer_problem}")

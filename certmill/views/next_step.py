@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from certmill.certificates.digest import digests
+from certmill.certificates.candidates import Candidate
 from certmill.contract import STEP_NAMES
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
@@ -32,12 +32,17 @@ _DOES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """The observed data of a certificate, its candidate issuers and its Secret. `issuers` is empty if none
-    can be used; `secret` is None if there is none."""
+    """The observed data of a certificate, its candidate issuers (the one of its run first) and its Secret.
+    `candidates` is empty if the issuer is not valid; `secret` is None if there is none."""
 
     observed: Observed
-    issuers: tuple[Issuer, ...]
+    candidates: tuple[Candidate, ...]
     secret: Secret | None
+
+    @property
+    def issuer(self) -> Issuer | None:
+        """The first candidate; None if it does not exist or is not valid."""
+        return self.candidates[0].issuer if self.candidates else None
 
 
 def next_line(known: Known, now: float) -> str:
@@ -74,7 +79,8 @@ def idle(known: Known, now: float) -> str:
     """What the next check of a certificate without a run will decide. The certificate waits for its renewal
     time, waits until a back-off ends, or is issued."""
     certificate, status = known.observed.certificate, known.observed.status
-    decision = decide(look(certificate, known.secret, status, digests(certificate, known.issuers)), now)
+    specs = tuple(candidate.spec for candidate in known.candidates)
+    decision = decide(look(certificate, known.secret, status, specs), now)
     match decision:
         case Keep():
             at = status.renewal_time if status.renewal_time is not None else decision.renewal.instant
@@ -90,7 +96,7 @@ def idle(known: Known, now: float) -> str:
         case Issue():
             missing = (
                 ""
-                if known.issuers
+                if known.issuer is not None
                 else f"; first apply {certificate.issuer_ref.kind or 'Issuer'} {certificate.issuer_ref.name}"
             )
             soon = (

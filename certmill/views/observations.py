@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from certmill.certificates.candidates import issuers_for
+from certmill.certificates.candidates import Candidate, candidates_for, run_first
 from certmill.clock import Clock
 from certmill.errors import InvalidManifest, SecretUnusable
 from certmill.home.base import Home
@@ -34,7 +34,7 @@ class Observations:
         self._home = home
         self._record = record
         self._clock = clock
-        self._issuers: dict[ObjectRef, tuple[tuple[Issuer, ...], str, Condition | None]] = {}
+        self._issuers = _Issuers(home)
 
     def blocked(self, certificate: Certificate, status: CertificateStatus) -> Blocked | None:
         """What blocks the certificate; None if nothing does. Redis is not read if the status says that the
@@ -55,25 +55,30 @@ class Observations:
         self, certificate: Certificate, status: CertificateStatus, secret: Secret | None
     ) -> Observed:
         """The data of the certificate, its issuer and its record, for the other views."""
-        from certmill.certificates.ownership import recorded_owner
-        from certmill.views.causes import Observed
-
-        _, problem, ready = self._issuer(certificate)
-        return Observed(
-            certificate=certificate,
-            status=status,
-            issuer_ready=ready,
-            issuer_problem=problem,
-            owner=recorded_owner(self._home, certificate, secret, status),
-            record=self._record(certificate.id),
-        )
+        return self._known(certificate, status, secret).observed
 
     def known(self, certificate: Certificate, secret: Secret | None) -> Known:
         """The observed data of the certificate, with its issuer and its Secret."""
+        return self._known(certificate, self._home.certificate_status(certificate.id), secret)
+
+    def _known(self, certificate: Certificate, status: CertificateStatus, secret: Secret | None) -> Known:
+        from certmill.certificates.ownership import recorded_owner
+        from certmill.views.causes import Observed
         from certmill.views.next_step import Known
 
-        observed = self.observed(certificate, self._home.certificate_status(certificate.id), secret)
-        return Known(observed=observed, issuers=self._issuer(certificate)[0], secret=secret)
+        record = self._record(certificate.id)
+        candidates, problem = self._candidates(certificate, record)
+        issuer = candidates[0].issuer if candidates else None
+        observed = Observed(
+            certificate=certificate,
+            status=status,
+            issuer_ref=candidates[0].ref if candidates else certificate.issuer_ref,
+            issuer_ready=self._issuers.ready(issuer) if issuer is not None else None,
+            issuer_problem=problem,
+            owner=recorded_owner(self._home, certificate, secret, status),
+            record=record,
+        )
+        return Known(observed=observed, candidates=candidates, secret=secret)
 
     def secret(self, certificate: Certificate) -> Secret | None:
         """The Secret of the certificate. None if there is none, or if it cannot be read."""
@@ -82,19 +87,41 @@ class Observations:
         except SecretUnusable:
             return None
 
-    def _issuer(self, certificate: Certificate) -> tuple[tuple[Issuer, ...], str, Condition | None]:
-        """The candidate issuers, the reason why none can be used (else ""), and the Ready condition of the
-        first."""
-        key = certificate.issuer
-        if key not in self._issuers:
-            self._issuers[key] = self._found(certificate)
-        return self._issuers[key]
-
-    def _found(self, certificate: Certificate) -> tuple[tuple[Issuer, ...], str, Condition | None]:
+    def _candidates(
+        self, certificate: Certificate, record: Record | None
+    ) -> tuple[tuple[Candidate, ...], str]:
+        """The candidate issuers, the one of the run under way first, and why that one cannot be used (else
+        "")."""
         try:
-            issuers = issuers_for(self._home, certificate)
+            found = candidates_for(self._issuers, certificate)
         except InvalidManifest as error:
-            return (), f"cannot be used: {error}", None
-        if not issuers:
-            return (), "is not there: apply it", None
-        return issuers, "", self._home.issuer_status(issuers[0]).condition("Ready")
+            return (), f"cannot be used: {error}"
+        candidates = run_first(found, record.spec if record is not None and record.step else "")
+        return candidates, "" if candidates[0].issuer is not None else "is not there: apply it"
+
+
+class _Issuers:
+    """The issuers of a home, each read once."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._found: dict[ObjectRef, Issuer | InvalidManifest | None] = {}
+        self._ready: dict[ObjectRef, Condition | None] = {}
+
+    def issuer(self, ref: ObjectRef) -> Issuer | None:
+        """The issuer, None if it does not exist. Raises InvalidManifest."""
+        if ref not in self._found:
+            try:
+                self._found[ref] = self._home.issuer(ref)
+            except InvalidManifest as error:
+                self._found[ref] = error
+        found = self._found[ref]
+        if isinstance(found, InvalidManifest):
+            raise found
+        return found
+
+    def ready(self, issuer: Issuer) -> Condition | None:
+        """The Ready condition of the issuer, None if it has none."""
+        if issuer.ref not in self._ready:
+            self._ready[issuer.ref] = self._home.issuer_status(issuer).condition("Ready")
+        return self._ready[issuer.ref]

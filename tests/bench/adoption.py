@@ -96,7 +96,7 @@ def _store(home: KubernetesHome, client: KubeClient, body: Mapping[str, object],
     """What a run leaves: the Secret, and a status that says Ready."""
     wanted = parse_certificate(body, source="benchmark")
     pem = pair.leaf(wanted.dns_names[0])
-    home.create_secret(secret_contract.secret_of(wanted, pem, pair.key_pem))
+    home.create_secret(secret_contract.secret_of(wanted, pem, pair.key_pem, issuer=wanted.issuer_ref))
     leaf = chain.leaf(pem)
     status = conditions.issued(
         CertificateStatus(), leaf, renew_at=leaf.not_after - 30 * 86_400, now=time.time()

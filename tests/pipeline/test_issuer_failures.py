@@ -235,6 +235,6 @@ def test_a_failure_of_an_unknown_issuer_waits_for_it_to_come(redis):
     mill.ports.home.delete("ClusterIssuer", "", "prod")
     failure = Failure(failure_class=FailureClass.CONFIGURATION, message="no", next_attempt=5.0)
 
-    issuer_failures.note(mill.ports, WEB.id, failure)
+    issuer_failures.note(mill.ports, WEB.id, failure, issuer=None)
 
     assert issuer_failures.to_begin(mill.ports, an_issuer()) == [WEB.id]

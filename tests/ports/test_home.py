@@ -352,7 +352,7 @@ class TestWhatACaMaySend:
         key = keys.generate(certificate.private_key)
         leaf = a_chain(key)
         longest = leaf * (262_144 // len(leaf))  # what the ACME client takes: tests/ports/test_acme_errors.py
-        secret = secret_of(certificate, longest, key)
+        secret = secret_of(certificate, longest, key, issuer=certificate.issuer_ref)
 
         home.write_secret(secret)
 

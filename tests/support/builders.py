@@ -82,4 +82,4 @@ def a_pair(certificate: Certificate, **leaf: Any) -> Secret:
         "ip_addresses": certificate.ip_addresses,
         "common_name": certificate.common_name,
     } | leaf
-    return secret_of(certificate, a_chain(key_pem, **names), key_pem)
+    return secret_of(certificate, a_chain(key_pem, **names), key_pem, issuer=certificate.issuer_ref)

@@ -61,7 +61,7 @@ def _readable_secret(session: Session, certificate: Certificate) -> Secret | Non
 def _certificate(session: Session, namespace: str, name: str) -> list[str]:
     found, now = known(session, namespace, name), session.now()
     seen, status = found.observed, as_of(found.observed.status, now)
-    certificate, ref, cause = seen.certificate, seen.certificate.issuer_ref, blocked_by(seen, now)
+    certificate, ref, cause = seen.certificate, seen.issuer_ref, blocked_by(seen, now)
     issuer = f"{ref.kind or Kind.ISSUER} {ref.name}"
     lines = fields(
         [
@@ -72,7 +72,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             (
                 "Issuer",
                 issuer
-                if found.issuers
+                if found.issuer is not None
                 else f"{issuer} (not there, or wrong: see certmill get {plural(ref.kind or Kind.ISSUER)})",
             ),
             (
@@ -83,7 +83,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             ),
             ("Key", _key(certificate)),
             ("Issued by", _issued_by(found.secret)),
-            ("Warning", ignored_duration(certificate, next(iter(found.issuers), None))),
+            ("Warning", ignored_duration(certificate, found.issuer)),
             ("Ready", _ready(status, now)),
             ("Cause", str(cause or "")),
             *_validity(status, now),

@@ -40,7 +40,7 @@ def finish(context: StepContext, outcome: Finished, reconciler: Reconciler) -> S
     Certificate is reconciled at once. Raises LeaseLost, StateUnavailable."""
     facts = context.facts
     if facts.failure is not None and facts.stored is None:
-        issuer_failures.note(context.ports, context.certificate_id, facts.failure)
+        issuer_failures.note(context.ports, context.certificate_id, facts.failure, issuer=facts.issuer)
     fields = _idle_fields(context)
     drop = tuple(name for name in (*_FIELDS_OF_A_RUN, "facts", "key") if name not in fields)
     if "facts" in fields:
@@ -56,7 +56,7 @@ def finish(context: StepContext, outcome: Finished, reconciler: Reconciler) -> S
         )
     if context.ports.records.again(context.certificate_id) or was_dropped:
         return _begin_next_run(context, reconciler)
-    if facts.stored is not None and facts.stored.recovered:
+    if facts.stored is not None and facts.stored.recovered and facts.issuer is not None:
         context.ports.issuer_records.forget_failing(facts.issuer, [context.certificate_id])
     return Proceed()
 

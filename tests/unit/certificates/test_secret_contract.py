@@ -16,7 +16,9 @@ KEY = keys.generate(a_certificate().private_key)
 
 
 def secret(certificate=WEB, *, temporary=False, **leaf):
-    return secret_of(certificate, a_chain(KEY, **leaf), KEY, temporary=temporary)
+    return secret_of(
+        certificate, a_chain(KEY, **leaf), KEY, issuer=None if temporary else certificate.issuer_ref
+    )
 
 
 def annotated(found):

@@ -36,7 +36,7 @@ ISSUER_NOT_READY = condition(
 
 def seen(*conditions, **changes):
     status = CertificateStatus(conditions=conditions, **changes.pop("status", {}))
-    return Observed(certificate=CERTIFICATE, status=status, **changes)
+    return Observed(certificate=CERTIFICATE, status=status, issuer_ref=CERTIFICATE.issuer_ref, **changes)
 
 
 def judged(*conditions, **changes):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from certmill.certificates.candidates import Candidate
 from certmill.certificates.digest import digest
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
@@ -51,9 +52,15 @@ def pair():
 
 
 def known(**changes):
-    kept = {name: changes.pop(name) for name in ("issuers", "secret") if name in changes}
-    observed = Observed(certificate=CERTIFICATE, **({"status": CertificateStatus()} | changes))
-    return Known(observed=observed, **({"issuers": (ISSUER,), "secret": None} | kept))
+    secret, issuer = changes.pop("secret", None), changes.pop("issuer", ISSUER)
+    certificate = changes.pop("certificate", CERTIFICATE)
+    observed = Observed(
+        certificate=certificate,
+        issuer_ref=certificate.issuer_ref,
+        **({"status": CertificateStatus()} | changes),
+    )
+    candidate = Candidate(ref=certificate.issuer_ref, spec=digest(certificate, issuer), issuer=issuer)
+    return Known(observed=observed, candidates=(candidate,), secret=secret)
 
 
 def test_a_stored_pair_is_renewed_at_two_thirds_of_its_lifetime(pair):
@@ -70,9 +77,8 @@ def test_the_renewal_that_is_planned_is_the_one_that_is_shown(pair):
 
 def test_a_renew_before_that_is_longer_than_the_lifetime_is_not_shown_as_the_rule(pair):
     wanted = replace(CERTIFICATE, renew_before=datetime.timedelta(days=100))
-    observed = Observed(certificate=wanted, status=CertificateStatus())
 
-    line = next_line(Known(observed=observed, issuers=(ISSUER,), secret=pair), NOW)
+    line = next_line(known(certificate=wanted, secret=pair), NOW)
 
     assert line == "renews at 2027-03-16 08:00:00 UTC (in 60d), 2/3 of its lifetime"
 
@@ -87,7 +93,7 @@ def test_nothing_stored_is_issued_at_the_next_reconciliation():
 
 
 def test_a_missing_issuer_is_said():
-    assert next_line(known(issuers=()), NOW).endswith("; first apply Issuer prod")
+    assert next_line(known(issuer=None), NOW).endswith("; first apply Issuer prod")
 
 
 def test_a_failed_certificate_is_tried_again_because_of_what_failed():

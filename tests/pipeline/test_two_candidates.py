@@ -1,0 +1,165 @@
+"""A Certificate with two candidate issuers: a run uses the one with which it began, everywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from certmill.acme import challenges
+from certmill.acme.jws import AccountKey
+from certmill.certificates.candidates import candidates_for
+from certmill.contract import STEP_NAMES
+from certmill.dns01.providers.cloudflare import Cloudflare
+from certmill.errors import AccountRefused, SolverMisconfigured
+from certmill.model.certificate import IssuerRef
+from certmill.model.issuer import Dns01Solver, SecretKeyRef, Solver
+from certmill.model.trigger import UNSAID
+from certmill.runs import chain
+from certmill.state import keys
+from certmill.testing.memory_ca import MemoryCA
+from certmill.views.observations import Observations
+from tests.support.builders import a_certificate, an_issuer
+from tests.support.mill import Mill
+
+WEB = a_certificate(fallback_issuers=(IssuerRef(name="backup"),))
+PROD = an_issuer()
+BACKUP = an_issuer(
+    kind="Issuer",
+    namespace="default",
+    name="backup",
+    server="https://backup.test/dir",
+    private_key=SecretKeyRef(name="backup-account", key="tls.key"),
+    solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_token=SecretKeyRef(name="cf", key="token")))),),
+)
+SOLVED = "_acme-challenge.web.example.test"
+
+
+class TwoCAs:
+    """The clients of both CAs; `refused`: the error of each new account at the second one."""
+
+    def __init__(self, mill) -> None:
+        self._mill = mill
+        self.first = mill.world.ca
+        self.second = MemoryCA(clock=mill.world.clock, validates=self._validates)
+        self.refused = None
+
+    def client(self, issuer, key_pem, account):
+        if issuer.ref == PROD.ref:
+            return self.first.client(issuer, key_pem, account)
+        if self.refused is not None:
+            raise self.refused
+        return self.second.client(issuer, key_pem, account)
+
+    def _validates(self, type_, name, token):
+        key = AccountKey.from_pem(self._mill.world.secret("default", "backup-account").data["tls.key"])
+        value = challenges.dns01_value(token, key.thumbprint)
+        return type_ == "dns-01" and value in self._mill.world.provider.values[f"_acme-challenge.{name}"]
+
+
+@pytest.fixture
+def mill(redis):
+    mill = Mill(redis, certificate=WEB, issuer=PROD)
+    mill.ports.home.apply(BACKUP, "")
+    mill.cas = TwoCAs(mill)
+    mill.use(clients=mill.cas)
+    return mill
+
+
+def begin_with_the_second(mill):
+    """Begin a run that uses the second candidate."""
+    _, second = candidates_for(mill.ports.home, WEB)
+    mill.ports.records.begin(
+        WEB.id,
+        now=mill.world.clock.now(),
+        steps=(chain.FIRST, *chain.SENT),
+        spec=second.spec,
+        origin=UNSAID,
+        in_flight_until=mill.world.clock.now() + 10,
+    )
+
+
+def failing(mill, issuer):
+    return mill.ports.issuer_records.failing(issuer.ref)
+
+
+def test_a_run_uses_the_candidate_with_which_it_began_in_each_step(mill, redis):
+    begin_with_the_second(mill)
+    for step in STEP_NAMES:
+        assert not mill.reconciler.reconcile(WEB.id).publish_run
+        assert step == "clean_up" or mill.record().again == "", step
+        mill.step(step)
+
+    assert (len(mill.cas.second.orders), mill.record().result) == (1, "issued")
+    assert mill.cas.first.orders == mill.cas.first.accounts == {}
+    assert mill.world.provider.values.get(SOLVED, set()) == set()
+    assert redis.hlen(keys.JOURNAL) == 0
+
+
+def test_a_pair_of_the_second_candidate_is_right_and_its_secret_names_that_issuer(mill):
+    begin_with_the_second(mill)
+    mill.run()
+
+    assert mill.reconciler.reconcile(WEB.id).right
+    annotations = mill.world.secret("default", "web-tls").annotations
+    assert annotations["cert-manager.io/issuer-name"] == "backup"
+    assert annotations["cert-manager.io/issuer-kind"] == "Issuer"
+    assert len(mill.cas.second.orders) == 1
+
+
+def test_the_clean_up_after_a_change_of_the_manifest_uses_the_issuer_of_the_run(mill):
+    begin_with_the_second(mill)
+    for step in STEP_NAMES[:4]:
+        mill.step(step)
+    assert mill.world.provider.values[SOLVED]
+    mill.apply(a_certificate(dns_names=("new.example.test",)))
+
+    mill.run("validate")
+
+    assert mill.world.provider.values.get(SOLVED, set()) == set()
+
+
+def test_a_failed_run_is_recorded_under_the_issuer_that_it_used(mill):
+    mill.use(providers=Refusing())
+    begin_with_the_second(mill)
+
+    mill.run()
+
+    assert "refuses our credentials" in mill.failed
+    assert (failing(mill, PROD), failing(mill, BACKUP)) == ([], [WEB.id])
+
+
+class Refusing:
+    """DNS-01 providers that refuse the credentials."""
+
+    def provider(self, issuer, solver):
+        raise SolverMisconfigured(f"the provider of {issuer.reference} refuses our credentials")
+
+
+def test_a_run_waits_for_its_own_issuer_and_describe_names_that_one(mill):
+    mill.issuers.look("ClusterIssuer", "prod", owner="a test")
+    mill.cas.refused = AccountRefused("no such account")
+    begin_with_the_second(mill)
+
+    mill.step("register_account")
+
+    assert (failing(mill, PROD), failing(mill, BACKUP)) == ([], [WEB.id])
+    shown = Observations(mill.ports.home, mill.ports.records.read, mill.world.clock)
+    cause = shown.blocked(WEB, mill.status())
+    assert str(cause) == "issuer: Issuer backup is not ready: no such account"
+    mill.cas.refused = None
+    mill.world.clock.advance(3601)
+    mill.issuers.look("Issuer", "default/backup", owner="a test")
+    mill.wake(0)
+    assert mill.record().result == "issued"
+
+
+def test_a_run_of_a_candidate_that_was_removed_begins_again_with_the_first(mill):
+    begin_with_the_second(mill)
+    for step in STEP_NAMES[:2]:
+        mill.step(step)
+    mill.ports.home.delete("Issuer", "default", "backup")
+
+    mill.run("set_up_challenge")
+    mill.run()
+
+    assert mill.record().result == "issued"
+    assert len(mill.cas.first.orders) == 1
