@@ -23,7 +23,7 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
 from certmill.model.trigger import AS_STORED, ReconcileOptions
 from certmill.observe import certificates, recording
-from certmill.renewal.decision import BackingOff, Decision, Issue, Keep, decide
+from certmill.renewal.decision import BackingOff, Decision, Issue, Keep, as_requested, decide
 from certmill.renewal.observation import Seen, Violation, look
 from certmill.renewal.policy import violated
 from certmill.runs.ports import Ports
@@ -93,7 +93,12 @@ class Reconciler:
             unusable=unusable,
             jitter_seconds=ports.limits.renewal_jitter,
         )
-        return self._apply(_decided(seen, moment), seen, moment, candidates[0])
+        decision = as_requested(
+            decide(seen, moment.now),
+            asked=moment.forced or conditions.is_triggered(status),
+            ignore_back_off=moment.options.ignore_back_off,
+        )
+        return self._apply(decision, seen, moment, candidates[0])
 
     def _barred(
         self,
@@ -270,21 +275,6 @@ class Reconciler:
         and cleans up its challenges. The Secret stays."""
         self._ports.records.forget(certificate_id, now=self._ports.clock.now())
         return Reconciled(reason="the Certificate is not in the home, or is being deleted")
-
-
-def _decided(seen: Seen, moment: Moment) -> Decision:
-    """The decision, changed by what a person or a caller requested: a forced run, or no wait for the
-    back-off."""
-    decision, asked = decide(seen, moment.now), moment.forced or conditions.is_triggered(seen.status)
-    if isinstance(decision, BackingOff) and (asked or moment.options.ignore_back_off):
-        return Issue(violation=decision.violation)
-    if isinstance(decision, Keep) and asked:
-        return Issue(
-            violation=Violation(
-                reason=Reason.MANUALLY_TRIGGERED, message="Certificate re-issuance manually triggered"
-            )
-        )
-    return decision
 
 
 def reconcile_all(

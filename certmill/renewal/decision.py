@@ -50,6 +50,17 @@ def decide(seen: Seen, now: float) -> Decision:
     return _not_before(seen, violation, now) or Issue(violation=violation)
 
 
+def as_requested(decision: Decision, *, asked: bool, ignore_back_off: bool) -> Decision:
+    """The decision, changed by a request. `asked`: a person or a program asked for a new certificate.
+    `ignore_back_off`: the caller does not wait for a back-off."""
+    if isinstance(decision, BackingOff) and (asked or ignore_back_off):
+        return Issue(violation=decision.violation)
+    if isinstance(decision, Keep) and asked:
+        message = "Certificate re-issuance manually triggered"
+        return Issue(violation=Violation(reason=Reason.MANUALLY_TRIGGERED, message=message))
+    return decision
+
+
 def _not_before(seen: Seen, violation: Violation, now: float) -> BackingOff | None:
     """Why the run must wait, and until when; None if it may begin now."""
     leaf, issued = seen.leaf, seen.status.last_issuance_time
