@@ -11,10 +11,11 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from celery import signals
 from celery.app import trace as celery_trace
-from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning, WorkerShutdown
 
 from certmill.observe import log
 from certmill.settings import Settings, unknown_variables
@@ -76,7 +77,8 @@ class _Handlers:
         process = process_name(celery_command(sys.argv))
         configure_log(self.settings, process, level=logging.getLevelName(level))
 
-    def start_worker(self, **_: object) -> None:
+    def start_worker(self, instance: Any, **_: object) -> None:  # a celery.worker.WorkController
+        _refuse_autoscale(instance)
         self.exporter.liveness.need("the API server does not answer", self.home_answers)
         self.exporter.start(is_busy=True)
 
@@ -95,6 +97,15 @@ class _Handlers:
     def shut_down(self, **_: object) -> None:
         self.close()
         self.exporter.stop()
+
+
+def _refuse_autoscale(worker: Any) -> None:
+    """Stop a worker that could not grow, which would end it in the middle of its work. Raises
+    WorkerShutdown."""
+    if worker.autoscale and not hasattr(worker.pool_cls, "grow"):
+        reason = "a pool of threads has a fixed size: remove --autoscale, and set CERTMILL_WORKER_CONCURRENCY"
+        _log.error("worker.cannot_start", reason=reason)
+        raise WorkerShutdown(1)
 
 
 def _limit_arenas(**_: object) -> None:

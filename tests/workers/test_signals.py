@@ -48,6 +48,19 @@ def test_nothing_is_reported_of_a_redis_that_keeps_all_or_does_not_tell(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is warned")
+@pytest.mark.parametrize("flags", [(), ("-P", "threads")])
+def test_threads_with_autoscale_are_refused_at_the_start(
+    processes: Processes, flags: tuple[str, ...]
+) -> None:
+    worker = processes.start(
+        "celery", "-A", "probe_app", "worker", "--autoscale", "4,1", *flags, log="autoscale.log"
+    )
+
+    assert worker.wait(30) == 1
+    assert "remove --autoscale, and set CERTMILL_WORKER_CONCURRENCY" in processes.log("autoscale.log")
+    assert "Traceback" not in processes.log("autoscale.log")
+
+
 def test_root_is_warned_in_one_line(processes: Processes) -> None:
     processes.worker()
 
