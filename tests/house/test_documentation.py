@@ -122,6 +122,19 @@ def test_each_path_of_the_checkout_in_a_command_is_there():
     assert [(where, word) for where, word in named if not any(ROOT.glob(word.rstrip("/")))] == []
 
 
+def prose_lines(text):
+    """The lines of a page outside of code blocks and tables."""
+    without_code = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return [line for line in without_code.splitlines() if not line.startswith("|")]
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_prose_of_a_page_is_wrapped_at_110_columns(page):
+    assert [line for line in prose_lines(page.read_text()) if len(line) > 110 and " " in line.strip()] == []
+
+
 def anchors(text):
     """The anchors of a page's headings, as GitHub and mkdocs make them."""
     headings = re.findall(

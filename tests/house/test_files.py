@@ -116,9 +116,7 @@ def test_the_reference_shows_the_default_of_every_setting(root):
 
 
 def test_the_readmes_map_of_the_house_names_every_package(root):
-    house = (
-        (root / "README.md").read_text().partition("## Map of the house")[2].partition("## Development")[0]
-    )
+    house = (root / "README.md").read_text().partition("## Source tree")[2].partition("## Development")[0]
     packages = {directory.parent.name for directory in (root / "certmill").glob("*/__init__.py")}
 
     assert {package for package in packages if not re.search(rf"(^|\s){package}\s", house)} == set()
