@@ -27,11 +27,12 @@ class Issuers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """An issuer that may issue a Certificate. `ref`: as the manifest names it. `spec`: the digest of the
-    Certificate with this issuer. `issuer` is None if it does not exist; only the first candidate may be
-    missing."""
+    """An issuer that may issue a Certificate. `ref`: as the manifest names it; `identity`: the object that
+    this means. `spec`: the digest of the Certificate with this issuer. `issuer` is None if it does not exist;
+    only the first candidate may be missing."""
 
     ref: IssuerRef
+    identity: ObjectRef
     spec: str
     issuer: Issuer | None = None
 
@@ -47,16 +48,17 @@ def candidates_for(home: Issuers, certificate: Certificate) -> tuple[Candidate, 
 
     Raises InvalidManifest if the first is not valid, and HomeUnavailable."""
     first, *others = candidate_refs(certificate)
-    found = [_candidate(certificate, first, home.issuer(first.within(certificate.namespace)))]
+    found = [_candidate(home, certificate, first)]
     for ref in others:
         with suppress(InvalidManifest):
-            if (issuer := home.issuer(ref.within(certificate.namespace))) is not None:
-                found.append(_candidate(certificate, ref, issuer))
-    return tuple(found)
+            found.append(_candidate(home, certificate, ref))
+    return tuple(one for one in found if one is found[0] or one.issuer is not None)
 
 
-def _candidate(certificate: Certificate, ref: IssuerRef, issuer: Issuer | None) -> Candidate:
-    return Candidate(ref=ref, spec=digest(certificate, issuer), issuer=issuer)
+def _candidate(home: Issuers, certificate: Certificate, ref: IssuerRef) -> Candidate:
+    identity = ref.within(certificate.namespace)
+    issuer = home.issuer(identity)
+    return Candidate(ref=ref, identity=identity, spec=digest(certificate, issuer), issuer=issuer)
 
 
 def candidate_of(candidates: Sequence[Candidate], spec: str) -> Candidate | None:

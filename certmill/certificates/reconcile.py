@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from certmill.certificates import conditions, ownership, secret_contract, statuses, temporary
 from certmill.certificates.begin_run import Moment, ObservationOutdated, Reconciled, begin_run
-from certmill.certificates.candidates import Candidate, candidates_for, run_first
+from certmill.certificates.candidates import Candidate, candidate_of, candidates_for, run_first
 from certmill.certificates.digest import digest
 from certmill.clock import instant
 from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
@@ -27,6 +27,7 @@ from certmill.renewal.decision import BackingOff, Decision, Issue, Keep, as_requ
 from certmill.renewal.observation import Seen, Violation, look
 from certmill.renewal.policy import violated
 from certmill.runs.ports import Ports
+from certmill.state.journal import LostOrder
 from certmill.state.run_state import Adoption
 
 LOOK_AGAIN_SECONDS = 600.0
@@ -81,24 +82,30 @@ class Reconciler:
         if (barred := self._barred(observed, candidates, secret, moment=moment)) is not None:
             return barred
 
-        if (
-            status.order and moment.state.run == "0"
-        ):  # Redis has no run: its data was lost with a run, and DNS-01 values may still be present
-            ports.journal.note_lost_order(certificate_id, status.order)
-        seen = look(
-            certificate,
-            secret,
-            status,
-            tuple(candidate.spec for candidate in candidates),
-            unusable=unusable,
-            jitter_seconds=ports.limits.renewal_jitter,
-        )
+        if status.order and moment.state.run == "0":
+            self._note_lost_order(observed, candidates)
+        seen = self._seen(observed, secret, unusable, tuple(candidate.spec for candidate in candidates))
         decision = as_requested(
             decide(seen, moment.now),
             asked=moment.forced or conditions.is_triggered(status),
             ignore_back_off=moment.options.ignore_back_off,
         )
         return self._apply(decision, seen, moment, candidates[0])
+
+    def _seen(
+        self, observed: ObservedCertificate, secret: Secret | None, unusable: str, specs: tuple[str, ...]
+    ) -> Seen:
+        jitter = self._ports.limits.renewal_jitter
+        certificate, status = observed.certificate, observed.status
+        return look(certificate, secret, status, specs, unusable=unusable, jitter_seconds=jitter)
+
+    def _note_lost_order(self, observed: ObservedCertificate, candidates: Sequence[Candidate]) -> None:
+        """Redis has no run: its data was lost with a run, and DNS-01 values of the order may be present."""
+        status = observed.status
+        used = candidate_of(candidates, status.order_spec)
+        issuer = used.identity if used is not None else None
+        lost = LostOrder(certificate=observed.certificate.id, url=status.order, issuer=issuer)
+        self._ports.journal.note_lost_order(lost)
 
     def _barred(
         self,
@@ -150,16 +157,8 @@ class Reconciler:
     def _without_issuer(self, observed: ObservedCertificate, why: str, moment: Moment) -> Reconciled:
         """The issuer cannot be read. If the stored pair has no violation, Ready does not change and the
         status gets the pair's times."""
-        ports, certificate = self._ports, observed.certificate
-        secret, unusable = self._secret(certificate)
-        seen = look(
-            certificate,
-            secret,
-            observed.status,
-            ("",),
-            unusable=unusable,
-            jitter_seconds=ports.limits.renewal_jitter,
-        )
+        certificate = observed.certificate
+        seen = self._seen(observed, *self._secret(certificate), ("",))
         timed, violation = conditions.of_pair(seen), violated(seen, moment.now)
         status = timed if violation is None else conditions.refused(timed, violation, why, now=moment.now)
         return self._look_later(certificate, seen.status, status, why, moment)

@@ -34,6 +34,12 @@ class ObjectRef:
         namespace, _, name = path.rpartition("/")
         return cls(kind=kind, namespace=namespace, name=name)
 
+    @classmethod
+    def from_text(cls, text: str) -> ObjectRef:
+        """The object with this text (`str(ref)`)."""
+        kind, _, path = text.partition("/")
+        return cls.from_path(kind, path)
+
     @property
     def path(self) -> str:
         """`namespace/name`, or `name` if the kind has no namespace."""

@@ -23,7 +23,7 @@ def unmet(context: StepContext, step: Step, reconciler: Reconciler) -> Outcome |
     context.found_certificate = certificate
     if found.candidate is None:
         return _end(context, "the manifest changed; beginning again")
-    issuer = found.candidate.ref.within(certificate.namespace)
+    issuer = found.candidate.identity
     context.facts, context.found_issuer = context.facts.with_issuer(issuer), found.candidate.issuer
     if context.found_issuer is None:
         return issuer_wait.for_missing(context.uncached, certificate, issuer)

@@ -53,6 +53,16 @@ _CODEC: Final = Codec(Presented)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LostOrder:
+    """The order of a run that was lost when Redis lost its memory. `issuer` is None if an older release
+    recorded the order: then it is the one in spec.issuerRef."""
+
+    certificate: CertificateId
+    url: str
+    issuer: ObjectRef | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
     """Old content of the journal: the entries that this release can read, the fields of those that only a
     newer release can read, and the fields of those that no release can read."""
@@ -113,25 +123,37 @@ class Journal:
         return Noted(entries=tuple(entries), newer=tuple(newer), damaged=tuple(damaged))
 
     @answering
-    def note_lost_order(self, certificate: CertificateId, order: str) -> None:
+    def note_lost_order(self, order: LostOrder) -> None:
         """Record the order of a run that was lost when Redis lost its memory. The first order recorded for a
         certificate counts."""
-        self._redis.hsetnx(keys.LOST_ORDERS, certificate, order)
+        if self._redis.hsetnx(keys.LOST_ORDERS, order.certificate, order.url) and order.issuer is not None:
+            self._redis.hset(keys.LOST_ORDER_ISSUERS, order.certificate, str(order.issuer))
 
     @answering
-    def lost_orders(self, limit: int) -> list[tuple[CertificateId, str]]:
-        """Return at most `limit` lost orders in random order, each (certificate, URL). Random choice ensures
-        that entries which stay long do not block others."""
+    def lost_orders(self, limit: int) -> list[LostOrder]:
+        """Return at most `limit` lost orders in random order. Random choice ensures that entries which stay
+        long do not block others."""
         found = cast("list[str]", self._redis.hrandfield(keys.LOST_ORDERS, limit, withvalues=True) or [])
+        certificates = found[::2]
+        issuers = (
+            cast("list[str | None]", self._redis.hmget(keys.LOST_ORDER_ISSUERS, certificates))
+            if certificates
+            else []
+        )
         return [
-            (CertificateId(certificate), order)
-            for certificate, order in zip(found[::2], found[1::2], strict=True)
+            LostOrder(
+                certificate=CertificateId(certificate),
+                url=url,
+                issuer=ObjectRef.from_text(issuer) if issuer else None,
+            )
+            for certificate, url, issuer in zip(certificates, found[1::2], issuers, strict=True)
         ]
 
     @answering
     def forget_lost_order(self, certificate: CertificateId) -> None:
         """Remove the lost order: its values are in the journal now, or cannot be found."""
         self._redis.hdel(keys.LOST_ORDERS, certificate)
+        self._redis.hdel(keys.LOST_ORDER_ISSUERS, certificate)
 
     def _drop(self, fields: Sequence[str]) -> None:
         if not fields:

@@ -73,6 +73,7 @@ CLOCK_JUMPS = "certmill:clock_jumps"
 """Sorted set of the instants to which the clock has recently jumped ahead."""
 
 LOST_ORDERS = "certmill:lost_orders"
+LOST_ORDER_ISSUERS = "certmill:lost_order_issuers"
 """Hash certificate → URL of the order of a run that was lost when Redis lost its memory. The sweep looks for
 the challenges that this run presented."""
 

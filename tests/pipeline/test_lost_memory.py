@@ -15,6 +15,7 @@ from certmill.model.issuer import Dns01Solver, SecretKeyRef, Solver
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.trigger import ReconcileOptions
 from certmill.state import keys
+from certmill.state.journal import LostOrder
 from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS, SWEEP_SECONDS
 from tests.support.builders import a_certificate, an_issuer
 from tests.support.mill import Mill
@@ -63,7 +64,7 @@ def test_a_lost_run_costs_an_order_only_if_its_key_was_certified_and_leaves_no_v
     )
     assert values(mill) == set()
     assert mill.status().order == ""
-    assert redis.hlen(keys.JOURNAL) == redis.hlen(keys.LOST_ORDERS) == 0
+    assert redis.exists(keys.JOURNAL, keys.LOST_ORDERS, keys.LOST_ORDER_ISSUERS) == 0
 
 
 def test_a_pair_stored_before_redis_was_lost_is_adopted_and_its_values_are_swept(redis):
@@ -158,7 +159,7 @@ def test_lost_orders_of_a_silent_ca_leave_time_for_what_is_known_to_be_up(redis)
     for name in ("one", "two"):
         lost = a_certificate(name=name, secret_name=f"{name}-tls", dns_names=(f"{name}.example.test",))
         mill.ports.home.apply(lost, dump_yaml(certificate_document(lost)))
-        mill.ports.journal.note_lost_order(lost.id, "https://ca.example/order/1")
+        mill.ports.journal.note_lost_order(LostOrder(certificate=lost.id, url="https://ca.example/order/1"))
     redis.delete(keys.record(mill.certificate.id))
 
     class Silent:

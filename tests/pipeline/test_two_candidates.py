@@ -16,6 +16,7 @@ from certmill.model.trigger import UNSAID
 from certmill.runs import chain
 from certmill.state import keys
 from certmill.testing.memory_ca import MemoryCA
+from certmill.upkeep.sweep import SWEEP_AFTER_SECONDS
 from certmill.views.observations import Observations
 from tests.support.builders import a_certificate, an_issuer
 from tests.support.mill import Mill
@@ -150,6 +151,21 @@ def test_a_run_waits_for_its_own_issuer_and_describe_names_that_one(mill):
     mill.issuers.look("Issuer", "default/backup", owner="a test")
     mill.wake(0)
     assert mill.record().result == "issued"
+
+
+def test_the_values_of_a_lost_run_are_found_with_the_issuer_that_it_used(mill, redis):
+    begin_with_the_second(mill)
+    for step in STEP_NAMES[:6]:
+        mill.step(step)
+    assert mill.world.provider.values[SOLVED]
+    redis.flushdb()
+
+    mill.reconciler.reconcile(WEB.id)
+    mill.run()
+    mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
+
+    assert mill.ticks.sweep("sweep") == 1
+    assert mill.world.provider.values.get(SOLVED, set()) == set()
 
 
 def test_a_run_of_a_candidate_that_was_removed_begins_again_with_the_first(mill):

@@ -15,13 +15,12 @@ from certmill.errors import CertmillError, NotFound, Permanent, Temporary
 from certmill.issuers import account
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
-from certmill.model.names import CertificateId
 from certmill.observe.log import get_logger
 from certmill.runs.facts import ChallengeFacts
 from certmill.runs.ports import Ports
 from certmill.runs.step_context import FIRST_LOOKUP_SECONDS, StepContext
 from certmill.runs.zone_locks import RenewLease
-from certmill.state.journal import Presented
+from certmill.state.journal import LostOrder, Presented
 from certmill.steps import challenge_choice, challenges
 from certmill.steps.orders import notes, reuse
 
@@ -53,42 +52,42 @@ def to_journal(ports: Ports, may_continue: Callable[[], bool], renew_lease: Rene
 
     An order is postponed while its Certificate has a run: the run may continue the order, and then cleans up
     its values itself."""
-    for certificate, order in ports.journal.lost_orders(_LIMIT):
+    for order in ports.journal.lost_orders(_LIMIT):
         if not may_continue():
             return
+        certificate = order.certificate
         record = ports.records.read(certificate)
         if record is not None and record.step:
             continue
         try:
-            ports.journal.add(list(_values(ports, certificate, order, renew_lease)), now=at)
+            ports.journal.add(list(_values(ports, order, renew_lease)), now=at)
         except Temporary as error:
-            log.warning("sweep.postponed", certificate=certificate, order=order, reason=str(error))
+            log.warning("sweep.postponed", certificate=certificate, order=order.url, reason=str(error))
             continue
         except CertmillError as error:
             log.warning(
                 "sweep.given_up",
                 certificate=certificate,
-                order=order,
+                order=order.url,
                 reason=f"{error}; TXT values of this order may be left",
             )
         ports.journal.forget_lost_order(certificate)
-        notes.clear(ports.home, certificate, only=order)
+        notes.clear(ports.home, certificate, only=order.url)
 
 
-def _values(
-    ports: Ports, certificate_id: CertificateId, order: str, renew_lease: RenewLease
-) -> Iterator[Presented]:
+def _values(ports: Ports, order: LostOrder, renew_lease: RenewLease) -> Iterator[Presented]:
     """The DNS-01 values of an order in any status. An authorization that the CA does not know any more has
     none."""
+    certificate_id = order.certificate
     certificate = ports.home.certificate(certificate_id)
-    issuer = ports.home.issuer(certificate.issuer) if certificate is not None else None
+    issuer = ports.home.issuer(order.issuer or certificate.issuer) if certificate is not None else None
     if certificate is None or issuer is None:
         raise NotFound(f"Certificate {certificate_id} or its issuer does not exist")
     registered = account.registered(ports, issuer)
     if registered is None:
         raise NotFound(f"{issuer.reference} has no registered account, or it has another one now")
     key, acme = AccountKey.from_pem(registered.key_pem), account.client(ports, issuer)
-    for url in acme.order(order).authorizations:
+    for url in acme.order(order.url).authorizations:
         renew_lease()
         try:
             challenge = _dns01(ports, certificate, issuer, acme.authorization(url), key)

@@ -19,3 +19,4 @@ from certmill.model.object_ref import ObjectRef
 def test_the_text_has_a_namespace_only_if_the_kind_has_one(ref, text):
     assert str(ref) == text
     assert ObjectRef.from_path(ref.kind, ref.path) == ref
+    assert ObjectRef.from_text(text) == ref

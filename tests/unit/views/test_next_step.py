@@ -59,7 +59,12 @@ def known(**changes):
         issuer_ref=certificate.issuer_ref,
         **({"status": CertificateStatus()} | changes),
     )
-    candidate = Candidate(ref=certificate.issuer_ref, spec=digest(certificate, issuer), issuer=issuer)
+    candidate = Candidate(
+        ref=certificate.issuer_ref,
+        identity=certificate.issuer,
+        spec=digest(certificate, issuer),
+        issuer=issuer,
+    )
     return Known(observed=observed, candidates=(candidate,), secret=secret)
 
 
