@@ -20,7 +20,7 @@ from certmill.model.status import (
 )
 from certmill.renewal.observation import Seen, Violation
 from certmill.renewal.policy import READY_MESSAGE, not_yet_valid
-from certmill.runs.facts import Failure
+from certmill.runs.facts import Failure, Stored
 
 READY = "Ready"
 ISSUING = "Issuing"
@@ -99,7 +99,8 @@ def waiting(status: CertificateStatus, reason: str) -> CertificateStatus:
 
 def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
     """The status after a pair was stored: Ready once the pair is valid; the failure count is reset. A second
-    call for the same pair changes nothing."""
+    call for the same pair changes nothing. While the status has the note of an order, the history is not
+    changed: it is written when the note is removed (`ended`), which saves a request to the API server."""
     again = (
         status.not_after == leaf.not_after
         and status.not_before == leaf.not_before
@@ -107,11 +108,6 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
     )
     young = not_yet_valid(leaf, now)
     reason, message = (young.reason, young.message) if young is not None else (Reason.READY, READY_MESSAGE)
-    run = PastRun(
-        at=now,
-        issued=True,
-        message=f"serial {leaf.serial}, valid until {instant(leaf.not_after):%Y-%m-%d %H:%M:%S} UTC",
-    )
     return CertificateStatus(
         conditions=(_condition(status, READY, young is None, reason, message, now),),
         not_before=leaf.not_before,
@@ -121,9 +117,34 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float
         last_issuance_time=status.last_issuance_time if again else now,
         order=status.order,
         order_spec=status.order_spec,
-        history=status.history if again else with_run(status.history, run),
+        history=status.history
+        if again or status.order
+        else _with_pair(status.history, leaf.serial, leaf.not_after, now),
         version=status.version,
     )
+
+
+def ended(
+    status: CertificateStatus, *, stored: Stored | None, values_removed: bool, now: float
+) -> CertificateStatus:
+    """The status after the clean-up of a run: the pair that it `stored` is in the history, and the note of
+    its order is removed if its values were removed from DNS. A second call changes nothing."""
+    history = status.history
+    if stored is not None:
+        history = _with_pair(history, stored.serial, stored.not_after, now)
+    if values_removed:
+        return replace(status, history=history, order="", order_spec="")
+    return replace(status, history=history)
+
+
+def _with_pair(
+    history: tuple[PastRun, ...], serial: str, not_after: float, now: float
+) -> tuple[PastRun, ...]:
+    """The history with the run that stored this pair; the same if the run is in it."""
+    until = f"{instant(not_after):%Y-%m-%d %H:%M:%S} UTC"
+    run = PastRun(at=now, issued=True, message=f"serial {serial}, valid until {until}")
+    known = bool(history) and (history[-1].issued, history[-1].message) == (True, run.message)
+    return history if known else with_run(history, run)
 
 
 def adopted(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:

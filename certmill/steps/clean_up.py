@@ -7,13 +7,14 @@ import math
 from contextlib import suppress
 
 from certmill.acme.challenges import DNS01
-from certmill.errors import Busy, Permanent, StateUnavailable, Temporary
+from certmill.certificates import conditions, statuses
+from certmill.errors import Busy, CertmillError, Permanent, StateUnavailable, Temporary
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
+from certmill.model.status import CertificateStatus
 from certmill.runs.outcomes import Finished, Outcome
 from certmill.runs.step_context import LeaseLost, StepContext
 from certmill.steps import challenges, manifests
-from certmill.steps.orders import notes
 
 MAX_TRIES = 5
 """After this number of tries the rest stays in the journal, and the hourly sweep cleans it up."""
@@ -30,14 +31,32 @@ def clean_up(context: StepContext) -> Outcome:
     certificate, issuer = manifests.read_for_clean_up(context)
     if context.record.attempts > context.ports.limits.max_attempts:
         _release_order_lock(context)
+        values_removed = False
     else:
-        _try_to_clean_up(context, issuer)
+        values_removed = _try_to_clean_up(context, issuer)
+    _show_ended(context, values_removed=values_removed)
     return Finished(next_check=_next_check(context, certificate))
 
 
-def _try_to_clean_up(context: StepContext, issuer: Issuer | None) -> None:
+def _show_ended(context: StepContext, *, values_removed: bool) -> None:
+    """Write to the status, in one request, that a run whose order is noted there has ended: `store_secret`
+    wrote the end of any other run. Errors of the home are ignored: only the history, and the removal of a
+    note that is no longer needed, are missing then."""
+    home, certificate, stored = context.ports.home, context.certificate_id, context.facts.stored
+    now = context.ports.clock.now()
+
+    def ended(status: CertificateStatus) -> CertificateStatus:
+        return conditions.ended(status, stored=stored, values_removed=values_removed, now=now)
+
+    with suppress(CertmillError):
+        if values_removed or (stored is not None and home.certificate_status(certificate).order):
+            statuses.update(home, certificate, ended)
+
+
+def _try_to_clean_up(context: StepContext, issuer: Issuer | None) -> bool:
+    """Clean up. Returns whether all DNS-01 values of the run were removed from DNS, if there were any."""
     try:
-        _clean_up_and_release(context, issuer)
+        return _clean_up_and_release(context, issuer)
     except StateUnavailable:
         raise
     except Busy:  # does not count as a try, but a run must not wait for a lock without end
@@ -46,13 +65,13 @@ def _try_to_clean_up(context: StepContext, issuer: Issuer | None) -> None:
     except Temporary:
         if context.record.tries < MAX_TRIES:
             raise
+    return False
 
 
-def _clean_up_and_release(context: StepContext, issuer: Issuer | None) -> None:
+def _clean_up_and_release(context: StepContext, issuer: Issuer | None) -> bool:
     lost = False
     try:
-        if context.facts.challenges:
-            _clean_up_challenges(context, issuer)
+        return bool(context.facts.challenges) and _clean_up_challenges(context, issuer)
     except LeaseLost:
         lost = True
         raise
@@ -65,13 +84,13 @@ def _release_order_lock(context: StepContext) -> None:
     context.ports.locks.release_of(context.record, context.certificate_id)
 
 
-def _clean_up_challenges(context: StepContext, issuer: Issuer | None) -> None:
+def _clean_up_challenges(context: StepContext, issuer: Issuer | None) -> bool:
     ports, certificate_id, facts = context.ports, context.certificate_id, context.facts
     try:
         # The issuer and its credentials are gone; the sweep handles entries that need no credentials.
         if issuer is None:
             challenges.clean_up_http01(ports, certificate_id, facts.challenges, context.renew_lease)
-            return
+            return False
         with ports.namespace_limit.of(issuer.namespace):
             challenges.clean_up(
                 ports, certificate_id, issuer, facts.labels, facts.challenges, context.renew_lease
@@ -79,12 +98,11 @@ def _clean_up_challenges(context: StepContext, issuer: Issuer | None) -> None:
     except Permanent:
         # The credentials or the solver are gone. The entries stay in the journal, and the sweep cleans up
         # when the credentials or the solver exist again.
-        return
+        return False
     ports.journal.remove(
         [challenges.entry(certificate_id, issuer, challenge, facts.labels) for challenge in facts.challenges]
     )
-    if any(challenge.type == DNS01 for challenge in facts.challenges):
-        notes.clear(ports.home, certificate_id)
+    return any(challenge.type == DNS01 for challenge in facts.challenges)
 
 
 def _next_check(context: StepContext, certificate: Certificate | None) -> float:

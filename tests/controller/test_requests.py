@@ -44,5 +44,5 @@ def test_a_run_reads_its_certificate_twice_and_writes_its_status_twice(lab, name
 
     assert asked["GET certificates"] <= 2
     assert asked["PUT certificates/status"] <= 2
-    assert asked["PATCH certificates"] <= 3
+    assert asked["PATCH certificates"] <= 2
     assert asked["POST events"] <= 3

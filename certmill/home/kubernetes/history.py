@@ -1,8 +1,9 @@
 """Stores how the previous runs ended in an annotation of the Certificate: its CRD has no field for that, and
 events expire after an hour. Pure.
 
-The annotation is written only when a run ends, in the same request as the time of the next attempt. A change
-of this annotation does not make the controller request a reconcile (controller.views).
+The annotation is written only when a run ends, in the same request as the time of the next attempt, or as the
+removal of the note of its order. A change of this annotation does not make the controller request a reconcile
+(controller.views).
 """
 
 from __future__ import annotations
