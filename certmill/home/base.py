@@ -47,10 +47,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """Every object in a home with its signature, and the problems: what could not be read."""
+    """Every object in a home with its signature, and the problems: what could not be read. `unwritten`: the
+    Secret documents in manifests/ whose Secret is missing or older (`Secrets.write_documented`)."""
 
     snapshots: tuple[SnapshotEntry, ...]
     problems: tuple[Problem, ...]
+    unwritten: tuple[ObjectRef, ...] = ()
 
 
 class Events(Protocol):
@@ -170,6 +172,11 @@ class Secrets(Protocol):
 
     def delete_secret(self, namespace: str, name: str) -> bool:
         """Delete the Secret. Returns False if it did not exist."""
+        ...
+
+    def write_documented(self, secrets: Sequence[ObjectRef]) -> tuple[Problem, ...]:
+        """Write these Secrets as their documents in manifests/ say (`Survey.unwritten`). Returns those that
+        cannot be written. In a cluster there are none."""
         ...
 
     def secrets_namespace(self, issuer: Issuer) -> str:

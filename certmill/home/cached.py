@@ -20,7 +20,7 @@ from cachetools import LRUCache
 
 from certmill.clock import Clock
 from certmill.errors import Conflict, InvalidManifest, NewerRelease
-from certmill.home.base import Change, Home, Manifest, ObservedCertificate, Survey
+from certmill.home.base import Change, Home, Manifest, ObservedCertificate, Problem, Survey
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.names import CertificateId
@@ -173,6 +173,11 @@ class CachedHome:
         deleted = self._home.delete_secret(namespace, name)
         self._forget("Secret", namespace, name)
         return deleted
+
+    def write_documented(self, secrets: Sequence[ObjectRef]) -> tuple[Problem, ...]:
+        problems = self._home.write_documented(secrets)
+        self._cache.clear()
+        return problems
 
     def apply(self, manifest: Manifest, document: str) -> Change:
         done = self._home.apply(manifest, document)

@@ -228,6 +228,10 @@ class MemoryHome:
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
 
+    def write_documented(self, secrets: Sequence[ObjectRef]) -> tuple[Problem, ...]:
+        """Returns (): there are no documents of Secrets."""
+        return ()
+
     def survey(self) -> Survey:
         with self._reached():
             snapshots = tuple(

@@ -11,6 +11,7 @@ from certmill.certificates.reconcile import LOOK_AGAIN_SECONDS, Reconciler, reco
 from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest
 from certmill.home.base import Problem, SnapshotEntry
 from certmill.home.layout import digest
+from certmill.home.secret_documents import survey_and_write
 from certmill.issuers import registration_backoff
 from certmill.issuers.reconcile import IssuerReconciler
 from certmill.model.issuer import Issuer
@@ -144,7 +145,7 @@ class Ticks:
         if ports.home.watched or not self._hold(owner):
             return Reread(looked_at=0, problems=(), failed=(), complete=False)
         try:
-            survey = ports.home.survey()
+            survey = survey_and_write(ports.home)
             known = ports.snapshots.all()
             changed = [s for s in survey.snapshots if known.get(_field(s.ref)) != s.signature]
             recorded = {_ref_of(name) for name in known if not name.startswith(_PROBLEM)}

@@ -13,6 +13,7 @@ from certmill.cli.kinds import resource
 from certmill.cli.session import Session
 from certmill.errors import InvalidManifest
 from certmill.home.layout import MAX_FILE_BYTES
+from certmill.home.secret_documents import survey_and_write
 from certmill.model.manifests.parse import Document, parse_documents
 
 STDIN = "-"
@@ -68,7 +69,7 @@ def _warn_of_problems(session: Session) -> None:
     """Print what cannot be used in a directory home. No process reports it to the person who changes the
     home at that moment. In a cluster it is in the status of the objects."""
     if not session.home.watched:
-        for problem in session.home.survey().problems:
+        for problem in survey_and_write(session.home).problems:
             complain(f"{problem.source}: {problem.message}", prefix="warning")
 
 

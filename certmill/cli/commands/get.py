@@ -14,6 +14,7 @@ from certmill.cli.exit_codes import ExitCode, complain
 from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.session import Session
 from certmill.errors import NotFound
+from certmill.home.base import Survey
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.manifests.parse import dump_yaml
@@ -81,12 +82,24 @@ def get(
                 code = ExitCode.NOT_FOUND
     else:
         rows = list(_all(session, kind, where))
-        for problem in session.home.survey().problems:
-            complain(f"{problem.source}: {problem.message}", prefix="warning")
-            problems += 1
+        problems = _warn_of_problems(session.home.survey())
     _print(session, kind, rows, where=where, output=output, single=len(names) == 1)
     is_wrong = check and (problems or not all(row.is_ready for row in rows))
     return ExitCode.NOT_READY if is_wrong and code is ExitCode.OK else code
+
+
+def _warn_of_problems(survey: Survey) -> int:
+    """Print what cannot be used, and the Secrets that do not have the content of their documents. Returns
+    their number."""
+    for problem in survey.problems:
+        complain(f"{problem.source}: {problem.message}", prefix="warning")
+    for ref in survey.unwritten:
+        complain(
+            f"Secret {ref.namespace}/{ref.name} does not have the content of its document in manifests/; a "
+            "worker writes it within seconds, or logs why it cannot",
+            prefix="warning",
+        )
+    return len(survey.problems) + len(survey.unwritten)
 
 
 def _print(

@@ -42,7 +42,7 @@ class DirectoryHome:
         self._manifests = ManifestFiles(root / "manifests", self._index, locks)
         self._secrets = SecretFiles(root / "secrets", locks)
         self._status = StatusFiles(root / "status", locks)
-        self._materialised: dict[Key, tuple[str, str]] = {}
+        self._written: dict[Key, tuple[str, str]] = {}
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         namespace, name = split_id(certificate)
@@ -102,6 +102,20 @@ class DirectoryHome:
     def delete_secret(self, namespace: str, name: str) -> bool:
         in_manifests = self._manifests.delete(("Secret", namespace, name))
         return self._secrets.delete(namespace, name) or in_manifests
+
+    def write_documented(self, secrets: Sequence[ObjectRef]) -> tuple[Problem, ...]:
+        """Write each Secret once for each text of its document: later changes of the Secret by certmill or by
+        a person stay."""
+        problems = []
+        for ref in secrets:
+            key = (ref.kind, ref.namespace, ref.name)
+            try:
+                kept = self._index.find(key)
+                if kept is not None and isinstance(kept.value, Secret) and not self._is_written(key, kept):
+                    self._secrets.write(kept.value, ownership.APPLY, applied=kept.digest)
+            except (HomeUnavailable, InvalidManifest, SecretUnusable) as error:
+                problems.append(Problem(source=f"secrets/{ref.namespace}/{ref.name}", message=str(error)))
+        return tuple(problems)
 
     def apply(self, manifest: Manifest, document: str) -> Change:
         if isinstance(manifest, Secret):
@@ -169,10 +183,13 @@ class DirectoryHome:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace
 
     def survey(self) -> Survey:
-        """As `Home.survey`. It also writes a Secret for each new or changed Secret document in manifests/."""
         self._index.refresh(None, everything=True)
         objects = list(self._index.objects())
-        unmade = [problem for key, kept in objects if (problem := self._materialise(key, kept))]
+        unwritten = (
+            ObjectRef(kind=key[0], namespace=key[1], name=key[2])
+            for key, kept in objects
+            if isinstance(kept.value, Secret) and not self._is_written(key, kept)
+        )
         snapshots = (
             SnapshotEntry(
                 ref=ObjectRef(kind=key[0], namespace=key[1], name=key[2]), signature=self._signature(kept)
@@ -180,7 +197,9 @@ class DirectoryHome:
             for key, kept in objects
             if key[0] != "Secret"
         )
-        return Survey(snapshots=tuple(snapshots), problems=(*self._index.problems(), *unmade))
+        return Survey(
+            snapshots=tuple(snapshots), problems=tuple(self._index.problems()), unwritten=tuple(unwritten)
+        )
 
     def _write_status(self, key: Key, status: CertificateStatus | IssuerStatus) -> None:
         """Write the status of an object that exists, even if the object is invalid. If the object was deleted
@@ -210,22 +229,21 @@ class DirectoryHome:
             secret, ownership.APPLY, applied=kept.digest if kept else layout.digest(document)
         )
 
-    def _materialise(self, key: Key, kept: Kept) -> Problem | None:
-        """Write the Secret of a document, once for each text of the document: later changes of the Secret by
-        certmill or by a person stay."""
-        if not isinstance(kept.value, Secret):
-            return None
+    def _is_written(self, key: Key, kept: Kept) -> bool:
+        """Whether the Secret has had the content of this document. The Secret is read only if it, or the
+        document, has changed since the last call."""
         _, namespace, name = key
-        if self._materialised.get(key) == (kept.digest, self._secrets.signature(namespace, name)):
-            return None
+        state = (kept.digest, self._secrets.signature(namespace, name))
+        if self._written.get(key) == state:
+            return True
         try:
             held = self._secrets.read(namespace, name)
-            if held is None or held.applied != kept.digest:
-                self._secrets.write(kept.value, ownership.APPLY, applied=kept.digest)
-        except (HomeUnavailable, InvalidManifest, SecretUnusable) as error:
-            return Problem(source=f"secrets/{namespace}/{name}", message=str(error))
-        self._materialised[key] = (kept.digest, self._secrets.signature(namespace, name))
-        return None
+        except (HomeUnavailable, InvalidManifest, SecretUnusable):
+            return False  # the write reports the error
+        if held is None or held.applied != kept.digest:
+            return False
+        self._written[key] = state
+        return True
 
     def _signature(self, kept: Kept) -> str:
         """Return the signature of a manifest. The signature of an issuer covers the Secrets it refers to. So

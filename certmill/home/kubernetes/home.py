@@ -139,6 +139,9 @@ class KubernetesHome:
     def delete_secret(self, namespace: str, name: str) -> bool:
         return self._secrets.delete(namespace, name)
 
+    def write_documented(self, secrets: Sequence[ObjectRef]) -> tuple[Problem, ...]:
+        return ()  # the API server has Secrets, and no documents of them
+
     def apply(self, manifest: Manifest, document: str) -> Change:
         """Store the document unchanged, so that the API server sees what the user wrote. Of a Secret only the
         content is stored, in whichever form it was written."""

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from certmill.errors import HomeUnavailable, InvalidManifest
 from certmill.home.directory import documents
 from certmill.home.directory.home import DirectoryHome
+from certmill.home.secret_documents import survey_and_write
 from certmill.model.names import CertificateId
+from certmill.model.object_ref import ObjectRef
 from tests.support.odd_entries import (
     ODD_ENTRIES,
     forbidden,
@@ -22,6 +24,25 @@ from tests.support.odd_entries import (
 from tests.unit.home.samples import certificate_text, pair, parsed, secret_text
 
 WEB = CertificateId("default/web")
+TOKEN = ObjectRef(kind="Secret", namespace="default", name="token")
+ISSUER = """\
+apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata:
+  name: prod
+  namespace: default
+spec:
+  acme:
+    server: https://ca.test/dir
+    privateKeySecretRef:
+      name: prod-account
+    solvers:
+    - dns01:
+        cloudflare:
+          apiTokenSecretRef:
+            name: token
+            key: token
+"""
 
 
 def apply(home, text):
@@ -436,44 +457,58 @@ def test_what_a_crash_left_beside_a_manifest_is_ignored_and_overwritten(home, ro
 
 
 class TestSecretDocuments:
-    def test_a_survey_makes_the_secret(self, home, drop):
+    def test_a_survey_finds_it_and_writes_nothing(self, home, root, drop):
         drop("token.yaml", secret_text())
 
-        survey = home.survey()
+        for _ in range(2):
+            assert home.survey().unwritten == (TOKEN,)
+        assert not (root / "secrets").exists()
+
+        survey = survey_and_write(home)
 
         assert home.secret("default", "token").data == {"token": b"hunter2"}
-        assert survey.snapshots == ()
+        assert (survey.snapshots, survey.problems, survey.unwritten) == ((), (), ())
+
+    def test_an_issuer_has_its_new_signature_in_the_survey_that_wrote_its_secret(self, home, drop):
+        drop("issuer.yaml", ISSUER)
+        before = home.survey().snapshots
+        drop("token.yaml", secret_text())
+
+        survey = survey_and_write(home)
+
+        assert survey.snapshots != before
+        assert survey.snapshots == home.survey().snapshots
 
     def test_it_is_made_again_when_it_is_changed_or_was_deleted(self, home, root, drop):
         drop("token.yaml", secret_text())
-        home.survey()
+        survey_and_write(home)
 
         drop("token.yaml", secret_text("changed"))
-        home.survey()
+        survey_and_write(home)
         assert home.secret("default", "token").data == {"token": b"changed"}
 
         (root / "secrets" / "default" / "token").rename(root / "elsewhere")
-        home.survey()
+        survey_and_write(home)
         assert home.secret("default", "token").data == {"token": b"changed"}
 
     def test_what_certmill_renews_in_it_stays(self, home, root, drop):
         """An imported pair: the document holds the first one, the Secret the present one."""
         drop("web.yaml", secret_text("old", "web"))
-        home.survey()
+        survey_and_write(home)
         home.write_secret(pair(1, data={"token": b"renewed"}))
 
-        home.survey()
-        DirectoryHome(root, cluster_resource_namespace="x").survey()
+        survey_and_write(home)
+        survey_and_write(DirectoryHome(root, cluster_resource_namespace="x"))
 
         assert home.secret("default", "web").data == {"token": b"renewed"}
 
     def test_applying_it_changes_the_document_too(self, home, drop):
         drop("token.yaml", secret_text())
-        home.survey()
+        survey_and_write(home)
 
         assert apply(home, "# mine\n" + secret_text("applied")) == "configured"
         home.write_secret(pair(1, name="token", data={"token": b"renewed"}))
-        home.survey()
+        survey_and_write(home)
 
         assert home.secret("default", "token").data == {"token": b"renewed"}
 
@@ -484,10 +519,10 @@ class TestSecretDocuments:
 
     def test_deleting_it_takes_the_document_along(self, home, drop):
         drop("token.yaml", secret_text())
-        home.survey()
+        survey_and_write(home)
 
         assert home.delete("Secret", "default", "token") is True
-        home.survey()
+        survey_and_write(home)
 
         assert home.secret("default", "token") is None
 
@@ -497,7 +532,7 @@ class TestSecretDocuments:
         (root / "secrets" / "default").mkdir(parents=True)
         (root / "secrets" / "default" / "token").write_text("a file in its place")
 
-        survey = home.survey()
+        survey = survey_and_write(home)
 
         assert [s.ref.name for s in survey.snapshots] == ["web"]
         assert survey.problems[0].source == "secrets/default/token"

@@ -7,6 +7,7 @@ import pytest
 
 from certmill.errors import InvalidManifest
 from certmill.home.directory.home import DirectoryHome
+from certmill.home.secret_documents import survey_and_write
 from certmill.testing.clock import FakeClock
 from tests.support.counting import counting, linear
 from tests.unit.home.samples import certificate_text, parsed, secret_text
@@ -67,7 +68,7 @@ def test_each_of_many_documents_has_its_own_answer_in_their_order(tmp_path):
     home = home_with_one_file_of_many(
         tmp_path, [text_of(1), text_of(2), f"apiVersion: v1\nkind: List\nitems:\n{items}", secret_text()]
     )
-    home.survey()
+    survey_and_write(home)
     wanted = [
         text_of(1, "example.org"),
         text_of(9),
