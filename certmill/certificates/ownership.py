@@ -32,8 +32,9 @@ _REQUESTED_FROM: Final = 1e12
 that it sorts after all claims of manifests."""
 
 
-def is_contested(ports: Ports, certificate: Certificate) -> bool:
-    """Whether another Certificate has named this Certificate's Secret."""
+def claim(ports: Ports, certificate: Certificate) -> bool:
+    """Record that this Certificate names its Secret. Returns whether the Secret is contested: another
+    Certificate has recently named it too."""
     return ports.snapshots.claim_secret(certificate.namespace, certificate.secret_name, certificate.name)
 
 
@@ -58,15 +59,15 @@ def recorded_owner(
     )
 
 
-def other_owner(ports: Ports, certificate: Certificate, secret: Secret | None) -> str:
-    """The name of the other Certificate that owns this one's Secret; "" if this Certificate owns it."""
-    contested = is_contested(ports, certificate)
+def other_owner(ports: Ports, certificate: Certificate, secret: Secret | None, *, is_contested: bool) -> str:
+    """The name of the other Certificate that owns this one's Secret; "" if this Certificate owns it.
+    `is_contested`: the answer of `claim`."""
     own = secret is not None and secret.annotations.get(CERTIFICATE_NAME) == certificate.name
     if own and not is_requested(certificate):
         return ""
     if not own and (named := named_owner(ports.home, certificate, secret)):
         return named
-    return _first_rival(ports, certificate, only_manifests=own) if contested else ""
+    return _first_rival(ports, certificate, only_manifests=own) if is_contested else ""
 
 
 def refusal_of_request(ports: Ports, certificate: Certificate) -> str:

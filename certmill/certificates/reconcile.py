@@ -129,16 +129,18 @@ class Reconciler:
                 message,
                 moment,
             )
-        if other := ownership.other_owner(self._ports, certificate, secret):
+        contested = ownership.claim(self._ports, certificate)
+        if other := ownership.other_owner(self._ports, certificate, secret, is_contested=contested):
             return self._wait_for(other, observed, secret, spec=candidates[0].spec, moment=moment)
         return None
 
     def other_owner(self, certificate: Certificate) -> str:
-        """The name of the other Certificate that now owns this one's Secret, or "". The home is read only if
-        another Certificate has named the Secret."""
-        if not ownership.is_contested(self._ports, certificate):
+        """The name of the other Certificate that now owns this one's Secret, or "". It renews the claim to
+        the Secret. The home is read only if another Certificate has named the Secret."""
+        if not ownership.claim(self._ports, certificate):
             return ""
-        return ownership.other_owner(self._ports, certificate, self._secret(certificate)[0])
+        secret = self._secret(certificate)[0]
+        return ownership.other_owner(self._ports, certificate, secret, is_contested=True)
 
     def _wait_for(
         self, other: str, observed: ObservedCertificate, secret: Secret | None, *, spec: str, moment: Moment

@@ -630,7 +630,7 @@ class TestTwoOfOneSecret:
     def test_a_secret_that_one_certificate_names_is_not_contested(self, mill):
         other = replace(WEB, name="alone", secret_name="alone-tls")
 
-        assert not ownership.is_contested(mill.ports, other)
+        assert not ownership.claim(mill.ports, other)
 
 
 class TestWhileItCleansUp:

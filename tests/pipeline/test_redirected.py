@@ -84,7 +84,9 @@ def test_another_certificates_secret_gets_no_temporary_pair_of_ours(redis):
     mill.step("wait_for_propagation")
 
     assert not temporary(mill)
-    assert ownership.other_owner(mill.ports, older, mill.ports.home.secret("default", "web-tls")) == ""
+    secret = mill.ports.home.secret("default", "web-tls")
+    contested = ownership.claim(mill.ports, older)
+    assert ownership.other_owner(mill.ports, older, secret, is_contested=contested) == ""
 
 
 def test_a_certificate_that_is_being_deleted_gets_no_temporary_pair(redis):
