@@ -10,12 +10,40 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Hashable
 from dataclasses import asdict
+from typing import Final
+
+from cachetools import LRUCache, cached
 
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 
+_MOST: Final = 1024
 
+
+def _parts(certificate: Certificate, issuer: Issuer | None) -> Hashable:
+    """Every value that `digest` reads."""
+    return (
+        certificate.dns_names,
+        certificate.ip_addresses,
+        certificate.common_name,
+        issuer.ref if issuer else certificate.issuer,
+        certificate.private_key,
+        certificate.literal_subject,
+        certificate.subject,
+        certificate.usages,
+        certificate.encode_usages_in_request,
+        certificate.signature_algorithm,
+        certificate.secret_name,
+        certificate.duration,
+        certificate.is_ca,
+        (issuer.server, issuer.profile, issuer.enable_duration) if issuer else None,
+    )
+
+
+@cached(LRUCache[Hashable, str](_MOST), key=_parts, lock=threading.Lock())  # each step of a run asks for it
 def digest(certificate: Certificate, issuer: Issuer | None) -> str:
     """16 hex digits over everything that the order and its CSR depend on. `issuer` is None if the one in
     spec.issuerRef does not exist. Records and statuses store the digest, and other releases compare it: its

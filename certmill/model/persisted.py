@@ -38,6 +38,8 @@ _Value = TypeVar("_Value")
 _Reader = Callable[[object], Any]
 
 _ZERO: Mapping[object, object] = {str: "", bool: False, int: 0, float: 0.0}
+_JSON_TYPES: Final = frozenset({str, bool, int, float, types.NoneType})
+"""The types of most fields: json.dumps takes them as they are. An Enum is a type of its own."""
 
 
 class _Wrong(ValueError):
@@ -110,6 +112,8 @@ class _Field:
     attribute: str
     read: _Reader
     default: Callable[[], object] | None
+    omitted: object
+    """The value that is not written: the default."""
     zero: object
 
     def missing(self, name: str, *, lenient: bool) -> object:
@@ -126,8 +130,8 @@ def _written(value: object) -> dict[str, object]:
     content: dict[str, object] = dict(getattr(value, UNKNOWN, None) or {})
     for name, field in _shape(type(value)).items():
         part = getattr(value, field.attribute)
-        if field.default is None or part != field.default():
-            content[name] = _plain(part)
+        if part is not field.omitted and part != field.omitted:
+            content[name] = part if type(part) in _JSON_TYPES else _plain(part)
     return content
 
 
@@ -135,7 +139,7 @@ def _plain(part: object) -> object:
     if hasattr(part, "__dataclass_fields__"):
         return _written(part)
     if isinstance(part, tuple):
-        return [_plain(item) for item in part]
+        return [item if type(item) in _JSON_TYPES else _plain(item) for item in part]
     return dict(part) if isinstance(part, Mapping) else part
 
 
@@ -177,6 +181,7 @@ def _shape_of(kind: Any) -> Mapping[str, _Field]:  # noqa: ANN401 - fields() and
             attribute=field.name,
             read=_reader(hints[field.name]),
             default=default,
+            omitted=MISSING if default is None else default(),
             zero=_ZERO.get(hints[field.name], ""),
         )
     return found

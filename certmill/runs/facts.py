@@ -138,6 +138,8 @@ class Facts:
     def as_of(self, now: float) -> Facts:
         """The facts without times in the future, which were written while a clock was wrong. A time-out that
         begins in the future would be too long."""
+        if not any(at and at > now for at in (self.presented_at, self.answered_at, self.finalized_at)):
+            return self
 
         def past(instant: float | None) -> float | None:
             return now if instant is not None and instant > now else instant

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 
 import dns.rcode
 import pytest
@@ -25,15 +26,17 @@ class Liar(FakeNameserver):
         super().__init__()
         self.rcode, self.cut = rcode, cut
         self.updates: list[str] = []
+        self.sizes: list[int] = []
 
     def answer(self, wire: bytes, *, udp: bool) -> bytes | None:
         self.updates.append("UDP" if udp else "TCP")
+        self.sizes.append(len(wire))
         flags = _UPDATE_ANSWER | self.rcode | (_TRUNCATED if self.cut and udp else 0)
         return wire[:2] + flags.to_bytes(2) + bytes(8)
 
 
-def provider(server, *, signed):
-    key = {"tsig_key_name": "certmill", "tsig_algorithm": TsigAlgorithm.HMACSHA256} if signed else {}
+def provider(server, *, signed, algorithm=TsigAlgorithm.HMACSHA256):
+    key = {"tsig_key_name": "certmill", "tsig_algorithm": algorithm} if signed else {}
     return Rfc2136Provider(
         Rfc2136(nameserver="127.0.0.1", port=server.port, **key),
         tsig_secret=SECRET if signed else None,
@@ -61,6 +64,25 @@ def test_an_answer_that_is_cut_short_is_asked_for_again_by_tcp():
         provider(server, signed=False).present(RECORD)
 
         assert server.updates == ["UDP", "TCP"]
+
+
+@pytest.mark.parametrize("algorithm", [None, TsigAlgorithm.HMACMD5, TsigAlgorithm.HMACSHA512])
+def test_an_update_goes_by_udp_if_it_has_at_most_512_bytes(algorithm):
+    values = [letter * 255 for letter in "ab"]
+    with Liar() as server:
+        rfc2136 = provider(server, signed=algorithm is not None, algorithm=algorithm)
+        for length in range(1, 510):
+            records = [
+                TxtRecord(name=RECORD.name, value=value[: max(1, length - start)], zone=RECORD.zone)
+                for start, value in zip((0, 255), values, strict=True)
+                if length > start
+            ]
+            with suppress(ProviderUnavailable):  # the answer has no signature
+                rfc2136.present_all(records)
+
+    assert server.updates == ["UDP" if size <= 512 else "TCP" for size in server.sizes]
+    assert min(server.sizes) < 512 < max(server.sizes)
+    assert len(server.sizes) == 509
 
 
 @pytest.mark.parametrize("rcode", ["REFUSED", "NOTAUTH", "NOTZONE", "NOTIMP"])

@@ -28,6 +28,12 @@ _ALGORITHMS = {
 }
 _Keyring = dict[dns.name.Name, dns.tsig.Key]
 _MAX_UDP_BYTES = 512
+_HEADER_BYTES = 12 + 6
+"""The header of a message (RFC 1035 §4.1.1), and the zone without the characters of its name."""
+_RECORD_BYTES = 16
+"""A TXT record without the characters of its name and value (RFC 1035 §3.2.1)."""
+_TSIG_BYTES = 128
+"""A TSIG record without the characters of the key's name (RFC 8945 §4.2): a MAC of SHA-512 has 64."""
 _BATCH = 50
 
 
@@ -74,11 +80,19 @@ class Rfc2136Provider:
             update = dns.update.UpdateMessage(f"{batch[0].zone}.", keyring=self._keyring)
             for record in batch:
                 change(update, record)
-            self._send(update, batch[0].zone)
+            tcp = self._config.protocol is Protocol.TCP or self._is_too_large(update, batch)
+            self._send(update, batch[0].zone, tcp=tcp)
 
-    def _send(self, update: dns.update.UpdateMessage, zone: str) -> None:
+    def _is_too_large(self, update: dns.update.UpdateMessage, batch: Sequence[TxtRecord]) -> bool:
+        """Whether the update is too large for UDP. `to_wire` signs the update, and the exchange does that
+        again, so it is called only if names and values are long."""
+        key = len(self._config.tsig_key_name) + _TSIG_BYTES if self._keyring else 0
+        records = sum(len(record.name) + len(record.value) + _RECORD_BYTES for record in batch)
+        at_most = _HEADER_BYTES + len(batch[0].zone) + records + key
+        return at_most > _MAX_UDP_BYTES and len(update.to_wire()) > _MAX_UDP_BYTES
+
+    def _send(self, update: dns.update.UpdateMessage, zone: str, *, tcp: bool) -> None:
         server = f"the name server {self._config.nameserver}"
-        tcp = self._config.protocol is Protocol.TCP or len(update.to_wire()) > _MAX_UDP_BYTES
         try:
             answer = self._exchange(update, tcp=tcp)
         except (dns.tsig.PeerBadKey, dns.tsig.PeerBadSignature, dns.tsig.BadSignature, dns.tsig.BadKey):
