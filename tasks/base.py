@@ -48,19 +48,21 @@ class Task(_Task):  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Run the task. Celery calls this in place of `run`; only errors that Flower may show leave it."""
-        with structlog.contextvars.bound_contextvars(task=self.name, task_id=self.request.id):
-            try:
-                self.act(*args, **kwargs)
-            except (Retry, Ignore, Reject, StepFailed):
-                raise
-            except CertmillError as error:
-                self.end_chain()
-                raise StepFailed(str(error)) from None
-            except Exception as error:  # noqa: BLE001 - unforeseen errors end here; only the class is shown
-                self.end_chain()
-                log.error("task.broken", error=type(error).__name__, where=_where(error))
-                what = f"{type(error).__name__} in {self.name} at {_where(error)}"
-                raise TaskBroken(f"{what}; the next tick publishes it again") from None
+        bound = structlog.contextvars.bind_contextvars(task=self.name, task_id=self.request.id)
+        try:
+            self.act(*args, **kwargs)
+        except (Retry, Ignore, Reject, StepFailed):
+            raise
+        except CertmillError as error:
+            self.end_chain()
+            raise StepFailed(str(error)) from None
+        except Exception as error:  # noqa: BLE001 - unforeseen errors end here; only the class is shown
+            self.end_chain()
+            log.error("task.broken", error=type(error).__name__, where=_where(error))
+            what = f"{type(error).__name__} in {self.name} at {_where(error)}"
+            raise TaskBroken(f"{what}; the next tick publishes it again") from None
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
     def act(self, *args: Any, **kwargs: Any) -> None:
         """Call the decorated function."""

@@ -6,6 +6,7 @@ override an Issuer's caBundle."""
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ _CONNECTIONS_PER_CA: Final = 64
 _MOST_POOLS: Final = 64
 """Issuers can change their caBundle without limit, so the number of pools is bounded."""
 _MAX_URL_CHARACTERS: Final = 2048
+_NOT_IN_A_URL: Final = re.compile(r"[\x00-\x20\x7f]")
 USER_AGENT: Final = f"certmill/{__version__} (+ACME client; urllib3/{urllib3.__version__})"  # type: ignore[attr-defined] # not in its __all__
 """RFC 8555 §6.1: "ACME clients MUST send a User-Agent header field"; it should name the client's software and
 the HTTP library, with versions."""
@@ -149,14 +151,14 @@ class Transport:
             self._pools = self._connections.pools(url, self._trust)
         host = host_of(url)
         try:
-            response = self._pools.request(
+            response = self._pools.urlopen(
                 method,
                 url,
+                redirect=False,
                 body=body,
                 headers={**self._headers, **(headers or {})},
                 timeout=self._timeout,
                 retries=False,
-                redirect=False,
                 preload_content=False,
                 decode_content=False,
             )
@@ -201,11 +203,7 @@ def _port_of(url: str) -> int:
 
 def url_mistake(url: str) -> str:
     """Why certmill sends no request to `url`; "" if the URL is valid."""
-    if (
-        len(url) > _MAX_URL_CHARACTERS
-        or not url.isascii()
-        or any(character <= " " or character == "\x7f" for character in url)
-    ):
+    if len(url) > _MAX_URL_CHARACTERS or not url.isascii() or _NOT_IN_A_URL.search(url):
         return "it is too long, or has characters that a URL cannot have"
     try:
         parts = urlsplit(url)

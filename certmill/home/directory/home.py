@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from certmill.clock import Clock, SystemClock
@@ -44,8 +45,14 @@ class DirectoryHome:
         self._written: dict[Key, tuple[str, str]] = {}
 
     def certificate(self, certificate: CertificateId) -> Certificate | None:
-        value = self._find(("Certificate", *split_id(certificate)))
-        return value if isinstance(value, Certificate) else None
+        namespace, name = split_id(certificate)
+        key = ("Certificate", namespace, name)
+        value = self._find(key)
+        return (
+            replace(value, created=self._index.written(key) or 0.0)
+            if isinstance(value, Certificate)
+            else None
+        )
 
     def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
         found = self.certificate(certificate)

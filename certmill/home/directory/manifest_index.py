@@ -169,8 +169,7 @@ class ManifestIndex:
             file = replace(
                 file,
                 objects={
-                    key: replace(kept, value=self._compact(kept.value, created=file.written_ns / 1e9))
-                    for key, kept in file.objects.items()
+                    key: replace(kept, value=self._compact(kept.value)) for key, kept in file.objects.items()
                 },
             )
         self._set(name, file)
@@ -231,9 +230,9 @@ class ManifestIndex:
                 others = self._holders.get(key, ())
                 self._holders[key] = _in_order(key, {*others, name}) if others else (name,)
 
-    def _compact(self, value: Manifest, *, created: float) -> Manifest:
-        """Return the same value with its creation time. Parts that many Certificates share are stored once,
-        so that 100,000 Certificates fit in memory."""
+    def _compact(self, value: Manifest) -> Manifest:
+        """Return the same value, with parts that many Certificates share stored once, so that 100,000
+        Certificates fit in memory."""
         if not isinstance(value, Certificate):
             return value
         template = value.secret_template
@@ -247,7 +246,6 @@ class ManifestIndex:
             secret_template=template if template.labels or template.annotations else _NO_TEMPLATE,
             labels=value.labels or _NOTHING,
             annotations=value.annotations or _NOTHING,
-            created=created,
         )
 
     def _once(self, part: _Part) -> _Part:
