@@ -46,6 +46,13 @@ class Settings(BaseModel):
     """The Lease in that namespace by which one controller of several leads; the chart names it by the
     release."""
 
+    lease_seconds: float = Field(default=15.0, ge=1.0)
+    """How long another controller waits for the leader's next renewal of that Lease before it leads itself.
+    The leader renews three times in this time."""
+
+    resync_seconds: float = Field(default=30.0, ge=1.0)
+    """How often the controller requests again what is not finished, in case a request was lost."""
+
     responder_service: str = "certmill-responder"
     """The responder's Service in that namespace: challenges are routed to its addresses."""
 

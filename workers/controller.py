@@ -16,7 +16,7 @@ from certmill.contract import CHANGES_QUEUE, MAX_LEFT, RECONCILE_TASKS
 from certmill.controller.changes import ReconcileRequest
 from certmill.controller.controller import Controller
 from certmill.controller.ingress import DefaultIssuer
-from certmill.controller.leader import RENEW_SECONDS, Leadership
+from certmill.controller.leader import Leadership
 from certmill.errors import CertmillError, OtherInstallation, StateUnavailable, Temporary
 from certmill.kube.client import KubeClient
 from certmill.kube.connection import connect
@@ -51,16 +51,10 @@ def run(settings: Settings) -> int:
     except CertmillError as error:
         _log.error("controller.cannot_start", error=str(error))
         return 1
-    identity = f"{socket.gethostname()} {os.getpid()}"
-    leadership = Leadership(
-        client, namespace=settings.namespace, name=settings.lease_name, identity=identity, clock=SystemClock()
-    )
-    default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
-    controller = Controller(
-        client, SystemClock(), stop, settings.watched_namespaces, default, settings.secrets_field_manager
-    )
     app = make_app(settings)
-    process = Process(app, runtime, controller, leadership, stop)
+    process = Process(
+        app, runtime, controller_of(settings, client, stop), leadership_of(settings, client), stop
+    )
     try:
         process.run()
     except OtherInstallation as error:
@@ -70,6 +64,32 @@ def run(settings: Settings) -> int:
         app.exporter.stop()
         runtime.close()
     return 0
+
+
+def leadership_of(settings: Settings, client: KubeClient) -> Leadership:
+    """This process as a candidate for the Lease."""
+    return Leadership(
+        client,
+        namespace=settings.namespace,
+        name=settings.lease_name,
+        identity=f"{socket.gethostname()} {os.getpid()}",
+        clock=SystemClock(),
+        seconds=settings.lease_seconds,
+    )
+
+
+def controller_of(settings: Settings, client: KubeClient, stop: threading.Event) -> Controller:
+    """The controller with these settings; its watches do not run yet."""
+    default = DefaultIssuer(name=settings.default_issuer_name or "", kind=settings.default_issuer_kind)
+    return Controller(
+        client,
+        SystemClock(),
+        stop,
+        settings.watched_namespaces,
+        default,
+        settings.secrets_field_manager,
+        settings.resync_seconds,
+    )
 
 
 class Process:
@@ -122,7 +142,7 @@ class Process:
                 self._leadership.contend()
             except CertmillError as error:
                 _log.error("controller.cannot_lead", error=str(error))
-            self._stop.wait(RENEW_SECONDS)
+            self._stop.wait(self._leadership.renew_seconds)
 
     def _tell(self) -> None:
         """One turn of the loop: reconcile the whole cluster if that is due, else publish requests for what

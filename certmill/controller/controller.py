@@ -65,8 +65,10 @@ class Controller:
         namespaces: Sequence[str] = (),
         default_issuer: DefaultIssuer = NO_DEFAULT,
         secrets_manager: str = FIELD_MANAGER,
+        resync_seconds: float = RESYNC_SECONDS,
     ) -> None:
         self._clock = clock
+        self.resync_seconds = resync_seconds
         self._readers = readers(default_issuer)
         self._naming: dict[tuple[str, str], tuple[str, ...]] = {}
         self._guard = threading.Lock()
@@ -128,7 +130,7 @@ class Controller:
             else:
                 self._put([ReconcileRequest(kind="Certificate", namespace=view.namespace, name=view.name)])
         adopt(right)
-        self._resync_at = now + RESYNC_SECONDS
+        self._resync_at = now + self.resync_seconds
         return len(right)
 
     def covers(self, certificate: CertificateId) -> bool:
@@ -178,10 +180,10 @@ class Controller:
     def _resync(self, keeps_up: Callable[[], bool]) -> None:
         """Request again what a lost request may have been about."""
         now = self._clock.now()
-        self._resync_at = min(self._resync_at, now + RESYNC_SECONDS)  # the clock may have been set back
+        self._resync_at = min(self._resync_at, now + self.resync_seconds)  # the clock may have been set back
         if not self._live or now < self._resync_at:
             return
-        self._resync_at = now + RESYNC_SECONDS
+        self._resync_at = now + self.resync_seconds
         if not keeps_up():
             return
         self._resyncs += 1

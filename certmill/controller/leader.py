@@ -7,6 +7,7 @@ not wait for one that died long ago."""
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,24 +17,38 @@ from certmill.kube.client import KubeClient
 from certmill.kube.objects import JsonObject, instant_of, mapping, meta_of, text
 from certmill.kube.resources import LEASES
 
-LEASE_SECONDS: Final = 15
-RENEW_SECONDS: Final = 5.0
+LEASE_SECONDS: Final = 15.0
 
 
 class Leadership:
     """One candidate for a Lease. Two leaders for a moment do no harm: what they tell is a doorbell."""
 
-    def __init__(self, client: KubeClient, *, namespace: str, name: str, identity: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        clock: Clock,
+        seconds: float = LEASE_SECONDS,
+    ) -> None:
         self._client = client
         self._namespace = namespace
         self._name = name
         self._identity = identity
         self._clock = clock
+        self._seconds = seconds
         self._held_until = 0.0
         self.answers = False
         """Whether the API server answered the last request."""
         self._seen = ""
         self._seen_at: float | None = None
+
+    @property
+    def renew_seconds(self) -> float:
+        """How often to call `contend`."""
+        return self._seconds / 3
 
     @property
     def leads(self) -> bool:
@@ -52,7 +67,7 @@ class Leadership:
             self.answers = False
             return self.leads
         self.answers = True
-        self._held_until = now + LEASE_SECONDS if taken else 0.0
+        self._held_until = now + self._seconds if taken else 0.0
         return taken
 
     def give_up(self) -> None:
@@ -85,7 +100,7 @@ class Leadership:
         elif version != self._seen:
             self._seen, self._seen_at = version, now
         self._seen_at = min(self._seen_at, now)  # the clock may have been set back
-        return self._seen_at + LEASE_SECONDS < now
+        return self._seen_at + self._seconds < now
 
     def _holder(self, lease: JsonObject) -> str:
         return text(mapping(lease.get("spec")).get("holderIdentity"))
@@ -103,7 +118,7 @@ class Leadership:
             "metadata": before.get("metadata") or {"namespace": self._namespace, "name": self._name},
             "spec": {
                 "holderIdentity": self._identity,
-                "leaseDurationSeconds": LEASE_SECONDS,
+                "leaseDurationSeconds": math.ceil(self._seconds),
                 "acquireTime": spec.get("acquireTime") if mine else micro,
                 "renewTime": micro,
                 "leaseTransitions": changes if mine or not before else changes + 1,

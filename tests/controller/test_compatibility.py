@@ -15,13 +15,16 @@ from certmill.testing.faulty_ca import Fault, FaultyCA
 from tests.support.cluster import OTHER
 from tests.support.kube_lab import KubeLab
 
-RESYNC_SECONDS = 30
+RESYNC_SECONDS = 2
 NEW_ORDER = "/order-plz"
 
 
 @pytest.fixture(scope="module")
 def lab(empty_kube, tmp_path_factory):
-    settings = {"secrets_field_manager": "cert-manager-certificates-issuing"}
+    settings = {
+        "secrets_field_manager": "cert-manager-certificates-issuing",
+        "resync_seconds": str(RESYNC_SECONDS),
+    }
     with KubeLab(
         directory=tmp_path_factory.mktemp("cluster"), kube=empty_kube, settings=settings, serves=False
     ) as lab:
@@ -81,7 +84,7 @@ def test_a_403_for_one_name_stops_no_tenant_of_a_shared_issuer_and_no_back_off(l
         for kind in ("blocked", "rejected"):
             lab.until(lambda kind=kind: failures(lab, namespace, kind) == 1, what=f"{kind} fails")
 
-        time.sleep(2 * RESYNC_SECONDS + 5)  # two resyncs of the controller, by its own clock
+        time.sleep(2 * RESYNC_SECONDS + 2)  # two resyncs of the controller, by its own clock
 
         lab.apply_certificate(namespace, "good", hosts["good"], issuerRef=ref)
         assert lab.wait_ready(namespace, "good").dns_names == (hosts["good"],)

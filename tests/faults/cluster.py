@@ -37,7 +37,11 @@ class FaultyKubeLab(KubeLab):
     pids: dict[str, int | None] = field(default_factory=dict, init=False)
 
     def __enter__(self):
-        self.settings = {"step_lease_seconds": "20", "worker_concurrency": "48"} | self.settings
+        self.settings = {
+            "step_lease_seconds": "20",
+            "worker_concurrency": "48",
+            "lease_seconds": "5",
+        } | self.settings
         super().__enter__()
         self.certmill._start(
             "worker1", "-m", "tests.faults.held", "worker1", settings={"holds": str(self.holds)}

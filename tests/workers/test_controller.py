@@ -9,9 +9,10 @@ import pytest
 
 from certmill.controller.changes import ReconcileRequest
 from certmill.errors import OtherInstallation
+from certmill.settings import Settings
 from certmill.state.installation import require_same
 from workers.admin.liveness import Liveness
-from workers.controller import Process
+from workers.controller import Process, controller_of, leadership_of
 
 LOOKS = [
     ReconcileRequest(kind="Certificate", namespace="default", name=f"web-{number}") for number in range(3)
@@ -81,6 +82,12 @@ class Controller:
         return LOOKS
 
 
+def a_leader():
+    return SimpleNamespace(
+        leads=True, answers=True, renew_seconds=5.0, contend=lambda: True, give_up=lambda: None
+    )
+
+
 @pytest.mark.parametrize(
     ("waiting", "told"), [(0, 9), (998, 3), (1000, 0)], ids=["empty", "nearly full", "full"]
 )
@@ -88,7 +95,7 @@ def test_while_the_queue_is_full_reconcile_requests_stay_with_the_controller(wai
     stop = threading.Event()
     queue = Queue(stop)
     queue.waiting = waiting
-    leadership = SimpleNamespace(leads=True, answers=True, contend=lambda: True, give_up=lambda: None)
+    leadership = a_leader()
 
     Process(queue, queue, Controller(), leadership, stop).run()
 
@@ -98,7 +105,7 @@ def test_while_the_queue_is_full_reconcile_requests_stay_with_the_controller(wai
 def test_a_controller_of_another_installation_sends_nothing_and_ends():
     stop = threading.Event()
     queue = Queue(stop)
-    leadership = SimpleNamespace(leads=True, answers=True, contend=lambda: True, give_up=lambda: None)
+    leadership = a_leader()
 
     def refuse():
         require_same("ours", "another's")
@@ -113,9 +120,17 @@ def test_of_gauges_without_a_certificate_only_those_that_are_watched_are_reconci
     stop = threading.Event()
     queue, controller = Queue(stop), Controller()
     queue.others = ["default/deleted", "narrowed-away/web"]
-    leadership = SimpleNamespace(leads=True, answers=True, contend=lambda: True, give_up=lambda: None)
+    leadership = a_leader()
 
     Process(queue, queue, controller, leadership, stop).run()
 
     assert [(one.namespace, one.name) for one in controller.requested] == [("default", "deleted")]
     assert queue.dropped == ["narrowed-away/web"]
+
+
+def test_the_lease_and_the_resync_are_as_long_as_the_settings_say():
+    settings = Settings(lease_seconds=6, resync_seconds=2)
+    client, stop = SimpleNamespace(serves=lambda resource: True), threading.Event()
+
+    assert leadership_of(settings, client).renew_seconds == 2
+    assert controller_of(settings, client, stop).resync_seconds == 2

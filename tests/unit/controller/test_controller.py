@@ -74,10 +74,10 @@ class Cluster:
 class Process:
     """A controller whose watches run when they are told to, one after another."""
 
-    def __init__(self):
+    def __init__(self, **options):
         self.clock, self._stop = FakeClock(NOW), threading.Event()
         self.cluster = Cluster(self._stop)
-        self.controller = Controller(self.cluster, self.clock, self._stop)
+        self.controller = Controller(self.cluster, self.clock, self._stop, **options)
         self.adopted = []
 
     def has(self, resource, *objects):
@@ -264,6 +264,17 @@ def test_now_and_then_what_is_not_ready_and_did_not_fail_is_reconciled_again(pro
     assert process.take() == []
     process.clock.advance(RESYNC_SECONDS)
     assert process.take() == ["ClusterIssuer /stage", "Certificate default/new"]
+
+
+def test_how_often_it_reconciles_again_can_be_set():
+    process = Process(resync_seconds=2).has(CERTIFICATES, a_certificate("new")).watch()
+    process.first_sight()
+    process.take()
+
+    process.clock.advance(1.9)
+    assert process.take() == []
+    process.clock.advance(0.2)
+    assert process.take() == ["Certificate default/new"]
 
 
 def test_namespaces_take_turns_so_that_one_that_is_full_holds_up_no_other(process):

@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 
-from certmill.controller.leader import LEASE_SECONDS, RENEW_SECONDS, Leadership
+from certmill.controller.leader import LEASE_SECONDS, Leadership
 from certmill.errors import Conflict, Forbidden, HomeUnavailable
 from certmill.kube.objects import instant_of
 from certmill.testing.clock import FakeClock
@@ -65,12 +65,16 @@ def clock():
 
 @pytest.fixture
 def candidate(leases, clock):
-    def candidate(identity, *, skew=0.0):
+    def candidate(identity, *, skew=0.0, **options):
+        clocks = SkewedClock(clock, skew)
         return Leadership(
-            leases, namespace="certmill", name="controller", identity=identity, clock=SkewedClock(clock, skew)
+            leases, namespace="certmill", name="controller", identity=identity, clock=clocks, **options
         )
 
     return candidate
+
+
+RENEW_SECONDS = LEASE_SECONDS / 3
 
 
 def contend(clock, *candidates, seconds):
@@ -135,6 +139,19 @@ def test_when_the_leader_dies_another_takes_over_after_the_end_of_its_lease(cand
     assert led[0] == [False]
     assert one.leads is False
     assert leases.lease["spec"]["leaseTransitions"] == 1
+
+
+def test_a_shorter_lease_is_renewed_more_often_and_ends_earlier(candidate, leases, clock):
+    one, two = candidate("one", seconds=2.5), candidate("two", seconds=2.5)
+    one.contend()
+    two.contend()
+
+    assert one.renew_seconds == pytest.approx(2.5 / 3)
+    assert leases.lease["spec"]["leaseDurationSeconds"] == 3
+    clock.advance(2.4)
+    assert (one.leads, two.contend()) == (True, False)
+    clock.advance(0.2)
+    assert (one.leads, two.contend()) == (False, True)
 
 
 def test_after_a_leader_that_died_long_ago_nobody_waits(candidate, clock):
