@@ -91,7 +91,7 @@ def _told_apart_by(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes
 
 # Reading an RSA key checks its primes: 36 ms for 2048 bits. Every step of every certificate reads the account
 # key, so the result is cached.
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _read(pem: bytes) -> AccountKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)

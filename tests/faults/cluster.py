@@ -40,7 +40,7 @@ class FaultyKubeLab(KubeLab):
         self.settings = {
             "step_lease_seconds": "20",
             "worker_concurrency": "48",
-            "lease_seconds": "5",
+            "lease_seconds": "8",
         } | self.settings
         super().__enter__()
         self.certmill._start(

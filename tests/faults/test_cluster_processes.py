@@ -17,7 +17,7 @@ from certmill.model.issuer import Http01Solver
 from certmill.model.names import certificate_id
 from tests.faults.cluster import DNS_ZONE, an_ingress
 
-IN_FLIGHT = 200
+IN_FLIGHT = 100
 BURST = 12
 
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-MANY = 120
+MANY = 60
 
 
 class Tarpit:

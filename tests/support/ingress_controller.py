@@ -37,6 +37,7 @@ class IngressController:
         self._addresses = addresses
         self._slices: dict[Key, Any] = {}
         self._virtual_servers_are_served = False
+        self._configured = ("", False)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -52,9 +53,17 @@ class IngressController:
     def _run(self) -> None:
         while not self._stop.wait(_INTERVAL_SECONDS):
             try:
-                self._nginx.configure(servers(self._objects(), cert_manager=self.cert_manager))
+                wanted = (self._revision(), self.cert_manager)
+                if wanted != self._configured:
+                    self._nginx.configure(servers(self._objects(), cert_manager=self.cert_manager))
+                    self._configured = wanted
             except (CertmillError, OSError):  # OSError: a test of this process limits what it may write
                 continue
+
+    def _revision(self) -> str:
+        """Of everything in etcd. While it is the same no object has changed, and six lists need not be read
+        ten times a second."""
+        return next(self._client.pages(ENDPOINT_SLICES, metadata_only=True, page=1)).resource_version
 
     def _objects(self) -> Objects:
         # A slice that is deleted goes unnoticed: nginx keeps what it was.

@@ -73,6 +73,13 @@ def test_a_request_in_the_name_of_the_key_carries_it(key):
     assert signed.payload == b""
 
 
+def test_the_key_of_each_of_hundreds_of_accounts_is_read_once():
+    pems = [pem(ec.generate_private_key(ec.SECP256R1())) for _ in range(300)]
+    first = [AccountKey.from_pem(one) for one in pems]
+
+    assert all(AccountKey.from_pem(one) is key for one, key in zip(pems, first, strict=True))
+
+
 def test_the_algorithm_follows_the_key():
     assert {name: AccountKey(key).algorithm for name, key in KEYS.items()} == {name: name for name in KEYS}
 
