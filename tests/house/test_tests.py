@@ -13,22 +13,25 @@ import pytest
 PROGRAMS = {"bench"}
 
 
-def imports_of(file):
+def imports_of(tree):
     """The modules of tests/ that a file imports."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         yield from (name for name in names if name.startswith("tests."))
 
 
 @pytest.fixture(scope="module")
-def imports(root):
-    """(file below tests/, imported module below tests) of all tests."""
+def trees(root):
+    """Each file below tests/, parsed."""
     tests = root / "tests"
-    files = sorted(tests.rglob("*.py"))
-    found = [
-        (file.relative_to(tests), name.removeprefix("tests.")) for file in files for name in imports_of(file)
-    ]
+    return {file.relative_to(tests): ast.parse(file.read_text()) for file in sorted(tests.rglob("*.py"))}
+
+
+@pytest.fixture(scope="module")
+def imports(trees):
+    """(file below tests/, imported module below tests) of all tests."""
+    found = [(file, name.removeprefix("tests.")) for file, tree in trees.items() for name in imports_of(tree)]
     assert len(found) > 100
     return found
 
@@ -44,28 +47,29 @@ def test_directories_of_tests_share_code_through_support_only(imports):
     assert [f"{file}: {name}" for file, name in imports if not is_shared(file, name.partition(".")[0])] == []
 
 
-def test_names_of_tests_are_at_most_80_characters_long(root):
+def test_names_of_tests_are_at_most_80_characters_long(trees):
     long = [
-        f"{file.relative_to(root)}: {node.name}"
-        for file in (root / "tests").rglob("test_*.py")
-        for node in ast.walk(ast.parse(file.read_text()))
+        f"{file}: {node.name}"
+        for file, tree in trees.items()
+        if file.name.startswith("test_")
+        for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and len(node.name) > 80
     ]
 
     assert long == []
 
 
-def test_there_is_one_helper_that_waits(root):
+def test_there_is_one_helper_that_waits(trees):
     """A loop with a deadline of its own says nothing when it ends; `until` says for what it waited."""
     named = {"until", "eventually", "wait_until", "wait_for"}
     found = {
-        str(file.relative_to(root))
-        for file in (root / "tests").rglob("*.py")
-        for node in ast.parse(file.read_text()).body
+        str(file)
+        for file, tree in trees.items()
+        for node in tree.body
         if isinstance(node, ast.FunctionDef) and node.name in named
     }
 
-    assert found == {"tests/support/waiting.py"}
+    assert found == {"support/waiting.py"}
 
 
 def test_processes_that_tests_start_cache_their_bytecode():
