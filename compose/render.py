@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
 from compose.servers.cluster.helm import helm
+from compose.yaml_loader import load_documents
 
 Json: TypeAlias = dict[str, Any]
 
@@ -62,7 +61,8 @@ def objects(
     *options: str, release: str = RELEASE, namespace: str = NAMESPACE, values: Sequence[Path] = ()
 ) -> list[Json]:
     """The objects that rendered() returns, parsed. Raises MissingServer, ServerFailed."""
-    documents = yaml.safe_load_all(rendered(*options, release=release, namespace=namespace, values=values))
+    text = rendered(*options, release=release, namespace=namespace, values=values)
+    documents = load_documents(text)
     return [document for document in documents if document]
 
 

@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from compose.yaml_loader import load_documents
 
 _TUTORIAL = Path(__file__).resolve().parent / "tutorial"
 _SERVER = "server: https://acme-v02.api.letsencrypt.org/directory"
@@ -38,7 +38,7 @@ def manifests(name, lab, *, host="", token=""):
     for old, new in changes.items():
         assert new or old not in text, f"{name} needs something for {old}"
         text = text.replace(old, new)
-    return list(yaml.safe_load_all(text))
+    return load_documents(text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ and nothing is pruned."""
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from certmill.errors import InvalidManifest
 from certmill.home.kubernetes.status import ATTEMPT_ANNOTATION, with_certificate_status, with_issuer_status
@@ -17,6 +17,7 @@ from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from compose import render
 from compose.servers.cluster.helm import helm
 from compose.servers.cluster.kubernetes import KubeApiServer
+from compose.yaml_loader import load_documents
 from tests.controller.crd_manifests import FULL_CERTIFICATE, FULL_ISSUER
 from tests.support.cluster import make_namespace
 from tests.support.kube_lab import KubeLab
@@ -29,7 +30,7 @@ NAMES = {"Certificate": "certificates", "Issuer": "issuers", "ClusterIssuer": "c
 
 def cert_managers_crds():
     """All three, as they are in a cluster."""
-    certificates, issuers = yaml.safe_load_all(CRDS.read_text())
+    certificates, issuers = load_documents(CRDS.read_text())
     cluster_issuers = copy.deepcopy(issuers)
     cluster_issuers["metadata"]["name"] = "clusterissuers.cert-manager.io"
     cluster_issuers["spec"] |= {"scope": "Cluster"}
@@ -48,7 +49,7 @@ def theirs(kube_programs, tmp_path_factory):
     """An API server on which cert-manager has been installed once."""
     directory = tmp_path_factory.mktemp("theirs")
     file = directory / "crds.yaml"
-    file.write_text(yaml.safe_dump_all(cert_managers_crds()))
+    file.write_text("\n---\n".join(json.dumps(crd) for crd in cert_managers_crds()))
     with KubeApiServer(directory=directory / "server") as server:
         server.api.install_crds([file])
         yield server

@@ -18,6 +18,7 @@ from certmill.model.manifests.certificate.schema import CertificateSpec
 from certmill.model.manifests.issuer.schema import IssuerSpec
 from certmill.model.manifests.parse import certificate_document, dump_yaml, parse_documents
 from compose.servers.cluster.kubernetes import KubeApiServer
+from compose.yaml_loader import load_document
 from tests.controller.any_manifests import FIELD, ONLY_IN_CERTMILL, any_certificates, any_issuers
 from tests.controller.crd_manifests import (
     FULL_CERTIFICATE,
@@ -354,7 +355,7 @@ def test_nothing_else_has_a_default(create):
 
 def crd(plural):
     (file,) = (file for file in CRDS if file.name == f"{plural}.yaml")
-    return yaml.safe_load(file.read_text())
+    return load_document(file.read_text())
 
 
 def schema_of(plural):

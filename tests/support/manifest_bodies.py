@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import yaml
+from compose.yaml_loader import load_document
 
 Body = dict[str, Any]
 """A manifest as YAML gives it."""
@@ -62,7 +62,7 @@ def without(body: Body, *path: str | int) -> Body:
 def documented() -> dict[str, tuple[Body, str]]:
     """(manifest, the field that certmill refuses, or "") of each example in cert-manager's manual, by its
     page and number."""
-    examples = yaml.safe_load((Path(__file__).parent / "documented.yaml").read_text())
+    examples = load_document((Path(__file__).parent / "documented.yaml").read_text())
     return {
         f"{one['from']} {number}": (
             {

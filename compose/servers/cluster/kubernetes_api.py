@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import urllib3
-import yaml
 
 from compose.servers import ServerFailed
+from compose.yaml_loader import load_documents
 
 Json: TypeAlias = dict[str, Any]
-
-_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""A CRD takes a second of CPU without C."""
 
 _TIMEOUT_SECONDS = 30.0
 _ESTABLISHED_SECONDS = 60.0
@@ -98,12 +95,7 @@ class KubernetesApi:
 
         Raises ServerFailed, also if one is not served after _ESTABLISHED_SECONDS; OSError.
         """
-        documents = [
-            document
-            for file in files
-            for document in yaml.load_all(file.read_text(), Loader=_LOADER)
-            if document
-        ]
+        documents = [document for file in files for document in load_documents(file.read_text()) if document]
         for document in documents:
             self.apply(f"{_CRDS}/{document['metadata']['name']}", document)
         deadline = time.monotonic() + _ESTABLISHED_SECONDS
