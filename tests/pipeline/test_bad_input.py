@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +11,7 @@ import yaml
 
 from certmill.client import IssuanceFailed
 from certmill.errors import InvalidManifest
+from tests.support.preloaded import run_preloaded
 
 CERTIFICATE: dict[str, Any] = {
     "apiVersion": "cert-manager.io/v1",
@@ -41,16 +39,9 @@ def certificate(name="bad", **spec):
 
 
 def certmill(lab, *arguments, stdin=""):
-    """Run the real command on the lab's home and Redis."""
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "certmill"), *arguments],
-        input=stdin,
-        env={**os.environ, **lab.certmill.environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """Run the command, in a process of its own, on the lab's home and Redis."""
+    environment = {**os.environ, **lab.certmill.environment}
+    return run_preloaded("tests.support.command", *arguments, stdin=stdin, environment=environment)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -58,6 +59,46 @@ def spawn_preloaded(
     if list(command[:2]) != [sys.executable, "-m"] or not sys.platform.startswith("linux"):
         return spawn(command, log=log, environment=environment, directory=directory)
     return _parent().fork(command[2:], log=log, environment=environment, directory=directory or Path.cwd())
+
+
+def run_preloaded(
+    module: str, *arguments: str, stdin: str = "", environment: Mapping[str, str], timeout: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """What subprocess.run does for `python -m MODULE …`, with captured output; a fork where spawn_preloaded
+    makes one. Raises subprocess.TimeoutExpired."""
+    if not sys.platform.startswith("linux"):
+        command = [sys.executable, "-m", module, *arguments]
+        return subprocess.run(
+            command,
+            input=stdin,
+            env=environment,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
+        given.write(stdin.encode())
+        given.seek(0)
+        process = _parent().fork(
+            [module, *arguments],
+            log=out,
+            errors=said,
+            stdin=given,
+            environment=environment,
+            directory=Path.cwd(),
+        )
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            raise
+        texts = []
+        for file in (out, said):
+            file.seek(0)
+            texts.append(file.read().decode())
+    return subprocess.CompletedProcess([module, *arguments], code, *texts)
 
 
 class Fork:
@@ -115,17 +156,30 @@ class Parent:
         self._process.wait()
 
     def fork(
-        self, arguments: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str], directory: Path
+        self,
+        arguments: Sequence[str],
+        *,
+        log: IO[bytes],
+        errors: IO[bytes] | None = None,
+        stdin: IO[bytes] | None = None,
+        environment: Mapping[str, str],
+        directory: Path,
     ) -> Fork:
-        """Run the module `arguments[0]` in a new process."""
+        """Run the module `arguments[0]` in a new process, with its output in `log`, its errors there too or
+        in `errors`, and `stdin` or nothing to read."""
         request = {
             "arguments": list(arguments),
             "environment": dict(environment),
             "directory": str(directory),
         }
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            descriptors = [log.fileno(), theirs.fileno()]
+        with theirs, Path(os.devnull).open("rb") as nothing:
+            descriptors = [
+                (stdin or nothing).fileno(),
+                log.fileno(),
+                (errors or log).fileno(),
+                theirs.fileno(),
+            ]
             socket.send_fds(self._requests, [json.dumps(request).encode()], descriptors)
         return Fork(ours, arguments)
 
@@ -154,28 +208,29 @@ class _Forks:
                 os.read(self._wakes, _REQUEST_BYTES)
                 self._report()
             if self._requests.fileno() in ready:
-                packet, descriptors, _, _ = socket.recv_fds(self._requests, _REQUEST_BYTES, 2)
+                packet, descriptors, _, _ = socket.recv_fds(self._requests, _REQUEST_BYTES, 4)
                 if not packet:
                     return None
-                if self._fork(*descriptors):
+                if self._fork(descriptors[:3], descriptors[3]):
                     request: dict[str, object] = json.loads(packet)
                     return request
 
-    def _fork(self, log: int, exits: int) -> bool:
+    def _fork(self, streams: Sequence[int], exits: int) -> bool:
         """Returns whether this is the new process."""
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
-            os.dup2(log, 1)
-            os.dup2(log, 2)
-            for descriptor in (log, exits, self._wakes, self._waker):
+            for number, descriptor in enumerate(streams):
+                os.dup2(descriptor, number)
+            for descriptor in (*streams, exits, self._wakes, self._waker):
                 os.close(descriptor)
             for other in (self._requests, *self._exits.values()):
                 other.close()
             return True
-        os.close(log)
+        for descriptor in streams:
+            os.close(descriptor)
         self._exits[pid] = socket.socket(fileno=exits)
         self._exits[pid].send(str(pid).encode())
         return False

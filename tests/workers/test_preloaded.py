@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.support.preloaded import spawn_preloaded
+from tests.support.preloaded import run_preloaded, spawn_preloaded
 
 PROGRAM = """
 import json, os, sys, time
@@ -71,3 +71,19 @@ def test_forks_end_independently_of_each_other(fork):
 def test_any_other_command_is_started_as_it_is(tmp_path):
     with (tmp_path / "log").open("ab") as log:
         assert spawn_preloaded(["/bin/sh", "-c", "exit 4"], log=log, environment={}).wait(30) == 4
+
+
+def test_a_command_reads_its_input_and_its_output_and_errors_are_told_apart(tmp_path):
+    program = "import sys; print(sys.stdin.read().upper()); print('wrong', file=sys.stderr); sys.exit(5)"
+    (tmp_path / "forked_command.py").write_text(program)
+
+    done = run_preloaded("forked_command", "x", stdin="given", environment={"PYTHONPATH": str(tmp_path)})
+
+    assert (done.returncode, done.stdout, done.stderr) == (5, "GIVEN\n", "wrong\n")
+
+
+def test_a_command_that_takes_too_long_is_ended(tmp_path):
+    (tmp_path / "forked_sleeper.py").write_text("import time; time.sleep(600)")
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_preloaded("forked_sleeper", environment={"PYTHONPATH": str(tmp_path)}, timeout=0.2)
