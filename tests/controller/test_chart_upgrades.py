@@ -49,7 +49,8 @@ class Release:
 
     def upgrade(self, *options):
         before = self._templates()
-        self._helm("upgrade", *options)
+        # The install has checked the objects by the server's schemas; to read these is half of Helm's CPU.
+        self._helm("upgrade", "--disable-openapi-validation", *options)
         return {
             component for component, template in self._templates().items() if template != before[component]
         }
