@@ -33,8 +33,12 @@ test: lint ## Lint, types and floors, then every test
 check: lint ## What needs no server: lint, types, floors, unit and house tests
 	$(RUN) pytest -n 2 --dist worksteal tests/unit tests/house
 
+# 96 % on 2026-11-29.
+COVERAGE_PERCENT = 95
+
 coverage: environment ## Print which lines and branches of certmill/ the tests run (not the processes that they start)
-	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered tests/unit tests/ports tests/pipeline
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered \
+	  --cov-fail-under=$(COVERAGE_PERCENT) tests/unit tests/ports tests/pipeline
 
 # Side by side: mypy takes longer than the others together.
 lint: environment ## ruff, mypy --strict and import-linter

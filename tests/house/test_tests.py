@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,12 @@ def test_processes_that_make_starts_cache_their_bytecode(root, monkeypatch):
 
     assert "PATH=" in shown
     assert "PYTHONDONTWRITEBYTECODE" not in shown
+
+
+def test_the_measured_coverage_counts_branches_and_has_a_floor_of_95_percent(root):
+    make = ["make", "--silent", "--dry-run", "coverage"]
+
+    shown = subprocess.run(make, cwd=root, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert "--cov-fail-under=95 " in shown
+    assert tomllib.loads((root / "pyproject.toml").read_text())["tool"]["coverage"]["run"]["branch"] is True
