@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from certmill.model.object_ref import CLUSTER_ISSUER, ObjectRef
+from certmill.model.rate_limit import LimitName, RateLimit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,8 @@ class Issuer:
     profile: str = ""
     solvers: tuple[Solver, ...] = ()
     account_key_algorithm: str = "RSA-2048"
+    rate_limits: Mapping[LimitName, RateLimit | None] = field(default_factory=dict)
+    """The limits that differ from those that the CA publishes; None: the CA does not have this limit."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     uid: str = field(default="", compare=False)

@@ -57,6 +57,9 @@ SYNC_CALLS: Final = "certmanager_controller_sync_call_count"
 SYNC_ERRORS: Final = "certmanager_controller_sync_error_count"
 
 
+_WAITS = "Times that a run waited for a rate limit of its CA, instead of an answer 429."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Families:
     """The metrics that prometheus_client counts."""
@@ -66,6 +69,7 @@ class _Families:
     runs: Counter
     run_seconds: Histogram
     redis_errors: Counter
+    rate_limit_waits: Counter
     acme_seconds: Summary
 
     @classmethod
@@ -100,6 +104,7 @@ class _Families:
             redis_errors=Counter(
                 "certmill_redis_errors", "Calls of Redis that failed in this process.", registry=registry
             ),
+            rate_limit_waits=Counter("certmill_rate_limit_waits", _WAITS, ["limit"], registry=registry),
             acme_seconds=Summary(
                 "certmanager_http_acme_client_request_duration_seconds",
                 "Seconds of requests to CAs.",
@@ -154,6 +159,9 @@ class ProcessMetrics:
 
     def redis_error(self) -> None:
         self._families.redis_errors.inc()
+
+    def rate_limit_wait(self, limit: str) -> None:
+        self._families.rate_limit_waits.labels(limit).inc()
 
     def text(self) -> Iterator[str]:
         """Everything in Prometheus' text format, a metric at a time."""

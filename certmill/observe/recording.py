@@ -33,6 +33,9 @@ class Sink(Protocol):
     def redis_error(self) -> None:
         """A call of Redis has failed."""
 
+    def rate_limit_wait(self, limit: str) -> None:
+        """A run waits because a rate limit of its CA is reached."""
+
 
 class _Nothing:
     def step(self, step: str, outcome: str, seconds: float) -> None: ...
@@ -44,6 +47,8 @@ class _Nothing:
     def acme_request(self, url: str, *, action: str, method: str, status: int, seconds: float) -> None: ...
 
     def redis_error(self) -> None: ...
+
+    def rate_limit_wait(self, limit: str) -> None: ...
 
 
 class _Recording:

@@ -79,6 +79,9 @@ class Facts:
     finalize: str = ""
     authorizations: tuple[str, ...] = ()
     order_expires: float | None = None
+    same_set: bool = False
+    """Whether the CA exempts the order from two rate limits, because a certificate for the same identifiers
+    exists (budgets.buckets)."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The Certificate's labels with which the solvers were chosen. The clean-up chooses with the same labels,
     so that it finds the same solvers."""

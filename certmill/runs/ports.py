@@ -19,6 +19,7 @@ from certmill.model.issuer import Dns01Solver, Issuer
 from certmill.runs.concurrency import NamespaceLimit, SlowLookups
 from certmill.runs.installation import Installation
 from certmill.runs.zone_locks import ZoneLocks
+from certmill.state.buckets import Buckets
 from certmill.state.due import DueTimes
 from certmill.state.issuer_records import IssuerRecords
 from certmill.state.journal import Journal
@@ -82,6 +83,7 @@ class Ports:
     fleet: Fleet
     gauges: Gauges
     locks: Locks
+    buckets: Buckets
     journal: Journal
     requests: Requests
     snapshots: Snapshots

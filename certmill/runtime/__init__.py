@@ -35,6 +35,7 @@ from certmill.runtime.acme_clients import AcmeClients
 from certmill.runtime.self_checks import SelfChecks
 from certmill.runtime.solver_providers import SolverProviders
 from certmill.settings import Settings
+from certmill.state.buckets import Buckets
 from certmill.state.due import DueTimes
 from certmill.state.installation import InstallationRecord
 from certmill.state.issuer_records import IssuerRecords
@@ -236,6 +237,7 @@ def _ports(settings: Settings, client: Redis, place: _Place, clock: Clock) -> Po
         fleet=Fleet(client),
         gauges=Gauges(client),
         locks=Locks(client),
+        buckets=Buckets(client),
         journal=Journal(client),
         requests=Requests(client),
         snapshots=Snapshots(client),

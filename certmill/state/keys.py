@@ -142,6 +142,17 @@ def turns(purpose: str, *subject: str) -> str:
     return f"certmill:turns:{purpose}:{_digest(chr(0).join(subject))}"
 
 
+def bucket(bucket_id: str) -> str:
+    """A token bucket: when it is full, and until when it is closed (string, expires when it is full). Beside
+    it are the callers that wait for it: `:queue` (sorted set), `:until` and `:turns` (hashes; all expire)."""
+    return f"certmill:bucket:{bucket_id}"
+
+
+def receipt(purpose: str) -> str:
+    """That tokens were spent for this purpose (string, expires)."""
+    return f"certmill:receipt:{_digest(purpose)}"
+
+
 def key_authorization(token: str) -> str:
     """The key authorization that the HTTP-01 responder serves for a token (string, expires)."""
     return f"certmill:http01:{token}"

@@ -15,12 +15,13 @@ from certmill.crypto import csr, keys
 from certmill.errors import InvalidManifest, NameRefused, SecretUnusable
 from certmill.issuers import account, account_check
 from certmill.model.certificate import RotationPolicy
-from certmill.model.secret import TLS_PRIVATE_KEY
+from certmill.model.secret import TLS_PRIVATE_KEY, Secret
 from certmill.runs.backoff import poll_delay
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Advanced, Outcome, Waiting
 from certmill.runs.step_context import LeaseLost, StepContext
 from certmill.state.locks import FenceOutdated
+from certmill.steps import rate_limits
 from certmill.steps.orders import lost, reuse
 
 LOCK = "order"
@@ -33,15 +34,22 @@ def create_order(context: StepContext) -> Outcome:
 
     The lock of the identifiers lets one Certificate at a time have an order for them: a CA may return the
     same order for two requests with the same identifiers."""
-    _require_writable_secret(context)
+    secret = _require_writable_secret(context)
     if (waiting := _lock_identifiers(context)) is not None:
         return waiting
     acme = account.client(context.ports, context.issuer)
-    facts = context.facts
-    order = _own_order(acme, facts, context.ports.clock.now())
-    if order is None:
+    now = context.ports.clock.now()
+    same_set = rate_limits.renews_same_set(context, secret)
+    order, facts = _own_order(acme, context.facts, now), context.facts
+    if order is None and (order := lost.continuable(context, acme)) is not None:
         facts = _with_key_and_csr(context, facts)
-        order = lost.continuable(context, acme) or _new_order(context, acme)
+    if order is None:
+        tokens = rate_limits.OrderTokens.of(context, secret, same_set=same_set)
+        if (waiting := tokens.take()) is not None:
+            return waiting
+        with tokens.settled_after_errors():
+            facts = _with_key_and_csr(context, facts)
+            order = _new_order(context, acme)
     return Advanced(
         facts=replace(
             facts,
@@ -49,6 +57,7 @@ def create_order(context: StepContext) -> Outcome:
             finalize=order.finalize,
             authorizations=order.authorizations,
             order_expires=order.expires,
+            same_set=same_set,
             finalized_at=None,
             answered_at=None,
         )
@@ -91,9 +100,10 @@ def _new_order(context: StepContext, acme: AcmeClient) -> Order:
     return order
 
 
-def _require_writable_secret(context: StepContext) -> None:
-    """Check, before the request to the CA, that the pair can be stored. A failure after issuance would waste
-    a certificate each time. Raises SecretUnusable, InvalidManifest."""
+def _require_writable_secret(context: StepContext) -> Secret | None:
+    """The Certificate's Secret as it is now. Checks, before the request to the CA, that the pair can be
+    stored: a failure after issuance would waste a certificate each time. Raises SecretUnusable,
+    InvalidManifest."""
     certificate, home = context.certificate, context.ports.home
     try:
         secret = home.secret(certificate.namespace, certificate.secret_name)
@@ -105,6 +115,7 @@ def _require_writable_secret(context: StepContext) -> None:
         ) from error
     if taken := secret_contract.why_not_to_write(home, certificate, (context.issuer,), secret):
         raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
+    return secret
 
 
 def _own_order(acme: AcmeClient, facts: Facts, now: float) -> Order | None:

@@ -13,7 +13,7 @@ from certmill.issuers import account
 from certmill.runs.facts import Facts
 from certmill.runs.outcomes import Advanced, Outcome, Restart
 from certmill.runs.step_context import StepContext
-from certmill.steps import polling
+from certmill.steps import polling, rate_limits
 
 _PAUSES = (0.01, 0.05, 0.15, 0.24, 0.35)
 """Seconds between the polls of the order. The first is short, because a CA that issues at once is the common
@@ -39,6 +39,7 @@ def finalize(context: StepContext) -> Outcome:
 def _send_csr(context: StepContext, acme: AcmeClient) -> Order:
     if context.facts.finalized_at is not None:
         return acme.order(context.facts.order)
+    rate_limits.spend_certificate(context)
     try:
         return acme.finalize(context.facts.finalize, base64.b64decode(context.facts.csr))
     except OrderNotReady:

@@ -13,7 +13,7 @@ from certmill.issuers import account
 from certmill.runs.facts import ChallengeFacts, Facts
 from certmill.runs.outcomes import Advanced, Outcome
 from certmill.runs.step_context import StepContext
-from certmill.steps import polling
+from certmill.steps import polling, rate_limits
 
 _OPEN = (AuthorizationStatus.PENDING, AuthorizationStatus.PROCESSING)
 _MOST_NAMES_TO_POLL = 3
@@ -35,9 +35,15 @@ def validate(context: StepContext) -> Outcome:
         ask_again=lambda polled: _ask(context, acme, [challenge for challenge, _ in _open(polled)]),
         is_open=_may_poll_again,
     )
-    if (failed := _failed(polled)) is not None:
-        return polling.refused(_why(*failed), facts)
-    return _wait(context, facts, still) if (still := _open(polled)) else Advanced(facts=facts)
+    if failed := _failed(polled):
+        for challenge, authorization in failed:
+            if authorization.status is AuthorizationStatus.INVALID:
+                rate_limits.spend_failure(context, challenge)
+        return polling.refused(_why(*failed[0]), facts)
+    if still := _open(polled):
+        return _wait(context, facts, still)
+    rate_limits.forgive_failures(context)
+    return Advanced(facts=facts)
 
 
 def _ask(context: StepContext, acme: AcmeClient, challenges: Sequence[ChallengeFacts]) -> _Polled:
@@ -53,15 +59,15 @@ def _open(polled: _Polled) -> _Polled:
     return [each for each in polled if each[1].status in _OPEN]
 
 
-def _failed(polled: _Polled) -> tuple[ChallengeFacts, Authorization] | None:
+def _failed(polled: _Polled) -> _Polled:
     ended_well = (*_OPEN, AuthorizationStatus.VALID)
-    return next((each for each in polled if each[1].status not in ended_well), None)
+    return [each for each in polled if each[1].status not in ended_well]
 
 
 def _may_poll_again(polled: _Polled) -> bool:
     """Whether the CA may decide within this step: it has not asked for a longer wait."""
     still = _open(polled)
-    return 0 < len(still) <= _MOST_NAMES_TO_POLL and _failed(polled) is None and _retry_after(still) is None
+    return 0 < len(still) <= _MOST_NAMES_TO_POLL and not _failed(polled) and _retry_after(still) is None
 
 
 def _retry_after(still: _Polled) -> float | None:

@@ -39,7 +39,7 @@ def small_house(root, tmp_path):
         "cli runtime views upkeep runs steps issuers certificates renewal controller client home dns01 "
         "http01 acme state kube"
     )
-    lower = "http crypto settings observe contract model clock errors version testing"
+    lower = "http budgets crypto settings observe contract model clock errors version testing"
     for package in [
         "certmill",
         "tasks",

@@ -22,6 +22,7 @@ from certmill.model.issuer import (
     Solver,
 )
 from certmill.model.manifests.parse import dump_yaml, parse_documents
+from certmill.model.rate_limit import LimitName, RateLimit
 from tests.support.certificates import a_leaf, as_pem, x509_name
 from tests.support.go_issuer_bodies import GO_WRITES
 from tests.support.issuer_bodies import (
@@ -400,9 +401,20 @@ def test_the_account_keys_algorithm_is_an_annotation(algorithm):
     assert read(body).account_key_algorithm == algorithm
 
 
+def test_the_rate_limits_are_an_annotation():
+    body = an_issuer_body()
+    body["metadata"]["annotations"] = {"certmill.io/rate-limits": "new-orders-per-account=9/1h"}
+
+    assert read(body).rate_limits == {LimitName.NEW_ORDERS: RateLimit(count=9, seconds=3600)}
+
+
 @pytest.mark.parametrize(
     "annotations",
-    [{"certmill.io/account-key-algorithm": "RSA-1024"}, {"certmill.io/account-key-algoritm": "RSA-4096"}],
+    [
+        {"certmill.io/account-key-algorithm": "RSA-1024"},
+        {"certmill.io/account-key-algoritm": "RSA-4096"},
+        {"certmill.io/rate-limits": "new-orders-per-account=many"},
+    ],
 )
 def test_a_wrong_annotation_of_ours_is_refused(annotations):
     body = an_issuer_body()

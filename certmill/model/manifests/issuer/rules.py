@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 from certmill.errors import InvalidManifest
 from certmill.model.identifiers import field_path, shown
 from certmill.model.issuer import ExternalAccountBinding, Issuer, SecretKeyRef
+from certmill.model.manifests.issuer.rate_limits import ANNOTATION as RATE_LIMITS_ANNOTATION
+from certmill.model.manifests.issuer.rate_limits import rate_limits_of
 from certmill.model.manifests.issuer.schema import (
     AcmeSchema,
     ExternalAccountBindingSchema,
@@ -28,6 +30,7 @@ KEY_ALGORITHM_ANNOTATION = "certmill.io/account-key-algorithm"
 KEY_ALGORITHMS = ("RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-256", "ECDSA-384", "ECDSA-521")
 
 _OUR_PREFIX = "certmill.io/"
+_OUR_ANNOTATIONS = (KEY_ALGORITHM_ANNOTATION, RATE_LIMITS_ANNOTATION)
 _ACME_V1 = frozenset({"acme-v01.api.letsencrypt.org", "acme-staging.api.letsencrypt.org"})
 _MAX_PREFERRED_CHAIN = 64
 _EMAIL = re.compile(r"[^\s@,?]{1,64}@[^\s@,?]{1,255}")
@@ -58,6 +61,7 @@ def issuer_of(manifest: IssuerManifest, namespace: str) -> Issuer:
             for index, solver in enumerate(acme.solvers or ())
         ),
         account_key_algorithm=_key_algorithm(metadata),
+        rate_limits=rate_limits_of(metadata.annotations or {}),
         labels=metadata.labels or {},
         annotations=metadata.annotations or {},
         uid=metadata.uid or "",
@@ -178,7 +182,7 @@ def _key_algorithm(metadata: Metadata) -> str:
     for key in annotations:
         path = field_path(("metadata", "annotations", key))
         refuse_if(
-            key.startswith(_OUR_PREFIX) and key != KEY_ALGORITHM_ANNOTATION,
+            key.startswith(_OUR_PREFIX) and key not in _OUR_ANNOTATIONS,
             "is not an annotation that certmill knows",
             path,
         )
