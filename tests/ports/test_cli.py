@@ -224,7 +224,7 @@ class TestApply:
         [
             (b"\xff\xfe\x00", "is not UTF-8 text"),
             (b"# " + b"x" * 2_000_000, "is larger than 1048576 bytes; split it"),
-            (b"", "the input has no document"),
+            (b"", "it.yaml: has no document"),
         ],
     )
     def test_a_file_that_is_no_manifest_is_refused_with_its_name(self, certmill, tmp_path, content, said):
@@ -608,6 +608,15 @@ class TestDescribe:
             ["dns-01", "RFC 2136, 192.0.2.53", "zone example.org"],
             ["http-01", "the responder", "every name"],
         ]
+
+    def test_an_external_account_shows_where_its_key_is(self, applied, tmp_path):
+        binding = "externalAccountBinding: {keyID: kid-1, keySecretRef: {name: eab, key: hmac}}"
+        (tmp_path / "issuer.yaml").write_text(ISSUER.replace("    email:", f"    {binding}\n    email:"))
+        applied("apply", "-f", str(tmp_path / "issuer.yaml"))
+
+        out = applied("describe", "issuer", "prod")[1]
+
+        assert "External account:  kid-1, its key in Secret default/eab, key hmac" in out
 
     def test_a_secret_shows_sizes_and_no_value(self, applied):
         code, out, _ = applied("describe", "secret", "tsig")

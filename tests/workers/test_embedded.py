@@ -29,6 +29,15 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
     os.close(first.lock)
 
 
+def test_its_url_can_be_given_to_redis_cli_and_an_earlier_one_keeps_its_password(tmp_path: Path) -> None:
+    (tmp_path / "valkey").mkdir()
+    (tmp_path / "valkey" / "url").write_text("redis://:secret@127.0.0.1:1/0\n")
+    prepared = embedded.prepare(tmp_path)
+    os.close(prepared.lock)
+
+    assert prepared.url_file.read_text() == f"redis://default:secret@127.0.0.1:{prepared.port}/0\n"
+
+
 def test_its_files_are_private(tmp_path: Path) -> None:
     prepared = embedded.prepare(tmp_path)
     os.close(prepared.lock)

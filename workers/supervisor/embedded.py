@@ -84,7 +84,8 @@ def prepare(home: Path) -> EmbeddedValkey:
         port = _free_port()
     configuration = directory / "valkey.conf"
     _write(configuration, _CONFIGURATION.format(port=port, password=password, directory=_quoted(directory)))
-    _write(url_file, f"redis://:{password}@127.0.0.1:{port}/0\n")
+    # With the name of the user, because redis-cli before 7.2 takes an empty one for a user of that name.
+    _write(url_file, f"redis://default:{password}@127.0.0.1:{port}/0\n")
     return EmbeddedValkey(
         command=(_server(), str(configuration)), port=port, password=password, url_file=url_file, lock=lock
     )

@@ -37,11 +37,15 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
     """
     errors: list[InvalidManifest] = []
     documents: list[Document] = []
+    sources: list[str] = []
     applied = 0
     for text in _texts(names, errors):
         found, wrong = parse_documents(text.text, source=text.source, default_namespace=namespace)
         documents += found
         errors += wrong
+        sources.append(text.source)
+    if not documents and not errors:
+        errors.append(InvalidManifest("has no document", source=", ".join(sources)))
     try:
         # All in one call: several documents may be in one file of the home, which is then read and written
         # once.
@@ -60,8 +64,6 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
         if applied:
             session.request_reread()
     _warn_of_problems(session)
-    if not applied and not errors:
-        complain("the input has no document")
     return ExitCode.OK if applied and not errors else ExitCode.FAILED
 
 

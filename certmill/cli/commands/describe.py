@@ -211,7 +211,7 @@ def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str
     if issuer is None:
         raise NotFound(missing(kind, namespace, name))
     status, now = session.home.issuer_status(issuer), session.now()
-    secret = issuer.private_key
+    secret, secrets = issuer.private_key, session.home.secrets_namespace(issuer)
     binding = issuer.external_account_binding
     lines = fields(
         [
@@ -224,11 +224,14 @@ def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str
             ("Account", status.uri or "not registered yet"),
             (
                 "Account key",
-                f"Secret {session.home.secrets_namespace(issuer)}/{secret.name}, key {secret.key}",
+                f"Secret {secrets}/{secret.name}, key {secret.key}",
             ),
             (
                 "External account",
-                f"{binding.key_id}, MAC key in Secret {binding.key_secret_ref.name}" if binding else "",
+                f"{binding.key_id}, its key in Secret {secrets}/{binding.key_secret_ref.name}, key "
+                f"{binding.key_secret_ref.key}"
+                if binding
+                else "",
             ),
             (
                 "TLS",

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from certmill.errors import InvalidManifest
 from certmill.model.certificate import Certificate
-from certmill.model.identifiers import namespace_name, shown
+from certmill.model.identifiers import is_object_name, namespace_name, shown
 from certmill.model.issuer import Issuer
 from certmill.model.manifests.certificate.document import certificate_document
 from certmill.model.manifests.certificate.rules import certificate_of
@@ -57,14 +57,31 @@ def parse_documents(
         found = read_documents(text)
     except InvalidManifest as error:
         return [], [_placed(error, source)]
+    several = len(found) > 1
     for number, one in enumerate(found, 1):
-        where = f"{source}#{number}" if len(found) > 1 else source
+        where = f"{source}#{number}" if several else source
         for path, body in _objects(one):
             try:
                 documents.append(_document(body, where, default_namespace))
             except InvalidManifest as error:
-                wrong.append(_placed(error, where, path))
+                wrong.append(_placed(error, where + _called(body) if several or path else where, path))
     return documents, wrong
+
+
+def _called(body: object) -> str:
+    """For example ` (Certificate prod/web)`: which object of several a message is about. "" if it has no
+    usable kind or name."""
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(metadata, dict):
+        return ""
+    kind, name, namespace = body.get("kind"), metadata.get("name"), metadata.get("namespace")
+    if not isinstance(kind, str) or kind not in _READERS or not _is_name(name):
+        return ""
+    return f" ({kind} {namespace}/{name})" if _is_name(namespace) else f" ({kind} {name})"
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and is_object_name(value)
 
 
 def parse_certificate(

@@ -87,7 +87,7 @@ def test_one_bad_document_does_not_spoil_the_others():
 
     assert [document.source for document in documents] == ["all.yaml#1", "all.yaml#3"]
     assert [str(error) for error in wrong] == [
-        "all.yaml#2: spec.dnsNames: must be a list",
+        "all.yaml#2 (Certificate prod/web): spec.dnsNames: must be a list",
         "all.yaml#4: apiVersion: must be cert-manager.io/v1 for a Certificate",
     ]
 
@@ -103,7 +103,23 @@ def test_the_items_of_a_list_are_documents():
     documents, (error,) = parse(listed)
 
     assert [document.kind for document in documents] == ["Certificate", "Secret"]
-    assert (error.source, error.path) == ("all.yaml", "items[1].spec.usages[0]")
+    assert (error.source, error.path) == ("all.yaml (Certificate prod/web)", "items[1].spec.usages[0]")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "source"),
+    [
+        ({"name": "web", "namespace": "prod"}, "all.yaml#2 (Certificate prod/web)"),
+        ({"name": "web", "namespace": "No Name"}, "all.yaml#2 (Certificate web)"),
+        ({"name": "No\nName"}, "all.yaml#2"),
+        ({"name": 7}, "all.yaml#2"),
+        ("web", "all.yaml#2"),
+    ],
+)
+def test_an_error_in_one_of_several_documents_names_its_object(metadata, source):
+    wrong_one = a_certificate_body(dnsNames="foo") | {"metadata": metadata}
+
+    assert [error.source for error in parse(a_certificate_body(), wrong_one)[1]] == [source]
 
 
 @pytest.mark.parametrize(
