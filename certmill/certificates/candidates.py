@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from certmill.certificates.digest import digest
-from certmill.errors import InvalidManifest
+from certmill.errors import InvalidManifest, Permanent
 from certmill.model.certificate import Certificate, IssuerRef
 from certmill.model.issuer import Issuer
-from certmill.model.object_ref import ObjectRef
+from certmill.model.object_ref import CLUSTER_ISSUER, ISSUER, ObjectRef
 
 
 class Issuers(Protocol):
@@ -77,3 +77,14 @@ def ref_of(certificate: Certificate, issuer: ObjectRef) -> IssuerRef:
     """The candidate as the manifest names it: the Secret's annotations repeat its spelling. Pure."""
     refs = candidate_refs(certificate)
     return next((ref for ref in refs if ref.within(certificate.namespace) == issuer), refs[0])
+
+
+def apply_it(home: Issuers, certificate: Certificate) -> str:
+    """What to do if the issuer of a Certificate does not exist: apply it; or, if there is one of the same
+    name and the other kind, name that kind. A manifest without `issuerRef.kind` means an Issuer."""
+    wanted = certificate.issuer_ref.within(certificate.namespace)
+    other = ISSUER if wanted.kind == CLUSTER_ISSUER else CLUSTER_ISSUER
+    with suppress(Permanent):
+        if home.issuer(ObjectRef.of(other, certificate.namespace, wanted.name)) is not None:
+            return f"apply it, or set spec.issuerRef.kind to {other}, of which there is one of this name"
+    return "apply it"

@@ -43,7 +43,8 @@ class Session:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._is_redis_away = False
+        self.is_redis_away = False
+        """Whether a read of Redis has failed in this call; `record` then reads no more."""
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -116,12 +117,12 @@ class Session:
     def record(self, certificate: CertificateId) -> Record | None:
         """The record of a certificate in flight; None if there is none. If Redis cannot be reached, returns
         None and prints one note per session."""
-        if self._is_redis_away:
+        if self.is_redis_away:
             return None
         try:
             return self.state.records.read(certificate)
         except StateUnavailable as error:
-            self._is_redis_away = True
+            self.is_redis_away = True
             complain(f"{error}; what is in flight is not shown", prefix="note")
             return None
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
+from certmill.certificates.candidates import apply_it
 from certmill.errors import Permanent
 from certmill.issuers import account, registration_backoff
 from certmill.model.certificate import Certificate
@@ -30,8 +31,9 @@ def for_missing(ports: Ports, certificate: Certificate, issuer: ObjectRef) -> Wa
     ports.issuer_records.note_failing(issuer, certificate.id, now=ports.clock.now())
     if ports.home.issuer(issuer) is not None:
         return _soon(issuer)
+    advice = apply_it(ports.home, certificate)
     return Waiting(
-        reason=f"{issuer} is not there; apply it, and {certificate.id} goes on at once", seconds=LOOK_SECONDS
+        reason=f"{issuer} is not there; {advice}, and {certificate.id} goes on at once", seconds=LOOK_SECONDS
     )
 
 

@@ -71,7 +71,8 @@ def in_flight(record: Record, now: float) -> str:
     if record.lease > now:
         return f"a worker {does} now"
     if record.reason and record.due > now:
-        return f"tries {record.step} again {away(record.due, now)}, because {record.reason}"
+        sooner = ", or as soon as the issuer is ready" if record.step == STEP_NAMES[0] else ""
+        return f"tries {record.step} again {away(record.due, now)}{sooner}, because {record.reason}"
     return f"a worker {does} as soon as one is free; {no_worker_line(record, now)}"
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from certmill.certificates.candidates import Candidate, candidates_for, run_first
+from certmill.certificates.candidates import Candidate, apply_it, candidates_for, run_first
 from certmill.clock import Clock
 from certmill.errors import InvalidManifest, SecretUnusable
 from certmill.home.base import Home
@@ -97,7 +97,9 @@ class Observations:
         except InvalidManifest as error:
             return (), f"cannot be used: {error}"
         candidates = run_first(found, record.spec if record is not None and record.step else "")
-        return candidates, "" if candidates[0].issuer is not None else "is not there: apply it"
+        if candidates[0].issuer is not None:
+            return candidates, ""
+        return candidates, f"is not there: {apply_it(self._issuers, certificate)}"
 
 
 class _Issuers:

@@ -90,6 +90,15 @@ def test_a_certificate_before_its_issuer_waits_and_no_failure_is_counted(redis):
     assert "ClusterIssuer/prod is not there; apply it" in issuing.message
 
 
+def test_a_wait_for_an_issuer_tells_of_one_of_the_same_name_and_the_other_kind(redis):
+    mill = without_issuer(redis)
+    mill.ports.home.apply(replace(an_issuer(), kind="Issuer", namespace=WEB.namespace), "")
+    mill.wake(601)
+    mill.reconciler.reconcile(WEB.id)
+
+    assert "set spec.issuerRef.kind to Issuer" in mill.record().reason
+
+
 def test_a_wait_for_an_issuer_is_one_event_and_no_warning(redis):
     mill = without_issuer(redis)
     for _ in range(6):

@@ -336,7 +336,7 @@ class TestGet:
 
         assert (applied("get", "certs")[0], applied("get", "certs", "--check")[0]) == (0, 4)
 
-    def test_what_holds_a_certificate_up_is_in_the_last_column(self, applied, runtime, home):
+    def test_what_holds_a_certificate_up_is_in_the_last_column(self, applied, runtime, home, tmp_path):
         records, now = runtime.ports.records, runtime.ports.clock.now()
 
         assert columns(applied("get", "certs")[1][0]) == ["NAME", "READY", "SECRET", "AGE", "CAUSE"]
@@ -367,6 +367,11 @@ class TestGet:
         runtime.redis.flushdb()
         applied("delete", "issuer", "prod")
         assert applied("get", "certs")[1][1].endswith("issuer: Issuer prod is not there: apply it")
+        (tmp_path / "cluster.yaml").write_text(ISSUER.replace("kind: Issuer", "kind: ClusterIssuer"))
+        applied("apply", "-f", str(tmp_path / "cluster.yaml"))
+        assert applied("get", "certs")[1][1].endswith(
+            "apply it, or set spec.issuerRef.kind to ClusterIssuer, of which there is one of this name"
+        )
 
     def test_issuers_and_cluster_issuers(self, applied, runtime, tmp_path):
         cluster = ISSUER.replace("kind: Issuer", "kind: ClusterIssuer").replace(
@@ -464,6 +469,7 @@ class TestGet:
         assert applied(*away, "get", "requests")[0] == 5
         code, out, err = applied(*away, "describe", "cert", "web")
         assert (code, out[-1][:5]) == (0, "Next:")
+        assert out[-1].endswith("; nothing is done while Redis does not answer")
         assert err.startswith("note: Redis does not answer")
 
 

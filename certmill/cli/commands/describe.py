@@ -93,7 +93,8 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
     if seen.record is not None and seen.record.step:
         lines += _run(seen.record, now)
     lines += _past(status.history, now)
-    return [*lines, f"Next: {shown(next_line(found, now))}"]
+    idle = "; nothing is done while Redis does not answer" if cause and session.is_redis_away else ""
+    return [*lines, f"Next: {shown(next_line(found, now))}{idle}"]
 
 
 def _ready(status: CertificateStatus, now: float) -> str:

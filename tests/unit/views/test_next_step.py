@@ -134,6 +134,16 @@ def test_a_waiting_step_says_when_and_why():
     )
 
 
+def test_a_run_that_waits_for_its_issuer_says_that_it_continues_sooner():
+    record = Record(step="register_account", due=NOW + 3600, reason="Issuer/default/prod is not ready: no")
+
+    assert (
+        next_line(known(record=record), NOW)
+        == "tries register_account again in 60m, or as soon as the issuer is ready, because "
+        "Issuer/default/prod is not ready: no"
+    )
+
+
 def test_a_leased_step_is_run_by_a_worker_now():
     record = Record(step="finalize", lease=NOW + 50, since=NOW - 1, reason="the CA is issuing", due=NOW - 1)
 
