@@ -284,6 +284,20 @@ def _read_secret(name: str, file: Path) -> str:
 
 
 def _named(error: ValidationError) -> InvalidManifest:
-    """The variable that is wrong, without its value."""
+    """The variable that is wrong, and what it must be, without its value."""
     first = error.errors(include_url=False, include_input=False)[0]
-    return InvalidManifest(first["msg"], path=f"CERTMILL_{str(first['loc'][0]).upper()}")
+    must_be = _MUST_BE.get(first["type"], first["msg"]).format(**first.get("ctx", {}))
+    if (choices := _CHOICES.fullmatch(must_be)) is not None:
+        must_be = f"must be {choices[1].replace('|', ' or ')}"
+    return InvalidManifest(must_be, path=f"CERTMILL_{str(first['loc'][0]).upper()}")
+
+
+_MUST_BE = {
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than_equal": "must be {le:g} or less",
+    "string_pattern_mismatch": "must match {pattern}",
+}
+_CHOICES = re.compile(r"must match \^\(([A-Za-z|]+)\)\$")

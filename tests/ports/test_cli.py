@@ -336,6 +336,17 @@ class TestGet:
 
         assert (applied("get", "certs")[0], applied("get", "certs", "--check")[0]) == (0, 4)
 
+    def test_a_home_without_a_manifest_fails_the_check(self, certmill):
+        elsewhere = ("--home", "/no/such/home")
+
+        assert certmill(*elsewhere, "get", "certs")[0] == 0
+        code, out, err = certmill(*elsewhere, "get", "certs", "-A", "--check")
+        assert (code, out) == (4, [])
+        assert "note: the home /no/such/home has no manifest; check CERTMILL_HOME" in err
+
+    def test_a_check_of_an_empty_namespace_passes(self, applied):
+        assert applied("get", "certs", "-n", "elsewhere", "--check")[0] == 0
+
     def test_what_holds_a_certificate_up_is_in_the_last_column(self, applied, runtime, home, tmp_path):
         records, now = runtime.ports.records, runtime.ports.clock.now()
 
@@ -827,7 +838,7 @@ class TestAsking:
         code, _, err = applied("request", "web.example.com", "--issuer", "prod", "--wait", "--timeout", "0.2")
 
         assert code == 4
-        assert err == "error: default/web.example.com is not issued after 0.2 s; the run continues: queued\n"
+        assert err == "error: default/web.example.com is not issued after 0.2 s, and may still be: queued\n"
 
     def test_a_name_that_is_none_is_refused_before_anything_is_sent(self, applied, runtime):
         code, _, err = applied("request", "no name", "--issuer", "prod")
@@ -857,7 +868,7 @@ class TestAsking:
         code, out, err = applied("--redis-url", "redis://127.0.0.1:1/0", "renew", "web")
 
         assert (code, out) == (5, [])
-        assert err.startswith("error: Redis does not answer at 127.0.0.1:1 (ConnectionError)")
+        assert err.startswith("error: Redis does not answer at 127.0.0.1:1 (connection refused)")
 
 
 class TestCommand:

@@ -91,6 +91,28 @@ def test_a_file_that_cannot_be_read_is_named_by_its_variable(monkeypatch):
         load()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("HOME_KIND", "k8s", "must be directory or kubernetes"),
+        ("LOG_LEVEL", "LOUD", "must be DEBUG or INFO or WARNING or ERROR"),
+        ("HIGH_WATER", "much", "must be a whole number"),
+        ("WORKER_CONCURRENCY", "1", "must be 2 or more"),
+        ("ADMIN_PORT", "65536", "must be 65535 or less"),
+        ("ACME_TIMEOUT_SECONDS", "long", "must be a number"),
+        ("CERTIFICATE_METRICS", "perhaps", "must be true or false"),
+        ("SECRETS_FIELD_MANAGER", "-", "must match ^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$"),
+    ],
+)
+def test_a_wrong_value_is_told_by_its_variable_and_what_it_must_be(monkeypatch, name, value, message):
+    monkeypatch.setenv(f"CERTMILL_{name}", value)
+
+    with pytest.raises(InvalidManifest) as wrong:
+        load()
+
+    assert str(wrong.value) == f"CERTMILL_{name}: {message}"
+
+
 def test_a_variable_that_is_no_setting_is_named_with_the_one_that_is_meant():
     assert unknown_variables(
         {"CERTMILL_HOM": "x", "CERTMILL_COLOUR": "red", "CERTMILL_HOME": "y", "HOM": "z"}

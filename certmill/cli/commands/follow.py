@@ -109,8 +109,9 @@ def _verdict(following: Following, timeout: float) -> ExitCode:
     for handle in following.handles:
         progress = following.progress[handle.id]
         if not progress.status.ended:
-            state = f"not issued after {timeout:g} s; the run continues: {progress.headline()}"
-            complain(f"{handle.certificate} is {state}")
+            # Of a request that is queued or unknown no run is known to be under way.
+            later = ", and may still be" if progress.status.step == "" else "; the run continues"
+            complain(f"{handle.certificate} is not issued after {timeout:g} s{later}: {progress.headline()}")
             codes.add(ExitCode.NOT_READY)
         elif progress.status.phase != "issued":
             complain(f"{handle.certificate}: {progress.headline()}")

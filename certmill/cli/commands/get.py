@@ -65,8 +65,9 @@ def get(
     """Print the named objects, or all if there are no names; `namespace` None means every namespace. A name
     that does not exist and a manifest that cannot be used are messages on stderr; the rest is printed.
 
-    Returns NOT_FOUND if a name does not exist. With `check`, returns NOT_READY if an object is not ready or a
-    manifest in the home cannot be used. Raises HomeUnavailable, and StateUnavailable for requests.
+    Returns NOT_FOUND if a name does not exist. With `check`, returns NOT_READY if an object is not ready, if
+    a manifest in the home cannot be used, or if the home has no manifest. Raises HomeUnavailable, and
+    StateUnavailable for requests.
     """
     if kind is Kind.REQUEST:
         return _requests(session, output)
@@ -84,7 +85,7 @@ def get(
         rows = list(_all(session, kind, where))
         problems = _warn_of_problems(session.home.survey())
     _print(session, kind, rows, where=where, output=output, single=len(names) == 1)
-    is_wrong = check and (problems or not all(row.is_ready for row in rows))
+    is_wrong = check and (problems or not all(row.is_ready for row in rows) or _is_empty(session, rows))
     return ExitCode.NOT_READY if is_wrong and code is ExitCode.OK else code
 
 
@@ -118,7 +119,7 @@ def _print(
 
 def _doubt_the_home(session: Session) -> None:
     """Print a note if the home has no manifest: the setting of the home is then most often wrong."""
-    if session.home.survey().snapshots:
+    if not _is_empty(session, ()):
         return
     if session.is_in_cluster:
         complain("the cluster has no manifest; check CERTMILL_KUBECONFIG", prefix="note")
@@ -127,6 +128,10 @@ def _doubt_the_home(session: Session) -> None:
             f"the home {session.settings.home.absolute()} has no manifest; check CERTMILL_HOME",
             prefix="note",
         )
+
+
+def _is_empty(session: Session, rows: Sequence[Row]) -> bool:
+    return not rows and not session.home.survey().snapshots
 
 
 def _dumped(value: Mapping[str, object], output: str) -> str:

@@ -104,7 +104,7 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
             raise StateUnavailable(f"Redis{_at(args)} cannot serve us now: {error.advice}") from error
         except Disconnected as error:
             raise StateUnavailable(
-                f"Redis does not answer{_at(args)} ({type(error).__name__}); see that CERTMILL_REDIS_URL "
+                f"Redis does not answer{_at(args)} ({_why(error)}); see that CERTMILL_REDIS_URL "
                 "leads to it and that it runs: "
                 "start it, or everything on this machine with `python -m workers up`"
             ) from error
@@ -116,8 +116,7 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
             ) from error
         except RedisError as error:
             raise StateUnavailable(
-                f"Redis does not answer{_at(args)} ({type(error).__name__}); see that it runs and is "
-                "reachable"
+                f"Redis does not answer{_at(args)} ({_why(error)}); see that it runs and is reachable"
             ) from error
 
     return answered
@@ -127,6 +126,14 @@ def _at(arguments: Sequence[object]) -> str:
     """Return ` at 127.0.0.1:6379` for the client of the called method, or an empty string."""
     client = getattr(arguments[0], "_redis", None) if arguments else None
     return f" at {address_of(client)}" if isinstance(client, redis.Redis) else ""
+
+
+def _why(error: RedisError) -> str:
+    """The words of the operating system, such as `connection refused`, else the name of the error. Never the
+    text of the error, which can contain what was sent."""
+    cause = error.__cause__ or error.__context__
+    words = cause.strerror if isinstance(cause, OSError) else None
+    return words.lower() if isinstance(words, str) else type(error).__name__
 
 
 def address_of(client: redis.Redis) -> str:
