@@ -21,7 +21,7 @@ export UV_PYTHON_DOWNLOADS = never
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: environment ## Issue a certificate from a local test CA, step by step (KEEP=1 leaves it running)
 	$(RUN) python -m compose.demo
@@ -60,7 +60,7 @@ docs: environment ## The documentation as a site, in site/
 reference: environment ## Write docs/settings.md and compose/env.example from certmill/settings.py
 	$(RUN) python -m compose.reference
 
-environment: python $(UV)
+environment: python $(UV) ## The locked packages in .venv
 	@$(UV) sync --frozen --quiet
 
 python:

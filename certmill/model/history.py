@@ -26,7 +26,8 @@ class PastRun:
 def with_run(history: tuple[PastRun, ...], run: PastRun) -> tuple[PastRun, ...]:
     """The history, oldest first, with one more run. A failure with the same message as the previous one only
     raises its count, so that it does not push out older runs."""
-    run = replace(run, message=run.message[:_MOST_TEXT])
+    if len(run.message) > _MOST_TEXT:
+        run = replace(run, message=run.message[: _MOST_TEXT - 1] + "…")
     if history and not run.issued and (history[-1].issued, history[-1].message) == (False, run.message):
         return (*history[:-1], replace(run, times=history[-1].times + 1))
     return (*history, run)[-MOST:]

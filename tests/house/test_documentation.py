@@ -162,3 +162,16 @@ def test_each_page_is_reached_from_the_readme_and_from_the_first_page_of_the_sit
     for start in (ROOT / "README.md", ROOT / "docs" / "index.md"):
         linked = set(re.findall(r"\((?:docs/)?([a-z0-9]+\.md)", start.read_text()))
         assert names - linked - {"architecture.md"} == set(), start.name
+
+
+LOG_CALL = re.compile(r"\b_?log\.(?:info|warning|error|exception)\(\s*\"([a-z_]+\.[a-z_.]+)\"")
+"""A line of the log, by its constant event name."""
+
+
+def test_each_event_of_the_log_is_in_the_page_about_logs():
+    page = (ROOT / "docs" / "logs.md").read_text()
+    sources = [file for name in ("certmill", "workers", "tasks") for file in (ROOT / name).rglob("*.py")]
+    written = {event for file in sources for event in LOG_CALL.findall(file.read_text())}
+
+    assert len(written) > 30
+    assert sorted(event for event in written if f"`{event}`" not in page) == []

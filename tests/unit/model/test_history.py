@@ -28,3 +28,12 @@ def test_failures_that_repeat_each_other_are_counted_and_push_nothing_out():
 
 def test_a_message_is_cut():
     assert len(with_run((), PastRun(message="x" * 100_000))[0].message) == 300
+
+
+def test_a_long_message_is_cut_visibly_and_still_counts_as_the_same():
+    history = with_run((), PastRun(at=1.0, message="x" * 300))
+    history = with_run(history, PastRun(at=2.0, message="y" * 301))
+    history = with_run(history, PastRun(at=3.0, message="y" * 400))
+
+    assert [run.message for run in history] == ["x" * 300, "y" * 299 + "…"]
+    assert history[-1].times == 2
