@@ -14,7 +14,7 @@ from certmill.errors import NotFound, SecretUnusable
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate, KeyAlgorithm
 from certmill.model.history import PastRun
-from certmill.model.issuer import Issuer, Solver
+from certmill.model.issuer import Issuer, SecretKeyRef, Solver
 from certmill.model.names import certificate_id
 from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import TLS_CERTIFICATE, Secret
@@ -212,8 +212,7 @@ def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str
     if issuer is None:
         raise NotFound(missing(kind, namespace, name))
     status, now = session.home.issuer_status(issuer), session.now()
-    secret, secrets = issuer.private_key, session.home.secrets_namespace(issuer)
-    binding = issuer.external_account_binding
+    binding, secrets = issuer.external_account_binding, session.home.secrets_namespace(issuer)
     lines = fields(
         [
             ("Name", name),
@@ -223,16 +222,10 @@ def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str
             ("Profile", issuer.profile),
             ("Preferred chain", issuer.preferred_chain),
             ("Account", status.uri or "not registered yet"),
-            (
-                "Account key",
-                f"Secret {secrets}/{secret.name}, key {secret.key}",
-            ),
+            ("Account key", _key_at(secrets, issuer.private_key)),
             (
                 "External account",
-                f"{binding.key_id}, its key in Secret {secrets}/{binding.key_secret_ref.name}, key "
-                f"{binding.key_secret_ref.key}"
-                if binding
-                else "",
+                f"{binding.key_id}, its key in {_key_at(secrets, binding.key_secret_ref)}" if binding else "",
             ),
             (
                 "TLS",
@@ -245,6 +238,10 @@ def _issuer(session: Session, kind: Kind, namespace: str, name: str) -> list[str
         ]
     )
     return [*lines, *_conditions(status.conditions, now), *_solvers(issuer)]
+
+
+def _key_at(namespace: str, ref: SecretKeyRef) -> str:
+    return f"Secret {namespace}/{ref.name}, key {ref.key}"
 
 
 def _solvers(issuer: Issuer) -> list[str]:
