@@ -163,7 +163,7 @@ def get_command(
 def describe_command(
     context: typer.Context,
     kind: ObjectKind,
-    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the object.", show_default=False)],
     namespace: Namespace = "default",
 ) -> None:
     """Tell what happened to an object, what is next and when, and why."""
@@ -176,7 +176,9 @@ def describe_command(
 def delete_command(
     context: typer.Context,
     kind: ObjectKind,
-    names: Annotated[list[str], typer.Argument(metavar="NAME", show_default=False)],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME", help="Names of the objects.", show_default=False)
+    ],
     namespace: Namespace = "default",
 ) -> None:
     """Delete objects from the home. The Secret of a Certificate stays."""
@@ -188,7 +190,10 @@ def delete_command(
 @app.command("renew", epilog=_EXITS)
 def renew_command(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Names of the Certificates; or give --all.", show_default=False),
+    ] = None,
     namespace: Namespace = "default",
     every: Annotated[bool, typer.Option("--all", help="Every Certificate of the namespace.")] = False,
     wait: Wait = False,

@@ -66,10 +66,13 @@ def connect(
             file = str(kubeconfig) if kubeconfig is not None else None
             config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError) as error:
-        raise HomeUnavailable(
-            f"no Kubernetes API server is configured: {' '.join(str(error).split())[:200]}; run in a Pod, or "
-            "set CERTMILL_KUBECONFIG"
-        ) from error
+        why = " ".join(str(error).split())[:200]
+        problem = (
+            f"the kubeconfig {kubeconfig} of CERTMILL_KUBECONFIG cannot be used: {why}"
+            if kubeconfig is not None
+            else f"no Kubernetes API server is configured: {why}; run in a Pod, or set CERTMILL_KUBECONFIG"
+        )
+        raise HomeUnavailable(problem) from error
     configuration.connection_pool_maxsize = connections
     configuration.keep_alive = True  # TCP keep-alive detects a dead server during a silent watch
     configuration.retries = False  # callers decide about retries
