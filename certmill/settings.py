@@ -287,8 +287,6 @@ def _named(error: ValidationError) -> InvalidManifest:
     """The variable that is wrong, and what it must be, without its value."""
     first = error.errors(include_url=False, include_input=False)[0]
     must_be = _MUST_BE.get(first["type"], first["msg"]).format(**first.get("ctx", {}))
-    if (choices := _CHOICES.fullmatch(must_be)) is not None:
-        must_be = f"must be {choices[1].replace('|', ' or ')}"
     return InvalidManifest(must_be, path=f"CERTMILL_{str(first['loc'][0]).upper()}")
 
 
@@ -300,4 +298,3 @@ _MUST_BE = {
     "less_than_equal": "must be {le:g} or less",
     "string_pattern_mismatch": "must match {pattern}",
 }
-_CHOICES = re.compile(r"must match \^\(([A-Za-z|]+)\)\$")

@@ -94,8 +94,8 @@ def test_a_file_that_cannot_be_read_is_named_by_its_variable(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("HOME_KIND", "k8s", "must be directory or kubernetes"),
-        ("LOG_LEVEL", "LOUD", "must be DEBUG or INFO or WARNING or ERROR"),
+        ("HOME_KIND", "k8s", "must match ^(directory|kubernetes)$"),
+        ("LOG_LEVEL", "LOUD", "must match ^(DEBUG|INFO|WARNING|ERROR)$"),
         ("HIGH_WATER", "much", "must be a whole number"),
         ("WORKER_CONCURRENCY", "1", "must be 2 or more"),
         ("ADMIN_PORT", "65536", "must be 65535 or less"),
