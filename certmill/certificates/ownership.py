@@ -20,6 +20,7 @@ from certmill.home.requested import is_requested, marked
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
 from certmill.model.names import certificate_id
+from certmill.model.object_ref import CERTIFICATE, ObjectRef
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, owner_of
 
@@ -136,7 +137,9 @@ def _wanting(home: Home, name: str, certificate: Certificate) -> Certificate | N
 def _rank_of(home: Home, name: str, certificate: Certificate) -> float:
     other = _wanting(home, name, certificate)
     return (
-        _rank(other) if other is not None else home.created("Certificate", certificate.namespace, name) or 0.0
+        _rank(other)
+        if other is not None
+        else home.created(ObjectRef.of(CERTIFICATE, certificate.namespace, name)) or 0.0
     )
 
 

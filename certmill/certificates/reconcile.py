@@ -17,7 +17,8 @@ from certmill.errors import CertmillError, InvalidManifest, SecretUnusable
 from certmill.home.base import Home, ObservedCertificate
 from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate
-from certmill.model.names import CertificateId, split_id
+from certmill.model.names import CertificateId
+from certmill.model.object_ref import CERTIFICATE, ObjectRef
 from certmill.model.reason import Reason
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
@@ -67,9 +68,8 @@ class Reconciler:
             observed = ports.home.observe(certificate_id)
         except InvalidManifest as error:
             ports.due.postpone([certificate_id], at=moment.now + LOOK_AGAIN_SECONDS)
-            ports.home.refuse(
-                "Certificate", *split_id(certificate_id), reason=Reason.INVALID_SPEC.value, message=str(error)
-            )
+            ref = ObjectRef.from_path(CERTIFICATE, certificate_id)
+            ports.home.refuse(ref, reason=Reason.INVALID_SPEC.value, message=str(error))
             return Reconciled(reason=str(error))
         if observed is None or observed.certificate.deleting:
             return self._forget(certificate_id)

@@ -67,7 +67,7 @@ class Events(Protocol):
         self, issuer: Issuer, reason: str, message: str, *, warning: bool = False
     ) -> None: ...
 
-    def record_refusal(self, kind: str, namespace: str, name: str, reason: str, message: str) -> None:
+    def record_refusal(self, ref: ObjectRef, reason: str, message: str) -> None:
         """Record a warning: the object cannot be used as it is written."""
         ...
 
@@ -85,7 +85,7 @@ class NoEvents:
     ) -> None:
         """Does nothing."""
 
-    def record_refusal(self, kind: str, namespace: str, name: str, reason: str, message: str) -> None:
+    def record_refusal(self, ref: ObjectRef, reason: str, message: str) -> None:
         """Does nothing."""
 
 
@@ -135,7 +135,7 @@ class Manifests(Protocol):
         the manifest did not exist."""
         ...
 
-    def created(self, kind: str, namespace: str, name: str) -> float | None:
+    def created(self, ref: ObjectRef) -> float | None:
         """Return when the object was created (seconds since the epoch); None if it does not exist, or if the
         home does not know. This also works for a Certificate that cannot be used. For a valid one,
         `Certificate.created` has the same value without a request."""
@@ -213,7 +213,7 @@ class Statuses(Protocol):
         exist. Raises Conflict if the issuer changes at the same time."""
         ...
 
-    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
+    def refuse(self, ref: ObjectRef, *, reason: str, message: str) -> bool:
         """Write into the status of an invalid Certificate or issuer that it cannot be used, where the home
         has a place for that. Returns False if it has none, or if the status says so already."""
         ...

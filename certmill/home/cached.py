@@ -200,8 +200,8 @@ class CachedHome:
         self._cache.clear()
         return done
 
-    def created(self, kind: str, namespace: str, name: str) -> float | None:
-        return self._home.created(kind, namespace, name)
+    def created(self, ref: ObjectRef) -> float | None:
+        return self._home.created(ref)
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
         key = (_STATUS, certificate)
@@ -240,8 +240,8 @@ class CachedHome:
         self._home.write_issuer_status(issuer, status)
         self._forget("status", issuer.reference, issuer.uid)
 
-    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
-        return self._home.refuse(kind, namespace, name, reason=reason, message=message)
+    def refuse(self, ref: ObjectRef, *, reason: str, message: str) -> bool:
+        return self._home.refuse(ref, reason=reason, message=message)
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._home.secrets_namespace(issuer)

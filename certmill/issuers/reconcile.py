@@ -53,8 +53,8 @@ class IssuerReconciler:
             issuer = ports.home.issuer(ref)
         except InvalidManifest as error:
             reason = INVALID_URL if error.path == "spec.acme.server" else INVALID_CONFIG
-            if ports.home.refuse(ref.kind, ref.namespace, ref.name, reason=reason, message=str(error)):
-                ports.events.record_refusal(ref.kind, ref.namespace, ref.name, reason, str(error))
+            if ports.home.refuse(ref, reason=reason, message=str(error)):
+                ports.events.record_refusal(ref, reason, str(error))
             return
         if issuer is None:
             ports.gauges.forget_issuer(ref)

@@ -82,7 +82,7 @@ class MemoryHome:
     def certificate(self, certificate: CertificateId) -> Certificate | None:
         key = ("Certificate", *split_id(certificate))
         found = self._find(key)
-        return replace(found, created=self.created(*key) or 0.0) if isinstance(found, Certificate) else None
+        return replace(found, created=0.0) if isinstance(found, Certificate) else None
 
     def observe(self, certificate: CertificateId) -> ObservedCertificate | None:
         found = self.certificate(certificate)
@@ -184,7 +184,7 @@ class MemoryHome:
             found = [self._manifests.pop(key, None), self._broken.pop(key, None)]
             return any(each is not None for each in found)
 
-    def created(self, kind: str, namespace: str, name: str) -> float | None:
+    def created(self, ref: ObjectRef) -> float | None:
         return None
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
@@ -221,7 +221,7 @@ class MemoryHome:
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
         self._write_status((issuer.kind, issuer.namespace, issuer.name), status)
 
-    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
+    def refuse(self, ref: ObjectRef, *, reason: str, message: str) -> bool:
         """Returns False: a survey reports the problem."""
         return False
 

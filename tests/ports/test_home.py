@@ -522,17 +522,17 @@ class TestSecrets:
 
 class TestAge:
     def test_what_is_not_there_has_no_age(self, home):
-        assert home.created("Certificate", "default", "web") is None
-        assert home.created("Secret", "default", "web") is None
-        assert home.created("Secret", "default", "../web") is None
+        assert home.created(ObjectRef.of("Certificate", "default", "web")) is None
+        assert home.created(ObjectRef.of("Secret", "default", "web")) is None
+        assert home.created(ObjectRef.of("Secret", "default", "../web")) is None
 
     def test_a_renewed_secret_is_as_old_as_before(self, home):
         home.write_secret(PAIR)
-        before = home.created("Secret", "default", "web")
+        before = home.created(ObjectRef.of("Secret", "default", "web"))
 
         home.write_secret(replace(PAIR, data={"tls.crt": b"chain 2", "tls.key": b"key 2"}))
 
-        assert home.created("Secret", "default", "web") == before
+        assert home.created(ObjectRef.of("Secret", "default", "web")) == before
 
 
 class TestStatus:

@@ -391,14 +391,14 @@ class TestStatuses:
         for _ in range(2):
             said = [
                 home.refuse(
-                    "Certificate",
-                    "default",
-                    "web",
+                    ObjectRef.of("Certificate", "default", "web"),
                     reason="InvalidSpec",
                     message="spec.dnsNames[0]: is no name",
                 ),
                 home.refuse(
-                    "ClusterIssuer", "", "prod", reason="InvalidConfig", message="spec.acme: is missing"
+                    ObjectRef.of("ClusterIssuer", "", "prod"),
+                    reason="InvalidConfig",
+                    message="spec.acme: is missing",
                 ),
             ]
             before = (
@@ -407,7 +407,7 @@ class TestStatuses:
             )
         assert said == [False, False]  # it was said before
         assert not home.refuse(
-            "Certificate", "default", "gone", reason="InvalidSpec", message="nobody is there"
+            ObjectRef.of("Certificate", "default", "gone"), reason="InvalidSpec", message="nobody is there"
         )
 
         status = home.certificate_status(WEB.id)
@@ -451,7 +451,9 @@ class TestWhatIsBeingDeleted:
         apply(home, WEB)
         ending(CERTIFICATES, "default", "web")
 
-        assert not home.refuse("Certificate", "default", "web", reason="InvalidSpec", message="is wrong")
+        assert not home.refuse(
+            ObjectRef.of("Certificate", "default", "web"), reason="InvalidSpec", message="is wrong"
+        )
         assert "status" not in client.get(CERTIFICATES, "default", "web")
 
     @pytest.mark.parametrize("read_before", [True, False], ids=["read before", "read after"])
@@ -709,7 +711,7 @@ class TestApplying:
 
     def test_an_issuer_of_no_kind_that_we_know_is_not_there(self, home):
         assert home.issuer(ObjectRef.of("AWSPCAIssuer", "default", "prod")) is None
-        assert home.created("Ingress", "default", "web") is None
+        assert home.created(ObjectRef.of("Ingress", "default", "web")) is None
 
 
 class TestEvents:

@@ -218,7 +218,7 @@ def _issuer(session: Session, issuer: Issuer) -> Row:
 
 
 def _secret(session: Session, secret: Secret) -> Row:
-    created = session.home.created(Kind.SECRET, secret.namespace, secret.name)
+    created = session.home.created(ObjectRef.of(Kind.SECRET.value, secret.namespace, secret.name))
     return Row(
         namespace=secret.namespace,
         name=secret.name,
@@ -232,7 +232,7 @@ def _created(
 ) -> float | None:
     """The earliest known time of the object, in seconds since the epoch; None if unknown. A directory does
     not store when a manifest was first written, and a condition may be older than the file."""
-    found = session.home.created(kind, namespace, name)
+    found = session.home.created(ObjectRef.of(kind, namespace, name))
     return min(
         [*(condition.last_transition for condition in conditions), *([] if found is None else [found])],
         default=None,

@@ -155,10 +155,10 @@ class DirectoryHome:
         self._status.delete(*key)
         return deleted
 
-    def created(self, kind: str, namespace: str, name: str) -> float | None:
-        if kind == "Secret":
-            return self._secrets.created(namespace, name)
-        return self._index.written((kind, layout.namespace_of(kind, namespace), name))
+    def created(self, ref: ObjectRef) -> float | None:
+        if ref.kind == "Secret":
+            return self._secrets.created(ref.namespace, ref.name)
+        return self._index.written((ref.kind, ref.namespace, ref.name))
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
         return self._status.certificate(*split_id(certificate))
@@ -175,7 +175,7 @@ class DirectoryHome:
     def write_issuer_status(self, issuer: Issuer, status: IssuerStatus) -> None:
         self._write_status((issuer.kind, issuer.namespace, issuer.name), status)
 
-    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
+    def refuse(self, ref: ObjectRef, *, reason: str, message: str) -> bool:
         """Returns False: a survey reports the problem."""
         return False
 

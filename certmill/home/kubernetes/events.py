@@ -17,6 +17,7 @@ from certmill.kube.objects import JsonObject, instant_of, meta_of, rfc3339
 from certmill.kube.resources import CERTIFICATES, CLUSTER_ISSUERS, EVENTS, ISSUERS
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
+from certmill.model.object_ref import ObjectRef
 from certmill.observe.log import get_logger
 
 _MAX_MESSAGE: Final = 1024
@@ -80,19 +81,22 @@ class KubernetesEvents:
         )
         self.tell_of(involved, reason, message, warning=warning)
 
-    def record_refusal(self, kind: str, namespace: str, name: str, reason: str, message: str) -> None:
+    def record_refusal(self, ref: ObjectRef, reason: str, message: str) -> None:
         """Record that an object cannot be used as it is written. Only its identity is used; the rest of its
         content is not trusted."""
-        resource = {one.kind: one for one in (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS)}[kind]
+        resource = {one.kind: one for one in (CERTIFICATES, ISSUERS, CLUSTER_ISSUERS)}[ref.kind]
         try:
-            body = self._client.get(resource, namespace, name)
+            body = self._client.get(resource, ref.namespace, ref.name)
         except CertmillError as error:
-            _log_lost(f"{kind} {namespace}/{name}", reason, error)
+            _log_lost(f"{ref.kind} {ref.path}", reason, error)
             return
         if body is not None:
-            uid = meta_of(body).uid
             involved = Involved(
-                api_version=resource.api_version, kind=kind, namespace=namespace, name=name, uid=uid
+                api_version=resource.api_version,
+                kind=ref.kind,
+                namespace=ref.namespace,
+                name=ref.name,
+                uid=meta_of(body).uid,
             )
             self.tell_of(involved, reason, message, warning=True)
 

@@ -189,8 +189,8 @@ class KubernetesHome:
             return False
         return self._client.delete(_RESOURCES[kind], layout.namespace_of(kind, namespace), name)
 
-    def created(self, kind: str, namespace: str, name: str) -> float | None:
-        body = self._get(kind, layout.namespace_of(kind, namespace), name)
+    def created(self, ref: ObjectRef) -> float | None:
+        body = self._get(ref.kind, ref.namespace, ref.name)
         return (meta_of(body).created or None) if body is not None else None
 
     def certificate_status(self, certificate: CertificateId) -> CertificateStatus:
@@ -239,13 +239,13 @@ class KubernetesHome:
             )
         write_status(self._client, _RESOURCES[issuer.kind], body, with_issuer_status(body, status))
 
-    def refuse(self, kind: str, namespace: str, name: str, *, reason: str, message: str) -> bool:
+    def refuse(self, ref: ObjectRef, *, reason: str, message: str) -> bool:
         """Set Ready=False. An object that is being deleted is left unchanged."""
-        body = self._get(kind, namespace, name)
+        body = self._get(ref.kind, ref.namespace, ref.name)
         if body is None:
             return False
         refused = with_refusal(body, reason, message, now=self._clock.now())
-        return write_status(self._client, _RESOURCES[kind], body, refused) is not None
+        return write_status(self._client, _RESOURCES[ref.kind], body, refused) is not None
 
     def secrets_namespace(self, issuer: Issuer) -> str:
         return self._cluster_resource_namespace if issuer.is_cluster_issuer else issuer.namespace

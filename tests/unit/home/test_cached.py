@@ -204,6 +204,6 @@ def test_everything_else_is_the_home_below(home, below):
     assert len(home.survey().snapshots) == 2
     assert home.secrets_namespace(an_issuer()) == "cert-manager"
     assert home.create_secret(SECRET) is False
-    assert home.created("Certificate", "default", "web") is None
-    home.refuse("Certificate", "default", "web", reason="InvalidSpec", message="is wrong")
+    assert home.created(ObjectRef.of("Certificate", "default", "web")) is None
+    home.refuse(ObjectRef.of("Certificate", "default", "web"), reason="InvalidSpec", message="is wrong")
     home.write_certificate_status(WEB.id, CertificateStatus(revision=1))
