@@ -24,6 +24,7 @@ from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
 from certmill.model.trigger import AS_STORED, ReconcileOptions
 from certmill.observe import certificates, recording
+from certmill.renewal import next_check
 from certmill.renewal.decision import BackingOff, Decision, Issue, Keep, as_requested, decide
 from certmill.renewal.observation import Seen, Violation, look
 from certmill.renewal.policy import violated
@@ -210,8 +211,7 @@ class Reconciler:
         If the stored pair is valid now but expires before the back-off ends, the next check is at its
         expiry."""
         ports, certificate, violation, now = self._ports, seen.certificate, decision.violation, moment.now
-        expires = seen.leaf.not_after if seen.leaf is not None else 0.0
-        at = expires if now < expires < decision.until else decision.until
+        at = next_check.after_back_off(decision, seen.leaf, now)
         if self._adopt(certificate, at=at, spec=seen.spec, moment=moment):
             status = conditions.held(
                 conditions.of_pair(seen), violation, servable=temporary.is_ready(seen), now=now
@@ -241,7 +241,7 @@ class Reconciler:
         assert leaf is not None
         assert seen.secret is not None
         renew_at = decision.renewal.instant
-        if self._adopt(certificate, at=renew_at, spec=seen.spec, moment=moment):
+        if self._adopt(certificate, at=next_check.after_keep(decision), spec=seen.spec, moment=moment):
             self._refresh(certificate, seen.secret)
         status = conditions.adopted(seen.status, leaf, renew_at=renew_at, now=moment.now)
         if status != seen.status:

@@ -84,7 +84,8 @@ class Session:
         """A reader of what the home and Redis contain about certificates."""
         from certmill.views.observations import Observations
 
-        return Observations(self.home, self.record, self.clock)
+        jitter = self.settings.renewal_jitter_seconds
+        return Observations(self.home, self.record, self.clock, renewal_jitter=jitter)
 
     def _require_same_installation(self) -> None:
         """Raise OtherInstallation if the ids of the home and of Redis differ. There is no check if one of

@@ -126,10 +126,16 @@ def _expired(seen: Seen, now: float) -> Violation | None:
     )
 
 
+def becomes_valid_at(not_before: float, now: float) -> float | None:
+    """When the pair becomes valid (seconds since the epoch); None if it is valid now, within the clock
+    tolerance."""
+    return not_before if not_before > now + CLOCK_TOLERANCE_SECONDS else None
+
+
 def not_yet_valid(leaf: chain.Leaf, now: float) -> Violation | None:
     """The violation of a pair that clients do not accept yet; None if it is valid now, within the clock
     tolerance."""
-    if leaf.not_before <= now + CLOCK_TOLERANCE_SECONDS:
+    if becomes_valid_at(leaf.not_before, now) is None:
         return None
     return Violation(
         reason=Reason.NOT_YET_VALID,

@@ -3,7 +3,6 @@ Certificate is checked again."""
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 
 from certmill.acme.challenges import DNS01
@@ -12,6 +11,7 @@ from certmill.errors import Busy, CertmillError, Permanent, StateUnavailable, Te
 from certmill.model.certificate import Certificate
 from certmill.model.issuer import Issuer
 from certmill.model.status import CertificateStatus
+from certmill.renewal import next_check
 from certmill.runs.outcomes import Finished, Outcome
 from certmill.runs.step_context import LeaseLost, StepContext
 from certmill.steps import challenges, manifests
@@ -106,22 +106,20 @@ def _clean_up_challenges(context: StepContext, issuer: Issuer | None) -> bool:
 
 
 def _next_check(context: StepContext, certificate: Certificate | None) -> float:
-    """When the Certificate is checked again (seconds since the epoch): at the renewal of the stored pair,
-    after the back-off of a failed run, or now."""
-    now, stored, failure = context.ports.clock.now(), context.facts.stored, context.facts.failure
-    if failure is not None:
-        return min(failure.next_attempt, _next_attempt_in_status(context, certificate, now))
-    if certificate is None or stored is None:
-        return now
-    return stored.not_before if stored.not_before > now else stored.renew_at
+    """When the Certificate is checked again (seconds since the epoch); now if it was deleted."""
+    now, facts = context.ports.clock.now(), context.facts
+    in_status = _next_attempt_in_status(context, certificate, now) if facts.failure is not None else None
+    stored = facts.stored if certificate is not None else None
+    return next_check.after_run(stored, facts.failure, next_attempt_in_status=in_status, now=now)
 
 
-def _next_attempt_in_status(context: StepContext, certificate: Certificate | None, now: float) -> float:
-    """The time of the next run in the status, which may have changed since the run failed. Infinity if the
-    status cannot be read."""
-    home = context.uncached.home
+def _next_attempt_in_status(
+    context: StepContext, certificate: Certificate | None, now: float
+) -> float | None:
+    """The time of the next run in the status, which may have changed since the run failed. None if the status
+    cannot be read."""
     with suppress(Permanent):
-        status = home.certificate_status(certificate.id) if certificate is not None else None
-        if status is not None:
+        if certificate is not None:
+            status = context.uncached.home.certificate_status(certificate.id)
             return status.next_attempt if status.next_attempt is not None else now
-    return math.inf
+    return None

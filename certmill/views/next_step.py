@@ -33,11 +33,13 @@ _DOES = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """The observed data of a certificate, its candidate issuers (the one of its run first) and its Secret.
-    `candidates` is empty if the issuer is not valid; `secret` is None if there is none."""
+    `candidates` is empty if the issuer is not valid; `secret` is None if there is none. `renewal_jitter`: the
+    setting, in seconds."""
 
     observed: Observed
     candidates: tuple[Candidate, ...]
     secret: Secret | None
+    renewal_jitter: float
 
     @property
     def issuer(self) -> Issuer | None:
@@ -81,9 +83,11 @@ def idle(known: Known, now: float) -> str:
     time, waits until a back-off ends, or is issued."""
     certificate, status = known.observed.certificate, known.observed.status
     specs = tuple(candidate.spec for candidate in known.candidates)
-    decision = decide(look(certificate, known.secret, status, specs), now)
+    seen = look(certificate, known.secret, status, specs, jitter_seconds=known.renewal_jitter)
+    decision = decide(seen, now)
     match decision:
         case Keep():
+            # The workers' time, if they have written one: their jitter may be another setting.
             at = status.renewal_time if status.renewal_time is not None else decision.renewal.instant
             when = (
                 f"renews at {moment(at)} ({away(at, now)})"

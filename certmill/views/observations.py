@@ -27,13 +27,22 @@ class Observations:
     """Reads what the home and Redis contain about certificates; reads each issuer once. Make a new object for
     each answer, because issuers are cached.
 
-    `record` returns what is in flight for a certificate, or None if nothing is known.
+    `record` returns what is in flight for a certificate, or None if nothing is known. `renewal_jitter`: the
+    setting, in seconds; the workers may have another one.
     """
 
-    def __init__(self, home: Home, record: Callable[[CertificateId], Record | None], clock: Clock) -> None:
+    def __init__(
+        self,
+        home: Home,
+        record: Callable[[CertificateId], Record | None],
+        clock: Clock,
+        *,
+        renewal_jitter: float,
+    ) -> None:
         self._home = home
         self._record = record
         self._clock = clock
+        self._renewal_jitter = renewal_jitter
         self._issuers = _Issuers(home)
 
     def blocked(self, certificate: Certificate, status: CertificateStatus) -> Blocked | None:
@@ -78,7 +87,9 @@ class Observations:
             owner=recorded_owner(self._home, certificate, secret, status),
             record=record,
         )
-        return Known(observed=observed, candidates=candidates, secret=secret)
+        return Known(
+            observed=observed, candidates=candidates, secret=secret, renewal_jitter=self._renewal_jitter
+        )
 
     def secret(self, certificate: Certificate) -> Secret | None:
         """The Secret of the certificate. None if there is none, or if it cannot be read."""

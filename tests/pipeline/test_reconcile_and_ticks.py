@@ -164,6 +164,29 @@ def test_a_renewal_is_begun_when_it_is_due_and_not_before(redis):
     assert mill.ticks.renew() == 0
 
 
+@pytest.mark.parametrize(
+    ("spec", "days"),
+    [
+        ({"renew_before": timedelta(days=10)}, 80),
+        ({"renew_before_percentage": 10}, 81),
+        ({"renew_before": timedelta(days=100)}, 60),
+    ],
+)
+def test_the_renewal_time_of_the_manifest_begins_the_next_run(redis, spec, days):
+    mill = Mill(redis, certificate=a_certificate(**spec), limits=Limits(renewal_jitter=0.0))
+    first = mill.issue()
+    at = first.not_before + days * DAY
+    assert mill.status().renewal_time == redis.zscore(keys.RENEWALS, WEB.id) == at
+    mill.world.clock.advance(at - mill.world.clock.now() - 1)
+    assert mill.ticks.renew() == 0
+
+    mill.world.clock.advance(1)
+    assert mill.ticks.renew() == 1
+    mill.run()
+
+    assert mill.world.leaf(WEB).serial != first.serial
+
+
 def test_a_pair_stays_ready_while_it_is_renewed(redis):
     mill = Mill(redis)
     mill.issue()

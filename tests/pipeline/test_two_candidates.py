@@ -143,7 +143,7 @@ def test_a_run_waits_for_its_own_issuer_and_describe_names_that_one(mill):
     mill.step("register_account")
 
     assert (failing(mill, PROD), failing(mill, BACKUP)) == ([], [WEB.id])
-    shown = Observations(mill.ports.home, mill.ports.records.read, mill.world.clock)
+    shown = Observations(mill.ports.home, mill.ports.records.read, mill.world.clock, renewal_jitter=0.0)
     cause = shown.blocked(WEB, mill.status())
     assert str(cause) == "issuer: Issuer backup is not ready: no such account"
     mill.cas.refused = None

@@ -11,15 +11,18 @@ from certmill.certificates.candidates import Candidate
 from certmill.certificates.digest import digest
 from certmill.contract import STEP_NAMES
 from certmill.crypto import keys
+from certmill.crypto.chain import leaf
 from certmill.errors import FailureClass
 from certmill.model.certificate import Certificate, IssuerRef, KeyAlgorithm, KeyEncoding, PrivateKeySpec
 from certmill.model.issuer import Issuer, SecretKeyRef
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition
+from certmill.renewal.plan import plan
 from certmill.runs.facts import Facts, Failure
 from certmill.state.record import Record
 from certmill.views.causes import Observed
 from certmill.views.next_step import Known, next_line, step_number
+from certmill.views.times import moment
 from tests.support.builders import NOW
 from tests.support.certificates import a_leaf, alternative_names, as_pem, private_key
 
@@ -52,6 +55,7 @@ def pair():
 
 
 def known(**changes):
+    jitter = changes.pop("renewal_jitter", 0.0)
     secret, issuer = changes.pop("secret", None), changes.pop("issuer", ISSUER)
     certificate = changes.pop("certificate", CERTIFICATE)
     observed = Observed(
@@ -65,7 +69,7 @@ def known(**changes):
         spec=digest(certificate, issuer),
         issuer=issuer,
     )
-    return Known(observed=observed, candidates=(candidate,), secret=secret)
+    return Known(observed=observed, candidates=(candidate,), secret=secret, renewal_jitter=jitter)
 
 
 def test_a_stored_pair_is_renewed_at_two_thirds_of_its_lifetime(pair):
@@ -74,10 +78,21 @@ def test_a_stored_pair_is_renewed_at_two_thirds_of_its_lifetime(pair):
     assert line == "renews at 2027-03-16 08:00:00 UTC (in 59d), 2/3 of its lifetime"
 
 
-def test_the_renewal_that_is_planned_is_the_one_that_is_shown(pair):
+def test_the_renewal_that_is_shown_is_that_at_which_the_run_begins(pair):
+    seen = known(secret=pair, renewal_jitter=3600.0)
+    at = plan(CERTIFICATE, leaf(pair.data["tls.crt"]), jitter_seconds=3600.0).instant
+
+    assert NOW + 60 * DAY - 3600 < at < NOW + 60 * DAY
+    assert next_line(seen, NOW).startswith(f"renews at {moment(at)} ")
+    assert next_line(seen, at).startswith("is issued when a worker reconciles it (within 30 s): Renewing")
+
+
+def test_the_renewal_time_that_the_workers_have_written_is_shown(pair):
     status = CertificateStatus(renewal_time=NOW + 60 * DAY - 600)
 
-    assert next_line(known(secret=pair, status=status), NOW).startswith("renews at 2027-03-16 07:50:00 UTC")
+    line = next_line(known(secret=pair, status=status, renewal_jitter=3600.0), NOW)
+
+    assert line.startswith("renews at 2027-03-16 07:50:00 UTC")
 
 
 def test_a_renew_before_that_is_longer_than_the_lifetime_is_not_shown_as_the_rule(pair):
