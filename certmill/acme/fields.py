@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from certmill.model.instants import is_instant
+
 Json = Mapping[str, object]
 
 # CAs quote the response that they found. Key authorizations and tokens must not get into messages and logs.
@@ -38,11 +40,13 @@ def clean(text: str, characters: int) -> str:
 
 
 def parse_time(value: object) -> float | None:
-    """An RFC 3339 time as seconds since the epoch; None for any other value. A time without a zone is UTC."""
+    """An RFC 3339 time as seconds since the epoch; None for any other value, and for a time outside the years
+    1 to 9999 of UTC. A time without a zone is UTC."""
     if not isinstance(value, str):
         return None
     try:
         parsed = datetime.fromisoformat(value)
-        return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()
+        seconds = (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+    return seconds if is_instant(seconds) else None

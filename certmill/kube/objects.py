@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeAlias, cast
 
+from certmill.model.instants import is_instant
+
 _LAST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 JsonObject: TypeAlias = dict[str, object]
@@ -94,11 +96,13 @@ def strings(value: object) -> dict[str, str]:
 
 
 def instant_of(value: object) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time; None for what is none."""
+    """Seconds since the epoch of an RFC 3339 time; None for any other value, and for a time outside the years
+    1 to 9999 of UTC."""
     try:
-        return datetime.fromisoformat(text(value)).timestamp() if value else None
+        seconds = datetime.fromisoformat(text(value)).timestamp() if value else None
     except (ValueError, OverflowError):
         return None
+    return seconds if seconds is not None and is_instant(seconds) else None
 
 
 def rfc3339(instant: float) -> str:

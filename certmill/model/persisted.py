@@ -18,6 +18,7 @@ from functools import cache, partial
 from typing import Any, Final, Generic, TypeVar
 
 from certmill.errors import DamagedValue, NewerRelease
+from certmill.model.instants import is_instant
 
 VERSION: Final = "v"
 """The field with the version. Version 1 is not written, because the releases before this codec reject a field
@@ -231,8 +232,17 @@ def _member(kind: type[Enum], value: object) -> Enum:
 
 
 def _scalar(kind: type, value: object) -> object:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if kind is float:
+        return _time(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise _Wrong(f"is not of the type {kind.__name__}")
     return value
+
+
+def _time(value: object) -> float:
+    """A float is always a time or a number of seconds: one that no datetime can have is damaged."""
+    if not isinstance(value, float | int) or isinstance(value, bool):
+        raise _Wrong("is not of the type float")
+    if not is_instant(value):
+        raise _Wrong("is not a time")
+    return float(value)
