@@ -97,7 +97,7 @@ def waiting(status: CertificateStatus, reason: str) -> CertificateStatus:
     return _with(status, replace(found, message=waiting_message(found.message, reason)))
 
 
-def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
+def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float | None, now: float) -> CertificateStatus:
     """The status after a pair was stored: Ready once the pair is valid; the failure count is reset. A second
     call for the same pair changes nothing. While the status has the note of an order, the history is not
     changed: it is written when the note is removed (`ended`), which saves a request to the API server."""
@@ -147,7 +147,9 @@ def _with_pair(
     return history if known else with_run(history, run)
 
 
-def adopted(status: CertificateStatus, leaf: Leaf, *, renew_at: float, now: float) -> CertificateStatus:
+def adopted(
+    status: CertificateStatus, leaf: Leaf, *, renew_at: float | None, now: float
+) -> CertificateStatus:
     """The status after the stored pair was found to be the desired one. The failure count is reset."""
     ready = _condition(status, READY, True, Reason.READY, READY_MESSAGE, now)
     others = tuple(c for c in status.conditions if c.type not in (READY, ISSUING))

@@ -41,6 +41,23 @@ class OutputFormat(StrEnum):
     COMBINED_PEM = "CombinedPEM"
 
 
+class RenewalPolicy(StrEnum):
+    """spec.renewal.policy: whether the certificate is renewed because of its age."""
+
+    RENEW_BEFORE = "RenewBefore"
+    DISABLED = "Disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalWindow:
+    """One of spec.renewal.windows: it opens at each time of the cron expression, in the time zone, and stays
+    open for the duration."""
+
+    cron: str
+    duration: timedelta
+    timezone: str = "UTC"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateKeySpec:
     """spec.privateKey with its defaults. `size`: bits of an RSA key or of an ECDSA curve; 0 for Ed25519,
@@ -105,6 +122,9 @@ class Certificate:
     duration: timedelta | None = None
     renew_before: timedelta | None = None
     renew_before_percentage: int | None = None
+    renewal_policy: RenewalPolicy = RenewalPolicy.RENEW_BEFORE
+    renewal_windows: tuple[RenewalWindow, ...] = ()
+    """When a renewal may begin; empty: at any time."""
     private_key: PrivateKeySpec = field(default_factory=PrivateKeySpec)
     subject: Subject = field(default_factory=Subject)
     literal_subject: str = ""

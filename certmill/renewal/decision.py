@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from certmill.model.certificate import RenewalPolicy
 from certmill.model.reason import END_OF_LIFE, Reason
 from certmill.renewal.observation import Seen, Violation
 from certmill.renewal.plan import RenewalPlan, least_seconds_between
@@ -32,11 +33,12 @@ class Keep:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackingOff:
     """The stored pair is not the desired one, but no run begins before `until` (seconds since the epoch).
-    `reason` says what happens then."""
+    `reason` says what happens then. `only_on_request`: a run begins only if somebody asks for it."""
 
     violation: Violation
     until: float
     reason: str = ""
+    only_on_request: bool = False
 
 
 Decision = Issue | Keep | BackingOff
@@ -53,7 +55,7 @@ def decide(seen: Seen, now: float) -> Decision:
 def as_requested(decision: Decision, *, asked: bool, ignore_back_off: bool) -> Decision:
     """The decision, changed by a request. `asked`: a person or a program asked for a new certificate.
     `ignore_back_off`: the caller does not wait for a back-off."""
-    if isinstance(decision, BackingOff) and (asked or ignore_back_off):
+    if isinstance(decision, BackingOff) and (asked or (ignore_back_off and not decision.only_on_request)):
         return Issue(violation=decision.violation)
     if isinstance(decision, Keep) and asked:
         message = "Certificate re-issuance manually triggered"
@@ -64,6 +66,13 @@ def as_requested(decision: Decision, *, asked: bool, ignore_back_off: bool) -> D
 def _not_before(seen: Seen, violation: Violation, now: float) -> BackingOff | None:
     """Why the run must wait, and until when; None if it may begin now."""
     leaf, issued = seen.leaf, seen.status.last_issuance_time
+    if violation.reason is Reason.EXPIRED and seen.certificate.renewal_policy is RenewalPolicy.DISABLED:
+        return BackingOff(
+            violation=violation,
+            until=now + LONGEST_HOLD,
+            reason="the expiry is checked again",
+            only_on_request=True,
+        )
     if (
         violation.reason is Reason.NOT_YET_VALID and leaf is not None
     ):  # a new one would cost an order, and may not be valid yet either

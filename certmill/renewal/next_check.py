@@ -2,7 +2,7 @@
 this module. Pure.
 
 after                                   the next check is
-a reconciliation: the pair is right     at the renewal of the pair
+a reconciliation: the pair is right     at the renewal of the pair, or at its expiry if it is never renewed
 a reconciliation: a back-off lasts      when it ends, or when the pair expires if that comes first
 a run that stored a pair                at the renewal of the pair, or when the pair becomes valid
 a run that failed                       when the next attempt may begin
@@ -20,7 +20,7 @@ from certmill.runs.facts import Failure, Stored
 
 def after_keep(decision: Keep) -> float:
     """The stored pair is the desired one."""
-    return decision.renewal.instant
+    return decision.renewal.check_at
 
 
 def after_back_off(decision: BackingOff, leaf: chain.Leaf | None, now: float) -> float:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from certmill.crypto import chain
-from certmill.model.certificate import Certificate
+from certmill.model.certificate import Certificate, RenewalPolicy
+from certmill.renewal.windows import first_open
 
 LEAST_SHARE = 0.1
 """No certificate is renewed in the first tenth of its lifetime, whatever renewBefore says: otherwise it would
@@ -27,35 +28,53 @@ class RenewalRule(StrEnum):
     RENEW_BEFORE_PERCENTAGE = "renewBeforePercentage"
     TWO_THIRDS = "two thirds of the lifetime"
     FIRST_TENTH = "not in the first tenth of the lifetime"
+    WINDOW = "the next of renewal.windows"
+    NO_WINDOW = "none of renewal.windows opens before the expiry"
+    DISABLED = "renewal.policy is Disabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalPlan:
-    """When a certificate must be renewed (`instant`, seconds since the epoch), and the rule that decides it
-    (`reason`)."""
+    """When a certificate must be renewed because of its age (`instant`; None: never), and the rule that
+    decides it (`reason`). `check_at`: when the Certificate is reconciled next: at that instant, or at the
+    expiry. Times are in seconds since the epoch."""
 
-    instant: float
+    instant: float | None
+    check_at: float
     reason: RenewalRule
 
 
 def plan(certificate: Certificate, leaf: chain.Leaf, *, jitter_seconds: float) -> RenewalPlan:
     """The renewal time by renewBefore, else by renewBeforePercentage, else at 2/3 of the real lifetime, as in
-    cert-manager; earlier by the jitter.
+    cert-manager; earlier by the jitter; then moved into spec.renewal.windows.
 
-    The result depends only on the arguments, so it is the same in every process and after every restart."""
+    If no window opens before the expiry, the windows do not count: a certificate does not expire because of
+    them. The result depends only on the arguments, so it is the same in every process and after every
+    restart."""
+    if certificate.renewal_policy is RenewalPolicy.DISABLED:
+        return RenewalPlan(instant=None, check_at=leaf.not_after, reason=RenewalRule.DISABLED)
+    desired, reason = _desired(certificate, leaf)
+    desired -= _jitter(leaf, jitter_seconds)
+    if certificate.renewal_windows:
+        opens = first_open(certificate.renewal_windows, desired, not_after=leaf.not_after)
+        if opens is None:
+            reason = RenewalRule.NO_WINDOW
+        elif opens != desired:
+            desired, reason = opens, RenewalRule.WINDOW
+    return RenewalPlan(instant=desired, check_at=desired, reason=reason)
+
+
+def _desired(certificate: Certificate, leaf: chain.Leaf) -> tuple[float, RenewalRule]:
+    """The renewal time without jitter and windows, and its rule."""
     lifetime = leaf.not_after - leaf.not_before
     before, reason = lifetime / 3, RenewalRule.TWO_THIRDS
     if certificate.renew_before is not None and certificate.renew_before.total_seconds() < lifetime:
         before, reason = certificate.renew_before.total_seconds(), RenewalRule.RENEW_BEFORE
     elif certificate.renew_before_percentage is not None:
-        before, reason = (
-            lifetime * certificate.renew_before_percentage / 100,
-            RenewalRule.RENEW_BEFORE_PERCENTAGE,
-        )
+        before = lifetime * certificate.renew_before_percentage / 100
+        reason = RenewalRule.RENEW_BEFORE_PERCENTAGE
     instant, earliest = leaf.not_after - before, leaf.not_before + lifetime * LEAST_SHARE
-    if instant < earliest:
-        instant, reason = earliest, RenewalRule.FIRST_TENTH
-    return RenewalPlan(instant=instant - _jitter(leaf, jitter_seconds), reason=reason)
+    return (instant, reason) if instant >= earliest else (earliest, RenewalRule.FIRST_TENTH)
 
 
 def _jitter(leaf: chain.Leaf, jitter_seconds: float) -> float:

@@ -150,7 +150,7 @@ def _not_yet_valid(seen: Seen, now: float) -> Violation | None:
 
 def _renewing(seen: Seen, now: float) -> Violation | None:
     renew_at = seen.renewal.instant
-    if renew_at <= now:
+    if renew_at is not None and renew_at <= now:
         scheduled = f"{instant(renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
         return Violation(
             reason=Reason.RENEWING, message=f"Renewing certificate as renewal was scheduled at {scheduled}"

@@ -58,10 +58,10 @@ def store_secret(context: StepContext) -> Outcome:
 
 def _show_issued(context: StepContext, leaf: chain.Leaf, now: float) -> Advanced:
     """Write the status and the event of the stored pair, and plan its renewal."""
-    renew_at = plan(context.certificate, leaf, jitter_seconds=context.ports.limits.renewal_jitter).instant
+    renewal = plan(context.certificate, leaf, jitter_seconds=context.ports.limits.renewal_jitter)
 
     def with_pair(status: CertificateStatus) -> CertificateStatus:
-        return conditions.issued(status, leaf, renew_at=renew_at, now=now)
+        return conditions.issued(status, leaf, renew_at=renewal.instant, now=now)
 
     before = statuses.update(context.ports.home, context.certificate_id, with_pair)
     statuses.note(context.ports, context.certificate, with_pair(before))
@@ -72,7 +72,7 @@ def _show_issued(context: StepContext, leaf: chain.Leaf, now: float) -> Advanced
         serial=leaf.serial,
         not_before=leaf.not_before,
         not_after=leaf.not_after,
-        renew_at=renew_at,
+        renew_at=renewal.check_at,
         recovered=before.failed_issuance_attempts > 0,
     )
     return Advanced(facts=replace(context.facts, stored=stored), renews=before.revision > 0)

@@ -29,6 +29,13 @@ _DOES = {
     "clean_up": "removes what was set up for the challenges",
 }
 
+_RULES = {
+    RenewalRule.TWO_THIRDS: "2/3 of its lifetime",
+    RenewalRule.FIRST_TENTH: "not in the first tenth of its lifetime",
+    RenewalRule.WINDOW: "when the next of renewal.windows opens",
+}
+_NOT_RENEWED = "spec.renewal.policy is Disabled, so it is issued again only by `certmill renew`"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
@@ -89,6 +96,8 @@ def idle(known: Known, now: float) -> str:
         case Keep():
             # The workers' time, if they have written one: their jitter may be another setting.
             at = status.renewal_time if status.renewal_time is not None else decision.renewal.instant
+            if at is None or decision.renewal.reason is RenewalRule.DISABLED:
+                return f"expires at {moment(decision.renewal.check_at)}; {_NOT_RENEWED}"
             when = (
                 f"renews at {moment(at)} ({away(at, now)})"
                 if at > now
@@ -97,6 +106,8 @@ def idle(known: Known, now: float) -> str:
             return f"{when}, {_rule(certificate, decision.renewal.reason)}"
         case BackingOff():
             why = failure_of(status) or decision.violation.message
+            if decision.only_on_request:
+                return f"{_NOT_RENEWED}: {why}"
             return f"tries again at {moment(decision.until)} ({away(decision.until, now)}), because {why}"
         case Issue():
             missing = (
@@ -117,9 +128,7 @@ def _rule(certificate: Certificate, rule: RenewalRule) -> str:
         return f"{duration(certificate.renew_before.total_seconds())} before its end (renewBefore)"
     if rule is RenewalRule.RENEW_BEFORE_PERCENTAGE:
         return f"with {certificate.renew_before_percentage} % of its lifetime left (renewBeforePercentage)"
-    return (
-        "2/3 of its lifetime" if rule is RenewalRule.TWO_THIRDS else "not in the first tenth of its lifetime"
-    )
+    return _RULES.get(rule, rule.value)
 
 
 def step_number(step: str) -> str:

@@ -295,4 +295,19 @@ WRONG_SPECS = {
         "spec.renewal.windows[0].cron",
         "five fields",
     ),
+    "a cron of the 32nd": (
+        {"renewal": {"policy": "RenewBefore", "windows": [{"cron": "0 0 32 * *", "windowDuration": "1h"}]}},
+        "spec.renewal.windows[0].cron",
+        "Bad day-of-month",
+    ),
+    "an unknown time zone": (
+        {
+            "renewal": {
+                "policy": "RenewBefore",
+                "windows": [{"cron": "0 0 * * *", "windowDuration": "1h", "timezone": "../Mars"}],
+            }
+        },
+        "spec.renewal.windows[0].timezone",
+        "not a time zone",
+    ),
 }

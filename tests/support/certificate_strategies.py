@@ -14,6 +14,8 @@ from certmill.model.certificate import (
     KeyEncoding,
     OutputFormat,
     PrivateKeySpec,
+    RenewalPolicy,
+    RenewalWindow,
     RotationPolicy,
     SecretTemplate,
     Subject,
@@ -55,6 +57,17 @@ keys = st.one_of(
 minutes = st.integers(60, 100_000)
 
 
+windows = st.lists(
+    st.builds(
+        RenewalWindow,
+        cron=st.sampled_from(["0 4 * * 2", "*/7 0-5 1,15 JAN-JUN mon-fri", "0 0 29 2 *"]),
+        duration=minutes.map(lambda each: timedelta(minutes=each)),
+        timezone=st.sampled_from(["UTC", "Europe/Berlin", "America/Sao_Paulo"]),
+    ),
+    max_size=2,
+).map(tuple)
+
+
 several_words = st.lists(words, max_size=2).map(tuple)
 
 
@@ -89,7 +102,7 @@ def certificates(draw: st.DrawFn) -> Certificate:
     duration = draw(st.none() | minutes.map(lambda n: timedelta(minutes=n)))
     short_enough = [name for name in dns_names if len(name) <= 64]
     before = draw(st.none() | st.integers(5, 59).map(lambda n: timedelta(minutes=n, seconds=0.5)))
-    key = draw(keys)
+    key, policy = draw(keys), draw(st.sampled_from(RenewalPolicy))
     signature = {"RSA": "SHA384WithRSA", "ECDSA": "ECDSAWithSHA512", "Ed25519": "PureEd25519"}[key.algorithm]
     return Certificate(
         namespace=draw(labels),
@@ -106,6 +119,8 @@ def certificates(draw: st.DrawFn) -> Certificate:
         duration=duration,
         renew_before=before,
         renew_before_percentage=None if before else draw(st.none() | st.integers(9, 99)),
+        renewal_policy=policy,
+        renewal_windows=draw(windows) if policy is RenewalPolicy.RENEW_BEFORE else (),
         private_key=key,
         subject=draw(subjects),
         usages=draw(

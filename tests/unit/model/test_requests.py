@@ -72,8 +72,8 @@ def test_a_request_may_say_everything_that_a_manifest_may():
         ({"name": "web", "spec": SPEC | {"dnsNames": ["a_b"]}}, "spec.dnsNames[0]", "not a valid DNS name"),
         ({"name": "web", "spec": SPEC | {"dnsNames": []}}, "spec.dnsNames", "at least one name"),
         (
-            {"name": "web", "spec": SPEC | {"renewal": {"policy": "Disabled"}}},
-            "spec.renewal",
+            {"name": "web", "spec": SPEC | {"keystores": {"jks": {"create": True, "password": "x"}}}},
+            "spec.keystores",
             "does not act on this yet",
         ),
         ({"name": "web", 7: "x", "spec": SPEC}, None, "not a known field"),

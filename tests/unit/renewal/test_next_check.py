@@ -31,7 +31,7 @@ def failed(at):
 
 
 def test_a_pair_that_is_kept_is_checked_at_its_renewal():
-    renewal = RenewalPlan(instant=NOW + 60 * DAY, reason=RenewalRule.TWO_THIRDS)
+    renewal = RenewalPlan(instant=None, check_at=NOW + 60 * DAY, reason=RenewalRule.TWO_THIRDS)
 
     assert next_check.after_keep(Keep(renewal=renewal)) == NOW + 60 * DAY
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from certmill.model.certificate import Certificate, IssuerRef, PrivateKeySpec, RotationPolicy, Subject
+from certmill.model.certificate import (
+    Certificate,
+    IssuerRef,
+    PrivateKeySpec,
+    RenewalPolicy,
+    RotationPolicy,
+    Subject,
+)
 from certmill.model.durations import format_duration
 from certmill.model.manifests.certificate.rules import DEFAULT_SIZES, DEFAULT_USAGES
 
@@ -44,6 +51,7 @@ def _spec(certificate: Certificate) -> dict[str, object]:
         if certificate.renew_before is not None
         else None,
         renewBeforePercentage=certificate.renew_before_percentage,
+        renewal=_renewal(certificate),
         privateKey=_private_key(certificate.private_key),
         signatureAlgorithm=certificate.signature_algorithm,
         usages=list(certificate.usages) if certificate.usages != DEFAULT_USAGES else None,
@@ -52,6 +60,17 @@ def _spec(certificate: Certificate) -> dict[str, object]:
     )
     spec |= {} if certificate.encode_usages_in_request else {"encodeUsagesInRequest": False}
     return spec | ({"isCA": True} if certificate.is_ca else {})
+
+
+def _renewal(certificate: Certificate) -> dict[str, object]:
+    windows = [
+        {"cron": window.cron, "windowDuration": format_duration(window.duration)}
+        | ({"timezone": window.timezone} if window.timezone != "UTC" else {})
+        for window in certificate.renewal_windows
+    ]
+    if not windows and certificate.renewal_policy is RenewalPolicy.RENEW_BEFORE:
+        return {}
+    return {"policy": certificate.renewal_policy.value} | _set(windows=windows)
 
 
 def _issuer_ref(ref: IssuerRef) -> dict[str, object]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from certmill.model.certificate import Subject
+from certmill.model.manifests.certificate.renewal import Renewal
 from certmill.model.manifests.certificate.schema import (
     JksKeystore,
     NameConstraints,
     Pkcs12Keystore,
-    Renewal,
     RequestSpec,
 )
 from certmill.model.manifests.schema import not_acted_on, refuse_if
@@ -119,13 +119,8 @@ def refuse_what_acme_cannot_issue(spec: RequestSpec) -> None:
 
 
 def refuse_what_is_not_acted_on(spec: RequestSpec) -> None:
-    """Accept fields that equal the default (a keystore with create: false, renewal without windows)."""
-    keystores, renewal = spec.keystores, spec.renewal
-    fields = {
-        "keystores": keystores
-        and any(one is not None and one.create for one in (keystores.jks, keystores.pkcs12)),
-        "renewal": renewal and (renewal.policy != "RenewBefore" or renewal.windows),
-    }
-    for name, is_set in fields.items():
-        if is_set:
-            raise not_acted_on(f"spec.{name}", instead=INSTEAD)
+    """Accept keystores with create: false."""
+    keystores = spec.keystores
+    stores = (keystores.jks, keystores.pkcs12) if keystores is not None else ()
+    if any(one is not None and one.create for one in stores):
+        raise not_acted_on("spec.keystores", instead=INSTEAD)

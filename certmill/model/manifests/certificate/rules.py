@@ -15,6 +15,8 @@ from certmill.model.certificate import (
     KeyEncoding,
     OutputFormat,
     PrivateKeySpec,
+    RenewalPolicy,
+    RenewalWindow,
     RotationPolicy,
     SecretTemplate,
     Subject,
@@ -28,6 +30,7 @@ from certmill.model.manifests.certificate.refusals import (
     refuse_what_acme_cannot_issue,
     refuse_what_is_not_acted_on,
 )
+from certmill.model.manifests.certificate.renewal import Renewal
 from certmill.model.manifests.certificate.schema import (
     IssuerRefSchema,
     PrivateKeySchema,
@@ -78,6 +81,8 @@ def certificate_of(
         duration=spec.duration,
         renew_before=spec.renew_before,
         renew_before_percentage=spec.renew_before_percentage,
+        renewal_policy=RenewalPolicy(spec.renewal.policy if spec.renewal else "RenewBefore"),
+        renewal_windows=_windows(spec.renewal),
         private_key=key,
         subject=subject,
         literal_subject=spec.literal_subject or "",
@@ -95,6 +100,14 @@ def certificate_of(
 
 def _merged(values: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values or ()))
+
+
+def _windows(renewal: Renewal | None) -> tuple[RenewalWindow, ...]:
+    windows = (renewal.windows if renewal is not None else None) or ()
+    return tuple(
+        RenewalWindow(cron=window.cron, duration=window.window_duration, timezone=window.timezone or "UTC")
+        for window in windows
+    )
 
 
 def _usages(spec: RequestSpec) -> tuple[str, ...]:

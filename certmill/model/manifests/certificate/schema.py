@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from certmill.model.identifiers import dns_name, ip_address, shown
+from certmill.model.manifests.certificate.renewal import Renewal
 from certmill.model.manifests.schema import (
     Annotations,
     Duration,
@@ -55,7 +56,6 @@ _EMAIL = re.compile(r"[^\s@<>,:;]{1,64}@[^\s@<>,:;]{1,255}")
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,18})){1,32}")
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _PRINTABLE_STRING = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
-_CRON_FIELD = re.compile(r"[0-9A-Za-z*/,?-]+")
 
 
 def usage(text: str) -> str:
@@ -83,12 +83,6 @@ def _network(text: str) -> str:
 def _oid(text: str) -> str:
     if not _OID.fullmatch(text):
         raise ValueError(f"{shown(text)} is not an object identifier such as 1.3.6.1.4.1.311.20.2.3")
-    return text
-
-
-def _cron(text: str) -> str:
-    if len(text.split()) != 5 or not all(_CRON_FIELD.fullmatch(part) for part in text.split()):
-        raise ValueError("must have five fields: minute, hour, day of month, month, day of week")
     return text
 
 
@@ -215,21 +209,6 @@ class Keystores(Schema):
 
     jks: JksKeystore | None = None
     pkcs12: Pkcs12Keystore | None = None
-
-
-class RenewalWindow(Schema):
-    """One of spec.renewal.windows."""
-
-    timezone: Line | None = None
-    window_duration: Duration
-    cron: Annotated[Line, AfterValidator(_cron)]
-
-
-class Renewal(Schema):
-    """spec.renewal."""
-
-    policy: Literal["RenewBefore", "Disabled"]
-    windows: list[RenewalWindow] | None = None
 
 
 class RequestSpec(Schema):
