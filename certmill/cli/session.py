@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from certmill.cli.exit_codes import complain
 from certmill.clock import Clock, SystemClock
-from certmill.errors import StateUnavailable
+from certmill.errors import Forbidden, StateUnavailable
 from certmill.home import installation
 from certmill.home.base import Home
 from certmill.home.opened import open_home
+from certmill.model.certificate import Certificate
 from certmill.model.names import CertificateId
 from certmill.settings import Settings, load, unknown_variables
 
@@ -101,6 +103,13 @@ class Session:
     def now(self) -> float:
         """The current time, in seconds since the epoch."""
         return self.clock.now()
+
+    def certificates(self, namespace: str) -> Iterator[Certificate]:
+        """Yield all Certificates that the user may read: those of all namespaces, or of this one."""
+        try:
+            yield from self.home.certificates()
+        except Forbidden:
+            yield from self.home.certificates(namespace)
 
     def request_reread(self) -> None:
         """Request an immediate re-read of a home that is not watched. Without Redis the change is not lost:

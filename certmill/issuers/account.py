@@ -13,14 +13,17 @@ from certmill.errors import (
     CertmillError,
     HomeUnavailable,
     NotFound,
+    RateLimited,
     StateUnavailable,
     Temporary,
 )
 from certmill.issuers import account_key, registration_backoff
 from certmill.issuers.credentials import missing_solver_secrets
+from certmill.issuers.tokens import Tokens, Wait, account_of
 from certmill.model.issuer import Issuer
 from certmill.model.status import Condition, IssuerStatus
 from certmill.runs.ports import Ports
+from certmill.state.buckets import Caller
 
 REGISTERED = "ACMEAccountRegistered"
 REGISTERED_MESSAGE = "The ACME account was registered with the ACME server"
@@ -183,9 +186,12 @@ def _register(ports: Ports, issuer: Issuer) -> Account:
     key_pem = account_key.stored_or_new_key(ports, issuer)
     key_hash = account_key.key_hash(key_pem, issuer)
     acme = ports.clients.client(issuer, key_pem, None)
-    account = acme.new_account(
-        email=issuer.email, external_account=account_key.external_account(ports, issuer)
-    )
+    external = account_key.external_account(ports, issuer)
+    tokens = _tokens(ports, issuer, key_hash)
+    with tokens.settled_after_errors():
+        account = acme.new_account(email=issuer.email, external_account=external)
+    if account.existed:
+        tokens.give_back()
     if account.status != "valid":
         raise AccountRefused(
             f"the CA says that the account of {issuer.reference} is {account.status}; delete its key Secret "
@@ -203,6 +209,21 @@ def _register(ports: Ports, issuer: Issuer) -> Account:
     )
     _write_registered(ports, issuer, status)
     return Account(uri=account.url, key_pem=key_pem)
+
+
+def _tokens(ports: Ports, issuer: Issuer, key_hash: str) -> Tokens:
+    """The tokens of a new account, which are spent now. Raises RateLimited if there is none. All processes
+    count as one IP address."""
+    tokens = Tokens(
+        ports=ports,
+        issuer=issuer,
+        purchase=account_of(issuer, "").new_account(),
+        caller=Caller(id=issuer.reference, rank=None),
+        receipt=f"account {issuer.reference} {key_hash}",
+    )
+    if isinstance(wait := tokens.take(), Wait):
+        raise RateLimited(f"the registration {wait.reason}", retry_after=wait.seconds)
+    return tokens
 
 
 def _is_account(status: IssuerStatus, issuer: Issuer, key_pem: bytes) -> bool:

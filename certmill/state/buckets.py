@@ -5,7 +5,7 @@ For CAs now (budgets.buckets). Nothing here depends on what a bucket limits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -37,6 +37,14 @@ class Empty:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The tokens were spent. `left`: by the id of a bucket, how many tokens it still has; empty if they were
+    spent before."""
+
+    left: Mapping[str, int]
+
+
 class Buckets:
     """The token buckets. A `receipt` identifies what the tokens are for: the same receipt spends once, also
     if the caller died in between. Every method raises StateUnavailable when Redis does not answer."""
@@ -47,20 +55,21 @@ class Buckets:
         self._change = script(client, "change_tokens")
 
     @answering
-    def take(self, purchase: Purchase, caller: Caller, *, receipt: str, now: float) -> Empty | None:
+    def take(self, purchase: Purchase, caller: Caller, *, receipt: str, now: float) -> Taken | Empty:
         """Check all buckets of the purchase and spend its tokens, or spend nothing and return which bucket
         makes the caller wait the longest. `now`: seconds since the epoch."""
         if not purchase.checked:
-            return None
+            return Taken(left={})
         rank = "" if caller.rank is None else f"{caller.rank:.3f}"
         args: list[str | int | float] = [f"{now:.3f}", caller.id, rank, caller.group, _RECEIPT_SECONDS * 1000]
         for bucket in purchase.checked:
             args += [int(bucket in purchase.spent), *_numbers(bucket)]
         answer = cast("list[str]", self._take(keys=_keys(receipt, purchase.checked), args=args))
-        if not answer:
-            return None
-        number, seconds = answer
-        return Empty(bucket=purchase.checked[int(number) - 1], seconds=float(seconds))
+        number, *rest = answer
+        if number != "0":
+            return Empty(bucket=purchase.checked[int(number) - 1], seconds=float(rest[0]))
+        left = zip(purchase.checked, rest, strict=False)
+        return Taken(left={bucket.id: int(tokens) for bucket, tokens in left})
 
     @answering
     def spend(self, buckets: Sequence[Bucket], *, receipt: str, now: float) -> None:

@@ -8,7 +8,8 @@
 -- `rank`: the caller's, or '' if its group takes turns with the others, behind all that have a rank.
 -- More ARGV, for each bucket: 1 if a token is spent, its interval, capacity and lateness (state.buckets).
 -- A caller that comes back later than GRACE seconds after its time has gone, and has no place any more.
--- Returns {} (all have a token, or the receipt says that they were spent) or {number of the bucket, seconds}.
+-- Returns {'0', tokens that are left in each bucket…} (without tokens if the receipt says that they were spent before)
+-- or {number of the bucket without a token, seconds}.
 local receipt = KEYS[1]
 local instant, caller, rank_or_none, group, receipt_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local now, rank = tonumber(instant), tonumber(rank_or_none)
@@ -45,9 +46,9 @@ local function forget_gone(bucket)
   end
 end
 
-if redis.call('EXISTS', receipt) == 1 then return {} end
+if redis.call('EXISTS', receipt) == 1 then return {'0'} end
 local worst, longest, worst_rank, worst_ahead = nil, 0.0005, nil, nil
-local full, began, shut = {}, {}, {}
+local full, began, shut, left = {}, {}, {}, {'0'}
 for i = 2, #KEYS do
   local bucket, at = KEYS[i], 6 + (i - 2) * 4
   local interval, capacity, lateness = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
@@ -60,6 +61,7 @@ for i = 2, #KEYS do
   local empty = math.max(counted_to, closed - lateness) + capacity * interval
   full_at = math.max(counted_to, math.min(tonumber(full_at), empty))
   full[i], began[i], shut[i] = full_at, start, closed
+  left[i] = string.format('%.0f', math.floor(capacity - (full_at - counted_to) / interval + 0.001) - ARGV[at])
   forget_gone(bucket)
   local mine = my_rank(bucket .. ':queue', bucket .. ':turns')
   local ahead = ahead_of(bucket .. ':queue', mine)
@@ -95,4 +97,4 @@ for i = 2, #KEYS do
   end
 end
 if spent then redis.call('SET', receipt, '1', 'PX', receipt_ms) end
-return {}
+return left

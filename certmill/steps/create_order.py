@@ -44,8 +44,8 @@ def create_order(context: StepContext) -> Outcome:
     if order is None and (order := lost.continuable(context, acme)) is not None:
         facts = _with_key_and_csr(context, facts)
     if order is None:
-        tokens = rate_limits.OrderTokens.of(context, secret, same_set=same_set)
-        if (waiting := tokens.take()) is not None:
+        tokens = rate_limits.order_tokens(context, secret, same_set=same_set)
+        if (waiting := rate_limits.waiting(context, tokens)) is not None:
             return waiting
         with tokens.settled_after_errors():
             facts = _with_key_and_csr(context, facts)

@@ -6,23 +6,18 @@ data, the buckets are full, and answers 429 correct them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Final
 
-from certmill.acme.problems import AcmeProblem
-from certmill.budgets.buckets import SAME_SET_SECONDS, Account, Purchase
-from certmill.budgets.profiles import limits_of
-from certmill.budgets.refusals import named_in
+from certmill.budgets.buckets import SAME_SET_SECONDS, Account, Bucket
 from certmill.budgets.registered_domain import registered_domain
 from certmill.certificates import secret_contract
 from certmill.crypto import chain
-from certmill.errors import CertmillError, FailureClass, Permanent, RateLimited, SecretUnusable
-from certmill.http.transport import host_of
+from certmill.errors import FailureClass, SecretUnusable
+from certmill.issuers.tokens import Tokens, Wait, account_of
 from certmill.model.certificate import Certificate
+from certmill.model.rate_limit import LimitName
 from certmill.model.secret import TLS_CERTIFICATE, Secret
-from certmill.observe import recording
 from certmill.observe.log import get_logger
 from certmill.runs.facts import ChallengeFacts
 from certmill.runs.outcomes import Waiting
@@ -49,71 +44,41 @@ def renews_same_set(context: StepContext, secret: Secret | None) -> bool:
     return stored == wanted and is_recent and is_same_issuer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderTokens:
-    """The tokens that one new order needs. `receipt`: the same for each try of this step."""
+def order_tokens(context: StepContext, secret: Secret | None, *, same_set: bool) -> Tokens:
+    """The tokens of a new order. `secret`: that of the Certificate, as it is now."""
+    certificate = context.certificate
+    purchase = _account(context).new_order(certificate.identifiers, same_set=same_set)
+    return Tokens(
+        ports=context.ports,
+        issuer=context.issuer,
+        purchase=purchase,
+        caller=_caller(certificate, secret) if purchase.checked else Caller(id=certificate.id, rank=None),
+        receipt=f"order {certificate.id} {context.run_id} {context.record.since:.3f}",
+    )
 
-    context: StepContext
-    purchase: Purchase
-    caller: Caller
-    receipt: str
 
-    @classmethod
-    def of(cls, context: StepContext, secret: Secret | None, *, same_set: bool) -> OrderTokens:
-        """`secret`: that of the Certificate, as it is now."""
-        identifiers = context.certificate.identifiers
-        purchase = _account(context).new_order(identifiers, same_set=same_set)
-        return cls(
-            context=context,
-            purchase=purchase,
-            caller=_caller(context.certificate, secret) if purchase.checked else Caller(id="", rank=None),
-            receipt=f"order {context.certificate_id} {context.run_id} {context.record.since:.3f}",
-        )
+def waiting(context: StepContext, tokens: Tokens) -> Waiting | None:
+    """Spend the tokens. Returns how the step waits if a bucket has none. If the bucket of the exact set is
+    almost empty, the Certificate says so."""
+    taken = tokens.take()
+    if isinstance(taken, Wait):
+        return Waiting(reason=taken.reason, seconds=taken.seconds, failure_class=FailureClass.RATE_LIMITED)
+    for bucket in tokens.purchase.checked:
+        if (
+            bucket.name == LimitName.CERTIFICATES_PER_SET
+            and taken.left.get(bucket.id, bucket.limit.count) == 1
+        ):
+            _warn_of_shared_set(context, bucket)
+    return None
 
-    def take(self) -> Waiting | None:
-        """Spend the tokens. Returns a wait if a bucket has none."""
-        context = self.context
-        empty = context.ports.buckets.take(
-            self.purchase, self.caller, receipt=self.receipt, now=context.ports.clock.now()
-        )
-        if empty is None:
-            return None
-        recording.sink().rate_limit_wait(empty.bucket.name)
-        reason = f"waits for a rate limit of {host_of(context.issuer.server)}: {empty.bucket}"
-        return Waiting(reason=reason, seconds=empty.seconds, failure_class=FailureClass.RATE_LIMITED)
 
-    @contextmanager
-    def settled_after_errors(self) -> Iterator[None]:
-        """The context of what the tokens are for. They are given back after an error, because the CA has
-        spent nothing; but not if it did not answer, because the order may exist. An answer 429 empties the
-        bucket that it names."""
-        try:
-            yield
-        except CertmillError as error:
-            if isinstance(error, Permanent) or isinstance(error.__cause__, AcmeProblem):
-                self._give_back()
-            if isinstance(error, RateLimited):
-                self._learn(error)
-            raise
-
-    def _give_back(self) -> None:
-        ports = self.context.ports
-        ports.buckets.refund(self.purchase.spent, receipt=self.receipt, now=ports.clock.now())
-
-    def _learn(self, error: RateLimited) -> None:
-        named = named_in(str(error), self.purchase.checked)
-        if named is None:
-            return
-        seconds = error.retry_after if error.retry_after is not None else named.limit.interval
-        ports = self.context.ports
-        ports.buckets.empty(named, seconds=seconds, now=ports.clock.now())
-        log.warning(
-            "rate_limit.reached",
-            certificate=self.context.certificate_id,
-            limit=str(named),
-            seconds=round(seconds),
-            reason=str(error),
-        )
+def _warn_of_shared_set(context: StepContext, bucket: Bucket) -> None:
+    message = (
+        f"this order takes the last certificate of {bucket}: too many Certificates have these names, or one "
+        "is renewed too often"
+    )
+    log.warning("rate_limit.near", certificate=context.certificate_id, limit=str(bucket), reason=message)
+    context.ports.events.record_event(context.certificate, "RateLimitNear", message, warning=True)
 
 
 def spend_certificate(context: StepContext) -> None:
@@ -139,9 +104,7 @@ def forgive_failures(context: StepContext) -> None:
 
 
 def _account(context: StepContext) -> Account:
-    issuer = context.issuer
-    limits = limits_of(issuer.server, issuer.rate_limits)
-    return Account(server=issuer.server, uri=context.facts.account, limits=limits)
+    return account_of(context.issuer, context.facts.account)
 
 
 def _caller(certificate: Certificate, secret: Secret | None) -> Caller:

@@ -8,6 +8,9 @@ import pytest
 
 from certmill.acme.problems import AcmeProblem, Problem
 from certmill.errors import CAUnavailable, NameRefused, RateLimited
+from certmill.home.base import NoEvents
+from certmill.issuers import account
+from certmill.model.issuer import SecretKeyRef
 from certmill.model.rate_limit import LimitName, RateLimit
 from certmill.model.trigger import ReconcileOptions
 from certmill.runs.outcomes import Wait
@@ -87,6 +90,28 @@ def test_the_same_names_are_exempt_for_120_days_and_from_the_same_issuer_only(re
     assert not isinstance(ask(mill, a_certificate(), force=True), Wait)
     mill.world.clock.advance(121 * DAY)
     assert isinstance(ask(mill, a_certificate(), force=True), Wait)
+
+
+def test_a_set_that_is_ordered_too_often_is_told_before_it_waits(redis):
+    recorder = Recorder()
+    mill = limited(redis, {SET: RateLimit(count=3, seconds=7 * DAY)}, events=recorder)
+    copies = [other(f"copy-{number}", "web.example.test") for number in range(4)]
+
+    results = [ask(mill, copy) for copy in copies]
+
+    warned = [certificate for certificate, reason, _ in recorder.events if reason == "RateLimitNear"]
+    assert warned == [copies[2].id]
+    assert [isinstance(result, Wait) for result in results] == [False, False, False, True]
+
+
+class Recorder(NoEvents):
+    """Keeps the events of Certificates."""
+
+    def __init__(self):
+        self.events = []
+
+    def record_event(self, certificate, reason, message, *, warning=False):
+        self.events.append((certificate.id, reason, message))
 
 
 def test_more_names_than_before_are_not_the_same_set(redis):
@@ -235,3 +260,40 @@ def test_a_run_that_waits_and_is_asked_again_has_the_new_numbers(redis):
 
     assert mill.record().result == "issued"
     assert mill.world.clock.now() == NOW
+
+
+def test_new_accounts_of_one_address_wait_for_their_limit(redis):
+    limits = {LimitName.NEW_ACCOUNTS: RateLimit(count=1, seconds=HOUR)}
+    mill = limited(redis, limits)
+    ask(mill, other("a"))
+    second = an_issuer(
+        name="second", private_key=SecretKeyRef(name="second", key="tls.key"), rate_limits=limits
+    )
+    mill.ports.home.apply(second, "kind: ClusterIssuer\n")
+
+    looked = mill.issuers.reconcile(second, owner="test")
+
+    waits = f"the registration waits for a rate limit of ca.test: {LimitName.NEW_ACCOUNTS} (1 in 1 h)"
+    assert looked.failed == (f"ClusterIssuer/second: {waits}",)
+    assert len(mill.world.ca.accounts) == 1
+    mill.world.clock.advance(HOUR / 2)
+    assert not mill.issuers.reconcile(second, owner="test").done, "the back-off lasts as long as the limit"
+    mill.world.clock.advance(HOUR)
+    assert mill.issuers.reconcile(second, owner="test").failed == ()
+    assert len(mill.world.ca.accounts) == 2
+
+
+def test_an_account_that_exists_already_needs_no_token(redis):
+    limits = {LimitName.NEW_ACCOUNTS: RateLimit(count=1, seconds=HOUR)}
+    mill = limited(redis, limits)
+    ask(mill, other("a"))
+    redis.flushdb()
+    issuer = an_issuer(rate_limits=limits)
+    account.forget(mill.ports, issuer)
+
+    assert mill.issuers.reconcile(issuer, owner="test").failed == ()
+
+    second = an_issuer(name="second", private_key=SecretKeyRef(name="2", key="k"), rate_limits=limits)
+    mill.ports.home.apply(second, "kind: ClusterIssuer\n")
+    assert mill.issuers.reconcile(second, owner="test").failed == ()
+    assert len(mill.world.ca.accounts) == 2

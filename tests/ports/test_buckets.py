@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from certmill.budgets.buckets import Bucket, Purchase
 from certmill.model.rate_limit import RateLimit
 from certmill.state import keys
-from certmill.state.buckets import Buckets, Caller, Empty
+from certmill.state.buckets import Buckets, Caller, Empty, Taken
 
 NOW = 1_800_000_000.0
 ORDERS = Bucket(name="orders", scope="account 1", subject="", limit=RateLimit(count=3, seconds=300))
@@ -34,7 +34,8 @@ def a_new_name(name, *, domain="example.com"):
 
 
 def take(buckets, caller, *, at=NOW, purchase=ONE_ORDER, receipt=None):
-    return buckets.take(purchase, caller, receipt=receipt or f"{caller.id} {at}", now=at)
+    taken = buckets.take(purchase, caller, receipt=receipt or f"{caller.id} {at}", now=at)
+    return None if isinstance(taken, Taken) else taken
 
 
 def drain(buckets, *, at=NOW, count=3):
@@ -54,6 +55,19 @@ def test_a_bucket_gives_its_tokens_at_once_and_then_one_each_interval(buckets):
     assert waited(take(buckets, a_new_name("a"))) == pytest.approx(INTERVAL + late)
     assert take(buckets, a_new_name("a"), at=NOW + INTERVAL + late) is None
     assert waited(take(buckets, a_new_name("b"), at=NOW + INTERVAL + late)) == pytest.approx(INTERVAL)
+
+
+def test_a_caller_learns_how_many_tokens_are_left(buckets):
+    both = Purchase(checked=(ORDERS, DOMAIN), spent=(ORDERS,))
+    left = []
+    for number in range(4):
+        taken = buckets.take(both, a_new_name("a"), receipt=f"{number}", now=NOW + number * 200)
+        left.append([taken.left[bucket.id] for bucket in (ORDERS, DOMAIN)])
+        if number == 1:
+            buckets.spend([DOMAIN], receipt="a certificate", now=NOW)
+
+    assert left == [[2, 2], [2, 2], [2, 1], [2, 1]]
+    assert buckets.take(both, a_new_name("a"), receipt="3", now=NOW + 600) == Taken(left={})
 
 
 def test_all_buckets_must_have_a_token_or_none_is_spent(buckets):
@@ -144,15 +158,16 @@ def test_renewals_are_served_by_their_expiry_and_before_new_names(buckets):
 
 def test_registered_domains_of_new_names_take_turns(buckets):
     drain(buckets)
-    many = [a_new_name(f"many-{number}", domain="many.test") for number in range(4)]
-    few = [a_new_name(f"few-{number}", domain="few.test") for number in range(2)]
+    many = [a_new_name(f"a-many-{number}", domain="many.test") for number in range(4)]
+    few = [a_new_name(f"b-few-{number}", domain="few.test") for number in range(2)]
     for caller in (*many, *few):
         assert take(buckets, caller) is not None
 
     order = served(buckets, [*many, *few])
 
-    assert sorted(order[:4]) == ["few-0", "few-1", "many-0", "many-1"]
-    assert order[4:] == ["many-2", "many-3"]
+    assert sorted(order[:2]) == ["a-many-0", "b-few-0"]
+    assert sorted(order[2:4]) == ["a-many-1", "b-few-1"]
+    assert order[4:] == ["a-many-2", "a-many-3"]
 
 
 def served(buckets, callers):
@@ -185,13 +200,15 @@ def test_a_caller_far_behind_asks_again_before_its_turn(buckets):
 
 
 def test_a_caller_that_does_not_come_back_does_not_hold_up_the_others(buckets):
-    drain(buckets)
+    domain = Purchase(checked=(DOMAIN,), spent=(DOMAIN,))
+    for number in range(2):
+        assert take(buckets, a_new_name(f"{number}"), purchase=domain) is None
     gone, next_one = a_renewal("gone", expires=NOW - 1), a_renewal("next")
-    back = NOW + waited(take(buckets, gone))
-    assert take(buckets, next_one) is not None
+    back = NOW + waited(take(buckets, gone, purchase=domain))
+    assert take(buckets, next_one, purchase=domain) is not None
 
-    assert take(buckets, next_one, at=back) is not None
-    assert take(buckets, next_one, at=back + INTERVAL / 2 + 121) is None
+    assert take(buckets, next_one, at=back + 119, purchase=domain) is not None
+    assert take(buckets, next_one, at=back + 121, purchase=domain) is None
 
 
 def test_a_caller_keeps_its_turn_in_one_queue_only(buckets, redis):

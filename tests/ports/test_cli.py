@@ -794,6 +794,24 @@ class TestAsking:
         assert applied(*ask)[2] == ""
         assert not any(line.startswith("Warning:") for line in applied("describe", "cert", "web")[1])
 
+    def test_describe_says_when_too_many_certificates_have_the_same_names(self, applied, runtime, tmp_path):
+        issuer = ISSUER.replace(
+            "metadata:\n",
+            'metadata:\n  annotations: {certmill.io/rate-limits: "new-certificates-per-exact-set=1/9000h"}\n',
+            1,
+        )
+        (tmp_path / "issuer.yaml").write_text(issuer)
+        (tmp_path / "web.yaml").write_text(CERTIFICATE)
+        (tmp_path / "copy.yaml").write_text(CERTIFICATE.replace("name: web\n", "name: copy\n", 1))
+        for name in ("issuer", "web", "copy"):
+            assert applied("apply", "-f", str(tmp_path / f"{name}.yaml"))[0] == 0
+        status = CertificateStatus(not_before=1.0, not_after=3.0, renewal_time=2.0)
+        runtime.ports.home.write_certificate_status(CertificateId("default/web"), status)
+
+        lines = applied("describe", "cert", "web")[1]
+
+        assert any(line.startswith("Warning:") and "2 Certificates have exactly" in line for line in lines)
+
     def test_waiting_shows_the_steps_and_ends_with_what_was_issued(self, applied, runtime, home, pair):
         worker = Worker(runtime, pair)
         worker.start()

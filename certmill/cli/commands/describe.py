@@ -24,6 +24,7 @@ from certmill.state.record import Record
 from certmill.views.causes import blocked_by, known_facts
 from certmill.views.lifetimes import ignored_duration
 from certmill.views.next_step import Known, next_line, step_number
+from certmill.views.shared_sets import too_many_copies
 from certmill.views.times import away, duration, moment
 
 
@@ -84,6 +85,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
             ("Key", _key(certificate)),
             ("Issued by", _issued_by(found.secret)),
             ("Warning", ignored_duration(certificate, found.issuer)),
+            ("Warning", too_many_copies(certificate, found.issuer, status, session.certificates(namespace))),
             ("Ready", _ready(status, now)),
             ("Cause", str(cause or "")),
             *_validity(status, now),

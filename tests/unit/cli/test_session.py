@@ -10,9 +10,12 @@ from certmill.cli.commands.describe import describe
 from certmill.cli.commands.get import get
 from certmill.cli.kinds import Kind
 from certmill.cli.session import Options, Session
+from certmill.errors import Forbidden
+from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.secret import Secret
 from certmill.testing.clock import FakeClock
 from certmill.testing.home import MemoryHome
+from tests.support.builders import a_certificate
 
 
 @pytest.fixture
@@ -72,3 +75,21 @@ def test_an_empty_cluster_is_doubted_by_its_kubeconfig(in_cluster, capsys, tmp_p
     told = capsys.readouterr().err
     assert "the cluster has no manifest; check CERTMILL_KUBECONFIG" in told
     assert str(tmp_path) not in told
+
+
+class OneNamespace(MemoryHome):
+    """A home in which the user may list the Certificates of one namespace only."""
+
+    def certificates(self, namespace=None):
+        if namespace is None:
+            raise Forbidden("certificates is forbidden at the cluster scope")
+        return super().certificates(namespace)
+
+
+def test_who_may_read_one_namespace_gets_the_certificates_of_that_one(session):
+    session.home = OneNamespace()
+    for namespace in ("default", "other"):
+        certificate = a_certificate(namespace=namespace)
+        session.home.apply(certificate, dump_yaml(certificate_document(certificate)))
+
+    assert [certificate.id for certificate in session.certificates("default")] == ["default/web"]
