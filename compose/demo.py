@@ -211,7 +211,7 @@ def main() -> int:
     ):
         demo = Demo(directory=Path(directory), stack=stack)
         try:
-            _tell(demo, keep=keep)
+            _print_summary(demo, keep=keep)
         except (
             DemoFailed,
             MissingServer,
@@ -236,7 +236,7 @@ def _ignore_interrupts() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _tell(demo: Demo, *, keep: bool) -> None:
+def _print_summary(demo: Demo, *, keep: bool) -> None:
     print(
         "certmill's demo, in "
         f"{demo.directory}{'' if keep else ' (removed at the end; KEEP=1 make demo leaves it running)'}\n"

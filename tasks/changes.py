@@ -21,13 +21,13 @@ def reconcile_certificate(self: Patient, reference: str) -> None:
 @shared_task(bind=True, base=Patient, name=RECONCILE_TASKS["Issuer"])
 def reconcile_issuer(self: Patient, reference: str) -> None:
     """Register the Issuer's account, and begin the runs again that failed because of this Issuer."""
-    self.runtime.issuers.look("Issuer", reference, owner=self.request.id)
+    self.runtime.issuers.reconcile_path("Issuer", reference, owner=self.request.id)
 
 
 @shared_task(bind=True, base=Patient, name=RECONCILE_TASKS["ClusterIssuer"])
 def reconcile_cluster_issuer(self: Patient, reference: str) -> None:
     """Register the ClusterIssuer's account, and begin the runs again that failed because of it."""
-    self.runtime.issuers.look("ClusterIssuer", reference, owner=self.request.id)
+    self.runtime.issuers.reconcile_path("ClusterIssuer", reference, owner=self.request.id)
 
 
 @shared_task(bind=True, base=Patient, name=RECONCILE_TASKS["Ingress"])

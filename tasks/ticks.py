@@ -7,7 +7,7 @@ from celery import Celery, shared_task
 
 from certmill.contract import RENEWALS_TASK, REREAD_TASK, SWEEP_TASK, TICKS_QUEUE, WAKE_TASK
 from certmill.observe.log import get_logger
-from certmill.upkeep.ticks import Reread, Woken
+from certmill.upkeep.ticks import DueWork, Reread
 from tasks.base import Tick
 from tasks.publishing import publish
 
@@ -38,7 +38,7 @@ def sweep(self: Tick) -> None:
     self.runtime.ticks.sweep(owner=self.request.id)
 
 
-def _publish_all(app: Celery, woken: Woken) -> None:
+def _publish_all(app: Celery, woken: DueWork) -> None:
     for wake_up in woken.wake_ups:
         publish(app, wake_up)
     if woken.reread:

@@ -34,14 +34,16 @@ class Inspect(_Inspect):  # type: ignore[misc]
         if command != "ping":
             raise click.ClickException(_OFF)
         online = {
-            name: {"ok": "pong"} for name in self._heard() if not self.destination or name in self.destination
+            name: {"ok": "pong"}
+            for name in self._live_workers()
+            if not self.destination or name in self.destination
         }
         for name, answer in sorted(online.items()):
             if self.callback:
                 self.callback({name: answer})
         return online or None
 
-    def _heard(self) -> set[str]:
+    def _live_workers(self) -> set[str]:
         names: set[str] = set()
 
         def note(event: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ that changes many times is one request, and namespaces take turns."""
 
 _FULL_SECONDS = 0.2
 _IDLE_SECONDS = 0.5
-_REMEMBERS_EVERY_SECONDS = 5.0
+_CHECK_DATA_SECONDS = 5.0
 _log = log.get_logger(__name__)
 
 
@@ -109,7 +109,7 @@ class Process:
         self._leadership = leadership
         self._stop = stop
         self._led = False
-        self._remembered_at = 0.0
+        self._checked_at = 0.0
 
     def run(self) -> None:
         """Run until `stop` is set. Raises OtherInstallation."""
@@ -127,7 +127,7 @@ class Process:
         while not self._stop.is_set():
             liveness.turned()
             try:
-                self._tell()
+                self._work_once()
             except Temporary as error:
                 _log.warning("controller.waits", reason=str(error))
                 self._stop.wait(1.0)
@@ -144,17 +144,17 @@ class Process:
                 _log.error("controller.cannot_lead", error=str(error))
             self._stop.wait(self._leadership.renew_seconds)
 
-    def _tell(self) -> None:
+    def _work_once(self) -> None:
         """One turn of the loop: reconcile the whole cluster if that is due, else publish requests for what
         has changed."""
         if not self._leadership.leads or not self._controller.synced:
             self._led = False
             self._stop.wait(0.1)
             return
-        if not self._led or not self._remembers():
+        if not self._led or not self._redis_has_data():
             self._runtime.require_own_redis()
             began = time.monotonic()
-            adopted = self._controller.first_sight(self._adopt)
+            adopted = self._controller.adopt_ready(self._adopt)
             self._note_gauges()
             self._runtime.ports.records.note_adopted()
             self._led = True
@@ -162,7 +162,7 @@ class Process:
         if self._runtime.ports.due.requests_waiting() >= _MOST_WAITING:
             self._stop.wait(_FULL_SECONDS)
             return
-        requests = self._controller.take(_AT_ONCE, seconds=_IDLE_SECONDS, keeps_up=self._keeps_up)
+        requests = self._controller.take(_AT_ONCE, seconds=_IDLE_SECONDS, queue_is_short=self._queue_is_short)
         if requests:
             self._publish(requests)
 
@@ -182,15 +182,15 @@ class Process:
             if found[new].ready:
                 certificates.adopted(new, not_after=found[new].not_after, renew_at=found[new].renewal_time)
 
-    def _remembers(self) -> bool:
+    def _redis_has_data(self) -> bool:
         """Whether Redis still has what this process stored. Checked every few seconds."""
         now = time.monotonic()
-        if now - self._remembered_at < _REMEMBERS_EVERY_SECONDS:
+        if now - self._checked_at < _CHECK_DATA_SECONDS:
             return True
-        self._remembered_at = now
-        return self._runtime.ports.records.remembers()
+        self._checked_at = now
+        return self._runtime.ports.records.has_adopted()
 
-    def _keeps_up(self) -> bool:
+    def _queue_is_short(self) -> bool:
         """Whether workers process the queue, so that few reconcile requests wait."""
         return self._runtime.ports.due.requests_waiting() < _AT_ONCE
 

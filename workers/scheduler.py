@@ -25,7 +25,7 @@ _Scheduler: Any = celery.beat.Scheduler  # the stubs have neither its properties
 _MOST_READ: Final = 100
 """The number of messages read from the queue of ticks. If there are more, every kind of tick is among
 them."""
-_NOBODY_AFTER_SECONDS: Final = 120.0
+_NO_WORKER_SECONDS: Final = 120.0
 
 
 class Scheduler(_Scheduler):  # type: ignore[misc]
@@ -34,7 +34,7 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
     monotonic = staticmethod(time.monotonic)
     _due: dict[str, float] | None = None  # name of the entry → due time (monotonic clock)
     _waiting_since: float | None = None  # monotonic clock
-    _told = False
+    _is_logged = False
 
     def tick(self, *_: Any, **__: Any) -> float:  # Celery's own signature
         """Send the ticks that are due. Returns the seconds until the next one is due.
@@ -74,14 +74,14 @@ class Scheduler(_Scheduler):  # type: ignore[misc]
         self, entry: Any, producer: Any = None, advance: bool = True, **options: Any
     ) -> Any:  # Celery's own signature
         if entry.task not in self._waiting(producer):
-            self._waiting_since, self._told = None, False
+            self._waiting_since, self._is_logged = None, False
             return super().apply_async(entry, producer=producer, advance=advance, **options)
         if advance:
             self.reserve(entry)
         now = time.monotonic()
         self._waiting_since = self._waiting_since if self._waiting_since is not None else now
-        if now - self._waiting_since > _NOBODY_AFTER_SECONDS and not self._told:
-            self._told = True
+        if now - self._waiting_since > _NO_WORKER_SECONDS and not self._is_logged:
+            self._is_logged = True
             _log.warning(
                 "beat.no_worker_takes_ticks",
                 tick=entry.task,

@@ -60,7 +60,7 @@ class AccountKey:
         self.jwk = json.dumps(public_jwk.to_json(), sort_keys=True, separators=(",", ":"))
         self.thumbprint = b64url(public_jwk.thumbprint())
         self._key, self._algorithm = key, algorithm
-        self.hash = b64encode(hashlib.sha256(_told_apart_by(key)).digest()).decode("ascii")
+        self.hash = b64encode(hashlib.sha256(_hashed_key_bytes(key)).digest()).decode("ascii")
 
     @classmethod
     def from_pem(cls, pem: bytes) -> AccountKey:
@@ -80,7 +80,7 @@ class AccountKey:
         return "AccountKey()"
 
 
-def _told_apart_by(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+def _hashed_key_bytes(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     if isinstance(key, rsa.RSAPrivateKey):
         form = serialization.PrivateFormat.TraditionalOpenSSL
         return key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())

@@ -79,9 +79,11 @@ class Problem:
         """The detail, the details of the subproblems, and the type, in one line of limited length."""
         below = (f"{', '.join(sub.identifiers)}: {sub.detail}".strip(": ") for sub in self.subproblems)
         parts = [self.detail.rstrip(". "), *below]
-        said = "; ".join(part for part in parts if part)
-        said = said if len(said) <= _MAX_DETAIL_CHARACTERS else f"{said[: _MAX_DETAIL_CHARACTERS - 1]}…"
-        return f"{said} ({self.type})" if said and self.type else said or self.type or "no reason given"
+        reason = "; ".join(part for part in parts if part)
+        reason = (
+            reason if len(reason) <= _MAX_DETAIL_CHARACTERS else f"{reason[: _MAX_DETAIL_CHARACTERS - 1]}…"
+        )
+        return f"{reason} ({self.type})" if reason and self.type else reason or self.type or "no reason given"
 
 
 class RequestTarget(Enum):
@@ -193,16 +195,16 @@ def read_problem(answer: Answer) -> Problem:
 def _error(answer: Answer, problem: Problem, *, about: RequestTarget, what: str, now: float) -> CertmillError:
     """By problem type first, then by HTTP status: a proxy in front of the CA sends no problem types."""
     host, kind, status = host_of(answer.url), problem.type, answer.status
-    said = problem.text if problem.detail or kind else f"HTTP {status}"
+    reason = problem.text if problem.detail or kind else f"HTTP {status}"
     if kind == "rateLimited" or status == 429:
         seconds = (
             answer.retry_after
             if answer.retry_after is not None
             else retry_after_in_text(problem.detail, now=now)
         )
-        return RateLimited(f"{host} rate limit reached, cannot {what}: {said}", retry_after=seconds)
+        return RateLimited(f"{host} rate limit reached, cannot {what}: {reason}", retry_after=seconds)
     if status >= _SERVER_ERROR or kind in ("serverInternal", "badNonce") or status == 408:
-        return CAUnavailable(f"{host} could not {what}: {said}", retry_after=answer.retry_after)
+        return CAUnavailable(f"{host} could not {what}: {reason}", retry_after=answer.retry_after)
     if status < 400:
         redirect = (
             f"it redirects to {clean(answer.location, 200)}"
@@ -213,7 +215,7 @@ def _error(answer: Answer, problem: Problem, *, about: RequestTarget, what: str,
             f"{host} could not {what}: {redirect}; check that spec.acme.server is the URL of the directory "
             "itself"
         )
-    refusal = f"{host} refuses to {what}: {said}"
+    refusal = f"{host} refuses to {what}: {reason}"
     if about is RequestTarget.DIRECTORY:
         return AccountRefused(_line(refusal, "check that spec.acme.server is the URL of an ACME directory"))
     return _refused(problem, status, about, refusal)
@@ -248,8 +250,8 @@ def _marked(error: CertmillError, problem: Problem) -> CertmillError:
     return error
 
 
-def _line(said: str, advice: str) -> str:
-    return f"{said}; {advice}" if advice else said
+def _line(reason: str, advice: str) -> str:
+    return f"{reason}; {advice}" if advice else reason
 
 
 def _name(value: object) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ class Directory:
             renewal_info=text(body, "renewalInfo"),
             terms_of_service=text(meta, "termsOfService"),
             external_account_required=meta.get("externalAccountRequired") is True,
-            profiles={str(name): clean(str(told), 200) for name, told in profiles.items()}
+            profiles={str(name): clean(str(description), 200) for name, description in profiles.items()}
             if isinstance(profiles, Mapping)
             else {},
         )

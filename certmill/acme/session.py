@@ -62,7 +62,7 @@ class AccountSession:
         )
         directory = Directory.from_json(json_of(answer))
         for url in directory.urls:
-            self._judge(url)
+            self._require_usable(url)
         return self._directories.put(self.server, self._trust, directory, now=now)
 
     def post(
@@ -112,10 +112,10 @@ class AccountSession:
 
     def checked(self, url: str) -> str:
         """`url`, if requests may go there. Raises CAUnavailable if not."""
-        self._judge(url, self._known().hosts)
+        self._require_usable(url, self._known().hosts)
         return url
 
-    def _judge(self, url: str, hosts: frozenset[str] | None = None) -> None:
+    def _require_usable(self, url: str, hosts: frozenset[str] | None = None) -> None:
         """`hosts`: those that requests may go to; None: any. Raises CAUnavailable."""
         mistake = url_mistake(url)
         if not mistake and hosts is not None and host_of(url) not in hosts:

@@ -13,7 +13,7 @@ from certmill.model.reason import Reason
 from certmill.model.trigger import ReconcileOptions
 from certmill.observe import certificates
 from certmill.renewal.decision import Issue
-from certmill.renewal.observation import Seen, Violation
+from certmill.renewal.observation import Observation, Violation
 from certmill.renewal.origin import origin_of
 from certmill.runs import chain
 from certmill.runs.ports import Ports
@@ -55,7 +55,9 @@ class ObservationOutdated(Exception):
     """The run state has changed since the observation. The observation is made again."""
 
 
-def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment, candidate: Candidate) -> Reconciled:
+def begin_run(
+    ports: Ports, decision: Issue, observation: Observation, moment: Moment, candidate: Candidate
+) -> Reconciled:
     """Begin a run that uses the candidate issuer. Its wake-up is published at once if the queue is short;
     otherwise the run waits among the arrivals. Raises ObservationOutdated.
 
@@ -63,23 +65,25 @@ def begin_run(ports: Ports, decision: Issue, seen: Seen, moment: Moment, candida
     it. If a run is under way but its status was not written (the home was not available), the status is
     written now."""
     now, violation = moment.now, decision.violation
-    is_temporary_stored = temporary.is_asked_for(seen.certificate) and temporary.store(
-        ports.home, ports.events, seen, now=now
+    is_temporary_stored = temporary.is_asked_for(observation.certificate) and temporary.store(
+        ports.home, ports.events, observation, now=now
     )
     publish_run = moment.options.may_publish and ports.due.queue_length() < ports.limits.high_water
     verdict, run = _begin(
-        ports, violation, moment, candidate, certificate=seen.certificate, publish_run=publish_run
+        ports, violation, moment, candidate, certificate=observation.certificate, publish_run=publish_run
     )
     # A run under way whose status is missing: the process that began it may have failed before it wrote the
     # status and published the wake-up, so both are repeated.
     status_missing = (
-        verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(seen.status)
+        verdict is Verdict.JOINED and ports.home.watched and not conditions.is_issuing(observation.status)
     )
     if verdict is Verdict.BEGUN or status_missing:
-        servable = is_temporary_stored or temporary.is_ready(seen)
-        _record_begun(ports, seen, violation, servable=servable, ours=verdict is Verdict.BEGUN, now=now)
+        servable = is_temporary_stored or temporary.is_ready(observation)
+        _record_begun(
+            ports, observation, violation, servable=servable, ours=verdict is Verdict.BEGUN, now=now
+        )
     elif verdict is Verdict.JOINED:
-        _write_times(ports, seen, now)
+        _write_times(ports, observation, now)
     publish_run = publish_run and (verdict is Verdict.BEGUN or status_missing)
     return Reconciled(reason=violation.message, run=run, publish_run=publish_run)
 
@@ -121,25 +125,25 @@ def _begin(
     return verdict, run
 
 
-def _write_times(ports: Ports, seen: Seen, now: float) -> None:
+def _write_times(ports: Ports, observation: Observation, now: float) -> None:
     """While a run is under way, write when the pair that it replaces expires, or that it has expired."""
-    if (status := conditions.while_issuing(seen, now=now)) != seen.status:
+    if (status := conditions.while_issuing(observation, now=now)) != observation.status:
         with suppress(Conflict):  # the run has just written a newer status
-            statuses.write(ports, seen.certificate, status)
+            statuses.write(ports, observation.certificate, status)
 
 
 def _record_begun(
-    ports: Ports, seen: Seen, violation: Violation, *, servable: bool, ours: bool, now: float
+    ports: Ports, observation: Observation, violation: Violation, *, servable: bool, ours: bool, now: float
 ) -> None:
     """Write to the status and the events that a run is under way. If two processes reconcile at once, only
     the one that began the run (`ours`) knows its reason; the other writes nothing if the status already shows
     the run."""
-    home, certificate, status = ports.home, seen.certificate, conditions.of_pair(seen)
+    home, certificate, status = ports.home, observation.certificate, conditions.of_pair(observation)
     ready = servable or violation.reason in (Reason.RENEWING, Reason.MANUALLY_TRIGGERED)
     try:
         statuses.write(ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))
     except Conflict:
-        status = conditions.of_pair(replace(seen, status=home.certificate_status(certificate.id)))
+        status = conditions.of_pair(replace(observation, status=home.certificate_status(certificate.id)))
         if conditions.is_issuing(status) and not ours:
             return
         statuses.write(ports, certificate, conditions.issuing(status, violation, ready=ready, now=now))

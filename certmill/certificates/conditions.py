@@ -18,7 +18,7 @@ from certmill.model.status import (
     owner_message,
     waiting_message,
 )
-from certmill.renewal.observation import Seen, Violation
+from certmill.renewal.observation import Observation, Violation
 from certmill.renewal.policy import READY_MESSAGE, not_yet_valid
 from certmill.runs.facts import Failure, Stored
 
@@ -41,14 +41,17 @@ def is_issuing(status: CertificateStatus) -> bool:
     return found is not None and found.status
 
 
-def of_pair(seen: Seen) -> CertificateStatus:
+def of_pair(observation: Observation) -> CertificateStatus:
     """The status with the validity and renewal times of the stored pair. The origin of the pair does not
     matter: it expires even if no new one is issued in time."""
-    leaf, secret = seen.leaf, seen.secret
+    leaf, secret = observation.leaf, observation.secret
     if leaf is None or secret is None or is_temporary(secret):
-        return seen.status
+        return observation.status
     return replace(
-        seen.status, not_before=leaf.not_before, not_after=leaf.not_after, renewal_time=seen.renewal.instant
+        observation.status,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        renewal_time=observation.renewal.instant,
     )
 
 
@@ -63,17 +66,21 @@ def issuing(status: CertificateStatus, violation: Violation, *, ready: bool, now
     return _not_ready(status, violation, now)
 
 
-def held(status: CertificateStatus, violation: Violation, *, servable: bool, now: float) -> CertificateStatus:
+def backing_off(
+    status: CertificateStatus, violation: Violation, *, servable: bool, now: float
+) -> CertificateStatus:
     """The status while a run must wait for its back-off. Ready does not change for a pair that only has to be
     renewed, or for a temporary pair (`servable`)."""
     return status if servable or violation.reason is Reason.RENEWING else _not_ready(status, violation, now)
 
 
-def while_issuing(seen: Seen, *, now: float) -> CertificateStatus:
+def while_issuing(observation: Observation, *, now: float) -> CertificateStatus:
     """The status while a run is under way, which can take hours. When the pair that it replaces has expired,
     Ready becomes False. If another program wrote the status without the expiry time, the time is read from
     the pair."""
-    return as_of(seen.status if seen.status.not_after is not None else of_pair(seen), now)
+    return as_of(
+        observation.status if observation.status.not_after is not None else of_pair(observation), now
+    )
 
 
 def _not_ready(status: CertificateStatus, violation: Violation, now: float) -> CertificateStatus:

@@ -43,7 +43,7 @@ def named_owner(home: Home, certificate: Certificate, secret: Secret | None) -> 
     """The other Certificate that the Secret's annotation names, if it still names this Secret and comes
     first. Otherwise ""."""
     named = secret.annotations.get(CERTIFICATE_NAME, "") if secret is not None else ""
-    other = _wanting(home, named, certificate) if named not in ("", certificate.name) else None
+    other = _with_same_secret(home, named, certificate) if named not in ("", certificate.name) else None
     return named if other is not None and is_requested(other) <= is_requested(certificate) else ""
 
 
@@ -54,9 +54,9 @@ def recorded_owner(
 
     It is read from the Secret's annotation, otherwise from the status that a worker wrote, if that
     Certificate still names the Secret."""
-    told = owner_of(status)
+    in_status = owner_of(status)
     return named_owner(home, certificate, secret) or (
-        told if told and _wanting(home, told, certificate) is not None else ""
+        in_status if in_status and _with_same_secret(home, in_status, certificate) is not None else ""
     )
 
 
@@ -111,21 +111,21 @@ def _first_rival(ports: Ports, certificate: Certificate, *, only_manifests: bool
     while True:
         claims = ports.snapshots.oldest_claims(*where, _AT_ONCE)
         unknown = [name for name, rank in claims if not rank and name != certificate.name]
-        learnt = {name: rank for name in unknown if (rank := _rank_of(home, name, certificate))}
-        ports.snapshots.note_claims(*where, learnt)
+        new_ranks = {name: rank for name in unknown if (rank := _rank_of(home, name, certificate))}
+        ports.snapshots.note_claims(*where, new_ranks)
         former = []
         for claim in sorted(
-            (learnt.get(name, rank), name) for name, rank in claims if name != certificate.name
+            (new_ranks.get(name, rank), name) for name, rank in claims if name != certificate.name
         ):
-            if claim < before and _wanting(home, claim[1], certificate) is not None:
+            if claim < before and _with_same_secret(home, claim[1], certificate) is not None:
                 return claim[1]
             former += [claim[1]] if claim < before else []
         ports.snapshots.drop_claims(*where, former)
-        if not former and not learnt:
+        if not former and not new_ranks:
             return ""
 
 
-def _wanting(home: Home, name: str, certificate: Certificate) -> Certificate | None:
+def _with_same_secret(home: Home, name: str, certificate: Certificate) -> Certificate | None:
     """The Certificate of this name if it names the same Secret, else None."""
     try:
         other = home.certificate(certificate_id(certificate.namespace, name))
@@ -135,7 +135,7 @@ def _wanting(home: Home, name: str, certificate: Certificate) -> Certificate | N
 
 
 def _rank_of(home: Home, name: str, certificate: Certificate) -> float:
-    other = _wanting(home, name, certificate)
+    other = _with_same_secret(home, name, certificate)
     return (
         _rank(other)
         if other is not None

@@ -26,13 +26,13 @@ from certmill.model.trigger import AS_STORED, ReconcileOptions
 from certmill.observe import certificates, recording
 from certmill.renewal import next_check
 from certmill.renewal.decision import BackingOff, Decision, Issue, Keep, as_requested, decide
-from certmill.renewal.observation import Seen, Violation, look
+from certmill.renewal.observation import Observation, Violation, observe
 from certmill.renewal.policy import violated
 from certmill.runs.ports import Ports
 from certmill.state.journal import LostOrder
 from certmill.state.run_state import Adoption
 
-LOOK_AGAIN_SECONDS = 600.0
+CHECK_AGAIN_SECONDS = 600.0
 """Seconds until the next check of a Certificate whose observation failed. The check is postponed so that it
 does not block the Certificates that are due after it."""
 
@@ -68,7 +68,7 @@ class Reconciler:
         try:
             observed = ports.home.observe(certificate_id)
         except InvalidManifest as error:
-            ports.due.postpone([certificate_id], at=moment.now + LOOK_AGAIN_SECONDS)
+            ports.due.postpone([certificate_id], at=moment.now + CHECK_AGAIN_SECONDS)
             ref = ObjectRef.from_path(CERTIFICATE, certificate_id)
             ports.home.refuse(ref, reason=Reason.INVALID_SPEC.value, message=str(error))
             return Reconciled(reason=str(error))
@@ -80,25 +80,27 @@ class Reconciler:
         except InvalidManifest as error:
             return self._without_issuer(observed, str(error), moment)
         secret, unusable = self._secret(certificate)
-        if (barred := self._barred(observed, candidates, secret, moment=moment)) is not None:
-            return barred
+        if (refused := self._refuse_to_write(observed, candidates, secret, moment=moment)) is not None:
+            return refused
 
         if status.order and moment.state.run == "0":
             self._note_lost_order(observed, candidates)
-        seen = self._seen(observed, secret, unusable, tuple(candidate.spec for candidate in candidates))
+        observation = self._seen(
+            observed, secret, unusable, tuple(candidate.spec for candidate in candidates)
+        )
         decision = as_requested(
-            decide(seen, moment.now),
+            decide(observation, moment.now),
             asked=moment.forced or conditions.is_triggered(status),
             ignore_back_off=moment.options.ignore_back_off,
         )
-        return self._apply(decision, seen, moment, candidates[0])
+        return self._apply(decision, observation, moment, candidates[0])
 
     def _seen(
         self, observed: ObservedCertificate, secret: Secret | None, unusable: str, specs: tuple[str, ...]
-    ) -> Seen:
+    ) -> Observation:
         jitter = self._ports.limits.renewal_jitter
         certificate, status = observed.certificate, observed.status
-        return look(certificate, secret, status, specs, unusable=unusable, jitter_seconds=jitter)
+        return observe(certificate, secret, status, specs, unusable=unusable, jitter_seconds=jitter)
 
     def _note_lost_order(self, observed: ObservedCertificate, candidates: Sequence[Candidate]) -> None:
         """Redis has no run: its data was lost with a run, and DNS-01 values of the order may be present."""
@@ -108,7 +110,7 @@ class Reconciler:
         lost = LostOrder(certificate=observed.certificate.id, url=status.order, issuer=issuer)
         self._ports.journal.note_lost_order(lost)
 
-    def _barred(
+    def _refuse_to_write(
         self,
         observed: ObservedCertificate,
         candidates: Sequence[Candidate],
@@ -120,10 +122,10 @@ class Reconciler:
         the Certificate is checked again later."""
         certificate, before = observed.certificate, observed.status
         issuers = [candidate.issuer for candidate in candidates if candidate.issuer is not None]
-        if taken := secret_contract.why_not_to_write(self._ports.home, certificate, issuers, secret):
+        if taken := secret_contract.refusal_to_write(self._ports.home, certificate, issuers, secret):
             message = f"spec.secretName: {taken}"
             violation = Violation(reason=Reason.INVALID_SPEC, message=message)
-            return self._look_later(
+            return self._check_later(
                 certificate,
                 before,
                 conditions.refused(before, violation, message, now=moment.now),
@@ -132,7 +134,7 @@ class Reconciler:
             )
         contested = ownership.claim(self._ports, certificate)
         if other := ownership.other_owner(self._ports, certificate, secret, is_contested=contested):
-            return self._wait_for(other, observed, secret, spec=candidates[0].spec, moment=moment)
+            return self._wait_for_owner(other, observed, secret, spec=candidates[0].spec, moment=moment)
         return None
 
     def other_owner(self, certificate: Certificate) -> str:
@@ -143,7 +145,7 @@ class Reconciler:
         secret = self._secret(certificate)[0]
         return ownership.other_owner(self._ports, certificate, secret, is_contested=True)
 
-    def _wait_for(
+    def _wait_for_owner(
         self, other: str, observed: ObservedCertificate, secret: Secret | None, *, spec: str, moment: Moment
     ) -> Reconciled:
         """Another Certificate owns the Secret: write this to the status, and check again every few
@@ -161,12 +163,12 @@ class Reconciler:
         """The issuer cannot be read. If the stored pair has no violation, Ready does not change and the
         status gets the pair's times."""
         certificate = observed.certificate
-        seen = self._seen(observed, *self._secret(certificate), ("",))
-        timed, violation = conditions.of_pair(seen), violated(seen, moment.now)
+        observation = self._seen(observed, *self._secret(certificate), ("",))
+        timed, violation = conditions.of_pair(observation), violated(observation, moment.now)
         status = timed if violation is None else conditions.refused(timed, violation, why, now=moment.now)
-        return self._look_later(certificate, seen.status, status, why, moment)
+        return self._check_later(certificate, observation.status, status, why, moment)
 
-    def _look_later(
+    def _check_later(
         self,
         certificate: Certificate,
         before: CertificateStatus,
@@ -180,7 +182,7 @@ class Reconciler:
         if status != before:
             ports.home.write_certificate_status(certificate.id, status)
         self._adopt(
-            certificate, at=moment.now + LOOK_AGAIN_SECONDS, spec=digest(certificate, None), moment=moment
+            certificate, at=moment.now + CHECK_AGAIN_SECONDS, spec=digest(certificate, None), moment=moment
         )
         statuses.note(ports, certificate, status)
         ports.issuer_records.note_failing(certificate.issuer, certificate.id, now=moment.now)
@@ -197,31 +199,38 @@ class Reconciler:
             raise ObservationOutdated
         return adoption is Adoption.ADOPTED
 
-    def _apply(self, decision: Decision, seen: Seen, moment: Moment, candidate: Candidate) -> Reconciled:
+    def _apply(
+        self, decision: Decision, observation: Observation, moment: Moment, candidate: Candidate
+    ) -> Reconciled:
         match decision:
             case Issue():
-                return begin_run(self._ports, decision, seen, moment, candidate)
+                return begin_run(self._ports, decision, observation, moment, candidate)
             case BackingOff():
-                return self._hold(decision, seen, moment)
+                return self._back_off(decision, observation, moment)
             case Keep():
-                return self._keep(decision, seen, moment)
+                return self._keep(decision, observation, moment)
 
-    def _hold(self, decision: BackingOff, seen: Seen, moment: Moment) -> Reconciled:
+    def _back_off(self, decision: BackingOff, observation: Observation, moment: Moment) -> Reconciled:
         """The back-off has not ended, so no run begins. Ready becomes False where the violation requires it.
         If the stored pair is valid now but expires before the back-off ends, the next check is at its
         expiry."""
-        ports, certificate, violation, now = self._ports, seen.certificate, decision.violation, moment.now
-        at = next_check.after_back_off(decision, seen.leaf, now)
-        if self._adopt(certificate, at=at, spec=seen.spec, moment=moment):
-            status = conditions.held(
-                conditions.of_pair(seen), violation, servable=temporary.is_ready(seen), now=now
+        ports, certificate, violation, now = (
+            self._ports,
+            observation.certificate,
+            decision.violation,
+            moment.now,
+        )
+        at = next_check.after_back_off(decision, observation.leaf, now)
+        if self._adopt(certificate, at=at, spec=observation.spec, moment=moment):
+            status = conditions.backing_off(
+                conditions.of_pair(observation), violation, servable=temporary.is_ready(observation), now=now
             )
-            if status != seen.status:
+            if status != observation.status:
                 ports.home.write_certificate_status(certificate.id, status)
             statuses.note(ports, certificate, status)
         record = ports.records.read(certificate.id)
         failed = record.done if record is not None and not record.was_issued else 0
-        why = f"held until {instant(decision.until):%Y-%m-%d %H:%M} UTC, when {decision.reason}"
+        why = f"backing off until {instant(decision.until):%Y-%m-%d %H:%M} UTC, when {decision.reason}"
         return Reconciled(reason=f"{violation.message}; {why}", run=failed)
 
     def store_temporary(self, certificate: Certificate) -> bool:
@@ -235,16 +244,16 @@ class Reconciler:
             return False
         return temporary.store_if_unservable(ports.home, ports.events, certificate, now=ports.clock.now())
 
-    def _keep(self, decision: Keep, seen: Seen, moment: Moment) -> Reconciled:
+    def _keep(self, decision: Keep, observation: Observation, moment: Moment) -> Reconciled:
         """The stored pair is the desired one: schedule its renewal, and write only what differs."""
-        ports, certificate, leaf = self._ports, seen.certificate, seen.leaf
+        ports, certificate, leaf = self._ports, observation.certificate, observation.leaf
         assert leaf is not None
-        assert seen.secret is not None
+        assert observation.secret is not None
         renew_at = decision.renewal.instant
-        if self._adopt(certificate, at=next_check.after_keep(decision), spec=seen.spec, moment=moment):
-            self._refresh(certificate, seen.secret)
-        status = conditions.adopted(seen.status, leaf, renew_at=renew_at, now=moment.now)
-        if status != seen.status:
+        if self._adopt(certificate, at=next_check.after_keep(decision), spec=observation.spec, moment=moment):
+            self._refresh(certificate, observation.secret)
+        status = conditions.adopted(observation.status, leaf, renew_at=renew_at, now=moment.now)
+        if status != observation.status:
             ports.home.write_certificate_status(certificate.id, status)
         if statuses.note(ports, certificate, status):
             certificates.adopted(certificate.id, not_after=leaf.not_after, renew_at=renew_at)

@@ -87,7 +87,7 @@ def _taken_by_issuer(
     return ""
 
 
-def why_not_to_write(
+def refusal_to_write(
     home: Home, certificate: Certificate, issuers: Sequence[Issuer], secret: Secret | None
 ) -> str:
     """Why the Certificate's Secret must not be written: an issuer uses it, or a symbolic link is in its

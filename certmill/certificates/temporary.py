@@ -17,7 +17,7 @@ from certmill.model.certificate import Certificate, RotationPolicy
 from certmill.model.reason import UNSERVABLE
 from certmill.model.secret import TLS_PRIVATE_KEY, Secret
 from certmill.model.status import CertificateStatus
-from certmill.renewal.observation import Seen, look
+from certmill.renewal.observation import Observation, observe
 from certmill.renewal.policy import violated
 
 MESSAGE = "Issued temporary certificate"
@@ -29,12 +29,12 @@ def is_asked_for(certificate: Certificate) -> bool:
     return certificate.annotations.get(ISSUE_TEMPORARY_CERTIFICATE) == "true"
 
 
-def is_ready(seen: Seen) -> bool:
+def is_ready(observation: Observation) -> bool:
     """Whether the Secret has a temporary pair that the Certificate asked for."""
     return (
-        is_asked_for(seen.certificate)
-        and seen.secret is not None
-        and secret_contract.is_temporary(seen.secret)
+        is_asked_for(observation.certificate)
+        and observation.secret is not None
+        and secret_contract.is_temporary(observation.secret)
     )
 
 
@@ -51,21 +51,21 @@ def store_if_unservable(home: Home, events: Events, certificate: Certificate, *,
     stored."""
     secret, unusable = read(home, certificate)
     return store(
-        home, events, look(certificate, secret, CertificateStatus(), ("",), unusable=unusable), now=now
+        home, events, observe(certificate, secret, CertificateStatus(), ("",), unusable=unusable), now=now
     )
 
 
-def store(home: Home, events: Events, seen: Seen, *, now: float) -> bool:
+def store(home: Home, events: Events, observation: Observation, *, now: float) -> bool:
     """Store a temporary pair as `store_if_unservable` does, from an earlier observation. Returns whether it
     was stored. If the Secret has changed since, for example because a run has ended, nothing is written."""
-    certificate, violation = seen.certificate, violated(seen, now)
-    if violation is None or violation.reason not in UNSERVABLE or _has_a_key_to_keep(seen):
+    certificate, violation = observation.certificate, violated(observation, now)
+    if violation is None or violation.reason not in UNSERVABLE or _has_usable_key(observation):
         return False
     pem, key_pem = temporary_pair(certificate, now=now)
     secret, made = secret_contract.secret_of(certificate, pem, key_pem, issuer=None), True
-    if seen.secret is None and not seen.unusable:
+    if observation.secret is None and not observation.unusable:
         made = home.create_secret(secret)
-    elif read(home, certificate)[0] == seen.secret:
+    elif read(home, certificate)[0] == observation.secret:
         home.write_secret(secret)
     else:
         made = False
@@ -74,13 +74,16 @@ def store(home: Home, events: Events, seen: Seen, *, now: float) -> bool:
     return made
 
 
-def _has_a_key_to_keep(seen: Seen) -> bool:
+def _has_usable_key(observation: Observation) -> bool:
     """Whether the Secret has a key without a certificate and rotationPolicy is Never. The user may have put
     the key there, so it must not be replaced."""
-    if seen.certificate.private_key.rotation_policy is not RotationPolicy.NEVER or seen.secret is None:
+    if (
+        observation.certificate.private_key.rotation_policy is not RotationPolicy.NEVER
+        or observation.secret is None
+    ):
         return False
     try:
-        keys.load(seen.secret.data.get(TLS_PRIVATE_KEY, b""))
+        keys.load(observation.secret.data.get(TLS_PRIVATE_KEY, b""))
     except SecretUnusable:
         return False
     return True

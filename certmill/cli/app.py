@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from certmill.cli import streams
-from certmill.cli.exit_codes import MEANINGS, ExitCode, code_of, complain
+from certmill.cli.exit_codes import MEANINGS, ExitCode, code_of, print_message
 from certmill.cli.kinds import OBJECTS, Kind, kind_of, words
 from certmill.errors import CertmillError
 
@@ -258,7 +258,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="certmill")
     except CertmillError as error:
-        complain(str(error))
+        print_message(str(error))
         return code_of(error)
     except SystemExit as exited:  # typer ends each command with SystemExit
         return exited.code if isinstance(exited.code, int) else ExitCode.OK

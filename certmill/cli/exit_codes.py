@@ -54,7 +54,7 @@ def code_of(error: CertmillError) -> ExitCode:
     return ExitCode.FAILED
 
 
-def complain(message: str, *, prefix: str = "error") -> None:
+def print_message(message: str, *, prefix: str = "error") -> None:
     """Print one line on stderr. If stderr cannot be written, only the exit code reports the error."""
     with suppress(OSError):
         print(f"{prefix}: {shown(message)}", file=sys.stderr, flush=True)

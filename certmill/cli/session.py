@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from certmill.cli.exit_codes import complain
+from certmill.cli.exit_codes import print_message
 from certmill.clock import Clock, SystemClock
 from certmill.errors import Forbidden, StateUnavailable
 from certmill.home import installation
@@ -53,7 +53,7 @@ class Session:
         """The settings; options override them. Raises InvalidManifest, which names the variable."""
         given = {"home": self._options.home, "redis_url": self._options.redis_url}
         for message in unknown_variables(os.environ):
-            complain(message, prefix="warning")
+            print_message(message, prefix="warning")
         return load(**{name: value for name, value in given.items() if value is not None})
 
     @functools.cached_property
@@ -119,7 +119,7 @@ class Session:
         try:
             self.state.snapshots.request_reread()
         except StateUnavailable as error:
-            complain(
+            print_message(
                 f"{error}; the next re-read of the home acts on this (30 s after Redis answers, at most)",
                 prefix="warning",
             )
@@ -133,7 +133,7 @@ class Session:
             return self.state.records.read(certificate)
         except StateUnavailable as error:
             self.is_redis_away = True
-            complain(f"{error}; what is in flight is not shown", prefix="note")
+            print_message(f"{error}; what is in flight is not shown", prefix="note")
             return None
 
     @property

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
-from certmill.cli.exit_codes import ExitCode, complain
+from certmill.cli.exit_codes import ExitCode, print_message
 
 
 class OutputLost(Exception):
@@ -37,12 +37,12 @@ class _Output:
 
     def write(self, text: str) -> int:
         """Write `text`. Raises OutputLost."""
-        with _telling():
+        with _exit_if_lost():
             return self._stream.write(text)
 
     def flush(self) -> None:
         """Flush the stream. Raises OutputLost."""
-        with _telling():
+        with _exit_if_lost():
             self._stream.flush()
 
 
@@ -63,7 +63,7 @@ def run(command: Callable[[], int]) -> int:
         _drop(before[0])
         if lost.reader_gone:
             return ExitCode.READER_GONE
-        complain(f"cannot write to standard output: {lost}")
+        print_message(f"cannot write to standard output: {lost}")
         return ExitCode.FAILED
     finally:
         sys.stdout, sys.stderr = before
@@ -72,7 +72,7 @@ def run(command: Callable[[], int]) -> int:
 
 
 @contextmanager
-def _telling() -> Iterator[None]:
+def _exit_if_lost() -> Iterator[None]:
     try:
         yield
     except OSError as error:

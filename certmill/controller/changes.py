@@ -37,7 +37,7 @@ def of_certificate(
         return
     if before is not None and after is not None:
         asked = after.asked and not before.asked
-        if _wanted(before) == _wanted(after) and not asked and not _aged(before, after):
+        if _desired(before) == _desired(after) and not asked and not _failures_were_changed(before, after):
             return
     yield ReconcileRequest(kind="Certificate", namespace=view.namespace, name=view.name)
 
@@ -104,12 +104,12 @@ def of_owner(view: CertificateView, shim: ShimView | None, *, gone: bool) -> Ite
         yield replace(request, left=(view.name,))
 
 
-def is_unsettled(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
+def misses_certificate(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
     """Whether a desired Certificate does not exist. Existing ones are reconciled by themselves."""
     return any(certificates(shim.namespace, name) is None for name, _ in shim.desired)
 
 
-def is_led_for_nobody(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
+def has_orphaned_route(shim: ShimView, certificates: Callable[[str, str], CertificateView | None]) -> bool:
     """Whether it has a challenge route for a Certificate that is not being issued, for example after Redis
     lost its data."""
     found = (certificates(shim.namespace, name) for name in shim.leads_for)
@@ -125,11 +125,11 @@ def has_event(shim: ShimView, certificates: Callable[[str, str], CertificateView
     )
 
 
-def _wanted(view: CertificateView) -> tuple[object, ...]:
+def _desired(view: CertificateView) -> tuple[object, ...]:
     return view.uid, view.generation, view.metadata
 
 
-def _aged(before: CertificateView, after: CertificateView) -> bool:
+def _failures_were_changed(before: CertificateView, after: CertificateView) -> bool:
     """Whether somebody else changed the failure count. certmill only increases it, and clears it when the
     Certificate becomes ready or gets a new pair."""
     if before.failure == after.failure or after.failure[1] > before.failure[1]:
@@ -137,7 +137,7 @@ def _aged(before: CertificateView, after: CertificateView) -> bool:
     return not after.ready or (before.ready and before.not_after == after.not_after)
 
 
-def is_right(certificate: CertificateView, secret: SecretView | None, *, now: float) -> bool:
+def is_adoptable(certificate: CertificateView, secret: SecretView | None, *, now: float) -> bool:
     """Whether a Certificate can be adopted without reconciling: it is Ready for its current generation, its
     Secret exists with the same issuer and an unchanged pair, no run is requested, and no lost run may have
     left challenge records."""
@@ -151,7 +151,7 @@ def is_right(certificate: CertificateView, secret: SecretView | None, *, now: fl
     return is_good and secret is not None and _belongs(certificate, secret) and not secret.replaced
 
 
-def is_open(certificate: CertificateView, secret: SecretView | None) -> bool:
+def is_unfinished(certificate: CertificateView, secret: SecretView | None) -> bool:
     """Whether work is left for the Certificate, so a lost reconcile request must be repeated. A Certificate
     that failed for its current generation has a due time already."""
     if certificate.deleting:
@@ -160,7 +160,7 @@ def is_open(certificate: CertificateView, secret: SecretView | None) -> bool:
     return certificate.issuing or not (certificate.failed or (certificate.ready and stored))
 
 
-def is_over(certificate: CertificateView, *, now: float) -> bool:
+def is_expired(certificate: CertificateView, *, now: float) -> bool:
     """Whether its pair has expired although its condition is still Ready."""
     return certificate.ready and certificate.not_after is not None and certificate.not_after <= now
 
@@ -169,11 +169,11 @@ def _belongs(certificate: CertificateView, secret: SecretView) -> bool:
     return secret.certificate == certificate.name and secret.issuer == certificate.issuer
 
 
-def by_turns(requests: Iterable[ReconcileRequest]) -> Iterator[ReconcileRequest]:
+def round_robin(requests: Iterable[ReconcileRequest]) -> Iterator[ReconcileRequest]:
     """Round-robin over namespaces, so that ten thousand requests of one namespace do not delay another
     one."""
     by_namespace: dict[str, list[ReconcileRequest]] = {}
     for request in requests:
         by_namespace.setdefault(request.namespace, []).append(request)
-    turns = zip_longest(*by_namespace.values())
-    return (request for turn in turns for request in turn if request is not None)
+    rounds = zip_longest(*by_namespace.values())
+    return (request for one_round in rounds for request in one_round if request is not None)

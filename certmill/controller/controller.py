@@ -15,7 +15,7 @@ from typing import Final
 
 from certmill.clock import Clock
 from certmill.controller import changes
-from certmill.controller.changes import ReconcileRequest, by_turns
+from certmill.controller.changes import ReconcileRequest, round_robin
 from certmill.controller.ingress import NO_DEFAULT, DefaultIssuer
 from certmill.controller.shims import readers
 from certmill.controller.views import (
@@ -113,7 +113,7 @@ class Controller:
         yield from self._issuers
         yield from self._shims.values()
 
-    def first_sight(self, adopt: Adopt) -> int:
+    def adopt_ready(self, adopt: Adopt) -> int:
         """Full pass: adopt correct Certificates, and request to reconcile all other objects. Returns the
         number of adopted Certificates."""
         now = self._clock.now()
@@ -123,9 +123,9 @@ class Controller:
         right: list[tuple[CertificateId, float]] = []
         for issuers in self._issuers:
             self._put(_all(issuers))
-        self._put(self._unsettled(first=True))
+        self._put(self._shims_to_reconcile(first=True))
         for view in self._ours():
-            if changes.is_right(view, self._secret_of(view), now=now) and view.renewal_time is not None:
+            if changes.is_adoptable(view, self._secret_of(view), now=now) and view.renewal_time is not None:
                 right.append((certificate_id(view.namespace, view.name), view.renewal_time))
             else:
                 self._put([ReconcileRequest(kind="Certificate", namespace=view.namespace, name=view.name)])
@@ -148,7 +148,7 @@ class Controller:
         return certificates, issuers
 
     def take(
-        self, limit: int, *, seconds: float, keeps_up: Callable[[], bool] = lambda: True
+        self, limit: int, *, seconds: float, queue_is_short: Callable[[], bool] = lambda: True
     ) -> list[ReconcileRequest]:
         """At most `limit` requests, round-robin over the namespaces; waits up to `seconds` for the first.
         Return them with `put_back` if they could not be published.
@@ -156,9 +156,9 @@ class Controller:
         `keeps_up()`: whether the workers' queue is short. If not, requests are late rather than lost, and no
         resync runs."""
         self._there_is_one.wait(seconds)
-        self._resync(keeps_up)
+        self._resync(queue_is_short)
         with self._guard:
-            taken = list(islice(by_turns(self._requests), limit))
+            taken = list(islice(round_robin(self._requests), limit))
             for request in taken:
                 del self._requests[request]
             if not self._requests:
@@ -177,14 +177,14 @@ class Controller:
             if self._requests:
                 self._there_is_one.set()
 
-    def _resync(self, keeps_up: Callable[[], bool]) -> None:
+    def _resync(self, queue_is_short: Callable[[], bool]) -> None:
         """Request again what a lost request may have been about."""
         now = self._clock.now()
         self._resync_at = min(self._resync_at, now + self.resync_seconds)  # the clock may have been set back
         if not self._live or now < self._resync_at:
             return
         self._resync_at = now + self.resync_seconds
-        if not keeps_up():
+        if not queue_is_short():
             return
         self._resyncs += 1
         under_way_too = self._resyncs % _UNDER_WAY_EVERY == 0
@@ -197,18 +197,18 @@ class Controller:
         self._put(
             ReconcileRequest(kind="Certificate", namespace=view.namespace, name=view.name)
             for view in self._ours()
-            if changes.is_over(view, now=now)
-            or (changes.is_open(view, self._secret_of(view)) and (under_way_too or not view.issuing))
+            if changes.is_expired(view, now=now)
+            or (changes.is_unfinished(view, self._secret_of(view)) and (under_way_too or not view.issuing))
         )
-        self._put(self._unsettled(first=False))
+        self._put(self._shims_to_reconcile(first=False))
 
-    def _unsettled(self, *, first: bool) -> Iterator[ReconcileRequest]:
+    def _shims_to_reconcile(self, *, first: bool) -> Iterator[ReconcileRequest]:
         """Requests for Ingresses and VirtualServers whose Certificates differ from the desired ones, or that
         have orphaned challenge routes; with `first` also for those with an event to record."""
         find = self._certificates.view
         for kind, shims in self._shims.items():
             for view in shims.views():
-                is_due = changes.is_unsettled(view, find) or changes.is_led_for_nobody(view, find)
+                is_due = changes.misses_certificate(view, find) or changes.has_orphaned_route(view, find)
                 if is_due or (first and changes.has_event(view, find)):
                     yield ReconcileRequest(kind=kind, namespace=view.namespace, name=view.name)
         for certificate in self._certificates.views():

@@ -46,14 +46,14 @@ class ShimReconciler:
 
     @recording.synced("ingress-shim")
     def reconcile(self, kind: str, reference: str, left: Sequence[str] = ()) -> None:
-        """Look at the object `namespace/name`; `left`: Certificates that may be its own and not wanted any
-        more. Raises Temporary; what the
-        API refuses for good is told on the object."""
+        """Reconcile the object `namespace/name`. `left`: Certificates that may belong to it and are no longer
+        desired. If the API refuses a write permanently, an event is recorded on the object. Raises
+        Temporary."""
         namespace, _, name = reference.partition("/")
         resource = INGRESSES if kind == INGRESSES.kind else VIRTUAL_SERVERS
         body = self._client.get(resource, namespace, name)
         if body is None:
-            return  # its Certificates have it as their owner, and are collected
+            return  # the garbage collector deletes its Certificates, because it is their owner
         desired = self._readers[kind](body)
         names = dict.fromkeys(
             [*(one.name for one in desired.desired), *(left if desired.secret_names is not None else ())]
@@ -61,29 +61,31 @@ class ShimReconciler:
         found = (
             self._client.get(CERTIFICATES, namespace, name) for name in names if layout.is_name("", name)
         )
-        self._carry_out(desired.owner, plan(desired, [observed_of(one) for one in found if one is not None]))
+        self._execute(desired.owner, plan(desired, [observed_of(one) for one in found if one is not None]))
 
-    def _carry_out(self, owner: Owner, planned: Plan) -> None:
+    def _execute(self, owner: Owner, planned: Plan) -> None:
         for event in planned.events:
-            self._tell(owner, event, again_after=_MISTAKE_AGAIN)
+            self._record_event(owner, event, again_after=_MISTAKE_AGAIN)
         for write in planned.create:
             self._write(owner, write, self._client.create)
         for write in planned.update:
             self._write(owner, write, self._client.update)
         for removal in planned.delete:
             if self._client.delete(CERTIFICATES, owner.namespace, removal.name, uid=removal.uid):
-                self._tell(owner, removal.done)
+                self._record_event(owner, removal.done)
 
     def _write(self, owner: Owner, write: Write, send: Callable[..., object]) -> None:
         try:
             written = send(CERTIFICATES, write.document)
         except Permanent as error:
-            self._tell(owner, write.refused(owner, str(error)), again_after=_MISTAKE_AGAIN)
+            self._record_event(owner, write.refused(owner, str(error)), again_after=_MISTAKE_AGAIN)
         else:
-            if written is not None:  # else it was deleted meanwhile, and the look at that makes it again
-                self._tell(owner, write.done)
+            if (
+                written is not None
+            ):  # None: it was deleted meanwhile; the reconciliation after the deletion creates it again
+                self._record_event(owner, write.done)
 
-    def _tell(self, owner: Owner, event: Event, *, again_after: timedelta = timedelta(0)) -> None:
+    def _record_event(self, owner: Owner, event: Event, *, again_after: timedelta = timedelta(0)) -> None:
         involved = Involved(
             api_version=owner.api_version,
             kind=owner.kind,
@@ -91,6 +93,6 @@ class ShimReconciler:
             name=owner.name,
             uid=owner.uid,
         )
-        self._events.tell_of(
+        self._events.record(
             involved, event.reason, event.message, warning=event.type == "Warning", again_after=again_after
         )

@@ -21,15 +21,16 @@ from certmill.kube.resources import Resource
 from certmill.observe.log import get_logger
 
 WATCH_SECONDS = 240
-_DOUBTED_SECONDS = 5
-"""Of a watch after one that the API server refused for now (429, 503): while it begins a resource's storage
-anew, as when its CustomResourceDefinition changes, it may take a watch that is told nothing."""
+_SUSPECT_SECONDS = 5
+"""The length of the first watch after the API server refused one temporarily (429, 503). While the server
+starts the storage of a resource again, for example after a change of its CustomResourceDefinition, it may
+accept a watch and send no events to it."""
 _SILENT_SECONDS = 60.0
 """An API server sends a bookmark every minute. A longer watch without any is not trusted, and a list
 follows."""
 _PAUSES = (1.0, 2.0, 5.0, 10.0)
 _SETTLED_SECONDS = 2.0
-"""A watch that lived so long was none of the failures before it, even if there was nothing to tell."""
+"""A watch that lasted this long counts as a success, even if there was no event."""
 _ABSENT_PAUSE = 5.0
 _QUIET_PAUSE = 1.0
 _LIST_AFTER = 5
@@ -74,13 +75,13 @@ class Watch(Generic[ViewT]):
         self._failures_of_version = 0
         self._expired = False
         self._version = ""
-        self._doubted = False
+        self._suspect = False
         self.views: dict[tuple[str, str], ViewT] = {}
         self.synced = threading.Event()
 
     @property
     def kind(self) -> str:
-        """The views of all objects."""
+        """The kind of the watched objects."""
         return self._watched.resource.kind
 
     def run(self) -> None:
@@ -89,12 +90,12 @@ class Watch(Generic[ViewT]):
             try:
                 if self._version or self._list():
                     self._follow()
-                    self._goes_well()
+                    self._reset_failures()
             except WatchExpired as error:
                 self._version = ""
                 self._failed(
                     error, pauses=self._expired
-                )  # again and again, lists would be all that the server does
+                )  # without a pause the server would do nothing but lists
                 self._expired = True
             except CertmillError as error:
                 if isinstance(error, NotServed) or self._failures_of_version >= _LIST_AFTER:
@@ -122,31 +123,30 @@ class Watch(Generic[ViewT]):
         if not self.synced.is_set():
             log.info("watch.listed", resource=watched.resource.plural, objects=len(found))
         self.synced.set()
-        self._version, self._failures_of_version, self._doubted = version, 0, False
+        self._version, self._failures_of_version, self._suspect = version, 0, False
         return True
 
     def _follow(self) -> None:
-        """One watch, to its end. One that is doubted, or was silent for too long, is followed by a list."""
-        before, began, doubted = self._version, self._monotonic(), self._doubted
+        """Run one watch until it ends. After a suspect watch, or one without events for too long, the
+        objects are listed again."""
+        before, began, suspect = self._version, self._monotonic(), self._suspect
         try:
             for event in self._events(before):
                 self._version = meta_of(event.object).resource_version or self._version
-                doubted = doubted and event.type == "BOOKMARK"
+                suspect = suspect and event.type == "BOOKMARK"
                 self._event(event)
-                self._goes_well()
+                self._reset_failures()
                 if self._stop.is_set():
                     return
         finally:
             lasted = self._monotonic() - began
             if lasted > _SETTLED_SECONDS:
-                self._goes_well()
-        self._doubted = False
-        if doubted or (self._version == before and lasted > _SILENT_SECONDS):
+                self._reset_failures()
+        self._suspect = False
+        if suspect or (self._version == before and lasted > _SILENT_SECONDS):
             self._version = ""
         elif self._version == before:
-            self._stop.wait(
-                _QUIET_PAUSE
-            )  # a server that ends every watch at once is not to be asked without a pause
+            self._stop.wait(_QUIET_PAUSE)  # a server may end every watch at once
 
     def _events(self, version: str) -> Iterator[WatchEvent]:
         watched = self._watched
@@ -154,12 +154,12 @@ class Watch(Generic[ViewT]):
             watched.resource,
             watched.namespace,
             resource_version=version,
-            seconds=_DOUBTED_SECONDS if self._doubted else WATCH_SECONDS,
+            seconds=_SUSPECT_SECONDS if self._suspect else WATCH_SECONDS,
             labels=watched.labels,
             metadata_only=watched.metadata_only,
         )
 
-    def _goes_well(self) -> None:
+    def _reset_failures(self) -> None:
         self._failures, self._failures_of_version, self._expired = 0, 0, False
 
     def _failed(self, error: CertmillError, *, pauses: bool) -> None:
@@ -167,7 +167,7 @@ class Watch(Generic[ViewT]):
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)] if pauses else 0.0
         if isinstance(error, Temporary) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
-            self._doubted = bool(self._version)
+            self._suspect = bool(self._version)
         self._failures += 1
         self._failures_of_version += 1
         log.warning(

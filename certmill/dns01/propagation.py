@@ -44,7 +44,7 @@ class _State(Enum):
     """What one server has."""
 
     VISIBLE = auto()
-    LACKS_IT = auto()
+    MISSING = auto()
     TROUBLED = auto()
     """It gave no usable answer: it may have been replaced."""
     NO_ADDRESS = auto()
@@ -174,10 +174,10 @@ def _through(check: _Check, nameserver: str) -> _Finding:
         answer = Resolver((nameserver,)).ask(check.name, "TXT", within_seconds=check.timeout_seconds)
     except DnsUnavailable as error:
         return _Finding(state=_State.TROUBLED, reason=str(error))
-    lack = _lack(answer, check)
+    why = _why_missing(answer, check)
     return (
-        _Finding(state=_State.LACKS_IT, reason=f"{shown} {lack}")
-        if lack is not None
+        _Finding(state=_State.MISSING, reason=f"{shown} {why}")
+        if why is not None
         else _Finding(state=_State.VISIBLE)
     )
 
@@ -187,14 +187,14 @@ def _in_answer(answer: dns.message.Message, check: _Check, shown: str) -> _Findi
     if not answer.answer and not answer.flags & dns.flags.AA and answer.rcode() == dns.rcode.NOERROR:
         reason = f"{shown} does not serve the zone {check.zone}, although it is one of its name servers"
         return _Finding(state=_State.TROUBLED, reason=reason)
-    lack = _lack(answer, check)
-    if lack is None:
+    why = _why_missing(answer, check)
+    if why is None:
         return _Finding(state=_State.VISIBLE)
-    state = _State.LACKS_IT if answer.rcode() in ANSWERED else _State.TROUBLED
-    return _Finding(state=state, reason=f"{shown} {lack}")
+    state = _State.MISSING if answer.rcode() in ANSWERED else _State.TROUBLED
+    return _Finding(state=state, reason=f"{shown} {why}")
 
 
-def _lack(answer: dns.message.Message, check: _Check) -> str | None:
+def _why_missing(answer: dns.message.Message, check: _Check) -> str | None:
     """Why the value is not in the answer, as the end of a sentence after the server's name; None if it is."""
     if answer.rcode() not in ANSWERED:
         return f"answered {dns.rcode.to_text(answer.rcode())}"

@@ -58,7 +58,7 @@ class Connections(Generic[ConnectionT]):
         self._groups[connection] = group
         self._silent.setdefault(group, {})[connection] = None
 
-    def heard(self, connection: ConnectionT) -> None:
+    def note_activity(self, connection: ConnectionT) -> None:
         """The complete head of its request has arrived."""
         group = self._groups.get(connection, "")
         members = self._silent.get(group, {})
@@ -68,5 +68,5 @@ class Connections(Generic[ConnectionT]):
 
     def remove(self, connection: ConnectionT) -> None:
         """Remove a connection that is closed or being closed."""
-        self.heard(connection)
+        self.note_activity(connection)
         self._groups.pop(connection, None)

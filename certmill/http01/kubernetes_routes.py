@@ -194,9 +194,9 @@ class ResponderAddresses:
         self._kept: tuple[float, tuple[str, ...]] = (0.0, ())
 
     def __call__(self) -> Sequence[str]:
-        looked_at, found = self._kept
+        read_at, found = self._kept
         now = time.monotonic()
-        if not found or now - looked_at > _FRESH_SECONDS:
+        if not found or now - read_at > _FRESH_SECONDS:
             items = self._client.list(ENDPOINT_SLICES, self._namespace, labels=self._labels).items
             found = tuple(sorted({address for item in items for address in _ready(item)}))
             self._kept = (now, found)

@@ -175,7 +175,7 @@ class Responder:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 head = await self._read_head(reader)
-            self._connections.heard(writer)
+            self._connections.note_activity(writer)
             answer = head if isinstance(head, _Answer) else await self._answer(head)
             writer.write(answer.encode())
             async with asyncio.timeout(self._timeout_seconds):

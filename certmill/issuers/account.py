@@ -118,7 +118,7 @@ def register(ports: Ports, issuer: Issuer, owner: str) -> Account:
         raise
     except CertmillError as error:
         with suppress(HomeUnavailable):
-            _tell(ports, issuer, error)
+            _record_failure(ports, issuer, error)
         raise
 
 
@@ -164,7 +164,7 @@ def _register_alone(ports: Ports, issuer: Issuer, owner: str) -> Account:
         ports.locks.release("account", issuer.reference, owner=owner)
 
 
-def _tell(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
+def _record_failure(ports: Ports, issuer: Issuer, error: CertmillError) -> None:
     """Write why there is no account. A temporary error, for example a CA that is not available, does not make
     a confirmed account not Ready."""
     status = ports.home.issuer_status(issuer)

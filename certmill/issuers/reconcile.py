@@ -41,7 +41,7 @@ class IssuerReconciler:
         self._ports = ports
         self._reconciler = reconciler
 
-    def look(self, kind: str, path: str, *, owner: str) -> None:
+    def reconcile_path(self, kind: str, path: str, *, owner: str) -> None:
         """Reconcile the Issuer with the path `namespace/name`, or the ClusterIssuer `name`. If its manifest
         is not valid, its status and an event say so. Raises Temporary.
 
@@ -62,21 +62,23 @@ class IssuerReconciler:
             self.reconcile(issuer, owner=owner)
 
     def reconcile(
-        self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool] = lambda: True
+        self, issuer: Issuer, *, owner: str, may_continue: Callable[[], bool] = lambda: True
     ) -> IssuerReconciled:
-        """Register the issuer's account, and begin again what failed because of it, as long as `goes_on()` is
-        true."""
-        looked = self._reconciled(issuer, owner=owner, goes_on=goes_on)
-        recording.sink().sync(f"{issuer.kind.lower()}s", failed=bool(looked.failed))
-        return looked
+        """Register the issuer's account, and begin again what failed because of it, as long as
+        `may_continue()` is true."""
+        result = self._reconciled(issuer, owner=owner, may_continue=may_continue)
+        recording.sink().sync(f"{issuer.kind.lower()}s", failed=bool(result.failed))
+        return result
 
-    def _reconciled(self, issuer: Issuer, *, owner: str, goes_on: Callable[[], bool]) -> IssuerReconciled:
+    def _reconciled(
+        self, issuer: Issuer, *, owner: str, may_continue: Callable[[], bool]
+    ) -> IssuerReconciled:
         try:
             with self._ports.namespace_limit.of(issuer.namespace):
                 account.register(self._ports, issuer, owner=owner)
             if missing := account.confirm(self._ports, issuer):
                 return IssuerReconciled(done=True, failed=(f"{issuer.reference}: {missing}",))
-            return self._try_again(issuer, goes_on)
+            return self._try_again(issuer, may_continue)
         except Busy:
             return IssuerReconciled(done=False)
         except CertmillError as error:
@@ -84,14 +86,14 @@ class IssuerReconciler:
                 done=not isinstance(error, Temporary), failed=(f"{issuer.reference}: {error}",)
             )
 
-    def _try_again(self, issuer: Issuer, goes_on: Callable[[], bool]) -> IssuerReconciled:
+    def _try_again(self, issuer: Issuer, may_continue: Callable[[], bool]) -> IssuerReconciled:
         """End the wait of each run that waits for this issuer. A Certificate without a run is reconciled,
         which begins its run."""
         records = self._ports.issuer_records
         done = True
         failed: list[str] = []
         for number, certificate in enumerate(issuer_failures.to_begin(self._ports, issuer)):
-            if number % _BATCH == _BATCH - 1 and not goes_on():
+            if number % _BATCH == _BATCH - 1 and not may_continue():
                 return IssuerReconciled(done=False, failed=tuple(failed))
             if self._ports.records.end_wait(certificate, chain.FIRST, now=self._ports.clock.now()):
                 records.forget_failing(issuer.ref, [certificate])

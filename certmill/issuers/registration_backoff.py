@@ -31,7 +31,7 @@ def refusal(ports: Ports, issuer: Issuer) -> Postponement | None:
     return found if found is not None and found.final and found.until > ports.clock.now() else None
 
 
-def may_ask_again(ports: Ports, refused: Postponement, *, is_first_try: bool) -> bool:
+def may_register_again(ports: Ports, refused: Postponement, *, is_first_try: bool) -> bool:
     """Whether a run asks the CA again although the issuer was refused. A new run does, because a person may
     have corrected the account at the CA; if many runs are new, one a minute does."""
     return is_first_try and ports.clock.now() >= refused.until - backoff.HOUR + backoff.MINUTE

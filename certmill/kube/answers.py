@@ -129,7 +129,7 @@ def status_of(content: bytes) -> Mapping[str, object]:
         return {}
 
 
-def said(status: Mapping[str, object]) -> str:
+def message_of(status: Mapping[str, object]) -> str:
     """The server's message on one line. It names the wrong field or the missing permission."""
     return " ".join(text(status.get("message")).split())[:_MAX_SAID]
 
@@ -142,7 +142,7 @@ def is_terminating(status: Mapping[str, object]) -> bool:
 
 def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str], what: str) -> CertmillError:
     """The error for an answer with an error status."""
-    words = said(status)
+    words = message_of(status)
     error: CertmillError | None = None
     match code:
         case HTTPStatus.NOT_FOUND:
@@ -169,7 +169,7 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
 
 
 def _forbidden(status: Mapping[str, object], what: str) -> CertmillError:
-    words = said(status)
+    words = message_of(status)
     if is_terminating(status):
         return Forbidden(f"cannot {what}: its namespace is being deleted; nothing new can be made there")
     if _UNKNOWN_OWNER in words:
@@ -183,7 +183,7 @@ def _forbidden(status: Mapping[str, object], what: str) -> CertmillError:
 
 def _absent(status: Mapping[str, object], what: str) -> CertmillError:
     if status.get("kind") == "Status":
-        return Missing(f"cannot {what}: {said(status) or 'not found'}")
+        return Missing(f"cannot {what}: {message_of(status) or 'not found'}")
     return NotServed(
         f"cannot {what}: the API does not serve this resource; see that its CustomResourceDefinition is "
         "installed"

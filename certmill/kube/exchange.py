@@ -69,7 +69,7 @@ class Exchange:
     def _require_ready(self, request: Request, content: bytes) -> None:
         readiness, _ = self._ask(Request(method="GET", path="/readyz", what=request.what, accept="*/*"))
         if readiness.status == HTTPStatus.FORBIDDEN or readiness.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            words = answers.said(answers.status_of(content))
+            words = answers.message_of(answers.status_of(content))
             raise HomeUnavailable(
                 f"cannot {request.what}: the API server does not say that it is ready, and refuses us: "
                 f"{words}"

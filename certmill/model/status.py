@@ -108,12 +108,12 @@ def owner_message(owner: str, *, issued: bool) -> str:
     """cert-manager's message of Ready if another Certificate owns the Secret.
 
     `issued`: the Secret names the owner; otherwise the owner is older and comes first."""
-    told = (
+    summary = (
         f'Secret was issued for "{owner}"'
         if issued
         else f'Secret is to be issued for "{owner}", which is older'
     )
-    return f"{told}. {_CONFLICT}"
+    return f"{summary}. {_CONFLICT}"
 
 
 def owner_of(status: CertificateStatus) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from certmill.model.certificate import RenewalPolicy
 from certmill.model.reason import END_OF_LIFE, Reason
-from certmill.renewal.observation import Seen, Violation
+from certmill.renewal.observation import Observation, Violation
 from certmill.renewal.plan import RenewalPlan, least_seconds_between
 from certmill.renewal.policy import CLOCK_TOLERANCE_SECONDS, violated
 from certmill.runs.backoff import NextAttempt, Validity, next_attempt
@@ -44,12 +44,12 @@ class BackingOff:
 Decision = Issue | Keep | BackingOff
 
 
-def decide(seen: Seen, now: float) -> Decision:
+def decide(observation: Observation, now: float) -> Decision:
     """Decide: issue, keep the stored pair, or wait until a back-off ends; with the reason."""
-    violation = violated(seen, now)
+    violation = violated(observation, now)
     if violation is None:
-        return Keep(renewal=seen.renewal)
-    return _not_before(seen, violation, now) or Issue(violation=violation)
+        return Keep(renewal=observation.renewal)
+    return _not_before(observation, violation, now) or Issue(violation=violation)
 
 
 def as_requested(decision: Decision, *, asked: bool, ignore_back_off: bool) -> Decision:
@@ -63,10 +63,10 @@ def as_requested(decision: Decision, *, asked: bool, ignore_back_off: bool) -> D
     return decision
 
 
-def _not_before(seen: Seen, violation: Violation, now: float) -> BackingOff | None:
+def _not_before(observation: Observation, violation: Violation, now: float) -> BackingOff | None:
     """Why the run must wait, and until when; None if it may begin now."""
-    leaf, issued = seen.leaf, seen.status.last_issuance_time
-    if violation.reason is Reason.EXPIRED and seen.certificate.renewal_policy is RenewalPolicy.DISABLED:
+    leaf, issued = observation.leaf, observation.status.last_issuance_time
+    if violation.reason is Reason.EXPIRED and observation.certificate.renewal_policy is RenewalPolicy.DISABLED:
         return BackingOff(
             violation=violation,
             until=now + LONGEST_HOLD,
@@ -83,21 +83,21 @@ def _not_before(seen: Seen, violation: Violation, now: float) -> BackingOff | No
             return BackingOff(
                 violation=violation, until=until, reason="enough time has passed since it was issued"
             )
-    back_off = _back_off(seen, now)
+    back_off = _back_off(observation, now)
     if back_off is not None and now < back_off.at:
         return BackingOff(violation=violation, until=back_off.at, reason=back_off.reason)
     return None
 
 
-def _back_off(seen: Seen, now: float) -> NextAttempt | None:
+def _back_off(observation: Observation, now: float) -> NextAttempt | None:
     """When the next attempt may begin after the failure in the status; None if that failure does not
     count."""
-    status, leaf = seen.status, seen.leaf
+    status, leaf = observation.status, observation.leaf
     # If another program wrote the failure into the status, it is not known which spec failed. Then the back-
     # off applies to the current spec.
     if (
         status.next_attempt is None
-        or status.failed_spec not in ("", *seen.specs)
+        or status.failed_spec not in ("", *observation.specs)
         or status.next_attempt > now + LONGEST_HOLD
     ):
         return None

@@ -22,7 +22,7 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Observation:
     """The observed facts on which the decision depends. `unusable`: why the Secret or its certificate could
     not be read, or "". `specs`: the digest of the desired state with each candidate issuer."""
 
@@ -46,7 +46,7 @@ class Seen:
         return plan(self.certificate, self.leaf, jitter_seconds=self.jitter_seconds)
 
 
-def look(
+def observe(
     certificate: Certificate,
     secret: Secret | None,
     status: CertificateStatus,
@@ -54,7 +54,7 @@ def look(
     *,
     unusable: str = "",
     jitter_seconds: float = 0.0,
-) -> Seen:
+) -> Observation:
     """Parse the stored pair, with size limits, so that the checks only compare facts. `unusable`: why the
     Secret exists but could not be read."""
     leaf = None
@@ -63,7 +63,7 @@ def look(
             leaf = chain.leaf(secret.data[TLS_CERTIFICATE])
         except SecretUnusable as error:
             unusable = str(error)
-    return Seen(
+    return Observation(
         certificate=certificate,
         secret=secret,
         leaf=leaf,

@@ -12,7 +12,7 @@ from certmill.errors import SecretUnusable
 from certmill.model.reason import Reason
 from certmill.model.secret import TLS_CERTIFICATE, TLS_PRIVATE_KEY
 from certmill.model.status import expiry_message
-from certmill.renewal.observation import Seen, Violation
+from certmill.renewal.observation import Observation, Violation
 
 CLOCK_TOLERANCE_SECONDS = 300.0
 """The clocks of two machines may differ by this many seconds: an instant that is less far in the future
@@ -21,24 +21,24 @@ counts as now."""
 READY_MESSAGE = "Certificate is up to date and has not expired"
 
 
-def violated(seen: Seen, now: float) -> Violation | None:
+def violated(observation: Observation, now: float) -> Violation | None:
     """The violation of the first check that fails, or None if the pair is the desired one."""
-    return next((violation for check in CHECKS if (violation := check(seen, now)) is not None), None)
+    return next((violation for check in CHECKS if (violation := check(observation, now)) is not None), None)
 
 
-def _absent(seen: Seen, now: float) -> Violation | None:
-    if seen.secret is None and seen.unusable:
+def _absent(observation: Observation, now: float) -> Violation | None:
+    if observation.secret is None and observation.unusable:
         return Violation(
             reason=Reason.INVALID_CERTIFICATE,
-            message=f"Issuing certificate as Secret cannot be read: {seen.unusable}",
+            message=f"Issuing certificate as Secret cannot be read: {observation.unusable}",
         )
-    if seen.secret is None:
+    if observation.secret is None:
         return Violation(reason=Reason.DOES_NOT_EXIST, message="Issuing certificate as Secret does not exist")
     return None
 
 
-def _missing_data(seen: Seen, now: float) -> Violation | None:
-    data = seen.secret.data if seen.secret else {}
+def _missing_data(observation: Observation, now: float) -> Violation | None:
+    data = observation.secret.data if observation.secret else {}
     if not data:
         missing = "any data"
     elif not data.get(TLS_PRIVATE_KEY):
@@ -52,33 +52,33 @@ def _missing_data(seen: Seen, now: float) -> Violation | None:
     )
 
 
-def _pair_differs(seen: Seen, now: float) -> Violation | None:
-    assert seen.secret is not None
+def _pair_differs(observation: Observation, now: float) -> Violation | None:
+    assert observation.secret is not None
     try:
-        public = chain.key_of(seen.secret.data[TLS_PRIVATE_KEY])
+        public = chain.key_of(observation.secret.data[TLS_PRIVATE_KEY])
     except SecretUnusable as error:
         return Violation(
             reason=Reason.INVALID_KEY_PAIR,
             message=f"Issuing certificate as Secret contains invalid private key data: {error}",
         )
-    if seen.leaf is None:
-        message = f"Issuing certificate as Secret contains an invalid certificate: {seen.unusable}"
+    if observation.leaf is None:
+        message = f"Issuing certificate as Secret contains an invalid certificate: {observation.unusable}"
         return Violation(reason=Reason.INVALID_CERTIFICATE, message=message)
-    if public != seen.leaf.public_key:
+    if public != observation.leaf.public_key:
         message = "Issuing certificate as Secret contains a private key that does not match the certificate"
         return Violation(reason=Reason.INVALID_KEY_PAIR, message=message)
     return None
 
 
-def _issuer(seen: Seen, now: float) -> Violation | None:
-    assert seen.secret is not None
-    if secret_contract.is_temporary(seen.secret):
+def _issuer(observation: Observation, now: float) -> Violation | None:
+    assert observation.secret is not None
+    if secret_contract.is_temporary(observation.secret):
         return Violation(
             reason=Reason.INCORRECT_ISSUER,
             message="Issuing certificate as Secret holds a temporary certificate",
         )
-    if secret_contract.candidate_in(seen.secret, seen.certificate) is None:
-        former = secret_contract.issuer_of(seen.secret)
+    if secret_contract.candidate_in(observation.secret, observation.certificate) is None:
+        former = secret_contract.issuer_of(observation.secret)
         return Violation(
             reason=Reason.INCORRECT_ISSUER,
             message=f'Issuing certificate as Secret was previously issued by "{former}"',
@@ -86,9 +86,9 @@ def _issuer(seen: Seen, now: float) -> Violation | None:
     return None
 
 
-def _key_spec(seen: Seen, now: float) -> Violation | None:
-    assert seen.secret is not None
-    fields = keys.differing(seen.secret.data[TLS_PRIVATE_KEY], seen.certificate.private_key)
+def _key_spec(observation: Observation, now: float) -> Violation | None:
+    assert observation.secret is not None
+    fields = keys.differing(observation.secret.data[TLS_PRIVATE_KEY], observation.certificate.private_key)
     if fields:
         return Violation(
             reason=Reason.SECRET_MISMATCH,
@@ -97,8 +97,8 @@ def _key_spec(seen: Seen, now: float) -> Violation | None:
     return None
 
 
-def _names(seen: Seen, now: float) -> Violation | None:
-    leaf, wanted = seen.leaf, seen.certificate
+def _names(observation: Observation, now: float) -> Violation | None:
+    leaf, wanted = observation.leaf, observation.certificate
     assert leaf is not None
     changed = []
     if set(leaf.dns_names) != set(wanted.dns_names):
@@ -117,11 +117,11 @@ def _names(seen: Seen, now: float) -> Violation | None:
     return None
 
 
-def _expired(seen: Seen, now: float) -> Violation | None:
-    assert seen.leaf is not None
+def _expired(observation: Observation, now: float) -> Violation | None:
+    assert observation.leaf is not None
     return (
-        Violation(reason=Reason.EXPIRED, message=expiry_message(seen.leaf.not_after))
-        if seen.leaf.not_after <= now
+        Violation(reason=Reason.EXPIRED, message=expiry_message(observation.leaf.not_after))
+        if observation.leaf.not_after <= now
         else None
     )
 
@@ -143,13 +143,13 @@ def not_yet_valid(leaf: chain.Leaf, now: float) -> Violation | None:
     )
 
 
-def _not_yet_valid(seen: Seen, now: float) -> Violation | None:
-    assert seen.leaf is not None
-    return not_yet_valid(seen.leaf, now)
+def _not_yet_valid(observation: Observation, now: float) -> Violation | None:
+    assert observation.leaf is not None
+    return not_yet_valid(observation.leaf, now)
 
 
-def _renewing(seen: Seen, now: float) -> Violation | None:
-    renew_at = seen.renewal.instant
+def _renewing(observation: Observation, now: float) -> Violation | None:
+    renew_at = observation.renewal.instant
     if renew_at is not None and renew_at <= now:
         scheduled = f"{instant(renew_at):%Y-%m-%d %H:%M:%S} +0000 UTC"
         return Violation(
@@ -163,7 +163,7 @@ def _listed(fields: Sequence[str]) -> str:
     return f"[{' '.join(fields)}]"
 
 
-CHECKS: tuple[Callable[[Seen, float], Violation | None], ...] = (
+CHECKS: tuple[Callable[[Observation, float], Violation | None], ...] = (
     _absent,
     _missing_data,
     _pair_differs,

@@ -96,9 +96,10 @@ class Facts:
     failure: Failure | None = None
     restarts: int = 0
     """How often this run went back to an earlier step."""
-    told: tuple[str, ...] = ()
-    """Digests of the wait reasons that are recorded as events; `noted`: those that are in the status."""
-    noted: tuple[str, ...] = ()
+    event_reasons: tuple[str, ...] = field(default=(), metadata={JSON_NAME: "told"})
+    """Digests of the wait reasons that are recorded as events."""
+    status_reasons: tuple[str, ...] = field(default=(), metadata={JSON_NAME: "noted"})
+    """Digests of the wait reasons that are in the status."""
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     @property

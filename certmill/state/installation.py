@@ -27,11 +27,11 @@ class InstallationRecord:
         An earlier release of certmill recorded only the home. Such an id counts as `own` if it names the same
         home."""
         home, _, release = own.partition("/")
-        noted = cast(
+        recorded = cast(
             "list[str]",
             self._claim(keys=[keys.INSTALLATION, keys.INSTALLATION_RELEASE], args=[home, release]),
         )
-        return _joined(*noted)
+        return _joined(*recorded)
 
     @answering
     def read(self) -> str:
@@ -46,11 +46,11 @@ def _joined(home: str, release: str) -> str:
     return f"{home}/{release}" if release else home
 
 
-def require_same(own: str, noted: str) -> None:
+def require_same(own: str, recorded: str) -> None:
     """Raise OtherInstallation unless the id recorded in Redis is ours or empty (none)."""
-    if noted not in ("", own):
+    if recorded not in ("", own):
         raise OtherInstallation(
-            f"another installation of certmill (id {noted}) uses this Redis, and the id of this home is "
+            f"another installation of certmill (id {recorded}) uses this Redis, and the id of this home is "
             f"{own}: give each installation a "
             "Redis of its own (CERTMILL_REDIS_URL; another database number will do). If the other one is "
             "gone for good, empty this "

@@ -63,7 +63,7 @@ class LostOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
+class OldEntries:
     """Old content of the journal: the entries that this release can read, the fields of those that only a
     newer release can read, and the fields of those that no release can read."""
 
@@ -106,7 +106,7 @@ class Journal:
             self._redis.zadd(keys.JOURNAL_TIMES, dict.fromkeys(fields, now), xx=True)
 
     @answering
-    def older_than(self, instant: float, limit: int) -> Noted:
+    def older_than(self, instant: float, limit: int) -> OldEntries:
         """Return at most `limit` entries from before `instant` (seconds since the epoch), oldest first."""
         fields = cast(
             "list[str]", self._redis.zrangebyscore(keys.JOURNAL_TIMES, "-inf", instant, start=0, num=limit)
@@ -120,7 +120,7 @@ class Journal:
                 newer.append(field)
             except DamagedValue:
                 damaged.append(field)
-        return Noted(entries=tuple(entries), newer=tuple(newer), damaged=tuple(damaged))
+        return OldEntries(entries=tuple(entries), newer=tuple(newer), damaged=tuple(damaged))
 
     @answering
     def note_lost_order(self, order: LostOrder) -> None:

@@ -201,7 +201,7 @@ class Records:
                 pipe.execute()
 
     @answering
-    def remembers(self) -> bool:
+    def has_adopted(self) -> bool:
         """Whether Redis has kept its memory since `note_adopted`."""
         return bool(self._redis.exists(keys.ADOPTED))
 

@@ -113,7 +113,7 @@ def _require_writable_secret(context: StepContext) -> Secret | None:
             f"cannot be used: {error}; "
             "delete it, or choose another spec.secretName"
         ) from error
-    if taken := secret_contract.why_not_to_write(home, certificate, (context.issuer,), secret):
+    if taken := secret_contract.refusal_to_write(home, certificate, (context.issuer,), secret):
         raise InvalidManifest(taken, path="spec.secretName", source=f"Certificate {certificate.id}")
     return secret
 

@@ -46,7 +46,7 @@ def _register(context: StepContext) -> account.Account | Waiting:
     errors of `account.register`."""
     ports, issuer = context.ports, context.issuer
     refusal = registration_backoff.refusal(ports, issuer)
-    if refusal is not None and not registration_backoff.may_ask_again(
+    if refusal is not None and not registration_backoff.may_register_again(
         ports, refusal, is_first_try=context.is_first_try
     ):
         return issuer_wait.for_refused(context, refusal.reason)

@@ -15,7 +15,7 @@ from certmill.model.object_ref import ObjectRef
 from certmill.observe.log import get_logger
 from certmill.runs.facts import ChallengeFacts, Facts
 from certmill.runs.ports import Ports
-from certmill.state.journal import Noted, Presented
+from certmill.state.journal import OldEntries, Presented
 from certmill.state.record import Record
 from certmill.steps import challenges
 from certmill.steps.orders import lost
@@ -47,19 +47,21 @@ class _Sweep:
     ends: float
     troubled: set[_Place] = field(default_factory=set)
 
-    def goes_on(self) -> bool:
+    def may_continue(self) -> bool:
         """Whether time remains and the lease of the sweep could be renewed."""
-        return self.ports.clock.now() <= self.ends and self.hold()
+        return self.ports.clock.now() <= self.ends and self.renew_lease()
 
     def has_time_for_orders(self) -> bool:
         """Whether time remains to read another lost order from its CA."""
-        return self.ports.clock.now() <= self.ends - SWEEP_SECONDS + LOST_ORDERS_SECONDS and self.goes_on()
+        return (
+            self.ports.clock.now() <= self.ends - SWEEP_SECONDS + LOST_ORDERS_SECONDS and self.may_continue()
+        )
 
-    def hold(self) -> bool:
+    def renew_lease(self) -> bool:
         """Acquire the lease of the sweep, or renew it. Returns whether this worker has the lease."""
         return self.ports.locks.acquire("sweep", owner=self.owner, seconds=SWEEP_LOCK_SECONDS)
 
-    def take_down(self, entry: Presented) -> bool:
+    def clean_up(self, entry: Presented) -> bool:
         """Clean up one challenge. Returns False if it must stay."""
         if _place(entry) in self.troubled:
             return False
@@ -69,14 +71,14 @@ class _Sweep:
             return False
         try:
             if not entry.record_name:
-                _take_down_http01(ports, entry, facts)
+                _clean_up_http01(ports, entry, facts)
                 return True
             issuer = ports.home.issuer(entry.issuer)
             if issuer is None:
-                return _given_up(ports, entry)
+                return _give_up(ports, entry)
             ports.issuer_records.found(entry.issuer)
             challenges.clean_up(
-                ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.hold
+                ports, entry.certificate, issuer, entry.labels, (_as_challenge(entry),), self.renew_lease
             )
         except CertmillError as error:
             if isinstance(error, Temporary):
@@ -95,17 +97,17 @@ def sweep(ports: Ports, owner: str) -> int:
     tries it again. A later sweep also handles what this one had no time for."""
     now = ports.clock.now()
     pass_ = _Sweep(ports=ports, owner=owner, ends=now + SWEEP_SECONDS)
-    if not pass_.hold():
+    if not pass_.renew_lease():
         return 0
     swept = 0
     try:
-        lost.to_journal(ports, pass_.has_time_for_orders, pass_.hold, at=now - SWEEP_AFTER_SECONDS)
+        lost.to_journal(ports, pass_.has_time_for_orders, pass_.renew_lease, at=now - SWEEP_AFTER_SECONDS)
         old = ports.journal.older_than(now - SWEEP_AFTER_SECONDS, SWEEP_LIMIT)
-        _set_aside(ports, old)
+        _postpone_unreadable(ports, old)
         for entry in old.entries:
-            if not pass_.goes_on():
+            if not pass_.may_continue():
                 break
-            if pass_.take_down(entry):
+            if pass_.clean_up(entry):
                 ports.journal.remove([entry])
                 swept += 1
             else:
@@ -115,7 +117,7 @@ def sweep(ports: Ports, owner: str) -> int:
     return swept
 
 
-def _set_aside(ports: Ports, old: Noted) -> None:
+def _postpone_unreadable(ports: Ports, old: OldEntries) -> None:
     """Move unreadable entries out of the way of the others. An entry from a newer release is left to that
     release. A damaged entry is removed, and a log line asks for manual cleanup."""
     ports.journal.postpone(old.newer, now=ports.clock.now())
@@ -142,14 +144,14 @@ def _place(entry: Presented) -> _Place:
     return entry.issuer, entry.zone
 
 
-def _take_down_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
+def _clean_up_http01(ports: Ports, entry: Presented, facts: Facts) -> None:
     ports.key_authorizations.remove(entry.value)
     # The current run may use the same route for the token of another order.
     if all((c.identifier, c.route) != (entry.identifier, entry.route) for c in facts.challenges):
         ports.routes.cleanup(entry.certificate, entry.identifier, entry.route)
 
 
-def _given_up(ports: Ports, entry: Presented) -> bool:
+def _give_up(ports: Ports, entry: Presented) -> bool:
     """The issuer and its credentials are gone. Returns whether this has lasted for ORPHAN_SECONDS; then the
     entry is dropped, and a log line asks a person to remove the TXT record."""
     now = ports.clock.now()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from certmill.certificates.reconcile import LOOK_AGAIN_SECONDS, Reconciler, reconcile_all
+from certmill.certificates.reconcile import CHECK_AGAIN_SECONDS, Reconciler, reconcile_all
 from certmill.errors import CertmillError, HomeUnavailable, InvalidManifest
 from certmill.home.base import Problem, SnapshotEntry
 from certmill.home.layout import digest
@@ -38,7 +38,7 @@ _PROBLEM = "problem/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Woken:
+class DueWork:
     """The result of the tick that runs every second: the wake-ups to publish, and whether to re-read the home
     now."""
 
@@ -48,11 +48,11 @@ class Woken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reread:
-    """The result of a re-read. `complete` is False if time ran out; the next re-read continues. `looked_at`:
+    """The result of a re-read. `complete` is False if time ran out; the next re-read continues. `changed`:
     the number of changed objects. `problems`: those that no re-read has reported yet. `failed`: one line for
     each error."""
 
-    looked_at: int
+    changed: int
     problems: tuple[Problem, ...]
     failed: tuple[str, ...]
     complete: bool
@@ -89,7 +89,7 @@ class Ticks:
             certificates.tick_failed(tick, reason=str(error))
             raise
 
-    def wake(self) -> Woken:
+    def wake(self) -> DueWork:
         """Collect the wake-ups to publish now. Raises OtherInstallation.
 
         Due wake-ups are always included. A run in flight whose chain may be lost is included only while the
@@ -101,7 +101,7 @@ class Ticks:
             ports.installation.require()
         now = ports.clock.now()
         suspect = now + limits.grace
-        self._put_right(now)
+        self._correct_times_ahead(now)
         backlog = ports.due.backlog(now=now)
 
         def take(due: Due, before: float, limit: int) -> list[CertificateId]:
@@ -114,9 +114,9 @@ class Ticks:
         silent = 0.0 if queue < limits.short_queue else LOST_SECONDS
         ids += take(Due.IN_FLIGHT, now - silent, WAKE_LIMIT)
         ids += take(Due.ARRIVALS, now, min(WAKE_LIMIT, limits.high_water - queue))
-        return Woken(wake_ups=ports.records.wake_ups(ids), reread=ports.snapshots.take_reread_request())
+        return DueWork(wake_ups=ports.records.wake_ups(ids), reread=ports.snapshots.take_reread_request())
 
-    def _put_right(self, now: float) -> None:
+    def _correct_times_ahead(self, now: float) -> None:
         """Correct times that were written while a clock was ahead: those entries are due now."""
         due, limits = self._ports.due, self._ports.limits
         due.observe_clock(now=now, limit=WAKE_LIMIT)
@@ -134,7 +134,7 @@ class Ticks:
         now = self._ports.clock.now()
         due = self._ports.due.renewals(now=now, limit=RENEWALS_LIMIT)
         failed = reconcile_all(self._reconciler, dict.fromkeys(due, False))
-        self._ports.due.postpone(list(failed), at=now + LOOK_AGAIN_SECONDS)
+        self._ports.due.postpone(list(failed), at=now + CHECK_AGAIN_SECONDS)
         self._ports.fleet.drop_ended()
         return len(due)
 
@@ -142,8 +142,8 @@ class Ticks:
         """Reconcile what changed in the home since the last re-read: Certificates first, then issuers, until
         time runs out."""
         ports = self._ports
-        if ports.home.watched or not self._hold(owner):
-            return Reread(looked_at=0, problems=(), failed=(), complete=False)
+        if ports.home.watched or not self._renew_lease(owner):
+            return Reread(changed=0, problems=(), failed=(), complete=False)
         try:
             survey = survey_and_write(ports.home)
             known = ports.snapshots.all()
@@ -151,11 +151,11 @@ class Ticks:
             recorded = {_ref_of(name) for name in known if not name.startswith(_PROBLEM)}
             pass_ = _Pass(owner=owner)
             self._certificates(pass_, [s for s in changed if s.ref.kind == CERTIFICATE])
-            self._gone(pass_, recorded - {s.ref for s in survey.snapshots})
+            self._forget_deleted(pass_, recorded - {s.ref for s in survey.snapshots})
             self._issuers(pass_, [s for s in changed if s.ref.kind in ISSUER_KINDS])
             problems = self._new_problems(survey.problems, known)
             return Reread(
-                looked_at=len(changed), problems=problems, failed=tuple(pass_.failed), complete=pass_.complete
+                changed=len(changed), problems=problems, failed=tuple(pass_.failed), complete=pass_.complete
             )
         finally:
             ports.locks.release("reread", owner=owner)
@@ -177,21 +177,21 @@ class Ticks:
         """Clean up the challenges that belong to no run, until time runs out. Returns their number."""
         return sweep.sweep(self._ports, owner)
 
-    def _hold(self, owner: str) -> bool:
+    def _renew_lease(self, owner: str) -> bool:
         """Acquire the lease of the re-read, or renew it. Returns whether this worker has it. The lease is
         short, so that after a SIGKILL another worker can re-read soon."""
         return self._ports.locks.acquire("reread", owner=owner, seconds=REREAD_LOCK_SECONDS)
 
-    def _goes_on(self, pass_: _Pass, ends: float) -> bool:
+    def _may_continue(self, pass_: _Pass, ends: float) -> bool:
         """Whether time remains and the lease of the re-read could be renewed."""
-        if self._ports.clock.now() > ends or not self._hold(pass_.owner):
+        if self._ports.clock.now() > ends or not self._renew_lease(pass_.owner):
             pass_.cut_short()
         return pass_.complete
 
     def _certificates(self, pass_: _Pass, snapshots: list[SnapshotEntry]) -> None:
         ends = self._ports.clock.now() + REREAD_SECONDS
         for start in range(0, len(snapshots), _BATCH):
-            if not self._goes_on(pass_, ends):
+            if not self._may_continue(pass_, ends):
                 return
             batch = {CertificateId(s.ref.path): s for s in snapshots[start : start + _BATCH]}
             errors = reconcile_all(self._reconciler, dict.fromkeys(batch, False))
@@ -200,7 +200,7 @@ class Ticks:
                 {_field(s.ref): s.signature for id_, s in batch.items() if id_ not in errors}
             )
 
-    def _gone(self, pass_: _Pass, gone: set[ObjectRef]) -> None:
+    def _forget_deleted(self, pass_: _Pass, gone: set[ObjectRef]) -> None:
         """Act on the objects that are no longer in the home. Objects of an unknown kind stay: a newer release
         has recorded them."""
         certificates = {CertificateId(ref.path): ref for ref in gone if ref.kind == CERTIFICATE}
@@ -231,7 +231,7 @@ class Ticks:
             if issuer is not None and until <= now:
                 waiting.append((until, snapshot, issuer))
         for _, snapshot, issuer in sorted(waiting, key=lambda each: each[0]):
-            if not self._goes_on(pass_, now + ISSUERS_SECONDS):
+            if not self._may_continue(pass_, now + ISSUERS_SECONDS):
                 break
             self._issuer(pass_, snapshot, issuer, now + ISSUERS_SECONDS)
         pass_.complete = pass_.complete and complete
@@ -239,11 +239,11 @@ class Ticks:
     def _issuer(self, pass_: _Pass, snapshot: SnapshotEntry, issuer: Issuer, ends: float) -> None:
         """Register one issuer's account, and begin again what failed because of the issuer. The snapshot is
         stored when all of this is done."""
-        looked = self._issuer_reconciler.reconcile(
-            issuer, owner=f"reread {pass_.owner}", goes_on=lambda: self._goes_on(pass_, ends)
+        result = self._issuer_reconciler.reconcile(
+            issuer, owner=f"reread {pass_.owner}", may_continue=lambda: self._may_continue(pass_, ends)
         )
-        pass_.failed += looked.failed
-        if looked.done:
+        pass_.failed += result.failed
+        if result.done:
             self._ports.snapshots.note({_field(snapshot.ref): snapshot.signature})
 
 

@@ -12,7 +12,7 @@ from certmill.model.issuer import Issuer
 from certmill.model.secret import Secret
 from certmill.model.status import failure_of
 from certmill.renewal.decision import BackingOff, Issue, Keep, decide
-from certmill.renewal.observation import look
+from certmill.renewal.observation import observe
 from certmill.renewal.plan import RenewalRule
 from certmill.state.record import Record
 from certmill.views.causes import Observed, known_facts, no_worker_line
@@ -90,7 +90,7 @@ def idle(known: Known, now: float) -> str:
     time, waits until a back-off ends, or is issued."""
     certificate, status = known.observed.certificate, known.observed.status
     specs = tuple(candidate.spec for candidate in known.candidates)
-    seen = look(certificate, known.secret, status, specs, jitter_seconds=known.renewal_jitter)
+    seen = observe(certificate, known.secret, status, specs, jitter_seconds=known.renewal_jitter)
     decision = decide(seen, now)
     match decision:
         case Keep():

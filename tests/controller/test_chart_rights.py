@@ -206,7 +206,7 @@ def test_the_controller_sees_what_it_watches_with_its_own_rights(request, home, 
     seen = []
     with watching(installed.client("controller"), (installed.inside,) if namespaces else ()) as controller:
         until(lambda: controller.synced, what="everything is listed")
-        controller.first_sight(lambda certificates: None)
+        controller.adopt_ready(lambda certificates: None)
         certificate = certificate_body(installed.inside, "seen")
         elsewhere = certificate_body(installed.outside, "seen")
         for body in (elsewhere, certificate):

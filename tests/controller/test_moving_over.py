@@ -232,10 +232,10 @@ class Certmill:
         self.runtime, self.adopted = runtime, []
         self._controller = controller
 
-    def first_sight(self):
+    def adopt_ready(self):
         """As a controller that begins to lead; what it wants looked at is looked at. Returns what that
         was."""
-        self._controller.first_sight(
+        self._controller.adopt_ready(
             lambda right: self.adopted.extend(certificate for certificate, _ in right)
         )
         looks = self._controller.take(100, seconds=0)
@@ -300,7 +300,7 @@ def certmill(kube, cluster, redis_server, tmp_path):
 def test_what_is_right_is_adopted_with_no_write_and_no_word_to_the_ca(cluster, certmill):
     before, said = cluster.versions(), cluster.pebble.log.read_text()
 
-    looks = certmill.first_sight()
+    looks = certmill.adopt_ready()
 
     assert sorted(certmill.adopted) == [f"{cluster.namespace}/shop-tls", f"{cluster.namespace}/web"]
     assert {look.kind for look in looks if look.namespace in ("", cluster.namespace)} == {"ClusterIssuer"}
@@ -347,7 +347,7 @@ def the_policies_of_cert_manager(certificate, secret, now):
 
 
 def test_after_a_renewal_by_us_cert_manager_finds_nothing_to_do_either(cluster, certmill):
-    certmill.first_sight()
+    certmill.adopt_ready()
     old = cluster.client.get(SECRETS, cluster.namespace, "web-tls")["data"]
     accounts = cluster.pebble.log.read_text().count("accounts in memory")
 

@@ -13,7 +13,7 @@ from certmill.kube.objects import mapping
 from certmill.kube.resources import CERTIFICATES, LEASES
 from certmill.model.manifests.parse import certificate_document, dump_yaml
 from certmill.model.status import CertificateStatus
-from certmill.renewal.observation import Violation, look
+from certmill.renewal.observation import Violation, observe
 from certmill.testing.clock import FakeClock
 from tests.controller.watching import watching
 from tests.support.builders import a_certificate, a_pair
@@ -47,7 +47,7 @@ def test_a_certificates_life_is_reported_and_our_own_writes_are_not(controller, 
     )
     look_at = ReconcileRequest(kind="Certificate", namespace=namespace, name="web")
     until(lambda: controller.synced, what="not everything was listed")
-    controller.first_sight(lambda _: None)
+    controller.adopt_ready(lambda _: None)
 
     home.apply(web, dump_yaml(certificate_document(web)))
     assert looks(controller, namespace, expected=look_at) == [look_at]
@@ -57,7 +57,7 @@ def test_a_certificates_life_is_reported_and_our_own_writes_are_not(controller, 
     status = conditions.issuing(CertificateStatus(), violation, ready=False, now=now)
     home.write_certificate_status(web.id, status)
     home.write_secret(pair)
-    leaf = look(web, pair, status, ("",)).leaf
+    leaf = observe(web, pair, status, ("",)).leaf
     home.write_certificate_status(
         web.id, conditions.issued(status, leaf, renew_at=leaf.not_after - 86_400, now=now)
     )
@@ -78,7 +78,7 @@ def test_what_was_issued_is_adopted_at_the_first_list_without_a_request(controll
     home.apply(web, dump_yaml(certificate_document(web)))
     pair = a_pair(web, not_before=SystemClock().now() - 60)
     home.write_secret(pair)
-    leaf = look(web, pair, CertificateStatus(), ("",)).leaf
+    leaf = observe(web, pair, CertificateStatus(), ("",)).leaf
     renew_at = float(int(leaf.not_after - 86_400))
     home.write_certificate_status(
         web.id, conditions.issued(CertificateStatus(), leaf, renew_at=renew_at, now=SystemClock().now())
@@ -87,7 +87,7 @@ def test_what_was_issued_is_adopted_at_the_first_list_without_a_request(controll
 
     def is_adopted():
         adopted = []
-        controller.first_sight(adopted.extend)
+        controller.adopt_ready(adopted.extend)
         return (web.id, renew_at) in adopted
 
     until(is_adopted, what="it was not adopted")

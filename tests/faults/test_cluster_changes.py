@@ -56,14 +56,14 @@ def test_a_namespace_deleted_in_mid_issuance_ends_its_runs_and_can_be_used_again
         cluster.client.delete(NAMESPACES, "", namespace)
         assert cluster.client.get(NAMESPACES, "", namespace)["status"]["phase"] == "Terminating"
 
-    def told():
+    def refused_event():
         found = [
             cluster.conditions(CERTIFICATES, namespace, name).get("Issuing", {}) for name in ("early", "web")
         ]
         return all("its namespace is being deleted" in one.get("message", "") for one in found)
 
     cluster.until(
-        told,
+        refused_event,
         what=lambda: str([cluster.conditions(CERTIFICATES, namespace, name) for name in ("early", "web")]),
     )
     cluster.assert_no_trace(

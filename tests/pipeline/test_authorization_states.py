@@ -77,10 +77,10 @@ class TestARateLimitOnAnAuthorization:
     def test_it_is_reported_as_a_rate_limit_by_get_and_by_the_log(self, redis):
         with capture_logs() as lines:
             mill = self.limited(redis)
-        told = [line for line in lines if line["event"] == "certificate.waiting"]
+        waits = [line for line in lines if line["event"] == "certificate.waiting"]
 
         assert mill.record().wait_class == FailureClass.RATE_LIMITED
-        assert [(line["step"], line["until"][-6:]) for line in told] == [("create_order", "+00:00")]
+        assert [(line["step"], line["until"][-6:]) for line in waits] == [("create_order", "+00:00")]
 
     def test_as_often_as_it_comes_it_is_no_restart_that_counts(self, redis):
         mill = self.limited(redis)

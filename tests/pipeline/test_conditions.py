@@ -51,7 +51,7 @@ class Told:
 
 
 @pytest.fixture
-def told():
+def events():
     return Told()
 
 
@@ -212,8 +212,8 @@ class TestWhileItIsIssued:
         assert said(mill, "Issuing")[1] == said(mill, "Ready")[1] == "Expired"
         assert said(mill, "Ready")[0] is False
 
-    def test_a_failure_sets_issuing_false_with_its_message_and_leaves_ready_as_it_is(self, redis, told):
-        mill = Mill(redis, events=told)
+    def test_a_failure_sets_issuing_false_with_its_message_and_leaves_ready_as_it_is(self, redis, events):
+        mill = Mill(redis, events=events)
         mill.world.validates = lambda *_: False
         mill.reconciler.reconcile(WEB.id)
         mill.run()
@@ -226,7 +226,7 @@ class TestWhileItIsIssued:
             1,
             mill.world.clock.now(),
         )
-        assert told.of("Failed") == [message]
+        assert events.of("Failed") == [message]
 
     def test_without_a_pair_the_status_has_no_times_of_one(self, redis):
         mill = Mill(redis)
@@ -335,9 +335,9 @@ class TestWhileItIsIssued:
 
 
 class TestWhileItWaits:
-    def waiting(self, redis, told):
+    def waiting(self, redis, events):
         """A run whose value cannot be seen."""
-        mill = Mill(redis, issuer=BY_DNS, events=told)
+        mill = Mill(redis, issuer=BY_DNS, events=events)
         mill.world.provider.present = lambda record: None
         mill.reconciler.reconcile(WEB.id)
         mill.run()
@@ -345,14 +345,14 @@ class TestWhileItWaits:
 
     REASON = "web.example.test: ns1.example.test does not have it yet"
 
-    def test_a_short_wait_is_reported_in_an_event_and_costs_no_status(self, redis, told):
-        mill = self.waiting(redis, told)
+    def test_a_short_wait_is_reported_in_an_event_and_costs_no_status(self, redis, events):
+        mill = self.waiting(redis, events)
 
-        assert told.of("Waiting") == [self.REASON]
+        assert events.of("Waiting") == [self.REASON]
         assert said(mill, "Issuing") == (True, "DoesNotExist", ABSENT)
 
-    def test_a_long_wait_is_shown_in_issuings_message_once_and_not_at_every_poll(self, redis, told):
-        mill = self.waiting(redis, told)
+    def test_a_long_wait_is_shown_in_issuings_message_once_and_not_at_every_poll(self, redis, events):
+        mill = self.waiting(redis, events)
         written = counted(mill)
 
         for _ in range(5):
@@ -361,10 +361,10 @@ class TestWhileItWaits:
         assert said(mill, "Issuing") == (True, "DoesNotExist", f"{ABSENT}; waiting: {self.REASON}")
         assert said(mill, "Ready") == (False, "DoesNotExist", ABSENT)
         assert len(written) == 1
-        assert told.of("Waiting") == [self.REASON]
+        assert events.of("Waiting") == [self.REASON]
 
-    def test_each_thing_that_is_waited_for_is_written_once_though_they_come_in_turn(self, redis, told):
-        mill = self.waiting(redis, told)
+    def test_each_thing_that_is_waited_for_is_written_once_though_they_come_in_turn(self, redis, events):
+        mill = self.waiting(redis, events)
         servers, visible = ["ns1", "ns2"] * 3, mill.world.visible
         mill.world.visible = lambda *args, **options: replace(
             visible(*args, **options), reason=f"{servers.pop()}.example.test does not have it yet"
@@ -378,8 +378,8 @@ class TestWhileItWaits:
             status.condition("Issuing").message.rpartition(": ")[2].split(".")[0] for status in written
         ] == ["ns2", "ns1"]
 
-    def test_a_reason_that_changes_with_every_poll_does_not_write_at_every_poll(self, redis, told):
-        mill = self.waiting(redis, told)
+    def test_a_reason_that_changes_with_every_poll_does_not_write_at_every_poll(self, redis, events):
+        mill = self.waiting(redis, events)
         polls, visible = iter(range(100)), mill.world.visible
         mill.world.visible = lambda *args, **options: replace(
             visible(*args, **options), reason=f"from port {next(polls)}"
@@ -390,11 +390,11 @@ class TestWhileItWaits:
             mill.wake(61)
 
         assert len(written) <= 8
-        assert len(told.of("Waiting")) <= 8
+        assert len(events.of("Waiting")) <= 8
 
-    def test_a_rate_limit_is_shown_at_once_when_it_is_long(self, redis, told):
+    def test_a_rate_limit_is_shown_at_once_when_it_is_long(self, redis, events):
         mill = with_faults(
-            Mill(redis, events=told),
+            Mill(redis, events=events),
             new_order=[RateLimited("the CA says: too many new orders", retry_after=7200)],
         )
         mill.reconciler.reconcile(WEB.id)
@@ -407,9 +407,9 @@ class TestWhileItWaits:
             f"{ABSENT}; waiting: the CA says: too many new orders",
         )
 
-    def test_a_ca_that_is_away_for_long_is_shown(self, redis, told):
+    def test_a_ca_that_is_away_for_long_is_shown(self, redis, events):
         mill = with_faults(
-            Mill(redis, events=told), new_order=[CAUnavailable("the CA is away") for _ in range(3)]
+            Mill(redis, events=events), new_order=[CAUnavailable("the CA is away") for _ in range(3)]
         )
         mill.reconciler.reconcile(WEB.id)
         mill.run()
@@ -419,8 +419,8 @@ class TestWhileItWaits:
 
         assert said(mill, "Issuing") == (True, "DoesNotExist", f"{ABSENT}; waiting: the CA is away")
 
-    def test_a_pair_that_expires_while_its_renewal_waits_is_then_not_ready(self, redis, told):
-        mill = Mill(redis, events=told)
+    def test_a_pair_that_expires_while_its_renewal_waits_is_then_not_ready(self, redis, events):
+        mill = Mill(redis, events=events)
         mill.issue()
         mill.world.clock.advance(90 * DAY - 300)
         with_faults(mill, new_order=[RateLimited("the CA says: too many new orders", retry_after=7200)])
@@ -438,8 +438,8 @@ class TestWhileItWaits:
         assert mill.record().step == "create_order"
         assert len(written) == 1
 
-    def test_after_a_long_wait_success_leaves_nothing_of_it(self, redis, told):
-        mill = self.waiting(redis, told)
+    def test_after_a_long_wait_success_leaves_nothing_of_it(self, redis, events):
+        mill = self.waiting(redis, events)
         mill.wake(70)
         mill.world.visible = lambda *_, **__: replace(
             type(mill.world).visible(mill.world, *_, **__), visible=True
@@ -451,8 +451,8 @@ class TestWhileItWaits:
         assert said(mill, "Issuing") is None
         assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
 
-    def test_the_mark_of_cmctl_is_kept_while_it_is_waited(self, redis, told):
-        mill = self.waiting(redis, told)
+    def test_the_mark_of_cmctl_is_kept_while_it_is_waited(self, redis, events):
+        mill = self.waiting(redis, events)
         mill.ports.home.write_certificate_status(
             WEB.id,
             replace(
@@ -470,8 +470,8 @@ class TestTwoOfOneSecret:
     RIVAL = a_certificate(name="rival", dns_names=("rival.example.test",))
 
     @pytest.fixture
-    def mill(self, redis, told):
-        mill = Mill(redis, events=told)
+    def mill(self, redis, events):
+        mill = Mill(redis, events=events)
         mill.ports.home.apply(self.RIVAL, dump_yaml(certificate_document(self.RIVAL)))
         self.ages = {"web": 1.0, "rival": 2.0}
         mill.ports.home.created = lambda kind, namespace, name: self.ages.get(name)
@@ -708,8 +708,8 @@ class TestTemporaryCertificate:
         found = mill.world.secret("default", "web-tls").annotations
         return {name.removeprefix("cert-manager.io/") for name in found}
 
-    def test_it_is_stored_with_five_annotations_and_ready_together_with_issuing(self, redis, told):
-        mill = Mill(redis, certificate=self.ASKED, events=told)
+    def test_it_is_stored_with_five_annotations_and_ready_together_with_issuing(self, redis, events):
+        mill = Mill(redis, certificate=self.ASKED, events=events)
 
         mill.reconciler.reconcile(WEB.id)
 
@@ -718,13 +718,13 @@ class TestTemporaryCertificate:
         assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
         assert said(mill, "Issuing") == (True, "DoesNotExist", ABSENT)
 
-    def test_it_is_replaced_at_issuance_with_the_eight(self, redis, told):
-        mill = Mill(redis, certificate=self.ASKED, events=told)
+    def test_it_is_replaced_at_issuance_with_the_eight(self, redis, events):
+        mill = Mill(redis, certificate=self.ASKED, events=events)
         mill.issue()
 
         assert self.annotations(mill) == self.FIVE | {"issuer-name", "issuer-kind", "issuer-group"}
         assert mill.world.leaf(self.ASKED).issuer_common_name != "cert-manager.local"
-        assert told.of("Issuing") == [
+        assert events.of("Issuing") == [
             "Issued temporary certificate",
             ABSENT,
             "The certificate has been successfully issued",
@@ -733,16 +733,16 @@ class TestTemporaryCertificate:
     @pytest.mark.parametrize(
         "data", [{"tls.crt": b"junk", "tls.key": b"junk"}, {"tls.crt": b"", "tls.key": b""}]
     )
-    def test_it_takes_the_place_of_what_cannot_be_used(self, redis, told, data):
-        mill = Mill(redis, certificate=self.ASKED, events=told)
+    def test_it_takes_the_place_of_what_cannot_be_used(self, redis, events, data):
+        mill = Mill(redis, certificate=self.ASKED, events=events)
         mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data))
 
         mill.reconciler.reconcile(WEB.id)
 
         assert self.annotations(mill) == self.FIVE
 
-    def test_a_pair_that_can_be_used_is_left_until_the_new_one_is_there(self, redis, told):
-        mill = Mill(redis, certificate=self.ASKED, events=told)
+    def test_a_pair_that_can_be_used_is_left_until_the_new_one_is_there(self, redis, events):
+        mill = Mill(redis, certificate=self.ASKED, events=events)
         old = a_pair(replace(WEB, dns_names=("old.example.test",)))
         mill.ports.home.write_secret(old)
 
@@ -751,8 +751,8 @@ class TestTemporaryCertificate:
         assert mill.world.secret("default", "web-tls").data == old.data
         assert said(mill, "Ready")[:2] == (False, "RequestChanged")
 
-    def test_it_stays_ready_while_a_back_off_holds(self, redis, told):
-        mill = Mill(redis, certificate=self.ASKED, events=told)
+    def test_it_stays_ready_while_a_back_off_holds(self, redis, events):
+        mill = Mill(redis, certificate=self.ASKED, events=events)
         mill.reconciler.reconcile(WEB.id)
         now = mill.world.clock.now()
         redis.delete(keys_of_redis.record(WEB.id))
@@ -773,12 +773,12 @@ class TestTemporaryCertificate:
 
 
 class TestEvents:
-    def test_a_run_reports_that_it_began_what_it_asked_for_and_that_it_is_done(self, redis, told):
-        mill = Mill(redis, events=told)
+    def test_a_run_reports_that_it_began_what_it_asked_for_and_that_it_is_done(self, redis, events):
+        mill = Mill(redis, events=events)
 
         mill.issue()
 
-        assert [(reason, message.split("http")[0]) for _, reason, message in told.all] == [
+        assert [(reason, message.split("http")[0]) for _, reason, message in events.all] == [
             ("Issuing", ABSENT),
             ("Requested", "Created order "),
             ("Issuing", "The certificate has been successfully issued"),
@@ -786,35 +786,37 @@ class TestEvents:
 
     NEVER = replace(WEB, private_key=replace(ECDSA, rotation_policy=RotationPolicy.NEVER))
 
-    def again(self, redis, told, stored):
+    def again(self, redis, events, stored):
         """Issue anew over this key."""
-        mill = Mill(redis, certificate=self.NEVER, events=told)
+        mill = Mill(redis, certificate=self.NEVER, events=events)
         data = {"tls.crt": b"x", "tls.key": stored}
         mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data))
         mill.reconciler.reconcile(WEB.id)
         mill.run()
         return mill
 
-    def test_a_key_that_is_kept_is_reported_as_reused(self, redis, told):
+    def test_a_key_that_is_kept_is_reported_as_reused(self, redis, events):
         key = keys.generate(ECDSA)
 
-        mill = self.again(redis, told, key)
+        mill = self.again(redis, events, key)
 
-        assert told.of("Reused") == ['Reusing private key stored in existing Secret resource "web-tls"']
+        assert events.of("Reused") == ['Reusing private key stored in existing Secret resource "web-tls"']
         assert mill.world.secret("default", "web-tls").data["tls.key"] == key
 
-    def test_a_key_that_cannot_be_read_is_reported_and_another_is_made(self, redis, told):
-        mill = self.again(redis, told, b"junk")
+    def test_a_key_that_cannot_be_read_is_reported_and_another_is_made(self, redis, events):
+        mill = self.again(redis, events, b"junk")
 
-        assert told.of("DecodeFailed") == [
+        assert events.of("DecodeFailed") == [
             'Failed to decode private key stored in Secret "web-tls" - generating new key'
         ]
         assert mill.record().result == "issued"
 
-    def test_a_key_that_may_not_be_replaced_is_reported(self, redis, told):
-        mill = self.again(redis, told, keys.generate(PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384)))
+    def test_a_key_that_may_not_be_replaced_is_reported(self, redis, events):
+        mill = self.again(
+            redis, events, keys.generate(PrivateKeySpec(algorithm=KeyAlgorithm.ECDSA, size=384))
+        )
 
-        (message,) = told.of("CannotRegenerateKey")
+        (message,) = events.of("CannotRegenerateKey")
         assert message.startswith(
             "User intervention required: the key in Secret default/web-tls is not what is asked for"
         )

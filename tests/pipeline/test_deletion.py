@@ -84,7 +84,7 @@ def test_a_pair_is_not_stored_though_the_deletion_was_not_observed_yet(redis):
 def test_an_issuer_that_is_being_deleted_is_not_registered(redis):
     mill = Mill(redis)
     mill.ports.home.begin_deletion("ClusterIssuer", "", "prod")
-    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     assert mill.world.ca.accounts == {}
     assert mill.ports.home.secret("cert-manager", "prod-account") is None
@@ -121,12 +121,12 @@ def test_the_account_key_of_a_ca_that_cannot_be_reached_is_there(redis):
             raise CAUnavailable("503")
 
     mill.wrap_clients(lambda _: Away())
-    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     key = mill.world.secret("cert-manager", "prod-account").data["tls.key"]
     assert b"PRIVATE KEY" in key
     mill.wrap_clients(lambda client: client)
     mill.world.clock.advance(3600)
-    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
     assert mill.world.secret("cert-manager", "prod-account").data["tls.key"] == key
     assert len(mill.world.ca.accounts) == 1

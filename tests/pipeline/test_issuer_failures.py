@@ -95,7 +95,7 @@ def test_a_403_for_one_name_leaves_the_issuer_ready_and_every_back_off_holds(red
         play(mill, certificate)
     for _ in range(8):
         mill.world.clock.advance(30)
-        mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+        mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
         for certificate in (BLOCKED, REJECTED):
             play(mill, certificate)
     play(mill, GOOD)
@@ -164,7 +164,7 @@ def test_an_account_refused_at_new_order_only_is_not_registered_every_30_seconds
     play(mill, WEB)
     for _ in range(9):
         mill.world.clock.advance(30)
-        mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+        mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
         play(mill, WEB)
 
     assert not ready_of(mill).status
@@ -198,7 +198,7 @@ def test_an_issuer_that_is_ready_again_begins_only_what_failed_by_its_fault(redi
     failed(mill, WEB, SolverMisconfigured("the provider refuses our credentials"))
     failed(mill, BLOCKED, AccountRefused("agree to the new terms"))
     mill.world.clock.advance(3601)  # so long nobody asks whether the account is accepted again
-    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     steps = {each.name: mill.ports.records.read(each.id).step for each in (REJECTED, WEB, BLOCKED)}
     assert steps == {"rejected": "", "web": "register_account", "blocked": "register_account"}
@@ -211,14 +211,14 @@ def test_a_name_begins_again_when_the_solvers_of_its_issuer_change(redis):
     mill.ports.home.apply(
         an_issuer(email="new@example.test", annotations={"argocd/sync": "7"}), "changed: 1\n"
     )
-    issuers.look("ClusterIssuer", "prod", owner="controller")
+    issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
     assert not mill.record().step
 
     http01 = an_issuer().solvers[0].http01
     mill.ports.home.apply(
         an_issuer(solvers=(Solver(http01=replace(http01, ingress_class_name="nginx")),)), "changed: 2\n"
     )
-    issuers.look("ClusterIssuer", "prod", owner="controller")
+    issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     assert mill.record().step == "register_account"
 

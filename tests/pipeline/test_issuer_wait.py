@@ -111,7 +111,7 @@ def test_a_wait_for_an_issuer_is_one_event_and_no_warning(redis):
 def test_a_certificate_is_issued_at_once_when_its_issuer_comes(redis):
     mill = without_issuer(redis)
     mill.ports.home.apply(an_issuer(), "here: true\n")
-    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     mill.wake(0)
 
@@ -153,7 +153,7 @@ def test_of_many_runs_of_a_refused_issuer_one_asks_the_ca_within_the_hour(redis)
     mill = with_certificates(redis, AccountRefused("external account required"))
     for _ in range(5):
         mill.world.clock.advance(600)
-        mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+        mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
         assert published(mill) == []
 
     assert mill.ca.registrations == 1
@@ -181,7 +181,7 @@ def test_all_runs_go_on_at_once_when_their_issuer_is_ready(redis):
         namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"}
     )
     mill.ports.home.write_secret(eab)
-    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     assert published(mill) == [OTHER.id, WEB.id]
     assert mill.ports.issuer_records.failing(WEB.issuer) == []
@@ -194,7 +194,7 @@ def test_runs_that_wait_for_a_ca_that_is_away_go_on_when_it_is_back(redis):
     mill.ca.trouble = None
     mill.world.clock.advance(241)
     redis.zadd(keys.WAITING, {WEB.id: NOW + 9000, OTHER.id: NOW + 9000})
-    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     assert published(mill) == [OTHER.id, WEB.id]
 
@@ -208,7 +208,7 @@ def test_an_issuer_that_becomes_ready_ends_no_other_wait(redis):
     mill.run()
     mill.ports.issuer_records.note_failing(WEB.issuer, WEB.id, now=NOW)
     mill.ports.home.apply(replace(an_issuer(), email="new@example.test"), "changed: true\n")
-    mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     assert published(mill) == []
 
@@ -257,7 +257,7 @@ def test_an_issuer_that_comes_while_a_run_is_about_to_wait_is_not_missed(redis, 
 
     def comes():
         mill.ports.home.apply(an_issuer(), "here: true\n")
-        mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+        mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     at_the_moment(mill, part, method, after=after, then=comes)
     mill.run()
@@ -279,7 +279,7 @@ def test_an_issuer_that_is_ready_while_a_run_is_about_to_wait_is_not_missed(
     def is_ready():
         mill.ca.trouble = None
         mill.ports.home.apply(replace(an_issuer(), email="new@example.test"), "changed: true\n")
-        mill.issuers.look("ClusterIssuer", "prod", owner="controller")
+        mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     at_the_moment(mill, part, method, after=after, then=is_ready)
     mill.run()

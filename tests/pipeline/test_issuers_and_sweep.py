@@ -273,7 +273,7 @@ def test_why_there_is_no_account_is_an_event_of_the_issuer_too(redis, error, eve
     heard = Heard()
     mill.use(events=heard)
 
-    mill.issuers.look("ClusterIssuer", "prod", owner="a")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="a")
 
     assert heard.of_issuers == [event]
 
@@ -317,13 +317,13 @@ def test_a_missing_secret_of_a_dns_solver_is_invalid_solver_until_it_appears(red
         mill.ports.home.write_secret(secret)
     issuers = mill.issuers
     mill.ports.issuer_records.note_failing(DNS01.ref, WEB.id, now=NOW)
-    issuers.look("ClusterIssuer", "prod", owner="a")
+    issuers.reconcile_path("ClusterIssuer", "prod", owner="a")
     assert (ready_of(mill, DNS01).status, ready_of(mill, DNS01).reason) == (False, "InvalidSolver")
     assert says in ready_of(mill, DNS01).message
     assert not mill.has_record()  # what failed waits on
 
     mill.ports.home.write_secret(a_token(token=b"hunter2"))
-    issuers.look(
+    issuers.reconcile_path(
         "ClusterIssuer", "prod", owner="b"
     )  # as the controller has it done for every issuer that is not ready
 
@@ -392,13 +392,13 @@ def test_a_4xx_on_register_is_not_repeated_by_reconciliations_of_the_issuer(redi
     mill.ports.home.write_secret(eab)
     issuers = mill.issuers
     for _ in range(5):
-        issuers.look("ClusterIssuer", "prod", owner="a")
+        issuers.reconcile_path("ClusterIssuer", "prod", owner="a")
         mill.world.clock.advance(30)
     assert mill.ca.asked == ["prod"]
 
     mill.ca.trouble = lambda _: None
     mill.ports.home.write_secret(replace(eab, data={"hmac": b"c2VjcmV0LXR3by1zZWNyZXQtdHdv"}))
-    issuers.look("ClusterIssuer", "prod", owner="a")
+    issuers.reconcile_path("ClusterIssuer", "prod", owner="a")
 
     assert mill.ca.asked == ["prod", "prod"]
     assert ready_of(mill, issuer).status
@@ -407,10 +407,10 @@ def test_a_4xx_on_register_is_not_repeated_by_reconciliations_of_the_issuer(redi
 def test_a_refused_account_is_reconciled_again_after_an_hour(redis):
     mill = troubled(redis, raising(AccountRefused("agree to the new terms")))
     issuers = mill.issuers
-    issuers.look("ClusterIssuer", "prod", owner="a")
+    issuers.reconcile_path("ClusterIssuer", "prod", owner="a")
     mill.world.clock.advance(3601)
 
-    issuers.look("ClusterIssuer", "prod", owner="a")
+    issuers.reconcile_path("ClusterIssuer", "prod", owner="a")
 
     assert mill.ca.asked == ["prod", "prod"]
 

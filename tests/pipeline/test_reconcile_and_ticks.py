@@ -636,7 +636,7 @@ def test_a_certificate_of_a_manifest_comes_before_one_of_a_request_for_its_secre
     mill.run()
     looks.append(mill.reconciler.reconcile(squatter.id))
 
-    assert [(look.reason, look.run) for look in looks] == [
+    assert [(reconcile_path.reason, reconcile_path.run) for reconcile_path in looks] == [
         ("Secret web-tls belongs to Certificate web", 0)
     ] * 2
     assert mill.world.leaf(WEB).dns_names == WEB.dns_names

@@ -28,12 +28,12 @@ def refusing(mill):
     """From now on the host refuses the handshake while its Secret has no pair, and leads to the key
     authorization when it has one."""
 
-    def look():
+    def reconcile_path():
         return (
             Probe(ok=True, reason="") if mill.ports.home.secret("default", "web-tls") is not None else REFUSED
         )
 
-    mill.world.seen = look
+    mill.world.seen = reconcile_path
 
 
 def temporary(mill):

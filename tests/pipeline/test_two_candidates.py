@@ -136,7 +136,7 @@ class Refusing:
 
 
 def test_a_run_waits_for_its_own_issuer_and_describe_names_that_one(mill):
-    mill.issuers.look("ClusterIssuer", "prod", owner="a test")
+    mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="a test")
     mill.cas.refused = AccountRefused("no such account")
     begin_with_the_second(mill)
 
@@ -148,7 +148,7 @@ def test_a_run_waits_for_its_own_issuer_and_describe_names_that_one(mill):
     assert str(cause) == "issuer: Issuer backup is not ready: no such account"
     mill.cas.refused = None
     mill.world.clock.advance(3601)
-    mill.issuers.look("Issuer", "default/backup", owner="a test")
+    mill.issuers.reconcile_path("Issuer", "default/backup", owner="a test")
     mill.wake(0)
     assert mill.record().result == "issued"
 

@@ -25,7 +25,7 @@ from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import OPAQUE_TYPE, TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from certmill.renewal.decision import Keep, decide
-from certmill.renewal.observation import look
+from certmill.renewal.observation import observe
 from certmill.steps.orders import notes
 from certmill.testing.home import MemoryHome
 from compose.servers.ports import free_port
@@ -359,7 +359,7 @@ class TestWhatACaMaySend:
         found = home.secret("default", "web-tls")
         assert found.data == secret.data
         assert chain.MAX_CHAIN_BYTES - 3000 < len(longest) <= chain.MAX_CHAIN_BYTES
-        decision = decide(look(certificate, found, CertificateStatus(), ("",)), NOW)
+        decision = decide(observe(certificate, found, CertificateStatus(), ("",)), NOW)
         assert isinstance(decision, Keep)
         assert decision.renewal.instant == NOW + 60 * DAY
 

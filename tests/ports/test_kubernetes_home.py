@@ -26,7 +26,7 @@ from certmill.model.object_ref import ObjectRef
 from certmill.model.secret import TLS_TYPE, Secret
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 from certmill.renewal.decision import decide
-from certmill.renewal.observation import look
+from certmill.renewal.observation import observe
 from certmill.runtime import Runtime
 from certmill.settings import Settings
 from certmill.steps.orders import notes
@@ -280,7 +280,7 @@ class TestSecrets:
         )
 
         began = time.monotonic()
-        seen = look(certificate, home.secret("default", "web-tls"), CertificateStatus(), ("spec",))
+        seen = observe(certificate, home.secret("default", "web-tls"), CertificateStatus(), ("spec",))
         decision = decide(seen, NOW)
 
         assert decision.violation.reason == "InvalidKeyPair"
@@ -805,12 +805,12 @@ class TestEvents:
         involved = Involved(api_version="v1", kind="ConfigMap", namespace="default", name="shop", uid="u")
         versions = set()
         for _ in range(3):
-            events.tell_of(involved, "BadConfig", "wrong", warning=True, again_after=timedelta(hours=1))
+            events.record(involved, "BadConfig", "wrong", warning=True, again_after=timedelta(hours=1))
             versions.add(meta_of(self.listed(client, name="shop")[0]).resource_version)
         assert len(versions) == 1
 
         clock.advance(3601)
-        events.tell_of(involved, "BadConfig", "wrong", warning=True, again_after=timedelta(hours=1))
+        events.record(involved, "BadConfig", "wrong", warning=True, again_after=timedelta(hours=1))
 
         assert [body["count"] for body in self.listed(client, name="shop")] == [2]
 

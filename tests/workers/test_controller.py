@@ -48,7 +48,7 @@ class Queue:
     def note_adopted(self):
         """Nothing."""
 
-    def remembers(self):
+    def has_adopted(self):
         return True
 
     def require_own_redis(self):
@@ -66,7 +66,7 @@ class Controller:
     def watches(self):
         return ()
 
-    def first_sight(self, adopt):
+    def adopt_ready(self, adopt):
         return 0
 
     def gauges(self):
@@ -78,7 +78,7 @@ class Controller:
     def put_back(self, requests):
         self.requested += requests
 
-    def take(self, limit, *, seconds, keeps_up):
+    def take(self, limit, *, seconds, queue_is_short):
         return LOOKS
 
 

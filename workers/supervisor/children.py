@@ -58,12 +58,12 @@ class Child:
             return self._process.poll() is not None
         return time.monotonic() >= self._start_at
 
-    def tend(self) -> str | None:
+    def start_or_reap(self) -> str | None:
         """Start the process if it is due, or record its end. Returns a line for the operator, or None."""
         now = time.monotonic()
         if self._process is not None:
             code = self._process.poll()
-            return None if code is None else self._bury(code, now)
+            return None if code is None else self._record_end(code, now)
         if now >= self._start_at:
             self._start(now)
         return None
@@ -96,11 +96,11 @@ class Child:
             stdin=subprocess.DEVNULL,
             pass_fds=self.program.inherited,
             start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the children in order
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - the supervisor has one thread
+            preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509 - the supervisor has one thread
         )
         self._started = now
 
-    def _bury(self, code: int, now: float) -> str:
+    def _record_end(self, code: int, now: float) -> str:
         self._process, self.exit_code, self.exits = None, code, self.exits + 1
         if now - self._started >= _STABLE_SECONDS:
             self._pause = _FIRST_PAUSE_SECONDS
@@ -113,7 +113,7 @@ def _ending(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def _end_with_parent(parent: int) -> Callable[[], None]:
     """Return the function that a child calls before exec. With it the kernel ends the child when its parent
     ends, even by SIGKILL (Linux only)."""
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

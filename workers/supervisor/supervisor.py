@@ -58,7 +58,7 @@ def up(*, workers: int, ready_file: Path | None = None) -> int:
             plan = _plan(workers, Path(run))
             return _Supervisor(plan, ready_file).run()
         except (CertmillError, CannotStart, embedded.CannotEmbed) as error:
-            _tell(f"certmill cannot start: {error}")
+            _print(f"certmill cannot start: {error}")
             return 1
 
 
@@ -144,7 +144,7 @@ class _Supervisor:
         for group in (self._servers, self._clients):
             waiting = group
             while waiting and not self._stop.is_set():
-                self._tend()
+                self._check_children()
                 waiting = [child for child in waiting if not child.is_ready()]
                 self._give_up_on(waiting, late=time.monotonic() > deadline)
                 self._stop.wait(_LOOK_EVERY_SECONDS)
@@ -167,19 +167,19 @@ class _Supervisor:
 
     def _stay_up(self) -> None:
         while not self._stop.is_set():
-            self._tend()
+            self._check_children()
             self._stop.wait(_UP_EVERY_SECONDS)
 
-    def _tend(self) -> None:
+    def _check_children(self) -> None:
         """Start and check the children, the server first. The server is probed only when another process must
         be started."""
         due = [child for child in self._clients if child.is_due()]
         for child in (*self._servers, *due):
             if child in due and not all(server.is_ready() for server in self._servers):
                 return
-            news = child.tend()
+            news = child.start_or_reap()
             if news:
-                _tell(news)
+                _print(news)
 
     def _go_down(self) -> None:
         """Stop all clients at once, then Valkey. A second signal ends the waiting."""
@@ -193,7 +193,7 @@ class _Supervisor:
                         self._stops > max(stops, 1)
                         or time.monotonic() - started > child.program.patience_seconds
                     ):
-                        _tell(f"{child.program.name} does not stop; killed")
+                        _print(f"{child.program.name} does not stop; killed")
                         child.kill()
 
     def _announce(self) -> None:
@@ -204,14 +204,14 @@ class _Supervisor:
             else f"password in {flower.password_file(settings)}"
         )
         workers = sum(child.program.name.startswith("worker") for child in self._clients)
-        _tell(f"certmill is up: home {settings.home.absolute()}, {workers} workers")
+        _print(f"certmill is up: home {settings.home.absolute()}, {workers} workers")
         if valkey is not None:
-            _tell(
+            _print(
                 f"redis (embedded) 127.0.0.1:{valkey.port}; other commands find it with "
                 f"CERTMILL_HOME={settings.home.absolute()}"
             )
-        _tell(f"responder http://{settings.responder_host}:{settings.responder_port}")
-        _tell(
+        _print(f"responder http://{settings.responder_host}:{settings.responder_port}")
+        _print(
             f"flower http://{settings.flower_address}:{settings.flower_port} (user {settings.flower_user}, "
             f"{login})"
         )
@@ -222,7 +222,7 @@ class _Supervisor:
         ports = {name: port for name, port in ports.items() if port}
         if ports:
             listed = ", ".join(f"{name} {port}" for name, port in ports.items())
-            _tell(
+            _print(
                 f"metrics http://{settings.admin_host}:{next(iter(ports.values()))}/metrics, and /livez, "
                 f"/readyz; ports: {listed}"
             )
@@ -280,6 +280,6 @@ def _accepts(host: str, port: int) -> bool:
         return False
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from certmill.cli.exit_codes import ExitCode, complain
+from certmill.cli.exit_codes import ExitCode, print_message
 from certmill.cli.kinds import resource
 from certmill.cli.session import Session
 from certmill.errors import InvalidManifest
@@ -60,7 +60,7 @@ def apply(session: Session, names: Sequence[str], *, namespace: str) -> ExitCode
                 applied += 1
     finally:
         for error in errors:
-            complain(str(error))
+            print_message(str(error))
         if applied:
             session.request_reread()
     _warn_of_problems(session)
@@ -72,7 +72,7 @@ def _warn_of_problems(session: Session) -> None:
     home at that moment. In a cluster it is in the status of the objects."""
     if not session.home.watched:
         for problem in survey_and_write(session.home).problems:
-            complain(f"{problem.source}: {problem.message}", prefix="warning")
+            print_message(f"{problem.source}: {problem.message}", prefix="warning")
 
 
 def _texts(names: Sequence[str], errors: list[InvalidManifest]) -> Iterator[Text]:

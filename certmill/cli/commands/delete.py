@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from certmill.cli.exit_codes import ExitCode, complain
+from certmill.cli.exit_codes import ExitCode, print_message
 from certmill.cli.kinds import Kind, missing, resource
 from certmill.cli.session import Session
 
@@ -25,7 +25,7 @@ def delete(session: Session, kind: Kind, names: Sequence[str], *, namespace: str
             print(f"{resource(kind, name)} deleted")
         else:
             code = ExitCode.NOT_FOUND
-            complain(missing(kind, where, name))
+            print_message(missing(kind, where, name))
     if deleted:
         session.request_reread()
     return code

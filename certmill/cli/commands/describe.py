@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from certmill.cli.columns import fields, table
-from certmill.cli.exit_codes import ExitCode, complain, shown
+from certmill.cli.exit_codes import ExitCode, print_message, shown
 from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.session import Session
 from certmill.crypto import chain
@@ -55,7 +55,7 @@ def _readable_secret(session: Session, certificate: Certificate) -> Secret | Non
     try:
         return session.home.secret(certificate.namespace, certificate.secret_name)
     except SecretUnusable as error:
-        complain(str(error), prefix="warning")
+        print_message(str(error), prefix="warning")
         return None
 
 

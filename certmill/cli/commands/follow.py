@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from certmill.cli.commands.progress import Mark, Progress
-from certmill.cli.exit_codes import ExitCode, complain, shown
+from certmill.cli.exit_codes import ExitCode, print_message, shown
 from certmill.cli.session import Session
 from certmill.client import Handle
 
@@ -33,14 +33,14 @@ class Following:
         self.handles = list(handles)
         self.started = started
         self.progress = {handle.id: Progress(started) for handle in handles}
-        self._said: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
 
     @property
     def ended(self) -> bool:
         return all(progress.status.ended for progress in self.progress.values())
 
-    def look(self, now: float) -> None:
+    def update(self, now: float) -> None:
         """Read the status of each request that has not ended. Sends a request again if no worker has taken it
         for long. Raises StateUnavailable."""
         for handle in self.handles:
@@ -56,10 +56,10 @@ class Following:
         for handle in self.handles:
             progress = self.progress[handle.id]
             status, line = progress.status, progress.headline().removesuffix(progress.again())
-            if self._said.get(handle.id) != line:
-                is_told = status.ended and self._reasons.get(handle.id) == status.reason
-                self._said[handle.id], self._reasons[handle.id] = line, status.reason
-                line = status.phase if is_told else line
+            if self._printed.get(handle.id) != line:
+                is_printed = status.ended and self._reasons.get(handle.id) == status.reason
+                self._printed[handle.id], self._reasons[handle.id] = line, status.reason
+                line = status.phase if is_printed else line
                 lines.append(f"{progress.now - self.started:6.1f} s  {handle.certificate}  {shown(line)}")
         return lines
 
@@ -93,7 +93,7 @@ def follow(session: Session, handles: Sequence[Handle], *, timeout: float) -> Ex
     )
     with live:
         while True:
-            following.look(clock.now())
+            following.update(clock.now())
             if not console.is_terminal:
                 for line in following.changes():
                     print(line, flush=True)
@@ -111,9 +111,11 @@ def _verdict(following: Following, timeout: float) -> ExitCode:
         if not progress.status.ended:
             # Of a request that is queued or unknown no run is known to be under way.
             later = ", and may still be" if progress.status.step == "" else "; the run continues"
-            complain(f"{handle.certificate} is not issued after {timeout:g} s{later}: {progress.headline()}")
+            print_message(
+                f"{handle.certificate} is not issued after {timeout:g} s{later}: {progress.headline()}"
+            )
             codes.add(ExitCode.NOT_READY)
         elif progress.status.phase != "issued":
-            complain(f"{handle.certificate}: {progress.headline()}")
+            print_message(f"{handle.certificate}: {progress.headline()}")
             codes.add(ExitCode.FAILED)
     return ExitCode.FAILED if ExitCode.FAILED in codes else max(codes)

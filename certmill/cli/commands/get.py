@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from certmill.cli.columns import table
-from certmill.cli.exit_codes import ExitCode, complain
+from certmill.cli.exit_codes import ExitCode, print_message
 from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.session import Session
 from certmill.errors import NotFound
@@ -79,7 +79,7 @@ def get(
             try:
                 rows.append(_one(session, kind, where or "", name))
             except NotFound as error:
-                complain(str(error))
+                print_message(str(error))
                 code = ExitCode.NOT_FOUND
     else:
         rows = list(_all(session, kind, where))
@@ -93,9 +93,9 @@ def _warn_of_problems(survey: Survey) -> int:
     """Print what cannot be used, and the Secrets that do not have the content of their documents. Returns
     their number."""
     for problem in survey.problems:
-        complain(f"{problem.source}: {problem.message}", prefix="warning")
+        print_message(f"{problem.source}: {problem.message}", prefix="warning")
     for ref in survey.unwritten:
-        complain(
+        print_message(
             f"Secret {ref.namespace}/{ref.name} does not have the content of its document in manifests/; a "
             "worker writes it within seconds, or logs why it cannot",
             prefix="warning",
@@ -113,18 +113,18 @@ def _print(
     elif rows:
         print("\n".join(_table(kind, rows, wide=output == "wide", namespaces=where is None)))
     elif not single:
-        complain(f"no {plural(kind)} found{f' in namespace {where}' if where else ''}", prefix="note")
-        _doubt_the_home(session)
+        print_message(f"no {plural(kind)} found{f' in namespace {where}' if where else ''}", prefix="note")
+        _warn_of_empty_home(session)
 
 
-def _doubt_the_home(session: Session) -> None:
+def _warn_of_empty_home(session: Session) -> None:
     """Print a note if the home has no manifest: the setting of the home is then most often wrong."""
     if not _is_empty(session, ()):
         return
     if session.is_in_cluster:
-        complain("the cluster has no manifest; check CERTMILL_KUBECONFIG", prefix="note")
+        print_message("the cluster has no manifest; check CERTMILL_KUBECONFIG", prefix="note")
     else:
-        complain(
+        print_message(
             f"the home {session.settings.home.absolute()} has no manifest; check CERTMILL_HOME",
             prefix="note",
         )
@@ -195,7 +195,7 @@ def _certificate(session: Session, observations: Observations, certificate: Cert
     return Row(
         namespace=certificate.namespace,
         name=certificate.name,
-        columns=(_truth(ready), certificate.secret_name, age(created, session.now())),
+        columns=(_status_word(ready), certificate.secret_name, age(created, session.now())),
         wide=(certificate.issuer_ref.name, ready.message if ready else "", _expiration(status)),
         cause=str(cause) if cause is not None else "",
         is_ready=ready is not None and ready.status,
@@ -210,7 +210,7 @@ def _issuer(session: Session, issuer: Issuer) -> Row:
     return Row(
         namespace=issuer.namespace,
         name=issuer.name,
-        columns=(_truth(ready), age(created, session.now())),
+        columns=(_status_word(ready), age(created, session.now())),
         wide=(ready.message if ready else "",),
         is_ready=ready is not None and ready.status,
         whole=lambda: objects.issuer_object(issuer, status, created),
@@ -239,7 +239,7 @@ def _created(
     )
 
 
-def _truth(condition: Condition | None) -> str:
+def _status_word(condition: Condition | None) -> str:
     return str(condition.status) if condition else ""
 
 
@@ -263,7 +263,7 @@ def _requests(session: Session, output: str) -> ExitCode:
             )
         )
     else:
-        complain("no request was refused", prefix="note")
+        print_message("no request was refused", prefix="note")
     return ExitCode.OK
 
 

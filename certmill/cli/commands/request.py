@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import idna
 
 from certmill.cli.columns import fields
-from certmill.cli.exit_codes import ExitCode, complain
+from certmill.cli.exit_codes import ExitCode, print_message
 from certmill.cli.kinds import Kind, missing
 from certmill.cli.session import Session
 from certmill.client import Handle
@@ -87,7 +87,7 @@ def _warn_of_duration(session: Session, wanted: Wanted) -> None:
             )
             if issuer := session.home.issuer(asked.issuer):
                 if ignored := ignored_duration(asked, issuer):
-                    complain(ignored, prefix="warning")
+                    print_message(ignored, prefix="warning")
                 return
 
 
@@ -101,7 +101,7 @@ def renew(session: Session, names: Sequence[str], *, namespace: str, waiting: Wa
             raise NotFound(missing(Kind.CERTIFICATE, namespace, name))
     chosen = list(names) or [certificate.name for certificate in session.home.certificates(namespace)]
     if not chosen:
-        complain(f"there is no Certificate in namespace {namespace}", prefix="note")
+        print_message(f"there is no Certificate in namespace {namespace}", prefix="note")
         return ExitCode.OK
     return _asked(
         session,

@@ -46,11 +46,11 @@ def keys_of(directory: Path, namespace: str, name: str) -> tuple[list[str], dict
                 linked.append(entry.name)
             else:
                 by_hand.append((entry.name, Path(entry.path)))
-    return linked, contents_of(by_hand, namespace, name, odd=ODD_BY_HAND)
+    return linked, contents_of(by_hand, namespace, name, expected_errors=ODD_BY_HAND)
 
 
 def contents_of(
-    files: Iterable[tuple[str, Path]], namespace: str, name: str, *, odd: Collection[int] = ODD
+    files: Iterable[tuple[str, Path]], namespace: str, name: str, *, expected_errors: Collection[int] = ODD
 ) -> dict[str, bytes]:
     """Return the content of these files. A file that is gone, a directory and a pipe are left out. Raises
     SecretUnusable for a file whose error is in `odd`."""
@@ -65,7 +65,7 @@ def contents_of(
                 f"the key {key!r} of Secret {namespace}/{name} is larger than {layout.MAX_FILE_BYTES} bytes"
             ) from None
         except OSError as error:
-            if error.errno not in odd:
+            if error.errno not in expected_errors:
                 raise
             raise SecretUnusable(
                 f"the key {key!r} of Secret {namespace}/{name} cannot be read: {advice(error)}; remove it"

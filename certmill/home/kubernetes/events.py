@@ -65,7 +65,7 @@ class KubernetesEvents:
             name=certificate.name,
             uid=certificate.uid,
         )
-        self.tell_of(involved, reason, message, warning=warning)
+        self.record(involved, reason, message, warning=warning)
 
     def record_issuer_event(
         self, issuer: Issuer, reason: str, message: str, *, warning: bool = False
@@ -79,7 +79,7 @@ class KubernetesEvents:
             name=issuer.name,
             uid=issuer.uid,
         )
-        self.tell_of(involved, reason, message, warning=warning)
+        self.record(involved, reason, message, warning=warning)
 
     def record_refusal(self, ref: ObjectRef, reason: str, message: str) -> None:
         """Record that an object cannot be used as it is written. Only its identity is used; the rest of its
@@ -98,9 +98,9 @@ class KubernetesEvents:
                 name=ref.name,
                 uid=meta_of(body).uid,
             )
-            self.tell_of(involved, reason, message, warning=True)
+            self.record(involved, reason, message, warning=True)
 
-    def tell_of(
+    def record(
         self,
         involved: Involved,
         reason: str,
@@ -144,14 +144,14 @@ def _log_lost(about: str, reason: object, error: CertmillError) -> None:
 
 
 def _event(involved: Involved, reason: str, message: str, *, warning: bool, now: float) -> JsonObject:
-    told = hashlib.sha256(f"{involved.uid}\0{reason}\0{message}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{involved.uid}\0{reason}\0{message}".encode()).hexdigest()[:16]
     instant = rfc3339(now)
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
         "metadata": {
             "namespace": involved.namespace or "default",
-            "name": f"{involved.name[:_MAX_NAME].rstrip('-.')}.{told}",
+            "name": f"{involved.name[:_MAX_NAME].rstrip('-.')}.{digest}",
         },
         "involvedObject": {
             "apiVersion": involved.api_version,

@@ -85,7 +85,7 @@ class KubernetesSecrets:
         if found is None:
             self._client.apply(SECRETS, _body(secret, secret.type), manager=APPLY_MANAGER)
             return Change.CREATED
-        if _says(found, secret, APPLY_MANAGER):
+        if _is_applied(found, secret, APPLY_MANAGER):
             return Change.UNCHANGED
         self._client.apply(
             SECRETS, _body(secret, text(found.get("type")) or OPAQUE_TYPE), manager=APPLY_MANAGER
@@ -194,7 +194,7 @@ def _body(secret: Secret, type_: str) -> JsonObject:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": type_, "data": data}
 
 
-def _says(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
+def _is_applied(body: Mapping[str, object], secret: Secret, manager: str) -> bool:
     """Whether an apply of this Secret would change nothing: all of it is there, and the manager owns exactly
     this."""
     found, owned = _secret_of(body), _owned(body, manager)

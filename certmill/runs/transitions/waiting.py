@@ -42,9 +42,9 @@ def wait(context: StepContext, outcome: Waiting) -> StepResult:
         fields=_fields(context, outcome, facts, until),
         drop=commits.UNREAD_FIELDS if context.facts_are_readable else (),
     )
-    if facts.told != before.told:
+    if facts.event_reasons != before.event_reasons:
         reports.record_event(context, "Waiting", reason)
-    if facts.noted != before.noted:
+    if facts.status_reasons != before.status_reasons:
         reports.show_wait(context, step=context.step, reason=reason, until=until)
     return Wait(reason=reason, seconds=seconds)
 
@@ -75,7 +75,11 @@ def _with_reason(facts: Facts, reason: str, *, is_long: bool) -> Facts:
     def added(known: tuple[str, ...]) -> tuple[str, ...]:
         return known if digest in known or len(known) >= _MOST_REASONS else (*known, digest)
 
-    return replace(facts, told=added(facts.told), noted=added(facts.noted) if is_long else facts.noted)
+    return replace(
+        facts,
+        event_reasons=added(facts.event_reasons),
+        status_reasons=added(facts.status_reasons) if is_long else facts.status_reasons,
+    )
 
 
 def capped(context: StepContext, seconds: float) -> float:

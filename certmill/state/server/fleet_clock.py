@@ -31,7 +31,7 @@ class FleetClock:
         self._guard = threading.Lock()
         self._asked_at: float | None = None
         self._offset: float | None = None
-        self._told = False
+        self._is_logged = False
 
     def now(self) -> float:
         """Seconds since the epoch, by the clock of Redis."""
@@ -60,16 +60,16 @@ class FleetClock:
                 seconds, microseconds = self._redis.time()
                 after = self._own.monotonic()
                 self._offset = seconds + microseconds / 1e6 - (before + after) / 2
-                self._tell_difference(seconds - self._own.now())
+                self._log_difference(seconds - self._own.now())
             except RedisError:  # code that needs Redis itself reports this error
                 after = self._own.monotonic()
             self._asked_at = after
         finally:
             self._guard.release()
 
-    def _tell_difference(self, seconds: float) -> None:
+    def _log_difference(self, seconds: float) -> None:
         differs = abs(seconds) > DIFFERENCE_TOLD_SECONDS
-        if differs and not self._told:
+        if differs and not self._is_logged:
             log.warning(
                 "clock.differs",
                 seconds=round(seconds),
@@ -77,4 +77,4 @@ class FleetClock:
                     "the clock of this machine is not that of Redis, which is used; synchronize both (NTP)"
                 ),
             )
-        self._told = differs
+        self._is_logged = differs

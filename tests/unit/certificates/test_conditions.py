@@ -11,12 +11,12 @@ from certmill.certificates import conditions
 from certmill.errors import FailureClass
 from certmill.model.reason import NO_PAIR, UNSERVABLE, Reason
 from certmill.model.status import CertificateStatus, Condition, as_of
-from certmill.renewal.observation import Violation, look
+from certmill.renewal.observation import Violation, observe
 from certmill.runs.facts import Failure
 from tests.support.builders import DAY, NOW, a_certificate, a_pair
 
 WEB = a_certificate()
-SEEN = look(WEB, a_pair(WEB), CertificateStatus(), ("spec",))
+SEEN = observe(WEB, a_pair(WEB), CertificateStatus(), ("spec",))
 assert SEEN.leaf is not None
 LEAF = SEEN.leaf
 RENEWING = Violation(reason=Reason.RENEWING, message="m")
@@ -31,7 +31,7 @@ def adopted():
 WRITTEN = {
     "issuing": lambda: conditions.issuing(SEEN.status, ABSENT, ready=False, now=NOW),
     "renewing": lambda: conditions.issuing(SEEN.status, RENEWING, ready=True, now=NOW),
-    "held": lambda: conditions.held(SEEN.status, ABSENT, servable=False, now=NOW),
+    "held": lambda: conditions.backing_off(SEEN.status, ABSENT, servable=False, now=NOW),
     "issued": lambda: conditions.issued(SEEN.status, LEAF, renew_at=NOW, now=NOW),
     "adopted": adopted,
     "not the owner": lambda: conditions.not_owner(SEEN.status, "api", issued=True, now=NOW),

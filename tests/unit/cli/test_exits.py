@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from certmill.cli.exit_codes import MEANINGS, ExitCode, code_of, complain
+from certmill.cli.exit_codes import MEANINGS, ExitCode, code_of, print_message
 from certmill.errors import HomeUnavailable, InvalidManifest, NameRefused, NotFound, StateUnavailable
 
 
@@ -28,6 +28,6 @@ def test_every_code_is_explained():
 
 
 def test_an_error_is_one_line_on_stderr(capsys):
-    complain("two\nlines \x1b[0m")
+    print_message("two\nlines \x1b[0m")
 
     assert capsys.readouterr() == ("", "error: two lines ?[0m\n")

@@ -30,7 +30,7 @@ def lines_of(*statuses):
     following, lines = Following([asked], 0.0), []
     for seconds, status in enumerate(statuses):
         asked.now = status
-        following.look(float(seconds))
+        following.update(float(seconds))
         lines += [line.split("  ")[-1] for line in following.changes()]
     return lines
 

@@ -221,17 +221,17 @@ class TestOfAShim:
 
 
 class TestWhatIsRightAtFirstSight:
-    def is_right(self, status=ISSUED, secret=None, now=NOW, **metadata):
+    def is_adoptable(self, status=ISSUED, secret=None, now=NOW, **metadata):
         found = a_secret() if secret is None else secret
-        return changes.is_right(
+        return changes.is_adoptable(
             certificate(status, **metadata), secret_view(found) if found else None, now=now
         )
 
     def test_a_ready_certificate_with_its_secret_is(self):
-        assert self.is_right()
+        assert self.is_adoptable()
 
     @pytest.mark.parametrize(
-        ("writer", "field", "at", "is_right"),
+        ("writer", "field", "at", "is_adoptable"),
         [
             ("kubectl-edit", "f:data", "10:00:01", False),
             ("kubectl-edit", "f:stringData", "10:00:01", True),
@@ -240,7 +240,7 @@ class TestWhatIsRightAtFirstSight:
         ],
         ids=["after us", "no pair", "before us", "cert-manager"],
     )
-    def test_a_pair_that_was_written_after_us_unobserved_is_not(self, writer, field, at, is_right):
+    def test_a_pair_that_was_written_after_us_unobserved_is_not(self, writer, field, at, is_adoptable):
         fields = {"f:tls.crt": {}, "f:tls.key": {}}
         entries = [
             {
@@ -257,7 +257,7 @@ class TestWhatIsRightAtFirstSight:
             },
         ]
 
-        assert self.is_right(secret=a_secret(managedFields=entries)) is is_right
+        assert self.is_adoptable(secret=a_secret(managedFields=entries)) is is_adoptable
 
     @pytest.mark.parametrize(
         "change",
@@ -281,7 +281,7 @@ class TestWhatIsRightAtFirstSight:
         ],
     )  # fmt: skip
     def test_anything_else_is_not(self, change):
-        assert not self.is_right(**change)
+        assert not self.is_adoptable(**change)
 
 
 def test_a_certificate_that_is_being_deleted_is_reconciled_once_and_never_adopted():
@@ -290,7 +290,7 @@ def test_a_certificate_that_is_being_deleted_is_reconciled_once_and_never_adopte
     secret = secret_view(a_secret())
 
     assert of_certificate(certificate(ISSUED), ending) == [WEB]
-    assert not changes.is_right(
+    assert not changes.is_adoptable(
         certificate(ISSUED, deletionTimestamp=going["deletionTimestamp"]), secret, now=NOW
     )
-    assert not changes.is_open(certificate(deletionTimestamp=going["deletionTimestamp"]), None)
+    assert not changes.is_unfinished(certificate(deletionTimestamp=going["deletionTimestamp"]), None)

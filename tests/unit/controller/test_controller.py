@@ -94,9 +94,9 @@ class Process:
         self.cluster.happens(resource, type_, body)
         self.watch()
 
-    def first_sight(self):
+    def adopt_ready(self):
         self.adopted = []
-        return self.controller.first_sight(self.adopted.extend)
+        return self.controller.adopt_ready(self.adopted.extend)
 
     def take(self, limit=100):
         return [
@@ -124,7 +124,7 @@ def test_at_the_first_list_what_is_right_is_adopted_and_the_rest_is_reconciled(p
         SECRETS, a_secret("web-tls")
     ).watch()
 
-    assert process.first_sight() == 1
+    assert process.adopt_ready() == 1
 
     assert process.adopted == [("default/web", instant_of(RENEWAL))]
     assert process.take() == ["Certificate default/new", "Certificate default/lost"]
@@ -135,7 +135,7 @@ def test_a_note_of_an_order_with_values_is_reconciled_and_alone_is_no_change(pro
     left["metadata"]["annotations"] = {ATTEMPT_ANNOTATION: '{"order":"https://ca.test/order/1"}'}
     process.has(CERTIFICATES, left).has(SECRETS, a_secret("web-tls")).watch()
 
-    assert process.first_sight() == 0
+    assert process.adopt_ready() == 0
     assert process.take() == ["Certificate default/web"]
 
     cleared = copy.deepcopy(left)
@@ -152,7 +152,7 @@ def test_certificates_of_another_groups_issuers_are_neither_adopted_nor_reconcil
     pair = a_secret("web-tls", issuer=("prod", "AWSPCAClusterIssuer", "awspca.cert-manager.io"))
     process.has(CERTIFICATES, right, new).has(SECRETS, pair).watch()
 
-    assert process.first_sight() == 0
+    assert process.adopt_ready() == 0
 
     process.clock.advance(RESYNC_SECONDS)
     assert process.take() == []
@@ -165,7 +165,7 @@ def test_issuers_and_shims_come_first(process):
     process.has(INGRESSES, an_ingress("shop", "shop-tls"), an_ingress("plain"))
     process.has(VIRTUAL_SERVERS, CAFE).watch()
 
-    process.first_sight()
+    process.adopt_ready()
 
     assert process.take() == [
         "Issuer default/dev",
@@ -184,7 +184,7 @@ def test_before_it_leads_nothing_is_reported(process):
 
 
 def test_then_every_change_is_reported_once_and_in_order(process):
-    process.watch().first_sight()
+    process.watch().adopt_ready()
     process.sees(CERTIFICATES, "ADDED", a_certificate("b"))
     process.sees(CERTIFICATES, "ADDED", a_certificate("a"))
     process.sees(CERTIFICATES, "MODIFIED", a_certificate("b", generation=2))
@@ -197,7 +197,7 @@ def test_then_every_change_is_reported_once_and_in_order(process):
 
 
 def test_a_secret_that_was_edited_is_its_certificates_matter(process):
-    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().first_sight()
+    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().adopt_ready()
 
     process.sees(SECRETS, "MODIFIED", a_secret(resourceVersion="2"))
     assert process.take() == ["Certificate default/web"]
@@ -207,7 +207,7 @@ def test_a_secret_that_was_edited_is_its_certificates_matter(process):
 
 def test_a_secret_that_is_written_while_its_certificate_is_issued_is_not(process):
     issuing = a_certificate(status={"conditions": [condition("Issuing", "True")]})
-    process.has(CERTIFICATES, issuing).watch().first_sight()
+    process.has(CERTIFICATES, issuing).watch().adopt_ready()
     process.take()
 
     process.sees(SECRETS, "ADDED", a_secret())
@@ -216,7 +216,7 @@ def test_a_secret_that_is_written_while_its_certificate_is_issued_is_not(process
 
 
 def test_a_resource_that_appears_later_is_seen_then(process):
-    process.watch().first_sight()
+    process.watch().adopt_ready()
 
     process.has(VIRTUAL_SERVERS, {"metadata": {"name": "cafe", "namespace": "default"}}).watch()
 
@@ -224,7 +224,7 @@ def test_a_resource_that_appears_later_is_seen_then(process):
 
 
 def test_reconcile_requests_that_could_not_be_sent_come_first_again_and_each_once(process):
-    process.watch().first_sight()
+    process.watch().adopt_ready()
     for name in ("a", "b", "c"):
         process.sees(CERTIFICATES, "ADDED", a_certificate(name))
     taken = process.controller.take(2, seconds=0)
@@ -238,10 +238,10 @@ def test_reconcile_requests_that_could_not_be_sent_come_first_again_and_each_onc
 def test_a_new_first_list_drops_what_was_to_be_reported_and_reads_everything(process):
     process.has(CERTIFICATES, a_certificate(status=ISSUED), a_certificate("new")).has(
         SECRETS, a_secret()
-    ).watch().first_sight()
+    ).watch().adopt_ready()
     process.controller.put_back([ReconcileRequest(kind="Certificate", namespace="default", name="gone")])
 
-    assert process.first_sight() == 1
+    assert process.adopt_ready() == 1
     assert process.take() == ["Certificate default/new"]
 
 
@@ -254,7 +254,7 @@ def test_now_and_then_what_is_not_ready_and_did_not_fail_is_reconciled_again(pro
     )
     process.has(SECRETS, a_secret()).has(
         CLUSTER_ISSUERS, an_issuer(), an_issuer("stage", ready=False)
-    ).watch().first_sight()
+    ).watch().adopt_ready()
     process.take()
 
     process.clock.advance(RESYNC_SECONDS - 1)
@@ -281,7 +281,7 @@ def test_namespaces_take_turns_so_that_one_that_is_full_holds_up_no_other(proces
     many = [a_certificate(f"web-{number}", "full") for number in range(50)]
     process.has(
         CERTIFICATES, *many, a_certificate("one", "small"), a_certificate("two", "small")
-    ).watch().first_sight()
+    ).watch().adopt_ready()
 
     assert process.take(5) == [
         f"Certificate {one}" for one in ("full/web-0", "small/one", "full/web-1", "small/two", "full/web-2")
@@ -290,7 +290,7 @@ def test_namespaces_take_turns_so_that_one_that_is_full_holds_up_no_other(proces
 
 
 def test_a_clock_set_back_for_hours_does_not_delay_what_is_reconciled_again(process):
-    process.has(CERTIFICATES, a_certificate("new")).watch().first_sight()
+    process.has(CERTIFICATES, a_certificate("new")).watch().adopt_ready()
     process.take()
 
     process.clock.advance(-3 * 3600)
@@ -301,7 +301,7 @@ def test_a_clock_set_back_for_hours_does_not_delay_what_is_reconciled_again(proc
 
 def test_one_that_expires_during_its_renewal_is_reconciled_until_it_is_reported(process):
     renewing = {**ISSUED, "conditions": [*ISSUED["conditions"], condition("Issuing", "True", "Renewing")]}
-    process.has(CERTIFICATES, a_certificate(status=renewing)).has(SECRETS, a_secret()).watch().first_sight()
+    process.has(CERTIFICATES, a_certificate(status=renewing)).has(SECRETS, a_secret()).watch().adopt_ready()
     process.take()
     process.clock.advance(instant_of(END) - NOW)
 
@@ -338,7 +338,7 @@ def of_the_shop(shop=SHOP, **changes):
 
 def shop_is_settled(process):
     pairs = [a_secret(name, certificate=name) for name in ("shop-tls", "other-tls")]
-    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).has(SECRETS, *pairs).watch().first_sight()
+    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).has(SECRETS, *pairs).watch().adopt_ready()
     process.take()
     return process
 
@@ -348,7 +348,7 @@ def test_at_the_first_list_an_ingress_that_has_its_certificates_is_left_alone(pr
         SECRETS, a_secret("shop-tls", certificate="shop-tls")
     ).watch()
 
-    process.first_sight()
+    process.adopt_ready()
 
     assert process.take() == []
 
@@ -364,14 +364,14 @@ def test_at_the_first_list_an_ingress_that_has_its_certificates_is_left_alone(pr
     ids=["another host", "another Secret", "made again", "a mistake in it"],
 )
 def test_at_the_first_list_an_ingress_that_changed_unseen_is_reconciled(process, change):
-    process.has(INGRESSES, SHOP | change).has(CERTIFICATES, of_the_shop()).watch().first_sight()
+    process.has(INGRESSES, SHOP | change).has(CERTIFICATES, of_the_shop()).watch().adopt_ready()
 
     assert "Ingress default/shop" in process.take()
 
 
 def test_at_the_first_list_certificates_that_their_ingress_has_left_unseen_are_named(process):
     process.has(INGRESSES, SHOP | {"spec": {"tls": [{"hosts": ["a.example"], "secretName": "other-tls"}]}})
-    process.has(CERTIFICATES, of_the_shop()).watch().first_sight()
+    process.has(CERTIFICATES, of_the_shop()).watch().adopt_ready()
 
     requests = process.controller.take(100, seconds=0)
 
@@ -381,7 +381,7 @@ def test_at_the_first_list_certificates_that_their_ingress_has_left_unseen_are_n
 def test_an_ingress_whose_certificate_is_not_there_is_reconciled_until_it_is(process):
     process.has(INGRESSES, SHOP).has(
         SECRETS, a_secret("shop-tls", certificate="shop-tls")
-    ).watch().first_sight()
+    ).watch().adopt_ready()
     assert process.take() == ["Ingress default/shop"]
 
     for _ in range(2):  # the look is lost each time
@@ -437,7 +437,7 @@ def test_an_ingress_certificate_that_is_edited_or_deleted_reconciles_the_ingress
 
 
 def test_a_certificate_collected_after_its_ingress_was_made_again_is_made_again(process):
-    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).watch().first_sight()
+    process.has(INGRESSES, SHOP).has(CERTIFICATES, of_the_shop()).watch().adopt_ready()
     process.sees(INGRESSES, "DELETED", SHOP)
     process.sees(INGRESSES, "ADDED", SHOP | {"metadata": {**SHOP["metadata"], "uid": "uid-of-another"}})
     process.take()
@@ -463,7 +463,7 @@ def test_a_certificate_of_another_settles_what_an_ingress_asks_for(process):
     theirs["metadata"]["ownerReferences"] = []
     process.has(INGRESSES, SHOP).has(CERTIFICATES, theirs).has(
         SECRETS, a_secret("shop-tls", certificate="shop-tls")
-    ).watch().first_sight()
+    ).watch().adopt_ready()
     process.take()
 
     process.clock.advance(RESYNC_SECONDS)
@@ -471,7 +471,7 @@ def test_a_certificate_of_another_settles_what_an_ingress_asks_for(process):
 
 
 def test_a_virtual_server_is_reconciled_again_likewise(process):
-    process.has(VIRTUAL_SERVERS, CAFE).watch().first_sight()
+    process.has(VIRTUAL_SERVERS, CAFE).watch().adopt_ready()
     process.take()
 
     process.clock.advance(RESYNC_SECONDS)
@@ -480,7 +480,7 @@ def test_a_virtual_server_is_reconciled_again_likewise(process):
 
 def test_when_the_owner_of_a_secret_goes_the_others_that_name_it_are_reconciled(process):
     rivals = [a_certificate(name, status=ISSUED, spec={"secretName": "one-tls"}) for name in ("a", "b", "c")]
-    process.has(CERTIFICATES, *rivals, a_certificate("alone", status=ISSUED)).watch().first_sight()
+    process.has(CERTIFICATES, *rivals, a_certificate("alone", status=ISSUED)).watch().adopt_ready()
     process.take()
 
     process.sees(CERTIFICATES, "DELETED", rivals[0])
@@ -493,7 +493,7 @@ def test_when_the_owner_of_a_secret_goes_the_others_that_name_it_are_reconciled(
 
 def test_what_is_being_issued_is_reconciled_again_less_often(process):
     under_way = {"conditions": [condition("Issuing", "True", "DoesNotExist")]}
-    process.has(CERTIFICATES, a_certificate(status=under_way)).watch().first_sight()
+    process.has(CERTIFICATES, a_certificate(status=under_way)).watch().adopt_ready()
     process.take()
 
     told = []
@@ -519,21 +519,21 @@ def test_a_run_that_was_asked_for_is_reconciled_again_if_the_request_was_lost(pr
         **ISSUED,
         "conditions": [*ISSUED["conditions"], condition("Issuing", "True", "ManuallyTriggered")],
     }
-    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().first_sight()
+    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().adopt_ready()
     process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=asked))
 
     assert resyncs(process, 10) == ["Certificate default/web"]
 
 
 def test_a_secret_that_is_gone_is_reconciled_again_if_the_request_was_lost(process):
-    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().first_sight()
+    process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).watch().adopt_ready()
     process.sees(SECRETS, "DELETED", a_secret())
 
     assert resyncs(process) == ["Certificate default/web"]
 
 
 def test_another_spec_of_what_had_failed_is_reconciled_again_if_the_request_was_lost(process):
-    process.has(CERTIFICATES, a_certificate(status=FAILED)).watch().first_sight()
+    process.has(CERTIFICATES, a_certificate(status=FAILED)).watch().adopt_ready()
     assert resyncs(process) == []
 
     process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=FAILED, generation=2))
@@ -542,7 +542,7 @@ def test_another_spec_of_what_had_failed_is_reconciled_again_if_the_request_was_
 
 
 def test_a_changed_ready_issuer_is_reconciled_again_if_the_request_was_lost(process):
-    process.has(CLUSTER_ISSUERS, an_issuer()).watch().first_sight()
+    process.has(CLUSTER_ISSUERS, an_issuer()).watch().adopt_ready()
     process.sees(CLUSTER_ISSUERS, "MODIFIED", an_issuer(generation=2))
 
     assert resyncs(process) == ["ClusterIssuer /prod"]
@@ -556,13 +556,13 @@ def test_an_ingress_with_the_challenge_of_an_unissued_certificate_is_reconciled(
     under_way = a_certificate(status={"conditions": [condition("Issuing", "True", "DoesNotExist")]})
     process.has(INGRESSES, led, solver).has(CERTIFICATES, under_way).has(
         SECRETS, a_secret()
-    ).watch().first_sight()
+    ).watch().adopt_ready()
     assert not any(request.startswith("Ingress") for request in process.take())
 
     process.sees(CERTIFICATES, "MODIFIED", a_certificate(status=ISSUED))
     requests = [f"Ingress default/{one['metadata']['name']}" for one in (led, solver)]
     assert resyncs(process) == requests
-    process.first_sight()
+    process.adopt_ready()
     assert process.take() == requests
     process.sees(INGRESSES, "MODIFIED", an_ingress("plain"))
     process.sees(INGRESSES, "DELETED", solver)
@@ -570,14 +570,14 @@ def test_an_ingress_with_the_challenge_of_an_unissued_certificate_is_reconciled(
 
 
 def test_while_workers_do_not_keep_up_with_reconcile_requests_none_is_repeated(process):
-    process.has(CERTIFICATES, a_certificate("new")).watch().first_sight()
+    process.has(CERTIFICATES, a_certificate("new")).watch().adopt_ready()
     process.take()
 
     for _ in range(3):
         process.clock.advance(RESYNC_SECONDS)
-        assert process.controller.take(100, seconds=0, keeps_up=lambda: False) == []
+        assert process.controller.take(100, seconds=0, queue_is_short=lambda: False) == []
     process.sees(CERTIFICATES, "MODIFIED", a_certificate("new", generation=2))
-    assert len(process.controller.take(100, seconds=0, keeps_up=lambda: False)) == 1
+    assert len(process.controller.take(100, seconds=0, queue_is_short=lambda: False)) == 1
 
     assert resyncs(process) == ["Certificate default/new"]
 
@@ -585,7 +585,7 @@ def test_while_workers_do_not_keep_up_with_reconcile_requests_none_is_repeated(p
 def test_an_idle_one_has_nothing_to_tell(process):
     process.has(CERTIFICATES, a_certificate(status=ISSUED)).has(SECRETS, a_secret()).has(
         CLUSTER_ISSUERS, an_issuer()
-    ).watch().first_sight()
+    ).watch().adopt_ready()
     process.take()
 
     for _ in range(3):

@@ -15,7 +15,7 @@ from certmill.errors import CertmillError
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
 from certmill.renewal.decision import decide
-from certmill.renewal.observation import look
+from certmill.renewal.observation import observe
 from tests.support.bait import BAIT
 from tests.support.builders import NOW, a_certificate
 
@@ -58,7 +58,7 @@ def test_a_secret_of_it_is_decided_in_no_time(bait):
     )
     began = time.thread_time()
 
-    decision = decide(look(a_certificate(), secret, CertificateStatus(), ("",)), NOW)
+    decision = decide(observe(a_certificate(), secret, CertificateStatus(), ("",)), NOW)
 
     assert time.thread_time() - began < 0.5
     assert decision.violation.reason == "InvalidKeyPair"

@@ -40,11 +40,11 @@ def test_the_oldest_silent_one_of_the_address_with_the_most_is_cut():
 
 def test_one_whose_request_has_come_is_not_cut():
     connections = opened("192.0.2.1", "192.0.2.1", "192.0.2.9", limit=3)
-    connections.heard(0)
+    connections.note_activity(0)
     assert connections.to_cut() == 1
 
-    connections.heard(1)
-    connections.heard(2)
+    connections.note_activity(1)
+    connections.note_activity(2)
     assert connections.to_cut() is None
     assert not connections.has_room()
 

@@ -14,7 +14,7 @@ from certmill.crypto import chain
 from certmill.errors import CAUnavailable, NameRefused
 from certmill.model.status import CertificateStatus
 from certmill.renewal.decision import BackingOff, Issue, decide
-from certmill.renewal.observation import look
+from certmill.renewal.observation import observe
 from certmill.runs import backoff
 from certmill.runs.backoff import Validity, next_attempt
 from certmill.runs.facts import Failure
@@ -38,11 +38,11 @@ def issued_at(pair, seed, *, repaired_before_expiry, error=REFUSED):
     jitter, leaf = random.Random(seed), chain.leaf(pair.data["tls.crt"])
     status, spec = CertificateStatus(not_before=leaf.not_before, not_after=leaf.not_after), "abc"
     repaired = leaf.not_after - repaired_before_expiry
-    seen = look(WEB, pair, status, (spec,))
-    now = seen.renewal.instant
+    observation = observe(WEB, pair, status, (spec,))
+    now = observation.renewal.instant
     validity = Validity(not_before=leaf.not_before, not_after=leaf.not_after)
     while True:
-        decision = decide(replace(seen, status=status), now)
+        decision = decide(replace(observation, status=status), now)
         if isinstance(decision, BackingOff):
             now = decision.until + jitter.random() * TICK
             continue
@@ -122,4 +122,4 @@ def test_a_failure_noted_under_a_clock_that_was_ahead_holds_nothing_up():
         last_failure_time=NOW + 61 * DAY, next_attempt=NOW + 62 * DAY, failed_issuance_attempts=9
     )
 
-    assert isinstance(decide(look(WEB, pair, status, ("abc",)), NOW + 60.5 * DAY), Issue)
+    assert isinstance(decide(observe(WEB, pair, status, ("abc",)), NOW + 60.5 * DAY), Issue)

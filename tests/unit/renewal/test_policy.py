@@ -14,7 +14,7 @@ from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
 from certmill.renewal.decision import BackingOff, Issue, Keep, decide
-from certmill.renewal.observation import look
+from certmill.renewal.observation import observe
 from certmill.renewal.plan import RenewalRule, plan
 from tests.support.builders import DAY, NOW, a_certificate, a_pair
 
@@ -24,7 +24,7 @@ HEALTHY = CertificateStatus()
 
 
 def decided(certificate=WEB, secret=PAIR, status=HEALTHY, *, now=NOW + DAY, specs=("abc",)):
-    return decide(look(certificate, secret, status, specs), now)
+    return decide(observe(certificate, secret, status, specs), now)
 
 
 def reason(**kwargs):
@@ -244,16 +244,16 @@ def test_a_renewal_plan_names_the_rule_that_decided(spec, reason, days):
 
 
 def test_the_decision_and_the_due_time_have_the_same_jitter():
-    seen = look(WEB, PAIR, CertificateStatus(), ("abc",), jitter_seconds=3600)
+    observation = observe(WEB, PAIR, CertificateStatus(), ("abc",), jitter_seconds=3600)
 
-    assert isinstance(decide(seen, seen.renewal.instant - 1), Keep)
-    assert isinstance(decide(seen, seen.renewal.instant), Issue)
-    assert NOW + 60 * DAY - 3600 <= seen.renewal.instant <= NOW + 60 * DAY
+    assert isinstance(decide(observation, observation.renewal.instant - 1), Keep)
+    assert isinstance(decide(observation, observation.renewal.instant), Issue)
+    assert NOW + 60 * DAY - 3600 <= observation.renewal.instant <= NOW + 60 * DAY
 
 
 def test_a_secret_that_cannot_be_read_is_issued():
     assert (
-        decide(look(WEB, None, CertificateStatus(), ("abc",), unusable="too large"), NOW).violation.reason
+        decide(observe(WEB, None, CertificateStatus(), ("abc",), unusable="too large"), NOW).violation.reason
         == "InvalidCertificate"
     )
 

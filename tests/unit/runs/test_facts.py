@@ -66,3 +66,10 @@ def test_the_route_of_a_challenge_has_in_json_the_name_that_older_releases_read(
 
     assert json.loads(facts.to_json())["challenges"][0]["way"] == "own"
     assert Facts.from_json(facts.to_json()) == facts
+
+
+def test_wait_reasons_keep_their_json_names_for_other_releases():
+    text = '{"told":["5f3c"],"noted":["9a01"]}'
+    facts = Facts.from_json(text)
+    assert (facts.event_reasons, facts.status_reasons) == (("5f3c",), ("9a01",))
+    assert facts.to_json() == text

@@ -100,7 +100,7 @@ class CloudflareProvider:
             self._forget(record.zone)
             reply = self._create(record, self._zone_id(record.zone))
         if not reply.is_one_of(_IS_THERE_ALREADY):
-            self._judge(reply, record.zone, f"adding a TXT record at {record.name}")
+            self._raise_refusal(reply, record.zone, f"adding a TXT record at {record.name}")
 
     def cleanup(self, record: TxtRecord) -> None:
         """Remove every record at the name with this value (there is only one, unless a person added
@@ -111,11 +111,11 @@ class CloudflareProvider:
             self._forget(record.zone)
             zone_id = self._zone_id(record.zone)
             reply, ids = self._ids(record, zone_id)
-        self._judge(reply, record.zone, f"listing the TXT records at {record.name}")
+        self._raise_refusal(reply, record.zone, f"listing the TXT records at {record.name}")
         for record_id in ids:
             gone = self._call("DELETE", f"/zones/{zone_id}/dns_records/{record_id}", record.zone)
             if gone.status != 404 and not gone.is_one_of(_NO_SUCH_RECORD):
-                self._judge(gone, record.zone, f"removing a TXT record at {record.name}")
+                self._raise_refusal(gone, record.zone, f"removing a TXT record at {record.name}")
 
     def _create(self, record: TxtRecord, zone_id: str) -> _Reply:
         # Cloudflare requires quoted character strings (RFC 1035 §3.3). Our values contain no quote and no
@@ -164,7 +164,7 @@ class CloudflareProvider:
     def _look_up(self, name: str) -> str | None:
         """Return the id of the zone with this name; None if the credentials see none."""
         reply = self._call("GET", f"/zones?{urlencode({'name': name, 'per_page': 50})}", name)
-        self._judge(reply, name, f"looking for the zone {name}")
+        self._raise_refusal(reply, name, f"looking for the zone {name}")
         found = [entry for entry in _entries(reply) if _text(entry, "name").lower() == name and _id(entry)]
         # The same name may be pending in one account and active in another.
         found.sort(key=lambda entry: _text(entry, "status") != "active")
@@ -186,25 +186,25 @@ class CloudflareProvider:
             raise ProviderUnavailable(f"Cloudflare, for the zone {zone}: {error.without_advice}") from None
         return _parsed(answer, zone)
 
-    def _judge(self, reply: _Reply, zone: str, what: str) -> None:
+    def _raise_refusal(self, reply: _Reply, zone: str, what: str) -> None:
         """Raise the error that the reply means, unless it is a success."""
         if reply.success and reply.status < 300:
             return
         codes = ", ".join(str(code) for code in sorted(reply.codes)[:5])
-        said = f"{reply.status}, code {codes}" if codes else str(reply.status)
+        answer = f"{reply.status}, code {codes}" if codes else str(reply.status)
         if reply.status == 429:
             raise ProviderUnavailable(
                 f"Cloudflare asks us to slow down (429), {what}", retry_after=reply.retry_after
             )
         if reply.status in (401, 403) or reply.is_one_of(_CREDENTIALS_REFUSED):
             raise SolverMisconfigured(
-                f"Cloudflare refuses our {self._credential} ({said}), {what}: it needs {_NEEDED} of {zone}"
+                f"Cloudflare refuses our {self._credential} ({answer}), {what}: it needs {_NEEDED} of {zone}"
             )
         if 400 <= reply.status < 500 and reply.status not in _TRY_AGAIN:
             raise SolverMisconfigured(
-                f"Cloudflare refuses the request ({said}), {what}: see the code in its API's documentation"
+                f"Cloudflare refuses the request ({answer}), {what}: see the code in its API's documentation"
             )
-        raise ProviderUnavailable(f"Cloudflare answers {said}, {what}", retry_after=reply.retry_after)
+        raise ProviderUnavailable(f"Cloudflare answers {answer}, {what}", retry_after=reply.retry_after)
 
 
 def _authorization(token: str | None, email: str, key: str | None) -> dict[str, str]:

@@ -118,7 +118,7 @@ class Rfc2136Provider:
             raise ProviderUnavailable(f"{server} does not answer updates of {zone}") from error
         except (dns.exception.DNSException, OSError, EOFError) as error:
             raise ProviderUnavailable(f"{server} cannot be reached for updates of {zone}") from error
-        self._judge(answer.rcode(), server, zone)
+        self._raise_refusal(answer.rcode(), server, zone)
 
     def _exchange(self, update: dns.update.UpdateMessage, *, tcp: bool) -> dns.message.Message:
         """Send one update. It goes by TCP if it is too large for UDP (RFC 2136 §6.2), or if the answer was.
@@ -138,7 +138,7 @@ class Rfc2136Provider:
                 f"the name server {self._config.nameserver} has no address that this machine can find"
             ) from error
 
-    def _judge(self, rcode: dns.rcode.Rcode, server: str, zone: str) -> None:
+    def _raise_refusal(self, rcode: dns.rcode.Rcode, server: str, zone: str) -> None:
         if rcode == dns.rcode.NOERROR:
             return
         text = dns.rcode.to_text(rcode)
