@@ -18,8 +18,8 @@ _LISTEN_SECONDS = 2.5
 """Longer than the interval of a worker's heartbeats, two seconds."""
 
 _OFF = (
-    "remote control is off, so that nobody who can publish in Redis controls the workers; docs/flower.md "
-    "says where to look instead"
+    "remote control is off, because anyone who can publish in Redis could control workers; docs/flower.md "
+    "lists other ways"
 )
 
 _Control: Any = celery.app.control.Control  # the stubs are incomplete

@@ -155,7 +155,7 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 def _warn_of_root() -> None:
     if os.geteuid() == 0:
-        _log.warning("worker.runs_as_root", advice="run it as a user of its own, who owns the home")
+        _log.warning("worker.runs_as_root", advice="run it as a separate user who owns the home")
 
 
 def _warn_of_variables() -> None:

@@ -81,12 +81,12 @@ def refusal_of_request(ports: Ports, certificate: Certificate) -> str:
     except InvalidManifest:
         return ""  # the home refuses this request with its own message
     except SecretUnusable as error:
-        return f"{where} is there and cannot be read ({error}); choose another name for it"
+        return f"{where} exists and cannot be read ({error}); choose another name for it"
     if existing is not None and existing.secret_name == certificate.secret_name:
         return ""
     named = secret.annotations.get(CERTIFICATE_NAME, "") if secret is not None else certificate.name
     if named != certificate.name:
-        whose = f"belongs to Certificate {named}" if named else "was made by nobody's request"
+        whose = f"belongs to Certificate {named}" if named else "was not created by a request"
         return (
             f"{where} {whose}, and a request does not take it: choose another name for it, or have a "
             "manifest applied"

@@ -127,7 +127,7 @@ def check(pem_chain: bytes, key_pem: bytes, certificate: Certificate, *, now: fl
         ) from None
     differs = []
     if found.public_key != key_of(key_pem):
-        differs.append("its key is not ours")
+        differs.append("its key is not the key of the request")
     differs += _names_that_differ("DNS names", found.dns_names, certificate.dns_names)
     differs += _names_that_differ("IP addresses", found.ip_addresses, certificate.ip_addresses)
     # A CA may omit the common name (some profiles of Let's Encrypt do), but must not change it.

@@ -131,7 +131,7 @@ def _authoritative(check: _Check) -> Sequence[str]:
     names = check.servers.names(check.zone, within_seconds=check.seconds())
     if not names:
         raise DnsUnavailable(
-            f"the zone {check.zone} has no name servers: see that it is delegated, and that our resolvers "
+            f"the zone {check.zone} has no name servers: check that it is delegated, and that our resolvers "
             "know it"
         )
     return names[:_MAX_SERVERS]

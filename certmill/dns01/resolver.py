@@ -27,7 +27,7 @@ from certmill.http.transport import TlsTrust
 ANSWERED = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 _DNS_PORT = 53
 _ADVICE = (
-    "see that it looks names up for this machine, or set others: CERTMILL_RECURSIVE_NAMESERVERS, or the "
+    "check that it looks names up for this machine, or set others: CERTMILL_RECURSIVE_NAMESERVERS, or the "
     "solver's own"
 )
 

@@ -39,7 +39,7 @@ class Zones:
             if self._is_zone(candidate, within_seconds):
                 return candidate
         raise SolverMisconfigured(
-            f"no zone was found for {name}: see that its domain is delegated, and that our resolvers know it"
+            f"no zone was found for {name}: check that its domain is delegated and our resolvers know it"
         )
 
     def follow_cnames(self, name: str, *, within_seconds: float | None = None) -> str:

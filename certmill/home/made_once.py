@@ -35,5 +35,5 @@ def made_once(file: Path, content: Callable[[], str]) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
         raise HomeUnavailable(
-            f"cannot read or make {file.name} in the home: {reason}; see that the home is writable"
+            f"cannot read or make {file.name} in the home: {reason}; check that the home is writable"
         ) from error

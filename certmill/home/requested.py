@@ -63,7 +63,7 @@ def outcome_of(existing: Certificate | None, wanted: Certificate) -> Change:
 def wrong(certificate: Certificate, error: InvalidManifest) -> InvalidManifest:
     """Return the refusal when a Certificate of this name exists and cannot be used: its owner is unknown."""
     reason = (
-        f"Certificate {certificate.id} is there and wrong, and a request does not change it: have it "
+        f"Certificate {certificate.id} exists and is not valid, and a request does not change it: have it "
         f"repaired or deleted ({error})"
     )
     return InvalidManifest(reason, path="name")

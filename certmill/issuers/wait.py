@@ -33,7 +33,8 @@ def for_missing(ports: Ports, certificate: Certificate, issuer: ObjectRef) -> Wa
         return _soon(issuer)
     advice = apply_it(ports.home, certificate)
     return Waiting(
-        reason=f"{issuer} is not there; {advice}, and {certificate.id} goes on at once", seconds=LOOK_SECONDS
+        reason=f"{issuer} is not there; {advice}, and {certificate.id} continues at once",
+        seconds=LOOK_SECONDS,
     )
 
 

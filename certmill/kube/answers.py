@@ -150,16 +150,20 @@ def error_of(code: int, status: Mapping[str, object], headers: Mapping[str, str]
         case HTTPStatus.CONFLICT:
             error = Conflict(f"cannot {what}: it changed meanwhile")
         case HTTPStatus.GONE:
-            error = WatchExpired(f"cannot {what}: what it goes on from is too old")
+            error = WatchExpired(
+                f"cannot {what}: its resource version is too old; the objects are listed again"
+            )
         case HTTPStatus.UNAUTHORIZED:  # temporary: the token is read again before the next request
-            refusal = f"does not take our token{f' ({words})' if words else ''}"
+            refusal = f"refuses our token{f' ({words})' if words else ''}"
             error = HomeUnavailable(
-                f"cannot {what}: the API server {refusal}; see that our service account is there"
+                f"cannot {what}: the API server {refusal}; check that our service account is there"
             )
         case HTTPStatus.FORBIDDEN:
             error = _forbidden(status, what)
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            error = InvalidManifest(f"cannot {what}: {words or 'the API server takes it for a bad request'}")
+            error = InvalidManifest(
+                f"cannot {what}: {words or 'the API server answers that the request is not valid'}"
+            )
         case HTTPStatus.INTERNAL_SERVER_ERROR if words.startswith(_UNKNOWN_FIELD):
             error = InvalidManifest(f"cannot {what}: {words}")
     because = f": {words}" if words else ""  # for example that an admission webhook does not answer
@@ -185,7 +189,7 @@ def _absent(status: Mapping[str, object], what: str) -> CertmillError:
     if status.get("kind") == "Status":
         return Missing(f"cannot {what}: {message_of(status) or 'not found'}")
     return NotServed(
-        f"cannot {what}: the API does not serve this resource; see that its CustomResourceDefinition is "
+        f"cannot {what}: the API does not serve this resource; check that its CustomResourceDefinition is "
         "installed"
     )
 

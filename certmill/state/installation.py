@@ -52,7 +52,7 @@ def require_same(own: str, recorded: str) -> None:
         raise OtherInstallation(
             f"another installation of certmill (id {recorded}) uses this Redis, and the id of this home is "
             f"{own}: give each installation a "
-            "Redis of its own (CERTMILL_REDIS_URL; another database number will do). If the other one is "
+            "Redis of its own (CERTMILL_REDIS_URL; another database number is enough). If the other one is "
             "gone for good, empty this "
-            "database (`redis-cli FLUSHDB`): what is in it is of the other home"
+            "database (`redis-cli FLUSHDB`): its content belongs to the other home"
         )

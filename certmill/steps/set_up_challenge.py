@@ -82,7 +82,7 @@ def _refuse_other_name(context: StepContext, authorization: Authorization) -> Fa
     name = f"*.{found}" if authorization.wildcard else found
     error = OrderRefused(
         f"the CA's order for {context.certificate.identifiers[0].value} has an authorization for {name}, "
-        "which was not asked for; nothing was set up. "
+        "which is not in the order; nothing was presented. "
         f"See whether spec.acme.server of {context.issuer.reference} is the CA that you mean"
     )
     return Failed(error=error, facts=context.facts.without_order())

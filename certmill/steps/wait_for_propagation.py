@@ -56,7 +56,7 @@ def wait_for_propagation(context: StepContext) -> Outcome:
     if found.was_checked and elapsed >= context.ports.limits.propagation_timeout:
         return Failed(
             error=NameRefused(
-                f"{found.reason}; given up after {elapsed / 60:.0f} min: see that this is public, then renew"
+                f"{found.reason}; given up after {elapsed / 60:.0f} min: make this public, then renew"
             ),
             facts=context.facts,
         )

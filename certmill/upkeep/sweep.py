@@ -164,7 +164,7 @@ def _give_up(ports: Ports, entry: Presented) -> bool:
         value=entry.value,
         certificate=entry.certificate,
         reason=(
-            f"{entry.issuer_kind} {entry.issuer_name} is gone, and its credentials with it; remove the TXT "
+            f"{entry.issuer_kind} {entry.issuer_name} was deleted with its credentials; remove the TXT "
             "record by hand"
         ),
     )

@@ -42,7 +42,7 @@ def test_nothing_is_set_up_for_a_name_that_was_not_asked_for(redis, fields, solv
     result = mill.step("set_up_challenge")
 
     assert isinstance(result, Fail)
-    assert "which was not asked for; nothing was set up" in result.message
+    assert "which is not in the order; nothing was set up" in result.message
     assert foreign.identifier.value in result.message
     assert mill.world.provider.values == {}
     assert mill.world.tokens.get(foreign.challenges[0].token) is None

@@ -52,7 +52,7 @@ def run_until(mill, last):
 @pytest.mark.parametrize(
     ("trouble", "reason"),
     [
-        pytest.param({"other_key": True}, "its key is not ours", id="another key"),
+        pytest.param({"other_key": True}, "its key is not the key of the request", id="another key"),
         pytest.param(
             {"other_names": ("evil.example.test",)}, "its DNS names lack web.example.test", id="other names"
         ),

@@ -760,7 +760,7 @@ class TestTemporaryCertificate:
             WEB.id, replace(mill.status(), last_failure_time=now, next_attempt=now + HOUR)
         )
 
-        assert "held until" in mill.reconciler.reconcile(WEB.id).reason
+        assert "backing off until" in mill.reconciler.reconcile(WEB.id).reason
         assert said(mill, "Ready")[0]
 
     @pytest.mark.parametrize("value", ["True", "1", "yes", ""])

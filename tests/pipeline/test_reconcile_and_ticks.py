@@ -578,7 +578,7 @@ def body_of(name="web", dns_name="other.example.test", **spec):
         ),
         (
             body_of(name="thief", secretName="by-hand"),
-            "spec.secretName: Secret default/by-hand was made by nobody's request",
+            "spec.secretName: Secret default/by-hand was not created by a request",
         ),
         (
             body_of(name="thief", secretName="damaged"),

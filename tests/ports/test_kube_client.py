@@ -347,7 +347,7 @@ class TestRights:
     def test_a_token_that_counts_no_more_is_waited_for_as_it_is_read_anew(self, server, tmp_path):
         client = KubeClient(api_to(server.url, server.ca_file, tmp_path))
 
-        with pytest.raises(HomeUnavailable, match="does not take our token") as caught:
+        with pytest.raises(HomeUnavailable, match="refuses our token") as caught:
             client.get(CONFIG_MAPS, "default", "web")
 
         assert TOKEN not in told(caught.value)

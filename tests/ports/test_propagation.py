@@ -276,7 +276,7 @@ def test_a_resolver_in_trouble_is_an_error(net, behaviour, reason):
 
     with pytest.raises(
         DnsUnavailable,
-        match=rf"^looking up NS of example\.test: the resolver 127\.0\.0\.1 {reason}; see that",
+        match=rf"^looking up NS of example\.test: the resolver 127\.0\.0\.1 {reason}; check that",
     ):
         net.look()
 
@@ -302,7 +302,7 @@ def test_each_of_the_solvers_own_servers_has_to_see_it(net):
 
     assert not troubled.visible
     assert troubled.reason.startswith(
-        f"looking up TXT of {NAME}: the resolver 127.0.0.3 answered SERVFAIL; see that"
+        f"looking up TXT of {NAME}: the resolver 127.0.0.3 answered SERVFAIL; check that"
     )
     assert net.look(nameservers=both).visible
 

@@ -81,7 +81,7 @@ def test_an_odd_answer_is_an_answer(server, behaviour):
 )
 def test_a_resolver_in_trouble_is_temporary_and_reported_in_stable_words(server, behaviour, reason):
     server.behaviour = behaviour
-    told = rf"the resolver 127\.0\.0\.1 {reason}; see that .* CERTMILL_RECURSIVE_NAMESERVERS"
+    told = rf"the resolver 127\.0\.0\.1 {reason}; check that .* CERTMILL_RECURSIVE_NAMESERVERS"
 
     with pytest.raises(DnsUnavailable, match=rf"^looking up SOA of www\.example\.test: {told}"):
         zones(server.address).zone_of("www.example.test")
@@ -233,7 +233,7 @@ def test_dns_over_https_answers_like_any_other(doh):
 def unanswered(resolver):
     with pytest.raises(DnsUnavailable) as caught:
         resolver.ask("example.test", "SOA")
-    told, _, advice = str(caught.value).partition("; see that ")
+    told, _, advice = str(caught.value).partition("; check that ")
     assert "CERTMILL_RECURSIVE_NAMESERVERS" in advice
     return re.sub(r"^looking up SOA of example\.test: the resolver https://\S+ ", "", told)
 

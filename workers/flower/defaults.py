@@ -56,7 +56,7 @@ def _check(settings: Settings) -> None:
 
     if options.debug:
         raise SystemExit(
-            "certmill: Flower's debug mode shows settings and secrets to whoever causes an error; start it "
+            "certmill: Flower's debug mode shows settings and secrets to users who cause an error; start it "
             "without --debug"
         )
     if not options.read_only:

@@ -161,7 +161,7 @@ class _Supervisor:
         if late and waiting:
             names = ", ".join(child.program.name for child in waiting)
             raise CannotStart(
-                f"not ready after {_READY_WITHIN_SECONDS:.0f} s: {names}; see that Redis can be reached, "
+                f"not ready after {_READY_WITHIN_SECONDS:.0f} s: {names}; check that Redis can be reached, "
                 "and the lines above"
             )
 

@@ -17,7 +17,7 @@ from certmill.observe.log import get_logger
 MOST: Final = 1_000
 """An event takes about 2 kB in memory."""
 CLOSE_SECONDS: Final = 5.0
-_ADVICE: Final = "the status of each Certificate has the current state; see that the API server answers"
+_ADVICE: Final = "the status of each Certificate has the current state; check that the API server answers"
 
 log = get_logger(__name__)
 

@@ -104,19 +104,19 @@ def answering(call: Callable[P, R]) -> Callable[P, R]:
             raise StateUnavailable(f"Redis{_at(args)} cannot serve us now: {error.advice}") from error
         except Disconnected as error:
             raise StateUnavailable(
-                f"Redis does not answer{_at(args)} ({_why(error)}); see that CERTMILL_REDIS_URL "
+                f"Redis does not answer{_at(args)} ({_why(error)}); check that CERTMILL_REDIS_URL "
                 "leads to it and that it runs: "
                 "start it, or everything on this machine with `python -m workers up`"
             ) from error
         except ResponseError as error:
             raise StateUnavailable(
-                f"Redis{_at(args)} refuses a command ({type(error).__name__}); see that it is one server, "
+                f"Redis{_at(args)} refuses a command ({type(error).__name__}); check that it is one server, "
                 "no cluster, and that nothing but "
                 "certmill writes to its database"
             ) from error
         except RedisError as error:
             raise StateUnavailable(
-                f"Redis does not answer{_at(args)} ({_why(error)}); see that it runs and is reachable"
+                f"Redis does not answer{_at(args)} ({_why(error)}); check that it runs and is reachable"
             ) from error
 
     return answered

@@ -27,10 +27,10 @@ _CODES = {ReadOnlyError: "READONLY", OutOfMemoryError: "OOM", MasterDownError: "
 """redis-py removes the code from the text of these errors."""
 _ADVICE = {
     "OOM": "its memory is full: raise its maxmemory, or see what fills it",
-    "READONLY": "it is a replica, and takes no writes: let CERTMILL_REDIS_URL lead to the master",
-    "UNBLOCKED": "it has just become a replica: let CERTMILL_REDIS_URL lead to the master",
-    "MISCONF": "it cannot save its data, and takes no writes: see its log, and the space on its disk",
-    "MASTERDOWN": "it is a replica without its master: let CERTMILL_REDIS_URL lead to the master",
+    "READONLY": "it is a replica and accepts no writes: set CERTMILL_REDIS_URL to the master",
+    "UNBLOCKED": "it has just become a replica: set CERTMILL_REDIS_URL to the master",
+    "MISCONF": "it cannot save its data and accepts no writes: check its log, and the space on its disk",
+    "MASTERDOWN": "it is a replica without its master: set CERTMILL_REDIS_URL to the master",
     "NOREPLICAS": "it has fewer replicas than min-replicas-to-write demands: see to its replicas",
 }
 _MOST_BYTES = 65_536

@@ -142,7 +142,7 @@ def test_a_certificate_that_differs_is_refused_naming_what_differs(ca, issued, c
 
 
 def test_a_certificate_for_another_key_is_refused(ca):
-    with pytest.raises(CertificateWrong, match="its key is not ours"):
+    with pytest.raises(CertificateWrong, match="its key is not the key of the request"):
         chain.check(ca.chain(OTHER_KEY, **NAMES), KEY, WEB, now=NOW)
 
 

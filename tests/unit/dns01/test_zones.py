@@ -138,7 +138,7 @@ def test_trouble_is_not_remembered():
 def test_a_name_in_no_zone_is_reported_with_what_to_do():
     with pytest.raises(
         SolverMisconfigured,
-        match=r"^no zone was found for www\.nowhere\.test: see that its domain is delegated",
+        match=r"^no zone was found for www\.nowhere\.test: check that its domain is delegated",
     ):
         Zones(MadeUp(), FakeClock()).zone_of("www.nowhere.test")
 

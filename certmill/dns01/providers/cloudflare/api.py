@@ -156,7 +156,7 @@ class CloudflareProvider:
                     self._zone_ids[zone] = found
                 return found
         raise SolverMisconfigured(
-            f"Cloudflare shows no zone {zone} to our {self._credential}: see that the zone is in the "
+            f"Cloudflare shows no zone {zone} to our {self._credential}: check that the zone is in the "
             "account, and that the "
             f"{self._credential} may read it ({_NEEDED})"
         )

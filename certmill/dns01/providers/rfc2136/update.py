@@ -109,7 +109,7 @@ class Rfc2136Provider:
             # accepts no other answer.
             key = self._config.tsig_key_name
             lack = (
-                f"without the signature of the TSIG key {key}: see that it has this key"
+                f"without the signature of the TSIG key {key}: check that it has this key"
                 if self._keyring
                 else "with something that is not a DNS message"
             )

@@ -123,7 +123,7 @@ def _server(url: str) -> str:
     )
     refuse_if(
         parts.hostname in _ACME_V1,
-        "is Let's Encrypt's ACME v1, which is gone: use https://acme-v02.api.letsencrypt.org/directory",
+        "is Let's Encrypt's ACME v1, which no longer exists: use https://acme-v02.api.letsencrypt.org/directory",
         path,
     )
     refuse_if(
