@@ -51,6 +51,6 @@ def test_an_address_is_its_own():
 def test_a_server_that_is_not_there_is_named_with_what_to_do():
     with pytest.raises(
         DnsUnavailable,
-        match=r"the resolver 127\.0\.0\.1 cannot be reached; see .*CERTMILL_RECURSIVE_NAMESERVERS",
+        match=r"the resolver 127\.0\.0\.1 cannot be reached; check .*CERTMILL_RECURSIVE_NAMESERVERS",
     ):
         Resolver(["127.0.0.1:0"], timeout_seconds=0.2).ask("example.test", "TXT")
