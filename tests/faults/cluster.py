@@ -24,12 +24,12 @@ from tests.support.kube_lab import KubeLab
 
 HTTP01 = {"http01": {"ingress": {"class": "nginx"}}}
 DNS_ZONE = "dns.example.test"
-"""Names below it are validated by DNS-01, all others by HTTP-01."""
+"""Names below this domain are validated by DNS-01, all others by HTTP-01."""
 
 
 @dataclass(kw_only=True)
 class FaultyKubeLab(KubeLab):
-    """certmill's processes reach the API server through `proxy`, the tests do not."""
+    """certmill's processes connect to the API server through `proxy`; the tests connect directly."""
 
     kube: KubeApiServer
     proxy: ApiProxy
@@ -51,7 +51,7 @@ class FaultyKubeLab(KubeLab):
         return self
 
     def _accounts_of_the_chart(self):
-        """As in the chart, through the proxy."""
+        """The kubeconfig with the rights of the chart, through the proxy."""
         accounts = super()._accounts_of_the_chart()
         return {
             kind: {
@@ -71,8 +71,8 @@ class FaultyKubeLab(KubeLab):
 
     @contextlib.contextmanager
     def hold(self, namespace: str, name: str, step: str, point: str = "before-act") -> Iterator[Path]:
-        """Have the worker stand at this point of a step until the block ends. Yields a file that is there
-        while it does."""
+        """Hold the worker at this point of a step until the block ends. Yields a file that exists while
+        the worker is held."""
         self.holds.mkdir(exist_ok=True)
         file = hold_file(self.holds, f"{namespace}/{name}", step, point)
         file.touch()
@@ -86,31 +86,31 @@ class FaultyKubeLab(KubeLab):
         self.apply_certificate(namespace, name, *self.names_of(namespace, name))
 
     def names_of(self, namespace: str, name: str) -> tuple[str, str]:
-        """(by DNS-01, by HTTP-01)."""
+        """The names of both Certificates: (DNS-01, HTTP-01)."""
         return f"{name}.{namespace}.{DNS_ZONE}", f"{name}.{namespace}.example.test"
 
     def restart_api(self) -> None:
-        """After a kill; etcd went on."""
+        """Start the API server again after a kill. etcd was running all the time."""
         self.kube.start()
 
     def orders_of(self, *names: str) -> dict[str, int]:
-        """How many orders each name has cost, in the CA's own books."""
+        """The number of orders for each name, as the CA has recorded them."""
         ordered: Counter[str] = orders_by_name(self.runtime, "prod-issuer")
         return {name: ordered[name] for name in names}
 
     def running(self) -> dict[str, int | None]:
-        """The process of each kind that runs; what died is None."""
+        """The running process of each kind. A process that ended is None."""
         return {
             name: process.pid if process.is_running else None
             for name, process in self.certmill.processes.items()
         }
 
     def wait_held(self, held: Path) -> None:
-        """Until a worker stands there."""
+        """Wait until a worker is held at this point."""
         self.until(held.exists, what=f"nobody stands at {held.name}")
 
     def wait_all_ready(self, namespace: str, names: Iterable[str], *, seconds: float = 60) -> None:
-        """Until these Certificates are Ready, and nothing is being issued."""
+        """Wait until these Certificates are Ready and no run is in progress."""
 
         def waiting():
             found = {one["metadata"]["name"]: one for one in self.client.list(CERTIFICATES, namespace).items}
@@ -131,8 +131,8 @@ class FaultyKubeLab(KubeLab):
         self.until(lambda: not waiting(), seconds=seconds, what=why)
 
     def assert_no_trace(self, namespace: str, *names: str) -> None:
-        """No TXT value at these names, no solver object in the namespace, and nothing of it in Redis but idle
-        records."""
+        """Assert that there is no TXT value at these names, no solver object in the namespace, and in
+        Redis only idle records."""
 
         def left():
             txt = {name: found for name in names if (found := self.bind.txt(f"_acme-challenge.{name}"))}
@@ -145,11 +145,11 @@ class FaultyKubeLab(KubeLab):
         self.until(lambda: left() == [], seconds=120, what=lambda: str(left()))
 
     def is_served(self, host: str) -> bool:
-        """Whether nginx has this host."""
+        """Whether nginx serves this host."""
         return f"server_name {host};" in (self.directory / "nginx" / "nginx.conf").read_text()
 
     def cpu_seconds(self) -> float:
-        """What all of certmill's processes have used so far."""
+        """All requests that certmill's processes have made so far."""
         ticks = 0
         for process in self.certmill.processes.values():
             fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -157,7 +157,7 @@ class FaultyKubeLab(KubeLab):
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def apply_issuer_of(self, namespace: str, name: str, *solvers: dict[str, Any], account: str = "") -> None:
-        """An Issuer, with an account of its own, whose key is in the Secret `account`."""
+        """An Issuer with its own account, whose key is in the Secret `account`."""
         spec = {"acme": self.acme(*solvers, privateKeySecretRef={"name": account or f"{name}-account"})}
         path = ISSUERS.path(namespace, name)
         metadata = {"name": name, "namespace": namespace}
@@ -166,7 +166,7 @@ class FaultyKubeLab(KubeLab):
         )
 
     def signal(self, process: str, number: signal.Signals) -> None:
-        """To one of certmill's processes."""
+        """Send a signal to one of certmill's processes."""
         self.certmill.processes[process]._signal(number)
 
 
@@ -176,7 +176,7 @@ def _is_ready(certificate) -> bool:
 
 
 def an_ingress(namespace):
-    """Annotated, edited in place, behind TLS."""
+    """An annotated Ingress with TLS that is edited in place."""
     host = f"shop.{namespace}.example.test"
     annotations = {
         "cert-manager.io/cluster-issuer": "prod-issuer",

@@ -25,12 +25,12 @@ _LONGEST_SECONDS = 60.0
 
 
 def hold_file(directory: Path, certificate: str, step: str, point: str) -> Path:
-    """Where a hold is asked for."""
+    """The file that requests a hold."""
     return directory / f"{certificate.replace('/', '+')}+{step}+{point}"
 
 
 class HeldRecords(Records):
-    """Records whose calls may take as long as a test wants."""
+    """Records whose calls wait as long as a test wants."""
 
     def __init__(self, client) -> None:
         super().__init__(client)
@@ -69,7 +69,7 @@ def _stand(certificate: str, step: str, point: str) -> None:
 
 
 def open_held(settings) -> Runtime:
-    """The engine with records that can be held, and all else as it is."""
+    """The engine with records that can be held; everything else is unchanged."""
     opened = Runtime.open(settings)
     ports = dataclasses.replace(opened.ports, records=HeldRecords(opened.redis))
     return opened.with_ports(ports)

@@ -1,5 +1,4 @@
-"""The lab of the pipeline's tests, with name servers and CAs that can fail, and a Redis that can be killed
-and frozen."""
+"""The pipeline's lab with name servers and CAs that can fail, and a Redis that can be killed and frozen."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from tests.support.lab import Lab
 
 @dataclass(kw_only=True)
 class FaultyLab(Lab):
-    """`nameserver` stands in front of BIND for everybody but Pebble."""
+    """`nameserver` is in front of BIND for all processes except Pebble."""
 
     redis: RedisServer
     nameserver: MoodyNameserver
@@ -39,14 +38,14 @@ class FaultyLab(Lab):
         self.apply_issuer(name, server=ca.directory_url, caBundle=base64.b64encode(ca.ca_bundle).decode())
 
     def pids(self) -> dict[str, int | None]:
-        """The process of each worker and beat that runs; what died is None."""
+        """The running process of each worker and beat. A process that ended is None."""
         return {
             name: process.pid if process.is_running else None
             for name, process in self.certmill.processes.items()
         }
 
     def assert_nothing_is_left_of(self, names: Iterable[str]) -> None:
-        """No TXT value at these names, and nothing of them in the journal."""
+        """Assert that there is no TXT value at these names, and no entry of them in the journal."""
         wanted = list(names)
         assert {name: self.bind.txt(f"_acme-challenge.{name}") for name in wanted} == {
             name: set() for name in wanted

@@ -1,4 +1,4 @@
-"""What the CA has in its books: every order of an account, whoever made it."""
+"""Reads all orders of an account from the CA, regardless of who created them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def orders_of(runtime: Runtime, issuer_name: str) -> list[Order]:
 
 
 def orders_by_name(runtime: Runtime, issuer_name: str) -> Counter[str]:
-    """How many orders each name has cost."""
+    """The number of orders for each name."""
     return Counter(
         identifier.value for order in orders_of(runtime, issuer_name) for identifier in order.identifiers
     )

@@ -1,4 +1,4 @@
-"""Mortal workers with their supervisors, and how each of their lives ended."""
+"""Workers that are killed at chosen lines, with their supervisors, and how each worker process ended."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from compose.local import LocalCertmill
 
 POINTS = ("before-act", "in-the-middle", "after-act", "after-commit")
-"""Where tests.faults.mortal can be killed."""
+"""The points at which tests.faults.mortal can be killed."""
 
 
 class Lives:
-    """So many mortal workers, each started again when it ends."""
+    """Starts this number of workers; each is started again when it ends."""
 
     def __init__(self, certmill: LocalCertmill, marks: Path, *, workers: int, **settings: str) -> None:
         self._certmill = certmill
@@ -30,11 +30,11 @@ class Lives:
             self._certmill.processes.pop(name).stop(timeout_seconds=10.0)
 
     def marks(self) -> dict[str, dict[str, str]]:
-        """What has happened, and at which steps the worker's certificates were then."""
+        """The marks of what has happened, with the steps of the worker's certificates at that time."""
         return {file.name: json.loads(file.read_text()) for file in self._marks.iterdir()}
 
     def ends(self) -> list[dict[str, int]]:
-        """How each life ended that was not ended by us."""
+        """How each worker process ended that the test did not end."""
         lines = [
             line
             for name in self._names

@@ -37,22 +37,22 @@ from workers.celery_app import make_app
 MARKS = Path(os.environ.get("CERTMILL_MARKS", "."))
 COPIES = int(os.environ.get("CERTMILL_COPIES", "1"))
 CONSUMERS: list[Any] = []
-"""Celery's, of this process, once it takes messages."""
+"""The Celery worker of this process, when it consumes messages."""
 
 _STOPPED_WITHIN_SECONDS = 30.0
 
 
 class MortalRecords(Records):
-    """Records whose calls may be this process's last."""
+    """Records whose calls may kill this process."""
 
     def __init__(self, client) -> None:
         super().__init__(client)
         self._under_way: dict[str, str] = {}
         self._stopped_for: set[str] = set()
-        """Certificates whose message is to be lost by a worker that is to stop."""
+        """Certificates whose message must be lost by a worker that is stopping."""
         self._guard = threading.RLock()
-        """Held from a write to the mark that it was made: what kills us in between would be a point that does
-        not come again."""
+        """Held from a write until its mark is written. If the process were killed between the two, this
+        point would not occur again."""
 
     def claim(self, certificate, step, **options):
         claimed = super().claim(certificate, step, **options)
@@ -100,14 +100,14 @@ class MortalRecords(Records):
         return bells
 
     def _kill(self, certificate: str, step: str, point: str) -> None:
-        """Die here, leaving behind what every thread was at."""
+        """Kill this process, and write a trace of all threads before."""
         with self._guard:
             if self._first_time(certificate, f"kill-{step.replace('_', '-')}-{point}"):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def _stop_before(self, certificate: str, step: str) -> None:
-        """Have this worker stopped while it acts on the step before the one whose message is to be lost: a
-        worker that is to stop does not continue with the next step, but publishes it."""
+        """Stop this worker during the step before the one whose message must be lost. A worker that is
+        stopping does not continue with the next step; it publishes it."""
         if step != CLEAN_UP and self._first_time(certificate, _lost(next_step(step))):
             os.kill(os.getpid(), signal.SIGTERM)
             self._stopped_for.add(certificate)
@@ -115,8 +115,7 @@ class MortalRecords(Records):
                 time.sleep(0.01)
 
     def _lose(self, certificate: str, step: str) -> None:
-        """Have this worker stopped, unless it is; by the time we go on and publish, it takes no messages any
-        more."""
+        """Stop this worker, if it is not stopping yet. When this returns, it no longer consumes messages."""
         if self._first_time(certificate, _lost(step)):
             os.kill(os.getpid(), signal.SIGTERM)
             self._stopped_for.add(certificate)
@@ -141,19 +140,19 @@ def _lost(step: str) -> str:
 
 
 def open_mortal(settings) -> Runtime:
-    """The engine with mortal records, and all else as it is."""
+    """The engine with these records; everything else is unchanged."""
     opened = Runtime.open(settings)
     ports = dataclasses.replace(opened.ports, records=MortalRecords(opened.redis))
     return opened.with_ports(ports)
 
 
 def note_consumer() -> None:
-    """Keep what takes this worker's messages: whoever loses one waits until it has stopped."""
+    """Store this worker's consumer: the code that loses a message waits until it has stopped."""
     worker_ready.connect(lambda sender, **_: CONSUMERS.append(sender), weak=False)
 
 
 def send_copies(app) -> None:
-    """Have each message to the queue of steps sent COPIES times."""
+    """Send each message to the queue of steps COPIES times."""
 
     def again(sender, headers, body, exchange, routing_key, **_):
         for _copy in range(COPIES - 1 if routing_key == STEPS_QUEUE else 0):
@@ -201,7 +200,7 @@ def supervise(name: str) -> int:
 
 
 def empty_the_queue(settings) -> int:
-    """Lose every message that waits; how many."""
+    """Delete every waiting message. Returns their number."""
     client = connect(settings.redis_url.get_secret_value())
     lost = client.llen(STEPS_QUEUE)
     client.delete(STEPS_QUEUE)

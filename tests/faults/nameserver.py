@@ -1,5 +1,4 @@
-"""A name server in front of BIND that misbehaves for names of one's choice, and gives every SOA an NS record
-to follow."""
+"""A name server in front of BIND that misbehaves for chosen names, and adds an NS record after every SOA."""
 
 from __future__ import annotations
 
@@ -13,21 +12,22 @@ from certmill.testing.nameserver import Behaviour, FakeNameserver
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """What happens to questions, or only to TXT questions, about a name."""
+    """The misbehaviour for all queries, or only for TXT queries, of a name."""
 
     behaviour: Behaviour
     txt_only: bool = False
 
 
 class MoodyNameserver(FakeNameserver):
-    """`troubles`: by a label of the name that is asked about. May be changed while it runs."""
+    """`troubles`: the misbehaviour, by a label of the queried name. It can be changed while the server
+    runs."""
 
     def __init__(self) -> None:
         super().__init__(behaviour=Behaviour.NS_FIRST, slow_seconds=1.2)
         self.troubles: dict[str, Trouble] = {}
 
     def answer(self, wire: bytes, *, udp: bool) -> bytes | None:
-        """As a server that behaves so answers."""
+        """Answer as a server with this misbehaviour."""
         question = dns.message.from_wire(wire).question[0]
         self.asked.append(
             (question.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(question.rdtype))
@@ -42,6 +42,6 @@ class MoodyNameserver(FakeNameserver):
         return server.answer(wire, udp=udp)
 
     def heal(self, *labels: str) -> None:
-        """Be good to these names again."""
+        """Answer these names correctly from now on."""
         for label in labels:
             self.troubles.pop(label, None)

@@ -1,4 +1,4 @@
-"""How often an API server was asked, by verb and resource."""
+"""Counts the requests that an API server has answered, by verb and resource."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 def requests_of(kube: KubeApiServer) -> Counter[str]:
-    """How often the API server was asked so far: {"GET certificates": 3, "PUT certificates/status": 2, …}."""
+    """The number of requests so far: {"GET certificates": 3, "PUT certificates/status": 2, …}."""
     counted: Counter[str] = Counter()
     for match in _COUNTED.finditer(kube.api.request("GET", "/metrics", accept="text/plain").message):
         labels = dict(_LABEL.findall(match["labels"]))

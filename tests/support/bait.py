@@ -1,4 +1,4 @@
-"""A megabyte of PEM, as large as a Secret may be, that makes parsers begin again and again
+"""A megabyte of PEM, the size limit of a Secret, that makes parsers start again many times
 (GHSA-r4pg-vg54-wxx4)."""
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ def a_certificate(**fields: Any) -> Certificate:
 
 
 def an_issuer(**fields: Any) -> Issuer:
-    """ClusterIssuer/prod with one HTTP-01 solver. An RSA key of its account would take 0.1 s of CPU."""
+    """ClusterIssuer/prod with one HTTP-01 solver. Its account has an ECDSA key, because an RSA key takes
+    0.1 s of CPU."""
     issuer = Issuer(
         kind="ClusterIssuer",
         namespace="",
@@ -60,8 +61,8 @@ def a_chain(
     attributes: Sequence[tuple[ObjectIdentifier, str]] = (),
     others: Sequence[GeneralName] = (),
 ) -> bytes:
-    """A self-made leaf for a key, PEM. `attributes`: (identifier, value) of its subject besides; `others`:
-    more names."""
+    """A leaf certificate for a key, as PEM. `attributes`: more (identifier, value) pairs of its subject;
+    `others`: more names."""
     names = [*alternative_names(dns_names, ip_addresses, email_addresses), *others]
     leaf = a_leaf(
         private_key(key_pem),

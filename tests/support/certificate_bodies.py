@@ -1,4 +1,5 @@
-"""Wrong Certificates for the parser and for the rules of the CRD, with their messages."""
+"""Invalid Certificates, for the tests of the parser and of the rules in the CRD, with the expected
+messages."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ subjects = st.builds(
 
 
 def suited(usages: Sequence[str]) -> tuple[str, ...]:
-    """Two of the usages need a third."""
+    """Two of the usages require a third."""
     return (
         tuple(usages)
         if {"encipher only", "decipher only"}.isdisjoint(usages)

@@ -1,4 +1,4 @@
-"""The chart, rendered with three sets of values, and put on an API server with its own roles."""
+"""The chart, rendered with three sets of values, and installed on an API server with its own roles."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def rendered(
 
 
 def path_of(body: Json) -> str:
-    """Of the collection that an object belongs to."""
+    """The path of the collection that an object belongs to."""
     version, kind = body["apiVersion"], body["kind"]
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"
     where = "" if kind in CLUSTER_WIDE else f"/namespaces/{body['metadata']['namespace']}"
@@ -94,13 +94,13 @@ def path_of(body: Json) -> str:
 
 
 def try_to_create(kube: KubeApiServer, body: Json) -> Answer:
-    """As `kubectl create --validate=strict --dry-run=server`."""
+    """The same as `kubectl create --validate=strict --dry-run=server`."""
     return kube.api.request("POST", f"{path_of(body)}?fieldValidation=Strict&dryRun=All", body)
 
 
 def grant(kube: KubeApiServer, objects: list[Json]) -> None:
-    """Put the ServiceAccounts and roles among `objects` on the server, and return when each binding counts:
-    it takes them in a moment later. Raises ServerFailed."""
+    """Create the ServiceAccounts and roles among `objects` on the server. The server applies a binding a
+    moment later; this returns when all are applied. Raises ServerFailed."""
     for body in (one for one in objects if one["kind"] in RIGHTS):
         kube.api.apply(f"{path_of(body)}/{body['metadata']['name']}", body)
     for user, right in _one_of_each_binding(objects):
@@ -108,7 +108,7 @@ def grant(kube: KubeApiServer, objects: list[Json]) -> None:
 
 
 def right_to(verb: str, resource: str, namespace: str = "", name: str = "") -> Json:
-    """As RBAC names it; `resource` is `group/plural` or `group/plural/subresource`."""
+    """The resource as RBAC names it; `resource` is `group/plural` or `group/plural/subresource`."""
     group, _, rest = resource.partition("/")
     plural, _, subresource = rest.partition("/")
     return {
@@ -122,7 +122,7 @@ def right_to(verb: str, resource: str, namespace: str = "", name: str = "") -> J
 
 
 def _one_of_each_binding(objects: list[Json]) -> Iterator[tuple[str, Json]]:
-    """(user, a right of his); a role counts as a whole."""
+    """One (user, right) for each binding."""
     roles = {
         (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in objects
     }

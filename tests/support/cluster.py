@@ -1,5 +1,5 @@
-"""A real API server as tests use it: certmill's CRDs, clients, an empty cluster, and objects as people and
-other programs write them."""
+"""A real API server for tests: certmill's CRDs, clients, an empty cluster, and objects that users and
+other programs write."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.waiting import until
 
 CRDS = sorted((Path(__file__).resolve().parents[2] / "compose" / "chart" / "crds").glob("*.yaml"))
 OTHER = "kubectl-edit"
-"""The field manager of somebody else."""
+"""The field manager of another writer."""
 
 
 def client_of(server: KubeApiServer, user: str = ADMIN, **options: int) -> KubeClient:
@@ -34,7 +34,7 @@ def client_of(server: KubeApiServer, user: str = ADMIN, **options: int) -> KubeC
 
 
 def make_namespace(server: KubeApiServer, name: str) -> str:
-    """Make the namespace if it is not there, and return its name."""
+    """Create the namespace if it does not exist, and return its name."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     server.api.apply(f"/api/v1/namespaces/{name}", body)
     return name
@@ -51,7 +51,8 @@ def make_empty(client: KubeClient) -> None:
 
 
 def grant(server: KubeApiServer, user: str, rules: Sequence[dict[str, Any]]) -> None:
-    """Bind these rules to a user, in the whole cluster; returns when they count, which is a moment later."""
+    """Bind these rules to a user, in the whole cluster. Returns when they are in effect, which is a moment
+    later."""
     name, group = user.replace(":", "-"), "rbac.authorization.k8s.io"
     path, version = f"/apis/{group}/v1", f"{group}/v1"
     server.api.apply(
@@ -75,7 +76,7 @@ def grant(server: KubeApiServer, user: str, rules: Sequence[dict[str, Any]]) -> 
 
 
 def is_allowed(server: KubeApiServer, user: str, right: dict[str, str], groups: Sequence[str] = ()) -> bool:
-    """What RBAC says of a user (SubjectAccessReview)."""
+    """Whether RBAC allows this to a user (SubjectAccessReview)."""
     spec = {"user": user, "groups": list(groups), "resourceAttributes": right}
     answer = server.api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
     assert answer.is_ok, answer.message

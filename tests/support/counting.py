@@ -1,4 +1,4 @@
-"""How often operating system and parser are called: a cost that is the same on every machine."""
+"""Counts calls of the operating system and of the parser: a cost that is the same on every machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNTED = ((os, "stat"), (os, "listdir"), (os, "open"), (os, "rename"), (os, "re
 
 @contextmanager
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
-    """How often each of these was called."""
+    """The number of calls of each of these functions."""
     counts = {f"{module.__name__}.{name}": 0 for module, name in COUNTED}
 
     def counted(module: ModuleType, name: str) -> Callable[..., object]:

@@ -1,4 +1,4 @@
-"""Issuers as programs in Go write them, with empty fields: they are accepted."""
+"""Issuers with empty fields, as programs in Go write them. certmill accepts them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from tests.support.issuer_bodies import with_rfc2136, with_solver
 from tests.support.manifest_bodies import an_issuer_body
 
 GO_WRITES = {
-    # A field that is no pointer is written though it is empty (pkg/apis/acme/v1/types_issuer.go), and a
-    # status though there is none.
+    # Go writes a field that is not a pointer also when it is empty (pkg/apis/acme/v1/types_issuer.go), and an
+    # empty status.
     "a TSIG secret without a name": with_rfc2136(tsigSecretSecretRef={"name": ""}),
     "a TSIG secret without name and key": with_rfc2136(
         tsigSecretSecretRef={"name": "", "key": ""}, tsigKeyName="", tsigAlgorithm=""

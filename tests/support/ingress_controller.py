@@ -1,8 +1,6 @@
-"""An ingress controller as small as can be: nginx, kept as the API's objects say, as the NGINX Ingress
-Controller keeps it.
-
-What it makes of them is in nginx_servers, with what of that was measured on the real one. Addresses of Pods
-are those of this machine."""
+"""A minimal ingress controller: it configures nginx from the API's objects in the same way as the NGINX
+Ingress Controller. The module nginx_servers translates the objects; it says which behaviour was measured
+on the real controller. Pod addresses are addresses of this machine."""
 
 from __future__ import annotations
 
@@ -23,10 +21,8 @@ _INTERVAL_SECONDS = 0.1
 
 
 class IngressController:
-    """Keeps an Nginx as the API says, until it is stopped. `addresses`: where a Pod's address really answers.
-
-    `cert_manager`: the flag -enable-cert-manager, but for the Certificates that it makes.
-    """
+    """Updates an Nginx from the API until it is stopped. `addresses`: where the server behind a Pod's
+    address really listens. `cert_manager`: the flag -enable-cert-manager, without creating Certificates."""
 
     def __init__(
         self, client: KubeClient, nginx: Nginx, addresses: dict[str, str], *, cert_manager: bool = True
@@ -57,7 +53,8 @@ class IngressController:
                 if wanted != self._configured:
                     self._nginx.configure(servers(self._objects(), cert_manager=self.cert_manager))
                     self._configured = wanted
-            except (CertmillError, OSError):  # OSError: a test of this process limits what it may write
+            # OSError: a test limits the size of the files that this process may write
+            except (CertmillError, OSError):
                 continue
 
     def _revision(self) -> str:
@@ -66,7 +63,7 @@ class IngressController:
         return next(self._client.pages(ENDPOINT_SLICES, metadata_only=True, page=1)).resource_version
 
     def _objects(self) -> Objects:
-        # A slice that is deleted goes unnoticed: nginx keeps what it was.
+        # nginx does not notice that a slice is deleted: it keeps the former addresses.
         self._slices |= self._all(ENDPOINT_SLICES)
         self._virtual_servers_are_served = self._virtual_servers_are_served or self._client.serves(
             VIRTUAL_SERVERS
@@ -82,9 +79,9 @@ class IngressController:
         return seen
 
     def _secret(self, namespace: str, name: str) -> Mapping[str, Any]:
-        """Only those that are named are read: a list of hundreds, ten times a second, would slow the tests
-        down."""
-        with contextlib.suppress(InvalidManifest):  # of a name that is none
+        """Read only the Secrets that are named. To list hundreds of them ten times a second would slow the
+        tests down."""
+        with contextlib.suppress(InvalidManifest):  # the name is not a valid object name
             return self._client.get(SECRETS, namespace, name) or {}
         return {}
 
@@ -96,7 +93,7 @@ class IngressController:
         }
 
     def _file(self, secret: Mapping[str, Any]) -> str | None:
-        """A file with a Secret's pair, another one when the pair is another; None without a pair."""
+        """A file with a Secret's pair; each pair has its own file. None without a pair."""
         data = secret.get("data", {})
         if secret.get("type") != "kubernetes.io/tls" or not (data.get("tls.crt") and data.get("tls.key")):
             return None

@@ -1,4 +1,4 @@
-"""Wrong Issuers for the parser and for the rules of the CRD, with their messages."""
+"""Invalid Issuers, for the tests of the parser and of the rules in the CRD, with the expected messages."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A DNS-01 provider of a third party, for tests: DNS UPDATE with the name of its key in a Secret too. Nothing
-of certmill knows this module: a distribution names it in the entry point group `certmill.dns01`."""
+"""A DNS-01 provider from another Python package: DNS UPDATE with the key's name in a Secret too. certmill
+does not import this module: the package names it in the entry point group `certmill.dns01`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""A cluster with certmill in it: a real API server, Redis, Pebble, BIND, nginx, and certmill's processes,
-each a process of its own."""
+"""A cluster with certmill: a real API server, Redis, Pebble, BIND, nginx, and certmill's processes."""
 
 from __future__ import annotations
 
@@ -43,20 +42,20 @@ from tests.support.waiting import until
 
 TSIG_SECRET = base64.b64encode(b"a secret of sixteen-and-more bytes").decode()
 RESPONDER = "192.0.2.80"
-"""The responder's address in the cluster; EndpointSlices take no loopback address. The lab's nginx knows
-where it really is."""
+"""The responder's address in the cluster. EndpointSlices do not accept loopback addresses; the lab's nginx
+maps it to the real one."""
 
 
 @dataclass(kw_only=True)
 class KubeLab:
-    """Everything of one installation, on an API server that is there."""
+    """All parts of one installation, on an existing API server."""
 
     directory: Path
     kube: KubeApiServer
     settings: dict[str, str] = field(default_factory=dict)
     workers: int = 1
     serves: bool = True
-    """Whether nginx follows the Ingresses; what needs no HTTP-01 need not pay for it."""
+    """Whether nginx is configured from the Ingresses. Tests without HTTP-01 do not need it."""
     spawn: Spawn = spawn_preloaded
 
     def __enter__(self) -> Self:
@@ -84,7 +83,7 @@ class KubeLab:
         return self
 
     def _start_servers(self) -> str:
-        """Redis, BIND, the front and Pebble; returns the resolver, host:port."""
+        """Start Redis, BIND, the front and Pebble. Returns the resolver, host:port."""
         enter = self._stack.enter_context
         self.redis = enter(RedisServer(directory=self.directory / "redis"))
         self.bind = enter(
@@ -119,23 +118,23 @@ class KubeLab:
         self._stack.close()
 
     def start_front(self) -> tuple[int, int]:
-        """What the CA asks, by HTTP and by TLS: the ports."""
+        """The ports to which the CA sends HTTP and TLS requests."""
         self.nginx = self._stack.enter_context(Nginx(directory=self.directory / "nginx"))
         return self.nginx.port, self.nginx.tls_port
 
     def start_dns(self) -> str:
-        """The resolver of all, host:port; it is authoritative for every name too."""
+        """The resolver of all processes, host:port. It is also authoritative for every name."""
         return self.bind.address
 
     def start_ingress_controller(self) -> None:
-        """What leads the front's requests on, as the API says."""
+        """The ingress controller, which configures the front from the API."""
         addresses = {RESPONDER: f"127.0.0.1:{self.certmill.responder_port}"}
         self.ingress_controller = self._stack.enter_context(
             IngressController(self.client, self.nginx, addresses)
         )
 
     def _accounts_of_the_chart(self) -> dict[str, dict[str, str]]:
-        """Each process has the rights that the chart gives it, and no other; only the tests are admin."""
+        """Each process has exactly the rights that the chart grants; only the tests are admin."""
         make_namespace(self.kube, render.NAMESPACE)
         grant(self.kube, render.objects())
         account = f"{SERVICE_ACCOUNT}{render.NAMESPACE}:{render.RELEASE}"
@@ -146,7 +145,7 @@ class KubeLab:
         return tokens | {name: {"home_kind": "directory"} for name in ("beat", "responder", "flower")}
 
     def _expose_responder(self) -> None:
-        """What the chart's Service and Kubernetes' own controller make of the responder's Pod."""
+        """The objects that the chart's Service and Kubernetes' controller create for the responder's Pod."""
         self.client.apply(
             ENDPOINT_SLICES,
             {
@@ -174,7 +173,7 @@ class KubeLab:
         } | fields
 
     def rfc2136(self) -> Body:
-        """A DNS-01 solver by the lab's BIND."""
+        """A DNS-01 solver that uses the lab's BIND."""
         tsig = {
             "tsigKeyName": "certmill",
             "tsigAlgorithm": "HMACSHA256",
@@ -183,7 +182,7 @@ class KubeLab:
         return {"dns01": {"rfc2136": {"nameserver": self.bind.address, **tsig}}}
 
     def apply(self, manifest: Body, namespace: str = "") -> Body:
-        """What `kubectl apply` does; the manifest's kind says where."""
+        """The same as `kubectl apply`; the manifest's kind decides the resource."""
         resource = {one.kind: one for one in (CERTIFICATES, CLUSTER_ISSUERS, INGRESSES, SECRETS)}.get(
             manifest["kind"]
         )
@@ -197,7 +196,7 @@ class KubeLab:
         return self.kube.api.apply(path, body)
 
     def apply_issuer(self, *solvers: Body, name: str = "prod-issuer", **fields: object) -> None:
-        """The tutorial's ClusterIssuer, with these solvers, and wait until it is ready."""
+        """Apply the tutorial's ClusterIssuer with these solvers, and wait until it is ready."""
         spec = {"acme": self.acme(*solvers, **fields)}
         kind = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer"}
         self.apply(kind | {"metadata": {"name": name}, "spec": spec})
@@ -248,7 +247,7 @@ class KubeLab:
         return {one["type"]: one for one in found.get("status", {}).get("conditions", [])}
 
     def wait_ready(self, namespace: str, name: str, *, seconds: float = 60) -> chain.Leaf:
-        """Until a Certificate is Ready and nothing is being issued; the leaf that is stored then."""
+        """Wait until a Certificate is Ready and no run is in progress. Returns the stored leaf."""
 
         def ready() -> bool:
             found = self.conditions(CERTIFICATES, namespace, name)
@@ -279,11 +278,11 @@ class KubeLab:
         ]
 
     def orders(self) -> int:
-        """How many orders the CA has made."""
+        """The number of orders that the CA has created."""
         return self.pebble.log.read_text().count("Added order")
 
     def traces(self, namespace: str) -> list[str]:
-        """What is left of solvers in a namespace."""
+        """The objects of solvers that are left in a namespace."""
         made = [
             f"{resource.kind} {meta_of(one).name}"
             for resource in (SERVICES, ENDPOINT_SLICES)

@@ -1,5 +1,4 @@
-"""The lab: an installation of certmill with a CA and name servers of its own, and the manifests that go with
-it."""
+"""The lab: an installation of certmill with its own CA and name servers, and manifests for it."""
 
 from __future__ import annotations
 
@@ -33,7 +32,8 @@ EAB_SECRET = base64.urlsafe_b64encode(b"m" * 32).decode().rstrip("=")
 
 @dataclass(kw_only=True)
 class Lab:
-    """Servers and processes in `directory`; `pebble_options` as Pebble has them; `settings` of certmill."""
+    """Servers and processes in `directory`. `pebble_options`: the fields of Pebble; `settings`: those of
+    certmill."""
 
     directory: Path
     redis_url: str
@@ -92,7 +92,7 @@ class Lab:
         self.bind.stop()
 
     def apply(self, *manifests: Mapping[str, object]) -> None:
-        """What `certmill apply` does."""
+        """The same as `certmill apply`."""
         documents, errors = parse_documents(yaml.safe_dump_all(manifests), source="test")
         assert not errors, errors
         for document in documents:
@@ -141,23 +141,23 @@ class Lab:
         )
 
     def another_pebble(self, directory: Path, **options: Any) -> Pebble:
-        """One more CA, which looks at the same responder and name servers."""
+        """A second CA, with the same responder and name servers."""
         return Pebble(
             directory=directory / "pebble", dns=self.bind.address, http_port=self.pebble.http_port, **options
         )
 
     @staticmethod
     def at(pebble: Pebble) -> dict[str, object]:
-        """The fields of an issuer that lead to this CA."""
+        """The fields of an issuer for this CA."""
         return {"server": pebble.directory_url, "caBundle": base64.b64encode(pebble.ca_bundle).decode()}
 
     def request(self, name: str, *dns_names: str, issuer: str = "prod", **spec: Any) -> Handle:
-        """Ask for a certificate as another service does; ECDSA unless said otherwise."""
+        """Request a certificate as another service does, with an ECDSA key by default."""
         options: dict[str, Any] = {"private_key": {"algorithm": "ECDSA", "size": 256}} | spec
         return self.certmill.client().request(name=name, dns_names=dns_names, issuer=issuer, **options)
 
     def issue(self, name: str, *dns_names: str, timeout: float = 60.0, **spec: Any) -> chain.Leaf:
-        """Ask, wait, and return the stored leaf."""
+        """Request a certificate and wait. Returns the stored leaf."""
         self.request(name, *dns_names, **spec).wait(timeout)
         return self.leaf(name)
 

@@ -1,4 +1,4 @@
-"""Manifests for the tests of this folder: a good one of each kind, and how to change one field of it."""
+"""Valid manifests of each kind, and functions that change one field of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from compose.yaml_loader import load_document
 
 Body = dict[str, Any]
-"""A manifest as YAML gives it."""
+"""A manifest as the YAML parser returns it."""
 
 
 def a_certificate_body(**spec: object) -> Body:

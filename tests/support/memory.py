@@ -1,5 +1,5 @@
-"""A world in memory around a real Redis: home, CA, provider, checks and clock are ours; for tests of the
-engine alone."""
+"""A test environment in memory around a real Redis. Home, CA, provider, checks and clock are fakes. For
+tests of the engine alone."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from certmill.testing.memory_ca import MemoryCA
 from certmill.testing.provider import MemoryProvider
 
 SETTINGS = Settings(home=Path("unused"))
-"""Settings of worlds in memory. Nothing is read from or written to this home."""
+"""Settings of the environment in memory. Nothing is read from or written to this home."""
 
 
 class SkewedClock:
-    """Another machine's clock, so many seconds off ours."""
+    """The clock of another machine, which differs from ours by this many seconds."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -66,7 +66,7 @@ class OneProvider:
 
 
 class MemoryRoutes(NoRoutes):
-    """Routes whose name is the world's."""
+    """Routes that all have the name that the environment sets."""
 
     def __init__(self, world: MemoryWorld) -> None:
         self._world = world
@@ -76,7 +76,7 @@ class MemoryRoutes(NoRoutes):
 
 
 class MemoryWorld:
-    """Everything that a run touches, and a look at it."""
+    """All parts that a run uses, and functions to read their state."""
 
     def __init__(
         self, redis: Redis, certificate: Certificate, issuer: Issuer, *, records: Records, now: float
@@ -90,9 +90,9 @@ class MemoryWorld:
         self.tokens = KeyAuthorizations(redis)
         self.validates: Callable[[str, str, str], bool] = self._validates
         self.seen: Callable[[], Probe] | None = None  # replaces the HTTP-01 self check
-        self.way = ""  # the name of the HTTP-01 route; "" if the operator leads requests to the responder
-        self.looked: list[object] = []  # the names that self checks looked at, in order
-        self.cnames: dict[str, str] = {}  # name → what it is a CNAME to
+        self.way = ""  # the name of the HTTP-01 route; "" if the operator configured the route
+        self.looked: list[object] = []  # the names that self checks requested, in order
+        self.cnames: dict[str, str] = {}  # name → the target of its CNAME
         self.ca_clock = SkewedClock(self.clock)
         self.ca = MemoryCA(clock=self.ca_clock, validates=lambda *challenge: self.validates(*challenge))  # noqa: PLW0108 - tests change it
         self.spec = digest(certificate, issuer)
@@ -110,7 +110,7 @@ class MemoryWorld:
         )
 
     def runtime(self, ports: Ports | None = None) -> Runtime:
-        """The parts of a process, which work with these ports; without any, with those of the world."""
+        """The parts of a process, connected to these ports. Default: the ports of this environment."""
         return Runtime.build(SETTINGS, ports or self.ports, redis=self._redis)
 
     def leaf(self, certificate: Certificate) -> chain.Leaf:

@@ -1,5 +1,4 @@
-"""A world in memory with the engine's parts, and chains played straight: what a worker and a beat would do,
-without them."""
+"""The environment in memory with the engine's parts. It executes chains without a worker and without beat."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ from tests.support.builders import NOW, a_certificate, an_issuer
 from tests.support.memory import MemoryWorld
 
 Wrap = Callable[[Any], Any]
-"""From a client of the CA to what is asked in its place."""
+"""Returns the client that is called instead of a client of the CA."""
 
 
 class _Wrapped:
@@ -40,7 +39,7 @@ class _Wrapped:
 
 
 class Mill:
-    """A world with the parts of a process, and the chain played straight."""
+    """The environment with the parts of a process. It executes the steps of a chain in order."""
 
     def __init__(
         self,
@@ -58,15 +57,15 @@ class Mill:
         self.use(limits=limits or Limits(), events=events or self.ports.events)
 
     def use(self, **changes: Any) -> None:
-        """Build the parts again with these ports in place of the ones that have their names."""
+        """Build the parts again; these ports replace the ports with the same names."""
         self._build(replace(self.ports, **changes))
 
     def use_in_steps(self, **changes: Any) -> None:
-        """The same for steps alone: ticks, requests and issuers keep the ports that they have."""
+        """Replace ports for the steps only: ticks, requests and issuers keep their ports."""
         self.engine = Engine(replace(self.ports, **changes), self.reconciler)
 
     def wrap_clients(self, wrap: Wrap) -> None:
-        """From now on `wrap(client)` is asked in place of each of the CA's clients."""
+        """From now on, `wrap(client)` is called instead of each client of the CA."""
         self.use(clients=_Wrapped(self.world.ca, wrap))
 
     def _build(self, ports: Ports) -> None:
@@ -76,11 +75,11 @@ class Mill:
         self.reconciler: Reconciler = built.reconciler
 
     def step(self, name: str) -> StepResult:
-        """One step alone."""
+        """Execute one step."""
         return self.engine.run(name, self.certificate.id, task_id="t", root_id="r")
 
     def run(self, step: str = STEP_NAMES[0]) -> StepResult | None:
-        """Play the chain from a step; the last result, and the step it came from."""
+        """Execute the chain from a step on. Returns the last result and its step."""
         result: StepResult | None = None
         while step:
             result, ran = self.step(step), step
@@ -94,7 +93,7 @@ class Mill:
         return result
 
     def wake(self, seconds: float = 600) -> StepResult | None:
-        """Let time pass, and run what the tick publishes."""
+        """Advance the clock, and execute what the tick publishes."""
         self.world.clock.advance(seconds)
         (wake_up,) = self.ticks.wake().wake_ups
         return self.run(wake_up.step)

@@ -23,10 +23,10 @@ from certmill.http01.ingress import CLASS_ANNOTATION, SOLVER_LABEL
 
 CLASS = "nginx"
 SHOP = {"tea-svc": "tea", "coffee-svc": "coffee"}
-"""The shop's Services, which no cluster runs here: nginx answers for them, with their product."""
+"""The shop's Services do not run in this cluster: nginx answers for them, with the name of their product."""
 
 _NOWHERE = "127.0.0.1:1"
-"""Where a Pod is that does not answer."""
+"""The address of a Pod that does not answer."""
 
 Key = tuple[str, str]
 
@@ -39,13 +39,13 @@ class Objects:
     virtual_servers: dict[Key, Any] = field(default_factory=dict)
     services: dict[Key, Any] = field(default_factory=dict)
     slices: dict[Key, Any] = field(default_factory=dict)
-    """Those that were deleted too, as they were last: nginx goes on with their addresses."""
+    """All slices, also the deleted ones in their last state: nginx continues to use their addresses."""
 
     pairs: dict[Key, str] = field(default_factory=dict)
     """The files with certificate and key of the Secrets that have one."""
 
     addresses: dict[str, str] = field(default_factory=dict)
-    """Where a Pod's address really answers on this machine."""
+    """Where the server behind a Pod's address really listens on this machine."""
 
 
 def servers(objects: Objects, *, cert_manager: bool) -> str:
@@ -73,7 +73,7 @@ def servers(objects: Objects, *, cert_manager: bool) -> str:
 
 
 def secrets_named(objects: Objects) -> set[Key]:
-    """The Secrets that are asked for."""
+    """The Secrets that the objects name."""
     by_ingresses = {
         (namespace, tls.get("secretName", ""))
         for (namespace, _), one in objects.ingresses.items()
@@ -86,7 +86,8 @@ def secrets_named(objects: Objects) -> set[Key]:
 
 
 def _offer(holders: dict[str, Any], host: str, one: Any) -> None:
-    """The oldest has the host; of one second, that with the greater uid."""
+    """The oldest object has the host. If two were created in the same second, the one with the greater uid
+    has it."""
     holder = holders.setdefault(host, one)
     was, age = (found["metadata"]["creationTimestamp"] for found in (holder, one))
     if age < was or (age == was and one["metadata"]["uid"] > holder["metadata"]["uid"]):

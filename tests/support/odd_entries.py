@@ -1,4 +1,5 @@
-"""Entries of a directory that are no ordinary file, and a process that lacks something."""
+"""Directory entries that are not ordinary files, and processes without a right or without file
+descriptors."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ ODD_ENTRIES = {
     "manifests/through.yaml": "is a link that leads nowhere: remove it",
     "manifests/socket.yaml": "is not a file but a socket or a device: remove it",
 }
-"""What `make_odd_entries` makes, and what is said of each."""
+"""What `make_odd_entries` creates, with the expected message for each entry."""
 
 
 def make_odd_entries(directory: Path) -> None:
@@ -32,7 +33,7 @@ def make_odd_entries(directory: Path) -> None:
 
 
 def make_socket(path: Path) -> None:
-    """Bound by a relative name: the path of a test may be longer than a socket's may be."""
+    """Binds with a relative name, because the path of a test may be longer than a socket allows."""
     before = Path.cwd()
     os.chdir(path.parent)
     try:
@@ -44,7 +45,7 @@ def make_socket(path: Path) -> None:
 
 @contextmanager
 def forbidden(path: Path) -> Iterator[None]:
-    """Nobody may read this file, not even root, who gives up the right to for as long."""
+    """While this lasts, the process cannot read the file, even as root."""
     path.chmod(0)
     user = os.geteuid()
     if user == 0:
@@ -58,7 +59,7 @@ def forbidden(path: Path) -> Iterator[None]:
 
 
 def open_to_all(path: Path) -> None:
-    """Let another user come to this file."""
+    """Give another user access to this file."""
     for directory in path.parents:
         if directory.owner() == "root" and directory.stat().st_mode & 0o077 == 0:
             directory.chmod(0o755)
@@ -66,7 +67,7 @@ def open_to_all(path: Path) -> None:
 
 @contextmanager
 def no_file_descriptors() -> Iterator[None]:
-    """The process may open nothing more."""
+    """While this lasts, the process cannot open any file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.open(os.devnull, os.O_RDONLY)
     os.close(lowest)

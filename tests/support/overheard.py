@@ -1,5 +1,5 @@
-"""Everything that reached Redis, or is in it; and the forms that a secret may have in a text. For who
-searches for what must not be."""
+"""Everything that was sent to Redis or is stored in it, and the forms that a secret can have in a text.
+For tests that search for secrets."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 
 class Overheard:
-    """Every command that reached Redis while we listened (MONITOR)."""
+    """Every command that was sent to Redis during this block (MONITOR)."""
 
     def __init__(self, url: str) -> None:
         self._redis = redis_client.Redis.from_url(
             url, socket_timeout=None
-        )  # nothing may come for long while processes start
+        )  # while processes start, there may be no command for a long time
         self._stop = threading.Event()
         self.commands: list[str] = []
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -48,7 +48,8 @@ class Overheard:
 
 
 def forms(secret: bytes) -> list[str]:
-    """How a secret may look in a text: as it is, and in base64 of both kinds, at each alignment."""
+    """The forms that a secret can have in a text: as it is, and in base64 of both kinds, at each
+    alignment."""
     encoded = [base64.b64encode(b"\0" * shift + secret)[4 * bool(shift) : -4].decode() for shift in range(3)]
     return [
         secret.decode("latin-1"),
@@ -58,7 +59,7 @@ def forms(secret: bytes) -> list[str]:
 
 
 def decoded(traffic: str) -> str:
-    """The bodies of messages and events, which travel in base64."""
+    """The bodies of messages and events, decoded from base64."""
     bodies = re.findall(r'"body\\*": \\*"([A-Za-z0-9+/=]+)', traffic)
     return "\n".join(base64.b64decode(body).decode("utf-8", "replace") for body in bodies)
 

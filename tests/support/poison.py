@@ -1,5 +1,5 @@
-"""Messages that stop or fool a worker without the guard (celery.md §0.3 measured the first twelve), and the
-queue each is put into."""
+"""Messages that stop or mislead a worker without the guard (celery.md §0.3 measured the first twelve), and
+the queue for each."""
 
 from __future__ import annotations
 

@@ -54,8 +54,9 @@ _REQUEST_BYTES = 1 << 16
 def spawn_preloaded(
     command: Sequence[str], *, log: IO[bytes], environment: Mapping[str, str], directory: Path | None = None
 ) -> Child:
-    """What compose.servers.process.spawn does. `python -m MODULE …` is a fork, any other command is not; and
-    nothing is on other systems than Linux, where a fork of a process with loaded frameworks is not safe."""
+    """Starts a process like compose.servers.process.spawn. `python -m MODULE …` is forked; any other
+    command is started normally. On systems other than Linux everything is started normally, because a fork
+    of a process with loaded frameworks is not safe there."""
     if list(command[:2]) != [sys.executable, "-m"] or not sys.platform.startswith("linux"):
         return spawn(command, log=log, environment=environment, directory=directory)
     return _parent().fork(command[2:], log=log, environment=environment, directory=directory or Path.cwd())
@@ -102,7 +103,7 @@ def run_preloaded(
 
 
 class Fork:
-    """A forked process, as far as it is used like subprocess.Popen."""
+    """A forked process, with the methods of subprocess.Popen that are used."""
 
     def __init__(self, exits: socket.socket, arguments: Sequence[str]) -> None:
         self._exits = exits
@@ -137,7 +138,7 @@ class Fork:
 
 
 class Parent:
-    """The tests' end of the process that forks."""
+    """The process that forks, as the tests see it."""
 
     def __init__(self) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -151,7 +152,7 @@ class Parent:
         atexit.register(self.close)
 
     def close(self) -> None:
-        """End the process that forks. Its forks go on."""
+        """End the process that forks. The forked processes continue."""
         self._requests.close()
         self._process.wait()
 
@@ -186,12 +187,12 @@ class Parent:
 
 @functools.cache
 def _parent() -> Parent:
-    """One for all tests of this process. It ends with them."""
+    """One instance for all tests of this process. It ends with them."""
     return Parent()
 
 
 class _Forks:
-    """The processes that were forked, and where their exit codes are reported."""
+    """The forked processes, and the sockets to which their exit codes are reported."""
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests

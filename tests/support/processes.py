@@ -1,5 +1,5 @@
-"""Real Redis servers and real Celery processes that tests start, kill and freeze; and messages as a producer
-writes them."""
+"""Real Redis servers and real Celery processes that tests start, kill and freeze, and messages as a
+producer writes them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.support.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 APPS = CHECKOUT / "tests" / "workers"
-"""Where the probe app is."""
+"""The directory of the probe app."""
 
 
 @dataclass(kw_only=True)
 class Server(RedisServer):
-    """A RedisServer with a client of its own."""
+    """A RedisServer with its own client."""
 
     @property
     def client(self) -> redis.Redis:
@@ -73,7 +73,7 @@ class Processes:
         return process
 
     def publish(self, certificate: str) -> None:
-        """One step of a certificate is to be done."""
+        """Publish a message of one step of a certificate."""
         with self.server.client as client:
             client.lpush("certmill.steps", item("certificate.validate", [certificate]))
 
@@ -126,12 +126,12 @@ def item(
 
 
 def ran(server: Server) -> list[dict[str, object]]:
-    """What the probe tasks have written down."""
+    """What the probe tasks have recorded."""
     with server.client as client:
         return [json.loads(line) for line in client.lrange("ran", 0, -1)]
 
 
 def rejected(server: Server) -> list[list[str]]:
-    """The refused requests that were kept."""
+    """The refused requests that are stored."""
     with server.client as client:
         return [json.loads(line) for line in client.lrange("rejected", 0, -1)]

@@ -1,4 +1,4 @@
-"""Releases that tests run beside this one, or upgrade from: the commits, which the clone has to have."""
+"""The commits of releases that tests run beside this one or upgrade from. The clone must contain them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The VirtualServers of the NGINX Ingress Controller, as a real API server has them."""
+"""Installs the CustomResourceDefinition of VirtualServers of the NGINX Ingress Controller on an API
+server."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ VIRTUAL_SERVER_CRD: dict[str, Any] = {
 
 
 def serve_virtual_servers(kube: KubeApiServer) -> None:
-    """Install their definition. Returns when the API server serves them."""
+    """Install the definition. Returns when the API server serves it."""
     kube.api.apply(
         CUSTOM_RESOURCE_DEFINITIONS.path(None, VIRTUAL_SERVER_CRD["metadata"]["name"]), VIRTUAL_SERVER_CRD
     )
