@@ -1,4 +1,4 @@
-"""What every test may use: real servers, once for the whole run, and the rule for a server that is not
+"""Fixtures for all tests: real servers, started once per run, and the rule for a server that is not
 installed."""
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from compose.servers.pebble import ChallTestSrv, Pebble, PebbleProfile
 from compose.servers.redis import RedisServer
 from tests.support.cluster import CRDS, client_of, make_empty
 
-# Without it each process that a test starts would compile all its modules: 2 s of CPU a process.
+# Without it, each process that a test starts would compile all its modules: 2 s of CPU per process.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# No test is about how long an example takes, and CI machines are slow when they like.
+# No test depends on the time that an example takes, and CI machines may be slow.
 settings.register_profile("certmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("certmill")
 
 
 def _without(error: MissingServer):
-    """A missing server is a failure in CI, and a skip that says what to install on a laptop."""
+    """A missing server is a failure in CI. On other machines the test is skipped with a message that says
+    what to install."""
     if os.environ.get("CI") == "true":
         pytest.fail(str(error), pytrace=False)
     pytest.skip(str(error))
@@ -64,8 +65,8 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """What takes minutes to build is built before the first test's time runs. What is missing is told by the
-    test that needs it."""
+    """Build the servers that take minutes before the time limit of the first test begins. The test that
+    needs a missing server reports it."""
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     for fixture, build in (
         ("kube_programs", build_kubernetes),
@@ -104,8 +105,8 @@ def kube_commands():
 
 @pytest.fixture(scope="session")
 def kube(kube_programs, tmp_path_factory):
-    """An API server with certmill's CRDs. Shared: what a test leaves may be removed; do not stop or freeze
-    it."""
+    """An API server with certmill's CRDs. Shared: another test may remove the objects of a test; do not
+    stop or freeze it."""
     with KubeApiServer(directory=tmp_path_factory.mktemp("kube")) as server:
         server.api.install_crds(CRDS)
         yield server
@@ -113,8 +114,8 @@ def kube(kube_programs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def empty_kube(kube):
-    """The shared API server without what other modules have left there: a whole installation acts on
-    everything."""
+    """The shared API server without the objects of other modules, because an installation acts on all
+    objects."""
     make_empty(client_of(kube))
     return kube
 

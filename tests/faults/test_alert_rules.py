@@ -124,7 +124,7 @@ SCENES = {
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_an_alert_fires_for_its_fault_and_for_no_other(tmp_path, scene):
-    """Played for an hour and a quarter of constant or growing series, each sample a minute."""
+    """Runs the rule for an hour and a quarter with constant or growing series, one sample per minute."""
     series, expected = SCENES[scene]
     if not any(name.startswith("certmill_redis_up") for name in series):
         series = {**series, 'certmill_redis_up{instance="a"}': "1"}
@@ -151,7 +151,7 @@ def test_an_alert_fires_for_its_fault_and_for_no_other(tmp_path, scene):
 
 
 def test_an_alert_outlasts_a_change_of_the_process_that_reports_certificates(tmp_path):
-    """One process tells of certificates at a time; the next one begins within three minutes."""
+    """One process exposes the certificates at a time; the next one begins within three minutes."""
     change = {"one": "1x60 stale", "other": "_x63 1x40"}
     name = "certmanager_certificate_ready_status"
     labels = 'namespace="default", name="web", condition="False"'

@@ -28,7 +28,7 @@ QUICKER = {
     "CertmillWorkersGone": ("> 60", "> 10"),
     "CertmillRunStuck": ("> 3600", "> 10"),
 }
-"""Thresholds that a test cannot wait for."""
+"""Thresholds that are too high for a test."""
 
 ISSUER = """\
 apiVersion: cert-manager.io/v1
@@ -43,7 +43,7 @@ spec:
 
 
 def quickened():
-    """The shipped rules, which fire after a second; three of them with a lower threshold."""
+    """The shipped rules, changed to fire after a second; three of them have a lower threshold."""
     rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
     for rule in (rule for group in rules["groups"] for rule in group["rules"]):
         rule["for"] = "1s"
@@ -55,7 +55,7 @@ def quickened():
 
 
 class Watched:
-    """An installation whose CA is away, and the Prometheus that scrapes it."""
+    """An installation whose CA does not answer, and the Prometheus that scrapes it."""
 
     def __init__(self, directory, redis) -> None:
         ports = {kind: free_port() for kind in ("worker", "beat", "responder")}
@@ -138,7 +138,7 @@ def test_a_certificate_that_is_about_to_expire(watched):
     old = a_certificate(name="old", secret_name="old-tls", dns_names=("old.example.test",))
     old = replace(
         old, renew_before=timedelta(hours=1)
-    )  # so that it is not in a run that would hide what clears the alert
+    )  # so that no run is in progress that would hide what clears the alert
     watched.apply(old, a_pair(old, not_before=time.time() - 85 * DAY, days=90))
     watched.fires("CertmillCertificateExpiresSoon")
     watched.fires("CertmillCertificateExpiresVerySoon")
@@ -185,7 +185,7 @@ def test_redis_is_gone(watched):
 
 
 def test_every_query_of_the_dashboard_is_answered(watched):
-    """Those that count what has not happened here may be empty; the others have values."""
+    """Queries that count events which have not happened here may be empty; the others have values."""
     shown = a_certificate(name="shown", secret_name="shown-tls", dns_names=("shown.example.test",))
     watched.apply(shown, a_pair(shown, not_before=time.time() - DAY, days=90))
     watched.apply(a_certificate(name="busy", secret_name="busy-tls", dns_names=("busy.example.test",)))

@@ -47,7 +47,7 @@ ONCE_AT_EACH_RESOURCE = {
     "cuts-before-the-request": Fault(cut=True),
     "cuts-in-the-answer": Fault(status=200, body=b'{"status": "valid", "identifiers": []}', cut=True),
     "does-not-answer": Fault(hang_seconds=20.0),
-    # The CA has done what was asked, and we never hear of it.
+    # The CA has done what was requested, but its answer is lost.
     "loses-the-answer": Fault(cut=True, relay=True),
     "does-it-and-answers-500": Fault(status=500, headers=PROBLEM, body=SERVER_INTERNAL, relay=True),
 }
@@ -58,21 +58,21 @@ TROUBLES = {
     "servfail-txt": (Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True), "SERVFAIL"),
     "silent-txt": (Trouble(behaviour=Behaviour.SILENT, txt_only=True), "did not answer"),
 }
-"""By a label of the name: what the name servers do, and the words of the reason that the certificate waits
-with."""
+"""By a label of the name: the misbehaviour of the name servers, and words of the reason for which the
+certificate waits."""
 
 
 @dataclass
 class Case:
-    """A CA with its fault, and the certificate that was asked of it."""
+    """A CA with its fault, and the certificate that was requested from it."""
 
     ca: FaultyCA
     handle: Handle
 
 
 def come_back(down, ended):
-    """The CA that is down is, half a minute after the certificate has said so: on a slow machine it would be
-    up before anybody asked."""
+    """The CA that is down starts half a minute after the certificate has reported it. On a slow machine it
+    would otherwise run before the first request."""
     while "127.0.0.1" not in down.handle.status().reason and not ended.wait(0.2):
         pass
     if not ended.wait(DOWN_SECONDS):
@@ -81,7 +81,7 @@ def come_back(down, ended):
 
 @pytest.fixture(scope="module")
 def cases(lab):
-    """Every CA, and a certificate asked of it."""
+    """Every CA, and a certificate requested from it."""
     begun = {
         name: FaultyCA(upstream=lab.pebble.directory_url, upstream_ca=lab.pebble.ca_bundle)
         for name in (*ONCE_AT_EACH_RESOURCE, "down")
@@ -108,8 +108,8 @@ def cases(lab):
 
 @pytest.fixture(scope="module", autouse=True)
 def looked_up(lab, cases):
-    """Every trouble of the name servers, and a certificate for the name that has it. Begun together with the
-    cases of the CA."""
+    """Every misbehaviour of the name servers, and a certificate for the name that has it. They begin
+    together with the cases of the CA."""
     lab.nameserver.troubles |= {label: trouble for label, (trouble, _) in TROUBLES.items()}
     lab.nameserver.troubles["slow"] = Trouble(behaviour=Behaviour.SLOW)
     yield {
@@ -127,7 +127,8 @@ def test_a_ca_that_is_down_is_waited_for_with_its_reason_and_a_next_time(lab, ca
     assert status.phase == "waiting"
     assert "connect" in status.reason
     assert status.next_at is not None
-    assert status.next_at > time.time() - 60  # while it is tried again, the time of that stands there
+    # while the step is tried again, the time is that of this attempt
+    assert status.next_at > time.time() - 60
 
 
 @pytest.mark.parametrize("label", TROUBLES)
@@ -165,7 +166,7 @@ def test_a_ca_that_fails_once_at_each_resource_issues_in_the_end(lab, cases, nam
     assert lab.leaf(name).dns_names == (f"{name}.example.test",)
     assert len(orders) == (
         2 if ONCE_AT_EACH_RESOURCE[name].relay else 1
-    )  # the CA made the first, and nobody heard of it
+    )  # the CA created the first order, but its answer was lost
     lab.assert_nothing_is_left_of([f"{name}.example.test"])
 
 

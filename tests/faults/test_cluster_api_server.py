@@ -38,9 +38,10 @@ MADE = {
     ("update", "ingresses"),
     ("update", "leases"),
 }
-"""What certmill does while it issues, by DNS-01 and HTTP-01 and by edit in place, on its roles."""
+"""The requests of certmill while it issues, by DNS-01, by HTTP-01 and by edit in place, with the rights of
+its roles."""
 SPARED = {("list", "ingresses"), ("merge", "endpointslices")}
-"""A clean-up that fails more than five times is left to the sweep."""
+"""After five failures of a clean-up, the sweep does it."""
 BUSY = Reply(status=429, headers={"Retry-After": "1"})
 CUT = Reply(status=0)
 REPLIES = (BUSY, Reply(status=503), CUT, Reply(status=409), Reply(status=500))
@@ -50,7 +51,7 @@ SETTLED_SECONDS = 2.5
 
 @pytest.fixture(autouse=True)
 def healed(cluster):
-    """What a test has broken is whole again after it, and nobody has died of it."""
+    """After each test, undo its faults and check that all processes still run."""
     yield
     cluster.proxy.trouble = None
     assert cluster.running() == cluster.pids
@@ -59,7 +60,7 @@ def healed(cluster):
 def when_all_is_watched(cluster):
     """The number of the next request."""
     cluster.until(lambda: len(cluster.proxy.watches) >= 2 * len(WATCHED), what="every watch is under way")
-    time.sleep(SETTLED_SECONDS)  # and none is in trouble of an earlier test any more
+    time.sleep(SETTLED_SECONDS)  # and no process is still affected by an earlier test
     return len(cluster.proxy.asked)
 
 
@@ -71,14 +72,14 @@ def assert_one_order_each(cluster, namespace, names):
 
 
 def lists_of_secrets(cluster, since):
-    """How many the API server has answered."""
+    """The number of requests that the API server has answered."""
     return [
         (request.verb, request.resource, status) for request, status in cluster.proxy.asked[since:]
     ].count(("list", "secrets", 200))
 
 
 def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace):
-    """It comes back with nothing but the newest revision: all that is watched has to be listed again."""
+    """After its restart it has only the newest revision: everything that is watched must be listed again."""
     places = {f"{step}-{point}".replace("_", "-"): (step, point) for step in STEP_NAMES for point in POINTS}
     with contextlib.ExitStack() as holds:
         held = [holds.enter_context(cluster.hold(namespace, name, *place)) for name, place in places.items()]
@@ -88,19 +89,20 @@ def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace)
             cluster.wait_held(file)
         cluster.kube.kill()
         cluster.kube.etcd.compact()
-        time.sleep(RECENT_SECONDS)  # what a step has read a moment ago would do for it
+        time.sleep(RECENT_SECONDS)  # otherwise a step would use what it has read a moment before
     time.sleep(0.5)
     since = len(cluster.proxy.asked)
     cluster.kube.start()
 
     cluster.wait_all_ready(
         namespace, places, seconds=150
-    )  # the longer it was away, the later a step is tried again
+    )  # the longer the API server was down, the later a step is tried again
     cluster.apply_both(namespace, "afterwards")
     cluster.wait_all_ready(namespace, ["afterwards"])
     assert_one_order_each(cluster, namespace, [*places, "afterwards"])
     cluster.until(lambda: lists_of_secrets(cluster, since), what="the Secrets are listed again")
-    # What was listed while it came up may be older than what it remembers, which is told once (410).
+    # Objects that were listed during the start may be older than the history of the API server, which answers
+    # 410 once.
     assert lists_of_secrets(cluster, since) <= 2
 
 
@@ -147,10 +149,9 @@ def test_what_the_api_server_has_forgotten_is_listed_again_and_not_in_a_storm(cl
 
 
 class Once:
-    """The first request of each kind fails, in turn as these do; the next goes on.
-
-    A clean-up deletes one thing after the other: that it fails with each is to cost seconds, so there the
-    server says when to come back."""
+    """The first request of each kind fails, with each of these faults in turn; the next one succeeds. A
+    clean-up deletes several objects, and each request may fail. So that this takes only seconds, the
+    server sends a Retry-After there."""
 
     def __init__(self, *replies):
         self.failed: dict[tuple[str, str], Reply] = {}
@@ -177,7 +178,7 @@ def test_whatever_request_fails_is_made_again_and_all_are_issued_once(cluster, n
     cluster.apply(an_ingress(namespace), namespace)
     cluster.wait_all_ready(
         namespace, [*names, "shop-tls"], seconds=150
-    )  # a step in which several requests fail is tried ever later
+    )  # a step in which several requests fail waits longer after each failure
 
     assert_one_order_each(cluster, namespace, names)
     kinds = MADE | {("watch", resource) for resource in WATCHED}
@@ -209,7 +210,7 @@ def test_a_status_that_another_program_writes_meanwhile_is_a_conflict_and_no_los
     theirs = []
 
     def write_first(request):
-        """A real one, by the API server: it changes what was read, before it is written."""
+        """A real conflict of the API server: the object is changed between the read and the write."""
         if (request.verb, request.resource, request.namespace) == (
             "update",
             "certificates/status",

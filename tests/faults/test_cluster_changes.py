@@ -26,7 +26,7 @@ QUIET_SECONDS = 2.0
 
 
 def finish_deleting(cluster, namespace):
-    """What Kubernetes' namespace controller does."""
+    """The same as Kubernetes' namespace controller."""
     for resource in (CERTIFICATES, INGRESSES, SERVICES, ENDPOINT_SLICES, SECRETS):
         for one in cluster.client.list(resource, namespace).items:
             cluster.client.delete(resource, namespace, one["metadata"]["name"])
@@ -36,7 +36,7 @@ def finish_deleting(cluster, namespace):
 
 
 def asked_about(cluster, namespace):
-    """What certmill asks about a namespace in the next two seconds."""
+    """The requests of certmill about a namespace in the next two seconds."""
     since = len(cluster.proxy.asked)
     time.sleep(QUIET_SECONDS)
     return [request for request, _ in cluster.proxy.asked[since:] if request.namespace == namespace]
@@ -102,12 +102,12 @@ def test_a_certificate_that_went_with_its_namespace_leaves_nothing(cluster, name
 
 
 def users_own(ingress):
-    """What of an Ingress is the user's."""
+    """The part of an Ingress that belongs to the user."""
     return ingress["spec"], ingress["metadata"].get("annotations", {})
 
 
 def ours_in(ingress):
-    """The paths of challenges, and our note."""
+    """The paths of challenges, and certmill's note."""
     paths = [
         path["path"]
         for rule in ingress["spec"].get("rules", ())
@@ -127,21 +127,21 @@ def a_path(path):
 
 
 def replaced(ingress, manifest):
-    """`kubectl replace`: the manifest as it was, which knows nothing of us."""
+    """`kubectl replace`: the former manifest, without certmill's path."""
     return manifest | {
         "metadata": manifest["metadata"] | {"resourceVersion": ingress["metadata"]["resourceVersion"]}
     }
 
 
 def with_another_path(ingress, manifest):
-    """`kubectl edit`: ours is in what they save."""
+    """`kubectl edit`: the saved object contains certmill's path."""
     ingress["spec"]["rules"][0]["http"]["paths"].append(a_path("/coffee"))
     manifest["spec"]["rules"][0]["http"]["paths"].append(a_path("/coffee"))
     return ingress
 
 
 def with_other_rules(ingress, manifest):
-    """The rule of the host replaced: our path goes with it."""
+    """The rule of the host is replaced, and certmill's path is lost with it."""
     manifest["spec"]["rules"][0]["http"]["paths"] = [a_path("/water"), a_path("/")]
     return replaced(ingress, manifest)
 
@@ -210,7 +210,7 @@ def apply_bait(cluster, namespace, name, key, bait, type_="Opaque"):
 
 
 def test_a_megabyte_of_crafted_pem_is_reported_and_costs_nobody_anything(cluster, namespace):
-    """What GHSA-r4pg-vg54-wxx4 is about, in every place where certmill reads what a user has put there."""
+    """The attack of GHSA-r4pg-vg54-wxx4, in every place where certmill reads what a user has written."""
     before = cluster.cpu_seconds()
     apply_bait(cluster, namespace, "web-tls", "tls.crt", BAIT["certificates"], "kubernetes.io/tls")
     apply_bait(cluster, namespace, "account", "tls.key", BAIT["keys"])

@@ -22,7 +22,7 @@ BURST = 12
 
 
 def apply_all(cluster, namespace, names):
-    """All at once; each by DNS-01."""
+    """Apply all Certificates at once; each uses DNS-01."""
     with ThreadPoolExecutor(8) as pool:
         list(
             pool.map(
@@ -39,7 +39,7 @@ def stored_names(cluster, namespace):
 
 
 def serials(cluster, namespace):
-    """Those of the pairs that are stored, by the Secret's name."""
+    """The serials of the stored pairs, by the Secret's name."""
     found = {body["metadata"]["name"]: body["data"] for body in cluster.client.list(SECRETS, namespace).items}
     return {name: chain.leaf(base64.b64decode(data["tls.crt"])).serial for name, data in found.items()}
 
@@ -72,7 +72,7 @@ def test_a_redis_that_was_flushed_costs_no_pair_that_was_stored(cluster, namespa
 
 
 def test_the_route_of_a_challenge_that_redis_has_forgotten_is_closed(cluster, namespace):
-    """As when it is flushed between the Secret and the clean-up: no run goes on."""
+    """The same as a flush between the Secret and the clean-up: no run continues."""
     manifest = an_ingress(namespace)
     manifest["metadata"]["namespace"] = namespace
     cluster.client.create(INGRESSES, manifest)
@@ -94,7 +94,7 @@ def test_the_route_of_a_challenge_that_redis_has_forgotten_is_closed(cluster, na
 
 @pytest.fixture
 def leaders(cluster):
-    """Two controllers; afterwards the first alone, as before."""
+    """Two controllers. After the test the first one runs alone again."""
     cluster.certmill.start_controller("controller2")
     yield {
         f"{process.pid}": name

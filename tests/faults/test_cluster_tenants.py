@@ -14,7 +14,7 @@ MANY = 60
 
 
 class Tarpit:
-    """Takes every connection, and never says a word. `most`: how many it held at once."""
+    """Accepts every connection and never answers. `most`: the highest number of open connections."""
 
     def __enter__(self):
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -31,7 +31,7 @@ class Tarpit:
                 self._open.append(self._socket.accept()[0])
                 for one in [
                     one for one in self._open if _is_ended(one)
-                ]:  # whoever gave up did so before this one came
+                ]:  # connections that were closed earlier are removed first
                     one.close()
                     self._open.remove(one)
                 self.most = max(self.most, len(self._open))
@@ -45,7 +45,7 @@ class Tarpit:
 
 
 def _is_ended(connection):
-    """Whether the other side has closed it; what it said before is read."""
+    """Whether the other side has closed the connection; what it sent before is read."""
     try:
         while connection.recv(65_536, socket.MSG_DONTWAIT):
             pass

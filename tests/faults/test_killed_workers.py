@@ -28,10 +28,10 @@ KILLS = [
 ]
 LOSSES = [f"lose-{step.replace('_', '-')}" for step in STEP_NAMES]
 NOBODY_DIES = "30"
-"""Seconds of a lease where no worker is killed: a step that outlasts it, on a busy machine, would be done
+"""Seconds of a lease in tests without a kill: a step that takes longer, on a busy machine, would be done
 twice."""
 COPIED = [f"copied-{number}" for number in range(6)]
-# A step that is killed by accident again and again (24 kills in one minute) is not to be parked.
+# A step that is killed many times by chance (24 kills in one minute) must not be stopped.
 SETTINGS = {
     "step_lease_seconds": "6",
     "step_grace_seconds": "1",
@@ -42,7 +42,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Servers, beat and responder. The workers are the tests'."""
+    """Servers, beat and responder. The tests start the workers."""
     directory = tmp_path_factory.mktemp("mortal")
     with (
         RedisServer(directory=directory / "redis") as redis,
@@ -53,11 +53,9 @@ def lab(tmp_path_factory):
 
 
 def begin(lab: Lab, names: list[str]) -> None:
-    """A Certificate for each in the home, one name by DNS-01 and one by HTTP-01, and its run among the
-    arrivals.
-
-    Not by requests: one that a killed worker had taken comes back when the broker's visibility time-out ends,
-    minutes later (celery.md §1)."""
+    """Write a Certificate for each name to the home, with one DNS-01 name and one HTTP-01 name, and put
+    its run among the arrivals. Requests are not used: if a worker is killed with a request, the broker
+    delivers it again only after the visibility time-out, minutes later (celery.md §1)."""
     for name in names:
         spec = {
             "secretName": name,
@@ -101,7 +99,7 @@ def assert_nothing_is_left(lab: Lab, names: list[str]) -> None:
     assert list(lab.runtime.redis.scan_iter("certmill:lock:order:*")) == []
 
 
-@pytest.mark.timeout(600)  # a minute alone: each life begins with the start of a worker
+@pytest.mark.timeout(600)  # takes a minute alone, because each worker process must start
 def test_a_worker_killed_on_any_line_of_any_step_costs_at_most_one_order(lab, tmp_path):
     begin(lab, KILLS)
 

@@ -22,7 +22,7 @@ def names(prefix: str, count: int = 12) -> list[str]:
 
 
 def begin(lab, wanted: list[str]) -> list[Handle]:
-    """Ask for all of them: half are held up while they wait for DNS, the others are wherever they are."""
+    """Request all of them. Half wait for DNS; the others are at any step."""
     lab.nameserver.troubles.update(
         dict.fromkeys(wanted[::2], Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True))
     )
@@ -71,11 +71,9 @@ def test_redis_frozen_for_twenty_seconds(lab):
     lab.redis.thaw()
 
     assert_all_issued(lab, handles, wanted, extra=1)
-    for (
-        handle
-    ) in by_http:  # the responder had nothing to serve: where the CA asked it then, the name was refused
+    for handle in by_http:  # the responder had no token: if the CA requested it then, the name was refused
         with suppress(IssuanceFailed):
-            handle.wait(90)  # a request that died with the frozen connection is sent again
+            handle.wait(90)  # a request that was lost with the frozen connection is sent again
         status = handle.status()
         assert status.phase == "issued" or (
             status.reason and status.next_at and status.next_at > time.time()
@@ -128,7 +126,7 @@ class Later:
 
 
 def swept_later(lab):
-    """What the next hourly sweep does."""
+    """Run the next hourly sweep."""
     ports = replace(lab.runtime.ports, clock=Later())
     lab.runtime.with_ports(ports).ticks.sweep("the next hour's")
 

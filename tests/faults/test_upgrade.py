@@ -99,7 +99,7 @@ def previous(lab, sources):
 
 
 def begin(lab, prefix):
-    """Half of them wait for DNS; the others are wherever they are."""
+    """Request all of them. Half wait for DNS; the others are at any step."""
     wanted = [f"{prefix}-{number}" for number in range(8)]
     lab.nameserver.troubles.update(
         dict.fromkeys(wanted[::2], Trouble(behaviour=Behaviour.SERVFAIL, txt_only=True))

@@ -1,5 +1,5 @@
-"""A whole certmill on real servers: Redis, Pebble, BIND, worker, beat and responder as processes of their
-own."""
+"""A complete certmill on real servers: Redis, Pebble, BIND, worker, beat and responder as separate
+processes."""
 
 from __future__ import annotations
 

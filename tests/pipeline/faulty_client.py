@@ -1,4 +1,4 @@
-"""A CA that fails at the verbs that a test names, as often as it says."""
+"""A CA client that fails in the methods that a test names, as often as it says."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ class Faulty:
 
 
 def with_faults(mill, **errors):
-    """The mill, with a CA that fails so often at these verbs."""
+    """The environment with a CA that fails this many times in these methods."""
     mill.wrap_clients(lambda client: Faulty(client, errors))
     return mill

@@ -1,4 +1,5 @@
-"""What authorizations tell besides valid and invalid, and labels that change while they are pending."""
+"""Authorizations with other states than valid and invalid, and labels that change while authorizations are
+pending."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ LABELLED = a_certificate(labels={"team": "web"})
 
 
 def at_step(mill, step):
-    """Begin a run, and play it as far as before this step."""
+    """Begin a run, and execute it up to the step before this one."""
     assert mill.reconciler.reconcile(mill.certificate.id).publish_run
     for name in STEP_NAMES[: STEP_NAMES.index(step)]:
         assert isinstance(mill.step(name), Proceed)
@@ -33,7 +34,7 @@ def at_step(mill, step):
 
 
 class Pending:
-    """A client whose authorizations stay pending, each with the next of these Retry-Afters."""
+    """A client whose authorizations stay pending, each with the next of these Retry-After values."""
 
     def __init__(self, client, retry_afters):
         self._client, self._retry_afters = client, retry_afters
@@ -101,7 +102,7 @@ class TestARateLimitOnAnAuthorization:
 
 
 class LimitedAtTheEnd:
-    """A client whose orders become invalid when they are finalized, as the CA limits something."""
+    """A client whose orders become invalid when they are finalized, because of a rate limit of the CA."""
 
     def __init__(self, client):
         self._client = client
@@ -230,7 +231,7 @@ class TestALabelThatChangesInMidRun:
 
 
 class Gone:
-    """A client to which the CA answers that it does not know the order."""
+    """A client to which the CA answers that the order does not exist."""
 
     def __init__(self, client):
         self._client = client

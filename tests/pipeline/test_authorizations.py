@@ -1,4 +1,5 @@
-"""A CA may be anybody's: what its authorizations name decides neither where we write nor what is answered."""
+"""Anyone may operate a CA. So the names in its authorizations do not decide what certmill writes or
+answers."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ DNS01 = Solver(dns01=Dns01Solver(provider=Rfc2136(nameserver="192.0.2.53:53")))
 
 
 def with_foreign_authorization(mill, **fields):
-    """Play a run as far as its order, one of whose authorizations is then for something else."""
+    """Execute a run up to its order, which has one authorization for another name."""
     mill.reconciler.reconcile(mill.certificate.id)
     for name in STEP_NAMES[: STEP_NAMES.index("set_up_challenge")]:
         assert isinstance(mill.step(name), Proceed)

@@ -1,4 +1,5 @@
-"""Bad input: each ends in one clear message that names the field or the file, and everything else goes on."""
+"""Invalid input: each case gives one clear message that names the field or the file, and everything else
+continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that find a zone's lock taken: they end as waiting, and it costs them no try."""
+"""Steps that cannot acquire the lock of a zone: they end as waiting, and this does not count as a try."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def at_step(redis, step, *, issuer=DNS01):
 
 
 def blocked_by(mill, step, *, times, seconds=40.0):
-    """Begin the step so often while another holds the lock; what it waits for each time."""
+    """Execute the step this many times while another worker has the lock. Returns the reasons for which it
+    waits."""
     waits = []
     for _ in range(times):
         result = mill.step(step)

@@ -1,5 +1,5 @@
-"""Clauses of the design that only a run shows: what is stored, who waits for whom, what is asked of the CA
-and where a value goes."""
+"""Rules of the design that only a run shows: what is stored, which run waits for which, what is requested
+from the CA, and where a value is written."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def dns01(**fields):
 
 
 def kept_key(mill):
-    """The public key of the private key that the run keeps, sealed."""
+    """The public key of the private key that the run stores, sealed."""
     return chain.key_of(mill.ports.seal.open(mill.record().sealed_key, context=mill.certificate.id))
 
 
 def run_until(mill, last):
-    """Play the chain up to a step, which has not run yet."""
+    """Execute the chain up to a step, without that step."""
     for step in (
         "register_account",
         "create_order",

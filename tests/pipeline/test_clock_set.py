@@ -1,5 +1,5 @@
-"""A clock that was a year ahead for half a minute, and is right again: nothing waits for next year, and what
-is rightly late is left."""
+"""A clock that was a year ahead for half a minute and is correct again: nothing waits for next year, and
+times that are rightly in the future stay."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ YEAR = 365 * DAY
 
 
 def ticks(mill, *, seconds, every=10.0, renew=True):
-    """Play beat for so long, and what it wakes."""
+    """Run the ticks of beat for this long, and execute what they publish."""
     for _ in range(int(seconds / every)):
         mill.world.clock.advance(every)
         if renew:
@@ -36,7 +36,7 @@ def ticks(mill, *, seconds, every=10.0, renew=True):
 
 
 def ahead(mill, does):
-    """Do something under a clock that is a year ahead, with ticks before, meanwhile and after."""
+    """Do something while the clock is a year ahead, with ticks before, during and after."""
     mill.ticks.wake()
     mill.world.clock.set_by(YEAR)
     mill.ticks.wake()

@@ -1,5 +1,5 @@
-"""Certificates end to end through Cloudflare's API: the fake's name server is what Pebble and our own checks
-ask."""
+"""Certificates end to end through Cloudflare's API: Pebble and certmill's checks query the name server of
+the fake."""
 
 from __future__ import annotations
 

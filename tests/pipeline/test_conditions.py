@@ -1,5 +1,5 @@
-"""What a Certificate says of itself while it waits, is issued, fails and shares a Secret: conditions and
-events as at cert-manager."""
+"""Conditions and events of a Certificate while it waits, is issued, fails, and shares a Secret, as in
+cert-manager."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def events():
 
 
 def counted(mill):
-    """How often the status is written, from now on."""
+    """Counts the writes of the status from now on."""
     written, write = [], mill.ports.home.write_certificate_status
 
     def count(certificate, status):
@@ -74,7 +74,7 @@ def said(mill, type_, certificate=WEB):
 
 
 def failing(redis, age):
-    """A mill whose pair is so old, and whose renewal has failed: it is held for 20 hours."""
+    """An environment with a pair of this age, whose renewal has failed: it backs off for 20 hours."""
     mill = Mill(redis)
     mill.issue()
     mill.world.clock.advance(age)
@@ -168,7 +168,7 @@ class TestWhileItIsIssued:
 
         assert mill.status().not_after == pytest.approx(NOW + 64 * DAY)
 
-    def test_a_pair_whose_times_nobody_noted_is_not_ready_once_it_expires_in_a_run(self, redis):
+    def test_a_pair_without_recorded_times_is_not_ready_once_it_expires_in_a_run(self, redis):
         mill = Mill(redis)
         mill.ports.home.write_secret(a_pair(WEB))
         mill.world.clock.advance(61 * DAY)
@@ -262,7 +262,7 @@ class TestWhileItIsIssued:
 
         assert (mill.status().failed_issuance_attempts, mill.status().last_failure_time) == (0, None)
 
-    def test_one_that_expires_while_a_back_off_holds_is_not_ready_and_is_tried(self, redis):
+    def test_a_pair_that_expires_during_a_back_off_is_not_ready_and_is_tried(self, redis):
         mill = failing(redis, 89 * DAY + 23 * HOUR)
 
         assert not mill.reconciler.reconcile(WEB.id).publish_run
@@ -289,7 +289,7 @@ class TestWhileItIsIssued:
         assert said(mill, "Ready")[:2] == (False, "Expired")
         assert said(mill, "Issuing")[:2] == (True, "Expired")
 
-    def test_one_whose_secret_goes_while_a_back_off_holds_is_not_ready_and_has_no_times(self, redis):
+    def test_a_certificate_whose_secret_is_deleted_in_a_back_off_has_no_times(self, redis):
         mill = failing(redis, 61 * DAY)
         mill.ports.home.delete_secret(WEB.namespace, WEB.secret_name)
         written = counted(mill)
@@ -451,7 +451,7 @@ class TestWhileItWaits:
         assert said(mill, "Issuing") is None
         assert said(mill, "Ready") == (True, "Ready", READY_MESSAGE)
 
-    def test_the_mark_of_cmctl_is_kept_while_it_is_waited(self, redis, events):
+    def test_the_mark_of_cmctl_is_kept_during_a_wait(self, redis, events):
         mill = self.waiting(redis, events)
         mill.ports.home.write_certificate_status(
             WEB.id,
@@ -484,7 +484,7 @@ class TestTwoOfOneSecret:
         assert "belongs to Certificate web" in mill.reconciler.reconcile(self.RIVAL.id).reason
         assert mill.reconciler.reconcile(WEB.id).right
 
-    def test_the_other_waits_and_says_so_once(self, mill):
+    def test_the_other_certificate_waits_and_writes_its_status_once(self, mill):
         mill.issue()
         written = counted(mill)
 
@@ -547,7 +547,7 @@ class TestTwoOfOneSecret:
 
         assert mill.reconciler.reconcile(self.RIVAL.id).publish_run
 
-    def test_a_younger_one_that_was_reconciled_first_gives_way_before_it_has_an_order(self, mill):
+    def test_a_younger_certificate_reconciled_first_gives_way_before_its_order(self, mill):
         self.ages["rival"] = 0.5
         mill.reconciler.reconcile(WEB.id)
         mill.reconciler.reconcile(self.RIVAL.id)
@@ -559,7 +559,7 @@ class TestTwoOfOneSecret:
         assert said(mill, "Ready")[1] == "IncorrectCertificate"
         assert said(mill, "Issuing") is None
 
-    def test_a_younger_one_that_sees_the_older_after_its_issuance_does_not_store_it(self, mill):
+    def test_a_younger_certificate_that_sees_the_older_one_late_does_not_store(self, mill):
         self.ages["rival"] = 0.5
         mill.reconciler.reconcile(WEB.id)
         for step in STEP_NAMES[:6]:
@@ -579,7 +579,7 @@ class TestTwoOfOneSecret:
         assert mill.reconciler.reconcile(self.RIVAL.id).publish_run
         assert said(mill, "Issuing", self.RIVAL)[:2] == (True, "RequestChanged")
 
-    def test_it_takes_over_though_steps_remember_the_owner_for_a_while(self, mill):
+    def test_it_takes_over_though_steps_cache_the_owner(self, mill):
         mill.use_in_steps(home=CachedHome(mill.ports.home, mill.world.clock))
         mill.issue()
         mill.apply(self.RIVAL)
@@ -611,7 +611,7 @@ class TestTwoOfOneSecret:
         )
         assert len(mill.world.ca.orders) == 1
 
-    def test_after_redis_was_lost_the_annotation_still_reports_it(self, mill, redis):
+    def test_after_redis_was_lost_the_annotation_still_names_the_owner(self, mill, redis):
         mill.issue()
         redis.flushdb()
 
@@ -634,7 +634,7 @@ class TestTwoOfOneSecret:
 
 
 class TestWhileItCleansUp:
-    """The run is over and its status is written; it only has to remove what it presented."""
+    """The run has ended and its status is written; only the clean-up of its challenges is left."""
 
     ASKED = Condition(
         type="Issuing", status=True, reason="ManuallyTriggered", message="", last_transition=NOW
@@ -648,7 +648,7 @@ class TestWhileItCleansUp:
         assert mill.record().step == "clean_up"
         return mill
 
-    def test_a_failure_that_somebody_clears_then_is_followed_by_another_run_at_once(self, redis):
+    def test_a_failure_cleared_while_a_run_ends_begins_another_run_at_once(self, redis):
         mill = self.cleaning_up(redis, new_order=[OrderRefused("no")])
         mill.ports.home.write_certificate_status(WEB.id, CertificateStatus())
         mill.reconciler.reconcile(WEB.id)
@@ -658,7 +658,7 @@ class TestWhileItCleansUp:
         assert result.publish_run
         assert mill.record().step == "register_account"
 
-    def test_a_failure_that_is_cleared_at_that_moment_is_reconciled_by_the_next_tick(self, redis):
+    def test_a_failure_cleared_while_a_run_ends_is_reconciled_by_the_next_tick(self, redis):
         mill = self.cleaning_up(redis, new_order=[OrderRefused("no")])
         mill.ports.home.write_certificate_status(WEB.id, CertificateStatus())
 
@@ -666,7 +666,7 @@ class TestWhileItCleansUp:
 
         assert redis.zscore(keys_of_redis.RENEWALS, WEB.id) <= mill.world.clock.now()
 
-    def test_a_run_that_cmctl_asks_for_then_is_begun_at_once(self, redis):
+    def test_a_run_requested_by_cmctl_while_a_run_ends_begins_at_once(self, redis):
         mill = self.cleaning_up(redis)
         mill.ports.home.write_certificate_status(
             WEB.id, replace(mill.status(), conditions=(*mill.status().conditions, self.ASKED))
@@ -733,7 +733,7 @@ class TestTemporaryCertificate:
     @pytest.mark.parametrize(
         "data", [{"tls.crt": b"junk", "tls.key": b"junk"}, {"tls.crt": b"", "tls.key": b""}]
     )
-    def test_it_takes_the_place_of_what_cannot_be_used(self, redis, events, data):
+    def test_a_temporary_pair_replaces_a_pair_that_cannot_be_used(self, redis, events, data):
         mill = Mill(redis, certificate=self.ASKED, events=events)
         mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data))
 
@@ -773,7 +773,7 @@ class TestTemporaryCertificate:
 
 
 class TestEvents:
-    def test_a_run_reports_that_it_began_what_it_asked_for_and_that_it_is_done(self, redis, events):
+    def test_a_run_records_events_for_its_begin_its_order_and_its_end(self, redis, events):
         mill = Mill(redis, events=events)
 
         mill.issue()
@@ -787,7 +787,7 @@ class TestEvents:
     NEVER = replace(WEB, private_key=replace(ECDSA, rotation_policy=RotationPolicy.NEVER))
 
     def again(self, redis, events, stored):
-        """Issue anew over this key."""
+        """Issue again over this key."""
         mill = Mill(redis, certificate=self.NEVER, events=events)
         data = {"tls.crt": b"x", "tls.key": stored}
         mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=TLS_TYPE, data=data))
@@ -824,7 +824,7 @@ class TestEvents:
         assert mill.world.ca.orders == {}
 
 
-def test_a_run_of_a_changed_manifest_does_not_fail_for_what_it_was_before(redis):
+def test_a_run_of_a_changed_manifest_does_not_fail_because_of_the_former_one(redis):
     mill = Mill(redis, certificate=replace(WEB, issuer_ref=IssuerRef(name="nobody", kind="ClusterIssuer")))
     mill.use_in_steps(home=CachedHome(mill.ports.home, mill.world.clock))
     mill.reconciler.reconcile(WEB.id)

@@ -1,5 +1,5 @@
-"""A step whose commit claims the next one: what the engine does when its worker continues, and when it loses
-the lease in between."""
+"""A step whose commit claims the next one: what the engine does when its worker continues, and when it
+loses the lease between the steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CountedRecords(Records):
 
 
 def begun(redis):
-    """A mill whose run has begun, with counted records."""
+    """An environment whose run has begun, with records that count."""
     mill = Mill(redis)
     mill.use(records=CountedRecords(redis))
     assert mill.reconciler.reconcile(mill.certificate.id).publish_run
@@ -34,7 +34,7 @@ def begun(redis):
 
 
 def continued(mill, step, claimed=None):
-    """One step, by a worker that continues: the next one is claimed for a task of its name."""
+    """Execute one step by a worker that continues: the next one is claimed for a task with its name."""
     options = {"task_id": step, "root_id": "root", "claimed": claimed}
     return mill.engine.run(step, mill.certificate.id, next_task=lambda: f"after-{step}", **options)
 

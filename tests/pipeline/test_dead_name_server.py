@@ -1,5 +1,4 @@
-"""A name server that does not answer, beside one that does, for one zone: only the certificates of the dead
-one wait."""
+"""Two name servers for one zone, of which one does not answer: only the certificates of that one wait."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ DEAD, OTHERS = 2, 31
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """One whose leases are longer than an update of a zone may take, as they are everywhere but in labs."""
+    """A lab whose leases are longer than an update of a zone may take, as in every real installation."""
     directory = tmp_path_factory.mktemp("lab")
     with (
         RedisServer(directory=directory / "redis") as redis,
@@ -28,15 +27,15 @@ def lab(tmp_path_factory):
 
 @pytest.fixture
 def silent_server():
-    """The address of a server that takes questions and answers none."""
+    """The address of a server that receives queries and does not answer."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{udp.getsockname()[1]}"
 
 
 def is_held_up(lab):
-    """Whether the dead server was asked in vain: at its zone one asks at a time, and the other waits for its
-    turn."""
+    """Whether the silent server got a query: for each zone only one worker queries it, and the other waits
+    for the lock."""
     records = [lab.record(f"dead{number}") for number in range(DEAD)]
     return all(record is not None and record.step == "set_up_challenge" for record in records) and any(
         r.failures for r in records
@@ -62,6 +61,6 @@ def test_certificates_with_a_dead_server_hold_up_no_other_of_their_zone(lab, sil
     assert all(lab.record(f"good{number}").result == "issued" for number in range(OTHERS))
     assert (
         max(seconds) < 45
-    )  # five seconds; with one lock for a zone at all its servers it was a minute and a half
+    )  # five seconds; with one lock for a zone at all its servers it would be a minute and a half
     assert all(lab.record(f"dead{number}").step == "set_up_challenge" for number in range(DEAD)), reasons
     assert all(lab.status(f"good{number}").failed_issuance_attempts == 0 for number in range(OTHERS))

@@ -1,5 +1,5 @@
-"""Objects that are being deleted and still there, as a finalizer holds them: nothing is issued, stored or
-made for them any more."""
+"""Objects that are being deleted but still exist because of a finalizer: nothing is issued, stored or
+created for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WEB = a_certificate()
 
 
 def play_to(mill, step):
-    """Play the chain up to this step."""
+    """Execute the chain up to this step."""
     for name in STEP_NAMES[: STEP_NAMES.index(step)]:
         mill.step(name)
     assert mill.record().step == step
@@ -56,7 +56,7 @@ def test_a_run_under_way_stops_and_cleans_up(redis, step):
     mill.reconciler.reconcile(WEB.id)
     play_to(mill, step)
     end(mill)
-    mill.reconciler.reconcile(WEB.id)  # as the controller has it done at once
+    mill.reconciler.reconcile(WEB.id)  # as the controller requests it immediately
 
     mill.run(step)
 
@@ -67,7 +67,8 @@ def test_a_run_under_way_stops_and_cleans_up(redis, step):
 
 
 def test_a_pair_is_not_stored_though_the_deletion_was_not_observed_yet(redis):
-    """The steps' reads may be half a minute old; the one that stores reads anew."""
+    """The manifests that steps read may be half a minute old; the step that stores the pair reads them
+    again."""
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
     play_to(mill, "store_secret")
@@ -112,7 +113,7 @@ def test_an_issuer_that_is_ready_serves_until_it_is_gone(redis):
 
 
 def test_the_account_key_of_a_ca_that_cannot_be_reached_is_there(redis):
-    """As at cert-manager: a person may save it, and an account made by it meanwhile, before the CA has
+    """As in cert-manager: a user may create it, and an account with it meanwhile, before the CA has
     answered once."""
     mill = Mill(redis)
 

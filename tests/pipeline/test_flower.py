@@ -26,7 +26,7 @@ def lab(tmp_path_factory):
     patient = {
         "step_lease_seconds": "60",
         "step_grace_seconds": "60",
-    }  # or a busy machine has steps published twice, which are tasks of their own
+    }  # otherwise steps are published twice on a busy machine, as two tasks
     with (
         redis,
         Lab(
@@ -47,7 +47,7 @@ def flower(lab):
 
 
 def done(flower, certificate):
-    """The nine tasks of a run that needed no other, when Flower knows that all of them are done."""
+    """The nine tasks of a run without repeated tasks, when Flower has received the end of all of them."""
     found = flower.tasks(certificate)
     return len(found) == 9 and {task["state"] for task in found} == {"SUCCESS"} and found
 

@@ -22,8 +22,8 @@ from tests.pipeline.flower_api import LAGGING, FlowerApi
 from tests.support.lab import Lab
 
 TICKS = 1440
-"""Of a day's 86,400, so that this test takes a minute; `make bench` (soak) takes all. Flower hears of
-none."""
+"""A part of the 86,400 ticks of a day, so that this test takes a minute; `make bench` (soak) runs all.
+Flower gets no event of them."""
 STORED = ("api", "billing", "blog", "mail", "shop", "status")
 WAITING = ("edge-1", "edge-2")
 FAILED = ("forms", "legacy")
@@ -55,7 +55,7 @@ def lab(tmp_path):
 
 
 def tick_for_long(lab):
-    """Ticks, as a worker has them in a day, one after the other."""
+    """The ticks of a day, executed one after the other."""
     client = lab.runtime.redis
     for number in range(TICKS):
         client.lpush(

@@ -1,4 +1,4 @@
-"""What the pipeline keeps of the runs that have ended."""
+"""The history of runs that have ended."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_status_that_is_written_twice_reports_one_run(redis):
 
 
 class Killed(BaseException):
-    """SIGKILL, as far as the engine can tell."""
+    """An exception with the effect that SIGKILL has on the engine."""
 
 
 @pytest.mark.parametrize("issuer", [an_issuer(), DNS01], ids=["http-01", "dns-01"])

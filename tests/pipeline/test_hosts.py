@@ -1,5 +1,5 @@
-"""In a cluster, of two Certificates of a namespace for one host one has its challenge at a time; those of
-others are no hindrance."""
+"""In a cluster, only one of two Certificates of a namespace for the same host has a challenge at a time.
+Certificates of other namespaces do not block it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BEFORE = ("register_account", "create_order")
 
 
 class Ingresses(NoRoutes):
-    """The ways that are open, by Certificate."""
+    """The present HTTP-01 routes, by Certificate."""
 
     def __init__(self):
         self.open_for = set()
@@ -45,7 +45,7 @@ class Ingresses(NoRoutes):
 
 
 class Tenant(Mill):
-    """A tenant's Certificate, with an issuer and a CA of its own, and the cluster's one Redis."""
+    """A tenant's Certificate with its own issuer and CA, on the cluster's one Redis."""
 
     def __init__(self, redis, certificate, ingresses):
         super().__init__(redis, certificate=certificate)
@@ -54,13 +54,13 @@ class Tenant(Mill):
         assert self.reconciler.reconcile(certificate.id).publish_run
 
     def again(self, step):
-        """The same step, a moment later."""
+        """Execute the same step again, a moment later."""
         self.world.clock.advance(5)
         return self.step(step)
 
 
 def test_while_one_is_validated_no_other_of_its_namespace_has_a_route_for_its_host(redis):
-    """An ingress controller would take one of the two Ingresses only."""
+    """An ingress controller uses only one of two Ingresses for the same host."""
     ingresses = Ingresses()
     victim, twin = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, TWIN))
     assert all(isinstance(tenant.step(step), Proceed) for tenant in (victim, twin) for step in BEFORE)

@@ -39,11 +39,11 @@ ISSUER = an_issuer(
 
 
 class WorkerKilled(BaseException):
-    """SIGKILL, as far as the engine can tell."""
+    """An exception with the effect that SIGKILL has on the engine."""
 
 
 class Stalled:
-    """A worker that stops at a point of its step for as long as we like, and then goes on: a paused machine,
+    """A worker that stops at a point of its step for any time and then continues, like a paused machine or
     a slow network."""
 
     def __init__(self, at: str, step: str) -> None:
@@ -52,7 +52,7 @@ class Stalled:
 
 
 class MortalRecords(Records):
-    """Records whose worker may be killed, or stall, after the claim, before the commit, or after it."""
+    """Records whose worker may be killed or may stall after the claim, before the commit, or after it."""
 
     def __init__(self, client) -> None:
         super().__init__(client)
@@ -94,7 +94,7 @@ class MortalRecords(Records):
 
 @dataclass
 class Play:
-    """The engine with its messages in our hands."""
+    """The engine; the test delivers the messages."""
 
     world: MemoryWorld
     messages: list[str] = field(default_factory=list)
@@ -124,8 +124,8 @@ class Play:
         self._celery_goes_on(step, result)
 
     def deliver_continuing(self, which: int, kill_at: str = "") -> None:
-        """Deliver a message to a worker that continues with `which` steps more, and publishes then, or is
-        killed at a point of the last."""
+        """Deliver a message to a worker that continues with `which` more steps, and then publishes, or is
+        killed at a point of the last one."""
         if not self.messages:
             return
         step, claimed, result = self.messages.pop(which % len(self.messages)), None, None
@@ -154,7 +154,7 @@ class Play:
             self._celery_goes_on(step, result)
 
     def stall(self, which: int, at: str) -> None:
-        """Deliver a message to a worker that stalls at a point, holding its step while time goes by."""
+        """Deliver a message to a worker that stalls at a point, with its step leased while time passes."""
         if not self.messages or len(self.stalled) >= 3:
             return
         plan = Stalled(at, self.messages.pop(which % len(self.messages)))
@@ -165,7 +165,7 @@ class Play:
         self.stalls += 1
 
     def resume(self, which: int = 0) -> None:
-        """Let a stalled worker go on with what it had in hand."""
+        """Let a stalled worker continue with its step."""
         if self.stalled:
             plan, thread = self.stalled.pop(which % len(self.stalled))
             plan.go.set()
@@ -271,7 +271,7 @@ EVENTS = st.one_of(
 )
 
 
-@pytest.mark.timeout(600)  # a minute alone
+@pytest.mark.timeout(600)  # takes a minute alone
 @settings(
     max_examples=250,
     deadline=None,

@@ -1,5 +1,4 @@
-"""What an answer about an order does to its issuer, and which failures begin again when an issuer is
-ready."""
+"""How an answer about an order affects its issuer, and which failures begin again when an issuer is ready."""
 
 from __future__ import annotations
 
@@ -29,8 +28,8 @@ def refusal(kind, message="no"):
 
 
 class RefusingCA:
-    """The mill's CA; `refused` has the error of newOrder by name, `of_account` that of the account itself, or
-    its status."""
+    """The environment's CA. `refused`: the error of newOrder by name; `of_account`: the error or the
+    status of the account itself."""
 
     def __init__(self, mill, refused, of_account=None) -> None:
         self.refused, self.of_account = refused, of_account
@@ -38,7 +37,7 @@ class RefusingCA:
         mill.wrap_clients(lambda client: _Client(self, client))
 
     def orders(self, certificate):
-        """How often an order for the Certificate was asked for."""
+        """The number of orders requested for the Certificate."""
         return self.asked.count(("order", certificate.dns_names[0]))
 
 
@@ -73,7 +72,7 @@ def ready_of(mill):
 
 
 def play(mill, certificate):
-    """Look at a Certificate as a watch does; play its run if there is one."""
+    """Reconcile a Certificate as the watch does, and execute its run if there is one."""
     mill.apply(certificate)
     mill.reconciler.reconcile(certificate.id)
     if mill.record().step:
@@ -81,8 +80,8 @@ def play(mill, certificate):
 
 
 def test_a_403_for_one_name_leaves_the_issuer_ready_and_every_back_off_holds(redis):
-    """Of the same issuer, as a ClusterIssuer of many namespaces; each look at it is the controller's of every
-    30 seconds."""
+    """Certificates of one ClusterIssuer in many namespaces. Each reconciliation is one of the
+    controller's, every 30 seconds."""
     mill = Mill(redis)
     ca = RefusingCA(
         mill,
@@ -103,9 +102,7 @@ def test_a_403_for_one_name_leaves_the_issuer_ready_and_every_back_off_holds(red
     assert ready_of(mill).status
     assert (ca.orders(BLOCKED), ca.orders(REJECTED)) == (1, 1)
     assert ca.asked.count(("register", "")) == 1
-    assert (
-        ca.asked.count(("account", "")) == 1
-    )  # the answer that may be about the account is checked, and no other
+    assert ca.asked.count(("account", "")) == 1  # only the answer that may be about the account is checked
     assert mill.world.leaf(GOOD).dns_names == GOOD.dns_names
 
 
@@ -144,7 +141,7 @@ def method_not_allowed():
 
 
 @pytest.mark.parametrize("of_account", [CAUnavailable("503"), method_not_allowed()])
-def test_a_ca_that_cannot_tell_of_the_account_has_not_refused_it(redis, of_account):
+def test_a_ca_that_cannot_check_the_account_has_not_refused_it(redis, of_account):
     mill = Mill(redis)
     RefusingCA(mill, {"web.example.test": refusal("unauthorized", "blocked at the CA")}, of_account)
 
@@ -155,8 +152,8 @@ def test_a_ca_that_cannot_tell_of_the_account_has_not_refused_it(redis, of_accou
 
 
 def test_an_account_refused_at_new_order_only_is_not_registered_every_30_seconds(redis):
-    """userActionRequired: to register succeeds meanwhile, and an issuer that is ready again would begin
-    everything anew."""
+    """userActionRequired: meanwhile registering succeeds, and if the issuer became ready again, everything
+    would begin again."""
     mill = Mill(redis)
     terms = AccountRefused("agree to the new terms")
     terms.acme_type = "userActionRequired"
@@ -173,7 +170,7 @@ def test_an_account_refused_at_new_order_only_is_not_registered_every_30_seconds
 
 
 def failed(mill, certificate, error):
-    """Its run has failed with this error."""
+    """The Certificate's run has failed with this error."""
     mill.apply(certificate)
     mill.reconciler.reconcile(certificate.id)
     mill.wrap_clients(lambda client: _Failing(client, error))
@@ -197,7 +194,7 @@ def test_an_issuer_that_is_ready_again_begins_only_what_failed_by_its_fault(redi
     failed(mill, REJECTED, refusal("rejectedIdentifier"))
     failed(mill, WEB, SolverMisconfigured("the provider refuses our credentials"))
     failed(mill, BLOCKED, AccountRefused("agree to the new terms"))
-    mill.world.clock.advance(3601)  # so long nobody asks whether the account is accepted again
+    mill.world.clock.advance(3601)  # for this time nothing checks whether the account is accepted again
     mill.issuers.reconcile_path("ClusterIssuer", "prod", owner="controller")
 
     steps = {each.name: mill.ports.records.read(each.id).step for each in (REJECTED, WEB, BLOCKED)}

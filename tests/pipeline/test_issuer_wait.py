@@ -1,5 +1,5 @@
-"""A Certificate whose issuer is not there, or not ready: it waits, as at cert-manager, and nothing is
-counted."""
+"""A Certificate whose issuer does not exist or is not ready: it waits, as in cert-manager, and no failure
+is counted."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Heard:
         self.events.append((reason, message, warning))
 
     def record_issuer_event(self, issuer, reason, message, *, warning=False):
-        """Of no interest here."""
+        """Not needed here."""
 
 
 class CountingCA:
-    """The mill's CA; `trouble` is raised in each newAccount while it is set, `trouble_with_orders` in each
-    newOrder."""
+    """The environment's CA. While `trouble` is set, each newAccount raises it; while `trouble_with_orders`
+    is set, each newOrder raises that."""
 
     def __init__(self, mill) -> None:
         self.registrations, self.trouble, self.trouble_with_orders = 0, None, None
@@ -60,7 +60,7 @@ class _Client:
 
 
 def without_issuer(redis):
-    """A mill with a Certificate whose run waits for an issuer that is not there."""
+    """An environment with a Certificate whose run waits for an issuer that does not exist."""
     heard = Heard()
     mill = Mill(redis, events=heard)
     mill.heard = heard
@@ -123,7 +123,7 @@ EAB = ExternalAccountBinding(key_id="kid", key_secret_ref=SecretKeyRef(name="eab
 
 
 def with_certificates(redis, trouble, **issuer):
-    """A mill whose CA is in this trouble, and two runs that wait for it."""
+    """An environment whose CA has this error, and two runs that wait for it."""
     mill = Mill(redis, issuer=an_issuer(**issuer))
     mill.ca = CountingCA(mill)
     mill.ca.trouble = trouble
@@ -200,7 +200,7 @@ def test_runs_that_wait_for_a_ca_that_is_away_go_on_when_it_is_back(redis):
 
 
 def test_an_issuer_that_becomes_ready_ends_no_other_wait(redis):
-    """A Retry-After of the CA holds, whatever becomes of the issuer."""
+    """A Retry-After of the CA is respected, also if the issuer changes."""
     mill = Mill(redis)
     mill.ca = CountingCA(mill)
     mill.ca.trouble_with_orders = RateLimited("too many orders", retry_after=3600)
@@ -214,7 +214,7 @@ def test_an_issuer_that_becomes_ready_ends_no_other_wait(redis):
 
 
 class Moment:
-    """Calls `then` once: in the moment before or after another worker's call of a method."""
+    """Calls `then` once: immediately before or after another worker's call of a method."""
 
     def __init__(self, part, method: str, then, *, after: bool) -> None:
         self._part, self._method, self._then, self._after = part, method, [then], after
@@ -244,7 +244,7 @@ MOMENTS = [
 
 
 def at_the_moment(mill, part, method, *, after, then):
-    """`then` is called while the run's next step is between two of its calls."""
+    """Calls `then` while the run's next step is between two of its calls."""
     mill.use(**{part: Moment(getattr(mill.ports, part), method, then, after=after)})
 
 

@@ -1,4 +1,4 @@
-"""Issuers whose CA or Secrets are in trouble, re-reads that are cut short, and a sweep that comes by what it
+"""Issuers whose CA or Secrets fail, re-reads that are cut short, and a sweep that meets challenges that it
 cannot remove."""
 
 from __future__ import annotations
@@ -36,10 +36,8 @@ DNS01 = an_issuer(solvers=(Solver(dns01=Dns01Solver(provider=Cloudflare(api_toke
 
 
 class TroubledCA:
-    """The mill's CA; `trouble(issuer)` is called in each newAccount, and may raise or take its time.
-
-    `asked`: by whom; `updated`: the new e-mail addresses.
-    """
+    """The environment's CA. `trouble(issuer)` is called in each newAccount, and may raise or take time.
+    `asked`: the issuers of the calls; `updated`: the new e-mail addresses."""
 
     def __init__(self, mill, trouble) -> None:
         self.asked: list[str] = []
@@ -67,7 +65,7 @@ class TroubledCA:
 
 
 def raising(error):
-    """Trouble: this error."""
+    """Returns a trouble that raises this error."""
 
     def trouble(issuer):
         raise error
@@ -76,7 +74,7 @@ def raising(error):
 
 
 def troubled(redis, trouble, **mill):
-    """A mill with such a CA, and full jitter."""
+    """An environment with this CA, and full jitter."""
     made = Mill(redis, **mill)
     made.ca = TroubledCA(made, trouble)
     made.use(clients=made.ca, jitter=lambda: 0.99)
@@ -120,7 +118,7 @@ def ready_of(mill, issuer=None):
 
 
 def an_entry(number=0, **fields):
-    """What a crash left up."""
+    """The challenges that a crash has left."""
     entry = Presented(
         certificate=CertificateId(f"default/gone{number}"), issuer_kind="ClusterIssuer",
         issuer_namespace="", issuer_name="prod",
@@ -254,7 +252,7 @@ class Heard:
         self.of_issuers: list[tuple[str, str]] = []
 
     def record_event(self, certificate, reason, message, *, warning=False):
-        """Of no interest here."""
+        """Not needed here."""
 
     def record_issuer_event(self, issuer, reason, message, *, warning=False):
         assert warning
@@ -304,7 +302,7 @@ def test_a_spoiled_account_key_is_in_the_issuers_status_under_its_own_reason(red
 
 
 def a_token(**data):
-    """The Secret that DNS01's solver needs, with this in it."""
+    """The Secret that the solver of DNS01 needs, with this content."""
     return Secret(namespace="cert-manager", name="cf", type=OPAQUE_TYPE, data=data)
 
 
@@ -320,12 +318,12 @@ def test_a_missing_secret_of_a_dns_solver_is_invalid_solver_until_it_appears(red
     issuers.reconcile_path("ClusterIssuer", "prod", owner="a")
     assert (ready_of(mill, DNS01).status, ready_of(mill, DNS01).reason) == (False, "InvalidSolver")
     assert says in ready_of(mill, DNS01).message
-    assert not mill.has_record()  # what failed waits on
+    assert not mill.has_record()  # what failed continues to wait
 
     mill.ports.home.write_secret(a_token(token=b"hunter2"))
     issuers.reconcile_path(
         "ClusterIssuer", "prod", owner="b"
-    )  # as the controller has it done for every issuer that is not ready
+    )  # the controller does this for every issuer that is not ready
 
     ready = ready_of(mill, DNS01)
     assert (ready.status, ready.reason) == (True, "ACMEAccountRegistered")
@@ -349,7 +347,7 @@ def test_an_invalid_solver_does_not_stop_the_others(redis):
 
     assert troubled_.world.leaf(WEB).dns_names == WEB.dns_names
     assert ready_of(troubled_, issuer).reason == "InvalidSolver"
-    assert troubled_.ca.asked == ["prod"]  # its account is as good as any
+    assert troubled_.ca.asked == ["prod"]  # its account can be used like any other
 
 
 def test_an_e_mail_that_the_ca_does_not_take_is_err_update_acme_account(redis):
@@ -382,7 +380,8 @@ def test_a_4xx_on_register_is_asked_no_more_until_the_issuer_is_edited(redis):
 
 
 def test_a_4xx_on_register_is_not_repeated_by_reconciliations_of_the_issuer(redis):
-    """The controller has each of them looked at every half minute, as a Secret may be there now."""
+    """The controller requests a reconciliation of each of them every half minute, because the Secret may
+    exist now."""
     binding = ExternalAccountBinding(key_id="kid", key_secret_ref=SecretKeyRef(name="eab", key="hmac"))
     issuer = an_issuer(external_account_binding=binding)
     mill = troubled(redis, raising(AccountRefused("unknown key id")), issuer=issuer)
@@ -506,7 +505,7 @@ def a_failed_mill(redis):
 
 
 def failing(mill):
-    """What waits for the issuer as it is now."""
+    """The runs that wait for the present version of the issuer."""
     return issuer_failures.to_begin(mill.ports, mill.ports.home.issuer(WEB.issuer))
 
 
@@ -570,8 +569,8 @@ def test_a_sweep_comes_by_what_belongs_to_a_run_or_cannot_be_taken_down(redis):
 
 
 def a_slow_mill(redis, *, seconds, entries, trouble=lambda _: None):
-    """A mill with orphans, whose provider takes its time for each, notes it in `mill.tried`, and then may
-    raise."""
+    """An environment with orphaned challenges. Its provider takes time for each, records it in
+    `mill.tried`, and may then raise."""
     mill = Mill(redis, issuer=DNS01)
     mill.tried = []
 

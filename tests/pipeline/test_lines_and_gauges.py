@@ -1,4 +1,4 @@
-"""What the log says of each request and run, a line each, and what the metrics know afterwards."""
+"""The log lines of requests and runs, and the metrics afterwards."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def known(mill):
 
 def test_a_first_issuance_is_distinguished_from_its_request_to_its_delivery(redis, lines):
     mill = Mill(redis)
-    mill.ports.home.delete("Certificate", WEB.namespace, WEB.name)  # what a manifest made, no request changes
+    # a request does not change a Certificate of a manifest
+    mill.ports.home.delete("Certificate", WEB.namespace, WEB.name)
     body = {
         "name": "web",
         "spec": {

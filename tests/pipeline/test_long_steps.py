@@ -1,5 +1,5 @@
-"""Steps that take longer than their lease: it is held for longer between their requests, so that nobody
-begins the same work meanwhile."""
+"""Steps that take longer than their lease: it is renewed between their requests, so that no other worker
+begins the same step."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ ZONE_LOCK = keys.lock("zone", "cloudflare /cf/token", "example.test")
 
 
 class SlowMill(Mill):
-    """A mill whose provider cannot batch; `on_request(what)` is called in each request to it, and in each
-    poll of an order."""
+    """An environment whose provider has no batches. `on_request(what)` is called in each request to it,
+    and in each poll of an order."""
 
     def __init__(self, redis) -> None:
         super().__init__(redis, certificate=MANY, issuer=DNS01)
@@ -51,7 +51,7 @@ class SlowMill(Mill):
         mill, inner = self, self.world.ca.client(issuer, key_pem, account_uri)
 
         class Client:
-            """Its orders are processing for four polls."""
+            """A CA whose orders are `processing` for four polls."""
 
             def __getattr__(self, name):
                 return getattr(inner, name)
@@ -75,7 +75,7 @@ class SlowMill(Mill):
         self.on_request(what)
 
     def come_to(self, step):
-        """Play the chain up to before this step."""
+        """Execute the chain up to the step before this one."""
         for each in STEP_NAMES[: STEP_NAMES.index(step)]:
             assert isinstance(self.play(each), Proceed)
         self.requests.clear()
@@ -110,7 +110,7 @@ def test_a_step_that_outlasts_its_lease_keeps_it(redis, step, what, seconds, cou
 
 
 class SlowRoutes(NoRoutes):
-    """An API server that takes 0.8 s for each name that is led to the responder, or no longer is."""
+    """An API server that takes 0.8 s to present or clean up the route of each name."""
 
     def __init__(self, mill):
         self._mill = mill

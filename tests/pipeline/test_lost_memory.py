@@ -1,5 +1,5 @@
-"""Redis loses its memory (FLUSHALL) in the middle of a run: at most one order more, and every TXT value is
-removed."""
+"""Redis loses its data (FLUSHALL) in the middle of a run: at most one additional order, and every TXT
+value is removed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def values(mill):
 
 
 def swept(mill):
-    """What the hourly sweep removes."""
+    """Run the hourly sweep."""
     mill.world.clock.advance(SWEEP_AFTER_SECONDS + 1)
     return mill.ticks.sweep("sweep")
 
@@ -94,11 +94,11 @@ def test_of_the_values_at_a_name_only_those_of_the_lost_order_are_taken_down(red
 
 def test_a_value_whose_authorization_is_valid_is_swept_after_the_run_that_continues(redis):
     mill = a_mill(redis)
-    played_to(mill, "finalize")  # both are valid: the run that goes on presents nothing
+    played_to(mill, "finalize")  # both are valid: the continued run presents nothing
     redis.flushdb()
 
     mill.reconciler.reconcile(mill.certificate.id)
-    assert swept(mill) == 0  # the run is under way, and comes first
+    assert swept(mill) == 0  # the run is in progress, and has precedence
     mill.run()
 
     assert swept(mill) == 2

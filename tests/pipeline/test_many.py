@@ -1,4 +1,4 @@
-"""What many objects cost the reconciler over a directory: operations are counted, not seconds."""
+"""The cost of many objects for the reconciler of a directory: counts operations, not seconds."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A run on real servers, as an operator sees it from outside: the workers' log, and what Prometheus would
-scrape from each process."""
+"""A run on real servers, observed from outside: the workers' log, and what Prometheus would scrape from
+each process."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def seen(lab):
 
 
 def scraped(lab, process):
-    """{(sample, labels): value} of one process, to which Redis has answered within its second, as it may not
-    on a loaded machine."""
+    """{(sample, labels): value} of one process, after Redis has answered it within its second; on a loaded
+    machine this may need a repetition."""
     text = lab.until(
         lambda: "certmill_redis_up 1.0" in (found := lab.certmill.admin(process)) and found,
         what=f"Redis answers {process} in time",

@@ -1,4 +1,4 @@
-"""What is done once, where cert-manager's real controller was seen doing it again (reference §1.11b)."""
+"""Work that is done once, where the real controller of cert-manager repeats it (reference §1.11b)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WEB = a_certificate()
 
 
 class Counting:
-    """A client that counts what is asked of it."""
+    """A client that counts the requests."""
 
     def __init__(self, client, asked):
         self._client, self._asked = client, asked
@@ -24,7 +24,7 @@ class Counting:
 
 
 def counting(mill):
-    """The mill, and how often each verb is asked of its CA."""
+    """The environment, and the number of requests of each kind to its CA."""
     asked = Counter()
     mill.wrap_clients(lambda client: Counting(client, asked))
     return asked

@@ -1,5 +1,5 @@
-"""The chain that an issuer prefers: other chains are asked for only where they may be it, and one that cannot
-be had costs nothing."""
+"""An issuer's preferred chain: other chains are requested only if they may be the preferred one, and a
+chain that is not available costs nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEB = a_certificate()
 
 @pytest.fixture
 def mill(redis):
-    """A run that has come to its last request; the CA's default chain ends at "Memory CA"."""
+    """A run before its last request; the CA's default chain ends at "Memory CA"."""
     return a_mill(redis)
 
 
@@ -38,7 +38,7 @@ def a_mill(redis, *, preferred=PREFERRED):
 
 
 class Clients:
-    """The mill's CA; a URL in `mill.troubles` raises what is there."""
+    """The environment's CA. A URL in `mill.troubles` raises the error there."""
 
     def __init__(self, mill) -> None:
         self._mill = mill
@@ -61,8 +61,8 @@ class Clients:
 
 
 def offer(mill, **chains):
-    """The CA says that it has other chains at these URLs (ONE, TWO, THREE), which end there; "": there is
-    none after all."""
+    """The CA offers other chains at these URLs (ONE, TWO, THREE), which end at these issuers; "": the
+    chain does not exist."""
     csr = base64.b64decode(Facts.from_json(mill.record().facts).csr)
     for url, root in zip((ONE, TWO, THREE), chains.values(), strict=False):
         mill.world.ca.alternates.append(url)
@@ -113,7 +113,7 @@ def test_without_any_chain_that_can_be_had_the_default_is_stored(mill):
 
 
 def test_a_chain_that_cannot_be_had_now_is_asked_for_again_and_then_left_out(mill):
-    """One at another host is no request that is made, and is told as CAUnavailable too."""
+    """A chain at another host is not requested, and is reported as CAUnavailable too."""
     offer(mill, one=PREFERRED)
     mill.troubles[ONE] = CAUnavailable(
         "ca.test sent a URL that certmill does not use: its host evil.example is not in the directory"

@@ -66,7 +66,8 @@ def test_what_is_right_is_adopted_without_an_order_or_a_write(redis):
     ids=["ed25519", "isCA"],
 )
 def test_what_cert_manager_issues_by_acme_is_adopted_issued_and_then_left_alone(redis, certificate):
-    """isCA: the leaf is no CA's, as an ACME CA ignores the flag. That is no reason to issue again."""
+    """isCA: an ACME CA ignores the flag, so the leaf is not a CA certificate. This is no reason to issue
+    again."""
     mill = Mill(redis, certificate=certificate)
     mill.ports.home.write_secret(a_pair(certificate))
     adopted = mill.reconciler.reconcile(certificate.id)
@@ -279,7 +280,7 @@ def test_a_wake_tick_with_nothing_due_makes_few_round_trips(redis):
 
     assert mill.ticks.wake().wake_ups == []
 
-    assert redis.info("stats")["total_reads_processed"] - before - 1 <= 4  # one is of INFO itself
+    assert redis.info("stats")["total_reads_processed"] - before - 1 <= 4  # one is the INFO command itself
 
 
 def test_in_a_backlog_a_wake_up_is_published_and_a_suspect_is_not(redis):
@@ -622,7 +623,7 @@ def test_a_request_may_change_what_it_made_and_its_secret_goes_with_it(redis):
 
 
 def test_a_certificate_of_a_manifest_comes_before_one_of_a_request_for_its_secret(redis):
-    """Also if the request was first, and the pair in the Secret is its own."""
+    """Also if the request was first and the pair in the Secret is its own."""
     mill, squatter = Mill(redis), a_certificate(name="squatter", dns_names=("other.example.test",))
     mill.ports.home.delete("Certificate", "default", "web")
     assert mill.handler.request(body_of("squatter", secretName="web-tls"), request_id="first")[1].publish_run
@@ -632,7 +633,7 @@ def test_a_certificate_of_a_manifest_comes_before_one_of_a_request_for_its_secre
     mill.apply(WEB)
     mill.reconciler.reconcile(WEB.id)
     assert mill.world.leaf(squatter).dns_names == squatter.dns_names
-    looks = [mill.reconciler.reconcile(squatter.id)]  # while the pair is still the squatter's
+    looks = [mill.reconciler.reconcile(squatter.id)]  # while the pair is still that of the other Certificate
     mill.run()
     looks.append(mill.reconciler.reconcile(squatter.id))
 
@@ -804,7 +805,8 @@ def test_an_e_mail_that_changes_in_mid_run_registers_again_and_does_not_fail_the
 
 
 def trigger(mill, reason="ManuallyTriggered"):
-    """As `cmctl renew` does it: Issuing=True in the status, by whoever may write that, for any reason."""
+    """As `cmctl renew` does: Issuing=True in the status, written by any user with the right, for any
+    reason."""
     status = mill.status()
     asked = Condition(
         type="Issuing",
@@ -893,7 +895,7 @@ def test_one_that_was_asked_for_and_fails_is_not_begun_again_at_once(redis):
 
 
 def test_a_home_that_refuses_for_good_fails_less_and_less_often_for_one_certificate(redis):
-    """Its namespace is being deleted, or a role is missing."""
+    """The namespace is being deleted, or a role is missing."""
     mill = Mill(redis)
     mill.use(jitter=lambda: 0.9)
     write, refuses = mill.ports.home.write_secret, [True] * 5
@@ -925,7 +927,7 @@ def test_a_home_that_refuses_for_good_fails_less_and_less_often_for_one_certific
 
 
 class TestATemporaryPair:
-    """Behind an Ingress with TLS, edit in place cannot work without it."""
+    """Without a pair, edit in place cannot work with an Ingress that has TLS."""
 
     ASKING = a_certificate(annotations={"cert-manager.io/issue-temporary-certificate": "true"})
 

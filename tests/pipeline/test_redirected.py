@@ -1,5 +1,5 @@
-"""A server that redirects challenges to HTTPS needs a pair before the CA can follow: a temporary one, until
-the real one is there."""
+"""A server that redirects challenges to HTTPS needs a pair before the CA can follow. It gets a temporary
+one until the issued one is stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFUSED = Probe(ok=False, reason="web.example.test answered with a redirect", ha
 
 
 def refusing(mill):
-    """From now on the host refuses the handshake while its Secret has no pair, and leads to the key
+    """From now on, the host refuses the handshake while its Secret has no pair, and serves the key
     authorization when it has one."""
 
     def reconcile_path():

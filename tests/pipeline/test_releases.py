@@ -1,5 +1,5 @@
-"""Values that another release wrote: the previous one's (previous_release.json, recorded by it), and those of
-releases to come."""
+"""Values that another release wrote: the previous one (previous_release.json, which it recorded), and
+later ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def a_mill(redis, **options):
 
 
 def played_to(redis, step):
-    """A run that has come to this step."""
+    """A run at this step."""
     mill = a_mill(redis)
     mill.reconciler.reconcile(mill.certificate.id)
     for name in STEP_NAMES[: STEP_NAMES.index(step)]:
@@ -91,7 +91,7 @@ def test_a_run_of_the_previous_release_is_finished_with_its_order(redis, step):
     mill = played_to(redis, step)
     recorded, key, ours = RECORDED["records"][step], keys.record(mill.certificate.id), newest(mill)
     facts = as_recorded(ours, recorded["facts"])
-    if STEP_NAMES.index(step) > STEP_NAMES.index("finalize"):  # the CA has issued for our key
+    if STEP_NAMES.index(step) > STEP_NAMES.index("finalize"):  # the CA has issued for this run's key
         facts["csr"], recorded = ours["csr"], {**recorded, "key": redis_fields(mill)["key"]}
     redis.delete(key)
     redis.hset(key, mapping={**recorded, "facts": json.dumps(facts)})
@@ -280,7 +280,7 @@ def test_damaged_facts_end_the_run_once_and_the_next_attempt_waits(redis):
 
 @pytest.mark.parametrize("facts", ['{"order": 7}', '{"v": 2}'])
 def test_facts_that_cannot_be_read_stay_until_the_run_is_given_up(redis, facts):
-    """While the home takes no status: a worker that can read them may come before that is over."""
+    """While the home does not accept a status: a worker that can read the facts may come before it does."""
     mill = played_to(redis, "validate")
     since = mill.world.clock.now() - UNREAD_SECONDS
     redis.hset(keys.record(WEB), mapping={"facts": facts, "unread_since": since})
@@ -383,8 +383,8 @@ def test_a_step_that_only_a_newer_release_has_is_left_to_it(redis):
 
 
 def test_what_this_release_writes_is_read_by_the_previous_one(redis):
-    """It refuses a field that it does not know, so none may be added until all that is out there ignores
-    those."""
+    """That release refuses an unknown field, so no field may be added until all releases in use ignore
+    unknown fields."""
     mill = a_mill(redis)
     previous = RECORDED["records"]["clean_up"]["facts"]
     mill.reconciler.reconcile(mill.certificate.id)

@@ -1,5 +1,5 @@
-"""What is left of a run that fails, is slow, or meets a change: nothing that blocks others, costs orders, or
-is never looked at again."""
+"""What remains of a run that fails, is slow, or meets a change: nothing that blocks others, costs orders,
+or is never checked again."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ WEB = a_certificate()
 
 
 def play_to(mill, step):
-    """Begin a run, and play it as far as this step."""
+    """Begin a run, and execute it up to this step."""
     mill.reconciler.reconcile(mill.certificate.id)
     for name in STEP_NAMES[: STEP_NAMES.index(step)]:
         assert isinstance(mill.step(name), Proceed)
 
 
 def play(mill, *, seconds, every):
-    """Let time pass, and run what the tick publishes."""
+    """Advance the clock, and execute what the tick publishes."""
     last = None
     for _ in range(int(seconds / every)):
         mill.world.clock.advance(every)
@@ -118,7 +118,7 @@ def test_an_order_lost_after_its_challenges_were_presented_leaves_no_value(redis
     kept = redis.hgetall(keys.record(WEB.id))
     mill.step("set_up_challenge")
     facts = redis.hget(keys.record(WEB.id), "facts")
-    redis.hset(keys.record(WEB.id), mapping=kept | {"facts": facts})  # killed after it had put them up
+    redis.hset(keys.record(WEB.id), mapping=kept | {"facts": facts})  # killed after it had presented them
     mill.world.ca.authorizations.clear()
 
     mill.run("set_up_challenge")
@@ -388,7 +388,7 @@ def test_a_ca_that_is_slow_to_issue_is_no_wrong_name(redis):
 
 
 class TestAHomeThatRefusesUsFromNowOn:
-    """A role is gone, perhaps with the namespace it was in."""
+    """A role was deleted, perhaps with its namespace."""
 
     @pytest.mark.parametrize("step", STEP_NAMES)
     def test_a_run_at_any_step_ends_and_is_not_begun_again_at_once(self, redis, step):

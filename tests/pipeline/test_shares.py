@@ -1,4 +1,4 @@
-"""The issuers of one namespace, whose CA or name servers are slow, hold some threads of a worker and not
+"""The issuers of one namespace, with a slow CA or slow name servers, use some threads of a worker, and not
 all."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A certificate through a DNS-01 provider of another distribution, with two Secrets: one module and one entry
-point are all that it adds."""
+"""A certificate through a DNS-01 provider of another Python package, with two Secrets. The package adds
+only one module and one entry point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs and the clock: short lifetimes, waits that servers ask for, pairs that are not valid yet."""
+"""Runs and the clock: short lifetimes, waits that servers request, and pairs that are not valid yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ HOUR = 3600.0
 
 
 def renewals(mill, *, seconds, every=30.0):
-    """Play what is due for so long; the stored leaves, each with the instant at which it was first seen."""
+    """Execute what is due for this long. Returns the stored leaves, each with the time at which it was
+    first stored."""
     found = []
     for _ in range(int(seconds / every)):
         mill.world.clock.advance(every)
@@ -57,7 +58,7 @@ def test_a_clock_that_is_ahead_does_not_make_each_reconciliation_an_order(redis,
 
 class TestWaitsThatServersAskFor:
     def asked_to_wait(self, redis, error, *, remaining):
-        """How long the renewal of a certificate waits whose CA answers with this error."""
+        """How long the renewal of a certificate waits after this error of its CA."""
         mill = Mill(redis)
         mill.issue()
         mill.world.clock.advance(90 * DAY - remaining)

@@ -1,4 +1,4 @@
-"""What began a run is kept in its record, and every run has a root of its own."""
+"""The record stores what began a run, and every run has its own root."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WEB = a_certificate()
 
 
 def begun(mill):
-    """(root, what began it) of the run under way, as its first message has them."""
+    """(root, trigger) of the run in progress, as its first message has them."""
     (wake_up,) = mill.ports.records.wake_ups([WEB.id])
     assert wake_up.step == STEP_NAMES[0]
     return wake_up.root_id, wake_up.trigger
@@ -103,8 +103,8 @@ def test_a_changed_manifest_after_a_failure_is_what_begins_the_next_run(redis):
 
 
 def test_a_run_requested_while_the_one_before_was_read_is_not_lost(redis):
-    """Two workers reconcile at once: the run of the one ends, with word that another is to follow, before the
-    other keeps what it saw."""
+    """Two workers reconcile at the same time: the run of one ends with a rerun reason, before the other
+    stores what it observed."""
     mill = Mill(redis)
     mill.issue()
     read = mill.ports.home.observe
