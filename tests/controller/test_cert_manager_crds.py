@@ -227,7 +227,7 @@ def test_what_only_the_webhook_refuses_is_reported_on_the_object(lab):
     assert told["status"] == "False"
 
 
-def test_a_server_that_is_no_url_is_invalid_url_and_an_event(lab):
+def test_a_server_that_is_not_a_url_is_invalid_url_and_an_event(lab):
     """Our own CRDs refuse it; theirs leave it to the controller."""
     spec = {"acme": lab.acme(lab.rfc2136(), server="not a url")}
     lab.apply(

@@ -78,7 +78,7 @@ def test_the_api_server_takes_every_object_with_no_field_that_it_does_not_know(k
     assert len(chart) > 15
 
 
-def test_every_object_says_whose_it_is_and_where_it_goes(chart):
+def test_every_object_has_labels_and_a_namespace(chart):
     for one in chart:
         assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == "certmill"
         assert ("namespace" in one["metadata"]) == (not one["kind"].startswith("Cluster"))
@@ -245,7 +245,7 @@ def test_a_worker_has_45_seconds_to_end_the_step_it_is_in(chart):
     assert pods(chart)["worker"]["spec"]["terminationGracePeriodSeconds"] == 45
 
 
-def test_a_budget_is_for_processes_of_which_there_are_several(tmp_path, default):
+def test_a_pod_disruption_budget_exists_only_for_processes_with_several_replicas(tmp_path, default):
     several = rendered(tmp_path, HIGHLY_AVAILABLE)
     budgets = {one["metadata"]["name"] for one in several if one["kind"] == "PodDisruptionBudget"}
 
@@ -505,7 +505,7 @@ def test_no_command_of_certmills_records_is_out_of_its_users_reach(valkey):
     assert refused == set()
 
 
-def test_celery_needs_no_right_that_its_user_has_not(valkey, tmp_path):
+def test_celery_works_with_the_rights_of_its_redis_user(valkey, tmp_path):
     from tests.support.processes import Processes
     from tests.support.waiting import until
 

@@ -167,7 +167,7 @@ def test_no_process_can_create_a_pod(everywhere, process):
 
 
 @pytest.mark.parametrize("process", ["beat", "responder", "flower", "valkey"])
-def test_who_needs_nothing_of_the_api_server_has_no_right_in_it(everywhere, resources, process):
+def test_processes_that_do_not_use_the_api_server_have_no_rights_in_it(everywhere, resources, process):
     assert allowed(everywhere, process, (*READS, *WRITES), resources, everywhere.namespace) == set()
 
 

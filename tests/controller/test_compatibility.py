@@ -146,7 +146,7 @@ def test_a_run_of_a_certificate_that_is_being_deleted_stops_and_cleans_up(lab, n
     assert lab.client.get(SECRETS, namespace, "web-tls") is None
 
 
-def test_an_ingress_that_is_being_deleted_gets_its_certificate_back_no_more(lab, namespace, held):
+def test_the_certificate_of_an_ingress_being_deleted_is_not_created_again(lab, namespace, held):
     host = f"{namespace}.example.test"
     rule = {
         "host": host,
@@ -180,7 +180,7 @@ def test_an_ingress_that_is_being_deleted_gets_its_certificate_back_no_more(lab,
     assert lab.client.get(CERTIFICATES, namespace, "shop") is None
 
 
-def test_an_issuer_made_again_at_once_is_never_ready_without_its_account(lab, namespace):
+def test_an_issuer_recreated_at_once_is_not_ready_without_its_account(lab, namespace):
     name = f"{namespace}-again"
     body = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}}
     body["spec"] = {"acme": lab.acme(lab.rfc2136(), privateKeySecretRef={"name": f"{name}-key"})}

@@ -181,7 +181,7 @@ def test_what_certmill_refuses_kubectl_refuses_unless_cert_manager_takes_it(ask,
 
 
 @pytest.mark.parametrize("spec", GOOD_CERTIFICATES.values(), ids=GOOD_CERTIFICATES.keys())
-def test_a_good_certificate_is_taken(ask, spec):
+def test_a_valid_certificate_is_accepted(ask, spec):
     answer = ask(a_certificate_body(**spec))
 
     assert answer.is_ok, answer.message
@@ -189,7 +189,7 @@ def test_a_good_certificate_is_taken(ask, spec):
 
 @pytest.mark.parametrize("body", GOOD_ISSUERS.values(), ids=GOOD_ISSUERS.keys())
 @pytest.mark.parametrize("kind", ["Issuer", "ClusterIssuer"])
-def test_a_good_issuer_is_taken(ask, body, kind):
+def test_a_valid_issuer_is_accepted(ask, body, kind):
     answer = ask(body | {"kind": kind})
 
     assert answer.is_ok, answer.message
@@ -203,7 +203,7 @@ def test_every_example_of_cert_managers_manual_is_taken_as_printed(ask, body):
 
 
 @pytest.mark.parametrize("body", GO_WRITES.values(), ids=GO_WRITES.keys())
-def test_what_gos_clients_write_is_taken(ask, body):
+def test_objects_written_by_go_clients_are_accepted(ask, body):
     answer = ask(body)
 
     assert answer.is_ok, answer.message
@@ -258,7 +258,7 @@ def test_several_mistakes_are_reported_at_once(ask):
     )
 
 
-def test_a_rule_holds_for_a_change_too(kube, create):
+def test_a_rule_also_holds_for_an_update(kube, create):
     path, _ = create(a_certificate_body())
 
     answer = kube.api.request(
@@ -333,7 +333,7 @@ def test_an_issuer_that_certmill_does_not_act_on_keeps_every_field(create, kind,
     assert created["spec"] == {type_: OTHER_ISSUERS[type_]}
 
 
-def test_a_parent_is_a_gateway_by_default(create):
+def test_a_parent_ref_is_a_gateway_by_default(create):
     issuer = an_issuer_body(solvers=[{"http01": {"gatewayHTTPRoute": {"parentRefs": [{"name": "g"}]}}}])
 
     _, created = create(issuer)

@@ -156,7 +156,7 @@ def test_an_ingress_with_tls_redirects_challenges_to_https_until_its_secret_is_t
     assert until(is_served, what="the handshake").startswith(f"answer for {host}")
 
 
-def test_a_virtual_server_moves_to_https_only_if_it_says_so(front, namespace):
+def test_a_virtual_server_redirects_to_https_only_if_its_spec_says_so(front, namespace):
     plain, moving = f"plain.{namespace}.test", f"moving.{namespace}.test"
     front.apply(VIRTUAL_SERVERS, namespace, virtual_server(plain, secret="missing"))
     moving_one = virtual_server(moving, secret="missing", redirect={"enable": True})
@@ -254,7 +254,7 @@ def test_a_solver_ingress_is_ignored_with_a_named_port_no_class_or_a_host_in_use
     assert [ask(front, host, CHALLENGE).status for host in (named, classless, taken)] == [404, 404, 404]
 
 
-def test_objects_of_odd_shapes_keep_the_small_one_from_nothing():
+def test_large_and_nested_objects_do_not_block_a_small_one():
     """What the API server takes from anybody: no ports in a slice or a Service, no labels, an address of
     nobody, no host, no rules."""
 

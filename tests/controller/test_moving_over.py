@@ -297,7 +297,7 @@ def certmill(kube, cluster, redis_server, tmp_path):
     runtime.close()
 
 
-def test_what_is_right_is_adopted_with_no_write_and_no_word_to_the_ca(cluster, certmill):
+def test_a_valid_pair_is_adopted_without_a_write_or_a_request_to_the_ca(cluster, certmill):
     before, said = cluster.versions(), cluster.pebble.log.read_text()
 
     looks = certmill.adopt_ready()

@@ -53,7 +53,7 @@ def stored(client, namespace, name):
     return parse_certificate(client.apply(CERTIFICATES, body), source="")
 
 
-def test_a_challenge_that_begins_while_the_last_one_is_cleared_up_keeps_its_way(client, namespace):
+def test_a_challenge_that_begins_during_a_clean_up_keeps_its_route(client, namespace):
     """Another worker has seen the Service, and makes its Ingress when this one has seen that nobody needs the
     Service."""
     one, other = stored(client, namespace, "one"), stored(client, namespace, "other")
@@ -97,7 +97,7 @@ def an_ingress(namespace):
     }
 
 
-def test_ways_that_are_open_for_nobody_are_closed_and_those_of_others_stay(client, namespace):
+def test_routes_without_a_run_are_removed_and_others_stay(client, namespace):
     routes, in_place = routes_of(client), Http01Solver(ingress_name="shop")
     one, other = stored(client, namespace, "one"), stored(client, namespace, "other")
     before = client.create(INGRESSES, an_ingress(namespace))["spec"]

@@ -229,7 +229,7 @@ class TestObjectsMadeByHand:
         )
         assert account(lab, CLUSTER_ISSUERS, "", "prod-issuer") == theirs
 
-    def test_a_uri_of_another_account_with_the_own_key_is_refused_by_the_ca(self, lab, namespace):
+    def test_the_ca_refuses_the_uri_of_another_account_with_the_own_key(self, lab, namespace):
         apply_tenants_issuer(lab, namespace, HTTP01)
         body = lab.client.get(ISSUERS, namespace, "dev")
         body["status"]["acme"]["uri"] = account(lab, CLUSTER_ISSUERS, "", "prod-issuer")["uri"]
@@ -241,9 +241,7 @@ class TestObjectsMadeByHand:
         assert "refuses to create an order" in failure(lab, namespace, "web")
         assert lab.orders() == orders
 
-    def test_a_secret_with_annotations_by_hand_is_a_pair_of_the_tenants_own_and_no_more(
-        self, lab, namespace, victim
-    ):
+    def test_annotations_set_by_hand_on_a_secret_give_no_other_rights(self, lab, namespace, victim):
         """Whatever Certificate, also of another namespace, or issuer they name."""
         issue_honestly(lab, victim)
         before, host = lab.client.get(SECRETS, victim, "honest-tls"), f"{namespace}.example.test"
@@ -267,7 +265,7 @@ class TestObjectsMadeByHand:
         assert lab.orders() == orders + 1
         assert lab.client.get(SECRETS, victim, "honest-tls") == before
 
-    def test_a_message_by_hand_does_not_make_a_worker_do_what_is_not_due(self, lab, namespace, victim):
+    def test_a_forged_message_does_not_execute_a_step_that_is_not_due(self, lab, namespace, victim):
         """Who can write to these queues has Redis; even then a message is a wake-up, and says nothing of its
         own."""
         issue_honestly(lab, victim)
@@ -340,7 +338,7 @@ class TestSecretsOfIssuers:
         assert (ready["status"], ready["reason"]) == ("False", "InvalidSpec")
         assert lab.client.get(SECRETS, namespace, secret) == before
 
-    def test_of_another_namespace_are_out_of_reach_by_any_spelling(self, lab, namespace, victim):
+    def test_secrets_of_another_namespace_cannot_be_named(self, lab, namespace, victim):
         """The victim's are there, and so are the ClusterIssuers'."""
         lab.apply_secret(victim, "tsig", {"secret": TSIG_SECRET})
         spellings = (
@@ -407,7 +405,7 @@ class TestSecretsOfIssuers:
 
 
 class TestAnnotations:
-    def test_a_challenge_is_led_through_no_ingress_of_another_namespace(self, lab, namespace, victim):
+    def test_a_challenge_uses_no_ingress_of_another_namespace(self, lab, namespace, victim):
         host = f"{victim}.example.test"
         backend = {"service": {"name": "shop-svc", "port": {"number": 80}}}
         rules = [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]

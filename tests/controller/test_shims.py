@@ -186,7 +186,7 @@ class TestIngress:
         assert shop.version("tea-tls") == before
         assert normal("Delete") in shop.told()
 
-    def test_a_certificate_named_as_left_stays_if_it_is_wanted_or_not_ours(self, shop):
+    def test_a_certificate_that_seems_superfluous_stays_if_it_is_desired_or_not_ours(self, shop):
         spec = {
             "secretName": "theirs-tls",
             "dnsNames": ["theirs.example.test"],
@@ -236,7 +236,7 @@ class TestIngress:
 
         assert shop.names() == ["cafe-tls"]
 
-    def test_a_certificate_of_another_is_never_touched_and_that_is_reported_once_an_hour(self, shop):
+    def test_a_certificate_of_another_owner_is_not_changed_and_an_event_says_so_hourly(self, shop):
         spec = {
             "secretName": "cafe-tls",
             "dnsNames": ["theirs.example.test"],
@@ -276,7 +276,7 @@ class TestIngress:
         shop.look(INGRESSES)
         assert shop.told() == [("Warning", "BadConfig", message, 2)]
 
-    def test_a_conflict_that_comes_later_leaves_the_certificate_as_it_was(self, shop):
+    def test_a_later_conflict_does_not_change_the_certificate(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"))
         before = shop.version()
 
@@ -284,7 +284,7 @@ class TestIngress:
 
         assert shop.version() == before
 
-    def test_an_ingress_that_asks_no_more_keeps_its_certificate(self, shop):
+    def test_an_ingress_without_its_annotation_keeps_its_certificate(self, shop):
         shop.ingress(("cafe-tls", "a.example.test"))
         before = shop.version()
 
@@ -385,7 +385,7 @@ class TestVirtualServer:
         assert shop.version() == before
 
     @pytest.mark.parametrize("secret", ["cafe/tls", "Cafe_TLS"])
-    def test_a_secret_by_whose_name_no_certificate_can_be_called_is_reported(self, shop, secret):
+    def test_a_secret_name_that_is_no_certificate_name_is_reported(self, shop, secret):
         shop.virtual_server(secret=secret)
 
         ((kind, reason, message, _),) = shop.told()

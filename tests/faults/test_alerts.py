@@ -134,7 +134,7 @@ def test_nothing_fires_while_all_is_well(watched):
     )
 
 
-def test_a_certificate_that_is_about_to_expire(watched):
+def test_an_alert_fires_for_a_certificate_that_expires_soon(watched):
     old = a_certificate(name="old", secret_name="old-tls", dns_names=("old.example.test",))
     old = replace(
         old, renew_before=timedelta(hours=1)
@@ -147,7 +147,7 @@ def test_a_certificate_that_is_about_to_expire(watched):
     watched.is_clear("CertmillCertificateExpiresSoon", "CertmillCertificateExpiresVerySoon")
 
 
-def test_a_run_that_does_not_come_to_its_end(watched):
+def test_an_alert_fires_for_a_run_that_does_not_end(watched):
     stuck = a_certificate(name="stuck", secret_name="stuck-tls", dns_names=("stuck.example.test",))
     watched.apply(stuck)
     watched.fires("CertmillRunStuck")
@@ -156,7 +156,7 @@ def test_a_run_that_does_not_come_to_its_end(watched):
     watched.is_clear("CertmillRunStuck")
 
 
-def test_beat_is_gone(watched):
+def test_an_alert_fires_when_beat_is_gone(watched):
     beat = watched.certmill.processes["beat1"]
     beat.kill()
     watched.fires("CertmillBeatGone")
@@ -167,7 +167,7 @@ def test_beat_is_gone(watched):
     watched.is_clear("CertmillBeatGone", "CertmillProcessDown")
 
 
-def test_the_workers_are_gone(watched):
+def test_an_alert_fires_when_the_workers_are_gone(watched):
     watched.certmill.processes["worker1"].kill()
     watched.fires("CertmillWorkersGone")
     assert "CertmillBeatGone" not in watched.prometheus.firing()
@@ -176,7 +176,7 @@ def test_the_workers_are_gone(watched):
     watched.is_clear("CertmillWorkersGone", "CertmillProcessDown")
 
 
-def test_redis_is_gone(watched):
+def test_an_alert_fires_when_redis_is_gone(watched):
     watched.redis.stop()
     watched.fires("CertmillRedisGone")
 

@@ -106,7 +106,7 @@ def test_the_api_server_killed_at_every_step_costs_time_only(cluster, namespace)
     assert lists_of_secrets(cluster, since) <= 2
 
 
-def test_a_watch_that_is_cut_goes_on_from_where_it_was(cluster, namespace):
+def test_a_watch_that_is_cut_continues_from_its_resource_version(cluster, namespace):
     since = when_all_is_watched(cluster)
 
     cut = cluster.proxy.cut_watches()
@@ -189,7 +189,7 @@ def test_whatever_request_fails_is_made_again_and_all_are_issued_once(cluster, n
     assert cluster.traces(namespace) == []
 
 
-def test_an_api_server_that_says_when_to_come_back_is_not_asked_in_a_storm(cluster, namespace):
+def test_the_retry_after_of_the_api_server_is_respected(cluster, namespace):
     names = [f"web-{number}" for number in range(6)]
     for name in names:
         cluster.apply_both(namespace, name)
@@ -206,7 +206,7 @@ def test_an_api_server_that_says_when_to_come_back_is_not_asked_in_a_storm(clust
     assert 0 < sum(asked.values()) < 80, asked
 
 
-def test_a_status_that_another_program_writes_meanwhile_is_a_conflict_and_no_loss(cluster, namespace):
+def test_a_status_written_by_another_program_meanwhile_is_a_conflict(cluster, namespace):
     theirs = []
 
     def write_first(request):

@@ -85,7 +85,7 @@ def test_a_namespace_deleted_in_mid_issuance_ends_its_runs_and_can_be_used_again
     cluster.assert_no_trace(namespace, *cluster.names_of(namespace, "web"))
 
 
-def test_a_certificate_that_went_with_its_namespace_leaves_nothing(cluster, namespace):
+def test_a_certificate_deleted_with_its_namespace_leaves_nothing(cluster, namespace):
     with cluster.hold(namespace, "web", "wait_for_propagation", "after-act") as held:
         cluster.apply_both(namespace, "web")
         cluster.wait_held(held)
@@ -165,7 +165,7 @@ def test_an_ingress_edited_in_mid_challenge_gets_the_path_again_and_keeps_its_ow
     assert cluster.orders_of(f"shop.{namespace}.example.test") == {f"shop.{namespace}.example.test": 1}
 
 
-def test_a_host_that_is_changed_in_mid_challenge_is_the_one_that_is_issued(cluster, namespace):
+def test_a_host_changed_during_a_challenge_is_the_one_that_is_issued(cluster, namespace):
     manifest = an_ingress(namespace)
     manifest["metadata"]["namespace"] = namespace
     host = f"bar.{namespace}.example.test"

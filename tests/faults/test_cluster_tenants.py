@@ -61,7 +61,7 @@ def victim(cluster):
     return cluster.make_namespace(f"victim-{secrets.token_hex(4)}")
 
 
-def test_issuers_whose_ca_never_answers_hold_up_nobody_else(cluster, namespace, victim):
+def test_issuers_whose_ca_never_answers_do_not_delay_others(cluster, namespace, victim):
     with Tarpit() as tarpit:
         for number in range(MANY):
             spec = {

@@ -58,7 +58,7 @@ def test_redis_killed_in_mid_flight_and_started_again_from_its_file(lab):
     assert lab.pids() == before
 
 
-def test_redis_frozen_for_twenty_seconds(lab):
+def test_all_are_issued_after_redis_was_frozen_for_twenty_seconds(lab):
     before, wanted = lab.pids(), names("frozen-redis")
     handles = begin(lab, wanted)
     by_http = [

@@ -67,7 +67,7 @@ class TestARateLimitOnAnAuthorization:
         mill.run("validate")
         return mill
 
-    def test_it_ends_no_run_and_is_waited_for(self, redis):
+    def test_the_run_waits_for_the_end_of_the_rate_limit(self, redis):
         mill = self.limited(redis)
 
         assert mill.record().step == "create_order"
@@ -83,7 +83,7 @@ class TestARateLimitOnAnAuthorization:
         assert mill.record().wait_class == FailureClass.RATE_LIMITED
         assert [(line["step"], line["until"][-6:]) for line in waits] == [("create_order", "+00:00")]
 
-    def test_as_often_as_it_comes_it_is_no_restart_that_counts(self, redis):
+    def test_any_number_of_rate_limits_does_not_fail_the_run(self, redis):
         mill = self.limited(redis)
         for _ in range(6):
             mill.wake(3601)
@@ -91,7 +91,7 @@ class TestARateLimitOnAnAuthorization:
         assert mill.record().step == "create_order"
         assert mill.status().failed_issuance_attempts == 0
 
-    def test_when_it_is_over_the_same_run_issues(self, redis):
+    def test_when_the_rate_limit_ends_the_same_run_issues(self, redis):
         mill = self.limited(redis)
         mill.world.validates = mill.world._validates
 
@@ -128,7 +128,7 @@ def test_a_rate_limit_on_an_order_that_is_finalized_ends_no_run_either(redis):
     assert mill.status().failed_issuance_attempts == 0
 
 
-def test_a_ca_that_answers_404_to_every_authorization_is_no_wrong_name(redis):
+def test_a_404_to_every_authorization_is_not_a_wrong_name(redis):
     mill = at_step(Mill(redis), "set_up_challenge")
 
     class Forgetful:
@@ -184,7 +184,7 @@ class TestALabelThatChangesInMidRun:
         return mill
 
     @pytest.mark.parametrize("step", ["wait_for_propagation", "validate", "clean_up"])
-    def test_a_run_goes_on_with_the_solver_that_it_chose(self, redis, step):
+    def test_a_run_continues_with_the_solver_that_it_chose(self, redis, step):
         mill = self.relabelled(redis, step)
 
         mill.run(step)
@@ -192,7 +192,7 @@ class TestALabelThatChangesInMidRun:
         assert mill.record().result == "issued"
         assert {name: values for name, values in mill.world.provider.values.items() if values} == {}
 
-    def test_a_run_that_is_held_up_by_the_self_check_goes_on_too(self, redis):
+    def test_a_run_that_waits_for_the_self_check_continues_too(self, redis):
         mill = at_step(
             Mill(redis, certificate=LABELLED, issuer=an_issuer(solvers=self.SOLVERS)), "wait_for_propagation"
         )
@@ -221,7 +221,7 @@ class TestALabelThatChangesInMidRun:
 
         assert mill.record().result == "issued"
 
-    def test_before_the_challenge_is_set_up_the_new_labels_count(self, redis):
+    def test_changed_labels_count_until_the_challenge_is_set_up(self, redis):
         mill = self.relabelled(redis, "set_up_challenge")
 
         result = mill.step("set_up_challenge")

@@ -36,7 +36,7 @@ def with_foreign_authorization(mill, **fields):
     [{"identifier": Identifier(type=IdentifierType.DNS, value="bank.example.test")}, {"wildcard": True}],
     ids=["another name", "a wildcard"],
 )
-def test_nothing_is_set_up_for_a_name_that_was_not_asked_for(redis, fields, solver):
+def test_nothing_is_presented_for_a_name_that_is_not_in_the_order(redis, fields, solver):
     mill = Mill(redis, issuer=an_issuer(solvers=(solver,)))
     foreign = with_foreign_authorization(mill, **fields)
 
@@ -66,7 +66,7 @@ def test_the_next_run_makes_another_order_after_a_back_off(redis):
     assert mill.world.leaf(mill.certificate).dns_names == ("web.example.test",)
 
 
-def test_a_name_and_its_wildcard_are_both_of_the_order(redis):
+def test_a_name_and_its_wildcard_are_in_one_order(redis):
     both = a_certificate(dns_names=("example.test", "*.example.test"))
     mill = Mill(redis, certificate=both, issuer=an_issuer(solvers=(DNS01,)))
 

@@ -91,7 +91,7 @@ def test_a_bad_manifest_gets_one_clear_message_and_the_good_one_beside_it_is_app
     assert "Traceback" not in done.stderr
 
 
-def test_an_internationalised_name_is_asked_for_in_ascii(lab):
+def test_an_internationalised_name_is_requested_in_ascii(lab):
     done = certmill(lab, "apply", "-f", "-", stdin=certificate(name="idna", dnsNames=["Bücher.other.test"]))
 
     assert done.returncode == 0, done.stderr
@@ -156,7 +156,7 @@ def test_a_megabyte_of_crafted_pem_in_a_secret_is_issued_anew_and_stops_nobody(l
     lab.until(lambda: len(lab.secret("crafted").data["tls.crt"]) < 20_000, what="issued anew")
 
 
-def test_a_home_that_cannot_be_written_says_so_and_goes_on_when_it_can(lab):
+def test_a_run_waits_while_the_home_is_read_only_and_continues_later(lab):
     namespace = lab.certmill.home / "secrets" / "readonly"
     namespace.parent.mkdir(exist_ok=True)
     namespace.write_text("a file where a directory has to be")

@@ -45,7 +45,7 @@ def blocked_by(mill, step, *, times, seconds=40.0):
 
 
 @pytest.mark.parametrize("step", ["set_up_challenge", "clean_up"])
-def test_a_taken_zone_costs_no_try_and_no_failure(redis, step):
+def test_waiting_for_the_lock_of_a_zone_counts_as_no_try_and_no_failure(redis, step):
     mill = at_step(redis, step)
     redis.set(LOCK, "another")
 
@@ -56,7 +56,7 @@ def test_a_taken_zone_costs_no_try_and_no_failure(redis, step):
     assert (mill.record().tries, mill.record().failures) == (0, 0)
 
 
-def test_a_clean_up_that_waited_long_for_its_turn_still_takes_everything_down(redis):
+def test_a_clean_up_that_waited_long_for_the_lock_still_removes_everything(redis):
     mill = at_step(redis, "clean_up")
     redis.set(LOCK, "another")
     blocked_by(mill, "clean_up", times=MAX_TRIES + 3)
@@ -69,7 +69,7 @@ def test_a_clean_up_that_waited_long_for_its_turn_still_takes_everything_down(re
     assert redis.hlen(keys.JOURNAL) == 0
 
 
-def test_a_clean_up_that_never_gets_its_turn_leaves_it_to_the_sweep_after_an_hour(redis):
+def test_a_clean_up_that_never_gets_the_lock_is_left_to_the_sweep_after_an_hour(redis):
     mill = at_step(redis, "clean_up")
     redis.set(LOCK, "another")
     blocked_by(mill, "clean_up", times=2, seconds=LONGEST_WAIT_SECONDS / 2 + 1)
@@ -156,7 +156,7 @@ def test_the_names_of_one_certificate_are_written_at_each_of_their_servers(redis
         ),
     ],
 )
-def test_a_place_is_a_server_or_an_account(one, other, same):
+def test_an_account_is_one_name_server_or_one_credential(one, other, same):
     places = [provider.account(DNS01.namespace) for provider in (one, other)]
 
     assert (places[0] == places[1]) == same

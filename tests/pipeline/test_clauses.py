@@ -136,7 +136,7 @@ def test_a_solver_that_waits_instead_of_a_self_check_waits_and_checks_nothing(re
 @pytest.mark.parametrize(
     "solver", [Solver(http01=Http01Solver()), dns01().solvers[0]], ids=["http-01", "dns-01"]
 )
-def test_a_solver_that_waits_no_time_goes_on_at_once_and_looks_at_nothing(redis, solver):
+def test_a_solver_with_a_wait_of_zero_continues_at_once_without_a_check(redis, solver):
     mill = Mill(redis, issuer=an_issuer(solvers=(replace(solver, wait_instead_of_self_check=timedelta()),)))
 
     assert mill.issue().dns_names == WEB.dns_names
@@ -228,7 +228,7 @@ def test_secrets_of_a_cluster_issuer_are_in_the_cluster_resource_namespace(redis
     assert mill.world.secret(where, "prod-account") is not None
 
 
-def test_an_account_key_that_must_not_be_made_is_waited_for_and_the_issuer_says_so(redis):
+def test_a_missing_account_key_that_must_exist_is_in_the_issuers_status(redis):
     issuer = an_issuer(disable_account_key_generation=True)
     mill = Mill(redis, issuer=issuer)
     mill.reconciler.reconcile(WEB.id)

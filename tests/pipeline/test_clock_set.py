@@ -53,7 +53,7 @@ def at_step(mill, step):
         assert isinstance(mill.step(name), Proceed)
 
 
-def test_a_run_that_began_to_wait_under_it_goes_on_at_once(redis):
+def test_a_run_that_began_to_wait_while_the_clock_was_ahead_continues_at_once(redis):
     mill = Mill(redis)
     at_step(mill, "validate")
 
@@ -70,7 +70,7 @@ def test_a_run_that_began_to_wait_under_it_goes_on_at_once(redis):
     assert mill.record().result == "issued"
 
 
-def test_an_attempt_that_was_put_off_under_it_begins_soon(redis):
+def test_an_attempt_postponed_while_the_clock_was_ahead_begins_soon(redis):
     mill = Mill(redis)
     mill.world.validates = lambda *_: False
 
@@ -87,7 +87,7 @@ def test_an_attempt_that_was_put_off_under_it_begins_soon(redis):
     assert mill.record().result == "issued"
 
 
-def test_what_is_rightly_due_in_years_is_not_reconciled(redis):
+def test_a_renewal_rightly_due_in_years_is_not_reconciled(redis):
     mill = Mill(redis)
     mill.world.ca.trouble.lifetime_seconds = 10 * YEAR
     mill.issue()
@@ -106,7 +106,7 @@ def test_what_is_rightly_due_in_years_is_not_reconciled(redis):
     assert redis.zscore(keys.RENEWALS, WEB.id) > NOW + 6 * YEAR
 
 
-def test_however_much_was_put_off_each_tick_puts_a_bounded_part_right(redis):
+def test_each_tick_corrects_a_bounded_number_of_postponed_times(redis):
     mill, count = Mill(redis), 2 * WAKE_LIMIT + 10
     ahead(
         mill,
@@ -134,7 +134,7 @@ def test_without_a_tick_in_the_meantime_no_wait_is_longer_than_the_longest(redis
     assert redis.zscore(keys.WAITING, WEB.id) is None
 
 
-def test_a_deadline_that_began_under_it_still_ends_the_run(redis):
+def test_a_deadline_that_began_while_the_clock_was_ahead_still_ends_the_run(redis):
     mill = Mill(redis)
     mill.world.seen = lambda: Probe(ok=False, reason="web.example.test answered 404")
 
@@ -150,7 +150,7 @@ def test_a_deadline_that_began_under_it_still_ends_the_run(redis):
     assert "given up after" in mill.failed
 
 
-def test_a_validation_that_was_asked_for_under_it_is_given_up_too(redis):
+def test_a_validation_requested_while_the_clock_was_ahead_ends_too(redis):
     mill = Mill(redis)
     at_step(mill, "validate")
     mill.world.ca.trouble.validation = True
@@ -162,7 +162,7 @@ def test_a_validation_that_was_asked_for_under_it_is_given_up_too(redis):
     assert "has not validated" in mill.failed
 
 
-def test_times_of_a_step_that_were_noted_under_it_are_now():
+def test_step_times_recorded_while_the_clock_was_ahead_are_set_to_now():
     facts = Facts(presented_at=NOW + YEAR, answered_at=NOW - 5, finalized_at=None)
 
     assert facts.as_of(NOW) == replace(facts, presented_at=NOW)
@@ -177,7 +177,7 @@ def test_a_lock_whose_redis_was_set_back_is_free_and_others_are_not(redis):
     assert not locks.acquire("zone", "b", owner="me", seconds=30)
 
 
-def test_an_account_whose_registration_was_put_off_under_it_is_registered(redis):
+def test_a_registration_postponed_while_the_clock_was_ahead_is_done(redis):
     mill = Mill(redis)
     issuer = mill.ports.home.issuer(WEB.issuer)
     ahead(mill, lambda: registration_backoff.postpone(mill.ports, issuer, CAUnavailable("503")))
@@ -185,7 +185,7 @@ def test_an_account_whose_registration_was_put_off_under_it_is_registered(redis)
     assert registration_backoff.postponed(mill.ports, issuer) is None
 
 
-def test_what_was_presented_under_it_is_swept_within_the_hour(redis):
+def test_challenges_presented_while_the_clock_was_ahead_are_swept_in_an_hour(redis):
     mill = Mill(redis)
 
     def killed_after_it_was_presented():

@@ -42,7 +42,7 @@ def is_held_up(lab):
     )
 
 
-def test_certificates_with_a_dead_server_hold_up_no_other_of_their_zone(lab, silent_server):
+def test_certificates_with_a_dead_server_do_not_delay_others_of_the_zone(lab, silent_server):
     tsig = {"nameserver": silent_server, "tsigKeyName": "certmill", "tsigAlgorithm": "HMACSHA256"}
     tsig["tsigSecretSecretRef"] = {"name": "dead-tsig", "key": "secret"}
     lab.apply_issuer("dead", tsig_secret=TSIG_SECRET, solvers=[{"dns01": {"rfc2136": tsig}}])

@@ -51,7 +51,7 @@ def test_its_secret_is_not_made_again(redis):
 
 
 @pytest.mark.parametrize("step", STEP_NAMES[1:-1])
-def test_a_run_under_way_stops_and_cleans_up(redis, step):
+def test_a_run_in_progress_stops_and_cleans_up(redis, step):
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
     play_to(mill, step)

@@ -179,7 +179,7 @@ def test_flower_wants_a_login_and_changes_nothing(flower):
     assert refused.value.code == 403
 
 
-def test_a_person_sees_the_run_in_a_browser(lab, flower, tmp_path):
+def test_flower_shows_the_run_in_a_browser(lab, flower, tmp_path):
     lab.issue("seen", "seen.other.test")
     picture, page = (
         tmp_path / "flower.png",

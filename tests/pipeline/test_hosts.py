@@ -79,7 +79,7 @@ def test_while_one_is_validated_no_other_of_its_namespace_has_a_route_for_its_ho
     assert ingresses.open_for == {(TWIN.id, host) for host in TWIN.dns_names}
 
 
-def test_nobody_of_another_namespace_can_hold_up_a_host(redis):
+def test_another_namespace_cannot_block_a_host(redis):
     ingresses = Ingresses()
     victim, attacker = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, ATTACKER))
     assert all(
@@ -92,7 +92,7 @@ def test_nobody_of_another_namespace_can_hold_up_a_host(redis):
     assert {certificate for certificate, _ in ingresses.open_for} == {ATTACKER.id}
 
 
-def test_one_that_is_given_up_leaves_the_host_to_others(redis):
+def test_a_deleted_certificate_leaves_the_host_to_others(redis):
     ingresses = Ingresses()
     victim, twin = (Tenant(redis, certificate, ingresses) for certificate in (VICTIM, TWIN))
     assert all(isinstance(tenant.step(step), Proceed) for tenant in (victim, twin) for step in BEFORE)
@@ -127,7 +127,7 @@ def test_the_sweep_of_a_former_run_does_not_remove_the_route_of_the_current_run(
     assert ingresses.open_for == set()
 
 
-def test_a_route_is_removed_that_no_run_will_close(redis):
+def test_a_route_without_a_run_is_removed(redis):
     ingresses = Ingresses()
     victim = Tenant(redis, VICTIM, ingresses)
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))
@@ -140,7 +140,7 @@ def test_a_route_is_removed_that_no_run_will_close(redis):
     assert ingresses.open_for == set()
 
 
-def test_a_route_is_removed_that_a_run_has_left(redis):
+def test_a_route_that_a_run_has_left_is_removed(redis):
     ingresses = Ingresses()
     victim = Tenant(redis, VICTIM, ingresses)
     assert all(isinstance(victim.step(step), Proceed) for step in (*BEFORE, "set_up_challenge"))

@@ -317,7 +317,7 @@ def test_a_worker_killed_at_any_point_of_any_step_costs_time_only(redis, step, p
     assert_as_after_the_straight_run(play, redis)
 
 
-def test_a_step_that_kills_its_worker_each_time_is_parked_and_says_so(redis):
+def test_a_step_that_kills_its_worker_each_time_is_stopped_with_a_reason(redis):
     play = Play(world=a_world(redis))
     while play.messages[0] != "finalize":
         play.deliver(0)

@@ -99,7 +99,7 @@ def test_a_key_is_kept_or_made_anew_as_the_rotation_policy_says(lab):
     assert lab.secret("anew").data["tls.key"] != before["anew"]
 
 
-def test_a_profile(lab):
+def test_a_profile_of_the_issuer_is_sent_to_the_ca(lab):
     lab.apply_issuer("short", profile="shortlived")
 
     leaf = lab.issue("short", "short.other.test", issuer="short")
@@ -128,7 +128,7 @@ def test_a_profile_that_the_ca_does_not_have_fails_with_its_reason(lab):
         lab.request("odd", "odd.other.test", issuer="odd").wait(60)
 
 
-def test_a_chain_by_preferred_chain(lab):
+def test_the_preferred_chain_is_stored_end_to_end(lab):
     roots = [
         x509.load_pem_x509_certificate(root).subject.rfc4514_string().removeprefix("CN=")
         for root in lab.pebble.roots()
@@ -205,7 +205,7 @@ def test_an_ecdsa_account_key(lab):
     assert account.data["tls.key"].startswith(b"-----BEGIN EC PRIVATE KEY-----")
 
 
-def test_a_ca_that_requires_an_external_account(lab, tmp_path):
+def test_a_ca_that_requires_an_external_account_issues(lab, tmp_path):
     with lab.another_pebble(tmp_path, eab={"kid-1": EAB_SECRET}) as pebble:
         secret = {
             "apiVersion": "v1",
@@ -231,7 +231,7 @@ def test_a_ca_that_requires_an_external_account(lab, tmp_path):
         assert lab.status("noeab").failed_issuance_attempts == 0
 
 
-def test_an_authorization_that_is_valid_already_is_not_asked_for_again(lab, tmp_path):
+def test_a_valid_authorization_is_not_validated_again(lab, tmp_path):
     with lab.another_pebble(tmp_path, authz_reuse=100) as pebble:
         lab.apply_issuer("reuse", **lab.at(pebble))
         lab.issue("reuse1", "reuse.example.test", issuer="reuse")

@@ -161,7 +161,7 @@ def test_of_many_runs_of_a_refused_issuer_one_asks_the_ca_within_the_hour(redis)
     assert published(mill) == [OTHER.id, WEB.id]
 
 
-def test_a_new_certificate_asks_again_as_the_ca_may_have_been_mended(redis):
+def test_a_new_certificate_tries_a_refused_account_again(redis):
     mill = with_certificates(redis, AccountRefused("external account required"))
     mill.ca.trouble = None
     mill.world.clock.advance(61)
@@ -175,7 +175,7 @@ def test_a_new_certificate_asks_again_as_the_ca_may_have_been_mended(redis):
     assert mill.world.leaf(late).dns_names == late.dns_names
 
 
-def test_all_runs_go_on_at_once_when_their_issuer_is_ready(redis):
+def test_all_runs_continue_at_once_when_their_issuer_is_ready(redis):
     mill = with_certificates(redis, None, external_account_binding=EAB)
     eab = Secret(
         namespace="cert-manager", name="eab", type=OPAQUE_TYPE, data={"hmac": b"c2VjcmV0LW9uZS1zZWNyZXQtb25l"}

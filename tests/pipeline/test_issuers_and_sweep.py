@@ -201,7 +201,7 @@ def test_many_certificates_of_a_dead_ca_ask_once(redis):
     assert 0 < busy.value.retry_after <= 2
 
 
-def test_a_changed_issuer_does_not_wait_for_the_back_off_of_what_it_was(redis):
+def test_a_changed_issuer_does_not_wait_for_its_former_back_off(redis):
     mill = troubled(redis, raising(RateLimited("too many", retry_after=3600)))
     mill.ticks.reread("one")
     mill.ca.trouble = lambda _: None
@@ -214,7 +214,7 @@ def test_a_changed_issuer_does_not_wait_for_the_back_off_of_what_it_was(redis):
     assert mill.ports.issuer_records.postponed(changed.ref) is None
 
 
-def test_a_changed_secret_of_an_issuer_does_not_wait_either(redis):
+def test_a_changed_secret_of_an_issuer_ends_its_back_off_too(redis):
     ref = SecretKeyRef(name="eab", key="hmac")
     issuer = an_issuer(external_account_binding=ExternalAccountBinding(key_id="kid", key_secret_ref=ref))
     mill = troubled(redis, raising(RateLimited("too many", retry_after=3600)), issuer=issuer)
@@ -538,7 +538,7 @@ def test_what_failed_waits_on_while_the_changed_issuers_ca_is_away(redis):
     assert failing(mill) == [WEB.id]
 
 
-def test_what_a_reread_could_not_do_names_its_object(redis):
+def test_an_error_of_a_reread_names_its_object(redis):
     mill = troubled(redis, raising(CAUnavailable("503")))
 
     def away(*_, **__):
@@ -550,7 +550,7 @@ def test_what_a_reread_could_not_do_names_its_object(redis):
     assert found.failed == ("Certificate default/web: Redis does not answer", "ClusterIssuer/prod: 503")
 
 
-def test_a_sweep_comes_by_what_belongs_to_a_run_or_cannot_be_taken_down(redis):
+def test_a_sweep_skips_challenges_of_runs_and_those_it_cannot_remove(redis):
     mill = Mill(redis, issuer=DNS01)
 
     class Providers:
@@ -609,7 +609,7 @@ def test_a_sweep_tries_an_issuers_zone_that_times_out_once_and_the_others_all(re
     assert len(mill.ports.journal.older_than(NOW + DAY, 1000).entries) == SWEEP_LIMIT - 1
 
 
-def test_a_sweep_ends_in_time_and_the_next_goes_on_where_it_stopped(redis):
+def test_a_sweep_ends_in_time_and_the_next_one_continues(redis):
     mill = a_slow_mill(redis, seconds=5, entries=[an_entry(number) for number in range(20)])
     begun = mill.world.clock.now()
 
@@ -634,7 +634,7 @@ def test_only_one_sweep_runs_at_a_time(redis):
     assert not redis.exists(keys.lock("sweep"))
 
 
-def test_a_sweep_whose_lock_was_lost_leaves_the_rest_to_the_other(redis):
+def test_a_sweep_that_lost_its_lock_stops(redis):
     def lose(_):
         redis.set(keys.lock("sweep"), "another worker")
 
@@ -657,7 +657,7 @@ def test_a_sweep_asks_the_solver_that_was_chosen_by_the_certificates_labels(redi
     assert not mill.world.provider.values.get("_acme-challenge.gone0.example.test")
 
 
-def test_what_an_issuer_that_is_gone_left_up_is_kept_for_a_week(redis):
+def test_the_challenges_of_a_deleted_issuer_are_kept_for_a_week(redis):
     mill = Mill(redis, issuer=DNS01)
     mill.ports.home.delete("ClusterIssuer", "", "prod")
     mill.ports.journal.add([an_entry()], now=NOW)
@@ -671,7 +671,7 @@ def test_what_an_issuer_that_is_gone_left_up_is_kept_for_a_week(redis):
     assert mill.ports.journal.older_than(NOW + 30 * DAY, 10).entries == ()
 
 
-def test_what_an_issuer_left_up_is_taken_down_when_it_is_back(redis):
+def test_the_challenges_of_a_returned_issuer_are_removed(redis):
     mill = Mill(redis, issuer=DNS01)
     mill.ports.home.delete("ClusterIssuer", "", "prod")
     mill.world.provider.values["_acme-challenge.gone0.example.test"] = {"v0"}
@@ -708,7 +708,7 @@ def test_the_lock_of_a_reread_is_short_and_renewed_between_batches(redis):
     assert [number for number, ttl in enumerate(left) if ttl > 5000] == [0, 100]
 
 
-def test_a_reread_whose_lock_was_lost_leaves_the_rest_to_the_other(redis):
+def test_a_reread_that_lost_its_lock_stops(redis):
     mill = troubled(redis, lambda _: None)
     reconcile = mill.reconciler.reconcile
 

@@ -74,7 +74,7 @@ def test_a_first_issuance_is_distinguished_from_its_request_to_its_delivery(redi
     assert issued["seconds"] >= 0
 
 
-def test_a_renewal_says_that_it_is_one(redis, lines):
+def test_a_renewal_has_the_trigger_renewal(redis, lines):
     mill = Mill(redis)
     mill.issue()
     mill.world.clock.advance(62 * DAY)

@@ -92,7 +92,7 @@ class SlowMill(Mill):
         ("clean_up", "cleanup", 0.8, 100),
     ],
 )
-def test_a_step_that_outlasts_its_lease_keeps_it(redis, step, what, seconds, count):
+def test_a_step_that_takes_longer_than_its_lease_renews_it(redis, step, what, seconds, count):
     mill, left = SlowMill(redis), []
     mill.come_to(step)
     begun = mill.world.clock.now()
@@ -128,7 +128,7 @@ class SlowRoutes(NoRoutes):
 
 
 @pytest.mark.parametrize("step", ["set_up_challenge", "clean_up"])
-def test_a_hundred_names_led_to_the_responder_one_by_one_keep_the_lease_too(redis, step):
+def test_presenting_a_hundred_routes_one_by_one_renews_the_lease(redis, step):
     mill = Mill(redis, certificate=MANY)
     routes = SlowRoutes(mill)
     mill.use(routes=routes)
@@ -189,7 +189,7 @@ def test_a_clean_up_that_was_claimed_by_another_leaves_the_orders_lock_to_it(red
     assert redis.get(lock) == MANY.id
 
 
-def test_a_step_that_lost_its_zone_to_another_waits_and_goes_on_later(redis):
+def test_a_step_that_lost_the_lock_of_its_zone_waits_and_continues_later(redis):
     mill = SlowMill(redis)
     mill.come_to("set_up_challenge")
 

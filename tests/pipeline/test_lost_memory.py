@@ -79,7 +79,7 @@ def test_a_pair_stored_before_redis_was_lost_is_adopted_and_its_values_are_swept
     assert len(mill.world.ca.orders) == 1
 
 
-def test_of_the_values_at_a_name_only_those_of_the_lost_order_are_taken_down(redis):
+def test_only_the_values_of_the_lost_order_are_removed_at_a_name(redis):
     mill = a_mill(redis)
     mill.world.provider.values[OURS] = {"of another client"}
     played_to(mill, "store_secret")
@@ -105,7 +105,7 @@ def test_a_value_whose_authorization_is_valid_is_swept_after_the_run_that_contin
     assert values(mill) == set()
 
 
-def test_an_order_for_another_spec_is_not_gone_on_with_and_its_values_are_swept(redis):
+def test_an_order_for_another_spec_is_not_continued_and_its_values_are_swept(redis):
     mill = a_mill(redis)
     played_to(mill, "validate")
     redis.flushdb()
@@ -153,7 +153,7 @@ def test_a_ca_that_is_away_leaves_the_lost_order_to_a_later_sweep(redis):
     assert values(mill) == set()
 
 
-def test_lost_orders_of_a_silent_ca_leave_time_for_what_is_known_to_be_up(redis):
+def test_lost_orders_of_a_silent_ca_leave_time_for_known_challenges(redis):
     mill = a_mill(redis)
     played_to(mill, "clean_up")
     for name in ("one", "two"):
@@ -174,7 +174,7 @@ def test_lost_orders_of_a_silent_ca_leave_time_for_what_is_known_to_be_up(redis)
     assert redis.hlen(keys.LOST_ORDERS) == 2
 
 
-def test_a_certificate_that_is_gone_is_given_up(redis):
+def test_the_lost_order_of_a_deleted_certificate_is_given_up(redis):
     mill = a_mill(redis)
     played_to(mill, "clean_up")
     redis.flushdb()
@@ -185,7 +185,7 @@ def test_a_certificate_that_is_gone_is_given_up(redis):
     assert redis.hlen(keys.LOST_ORDERS) == 0
 
 
-def test_a_status_that_cannot_be_written_holds_up_no_challenge(redis):
+def test_a_status_that_cannot_be_written_does_not_delay_a_challenge(redis):
     mill = a_mill(redis)
     played_to(mill, "set_up_challenge")
     write, refused = mill.ports.home.write_certificate_status, []
@@ -211,7 +211,7 @@ def test_no_order_is_noted_for_http_01(redis):
     assert mill.status().order == ""
 
 
-def test_a_run_that_ends_as_it_should_leaves_no_note_and_the_next_orders(redis):
+def test_a_run_that_succeeds_leaves_no_order_in_the_status(redis):
     mill = a_mill(redis)
     mill.issue()
     assert (mill.status().order, redis.hlen(keys.LOST_ORDERS)) == ("", 0)

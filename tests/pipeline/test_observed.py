@@ -116,7 +116,7 @@ def test_a_worker_reports_its_steps_runs_and_requests_to_the_ca(seen):
 
 
 @pytest.mark.parametrize("process", ["worker1", "beat1", "responder"])
-def test_each_process_reports_how_the_fleet_stands(seen, process):
+def test_each_process_exposes_the_metrics_of_the_fleet(seen, process):
     lab, _ = seen
     found = scraped(lab, process)
 

@@ -96,7 +96,7 @@ def test_where_the_default_chain_is_preferred_no_other_is_asked_for(redis, prefe
     assert len(mill.world.ca.downloads) == 1
 
 
-def test_a_chain_that_the_ca_does_not_have_is_left_out_and_costs_no_order(mill):
+def test_a_chain_that_the_ca_does_not_have_is_skipped_and_costs_no_order(mill):
     offer(mill, one="", two=PREFERRED)
 
     assert isinstance(store(mill), Proceed)
@@ -112,7 +112,7 @@ def test_without_any_chain_that_can_be_had_the_default_is_stored(mill):
     assert stored_under(mill) == "Memory CA"
 
 
-def test_a_chain_that_cannot_be_had_now_is_asked_for_again_and_then_left_out(mill):
+def test_an_unavailable_chain_is_requested_again_and_then_skipped(mill):
     """A chain at another host is not requested, and is reported as CAUnavailable too."""
     offer(mill, one=PREFERRED)
     mill.troubles[ONE] = CAUnavailable(
@@ -128,7 +128,7 @@ def test_a_chain_that_cannot_be_had_now_is_asked_for_again_and_then_left_out(mil
     assert len(mill.world.ca.orders) == 1
 
 
-def test_a_chain_that_can_be_had_again_is_stored(mill):
+def test_a_chain_that_is_available_again_is_stored(mill):
     offer(mill, one=PREFERRED)
     mill.troubles[ONE] = CAUnavailable("503")
     assert isinstance(store(mill), Wait)

@@ -44,7 +44,7 @@ WEB = a_certificate()
 ENDS = (STEP_NAMES[0], STEP_NAMES[-1])
 
 
-def test_what_is_right_is_adopted_without_an_order_or_a_write(redis):
+def test_a_valid_pair_is_adopted_without_an_order_or_a_write(redis):
     mill = Mill(redis)
     pair = a_pair(WEB)
     mill.ports.home.write_secret(pair)
@@ -198,7 +198,7 @@ def test_a_pair_stays_ready_while_it_is_renewed(redis):
     assert mill.status().condition("Issuing").reason == "Renewing"
 
 
-def test_a_changed_manifest_in_mid_run_ends_in_what_is_wanted_now(redis):
+def test_a_manifest_changed_during_a_run_is_issued_as_it_is_now(redis):
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
     mill.engine.run("register_account", WEB.id, task_id="t", root_id="r")
@@ -249,7 +249,7 @@ def test_a_changed_template_rewrites_the_secret_without_an_order(redis):
     assert len(mill.world.ca.orders) == 1
 
 
-def test_two_certificates_with_one_secret_do_not_fight(redis):
+def test_two_certificates_with_one_secret_do_not_overwrite_each_other(redis):
     mill = Mill(redis)
     mill.issue()
     rival = a_certificate(name="rival", dns_names=("rival.example.test",))
@@ -261,7 +261,7 @@ def test_two_certificates_with_one_secret_do_not_fight(redis):
     assert len(mill.world.ca.orders) == 1
 
 
-def test_above_high_water_a_run_is_begun_but_not_published_and_let_in_later(redis):
+def test_above_high_water_a_run_begins_and_is_published_later(redis):
     mill = Mill(redis, limits=Limits(high_water=10, short_queue=5))
     redis.lpush(STEPS_QUEUE, *["x"] * 10)
 
@@ -307,7 +307,7 @@ def test_in_a_backlog_a_step_not_heard_of_for_very_long_is_published_all_the_sam
 
 
 @pytest.mark.parametrize("index", [keys.IN_FLIGHT, keys.ARRIVALS], ids=["in flight", "arrivals"])
-def test_what_was_noted_before_the_clock_was_set_back_for_hours_goes_on(redis, index):
+def test_runs_continue_after_the_clock_was_set_back_for_hours(redis, index):
     mill = Mill(redis)
     redis.zadd(index, {WEB.id: NOW + 3 * 3600})
     redis.hset(keys.record(WEB.id), mapping={"step": "register_account"})
@@ -423,7 +423,7 @@ def test_an_account_that_is_refused_makes_the_issuer_not_ready(redis):
     assert mill.record().reason == "ClusterIssuer/prod is not ready: external account required"
 
 
-def test_a_full_disk_waits_and_stores_the_same_certificate_later(redis):
+def test_with_a_full_disk_the_run_waits_and_stores_the_same_certificate_later(redis):
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
     write, full = mill.ports.home.write_secret, [HomeUnavailable("the disk is full: free space")]
@@ -443,7 +443,7 @@ def test_a_full_disk_waits_and_stores_the_same_certificate_later(redis):
     assert len(mill.world.ca.orders) == 1
 
 
-def test_the_sweep_takes_down_what_belongs_to_no_run_and_leaves_the_rest(redis):
+def test_the_sweep_removes_challenges_without_a_run_and_no_others(redis):
     mill = Mill(redis, issuer=an_issuer())
     orphan = Presented(
         certificate=CertificateId("default/gone"), issuer_kind="ClusterIssuer",
@@ -496,7 +496,7 @@ def test_a_bad_request_is_kept_with_its_reason(redis, body):
     assert ".." not in kept.certificate.replace("..x", "")
 
 
-def test_a_renewal_of_what_is_right_issues_it_again(redis):
+def test_a_renewal_of_a_valid_pair_issues_it_again(redis):
     mill = Mill(redis)
     first = mill.issue()
 
@@ -551,7 +551,7 @@ def test_a_renewal_wakes_a_run_that_waits_and_one_certificate_is_issued(redis):
     assert mill.ticks.wake().wake_ups == []
 
 
-def test_a_request_for_what_cannot_be_had_is_refused_and_not_called_issued(redis):
+def test_a_request_that_cannot_be_issued_is_refused(redis):
     mill = Mill(redis)
     mill.issue()
     rival = {
@@ -697,7 +697,7 @@ def test_a_late_message_does_not_end_a_wait_early(redis):
     assert mill.world.ca.orders == {}
 
 
-def test_a_change_that_comes_during_the_clean_up_is_not_lost_with_its_worker(redis):
+def test_a_change_during_the_clean_up_is_not_lost_if_the_worker_dies(redis):
     mill = Mill(redis)
     mill.reconciler.reconcile(WEB.id)
     for step in STEP_NAMES[:-1]:
@@ -777,7 +777,7 @@ def test_a_csr_that_the_ca_refuses_is_not_sent_again(redis):
     assert mill.record().facts == ""
 
 
-def test_a_ca_that_forgets_every_order_gets_no_order_a_minute(redis):
+def test_a_ca_that_forgets_every_order_does_not_get_an_order_each_minute(redis):
     gone = [OrderGone("unknown order") for _ in range(50)]
     mill = with_faults(Mill(redis), authorization=gone)
     mill.use(jitter=lambda: 0.5)
@@ -821,7 +821,7 @@ def trigger(mill, reason="ManuallyTriggered"):
 
 
 @pytest.mark.parametrize("reason", ["ManuallyTriggered", "Rotation", "Renewing"])
-def test_a_run_asked_for_through_the_status_is_begun_once_and_ends_the_asking(redis, reason):
+def test_a_run_requested_by_the_status_begins_once_and_removes_the_request(redis, reason):
     mill = Mill(redis)
     first = mill.issue()
     trigger(mill, reason)
@@ -878,7 +878,7 @@ def test_asked_for_it_does_not_wait_for_a_back_off_to_end(redis):
     assert mill.record().result == "issued"
 
 
-def test_one_that_was_asked_for_and_fails_is_not_begun_again_at_once(redis):
+def test_a_requested_run_that_fails_is_not_begun_again_at_once(redis):
     mill = Mill(redis)
     mill.issue()
     mill.world.validates = lambda *_: False
@@ -894,7 +894,7 @@ def test_one_that_was_asked_for_and_fails_is_not_begun_again_at_once(redis):
     assert mill.reconciler.reconcile(WEB.id).right
 
 
-def test_a_home_that_refuses_for_good_fails_less_and_less_often_for_one_certificate(redis):
+def test_a_permanent_refusal_of_the_home_backs_off_for_that_certificate(redis):
     """The namespace is being deleted, or a role is missing."""
     mill = Mill(redis)
     mill.use(jitter=lambda: 0.9)
@@ -931,7 +931,7 @@ class TestATemporaryPair:
 
     ASKING = a_certificate(annotations={"cert-manager.io/issue-temporary-certificate": "true"})
 
-    def test_it_comes_though_the_worker_that_began_the_run_died(self, redis):
+    def test_a_temporary_pair_is_stored_though_the_worker_died_that_began_the_run(self, redis):
         mill = Mill(redis, certificate=self.ASKING)
         mill.ports.records.begin(
             WEB.id,
@@ -1072,7 +1072,7 @@ class TestACertificateThatIsDeletedWhileAnotherWorkerReconcilesIt:
         due = [name for name in keys.DUE_SETS if redis.zscore(name, WEB.id) is not None]
         return mill.ports.records.read(WEB.id), due, Gauges(redis).read()[0]
 
-    def test_leaves_no_record_and_no_gauge(self, redis):
+    def test_an_older_reconciliation_leaves_no_record_and_no_gauge(self, redis):
         mill = Mill(redis)
         mill.issue()
         self.deleted_meanwhile(mill)
@@ -1081,7 +1081,7 @@ class TestACertificateThatIsDeletedWhileAnotherWorkerReconcilesIt:
 
         assert self.traces(mill, redis) == (None, [], {})
 
-    def test_leaves_none_if_it_was_new_to_redis(self, redis):
+    def test_an_older_reconciliation_of_a_new_certificate_leaves_no_record(self, redis):
         mill = Mill(redis)
         mill.issue()
         redis.flushdb()
@@ -1091,7 +1091,7 @@ class TestACertificateThatIsDeletedWhileAnotherWorkerReconcilesIt:
 
         assert self.traces(mill, redis) == (None, [], {})
 
-    def test_begins_no_run(self, redis):
+    def test_an_older_reconciliation_begins_no_run(self, redis):
         mill = Mill(redis)
         self.deleted_meanwhile(mill)
 
@@ -1099,7 +1099,7 @@ class TestACertificateThatIsDeletedWhileAnotherWorkerReconcilesIt:
 
         assert self.traces(mill, redis) == (None, [], {})
 
-    def test_leaves_none_if_its_issuer_is_not_valid(self, redis):
+    def test_an_older_reconciliation_with_an_invalid_issuer_leaves_no_record(self, redis):
         mill = Mill(redis)
         mill.ports.home.break_manifest("ClusterIssuer", "", "prod", "spec.acme: is required")
         self.deleted_meanwhile(mill)
@@ -1108,7 +1108,7 @@ class TestACertificateThatIsDeletedWhileAnotherWorkerReconcilesIt:
 
         assert self.traces(mill, redis) == (None, [], {})
 
-    def test_is_issued_if_it_was_created_again(self, redis):
+    def test_a_certificate_created_again_meanwhile_is_issued(self, redis):
         mill = Mill(redis)
         mill.issue()
 

@@ -237,7 +237,7 @@ def test_facts_of_a_newer_version_wait_untouched_for_a_newer_worker(redis, step)
     assert len(mill.world.ca.orders) == orders
 
 
-def test_facts_that_no_newer_worker_comes_for_are_given_up_after_an_hour(redis):
+def test_newer_facts_fail_the_run_after_an_hour_without_a_newer_worker(redis):
     mill = played_to(redis, "validate")
     redis.hset(keys.record(WEB), "facts", json.dumps(newest(mill) | {"v": 2}))
     mill.step("validate")
@@ -337,7 +337,7 @@ def test_a_request_that_a_newer_release_has_taken_is_not_taken_again(redis):
     assert not mill.has_record()
 
 
-def test_a_status_keeps_what_a_newer_release_wrote_beside_ours(tmp_path):
+def test_a_status_preserves_the_fields_of_a_newer_release(tmp_path):
     home = DirectoryHome(tmp_path, cluster_resource_namespace="cert-manager")
     home.apply(a_certificate(), dump_yaml(certificate_document(a_certificate())))
     file = tmp_path / "status" / "certificate.default.web.json"
@@ -349,7 +349,7 @@ def test_a_status_keeps_what_a_newer_release_wrote_beside_ours(tmp_path):
     assert json.loads(file.read_text()) == {"forecast": [1, 2], "revision": 2}
 
 
-def test_a_status_of_a_newer_version_is_neither_taken_for_none_nor_written_over(tmp_path):
+def test_a_status_of_a_newer_version_is_neither_ignored_nor_overwritten(tmp_path):
     home = DirectoryHome(tmp_path, cluster_resource_namespace="cert-manager")
     home.apply(a_certificate(), dump_yaml(certificate_document(a_certificate())))
     file = tmp_path / "status" / "certificate.default.web.json"

@@ -43,7 +43,7 @@ def play(mill, *, seconds, every):
 
 
 class TestAnIssuerThatIsWrong:
-    def test_a_certificate_that_came_meanwhile_is_issued_when_it_is_repaired(self, redis):
+    def test_a_certificate_created_meanwhile_is_issued_after_the_repair(self, redis):
         mill = Mill(redis)
         mill.ports.home.break_manifest("ClusterIssuer", "", "prod", "typo")
         mill.ticks.reread("r1")
@@ -90,7 +90,7 @@ class TestTheLockOfAnOrder:
         assert list(redis.scan_iter("certmill:lock:order:*")) == []
 
 
-def test_an_order_of_another_spec_is_not_gone_on_with(redis):
+def test_an_order_of_another_spec_is_not_continued(redis):
     issuer = an_issuer(
         solvers=(Solver(http01=Http01Solver(), selector=Selector(dns_names=("web.example.test",))),)
     )
@@ -128,7 +128,7 @@ def test_an_order_lost_after_its_challenges_were_presented_leaves_no_value(redis
 
 
 class TestACaThatIsSlow:
-    def test_workers_that_were_away_before_they_answered_have_lost_no_time(self, redis):
+    def test_a_worker_killed_before_it_answered_costs_no_waiting_time(self, redis):
         mill = Mill(redis)
         mill.world.ca.trouble.validation = True
         play_to(mill, "validate")
@@ -136,7 +136,7 @@ class TestACaThatIsSlow:
 
         assert isinstance(mill.step("validate"), Wait)
 
-    def test_an_order_that_is_still_processing_is_gone_on_with_by_the_next_run(self, redis):
+    def test_the_next_run_continues_an_order_that_is_still_processing(self, redis):
         mill = Mill(redis)
         mill.world.ca.trouble.issuance = True
         play_to(mill, "finalize")
@@ -163,7 +163,7 @@ class TestACaThatIsSlow:
 
         assert (mill.record().tries, mill.record().failures) == (6, 0)
 
-    def test_failures_in_a_row_do(self, redis):
+    def test_failures_in_a_row_count(self, redis):
         mill = Mill(redis)
         play_to(mill, "validate")
         mill.world.ca.trouble.down = CAUnavailable("ca.test answers 503")
@@ -244,7 +244,7 @@ class Troubled(NoRoutes):
 @pytest.mark.parametrize(
     "reasons", [["a"] * 5, ["a", "b", "c", "d", "e"]], ids=["one trouble", "one after the other"]
 )
-def test_only_one_and_the_same_trouble_of_the_home_is_tried_ever_later(redis, reasons):
+def test_only_repeated_errors_of_the_home_lengthen_the_back_off(redis, reasons):
     mill = Mill(redis, issuer=an_issuer(solvers=(Solver(http01=Http01Solver()),)))
     mill.use(routes=Troubled(reasons), jitter=lambda: 1.0)
     play_to(mill, "set_up_challenge")
@@ -309,7 +309,7 @@ class TestTheSecret:
         assert found.run == 0
         assert mill.world.secret("cert-manager", name).data == theirs.data
 
-    def test_a_secret_that_is_nobodys_is_written_to_and_keeps_what_it_has(self, redis):
+    def test_a_secret_without_an_owner_is_written_and_keeps_its_other_content(self, redis):
         mill = Mill(redis)
         mill.ports.home.write_secret(Secret(namespace="default", name="web-tls", type=OPAQUE_TYPE, data={}))
 
@@ -373,7 +373,7 @@ def test_a_failure_noted_under_a_clock_that_was_years_ahead_does_not_hold_for_ye
     assert mill.reconciler.reconcile(WEB.id).publish_run
 
 
-def test_a_ca_that_is_slow_to_issue_is_no_wrong_name(redis):
+def test_a_ca_that_is_slow_to_issue_is_not_a_wrong_name(redis):
     mill = Mill(redis)
     mill.world.ca.trouble.issuance = True
     play_to(mill, "finalize")
@@ -419,7 +419,7 @@ class TestAHomeThatRefusesUsFromNowOn:
         assert len(mill.world.ca.orders) == 1
 
 
-def test_an_issuer_that_went_with_its_namespace_leaves_no_token_behind(redis):
+def test_an_issuer_deleted_with_its_namespace_leaves_no_token(redis):
     mill = Mill(redis)
     play_to(mill, "validate")
     mill.ports.home.delete("ClusterIssuer", "", "prod")

@@ -29,7 +29,7 @@ def sealed_by_a_new_worker(mill):
         assert isinstance(mill.step(name), Proceed)
 
 
-def test_a_worker_without_the_key_leaves_the_run_to_one_that_has_it(mill):
+def test_a_worker_without_the_key_leaves_the_run_to_another_worker(mill):
     sealed_by_a_new_worker(mill)
 
     as_worker_with(mill, OLD)

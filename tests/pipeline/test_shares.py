@@ -35,7 +35,7 @@ def test_a_step_waits_while_its_namespace_is_at_its_limit_and_then_continues(red
     assert mill.world.leaf(CERTIFICATE).dns_names == CERTIFICATE.dns_names
 
 
-def test_what_is_under_a_cluster_issuer_goes_on_meanwhile(redis):
+def test_runs_of_a_cluster_issuer_continue_meanwhile(redis):
     mill = with_shares(Mill(redis))
     mill.reconciler.reconcile(mill.certificate.id)
     with ExitStack() as held:

@@ -135,7 +135,7 @@ class TestAPairThatIsNotValidYet:
             mill.world.leaf(WEB).not_before + 60 * DAY, abs=HOUR
         )
 
-    def test_one_that_was_found_in_the_home_is_not_ready_either(self, redis):
+    def test_an_expired_pair_found_in_the_home_is_not_ready_either(self, redis):
         mill = self.issued(redis)
         redis.flushdb()
 

@@ -34,7 +34,7 @@ def test_a_run_that_a_manifest_began_has_its_first_task_as_root(redis):
     assert wake_up.root_id
 
 
-def test_a_renewal_says_so_and_has_another_root_than_the_run_before(redis):
+def test_a_renewal_has_its_trigger_and_another_root_than_the_run_before(redis):
     mill = Mill(redis)
     mill.issue()
     mill.world.clock.advance(62 * DAY)
@@ -67,7 +67,7 @@ def test_a_renewal_that_is_asked_for_during_a_run_is_the_root_of_the_next(redis)
     assert redis.hmget(keys.record(WEB.id), "next_trigger", "next_root") == [None, None]
 
 
-def test_a_run_that_repeats_a_failed_one_keeps_what_began_it(redis):
+def test_a_run_that_repeats_a_failed_one_keeps_its_trigger(redis):
     mill = with_faults(Mill(redis), new_order=[NameRefused("not here")])
     mill.handler.renew({"name": "web"}, request_id="asked")
     mill.run()
@@ -92,7 +92,7 @@ def test_a_record_of_another_release_has_an_unknown_trigger(redis, written):
     assert begun(mill)[1] is Trigger.UNKNOWN
 
 
-def test_a_changed_manifest_after_a_failure_is_what_begins_the_next_run(redis):
+def test_after_a_failure_a_changed_manifest_begins_the_next_run(redis):
     mill = with_faults(Mill(redis), new_order=[NameRefused("not here")])
     mill.handler.renew({"name": "web"}, request_id="asked")
     mill.run()
