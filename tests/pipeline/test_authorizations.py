@@ -43,7 +43,7 @@ def test_nothing_is_presented_for_a_name_that_is_not_in_the_order(redis, fields,
     result = mill.step("set_up_challenge")
 
     assert isinstance(result, Fail)
-    assert "which is not in the order; nothing was set up" in result.message
+    assert "which is not in the order; nothing was presented" in result.message
     assert foreign.identifier.value in result.message
     assert mill.world.provider.values == {}
     assert mill.world.tokens.get(foreign.challenges[0].token) is None

@@ -583,7 +583,7 @@ def body_of(name="web", dns_name="other.example.test", **spec):
         ),
         (
             body_of(name="thief", secretName="damaged"),
-            "spec.secretName: Secret default/damaged is there and cannot be read",
+            "spec.secretName: Secret default/damaged exists and cannot be read",
         ),
         (
             body_of(name="thief", secretName="planned-tls"),

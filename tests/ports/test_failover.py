@@ -73,7 +73,7 @@ def test_a_transaction_on_a_replica_is_a_lost_connection_too(server):
         (
             ("REPLICAOF", "127.0.0.1", "1"),
             ("REPLICAOF", "NO", "ONE"),
-            "is a replica, .*CERTMILL_REDIS_URL lead to the master",
+            "is a replica .*set CERTMILL_REDIS_URL to the master",
         ),
     ],
 )
