@@ -334,7 +334,7 @@ class TestRequest:
         apply(place.home, certificate_text())
         place.spoil("web")
 
-        with pytest.raises(InvalidManifest, match="exists and is not valid, and a request does not change it"):
+        with pytest.raises(InvalidManifest, match="exists and is not valid, and a request does not"):
             place.home.request(asked())
 
     def test_names_that_kubernetes_does_not_allow_are_refused(self, home):
