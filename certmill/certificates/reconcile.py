@@ -177,7 +177,7 @@ class Reconciler:
         moment: Moment,
     ) -> Reconciled:
         """Nothing can be done until a person changes something: write the reason to the status. The next
-        check is when the issuer changes, or after LOOK_AGAIN_SECONDS."""
+        check is when the issuer changes, or after CHECK_AGAIN_SECONDS."""
         ports = self._ports
         if status != before:
             ports.home.write_certificate_status(certificate.id, status)
