@@ -153,8 +153,8 @@ class Controller:
         """At most `limit` requests, round-robin over the namespaces; waits up to `seconds` for the first.
         Return them with `put_back` if they could not be published.
 
-        `keeps_up()`: whether the workers' queue is short. If not, requests are late rather than lost, and no
-        resync runs."""
+        `queue_is_short()`: whether the workers' queue is short. If it is long, requests are late rather than
+        lost, and no resync runs."""
         self._there_is_one.wait(seconds)
         self._resync(queue_is_short)
         with self._guard:

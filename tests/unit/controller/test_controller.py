@@ -268,7 +268,7 @@ def test_now_and_then_what_is_not_ready_and_did_not_fail_is_reconciled_again(pro
 
 def test_how_often_it_reconciles_again_can_be_set():
     process = Process(resync_seconds=2).has(CERTIFICATES, a_certificate("new")).watch()
-    process.first_sight()
+    process.adopt_ready()
     process.take()
 
     process.clock.advance(1.9)
