@@ -85,9 +85,8 @@ class Reconciler:
 
         if status.order and moment.state.run == "0":
             self._note_lost_order(observed, candidates)
-        observation = self._seen(
-            observed, secret, unusable, tuple(candidate.spec for candidate in candidates)
-        )
+        specs = tuple(candidate.spec for candidate in candidates)
+        observation = self._observe(observed, secret, unusable, specs)
         decision = as_requested(
             decide(observation, moment.now),
             asked=moment.forced or conditions.is_triggered(status),
@@ -95,7 +94,7 @@ class Reconciler:
         )
         return self._apply(decision, observation, moment, candidates[0])
 
-    def _seen(
+    def _observe(
         self, observed: ObservedCertificate, secret: Secret | None, unusable: str, specs: tuple[str, ...]
     ) -> Observation:
         jitter = self._ports.limits.renewal_jitter
@@ -163,7 +162,7 @@ class Reconciler:
         """The issuer cannot be read. If the stored pair has no violation, Ready does not change and the
         status gets the pair's times."""
         certificate = observed.certificate
-        observation = self._seen(observed, *self._secret(certificate), ("",))
+        observation = self._observe(observed, *self._secret(certificate), ("",))
         timed, violation = conditions.of_pair(observation), violated(observation, moment.now)
         status = timed if violation is None else conditions.refused(timed, violation, why, now=moment.now)
         return self._check_later(certificate, observation.status, status, why, moment)
@@ -214,12 +213,8 @@ class Reconciler:
         """The back-off has not ended, so no run begins. Ready becomes False where the violation requires it.
         If the stored pair is valid now but expires before the back-off ends, the next check is at its
         expiry."""
-        ports, certificate, violation, now = (
-            self._ports,
-            observation.certificate,
-            decision.violation,
-            moment.now,
-        )
+        ports, certificate, now = self._ports, observation.certificate, moment.now
+        violation = decision.violation
         at = next_check.after_back_off(decision, observation.leaf, now)
         if self._adopt(certificate, at=at, spec=observation.spec, moment=moment):
             status = conditions.backing_off(
