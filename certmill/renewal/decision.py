@@ -66,7 +66,10 @@ def as_requested(decision: Decision, *, asked: bool, ignore_back_off: bool) -> D
 def _not_before(observation: Observation, violation: Violation, now: float) -> BackingOff | None:
     """Why the run must wait, and until when; None if it may begin now."""
     leaf, issued = observation.leaf, observation.status.last_issuance_time
-    if violation.reason is Reason.EXPIRED and observation.certificate.renewal_policy is RenewalPolicy.DISABLED:
+    if (
+        violation.reason is Reason.EXPIRED
+        and observation.certificate.renewal_policy is RenewalPolicy.DISABLED
+    ):
         return BackingOff(
             violation=violation,
             until=now + LONGEST_HOLD,
