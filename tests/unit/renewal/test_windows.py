@@ -13,7 +13,7 @@ from certmill.model.certificate import RenewalPolicy, RenewalWindow
 from certmill.model.reason import Reason
 from certmill.model.status import CertificateStatus
 from certmill.renewal.decision import BackingOff, Issue, Keep, as_requested, decide
-from certmill.renewal.observation import look
+from certmill.renewal.observation import observe
 from certmill.renewal.plan import RenewalRule, plan
 from certmill.renewal.windows import first_open
 from tests.support.builders import DAY, NOW, a_certificate, a_pair
@@ -121,7 +121,7 @@ class TestDisabled:
     WEB = a_certificate(renewal_policy=RenewalPolicy.DISABLED)
 
     def decided(self, now, secret=PAIR):
-        return decide(look(self.WEB, secret, CertificateStatus(), ("abc",)), now)
+        return decide(observe(self.WEB, secret, CertificateStatus(), ("abc",)), now)
 
     def test_a_certificate_is_kept_until_its_expiry(self):
         decision = self.decided(LEAF.not_after - 1)
