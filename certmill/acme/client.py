@@ -23,6 +23,7 @@ from certmill.acme.identifiers import canonical
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import AcmeProblem, RequestTarget
+from certmill.acme.request_rates import RequestRates
 from certmill.acme.resources import (
     Account,
     Authorization,
@@ -42,10 +43,9 @@ _MAX_ALTERNATES: Final = 8
 
 
 class AcmeClient:
-    """An ACME client for one account. Make one per process, thread and account; nonces, directories and
-    connections can be shared.
+    """An ACME client for one account, process and thread. What it is given can be shared by many.
 
-    Every method can raise CAUnavailable, RateLimited and AccountRefused. Docstrings name the other errors."""
+    Every method can raise CAUnavailable, RateLimited, AccountRefused and Busy. Docstrings name the others."""
 
     def __init__(  # noqa: PLR0913 - all by name, most with a default
         self,
@@ -54,6 +54,7 @@ class AcmeClient:
         key: AccountKey,
         nonces: NoncePool,
         directories: DirectoryCache,
+        rates: RequestRates | None = None,
         account_uri: str | None = None,
         trust: TlsTrust | None = None,
         connections: Connections | None = None,
@@ -61,7 +62,7 @@ class AcmeClient:
         user_agent: str = USER_AGENT,
         clock: Clock | None = None,
     ) -> None:
-        trust, clock = trust or TlsTrust(), clock or SystemClock()
+        trust, clock, rates = trust or TlsTrust(), clock or SystemClock(), rates or RequestRates(server)
         self._transport = Transport(
             trust=trust,
             connections=connections,
@@ -73,7 +74,7 @@ class AcmeClient:
             server=server,
             key=key,
             account_uri=account_uri,
-            exchange=Exchange(transport=self._transport, nonces=nonces, clock=clock),
+            exchange=Exchange(transport=self._transport, nonces=nonces, rates=rates, clock=clock),
             directories=directories,
             trust=trust,
             clock=clock,

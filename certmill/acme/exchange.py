@@ -13,6 +13,7 @@ from certmill.acme.actions import Action
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import RequestTarget, raise_error, read_problem
+from certmill.acme.request_rates import RequestRates
 from certmill.clock import Clock
 from certmill.errors import CAUnavailable
 from certmill.http.transport import Answer, Transport, host_of
@@ -31,9 +32,10 @@ class Exchange:
     """Sends requests to one CA. Methods return successful answers only; every other answer is raised as an
     error."""
 
-    def __init__(self, *, transport: Transport, nonces: NoncePool, clock: Clock) -> None:
+    def __init__(self, *, transport: Transport, nonces: NoncePool, rates: RequestRates, clock: Clock) -> None:
         self._transport = transport
         self._nonces = nonces
+        self._rates = rates
         self._clock = clock
 
     def get(self, url: str, *, about: RequestTarget, what: str, action: Action) -> Answer:
@@ -86,7 +88,9 @@ class Exchange:
         return nonce
 
     def _ask(self, method: str, url: str, action: Action, *, body: bytes | None = None) -> Answer:
-        """Send one request; count and time it in the metrics."""
+        """Send one request when the CA's request rates allow it; count and time it in the metrics. Raises
+        Busy."""
+        self._rates.admit(action)
         began, status = time.perf_counter(), NO_ANSWER
         try:
             answer = self._transport.request(

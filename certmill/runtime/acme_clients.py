@@ -9,6 +9,7 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.directories import DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePools
+from certmill.acme.request_rates import RequestRatesOfCas
 from certmill.http.transport import Connections, TlsTrust
 from certmill.model.issuer import Issuer
 from certmill.runtime.object_cache import ObjectCache
@@ -23,13 +24,14 @@ class _OfThread(threading.local):
 
 
 class AcmeClients:
-    """ACME clients of this process: one for each thread and account. Nonces, directories and connections are
-    shared."""
+    """ACME clients of this process: one for each thread and account. Nonces, request rates, directories and
+    connections are shared."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.acme_timeout_seconds
         self._nonces = NoncePools()
         self._directories = DirectoryCache()
+        self._rates = RequestRatesOfCas()
         self._connections = Connections()
         self._of_thread = _OfThread()
 
@@ -52,6 +54,7 @@ class AcmeClients:
             trust=TlsTrust(ca_bundle=issuer.ca_bundle, skip_verify=issuer.skip_tls_verify),
             nonces=self._nonces.pool(issuer.server),
             directories=self._directories,
+            rates=self._rates.of(issuer.server),
             connections=self._connections,
             timeout_seconds=self._timeout,
         )

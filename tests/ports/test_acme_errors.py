@@ -12,14 +12,17 @@ import time
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from certmill.acme.actions import Action
 from certmill.acme.client import AcmeClient
 from certmill.acme.directories import DirectoryCache
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import AcmeProblem
+from certmill.acme.request_rates import RequestRates
 from certmill.crypto.chain import MAX_LEAF_BYTES
 from certmill.errors import (
     AccountRefused,
+    Busy,
     CAUnavailable,
     CertificateWrong,
     CertmillError,
@@ -637,3 +640,24 @@ def test_no_secret_is_in_any_error(scripted, acme):
 
     assert "geheim" not in f"{error!r} {error.__cause__!r}"
     assert KEY.thumbprint not in str(error)
+
+
+def test_a_request_over_the_request_rate_is_not_sent(scripted, connect):
+    rates = RequestRates("https://acme-v02.api.letsencrypt.org/directory", clock=TimeStandsStill())
+    with contextlib.suppress(Busy):
+        for _ in range(1000):
+            rates.admit(Action.AUTHORIZE_ORDER)
+    client = connect(scripted.ca, rates=rates)
+
+    with pytest.raises(Busy):
+        client.new_order([Identifier(type=IdentifierType.DNS, value="a.example")])
+
+    assert scripted.asked("/newNonce")
+    assert scripted.asked("/newOrder") == []
+
+
+class TimeStandsStill(FakeClock):
+    """Other threads wait at the same time: no pause makes the time go on."""
+
+    def pause(self, seconds):
+        """Does nothing."""
