@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from certmill.state.server.connection import connect
 from compose.servers import MissingServer
+from compose.servers.boulder_limits import find_boulder_limits
 from compose.servers.cluster.helm import find_helm
 from compose.servers.cluster.kubectl import build_commands
 from compose.servers.cluster.kubernetes import KubeApiServer, build_kubernetes
@@ -73,6 +74,7 @@ def pytest_collection_finish(session):
         ("helm_program", find_helm),
         ("kube_commands", build_commands),
         ("compose_program", find_compose_config),
+        ("boulder_program", find_boulder_limits),
     ):
         if fixture in wanted and not session.config.option.collectonly:
             with contextlib.suppress(MissingServer):
@@ -95,6 +97,12 @@ def helm_program():
 def compose_program():
     """The loader of Docker Compose's files is there. A test that loads compose.yaml needs it."""
     return find_compose_config()
+
+
+@pytest.fixture(scope="session")
+def boulder_program():
+    """Boulder's limiter is there. A test that starts a BoulderLimits needs it."""
+    return find_boulder_limits()
 
 
 @pytest.fixture(scope="session")
