@@ -37,8 +37,11 @@ local function ahead_of(queue, mine)
 end
 
 local function forget_gone(bucket)
-  for _, head in ipairs(redis.call('ZRANGE', bucket .. ':queue', 0, CHECKED_HEADS - 1)) do
-    local back = tonumber(redis.call('HGET', bucket .. ':until', head) or '0')
+  local heads = redis.call('ZRANGE', bucket .. ':queue', 0, CHECKED_HEADS - 1)
+  if #heads == 0 then return end
+  local untils = redis.call('HMGET', bucket .. ':until', unpack(heads))
+  for i, head in ipairs(heads) do
+    local back = tonumber(untils[i] or '0')
     if head ~= caller and (back + GRACE < now or back > now + LONGEST) then
       redis.call('ZREM', bucket .. ':queue', head)
       redis.call('HDEL', bucket .. ':until', head)

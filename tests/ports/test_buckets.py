@@ -297,6 +297,41 @@ def test_the_ca_never_refuses_and_no_token_stays_unused(redis, events):
         now = max(now, arrives)
 
 
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["take", "spend", "refund"]),
+        st.integers(min_value=0, max_value=6),
+        st.integers(min_value=1, max_value=3),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(operations=OPERATIONS)
+def test_each_receipt_counts_once_in_any_order_of_repetitions(redis, operations):
+    """A step that dies and runs again repeats its operations; others come between."""
+    redis.flushdb()
+    buckets, spent = Buckets(redis), set()
+    for operation, number, times in operations:
+        receipt = f"receipt {number}"
+        for _ in range(times):
+            if operation == "take":
+                may = receipt in spent or len(spent) < ORDERS.limit.count
+                assert (take(buckets, a_renewal("one"), receipt=receipt) is None) == may
+                spent |= {receipt} if may else set()
+            elif operation == "refund":
+                buckets.refund([ORDERS], receipt=receipt, now=NOW)
+                spent.discard(receipt)
+            elif receipt in spent or len(spent) < ORDERS.limit.count:
+                buckets.spend([ORDERS], receipt=receipt, now=NOW)
+                spent.add(receipt)
+
+    checked = Purchase(checked=(ORDERS,), spent=())
+    left = buckets.take(checked, a_renewal("one"), receipt="last", now=NOW)
+    assert (left.left[ORDERS.id] if isinstance(left, Taken) else 0) == ORDERS.limit.count - len(spent)
+
+
 def test_a_limit_of_one_token_is_used_at_each_interval(buckets):
     one = replace(ORDERS, limit=RateLimit(count=1, seconds=100))
     purchase = Purchase(checked=(one,), spent=(one,))
