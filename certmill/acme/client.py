@@ -18,8 +18,7 @@ from certmill.acme.answers import chain_of, json_of
 from certmill.acme.ari import RenewalInfo, is_cert_id
 from certmill.acme.directories import DirectoryCache
 from certmill.acme.exchange import Exchange
-from certmill.acme.fields import clean
-from certmill.acme.identifiers import canonical
+from certmill.acme.identifiers import canonical, names_text
 from certmill.acme.jws import AccountKey
 from certmill.acme.nonces import NoncePool
 from certmill.acme.problems import AcmeProblem, RequestTarget
@@ -167,7 +166,7 @@ class AcmeClient:
         """Create an order (RFC 8555 §7.4). `replaces` is the ARI identifier of the previous certificate (RFC
         9773 §5). Raises NameRefused, OrderRefused."""
         payload = _order_payload(identifiers, profile, not_after, replaces)
-        names = _named(identifiers)
+        names = names_text(identifiers)
         answer = self._session.post(
             self.directory().new_order,
             payload,
@@ -180,9 +179,8 @@ class AcmeClient:
         )
         if {canonical(one) for one in order.identifiers} != {canonical(one) for one in identifiers}:
             raise OrderRefused(
-                f"{host_of(self._session.server)} created an order for {_named(order.identifiers)}, but "
-                f"{names} was "
-                "requested"
+                f"{host_of(self._session.server)} created an order for {names_text(order.identifiers)}, but "
+                f"{names} was requested"
             )
         return order
 
@@ -224,9 +222,9 @@ class AcmeClient:
         answer = self._resource(url, b"", "return the certificate", Action.FETCH_CERT)
         return IssuedChain(pem=chain_of(answer), alternates=answer.links("alternate")[:_MAX_ALTERNATES])
 
-    def revoke(self, certificate_der: bytes, *, reason: int | None = None) -> None:
-        """Revoke a certificate of this account (RFC 8555 §7.6; `reason` codes: RFC 5280 §5.3.1). Succeeds if
-        the certificate is revoked already. Raises OrderRefused."""
+    def revoke(self, certificate_der: bytes, *, reason: int | None = None, by_key: bool = False) -> bool:
+        """Revoke a certificate of this account, or with `by_key` of this key (RFC 8555 §7.6; `reason`: RFC
+        5280 §5.3.1). Returns False if it was revoked already. Raises OrderRefused, NameRefused."""
         url = self.directory().revoke_cert
         if not url:
             raise OrderRefused(f"{host_of(self._session.server)} does not support revocation")
@@ -234,11 +232,13 @@ class AcmeClient:
         if reason is not None:
             payload["reason"] = reason
         try:
-            target, action = RequestTarget.NEW_ORDER, Action.REVOKE_CERT
-            self._session.post(url, payload, about=target, what="revoke the certificate", action=action)
+            target, action, what = RequestTarget.NEW_ORDER, Action.REVOKE_CERT, "revoke the certificate"
+            self._session.post(url, payload, about=target, what=what, action=action, by_key=by_key)
         except OrderRefused as error:
             if error.acme_type != "alreadyRevoked":
                 raise
+            return False
+        return True
 
     def renewal_info(self, cert_id: str) -> RenewalInfo:
         """The renewal window that the CA suggests (RFC 9773 §4.1). Raises OrderRefused if the CA has no ARI,
@@ -276,12 +276,6 @@ class AcmeClient:
             raise error
         self._session.account_uri = self._session.joined(self._session.server, cause.location)
         return self.account()
-
-
-def _named(identifiers: Sequence[Identifier]) -> str:
-    """The first three names, for messages."""
-    more = f" and {len(identifiers) - 3} more" if len(identifiers) > 3 else ""
-    return clean(", ".join(identifier.value for identifier in identifiers[:3]), 120) + more
 
 
 def _order_payload(

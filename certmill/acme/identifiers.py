@@ -4,9 +4,10 @@ trusted."""
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from certmill.acme.fields import clean
 from certmill.acme.resources import Authorization
 from certmill.model.names import Identifier, IdentifierType
 
@@ -31,3 +32,9 @@ def ordered_identifier(authorization: Authorization, ordered: Iterable[Identifie
     found = authorization.identifier
     asked = canonical(replace(found, value=f"*.{found.value}") if authorization.wildcard else found)
     return next((identifier for identifier in ordered if canonical(identifier) == asked), None)
+
+
+def names_text(identifiers: Sequence[Identifier]) -> str:
+    """The first three names, for messages."""
+    more = f" and {len(identifiers) - 3} more" if len(identifiers) > 3 else ""
+    return clean(", ".join(identifier.value for identifier in identifiers[:3]), 120) + more

@@ -10,6 +10,7 @@ from certmill.clock import instant
 from certmill.crypto.chain import Leaf
 from certmill.model.history import PastRun, with_run
 from certmill.model.reason import NO_PAIR, Reason
+from certmill.model.revocation import Revocation
 from certmill.model.status import (
     CertificateStatus,
     Condition,
@@ -127,8 +128,17 @@ def issued(status: CertificateStatus, leaf: Leaf, *, renew_at: float | None, now
         history=status.history
         if again or status.order
         else _with_pair(status.history, leaf.serial, leaf.not_after, now),
+        revoked=_of_same_key(status.revoked, leaf),
         version=status.version,
     )
+
+
+def _of_same_key(revoked: Revocation | None, leaf: Leaf) -> Revocation | None:
+    """The revocation, if it is of this certificate or of its compromised key: a run that was under way at the
+    revocation may have stored another certificate of that key."""
+    if revoked is None or revoked.serial == leaf.serial:
+        return revoked
+    return revoked if revoked.is_key_compromised and revoked.public_key == leaf.public_key else None
 
 
 def ended(

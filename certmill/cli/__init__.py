@@ -1,4 +1,5 @@
-"""The `certmill` command for people and scripts: apply, get, describe, delete, request, renew.
+"""The `certmill` command for people and scripts: apply, get, describe, delete, request, renew,
+revoke.
 
 It uses the home and Redis, as the services do, and starts no process. `app` declares the commands without
 heavy imports; the module of a command is imported when the command runs. Forbidden: decisions that belong to

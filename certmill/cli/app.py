@@ -6,19 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from certmill.cli import streams
-from certmill.cli.exit_codes import MEANINGS, ExitCode, code_of, print_message
+from certmill.cli import ca_commands, streams
+from certmill.cli.exit_codes import ExitCode, code_of, print_message
 from certmill.cli.kinds import OBJECTS, Kind, kind_of, words
+from certmill.cli.options import EXITS, Key, Namespace, Timeout, Wait, session_of
 from certmill.errors import CertmillError
-
-if TYPE_CHECKING:
-    from certmill.cli.session import Session
-
-_EXITS = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
 
 app = typer.Typer(
     name="certmill",
@@ -26,7 +22,7 @@ app = typer.Typer(
         "Issue and renew certificates from any ACME CA. This command reads and writes the home and Redis; "
         "`python -m workers up` starts the processes that do the work."
     ),
-    epilog=_EXITS,
+    epilog=EXITS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -64,15 +60,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the objects.")]
-Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until the run has ended, and show each step.")]
-Timeout = Annotated[float, typer.Option(min=0.0, help="With --wait: wait at most this many seconds.")]
-Key = Annotated[
-    str,
-    typer.Option(
-        help="rsa-2048 … rsa-8192, ecdsa-256, ecdsa-384, ecdsa-521, ed25519.", show_default="rsa-2048"
-    ),
-]
 AnyKind = Annotated[
     str, typer.Argument(metavar="KIND", help=" | ".join(words()), autocompletion=_words, show_default=False)
 ]
@@ -102,14 +89,7 @@ def options(
     context.obj = (home, redis_url)
 
 
-def _session(context: typer.Context) -> Session:
-    from certmill.cli.session import Options, Session
-
-    home, redis_url = context.obj
-    return Session(Options(home=home, redis_url=redis_url))
-
-
-@app.command("apply", epilog=_EXITS)
+@app.command("apply", epilog=EXITS)
 def apply_command(
     context: typer.Context,
     file: Annotated[
@@ -124,10 +104,10 @@ def apply_command(
     documents."""
     from certmill.cli.commands import apply
 
-    raise typer.Exit(apply.apply(_session(context), file, namespace=namespace))
+    raise typer.Exit(apply.apply(session_of(context), file, namespace=namespace))
 
 
-@app.command("get", epilog=_EXITS)
+@app.command("get", epilog=EXITS)
 def get_command(
     context: typer.Context,
     kind: AnyKind,
@@ -155,11 +135,11 @@ def get_command(
         raise typer.BadParameter("only certificates and issuers are ready or not", param_hint="--check")
     chosen = None if all_namespaces else namespace
     raise typer.Exit(
-        get.get(_session(context), which, names or (), namespace=chosen, output=output or "", check=check)
+        get.get(session_of(context), which, names or (), namespace=chosen, output=output or "", check=check)
     )
 
 
-@app.command("describe", epilog=_EXITS)
+@app.command("describe", epilog=EXITS)
 def describe_command(
     context: typer.Context,
     kind: ObjectKind,
@@ -169,10 +149,10 @@ def describe_command(
     """Tell what happened to an object, what is next and when, and why."""
     from certmill.cli.commands import describe
 
-    raise typer.Exit(describe.describe(_session(context), _kind(kind, OBJECTS), name, namespace=namespace))
+    raise typer.Exit(describe.describe(session_of(context), _kind(kind, OBJECTS), name, namespace=namespace))
 
 
-@app.command("delete", epilog=_EXITS)
+@app.command("delete", epilog=EXITS)
 def delete_command(
     context: typer.Context,
     kind: ObjectKind,
@@ -184,10 +164,10 @@ def delete_command(
     """Delete objects from the home. The Secret of a Certificate stays."""
     from certmill.cli.commands import delete
 
-    raise typer.Exit(delete.delete(_session(context), _kind(kind, OBJECTS), names, namespace=namespace))
+    raise typer.Exit(delete.delete(session_of(context), _kind(kind, OBJECTS), names, namespace=namespace))
 
 
-@app.command("renew", epilog=_EXITS)
+@app.command("renew", epilog=EXITS)
 def renew_command(
     context: typer.Context,
     names: Annotated[
@@ -205,10 +185,10 @@ def renew_command(
     if bool(names) is every:
         raise typer.BadParameter("name Certificates, or give --all")
     waiting = ask.Waiting(wait=wait, timeout=timeout)
-    raise typer.Exit(ask.renew(_session(context), names or (), namespace=namespace, waiting=waiting))
+    raise typer.Exit(ask.renew(session_of(context), names or (), namespace=namespace, waiting=waiting))
 
 
-@app.command("request", epilog=_EXITS)
+@app.command("request", epilog=EXITS)
 def request_command(
     context: typer.Context,
     names: Annotated[
@@ -246,7 +226,10 @@ def request_command(
         duration=duration,
         namespace=namespace,
     )
-    raise typer.Exit(ask.request(_session(context), wanted, ask.Waiting(wait=wait, timeout=timeout)))
+    raise typer.Exit(ask.request(session_of(context), wanted, ask.Waiting(wait=wait, timeout=timeout)))
+
+
+app.command("revoke", epilog=EXITS)(ca_commands.revoke_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

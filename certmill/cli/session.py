@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from certmill.settings import Settings, load, unknown_variables
 
 if TYPE_CHECKING:
     from certmill.client import Client
+    from certmill.runs.ports import Ports
     from certmill.state.opened import State
     from certmill.state.record import Record
     from certmill.views.observations import Observations
@@ -88,6 +89,20 @@ class Session:
 
         jitter = self.settings.renewal_jitter_seconds
         return Observations(self.home, self.record, self.clock, renewal_jitter=jitter)
+
+    @contextmanager
+    def ports(self) -> Iterator[Ports]:
+        """The ports of the engine, as a worker has them, for a command that sends requests to a CA. The log
+        goes to stderr. Raises InvalidManifest, HomeUnavailable."""
+        from certmill.observe import log
+        from certmill.runtime import Runtime
+
+        log.configure(self.settings.log_format, self.settings.log_level, "certmill")
+        runtime = Runtime.open(self.settings)
+        try:
+            yield runtime.ports
+        finally:
+            runtime.close()
 
     def _require_same_installation(self) -> None:
         """Raise OtherInstallation if the ids of the home and of Redis differ. There is no check if one of

@@ -1,4 +1,4 @@
-"""The reasons in the conditions of a Certificate (cert-manager's words, and three of certmill's)."""
+"""The reasons in the conditions of a Certificate (cert-manager's words, and some of certmill's)."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class Reason(StrEnum):
     EXPIRED = "Expired"
     MANUALLY_TRIGGERED = "ManuallyTriggered"
     """A person requested the run (`cmctl renew`)."""
+    REVOKED = "Revoked"
+    """certmill's own: the certificate was revoked because its private key is compromised."""
     NOT_YET_VALID = "NotYetValid"
     """certmill's own: the certificate is valid from an instant in the future."""
     INVALID_SPEC = "InvalidSpec"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from certmill.model.history import PastRun
 from certmill.model.persisted import PERSISTED
 from certmill.model.reason import Reason
+from certmill.model.revocation import Revocation
 
 NO_WORKER = "no worker has taken it up yet"
 """The message for a request, a run or a step that waits in a queue."""
@@ -60,6 +61,9 @@ class CertificateStatus:
     """The digest of the spec of this order."""
     history: tuple[PastRun, ...] = ()
     """How the last runs ended, oldest first."""
+    revoked: Revocation | None = None
+    """The stored certificate was revoked by `certmill revoke`. While it names a compromised key, no pair with
+    that key is kept."""
     version: object = field(default=None, compare=False, repr=False, metadata={PERSISTED: False})
     """The version of the home's object that this status was read from. Only the home that set it reads it.
     None: the status was not read from a home."""

@@ -94,6 +94,18 @@ def failed(
     recording.sink().run("failed", failure_class, seconds)
 
 
+def revoked(certificate: str, *, serial: str, reason: str, signed_by: str, is_new: bool) -> None:
+    """A person has revoked a certificate. `is_new` is False if the CA says that it was revoked before."""
+    _log.warning(
+        "certificate.revoked",
+        certificate=certificate,
+        serial=serial,
+        reason=reason,
+        signed_by=signed_by,
+        is_new=is_new,
+    )
+
+
 def run_dropped(certificate: str, *, run: int, reason: str, seconds: float) -> None:
     """A run has ended without a certificate or a failure: its manifest was changed or deleted."""
     _log.info("certificate.run_dropped", certificate=certificate, run=run, reason=reason)

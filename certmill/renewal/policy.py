@@ -70,6 +70,15 @@ def _pair_differs(observation: Observation, now: float) -> Violation | None:
     return None
 
 
+def _compromised(observation: Observation, now: float) -> Violation | None:
+    leaf, revoked = observation.leaf, observation.status.revoked
+    assert leaf is not None
+    if revoked is None or not revoked.is_key_compromised or revoked.public_key != leaf.public_key:
+        return None
+    message = f"Certificate with serial {revoked.serial} is revoked: its private key is compromised"
+    return Violation(reason=Reason.REVOKED, message=message)
+
+
 def _issuer(observation: Observation, now: float) -> Violation | None:
     assert observation.secret is not None
     if secret_contract.is_temporary(observation.secret):
@@ -167,6 +176,7 @@ CHECKS: tuple[Callable[[Observation, float], Violation | None], ...] = (
     _absent,
     _missing_data,
     _pair_differs,
+    _compromised,
     _issuer,
     _key_spec,
     _names,

@@ -11,7 +11,7 @@ from certmill.acme.client import AcmeClient
 from certmill.acme.resources import Order
 from certmill.certificates import secret_contract
 from certmill.clock import instant
-from certmill.crypto import csr, keys
+from certmill.crypto import chain, csr, keys
 from certmill.errors import InvalidManifest, NameRefused, SecretUnusable
 from certmill.issuers import account, account_check
 from certmill.model.certificate import RotationPolicy
@@ -139,14 +139,14 @@ def _with_key_and_csr(context: StepContext, facts: Facts) -> Facts:
 
 def _private_key(context: StepContext) -> bytes:
     """A new key. With rotationPolicy Never, the key in the Secret if there is one. A stored key that cannot
-    be read is replaced, as in cert-manager. Raises SecretUnusable if it is not of the kind that the spec
-    wants."""
+    be read is replaced, as in cert-manager; so is a compromised one. Raises SecretUnusable if it is not of
+    the kind that the spec wants."""
     certificate, spec = context.certificate, context.certificate.private_key
     if spec.rotation_policy is not RotationPolicy.NEVER:
         return keys.generate(spec)
     secret = context.ports.home.secret(certificate.namespace, certificate.secret_name)
     stored = secret.data.get(TLS_PRIVATE_KEY) if secret else None
-    if not stored:
+    if not stored or _is_compromised(context, stored):
         return keys.generate(spec)
     name = f'"{certificate.secret_name}"'
     try:
@@ -169,6 +169,18 @@ def _private_key(context: StepContext) -> bytes:
         certificate, "Reused", f"Reusing private key stored in existing Secret resource {name}"
     )
     return stored
+
+
+def _is_compromised(context: StepContext, key_pem: bytes) -> bool:
+    """Whether a certificate of this key was revoked for keyCompromise. The CA refuses such a key, and
+    rotationPolicy Never must not keep it."""
+    revoked = context.uncached.home.certificate_status(context.certificate_id).revoked
+    if revoked is None or not revoked.is_key_compromised:
+        return False
+    try:
+        return chain.key_of(key_pem) == revoked.public_key
+    except SecretUnusable:
+        return False
 
 
 def _not_after(context: StepContext) -> datetime | None:

@@ -430,8 +430,8 @@ def test_a_certificate_is_revoked_once_and_again(issuing, pebble):
     leaf = leaf_of(issuing.issue(dns("revoked.example")))
     der = leaf.public_bytes(Encoding.DER)
 
-    issuing.acme.revoke(der, reason=4)
-    issuing.acme.revoke(der)
+    assert issuing.acme.revoke(der, reason=4)
+    assert not issuing.acme.revoke(der)
 
     assert pebble.status_of(leaf.serial_number) == "Revoked"
 

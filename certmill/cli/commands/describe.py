@@ -3,27 +3,27 @@ and why. It never prints a token, a key or a value of a Secret."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from certmill.cli.columns import fields, table
+from certmill.cli.commands.describe_secret import issued_by, secret_lines
 from certmill.cli.exit_codes import ExitCode, print_message, shown
 from certmill.cli.kinds import Kind, missing, plural
 from certmill.cli.session import Session
-from certmill.crypto import chain
 from certmill.errors import NotFound, SecretUnusable
-from certmill.model.annotations import CERTIFICATE_NAME
 from certmill.model.certificate import Certificate, KeyAlgorithm
 from certmill.model.history import PastRun
 from certmill.model.issuer import Issuer, SecretKeyRef, Solver
 from certmill.model.names import certificate_id
 from certmill.model.object_ref import ObjectRef
-from certmill.model.secret import TLS_CERTIFICATE, Secret
+from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.runs.facts import ChallengeFacts
 from certmill.state.record import Record
 from certmill.views.causes import blocked_by, known_facts
 from certmill.views.lifetimes import ignored_duration
 from certmill.views.next_step import Known, next_line, step_number
+from certmill.views.revocations import revocation_text
 from certmill.views.shared_sets import too_many_copies
 from certmill.views.times import away, duration, moment
 
@@ -35,7 +35,7 @@ def describe(session: Session, kind: Kind, name: str, *, namespace: str) -> Exit
         case Kind.CERTIFICATE:
             lines = _certificate(session, where, name)
         case Kind.SECRET:
-            lines = _secret(session, where, name)
+            lines = secret_lines(session, where, name)
         case _:
             lines = _issuer(session, kind, where, name)
     print("\n".join(lines))
@@ -83,7 +83,7 @@ def _certificate(session: Session, namespace: str, name: str) -> list[str]:
                 else f"{certificate.secret_name} (not there yet)",
             ),
             ("Key", _key(certificate)),
-            ("Issued by", _issued_by(found.secret)),
+            ("Issued by", issued_by(found.secret)),
             ("Warning", ignored_duration(certificate, found.issuer)),
             ("Warning", too_many_copies(certificate, found.issuer, status, session.certificates(namespace))),
             ("Ready", _ready(status, now)),
@@ -119,16 +119,6 @@ def _key(certificate: Certificate) -> str:
     return f"{kind}, rotationPolicy {key.rotation_policy}"
 
 
-def _issued_by(secret: Secret | None) -> str:
-    if secret is None or not secret.data.get(TLS_CERTIFICATE):
-        return ""
-    try:
-        leaf = chain.leaf(secret.data[TLS_CERTIFICATE])
-    except SecretUnusable as error:
-        return f"cannot be read: {error}"
-    return f"{leaf.issuer_common_name} (serial {leaf.serial})"
-
-
 def _validity(status: CertificateStatus, now: float) -> list[tuple[str, str]]:
     failures = ""
     if status.failed_issuance_attempts and status.last_failure_time is not None:
@@ -139,6 +129,7 @@ def _validity(status: CertificateStatus, now: float) -> list[tuple[str, str]]:
         ("Not before", moment(status.not_before)),
         ("Not after", _both(status.not_after, now)),
         ("Renewal", _both(status.renewal_time, now)),
+        ("Revoked", revocation_text(status.revoked, now)),
         ("Revision", str(status.revision or "")),
         ("Failures", failures),
     ]
@@ -268,33 +259,3 @@ def _solver(solver: Solver) -> tuple[str, str, str]:
     if solver.dns01 is None:
         return "http-01", "the responder", names
     return "dns-01", solver.dns01.provider.summary, names
-
-
-def _secret(session: Session, namespace: str, name: str) -> list[str]:
-    secret = session.home.secret(namespace, name)
-    if secret is None:
-        raise NotFound(missing(Kind.SECRET, namespace, name))
-    lines = fields(
-        [
-            ("Name", name),
-            ("Namespace", namespace),
-            ("Type", secret.type),
-            ("Certificate", secret.annotations.get(CERTIFICATE_NAME, "")),
-            ("Issued by", _issued_by(secret)),
-            ("Stored at", str(session.secret_directory(namespace, name) or "")),
-        ]
-    )
-    lines += _pairs("Labels", secret.labels) + _pairs("Annotations", secret.annotations)
-    return [
-        *lines,
-        "Data:",
-        *fields([(key, f"{len(value)} bytes") for key, value in sorted(secret.data.items())], indent="  "),
-    ]
-
-
-def _pairs(title: str, pairs: Mapping[str, str]) -> list[str]:
-    return (
-        [f"{title}:", *(f"  {shown(name)}={shown(value)}" for name, value in sorted(pairs.items()))]
-        if pairs
-        else []
-    )

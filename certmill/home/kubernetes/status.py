@@ -26,12 +26,14 @@ from certmill.kube.objects import (
     text,
 )
 from certmill.model.persisted import Codec
+from certmill.model.revocation import Revocation
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 
 ATTEMPT_ANNOTATION = "certmill.io/next-attempt"
 """The annotation is JSON. `next`: the time of the next attempt. `after` and `attempts`: the failure before
 it. `spec`: the digest of what failed. `run`: the run that failed. `issued`: the last issuance. `order`,
-`order_spec`: the order whose DNS-01 values may still be in DNS, and the digest of its spec."""
+`order_spec`: the order whose DNS-01 values may still be in DNS, and the digest of its spec. `revoked`: the
+revocation of the stored certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class _Kept:
     issued: str = ""
     order: str = ""
     order_spec: str = ""
+    revoked: Revocation | None = None
 
 
 _CODEC: Final = Codec(_Kept, lenient=True)
@@ -88,6 +91,7 @@ def certificate_status_of(body: Mapping[str, object]) -> CertificateStatus:
         order=kept.order,
         order_spec=kept.order_spec,
         history=history_of(body),
+        revoked=kept.revoked,
         version=body or None,
     )
 
@@ -145,8 +149,12 @@ def attempt_of(status: CertificateStatus, body: Mapping[str, object]) -> str | N
         issued=_text(issued),
         order=status.order,
         order_spec=status.order_spec,
+        revoked=status.revoked,
     )
-    unknown, is_over = _CODEC.unknown(_annotation(body)), bool(_kept(body).order and not status.order)
+    unknown, before = _CODEC.unknown(_annotation(body)), _kept(body)
+    is_over = bool(before.order and not status.order) or (
+        before.revoked is not None and status.revoked is None
+    )
     return _CODEC.dump(kept, unknown=unknown) if unknown or is_over or kept != _Kept() else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ import yaml
 from certmill.certificates import conditions
 from certmill.errors import FailureClass
 from certmill.model.reason import NO_PAIR, UNSERVABLE, Reason
+from certmill.model.revocation import Revocation, RevocationReason
 from certmill.model.status import CertificateStatus, Condition, as_of
 from certmill.renewal.observation import Violation, observe
 from certmill.runs.facts import Failure
@@ -69,3 +71,23 @@ def test_the_reason_of_cmctl_renew_triggers_a_run():
 
 def test_a_pair_without_times_is_also_one_that_no_server_can_use():
     assert set(NO_PAIR) < set(UNSERVABLE)
+
+
+def issued_over(revoked):
+    """The revocation in the status after LEAF was stored."""
+    status = replace(SEEN.status, revoked=revoked)
+    return conditions.issued(status, LEAF, renew_at=NOW, now=NOW).revoked
+
+
+def test_a_new_certificate_ends_the_revocation_of_the_former_one():
+    assert issued_over(Revocation(serial="1", public_key="other")) is None
+    assert issued_over(Revocation(serial="1", public_key=LEAF.public_key)) is None
+
+
+def test_a_compromised_key_stays_known_if_a_run_stores_it_again():
+    compromised = Revocation(
+        serial="1", public_key=LEAF.public_key, reason=RevocationReason.KEY_COMPROMISE, at=NOW
+    )
+
+    assert issued_over(compromised) == compromised
+    assert issued_over(replace(compromised, public_key="other")) is None

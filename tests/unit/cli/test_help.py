@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from certmill.cli import main
 from certmill.cli.app import app
 
 
@@ -19,3 +20,10 @@ def test_each_argument_and_option_of_each_command_is_explained():
 
     assert len(commands) > 5
     assert unexplained == []
+
+
+def test_the_help_lists_the_command_that_revokes(capsys):
+    code = main(["--help"])
+
+    assert code == 0
+    assert "revoke" in capsys.readouterr().out

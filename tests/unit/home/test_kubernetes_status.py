@@ -20,6 +20,7 @@ from certmill.home.kubernetes.status import (
     with_issuer_status,
     with_refusal,
 )
+from certmill.model.revocation import Revocation, RevocationReason
 from certmill.model.status import CertificateStatus, Condition, IssuerStatus
 
 HOUR = 3600.0
@@ -381,3 +382,12 @@ def test_the_order_of_a_run_is_noted_in_the_annotation_and_taken_out_again():
     assert not names_an_order(cleared)
     assert certificate_status_of(cleared).order == ""
     assert attempt_of(CertificateStatus(), cleared) is None
+
+
+def test_a_revocation_is_in_the_annotation_until_it_is_over():
+    revoked = Revocation(serial="5", public_key="k", reason=RevocationReason.KEY_COMPROMISE, at=FAILED)
+    text = attempt_of(CertificateStatus(revoked=revoked), {})
+    body = {"metadata": {"annotations": {ATTEMPT_ANNOTATION: text}}}
+
+    assert certificate_status_of(body).revoked == revoked
+    assert attempt_of(CertificateStatus(), body) == "{}"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from certmill.crypto import chain, keys
 from certmill.model.certificate import IssuerRef, KeyAlgorithm, PrivateKeySpec
+from certmill.model.revocation import Revocation, RevocationReason
 from certmill.model.secret import Secret
 from certmill.model.status import CertificateStatus
 from certmill.renewal.decision import BackingOff, Issue, Keep, decide
@@ -29,6 +30,32 @@ def decided(certificate=WEB, secret=PAIR, status=HEALTHY, *, now=NOW + DAY, spec
 
 def reason(**kwargs):
     return decided(**kwargs).violation.reason
+
+
+def revoked(reason, secret=PAIR):
+    """The status after the pair's certificate was revoked."""
+    leaf = chain.leaf(secret.data["tls.crt"])
+    return CertificateStatus(
+        revoked=Revocation(serial=leaf.serial, public_key=leaf.public_key, reason=reason, at=NOW)
+    )
+
+
+def test_a_pair_whose_key_is_compromised_is_issued_again_as_revoked():
+    status = revoked(RevocationReason.KEY_COMPROMISE)
+
+    assert told(status=status)[0] == "Revoked"
+    assert "its private key is compromised" in told(status=status)[1]
+
+
+@pytest.mark.parametrize("reason", sorted(set(RevocationReason) - {RevocationReason.KEY_COMPROMISE}))
+def test_a_pair_that_is_revoked_for_another_reason_is_kept(reason):
+    assert isinstance(decided(status=revoked(reason)), Keep)
+
+
+def test_a_pair_with_another_key_than_the_compromised_one_is_kept():
+    status = revoked(RevocationReason.KEY_COMPROMISE, a_pair(WEB))
+
+    assert isinstance(decided(status=status), Keep)
 
 
 def with_data(**data):
